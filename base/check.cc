@@ -1,0 +1,27 @@
+#include "base/check.h"
+
+#include <unistd.h>
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+
+namespace morsel {
+
+void Die(const char* format, ...) {
+  // No stream: the sentence must come out whole, whatever state the process is in.
+  char text[1024];
+  int length = std::snprintf(text, sizeof text, "morsel: ");
+  std::va_list arguments;
+  va_start(arguments, format);
+  const int more =
+      std::vsnprintf(text + length, sizeof text - static_cast<size_t>(length) - 1, format, arguments);
+  va_end(arguments);
+  if (more > 0) length += more;
+  if (length > static_cast<int>(sizeof text) - 2) length = static_cast<int>(sizeof text) - 2;
+  text[length++] = '\n';
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text, static_cast<size_t>(length));
+  std::abort();
+}
+
+}  // namespace morsel

@@ -1,0 +1,89 @@
+#include "base/error.h"
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+
+namespace morsel {
+namespace {
+
+constexpr size_t kTextBytes = 512;
+thread_local char last_error[kTextBytes];
+
+Code CodeOfErrno(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return Code::kNoSpace;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return Code::kPermission;
+    case ENOENT:
+      return Code::kNotFound;
+    case EEXIST:
+      return Code::kExists;
+    case ENOMEM:
+      return Code::kNoMemory;
+    default:
+      return Code::kIo;
+  }
+}
+
+// A sentence may quote the one before it, so it is written beside it first.
+void Keep(const char* format, std::va_list arguments, const char* end) {
+  char text[kTextBytes];
+  const int length = std::vsnprintf(text, sizeof text, format, arguments);
+  if (end != nullptr && length >= 0 && static_cast<size_t>(length) < sizeof text) {
+    std::snprintf(text + length, sizeof text - static_cast<size_t>(length), ": %s", end);
+  }
+  std::memcpy(last_error, text, sizeof text);
+}
+
+}  // namespace
+
+const char* CodeName(Code code) {
+  switch (code) {
+    case Code::kOk: return "MORSEL_OK";
+    case Code::kNoSpace: return "MORSEL_NO_SPACE";
+    case Code::kInvalidArgument: return "MORSEL_INVALID_ARGUMENT";
+    case Code::kNotFound: return "MORSEL_NOT_FOUND";
+    case Code::kExists: return "MORSEL_EXISTS";
+    case Code::kBusy: return "MORSEL_BUSY";
+    case Code::kAddressTaken: return "MORSEL_ADDRESS_TAKEN";
+    case Code::kCorrupt: return "MORSEL_CORRUPT";
+    case Code::kVersion: return "MORSEL_VERSION";
+    case Code::kPermission: return "MORSEL_PERMISSION";
+    case Code::kIo: return "MORSEL_IO";
+    case Code::kUnsupported: return "MORSEL_UNSUPPORTED";
+    case Code::kNoMemory: return "MORSEL_NO_MEMORY";
+    case Code::kAddressExhausted: return "MORSEL_ADDRESS_EXHAUSTED";
+  }
+  return "MORSEL_UNKNOWN_CODE";
+}
+
+Status Fail(Code code, const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  Keep(format, arguments, nullptr);
+  va_end(arguments);
+  return code;
+}
+
+Status FailErrno(const char* format, ...) {
+  const int error = errno;
+  std::va_list arguments;
+  va_start(arguments, format);
+  Keep(format, arguments, std::strerror(error));
+  va_end(arguments);
+  return CodeOfErrno(error);
+}
+
+const char* LastError() { return last_error; }
+
+KeepLastError::KeepLastError() { std::memcpy(text_, last_error, sizeof text_); }
+KeepLastError::~KeepLastError() { std::memcpy(last_error, text_, sizeof text_); }
+
+}  // namespace morsel

@@ -1,0 +1,41 @@
+// How a failure gets its sentence.
+#pragma once
+
+#include "base/result.h"
+
+namespace morsel {
+
+/// Keeps the sentence for LastError() and returns the code.
+///
+/// The sentence names the thing, what was tried, what was wrong and what to do.
+/// Cut at 511 bytes.
+/// Threads  any; each has a sentence of its own.
+[[gnu::format(printf, 2, 3)]] Status Fail(Code code, const char* format, ...);
+
+/// As Fail(), for a system call: ": " and strerror(errno) end the sentence, and
+/// errno decides the code (ENOSPC, EDQUOT, EFBIG: kNoSpace; EACCES, EPERM, EROFS: kPermission;
+/// ENOENT: kNotFound; EEXIST: kExists; ENOMEM: kNoMemory; else kIo).
+[[gnu::format(printf, 1, 2)]] Status FailErrno(const char* format, ...);
+
+/// The sentence of this thread's last failure; empty if there was none.
+const char* LastError();
+
+/// Keeps this thread's sentence over what is done to clean up after a failure.
+class KeepLastError {
+ public:
+  KeepLastError();
+  ~KeepLastError();
+  KeepLastError(const KeepLastError&) = delete;
+  KeepLastError& operator=(const KeepLastError&) = delete;
+
+ private:
+  char text_[512];
+};
+
+}  // namespace morsel
+
+/// Returns from the function if `expression`, a Status, is a failure.
+#define MORSEL_TRY(expression)                                          \
+  do {                                                                  \
+    if (::morsel::Status morsel_status = (expression); !morsel_status.ok()) return morsel_status; \
+  } while (false)

@@ -1,0 +1,232 @@
+/* morsel: persistent memory objects at fixed addresses. The C API; C11 and C++20.
+ *
+ * A pool holds morsels. A morsel is a named range of memory with a heap in it,
+ * mapped at the same address in every process and after every restart, so that
+ * plain pointers stored in it stay good.
+ *
+ * Contracts. A morsel is created under one of two:
+ *   snapshot (the default): store anything at any time; morsel_checkpoint() makes
+ *     the whole morsel, as it is, the state that a crash returns to, exactly.
+ *   fine (MORSEL_FINE): morsel_persist() makes single bytes durable. Persist an
+ *     object before linking it; unlink it, and persist that, before freeing it.
+ *
+ * Errors. A function that returns a pointer returns NULL and sets errno; the
+ *   others return a morsel_code. morsel_last_error() says what was tried on
+ *   what, why it failed and what to do. A call that fails changed nothing, unless
+ *   its comment says what.
+ * Threads. Handles may be used from any thread at once. Closing one while another
+ *   thread uses it is the program's mistake, as with free(3).
+ * Forks. A child has neither the memory nor the handles: every call on one
+ *   answers MORSEL_BUSY and changes nothing on the medium.
+ * Pointers that are not a live block's start, given to free, realloc or
+ *   usable_size, and double frees end the process with a sentence that says so.
+ */
+#ifndef MORSEL_MORSEL_H_
+#define MORSEL_MORSEL_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum morsel_code {
+  MORSEL_OK = 0,
+  MORSEL_NO_SPACE,          /* the medium, the pool, the morsel or a table is full */
+  MORSEL_INVALID_ARGUMENT,  /* the call can never work as it was written */
+  MORSEL_NOT_FOUND,         /* there is nothing of that name */
+  MORSEL_EXISTS,            /* there is something of that name already */
+  MORSEL_BUSY,              /* somebody else has it open, or this process is a fork */
+  MORSEL_ADDRESS_TAKEN,     /* its address range is in use in this process */
+  MORSEL_CORRUPT,           /* bytes on the medium are not what was written */
+  MORSEL_VERSION,           /* written by a version that this library does not know */
+  MORSEL_PERMISSION,        /* the operating system or the handle forbids it */
+  MORSEL_IO,                /* the medium failed */
+  MORSEL_UNSUPPORTED,       /* right in itself, but not here or not yet */
+  MORSEL_NO_MEMORY,         /* the process has no memory for it */
+  MORSEL_ADDRESS_EXHAUSTED  /* the address window has no room for it */
+} morsel_code;              /* more may follow */
+
+typedef struct morsel_pool_object morsel_pool_t;
+typedef struct morsel_object morsel_t;
+
+/* For pools and for morsels. A flag whose feature is not built answers MORSEL_UNSUPPORTED. */
+enum {
+  MORSEL_CREATE = 1u << 0,    /* open it, or create it where there is none */
+  MORSEL_EXCLUSIVE = 1u << 1, /* with MORSEL_CREATE: MORSEL_EXISTS where there is one */
+  MORSEL_READ_ONLY = 1u << 2,
+  MORSEL_CARVED = 1u << 3, /* pool: a new regular file of size_bytes */
+  MORSEL_FINE = 1u << 4,   /* morsel: the fine contract; else snapshot */
+  MORSEL_LAZY = 1u << 5,   /* morsel: load at first touch */
+  MORSEL_GIANT = 1u << 6   /* morsel: of subtrees of 1 GiB */
+};
+
+/* struct_size: sizeof the structure, or 0 for this first version of it.
+ * reserved: 0. All other members: 0 for a sensible default. */
+typedef struct morsel_pool_options {
+  uint32_t struct_size;
+  uint32_t flags;
+  uint32_t mode; /* permission bits when created; 0: 0700 for a directory, 0600 for a file */
+  uint32_t reserved;
+  uint64_t size_bytes; /* with MORSEL_CARVED */
+} morsel_pool_options;
+
+typedef struct morsel_options {
+  uint32_t struct_size;
+  uint32_t flags;
+  uint32_t mode; /* permission bits when created; 0: 0600 */
+  uint32_t reserved;
+  uint64_t size_bytes;     /* rounded up to subtrees; 0: grows inside its capacity as it is used */
+  uint64_t capacity_bytes; /* the address range; 0: 16 GiB, or size_bytes if that is more */
+} morsel_options;
+
+/* Opens the pool at `path`: a directory, or a carved pool in a regular file. NULL options: what is
+ * there, for reading and writing. A device is formatted by morselctl only.
+ *
+ * Ownership  *pool is the caller's, for morsel_pool_close(); unchanged on failure.
+ * Errors     NOT_FOUND; EXISTS; BUSY (another process has it open for writing, or, to write, at
+ *            all; or this process has); CORRUPT; VERSION; PERMISSION; UNSUPPORTED (a carved pool
+ *            on a medium of page granularity); NO_SPACE; IO; INVALID_ARGUMENT. */
+morsel_code morsel_pool_open(const char *path, const morsel_pool_options *options,
+                             morsel_pool_t **pool);
+
+/* Errors  BUSY while a morsel of it is open: the pool stays open. */
+morsel_code morsel_pool_close(morsel_pool_t *pool);
+
+/* Opens the morsel `name`: 1 to 200 bytes, no '/', no control characters, not "." or "..", not
+ * beginning with ".morsel". NULL options: what is there, with the pool's rights. Opened twice in
+ * one process it is the same handle, counted. flags: without MORSEL_CREATE, MORSEL_FINE is not
+ * needed to open a fine morsel.
+ *
+ * Durability  a morsel that was created is durable on return.
+ * Ownership   *morsel is the caller's, for one morsel_close() per successful open; unchanged on
+ *             failure.
+ * Errors      as morsel_pool_open(), and ADDRESS_TAKEN (naming who holds it); ADDRESS_EXHAUSTED;
+ *             INVALID_ARGUMENT if it exists under the other contract; BUSY if it is open in this
+ *             process with fewer rights; UNSUPPORTED (the contract on this medium).
+ * Cost        snapshot: reads the image whole. fine: independent of the heap's size. */
+morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_options *options,
+                        morsel_t **morsel);
+
+/* The last close of a snapshot morsel that is open for writing checkpoints it first: if that fails,
+ * the error is returned and the morsel stays open. */
+morsel_code morsel_close(morsel_t *morsel);
+
+/* Closes without a checkpoint: the next open sees the last one. Of a fine morsel as morsel_close().
+ * Errors  BUSY when opened more than once. */
+morsel_code morsel_discard(morsel_t *morsel);
+
+/* Durability  gone on return, whatever happens.
+ * Errors      BUSY while open anywhere; NOT_FOUND. */
+morsel_code morsel_remove(morsel_pool_t *pool, const char *name);
+
+typedef struct morsel_info {
+  uint32_t struct_size;
+  uint32_t flags;       /* MORSEL_FINE, MORSEL_GIANT, MORSEL_READ_ONLY (how it is open) */
+  uint32_t mode;        /* permission bits */
+  uint32_t granularity; /* bytes that one flush makes durable: 1, 64; 4096: by checkpoints only */
+  char name[208];
+  unsigned char id[16];
+  void *base;
+  uint64_t size_bytes;
+  uint64_t capacity_bytes;
+  uint64_t live_bytes; /* of allocated blocks; morsel_list: of morsels not open, at the last close */
+  uint64_t generation; /* checkpoints and, under the fine contract, closes so far */
+} morsel_info;
+
+/* Calls `visit` for each morsel, by name, until it returns other than 0. The pool must not be
+ * changed by `visit`. A morsel that is damaged is passed over; `morselctl check` names it. */
+morsel_code morsel_list(morsel_pool_t *pool, int (*visit)(const morsel_info *, void *),
+                        void *context);
+
+/* Set info->struct_size to sizeof *info, or to 0 for this first version.
+ * Cost  reads every slab's bitmap, for live_bytes. */
+morsel_code morsel_stat(morsel_t *morsel, morsel_info *info);
+
+/* Grows or shrinks the morsel in place to size_bytes, rounded up to whole subtrees.
+ *
+ * Durability  fine: on return. snapshot: with the next checkpoint.
+ * Errors      ADDRESS_EXHAUSTED (beyond its capacity); NO_SPACE (the pool is full); BUSY (shrinking:
+ *             blocks are in use beyond size_bytes); PERMISSION (read-only). */
+morsel_code morsel_resize(morsel_t *morsel, uint64_t size_bytes);
+
+/* Blocks are aligned to 16 bytes at least. size 0 gives a block of its own.
+ *
+ * Durability  fine: the allocation is durable with the first persist that touches the block; until
+ *             then a crash frees it. snapshot: with the next checkpoint.
+ * Errors      NULL: ENOMEM (NO_SPACE: morsel_resize() may help; or NO_MEMORY), EACCES (read-only),
+ *             EBUSY (a fork), EINVAL.
+ * Cost        0 flushes and 0 fences, but when a slab is made or re-made. */
+void *morsel_malloc(morsel_t *morsel, size_t size);
+void *morsel_calloc(morsel_t *morsel, size_t count, size_t size);
+
+/* As realloc(3); size 0 frees. Under the fine contract only for what is not linked yet: the move
+ * is not atomic towards a crash. */
+void *morsel_realloc(morsel_t *morsel, void *block, size_t size);
+
+/* alignment: a power of two up to 1 GiB. */
+void *morsel_aligned_alloc(morsel_t *morsel, size_t alignment, size_t size);
+
+/* NULL is allowed.
+ *
+ * Durability  fine: some time later, at the latest when 65,536 blocks freed by this thread are not
+ *             durably free; a crash before may leave a block allocated that nobody reaches, never
+ *             the reverse. The unlinking must be durable before the call. So must, after a crash,
+ *             be what a program read before it frees because of it: what is visible after a kill
+ *             need not be durable yet. */
+void morsel_free(morsel_t *morsel, void *block);
+
+/* The bytes that may be used at `block`, at least those asked for. 0 for NULL. */
+size_t morsel_usable_size(morsel_t *morsel, const void *block);
+
+/* Fine contract only; UNSUPPORTED under the snapshot contract, where bytes newer than the image's
+ * heap would contradict it. persist is flush and fence. The range may cross objects, and need not
+ * be whole lines.
+ *
+ * Durability  when persist, or the fence after the flush, returns: the bytes, and the allocation of
+ *             every block that the range touches, ordered after all that was persisted before.
+ *             A fence covers what the calling thread flushed on this morsel.
+ * Errors      INVALID_ARGUMENT (not all inside the morsel); PERMISSION (read-only).
+ * Cost        one flush for each line of the range, one for each line of allocation bits that is
+ *             not durable yet; persist and fence: one fence. */
+morsel_code morsel_persist(morsel_t *morsel, const void *address, size_t size);
+morsel_code morsel_flush(morsel_t *morsel, const void *address, size_t size);
+morsel_code morsel_fence(morsel_t *morsel);
+
+/* snapshot: makes the whole morsel, as it is, the state that a crash returns to. Allocator, root and
+ * resize calls of other threads wait; the program keeps its own stores still meanwhile. fine: makes
+ * all that is allocated durable; it is not atomic towards the program's own data.
+ *
+ * Errors  NO_SPACE, IO: the last checkpoint stands. After a sync that failed, all later
+ *         checkpoints fail too: nothing can be promised any more; discard and open again. */
+morsel_code morsel_checkpoint(morsel_t *morsel);
+
+/* Names `object`, or forgets the name if it is NULL. Names have 1 to 111 bytes; there is room for
+ * at least 250.
+ *
+ * Durability  fine: on return, the object's allocation included. snapshot: with the next checkpoint.
+ * Errors      INVALID_ARGUMENT (the name; not a live block of this morsel); NO_SPACE. */
+morsel_code morsel_set_root(morsel_t *morsel, const char *name, void *object);
+
+/* NULL if there is no root of that name (errno ENOENT). */
+void *morsel_root(morsel_t *morsel, const char *name);
+
+/* The open morsel whose address range holds `address`, or NULL. */
+morsel_t *morsel_of(const void *address);
+
+void *morsel_base(const morsel_t *morsel);
+uint64_t morsel_capacity(const morsel_t *morsel);
+uint64_t morsel_size(const morsel_t *morsel);
+
+/* The sentence of the calling thread's last failure. Valid until its next call that fails. */
+const char *morsel_last_error(void);
+
+/* E.g. "MORSEL_NO_SPACE". Static. */
+const char *morsel_code_name(morsel_code code);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MORSEL_MORSEL_H_ */

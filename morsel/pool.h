@@ -1,0 +1,142 @@
+// What a pool does, whatever it is made of, and what it hands out: the memory
+// of one open morsel. Heaps, roots and handles stand on these two classes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/result.h"
+#include "pmem/address_range.h"
+#include "pmem/persist.h"
+#include "pmem/system_calls.h"
+
+namespace morsel {
+
+inline constexpr uint64_t kNameBytesMax = 200;
+inline constexpr uint64_t kDefaultCapacityBytes = uint64_t{16} << 30;
+
+enum class Contract : uint32_t { kSnapshot = 0, kFine = 1 };
+
+/// What a pool knows of a morsel.
+struct Record {
+  std::string name;
+  Id id{};
+  Contract contract = Contract::kSnapshot;
+  bool grows = false;  ///< created with size 0: it grows as it is used
+  bool giant = false;  ///< of 1 GiB subtrees
+  uint32_t mode = 0600;
+  uint32_t user = 0;
+  uint32_t group = 0;
+  uint64_t base = 0;
+  uint64_t capacity_bytes = 0;  ///< a multiple of kSubtreeBytes
+  uint64_t size_bytes = 0;      ///< a multiple of kSubtreeBytes
+  uint64_t live_bytes = 0;      ///< at the last checkpoint or close
+  uint64_t generation = 0;
+};
+
+/// One page behind the capacity belongs to the process that has the morsel open:
+/// private memory, never on the medium.
+inline constexpr uint64_t kProcessPageBytes = uint64_t{4} << 10;
+/// What a morsel takes of the address window: its capacity and the process' page,
+/// in whole subtrees.
+uint64_t RangeBytes(uint64_t capacity_bytes);
+
+/// The memory of one open morsel, mapped at its base.
+/// Ownership  unmapped with the object; nothing on the medium changes by that.
+/// Threads    one call at a time.
+class Backing {
+ public:
+  virtual ~Backing() = default;
+  Backing(const Backing&) = delete;
+  Backing& operator=(const Backing&) = delete;
+
+  const Record& record() const { return record_; }
+  bool read_only() const { return read_only_; }
+  /// The private page at base + capacity; zeroed when opened.
+  void* process_page() const { return range_.at(record_.capacity_bytes); }
+
+  /// How bytes in [base, base + size) are made durable.
+  virtual pmem::Persist persist() const = 0;
+  /// Bytes that one flush makes durable: 1, 64, or 4096 where only checkpoints do.
+  virtual uint32_t granularity_bytes() const = 0;
+
+  /// Makes the morsel `size_bytes` long, a multiple of its subtrees, at most its capacity.
+  /// What is new is zero. What is beyond must not be in use.
+  /// Durability  carved: on return. image: with the next checkpoint.
+  /// Errors      kNoSpace, kNoMemory, kIo: the size is as before.
+  virtual Status Resize(uint64_t size_bytes) = 0;
+
+  /// image: writes the morsel's memory, as it is, as the next generation, durably.
+  /// carved: records `live_bytes` and the next generation, durably.
+  /// Errors  kNoSpace, kIo: the last one stands.
+  virtual Status Checkpoint(uint64_t live_bytes) = 0;
+
+ protected:
+  Backing(Record record, bool read_only) : record_(std::move(record)), read_only_(read_only) {}
+
+  Record record_;
+  bool read_only_;
+  pmem::AddressRange range_;  ///< RangeBytes(capacity) long, the process' page placed in it
+};
+
+/// Writes the first bytes of a new morsel into its zeroed memory.
+/// The memory is durable (carved) or written (image) by the pool, not by the formatter.
+using Formatter = std::function<void(const Record& record, pmem::Persist persist)>;
+
+/// Something wrong that a check found.
+struct Finding {
+  std::string subject;   ///< e.g. "pool '/data'" or "morsel 'graph'"
+  std::string sentence;  ///< what, where, what to do
+};
+
+class Pool {
+ public:
+  virtual ~Pool() = default;
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  const std::string& path() const { return path_; }
+  bool read_only() const { return read_only_; }
+  /// "device-dax", "fsdax", "memmap" or "ssd"; for a person to read.
+  virtual std::string medium() const = 0;
+  /// As Backing's, for new morsels of `contract`.
+  virtual uint32_t granularity_bytes() const = 0;
+
+  /// kUnsupported, with the reason, where this pool cannot serve such a morsel.
+  virtual Status Supports(Contract contract, bool giant) const = 0;
+
+  /// Errors  kNotFound, kCorrupt, kVersion, kPermission, kIo.
+  virtual Result<Record> Find(const std::string& name) = 0;
+
+  /// All morsels that can be read, by name.
+  virtual Result<std::vector<Record>> List() = 0;
+
+  /// Makes the morsel that `wanted` describes (id and base are chosen here; size and capacity are
+  /// set, valid and rounded) and opens it for writing.
+  /// Durability  on return; after a crash before, there is nothing of that name.
+  /// Errors      kExists, kNoSpace, kAddressExhausted, kNoMemory, kPermission, kIo.
+  virtual Result<std::unique_ptr<Backing>> Create(const Record& wanted,
+                                                  const Formatter& format) = 0;
+
+  /// Errors  as Find(), and kAddressTaken, kNoMemory.
+  virtual Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) = 0;
+
+  /// Nothing of it is open. Durability  gone on return.
+  virtual Status Remove(const std::string& name) = 0;
+
+  /// Reads all that the pool keeps beside the heaps, and images whole, and reports what is wrong.
+  /// Errors  kIo where it cannot be read.
+  virtual Status Check(const std::function<void(const Finding&)>& report) = 0;
+
+ protected:
+  Pool(std::string path, bool read_only) : path_(std::move(path)), read_only_(read_only) {}
+
+  std::string path_;
+  bool read_only_;
+};
+
+}  // namespace morsel

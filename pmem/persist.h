@@ -1,0 +1,68 @@
+// The seam: everything that the library stores on a byte-addressable medium,
+// and everything that orders such stores, goes through here.
+//
+// Words as in libpmem2: flush pushes lines towards the medium, fence orders,
+// persist is both. publish is the one 8-byte store that makes something true,
+// and its persist.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace morsel::pmem {
+
+/// How a medium is flushed and fenced. One table for DAX, one that does nothing
+/// for the frames of an image, others in tests.
+struct PersistTable {
+  void (*flush)(void* context, const void* address, size_t size_bytes);
+  void (*fence)(void* context);
+};
+
+/// Stores a word on the medium. Durable only after a flush of its line and a fence.
+/// Threads  others may read the word meanwhile; they see the old or the new one.
+inline void Store(uint64_t* word, uint64_t value) {
+  std::atomic_ref(*word).store(value, std::memory_order_relaxed);
+}
+
+/// Reads a word of the medium that others may store meanwhile.
+inline uint64_t Load(const uint64_t* word) {
+  return std::atomic_ref(*const_cast<uint64_t*>(word)).load(std::memory_order_acquire);
+}
+
+/// A medium's table with its context: copied freely, owned by nobody.
+class Persist {
+ public:
+  constexpr Persist(const PersistTable* table, void* context) : table_(table), context_(context) {}
+
+  /// Pushes every line that [address, address + size_bytes) touches.
+  /// Durability  none before this thread's next Fence().
+  void Flush(const void* address, size_t size_bytes) const {
+    table_->flush(context_, address, size_bytes);
+  }
+
+  /// Durability  what this thread flushed before is durable on return.
+  void Fence() const { table_->fence(context_); }
+
+  /// Flush() and Fence().
+  void Range(const void* address, size_t size_bytes) const {
+    Flush(address, size_bytes);
+    Fence();
+  }
+
+  /// Stores a word and makes it durable, after all that this thread stored before
+  /// was flushed and fenced: that is the caller's to do.
+  void Publish(uint64_t* word, uint64_t value) const {
+    std::atomic_ref(*word).store(value, std::memory_order_release);
+    Range(word, sizeof *word);
+  }
+
+ private:
+  const PersistTable* table_;
+  void* context_;
+};
+
+/// For memory that a crash may lose: the frames of an image. Nothing is pushed anywhere.
+Persist VolatilePersist();
+
+}  // namespace morsel::pmem

@@ -1,0 +1,32 @@
+// The seam towards files: every system call that changes what a file or a
+// directory holds, or makes it durable, goes through here, so that tests can
+// let it fail, fall short or be forgotten.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+namespace morsel::pmem {
+
+/// Each function is the system call of that name: -1 and errno on failure.
+/// Threads  any.
+class SystemCalls {
+ public:
+  virtual ~SystemCalls() = default;
+  virtual int OpenAt(int directory, const char* name, int flags, mode_t mode);
+  virtual ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset);
+  virtual ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset);
+  virtual int FTruncate(int file, int64_t size_bytes);
+  virtual int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes);
+  virtual int FDataSync(int file);
+  virtual int FSync(int file);
+  virtual int RenameAt2(int directory, const char* from, const char* to, unsigned flags);
+  virtual int UnlinkAt(int directory, const char* name, int flags);
+  virtual int FChMod(int file, mode_t mode);
+};
+
+/// The kernel's.
+SystemCalls& KernelCalls();
+
+}  // namespace morsel::pmem
