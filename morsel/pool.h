@@ -128,6 +128,10 @@ class Pool {
   /// Nothing of it is open. Durability  gone on return.
   virtual Status Remove(const std::string& name) = 0;
 
+  /// In a forked child: closes the pool's descriptors, so that the child does not hold its lock.
+  /// Nothing else may be called afterwards. Only close(2) is used.
+  virtual void CloseAfterFork() = 0;
+
   /// Reads all that the pool keeps beside the heaps, and images whole, and reports what is wrong.
   /// Errors  kIo where it cannot be read.
   virtual Status Check(const std::function<void(const Finding&)>& report) = 0;
