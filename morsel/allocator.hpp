@@ -1,0 +1,73 @@
+// A standard allocator over a morsel, for plain containers.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <limits>
+#include <new>
+#include <type_traits>
+
+#include "morsel/handles.hpp"
+#include "morsel/morsel.h"
+
+namespace morsel {
+
+/// Meets the standard's allocator requirements. It stores one pointer, to the morsel's base, so a
+/// container that lies in the morsel finds its way in every process.
+///
+/// Only for the snapshot contract: containers move and free nodes behind the program's back, and
+/// nothing they do is persisted before it is linked.
+///
+/// Errors   allocate(): std::bad_alloc where morsel_malloc() returns NULL; the process ends if the
+///          program is built without exceptions.
+/// Threads  any, as the morsel.
+template <class T>
+class Allocator {
+ public:
+  using value_type = T;
+  using propagate_on_container_copy_assignment = std::false_type;
+  using propagate_on_container_move_assignment = std::true_type;
+  using propagate_on_container_swap = std::true_type;
+  using is_always_equal = std::false_type;
+
+  explicit Allocator(const Morsel& morsel) : base_(morsel.base()) {}
+  explicit Allocator(const morsel_t* morsel) : base_(morsel_base(morsel)) {}
+  template <class U>
+  Allocator(const Allocator<U>& other) : base_(other.base()) {}  // NOLINT: as the standard asks
+
+  T* allocate(size_t count) {
+    void* block = nullptr;
+    if (count <= std::numeric_limits<size_t>::max() / sizeof(T)) {
+      morsel_t* const morsel = morsel_of(base_);
+      if constexpr (alignof(T) > alignof(std::max_align_t)) {
+        block = morsel_aligned_alloc(morsel, alignof(T), count * sizeof(T));
+      } else {
+        block = morsel_malloc(morsel, count * sizeof(T));
+      }
+    }
+    if (block == nullptr) NoRoom();
+    return static_cast<T*>(block);
+  }
+  void deallocate(T* block, size_t) { morsel_free(morsel_of(base_), block); }
+
+  /// The morsel's base.
+  void* base() const { return base_; }
+
+  template <class U>
+  friend bool operator==(const Allocator& a, const Allocator<U>& b) {
+    return a.base() == b.base();
+  }
+
+ private:
+  [[noreturn]] static void NoRoom() {
+#if defined(__cpp_exceptions)
+    throw std::bad_alloc();
+#else
+    std::abort();
+#endif
+  }
+
+  void* base_;
+};
+
+}  // namespace morsel

@@ -1,0 +1,205 @@
+// Pools and morsels as move-only handles over the C API.
+#pragma once
+
+#include <cstdio>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "base/result.h"
+#include "morsel/memory_resource.hpp"
+#include "morsel/morsel.h"
+
+namespace morsel {
+
+/// What morsel_pool_options says.
+struct PoolOptions {
+  uint32_t flags = 0;
+  uint32_t mode = 0;
+  uint64_t size_bytes = 0;
+};
+
+/// What morsel_options says.
+struct MorselOptions {
+  uint32_t flags = 0;
+  uint32_t mode = 0;
+  uint64_t size_bytes = 0;
+  uint64_t capacity_bytes = 0;
+};
+
+/// The sentence of this thread's last failure.
+inline const char* last_error() { return morsel_last_error(); }
+
+/// An open morsel.
+///
+/// Ownership  one morsel_open(), ended by close(), discard() or the destructor. The destructor
+///            closes; a close that fails there is told on standard error, and the morsel is
+///            discarded: call close() where the answer matters. It must not outlive its Pool.
+class Morsel {
+ public:
+  Morsel() = default;
+  /// Takes an open handle of the C API.
+  explicit Morsel(morsel_t* handle) : handle_(handle) {}
+  Morsel(Morsel&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Morsel& operator=(Morsel&& other) noexcept {
+    if (this != &other) {
+      CloseOrTell();
+      handle_ = std::exchange(other.handle_, nullptr);
+    }
+    return *this;
+  }
+  ~Morsel() { CloseOrTell(); }
+
+  explicit operator bool() const { return handle_ != nullptr; }
+  /// For the C API; still this object's.
+  morsel_t* handle() const { return handle_; }
+
+  /// After a success, and only then, the handle is empty.
+  Status close() { return End(morsel_close(handle_)); }
+  Status discard() { return End(morsel_discard(handle_)); }
+
+  void* malloc(size_t size) { return morsel_malloc(handle_, size); }
+  void* calloc(size_t count, size_t size) { return morsel_calloc(handle_, count, size); }
+  void* realloc(void* block, size_t size) { return morsel_realloc(handle_, block, size); }
+  void* aligned_alloc(size_t alignment, size_t size) {
+    return morsel_aligned_alloc(handle_, alignment, size);
+  }
+  void free(void* block) { morsel_free(handle_, block); }
+  size_t usable_size(const void* block) const { return morsel_usable_size(handle_, block); }
+
+  Status persist(const void* address, size_t size) {
+    return Code(morsel_persist(handle_, address, size));
+  }
+  Status flush(const void* address, size_t size) {
+    return Code(morsel_flush(handle_, address, size));
+  }
+  Status fence() { return Code(morsel_fence(handle_)); }
+  Status checkpoint() { return Code(morsel_checkpoint(handle_)); }
+  Status resize(uint64_t size_bytes) { return Code(morsel_resize(handle_, size_bytes)); }
+  Result<morsel_info> stat() const {
+    morsel_info info{};
+    info.struct_size = sizeof info;
+    if (const morsel_code code = morsel_stat(handle_, &info); code != MORSEL_OK) return Code(code);
+    return info;
+  }
+
+  Status set_root(const char* name, void* object) {
+    return Code(morsel_set_root(handle_, name, object));
+  }
+  /// nullptr if there is none. That it is a T is the program's to know.
+  template <class T = void>
+  T* root(const char* name) const {
+    return static_cast<T*>(morsel_root(handle_, name));
+  }
+
+  /// A T in the morsel, made of `arguments`; nullptr where there is no room.
+  template <class T, class... Arguments>
+  T* make(Arguments&&... arguments) {
+    void* const place = aligned_alloc(alignof(T), sizeof(T));
+    return place == nullptr ? nullptr : new (place) T(std::forward<Arguments>(arguments)...);
+  }
+  /// Undoes make(). nullptr is allowed.
+  template <class T>
+  void destroy(T* object) {
+    if (object == nullptr) return;
+    object->~T();
+    free(object);
+  }
+
+  void* base() const { return morsel_base(handle_); }
+  uint64_t capacity() const { return morsel_capacity(handle_); }
+  uint64_t size() const { return morsel_size(handle_); }
+
+  /// For std::pmr containers in this morsel. It lies behind the capacity at a fixed address, so
+  /// that a container may keep the pointer, and belongs to the process that has the morsel open.
+  memory_resource* resource() const {
+    return reinterpret_cast<memory_resource*>(static_cast<char*>(base()) + capacity());
+  }
+
+ private:
+  Status End(morsel_code code) {
+    if (code == MORSEL_OK) handle_ = nullptr;
+    return Code(code);
+  }
+  void CloseOrTell() {
+    if (handle_ == nullptr || close().ok()) return;
+    if (morsel_discard(handle_) == MORSEL_OK) {
+      std::fprintf(stderr, "morsel: closed without a checkpoint: %s\n", last_error());
+    }
+  }
+
+  morsel_t* handle_ = nullptr;
+};
+
+/// An open pool.
+///
+/// Ownership  ended by close() or the destructor. Its morsels must be closed before.
+class Pool {
+ public:
+  static Result<Pool> open(const std::string& path, const PoolOptions& options = {}) {
+    const morsel_pool_options plain = {sizeof plain, options.flags, options.mode, 0,
+                                       options.size_bytes};
+    morsel_pool_t* handle = nullptr;
+    if (const morsel_code code = morsel_pool_open(path.c_str(), &plain, &handle);
+        code != MORSEL_OK) {
+      return Code(code);
+    }
+    return Pool(handle);
+  }
+  Pool(Pool&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Pool& operator=(Pool&& other) noexcept {
+    if (this != &other) {
+      if (handle_ != nullptr) (void)close();
+      handle_ = std::exchange(other.handle_, nullptr);
+    }
+    return *this;
+  }
+  ~Pool() {
+    if (handle_ != nullptr) (void)close();
+  }
+
+  /// For the C API; still this object's.
+  morsel_pool_t* handle() const { return handle_; }
+
+  /// After a success, and only then, the handle is empty.
+  Status close() {
+    const morsel_code code = morsel_pool_close(handle_);
+    if (code == MORSEL_OK) handle_ = nullptr;
+    return Code(code);
+  }
+
+  Result<Morsel> open(const std::string& name) { return Opened(name, nullptr); }
+  Result<Morsel> open(const std::string& name, const MorselOptions& options) {
+    const morsel_options plain = {
+        sizeof plain, options.flags, options.mode, 0, options.size_bytes, options.capacity_bytes};
+    return Opened(name, &plain);
+  }
+  Status remove(const std::string& name) { return Code(morsel_remove(handle_, name.c_str())); }
+
+  /// Calls `visit(const morsel_info&)` for each morsel, by name.
+  template <class Visit>
+  Status list(Visit&& visit) {
+    return Code(morsel_list(
+        handle_,
+        [](const morsel_info* info, void* context) {
+          (*static_cast<std::remove_reference_t<Visit>*>(context))(*info);
+          return 0;
+        },
+        const_cast<void*>(static_cast<const void*>(&visit))));
+  }
+
+ private:
+  explicit Pool(morsel_pool_t* handle) : handle_(handle) {}
+  Result<Morsel> Opened(const std::string& name, const morsel_options* options) {
+    morsel_t* handle = nullptr;
+    if (const morsel_code code = morsel_open(handle_, name.c_str(), options, &handle);
+        code != MORSEL_OK) {
+      return Code(code);
+    }
+    return Morsel(handle);
+  }
+
+  morsel_pool_t* handle_ = nullptr;
+};
+
+}  // namespace morsel

@@ -1,0 +1,16 @@
+// morsel: persistent memory objects at fixed addresses. The C++ API.
+//
+// It says the same as <morsel/morsel.h>, which holds the contracts: durability,
+// errors, threads and costs of a member function are those of the C function of
+// the same name.
+//
+//   auto pool = morsel::Pool::open("/var/lib/graphs", {.flags = MORSEL_CREATE});
+//   auto graph = pool->open("web", {.flags = MORSEL_CREATE});
+//   morsel::Allocator<int> allocator(*graph);
+//   std::vector<int, morsel::Allocator<int>> numbers(allocator);
+#pragma once
+
+#include "base/result.h"
+#include "morsel/allocator.hpp"        // IWYU pragma: export
+#include "morsel/handles.hpp"          // IWYU pragma: export
+#include "morsel/memory_resource.hpp"  // IWYU pragma: export
