@@ -23,7 +23,7 @@ class TestSummary(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
 
-    def tested(self, status, report, label="//x:y", shard=1):
+    def event_of(self, status, report, label="//x:y", shard=1):
         path = self.folder / f"{label[2:].replace(':', '_')}_{shard}.xml"
         if report is not None:
             path.write_text(report)
@@ -53,14 +53,14 @@ class TestSummary(unittest.TestCase):
     def test_cases_are_counted_over_shards_and_runs(self):
         cases = f"<t>{GOOD_CASE}{SKIPPED_CASE}</t>"
         run = [
-            self.tested("PASSED", cases),
-            self.tested("PASSED", cases, shard=2),
+            self.event_of("PASSED", cases),
+            self.event_of("PASSED", cases, shard=2),
             ENDED_WELL,
         ]
         self.assertEqual(self.sum_up(run, run), (0, ["4 passed, 0 failed, 4 skipped"]))
 
     def test_failed_case_is_named(self):
-        events = [self.tested("FAILED", f"<t>{GOOD_CASE}{BAD_CASE}</t>"), ENDED_BADLY]
+        events = [self.event_of("FAILED", f"<t>{GOOD_CASE}{BAD_CASE}</t>"), ENDED_BADLY]
         self.assertEqual(
             self.sum_up(events),
             (1, ["FAILED (run0) //x:y Suite.Bad", "1 passed, 1 failed, 0 skipped"]),
@@ -68,20 +68,20 @@ class TestSummary(unittest.TestCase):
 
     def test_target_that_does_not_build_has_failed(self):
         missed = {"id": {"targetCompleted": {"label": "//x:z"}}, "aborted": {}}
-        good = self.tested("PASSED", f"<t>{GOOD_CASE}</t>")
+        good = self.event_of("PASSED", f"<t>{GOOD_CASE}</t>")
         self.assert_sum([missed, good, ENDED_BADLY], "1 passed, 1 failed, 0 skipped", 1)
 
     def test_bad_end_after_a_good_report_has_failed(self):
-        events = [self.tested("TIMEOUT", f"<t>{GOOD_CASE}</t>"), ENDED_BADLY]
+        events = [self.event_of("TIMEOUT", f"<t>{GOOD_CASE}</t>"), ENDED_BADLY]
         self.assert_sum(events, "1 passed, 1 failed, 0 skipped", 1)
 
     def test_missing_or_broken_report_has_failed(self):
         for report in (None, "<t><testcase"):
-            events = [self.tested("FAILED", report), ENDED_BADLY]
+            events = [self.event_of("FAILED", report), ENDED_BADLY]
             self.assert_sum(events, "0 passed, 1 failed, 0 skipped", 1)
 
     def test_bazel_that_stops_has_failed(self):
-        good = self.tested("PASSED", f"<t>{GOOD_CASE}</t>")
+        good = self.event_of("PASSED", f"<t>{GOOD_CASE}</t>")
         self.assert_sum([good], "1 passed, 1 failed, 0 skipped", 1)
         self.assert_sum([good, ENDED_BADLY], "1 passed, 1 failed, 0 skipped", 1)
         self.assert_sum([], "0 passed, 1 failed, 0 skipped", 1)
