@@ -30,6 +30,8 @@ struct MorselOptions {
 /// The sentence of this thread's last failure.
 inline const char* last_error() { return morsel_last_error(); }
 
+class Pool;
+
 /// An open morsel.
 ///
 /// Ownership  one morsel_open(), ended by close(), discard() or the destructor. The destructor
@@ -38,6 +40,9 @@ inline const char* last_error() { return morsel_last_error(); }
 class Morsel {
  public:
   Morsel() = default;
+  /// What is there, with the pool's rights; or as the options say.
+  static Result<Morsel> open(Pool& pool, const std::string& name);
+  static Result<Morsel> open(Pool& pool, const std::string& name, const MorselOptions& options);
   /// Takes an open handle of the C API.
   explicit Morsel(morsel_t* handle) : handle_(handle) {}
   Morsel(Morsel&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
@@ -117,6 +122,7 @@ class Morsel {
   }
 
  private:
+  static Result<Morsel> Opened(Pool& pool, const std::string& name, const morsel_options* options);
   Status End(morsel_code code) {
     if (code == MORSEL_OK) handle_ = nullptr;
     return Code(code);
@@ -168,12 +174,6 @@ class Pool {
     return Code(code);
   }
 
-  Result<Morsel> open(const std::string& name) { return Opened(name, nullptr); }
-  Result<Morsel> open(const std::string& name, const MorselOptions& options) {
-    const morsel_options plain = {
-        sizeof plain, options.flags, options.mode, 0, options.size_bytes, options.capacity_bytes};
-    return Opened(name, &plain);
-  }
   Status remove(const std::string& name) { return Code(morsel_remove(handle_, name.c_str())); }
 
   /// Calls `visit(const morsel_info&)` for each morsel, by name.
@@ -190,16 +190,29 @@ class Pool {
 
  private:
   explicit Pool(morsel_pool_t* handle) : handle_(handle) {}
-  Result<Morsel> Opened(const std::string& name, const morsel_options* options) {
-    morsel_t* handle = nullptr;
-    if (const morsel_code code = morsel_open(handle_, name.c_str(), options, &handle);
-        code != MORSEL_OK) {
-      return Code(code);
-    }
-    return Morsel(handle);
-  }
 
   morsel_pool_t* handle_ = nullptr;
 };
+
+inline Result<Morsel> Morsel::Opened(Pool& pool, const std::string& name,
+                                     const morsel_options* options) {
+  morsel_t* handle = nullptr;
+  if (const morsel_code code = morsel_open(pool.handle(), name.c_str(), options, &handle);
+      code != MORSEL_OK) {
+    return Code(code);
+  }
+  return Morsel(handle);
+}
+
+inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name) {
+  return Opened(pool, name, nullptr);
+}
+
+inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name,
+                                   const MorselOptions& options) {
+  const morsel_options plain = {
+      sizeof plain, options.flags, options.mode, 0, options.size_bytes, options.capacity_bytes};
+  return Opened(pool, name, &plain);
+}
 
 }  // namespace morsel

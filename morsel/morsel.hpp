@@ -5,7 +5,7 @@
 // the same name.
 //
 //   auto pool = morsel::Pool::open("/var/lib/graphs", {.flags = MORSEL_CREATE});
-//   auto graph = pool->open("web", {.flags = MORSEL_CREATE});
+//   auto graph = morsel::Morsel::open(*pool, "web", {.flags = MORSEL_CREATE});
 //   morsel::Allocator<int> allocator(*graph);
 //   std::vector<int, morsel::Allocator<int>> numbers(allocator);
 #pragma once
