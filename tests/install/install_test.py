@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""What is installed, and that programs outside the tree build and run with it."""
+
+import os
+import pathlib
+import re
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+
+from installation import Installation, run
+
+HERE = pathlib.Path(__file__).resolve().parent
+PUBLIC_HEADERS = {
+    "include/morsel/" + name
+    for name in (
+        "allocator.hpp",
+        "base/result.h",
+        "handles.hpp",
+        "memory_resource.hpp",
+        "morsel.h",
+        "morsel.hpp",
+    )
+}
+EXPORTED = re.compile(
+    r"morsel_\w+@@MORSEL_0"
+    r"|_ZNK?6morsel15memory_resource\w+@@MORSEL_0"
+    r"|_ZT[VIS]N6morsel15memory_resourceE@@MORSEL_0"
+    r"|MORSEL_0"
+)
+
+
+class Install(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(dir=os.environ["TEST_TMPDIR"])
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.installation = Installation(cls.folder / "installed")
+        cls.installation.install()
+        # All that follows works wherever the prefix ends up.
+        cls.installation.move(cls.folder / "moved")
+        cls.version = pathlib.Path(os.environ["TEST_SRCDIR"], "morsel/VERSION").read_text().strip()
+
+    def expected_files(self, libdir):
+        libraries = (
+            "libmorsel.a",
+            "libmorsel.so",
+            "libmorsel.so.0",
+            f"libmorsel.so.{self.version}",
+            "pkgconfig/morsel.pc",
+            "pkgconfig/morsel-static.pc",
+            "cmake/morsel/morsel-config.cmake",
+            "cmake/morsel/morsel-config-version.cmake",
+        )
+        return {"bin/morselctl", *PUBLIC_HEADERS, *(f"{libdir}/{name}" for name in libraries)}
+
+    def test_exactly_the_expected_files(self):
+        self.assertEqual(self.installation.files(), self.expected_files("lib"))
+
+    def test_staging_and_library_directory(self):
+        stage = self.folder / "stage"
+        Installation("/usr", "lib/some-arch").install(stage)
+        staged = Installation(stage / "usr")
+        self.assertEqual(staged.files(), self.expected_files("lib/some-arch"))
+        for name in ("pkgconfig/morsel.pc", "cmake/morsel/morsel-config.cmake"):
+            text = (staged.prefix / "lib/some-arch" / name).read_text()
+            self.assertNotIn(str(stage), text)
+            self.assertNotIn("@", text)
+
+    def test_the_library_exports_the_api_and_nothing_else(self):
+        library = self.installation.libraries / "libmorsel.so"
+        table = run("nm", "--dynamic", "--defined-only", "--with-symbol-versions", library)
+        exported = {line.split()[-1] for line in table.splitlines()}
+        self.assertEqual({name for name in exported if not EXPORTED.fullmatch(name)}, set())
+
+        header = (self.installation.prefix / "include/morsel/morsel.h").read_text()
+        declared = set(re.findall(r"^[a-z].*?\*?(morsel_\w+)\(", header, re.MULTILINE))
+        self.assertIn("morsel_pool_open", declared)
+        self.assertEqual({f"{name}@@MORSEL_0" for name in declared} - exported, set())
+        self.assertIn("libmorsel.so.0", run("objdump", "-p", library))
+
+    def test_the_archive_holds_its_objects(self):
+        archive = (self.installation.libraries / "libmorsel.a").read_bytes()
+        self.assertEqual(archive[:8], b"!<arch>\n")  # a thin one only points at them
+
+    def test_the_tool_runs(self):
+        self.assertIn("morselctl", run(self.installation.prefix / "bin/morselctl", "--help"))
+
+    def test_programs_with_pkg_config(self):
+        for source in ("consumer.c", "consumer.cc"):
+            for package in ("morsel", "morsel-static"):
+                with self.subTest(source=source, package=package):
+                    program = self.folder / f"{package}_{source.replace('.', '_')}"
+                    self.installation.compile(HERE / source, program, package)
+                    self.check_program(program, shared=package == "morsel")
+
+    def test_programs_with_cmake(self):
+        for language in ("C", "CXX"):
+            with self.subTest(language=language):
+                build = self.folder / f"cmake_{language}"
+                options = [
+                    f"-DLANGUAGE={language}",
+                    f"-DVERSION={self.version}",
+                    f"-DCMAKE_PREFIX_PATH={self.installation.prefix}",
+                ]
+                run("cmake", "-S", HERE / "cmake", "-B", build, *options)
+                run("cmake", "--build", build, "--verbose")
+                self.check_program(build / "shared", shared=True)
+                self.check_program(build / "static", shared=False)
+
+    def check_program(self, program, shared):
+        needed = "libmorsel.so.0" in run("objdump", "-p", program)
+        self.assertEqual(needed, shared)
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            pool = pathlib.Path(folder, "pool")
+            for expected in ("wrote", "found"):
+                told = run(program, pool, env=self.installation.environment)
+                self.assertEqual(told.split()[0], expected)
+                self.assertIn("morning", told)
+
+
+if __name__ == "__main__":
+    unittest.main()
