@@ -1,0 +1,78 @@
+#include "alloc/free_subtrees.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+#include "base/check.h"
+
+namespace morsel::alloc {
+
+FreeSubtrees::FreeSubtrees(uint64_t count, uint64_t phase)
+    : count_(count),
+      phase_(phase),
+      shift_((kSubtreesPerGiant - phase % kSubtreesPerGiant) % kSubtreesPerGiant),
+      free_count_(count),
+      bits_(DivideUp(count, 64), ~uint64_t{0}),
+      free_in_group_(count == 0 ? 0 : (count - 1 + shift_) / kSubtreesPerGiant + 1) {
+  for (uint64_t group = 0; group < free_in_group_.size(); ++group) {
+    free_in_group_[group] = static_cast<uint32_t>(GroupEnd(group) - GroupBegin(group));
+  }
+}
+
+uint64_t FreeSubtrees::GroupBegin(uint64_t group) const {
+  return group == 0 ? 0 : group * kSubtreesPerGiant - shift_;
+}
+
+uint64_t FreeSubtrees::GroupEnd(uint64_t group) const {
+  return std::min(count_, (group + 1) * kSubtreesPerGiant - shift_);
+}
+
+void FreeSubtrees::Take(uint64_t index, uint64_t size_subtrees) {
+  MORSEL_CHECK(Within(index, size_subtrees, count_));
+  for (uint64_t i = index; i < index + size_subtrees; ++i) {
+    MORSEL_CHECK(IsFree(i));
+    bits_[i / 64] &= ~(uint64_t{1} << i % 64);
+    --free_in_group_[GroupOf(i)];
+  }
+  free_count_ -= size_subtrees;
+}
+
+void FreeSubtrees::Release(uint64_t index, uint64_t size_subtrees) {
+  MORSEL_CHECK(Within(index, size_subtrees, count_));
+  for (uint64_t i = index; i < index + size_subtrees; ++i) {
+    MORSEL_CHECK(!IsFree(i));
+    bits_[i / 64] |= uint64_t{1} << i % 64;
+    ++free_in_group_[GroupOf(i)];
+  }
+  free_count_ += size_subtrees;
+}
+
+void FreeSubtrees::ChooseIn(uint64_t group, uint64_t wanted,
+                            std::vector<SubtreeIndex>& chosen) const {
+  uint64_t left = free_in_group_[group];
+  for (uint64_t i = GroupBegin(group); left > 0 && chosen.size() < wanted; ++i) {
+    if (!IsFree(i)) continue;
+    chosen.push_back(SubtreeIndex(i));
+    --left;
+  }
+}
+
+std::vector<SubtreeIndex> FreeSubtrees::ChooseHuge(uint64_t wanted) const {
+  std::vector<SubtreeIndex> chosen;
+  for (const bool whole : {false, true}) {
+    for (uint64_t group = 0; group < free_in_group_.size() && chosen.size() < wanted; ++group) {
+      if (IsWhole(group) == whole) ChooseIn(group, wanted, chosen);
+    }
+  }
+  return chosen;
+}
+
+std::vector<SubtreeIndex> FreeSubtrees::ChooseGiant(uint64_t wanted) const {
+  std::vector<SubtreeIndex> chosen;
+  for (uint64_t group = 0; group < free_in_group_.size() && chosen.size() < wanted; ++group) {
+    if (IsWhole(group)) chosen.push_back(SubtreeIndex(GroupBegin(group)));
+  }
+  return chosen;
+}
+
+}  // namespace morsel::alloc

@@ -1,0 +1,151 @@
+// The heap of one morsel: who owns which bytes of its range.
+//
+// malloc and free store one bit and flush nothing; the bit becomes durable with
+// the first flush and fence that touch the block. A crash can therefore leave a
+// block allocated that nobody reaches, never the reverse; after a crash at most
+// kFreesUnsettledMax blocks that were freed are still allocated, and whatever was
+// allocated and never linked.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "alloc/heap_layout.h"
+#include "alloc/line_counter.h"
+#include "alloc/run.h"
+#include "alloc/unit_map.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "pmem/persist.h"
+
+namespace morsel::alloc {
+
+/// So many frees, at most, are not durable yet.
+inline constexpr uint64_t kFreesUnsettledMax = 65'536;
+
+/// What a heap is told of the range that it lives in.
+struct HeapPlace {
+  void* base = nullptr;
+  uint64_t size_bytes = 0;      ///< a multiple of kSubtreeBytes
+  uint64_t capacity_bytes = 0;  ///< the same
+  Id id{};
+};
+
+/// Threads  any, unless said otherwise.
+class Heap {
+ public:
+  /// Asked, with the heap's lock held, for a range of at least so many bytes; answers the new size.
+  using Growth = std::function<Result<uint64_t>(uint64_t size_bytes)>;
+
+  /// Writes an empty heap into zeroed memory of `place`, with `root_table_bytes` of zeroes for the
+  /// layer above. Durability  on return.
+  static void Format(const HeapPlace& place, uint64_t root_table_bytes, pmem::Persist persist);
+
+  /// Takes up the heap at `place`. `fine`: stores reach the medium one by one, so that the last
+  /// user may have left it in disorder; else it was written as a whole.
+  /// Cost    independent of the heap's size.
+  /// Errors  kCorrupt, kVersion, kNoMemory.
+  static Result<std::unique_ptr<Heap>> Open(const HeapPlace& place, pmem::Persist persist,
+                                            bool fine, bool read_only);
+  Heap(const Heap&) = delete;
+  Heap& operator=(const Heap&) = delete;
+
+  void set_growth(Growth growth) { growth_ = std::move(growth); }
+
+  /// Alignment: a power of two up to 1 GiB. Nothing is flushed but where a slab is made or an extent
+  /// crosses a region.
+  /// Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
+  Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment);
+
+  /// `block` is the start of a live block, or the process ends.
+  void Free(void* block);
+
+  /// As realloc(3) of a live block; size_bytes > 0.
+  Result<void*> Reallocate(void* block, uint64_t size_bytes);
+
+  /// Of a live block's start, or the process ends.
+  uint64_t UsableBytes(const void* block);
+
+  /// Whether `address` lies in a live block.
+  bool IsLive(const void* address);
+
+  /// Flushes the bytes and the allocation of all blocks that they touch; of the block at `address`
+  /// alone where size_bytes is 0. The range lies in the heap.
+  void Flush(const void* address, uint64_t size_bytes);
+  void Fence();
+
+  /// Makes every allocation and free so far durable.
+  void Settle();
+
+  /// Flushes and fences every byte that is allocated, and Settle().
+  void SettleAll();
+
+  /// Bytes of all live blocks. Cost  reads every slab's bits.
+  Result<uint64_t> LiveBytes();
+
+  /// The range has grown to size_bytes. Held() is held. Errors  kNoSpace: as before.
+  Status Grow(uint64_t size_bytes) { return units_.Grow(size_bytes); }
+  /// The range is to shrink. Held() is held. Errors  kBusy: as before.
+  Status Shrink(uint64_t size_bytes);
+
+  /// Keeps all other calls out while it lives.
+  [[nodiscard]] std::unique_lock<std::mutex> Held() { return std::unique_lock(mutex_); }
+
+  /// Settle(), and marks the heap as left in order. Only the destructor may follow.
+  void Close();
+
+  void* root_table() const;
+  uint64_t root_table_bytes() const { return header_->root_table_bytes; }
+  pmem::Persist persist() const { return persist_; }
+
+  /// Tells every invariant of heap_layout.h that does not hold. Nothing is changed.
+  void Validate(const std::function<void(const std::string& sentence)>& report);
+
+ private:
+  struct SizeClass {
+    Run* listed = nullptr;  ///< slabs with room
+    UnitIndex cursor{};     ///< slabs of the class before it have been taken up
+  };
+
+  Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean);
+
+  Result<Run*> RunOf(const void* address);
+  Result<Run*> TakeUp(UnitIndex head);
+  Run* Remember(UnitIndex head);
+  Run& LiveRun(const void* block, const char* call);
+
+  Result<void*> AllocateBlock(unsigned size_class, uint64_t alignment);
+  Result<void*> AllocateWhateverFits(unsigned size_class, uint64_t alignment);
+  Result<void*> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
+  Result<UnitIndex> FindUnits(UnitCount count, uint64_t alignment, uint64_t wanted_alignment);
+  void* TakeFrom(Run* run);
+  Result<Run*> NextListed(unsigned size_class, uint64_t heads_max);
+  Result<Run*> MakeSlab(unsigned size_class);
+  void List(Run* run);
+  void Unlist(Run* run);
+  void Release(Run* run);
+  Status ReleaseEmptySlabs();
+  Status GrowFor(UnitCount count);
+  void FreeLocked(void* block);
+  Result<bool> ResizeInPlace(Run& run, uint64_t size_bytes);
+  void FlushAllocations(const char* begin, const char* end);
+  void SettleLocked();
+  void Freed();
+
+  std::mutex mutex_;
+  HeapHeader* header_;
+  pmem::Persist persist_;
+  bool fine_;
+  bool read_only_;
+  bool unclean_;
+  uint64_t number_;  ///< of this opening, for PendingLines
+  UnitMap units_;
+  std::array<SizeClass, kClassCount> classes_{};
+  uint64_t frees_unsettled_ = 0;
+  Growth growth_;
+};
+
+}  // namespace morsel::alloc

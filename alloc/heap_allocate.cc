@@ -1,0 +1,188 @@
+// Where blocks come from: a slab with room that is known; one that was left by an
+// earlier process; a new one; and, where the range is full, whatever holds the
+// block, so that "no space" means that there is none.
+#include <algorithm>
+#include <cinttypes>
+#include <new>
+
+#include "alloc/heap.h"
+#include "alloc/slab.h"
+#include "base/bits.h"
+#include "base/error.h"
+
+namespace morsel::alloc {
+namespace {
+
+constexpr uint64_t kAll = ~uint64_t{0};
+/// An allocation looks at no more heads and takes up no more slabs of an earlier process than
+/// this before it makes a slab of its own: the first one after an open must be quick.
+constexpr uint64_t kHeadsPerLook = 1024;
+constexpr uint64_t kSlabsPerLook = 8;
+
+bool Aligned(unsigned size_class, uint64_t alignment) {
+  return BlockBytes(size_class) % alignment == 0;
+}
+
+}  // namespace
+
+Result<void*> Heap::Allocate(uint64_t size_bytes, uint64_t alignment) {
+  if (alignment > kRegionBytes || !std::has_single_bit(alignment)) {
+    return Fail(Code::kInvalidArgument,
+                "an alignment of %" PRIu64 " bytes: it must be a power of two up to 1 GiB",
+                alignment);
+  }
+  alignment = std::max(alignment, kBlockBytesMin);
+  if (size_bytes > header_->capacity_bytes) {
+    return Fail(Code::kNoSpace,
+                "%" PRIu64 " bytes are more than the whole morsel at %p may ever hold, %" PRIu64
+                "; create it with a larger capacity",
+                size_bytes, static_cast<void*>(header_), header_->capacity_bytes);
+  }
+  std::lock_guard lock(mutex_);
+  if (size_bytes <= kBlockBytesMax && alignment <= kBlockBytesMax) {
+    unsigned size_class = ClassOf(size_bytes);
+    while (!Aligned(size_class, alignment)) ++size_class;  // the largest is aligned to its size
+    return AllocateBlock(size_class, alignment);
+  }
+  return AllocateExtent(size_bytes, alignment);
+}
+
+void* Heap::TakeFrom(Run* run) {
+  void* const block = Slab(*run).Take();
+  if (run->used == run->capacity()) Unlist(run);
+  return block;
+}
+
+Result<void*> Heap::AllocateBlock(unsigned size_class, uint64_t alignment) {
+  Result<Run*> run = NextListed(size_class, kHeadsPerLook);
+  if (!run) return run.status();
+  if (*run == nullptr) {
+    run = MakeSlab(size_class);
+    if (!run && run.error() == Code::kNoSpace) return AllocateWhateverFits(size_class, alignment);
+    if (!run) return run.status();
+  }
+  return TakeFrom(*run);
+}
+
+// A slab of the class with room, or nullptr if none is found at `heads_max` heads.
+Result<Run*> Heap::NextListed(unsigned size_class, uint64_t heads_max) {
+  SizeClass& of = classes_[size_class];
+  uint64_t taken_up = 0;
+  for (uint64_t heads = 0; of.listed == nullptr && heads < heads_max; ++heads) {
+    const Result<UnitIndex> head = units_.NextHead(of.cursor);
+    if (!head) return head.status();
+    if (head->value() >= units_.unit_count()) break;
+    const UnitWord word = units_.Word(*head);
+    if (word.kind() == UnitKind::kSlab && word.size_class() == size_class) {
+      if (heads_max != kAll && taken_up++ == kSlabsPerLook) break;
+      const Result<Run*> run = TakeUp(*head);
+      if (!run) return run;
+    }
+    of.cursor = UnitIndex(head->value() + 1);
+  }
+  return of.listed;
+}
+
+Result<Run*> Heap::MakeSlab(unsigned size_class) {
+  const UnitCount units = SlabUnits(size_class);
+  const Result<UnitIndex> place = FindUnits(units, units.value(), units.value());
+  if (!place) return place.status();
+  Run* const run = Remember(*place);
+  if (run == nullptr) return Code::kNoMemory;
+  units_.SettleCleared();
+  run->size_class = size_class;
+  run->units = units.value();
+  // ORDER  zeroed bits  <  head word  <  the first block
+  // WHY    who finds the head trusts the bits; persist() of a block flushes its bits and
+  //        relies on the head.                                             [HEAP-2, HEAP-7]
+  // CRASH  before the head: the units are free. After: a slab of free blocks.
+  // TEST   alloc/heap_crash_test: ASlabIsBornInOrder
+  Slab(*run).Make(persist_);
+  units_.SetHead(*place, UnitWord::Slab(size_class), units);
+  persist_.Range(units_.WordAt(*place), sizeof(uint64_t));
+  run->kind = UnitKind::kSlab;
+  List(run);
+  return run;
+}
+
+Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment) {
+  for (unsigned other = size_class; other < kClassCount; ++other) {
+    if (!Aligned(other, alignment)) continue;
+    const Result<Run*> run = NextListed(other, kAll);
+    if (!run) return run.status();
+    if (*run != nullptr) return TakeFrom(*run);
+  }
+  return AllocateExtent(BlockBytes(size_class), alignment);
+}
+
+Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
+  const UnitCount units(DivideUp(size_bytes, kUnitBytes));
+  const uint64_t least = std::max<uint64_t>(DivideUp(alignment, kUnitBytes), 1);
+  // Whole subtrees begin at subtrees and giant ones at giant ones, where there is such room.
+  uint64_t liked = least;
+  if (size_bytes >= kSubtreeBytes) liked = std::max(liked, kSubtreeBytes / kUnitBytes);
+  if (size_bytes >= kGiantBytes) liked = std::max(liked, kGiantBytes / kUnitBytes);
+  const Result<UnitIndex> place = FindUnits(units, least, liked);
+  if (!place && place.error() == Code::kNoSpace) {
+    return Fail(Code::kNoSpace,
+                "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
+                " bytes; free something, or enlarge it with morsel_resize or 'morselctl resize'",
+                static_cast<void*>(header_), units.value() * kUnitBytes,
+                units_.unit_count() * kUnitBytes);
+  }
+  if (!place) return place.status();
+  Run* const run = Remember(*place);
+  if (run == nullptr) return Code::kNoMemory;
+  units_.SettleCleared();
+  units_.SetHead(*place, UnitWord::Extent(units), units);
+  run->kind = UnitKind::kExtent;
+  run->units = units.value();
+  run->word.Stored();
+  return run->start;
+}
+
+// Units aligned to `liked`, or else to `least`; what is empty is given back, then the range grown,
+// before there are none.
+Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
+  Result<UnitIndex> place = units_.FindRun(count, liked);
+  if (place || place.error() != Code::kNoSpace) return place;
+  if (growth_ != nullptr && GrowFor(UnitCount(count.value() + liked)).ok()) {
+    place = units_.FindRun(count, liked);
+    if (place || place.error() != Code::kNoSpace) return place;
+  }
+  if (liked != least) {
+    place = units_.FindRun(count, least);
+    if (place || place.error() != Code::kNoSpace) return place;
+  }
+  MORSEL_TRY(ReleaseEmptySlabs());
+  return units_.FindRun(count, least);
+}
+
+Status Heap::GrowFor(UnitCount count) {
+  const uint64_t now = units_.unit_count() * kUnitBytes;
+  const uint64_t capacity = header_->capacity_bytes;
+  const uint64_t need = AlignUp(now + count.value() * kUnitBytes, kSubtreeBytes);
+  // By a quarter, so that growing is seldom.
+  const uint64_t liked = std::max(need, AlignUp(now + now / 4, kSubtreeBytes));
+  if (now == capacity) return Code::kNoSpace;
+  Result<uint64_t> grown = growth_(std::min(liked, capacity));
+  if (!grown && grown.error() == Code::kNoSpace && need < liked) {
+    grown = growth_(std::min(need, capacity));
+  }
+  if (!grown) return grown.status();
+  return units_.Grow(*grown);
+}
+
+Status Heap::ReleaseEmptySlabs() {
+  for (UnitIndex at(0);;) {
+    const Result<UnitIndex> head = units_.NextHead(at);
+    if (!head) return head.status();
+    if (head->value() >= units_.unit_count()) return Code::kOk;
+    const Result<Run*> run = TakeUp(*head);
+    if (!run) return run.status();
+    if ((*run)->kind == UnitKind::kSlab && (*run)->used == 0) Release(*run);
+    at = UnitIndex(head->value() + 1);
+  }
+}
+
+}  // namespace morsel::alloc

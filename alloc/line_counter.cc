@@ -1,0 +1,10 @@
+#include "alloc/line_counter.h"
+
+namespace morsel::alloc {
+
+PendingLines& PendingLines::OfThread() {
+  thread_local PendingLines pending;
+  return pending;
+}
+
+}  // namespace morsel::alloc

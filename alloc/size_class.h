@@ -1,0 +1,56 @@
+// The sizes that slabs come in.
+//
+// Multiples of 16 up to 128 bytes, then eight to a doubling, as in jemalloc's and
+// mimalloc's tables: at most an eighth of a block is lost to rounding.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "base/bits.h"
+#include "base/units.h"
+
+namespace morsel::alloc {
+
+/// What heaps are carved into. Slabs and extents are runs of units.
+inline constexpr uint64_t kUnitBytes = 64 * kKiB;
+
+inline constexpr uint64_t kBlockBytesMin = 16;
+inline constexpr uint64_t kBlockBytesMax = 64 * kKiB;
+/// Fewer blocks than this would make header and tail dear.
+inline constexpr uint64_t kBlocksPerSlabMin = 32;
+inline constexpr uint64_t kBlocksPerSlabMax = kUnitBytes / kBlockBytesMin;
+
+inline constexpr unsigned kLinearClasses = 8;
+inline constexpr unsigned kClassesPerDoubling = 8;
+inline constexpr unsigned kClassCount = kLinearClasses + kClassesPerDoubling * 9;
+
+/// The class whose blocks hold `size_bytes`, 1 .. kBlockBytesMax.
+constexpr unsigned ClassOf(uint64_t size_bytes) {
+  if (size_bytes <= kLinearClasses * kBlockBytesMin) {
+    return size_bytes == 0 ? 0 : static_cast<unsigned>((size_bytes - 1) / kBlockBytesMin);
+  }
+  const unsigned doubling = static_cast<unsigned>(std::bit_width(size_bytes - 1)) - 1;  // 7 .. 15
+  const unsigned step_shift = doubling - 3;
+  const unsigned step = static_cast<unsigned>((size_bytes - 1) >> step_shift) - 8;
+  return kLinearClasses + (doubling - 7) * kClassesPerDoubling + step;
+}
+
+/// How large a class' blocks are.
+constexpr uint64_t BlockBytes(unsigned size_class) {
+  if (size_class < kLinearClasses) return (size_class + 1) * kBlockBytesMin;
+  const unsigned above = size_class - kLinearClasses;
+  const unsigned doubling = 7 + above / kClassesPerDoubling;
+  return (uint64_t{9} + above % kClassesPerDoubling) << (doubling - 3);
+}
+
+/// How long a class' slabs are, a power of two; slabs are aligned to that.
+constexpr UnitCount SlabUnits(unsigned size_class) {
+  const uint64_t bytes = BlockBytes(size_class) * kBlocksPerSlabMin;
+  return UnitCount(std::bit_ceil(DivideUp(bytes, kUnitBytes)));
+}
+
+static_assert(BlockBytes(kClassCount - 1) == kBlockBytesMax);
+static_assert(ClassOf(kBlockBytesMax) == kClassCount - 1);
+
+}  // namespace morsel::alloc

@@ -1,0 +1,125 @@
+// Which units of a heap are used: the words on the medium, and a volatile bitmap
+// of them, made region by region when a region is first needed.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "alloc/heap_layout.h"
+#include "alloc/run.h"
+#include "base/result.h"
+#include "pmem/persist.h"
+
+namespace morsel::alloc {
+
+/// Threads  one call at a time: the heap's lock is held.
+class UnitMap {
+ public:
+  /// `header` is mapped, validated, and the heap's first page. After an unclean end (`unclean`)
+  /// nothing on the medium counts as flushed.
+  UnitMap(HeapHeader* header, uint64_t size_bytes, pmem::Persist persist, bool read_only,
+          bool unclean);
+  ~UnitMap();
+  UnitMap(const UnitMap&) = delete;
+  UnitMap& operator=(const UnitMap&) = delete;
+
+  uint64_t unit_count() const { return units_; }
+  char* AddressOf(UnitIndex unit) const { return base_ + unit.value() * kUnitBytes; }
+  UnitIndex UnitOf(const void* address) const {
+    return UnitIndex(static_cast<uint64_t>(static_cast<const char*>(address) - base_) / kUnitBytes);
+  }
+
+  /// Makes the bitmap of the unit's region, if it is not made yet.
+  /// Errors  kCorrupt: a word of the region cannot be; kNoMemory.
+  Status Build(UnitIndex unit);
+
+  /// The first of `count` free units, aligned to `alignment` units (a power of two).
+  /// Nothing changes on the medium. Errors  kNoSpace (no sentence); as Build().
+  Result<UnitIndex> FindRun(UnitCount count, uint64_t alignment) {
+    return FindRunBefore(units_, count, alignment);
+  }
+
+  /// Whether the `count` units from `first` on exist and are free.
+  Result<bool> IsFree(UnitIndex first, UnitCount count);
+
+  /// Flushes and fences the heads that were taken away since the last call. To be called before
+  /// units are handed out in another shape.
+  void SettleCleared();
+
+  /// Marks the run and stores its head; of an extent that crosses regions, its pieces before.
+  /// Durability  a slab's head: none. Pieces: on return. An extent's head: none.
+  /// The run's units were free and settled.
+  void SetHead(UnitIndex head, UnitWord word, UnitCount units);
+
+  /// Shortens or lengthens an extent; `units` is its new length. What it takes was free and
+  /// settled; what it gives up may be used after SettleCleared().
+  void ResizeExtent(UnitIndex head, UnitCount old_units, UnitCount units);
+
+  /// Takes a head away; the units are free after SettleCleared().
+  void ClearHead(UnitIndex head, UnitCount units);
+
+  uint64_t* WordAt(UnitIndex unit) const;
+  UnitWord Word(UnitIndex unit) const { return {pmem::Load(WordAt(unit))}; }
+
+  /// The head of the live run that covers the unit, or kNotFound (no sentence). Builds its region.
+  Result<UnitIndex> HeadOf(UnitIndex unit);
+
+  /// The remembered run of a head, if there is one yet. Its region is built.
+  Run*& RunAt(UnitIndex head);
+
+  /// The next head at or after the unit, or unit_count().
+  Result<UnitIndex> NextHead(UnitIndex unit);
+
+  /// Makes the units of the sizes before and after known. Growing makes the maps of new regions.
+  /// Durability  maps: on return. Errors  kNoSpace.
+  Status Grow(uint64_t size_bytes);
+
+  /// Errors  kBusy: a unit from size_bytes on is in use. Nothing changed.
+  Status Shrink(uint64_t size_bytes);
+
+  /// Calls `visit(Run&)` for each remembered run.
+  template <class Visit>
+  void ForEachRun(Visit visit) {
+    for (const std::unique_ptr<Region>& region : regions_) {
+      if (region == nullptr) continue;
+      for (uint64_t unit = 0; unit < kUnitsPerRegion; ++unit) {
+        if (Run* const run = region->runs[unit]; run != nullptr) visit(*run);
+      }
+    }
+  }
+
+ private:
+  struct Region {
+    uint64_t used[kUnitsPerRegion / 64] = {};
+    uint64_t heads[kUnitsPerRegion / 64] = {};
+    uint64_t used_count = 0;
+    Run** runs = nullptr;  ///< by unit; pages come as they are touched
+    Region();
+    ~Region();
+  };
+
+  Result<UnitIndex> FindRunBefore(uint64_t units, UnitCount count, uint64_t alignment);
+  uint64_t* Directory() const;
+  /// The region's words, or nullptr where it has no map yet.
+  uint64_t* MapOf(uint64_t region) const;
+  Status MakeMap(uint64_t region);
+  Result<UnitIndex> PlaceOfMap(uint64_t region);
+  Status Scan(uint64_t region);
+  Status ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t* end);
+  uint64_t CoveredByEarlier(uint64_t region) const;
+  Status MarkMaps(uint64_t region);
+  void Mark(UnitIndex first, uint64_t count, bool used);
+  bool Used(uint64_t unit) const;
+
+  char* base_;
+  HeapHeader* header_;
+  pmem::Persist persist_;
+  bool read_only_;
+  bool unclean_;
+  uint64_t units_;
+  uint64_t region_count_;
+  std::vector<std::unique_ptr<Region>> regions_;
+  std::vector<const uint64_t*> cleared_;  ///< stored as free, not durable yet
+};
+
+}  // namespace morsel::alloc
