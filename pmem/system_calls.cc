@@ -25,8 +25,14 @@ int SystemCalls::FSync(int file) { return fsync(file); }
 int SystemCalls::RenameAt2(int directory, const char* from, const char* to, unsigned flags) {
   return renameat2(directory, from, directory, to, flags);
 }
+int SystemCalls::LinkAt(int directory, const char* from, const char* to) {
+  return linkat(directory, from, directory, to, 0);
+}
 int SystemCalls::UnlinkAt(int directory, const char* name, int flags) {
   return unlinkat(directory, name, flags);
+}
+int SystemCalls::MkDirAt(int directory, const char* name, mode_t mode) {
+  return mkdirat(directory, name, mode);
 }
 int SystemCalls::FChMod(int file, mode_t mode) { return fchmod(file, mode); }
 

@@ -22,7 +22,9 @@ class SystemCalls {
   virtual int FDataSync(int file);
   virtual int FSync(int file);
   virtual int RenameAt2(int directory, const char* from, const char* to, unsigned flags);
+  virtual int LinkAt(int directory, const char* from, const char* to);
   virtual int UnlinkAt(int directory, const char* name, int flags);
+  virtual int MkDirAt(int directory, const char* name, mode_t mode);
   virtual int FChMod(int file, mode_t mode);
 };
 
