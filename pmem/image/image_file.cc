@@ -1,0 +1,250 @@
+#include "pmem/image/image_file.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <iterator>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "pmem/image/superblock.h"
+#include "pmem/image/tree_writer.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+ImageInfo InfoOf(const Superblock& superblock) {
+  return {.id = superblock.id,
+          .base = superblock.base,
+          .capacity_bytes = superblock.capacity_bytes,
+          .size_bytes = superblock.size_bytes,
+          .live_bytes = superblock.live_bytes,
+          .generation = superblock.generation,
+          .contract = superblock.contract,
+          .grows = (superblock.flags & kFlagGrows) != 0};
+}
+
+// Of no generation yet.
+Superblock SuperblockOf(const ImageInfo& info) {
+  Superblock superblock{};
+  superblock.magic = kMagic;
+  superblock.version = kVersion;
+  superblock.flags = info.grows ? kFlagGrows : 0;
+  superblock.id = info.id;
+  superblock.base = info.base;
+  superblock.capacity_bytes = info.capacity_bytes;
+  superblock.contract = info.contract;
+  return superblock;
+}
+
+std::vector<Extent> Without(const std::vector<Extent>& all, const std::vector<Extent>& these) {
+  std::vector<Extent> rest;
+  std::set_difference(all.begin(), all.end(), these.begin(), these.end(), std::back_inserter(rest));
+  return rest;
+}
+
+bool AreDisjoint(const std::vector<Extent>& sorted) {
+  for (size_t i = 1; i < sorted.size(); ++i) {
+    if (sorted[i].offset < sorted[i - 1].end()) return false;
+  }
+  return true;
+}
+
+// Reads a leaf into 2 MiB of memory.
+Status ReadLeaf(const File& file, uint64_t base, SubtreePosition position, const Entry& leaf,
+                char* bytes) {
+  MORSEL_TRY(file.ReadExactly(bytes, leaf.stored_bytes, leaf.offset));
+  if (Checksum128(bytes, leaf.stored_bytes) == SumOf(leaf)) return Code::kOk;
+  return Fail(Code::kCorrupt,
+              "image '%s': %s, %" PRIu32 " bytes at offset %" PRIu64
+              ", fails its checksum; restore it from a copy",
+              file.path().c_str(), SubtreeName(base, position).c_str(), leaf.stored_bytes,
+              leaf.offset);
+}
+
+}  // namespace
+
+ImageInfo ImageFile::info() const { return InfoOf(current_); }
+
+Result<ImageInfo> ImageFile::Peek(const File& file) {
+  const Result<Superblocks> superblocks = ReadSuperblocks(file);
+  if (!superblocks) return superblocks.status();
+  return InfoOf(superblocks->current);
+}
+
+Result<ImageFile> ImageFile::Create(const Directory& directory, const std::string& name,
+                                    mode_t mode, const ImageInfo& info, const char* frames) {
+  Result<TemporaryFile> temporary = directory.MakeTemporary(name, mode);
+  if (!temporary) return temporary.status();
+  ImageFile image(std::move(temporary->file), SuperblockOf(info));
+  Status status = image.file_.Resize(kExtentsStart);
+  if (status.ok()) status = image.Store(frames, info.size_bytes, info.live_bytes);
+  if (status.ok()) status = directory.Publish(image.file_, temporary->name, name);
+  if (status.ok()) return image;
+  directory.Abandon(temporary->name);
+  return status;
+}
+
+Result<ImageFile> ImageFile::Open(File file, bool read_only) {
+  const Result<Superblocks> superblocks = ReadSuperblocks(file);
+  if (!superblocks) return superblocks.status();
+  Result<Tree> tree = ReadTree(file, superblocks->current);
+  if (!tree) return tree.status();
+  ImageFile image(std::move(file), superblocks->current);
+  image.tree_ = std::move(*tree);
+  image.read_only_ = read_only;
+  if (read_only) return image;
+  MORSEL_TRY(MayWrite(image.file_, image.current_));
+  MORSEL_TRY(image.TakeSpace(superblocks->older));
+  return image;
+}
+
+// Before anything else is written.
+Status ImageFile::TakeSpace(const std::optional<Superblock>& older) {
+  // ORDER  the superblock that was found, synced  <  every other write
+  // WHY    after a sync that failed it may be in the cache only; what it replaced is then still the
+  //        medium's newest, and its extents would be written over.                         [IMG-1]
+  // CRASH  before: either of the two is found again. After: the medium has the one found here.
+  // TEST   pmem/image/crash_test: OpeningMakesTheSuperblockDurableFirst
+  Status status = WriteSuperblock(file_, current_);
+  if (status.ok()) status = file_.Sync();
+  if (!status.ok()) {
+    const std::string why = LastError();
+    return Fail(status.code(), "%s; the image can only be opened read-only", why.c_str());
+  }
+
+  std::vector<Extent> used = tree_.Extents();
+  if (older.has_value()) {
+    // It protects what it can lead to. Damaged, it leads nowhere.
+    const Result<Tree> older_tree = ReadTree(file_, *older);
+    if (older_tree) {
+      retired_ = Without(older_tree->Extents(), used);
+      std::vector<Extent> both;
+      std::merge(used.begin(), used.end(), retired_.begin(), retired_.end(),
+                 std::back_inserter(both));
+      if (AreDisjoint(both)) {
+        used = std::move(both);
+      } else {
+        retired_.clear();
+      }
+    }
+  }
+  space_ = Space(used);
+  for (const auto& [begin, end] : space_.free_runs()) ReturnToFileSystem({begin, end - begin});
+  TrimTail();
+  return Code::kOk;
+}
+
+Status ImageFile::Load(char* frames) const {
+  for (uint64_t giant = 0; giant < tree_.nodes.size(); ++giant) {
+    const std::vector<Entry>& leaves = tree_.nodes[giant].leaves;
+    for (uint64_t i = 0; i < leaves.size(); ++i) {
+      if (!IsPresent(leaves[i])) continue;
+      const SubtreePosition position(giant * kEntriesPerNode + i);
+      MORSEL_TRY(ReadLeaf(file_, current_.base, position, leaves[i],
+                          frames + position.value() * kSubtreeBytes));
+    }
+  }
+  return Code::kOk;
+}
+
+Status ImageFile::Verify(const std::function<void(const char*)>& report) const {
+  const Buffer bytes = MakeBuffer(kSubtreeBytes);
+  if (bytes == nullptr) return Fail(Code::kNoMemory, "no memory to verify an image with");
+  for (uint64_t giant = 0; giant < tree_.nodes.size(); ++giant) {
+    const std::vector<Entry>& leaves = tree_.nodes[giant].leaves;
+    for (uint64_t i = 0; i < leaves.size(); ++i) {
+      if (!IsPresent(leaves[i])) continue;
+      const SubtreePosition position(giant * kEntriesPerNode + i);
+      if (!ReadLeaf(file_, current_.base, position, leaves[i], bytes.get()).ok()) {
+        report(LastError());
+      }
+    }
+  }
+  return Code::kOk;
+}
+
+Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes) {
+  MORSEL_CHECK(!read_only_);
+  if (poisoned_) return Poisoned();
+  MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
+  TreeWriter writer(file_, space_, tree_);
+  Result<Tree> tree = writer.Write(frames, size_bytes);
+  if (!tree) {
+    const KeepLastError keep;
+    GiveBack(writer.written());
+    return tree.status();
+  }
+  Superblock next = current_;
+  next.generation = current_.generation + 1;
+  next.size_bytes = size_bytes;
+  next.live_bytes = std::min(live_bytes, size_bytes);
+  next.root = tree->root;
+  MORSEL_TRY(Publish(next, writer.written()));
+  Accept(next, std::move(*tree));
+  return Code::kOk;
+}
+
+Status ImageFile::Publish(const Superblock& next, const std::vector<Extent>& written) {
+  // ORDER  tables and leaves, synced  <  superblock
+  // WHY    a superblock that leads to bytes that are not there is a lost morsel.           [IMG-1]
+  // CRASH  before the superblock: the last generation. After: this one, whole.
+  // TEST   pmem/image/crash_test: EveryCrashIsTheLastOrTheNextCheckpoint
+  if (Status status = file_.Sync(); !status.ok()) {
+    poisoned_ = true;
+    return status;
+  }
+  if (Status status = WriteSuperblock(file_, next); !status.ok()) {
+    quarantined_.insert(quarantined_.end(), written.begin(), written.end());  // [IMF-3]
+    return status;
+  }
+  if (Status status = file_.Sync(); !status.ok()) {
+    poisoned_ = true;
+    return status;
+  }
+  return Code::kOk;
+}
+
+void ImageFile::Accept(const Superblock& next, Tree tree) {
+  // ORDER  superblock, synced  <  what only older generations have is free
+  // WHY    until then the medium's slot still leads to it.                        [IMG-1] [IMF-2]
+  // CRASH  before: the last generation or this one, and all that either leads to is there.
+  // TEST   pmem/image/crash_test: EveryCrashIsTheLastOrTheNextCheckpoint
+  std::vector<Extent> freed = std::move(retired_);
+  freed.insert(freed.end(), quarantined_.begin(), quarantined_.end());
+  quarantined_.clear();
+  retired_ = Without(tree_.Extents(), tree.Extents());
+  tree_ = std::move(tree);
+  current_ = next;
+  GiveBack(freed);
+}
+
+Status ImageFile::Poisoned() const {
+  return Fail(Code::kIo,
+              "image '%s': an earlier sync failed, so that no checkpoint can be promised any more; "
+              "the last good one stands: discard the morsel and open it again",
+              file_.path().c_str());
+}
+
+void ImageFile::GiveBack(const std::vector<Extent>& extents) {
+  for (const Extent& extent : extents) space_.Give(extent);
+  for (const Extent& extent : extents) {
+    if (extent.end() <= space_.end()) ReturnToFileSystem(extent);
+  }
+  TrimTail();
+}
+
+// What fails here costs room in the file system, nothing else.
+void ImageFile::ReturnToFileSystem(Extent free_run) const {
+  (void)file_.calls().FAllocate(file_.descriptor(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                static_cast<int64_t>(free_run.offset),
+                                static_cast<int64_t>(free_run.size_bytes));
+}
+
+void ImageFile::TrimTail() const {
+  const Result<uint64_t> size_bytes = file_.SizeBytes();
+  if (size_bytes && *size_bytes > space_.end()) (void)file_.Resize(space_.end());
+}
+
+}  // namespace morsel::pmem::image

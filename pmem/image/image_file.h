@@ -1,0 +1,97 @@
+// A morsel's image in a file of its own: stored, loaded, verified.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/result.h"
+#include "pmem/directory.h"
+#include "pmem/file.h"
+#include "pmem/image/layout.h"
+#include "pmem/image/space.h"
+#include "pmem/image/tree.h"
+
+namespace morsel::pmem::image {
+
+/// What an image says of its morsel.
+struct ImageInfo {
+  Id id{};
+  uint64_t base = 0;
+  uint64_t capacity_bytes = 0;
+  uint64_t size_bytes = 0;
+  uint64_t live_bytes = 0;
+  uint64_t generation = 0;
+  uint32_t contract = 0;
+  bool grows = false;
+};
+
+/// [IMF-1] space_ holds exactly what is neither in the current generation, nor in retired_, nor in
+///         quarantined_.
+/// [IMF-2] retired_ is what the generation before the current one has and the current one has not:
+///         its superblock still leads there.
+/// [IMF-3] quarantined_ is what generations have whose superblock could not be written, or perhaps
+///         was: the slot may lead there until another superblock is in it.
+/// Threads  one call at a time.
+class ImageFile {
+ public:
+  /// Makes the image `name` in the directory: generation 1 is `frames`, info.size_bytes long.
+  /// `path` is what sentences call it.
+  /// Durability  on return; a crash before, or a failure, leaves nothing of that name.
+  /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo.
+  static Result<ImageFile> Create(const Directory& directory, const std::string& name, mode_t mode,
+                                  const ImageInfo& info, const char* frames);
+
+  /// Takes an open file and reads its tables. For writing, the superblock that was found is made
+  /// durable first: after a sync that failed it may have been in a cache only.
+  /// Errors  kCorrupt; kVersion; kIo; kNoSpace (opened read-only it may still work).
+  static Result<ImageFile> Open(File file, bool read_only);
+
+  /// What the newest superblock says; the tables are not read.
+  /// Errors  kCorrupt, kVersion, kIo.
+  static Result<ImageInfo> Peek(const File& file);
+
+  ImageInfo info() const;
+  const File& file() const { return file_; }
+
+  /// Fills `frames`, info().size_bytes of zeroed memory.
+  /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo. The frames are
+  ///         then filled in part.
+  Status Load(char* frames) const;
+
+  /// Reads all leaves and reports each that is damaged or cannot be read, in a sentence.
+  /// Errors  kNoMemory.
+  Status Verify(const std::function<void(const char* sentence)>& report) const;
+
+  /// Writes `frames`, size_bytes long (a multiple of 2 MiB, at most the capacity), as the next
+  /// generation. Subtrees that are as they were are not written again. Not after opening read-only.
+  /// Durability  on return. A crash before leaves the last generation or this one, whole.
+  /// Errors      kNoSpace, kIo, kNoMemory: the last generation stands. After a sync that failed
+  ///             every later Store() is kIo: nothing can be promised until the image is opened
+  ///             again.
+  /// Cost        2 fdatasyncs.
+  Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes);
+
+ private:
+  ImageFile(File file, const Superblock& current) : file_(std::move(file)), current_(current) {}
+
+  Status TakeSpace(const std::optional<Superblock>& older);
+  Status Publish(const Superblock& next, const std::vector<Extent>& written);
+  void Accept(const Superblock& next, Tree tree);
+  Status Poisoned() const;
+  void GiveBack(const std::vector<Extent>& extents);
+  void ReturnToFileSystem(Extent free_run) const;
+  void TrimTail() const;
+
+  File file_;
+  Superblock current_;
+  Tree tree_;
+  Space space_;
+  std::vector<Extent> retired_;
+  std::vector<Extent> quarantined_;
+  bool read_only_ = false;
+  bool poisoned_ = false;
+};
+
+}  // namespace morsel::pmem::image

@@ -1,0 +1,114 @@
+// The bytes of an image: a morsel's page table written down. Little endian.
+//
+//   superblock A at 0, superblock B at 4096, then extents in any order, each at a
+//   multiple of 4096 and padded with zeros to one:
+//   superblock -> root table -> tables of 1 GiB -> leaves of 2 MiB
+//
+// [IMG-1] A generation's bytes are never changed while a superblock can lead to it:
+//         tables and leaves are written where neither the current generation nor
+//         the one before it has any.
+// [IMG-2] Generation g is in slot A if g is odd, else in slot B: the older of two.
+// [IMG-3] The root's and a node's table hold the first entries only, up to the last
+//         one that is not absent; a table of none is itself absent.
+// [IMG-4] Two extents of one generation share no byte and lie between the
+//         superblocks and the end of the file.
+// [IMG-5] What is absent is zero.
+// [IMG-6] What a checksum is of is what was written.
+// The morsel's name is the file's: a file that was copied opens under its new name.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "base/checksum.h"
+#include "base/random.h"
+#include "base/units.h"
+
+namespace morsel::pmem::image {
+
+static_assert(std::endian::native == std::endian::little);
+
+inline constexpr uint64_t kMagic = 0x31474d494c53524d;  // "MRSLIMG1"
+inline constexpr uint32_t kVersion = 1;
+/// What a reader must know to read, and what a writer must know to write. None yet.
+inline constexpr uint64_t kReadFeatures = 0;
+inline constexpr uint64_t kWriteFeatures = 0;
+
+inline constexpr uint64_t kBlockBytes = 4 * kKiB;
+inline constexpr uint64_t kSuperblockBytes = kBlockBytes;
+inline constexpr uint64_t kExtentsStart = 2 * kSuperblockBytes;
+/// User addresses of x86-64 with four levels end here.
+inline constexpr uint64_t kAddressEnd = uint64_t{1} << 47;
+
+enum class Kind : uint16_t {
+  kAbsent = 0,   ///< all zero, nothing stored
+  kPresent = 1,  ///< one extent: a table's entries, or a leaf's 2 MiB
+  kPatched = 2,  ///< reserved: a leaf with some of its pages replaced
+};
+enum class Codec : uint16_t { kNone = 0 };
+
+/// One entry of a table, and what a superblock has for the root.
+struct Entry {
+  uint64_t offset;        ///< of the extent in the file; a multiple of 4096
+  uint32_t stored_bytes;  ///< before padding
+  Kind kind;
+  Codec codec;
+  uint64_t sum_low;  ///< XXH3-128 of the stored bytes
+  uint64_t sum_high;
+  uint64_t reserved[4];  ///< zero; place for the sums of single pages and of what is compressed
+
+  friend bool operator==(const Entry&, const Entry&) = default;
+};
+static_assert(sizeof(Entry) == 64 && std::is_trivially_copyable_v<Entry>);
+static_assert(offsetof(Entry, stored_bytes) == 8 && offsetof(Entry, kind) == 12);
+static_assert(offsetof(Entry, codec) == 14 && offsetof(Entry, sum_low) == 16);
+static_assert(offsetof(Entry, sum_high) == 24 && offsetof(Entry, reserved) == 32);
+static_assert(std::has_unique_object_representations_v<Entry>);
+
+inline constexpr uint32_t kFlagGrows = 1;  ///< created with no size: grows as it is used
+
+/// Magic, checksum, version, features and generation are where they are in every version.
+struct Superblock {
+  uint64_t magic;
+  uint64_t checksum;  ///< XXH3-64 of the whole superblock with this field zero
+  uint32_t version;
+  uint32_t flags;
+  uint64_t read_features;   ///< a bit that is not known: the image cannot be read
+  uint64_t write_features;  ///< a bit that is not known: the image cannot be written
+  uint64_t generation;      ///< 1 when created
+  Id id;
+  uint64_t base;
+  uint64_t capacity_bytes;
+  uint64_t size_bytes;
+  uint64_t live_bytes;
+  uint32_t contract;  ///< 0 snapshot, 1 fine
+  uint32_t reserved_0;
+  uint64_t log_offset;  ///< zero: there is no log
+  uint64_t log_position;
+  uint64_t reserved_1;
+  Entry root;
+  uint64_t reserved_2[488];
+};
+static_assert(sizeof(Superblock) == kSuperblockBytes && std::is_trivially_copyable_v<Superblock>);
+static_assert(offsetof(Superblock, checksum) == 8 && offsetof(Superblock, version) == 16);
+static_assert(offsetof(Superblock, flags) == 20 && offsetof(Superblock, read_features) == 24);
+static_assert(offsetof(Superblock, write_features) == 32 && offsetof(Superblock, generation) == 40);
+static_assert(offsetof(Superblock, id) == 48 && offsetof(Superblock, base) == 64);
+static_assert(offsetof(Superblock, capacity_bytes) == 72 && offsetof(Superblock, size_bytes) == 80);
+static_assert(offsetof(Superblock, live_bytes) == 88 && offsetof(Superblock, contract) == 96);
+static_assert(offsetof(Superblock, log_offset) == 104 && offsetof(Superblock, log_position) == 112);
+static_assert(offsetof(Superblock, root) == 128 && offsetof(Superblock, reserved_2) == 192);
+static_assert(std::has_unique_object_representations_v<Superblock>);
+
+inline constexpr uint64_t kEntriesPerNode = kSubtreesPerGiant;
+
+inline bool IsPresent(const Entry& entry) { return entry.kind != Kind::kAbsent; }
+/// [IMG-2]
+inline uint64_t SlotOffset(uint64_t generation) {
+  return generation % 2 == 1 ? 0 : kSuperblockBytes;
+}
+inline Sum128 SumOf(const Entry& entry) { return {entry.sum_low, entry.sum_high}; }
+
+}  // namespace morsel::pmem::image
