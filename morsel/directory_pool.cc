@@ -1,0 +1,274 @@
+#include "morsel/directory_pool.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/address_window.h"
+#include "morsel/image_backing.h"
+#include "morsel/image_check.h"
+#include "pmem/frames.h"
+#include "pmem/image/superblock.h"
+#include "pmem/medium.h"
+
+namespace morsel {
+namespace {
+
+using pmem::image::ImageFile;
+using pmem::image::ImageInfo;
+
+constexpr mode_t kDirectoryMode = 0700;
+constexpr char kOwnPrefix[] = ".morsel";
+
+std::string WithoutTrailingSlashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// True if it was made.
+Result<bool> MakeDirectory(pmem::SystemCalls& calls, const std::string& path, mode_t mode) {
+  if (calls.MkDirAt(AT_FDCWD, path.c_str(), mode) != 0) {
+    if (errno == EEXIST) return false;
+    return FailErrno("the directory '%s' cannot be made", path.c_str());
+  }
+  return true;
+}
+
+Status FinishDirectory(const pmem::Directory& directory, mode_t mode) {
+  pmem::SystemCalls& calls = directory.calls();
+  if (calls.FChMod(directory.descriptor(), mode) != 0) {
+    return FailErrno("'%s' cannot get the permissions 0%o", directory.path().c_str(),
+                     static_cast<unsigned>(mode));
+  }
+  const Result<pmem::Directory> parent = pmem::Directory::Open(calls, ParentOf(directory.path()));
+  if (!parent) return parent.status();
+  return parent->Sync();
+}
+
+// Opens the pool's file, and makes it where it may be made.
+Result<PoolFile> OpenOrCreate(const pmem::Directory& directory,
+                              const DirectoryPoolOptions& options) {
+  if (options.create && !options.read_only) {
+    const bool is_there = faccessat(directory.descriptor(), kPoolFileName, F_OK, 0) == 0;
+    if (!is_there) {
+      const Status made = PoolFile::Create(directory);
+      // Another process that makes it too may have taken our temporary for one that a crash left.
+      const bool other_was_first = made.code() == Code::kExists || made.code() == Code::kNotFound;
+      if (!made.ok() && (!other_was_first || options.exclusive)) return made;
+    } else if (options.exclusive) {
+      return Fail(Code::kExists, "'%s' is a pool already", directory.path().c_str());
+    }
+  }
+  Result<PoolFile> file = PoolFile::Open(directory, options.read_only);
+  if (!file && file.error() == Code::kNotFound) {
+    return Fail(Code::kNotFound,
+                "the directory '%s' is not a pool: it has no '%s'; open it with MORSEL_CREATE to "
+                "make it one",
+                directory.path().c_str(), kPoolFileName);
+  }
+  return file;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Pool>> DirectoryPool::Open(const std::string& given_path,
+                                                  const DirectoryPoolOptions& options,
+                                                  pmem::SystemCalls& calls) {
+  const std::string path = WithoutTrailingSlashes(given_path);
+  const mode_t mode = options.mode != 0 ? options.mode : kDirectoryMode;
+  bool made = false;
+  if (options.create && !options.read_only) {
+    const Result<bool> result = MakeDirectory(calls, path, mode);
+    if (!result) return result.status();
+    made = *result;
+  }
+  Result<pmem::Directory> directory = pmem::Directory::Open(calls, path);
+  if (!directory) return directory.status();
+  const Status finished = made ? FinishDirectory(*directory, mode) : Status();
+  Result<PoolFile> pool_file = finished.ok() ? OpenOrCreate(*directory, options) : finished;
+  if (!pool_file) {
+    const KeepLastError keep;
+    // Only where nothing came to be in it.
+    if (made) (void)calls.UnlinkAt(AT_FDCWD, path.c_str(), AT_REMOVEDIR);
+    return pool_file.status();
+  }
+  if (!options.read_only) MORSEL_TRY(directory->RemoveTemporaries());
+  return std::unique_ptr<Pool>(
+      new DirectoryPool(path, options.read_only, std::move(*directory), std::move(*pool_file)));
+}
+
+std::string DirectoryPool::medium() const {
+  // Asking whether it is DAX needs a file, if one without a name.
+  if (read_only_) return pmem::MediumName(pmem::Medium::kDirectory);
+  const Result<pmem::Medium> medium = pmem::MediumOf(directory_.calls(), path_);
+  return pmem::MediumName(medium ? *medium : pmem::Medium::kDirectory);
+}
+
+uint32_t DirectoryPool::granularity_bytes() const { return kPageBytes; }
+
+Status DirectoryPool::Supports(Contract contract, bool giant) const {
+  if (contract != Contract::kSnapshot) {
+    return Fail(Code::kUnsupported,
+                "pool '%s' is a directory, where morsels live by checkpoints: the fine contract "
+                "needs a carved pool",
+                path_.c_str());
+  }
+  if (giant) {
+    return Fail(Code::kUnsupported,
+                "pool '%s' is a directory, whose morsels are of 2 MiB subtrees: giant ones need a "
+                "carved pool",
+                path_.c_str());
+  }
+  return Code::kOk;
+}
+
+std::string DirectoryPool::LabelOf(const std::string& name) const {
+  return "morsel '" + name + "' of pool '" + path_ + "'";
+}
+
+Result<pmem::File> DirectoryPool::OpenFile(const std::string& name, int flags) const {
+  MORSEL_CHECK(name.find('/') == std::string::npos);
+  Result<pmem::File> file = directory_.OpenFile(name, flags);
+  if (!file && file.error() == Code::kNotFound) {
+    return Fail(Code::kNotFound, "pool '%s' has no morsel '%s'", path_.c_str(), name.c_str());
+  }
+  return file;
+}
+
+Result<Record> DirectoryPool::Find(const std::string& name) {
+  const Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<ImageInfo> info = ImageFile::Peek(*file);
+  if (!info) return info.status();
+  return RecordOf(name, *file, *info);
+}
+
+Result<std::vector<std::string>> DirectoryPool::ImageNames() const {
+  const Result<std::vector<std::string>> all = directory_.Names();
+  if (!all) return all.status();
+  std::vector<std::string> names;
+  for (const std::string& name : *all) {
+    if (name == "." || name == ".." || name.rfind(kOwnPrefix, 0) == 0) continue;
+    const Result<pmem::File> file = directory_.OpenFile(name, O_RDONLY);
+    if (!file) continue;
+    const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
+    if (is_image && *is_image) names.push_back(name);
+  }
+  return names;
+}
+
+Result<std::vector<Record>> DirectoryPool::List() {
+  const Result<std::vector<std::string>> names = ImageNames();
+  if (!names) return names.status();
+  std::vector<Record> records;
+  for (const std::string& name : *names) {
+    Result<Record> record = Find(name);
+    if (record) records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+// Sets the base.
+Result<pmem::AddressRange> DirectoryPool::ReserveFor(Record& record) {
+  const Result<std::vector<Record>> others = List();
+  if (!others) return others.status();
+  std::vector<TakenRange> taken;
+  for (const Record& other : *others) {
+    taken.push_back({other.base, RangeBytes(other.capacity_bytes)});
+  }
+  Result<pmem::AddressRange> range = ReserveNew(pool_file_.window(), record.id,
+                                                record.capacity_bytes, taken, LabelOf(record.name));
+  if (range) record.base = range->base();
+  return range;
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
+                                                       const Formatter& format) {
+  MORSEL_CHECK(!read_only_);
+  MORSEL_TRY(Supports(wanted.contract, wanted.giant));
+  if (faccessat(directory_.descriptor(), wanted.name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+    return Fail(Code::kExists, "pool '%s' has a file '%s' already", path_.c_str(),
+                wanted.name.c_str());
+  }
+  Record record = wanted;
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  record.id = *id;
+  Result<pmem::AddressRange> range = ReserveFor(record);
+  if (!range) return range.status();
+  MORSEL_TRY(pmem::PlaceFrames(*range, 0, record.size_bytes));
+  MORSEL_TRY(pmem::PlaceProcessPage(*range, record.capacity_bytes));
+  format(record, pmem::VolatilePersist());
+
+  const ImageInfo info = {.id = record.id,
+                          .base = record.base,
+                          .capacity_bytes = record.capacity_bytes,
+                          .size_bytes = record.size_bytes,
+                          .live_bytes = record.live_bytes,
+                          .contract = static_cast<uint32_t>(record.contract),
+                          .grows = record.grows};
+  Result<ImageFile> image =
+      ImageFile::Create(directory_, record.name, record.mode, info, range->at(0));
+  if (!image) return image.status();
+  const Result<Record> made = RecordOf(record.name, image->file(), image->info());
+  if (!made) return made.status();
+  return std::unique_ptr<Backing>(
+      new ImageBacking(*made, false, std::move(*range), std::move(*image)));
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
+  MORSEL_CHECK(read_only || !read_only_);
+  Result<pmem::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
+  if (!file) return file.status();
+  Result<ImageFile> image = ImageFile::Open(std::move(*file), read_only);
+  if (!image) return image.status();
+  const Result<Record> record = RecordOf(name, image->file(), image->info());
+  if (!record) return record.status();
+  MORSEL_TRY(Supports(record->contract, record->giant));
+  Result<pmem::AddressRange> range =
+      pmem::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
+  if (!range) return range.status();
+  MORSEL_TRY(pmem::PlaceFrames(*range, 0, record->size_bytes));
+  MORSEL_TRY(pmem::PlaceProcessPage(*range, record->capacity_bytes));
+  MORSEL_TRY(image->Load(range->at(0)));
+  if (read_only) MORSEL_TRY(pmem::ProtectFrames(*range, 0, record->size_bytes));
+  return std::unique_ptr<Backing>(
+      new ImageBacking(*record, read_only, std::move(*range), std::move(*image)));
+}
+
+Status DirectoryPool::Remove(const std::string& name) {
+  MORSEL_CHECK(!read_only_);
+  // What is no image is not ours to remove.
+  const Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
+  if (!is_image) return is_image.status();
+  if (!*is_image) {
+    return Fail(Code::kCorrupt, "'%s' is not a morsel's image: it does not begin like one",
+                directory_.PathOf(name).c_str());
+  }
+  return directory_.Remove(name);
+}
+
+Status DirectoryPool::Check(const std::function<void(const Finding&)>& report) {
+  const Result<std::vector<std::string>> names = ImageNames();
+  if (!names) return names.status();
+  return CheckImages(directory_, *names, report);
+}
+
+void DirectoryPool::CloseAfterFork() {
+  directory_.Close();
+  pool_file_.Close();
+}
+
+}  // namespace morsel

@@ -1,0 +1,63 @@
+// A pool that is a directory, each morsel a file in it that is its image.
+//
+// The file system keeps names, rights and space; what lies in the directory beside
+// images is left alone. A morsel's file can be copied and opens under its new name.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "morsel/pool.h"
+#include "morsel/pool_file.h"
+#include "pmem/directory.h"
+#include "pmem/image/image_file.h"
+
+namespace morsel {
+
+struct DirectoryPoolOptions {
+  bool create = false;     ///< open it, or make the directory (its parents not) a pool
+  bool exclusive = false;  ///< with create: kExists where there is a pool
+  bool read_only = false;  ///< nothing is created, whatever else is said
+  uint32_t mode = 0;       ///< of a directory that is made; 0: 0700
+};
+
+class DirectoryPool final : public Pool {
+ public:
+  /// Opened for writing it removes what crashes left of morsels that were being created.
+  /// Durability  a pool that was made is durable on return.
+  /// Errors      kNotFound; kExists; kBusy (who has it); kCorrupt; kVersion; kPermission;
+  ///             kNoSpace; kIo.
+  static Result<std::unique_ptr<Pool>> Open(const std::string& path,
+                                            const DirectoryPoolOptions& options,
+                                            pmem::SystemCalls& calls);
+
+  std::string medium() const override;
+  uint32_t granularity_bytes() const override;
+  Status Supports(Contract contract, bool giant) const override;
+  Result<Record> Find(const std::string& name) override;
+  Result<std::vector<Record>> List() override;
+  Result<std::unique_ptr<Backing>> Create(const Record& wanted, const Formatter& format) override;
+  Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
+  Status Remove(const std::string& name) override;
+  Status Check(const std::function<void(const Finding&)>& report) override;
+  void CloseAfterFork() override;
+
+ private:
+  DirectoryPool(std::string path, bool read_only, pmem::Directory directory, PoolFile pool_file)
+      : Pool(std::move(path), read_only),
+        directory_(std::move(directory)),
+        pool_file_(std::move(pool_file)) {}
+
+  /// "morsel 'graph' of pool '/data'"
+  std::string LabelOf(const std::string& name) const;
+  Result<pmem::File> OpenFile(const std::string& name, int flags) const;
+  /// The entries that look like images, damaged ones too.
+  Result<std::vector<std::string>> ImageNames() const;
+  Result<pmem::AddressRange> ReserveFor(Record& record);
+
+  pmem::Directory directory_;
+  PoolFile pool_file_;
+};
+
+}  // namespace morsel
