@@ -1,0 +1,250 @@
+// The C API over OpenPool and OpenMorsel: handles in and out, codes for statuses.
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "morsel/morsel.h"
+#include "morsel/open_morsel.h"
+#include "morsel/open_pool.h"
+#include "morsel/process.h"
+
+namespace {
+
+using morsel::Code;
+using morsel::OpenMorsel;
+using morsel::OpenPool;
+using morsel::Result;
+using morsel::Status;
+
+static_assert(static_cast<int>(Code::kOk) == MORSEL_OK);
+static_assert(static_cast<int>(Code::kNoSpace) == MORSEL_NO_SPACE);
+static_assert(static_cast<int>(Code::kInvalidArgument) == MORSEL_INVALID_ARGUMENT);
+static_assert(static_cast<int>(Code::kNotFound) == MORSEL_NOT_FOUND);
+static_assert(static_cast<int>(Code::kExists) == MORSEL_EXISTS);
+static_assert(static_cast<int>(Code::kBusy) == MORSEL_BUSY);
+static_assert(static_cast<int>(Code::kAddressTaken) == MORSEL_ADDRESS_TAKEN);
+static_assert(static_cast<int>(Code::kCorrupt) == MORSEL_CORRUPT);
+static_assert(static_cast<int>(Code::kVersion) == MORSEL_VERSION);
+static_assert(static_cast<int>(Code::kPermission) == MORSEL_PERMISSION);
+static_assert(static_cast<int>(Code::kIo) == MORSEL_IO);
+static_assert(static_cast<int>(Code::kUnsupported) == MORSEL_UNSUPPORTED);
+static_assert(static_cast<int>(Code::kNoMemory) == MORSEL_NO_MEMORY);
+static_assert(static_cast<int>(Code::kAddressExhausted) == MORSEL_ADDRESS_EXHAUSTED);
+
+morsel_code CodeOf(Status status) {
+  return static_cast<morsel_code>(static_cast<int>(status.code()));
+}
+
+OpenPool* Pool(morsel_pool_t* pool) { return reinterpret_cast<OpenPool*>(pool); }
+OpenMorsel* Morsel(morsel_t* morsel) { return reinterpret_cast<OpenMorsel*>(morsel); }
+const OpenMorsel* Morsel(const morsel_t* morsel) {
+  return reinterpret_cast<const OpenMorsel*>(morsel);
+}
+
+Status NoHandle(const char* call) {
+  return morsel::Fail(Code::kInvalidArgument, "%s needs a handle, not NULL", call);
+}
+
+int ErrnoOf(Code code) {
+  switch (code) {
+    case Code::kNoSpace:
+    case Code::kNoMemory:
+    case Code::kAddressExhausted:
+      return ENOMEM;
+    case Code::kInvalidArgument:
+      return EINVAL;
+    case Code::kNotFound:
+      return ENOENT;
+    case Code::kBusy:
+      return EBUSY;
+    case Code::kPermission:
+      return EACCES;
+    default:
+      return EIO;
+  }
+}
+
+void* PointerOf(const Result<void*>& result) {
+  if (result) return *result;
+  errno = ErrnoOf(result.error());
+  return nullptr;
+}
+
+Result<void*> Allocate(morsel_t* morsel, size_t size, size_t alignment, const char* call) {
+  if (morsel == nullptr) return NoHandle(call);
+  OpenMorsel& open = *Morsel(morsel);
+  MORSEL_TRY(open.MayWrite(call));
+  return open.heap().Allocate(size, alignment);
+}
+
+// A block given to free or its like: calls that have no way to answer end the process, but in a
+// child, where nothing is done.
+bool MayTouch(morsel_t* morsel, const char* call) {
+  if (morsel == nullptr) morsel::Die("%s of a block with a NULL handle", call);
+  const Status status = Morsel(morsel)->MayWrite(call);
+  if (status.ok()) return true;
+  errno = ErrnoOf(status.code());
+  return false;
+}
+
+}  // namespace
+
+extern "C" {
+
+morsel_code morsel_pool_open(const char* path, const morsel_pool_options* options,
+                             morsel_pool_t** pool) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_pool_open"));
+  Result<std::unique_ptr<OpenPool>> opened =
+      OpenPool::Open(path, options, morsel::pmem::KernelCalls());
+  if (!opened) return CodeOf(opened.status());
+  *pool = reinterpret_cast<morsel_pool_t*>(std::move(opened).value().release());
+  return MORSEL_OK;
+}
+
+morsel_code morsel_pool_close(morsel_pool_t* pool) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_pool_close"));
+  if (const Status status = Pool(pool)->MayClose(); !status.ok()) return CodeOf(status);
+  delete Pool(pool);
+  return MORSEL_OK;
+}
+
+morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_options* options,
+                        morsel_t** morsel) {
+  if (pool == nullptr || morsel == nullptr) return CodeOf(NoHandle("morsel_open"));
+  const Result<OpenMorsel*> opened = Pool(pool)->OpenMorselNamed(name, options);
+  if (!opened) return CodeOf(opened.status());
+  *morsel = reinterpret_cast<morsel_t*>(*opened);
+  return MORSEL_OK;
+}
+
+morsel_code morsel_close(morsel_t* morsel) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_close"));
+  return CodeOf(Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/false));
+}
+
+morsel_code morsel_discard(morsel_t* morsel) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_discard"));
+  return CodeOf(Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/true));
+}
+
+morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_remove"));
+  return CodeOf(Pool(pool)->Remove(name));
+}
+
+morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, void*),
+                        void* context) {
+  if (pool == nullptr || visit == nullptr) return CodeOf(NoHandle("morsel_list"));
+  return CodeOf(Pool(pool)->List(visit, context));
+}
+
+morsel_code morsel_stat(morsel_t* morsel, morsel_info* info) {
+  if (morsel == nullptr || info == nullptr) return CodeOf(NoHandle("morsel_stat"));
+  if (info->struct_size != 0 && info->struct_size != sizeof *info) {
+    return CodeOf(morsel::Fail(Code::kInvalidArgument,
+                               "morsel_stat into %u bytes: this library knows %zu; set struct_size "
+                               "to sizeof or 0",
+                               info->struct_size, sizeof *info));
+  }
+  return CodeOf(Morsel(morsel)->Fill(info));
+}
+
+morsel_code morsel_resize(morsel_t* morsel, uint64_t size_bytes) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_resize"));
+  return CodeOf(Morsel(morsel)->Resize(size_bytes));
+}
+
+void* morsel_malloc(morsel_t* morsel, size_t size) {
+  return PointerOf(Allocate(morsel, size, morsel::alloc::kBlockBytesMin, "morsel_malloc"));
+}
+
+void* morsel_calloc(morsel_t* morsel, size_t count, size_t size) {
+  if (size != 0 && count > std::numeric_limits<size_t>::max() / size) {
+    return PointerOf(morsel::Fail(Code::kNoSpace,
+                                  "morsel_calloc of %zu times %zu bytes: no morsel is that large",
+                                  count, size));
+  }
+  void* const block =
+      PointerOf(Allocate(morsel, count * size, morsel::alloc::kBlockBytesMin, "morsel_calloc"));
+  if (block != nullptr) std::memset(block, 0, count * size);
+  return block;
+}
+
+void* morsel_realloc(morsel_t* morsel, void* block, size_t size) {
+  if (block == nullptr) return morsel_malloc(morsel, size);
+  if (!MayTouch(morsel, "morsel_realloc")) return nullptr;
+  if (size == 0) {
+    Morsel(morsel)->heap().Free(block);
+    return nullptr;
+  }
+  return PointerOf(Morsel(morsel)->heap().Reallocate(block, size));
+}
+
+void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
+  return PointerOf(Allocate(morsel, size, alignment, "morsel_aligned_alloc"));
+}
+
+void morsel_free(morsel_t* morsel, void* block) {
+  if (block == nullptr || !MayTouch(morsel, "morsel_free")) return;
+  Morsel(morsel)->heap().Free(block);
+}
+
+size_t morsel_usable_size(morsel_t* morsel, const void* block) {
+  if (block == nullptr) return 0;
+  if (morsel == nullptr) morsel::Die("morsel_usable_size of a block with a NULL handle");
+  if (!Morsel(morsel)->MayRead().ok()) return 0;
+  return Morsel(morsel)->heap().UsableBytes(block);
+}
+
+morsel_code morsel_persist(morsel_t* morsel, const void* address, size_t size) {
+  const morsel_code code = morsel_flush(morsel, address, size);
+  return code == MORSEL_OK ? morsel_fence(morsel) : code;
+}
+
+morsel_code morsel_flush(morsel_t* morsel, const void* address, size_t size) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_flush"));
+  return CodeOf(Morsel(morsel)->Flush(address, size));
+}
+
+morsel_code morsel_fence(morsel_t* morsel) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_fence"));
+  return CodeOf(Morsel(morsel)->Fence());
+}
+
+morsel_code morsel_checkpoint(morsel_t* morsel) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_checkpoint"));
+  return CodeOf(Morsel(morsel)->Checkpoint());
+}
+
+morsel_code morsel_set_root(morsel_t* morsel, const char* name, void* object) {
+  if (morsel == nullptr || name == nullptr) return CodeOf(NoHandle("morsel_set_root"));
+  return CodeOf(Morsel(morsel)->SetRoot(name, object));
+}
+
+void* morsel_root(morsel_t* morsel, const char* name) {
+  if (morsel == nullptr || name == nullptr) return PointerOf(NoHandle("morsel_root"));
+  return PointerOf(Morsel(morsel)->Root(name));
+}
+
+morsel_t* morsel_of(const void* address) {
+  return reinterpret_cast<morsel_t*>(morsel::MorselAt(address));
+}
+
+void* morsel_base(const morsel_t* morsel) { return Morsel(morsel)->base(); }
+
+uint64_t morsel_capacity(const morsel_t* morsel) { return Morsel(morsel)->record().capacity_bytes; }
+
+uint64_t morsel_size(const morsel_t* morsel) {
+  return Morsel(const_cast<morsel_t*>(morsel))->size_bytes();
+}
+
+const char* morsel_last_error(void) { return morsel::LastError(); }
+
+const char* morsel_code_name(morsel_code code) {
+  return morsel::CodeName(static_cast<Code>(static_cast<int>(code)));
+}
+
+}  // extern "C"

@@ -1,0 +1,245 @@
+#include "morsel/open_morsel.h"
+
+#include <cinttypes>
+#include <cstring>
+#include <new>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "morsel/memory_resource.hpp"
+#include "morsel/process.h"
+#include "morsel/root_table.h"
+
+namespace morsel {
+namespace {
+
+alloc::HeapPlace PlaceOf(const Record& record) {
+  return {reinterpret_cast<void*>(record.base), record.size_bytes, record.capacity_bytes,
+          record.id};
+}
+
+}  // namespace
+
+void OpenMorsel::Format(const Record& record, pmem::Persist persist) {
+  alloc::Heap::Format(PlaceOf(record), kRootTableBytes, persist);
+}
+
+OpenMorsel::OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::Heap> heap,
+                       std::string label, OpenPool* owner)
+    : backing_(std::move(backing)),
+      heap_(std::move(heap)),
+      label_(std::move(label)),
+      owner_(owner),
+      fork_count_(ForkCount()) {}
+
+Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> backing,
+                                                     const std::string& pool_path,
+                                                     OpenPool* owner) {
+  const Record& record = backing->record();
+  const bool fine = record.contract == Contract::kFine;
+  Result<std::unique_ptr<alloc::Heap>> heap =
+      alloc::Heap::Open(PlaceOf(record), backing->persist(), fine, backing->read_only());
+  if (!heap) return heap.status();
+  if ((*heap)->root_table_bytes() != kRootTableBytes) {
+    return Fail(Code::kCorrupt,
+                "morsel '%s' of pool '%s' has %" PRIu64 " bytes of roots where %" PRIu64
+                " are due; restore it from a copy",
+                record.name.c_str(), pool_path.c_str(), (*heap)->root_table_bytes(),
+                kRootTableBytes);
+  }
+  Backing* const memory = backing.get();
+  if (record.grows && !backing->read_only()) {
+    (*heap)->set_growth([memory](uint64_t size_bytes) -> Result<uint64_t> {
+      if (memory->record().giant) size_bytes = AlignUp(size_bytes, kGiantBytes);
+      MORSEL_TRY(memory->Resize(size_bytes));
+      return memory->record().size_bytes;
+    });
+  }
+  new (backing->process_page()) memory_resource(reinterpret_cast<void*>(record.base));
+  std::string label = "morsel '" + record.name + "' of pool '" + pool_path + "'";
+  std::unique_ptr<OpenMorsel> open(
+      new OpenMorsel(std::move(backing), std::move(heap).value(), std::move(label), owner));
+  RememberRange(open->record().base, RangeBytes(open->record().capacity_bytes), open.get());
+  open->in_table_ = true;
+  return open;
+}
+
+OpenMorsel::~OpenMorsel() {
+  if (in_table_) ForgetRange(record().base, RangeBytes(record().capacity_bytes));
+}
+
+uint64_t OpenMorsel::size_bytes() {
+  const auto held = heap_->Held();
+  return record().size_bytes;
+}
+
+Status OpenMorsel::MayRead() const {
+  if (fork_count_ == ForkCount()) return Code::kOk;
+  return Fail(Code::kBusy,
+              "%s was opened before this process was forked: the child has not got its memory; "
+              "open the pool again in the child",
+              label_.c_str());
+}
+
+Status OpenMorsel::MayWrite(const char* call) const {
+  MORSEL_TRY(MayRead());
+  if (!read_only()) return Code::kOk;
+  return Fail(Code::kPermission, "%s: %s is open for reading only", call, label_.c_str());
+}
+
+Status OpenMorsel::OnlyFine(const char* call) const {
+  if (fine()) return Code::kOk;
+  return Fail(Code::kUnsupported,
+              "%s: %s is under the snapshot contract, where only a checkpoint makes anything "
+              "durable; create it with MORSEL_FINE, or call morsel_checkpoint",
+              call, label_.c_str());
+}
+
+Result<void*> OpenMorsel::Root(const char* name) {
+  MORSEL_TRY(MayRead());
+  const auto held = heap_->Held();
+  void* const object = RootTable(heap_->root_table(), heap_->persist()).Find(name);
+  if (object == nullptr) {
+    return Fail(Code::kNotFound, "%s has no root '%s'", label_.c_str(), name);
+  }
+  return object;
+}
+
+Status OpenMorsel::SetRoot(const char* name, void* object) {
+  MORSEL_TRY(MayWrite("set_root"));
+  if (object != nullptr) {
+    const uint64_t offset = reinterpret_cast<uint64_t>(object) - record().base;
+    if (offset >= size_bytes() || !heap_->IsLive(object)) {
+      return Fail(Code::kInvalidArgument,
+                  "root '%s' cannot be %p: that lies in no live block of %s; allocate the object "
+                  "there first",
+                  name, object, label_.c_str());
+    }
+    // ORDER  the object's allocation  <  the root's word
+    // WHY    whatever a root names must be live after a crash.                     [P2]
+    // CRASH  before the word: the object is allocated, and nobody reaches it yet.
+    // TEST   morsel/open_morsel_test: ARootedObjectIsLiveAfterACrash
+    heap_->Flush(object, 0);
+    heap_->Fence();
+  }
+  const auto held = heap_->Held();
+  return RootTable(heap_->root_table(), heap_->persist()).Set(name, object);
+}
+
+Status OpenMorsel::Flush(const void* address, uint64_t size_bytes) {
+  MORSEL_TRY(MayWrite("flush"));
+  MORSEL_TRY(OnlyFine("flush"));
+  const uint64_t offset = reinterpret_cast<uint64_t>(address) - record().base;
+  const uint64_t end = this->size_bytes();
+  if (!Within(offset, size_bytes, end)) {
+    return Fail(Code::kInvalidArgument,
+                "flush of %" PRIu64 " bytes at %p: they do not all lie in the %" PRIu64
+                " bytes of %s at %p",
+                size_bytes, address, end, label_.c_str(), base());
+  }
+  if (size_bytes > 0) heap_->Flush(address, size_bytes);
+  return Code::kOk;
+}
+
+Status OpenMorsel::Fence() {
+  MORSEL_TRY(MayWrite("fence"));
+  MORSEL_TRY(OnlyFine("fence"));
+  heap_->Fence();
+  return Code::kOk;
+}
+
+Status OpenMorsel::Checkpoint() {
+  MORSEL_TRY(MayWrite("checkpoint"));
+  const Result<uint64_t> live_bytes = heap_->LiveBytes();
+  if (!live_bytes) return live_bytes.status();
+  if (fine()) heap_->SettleAll();
+  const auto held = heap_->Held();
+  return backing_->Checkpoint(*live_bytes);
+}
+
+Status OpenMorsel::Resize(uint64_t size_bytes) {
+  MORSEL_TRY(MayWrite("resize"));
+  const uint64_t step = record().giant ? kGiantBytes : kSubtreeBytes;
+  if (size_bytes > record().capacity_bytes) {
+    return Fail(Code::kAddressExhausted,
+                "%s cannot have %" PRIu64 " bytes: its address range ends after %" PRIu64
+                "; create one with a larger capacity",
+                label_.c_str(), size_bytes, record().capacity_bytes);
+  }
+  if (size_bytes == 0) {
+    return Fail(Code::kInvalidArgument, "%s cannot have no bytes; morsel_remove removes it",
+                label_.c_str());
+  }
+  size_bytes = AlignUp(size_bytes, step);
+  const auto held = heap_->Held();
+  const uint64_t before = record().size_bytes;
+  if (size_bytes < before) {
+    if (const Status status = heap_->Shrink(size_bytes); !status.ok()) {
+      if (status.code() != Code::kBusy) return status;
+      return Fail(Code::kBusy,
+                  "%s cannot shrink from %" PRIu64 " to %" PRIu64
+                  " bytes: blocks are in use behind that; free them first",
+                  label_.c_str(), before, size_bytes);
+    }
+    if (const Status status = backing_->Resize(size_bytes); !status.ok()) {
+      KeepLastError keep;
+      (void)heap_->Grow(before);
+      return status;
+    }
+    return Code::kOk;
+  }
+  MORSEL_TRY(backing_->Resize(size_bytes));
+  const Status grown = heap_->Grow(size_bytes);
+  if (grown.ok()) return grown;
+  KeepLastError keep;
+  (void)backing_->Resize(before);
+  return grown;
+}
+
+void FillInfo(const Record& record, uint32_t granularity_bytes, morsel_info* info) {
+  info->flags = 0;
+  if (record.contract == Contract::kFine) info->flags |= MORSEL_FINE;
+  if (record.giant) info->flags |= MORSEL_GIANT;
+  info->mode = record.mode;
+  info->granularity = granularity_bytes;
+  std::memset(info->name, 0, sizeof info->name);
+  std::memcpy(info->name, record.name.data(),
+              record.name.size() < sizeof info->name ? record.name.size() : sizeof info->name - 1);
+  std::memcpy(info->id, record.id.data(), sizeof info->id);
+  info->base = reinterpret_cast<void*>(record.base);
+  info->size_bytes = record.size_bytes;
+  info->capacity_bytes = record.capacity_bytes;
+  info->live_bytes = record.live_bytes;
+  info->generation = record.generation;
+}
+
+Status OpenMorsel::Fill(morsel_info* info) {
+  MORSEL_TRY(MayRead());
+  const Result<uint64_t> live_bytes = heap_->LiveBytes();
+  if (!live_bytes) return live_bytes.status();
+  const auto held = heap_->Held();
+  FillInfo(record(), backing_->granularity_bytes(), info);
+  if (read_only()) info->flags |= MORSEL_READ_ONLY;
+  info->live_bytes = *live_bytes;
+  return Code::kOk;
+}
+
+Status OpenMorsel::CloseFine() {
+  const Result<uint64_t> live_bytes = heap_->LiveBytes();
+  if (live_bytes) MORSEL_TRY(backing_->Checkpoint(*live_bytes));
+  heap_->Close();
+  return Code::kOk;
+}
+
+Status OpenMorsel::Close() {
+  MORSEL_TRY(MayRead());
+  if (read_only()) return Code::kOk;
+  return fine() ? CloseFine() : Checkpoint();
+}
+
+Status OpenMorsel::Discard() {
+  MORSEL_TRY(MayRead());
+  return read_only() || !fine() ? Status() : CloseFine();
+}
+
+}  // namespace morsel
