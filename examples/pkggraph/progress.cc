@@ -1,0 +1,38 @@
+#include "examples/pkggraph/progress.h"
+
+#include <unistd.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <utility>
+
+namespace pkggraph {
+namespace {
+
+constexpr auto kInterval = std::chrono::milliseconds(100);
+constexpr const char* kWipeLine = "\r\033[K";
+
+}  // namespace
+
+// Work that is done within the first interval is never announced.
+Progress::Progress(std::string what)
+    : what_(std::move(what)),
+      shown_(isatty(STDERR_FILENO) == 1),
+      next_(std::chrono::steady_clock::now() + kInterval) {}
+
+Progress::~Progress() {
+  if (shown_) std::fputs(kWipeLine, stderr);
+}
+
+void Progress::Draw(uint64_t done, uint64_t total) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_) return;
+  next_ = now + kInterval;
+  if (total == 0) {
+    std::fprintf(stderr, "%s%s: %" PRIu64, kWipeLine, what_.c_str(), done);
+  } else {
+    std::fprintf(stderr, "%s%s: %3" PRIu64 " %%", kWipeLine, what_.c_str(), done * 100 / total);
+  }
+}
+
+}  // namespace pkggraph
