@@ -94,7 +94,7 @@ class Rules(unittest.TestCase):
 
     def test_layouts(self):
         self.assert_tidy({"pmem/a_layout.h": "static_assert(sizeof(A) == 8);\n"})
-        self.assert_reports({"pmem/a_layout.h": "struct A {};\n"}, "pmem/a_layout.h:1", "sizeof")
+        self.assert_reports({"pmem/a_layout.h": "struct A {};\n"}, "pmem/a_layout.h:1", "asserts")
 
     def test_names(self):
         for name in ("base/util.h", "base/string_utils.h", "misc/a.py", "pmem/map_manager.cc"):
