@@ -4,21 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
-static int fail(const char *what) {
+static int fail(const char* what) {
   fprintf(stderr, "%s: %s\n", what, morsel_last_error());
   return 1;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const morsel_pool_options pool_options = {.flags = MORSEL_CREATE};
   const morsel_options options = {.flags = MORSEL_CREATE};
-  morsel_pool_t *pool = NULL;
-  morsel_t *morsel = NULL;
+  morsel_pool_t* pool = NULL;
+  morsel_t* morsel = NULL;
   if (morsel_pool_open(argv[1], &pool_options, &pool) != MORSEL_OK) return fail("pool");
   if (morsel_open(pool, "texts", &options, &morsel) != MORSEL_OK) return fail("morsel");
 
-  char *text = morsel_root(morsel, "greeting");
+  char* text = morsel_root(morsel, "greeting");
   if (text != NULL) {
     printf("found %s\n", text);
   } else {
