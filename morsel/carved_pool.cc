@@ -1,0 +1,223 @@
+#include "morsel/carved_pool.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cinttypes>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "morsel/address_window.h"
+#include "morsel/carved_pool_backing.h"
+#include "morsel/carved_pool_permission.h"
+#include "pmem/directory.h"
+#include "pmem/file_lock.h"
+
+namespace morsel {
+namespace {
+
+struct SplitPath {
+  std::string directory;
+  std::string name;
+};
+
+SplitPath Split(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+std::string PoolSubject(const std::string& path) { return "pool '" + path + "'"; }
+
+}  // namespace
+
+Result<std::unique_ptr<Pool>> CarvedPool::Create(const std::string& path, uint64_t size_bytes,
+                                                 uint32_t mode, pmem::SystemCalls& calls) {
+  const SplitPath split = Split(path);
+  if (split.name.empty() || split.name == "." || split.name == "..") {
+    return Fail(Code::kInvalidArgument, "'%s' is not the path of a file", path.c_str());
+  }
+  struct stat status;
+  if (lstat(path.c_str(), &status) == 0) {
+    return Fail(Code::kExists, "'%s' exists already; open it, or choose another path",
+                path.c_str());
+  }
+  if (size_bytes > uint64_t{1} << 62) size_bytes = uint64_t{1} << 62;  // refused below
+  const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split.directory);
+  if (!directory) return directory.status();
+  Result<pmem::TemporaryFile> temporary = directory->MakeTemporary(split.name, mode);
+  if (!temporary) return temporary.status();
+  // Locked before it has its name, so that nobody is in between.
+  Status made = pmem::LockFile(temporary->file, false, PoolSubject(path));
+  if (made.ok()) {
+    made = CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes),
+                                PoolSubject(path));
+  }
+  std::unique_ptr<Pool> pool;
+  if (made.ok()) {
+    const int descriptor = fcntl(temporary->file.descriptor(), F_DUPFD_CLOEXEC, 0);
+    if (descriptor < 0) made = FailErrno("'%s'", path.c_str());
+    if (made.ok()) {
+      Result<std::unique_ptr<Pool>> adopted = Adopt(pmem::File(calls, descriptor, path), false);
+      made = adopted.status();
+      if (adopted.has_value()) pool = std::move(*adopted);
+    }
+  }
+  if (made.ok()) made = directory->Publish(temporary->file, temporary->name, split.name);
+  if (made.ok()) return pool;
+  directory->Abandon(temporary->name);
+  return made;
+}
+
+Result<std::unique_ptr<Pool>> CarvedPool::Open(const std::string& path, bool read_only,
+                                               pmem::SystemCalls& calls) {
+  Result<pmem::File> file =
+      pmem::File::Open(calls, AT_FDCWD, path, (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
+  if (!file) return file.status();
+  struct stat status;
+  if (fstat(file->descriptor(), &status) != 0) return FailErrno("'%s'", path.c_str());
+  if (!S_ISREG(status.st_mode)) {
+    return Fail(Code::kUnsupported, "'%s' is not a regular file; carved pools on devices are not built yet",
+                path.c_str());
+  }
+  MORSEL_TRY(pmem::LockFile(*file, read_only, PoolSubject(path)));
+  return Adopt(std::move(*file), read_only);
+}
+
+Result<std::unique_ptr<Pool>> CarvedPool::Adopt(pmem::File file, bool read_only) {
+  const std::string path = file.path();
+  Result<std::unique_ptr<CarvedMedium>> medium =
+      CarvedMedium::Open(std::move(file), read_only, PoolSubject(path));
+  if (!medium) return medium.status();
+  return std::unique_ptr<Pool>(new CarvedPool(path, read_only, std::move(*medium)));
+}
+
+std::string CarvedPool::SubjectOf(const std::string& name) const {
+  return "morsel '" + name + "' of " + PoolSubject(path_);
+}
+
+Status CarvedPool::MustBeWritable(const char* tried) const {
+  if (!read_only_) return Code::kOk;
+  return Fail(Code::kPermission, "%s is open read-only: no morsel of it can be %s",
+              PoolSubject(path_).c_str(), tried);
+}
+
+Status CarvedPool::Supports(Contract contract, bool) const {
+  if (contract == Contract::kFine) return Code::kOk;
+  return Fail(Code::kUnsupported,
+              "%s is carved, and serves the fine contract only (MORSEL_FINE); snapshot morsels "
+              "live in a directory pool",
+              PoolSubject(path_).c_str());
+}
+
+Result<Record> CarvedPool::Find(const std::string& name) {
+  const std::lock_guard lock(medium_->mutex);
+  const Catalog& catalog = medium_->metadata().catalog();
+  const Result<SlotIndex> slot = catalog.Find(name);
+  if (!slot) return slot.status();
+  return catalog.record(*slot);
+}
+
+Result<std::vector<Record>> CarvedPool::List() {
+  const std::lock_guard lock(medium_->mutex);
+  const Catalog& catalog = medium_->metadata().catalog();
+  std::vector<Record> records;
+  for (const SlotIndex slot : catalog.List()) records.push_back(catalog.record(slot));
+  return records;
+}
+
+Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& wanted,
+                                                    const Formatter& format) {
+  MORSEL_TRY(MustBeWritable("made"));
+  MORSEL_TRY(Supports(wanted.contract, wanted.giant));
+  const alloc::SubtreeRole role = RoleOf(wanted);
+  const uint64_t unit_bytes = alloc::SubtreesOf(role) * kSubtreeBytes;
+  if (!IsAligned(wanted.size_bytes, unit_bytes) || !IsAligned(wanted.capacity_bytes, unit_bytes) ||
+      wanted.size_bytes == 0 || wanted.size_bytes > wanted.capacity_bytes ||
+      wanted.name.empty() || wanted.name.size() > kNameBytesMax) {
+    return Fail(Code::kInvalidArgument,
+                "%s cannot have size %" PRIu64 " and capacity %" PRIu64 ": both are multiples of %" PRIu64
+                ", the size at least that and at most the capacity",
+                SubjectOf(wanted.name).c_str(), wanted.size_bytes, wanted.capacity_bytes,
+                unit_bytes);
+  }
+  const std::lock_guard lock(medium_->mutex);
+  CarvedMetadata& metadata = medium_->metadata();
+  if (metadata.catalog().Find(wanted.name).has_value()) {
+    return Fail(Code::kExists, "%s exists already", SubjectOf(wanted.name).c_str());
+  }
+  const Result<SlotIndex> slot = metadata.catalog().FreeSlot();
+  if (!slot) return slot.status();
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  const Window window = {metadata.superblock().window_begin, metadata.superblock().window_end};
+  Result<pmem::AddressRange> range =
+      ReserveNew(window, *id, wanted.capacity_bytes, metadata.catalog().Ranges(),
+                 SubjectOf(wanted.name));
+  if (!range) return range.status();
+
+  Record record = wanted;
+  record.id = *id;
+  record.base = range->base();
+  record.user = geteuid();
+  record.group = getegid();
+  const Result<std::vector<SubtreeIndex>> subtrees = medium_->Grant(role, record.size_bytes);
+  if (!subtrees) return subtrees.status();
+  Result<std::unique_ptr<CarvedBacking>> backing =
+      CarvedBacking::Map(*medium_, *slot, record, false, std::move(*range), *subtrees);
+  if (!backing) {
+    const KeepLastError keep;
+    medium_->Return(role, *subtrees);
+    return backing.status();
+  }
+  // ORDER  the morsel's first bytes  <  the morsel is in the catalog
+  // WHY    who finds it there opens its heap.
+  // CRASH  before: there is nothing of that name. After: a morsel with a heap.
+  // TEST   morsel/carved_pool_test: TheFormattersBytesAreFencedBeforeTheMorselIsTrue
+  format(record, medium_->persist());
+  medium_->persist().Fence();
+  metadata.Create(*slot, record, *subtrees);
+  return std::unique_ptr<Backing>(std::move(*backing));
+}
+
+Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool read_only) {
+  if (!read_only) MORSEL_TRY(MustBeWritable("opened for writing"));
+  const std::lock_guard lock(medium_->mutex);
+  CarvedMetadata& metadata = medium_->metadata();
+  const Result<SlotIndex> slot = metadata.catalog().Find(name);
+  if (!slot) return slot.status();
+  const Record record = metadata.catalog().record(*slot);
+  MORSEL_TRY(MayOpen(record, read_only, SubjectOf(name)));
+  const Result<std::vector<SubtreeIndex>> subtrees = metadata.Subtrees(*slot);
+  if (!subtrees) return subtrees.status();
+  Result<pmem::AddressRange> range = pmem::AddressRange::Reserve(
+      record.base, RangeBytes(record.capacity_bytes), SubjectOf(name));
+  if (!range) return range.status();
+  Result<std::unique_ptr<CarvedBacking>> backing =
+      CarvedBacking::Map(*medium_, *slot, record, read_only, std::move(*range), *subtrees);
+  if (!backing) return backing.status();
+  return std::unique_ptr<Backing>(std::move(*backing));
+}
+
+Status CarvedPool::Remove(const std::string& name) {
+  MORSEL_TRY(MustBeWritable("removed"));
+  const std::lock_guard lock(medium_->mutex);
+  CarvedMetadata& metadata = medium_->metadata();
+  const Result<SlotIndex> slot = metadata.catalog().Find(name);
+  if (!slot) return slot.status();
+  const Record record = metadata.catalog().record(*slot);
+  MORSEL_TRY(MayRemove(record, SubjectOf(name)));
+  medium_->GiveBack(RoleOf(record), metadata.Remove(*slot));
+  return Code::kOk;
+}
+
+Status CarvedPool::Check(const std::function<void(const Finding&)>& report) {
+  const std::lock_guard lock(medium_->mutex);
+  for (const std::string& sentence : medium_->metadata().Validate()) {
+    report({.subject = PoolSubject(path_), .sentence = sentence});
+  }
+  return Code::kOk;
+}
+
+}  // namespace morsel

@@ -1,0 +1,84 @@
+#include "morsel/carved_pool_backing.h"
+
+#include <cinttypes>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "pmem/frames.h"
+
+namespace morsel {
+
+CarvedBacking::CarvedBacking(CarvedMedium& medium, SlotIndex slot, const Record& record,
+                             bool read_only, pmem::AddressRange range)
+    : Backing(record, read_only), medium_(medium), slot_(slot) {
+  range_ = std::move(range);
+}
+
+Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Map(
+    CarvedMedium& medium, SlotIndex slot, const Record& record, bool read_only,
+    pmem::AddressRange range, const std::vector<SubtreeIndex>& subtrees) {
+  std::unique_ptr<CarvedBacking> backing(
+      new CarvedBacking(medium, slot, record, read_only, std::move(range)));
+  MORSEL_TRY(medium.Place(backing->range_, 0, RoleOf(record), subtrees, read_only));
+  MORSEL_TRY(pmem::PlaceProcessPage(backing->range_, record.capacity_bytes));
+  return backing;
+}
+
+Status CarvedBacking::Resize(uint64_t size_bytes) {
+  const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record_)) * kSubtreeBytes;
+  if (!IsAligned(size_bytes, unit_bytes) || size_bytes == 0) {
+    return Fail(Code::kInvalidArgument,
+                "morsel '%s' cannot be %" PRIu64 " bytes long; its size is a multiple of %" PRIu64,
+                record_.name.c_str(), size_bytes, unit_bytes);
+  }
+  if (size_bytes > record_.capacity_bytes) {
+    return Fail(Code::kAddressExhausted,
+                "morsel '%s' cannot be %" PRIu64 " bytes long: its capacity is %" PRIu64
+                ", for good; make one of more capacity",
+                record_.name.c_str(), size_bytes, record_.capacity_bytes);
+  }
+  if (read_only_) {
+    return Fail(Code::kPermission, "morsel '%s' is open read-only and keeps its size",
+                record_.name.c_str());
+  }
+  if (size_bytes == record_.size_bytes) return Code::kOk;
+  const std::lock_guard lock(medium_.mutex);
+  MORSEL_TRY(size_bytes > record_.size_bytes ? Grow(size_bytes) : Shrink(size_bytes));
+  record_.size_bytes = size_bytes;
+  return Code::kOk;
+}
+
+Status CarvedBacking::Grow(uint64_t size_bytes) {
+  const alloc::SubtreeRole role = RoleOf(record_);
+  const Result<std::vector<SubtreeIndex>> subtrees =
+      medium_.Grant(role, size_bytes - record_.size_bytes);
+  if (!subtrees) return subtrees.status();
+  const Status placed = medium_.Place(range_, record_.size_bytes, role, *subtrees, false);
+  if (!placed.ok()) {
+    const KeepLastError keep;
+    medium_.Return(role, *subtrees);
+    return placed;
+  }
+  medium_.metadata().Grow(slot_, *subtrees);
+  return Code::kOk;
+}
+
+Status CarvedBacking::Shrink(uint64_t size_bytes) {
+  // Unmapped first: it may fail, the rest cannot.
+  MORSEL_TRY(range_.Withdraw(size_bytes, record_.size_bytes - size_bytes));
+  medium_.GiveBack(RoleOf(record_), medium_.metadata().Shrink(slot_, size_bytes));
+  return Code::kOk;
+}
+
+Status CarvedBacking::Checkpoint(uint64_t live_bytes) {
+  if (read_only_) {
+    return Fail(Code::kPermission, "morsel '%s' is open read-only", record_.name.c_str());
+  }
+  const std::lock_guard lock(medium_.mutex);
+  medium_.metadata().SetCheckpoint(slot_, live_bytes, record_.generation + 1);
+  record_.live_bytes = live_bytes;
+  ++record_.generation;
+  return Code::kOk;
+}
+
+}  // namespace morsel

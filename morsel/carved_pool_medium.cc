@@ -1,0 +1,193 @@
+#include "morsel/carved_pool_medium.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cinttypes>
+
+#include "base/error.h"
+#include "morsel/address_window.h"
+#include "morsel/carved_pool_superblock.h"
+
+namespace morsel {
+namespace {
+
+// st_blocks counts in these, whatever the file system's are.
+constexpr uint64_t kStatBlockBytes = 512;
+
+int FAllocateWhole(const pmem::File& file, int mode, uint64_t offset, uint64_t size_bytes) {
+  int failed = 0;
+  do {
+    failed = file.calls().FAllocate(file.descriptor(), mode, static_cast<int64_t>(offset),
+                                    static_cast<int64_t>(size_bytes));
+  } while (failed != 0 && errno == EINTR);
+  return failed;
+}
+
+// Space for the bytes, so that a full medium is an error now and no SIGBUS later.
+// What has space already keeps its content.
+Status TakeSpace(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
+  if (FAllocateWhole(file, FALLOC_FL_KEEP_SIZE, offset, size_bytes) == 0) return Code::kOk;
+  return FailErrno("'%s': no space for %" PRIu64 " bytes at offset %" PRIu64 " on its file system",
+                   file.path().c_str(), size_bytes, offset);
+}
+
+int PunchHole(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
+  return FAllocateWhole(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size_bytes);
+}
+
+bool MapsSynchronously(const pmem::File& file) {
+  void* const mapping = mmap(nullptr, kPageBytes, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC,
+                             file.descriptor(), 0);
+  if (mapping == MAP_FAILED) return false;
+  munmap(mapping, kPageBytes);
+  return true;
+}
+
+}  // namespace
+
+Status CarvedMedium::Format(const pmem::File& file, uint64_t size_bytes,
+                            const std::string& subject) {
+  const Result<Window> window = WindowFromEnvironment();
+  if (!window) return window.status();
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  const Result<Superblock> plan = PlanSuperblock(size_bytes, *window, *id, subject);
+  if (!plan) return plan.status();
+  MORSEL_TRY(file.Resize(size_bytes));
+  MORSEL_TRY(TakeSpace(file, 0, plan->metadata_bytes));
+  const Result<pmem::Pmem2Mapping> mapping =
+      pmem::Pmem2Mapping::Map(file, plan->metadata_bytes, false);
+  if (!mapping) return mapping.status();
+  FormatPool(mapping->memory(), *plan, mapping->persist());
+  return Code::kOk;
+}
+
+Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool read_only,
+                                                         const std::string& subject) {
+  const Result<uint64_t> size_bytes = file.SizeBytes();
+  if (!size_bytes) return size_bytes.status();
+  alignas(Superblock) char superblocks[kSuperblocks * kSuperblockBytes];
+  if (*size_bytes < sizeof superblocks) {
+    return Fail(Code::kCorrupt,
+                "%s is no morsel pool, or was truncated: it is %" PRIu64
+                " bytes long; restore it from a copy, or name a pool",
+                subject.c_str(), *size_bytes);
+  }
+  MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
+  const Result<Superblock> chosen = ChooseSuperblock(superblocks, *size_bytes, subject);
+  if (!chosen) return chosen.status();
+  if (!read_only) MORSEL_TRY(TakeSpace(file, 0, chosen->metadata_bytes));
+
+  std::unique_ptr<CarvedMedium> medium(new CarvedMedium);
+  medium->file_ = std::move(file);
+  medium->read_only_ = read_only;
+  medium->is_dax_ = MapsSynchronously(medium->file_);
+  Result<pmem::Pmem2Mapping> mapping =
+      pmem::Pmem2Mapping::Map(medium->file_, chosen->metadata_bytes, read_only);
+  if (!mapping) return mapping.status();
+  medium->mapping_ = std::move(*mapping);
+  Result<std::unique_ptr<CarvedMetadata>> metadata = CarvedMetadata::Open(
+      medium->mapping_.memory(), *chosen, medium->persist(),
+      read_only ? CarvedMetadata::Access::kRead : CarvedMetadata::Access::kWrite, subject);
+  if (!metadata) return metadata.status();
+  medium->metadata_ = std::move(*metadata);
+  if (!read_only) MORSEL_TRY(medium->FindSparse());
+  return medium;
+}
+
+CarvedMedium::~CarvedMedium() {
+  // A forked child has neither the descriptor nor the mapping.
+  if (metadata_ != nullptr && file_.is_open()) metadata_->Close();
+}
+
+// Copies of a pool may have holes where the original had zeros.
+Status CarvedMedium::FindSparse() {
+  struct stat status;
+  if (fstat(file_.descriptor(), &status) != 0) return FailErrno("'%s'", file_.path().c_str());
+  uint64_t due_bytes = metadata_->superblock().metadata_bytes;
+  for (const SlotIndex slot : metadata_->catalog().List()) {
+    due_bytes += metadata_->catalog().record(slot).size_bytes;
+  }
+  is_sparse_ = static_cast<uint64_t>(status.st_blocks) * kStatBlockBytes < due_bytes;
+  return Code::kOk;
+}
+
+// Calls visit(offset in the file, offset from the first subtree, bytes) for each
+// run of adjacent subtrees.
+template <class Visit>
+Status CarvedMedium::ForEachRun(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees,
+                                Visit visit) const {
+  const uint64_t stride = alloc::SubtreesOf(role);
+  const uint64_t unit_bytes = stride * kSubtreeBytes;
+  for (size_t begin = 0; begin < subtrees.size();) {
+    size_t end = begin + 1;
+    while (end < subtrees.size() && subtrees[end].value() == subtrees[end - 1].value() + stride) {
+      ++end;
+    }
+    MORSEL_TRY(visit(metadata_->superblock().data_offset + subtrees[begin].value() * kSubtreeBytes,
+                     begin * unit_bytes, (end - begin) * unit_bytes));
+    begin = end;
+  }
+  return Code::kOk;
+}
+
+Status CarvedMedium::FillWithZeros(uint64_t offset, uint64_t size_bytes) const {
+  if (PunchHole(file_, offset, size_bytes) != 0) {
+    return FailErrno("'%s': %" PRIu64 " bytes at offset %" PRIu64 " cannot be zeroed",
+                     file_.path().c_str(), size_bytes, offset);
+  }
+  return TakeSpace(file_, offset, size_bytes);
+}
+
+Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role,
+                                                      uint64_t size_bytes) {
+  Result<std::vector<SubtreeIndex>> subtrees = metadata_->Reserve(role, size_bytes);
+  if (!subtrees) return subtrees;
+  Status status = ForEachRun(role, *subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
+    return FillWithZeros(offset, run_bytes);
+  });
+  // Until this the file system may return the old content after a crash, under a morsel that was
+  // told that its new memory is zero.
+  if (status.ok()) status = file_.Sync();
+  if (status.ok()) return subtrees;
+  const KeepLastError keep;
+  Return(role, *subtrees);
+  return status;
+}
+
+void CarvedMedium::Return(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees) {
+  metadata_->Cancel(role, subtrees);
+  GiveBack(role, subtrees);
+}
+
+void CarvedMedium::GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees) {
+  (void)ForEachRun(role, subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
+    (void)PunchHole(file_, offset, run_bytes);
+    return Status();
+  });
+}
+
+Status CarvedMedium::Place(pmem::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
+                           const std::vector<SubtreeIndex>& subtrees, bool read_only) {
+  uint64_t placed_bytes = 0;
+  const Status status =
+      ForEachRun(role, subtrees, [&](uint64_t file_offset, uint64_t from, uint64_t run_bytes) {
+        if (is_sparse_ && !read_only_) MORSEL_TRY(TakeSpace(file_, file_offset, run_bytes));
+        const Result<void*> mapping = pmem::MapPart(file_, file_offset, run_bytes, read_only);
+        if (!mapping) return mapping.status();
+        const Status done = range.Place(*mapping, offset + from, run_bytes);
+        if (!done.ok()) munmap(*mapping, run_bytes);
+        if (done.ok()) placed_bytes = from + run_bytes;
+        return done;
+      });
+  if (status.ok() || placed_bytes == 0) return status;
+  const KeepLastError keep;
+  MORSEL_TRY(range.Withdraw(offset, placed_bytes));
+  return status;
+}
+
+}  // namespace morsel

@@ -1,0 +1,78 @@
+// The file below a carved pool: its space, its mappings, and what is kept in it
+// beside the morsels. Pool and backings stand on it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "morsel/carved_pool_metadata.h"
+#include "pmem/address_range.h"
+#include "pmem/file.h"
+#include "pmem/pmem2_persist.h"
+
+namespace morsel {
+
+/// Threads  one at a time, who holds `mutex`; persist() and what is const: any.
+class CarvedMedium {
+ public:
+  /// Takes `file`, which is locked: maps its metadata and recovers them.
+  /// Errors  kCorrupt, kVersion, kUnsupported, kNoSpace, kNoMemory, kIo.
+  static Result<std::unique_ptr<CarvedMedium>> Open(pmem::File file, bool read_only,
+                                                    const std::string& subject);
+
+  /// Makes `file`, which is empty, a pool of size_bytes.
+  /// Durability  of the bytes on return, of the file's size and name by a later sync.
+  /// Errors      kInvalidArgument, kUnsupported, kNoSpace, kIo.
+  static Status Format(const pmem::File& file, uint64_t size_bytes, const std::string& subject);
+
+  ~CarvedMedium();
+  CarvedMedium(const CarvedMedium&) = delete;
+  CarvedMedium& operator=(const CarvedMedium&) = delete;
+
+  std::mutex mutex;
+
+  CarvedMetadata& metadata() { return *metadata_; }
+  pmem::Persist persist() const { return mapping_.persist(); }
+  uint32_t granularity_bytes() const { return mapping_.granularity_bytes(); }
+  /// "fsdax", or "file" where the file only stands in for persistent memory.
+  const char* name() const { return is_dax_ ? "fsdax" : "file"; }
+  /// Only close(2) is used, and nothing is called afterwards but the destructor.
+  void CloseAfterFork() { file_.Close(); }
+
+  /// Subtrees for `size_bytes`: claimed, with space of their own, zero. Nothing says yet whose they
+  /// are.
+  /// Ownership  ended by the metadata's Create() or Grow(), or by Return().
+  /// Errors     kNoSpace, kCorrupt, kIo: nothing is claimed.
+  Result<std::vector<SubtreeIndex>> Grant(alloc::SubtreeRole role, uint64_t size_bytes);
+  void Return(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
+
+  /// Gives the space of free subtrees back to the file system. What cannot be given back stays
+  /// with the pool, which zeroes it before it is granted again.
+  void GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
+
+  /// Maps `subtrees` at range offset `offset` and on, each run of adjacent ones as one mapping.
+  /// Errors  kNoMemory, kNoSpace, kIo: the range is as before.
+  Status Place(pmem::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
+               const std::vector<SubtreeIndex>& subtrees, bool read_only);
+
+ private:
+  CarvedMedium() = default;
+  template <class Visit>
+  Status ForEachRun(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees,
+                    Visit visit) const;
+  Status FillWithZeros(uint64_t offset, uint64_t size_bytes) const;
+  Status FindSparse();
+
+  pmem::File file_;
+  bool read_only_ = false;
+  bool is_dax_ = false;
+  bool is_sparse_ = false;  ///< some granted space may have none below it, as in a sparse copy
+  pmem::Pmem2Mapping mapping_;
+  std::unique_ptr<CarvedMetadata> metadata_;
+};
+
+}  // namespace morsel

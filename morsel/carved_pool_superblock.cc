@@ -1,0 +1,197 @@
+#include "morsel/carved_pool_superblock.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstring>
+
+#include "base/bits.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "morsel/pool.h"
+
+namespace morsel {
+namespace {
+
+uint64_t ChecksumOf(Superblock superblock) {
+  superblock.checksum = 0;
+  return Checksum64(&superblock, sizeof superblock);
+}
+
+Superblock At(const char* bytes, uint64_t number) {
+  Superblock superblock;
+  std::memcpy(&superblock, bytes + number * kSuperblockBytes, sizeof superblock);
+  return superblock;
+}
+
+uint64_t* WordsAt(char* medium, uint64_t number) {
+  return reinterpret_cast<uint64_t*>(medium + number * kSuperblockBytes);
+}
+
+enum class Kind { kNone, kBroken, kUnknownVersion, kValid };
+
+Kind KindOf(const Superblock& superblock) {
+  if (superblock.magic != kPoolMagic) return Kind::kNone;
+  if (superblock.checksum != ChecksumOf(superblock)) return Kind::kBroken;
+  return superblock.version == kPoolVersion ? Kind::kValid : Kind::kUnknownVersion;
+}
+
+// Where the parts lie is checked even under a good checksum: a pool may have been made to deceive.
+const char* LayoutFault(const Superblock& s) {  // [POOL-2]
+  constexpr uint64_t kTooMuch = uint64_t{1} << 60;
+  if (s.header_bytes != sizeof(Superblock)) return "header_bytes";
+  if (s.size_bytes > kTooMuch || s.unit_bytes < kSubtreeBytes || s.unit_bytes > kGiantBytes ||
+      !IsAligned(s.unit_bytes, kSubtreeBytes) || (s.unit_bytes & (s.unit_bytes - 1)) != 0) {
+    return "size_bytes or unit_bytes";
+  }
+  if (s.slot_count < kSlotsMin || s.slot_count > kSlotsMax) return "slot_count";
+  if (s.subtree_count == 0 || s.subtree_count > s.size_bytes / kSubtreeBytes) return "subtree_count";
+  if (s.journal_bytes != pmem::kJournalBytes) return "journal_bytes";
+  for (const uint64_t offset : {s.use_offset, s.journal_offset, s.catalog_offset, s.map_offset,
+                                s.metadata_bytes}) {
+    if (!IsAligned(offset, kPageBytes) || offset > s.size_bytes) return "an offset";
+  }
+  if (s.use_offset < kSuperblocks * kSuperblockBytes ||
+      s.journal_offset < s.use_offset + sizeof(PoolUse) ||
+      s.catalog_offset < s.journal_offset + s.journal_bytes ||
+      s.map_offset < s.catalog_offset + s.slot_count * sizeof(CatalogSlot) ||
+      s.metadata_bytes < s.map_offset + s.subtree_count * sizeof(uint64_t) ||
+      s.data_offset < s.metadata_bytes || !IsAligned(s.data_offset, s.unit_bytes) ||
+      !Within(s.data_offset, s.subtree_count * kSubtreeBytes, s.size_bytes)) {
+    return "an offset or a count";
+  }
+  if (s.window_begin == 0 || s.window_begin >= s.window_end || s.window_end > uint64_t{1} << 56 ||
+      !IsAligned(s.window_begin, kGiantBytes) || !IsAligned(s.window_end, kGiantBytes)) {
+    return "the address window";
+  }
+  return nullptr;
+}
+
+Result<Superblock> Validated(const Superblock& chosen, uint64_t medium_bytes,
+                             const std::string& subject) {
+  if ((chosen.features & ~kPoolFeaturesKnown) != 0) {
+    return Fail(Code::kVersion,
+                "%s uses features (0x%" PRIx64 ") that this library does not know; open it with a "
+                "newer one",
+                subject.c_str(), chosen.features & ~kPoolFeaturesKnown);
+  }
+  if (const char* const fault = LayoutFault(chosen)) {
+    return Fail(Code::kCorrupt,
+                "%s: its superblock is signed, but %s in it cannot be; restore the pool from a copy",
+                subject.c_str(), fault);
+  }
+  if (medium_bytes < chosen.size_bytes) {
+    return Fail(Code::kCorrupt,
+                "%s is %" PRIu64 " bytes long and was made of %" PRIu64
+                ": it was truncated; restore it from a copy",
+                subject.c_str(), medium_bytes, chosen.size_bytes);
+  }
+  return chosen;
+}
+
+}  // namespace
+
+Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
+                                  const std::string& subject) {
+  if (size_bytes < kPoolBytesMin || size_bytes > uint64_t{1} << 50) {
+    return Fail(Code::kInvalidArgument,
+                "%s cannot be made of %" PRIu64 " bytes: a pool needs %" PRIu64
+                " at least (2 MiB for itself and 2 MiB for each subtree of a morsel)",
+                subject.c_str(), size_bytes, kPoolBytesMin);
+  }
+  Superblock s{};
+  s.magic = kPoolMagic;
+  s.version = kPoolVersion;
+  s.header_bytes = sizeof(Superblock);
+  s.sequence = 1;
+  std::copy(id.begin(), id.end(), std::begin(s.id));
+  s.window_begin = window.begin;
+  s.window_end = window.end;
+  s.size_bytes = size_bytes;
+  s.unit_bytes = kSubtreeBytes;
+  // The map has a word for what the metadata takes too: a few words too many.
+  const uint64_t subtrees = size_bytes / kSubtreeBytes;
+  s.slot_count = std::clamp(subtrees, kSlotsMin, kSlotsMax);
+  s.use_offset = kSuperblocks * kSuperblockBytes;
+  s.journal_offset = s.use_offset + sizeof(PoolUse);
+  s.journal_bytes = pmem::kJournalBytes;
+  s.catalog_offset = s.journal_offset + s.journal_bytes;
+  s.map_offset = AlignUp(s.catalog_offset + s.slot_count * sizeof(CatalogSlot), kPageBytes);
+  s.metadata_bytes = AlignUp(s.map_offset + subtrees * sizeof(uint64_t), kPageBytes);
+  s.data_offset = AlignUp(s.metadata_bytes, s.unit_bytes);
+  s.subtree_count = (size_bytes - s.data_offset) / kSubtreeBytes;
+  s.checksum = ChecksumOf(s);
+  return s;
+}
+
+void EraseSuperblocks(char* medium, pmem::Persist persist) {
+  for (uint64_t number = 0; number < kSuperblocks; ++number) {
+    pmem::Store(WordsAt(medium, number), 0);
+    persist.Flush(WordsAt(medium, number), sizeof(uint64_t));
+  }
+  persist.Fence();
+}
+
+void WriteSuperblocks(char* medium, const Superblock& superblock, pmem::Persist persist) {
+  static_assert(offsetof(Superblock, magic) == 0);
+  uint64_t words[kSuperblockBytes / sizeof(uint64_t)];
+  std::memcpy(words, &superblock, sizeof words);
+  for (uint64_t number = 0; number < kSuperblocks; ++number) {
+    uint64_t* const at = WordsAt(medium, number);
+    for (size_t i = 1; i < std::size(words); ++i) pmem::Store(at + i, words[i]);
+    persist.Flush(at, kSuperblockBytes);
+  }
+  // ORDER  everything else of the pool  <  the magics
+  // WHY    a superblock with magic and checksum is believed, and so is what it points to. [POOL-1]
+  // CRASH  before: the medium holds no pool. After one: the pool, B being written again by nobody.
+  // TEST   morsel/carved_pool_metadata_test: FormattingIsAllOrNothing  <- fails when swapped
+  persist.Fence();
+  for (uint64_t number = 0; number < kSuperblocks; ++number) {
+    persist.Publish(WordsAt(medium, number), superblock.magic);
+  }
+}
+
+// What the two are, in any order:
+//
+//   an unknown version, and anything    kVersion: the newest may be in it
+//   valid, valid                        the one of higher sequence; A if equal
+//   valid, broken or none               the valid one
+//   broken, broken or none              kCorrupt: damaged
+//   none, none                          kCorrupt: foreign
+Result<Superblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
+                                    const std::string& subject) {
+  const Superblock a = At(bytes, 0);
+  const Superblock b = At(bytes, 1);
+  const Kind kind_a = KindOf(a);
+  const Kind kind_b = KindOf(b);
+  if (kind_a == Kind::kUnknownVersion || kind_b == Kind::kUnknownVersion) {
+    return Fail(Code::kVersion,
+                "%s is of version %u; this library knows version %u: open it with a newer one",
+                subject.c_str(), kind_a == Kind::kUnknownVersion ? a.version : b.version,
+                kPoolVersion);
+  }
+  if (kind_a == Kind::kValid && (kind_b != Kind::kValid || a.sequence >= b.sequence)) {
+    return Validated(a, medium_bytes, subject);
+  }
+  if (kind_b == Kind::kValid) return Validated(b, medium_bytes, subject);
+  if (kind_a == Kind::kBroken || kind_b == Kind::kBroken) {
+    return Fail(Code::kCorrupt,
+                "%s: both superblocks (offsets 0 and %" PRIu64
+                ") have bad checksums; restore the pool from a copy",
+                subject.c_str(), kSuperblockBytes);
+  }
+  return Fail(Code::kCorrupt,
+              "%s is no morsel pool: no superblock at offset 0 or %" PRIu64 " (it begins with 0x%016" PRIx64
+              "); name a pool, or make one at another path",
+              subject.c_str(), kSuperblockBytes, a.magic);
+}
+
+bool SuperblocksAgree(const char* bytes) {
+  Superblock a = At(bytes, 0);
+  Superblock b = At(bytes, 1);
+  if (KindOf(a) != Kind::kValid || KindOf(b) != Kind::kValid) return false;
+  a.sequence = b.sequence = 0;
+  a.checksum = b.checksum = 0;
+  return std::memcmp(&a, &b, sizeof a) == 0;
+}
+
+}  // namespace morsel

@@ -1,0 +1,40 @@
+// A carved pool's superblocks: planned, written, chosen, validated.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/random.h"
+#include "base/result.h"
+#include "morsel/address_window.h"
+#include "morsel/pool_layout.h"
+#include "pmem/persist.h"
+
+namespace morsel {
+
+/// The least that a pool can be: its metadata and one subtree.
+inline constexpr uint64_t kPoolBytesMin = 2 * kSubtreeBytes;
+
+/// The layout of a new pool of `size_bytes`, a multiple of 2 MiB. magic and checksum are set.
+/// Errors  kInvalidArgument: below kPoolBytesMin.
+Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
+                                  const std::string& subject);
+
+/// Takes the magic of both superblocks away: from here on the medium holds no pool.
+/// Durability  on return.
+void EraseSuperblocks(char* medium, pmem::Persist persist);
+
+/// Writes both superblocks, each one's magic last. All else of the pool is durable before.
+/// Durability  on return; after a crash before, there is no pool, or this one.
+void WriteSuperblocks(char* medium, const Superblock& superblock, pmem::Persist persist);
+
+/// The superblock that says what the pool is, from the first 8192 bytes of the medium, which is
+/// `medium_bytes` long.
+/// Errors  kCorrupt (foreign, damaged, truncated); kVersion.
+Result<Superblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
+                                    const std::string& subject);
+
+/// Whether both superblocks are valid and say the same but for their sequence [POOL-1].
+bool SuperblocksAgree(const char* bytes);
+
+}  // namespace morsel

@@ -1,0 +1,90 @@
+// The catalog of a carved pool: one slot for each morsel, and what is found in it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "alloc/subtree_map.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "morsel/address_window.h"
+#include "morsel/pool.h"
+#include "morsel/pool_layout.h"
+#include "pmem/journal.h"
+#include "pmem/persist.h"
+
+namespace morsel {
+
+using SlotIndex = Number<struct SlotIndexTag>;
+
+/// Over any memory that is aligned to a line; knows nothing of files. What it says is checked when
+/// loaded; a slot that cannot be is damaged: it is not found, not listed and not used again.
+/// Threads  one at a time.
+class Catalog {
+ public:
+  /// `journal` covers the slots, and outlives the catalog.
+  Catalog(CatalogSlot* slots, uint64_t slot_count, Window window, pmem::Journal* journal,
+          pmem::Persist persist, std::string subject)
+      : slots_(slots), slot_count_(slot_count), window_(window), journal_(journal),
+        persist_(persist), subject_(std::move(subject)) {}
+
+  /// Writes a catalog without morsels.
+  /// Durability  flushed; the caller fences.
+  void Format();
+
+  /// Reads every slot. What is wrong is kept for findings() and does not fail here.
+  void Load();
+  const std::vector<std::string>& findings() const { return findings_; }
+
+  /// Errors  kNotFound, naming `name`.
+  Result<SlotIndex> Find(const std::string& name) const;
+  /// The slot is live.
+  Record record(SlotIndex slot) const;
+  /// By name.
+  std::vector<SlotIndex> List() const;
+  /// For SubtreeMap::Load(): element i is slot i.
+  std::vector<alloc::OwnerState> Owners() const;
+  /// Of all live morsels.
+  std::vector<TakenRange> Ranges() const;
+
+  /// A slot that Insert() may use. Nothing on the medium changes.
+  /// Errors  kNoSpace: all are in use.
+  Result<SlotIndex> FreeSlot() const;
+
+  /// Makes the morsel true, in a slot that is free. Its subtrees' words and its first bytes are
+  /// durable before.
+  /// Durability  on return; after a crash before, there is nothing of that name.
+  void Insert(SlotIndex slot, const Record& record);
+
+  /// Durability  on return; a crash leaves the old words or the new ones, all of them.
+  void SetSize(SlotIndex slot, uint64_t size_bytes);
+  void SetCheckpoint(SlotIndex slot, uint64_t live_bytes, uint64_t generation);
+
+  /// Durability  gone on return. The slot is free once its subtrees' words are cleaned: Free().
+  void Remove(SlotIndex slot);
+  /// The slot may be used again.
+  void Free(SlotIndex slot);
+
+  uint64_t slot_count() const { return slot_count_; }
+
+ private:
+  std::optional<std::string> FaultOf(const CatalogSlot& slot) const;
+  void CommitStatus(SlotIndex slot, SlotStatus status);
+  SlotStatus StatusOf(SlotIndex slot) const;
+
+  CatalogSlot* slots_;
+  uint64_t slot_count_;
+  Window window_;
+  pmem::Journal* journal_;
+  pmem::Persist persist_;
+  std::string subject_;
+  std::vector<std::string> findings_;
+  std::vector<bool> damaged_;
+  std::vector<bool> used_;  ///< live, damaged, or removed and not yet freed
+  std::unordered_map<std::string, SlotIndex> by_name_;
+};
+
+}  // namespace morsel
