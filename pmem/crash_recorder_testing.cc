@@ -1,0 +1,191 @@
+#include "pmem/crash_recorder_testing.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+
+namespace morsel::pmem {
+
+CrashRecorder::CrashRecorder(std::vector<Span> spans) : spans_(std::move(spans)) {
+  uint64_t lines = 0;
+  for (const Span& span : spans_) {
+    MORSEL_CHECK(span.size_bytes % kLineBytes == 0);
+    lines += span.size_bytes / kLineBytes;
+  }
+  seen_.resize(lines);
+  uint64_t line = 0;
+  for (const Span& span : spans_) {
+    std::memcpy(&seen_[line], span.begin, span.size_bytes);
+    line += span.size_bytes / kLineBytes;
+  }
+}
+
+CrashRecorder::CrashRecorder(const CrashRecorder& other)
+    : spans_(other.spans_), seen_(other.seen_), lines_(other.lines_), flushed_(other.flushed_) {}
+
+Persist CrashRecorder::persist() {
+  static constexpr PersistTable kTable = {
+      .flush = [](void* recorder, const void* address,
+                  size_t size) { static_cast<CrashRecorder*>(recorder)->Flush(address, size); },
+      .fence = [](void* recorder) { static_cast<CrashRecorder*>(recorder)->Fence(); },
+  };
+  return Persist(&kTable, this);
+}
+
+char* CrashRecorder::AddressOf(uint64_t line) const {
+  for (const Span& span : spans_) {
+    const uint64_t here = span.size_bytes / kLineBytes;
+    if (line < here) return span.begin + line * kLineBytes;
+    line -= here;
+  }
+  Die("line %llu is in no span", static_cast<unsigned long long>(line));
+}
+
+void CrashRecorder::Observe() {
+  constexpr uint64_t kLinesPerPage = kPageBytes / kLineBytes;
+  uint64_t first = 0;
+  for (const Span& span : spans_) {
+    const uint64_t count = span.size_bytes / kLineBytes;
+    for (uint64_t page = 0; page < count; page += kLinesPerPage) {
+      const uint64_t end = std::min(page + kLinesPerPage, count);
+      const char* const memory = span.begin + page * kLineBytes;
+      if (std::memcmp(memory, &seen_[first + page], (end - page) * kLineBytes) == 0) continue;
+      for (uint64_t i = page; i < end; ++i) {
+        Line& seen = seen_[first + i];
+        const char* const now = span.begin + i * kLineBytes;
+        if (std::memcmp(now, &seen, kLineBytes) == 0) continue;
+        History& history = lines_[first + i];
+        if (history.values.empty()) history.values.push_back(seen);
+        std::memcpy(&seen, now, kLineBytes);
+        history.values.push_back(seen);
+      }
+    }
+    first += count;
+  }
+}
+
+void CrashRecorder::Flush(const void* address, uint64_t size_bytes) {
+  Observe();
+  std::map<uint64_t, uint64_t>& flushed = flushed_[std::this_thread::get_id()];
+  const char* const begin = static_cast<const char*>(address);
+  const char* const end = begin + size_bytes;
+  uint64_t first = 0;
+  for (const Span& span : spans_) {
+    const char* const from = std::max<const char*>(begin, span.begin);
+    const char* const to = std::min<const char*>(end, span.begin + span.size_bytes);
+    if (from < to) {
+      const uint64_t line = first + static_cast<uint64_t>(from - span.begin) / kLineBytes;
+      const uint64_t last = first + static_cast<uint64_t>(to - 1 - span.begin) / kLineBytes;
+      for (auto found = lines_.lower_bound(line); found != lines_.end() && found->first <= last;
+           ++found) {
+        flushed[found->first] = found->second.dropped + found->second.values.size() - 1;
+      }
+    }
+    first += span.size_bytes / kLineBytes;
+  }
+}
+
+void CrashRecorder::Fence() {
+  Observe();
+  if (before_fence_) before_fence_();
+  for (const auto& [line, value] : flushed_[std::this_thread::get_id()]) {
+    const auto found = lines_.find(line);
+    if (found == lines_.end() || value <= found->second.dropped) continue;  // another was faster
+    History& history = found->second;
+    history.values.erase(history.values.begin(),
+                         history.values.begin() + static_cast<ptrdiff_t>(value - history.dropped));
+    history.dropped = value;
+  }
+  flushed_.erase(std::this_thread::get_id());
+  // A line with one value left is decided. Its values are numbered from zero again when it is
+  // stored to, so no thread may hold a number of it.
+  std::erase_if(lines_, [this](const auto& entry) {
+    if (entry.second.values.size() > 1) return false;
+    for (auto& [thread, flushed] : flushed_) flushed.erase(entry.first);
+    return true;
+  });
+}
+
+void CrashRecorder::Put(const Choice& choice, std::mt19937_64* torn) {
+  size_t i = 0;
+  for (const auto& [number, history] : lines_) {
+    Line line = history.values[choice[i]];
+    if (torn != nullptr && choice[i] + 1 < history.values.size() && (*torn)() % 4 == 0) {
+      const Line& next = history.values[choice[i] + 1];
+      std::copy_n(next.begin(), (*torn)() % next.size(), line.begin());
+    }
+    std::memcpy(AddressOf(number), &line, sizeof line);
+    ++i;
+  }
+}
+
+CrashRecorder::Choice CrashRecorder::Sample(std::mt19937_64& random) const {
+  const uint64_t kind = random() % 4;
+  const uint64_t odd_one = random() % lines_.size();
+  Choice choice;
+  for (const auto& [number, history] : lines_) {
+    const size_t newest = history.values.size() - 1;
+    const bool odd = choice.size() == odd_one;
+    switch (kind) {
+      case 0:  // all but one
+        choice.push_back(odd ? random() % newest : newest);
+        break;
+      case 1:  // only one
+        choice.push_back(odd ? 1 + random() % newest : 0);
+        break;
+      default:
+        choice.push_back(random() % (newest + 1));
+    }
+  }
+  return choice;
+}
+
+void CrashRecorder::Restore() {
+  uint64_t first = 0;
+  for (const Span& span : spans_) {
+    for (uint64_t done = 0; done < span.size_bytes; done += kPageBytes) {
+      const uint64_t size = std::min(kPageBytes, span.size_bytes - done);
+      const Line* const from = &seen_[first + done / kLineBytes];
+      if (std::memcmp(span.begin + done, from, size) != 0) {
+        std::memcpy(span.begin + done, from, size);
+      }
+    }
+    first += span.size_bytes / kLineBytes;
+  }
+}
+
+void CrashRecorder::ForEachImage(uint64_t images_max, std::mt19937_64& random,
+                                 const std::function<void()>& visit) {
+  Observe();
+  uint64_t images = 1;
+  for (const auto& [number, history] : lines_) {
+    images *= history.values.size();
+    if (images > images_max) break;
+  }
+  const auto form = [&](const Choice& choice, std::mt19937_64* torn) {
+    Put(choice, torn);
+    visit();
+    Restore();
+  };
+  Choice choice(lines_.size(), 0);
+  if (images <= images_max) {
+    for (uint64_t image = 0; image < images; ++image) {
+      form(choice, nullptr);
+      size_t i = 0;
+      for (const auto& [number, history] : lines_) {
+        if (++choice[i] < history.values.size()) break;
+        choice[i++] = 0;
+      }
+    }
+    return;
+  }
+  form(choice, nullptr);
+  size_t i = 0;
+  for (const auto& [number, history] : lines_) choice[i++] = history.values.size() - 1;
+  if (images_max > 1) form(choice, nullptr);
+  for (uint64_t image = 2; image < images_max; ++image) form(Sample(random), &random);
+}
+
+}  // namespace morsel::pmem
