@@ -30,6 +30,15 @@ EXPORTED = re.compile(
     r"|_ZT[VIS]N6morsel15memory_resourceE@@MORSEL_0"
     r"|MORSEL_0"
 )
+# Classes that the library itself has from the public headers.
+SHARED_CLASSES = re.compile(r"morsel::(?:Status|Result<|memory_resource)")
+
+
+def defined_names(path):
+    """The names in namespace morsel that an object or archive defines, as in the source."""
+    table = run("nm", "--defined-only", "--demangle", "--format=posix", path)
+    names = (line.rsplit(" ", 3)[0] for line in table.splitlines() if line.count(" ") >= 3)
+    return {name for name in names if name.startswith("morsel::")}
 
 
 class Install(unittest.TestCase):
@@ -85,6 +94,18 @@ class Install(unittest.TestCase):
     def test_the_archive_holds_its_objects(self):
         archive = (self.installation.libraries / "libmorsel.a").read_bytes()
         self.assertEqual(archive[:8], b"!<arch>\n")  # a thin one only points at them
+
+    def test_the_archive_defines_nothing_that_the_headers_define_otherwise(self):
+        # In a static program one class would get the functions of another of its name.
+        source = self.folder / "headers.cc"
+        source.write_text("#include <morsel/morsel.hpp>\n")
+        includes = self.installation.prefix / "include"
+        keep = ["-std=c++20", "-fkeep-inline-functions", f"-I{includes}", "-c"]
+        run("g++", *keep, source, "-o", source.with_suffix(".o"))
+        of_headers = defined_names(source.with_suffix(".o"))
+        self.assertIn("morsel::Pool::close()", of_headers)
+        both = of_headers & defined_names(self.installation.libraries / "libmorsel.a")
+        self.assertEqual({name for name in both if not SHARED_CLASSES.match(name)}, set())
 
     def test_the_tool_runs(self):
         self.assertIn("morselctl", run(self.installation.prefix / "bin/morselctl", "--help"))
