@@ -32,7 +32,7 @@ std::string PoolSubject(const std::string& path) { return "pool '" + path + "'";
 
 }  // namespace
 
-Result<std::unique_ptr<Pool>> CarvedPool::Create(const std::string& path, uint64_t size_bytes,
+Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path, uint64_t size_bytes,
                                                  uint32_t mode, pmem::SystemCalls& calls) {
   const SplitPath split = Split(path);
   if (split.name.empty() || split.name == "." || split.name == "..") {
@@ -54,12 +54,12 @@ Result<std::unique_ptr<Pool>> CarvedPool::Create(const std::string& path, uint64
     made = CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes),
                                 PoolSubject(path));
   }
-  std::unique_ptr<Pool> pool;
+  std::unique_ptr<AbstractPool> pool;
   if (made.ok()) {
     const int descriptor = fcntl(temporary->file.descriptor(), F_DUPFD_CLOEXEC, 0);
     if (descriptor < 0) made = FailErrno("'%s'", path.c_str());
     if (made.ok()) {
-      Result<std::unique_ptr<Pool>> adopted = Adopt(pmem::File(calls, descriptor, path), false);
+      Result<std::unique_ptr<AbstractPool>> adopted = Adopt(pmem::File(calls, descriptor, path), false);
       made = adopted.status();
       if (adopted.has_value()) pool = std::move(*adopted);
     }
@@ -70,7 +70,7 @@ Result<std::unique_ptr<Pool>> CarvedPool::Create(const std::string& path, uint64
   return made;
 }
 
-Result<std::unique_ptr<Pool>> CarvedPool::Open(const std::string& path, bool read_only,
+Result<std::unique_ptr<AbstractPool>> CarvedPool::Open(const std::string& path, bool read_only,
                                                pmem::SystemCalls& calls) {
   Result<pmem::File> file =
       pmem::File::Open(calls, AT_FDCWD, path, (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
@@ -85,12 +85,12 @@ Result<std::unique_ptr<Pool>> CarvedPool::Open(const std::string& path, bool rea
   return Adopt(std::move(*file), read_only);
 }
 
-Result<std::unique_ptr<Pool>> CarvedPool::Adopt(pmem::File file, bool read_only) {
+Result<std::unique_ptr<AbstractPool>> CarvedPool::Adopt(pmem::File file, bool read_only) {
   const std::string path = file.path();
   Result<std::unique_ptr<CarvedMedium>> medium =
       CarvedMedium::Open(std::move(file), read_only, PoolSubject(path));
   if (!medium) return medium.status();
-  return std::unique_ptr<Pool>(new CarvedPool(path, read_only, std::move(*medium)));
+  return std::unique_ptr<AbstractPool>(new CarvedPool(path, read_only, std::move(*medium)));
 }
 
 std::string CarvedPool::SubjectOf(const std::string& name) const {

@@ -16,18 +16,18 @@ namespace morsel {
 /// Who may open the file may read and write all of it. The owner and mode that the catalog has for
 /// each morsel keep honest programs apart, no others.
 /// Threads  any. The pool outlives what it hands out.
-class CarvedPool : public Pool {
+class CarvedPool : public AbstractPool {
  public:
   /// Makes a new regular file of size_bytes, rounded up to 2 MiB, a pool and opens it for writing.
   /// Durability  on return; after a crash before, there is nothing of that name.
   /// Errors      kExists; kInvalidArgument (too small); kUnsupported (not on persistent memory);
   ///             kNoSpace; kPermission; kIo.
-  static Result<std::unique_ptr<Pool>> Create(const std::string& path, uint64_t size_bytes,
+  static Result<std::unique_ptr<AbstractPool>> Create(const std::string& path, uint64_t size_bytes,
                                               uint32_t mode, pmem::SystemCalls& calls);
 
   /// Errors  kNotFound; kBusy, naming the process that has it; kCorrupt; kVersion; kUnsupported;
   ///         kPermission; kNoSpace; kNoMemory; kIo.
-  static Result<std::unique_ptr<Pool>> Open(const std::string& path, bool read_only,
+  static Result<std::unique_ptr<AbstractPool>> Open(const std::string& path, bool read_only,
                                             pmem::SystemCalls& calls);
 
   std::string medium() const override { return medium_->name(); }
@@ -43,8 +43,8 @@ class CarvedPool : public Pool {
 
  private:
   CarvedPool(std::string path, bool read_only, std::unique_ptr<CarvedMedium> medium)
-      : Pool(std::move(path), read_only), medium_(std::move(medium)) {}
-  static Result<std::unique_ptr<Pool>> Adopt(pmem::File file, bool read_only);
+      : AbstractPool(std::move(path), read_only), medium_(std::move(medium)) {}
+  static Result<std::unique_ptr<AbstractPool>> Adopt(pmem::File file, bool read_only);
   Status MustBeWritable(const char* tried) const;
   std::string SubjectOf(const std::string& name) const;
 

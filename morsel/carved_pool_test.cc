@@ -35,12 +35,12 @@ class CarvedPoolTest : public testing::Test {
   }
   ~CarvedPoolTest() override { unlink(path_.c_str()); }
 
-  std::unique_ptr<Pool> MakePool(uint64_t size_bytes = 34 * kMiB) {
+  std::unique_ptr<AbstractPool> MakePool(uint64_t size_bytes = 34 * kMiB) {
     auto pool = CarvedPool::Create(path_, size_bytes, 0600, KernelCalls());
     EXPECT_TRUE(pool.has_value()) << LastError();
     return pool.has_value() ? std::move(*pool) : nullptr;
   }
-  std::unique_ptr<Pool> OpenPool(bool read_only = false) {
+  std::unique_ptr<AbstractPool> OpenPool(bool read_only = false) {
     auto pool = CarvedPool::Open(path_, read_only, KernelCalls());
     EXPECT_TRUE(pool.has_value()) << LastError();
     return pool.has_value() ? std::move(*pool) : nullptr;
@@ -53,18 +53,18 @@ class CarvedPoolTest : public testing::Test {
     record.capacity_bytes = capacity * kSubtreeBytes;
     return record;
   }
-  static std::unique_ptr<Backing> Make(Pool& pool, const std::string& name, uint64_t subtrees = 1) {
+  static std::unique_ptr<Backing> Make(AbstractPool& pool, const std::string& name, uint64_t subtrees = 1) {
     auto backing = pool.Create(Wanted(name, subtrees), kNoFormat);
     EXPECT_TRUE(backing.has_value()) << LastError();
     return backing.has_value() ? std::move(*backing) : nullptr;
   }
-  static std::unique_ptr<Backing> OpenMorsel(Pool& pool, const std::string& name,
+  static std::unique_ptr<Backing> OpenMorsel(AbstractPool& pool, const std::string& name,
                                              bool read_only = false) {
     auto backing = pool.Open(name, read_only);
     EXPECT_TRUE(backing.has_value()) << LastError();
     return backing.has_value() ? std::move(*backing) : nullptr;
   }
-  static void ExpectWhole(Pool& pool) {
+  static void ExpectWhole(AbstractPool& pool) {
     const Status checked = pool.Check([](const Finding& finding) {
       ADD_FAILURE() << finding.subject << ": " << finding.sentence;
     });

@@ -81,7 +81,7 @@ Result<PoolFile> OpenOrCreate(const pmem::Directory& directory,
 
 }  // namespace
 
-Result<std::unique_ptr<Pool>> DirectoryPool::Open(const std::string& given_path,
+Result<std::unique_ptr<AbstractPool>> DirectoryPool::Open(const std::string& given_path,
                                                   const DirectoryPoolOptions& options,
                                                   pmem::SystemCalls& calls) {
   const std::string path = WithoutTrailingSlashes(given_path);
@@ -103,7 +103,7 @@ Result<std::unique_ptr<Pool>> DirectoryPool::Open(const std::string& given_path,
     return pool_file.status();
   }
   if (!options.read_only) MORSEL_TRY(directory->RemoveTemporaries());
-  return std::unique_ptr<Pool>(
+  return std::unique_ptr<AbstractPool>(
       new DirectoryPool(path, options.read_only, std::move(*directory), std::move(*pool_file)));
 }
 

@@ -22,13 +22,13 @@ struct DirectoryPoolOptions {
   uint32_t mode = 0;       ///< of a directory that is made; 0: 0700
 };
 
-class DirectoryPool final : public Pool {
+class DirectoryPool final : public AbstractPool {
  public:
   /// Opened for writing it removes what crashes left of morsels that were being created.
   /// Durability  a pool that was made is durable on return.
   /// Errors      kNotFound; kExists; kBusy (who has it); kCorrupt; kVersion; kPermission;
   ///             kNoSpace; kIo.
-  static Result<std::unique_ptr<Pool>> Open(const std::string& path,
+  static Result<std::unique_ptr<AbstractPool>> Open(const std::string& path,
                                             const DirectoryPoolOptions& options,
                                             pmem::SystemCalls& calls);
 
@@ -45,7 +45,7 @@ class DirectoryPool final : public Pool {
 
  private:
   DirectoryPool(std::string path, bool read_only, pmem::Directory directory, PoolFile pool_file)
-      : Pool(std::move(path), read_only),
+      : AbstractPool(std::move(path), read_only),
         directory_(std::move(directory)),
         pool_file_(std::move(pool_file)) {}
 

@@ -32,13 +32,13 @@ class DirectoryPoolTest : public testing::Test {
     fs::remove_all(parent_);
   }
 
-  static Result<std::unique_ptr<Pool>> TryOpen(const std::string& path,
+  static Result<std::unique_ptr<AbstractPool>> TryOpen(const std::string& path,
                                                const DirectoryPoolOptions& options) {
     return DirectoryPool::Open(path, options, pmem::KernelCalls());
   }
   void Open(const DirectoryPoolOptions& options = {.create = true}) {
     pool_.reset();
-    Result<std::unique_ptr<Pool>> pool = TryOpen(path_, options);
+    Result<std::unique_ptr<AbstractPool>> pool = TryOpen(path_, options);
     ASSERT_TRUE(pool.has_value()) << LastError();
     pool_ = std::move(*pool);
   }
@@ -69,7 +69,7 @@ class DirectoryPoolTest : public testing::Test {
 
   std::string parent_;
   std::string path_;
-  std::unique_ptr<Pool> pool_;
+  std::unique_ptr<AbstractPool> pool_;
 };
 
 uint64_t* WordsOf(const Backing& backing) {

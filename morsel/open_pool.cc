@@ -12,7 +12,7 @@
 namespace morsel {
 namespace {
 
-Result<std::unique_ptr<Pool>> OpenAt(const char* path, const morsel_pool_options& options,
+Result<std::unique_ptr<AbstractPool>> OpenAt(const char* path, const morsel_pool_options& options,
                                      pmem::SystemCalls& calls) {
   const bool create = (options.flags & MORSEL_CREATE) != 0;
   const bool exclusive = (options.flags & MORSEL_EXCLUSIVE) != 0;
@@ -45,7 +45,7 @@ Result<std::unique_ptr<Pool>> OpenAt(const char* path, const morsel_pool_options
 
 }  // namespace
 
-OpenPool::OpenPool(std::unique_ptr<Pool> pool)
+OpenPool::OpenPool(std::unique_ptr<AbstractPool> pool)
     : pool_(std::move(pool)), fork_count_(ForkCount()) {
   RememberPool(pool_.get());
 }
@@ -60,7 +60,7 @@ Result<std::unique_ptr<OpenPool>> OpenPool::Open(const char* path,
   if (path == nullptr || *path == '\0') {
     return Fail(Code::kInvalidArgument, "a pool needs a path: a directory, or a carved pool's file");
   }
-  Result<std::unique_ptr<Pool>> pool = OpenAt(path, *checked, calls);
+  Result<std::unique_ptr<AbstractPool>> pool = OpenAt(path, *checked, calls);
   if (!pool) return pool.status();
   return std::unique_ptr<OpenPool>(new OpenPool(std::move(pool).value()));
 }

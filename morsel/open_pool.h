@@ -24,7 +24,7 @@ class OpenPool {
   OpenPool(const OpenPool&) = delete;
   OpenPool& operator=(const OpenPool&) = delete;
 
-  Pool& pool() { return *pool_; }
+  AbstractPool& pool() { return *pool_; }
 
   /// kBusy while a morsel is open, and in a forked child.
   Status MayClose();
@@ -41,13 +41,13 @@ class OpenPool {
     uint64_t opens = 0;
   };
 
-  explicit OpenPool(std::unique_ptr<Pool> pool);
+  explicit OpenPool(std::unique_ptr<AbstractPool> pool);
   Status MayUse() const;
   Result<OpenMorsel*> OpenAgain(Counted& counted, const morsel_options* options);
   Result<OpenMorsel*> OpenOrCreate(const std::string& name, const morsel_options* options);
   Result<std::unique_ptr<Backing>> Create(const std::string& name, const morsel_options& options);
 
-  std::unique_ptr<Pool> pool_;
+  std::unique_ptr<AbstractPool> pool_;
   std::mutex mutex_;
   std::map<std::string, Counted> open_;
   uint32_t fork_count_;

@@ -93,11 +93,11 @@ struct Finding {
   std::string sentence;  ///< what, where, what to do
 };
 
-class Pool {
+class AbstractPool {
  public:
-  virtual ~Pool() = default;
-  Pool(const Pool&) = delete;
-  Pool& operator=(const Pool&) = delete;
+  virtual ~AbstractPool() = default;
+  AbstractPool(const AbstractPool&) = delete;
+  AbstractPool& operator=(const AbstractPool&) = delete;
 
   const std::string& path() const { return path_; }
   bool read_only() const { return read_only_; }
@@ -137,7 +137,7 @@ class Pool {
   virtual Status Check(const std::function<void(const Finding&)>& report) = 0;
 
  protected:
-  Pool(std::string path, bool read_only) : path_(std::move(path)), read_only_(read_only) {}
+  AbstractPool(std::string path, bool read_only) : path_(std::move(path)), read_only_(read_only) {}
 
   std::string path_;
   bool read_only_;

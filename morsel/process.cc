@@ -32,7 +32,7 @@ struct Range {
 };
 struct Opened {
   std::mutex mutex;
-  std::set<Pool*> pools;
+  std::set<AbstractPool*> pools;
   std::vector<Range> ranges;
 };
 Opened& AllOpened() {
@@ -70,7 +70,7 @@ void Fill(uint64_t base, uint64_t size_bytes, uintptr_t value) {
 void InChild() {
   Opened& opened = AllOpened();
   fork_count.fetch_add(1, std::memory_order_relaxed);
-  for (Pool* pool : opened.pools) pool->CloseAfterFork();
+  for (AbstractPool* pool : opened.pools) pool->CloseAfterFork();
   for (const Range& range : opened.ranges) Fill(range.base, range.size_bytes, 0);
   opened.pools.clear();
   opened.ranges.clear();
@@ -87,13 +87,13 @@ void WatchForks() {
 
 uint32_t ForkCount() { return fork_count.load(std::memory_order_relaxed); }
 
-void RememberPool(Pool* pool) {
+void RememberPool(AbstractPool* pool) {
   WatchForks();
   std::lock_guard lock(AllOpened().mutex);
   AllOpened().pools.insert(pool);
 }
 
-void ForgetPool(Pool* pool) {
+void ForgetPool(AbstractPool* pool) {
   std::lock_guard lock(AllOpened().mutex);
   AllOpened().pools.erase(pool);
 }

@@ -15,8 +15,8 @@ class OpenMorsel;
 uint32_t ForkCount();
 
 /// Lets a fork close the pool's descriptors in the child. Threads  any.
-void RememberPool(Pool* pool);
-void ForgetPool(Pool* pool);
+void RememberPool(AbstractPool* pool);
+void ForgetPool(AbstractPool* pool);
 
 /// Enters [base, base + size_bytes), multiples of kSubtreeBytes, into the table. Threads  any.
 void RememberRange(uint64_t base, uint64_t size_bytes, OpenMorsel* morsel);
