@@ -2,18 +2,22 @@
 
 #include <new>
 
-#include "morsel/morsel.h"
+#include "morsel/open_morsel.h"
+#include "morsel/process.h"
 
 namespace morsel {
 
 void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
-  void* const block = morsel_aligned_alloc(morsel_of(base_), alignment, bytes);
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
+  OpenMorsel* const morsel = MorselAt(base_);
+  if (morsel == nullptr || !morsel->MayWrite("allocate").ok()) throw std::bad_alloc();
+  const Result<void*> block = morsel->heap().Allocate(bytes, alignment);
+  if (!block) throw std::bad_alloc();
+  return *block;
 }
 
 void memory_resource::do_deallocate(void* block, size_t, size_t) {
-  morsel_free(morsel_of(base_), block);
+  OpenMorsel* const morsel = MorselAt(base_);
+  if (morsel != nullptr && morsel->MayWrite("deallocate").ok()) morsel->heap().Free(block);
 }
 
 bool memory_resource::do_is_equal(const std::pmr::memory_resource& other) const noexcept {
