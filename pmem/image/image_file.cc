@@ -210,7 +210,7 @@ void ImageFile::Accept(const Superblock& next, Tree tree) {
   // ORDER  superblock, synced  <  what only older generations have is free
   // WHY    until then the medium's slot still leads to it.                        [IMG-1] [IMF-2]
   // CRASH  before: the last generation or this one, and all that either leads to is there.
-  // TEST   pmem/image/crash_test: EveryCrashIsTheLastOrTheNextCheckpoint
+  // TEST   pmem/image/crash_test: NothingThatASuperblockLeadsToIsTouched
   std::vector<Extent> freed = std::move(retired_);
   freed.insert(freed.end(), quarantined_.begin(), quarantined_.end());
   quarantined_.clear();

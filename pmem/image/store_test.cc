@@ -1,0 +1,243 @@
+// What a checkpoint writes, and what it leaves when it fails.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "pmem/image/faults_testing.h"
+#include "pmem/image/image_testing.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+class StoreTest : public ImageTest {
+ protected:
+  // Two generations of an image "a", so that both superblocks are in use.
+  void CreateTwo(Memory& memory) {
+    memory = MemoryOf(3);
+    FillSubtree(memory, 0, 1);
+    FillSubtree(memory, 2, 2);
+    Result<ImageFile> image = Create("a", memory);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    FillSubtree(memory, 0, 3);
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  }
+  uint64_t AllocatedBytes(const std::string& name) const {
+    struct stat status;
+    EXPECT_EQ(stat((path_ + "/" + name).c_str(), &status), 0);
+    return static_cast<uint64_t>(status.st_blocks) * 512;
+  }
+  void ExpectHolds(const std::string& name, const Memory& memory) {
+    const Result<Memory> found = Read(name);
+    ASSERT_TRUE(found.has_value()) << LastError();
+    EXPECT_TRUE(*found == memory);
+  }
+};
+
+// Counts what is written.
+class CountingCalls : public SystemCalls {
+ public:
+  uint64_t written_bytes = 0;
+  std::function<void()> before_write;
+  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
+    if (before_write) before_write();
+    written_bytes += size_bytes;
+    return SystemCalls::PWrite(file, bytes, size_bytes, offset);
+  }
+};
+
+TEST_F(StoreTest, WhatIsStoredIsLoaded) {
+  Memory memory = MemoryOf(5);
+  FillSubtree(memory, 1, 1);
+  memory[4 * kSubtreeBytes + 17] = 1;
+  {
+    Result<ImageFile> image = Create("a", memory);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    EXPECT_EQ(image->info().generation, 1u);
+    memory.resize(9 * kSubtreeBytes, '\0');
+    FillSubtree(memory, 8, 2);
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 77).ok()) << LastError();
+  }
+  ExpectHolds("a", memory);
+  Result<ImageFile> image = Open("a");
+  ASSERT_TRUE(image.has_value()) << LastError();
+  EXPECT_EQ(image->info().live_bytes, 77u);
+  EXPECT_EQ(image->info().generation, 2u);
+  memory.resize(2 * kSubtreeBytes);
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  ExpectHolds("a", memory);
+}
+
+TEST_F(StoreTest, AMorselOfNoBytesOrOfZerosIsTwoSuperblocks) {
+  ASSERT_TRUE(Create("none", MemoryOf(0)).has_value()) << LastError();
+  ASSERT_TRUE(Create("zeros", MemoryOf(4)).has_value()) << LastError();
+  EXPECT_EQ(Bytes("none").size(), kExtentsStart);
+  EXPECT_EQ(Bytes("zeros").size(), kExtentsStart);
+  ExpectHolds("none", MemoryOf(0));
+  ExpectHolds("zeros", MemoryOf(4));
+}
+
+TEST_F(StoreTest, SubtreesBeyondTheFirstGiant) {
+  Memory memory = MemoryOf(kSubtreesPerGiant + 2);
+  FillSubtree(memory, kSubtreesPerGiant - 1, 1);
+  FillSubtree(memory, kSubtreesPerGiant + 1, 2);
+  Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  ASSERT_TRUE(ImageFile::Create(*directory, "a", 0600, InfoFor(memory), memory.data()).has_value());
+  ExpectHolds("a", memory);
+  // Sparse: what is zero costs nothing. Two leaves, two tables of up to 32 KiB, the root.
+  EXPECT_LE(Bytes("a").size(), kExtentsStart + 2 * kSubtreeBytes + 2 * 32 * kKiB + 4 * kKiB);
+}
+
+TEST_F(StoreTest, WritesWhatHasChangedOnly) {
+  Memory memory;
+  CreateTwo(memory);
+  CountingCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  calls.written_bytes = 0;
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
+  EXPECT_EQ(calls.written_bytes, kSuperblockBytes);
+  calls.written_bytes = 0;
+  memory[2 * kSubtreeBytes] ^= 1;
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
+  // One leaf, its table, the root, a superblock.
+  EXPECT_EQ(calls.written_bytes, kSubtreeBytes + 3 * kBlockBytes);
+}
+
+TEST_F(StoreTest, TheFileStaysWithinItsLastTwoGenerations) {
+  Memory memory;
+  CreateTwo(memory);
+  Result<ImageFile> image = Open("a");
+  ASSERT_TRUE(image.has_value()) << LastError();
+  for (uint64_t i = 0; i < 40; ++i) {
+    FillSubtree(memory, i % 3, 100 + i);
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+    // Three leaves of each, and what the checkpoint under way wrote.
+    EXPECT_LE(AllocatedBytes("a"), 7 * kSubtreeBytes);
+  }
+  ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
+  ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
+  ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
+  EXPECT_LE(AllocatedBytes("a"), kSubtreeBytes + 8 * kBlockBytes);
+}
+
+TEST_F(StoreTest, AStoreDuringTheCheckpointDamagesNothing) {
+  Memory memory = MemoryOf(2);
+  FillSubtree(memory, 0, 1);
+  FillSubtree(memory, 1, 2);
+  CountingCalls calls;
+  uint64_t writes = 0;
+  calls.before_write = [&] {
+    ++writes;
+    memory[writes] = static_cast<char>(memory[writes] + 1);
+    memory[kSubtreeBytes + writes] = static_cast<char>(memory[kSubtreeBytes + writes] + 1);
+  };
+  ASSERT_TRUE(Create("a", memory, calls).has_value()) << LastError();
+  const Result<Memory> found = Read("a");
+  EXPECT_TRUE(found.has_value()) << LastError();
+}
+
+// A checkpoint of "a" over `last` fails at each of its calls in turn.
+class StoreFaultTest : public StoreTest, public testing::WithParamInterface<int> {
+ protected:
+  void ExpectSound(ImageFile& image, bool stored, const Memory& last, const Memory& next) {
+    const Result<Memory> found = Read("a");
+    ASSERT_TRUE(found.has_value()) << LastError();
+    EXPECT_TRUE(stored ? *found == next : (*found == last || *found == next));
+    // Healed, it goes on or says that it cannot.
+    const Status again = image.Store(next.data(), next.size(), 0);
+    if (again.ok()) {
+      ExpectHolds("a", next);
+    } else {
+      EXPECT_EQ(again.code(), Code::kIo);
+      EXPECT_TRUE(Says("earlier sync failed")) << LastError();
+    }
+    Result<ImageFile> reopened = Open("a");
+    ASSERT_TRUE(reopened.has_value()) << LastError();
+    for (uint64_t i = 0; i < 3; ++i) {
+      Memory more = next;
+      FillSubtree(more, i, 70 + i);
+      ASSERT_TRUE(reopened->Store(more.data(), more.size(), 0).ok()) << LastError();
+      ExpectHolds("a", more);
+    }
+  }
+};
+
+TEST_P(StoreFaultTest, LeavesTheLastGenerationOrTheNext) {
+  for (const bool lasting : {false, true}) {
+    if (lasting && GetParam() == EINTR) continue;  // it would be tried again for ever
+    for (int call = 0;; ++call) {
+      std::filesystem::remove(path_ + "/a");
+      Memory last;
+      ASSERT_NO_FATAL_FAILURE(CreateTwo(last));
+      FaultyCalls calls;
+      Result<ImageFile> image = Open("a", false, calls);
+      ASSERT_TRUE(image.has_value()) << LastError();
+      Memory next = last;
+      FillSubtree(next, 1, 50);
+      FillSubtree(next, 2, 51);
+      lasting ? calls.FailFrom(call, GetParam()) : calls.FailOnce(call, GetParam());
+      const uint64_t before = AllocatedBytes("a");
+      const bool stored = image->Store(next.data(), next.size(), 0).ok();
+      const bool was_last_call = calls.count <= call;
+      const bool is_transient = GetParam() == EINTR || GetParam() == FaultyCalls::kShort;
+      calls.Heal();
+      SCOPED_TRACE(testing::Message() << "call " << call << (lasting ? " and on" : ""));
+      if (!stored && !lasting && GetParam() == ENOSPC && call < 4) {
+        EXPECT_LE(AllocatedBytes("a"), before) << "a failed checkpoint keeps room";
+      }
+      EXPECT_TRUE(stored || !is_transient || call >= 4) << LastError();
+      ASSERT_NO_FATAL_FAILURE(ExpectSound(*image, stored, last, next));
+      if (was_last_call) break;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, StoreFaultTest, testing::Values(ENOSPC, EIO, FaultyCalls::kShort));
+INSTANTIATE_TEST_SUITE_P(Interrupted, StoreFaultTest, testing::Values(EINTR));
+
+// Its superblock is written, and the call says that it is not.
+class LyingCalls : public SystemCalls {
+ public:
+  bool lies = false;
+  std::function<void()> before_sync;
+  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
+    const ssize_t put = SystemCalls::PWrite(file, bytes, size_bytes, offset);
+    if (!lies || offset >= static_cast<int64_t>(kExtentsStart)) return put;
+    errno = EIO;
+    return -1;
+  }
+  int FDataSync(int file) override {
+    if (before_sync) before_sync();
+    return SystemCalls::FDataSync(file);
+  }
+};
+
+TEST_F(StoreTest, WhereASuperblockThatFailedMayLeadNothingIsWritten) {
+  Memory last;
+  CreateTwo(last);
+  LyingCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  Memory first = last;
+  FillSubtree(first, 1, 50);
+  calls.lies = true;
+  ASSERT_EQ(image->Store(first.data(), first.size(), 0).code(), Code::kIo);
+  calls.lies = false;
+  int syncs = 0;
+  calls.before_sync = [&] {
+    if (syncs++ == 0) ExpectHolds("a", first);  // as a crash here would find it
+  };
+  Memory second = last;
+  FillSubtree(second, 1, 51);
+  ASSERT_TRUE(image->Store(second.data(), second.size(), 0).ok()) << LastError();
+  EXPECT_EQ(syncs, 2);
+  ExpectHolds("a", second);
+  // And the room is not lost.
+  for (uint64_t i = 0; i < 3; ++i) {
+    FillSubtree(second, 1, 60 + i);
+    ASSERT_TRUE(image->Store(second.data(), second.size(), 0).ok()) << LastError();
+  }
+  EXPECT_LE(AllocatedBytes("a"), 4 * kSubtreeBytes + 16 * kBlockBytes);
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image
