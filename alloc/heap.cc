@@ -58,8 +58,8 @@ Run& Heap::LiveRun(const void* block, const char* call) {
         static_cast<void*>(header_), run.error() == Code::kNotFound ? "" : ": ",
         run.error() == Code::kNotFound ? "" : LastError());
   }
-  const bool live = (*run)->kind == UnitKind::kSlab ? Slab(**run).IsLive(block)
-                                                    : block == (*run)->start;
+  const bool live =
+      (*run)->kind == UnitKind::kSlab ? Slab(**run).IsLive(block) : block == (*run)->start;
   if (!live) {
     Die("%s of %p, which is not the start of a live block of the morsel at %p (freed twice?)", call,
         block, static_cast<void*>(header_));
@@ -161,6 +161,7 @@ Result<void*> Heap::Reallocate(void* block, uint64_t size_bytes) {
     before = run.kind == UnitKind::kSlab ? BlockBytes(run.size_class) : run.units * kUnitBytes;
   }
   const Result<void*> moved = Allocate(size_bytes, kBlockBytesMin);
+  if (!moved && size_bytes <= before) return block;  // to shrink needs no space
   if (!moved) return moved;
   std::memcpy(*moved, block, before < size_bytes ? before : size_bytes);
   Free(block);

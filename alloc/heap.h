@@ -37,7 +37,8 @@ struct HeapPlace {
 /// Threads  any, unless said otherwise.
 class Heap {
  public:
-  /// Asked, with the heap's lock held, for a range of at least so many bytes; answers the new size.
+  /// Asked, with the heap's lock held, for a range of at least so many bytes; answers the new size,
+  /// which is durable.
   using Growth = std::function<Result<uint64_t>(uint64_t size_bytes)>;
 
   /// Writes an empty heap into zeroed memory of `place`, with `root_table_bytes` of zeroes for the
@@ -55,9 +56,8 @@ class Heap {
 
   void set_growth(Growth growth) { growth_ = std::move(growth); }
 
-  /// Alignment: a power of two up to 1 GiB. Nothing is flushed but where a slab is made or an extent
-  /// crosses a region.
-  /// Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
+  /// Alignment: a power of two up to 1 GiB. Nothing is flushed but where a slab is made or an
+  /// extent crosses a region. Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
   Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment);
 
   /// `block` is the start of a live block, or the process ends.
@@ -86,8 +86,11 @@ class Heap {
   /// Bytes of all live blocks. Cost  reads every slab's bits.
   Result<uint64_t> LiveBytes();
 
-  /// The range has grown to size_bytes. Held() is held. Errors  kNoSpace: as before.
-  Status Grow(uint64_t size_bytes) { return units_.Grow(size_bytes); }
+  /// The range has grown to size_bytes, durably. Held() is held.
+  Status Grow(uint64_t size_bytes) {
+    units_.Grow(size_bytes);
+    return Code::kOk;
+  }
   /// The range is to shrink. Held() is held. Errors  kBusy: as before.
   Status Shrink(uint64_t size_bytes);
 
@@ -128,11 +131,12 @@ class Heap {
   void Unlist(Run* run);
   void Release(Run* run);
   Status ReleaseEmptySlabs();
-  Status GrowFor(UnitCount count);
+  bool GrowFor(UnitCount count, uint64_t alignment);
   void FreeLocked(void* block);
   Result<bool> ResizeInPlace(Run& run, uint64_t size_bytes);
   void FlushAllocations(const char* begin, const char* end);
   void SettleLocked();
+  Status SettleFound();
   void Freed();
 
   std::mutex mutex_;

@@ -116,13 +116,13 @@ Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment
 }
 
 Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
-  const UnitCount units(DivideUp(size_bytes, kUnitBytes));
+  const UnitCount units(std::max<uint64_t>(DivideUp(size_bytes, kUnitBytes), 1));
   const uint64_t least = std::max<uint64_t>(DivideUp(alignment, kUnitBytes), 1);
   // Whole subtrees begin at subtrees and giant ones at giant ones, where there is such room.
   uint64_t liked = least;
   if (size_bytes >= kSubtreeBytes) liked = std::max(liked, kSubtreeBytes / kUnitBytes);
   if (size_bytes >= kGiantBytes) liked = std::max(liked, kGiantBytes / kUnitBytes);
-  const Result<UnitIndex> place = FindUnits(units, least, liked);
+  Result<UnitIndex> place = FindUnits(units, least, liked);
   if (!place && place.error() == Code::kNoSpace) {
     return Fail(Code::kNoSpace,
                 "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
@@ -145,32 +145,33 @@ Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
 // before there are none.
 Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
   Result<UnitIndex> place = units_.FindRun(count, liked);
-  if (place || place.error() != Code::kNoSpace) return place;
-  if (growth_ != nullptr && GrowFor(UnitCount(count.value() + liked)).ok()) {
-    place = units_.FindRun(count, liked);
-    if (place || place.error() != Code::kNoSpace) return place;
-  }
-  if (liked != least) {
-    place = units_.FindRun(count, least);
-    if (place || place.error() != Code::kNoSpace) return place;
-  }
+  const auto settled = [&] { return place || place.error() != Code::kNoSpace; };
+  if (!settled() && GrowFor(count, liked)) place = units_.FindRun(count, liked);
+  if (!settled() && liked != least) place = units_.FindRun(count, least);
+  if (settled()) return place;
   MORSEL_TRY(ReleaseEmptySlabs());
-  return units_.FindRun(count, least);
+  place = units_.FindRun(count, least);
+  if (!settled() && GrowFor(count, least)) place = units_.FindRun(count, least);
+  return place;
 }
 
-Status Heap::GrowFor(UnitCount count) {
+// Asks for so many units at the end, aligned, and for a quarter of what there is, so that growing
+// is seldom. Whether the range has grown.
+bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
+  if (growth_ == nullptr) return false;
+  const Result<UnitIndex> end = units_.EndOfUsed();
+  if (!end) return false;
   const uint64_t now = units_.unit_count() * kUnitBytes;
   const uint64_t capacity = header_->capacity_bytes;
-  const uint64_t need = AlignUp(now + count.value() * kUnitBytes, kSubtreeBytes);
-  // By a quarter, so that growing is seldom.
-  const uint64_t liked = std::max(need, AlignUp(now + now / 4, kSubtreeBytes));
-  if (now == capacity) return Code::kNoSpace;
-  Result<uint64_t> grown = growth_(std::min(liked, capacity));
-  if (!grown && grown.error() == Code::kNoSpace && need < liked) {
-    grown = growth_(std::min(need, capacity));
-  }
-  if (!grown) return grown.status();
-  return units_.Grow(*grown);
+  const uint64_t need = AlignUp(
+      (units_.AlignedUnit(end->value(), alignment) + count.value()) * kUnitBytes, kSubtreeBytes);
+  if (need > capacity) return false;
+  const uint64_t liked = std::min(std::max(need, AlignUp(now + now / 4, kSubtreeBytes)), capacity);
+  Result<uint64_t> grown = growth_(liked);
+  if (!grown && need < liked) grown = growth_(need);
+  if (!grown || *grown <= now) return false;
+  units_.Grow(std::min(*grown, capacity));
+  return true;
 }
 
 Status Heap::ReleaseEmptySlabs() {

@@ -27,10 +27,9 @@ void Heap::FlushAllocations(const char* begin, const char* end) {
     Run& run = **taken;
     if (run.kind == UnitKind::kSlab) {
       const char* const slab_end = run.start + run.units * kUnitBytes;
-      Slab(run).FlushBits(begin > run.start ? begin : run.start, end < slab_end ? end : slab_end,
-                          persist_, [&](LineCounter* counter, uint64_t seen) {
-                            pending.Add(number_, counter, seen);
-                          });
+      Slab(run).FlushBits(
+          begin > run.start ? begin : run.start, end < slab_end ? end : slab_end, persist_,
+          [&](LineCounter* counter, uint64_t seen) { pending.Add(number_, counter, seen); });
     } else if (const uint64_t seen = run.word.stored.load(); run.word.durable.load() < seen) {
       persist_.Flush(units_.WordAt(run.head), sizeof(uint64_t));
       pending.Add(number_, &run.word, seen);
@@ -46,7 +45,24 @@ void Heap::Fence() {
 
 void Heap::Settle() {
   std::lock_guard lock(mutex_);
+  (void)SettleFound();  // what is damaged belongs to nobody who could be told
   SettleLocked();
+}
+
+// After an unclean end, what was not taken up yet may be visible without being durable.
+Status Heap::SettleFound() {
+  if (!unclean_) return Code::kOk;
+  for (UnitIndex at(0);;) {
+    const Result<UnitIndex> head = units_.NextHead(at);
+    if (!head) return head.status();
+    if (head->value() >= units_.unit_count()) break;
+    const Result<Run*> run = TakeUp(*head);
+    if (!run) return run.status();
+    at = UnitIndex(head->value() + 1);
+  }
+  units_.FoundIsDurable();
+  unclean_ = false;
+  return Code::kOk;
 }
 
 void Heap::SettleLocked() {
@@ -72,6 +88,7 @@ void Heap::SettleLocked() {
 
 void Heap::SettleAll() {
   std::lock_guard lock(mutex_);
+  (void)SettleFound();
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
     if (!head || head->value() >= units_.unit_count()) break;
@@ -85,12 +102,13 @@ void Heap::SettleAll() {
 void Heap::Close() {
   std::lock_guard lock(mutex_);
   if (read_only_ || !fine_) return;
-  // ORDER  all bits and heads  <  the state "clean"
+  // ORDER  all bits and heads, those that were only found included  <  the state "clean"
   // WHY    after a clean end nothing is flushed again before it is trusted.      [HEAP-5]
   // CRASH  before the state: the next open takes the end for unclean, and flushes.
   // TEST   alloc/heap_crash_test: CleanMeansDurable
+  const Status found = SettleFound();
   SettleLocked();
-  persist_.Publish(&header_->state, kHeapClean);
+  if (found.ok()) persist_.Publish(&header_->state, kHeapClean);
 }
 
 }  // namespace morsel::alloc

@@ -53,6 +53,10 @@ Status CheckHeader(const HeapPlace& place, const HeapHeader& header) {
   if (header.state != kHeapClean && header.state != kHeapInUse) {
     return Damaged(place, "its state is neither clean nor in use");
   }
+  if (place.size_bytes > place.capacity_bytes || place.size_bytes % kSubtreeBytes != 0 ||
+      place.size_bytes / kUnitBytes < geometry.first_unit.value()) {
+    return Damaged(place, "its size is not one that it can have");
+  }
   return Code::kOk;
 }
 
@@ -94,12 +98,11 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
   HeapHeader* const header = static_cast<HeapHeader*>(place.base);
   MORSEL_TRY(CheckHeader(place, *header));
   const bool unclean = fine && header->state != kHeapClean;
-  std::unique_ptr<Heap> heap(
-      new (std::nothrow) Heap(place, persist, fine, read_only, unclean));
+  std::unique_ptr<Heap> heap(new (std::nothrow) Heap(place, persist, fine, read_only, unclean));
   if (heap == nullptr) return Fail(Code::kNoMemory, "no memory for the heap at %p", place.base);
   if (fine && !read_only) {
     if (unclean) {
-      // ORDER  directory, roots and the first map  <  anything new
+      // ORDER  directory and roots  <  anything new
       // WHY    what was stored before a kill is visible, and need not be durable.  [HEAP-6]
       // CRASH  before: the heap is as it was found, or older.
       // TEST   alloc/heap_crash_test: KillThenPowerCut

@@ -20,10 +20,10 @@ struct Run {
   // Slabs only.
   unsigned size_class = 0;
   char* start = nullptr;
-  uint64_t used = 0;      ///< allocated blocks
-  uint64_t hint = 0;      ///< no free block in a 64-bit word before this one
-  bool listed = false;    ///< in its class' list of slabs with room
-  Run* next = nullptr;    ///< in that list
+  uint64_t used = 0;    ///< allocated blocks
+  uint64_t hint = 0;    ///< no free block in a 64-bit word before this one
+  bool listed = false;  ///< in its class' list of slabs with room
+  Run* next = nullptr;  ///< in that list
   Run* previous = nullptr;
   std::array<LineCounter, kBitLinesMax> lines;
 

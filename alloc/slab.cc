@@ -102,8 +102,7 @@ void Slab::Give(void* block) {
 }
 
 bool Slab::IsLive(const void* address) const {
-  const uint64_t offset =
-      static_cast<uint64_t>(static_cast<const char*>(address) - run_.start);
+  const uint64_t offset = static_cast<uint64_t>(static_cast<const char*>(address) - run_.start);
   return offset % BlockBytes(run_.size_class) == 0 && IsInLiveBlock(address);
 }
 

@@ -90,15 +90,23 @@ bool UnitMap::Used(uint64_t unit) const {
   return (region.used[InRegion(unit) / 64] >> (unit % 64)) & 1;
 }
 
+uint64_t UnitMap::AlignedUnit(uint64_t unit, uint64_t alignment) const {
+  // It is the address that is aligned; the base may be aligned to less.
+  const uint64_t base = reinterpret_cast<uint64_t>(base_) / kUnitBytes;
+  return AlignUp(base + unit, alignment) - base;
+}
+
 Result<UnitIndex> UnitMap::FindRunBefore(uint64_t units, UnitCount count, uint64_t alignment) {
-  uint64_t begin = AlignUp(header_->first_unit, alignment);
+  uint64_t begin = AlignedUnit(header_->first_unit, alignment);
   uint64_t end = begin;  // [begin, end) is known to be free
   while (begin + count.value() <= units) {
+    const bool places_map = IsUntouched(RegionOf(end));
     MORSEL_TRY(Build(UnitIndex(end)));
+    if (places_map) end = begin;  // perhaps in what was free
     const Region& region = *regions_[RegionOf(end)];
     const uint64_t first = RegionOf(end) * kUnitsPerRegion;
     if (region.used_count == kUnitsPerRegion) {
-      begin = end = AlignUp(first + kUnitsPerRegion, alignment);
+      begin = end = AlignedUnit(first + kUnitsPerRegion, alignment);
       continue;
     }
     const uint64_t wanted = begin + count.value() - first;
@@ -109,7 +117,7 @@ Result<UnitIndex> UnitMap::FindRunBefore(uint64_t units, UnitCount count, uint64
       if (end == begin + count.value()) return UnitIndex(begin);
     } else {
       const uint64_t next = NextBit(region.used, taken, kUnitsPerRegion, false);
-      begin = end = AlignUp(first + next, alignment);
+      begin = end = AlignedUnit(first + next, alignment);
     }
   }
   return Code::kNoSpace;
@@ -117,11 +125,29 @@ Result<UnitIndex> UnitMap::FindRunBefore(uint64_t units, UnitCount count, uint64
 
 Result<bool> UnitMap::IsFree(UnitIndex first, UnitCount count) {
   if (!Within(first.value(), count.value(), units_)) return false;
-  for (uint64_t unit = first.value(); unit < first.value() + count.value(); ++unit) {
-    MORSEL_TRY(Build(UnitIndex(unit)));
+  const uint64_t end = first.value() + count.value();
+  // All regions before the first look: one that gets its map may place it in another.
+  for (uint64_t region = RegionOf(first.value()); region * kUnitsPerRegion < end; ++region) {
+    MORSEL_TRY(Build(UnitIndex(region * kUnitsPerRegion)));
+  }
+  for (uint64_t unit = first.value(); unit < end; ++unit) {
     if (Used(unit)) return false;
   }
   return true;
+}
+
+Result<UnitIndex> UnitMap::EndOfUsed() {
+  for (uint64_t region = DivideUp(units_, kUnitsPerRegion); region-- > 0;) {
+    const uint64_t first = region * kUnitsPerRegion;
+    if (IsUntouched(region)) continue;
+    MORSEL_TRY(Build(UnitIndex(first)));
+    for (uint64_t word = kUnitsPerRegion / 64; word-- > 0;) {
+      const uint64_t used = regions_[region]->used[word];
+      if (used != 0)
+        return UnitIndex(first + word * 64 + static_cast<uint64_t>(std::bit_width(used)));
+    }
+  }
+  return UnitIndex(0);
 }
 
 void UnitMap::SettleCleared() {
@@ -173,8 +199,9 @@ void UnitMap::ClearHead(UnitIndex head, UnitCount units) {
 
 Result<UnitIndex> UnitMap::HeadOf(UnitIndex unit) {
   if (unit.value() >= units_) return Code::kNotFound;
-  MORSEL_TRY(Build(unit));
   const uint64_t region = RegionOf(unit.value());
+  if (IsUntouched(region)) return Code::kNotFound;
+  MORSEL_TRY(Build(unit));
   const Region& here = *regions_[region];
   const uint64_t bit = InRegion(unit.value());
   for (uint64_t word = bit / 64 + 1; word-- > 0;) {
@@ -184,8 +211,8 @@ Result<UnitIndex> UnitMap::HeadOf(UnitIndex unit) {
     const UnitIndex head(region * kUnitsPerRegion + word * 64 + 63 -
                          static_cast<uint64_t>(std::countl_zero(heads)));
     const UnitWord found = Word(head);
-    const uint64_t length = found.kind() == UnitKind::kSlab ? SlabUnits(found.size_class()).value()
-                                                            : found.units();
+    const uint64_t length =
+        found.kind() == UnitKind::kSlab ? SlabUnits(found.size_class()).value() : found.units();
     if (unit.value() < head.value() + length) return head;
     return Code::kNotFound;
   }
@@ -198,12 +225,13 @@ Result<UnitIndex> UnitMap::HeadOf(UnitIndex unit) {
 
 Result<UnitIndex> UnitMap::NextHead(UnitIndex unit) {
   for (uint64_t at = unit.value(); at < units_;) {
-    MORSEL_TRY(Build(UnitIndex(at)));
     const uint64_t first = RegionOf(at) * kUnitsPerRegion;
     const uint64_t limit = units_ - first < kUnitsPerRegion ? units_ - first : kUnitsPerRegion;
-    const uint64_t found =
-        NextBit(regions_[RegionOf(at)]->heads, InRegion(at), limit, true);
-    if (found < limit) return UnitIndex(first + found);
+    if (!IsUntouched(RegionOf(at))) {
+      MORSEL_TRY(Build(UnitIndex(at)));
+      const uint64_t found = NextBit(regions_[RegionOf(at)]->heads, InRegion(at), limit, true);
+      if (found < limit) return UnitIndex(first + found);
+    }
     at = first + limit;
   }
   return UnitIndex(units_);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "alloc/heap_layout.h"
@@ -33,11 +34,17 @@ class UnitMap {
   /// Errors  kCorrupt: a word of the region cannot be; kNoMemory.
   Status Build(UnitIndex unit);
 
+  /// `unit`, or the next one whose address is a multiple of `alignment` units (a power of two).
+  uint64_t AlignedUnit(uint64_t unit, uint64_t alignment) const;
+
   /// The first of `count` free units, aligned to `alignment` units (a power of two).
-  /// Nothing changes on the medium. Errors  kNoSpace (no sentence); as Build().
+  /// On the medium only maps of regions are made. Errors  kNoSpace (no sentence); as Build().
   Result<UnitIndex> FindRun(UnitCount count, uint64_t alignment) {
     return FindRunBefore(units_, count, alignment);
   }
+
+  /// The unit behind the last that is used. Errors  as Build().
+  Result<UnitIndex> EndOfUsed();
 
   /// Whether the `count` units from `first` on exist and are free.
   Result<bool> IsFree(UnitIndex first, UnitCount count);
@@ -67,12 +74,20 @@ class UnitMap {
   /// The remembered run of a head, if there is one yet. Its region is built.
   Run*& RunAt(UnitIndex head);
 
+  /// All that is on the medium is durable: what is built from now on counts as flushed.
+  void FoundIsDurable() { unclean_ = false; }
+
+  /// Whether the volatile bitmap has the unit as used; nothing where there is no bitmap yet.
+  std::optional<bool> IsRememberedAsUsed(UnitIndex unit) const {
+    if (regions_[unit.value() / kUnitsPerRegion] == nullptr) return std::nullopt;
+    return Used(unit.value());
+  }
+
   /// The next head at or after the unit, or unit_count().
   Result<UnitIndex> NextHead(UnitIndex unit);
 
-  /// Makes the units of the sizes before and after known. Growing makes the maps of new regions.
-  /// Durability  maps: on return. Errors  kNoSpace.
-  Status Grow(uint64_t size_bytes);
+  /// Takes over the units behind the size before, durably the heap's.
+  void Grow(uint64_t size_bytes);
 
   /// Errors  kBusy: a unit from size_bytes on is in use. Nothing changed.
   Status Shrink(uint64_t size_bytes);
@@ -106,10 +121,15 @@ class UnitMap {
   Result<UnitIndex> PlaceOfMap(uint64_t region);
   Status Scan(uint64_t region);
   Status ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t* end);
+  /// The word that the piece at the region's start points back to, live or not; or nullptr.
+  const uint64_t* HeadOfPiece(uint64_t region) const;
+  /// How many of the region's first units an extent of an earlier region covers.
   uint64_t CoveredByEarlier(uint64_t region) const;
   Status MarkMaps(uint64_t region);
   void Mark(UnitIndex first, uint64_t count, bool used);
   bool Used(uint64_t unit) const;
+  /// Nothing was ever allocated in it, and no map is placed there.
+  bool IsUntouched(uint64_t region) const { return MapOf(region) == nullptr; }
 
   char* base_;
   HeapHeader* header_;

@@ -30,8 +30,8 @@ uint64_t RegionOf(uint64_t unit) { return unit / kUnitsPerRegion; }
 Status UnitMap::Build(UnitIndex unit) {
   const uint64_t region = RegionOf(unit.value());
   MORSEL_CHECK(region < region_count_);
-  if (regions_[region] != nullptr) return Code::kOk;
   if (MapOf(region) == nullptr && !read_only_) MORSEL_TRY(MakeMap(region));
+  if (regions_[region] != nullptr) return Code::kOk;
   regions_[region].reset(new (std::nothrow) Region);
   if (regions_[region] == nullptr || regions_[region]->runs == nullptr) {
     regions_[region].reset();
@@ -56,7 +56,11 @@ Status UnitMap::Scan(uint64_t region) {
     //        would bring it back, over what has been allocated there since.     [HEAP-2]
     // CRASH  before: the region is as it was read, or as it was before the clearing.
     // TEST   alloc/heap_crash_test: KillThenPowerCut
-    persist_.Range(words, limit * sizeof *words);
+    persist_.Flush(words, limit * sizeof *words);
+    if (const uint64_t* const head = HeadOfPiece(region); head != nullptr) {
+      persist_.Flush(head, sizeof *head);
+    }
+    persist_.Fence();
   }
   uint64_t unit = CoveredByEarlier(region);
   Mark(UnitIndex(first), unit, true);
@@ -94,18 +98,26 @@ Status UnitMap::ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t
   return Code::kOk;
 }
 
-uint64_t UnitMap::CoveredByEarlier(uint64_t region) const {
+const uint64_t* UnitMap::HeadOfPiece(uint64_t region) const {
   const uint64_t* const words = MapOf(region);
-  if (region == 0 || words == nullptr) return 0;
+  if (region == 0 || words == nullptr) return nullptr;
   const UnitWord piece{pmem::Load(&words[0])};
   const uint64_t first = region * kUnitsPerRegion;
-  if (piece.kind() != UnitKind::kPiece || piece.units() == 0 || piece.units() > first) return 0;
+  if (piece.kind() != UnitKind::kPiece || piece.units() == 0 || piece.units() > first) {
+    return nullptr;
+  }
   const uint64_t head = first - piece.units();
   const uint64_t* const map = MapOf(RegionOf(head));
-  if (map == nullptr) return 0;
-  const UnitWord word{pmem::Load(&map[head % kUnitsPerRegion])};
-  if (word.kind() != UnitKind::kExtent || word.units() <= piece.units()) return 0;
-  const uint64_t more = word.units() - piece.units();
+  return map == nullptr ? nullptr : &map[head % kUnitsPerRegion];
+}
+
+uint64_t UnitMap::CoveredByEarlier(uint64_t region) const {
+  const uint64_t* const head = HeadOfPiece(region);
+  if (head == nullptr) return 0;
+  const UnitWord word{pmem::Load(head)};
+  const uint64_t back = UnitWord{pmem::Load(&MapOf(region)[0])}.units();
+  if (word.kind() != UnitKind::kExtent || word.units() <= back) return 0;
+  const uint64_t more = word.units() - back;
   return more < kUnitsPerRegion ? more : kUnitsPerRegion;
 }
 
@@ -121,7 +133,14 @@ Status UnitMap::MarkMaps(uint64_t region) {
                   static_cast<void*>(base_), other, unit, units_);
     }
     for (uint64_t i = unit; i < unit + kMapUnits.value(); ++i) {
-      if (RegionOf(i) == region) Mark(UnitIndex(i), 1, true);
+      if (RegionOf(i) != region) continue;
+      if (Used(i)) {
+        return Fail(Code::kCorrupt,
+                    "the heap at %p: the directory places the maps of region %" PRIu64
+                    " and of another at unit %" PRIu64 "; restore the morsel from a copy",
+                    static_cast<void*>(base_), other, i);
+      }
+      Mark(UnitIndex(i), 1, true);
     }
   }
   return Code::kOk;
@@ -152,22 +171,15 @@ Status UnitMap::MakeMap(uint64_t region) {
   return Code::kOk;
 }
 
-Status UnitMap::Grow(uint64_t size_bytes) {
-  const uint64_t before = units_;
+void UnitMap::Grow(uint64_t size_bytes) {
   units_ = size_bytes / kUnitBytes;
-  uint64_t regions = DivideUp(units_, kUnitsPerRegion);
-  for (uint64_t region = 1; region < regions; ++region) {
-    if (MapOf(region) != nullptr) continue;
-    if (const Status status = MakeMap(region); !status.ok()) {
-      units_ = before;
-      return status;
-    }
+  // The maps of new regions, and of the one to come, while there is room in earlier ones: a region
+  // that begins with its own map has no 1 GiB in one piece. Where one cannot be made now, it is
+  // made when it is needed.
+  const uint64_t regions = DivideUp(units_, kUnitsPerRegion) + (size_bytes >= 64 * kMiB ? 1 : 0);
+  for (uint64_t region = 1; region < regions && region < region_count_; ++region) {
+    if (MapOf(region) == nullptr) (void)MakeMap(region);
   }
-  // The next region's map too, while there is room: if this one fills up first, the next would
-  // begin with its own map and have no 1 GiB in one piece.
-  const bool worth_it = size_bytes >= 64 * kMiB;
-  if (worth_it && regions < region_count_ && MapOf(regions) == nullptr) (void)MakeMap(regions);
-  return Code::kOk;
 }
 
 Status UnitMap::Shrink(uint64_t size_bytes) {
@@ -178,6 +190,7 @@ Status UnitMap::Shrink(uint64_t size_bytes) {
     if (place + kMapUnits.value() > units && place != 0) maps.push_back(region);
   }
   for (uint64_t unit = units; unit < units_; ++unit) {
+    if (IsUntouched(RegionOf(unit))) continue;
     MORSEL_TRY(Build(UnitIndex(unit)));
     bool free = !Used(unit);
     for (uint64_t region : maps) {
