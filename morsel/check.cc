@@ -1,0 +1,162 @@
+#include "morsel/check.h"
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "alloc/heap.h"
+#include "base/bits.h"
+#include "base/error.h"
+#include "morsel/open_options.h"
+#include "morsel/root_table_layout.h"
+#include "pmem/persist.h"
+
+namespace morsel {
+namespace {
+
+using Report = std::function<void(const Finding&)>;
+using Say = std::function<void(const std::string&)>;
+
+std::string SubjectOf(const std::string& name) { return "morsel '" + name + "'"; }
+
+// What is wrong on the medium, as opposed to what keeps this process from looking.
+bool IsDamage(Code code) {
+  return code == Code::kCorrupt || code == Code::kVersion || code == Code::kIo;
+}
+
+// A root's name as far as it can be shown.
+std::string Shown(const RootEntry& entry) {
+  std::string name(entry.name, strnlen(entry.name, sizeof entry.name));
+  for (char& c : name) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return name;
+}
+
+// [ROOT-1] [ROOT-2]. Returns how many there are.
+uint64_t CheckRoots(const Record& record, alloc::Heap& heap, const Say& say) {
+  const auto* const entries = static_cast<const RootEntry*>(heap.root_table());
+  std::set<std::string> names;
+  uint64_t roots = 0;
+  for (uint64_t i = 0; i < kRootCount; ++i) {
+    const RootEntry& entry = entries[i];
+    const uint64_t object = pmem::Load(&entry.object);
+    if (object == 0) continue;
+    ++roots;
+    const size_t length = strnlen(entry.name, sizeof entry.name);
+    const std::string label = "root '" + Shown(entry) + "' (entry " + std::to_string(i) + ")";
+    if (length == 0 || length == sizeof entry.name) {
+      say(label + " has " + (length == 0 ? "no name" : "a name without an end") +
+          "; nobody can ask for it by name");
+    } else if (!names.insert(std::string(entry.name, length)).second) {
+      say(label + " has the name of an earlier root; only the first is found");
+    }
+    char text[160];
+    if (!Within(object - record.base, 1, record.size_bytes)) {
+      std::snprintf(text, sizeof text,
+                    " leads to 0x%" PRIx64 ", outside of the morsel (0x%" PRIx64 "-0x%" PRIx64 ")",
+                    object, record.base, record.base + record.size_bytes);
+    } else if (!heap.IsLive(reinterpret_cast<const void*>(object))) {
+      std::snprintf(text, sizeof text, " leads to 0x%" PRIx64 ", where no block is allocated",
+                    object);
+    } else {
+      continue;
+    }
+    say(label + text + "; set it anew, or restore the morsel from a copy");
+  }
+  return roots;
+}
+
+// Takes up the morsel's heap and looks at it.
+// Errors  what taking it up answers.
+Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) {
+  const Record& record = backing.record();
+  const alloc::HeapPlace place = {reinterpret_cast<void*>(record.base), record.size_bytes,
+                                  record.capacity_bytes, record.id};
+  Result<std::unique_ptr<alloc::Heap>> opened = alloc::Heap::Open(
+      place, backing.persist(), record.contract == Contract::kFine, /*read_only=*/true);
+  if (!opened) return opened.status();
+  alloc::Heap& heap = **opened;
+  heap.Validate(say);
+  if (heap.root_table_bytes() == kRootTableBytes) {
+    summary.roots += CheckRoots(record, heap, say);
+  } else {
+    say("its heap has " + std::to_string(heap.root_table_bytes()) + " bytes of roots where " +
+        std::to_string(kRootTableBytes) + " are due; restore it from a copy");
+  }
+  const Result<uint64_t> live_bytes = heap.LiveBytes();
+  if (!live_bytes) return live_bytes.status();
+  summary.live_bytes += *live_bytes;
+  ++summary.morsels;
+  return Code::kOk;
+}
+
+class Check {
+ public:
+  Check(AbstractPool& pool, const std::string& only, const Report& report)
+      : pool_(pool), only_(only), report_(report) {}
+
+  Result<CheckSummary> Run() {
+    if (!only_.empty()) MORSEL_TRY(CheckMorselName(only_.c_str()));
+    std::vector<std::string> names;
+    if (only_.empty()) {
+      const Result<std::vector<Record>> records = pool_.List();
+      if (!records) return records.status();
+      for (const Record& record : *records) names.push_back(record.name);
+    } else {
+      const Result<Record> record = pool_.Find(only_);
+      if (!record && record.error() == Code::kNotFound) return record.status();
+      names.push_back(only_);
+    }
+    MORSEL_TRY(pool_.Check([this](const Finding& finding) { Pass(finding); }));
+    for (const std::string& name : names) CheckMorsel(name);
+    return summary_;
+  }
+
+ private:
+  // A finding of the pool's own check. Those about other morsels are not asked for.
+  void Pass(const Finding& finding) {
+    const bool other =
+        finding.subject.starts_with("morsel '") && finding.subject != SubjectOf(only_);
+    if (!only_.empty() && other) return;
+    known_.insert(finding.subject);
+    ++summary_.damages;
+    report_(finding);
+  }
+
+  void CheckMorsel(const std::string& name) {
+    const std::string subject = SubjectOf(name);
+    bool said = known_.contains(subject);
+    const Say say = [&](const std::string& sentence) {
+      said = true;
+      ++summary_.damages;
+      report_({subject, sentence});
+    };
+    const Result<std::unique_ptr<Backing>> backing = pool_.Open(name, /*read_only=*/true);
+    const Status status = backing ? CheckHeap(**backing, say, summary_) : backing.status();
+    if (status.ok()) return;
+    if (!IsDamage(status.code())) {
+      summary_.obstacle = status.code();
+      report_({subject, LastError()});
+    } else if (!said) {  // else the same has been said, in more detail
+      say(LastError());
+    }
+  }
+
+  AbstractPool& pool_;
+  const std::string& only_;
+  const Report& report_;
+  CheckSummary summary_;
+  std::set<std::string> known_;  ///< subjects of what the pool found by itself
+};
+
+}  // namespace
+
+Result<CheckSummary> CheckPool(AbstractPool& pool, const std::string& only, const Report& report) {
+  return Check(pool, only, report).Run();
+}
+
+}  // namespace morsel
