@@ -1,0 +1,35 @@
+// The commands of morselctl, each in a file of its name.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace morsel::cli {
+
+/// What the command line asks for.
+struct Invocation {
+  bool json = false;
+  /// Does it; answers the exit code, or throws a Failure.
+  std::function<int()> run;
+};
+
+/// Each adds its command. Once it has been parsed, `invocation` has it.
+void AddCreate(CLI::App& app, Invocation& invocation);
+void AddLs(CLI::App& app, Invocation& invocation);
+void AddInfo(CLI::App& app, Invocation& invocation);
+void AddCheck(CLI::App& app, Invocation& invocation);
+void AddRm(CLI::App& app, Invocation& invocation);
+void AddResize(CLI::App& app, Invocation& invocation);
+
+/// The command and its --json. `examples` ends its help.
+CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& name,
+                     const std::string& what, const std::string& examples);
+
+/// An option or argument that is a size or a mode, see units.h.
+CLI::Option* AddSize(CLI::App* command, const std::string& name, uint64_t* size_bytes,
+                     const std::string& what);
+CLI::Option* AddMode(CLI::App* command, uint32_t* mode, const std::string& what);
+
+}  // namespace morsel::cli

@@ -1,0 +1,109 @@
+// morselctl info: a pool or a morsel, in words.
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/failure.h"
+#include "cli/open.h"
+#include "cli/output.h"
+#include "cli/pool_facts.h"
+#include "cli/record.h"
+#include "cli/units.h"
+
+namespace morsel::cli {
+namespace {
+
+int InfoOfPool(OpenPool& pool, bool json) {
+  const std::string& path = pool.pool().path();
+  const PoolFacts facts = FactsOf(pool);
+  const size_t morsels = Must(pool.pool().List()).size();
+  if (json) {
+    Print(nlohmann::ordered_json{
+        {"pool", path},
+        {"kind", facts.carved ? "carved" : "directory"},
+        {"id", FormatId(facts.id)},
+        {"medium", pool.pool().medium()},
+        {"file_system", facts.file_system},
+        {"survives_power_off", facts.survives_power_off},
+        {"granularity_bytes", pool.pool().granularity_bytes()},
+        {"granularity", facts.granularity},
+        {"window", {FormatAddress(facts.window.begin), FormatAddress(facts.window.end)}},
+        {"morsels", morsels},
+        {"size_bytes", facts.size_bytes},
+        {"free_bytes", facts.free_bytes}});
+    return kExitDone;
+  }
+  Facts lines;
+  lines.Add("pool", Printable(path));
+  lines.Add("kind", facts.carved ? "carved: one file, cut into subtrees"
+                                 : "directory: one file for each morsel");
+  lines.Add("id", FormatId(facts.id));
+  lines.Add("medium", facts.medium);
+  lines.Add("granularity", facts.granularity);
+  lines.Add("power-off", facts.survives);
+  lines.Add("address window",
+            FormatAddress(facts.window.begin) + " - " + FormatAddress(facts.window.end));
+  lines.Add("morsels", std::to_string(morsels));
+  lines.Add("space", FormatSize(facts.free_bytes) + " free of " + FormatSize(facts.size_bytes) +
+                         (facts.carved ? "" : " of the file system"));
+  Print(lines.Text());
+  return kExitDone;
+}
+
+int InfoOfMorsel(OpenPool& pool, const std::string& name, bool json) {
+  const Record record = FindMorsel(pool, name);
+  const uint32_t granularity_bytes = pool.pool().granularity_bytes();
+  if (json) {
+    Print(JsonOf(record, granularity_bytes));
+    return kExitDone;
+  }
+  const bool fine = record.contract == Contract::kFine;
+  Facts lines;
+  lines.Add("morsel", Printable(record.name));
+  lines.Add("pool", Printable(pool.pool().path()));
+  lines.Add("id", FormatId(record.id));
+  lines.Add("contract", fine ? "fine: what is persisted is durable at once"
+                             : "snapshot: a checkpoint makes all of it durable");
+  lines.Add("granularity", GranularityInWords(granularity_bytes));
+  lines.Add("addresses", FormatAddress(record.base) + " - " +
+                             FormatAddress(record.base + record.capacity_bytes));
+  lines.Add("capacity", FormatSizeFully(record.capacity_bytes));
+  lines.Add("size", FormatSizeFully(record.size_bytes) +
+                        (record.grows ? ", grows as it is used" : ", fixed until it is resized"));
+  lines.Add("subtrees", record.giant ? "1 GiB (giant)" : "2 MiB (huge)");
+  lines.Add("live", FormatSizeFully(record.live_bytes) +
+                        (fine ? " at the last close" : " at the last checkpoint"));
+  lines.Add("generation", std::to_string(record.generation) +
+                              (fine ? " (checkpoints and closes)" : " (checkpoints)"));
+  lines.Add("mode", FormatMode(record.mode));
+  lines.Add("owner", OwnerOf(record));
+  Print(lines.Text());
+  return kExitDone;
+}
+
+}  // namespace
+
+void AddInfo(CLI::App& app, Invocation& invocation) {
+  struct Arguments {
+    std::string pool;
+    std::string name;
+  };
+  CLI::App* const command =
+      AddCommand(app, invocation, "info", "Say what a pool is, or a morsel of it.",
+                 "Examples:\n"
+                 "  morselctl info /data/pool\n"
+                 "  morselctl info /data/pool graph");
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("POOL", arguments->pool, "The pool's path.")->required();
+  CLI::Option* const name = command->add_option("NAME", arguments->name, "A morsel of it.");
+  command->callback([&invocation, arguments, name] {
+    const bool has_name = name->count() > 0;
+    invocation.run = [&invocation, arguments, has_name] {
+      const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments->pool, Access::kRead);
+      return has_name ? InfoOfMorsel(*pool, arguments->name, invocation.json)
+                      : InfoOfPool(*pool, invocation.json);
+    };
+  });
+}
+
+}  // namespace morsel::cli

@@ -1,0 +1,97 @@
+#include "cli/output.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/failure.h"
+
+namespace morsel::cli {
+namespace {
+
+// Columns of a terminal, as if every character had one.
+size_t WidthOf(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;  // not a continuation byte of UTF-8
+  }));
+}
+
+std::string Padded(const std::string& text, size_t width, Table::Align align) {
+  const std::string spaces(width - std::min(width, WidthOf(text)), ' ');
+  return align == Table::Align::kLeft ? text + spaces : spaces + text;
+}
+
+std::string Dumped(const nlohmann::ordered_json& json) {
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string Printable(const std::string& text) {
+  std::string printable;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      printable += c;
+      continue;
+    }
+    char escaped[8];
+    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+    printable += escaped;
+  }
+  return printable;
+}
+
+std::string Table::Text() const {
+  std::vector<size_t> widths;
+  std::vector<std::string> headers;
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    headers.push_back(columns_[i].header);
+    widths.push_back(WidthOf(columns_[i].header));
+    for (const auto& row : rows_) widths[i] = std::max(widths[i], WidthOf(row[i]));
+  }
+  std::string text;
+  const auto add = [&](const std::vector<std::string>& cells) {
+    std::string line;
+    for (size_t i = 0; i < cells.size(); ++i) {
+      line += Padded(cells[i], widths[i], columns_[i].align) + "  ";
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  };
+  add(headers);
+  for (const auto& row : rows_) add(row);
+  return text;
+}
+
+std::string Facts::Text() const {
+  size_t width = 0;
+  for (const Fact& fact : facts_) width = std::max(width, WidthOf(fact.name));
+  std::string text;
+  for (const Fact& fact : facts_) {
+    text += Padded(fact.name + ":", width + 3, Table::Align::kLeft) + fact.value + "\n";
+  }
+  return text;
+}
+
+void Print(const std::string& text) {
+  const bool written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written) {
+    Must(FailErrno("standard output cannot be written"));
+  }
+}
+
+void Print(const nlohmann::ordered_json& json) { Print(Dumped(json)); }
+
+void PrintError(const std::string& sentence) {
+  std::fprintf(stderr, "morselctl: %s\n", Printable(sentence).c_str());
+}
+
+void PrintErrorJson(const char* code, const std::string& sentence) {
+  const nlohmann::ordered_json json = {{"error", {{"code", code}, {"message", sentence}}}};
+  std::fputs(Dumped(json).c_str(), stderr);
+}
+
+}  // namespace morsel::cli

@@ -1,0 +1,31 @@
+#include "cli/output.h"
+
+#include <gtest/gtest.h>
+
+namespace morsel::cli {
+namespace {
+
+TEST(Output, ColumnsAreAsWideAsTheirWidestCell) {
+  Table table({{"NAME"}, {"SIZE", Table::Align::kRight}, {"MODE"}});
+  table.Add({"größe", "2 MiB", "rw"});
+  table.Add({"b", "640 B", "rwx"});
+  EXPECT_EQ(table.Text(),
+            "NAME    SIZE  MODE\n"
+            "größe  2 MiB  rw\n"
+            "b      640 B  rwx\n");
+}
+
+TEST(Output, FactsAreBelowEachOther) {
+  Facts facts;
+  facts.Add("id", "7");
+  facts.Add("capacity", "16 GiB");
+  EXPECT_EQ(facts.Text(), "id:        7\ncapacity:  16 GiB\n");
+}
+
+TEST(Output, NothingMovesTheCursor) {
+  EXPECT_EQ(Printable("a\x1b[2Jb\nc\x7f"), "a\\x1b[2Jb\\x0ac\\x7f");
+  EXPECT_EQ(Printable("größe"), "größe");
+}
+
+}  // namespace
+}  // namespace morsel::cli

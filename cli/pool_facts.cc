@@ -1,0 +1,99 @@
+#include "cli/pool_facts.h"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+
+#include <cstdlib>
+#include <string_view>
+#include <vector>
+
+#include "base/units.h"
+#include "cli/failure.h"
+#include "cli/mounts.h"
+#include "cli/record.h"
+#include "morsel/carved_pool_superblock.h"
+#include "morsel/pool_file.h"
+#include "pmem/medium.h"
+
+namespace morsel::cli {
+namespace {
+
+constexpr char kForce[] = "PMEM2_FORCE_GRANULARITY";
+
+void ReadDirectory(const std::string& path, PoolFacts& facts) {
+  const pmem::Directory directory = Must(pmem::Directory::Open(pmem::KernelCalls(), path));
+  const PoolFile file = Must(PoolFile::Open(directory, /*read_only=*/true));
+  facts.id = file.id();
+  facts.window = file.window();
+  struct statvfs status;
+  if (fstatvfs(directory.descriptor(), &status) != 0) Must(FailErrno("'%s'", path.c_str()));
+  facts.size_bytes = status.f_blocks * status.f_frsize;
+  facts.free_bytes = status.f_bavail * status.f_frsize;
+}
+
+void ReadCarved(AbstractPool& pool, PoolFacts& facts) {
+  const std::string& path = pool.path();
+  const pmem::File file =
+      Must(pmem::File::Open(pmem::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path));
+  char bytes[kSuperblocks * kSuperblockBytes];
+  Must(file.ReadExactly(bytes, sizeof bytes, 0));
+  const Superblock superblock =
+      Must(ChooseSuperblock(bytes, Must(file.SizeBytes()), "pool '" + path + "'"));
+  std::copy(std::begin(superblock.id), std::end(superblock.id), facts.id.begin());
+  facts.window = {superblock.window_begin, superblock.window_end};
+  facts.size_bytes = superblock.subtree_count * kSubtreeBytes;
+  facts.free_bytes = facts.size_bytes;
+  for (const Record& record : Must(pool.List())) {
+    facts.free_bytes -= std::min(record.size_bytes, facts.free_bytes);
+  }
+}
+
+bool IsMemory(const std::string& file_system) {
+  return file_system == "tmpfs" || file_system == "ramfs" || file_system == "hugetlbfs" ||
+         file_system == "devtmpfs";
+}
+
+// The medium and what it promises. Nothing better is said than what is known.
+void Promise(const std::string& medium, PoolFacts& facts) {
+  const std::string& fs = facts.file_system;
+  const std::string unit = facts.carved ? "what was persisted" : "the last checkpoint";
+  if (IsMemory(fs)) {
+    facts.medium = "memory (" + fs + ")";
+    facts.survives = unit + " outlives the process; all is lost at power-off";
+  } else if (medium == "fsdax") {
+    facts.medium = "fsdax (" + fs + ")";
+    facts.survives = unit + " survives power-off, if the memory below is persistent";
+    facts.survives_power_off = true;
+  } else if (facts.carved) {
+    facts.medium = "a file that stands in for persistent memory (" + fs + ")";
+    facts.survives = unit + " outlives the process; it may be lost at power-off";
+  } else {
+    facts.medium = medium + " (" + fs + ")";
+    facts.survives =
+        unit + " survives power-off, if " + fs + " and the disk below keep what was synced";
+    facts.survives_power_off = true;
+  }
+}
+
+}  // namespace
+
+PoolFacts FactsOf(OpenPool& open) {
+  AbstractPool& pool = open.pool();
+  PoolFacts facts;
+  facts.carved = Must(pmem::KindOfPath(pool.path())) == pmem::PathKind::kRegularFile;
+  if (facts.carved) {
+    ReadCarved(pool, facts);
+  } else {
+    ReadDirectory(pool.path(), facts);
+  }
+  facts.file_system = FileSystemOf(pool.path());
+  Promise(pool.medium(), facts);
+  facts.granularity = GranularityInWords(pool.granularity_bytes());
+  const char* const forced = std::getenv(kForce);
+  if (facts.carved && forced != nullptr && *forced != '\0') {
+    facts.granularity += std::string(", forced by ") + kForce;
+  }
+  return facts;
+}
+
+}  // namespace morsel::cli

@@ -1,0 +1,29 @@
+// What can be known of a pool without its morsels: kind, medium, promise, space.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/random.h"
+#include "morsel/address_window.h"
+#include "morsel/open_pool.h"
+
+namespace morsel::cli {
+
+struct PoolFacts {
+  bool carved = false;
+  Id id{};
+  Window window;
+  std::string file_system;  ///< the kernel's name of it, e.g. "tmpfs"
+  std::string medium;       ///< in words
+  std::string granularity;  ///< in words, and whether it was forced
+  std::string survives;     ///< what of the data outlives a process, and a power cut
+  bool survives_power_off = false;
+  uint64_t size_bytes = 0;  ///< what there is for morsels; of a directory, the file system's
+  uint64_t free_bytes = 0;  ///< of that
+};
+
+/// Throws  Failure.
+PoolFacts FactsOf(OpenPool& pool);
+
+}  // namespace morsel::cli

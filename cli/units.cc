@@ -1,0 +1,102 @@
+#include "cli/units.h"
+
+#include <array>
+#include <cctype>
+#include <cinttypes>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <stdexcept>
+#include <string_view>
+
+namespace morsel::cli {
+namespace {
+
+constexpr std::array<const char*, 7> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+
+[[noreturn]] void NoSize(const std::string& text, const char* why) {
+  throw std::invalid_argument("'" + text + "' is no size: " + why +
+                              "; write e.g. 4096, 4M, 1.5G or 2GiB");
+}
+
+// The power of 1024 that the letters behind a number mean.
+unsigned PowerOf(const std::string& text, std::string_view suffix) {
+  if (suffix.empty()) return 0;
+  std::string lower;
+  for (const char c : suffix)
+    lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (lower == "b") return 0;
+  constexpr std::string_view kLetters = "kmgtpe";
+  const size_t at = kLetters.find(lower[0]);
+  if (at == std::string_view::npos) NoSize(text, "it does not end in a unit");
+  if (lower.size() == 2 && lower[1] == 'b') {
+    NoSize(text, "that could be powers of 1000 or of 1024, and means neither here");
+  }
+  if (lower.size() != 1 && lower.substr(1) != "ib") NoSize(text, "it does not end in a unit");
+  return static_cast<unsigned>(at) + 1;
+}
+
+}  // namespace
+
+uint64_t ParseSize(const std::string& text) {
+  const size_t number_end = std::min(text.find_first_not_of("0123456789."), text.size());
+  const std::string number = text.substr(0, number_end);
+  const size_t dot = number.find('.');
+  if (number.empty() || dot == 0 || dot + 1 == number.size() || dot != number.rfind('.')) {
+    NoSize(text, "it does not begin with a number");
+  }
+  const unsigned power = PowerOf(text, std::string_view(text).substr(number_end));
+  if (dot != std::string::npos && power == 0) NoSize(text, "there are no parts of a byte");
+  // 64 bits of mantissa: no whole number of bytes that a size can have loses a digit.
+  const long double bytes = std::ldexp(std::stold(number), static_cast<int>(10 * power));
+  if (bytes >= static_cast<long double>(std::numeric_limits<int64_t>::max())) {
+    NoSize(text, "that is more than 8 EiB");
+  }
+  return static_cast<uint64_t>(std::ceil(bytes));
+}
+
+uint32_t ParseMode(const std::string& text) {
+  const bool octal =
+      !text.empty() && text.size() <= 5 && text.find_first_not_of("01234567") == std::string::npos;
+  const unsigned long mode = octal ? std::stoul(text, nullptr, 8) : 0;
+  if (!octal || mode == 0 || mode > 0777) {
+    throw std::invalid_argument(
+        "'" + text + "' is no mode: write permission bits in octal, 1 to 0777, e.g. 0640");
+  }
+  return static_cast<uint32_t>(mode);
+}
+
+std::string FormatSize(uint64_t bytes) {
+  unsigned power = 0;
+  long double value = bytes;
+  // What would be rounded to 1024 of a unit is 1 of the next.
+  while (power + 1 < kUnits.size() && value >= (power == 0 ? 1024 : 1023.95L)) {
+    value /= 1024;
+    ++power;
+  }
+  char text[48];
+  const long double tenths = std::round(value * 10);
+  std::snprintf(text, sizeof text, std::fmod(tenths, 10) == 0 ? "%.0Lf %s" : "%.1Lf %s",
+                tenths / 10, kUnits[power]);
+  return text;
+}
+
+std::string FormatSizeFully(uint64_t bytes) {
+  return FormatSize(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
+}
+
+std::string FormatMode(uint32_t mode) {
+  std::string text = "rwxrwxrwx";
+  for (unsigned bit = 0; bit < 9; ++bit) {
+    if ((mode & (0400u >> bit)) == 0) text[bit] = '-';
+  }
+  return text;
+}
+
+std::string FormatAddress(uint64_t address) {
+  char text[32];
+  std::snprintf(text, sizeof text, "0x%" PRIx64, address);
+  return text;
+}
+
+}  // namespace morsel::cli
