@@ -98,11 +98,12 @@ void SubtreeMap::AddLive(uint64_t index, const SubtreeWord& subtree, uint64_t si
   for (uint64_t i = index; fits && i < index + unit; ++i) overlaps |= !free_.IsFree(i);
   if (!fits || overlaps || owned[subtree.position / unit] != kNowhere) {
     incomplete_[subtree.owner - 1] = true;
-    findings_.push_back(Sentence(
-        "word %" PRIu64 " of the subtree map says position %" PRIu64 " of slot %" PRIu64
-        ", %s [S-4]",
-        index, subtree.position, subtree.owner - 1,
-        !fits ? "where that cannot lie" : overlaps ? "inside of another subtree" : "a second time"));
+    findings_.push_back(Sentence("word %" PRIu64 " of the subtree map says position %" PRIu64
+                                 " of slot %" PRIu64 ", %s [S-4]",
+                                 index, subtree.position, subtree.owner - 1,
+                                 !fits      ? "where that cannot lie"
+                                 : overlaps ? "inside of another subtree"
+                                            : "a second time"));
     return;
   }
   owned[subtree.position / unit] = SubtreeIndex(index);
@@ -113,8 +114,8 @@ void SubtreeMap::FindMissing(const std::vector<OwnerState>& owners) {
   for (uint64_t i = 0; i < owners.size(); ++i) {
     if (!owners[i].is_live) continue;
     const uint64_t due = owners[i].size_subtrees / SubtreesOf(owners[i].role);
-    const uint64_t found = static_cast<uint64_t>(
-        std::count_if(owned_[i].begin(), owned_[i].end(), [](SubtreeIndex s) { return s != kNowhere; }));
+    const uint64_t found = static_cast<uint64_t>(std::count_if(
+        owned_[i].begin(), owned_[i].end(), [](SubtreeIndex s) { return s != kNowhere; }));
     if (found == due) continue;
     incomplete_[i] = true;
     findings_.push_back(Sentence("the subtree map has %" PRIu64 " of the %" PRIu64
@@ -203,7 +204,8 @@ std::vector<SubtreeIndex> SubtreeMap::Truncate(uint64_t owner, SubtreeRole role,
   // WHY    a stale word must not outlive what its space, its owner or its position is used for
   //        next: it would be live once more.                                               [S-5]
   // CRASH  before: the words are stale, and Load() cleans them. After: the space is free.
-  // TEST   alloc/subtree_map_test: StaleWordsAreGoneBeforeTheirSpaceIsGranted  <- fails when swapped
+  // TEST   alloc/subtree_map_test: StaleWordsAreGoneBeforeTheirSpaceIsGranted  <- fails without
+  // flush or fence
   Clean(stale);
   Cancel(role, dropped);
   return dropped;

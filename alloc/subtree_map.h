@@ -30,7 +30,10 @@ class SubtreeMap {
   /// index `giant_phase`.
   SubtreeMap(uint64_t* words, uint64_t count, uint64_t giant_phase, pmem::Persist persist,
              std::string subject)
-      : words_(words), count_(count), free_(count, giant_phase), persist_(persist),
+      : words_(words),
+        count_(count),
+        free_(count, giant_phase),
+        persist_(persist),
         subject_(std::move(subject)) {}
 
   /// Writes a map in which all is free.
@@ -42,9 +45,9 @@ class SubtreeMap {
     kWrite,             ///< what is stale is cleaned
     kWriteAfterUnclean  ///< and every word counts as not durable
   };
-  /// Reads all words once and builds the summary. owners[i] is what the catalog says of owner i + 1.
-  /// What is wrong is kept for findings() and does not fail here.
-  /// Durability  kWriteAfterUnclean: what was read is durable on return.
+  /// Reads all words once and builds the summary. owners[i] is what the catalog says of owner i
+  /// + 1. What is wrong is kept for findings() and does not fail here. Durability
+  /// kWriteAfterUnclean: what was read is durable on return.
   void Load(const std::vector<OwnerState>& owners, Access access);
   bool is_loaded() const { return is_loaded_; }
 

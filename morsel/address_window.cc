@@ -85,10 +85,11 @@ Result<Window> WindowFromEnvironment() {
   const std::optional<uint64_t> end = begin ? ParseHex(text, '\0') : std::nullopt;
   if (!end || *begin == 0 || *begin >= *end || *end > kUserSpaceEnd ||
       !IsAligned(*begin, kGiantBytes) || !IsAligned(*end, kGiantBytes)) {
-    return Fail(Code::kInvalidArgument,
-                "MORSEL_WINDOW is '%s'; it must be start-end, two hexadecimal multiples of 0x%" PRIx64
-                ", start the smaller, end at most 0x%" PRIx64,
-                set, kGiantBytes, kUserSpaceEnd);
+    return Fail(
+        Code::kInvalidArgument,
+        "MORSEL_WINDOW is '%s'; it must be start-end, two hexadecimal multiples of 0x%" PRIx64
+        ", start the smaller, end at most 0x%" PRIx64,
+        set, kGiantBytes, kUserSpaceEnd);
   }
   return Window{*begin, *end};
 }
@@ -109,8 +110,7 @@ Result<pmem::AddressRange> ReserveNew(const Window& window, const Id& id, uint64
   const uint64_t size_bytes = RangeBytes(capacity_bytes);
   const uint64_t alignment = capacity_bytes >= kGiantBytes ? kGiantBytes : kSubtreeBytes;
   const uint64_t places = (window_bytes - size_bytes) / alignment + 1;
-  const uint64_t first =
-      window.begin + Checksum64(id.data(), id.size()) % places * alignment;
+  const uint64_t first = window.begin + Checksum64(id.data(), id.size()) % places * alignment;
 
   for (int tries = 0; tries < kReserveTriesMax; ++tries) {
     std::vector<Interval> intervals;

@@ -1,11 +1,10 @@
 #include "morsel/address_window.h"
 
+#include <gtest/gtest.h>
 #include <sys/mman.h>
 
 #include <cstdlib>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -111,7 +110,8 @@ TEST(ReserveNewTest, RangesOfThePoolAndOfTheProcessAreAvoidedUntilTheWindowIsFul
   const uint64_t capacity = 127 * kSubtreeBytes;  // a range of 128 subtrees: four fit
   // One of four places is a closed morsel's, one is some mapping of the process.
   const std::vector<TakenRange> taken = {{window.begin + kSubtreeBytes, kSubtreeBytes}};
-  const auto mapping = pmem::AddressRange::Reserve(window.end - kPageBytes, kPageBytes, "a mapping");
+  const auto mapping =
+      pmem::AddressRange::Reserve(window.end - kPageBytes, kPageBytes, "a mapping");
   ASSERT_TRUE(mapping.has_value()) << LastError();
   std::vector<pmem::AddressRange> ranges;
   for (unsigned char number = 0; number < 8; ++number) {

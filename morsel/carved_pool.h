@@ -23,12 +23,12 @@ class CarvedPool : public AbstractPool {
   /// Errors      kExists; kInvalidArgument (too small); kUnsupported (not on persistent memory);
   ///             kNoSpace; kPermission; kIo.
   static Result<std::unique_ptr<AbstractPool>> Create(const std::string& path, uint64_t size_bytes,
-                                              uint32_t mode, pmem::SystemCalls& calls);
+                                                      uint32_t mode, pmem::SystemCalls& calls);
 
   /// Errors  kNotFound; kBusy, naming the process that has it; kCorrupt; kVersion; kUnsupported;
   ///         kPermission; kNoSpace; kNoMemory; kIo.
   static Result<std::unique_ptr<AbstractPool>> Open(const std::string& path, bool read_only,
-                                            pmem::SystemCalls& calls);
+                                                    pmem::SystemCalls& calls);
 
   std::string medium() const override { return medium_->name(); }
   uint32_t granularity_bytes() const override { return medium_->granularity_bytes(); }

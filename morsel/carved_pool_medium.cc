@@ -40,8 +40,8 @@ int PunchHole(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
 }
 
 bool MapsSynchronously(const pmem::File& file) {
-  void* const mapping = mmap(nullptr, kPageBytes, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC,
-                             file.descriptor(), 0);
+  void* const mapping =
+      mmap(nullptr, kPageBytes, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, file.descriptor(), 0);
   if (mapping == MAP_FAILED) return false;
   munmap(mapping, kPageBytes);
   return true;

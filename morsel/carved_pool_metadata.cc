@@ -143,8 +143,8 @@ void CarvedMetadata::Cancel(alloc::SubtreeRole role, const std::vector<SubtreeIn
 void CarvedMetadata::Create(SlotIndex slot, const Record& record,
                             const std::vector<SubtreeIndex>& subtrees) {
   MORSEL_CHECK(access_ == Access::kWrite);
-  // ORDER  the subtrees' words  <  the slot is live
-  // WHY    a live slot has all of its subtrees.                                           [S-4]
+  // ORDER  the morsel's first bytes and the subtrees' words  <  the slot is live
+  // WHY    a live slot has all of its subtrees, and a heap in them.                       [S-4]
   // CRASH  before: the words are stale, the name is nobody's. After: the morsel is there.
   // TEST   morsel/carved_pool_metadata_test: CreationIsAllOrNothing  <- fails when swapped
   map().Record(slot.value() + 1, RoleOf(record), subtrees);
@@ -160,8 +160,8 @@ void CarvedMetadata::Grow(SlotIndex slot, const std::vector<SubtreeIndex>& subtr
   // CRASH  before: the words are stale, the size is the old one. After: the new one.
   // TEST   morsel/carved_pool_metadata_test: GrowingIsAllOrNothing  <- fails when swapped
   map().Record(slot.value() + 1, role, subtrees);
-  catalog_.SetSize(slot, record.size_bytes +
-                             subtrees.size() * alloc::SubtreesOf(role) * kSubtreeBytes);
+  catalog_.SetSize(slot,
+                   record.size_bytes + subtrees.size() * alloc::SubtreesOf(role) * kSubtreeBytes);
 }
 
 std::vector<SubtreeIndex> CarvedMetadata::Shrink(SlotIndex slot, uint64_t size_bytes) {

@@ -63,11 +63,11 @@ class CarvedMetadata {
   void Cancel(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
 
   /// Makes the morsel true. `slot` is from catalog().FreeSlot(); `subtrees` from Reserve() for
-  /// record.size_bytes, their content durable.
+  /// record.size_bytes, their content flushed by this thread.
   /// Durability  on return; after a crash before, there is nothing of that name.
   void Create(SlotIndex slot, const Record& record, const std::vector<SubtreeIndex>& subtrees);
 
-  /// Makes the morsel longer by `subtrees`, whose content is durable.
+  /// Makes the morsel longer by `subtrees`, whose content is flushed by this thread.
   /// Durability  on return; a crash leaves the old size or the new one.
   void Grow(SlotIndex slot, const std::vector<SubtreeIndex>& subtrees);
 

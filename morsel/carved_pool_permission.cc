@@ -37,8 +37,8 @@ bool May(const Record& record, uint32_t wanted) {
 Status MayOpen(const Record& record, bool read_only, const std::string& subject) {
   if (May(record, read_only ? kRead : kRead | kWrite)) return Code::kOk;
   return Fail(Code::kPermission, "%s of user %u with mode 0%o may not be opened %s by user %u",
-              subject.c_str(), record.user, record.mode,
-              read_only ? "for reading" : "for writing", geteuid());
+              subject.c_str(), record.user, record.mode, read_only ? "for reading" : "for writing",
+              geteuid());
 }
 
 Status MayRemove(const Record& record, const std::string& subject) {

@@ -44,10 +44,11 @@ const char* LayoutFault(const Superblock& s) {  // [POOL-2]
     return "size_bytes or unit_bytes";
   }
   if (s.slot_count < kSlotsMin || s.slot_count > kSlotsMax) return "slot_count";
-  if (s.subtree_count == 0 || s.subtree_count > s.size_bytes / kSubtreeBytes) return "subtree_count";
+  if (s.subtree_count == 0 || s.subtree_count > s.size_bytes / kSubtreeBytes)
+    return "subtree_count";
   if (s.journal_bytes != pmem::kJournalBytes) return "journal_bytes";
-  for (const uint64_t offset : {s.use_offset, s.journal_offset, s.catalog_offset, s.map_offset,
-                                s.metadata_bytes}) {
+  for (const uint64_t offset :
+       {s.use_offset, s.journal_offset, s.catalog_offset, s.map_offset, s.metadata_bytes}) {
     if (!IsAligned(offset, kPageBytes) || offset > s.size_bytes) return "an offset";
   }
   if (s.use_offset < kSuperblocks * kSuperblockBytes ||
@@ -70,14 +71,16 @@ Result<Superblock> Validated(const Superblock& chosen, uint64_t medium_bytes,
                              const std::string& subject) {
   if ((chosen.features & ~kPoolFeaturesKnown) != 0) {
     return Fail(Code::kVersion,
-                "%s uses features (0x%" PRIx64 ") that this library does not know; open it with a "
+                "%s uses features (0x%" PRIx64
+                ") that this library does not know; open it with a "
                 "newer one",
                 subject.c_str(), chosen.features & ~kPoolFeaturesKnown);
   }
   if (const char* const fault = LayoutFault(chosen)) {
-    return Fail(Code::kCorrupt,
-                "%s: its superblock is signed, but %s in it cannot be; restore the pool from a copy",
-                subject.c_str(), fault);
+    return Fail(
+        Code::kCorrupt,
+        "%s: its superblock is signed, but %s in it cannot be; restore the pool from a copy",
+        subject.c_str(), fault);
   }
   if (medium_bytes < chosen.size_bytes) {
     return Fail(Code::kCorrupt,
@@ -180,8 +183,8 @@ Result<Superblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
                 subject.c_str(), kSuperblockBytes);
   }
   return Fail(Code::kCorrupt,
-              "%s is no morsel pool: no superblock at offset 0 or %" PRIu64 " (it begins with 0x%016" PRIx64
-              "); name a pool, or make one at another path",
+              "%s is no morsel pool: no superblock at offset 0 or %" PRIu64
+              " (it begins with 0x%016" PRIx64 "); name a pool, or make one at another path",
               subject.c_str(), kSuperblockBytes, a.magic);
 }
 

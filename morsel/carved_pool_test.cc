@@ -1,6 +1,7 @@
 #include "morsel/carved_pool.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -9,8 +10,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -53,7 +52,8 @@ class CarvedPoolTest : public testing::Test {
     record.capacity_bytes = capacity * kSubtreeBytes;
     return record;
   }
-  static std::unique_ptr<Backing> Make(AbstractPool& pool, const std::string& name, uint64_t subtrees = 1) {
+  static std::unique_ptr<Backing> Make(AbstractPool& pool, const std::string& name,
+                                       uint64_t subtrees = 1) {
     auto backing = pool.Create(Wanted(name, subtrees), kNoFormat);
     EXPECT_TRUE(backing.has_value()) << LastError();
     return backing.has_value() ? std::move(*backing) : nullptr;
@@ -82,11 +82,12 @@ TEST_F(CarvedPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryOpen) {
   {
     auto pool = MakePool();
     EXPECT_EQ(pool->granularity_bytes(), kLineBytes);
-    auto backing = pool->Create(Wanted("graph", 3), [](const Record& record, pmem::Persist persist) {
-      auto* const first = reinterpret_cast<uint64_t*>(record.base);
-      pmem::Store(first, 42);
-      persist.Range(first, sizeof *first);
-    });
+    auto backing =
+        pool->Create(Wanted("graph", 3), [](const Record& record, pmem::Persist persist) {
+          auto* const first = reinterpret_cast<uint64_t*>(record.base);
+          pmem::Store(first, 42);
+          persist.Range(first, sizeof *first);
+        });
     ASSERT_TRUE(backing.has_value()) << LastError();
     base = (*backing)->record().base;
     EXPECT_EQ(*At(**backing, 0), 42u);

@@ -152,8 +152,8 @@ std::vector<alloc::OwnerState> Catalog::Owners() const {
     const CatalogSlot& at = slots_[slot.value()];
     owners[slot.value()] = {
         .is_live = true,
-        .role = at.identity.flags & kSlotGiant ? alloc::SubtreeRole::kGiant
-                                               : alloc::SubtreeRole::kHuge,
+        .role =
+            at.identity.flags & kSlotGiant ? alloc::SubtreeRole::kGiant : alloc::SubtreeRole::kHuge,
         .size_subtrees = at.status.size_bytes / kSubtreeBytes,
     };
   }
@@ -175,7 +175,8 @@ Result<SlotIndex> Catalog::FreeSlot() const {
   const auto found = std::find(used_.begin(), used_.end(), false);
   if (found == used_.end()) {
     return Fail(Code::kNoSpace,
-                "%s: all %" PRIu64 " slots of its catalog are in use; remove a morsel, or make a "
+                "%s: all %" PRIu64
+                " slots of its catalog are in use; remove a morsel, or make a "
                 "larger pool",
                 subject_.c_str(), slot_count_);
   }

@@ -28,8 +28,12 @@ class Catalog {
   /// `journal` covers the slots, and outlives the catalog.
   Catalog(CatalogSlot* slots, uint64_t slot_count, Window window, pmem::Journal* journal,
           pmem::Persist persist, std::string subject)
-      : slots_(slots), slot_count_(slot_count), window_(window), journal_(journal),
-        persist_(persist), subject_(std::move(subject)) {}
+      : slots_(slots),
+        slot_count_(slot_count),
+        window_(window),
+        journal_(journal),
+        persist_(persist),
+        subject_(std::move(subject)) {}
 
   /// Writes a catalog without morsels.
   /// Durability  flushed; the caller fences.

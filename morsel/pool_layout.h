@@ -35,13 +35,13 @@ struct Superblock {
   uint32_t header_bytes;  ///< sizeof(Superblock)
   uint64_t checksum;      ///< XXH3 over the 4096 bytes, with this word 0
   uint64_t sequence;
-  uint64_t features;      ///< each must be known
+  uint64_t features;             ///< each must be known
   uint64_t features_compatible;  ///< may be unknown
   unsigned char id[16];
   uint64_t window_begin;
   uint64_t window_end;
-  uint64_t size_bytes;    ///< of the medium
-  uint64_t unit_bytes;    ///< what data is carved into; the medium's alignment if that is more
+  uint64_t size_bytes;  ///< of the medium
+  uint64_t unit_bytes;  ///< what data is carved into; the medium's alignment if that is more
   uint64_t use_offset;
   uint64_t journal_offset;
   uint64_t journal_bytes;

@@ -52,9 +52,10 @@ Status LockFile(const File& file, bool read_only, const std::string& subject) {
   if (errno != EWOULDBLOCK) return FailErrno("%s cannot be locked", subject.c_str());
   const std::string holder = HolderOf(file);
   return Fail(Code::kBusy,
-              read_only ? "%s is open for writing in %s; close it there first"
-                        : "%s is open in %s, and who writes must be alone; close it there first, or "
-                          "open it read-only",
+              read_only
+                  ? "%s is open for writing in %s; close it there first"
+                  : "%s is open in %s, and who writes must be alone; close it there first, or "
+                    "open it read-only",
               subject.c_str(), holder.c_str());
 }
 

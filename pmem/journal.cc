@@ -60,10 +60,11 @@ Result<bool> Journal::IsPending() const {
     const uint64_t offset = entries()[i].offset;
     if (offset < target_.begin || !IsAligned(offset, sizeof(uint64_t)) ||
         !Within(offset, sizeof(uint64_t), target_.end)) {
-      return Fail(Code::kCorrupt,
-                  "%s: entry %" PRIu64 " of the journal names offset %" PRIu64
-                  ", which is no word of the catalog or the subtree map; restore the pool from a copy",
-                  target_.subject.c_str(), i, offset);
+      return Fail(
+          Code::kCorrupt,
+          "%s: entry %" PRIu64 " of the journal names offset %" PRIu64
+          ", which is no word of the catalog or the subtree map; restore the pool from a copy",
+          target_.subject.c_str(), i, offset);
     }
   }
   return true;

@@ -43,8 +43,8 @@ class Journal {
   /// Errors      kCorrupt: nothing was changed.
   Status Recover();
 
-  /// Whether Recover() would change a word of the target. Who may only read recovers a private copy.
-  /// Errors  kCorrupt.
+  /// Whether Recover() would change a word of the target. Who may only read recovers a private
+  /// copy. Errors  kCorrupt.
   Result<bool> IsPending() const;
 
   /// Makes all of `writes` true, or none where a crash comes before.

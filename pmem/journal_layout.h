@@ -12,11 +12,11 @@ namespace morsel::pmem {
 /// [J-1] A record is pending iff its checksum is good and its sequence is one above `retired`.
 /// [J-2] When no record is pending, every value that a record ever named is durable.
 struct JournalHead {
-  uint64_t retired;      ///< sequence of the last record whose values are durable
+  uint64_t retired;  ///< sequence of the last record whose values are durable
   uint64_t reserved0[7];
-  uint64_t sequence;     ///< of the record that begins here
+  uint64_t sequence;  ///< of the record that begins here
   uint64_t entry_count;
-  uint64_t checksum;     ///< XXH3 over sequence, entry_count and the entries
+  uint64_t checksum;  ///< XXH3 over sequence, entry_count and the entries
   uint64_t reserved1[5];
 };
 static_assert(sizeof(JournalHead) == 2 * kLineBytes);

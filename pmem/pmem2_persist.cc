@@ -21,8 +21,10 @@ struct Functions {
 // The context is a Functions that is never freed: libpmem2 has one pair for each
 // granularity, so there are at most two.
 constexpr PersistTable kPmem2Table = {
-    .flush = [](void* context, const void* address,
-                size_t size_bytes) { static_cast<Functions*>(context)->flush(address, size_bytes); },
+    .flush =
+        [](void* context, const void* address, size_t size_bytes) {
+          static_cast<Functions*>(context)->flush(address, size_bytes);
+        },
     .fence = [](void* context) { static_cast<Functions*>(context)->drain(); },
 };
 
