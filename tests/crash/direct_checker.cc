@@ -1,0 +1,241 @@
+#include "tests/crash/direct_checker.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "tests/crash/blocks.h"
+#include "tests/crash/direct_pool.h"
+#include "tests/crash/validate.h"
+
+namespace morsel::crash {
+namespace {
+
+std::string Hexadecimal(const void* address) {
+  char text[24];
+  std::snprintf(text, sizeof text, "%p", address);
+  return text;
+}
+
+class Check {
+ public:
+  Check(morsel_t* morsel, DirectLog& log) : morsel_(morsel), log_(log) {
+    allocated_ = AllocatedBlocks(morsel);
+  }
+
+  void Shelf(uint64_t number);
+  /// What is allocated and reached from nowhere; freed if all else is well.
+  void Forgotten(uint64_t blocks_max);
+  void Fresh(uint64_t count, Dice& dice);
+  Findings findings() { return std::move(findings_); }
+  bool good() const { return findings_.empty(); }
+
+ private:
+  struct Linked {
+    const void* address;
+    Object object;
+  };
+
+  void Slot(uint64_t shelf, uint64_t slot);
+  bool Array(uint64_t shelf);
+  std::string WhyNot(const void* found, const Object& due) const;
+  const Block* BlockAt(const void* address) const;
+  void Own(const void* address, const std::string& owner);
+  void Report(const std::string& sentence) { findings_.push_back(sentence); }
+  uint64_t LiveBytes();
+  void Bytes(const char* when);
+
+  morsel_t* morsel_;
+  DirectLog& log_;
+  std::vector<Block> allocated_;
+  std::vector<Owned> reachable_;
+  std::vector<Linked> linked_;
+  Findings findings_;
+};
+
+const Block* Check::BlockAt(const void* address) const {
+  const Block wanted = {reinterpret_cast<uint64_t>(address), 0};
+  const auto found =
+      std::lower_bound(allocated_.begin(), allocated_.end(), wanted,
+                       [](const Block& a, const Block& b) { return a.address < b.address; });
+  return found != allocated_.end() && found->address == wanted.address ? &*found : nullptr;
+}
+
+void Check::Own(const void* address, const std::string& owner) {
+  reachable_.push_back({*BlockAt(address), owner});
+}
+
+// Empty if `found` is the object that is due, in a block of its own.
+std::string Check::WhyNot(const void* found, const Object& due) const {
+  if (found == nullptr) return due ? "it is empty where " + Describe(due) + " is due" : "";
+  if (!due) return "it points to " + Hexadecimal(found) + " where no object is due";
+  const Block* const block = BlockAt(found);
+  if (block == nullptr) {
+    return Describe(due) + " is linked at " + Hexadecimal(found) +
+           ", which is not the start of an allocated block";
+  }
+  if (block->size_bytes < due.size_bytes) {
+    return Describe(due) + " is in a block of " + std::to_string(block->size_bytes) + " bytes";
+  }
+  return Difference(found, due);
+}
+
+// Whether the shelf has slots in the array.
+bool Check::Array(uint64_t shelf) {
+  ShelfLog& said = log_.shelves[shelf];
+  const void* const array = morsel_root(morsel_, ArrayName(shelf).c_str());
+  if (array == nullptr) {
+    if (said.array.load() == Presence::kPresent) Report(ArrayName(shelf) + " has lost its array");
+    said.array.store(Presence::kAbsent);
+    return false;
+  }
+  const Block* const block = BlockAt(array);
+  if (block == nullptr || block->size_bytes < kArraySlots * sizeof(uint64_t)) {
+    Report(ArrayName(shelf) + " has an array that is not allocated");
+    return false;
+  }
+  if (said.array.load() == Presence::kAbsent) Report(ArrayName(shelf) + " has an array too soon");
+  said.array.store(Presence::kPresent);
+  Own(array, ArrayName(shelf) + "'s array");
+  return true;
+}
+
+void Check::Slot(uint64_t shelf, uint64_t slot) {
+  ShelfLog& said = log_.shelves[shelf];
+  const void* const found = Pointee(morsel_, shelf, slot);
+  const std::string name = ArrayName(shelf) + " slot " + std::to_string(slot);
+  const Change* in_flight = nullptr;
+  for (uint64_t i = 0; i < said.changes_in_flight.load(); ++i) {
+    if (said.changes[i].slot == slot) in_flight = &said.changes[i];
+  }
+  if (in_flight == nullptr) {
+    const std::string why = WhyNot(found, said.slots[slot]);
+    if (!why.empty()) return Report(name + ": " + why);
+  } else {
+    const std::string why_not_after = WhyNot(found, in_flight->after);
+    const std::string why_not_before = WhyNot(found, in_flight->before);
+    if (!why_not_after.empty() && !why_not_before.empty()) {
+      return Report(name + ", changed when the writer was killed: neither after (" + why_not_after +
+                    ") nor before (" + why_not_before + ")");
+    }
+    said.slots[slot] = why_not_after.empty() ? in_flight->after : in_flight->before;
+  }
+  if (found == nullptr) return;
+  Own(found, name);
+  linked_.push_back({found, said.slots[slot]});
+}
+
+void Check::Shelf(uint64_t number) {
+  Array(number);
+  for (uint64_t slot = 0; slot < kSlots; ++slot) Slot(number, slot);
+}
+
+uint64_t Check::LiveBytes() {
+  morsel_info info{};
+  const morsel_code code = morsel_stat(morsel_, &info);
+  if (code != MORSEL_OK) Report(Sentence("morsel_stat", code));
+  return info.live_bytes;
+}
+
+void Check::Forgotten(uint64_t blocks_max) {
+  uint64_t in_flight = blocks_max;
+  for (ShelfLog& shelf : log_.shelves) {
+    in_flight += shelf.blocks_in_flight_max.load();
+    if (good()) shelf.Cancel();
+  }
+  std::string overlap = FirstOverlap(reachable_);
+  if (!overlap.empty()) return Report(overlap);
+  std::vector<Block> reachable;
+  for (const Owned& owned : reachable_) reachable.push_back(owned.block);
+  const auto by_address = [](const Block& a, const Block& b) { return a.address < b.address; };
+  std::sort(reachable.begin(), reachable.end(), by_address);
+  std::vector<Block> forgotten;
+  std::set_difference(allocated_.begin(), allocated_.end(), reachable.begin(), reachable.end(),
+                      std::back_inserter(forgotten), by_address);
+  if (forgotten.size() > in_flight) {
+    Report(std::to_string(forgotten.size()) +
+           " blocks are allocated that nobody reaches, the "
+           "first at " +
+           Hexadecimal(PointerTo(forgotten.front())) + " of " +
+           std::to_string(forgotten.front().size_bytes) + " bytes; in flight were at most " +
+           std::to_string(in_flight));
+  }
+  uint64_t live_bytes = 0;
+  for (const Block& block : allocated_) live_bytes += block.size_bytes;
+  if (live_bytes != LiveBytes()) Report("morsel_stat counts other bytes than are allocated");
+  if (!good()) return;
+  for (const Block& block : forgotten) morsel_free(morsel_, PointerTo(block));
+  allocated_ = AllocatedBlocks(morsel_);
+  if (allocated_ != reachable) Report("freeing what was forgotten did not leave what is reachable");
+}
+
+void Check::Bytes(const char* when) {
+  for (const Linked& linked : linked_) {
+    const std::string difference = Difference(linked.address, linked.object);
+    if (!difference.empty()) Report(when + difference);
+  }
+}
+
+void Check::Fresh(uint64_t count, Dice& dice) {
+  const std::vector<Block> fresh = AllocateFresh(morsel_, count, dice);
+  if (fresh.size() < count) {
+    Report("only " + std::to_string(fresh.size()) + " fresh blocks: " + morsel_last_error());
+  }
+  std::vector<Owned> owned = reachable_;
+  for (size_t i = 0; i < fresh.size(); ++i) {
+    owned.push_back({fresh[i], "fresh block " + std::to_string(i)});
+  }
+  const std::string overlap = FirstOverlap(std::move(owned));
+  if (!overlap.empty()) return Report(overlap);
+  for (const Block& block : fresh) {
+    WriteObject(
+        PointerTo(block),
+        {.serial = 1, .owner = kShelves + 1, .size_bytes = block.size_bytes, .seed = dice.Any()});
+  }
+  Bytes("after fresh allocations: ");
+  for (const Block& block : fresh) morsel_free(morsel_, PointerTo(block));
+  if (AllocatedBlocks(morsel_) != allocated_) Report("fresh blocks did not come and go alone");
+}
+
+void CheckSide(morsel_pool_t* pool, DirectLog& log, Findings* findings) {
+  const Presence said = log.side.load();
+  morsel_t* side = nullptr;
+  const morsel_code code = morsel_open(pool, kSideName, nullptr, &side);
+  if (code == MORSEL_NOT_FOUND) {
+    if (said == Presence::kPresent) findings->push_back("the side morsel is lost");
+    log.side.store(Presence::kAbsent);
+    return;
+  }
+  if (code != MORSEL_OK)
+    return findings->push_back(Sentence("morsel_open of the side morsel", code));
+  if (said == Presence::kAbsent) findings->push_back("the side morsel is there, and should not be");
+  const void* const object = morsel_root(side, kSideRoot);
+  std::string difference;
+  if (object != nullptr) difference = Difference(object, kSideObject);
+  if (object == nullptr && said != Presence::kComing) difference = "it has lost its root";
+  if (!difference.empty()) findings->push_back("the side morsel: " + difference);
+  const morsel_code closed = morsel_close(side);
+  if (closed != MORSEL_OK) findings->push_back(Sentence("morsel_close of the side morsel", closed));
+  // Also where it came without its object: the next writer removes it.
+  log.side.store(Presence::kPresent);
+}
+
+}  // namespace
+
+Findings CheckDirect(const std::string& pool_path, const DirectCheckOptions& options,
+                     DirectLog& log) {
+  if (log.complaint[0] != '\0') return {"the writer gave up: " + std::string(log.complaint)};
+  if (Findings findings = Validate(pool_path); !findings.empty()) return findings;
+  OpenedDirect opened;
+  if (const std::string why = OpenDirect(pool_path, &opened); !why.empty()) return {why};
+  Check check(opened.morsel, log);
+  for (uint64_t number = 0; number < kShelves; ++number) check.Shelf(number);
+  if (check.good()) check.Forgotten(options.forgotten_blocks_max);
+  Dice dice(options.seed);
+  if (check.good()) check.Fresh(options.fresh_blocks, dice);
+  Findings findings = check.findings();
+  CheckSide(opened.pool, log, &findings);
+  if (const std::string why = CloseDirect(&opened); !why.empty()) findings.push_back(why);
+  return findings;
+}
+
+}  // namespace morsel::crash

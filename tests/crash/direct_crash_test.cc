@@ -1,0 +1,75 @@
+// A fine morsel whose writer is killed again and again, at any instant, over the
+// same pool.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "tests/crash/dice.h"
+#include "tests/crash/direct_checker.h"
+#include "tests/crash/direct_pool.h"
+#include "tests/crash/direct_writer.h"
+#include "tests/crash/scratch.h"
+#include "tests/crash/shared_file.h"
+
+namespace morsel::crash {
+namespace {
+
+constexpr uint64_t kKills = 200;
+
+class DirectCrash : public testing::Test {
+ protected:
+  void SetUp() override {
+    ForceGranularity();
+    const Findings findings = FindInChild([&] {
+      const std::string why = MakeDirect(pool_path_);
+      return why.empty() ? Findings() : Findings{why};
+    });
+    ASSERT_EQ(findings, Findings());
+  }
+  void TearDown() override {
+    if (HasFailure()) scratch_.Keep();
+  }
+
+  /// One writer, killed at an instant that the dice decide: often as it opens, else in its work.
+  std::string KillWriter(Dice& dice) {
+    const uint64_t seed = dice.Any();
+    const uint64_t steps = dice.OneIn(5) ? dice.Between(1, 3) : dice.Logarithmic(4, 800);
+    const std::chrono::nanoseconds delay(dice.OneIn(5) ? dice.Below(2'000'000)
+                                                       : dice.Below(100'000));
+    const uint64_t target = log_->steps.load() + steps;
+    Child writer([&] { return RunDirectWriter(pool_path_, seed, 0, Lie::kNone, *log_); });
+    return writer.KillWhen(log_->steps, target, delay);
+  }
+
+  Findings CheckPool(Dice& dice) {
+    const uint64_t seed = dice.Any();
+    return FindInChild([&] { return CheckDirect(pool_path_, {.seed = seed}, *log_); });
+  }
+
+  Scratch scratch_ = Scratch::InMemory();
+  std::string pool_path_ = scratch_.At("pool");
+  SharedFile<DirectLog> log_{scratch_.At("log")};
+};
+
+TEST_F(DirectCrash, KilledAnywhere) {
+  const uint64_t seed = Seed();
+  Dice dice(seed);
+  uint64_t in_flight = 0;
+  for (uint64_t round = 0; round < Rounds(kKills); ++round) {
+    SCOPED_TRACE("MORSEL_SEED=" + std::to_string(seed) + " round " + std::to_string(round));
+    const std::string end = KillWriter(dice);
+    for (const ShelfLog& shelf : log_->shelves) in_flight += shelf.blocks_in_flight_max.load() > 0;
+    const Findings findings = CheckPool(dice);
+    ASSERT_EQ(end, "") << testing::PrintToString(findings);
+    ASSERT_EQ(findings, Findings());
+  }
+  std::fprintf(stderr,
+               "%lu steps, %lu changes cut off; operations of each kind:", log_->steps.load(),
+               in_flight);
+  for (const auto& count : log_->counts) std::fprintf(stderr, " %lu", count.load());
+  std::fprintf(stderr, "\n");
+  EXPECT_GT(in_flight, Rounds(kKills) / 10) << "the instants missed what they are for";
+}
+
+}  // namespace
+}  // namespace morsel::crash

@@ -1,0 +1,58 @@
+#include "tests/crash/direct_pool.h"
+
+#include <cstdlib>
+
+namespace morsel::crash {
+
+void ForceGranularity() { setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1); }
+
+std::string Sentence(const char* call, morsel_code code) {
+  return std::string(call) + ": " + morsel_code_name(code) + ": " + morsel_last_error();
+}
+
+std::string MakeDirect(const std::string& path) {
+  const morsel_pool_options in_a_file = {sizeof in_a_file, MORSEL_CREATE | MORSEL_CARVED, 0, 0,
+                                         kPoolBytes};
+  OpenedDirect opened;
+  morsel_code code = morsel_pool_open(path.c_str(), &in_a_file, &opened.pool);
+  if (code != MORSEL_OK) return Sentence("morsel_pool_open of a new pool", code);
+  const morsel_options fine = {sizeof fine, MORSEL_CREATE | MORSEL_FINE, 0, 0, 0, kCapacityBytes};
+  code = morsel_open(opened.pool, kMainName, &fine, &opened.morsel);
+  if (code != MORSEL_OK) return Sentence("morsel_open of a new morsel", code);
+  return CloseDirect(&opened);
+}
+
+std::string OpenDirect(const std::string& path, OpenedDirect* opened) {
+  morsel_code code = morsel_pool_open(path.c_str(), nullptr, &opened->pool);
+  if (code != MORSEL_OK) return Sentence("morsel_pool_open", code);
+  code = morsel_open(opened->pool, kMainName, nullptr, &opened->morsel);
+  return code == MORSEL_OK ? std::string() : Sentence("morsel_open", code);
+}
+
+std::string CloseDirect(OpenedDirect* opened) {
+  morsel_code code = morsel_close(opened->morsel);
+  if (code != MORSEL_OK) return Sentence("morsel_close", code);
+  code = morsel_pool_close(opened->pool);
+  if (code != MORSEL_OK) return Sentence("morsel_pool_close", code);
+  *opened = {};
+  return {};
+}
+
+std::string ArrayName(uint64_t shelf) { return "shelf " + std::to_string(shelf); }
+
+std::string RootName(uint64_t shelf, uint64_t slot) {
+  return ArrayName(shelf) + " root " + std::to_string(slot - kArraySlots);
+}
+
+uint64_t* ArraySlot(morsel_t* morsel, uint64_t shelf, uint64_t slot) {
+  void* const array = morsel_root(morsel, ArrayName(shelf).c_str());
+  return array == nullptr ? nullptr : static_cast<uint64_t*>(array) + slot;
+}
+
+void* Pointee(morsel_t* morsel, uint64_t shelf, uint64_t slot) {
+  if (slot >= kArraySlots) return morsel_root(morsel, RootName(shelf, slot).c_str());
+  const uint64_t* const place = ArraySlot(morsel, shelf, slot);
+  return place == nullptr ? nullptr : reinterpret_cast<void*>(*place);
+}
+
+}  // namespace morsel::crash

@@ -1,0 +1,50 @@
+// The pool that writer and checker of the fine contract share, and how a shelf's
+// slots are found in it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "morsel/morsel.h"
+#include "tests/crash/direct_log.h"
+
+namespace morsel::crash {
+
+inline constexpr char kMainName[] = "main";
+inline constexpr char kSideName[] = "side";
+inline constexpr char kSideRoot[] = "only";
+inline constexpr uint64_t kPoolBytes = uint64_t{96} << 20;
+inline constexpr uint64_t kCapacityBytes = uint64_t{256} << 20;
+
+/// The one object that a side morsel has once it is filled.
+inline constexpr Object kSideObject = {
+    .serial = 1, .owner = kShelves, .size_bytes = 100'000, .seed = 42};
+
+/// Lets any file stand in for persistent memory. Before the library's first use.
+void ForceGranularity();
+
+/// Makes the pool and an empty morsel. Returns  empty, or what failed.
+std::string MakeDirect(const std::string& path);
+
+/// Ended by CloseDirect().
+struct OpenedDirect {
+  morsel_pool_t* pool = nullptr;
+  morsel_t* morsel = nullptr;
+};
+/// Returns  empty, or what failed.
+std::string OpenDirect(const std::string& path, OpenedDirect* opened);
+std::string CloseDirect(OpenedDirect* opened);
+
+/// e.g. "morsel_open: MORSEL_BUSY: pool ...": of the last call that failed.
+std::string Sentence(const char* call, morsel_code code);
+
+/// Shelf 2's array is named "shelf 2", its named slots "shelf 2 root 0" and on.
+std::string ArrayName(uint64_t shelf);
+std::string RootName(uint64_t shelf, uint64_t slot);
+
+/// The place of a slot in the array, nullptr while the shelf has none.
+uint64_t* ArraySlot(morsel_t* morsel, uint64_t shelf, uint64_t slot);
+/// What a slot points to, of either kind.
+void* Pointee(morsel_t* morsel, uint64_t shelf, uint64_t slot);
+
+}  // namespace morsel::crash

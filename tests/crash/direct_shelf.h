@@ -1,0 +1,66 @@
+// One shelf of a fine morsel, as its writer works on it: every change keeps the
+// contract and is told to the log before and after.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "morsel/morsel.h"
+#include "tests/crash/dice.h"
+#include "tests/crash/direct_log.h"
+
+namespace morsel::crash {
+
+/// What a writer does wrong on purpose, so that a checker can be tried.
+enum class Lie {
+  kNone,
+  kFreesBeforeUnlinking,  ///< and is killed in between
+  kForgetsABlock,         ///< and is killed
+};
+
+/// Ends the process, with the sentence in the log.
+[[noreturn]] void GiveUp(DirectLog& log, const std::string& sentence);
+
+/// Threads  one at a time.
+class DirectShelf {
+ public:
+  DirectShelf(DirectLog& log, uint64_t number, morsel_t* morsel, Lie lie);
+
+  /// Allocates, fills and persists an object, then links it in an empty slot.
+  void Put(Dice& dice);
+  /// The same of several objects, with one fence for all.
+  void PutBatch(Dice& dice);
+  /// Unlinks an object, persists that, then frees it.
+  void Drop(Dice& dice);
+  /// Links a new object where another one was.
+  void Replace(Dice& dice);
+  /// Allocates, reallocates and frees blocks that are never linked.
+  void Scratch(Dice& dice);
+  /// Fills many slots with objects of one size; or empties them, so that whole slabs get free.
+  void Sweep(Dice& dice);
+
+ private:
+  void MakeArray();
+  bool PutInto(uint64_t slot, uint64_t size_bytes, Dice& dice);
+  void DropFrom(uint64_t slot, Dice& dice);
+  void* Allocate(uint64_t size_bytes, Dice& dice);
+  void* Persisted(const Object& object, Dice& dice);
+  void Link(uint64_t slot, void* object);
+  Object NextObject(uint64_t size_bytes, Dice& dice);
+  uint64_t RandomSize(Dice& dice) const;
+  /// The first slot in [begin, end), from a random one on, that is full or is not; or kSlots.
+  uint64_t FindSlot(bool full, uint64_t begin, uint64_t end, Dice& dice) const;
+  void NoSpace();
+  void Must(const char* call, morsel_code code);
+
+  DirectLog& whole_;
+  ShelfLog& log_;
+  uint64_t number_;
+  morsel_t* morsel_;
+  Lie lie_;
+  uint64_t live_bytes_ = 0;
+};
+
+}  // namespace morsel::crash
