@@ -53,7 +53,6 @@ Status Slab::Adopt(pmem::Persist persist, bool unclean, bool read_only) {
     // CRASH  before the second: folded again at the next open.
     // TEST   alloc/slab_test: FoldsBitsBeforeTheMask
     pmem::Store(Bits(word), allocated);
-    std::atomic_thread_fence(std::memory_order_release);
     pmem::Store(Freed(word), 0);
   }
   if (unclean && !read_only) {

@@ -19,10 +19,11 @@ struct PersistTable {
   void (*fence)(void* context);
 };
 
-/// Stores a word on the medium. Durable only after a flush of its line and a fence.
+/// Stores a word on the medium, after all that the thread stored before: within a line a crash
+/// keeps that order. Durable only after a flush of its line and a fence.
 /// Threads  others may read the word meanwhile; they see the old or the new one.
 inline void Store(uint64_t* word, uint64_t value) {
-  std::atomic_ref(*word).store(value, std::memory_order_relaxed);
+  std::atomic_ref(*word).store(value, std::memory_order_release);
 }
 
 /// Reads a word of the medium that others may store meanwhile.
