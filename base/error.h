@@ -5,6 +5,10 @@
 
 namespace morsel {
 
+/// The code's name as the C API writes it, e.g. "MORSEL_NO_SPACE".
+/// Ownership  static.
+const char* CodeName(Code code);
+
 /// Keeps the sentence for LastError() and returns the code.
 ///
 /// The sentence names the thing, what was tried, what was wrong and what to do.

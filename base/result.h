@@ -29,10 +29,6 @@ enum class Code : int {
   kAddressExhausted,  ///< The address window has no room for the range.
 };
 
-/// The code's name as the C API writes it, e.g. "MORSEL_NO_SPACE".
-/// Ownership  static.
-const char* CodeName(Code code);
-
 /// Success, or a code whose sentence LastError() holds.
 class [[nodiscard]] Status {
  public:
