@@ -175,7 +175,7 @@ void DirectShelf::DropFrom(uint64_t slot, Dice& dice) {
     if (!difference.empty()) GiveUp(whole_, "before any kill: " + difference);
   }
   log_.Begin({&change, 1}, 1);
-  if (lie_ == Lie::kFreesBeforeUnlinking) {
+  if (lie_ == Lie::kFreesBeforeUnlinking && slot < kArraySlots) {
     morsel_free(morsel_, object);
     raise(SIGKILL);
   }

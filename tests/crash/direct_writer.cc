@@ -22,7 +22,7 @@ struct OpenShelf {
 
 class Session {
  public:
-  Session(DirectLog& log, morsel_t* morsel, Lie lie) : log_(log), morsel_(morsel) {
+  Session(DirectLog& log, morsel_t* morsel, Lie lie) : log_(log), morsel_(morsel), lie_(lie) {
     for (uint64_t i = 0; i < kShelves; ++i) {
       shelves_.emplace_back(new OpenShelf{{}, DirectShelf(log, i, morsel, lie)});
     }
@@ -30,7 +30,8 @@ class Session {
 
   void Run(Dice& dice) {
     std::vector<std::thread> threads;
-    const uint64_t thread_count = dice.Between(1, kThreadsMax);
+    // A liar is alone, so that nobody covers up for it.
+    const uint64_t thread_count = lie_ == Lie::kNone ? dice.Between(1, kThreadsMax) : 1;
     for (uint64_t i = 0; i < thread_count; ++i) {
       const uint64_t seed = dice.Any();
       const uint64_t operations = dice.Between(1, kOperationsMax);
@@ -103,6 +104,7 @@ class Session {
 
   DirectLog& log_;
   morsel_t* morsel_;
+  Lie lie_;
   std::vector<std::unique_ptr<OpenShelf>> shelves_;
 };
 
