@@ -223,7 +223,9 @@ void CheckSide(morsel_pool_t* pool, DirectLog& log, Findings* findings) {
 
 Findings CheckDirect(const std::string& pool_path, const DirectCheckOptions& options,
                      DirectLog& log) {
-  if (log.complaint[0] != '\0') return {"the writer gave up: " + std::string(log.complaint)};
+  if (log.complaint.text[0] != '\0') {
+    return {std::string("the writer gave up: ") + log.complaint.text};
+  }
   if (Findings findings = Validate(pool_path); !findings.empty()) return findings;
   OpenedDirect opened;
   if (const std::string why = OpenDirect(pool_path, &opened); !why.empty()) return {why};

@@ -35,7 +35,7 @@ class DirectChecker : public testing::Test {
 
   void Write(Lie lie) {
     Child writer([&] { return RunDirectWriter(pool_path_, 1, 3, lie, *log_); });
-    EXPECT_EQ(writer.Wait(), "") << log_->complaint;
+    EXPECT_EQ(writer.Wait(), "") << log_->complaint.text;
   }
 
   Findings Check() {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 
+#include "tests/crash/complaint.h"
 #include "tests/crash/object.h"
 
 namespace morsel::crash {
@@ -83,7 +84,7 @@ struct DirectLog {
   std::array<std::atomic<uint64_t>, static_cast<uint64_t>(Operation::kCount)> counts{};
   std::array<ShelfLog, kShelves> shelves;
   std::atomic<Presence> side = Presence::kAbsent;  ///< a second morsel
-  char complaint[512] = {};                        ///< why the writer gave up
+  Complaint complaint;
 };
 
 }  // namespace morsel::crash

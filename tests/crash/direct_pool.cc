@@ -6,10 +6,6 @@ namespace morsel::crash {
 
 void ForceGranularity() { setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1); }
 
-std::string Sentence(const char* call, morsel_code code) {
-  return std::string(call) + ": " + morsel_code_name(code) + ": " + morsel_last_error();
-}
-
 std::string MakeDirect(const std::string& path) {
   const morsel_pool_options in_a_file = {sizeof in_a_file, MORSEL_CREATE | MORSEL_CARVED, 0, 0,
                                          kPoolBytes};

@@ -35,9 +35,6 @@ struct OpenedDirect {
 std::string OpenDirect(const std::string& path, OpenedDirect* opened);
 std::string CloseDirect(OpenedDirect* opened);
 
-/// e.g. "morsel_open: MORSEL_BUSY: pool ...": of the last call that failed.
-std::string Sentence(const char* call, morsel_code code);
-
 /// Shelf 2's array is named "shelf 2", its named slots "shelf 2 root 0" and on.
 std::string ArrayName(uint64_t shelf);
 std::string RootName(uint64_t shelf, uint64_t slot);

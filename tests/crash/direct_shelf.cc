@@ -1,10 +1,8 @@
 #include "tests/crash/direct_shelf.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/units.h"
 #include "tests/crash/direct_pool.h"
@@ -22,28 +20,21 @@ constexpr uint64_t kScratchBlocksMax = 12;
 
 }  // namespace
 
-void GiveUp(DirectLog& log, const std::string& sentence) {
-  std::strncpy(log.complaint, sentence.c_str(), sizeof log.complaint - 1);
-  _exit(2);
-}
-
 DirectShelf::DirectShelf(DirectLog& log, uint64_t number, morsel_t* morsel, Lie lie)
     : whole_(log), log_(log.shelves[number]), number_(number), morsel_(morsel), lie_(lie) {
   for (const Object& object : log_.slots) live_bytes_ += object.size_bytes;
   if (log_.array.load() != Presence::kPresent) MakeArray();
 }
 
-void DirectShelf::Must(const char* call, morsel_code code) {
-  if (code != MORSEL_OK) GiveUp(whole_, Sentence(call, code));
-}
-
 void DirectShelf::MakeArray() {
   log_.Begin({}, 1);
   log_.array.store(Presence::kComing);
   void* const array = morsel_calloc(morsel_, kArraySlots, sizeof(uint64_t));
-  if (array == nullptr) GiveUp(whole_, "no room for a shelf's array");
-  Must("morsel_persist", morsel_persist(morsel_, array, kArraySlots * sizeof(uint64_t)));
-  Must("morsel_set_root", morsel_set_root(morsel_, ArrayName(number_).c_str(), array));
+  if (array == nullptr) GiveUp(whole_.complaint, "no room for a shelf's array");
+  Must(whole_.complaint, "morsel_persist",
+       morsel_persist(morsel_, array, kArraySlots * sizeof(uint64_t)));
+  Must(whole_.complaint, "morsel_set_root",
+       morsel_set_root(morsel_, ArrayName(number_).c_str(), array));
   log_.array.store(Presence::kPresent);
   log_.Cancel();
 }
@@ -72,7 +63,7 @@ uint64_t DirectShelf::FindSlot(bool full, uint64_t begin, uint64_t end, Dice& di
 }
 
 void DirectShelf::NoSpace() {
-  if (errno != ENOMEM) GiveUp(whole_, std::string("no block: ") + morsel_last_error());
+  if (errno != ENOMEM) GiveUp(whole_.complaint, std::string("no block: ") + morsel_last_error());
   ++whole_.counts[static_cast<uint64_t>(Operation::kNoSpace)];
 }
 
@@ -99,18 +90,19 @@ void* DirectShelf::Persisted(const Object& object, Dice& dice) {
   void* const block = Allocate(object.size_bytes, dice);
   if (block == nullptr) return nullptr;
   WriteObject(block, object);
-  Must("morsel_persist", morsel_persist(morsel_, block, object.size_bytes));
+  Must(whole_.complaint, "morsel_persist", morsel_persist(morsel_, block, object.size_bytes));
   return block;
 }
 
 void DirectShelf::Link(uint64_t slot, void* object) {
   if (slot >= kArraySlots) {
-    Must("morsel_set_root", morsel_set_root(morsel_, RootName(number_, slot).c_str(), object));
+    Must(whole_.complaint, "morsel_set_root",
+         morsel_set_root(morsel_, RootName(number_, slot).c_str(), object));
     return;
   }
   uint64_t* const place = ArraySlot(morsel_, number_, slot);
   std::atomic_ref(*place).store(reinterpret_cast<uint64_t>(object));
-  Must("morsel_persist", morsel_persist(morsel_, place, sizeof *place));
+  Must(whole_.complaint, "morsel_persist", morsel_persist(morsel_, place, sizeof *place));
 }
 
 bool DirectShelf::PutInto(uint64_t slot, uint64_t size_bytes, Dice& dice) {
@@ -153,17 +145,17 @@ void DirectShelf::PutBatch(Dice& dice) {
     }
     objects.push_back(object);
     WriteObject(object, change.after);
-    Must("morsel_flush", morsel_flush(morsel_, object, change.after.size_bytes));
+    Must(whole_.complaint, "morsel_flush", morsel_flush(morsel_, object, change.after.size_bytes));
     ++whole_.steps;
   }
-  Must("morsel_fence", morsel_fence(morsel_));
+  Must(whole_.complaint, "morsel_fence", morsel_fence(morsel_));
   for (size_t i = 0; i < changes.size(); ++i) {
     uint64_t* const place = ArraySlot(morsel_, number_, changes[i].slot);
     std::atomic_ref(*place).store(reinterpret_cast<uint64_t>(objects[i]));
-    Must("morsel_flush", morsel_flush(morsel_, place, sizeof *place));
+    Must(whole_.complaint, "morsel_flush", morsel_flush(morsel_, place, sizeof *place));
     live_bytes_ += changes[i].after.size_bytes;
   }
-  Must("morsel_fence", morsel_fence(morsel_));
+  Must(whole_.complaint, "morsel_fence", morsel_fence(morsel_));
   log_.Finish();
 }
 
@@ -172,7 +164,7 @@ void DirectShelf::DropFrom(uint64_t slot, Dice& dice) {
   void* const object = Pointee(morsel_, number_, slot);
   if (dice.OneIn(8)) {
     const std::string difference = Difference(object, change.before);
-    if (!difference.empty()) GiveUp(whole_, "before any kill: " + difference);
+    if (!difference.empty()) GiveUp(whole_.complaint, "before any kill: " + difference);
   }
   log_.Begin({&change, 1}, 1);
   if (lie_ == Lie::kFreesBeforeUnlinking && slot < kArraySlots) {
@@ -232,7 +224,7 @@ void DirectShelf::Scratch(Dice& dice) {
   }
   for (auto& [block, object] : blocks) {
     const std::string difference = Difference(block, object);
-    if (!difference.empty()) GiveUp(whole_, "never linked: " + difference);
+    if (!difference.empty()) GiveUp(whole_.complaint, "never linked: " + difference);
     morsel_free(morsel_, block);
   }
   log_.Cancel();

@@ -20,9 +20,6 @@ enum class Lie {
   kForgetsABlock,         ///< and is killed
 };
 
-/// Ends the process, with the sentence in the log.
-[[noreturn]] void GiveUp(DirectLog& log, const std::string& sentence);
-
 /// Threads  one at a time.
 class DirectShelf {
  public:
@@ -53,7 +50,6 @@ class DirectShelf {
   /// The first slot in [begin, end), from a random one on, that is full or is not; or kSlots.
   uint64_t FindSlot(bool full, uint64_t begin, uint64_t end, Dice& dice) const;
   void NoSpace();
-  void Must(const char* call, morsel_code code);
 
   DirectLog& whole_;
   ShelfLog& log_;

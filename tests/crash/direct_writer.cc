@@ -51,7 +51,7 @@ class Session {
         Resize(dice);
         break;
       case Operation::kCheckpoint:
-        Must("morsel_checkpoint", morsel_checkpoint(morsel_));
+        Must(log_.complaint, "morsel_checkpoint", morsel_checkpoint(morsel_));
         break;
       default:
         // Any thread works on any shelf, so that blocks are freed by others than allocated them.
@@ -95,11 +95,7 @@ class Session {
     const morsel_code code =
         morsel_resize(morsel_, dice.Between(1, kPoolBytes / kSubtreeBytes) * kSubtreeBytes);
     if (code == MORSEL_BUSY || code == MORSEL_NO_SPACE) return;
-    Must("morsel_resize", code);
-  }
-
-  void Must(const char* call, morsel_code code) {
-    if (code != MORSEL_OK) GiveUp(log_, Sentence(call, code));
+    Must(log_.complaint, "morsel_resize", code);
   }
 
   DirectLog& log_;
@@ -108,17 +104,13 @@ class Session {
   std::vector<std::unique_ptr<OpenShelf>> shelves_;
 };
 
-void Must(DirectLog& log, const char* call, morsel_code code) {
-  if (code != MORSEL_OK) GiveUp(log, Sentence(call, code));
-}
-
 // A second morsel in the pool, made and filled, or removed.
 void MakeOrRemoveSide(morsel_pool_t* pool, DirectLog& log) {
   ++log.counts[static_cast<uint64_t>(Operation::kSide)];
   if (log.side.load() == Presence::kPresent) {
     log.side.store(Presence::kGoing);
     ++log.steps;
-    Must(log, "morsel_remove", morsel_remove(pool, kSideName));
+    Must(log.complaint, "morsel_remove", morsel_remove(pool, kSideName));
     log.side.store(Presence::kAbsent);
     return;
   }
@@ -129,15 +121,15 @@ void MakeOrRemoveSide(morsel_pool_t* pool, DirectLog& log) {
   morsel_t* side = nullptr;
   const morsel_code code = morsel_open(pool, kSideName, &fine, &side);
   if (code == MORSEL_NO_SPACE) return log.side.store(Presence::kAbsent);
-  Must(log, "morsel_open of the side morsel", code);
+  Must(log.complaint, "morsel_open of the side morsel", code);
   void* const object = morsel_malloc(side, kSideObject.size_bytes);
-  if (object == nullptr) GiveUp(log, std::string("side morsel: ") + morsel_last_error());
+  if (object == nullptr) GiveUp(log.complaint, std::string("side morsel: ") + morsel_last_error());
   WriteObject(object, kSideObject);
-  Must(log, "morsel_persist", morsel_persist(side, object, kSideObject.size_bytes));
-  Must(log, "morsel_set_root", morsel_set_root(side, kSideRoot, object));
+  Must(log.complaint, "morsel_persist", morsel_persist(side, object, kSideObject.size_bytes));
+  Must(log.complaint, "morsel_set_root", morsel_set_root(side, kSideRoot, object));
   log.side.store(Presence::kPresent);
   ++log.steps;
-  Must(log, "morsel_close of the side morsel", morsel_close(side));
+  Must(log.complaint, "morsel_close of the side morsel", morsel_close(side));
 }
 
 }  // namespace
@@ -148,12 +140,13 @@ int RunDirectWriter(const std::string& pool_path, uint64_t seed, uint64_t sessio
   for (uint64_t session = 0; sessions == 0 || session < sessions; ++session) {
     OpenedDirect opened;
     ++log.steps;
-    if (const std::string why = OpenDirect(pool_path, &opened); !why.empty()) GiveUp(log, why);
+    if (const std::string why = OpenDirect(pool_path, &opened); !why.empty())
+      GiveUp(log.complaint, why);
     ++log.steps;
     if (dice.OneIn(3)) MakeOrRemoveSide(opened.pool, log);
     Session(log, opened.morsel, lie).Run(dice);
     ++log.steps;
-    if (const std::string why = CloseDirect(&opened); !why.empty()) GiveUp(log, why);
+    if (const std::string why = CloseDirect(&opened); !why.empty()) GiveUp(log.complaint, why);
     ++log.counts[static_cast<uint64_t>(Operation::kReopen)];
   }
   return 0;
