@@ -10,7 +10,7 @@ std::string Quoted(std::string_view text) {
   std::string quoted = "\"";
   for (const char character : text.substr(0, kShown)) {
     const auto byte = static_cast<unsigned char>(character);
-    if (byte < 0x20 || byte == 0x7f) {
+    if (byte < 0x20 || byte >= 0x7f) {
       char escape[8];
       std::snprintf(escape, sizeof escape, "\\x%02x", byte);
       quoted += escape;
