@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "pmem/image/faults_testing.h"
+#include "pmem/faults_testing.h"
 #include "pmem/image/image_testing.h"
 
 namespace morsel::pmem::image {

@@ -6,7 +6,7 @@
 
 #include "pmem/system_calls.h"
 
-namespace morsel::pmem::image {
+namespace morsel::pmem {
 
 /// Counts the calls, and lets those that `fault` chooses fail.
 class FaultyCalls : public SystemCalls {
@@ -81,4 +81,4 @@ class FaultyCalls : public SystemCalls {
   bool is_short_ = false;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::pmem
