@@ -82,26 +82,31 @@ Result<PoolFile> OpenOrCreate(const pmem::Directory& directory,
 }  // namespace
 
 Result<std::unique_ptr<AbstractPool>> DirectoryPool::Open(const std::string& given_path,
-                                                  const DirectoryPoolOptions& options,
-                                                  pmem::SystemCalls& calls) {
+                                                          const DirectoryPoolOptions& options,
+                                                          pmem::SystemCalls& calls) {
   const std::string path = WithoutTrailingSlashes(given_path);
   const mode_t mode = options.mode != 0 ? options.mode : kDirectoryMode;
-  bool made = false;
-  if (options.create && !options.read_only) {
-    const Result<bool> result = MakeDirectory(calls, path, mode);
-    if (!result) return result.status();
-    made = *result;
-  }
-  Result<pmem::Directory> directory = pmem::Directory::Open(calls, path);
-  if (!directory) return directory.status();
-  const Status finished = made ? FinishDirectory(*directory, mode) : Status();
-  Result<PoolFile> pool_file = finished.ok() ? OpenOrCreate(*directory, options) : finished;
-  if (!pool_file) {
+  Result<bool> made = false;
+  if (options.create && !options.read_only) made = MakeDirectory(calls, path, mode);
+  if (!made) return made.status();
+  Result<std::unique_ptr<AbstractPool>> pool =
+      OpenDirectory(path, options, *made ? mode : 0, calls);
+  if (!pool && *made) {
     const KeepLastError keep;
     // Only where nothing came to be in it.
-    if (made) (void)calls.UnlinkAt(AT_FDCWD, path.c_str(), AT_REMOVEDIR);
-    return pool_file.status();
+    (void)calls.UnlinkAt(AT_FDCWD, path.c_str(), AT_REMOVEDIR);
   }
+  return pool;
+}
+
+Result<std::unique_ptr<AbstractPool>> DirectoryPool::OpenDirectory(
+    const std::string& path, const DirectoryPoolOptions& options, mode_t new_mode,
+    pmem::SystemCalls& calls) {
+  Result<pmem::Directory> directory = pmem::Directory::Open(calls, path);
+  if (!directory) return directory.status();
+  if (new_mode != 0) MORSEL_TRY(FinishDirectory(*directory, new_mode));
+  Result<PoolFile> pool_file = OpenOrCreate(*directory, options);
+  if (!pool_file) return pool_file.status();
   if (!options.read_only) MORSEL_TRY(directory->RemoveTemporaries());
   return std::unique_ptr<AbstractPool>(
       new DirectoryPool(path, options.read_only, std::move(*directory), std::move(*pool_file)));

@@ -29,8 +29,8 @@ class DirectoryPool final : public AbstractPool {
   /// Errors      kNotFound; kExists; kBusy (who has it); kCorrupt; kVersion; kPermission;
   ///             kNoSpace; kIo.
   static Result<std::unique_ptr<AbstractPool>> Open(const std::string& path,
-                                            const DirectoryPoolOptions& options,
-                                            pmem::SystemCalls& calls);
+                                                    const DirectoryPoolOptions& options,
+                                                    pmem::SystemCalls& calls);
 
   std::string medium() const override;
   uint32_t granularity_bytes() const override;
@@ -49,6 +49,11 @@ class DirectoryPool final : public AbstractPool {
         directory_(std::move(directory)),
         pool_file_(std::move(pool_file)) {}
 
+  /// `new_mode`: of the directory that was made for the pool; 0: it was there.
+  static Result<std::unique_ptr<AbstractPool>> OpenDirectory(const std::string& path,
+                                                             const DirectoryPoolOptions& options,
+                                                             mode_t new_mode,
+                                                             pmem::SystemCalls& calls);
   /// "morsel 'graph' of pool '/data'"
   std::string LabelOf(const std::string& name) const;
   Result<pmem::File> OpenFile(const std::string& name, int flags) const;

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "pmem/faults_testing.h"
 
 namespace morsel {
 namespace {
@@ -33,7 +34,7 @@ class DirectoryPoolTest : public testing::Test {
   }
 
   static Result<std::unique_ptr<AbstractPool>> TryOpen(const std::string& path,
-                                               const DirectoryPoolOptions& options) {
+                                                       const DirectoryPoolOptions& options) {
     return DirectoryPool::Open(path, options, pmem::KernelCalls());
   }
   void Open(const DirectoryPoolOptions& options = {.create = true}) {
@@ -297,6 +298,55 @@ TEST_F(DirectoryPoolTest, RefusesWhatItCannotServe) {
   wide.capacity_bytes = uint64_t{1} << 47;
   EXPECT_EQ(pool_->Create(wide, [](auto&, auto) {}).error(), Code::kAddressExhausted);
   EXPECT_TRUE(pool_->List()->empty());
+}
+
+TEST_F(DirectoryPoolTest, MakingAPoolThatFailsLeavesNothingOrAPool) {
+  for (const int error : {ENOSPC, EIO, EROFS, pmem::FaultyCalls::kShort}) {
+    for (int call = 0;; ++call) {
+      pmem::FaultyCalls calls;
+      calls.FailOnce(call, error);
+      const bool made = DirectoryPool::Open(path_, {.create = true}, calls).has_value();
+      SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
+      if (fs::exists(path_)) {
+        EXPECT_TRUE(TryOpen(path_, {}).has_value()) << LastError();
+        EXPECT_EQ(std::distance(fs::directory_iterator(path_), {}), 1);
+        fs::remove_all(path_);
+      } else {
+        EXPECT_FALSE(made);
+      }
+      if (calls.count <= call) break;
+    }
+  }
+}
+
+// [P6] Whatever fails, what was checkpointed is there afterwards, and no more morsels than before.
+TEST_F(DirectoryPoolTest, AMorselThatCannotBeMadeOrOpenedOrRemovedIsAsItWas) {
+  Open();
+  Create(Wanted("a"));
+  for (int call = 0;; ++call) {
+    pool_.reset();
+    pmem::FaultyCalls calls;
+    Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+    ASSERT_TRUE(pool.has_value()) << LastError();
+    calls.FailOnce(call, EIO);
+    (void)(*pool)->List();
+    const bool opened = (*pool)->Open("a", false).has_value();
+    const bool made = (*pool)->Create(Wanted("b"), [](auto&, auto) {}).has_value();
+    const bool removed = made && (*pool)->Remove("b").ok();
+    const bool was_last_call = calls.count <= call;
+    calls.Heal();
+    SCOPED_TRACE(testing::Message() << "call " << call);
+    pool->reset();
+    Open();
+    EXPECT_NE(OpenMorsel("a"), nullptr);
+    const Code b = pool_->Find("b").error();
+    EXPECT_TRUE((made && !removed) || b == Code::kNotFound);
+    EXPECT_TRUE(b == Code::kNotFound || pool_->Remove("b").ok()) << LastError();
+    if (was_last_call) {
+      EXPECT_TRUE(opened && made && removed);
+      break;
+    }
+  }
 }
 
 TEST_F(DirectoryPoolTest, ADamagedPoolFileIsRefusedAndSaysWhatToDo) {

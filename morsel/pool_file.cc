@@ -1,20 +1,16 @@
 #include "morsel/pool_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cinttypes>
-#include <cstdio>
 #include <string>
 
 #include "base/bits.h"
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "pmem/file_lock.h"
 
 namespace morsel {
 namespace {
@@ -31,54 +27,6 @@ Result<mode_t> ModeFor(const pmem::Directory& directory) {
 uint64_t ChecksumOf(PoolFileLayout layout) {
   layout.checksum = 0;
   return Checksum64(&layout, sizeof layout);
-}
-
-// Who holds the flock, in words; /proc/locks has device and inode of every lock.
-std::string HolderOf(const pmem::File& file) {
-  struct stat status;
-  std::FILE* const locks = std::fopen("/proc/locks", "re");
-  if (locks == nullptr) return "another process";
-  std::string holder = "another process";
-  char line[256];
-  if (fstat(file.descriptor(), &status) != 0) status = {};
-  while (std::fgets(line, sizeof line, locks) != nullptr) {
-    char kind[16];
-    int process = 0;
-    unsigned device_major = 0;
-    unsigned device_minor = 0;
-    uint64_t inode = 0;
-    if (std::sscanf(line, "%*s %15s %*s %*s %d %x:%x:%" SCNu64, kind, &process, &device_major,
-                    &device_minor, &inode) != 5) {
-      continue;
-    }
-    if (std::string(kind) != "FLOCK" || inode != status.st_ino ||
-        device_major != major(status.st_dev) || device_minor != minor(status.st_dev)) {
-      continue;
-    }
-    holder = process == getpid() ? "this process" : "process " + std::to_string(process);
-    break;
-  }
-  std::fclose(locks);
-  return holder;
-}
-
-Status Lock(const pmem::Directory& directory, const pmem::File& file, bool read_only) {
-  int failed = 0;
-  do {
-    failed = flock(file.descriptor(), (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB);
-  } while (failed != 0 && errno == EINTR);
-  if (failed == 0) return Code::kOk;
-  const char* const path = directory.path().c_str();
-  if (errno != EWOULDBLOCK) return FailErrno("pool '%s' cannot be locked", path);
-  const std::string holder = HolderOf(file);
-  if (read_only) {
-    return Fail(Code::kBusy, "pool '%s' is open for writing in %s; close it there first", path,
-                holder.c_str());
-  }
-  return Fail(Code::kBusy,
-              "pool '%s' is open in %s, and only one process at a time may write; close it there "
-              "first, or open it read-only",
-              path, holder.c_str());
 }
 
 Status Validate(const pmem::File& file, const PoolFileLayout& layout) {
@@ -134,7 +82,7 @@ Status PoolFile::Create(const pmem::Directory& directory) {
 Result<PoolFile> PoolFile::Open(const pmem::Directory& directory, bool read_only) {
   Result<pmem::File> file = directory.OpenFile(kPoolFileName, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
-  MORSEL_TRY(Lock(directory, *file, read_only));
+  MORSEL_TRY(pmem::LockFile(*file, read_only, "pool '" + directory.path() + "'"));
   PoolFileLayout layout;
   MORSEL_TRY(file->ReadExactly(&layout, sizeof layout, 0));
   MORSEL_TRY(Validate(*file, layout));
