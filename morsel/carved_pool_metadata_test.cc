@@ -315,7 +315,8 @@ TEST_F(CarvedPoolMetadataTest, FormattingIsAllOrNothing) {
         EXPECT_TRUE((*opened)->map().findings().empty());
         EXPECT_TRUE((*opened)->catalog().findings().empty());
         ++counts[is_new ? 2 : 1];
-      });
+      },
+      64);
   for (const int count : counts) EXPECT_GT(count, 0);
 }
 

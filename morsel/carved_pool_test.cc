@@ -1,81 +1,18 @@
 #include "morsel/carved_pool.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <string>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "morsel/carved_pool_testing.h"
 
 namespace morsel {
 namespace {
 
-using pmem::KernelCalls;
-
-// A file on /dev/shm stands in for persistent memory. libpmem2 reads its
-// variable at its first use, so it is set before main().
-const bool kForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1) == 0;
-
-const Formatter kNoFormat = [](const Record&, pmem::Persist) {};
-
-class CarvedPoolTest : public testing::Test {
- protected:
-  CarvedPoolTest() {
-    static int number = 0;
-    path_ = "/dev/shm/morsel-carved-pool-test-" + std::to_string(getpid()) + "-" +
-            std::to_string(number++);
-  }
-  ~CarvedPoolTest() override { unlink(path_.c_str()); }
-
-  std::unique_ptr<AbstractPool> MakePool(uint64_t size_bytes = 34 * kMiB) {
-    auto pool = CarvedPool::Create(path_, size_bytes, 0600, KernelCalls());
-    EXPECT_TRUE(pool.has_value()) << LastError();
-    return pool.has_value() ? std::move(*pool) : nullptr;
-  }
-  std::unique_ptr<AbstractPool> OpenPool(bool read_only = false) {
-    auto pool = CarvedPool::Open(path_, read_only, KernelCalls());
-    EXPECT_TRUE(pool.has_value()) << LastError();
-    return pool.has_value() ? std::move(*pool) : nullptr;
-  }
-  static Record Wanted(const std::string& name, uint64_t subtrees = 1, uint64_t capacity = 16) {
-    Record record;
-    record.name = name;
-    record.contract = Contract::kFine;
-    record.size_bytes = subtrees * kSubtreeBytes;
-    record.capacity_bytes = capacity * kSubtreeBytes;
-    return record;
-  }
-  static std::unique_ptr<Backing> Make(AbstractPool& pool, const std::string& name,
-                                       uint64_t subtrees = 1) {
-    auto backing = pool.Create(Wanted(name, subtrees), kNoFormat);
-    EXPECT_TRUE(backing.has_value()) << LastError();
-    return backing.has_value() ? std::move(*backing) : nullptr;
-  }
-  static std::unique_ptr<Backing> OpenMorsel(AbstractPool& pool, const std::string& name,
-                                             bool read_only = false) {
-    auto backing = pool.Open(name, read_only);
-    EXPECT_TRUE(backing.has_value()) << LastError();
-    return backing.has_value() ? std::move(*backing) : nullptr;
-  }
-  static void ExpectWhole(AbstractPool& pool) {
-    const Status checked = pool.Check([](const Finding& finding) {
-      ADD_FAILURE() << finding.subject << ": " << finding.sentence;
-    });
-    EXPECT_TRUE(checked.ok()) << LastError();
-  }
-  static uint64_t* At(const Backing& backing, uint64_t offset) {
-    return reinterpret_cast<uint64_t*>(backing.record().base + offset);
-  }
-
-  std::string path_;
-};
+using CarvedPoolTest = CarvedPoolFixture;
 
 TEST_F(CarvedPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryOpen) {
   uint64_t base = 0;
@@ -147,6 +84,36 @@ TEST_F(CarvedPoolTest, NamesAndSpaceAreUsedAgainAfterRemove) {
     EXPECT_EQ(pool->Remove("a").code(), Code::kNotFound);
     ExpectWhole(*pool);
   }
+}
+
+TEST_F(CarvedPoolTest, GiantSubtreesLieOnTheirBoundariesAndAreNotInTheWayOfHugeOnes) {
+  FaultyCalls calls;
+  calls.takes_no_space = true;
+  auto made = CarvedPool::Create(path_, 4 * kGiantBytes, 0600, calls);
+  ASSERT_TRUE(made.has_value()) << LastError();
+  AbstractPool& pool = **made;
+  auto huge = Make(pool, "huge", 16);
+  Record wanted = Wanted("giant");
+  wanted.giant = true;
+  wanted.capacity_bytes = 4 * kGiantBytes;
+  wanted.size_bytes = kGiantBytes;
+  auto giant = pool.Create(wanted, kNoFormat);
+  ASSERT_TRUE(giant.has_value()) << LastError();
+  EXPECT_TRUE(IsAligned((*giant)->record().base, kGiantBytes));
+  ASSERT_TRUE((*giant)->Resize(3 * kGiantBytes).ok()) << LastError();
+  for (uint64_t i = 0; i < 3; ++i) pmem::Store(At(**giant, (i + 1) * kGiantBytes - 8), i + 1);
+  EXPECT_EQ((*giant)->Resize(4 * kGiantBytes).code(), Code::kNoSpace);
+  EXPECT_EQ((*giant)->Resize(2 * kGiantBytes + kSubtreeBytes).code(), Code::kInvalidArgument);
+  ASSERT_TRUE((*giant)->Resize(2 * kGiantBytes).ok()) << LastError();
+  ExpectWhole(pool);
+  giant->reset();
+  huge.reset();
+  made->reset();
+  auto again = OpenPool();
+  auto opened = OpenMorsel(*again, "giant");
+  EXPECT_EQ(opened->record().size_bytes, 2 * kGiantBytes);
+  for (uint64_t i = 0; i < 2; ++i) EXPECT_EQ(*At(*opened, (i + 1) * kGiantBytes - 8), i + 1);
+  ExpectWhole(*again);
 }
 
 }  // namespace
