@@ -1,0 +1,302 @@
+#include "morsel/check.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "alloc/heap_layout.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/open_pool.h"
+#include "morsel/root_table_layout.h"
+
+namespace morsel {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string BytesOf(const fs::path& path) {
+  std::string bytes(fs::file_size(path), 0);
+  std::ifstream(path, std::ios::binary)
+      .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+
+void Overwrite(const fs::path& path, uint64_t offset, const std::string& bytes) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(static_cast<std::streamoff>(offset));
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  ASSERT_TRUE(file.flush()) << path;
+}
+
+// A pool of either kind in a folder of its own. /dev/shm stands in for persistent memory.
+class CheckTest : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
+    std::string folder = "/dev/shm/morsel-check-XXXXXX";
+    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    folder_ = folder;
+    path_ = folder + "/pool";
+  }
+  void TearDown() override {
+    pool_.reset();
+    fs::remove_all(folder_);
+  }
+
+  bool carved() const { return GetParam(); }
+  // The file that has the bytes of the morsel.
+  fs::path FileOf(const std::string& name) const {
+    return carved() ? fs::path(path_) : fs::path(path_) / name;
+  }
+
+  void Make() {
+    morsel_pool_options options{};
+    options.flags = MORSEL_CREATE | MORSEL_EXCLUSIVE;
+    options.mode = carved() ? 0600 : 0700;
+    if (carved()) {
+      options.flags |= MORSEL_CARVED;
+      options.size_bytes = 8 * kMiB;
+    }
+    Open(&options);
+  }
+  void OpenReadOnly() {
+    morsel_pool_options options{};
+    options.flags = MORSEL_READ_ONLY;
+    Open(&options);
+  }
+  void Open(const morsel_pool_options* options) {
+    pool_.reset();
+    auto pool = OpenPool::Open(path_.c_str(), options, pmem::KernelCalls());
+    ASSERT_TRUE(pool.has_value()) << LastError();
+    pool_ = std::move(*pool);
+  }
+  OpenMorsel* Create(const std::string& name) {
+    morsel_options options{};
+    options.flags = MORSEL_CREATE;
+    if (carved()) options.flags |= MORSEL_FINE;
+    options.size_bytes = 2 * kMiB;
+    options.capacity_bytes = 64 * kMiB;
+    const Result<OpenMorsel*> opened = pool_->OpenMorselNamed(name.c_str(), &options);
+    EXPECT_TRUE(opened.has_value()) << LastError();
+    return opened ? *opened : nullptr;
+  }
+  // A morsel with small blocks, a large one and two roots. Returns its live bytes.
+  uint64_t Fill(const std::string& name) {
+    OpenMorsel* const morsel = Create(name);
+    void* small = nullptr;
+    for (int i = 0; i < 300; ++i) small = morsel->heap().Allocate(64, 16).value();
+    void* const large = morsel->heap().Allocate(300'000, 16).value();
+    std::memset(small, 1, 64);
+    EXPECT_TRUE(morsel->SetRoot("small", small).ok()) << LastError();
+    EXPECT_TRUE(morsel->SetRoot("large", large).ok()) << LastError();
+    const uint64_t live_bytes = morsel->heap().LiveBytes().value();
+    EXPECT_TRUE(pool_->Close(morsel, false).ok()) << LastError();
+    return live_bytes;
+  }
+
+  Result<CheckSummary> Check(const std::string& only = "") {
+    findings_.clear();
+    return CheckPool(pool_->pool(), only, [this](const Finding& f) { findings_.push_back(f); });
+  }
+  bool Found(const std::string& subject, const std::string& words) const {
+    for (const Finding& finding : findings_) {
+      const bool is_it = finding.subject.find(subject) != std::string::npos;
+      if (is_it && finding.sentence.find(words) != std::string::npos) return true;
+    }
+    return false;
+  }
+  std::string AllFound() const {
+    std::string all;
+    for (const Finding& finding : findings_)
+      all += finding.subject + ": " + finding.sentence + "\n";
+    return all;
+  }
+
+  std::string folder_;
+  std::string path_;
+  std::unique_ptr<OpenPool> pool_;
+  std::vector<Finding> findings_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, CheckTest, testing::Bool(),
+                         [](const auto& kind) { return kind.param ? "Carved" : "Directory"; });
+
+TEST_P(CheckTest, ACleanPoolHasNoFindingsAndItsCountsAreRight) {
+  Make();
+  const uint64_t live_bytes = Fill("a");
+  Fill("b");
+  OpenReadOnly();
+  Result<CheckSummary> all = Check();
+  ASSERT_TRUE(all.has_value()) << LastError();
+  EXPECT_EQ(AllFound(), "");
+  EXPECT_EQ(all->damages, 0u);
+  EXPECT_EQ(all->obstacle, Code::kOk);
+  EXPECT_EQ(all->morsels, 2u);
+  EXPECT_EQ(all->roots, 4u);
+  EXPECT_EQ(all->live_bytes, 2 * live_bytes);
+  Result<CheckSummary> one = Check("b");
+  ASSERT_TRUE(one.has_value()) << LastError();
+  EXPECT_EQ(one->morsels, 1u);
+  EXPECT_EQ(one->roots, 2u);
+}
+
+TEST_P(CheckTest, WhatIsNotThereOrCannotBeIsAnError) {
+  Make();
+  EXPECT_EQ(Check("nothing").error(), Code::kNotFound);
+  EXPECT_EQ(Check("a/b").error(), Code::kInvalidArgument);
+}
+
+TEST_P(CheckTest, ARootWhoseObjectIsFreedIsFound) {
+  Make();
+  OpenMorsel* const morsel = Create("a");
+  void* const object = morsel->heap().Allocate(64, 16).value();
+  ASSERT_TRUE(morsel->SetRoot("lost", object).ok());
+  morsel->heap().Free(object);
+  ASSERT_TRUE(pool_->Close(morsel, false).ok()) << LastError();
+  const Result<CheckSummary> summary = Check();
+  ASSERT_TRUE(summary.has_value()) << LastError();
+  EXPECT_EQ(summary->damages, 1u) << AllFound();
+  EXPECT_TRUE(Found("morsel 'a'", "root 'lost'")) << AllFound();
+  EXPECT_TRUE(Found("morsel 'a'", "where no block is allocated")) << AllFound();
+}
+
+TEST_P(CheckTest, DamageOfOneMorselIsNotToldOfAnother) {
+  Make();
+  OpenMorsel* const morsel = Create("a");
+  void* const object = morsel->heap().Allocate(64, 16).value();
+  ASSERT_TRUE(morsel->SetRoot("lost", object).ok());
+  morsel->heap().Free(object);
+  ASSERT_TRUE(pool_->Close(morsel, false).ok());
+  Fill("b");
+  ASSERT_EQ(Check("b")->damages, 0u) << AllFound();
+  EXPECT_EQ(Check("a")->damages, 1u) << AllFound();
+}
+
+TEST_P(CheckTest, ARangeThatIsTakenIsNoDamage) {
+  Make();
+  Fill("a");
+  const Record record = pool_->pool().Find("a").value();
+  void* const base = reinterpret_cast<void*>(record.base);
+  ASSERT_EQ(
+      mmap(base, kPageBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+      base);
+  const Result<CheckSummary> summary = Check();
+  munmap(base, kPageBytes);
+  ASSERT_TRUE(summary.has_value()) << LastError();
+  EXPECT_EQ(summary->damages, 0u) << AllFound();
+  EXPECT_EQ(summary->obstacle, Code::kAddressTaken);
+  EXPECT_EQ(summary->morsels, 0u);
+  EXPECT_TRUE(Found("morsel 'a'", "is taken in this process by")) << AllFound();
+}
+
+// Where the morsel's heap begins in a carved pool's file.
+uint64_t HeapOffset(const std::string& bytes) {
+  for (uint64_t offset = 0; offset < bytes.size(); offset += kSubtreeBytes) {
+    if (std::memcmp(&bytes[offset], &alloc::kHeapMagic, sizeof alloc::kHeapMagic) == 0) {
+      return offset;
+    }
+  }
+  return 0;
+}
+
+class CarvedCheckTest : public CheckTest {};
+INSTANTIATE_TEST_SUITE_P(Kinds, CarvedCheckTest, testing::Values(true));
+
+TEST_P(CarvedCheckTest, RootsThatCannotBeAreFound) {
+  Make();
+  Fill("a");
+  pool_.reset();
+  const uint64_t table = HeapOffset(BytesOf(path_)) + sizeof(alloc::HeapHeader);
+  RootEntry entry{};
+  std::memset(entry.name, 'x', sizeof entry.name);
+  entry.object = 0x1000;
+  Overwrite(path_, table + 5 * sizeof entry, {reinterpret_cast<char*>(&entry), sizeof entry});
+  std::memset(entry.name, 0, sizeof entry.name);
+  Overwrite(path_, table + 6 * sizeof entry, {reinterpret_cast<char*>(&entry), sizeof entry});
+  std::strcpy(entry.name, "small");
+  Overwrite(path_, table + 7 * sizeof entry, {reinterpret_cast<char*>(&entry), sizeof entry});
+  OpenReadOnly();
+  ASSERT_TRUE(Check().has_value()) << LastError();
+  EXPECT_TRUE(Found("morsel 'a'", "(entry 5) has a name without an end")) << AllFound();
+  EXPECT_TRUE(Found("morsel 'a'", "(entry 6) has no name")) << AllFound();
+  EXPECT_TRUE(Found("morsel 'a'", "(entry 7) has the name of an earlier root")) << AllFound();
+  EXPECT_TRUE(Found("morsel 'a'", "outside of the morsel")) << AllFound();
+}
+
+TEST_P(CarvedCheckTest, AHeapThatIsNotTheRecordsIsFound) {
+  Make();
+  Fill("a");
+  pool_.reset();
+  const uint64_t heap = HeapOffset(BytesOf(path_));
+  Overwrite(path_, heap + offsetof(alloc::HeapHeader, id), "another morsel's");
+  OpenReadOnly();
+  const Result<CheckSummary> summary = Check();
+  ASSERT_TRUE(summary.has_value()) << LastError();
+  EXPECT_GT(summary->damages, 0u);
+  EXPECT_EQ(summary->morsels, 0u);
+  EXPECT_TRUE(Found("morsel 'a'", "")) << AllFound();
+}
+
+// Offsets of the words that say something.
+std::vector<uint64_t> WordsThatAreNotZero(const std::string& bytes) {
+  std::vector<uint64_t> offsets;
+  for (uint64_t offset = 0; offset + 8 <= bytes.size(); offset += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, &bytes[offset], sizeof word);
+    if (word != 0) offsets.push_back(offset);
+  }
+  return offsets;
+}
+
+// Wherever bits flip, a check ends by itself and changes nothing. That it finds what matters is for
+// the tests of the layers.
+TEST_P(CheckTest, NoDamageMakesACheckCrashOrWrite) {
+  Make();
+  Fill("a");
+  pool_.reset();
+  const fs::path file = FileOf("a");
+  const std::string whole = BytesOf(file);
+  const std::vector<uint64_t> telling = WordsThatAreNotZero(whole);
+  const unsigned seed = std::random_device{}();
+  std::mt19937_64 random(seed);
+  int rounds_with_findings = 0;
+  for (int round = 0; round < 200; ++round) {
+    SCOPED_TRACE("seed " + std::to_string(seed) + " round " + std::to_string(round));
+    const uint64_t offset =
+        round % 4 == 0 ? random() % (whole.size() / 8) * 8 : telling[random() % telling.size()];
+    std::string word = whole.substr(offset, 8);
+    if (round % 2 == 0) {
+      const uint64_t any = random();
+      std::memcpy(word.data(), &any, 8);
+    } else {
+      word[random() % 8] ^= static_cast<char>(1 << random() % 8);
+    }
+    Overwrite(file, offset, word);
+    std::string damaged = whole;
+    damaged.replace(offset, 8, word);
+    morsel_pool_options options{};
+    options.flags = MORSEL_READ_ONLY;
+    auto pool = OpenPool::Open(path_.c_str(), &options, pmem::KernelCalls());
+    findings_.clear();
+    if (pool) {
+      pool_ = std::move(*pool);
+      EXPECT_TRUE(Check().has_value()) << LastError();
+      pool_.reset();
+    }
+    rounds_with_findings += !pool || !findings_.empty();
+    ASSERT_TRUE(BytesOf(file) == damaged);
+    Overwrite(file, offset, whole.substr(offset, 8));
+  }
+  EXPECT_GT(rounds_with_findings, 20);
+}
+
+}  // namespace
+}  // namespace morsel
