@@ -97,7 +97,10 @@ TEST_F(CrashRecorderTest, TooManyImagesAreSampledAndTorn) {
 
 TEST_F(CrashRecorderTest, AFenceIsAnnounced) {
   uint64_t undecided = 0;
-  recorder_.set_before_fence([&] { undecided = recorder_.undecided_lines(); });
+  recorder_.set_before_fence([&] {
+    recorder_.Observe();
+    undecided = recorder_.undecided_lines();
+  });
   page_.words[0] = 1;
   persist_.Range(&page_.words[0], 8);
   EXPECT_EQ(undecided, 1u);

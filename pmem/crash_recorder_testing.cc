@@ -9,12 +9,11 @@
 namespace morsel::pmem {
 
 CrashRecorder::CrashRecorder(std::vector<Span> spans) : spans_(std::move(spans)) {
-  uint64_t lines = 0;
   for (const Span& span : spans_) {
     MORSEL_CHECK(span.size_bytes % kLineBytes == 0);
-    lines += span.size_bytes / kLineBytes;
+    line_count_ += span.size_bytes / kLineBytes;
   }
-  seen_.resize(lines);
+  seen_ = std::make_unique_for_overwrite<Line[]>(line_count_);
   uint64_t line = 0;
   for (const Span& span : spans_) {
     std::memcpy(&seen_[line], span.begin, span.size_bytes);
@@ -23,7 +22,13 @@ CrashRecorder::CrashRecorder(std::vector<Span> spans) : spans_(std::move(spans))
 }
 
 CrashRecorder::CrashRecorder(const CrashRecorder& other)
-    : spans_(other.spans_), seen_(other.seen_), lines_(other.lines_), flushed_(other.flushed_) {}
+    : spans_(other.spans_),
+      line_count_(other.line_count_),
+      seen_(std::make_unique_for_overwrite<Line[]>(line_count_)),
+      lines_(other.lines_),
+      flushed_(other.flushed_) {
+  std::memcpy(seen_.get(), other.seen_.get(), line_count_ * sizeof(Line));
+}
 
 Persist CrashRecorder::persist() {
   static constexpr PersistTable kTable = {
@@ -44,30 +49,35 @@ char* CrashRecorder::AddressOf(uint64_t line) const {
 }
 
 void CrashRecorder::Observe() {
-  constexpr uint64_t kLinesPerPage = kPageBytes / kLineBytes;
   uint64_t first = 0;
   for (const Span& span : spans_) {
     const uint64_t count = span.size_bytes / kLineBytes;
-    for (uint64_t page = 0; page < count; page += kLinesPerPage) {
-      const uint64_t end = std::min(page + kLinesPerPage, count);
-      const char* const memory = span.begin + page * kLineBytes;
-      if (std::memcmp(memory, &seen_[first + page], (end - page) * kLineBytes) == 0) continue;
-      for (uint64_t i = page; i < end; ++i) {
-        Line& seen = seen_[first + i];
-        const char* const now = span.begin + i * kLineBytes;
-        if (std::memcmp(now, &seen, kLineBytes) == 0) continue;
-        History& history = lines_[first + i];
-        if (history.values.empty()) history.values.push_back(seen);
-        std::memcpy(&seen, now, kLineBytes);
-        history.values.push_back(seen);
-      }
-    }
+    ObserveLines(first, count, span.begin);
     first += count;
   }
 }
 
+void CrashRecorder::ObserveLines(uint64_t first, uint64_t count, const char* memory) {
+  constexpr uint64_t kLinesAtOnce = kPageBytes / kLineBytes;
+  for (uint64_t done = 0; done < count; done += kLinesAtOnce) {
+    const uint64_t end = std::min(done + kLinesAtOnce, count);
+    if (std::memcmp(memory + done * kLineBytes, &seen_[first + done], (end - done) * kLineBytes) ==
+        0) {
+      continue;
+    }
+    for (uint64_t i = done; i < end; ++i) {
+      Line& seen = seen_[first + i];
+      const char* const now = memory + i * kLineBytes;
+      if (std::memcmp(now, &seen, kLineBytes) == 0) continue;
+      History& history = lines_[first + i];
+      if (history.values.empty()) history.values.push_back(seen);
+      std::memcpy(&seen, now, kLineBytes);
+      history.values.push_back(seen);
+    }
+  }
+}
+
 void CrashRecorder::Flush(const void* address, uint64_t size_bytes) {
-  Observe();
   std::map<uint64_t, uint64_t>& flushed = flushed_[std::this_thread::get_id()];
   const char* const begin = static_cast<const char*>(address);
   const char* const end = begin + size_bytes;
@@ -78,6 +88,7 @@ void CrashRecorder::Flush(const void* address, uint64_t size_bytes) {
     if (from < to) {
       const uint64_t line = first + static_cast<uint64_t>(from - span.begin) / kLineBytes;
       const uint64_t last = first + static_cast<uint64_t>(to - 1 - span.begin) / kLineBytes;
+      ObserveLines(line, last - line + 1, AddressOf(line));
       for (auto found = lines_.lower_bound(line); found != lines_.end() && found->first <= last;
            ++found) {
         flushed[found->first] = found->second.dropped + found->second.values.size() - 1;
@@ -88,7 +99,6 @@ void CrashRecorder::Flush(const void* address, uint64_t size_bytes) {
 }
 
 void CrashRecorder::Fence() {
-  Observe();
   if (before_fence_) before_fence_();
   for (const auto& [line, value] : flushed_[std::this_thread::get_id()]) {
     const auto found = lines_.find(line);
@@ -154,6 +164,12 @@ void CrashRecorder::Restore() {
     }
     first += span.size_bytes / kLineBytes;
   }
+}
+
+void CrashRecorder::WithMemory(const std::function<void()>& visit) {
+  Observe();
+  visit();
+  Restore();
 }
 
 void CrashRecorder::ForEachImage(uint64_t images_max, std::mt19937_64& random,

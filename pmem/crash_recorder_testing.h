@@ -6,16 +6,18 @@
 // who goes on with the same recorder sees all stores, and the lines stay
 // undecided.
 //
-// The recorder does not see stores. It compares the memory with what it saw last
-// at each flush, each fence and each Observe(), so that the values that a line
-// had at those instants are told apart; of what changed between two of them it
-// also leaves prefixes in the order of addresses, 8 bytes at a time.
+// The recorder does not see stores. It compares lines with what it saw last: at a
+// flush those that are flushed, at Observe() and before images are formed all of
+// them. The values that a line had at those instants are told apart; of what
+// changed between two of them also prefixes are left, in the order of addresses,
+// 8 bytes at a time.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -52,10 +54,11 @@ class CrashRecorder {
     before_fence_ = std::move(before_fence);
   }
 
-  /// Takes note of what was stored.
+  /// Takes note of what was stored. Call it where stores to one line are to be told apart: it reads
+  /// all of the memory.
   void Observe();
 
-  /// How many lines may be lost in part or whole; as of the last Observe(), flush or fence.
+  /// How many lines may be lost in part or whole; as of the last Observe().
   uint64_t undecided_lines() const { return lines_.size(); }
 
   /// Puts images that a crash may leave into the memory, one after the other, and calls `visit`
@@ -64,6 +67,9 @@ class CrashRecorder {
   /// it was.
   void ForEachImage(uint64_t images_max, std::mt19937_64& random,
                     const std::function<void()>& visit);
+
+  /// Calls `visit`, which may store what it likes. Afterwards the memory is what it was.
+  void WithMemory(const std::function<void()>& visit);
 
  private:
   using Line = std::array<uint64_t, kLineBytes / sizeof(uint64_t)>;
@@ -76,6 +82,7 @@ class CrashRecorder {
   using Choice = std::vector<size_t>;
 
   char* AddressOf(uint64_t line) const;
+  void ObserveLines(uint64_t first, uint64_t count, const char* memory);
   void Flush(const void* address, uint64_t size_bytes);
   void Fence();
   void Put(const Choice& choice, std::mt19937_64* torn);
@@ -83,7 +90,8 @@ class CrashRecorder {
   void Restore();
 
   std::vector<Span> spans_;
-  std::vector<Line> seen_;
+  uint64_t line_count_ = 0;
+  std::unique_ptr<Line[]> seen_;
   std::map<uint64_t, History> lines_;
   /// Line and value flushed by a thread that has not fenced since.
   std::map<std::thread::id, std::map<uint64_t, uint64_t>> flushed_;
