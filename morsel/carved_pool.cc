@@ -185,7 +185,7 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
   const Result<SlotIndex> slot = metadata.catalog().Find(name);
   if (!slot) return slot.status();
   const Record record = metadata.catalog().record(*slot);
-  MORSEL_TRY(MayOpen(record, read_only, SubjectOf(name)));
+  MORSEL_TRY(MayOpen(Identity::OfProcess(), record, read_only, SubjectOf(name)));
   const Result<std::vector<SubtreeIndex>> subtrees = metadata.Subtrees(*slot);
   if (!subtrees) return subtrees.status();
   Result<pmem::AddressRange> range =
@@ -204,7 +204,7 @@ Status CarvedPool::Remove(const std::string& name) {
   const Result<SlotIndex> slot = metadata.catalog().Find(name);
   if (!slot) return slot.status();
   const Record record = metadata.catalog().record(*slot);
-  MORSEL_TRY(MayRemove(record, SubjectOf(name)));
+  MORSEL_TRY(MayRemove(Identity::OfProcess(), record, SubjectOf(name)));
   medium_->GiveBack(RoleOf(record), metadata.Remove(*slot));
   return Code::kOk;
 }
