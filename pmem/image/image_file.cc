@@ -110,8 +110,7 @@ Status ImageFile::TakeSpace(const std::optional<Superblock>& older) {
   Status status = WriteSuperblock(file_, current_);
   if (status.ok()) status = file_.Sync();
   if (!status.ok()) {
-    const std::string why = LastError();
-    return Fail(status.code(), "%s; the image can only be opened read-only", why.c_str());
+    return Fail(status.code(), "%s; the image can only be opened read-only", LastError());
   }
 
   std::vector<Extent> used = tree_.Extents();
@@ -172,6 +171,8 @@ Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_b
   TreeWriter writer(file_, space_, tree_);
   Result<Tree> tree = writer.Write(frames, size_bytes);
   if (!tree) {
+    (void)Fail(tree.error(), "%s; the last checkpoint stands: %s", LastError(),
+               tree.error() == Code::kNoSpace ? "make room and try again" : "try again");
     const KeepLastError keep;
     GiveBack(writer.written());
     return tree.status();

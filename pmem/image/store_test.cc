@@ -182,6 +182,7 @@ TEST_P(StoreFaultTest, LeavesTheLastGenerationOrTheNext) {
       calls.Heal();
       SCOPED_TRACE(testing::Message() << "call " << call << (lasting ? " and on" : ""));
       if (!stored && !lasting && GetParam() == ENOSPC && call < 4) {
+        EXPECT_TRUE(Says("make room")) << LastError();
         EXPECT_LE(AllocatedBytes("a"), before) << "a failed checkpoint keeps room";
       }
       EXPECT_TRUE(stored || !is_transient || call >= 4) << LastError();
