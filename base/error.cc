@@ -32,12 +32,40 @@ Code CodeOfErrno(int error) {
   }
 }
 
+// What to do about it, where that follows from the error alone.
+const char* AdviceOfErrno(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "; make room there, and try again";
+    case EFBIG:
+      return "; raise the file size limit (ulimit -f), or use a file system of larger files";
+    case EACCES:
+    case EPERM:
+      return "; check its owner and mode, or open it for reading only";
+    case EROFS:
+      return "; open it for reading only, or mount the file system for writing";
+    case ENOENT:
+      return "; check the path, and that the directories before it exist";
+    case EMFILE:
+    case ENFILE:
+      return "; raise the limit of open files (ulimit -n)";
+    case ENOMEM:
+      return "; free some memory, or raise the limit (ulimit -v, vm.max_map_count)";
+    case EIO:
+      return "; the medium failed: see the kernel's log, and restore from a copy";
+    default:
+      return "";
+  }
+}
+
 // A sentence may quote the one before it, so it is written beside it first.
-void Keep(const char* format, std::va_list arguments, const char* end) {
+void Keep(const char* format, std::va_list arguments, int error) {
   char text[kTextBytes];
   const int length = std::vsnprintf(text, sizeof text, format, arguments);
-  if (end != nullptr && length >= 0 && static_cast<size_t>(length) < sizeof text) {
-    std::snprintf(text + length, sizeof text - static_cast<size_t>(length), ": %s", end);
+  if (error != 0 && length >= 0 && static_cast<size_t>(length) < sizeof text) {
+    std::snprintf(text + length, sizeof text - static_cast<size_t>(length), ": %s%s",
+                  std::strerror(error), AdviceOfErrno(error));
   }
   std::memcpy(last_error, text, sizeof text);
 }
@@ -67,7 +95,7 @@ const char* CodeName(Code code) {
 Status Fail(Code code, const char* format, ...) {
   std::va_list arguments;
   va_start(arguments, format);
-  Keep(format, arguments, nullptr);
+  Keep(format, arguments, 0);
   va_end(arguments);
   return code;
 }
@@ -76,7 +104,7 @@ Status FailErrno(const char* format, ...) {
   const int error = errno;
   std::va_list arguments;
   va_start(arguments, format);
-  Keep(format, arguments, std::strerror(error));
+  Keep(format, arguments, error);
   va_end(arguments);
   return CodeOfErrno(error);
 }

@@ -16,7 +16,7 @@ const char* CodeName(Code code);
 /// Threads  any; each has a sentence of its own.
 [[gnu::format(printf, 2, 3)]] Status Fail(Code code, const char* format, ...);
 
-/// As Fail(), for a system call: ": " and strerror(errno) end the sentence, and
+/// As Fail(), for a system call: strerror(errno) and what to do about it end the sentence, and
 /// errno decides the code (ENOSPC, EDQUOT, EFBIG: kNoSpace; EACCES, EPERM, EROFS: kPermission;
 /// ENOENT: kNotFound; EEXIST: kExists; ENOMEM: kNoMemory; else kIo).
 [[gnu::format(printf, 1, 2)]] Status FailErrno(const char* format, ...);

@@ -14,8 +14,7 @@ Status PlaceAnonymous(AddressRange& range, uint64_t offset, uint64_t size_bytes,
   void* const memory =
       mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
-    return FailErrno("no %" PRIu64 " bytes of memory for the address range at 0x%" PRIx64
-                     "; free some, or raise the limit (ulimit -v, vm.overcommit_memory)",
+    return FailErrno("no %" PRIu64 " bytes of memory for the address range at 0x%" PRIx64,
                      size_bytes, range.base() + offset);
   }
   // A wish: a kernel without huge pages serves small ones.
