@@ -11,6 +11,7 @@
 #include "cli/record.h"
 #include "cli/units.h"
 #include "morsel/morsel.h"
+#include "morsel/open_options.h"
 
 namespace morsel::cli {
 namespace {
@@ -84,6 +85,7 @@ int CreateMorsel(const Arguments& arguments, bool json) {
                                           "' is carved, and its morsels are of the fine contract: "
                                           "say --fine; snapshot morsels live in directory pools"};
   }
+  Must(CheckMorselName(arguments.name.c_str()));
   if (pool->pool().Find(arguments.name)) {
     throw Failure{Code::kExists, "morsel '" + arguments.name + "' of pool '" + arguments.pool +
                                      "' exists already; choose another name"};

@@ -67,8 +67,12 @@ int Main(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    const bool json = WantsJson(argc, argv);
-    return Fails(json, Code::kInvalidArgument, error.what() + ("; see " + HelpOf(app)));
+    std::string what = error.what();
+    // The library misses a command; what was typed is more to the point.
+    const bool none = app.get_subcommands().empty();
+    if (none && argc > 1 && argv[1][0] != '-')
+      what = "there is no command '" + std::string(argv[1]) + "'";
+    return Fails(WantsJson(argc, argv), Code::kInvalidArgument, what + "; see " + HelpOf(app));
   }
   try {
     return invocation.run();

@@ -1,0 +1,152 @@
+// What each command does, and that its JSON says the same.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "cli/tool_testing.h"
+
+namespace morsel::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class CommandsTest : public ToolTest {
+ protected:
+  // The names that `ls` has, in its order.
+  std::vector<std::string> Listed(const std::string& pool) const {
+    std::vector<std::string> names;
+    const json all = RunJson({"ls", pool});
+    for (const json& morsel : all.at("morsels")) names.push_back(morsel["name"]);
+    return names;
+  }
+};
+
+TEST_F(CommandsTest, ADirectoryPoolFromBeginningToEnd) {
+  const json made = RunJson({"create", pool_, "--mode", "0750"});
+  EXPECT_EQ(made, json({{"pool", pool_}, {"kind", "directory"}}));
+  struct stat status;
+  ASSERT_EQ(stat(pool_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0750u);
+
+  const json graph =
+      RunJson({"create", pool_, "graph", "--size", "4M", "--capacity", "0.5G", "--mode", "0640"});
+  EXPECT_EQ(graph["name"], "graph");
+  EXPECT_EQ(graph["contract"], "snapshot");
+  EXPECT_EQ(graph["size_bytes"], 4 << 20);
+  EXPECT_EQ(graph["capacity_bytes"], 512 << 20);
+  EXPECT_EQ(graph["mode"], "0640");
+  EXPECT_EQ(graph["grows"], false);
+  EXPECT_EQ(RunJson({"info", pool_, "graph"}), graph);
+  Succeeds({"create", pool_, "another one"});
+  EXPECT_EQ(Listed(pool_), (std::vector<std::string>{"another one", "graph"}));
+  EXPECT_EQ(RunJson({"ls", pool_})["morsels"][1], graph);
+
+  EXPECT_EQ(RunJson({"resize", pool_, "graph", "7M"})["size_bytes"], 8 << 20);
+  EXPECT_EQ(RunJson({"info", pool_, "graph"})["size_bytes"], 8 << 20);
+  EXPECT_EQ(RunJson({"info", pool_, "graph"})["id"], graph["id"]);
+  EXPECT_EQ(RunJson({"resize", pool_, "graph", "2M"})["size_bytes"], 2 << 20);
+
+  const json checked = RunJson({"check", pool_});
+  EXPECT_EQ(checked["clean"], true);
+  EXPECT_EQ(checked["checked"]["morsels"], 2);
+  EXPECT_EQ(checked["findings"], json::array());
+  EXPECT_EQ(RunJson({"check", pool_, "graph"})["checked"]["morsels"], 1);
+
+  EXPECT_EQ(RunJson({"rm", pool_, "graph", "another one", "--yes"})["removed"],
+            json({"graph", "another one"}));
+  EXPECT_EQ(Listed(pool_), std::vector<std::string>{});
+  EXPECT_FALSE(fs::exists(pool_ + "/graph"));
+}
+
+TEST_F(CommandsTest, ACarvedPoolFromBeginningToEnd) {
+  const json made = RunJson({"create", carved_, "--carved", "--size", "32M"});
+  EXPECT_EQ(made, json({{"pool", carved_}, {"kind", "carved"}}));
+  const json info = RunJson({"info", carved_});
+  EXPECT_EQ(info["kind"], "carved");
+  EXPECT_EQ(info["morsels"], 0);
+  EXPECT_EQ(info["free_bytes"], info["size_bytes"]);
+  EXPECT_EQ(info["granularity_bytes"], 64);
+  EXPECT_EQ(info["granularity"], "cache line (64 bytes), forced by PMEM2_FORCE_GRANULARITY");
+
+  const json queue = RunJson({"create", carved_, "queue", "--fine", "--size", "4M"});
+  EXPECT_EQ(queue["contract"], "fine");
+  EXPECT_EQ(queue["capacity_bytes"], uint64_t{16} << 30);
+  EXPECT_EQ(RunJson({"info", carved_, "queue"}), queue);
+  EXPECT_EQ(RunJson({"resize", carved_, "queue", "10M"})["size_bytes"], 10 << 20);
+  EXPECT_EQ(RunJson({"info", carved_})["free_bytes"],
+            info["size_bytes"].get<uint64_t>() - (10 << 20));
+  EXPECT_EQ(RunJson({"check", carved_})["clean"], true);
+  EXPECT_EQ(RunJson({"check", carved_, "queue"})["checked"]["morsels"], 1);
+  Succeeds({"rm", carved_, "queue", "-y"});
+  EXPECT_EQ(Listed(carved_), std::vector<std::string>{});
+  EXPECT_EQ(RunJson({"info", carved_})["free_bytes"], info["size_bytes"]);
+}
+
+TEST_F(CommandsTest, InfoIsHonestAboutAPowerCut) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", carved_, "--carved", "--size", "8M"});
+  for (const std::string& path : {pool_, carved_}) {
+    const json info = RunJson({"info", path});
+    EXPECT_EQ(info["file_system"], "tmpfs");
+    EXPECT_EQ(info["survives_power_off"], false);
+    EXPECT_NE(Run({"info", path}).out.find("lost at power-off"), std::string::npos);
+  }
+  EXPECT_EQ(RunJson({"info", pool_})["granularity_bytes"], 4096);
+}
+
+TEST_F(CommandsTest, TablesAreForPeople) {
+  Succeeds({"create", pool_});
+  const Ran empty = Run({"ls", pool_});
+  EXPECT_EQ(empty.exit_code, 0);
+  EXPECT_EQ(empty.error, "morselctl: pool '" + pool_ + "' has no morsels\n");
+  Succeeds({"create", pool_, "b", "--size", "2M", "--capacity", "8M"});
+  Succeeds({"create", pool_, "a"});
+  const std::string table = Run({"ls", pool_}).out;
+  EXPECT_EQ(table.rfind("NAME  CONTRACT", 0), 0u) << table;
+  EXPECT_LT(table.find("\na  "), table.find("\nb  ")) << table;
+  EXPECT_NE(table.find("  16 GiB  "), std::string::npos) << table;
+  EXPECT_NE(table.find("  rw-------  "), std::string::npos) << table;
+  const std::string info = Run({"info", pool_, "b"}).out;
+  EXPECT_NE(info.find("capacity:     8 MiB (8388608 bytes)\n"), std::string::npos) << info;
+  EXPECT_NE(Run({"check", pool_}).out.find("clean: 2 morsels"), std::string::npos);
+}
+
+TEST_F(CommandsTest, HelpSaysWhatThereIs) {
+  const Ran all = Run({"--help"});
+  EXPECT_EQ(all.exit_code, 0);
+  EXPECT_NE(all.out.find("Exit codes:"), std::string::npos);
+  for (const std::string command : {"create", "ls", "info", "check", "rm", "resize"}) {
+    EXPECT_NE(all.out.find("  " + command + " "), std::string::npos) << command;
+    const Ran help = Run({command, "--help"});
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_EQ(help.error, "");
+    EXPECT_NE(help.out.find("--json"), std::string::npos) << help.out;
+    EXPECT_NE(help.out.find("POOL"), std::string::npos) << help.out;
+  }
+  EXPECT_EQ(Run({"--version"}).out.rfind("morselctl ", 0), 0u);
+}
+
+TEST_F(CommandsTest, RmAsksOnATerminalAndNowhereElse) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  Succeeds({"create", pool_, "b"});
+  Fails({"rm", pool_, "a"}, 2, {"no terminal", "--yes"});
+  const Ran no = Run({"rm", pool_, "a"}, "n\n");
+  EXPECT_EQ(no.exit_code, 0);
+  EXPECT_NE(no.error.find("remove morsel 'a' of pool '" + pool_ + "'"), std::string::npos);
+  EXPECT_EQ(Listed(pool_), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(Run({"rm", pool_, "a", "b"}, "n\ny\n").exit_code, 0);
+  EXPECT_EQ(Listed(pool_), std::vector<std::string>{"a"});
+}
+
+TEST_F(CommandsTest, RmLooksAllNamesUpBeforeTheFirstIsGone) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  Fails({"rm", pool_, "a", "nothing", "--yes"}, 13, {"'nothing'"});
+  EXPECT_EQ(Listed(pool_), std::vector<std::string>{"a"});
+}
+
+}  // namespace
+}  // namespace morsel::cli

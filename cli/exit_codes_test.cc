@@ -1,0 +1,173 @@
+// What goes wrong, how it is said, and with which exit code.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.h"
+#include "cli/tool_testing.h"
+#include "morsel/open_pool.h"
+
+namespace morsel::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class ExitCodesTest : public ToolTest {
+ protected:
+  // Turns one bit around, in the middle of the file's last page that is not zero.
+  static void Damage(const std::string& path) {
+    std::string bytes(fs::file_size(path), 0);
+    std::ifstream(path, std::ios::binary)
+        .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    FlipBit(path, bytes.find_last_not_of('\0'));
+  }
+  static void FlipBit(const std::string& path, uint64_t offset) {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(static_cast<std::streamoff>(offset));
+    const char flipped = static_cast<char>(file.get() ^ 4);
+    file.seekp(static_cast<std::streamoff>(offset));
+    file.put(flipped);
+  }
+  json ErrorOf(std::vector<std::string> arguments) const {
+    arguments.push_back("--json");
+    const Ran ran = Run(arguments);
+    EXPECT_NE(ran.exit_code, 0);
+    EXPECT_EQ(ran.out, "");
+    return json::parse(ran.error).at("error");
+  }
+};
+
+TEST_F(ExitCodesTest, WrongUsage) {
+  Fails({}, 2, {"subcommand", "morselctl --help"});
+  Fails({"frobnicate"}, 2, {"frobnicate"});
+  Fails({"ls"}, 2, {"POOL", "morselctl ls --help"});
+  Fails({"ls", pool_, "--frobnicate"}, 2, {"--frobnicate"});
+  Fails({"create", pool_, "--carved"}, 2, {"--size"});
+  Fails({"create", pool_, "--size", "4M"}, 2, {"--carved"});
+  Fails({"create", pool_, "--fine"}, 2, {"--fine", "NAME"});
+  Fails({"create", pool_, "a", "--carved"}, 2, {"--carved"});
+  Fails({"create", pool_, "--carved", "--size", "4X"}, 2, {"'4X'", "--size", "1.5G"});
+  Fails({"create", pool_, "--mode", "rwx"}, 2, {"'rwx'", "octal"});
+  Fails({"create", pool_, "a", "--size", "4M", "--capacity", "2M"}, 2, {"4 MiB", "2 MiB"});
+  EXPECT_FALSE(fs::exists(pool_));
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  Fails({"resize", pool_, "a", "much"}, 2, {"'much'"});
+  Fails({"resize", pool_, "a", "0"}, 2, {"'a'"});
+  for (const std::string name : {"a/b", "..", ".morsel-pool", "\x1b[2J", ""}) {
+    Fails({"create", pool_, name}, 2, {"cannot name a morsel"});
+    Fails({"info", pool_, name}, 2, {"cannot name a morsel"});
+    Fails({"check", pool_, name}, 2, {"cannot name a morsel"});
+    Fails({"rm", pool_, name, "--yes"}, 2, {"cannot name a morsel"});
+  }
+}
+
+TEST_F(ExitCodesTest, OneForEachKindOfFailure) {
+  Fails({"ls", pool_}, 13, {"no pool '" + pool_ + "'", "morselctl create " + pool_});
+  Fails({"create", pool_, "a"}, 13, {"no pool '" + pool_ + "'", "then make the morsel"});
+  fs::create_directory(pool_);
+  Fails({"ls", pool_}, 13, {"'" + pool_ + "' is not a pool", "morselctl create"});
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a", "--capacity", "8M"});
+  Fails({"create", pool_}, 14, {pool_, "already"});
+  Fails({"create", pool_, "a"}, 14, {"'a'", "already"});
+  Fails({"info", pool_, "b"}, 13, {"'b'", pool_});
+  Fails({"check", pool_, "b"}, 13, {"'b'", pool_});
+  Fails({"create", pool_, "b", "--fine"}, 21, {pool_, "directory"});
+  Fails({"create", pool_, "b", "--giant"}, 21, {pool_, "directory"});
+  Fails({"create", pool_, "b", "--capacity", "1000T"}, 23, {"'b'"});
+  Fails({"resize", pool_, "a", "10M"}, 23, {"'a'", "8388608"});
+  Succeeds({"create", carved_, "--carved", "--size", "8M"});
+  Fails({"create", carved_, "--carved", "--size", "8M"}, 14, {carved_});
+  Fails({"create", carved_, "a"}, 21, {carved_, "--fine"});
+  Fails({"create", carved_, "a", "--fine", "--size", "64M"}, 11, {carved_});
+  Fails({"ls", "/dev/null"}, 2, {"/dev/null"});
+  setenv("PMEM2_FORCE_GRANULARITY", "PAGE", 1);
+  Fails({"ls", carved_}, 21, {carved_, "persistent memory"});
+}
+
+TEST_F(ExitCodesTest, ErrorsAreJsonWhereTheResultWouldBe) {
+  EXPECT_EQ(ErrorOf({"ls", pool_})["code"], "MORSEL_NOT_FOUND");
+  EXPECT_NE(ErrorOf({"ls", pool_})["message"].get<std::string>().find(pool_), std::string::npos);
+  EXPECT_EQ(ErrorOf({"ls"})["code"], "MORSEL_INVALID_ARGUMENT");
+  EXPECT_EQ(ErrorOf({"rm", pool_, "a"})["code"], "MORSEL_INVALID_ARGUMENT");
+}
+
+TEST_F(ExitCodesTest, ReadersGoOnBesideReadersAndNotBesideAWriter) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  const std::string us = "process " + std::to_string(getpid());
+  morsel_pool_options options{};
+  options.flags = MORSEL_READ_ONLY;
+  auto reader = OpenPool::Open(pool_.c_str(), &options, pmem::KernelCalls());
+  ASSERT_TRUE(reader.has_value()) << LastError();
+  Succeeds({"ls", pool_});
+  Succeeds({"info", pool_});
+  Succeeds({"check", pool_});
+  Fails({"create", pool_, "b"}, 15, {pool_, us});
+  Fails({"rm", pool_, "a", "--yes"}, 15, {pool_, us});
+  reader->reset();
+  auto writer = OpenPool::Open(pool_.c_str(), nullptr, pmem::KernelCalls());
+  ASSERT_TRUE(writer.has_value()) << LastError();
+  Fails({"ls", pool_}, 15, {pool_, "writing", us});
+  Fails({"check", pool_}, 15, {pool_, us});
+}
+
+TEST_F(ExitCodesTest, ADamagedImageIsFoundAndLeftAsItIs) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  Succeeds({"create", pool_, "b"});
+  Damage(pool_ + "/a");
+  const auto before = AllBytes(pool_);
+  const Ran found = Run({"check", pool_});
+  EXPECT_EQ(found.exit_code, 1);
+  EXPECT_NE(found.out.find("morsel 'a': "), std::string::npos) << found.out;
+  EXPECT_EQ(Run({"check", pool_, "a"}).exit_code, 1);
+  EXPECT_EQ(Run({"check", pool_, "b"}).exit_code, 0);
+  const Ran as_json = Run({"check", pool_, "--json"});
+  EXPECT_EQ(as_json.exit_code, 1);
+  const json report = json::parse(as_json.out);
+  EXPECT_EQ(report["clean"], false);
+  EXPECT_EQ(report["findings"][0]["subject"], "morsel 'a'");
+  EXPECT_EQ(report["checked"]["morsels"], 1);
+  EXPECT_TRUE(AllBytes(pool_) == before);
+}
+
+TEST_F(ExitCodesTest, AMorselThatCannotSayWhatItIsIsNamedAllTheSame) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  Succeeds({"create", pool_, "b"});
+  FlipBit(pool_ + "/a", 100);
+  const auto before = AllBytes(pool_);
+  const Ran ls = Run({"ls", pool_});
+  EXPECT_EQ(ls.exit_code, 0);
+  EXPECT_NE(ls.error.find("morsel 'a' is damaged"), std::string::npos) << ls.error;
+  EXPECT_EQ(RunJson({"ls", pool_})["damaged"], json({"a"}));
+  EXPECT_EQ(Run({"check", pool_}).exit_code, 1);
+  EXPECT_EQ(Run({"check", pool_, "a"}).exit_code, 1);
+  Fails({"info", pool_, "a"}, 17, {"'" + pool_ + "/a'"});
+  EXPECT_TRUE(AllBytes(pool_) == before);
+  Succeeds({"rm", pool_, "a", "--yes"});
+  Succeeds({"check", pool_});
+}
+
+TEST_F(ExitCodesTest, ADamagedCarvedPoolIsFoundAndLeftAsItIs) {
+  Succeeds({"create", carved_, "--carved", "--size", "8M"});
+  Succeeds({"create", carved_, "a", "--fine"});
+  FlipBit(carved_, 4096 + 100);  // superblock B
+  auto before = AllBytes(carved_);
+  const Ran found = Run({"check", carved_});
+  EXPECT_EQ(found.exit_code, 1);
+  EXPECT_NE(found.out.find("superblock"), std::string::npos) << found.out;
+  EXPECT_TRUE(AllBytes(carved_) == before);
+  Succeeds({"ls", carved_});
+  FlipBit(carved_, 100);  // superblock A too
+  before = AllBytes(carved_);
+  Fails({"check", carved_}, 17, {carved_, "superblock"});
+  EXPECT_TRUE(AllBytes(carved_) == before);
+}
+
+}  // namespace
+}  // namespace morsel::cli

@@ -1,0 +1,43 @@
+// morselctl as a process, and a folder for its pools.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace morsel::cli {
+
+struct Ran {
+  int exit_code = -1;  ///< -1: it was ended by a signal
+  std::string out;
+  std::string error;
+};
+
+/// Each test has a folder of its own on /dev/shm, where a file can stand in for persistent memory.
+class ToolTest : public testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  /// Runs `morselctl arguments`. `typed`: what a terminal on standard input has to say; else it is
+  /// /dev/null.
+  Ran Run(const std::vector<std::string>& arguments, const char* typed = nullptr) const;
+  /// Runs it with --json, and expects success. What it printed.
+  nlohmann::json RunJson(std::vector<std::string> arguments) const;
+  /// Runs it and expects the code, and each of `words` in the one line of error.
+  void Fails(const std::vector<std::string>& arguments, int exit_code,
+             const std::vector<std::string>& words) const;
+  void Succeeds(const std::vector<std::string>& arguments) const;
+
+  std::string folder_;
+  std::string pool_;    ///< a path for a directory pool
+  std::string carved_;  ///< a path for a carved pool
+};
+
+/// Path and bytes of every file at or below `path`.
+std::map<std::string, std::string> AllBytes(const std::string& path);
+
+}  // namespace morsel::cli
