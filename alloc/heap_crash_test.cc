@@ -130,21 +130,21 @@ TEST_F(HeapCrashTest, UnitsChangeTheirShapeAfterTheOldOneIsGone) {
 }
 
 TEST_F(HeapCrashTest, KillThenPowerCut) {
-  // What was visible and not durable when the process died: a freed extent's head, ...
+  // What is visible and not durable when the process dies: the heads of freed extents, ...
   Make(2 * kMiB);
   Begin();
   char* const first = life_->Allocate(10 * kUnitBytes);
   char* const second = life_->Allocate(10 * kUnitBytes);
   life_->Persist(first);
   life_->Persist(second);
-  life_->Free(first);
-  life_->Free(second);
-  // ... and the bits of blocks that other threads were about to link.
+  // ... and the bits of blocks that were about to be linked.
   std::vector<char*> blocks;
   world_->crashes = false;
   for (int i = 0; i < 600; ++i) blocks.push_back(life_->Allocate(64));
   for (int i = 0; i < 600; i += 100) life_->Persist(blocks[static_cast<size_t>(i)]);
   world_->crashes = true;
+  life_->Free(first);
+  life_->Free(second);
   recorder_->WithMemory([&] {
     pmem::CrashRecorder recorder(*recorder_);
     const CrashOwners owners = life_->owners();
