@@ -49,11 +49,14 @@ class FaultyCalls : public pmem::SystemCalls {
 class CarvedPoolFixture : public testing::Test {
  protected:
   CarvedPoolFixture() {
-    static int number = 0;
-    path_ = "/dev/shm/morsel-carved-pool-test-" + std::to_string(getpid()) + "-" +
-            std::to_string(number++);
+    // Tests in sandboxes share /dev/shm and may have the same process id.
+    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
+    path_ = directory_ + "/pool";
   }
-  ~CarvedPoolFixture() override { unlink(path_.c_str()); }
+  ~CarvedPoolFixture() override {
+    unlink(path_.c_str());
+    rmdir(directory_.c_str());
+  }
 
   std::unique_ptr<AbstractPool> MakePool(uint64_t size_bytes = 34 * kMiB) {
     auto pool = CarvedPool::Create(path_, size_bytes, 0600, pmem::KernelCalls());
@@ -100,6 +103,7 @@ class CarvedPoolFixture : public testing::Test {
     return reinterpret_cast<uint64_t*>(backing.record().base + offset);
   }
 
+  std::string directory_ = "/dev/shm/morsel-carved-XXXXXX";
   std::string path_;
 };
 

@@ -201,6 +201,43 @@ TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncLeavesEverythingAsItWa
   ExpectWhole(pool);
 }
 
+// A crash, or the file system, may keep the space of what is free, with its old bytes.
+TEST_F(CarvedPoolTroubleTest, SpaceThatWasNotGivenBackIsZeroWhenGrantedAgain) {
+  FaultyCalls calls;
+  auto made = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
+  ASSERT_TRUE(made.has_value()) << LastError();
+  auto backing = Make(**made, "a", 4);
+  for (uint64_t i = 0; i < 4; ++i) pmem::Store(At(*backing, i * kSubtreeBytes), 1);
+  calls.allocations_until_full = 0;
+  ASSERT_TRUE(backing->Resize(kSubtreeBytes).ok()) << "freeing needs no space";
+  calls.allocations_until_full = -1;
+  ASSERT_TRUE(backing->Resize(16 * kSubtreeBytes).ok()) << LastError();
+  for (uint64_t i = 1; i < 16; ++i) EXPECT_EQ(*At(*backing, i * kSubtreeBytes), 0u);
+}
+
+// Copying tools make holes of zeros; a store into a hole must not end in SIGBUS on a full disk.
+TEST_F(CarvedPoolTroubleTest, ASparseCopyGetsItsSpaceWhenOpened) {
+  {
+    auto pool = MakePool();
+    Make(*pool, "a", 4);
+  }
+  const int file = open(path_.c_str(), O_RDWR);
+  ASSERT_EQ(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2 * kMiB, 32 * kMiB), 0);
+  close(file);
+  FaultyCalls calls;
+  calls.allocations_until_full = 0;
+  EXPECT_EQ(CarvedPool::Open(path_, false, calls).error(), Code::kNoSpace);
+  calls.allocations_until_full = 1;
+  auto pool = CarvedPool::Open(path_, false, calls);
+  ASSERT_TRUE(pool.has_value()) << LastError();
+  EXPECT_EQ((*pool)->Open("a", false).error(), Code::kNoSpace);
+  calls.allocations_until_full = -1;
+  EXPECT_TRUE((*pool)->Open("a", false).has_value()) << LastError();
+  struct stat status;
+  ASSERT_EQ(stat(path_.c_str(), &status), 0);
+  EXPECT_GE(static_cast<uint64_t>(status.st_blocks) * 512, 4 * kSubtreeBytes);
+}
+
 TEST_F(CarvedPoolTroubleTest, SizesThatCannotBeAreRefused) {
   auto pool = MakePool();
   auto backing = Make(*pool, "a");
