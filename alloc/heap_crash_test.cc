@@ -140,27 +140,30 @@ TEST_F(HeapCrashTest, KillThenPowerCut) {
   // ... and the bits of blocks that were about to be linked.
   std::vector<char*> blocks;
   world_->crashes = false;
-  for (int i = 0; i < 600; ++i) blocks.push_back(life_->Allocate(64));
-  for (int i = 0; i < 600; i += 100) life_->Persist(blocks[static_cast<size_t>(i)]);
+  for (int i = 0; i < 200; ++i) blocks.push_back(life_->Allocate(64));
+  life_->Persist(blocks[0]);
+  for (int i = 0; i < 300; ++i) blocks.push_back(life_->Allocate(64));
   world_->crashes = true;
   life_->Free(first);
   life_->Free(second);
-  recorder_->WithMemory([&] {
-    pmem::CrashRecorder recorder(*recorder_);
-    const CrashOwners owners = life_->owners();
-    std::thread([&] {
-      CrashWorld& world = *world_;
-      world.lives_max = 2;
-      world.images = 60;
-      world.operations_later = 0;
-      CrashLife next(world, &recorder, owners, 0, 5);
-      next.Open();
-      // A slab that nobody has allocated from since: persist() alone must do.
-      for (int i = 1; i < 600; i += 150) next.Persist(blocks[static_cast<size_t>(i)]);
-      next.Persist(next.Allocate(19 * kUnitBytes));
-      next.PowerCut(200);
-    }).join();
-  });
+  world_->lives_max = 2;
+  world_->images = 60;
+  world_->operations_later = 0;
+  for (const bool extent_first : {false, true}) {
+    recorder_->WithMemory([&] {
+      pmem::CrashRecorder recorder(*recorder_);
+      const CrashOwners owners = life_->owners();
+      std::thread([&] {
+        CrashLife next(*world_, &recorder, owners, 0, 5);
+        next.Open();
+        if (extent_first) next.Persist(next.Allocate(19 * kUnitBytes));
+        // Of a slab that nobody has allocated from since: persist() alone must do.
+        for (size_t i = 1; i < blocks.size(); i += 110) next.Persist(blocks[i]);
+        if (!extent_first) next.Persist(next.Allocate(19 * kUnitBytes));
+        next.PowerCut(200);
+      }).join();
+    });
+  }
   End();
 }
 

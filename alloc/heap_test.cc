@@ -368,6 +368,46 @@ TEST_F(HeapTest, OpenChecksTheHeader) {
   EXPECT_EQ(open(place), Code::kOk);
 }
 
+using HeapDeathTest = HeapTest;
+
+TEST_F(HeapDeathTest, FreedTwice) {
+  Make(4 * kMiB);
+  for (const uint64_t size_bytes : {64, 5000, 100'000}) {
+    void* const block = Allocate(size_bytes);
+    void* const other = Allocate(size_bytes);
+    Free(block);
+    EXPECT_DEATH(heap_->Free(block), "morsel: free of 0x[0-9a-f]+, which is no");
+    EXPECT_DEATH((void)heap_->Reallocate(block, 10), "morsel: realloc of 0x");
+    EXPECT_DEATH((void)heap_->UsableBytes(block), "morsel: usable_size of 0x");
+    Free(other);
+    EXPECT_DEATH(heap_->Free(other), "morsel: free of 0x");
+  }
+}
+
+TEST_F(HeapDeathTest, PointersThatAreNoBlocks) {
+  Make(4 * kMiB, 8 * kMiB);
+  char* const small = static_cast<char*>(Allocate(64));
+  char* const large = static_cast<char*>(Allocate(200'000));
+  int ours = 0;
+  void* const pointers[] = {small + 1,
+                            small + 16,
+                            small + 64,
+                            large + 16,
+                            large + kUnitBytes,
+                            memory_->base(),
+                            reinterpret_cast<void*>(reinterpret_cast<uint64_t>(small) & ~0xffff),
+                            memory_->base() + 4 * kMiB,
+                            memory_->base() + 8 * kMiB,
+                            memory_->base() - 16,
+                            &ours,
+                            nullptr};
+  for (void* const pointer : pointers) {
+    EXPECT_DEATH(heap_->Free(pointer), "morsel: free of .* of the morsel at 0x") << pointer;
+    EXPECT_FALSE(heap_->IsLive(pointer) && pointer == &ours);
+  }
+  CheckAll();
+}
+
 TEST_F(HeapTest, RandomOperationsAgreeWithAModel) {
   for (const uint64_t seed : {TestSeed(1), FreshSeed()}) {
     SCOPED_TRACE(seed);

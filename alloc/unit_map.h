@@ -121,8 +121,6 @@ class UnitMap {
   Result<UnitIndex> PlaceOfMap(uint64_t region);
   Status Scan(uint64_t region);
   Status ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t* end);
-  /// The word that the piece at the region's start points back to, live or not; or nullptr.
-  const uint64_t* HeadOfPiece(uint64_t region) const;
   /// How many of the region's first units an extent of an earlier region covers.
   uint64_t CoveredByEarlier(uint64_t region) const;
   Status MarkMaps(uint64_t region);

@@ -53,14 +53,12 @@ Status UnitMap::Scan(uint64_t region) {
   if (unclean_ && !read_only_) {
     // ORDER  words read as free  <  their units handed out
     // WHY    after a kill a cleared head may be visible without being durable; a power cut
-    //        would bring it back, over what has been allocated there since.     [HEAP-2]
+    //        would bring it back, over what has been allocated there since. One of an
+    //        earlier region is flushed with its own: free units are sought from region 0 on,
+    //        and behind a live extent none can have been covered from before it.   [HEAP-2]
     // CRASH  before: the region is as it was read, or as it was before the clearing.
     // TEST   alloc/heap_crash_test: KillThenPowerCut
-    persist_.Flush(words, limit * sizeof *words);
-    if (const uint64_t* const head = HeadOfPiece(region); head != nullptr) {
-      persist_.Flush(head, sizeof *head);
-    }
-    persist_.Fence();
+    persist_.Range(words, limit * sizeof *words);
   }
   uint64_t unit = CoveredByEarlier(region);
   Mark(UnitIndex(first), unit, true);
@@ -98,26 +96,18 @@ Status UnitMap::ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t
   return Code::kOk;
 }
 
-const uint64_t* UnitMap::HeadOfPiece(uint64_t region) const {
+uint64_t UnitMap::CoveredByEarlier(uint64_t region) const {
   const uint64_t* const words = MapOf(region);
-  if (region == 0 || words == nullptr) return nullptr;
+  if (region == 0 || words == nullptr) return 0;
   const UnitWord piece{pmem::Load(&words[0])};
   const uint64_t first = region * kUnitsPerRegion;
-  if (piece.kind() != UnitKind::kPiece || piece.units() == 0 || piece.units() > first) {
-    return nullptr;
-  }
+  if (piece.kind() != UnitKind::kPiece || piece.units() == 0 || piece.units() > first) return 0;
   const uint64_t head = first - piece.units();
   const uint64_t* const map = MapOf(RegionOf(head));
-  return map == nullptr ? nullptr : &map[head % kUnitsPerRegion];
-}
-
-uint64_t UnitMap::CoveredByEarlier(uint64_t region) const {
-  const uint64_t* const head = HeadOfPiece(region);
-  if (head == nullptr) return 0;
-  const UnitWord word{pmem::Load(head)};
-  const uint64_t back = UnitWord{pmem::Load(&MapOf(region)[0])}.units();
-  if (word.kind() != UnitKind::kExtent || word.units() <= back) return 0;
-  const uint64_t more = word.units() - back;
+  if (map == nullptr) return 0;
+  const UnitWord word{pmem::Load(&map[head % kUnitsPerRegion])};
+  if (word.kind() != UnitKind::kExtent || word.units() <= piece.units()) return 0;
+  const uint64_t more = word.units() - piece.units();
   return more < kUnitsPerRegion ? more : kUnitsPerRegion;
 }
 
