@@ -60,10 +60,11 @@ class [[nodiscard]] Result {
   /// The value. Where there is none, the process ends.
   constexpr T& value() & { return MustHold(), *value_; }
   constexpr const T& value() const& { return MustHold(), *value_; }
-  constexpr T&& value() && { return MustHold(), *std::move(value_); }
+  /// By value, so that `for (x : *Make())` does not outlive what it walks over.
+  constexpr T value() && { return MustHold(), *std::move(value_); }
   constexpr T& operator*() & { return value(); }
   constexpr const T& operator*() const& { return value(); }
-  constexpr T&& operator*() && { return std::move(*this).value(); }
+  constexpr T operator*() && { return std::move(*this).value(); }
   constexpr T* operator->() { return &value(); }
   constexpr const T* operator->() const { return &value(); }
 

@@ -36,6 +36,14 @@ TEST(Result, MovesWhatCannotBeCopied) {
   EXPECT_EQ(*taken, 3);
 }
 
+Result<std::string> Letters() { return std::string(100, 'a'); }
+
+TEST(Result, ATemporaryCanBeWalkedOver) {
+  int letters = 0;
+  for (const char letter : *Letters()) letters += letter == 'a';
+  EXPECT_EQ(letters, 100);
+}
+
 TEST(ResultDeathTest, AValueThatIsNotThereEndsTheProcess) {
   Result<int> failure = Code::kIo;
   EXPECT_DEATH(failure.value(), "");

@@ -83,8 +83,8 @@ class Backing {
   pmem::AddressRange range_;  ///< RangeBytes(capacity) long, the process' page placed in it
 };
 
-/// Writes the first bytes of a new morsel into its zeroed memory.
-/// The memory is durable (carved) or written (image) by the pool, not by the formatter.
+/// Writes the first bytes of a new morsel into its zeroed memory, and flushes and fences them.
+/// Until the pool has made the morsel true, nobody believes them.
 using Formatter = std::function<void(const Record& record, pmem::Persist persist)>;
 
 /// Something wrong that a check found.
