@@ -36,9 +36,9 @@ class DirectCrash : public testing::Test {
     const uint64_t steps = dice.OneIn(5) ? dice.Between(1, 3) : dice.Logarithmic(4, 800);
     const std::chrono::nanoseconds delay(dice.OneIn(5) ? dice.Below(2'000'000)
                                                        : dice.Below(100'000));
-    const uint64_t target = log_->steps.load() + steps;
+    log_->steps.SetTarget(log_->steps.value() + steps);
     Child writer([&] { return RunDirectWriter(pool_path_, seed, 0, Lie::kNone, *log_); });
-    return writer.KillWhen(log_->steps, target, delay);
+    return writer.KillAtTarget(log_->steps, delay);
   }
 
   Findings CheckPool(Dice& dice) {
@@ -64,7 +64,7 @@ TEST_F(DirectCrash, KilledAnywhere) {
     ASSERT_EQ(findings, Findings());
   }
   std::fprintf(stderr,
-               "%lu steps, %lu changes cut off; operations of each kind:", log_->steps.load(),
+               "%lu steps, %lu changes cut off; operations of each kind:", log_->steps.value(),
                in_flight);
   for (const auto& count : log_->counts) std::fprintf(stderr, " %lu", count.load());
   std::fprintf(stderr, "\n");

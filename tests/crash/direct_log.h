@@ -14,6 +14,7 @@
 #include <span>
 
 #include "tests/crash/complaint.h"
+#include "tests/crash/counter.h"
 #include "tests/crash/object.h"
 
 namespace morsel::crash {
@@ -80,7 +81,7 @@ enum class Operation : uint64_t {
 };
 
 struct DirectLog {
-  std::atomic<uint64_t> steps = 0;  ///< raised at each step of the work
+  Counter steps;  ///< raised at each step of the work
   std::array<std::atomic<uint64_t>, static_cast<uint64_t>(Operation::kCount)> counts{};
   std::array<ShelfLog, kShelves> shelves;
   std::atomic<Presence> side = Presence::kAbsent;  ///< a second morsel

@@ -109,7 +109,7 @@ bool DirectShelf::PutInto(uint64_t slot, uint64_t size_bytes, Dice& dice) {
   const Change change = {slot, {}, NextObject(size_bytes, dice)};
   log_.Begin({&change, 1}, 2);
   void* const object = Persisted(change.after, dice);
-  ++whole_.steps;
+  whole_.steps.Raise();
   if (object == nullptr) {
     NoSpace();
     log_.Cancel();
@@ -146,7 +146,7 @@ void DirectShelf::PutBatch(Dice& dice) {
     objects.push_back(object);
     WriteObject(object, change.after);
     Must(whole_.complaint, "morsel_flush", morsel_flush(morsel_, object, change.after.size_bytes));
-    ++whole_.steps;
+    whole_.steps.Raise();
   }
   Must(whole_.complaint, "morsel_fence", morsel_fence(morsel_));
   for (size_t i = 0; i < changes.size(); ++i) {
@@ -172,7 +172,7 @@ void DirectShelf::DropFrom(uint64_t slot, Dice& dice) {
     raise(SIGKILL);
   }
   Link(slot, nullptr);
-  ++whole_.steps;
+  whole_.steps.Raise();
   morsel_free(morsel_, object);
   live_bytes_ -= change.before.size_bytes;
   log_.Finish();
@@ -191,7 +191,7 @@ void DirectShelf::Replace(Dice& dice) {
   void* const before = Pointee(morsel_, number_, slot);
   log_.Begin({&change, 1}, 2);
   void* const after = Persisted(change.after, dice);
-  ++whole_.steps;
+  whole_.steps.Raise();
   if (after == nullptr) {
     NoSpace();
     return log_.Cancel();
@@ -220,7 +220,7 @@ void DirectShelf::Scratch(Dice& dice) {
     }
     WriteObject(block, object);
     blocks.emplace_back(block, object);
-    ++whole_.steps;
+    whole_.steps.Raise();
   }
   for (auto& [block, object] : blocks) {
     const std::string difference = Difference(block, object);

@@ -60,7 +60,7 @@ class Session {
         OnShelf(open.shelf, operation, dice);
     }
     ++log_.counts[static_cast<uint64_t>(operation)];
-    ++log_.steps;
+    log_.steps.Raise();
   }
 
   static Operation Choose(Dice& dice) {
@@ -109,7 +109,7 @@ void MakeOrRemoveSide(morsel_pool_t* pool, DirectLog& log) {
   ++log.counts[static_cast<uint64_t>(Operation::kSide)];
   if (log.side.load() == Presence::kPresent) {
     log.side.store(Presence::kGoing);
-    ++log.steps;
+    log.steps.Raise();
     Must(log.complaint, "morsel_remove", morsel_remove(pool, kSideName));
     log.side.store(Presence::kAbsent);
     return;
@@ -117,7 +117,7 @@ void MakeOrRemoveSide(morsel_pool_t* pool, DirectLog& log) {
   const morsel_options fine = {
       sizeof fine, MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE, 0, 0, 2 * kMiB, 2 * kMiB};
   log.side.store(Presence::kComing);
-  ++log.steps;
+  log.steps.Raise();
   morsel_t* side = nullptr;
   const morsel_code code = morsel_open(pool, kSideName, &fine, &side);
   if (code == MORSEL_NO_SPACE) return log.side.store(Presence::kAbsent);
@@ -128,7 +128,7 @@ void MakeOrRemoveSide(morsel_pool_t* pool, DirectLog& log) {
   Must(log.complaint, "morsel_persist", morsel_persist(side, object, kSideObject.size_bytes));
   Must(log.complaint, "morsel_set_root", morsel_set_root(side, kSideRoot, object));
   log.side.store(Presence::kPresent);
-  ++log.steps;
+  log.steps.Raise();
   Must(log.complaint, "morsel_close of the side morsel", morsel_close(side));
 }
 
@@ -139,13 +139,13 @@ int RunDirectWriter(const std::string& pool_path, uint64_t seed, uint64_t sessio
   Dice dice(seed);
   for (uint64_t session = 0; sessions == 0 || session < sessions; ++session) {
     OpenedDirect opened;
-    ++log.steps;
+    log.steps.Raise();
     if (const std::string why = OpenDirect(pool_path, &opened); !why.empty())
       GiveUp(log.complaint, why);
-    ++log.steps;
+    log.steps.Raise();
     if (dice.OneIn(3)) MakeOrRemoveSide(opened.pool, log);
     Session(log, opened.morsel, lie).Run(dice);
-    ++log.steps;
+    log.steps.Raise();
     if (const std::string why = CloseDirect(&opened); !why.empty()) GiveUp(log.complaint, why);
     ++log.counts[static_cast<uint64_t>(Operation::kReopen)];
   }

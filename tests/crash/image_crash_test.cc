@@ -44,13 +44,13 @@ class ImageCrash : public testing::Test {
   std::string KillWriter(Calls calls, Dice& dice) {
     const uint64_t seed = dice.Any();
     const Moment moment = Choose(dice);
-    const std::atomic<uint64_t>& count = log_->moments[static_cast<uint64_t>(moment)];
+    Counter& count = log_->moments[static_cast<uint64_t>(moment)];
     const uint64_t usual = log_->nanoseconds[static_cast<uint64_t>(moment)].load();
-    const uint64_t target =
-        count.load() + (moment == Moment::kChange ? dice.Between(1, 200) : dice.Between(1, 2));
+    count.SetTarget(count.value() +
+                    (moment == Moment::kChange ? dice.Between(1, 200) : 1 + dice.OneIn(4)));
     const std::chrono::nanoseconds delay(dice.Below(std::max<uint64_t>(usual, 20'000) * 5 / 4));
     Child writer([&] { return RunImageWriter(pool_path_, seed, 0, calls, *log_); });
-    return writer.KillWhen(count, target, delay);
+    return writer.KillAtTarget(count, delay);
   }
 
   void KillAgainAndAgain(Calls calls, uint64_t kills) {
@@ -74,7 +74,7 @@ class ImageCrash : public testing::Test {
                  "%lu checkpoints were under way, %lu of them came to be; moments:", under_way,
                  became);
     for (uint64_t i = 0; i < kMoments; ++i) {
-      std::fprintf(stderr, " %lu (%lu us)", log_->moments[i].load(),
+      std::fprintf(stderr, " %lu (%lu us)", log_->moments[i].value(),
                    log_->nanoseconds[i].load() / 1000);
     }
     std::fprintf(stderr, "\n");

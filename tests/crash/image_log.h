@@ -9,6 +9,7 @@
 #include "base/checksum.h"
 #include "tests/crash/churn.h"
 #include "tests/crash/complaint.h"
+#include "tests/crash/counter.h"
 
 namespace morsel::crash {
 
@@ -40,7 +41,7 @@ enum class Moment : uint64_t {
 };
 
 struct ImageLog {
-  std::array<std::atomic<uint64_t>, static_cast<uint64_t>(Moment::kCount)> moments{};
+  std::array<Counter, static_cast<uint64_t>(Moment::kCount)> moments;
   /// How long the last one took.
   std::array<std::atomic<uint64_t>, static_cast<uint64_t>(Moment::kCount)> nanoseconds{};
 

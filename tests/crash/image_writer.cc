@@ -14,7 +14,7 @@ namespace morsel::crash {
 namespace {
 
 constexpr uint64_t kChangesMax = 60;
-constexpr uint64_t kCheckpointsMax = 3;
+constexpr uint64_t kCheckpointsMax = 2;
 
 class Writer {
  public:
@@ -34,7 +34,7 @@ class Writer {
       }
       Work();
     }
-    if (dice_.OneIn(3)) {
+    if (dice_.OneIn(2)) {
       Within(Moment::kDiscard, [&] { Must("morsel_discard", morsel_discard(morsel_)); });
       CompareWithLast();
     } else {
@@ -50,7 +50,7 @@ class Writer {
   template <class Act>
   void Within(Moment moment, Act act) {
     const auto begin = std::chrono::steady_clock::now();
-    ++log_.moments[static_cast<uint64_t>(moment)];
+    log_.moments[static_cast<uint64_t>(moment)].Raise();
     act();
     log_.nanoseconds[static_cast<uint64_t>(moment)].store(static_cast<uint64_t>(
         std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count()));
@@ -119,7 +119,7 @@ class Writer {
   }
 
   void Resize(Dice& dice) {
-    const morsel_code code = morsel_resize(morsel_, dice.Between(1, 10) * kSubtreeBytes);
+    const morsel_code code = morsel_resize(morsel_, dice.Between(1, 6) * kSubtreeBytes);
     if (code != MORSEL_BUSY) Must("morsel_resize", code);
   }
 

@@ -1,6 +1,5 @@
 #include "tests/crash/process.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -69,17 +68,15 @@ Child::~Child() {
   waitpid(pid_, nullptr, 0);
 }
 
-std::string Child::KillWhen(const std::atomic<uint64_t>& counter, uint64_t target,
-                            std::chrono::nanoseconds delay) {
+std::string Child::KillAtTarget(const Counter& counter, std::chrono::nanoseconds delay) {
   const Clock::time_point give_up = Clock::now() + kStandstill;
-  while (counter.load(std::memory_order_relaxed) < target) {
+  while (!counter.WaitForTarget(std::chrono::milliseconds(500))) {
     int status = 0;
     if (waitpid(pid_, &status, WNOHANG) == pid_) {
       pid_ = -1;
       return "the writer " + HowItEnded(status);
     }
     if (Clock::now() > give_up) return "the writer came to a standstill";
-    sched_yield();
   }
   const Clock::time_point instant = Clock::now() + delay;
   while (Clock::now() < instant) {

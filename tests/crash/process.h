@@ -3,12 +3,13 @@
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "tests/crash/counter.h"
 
 namespace morsel::crash {
 
@@ -21,10 +22,9 @@ class Child {
   Child& operator=(const Child&) = delete;
   ~Child();
 
-  /// Kills it by SIGKILL `delay` after `counter` has reached `target`.
+  /// Kills it by SIGKILL `delay` after the counter has reached its target.
   /// Returns  empty; or how it ended before that by itself, or that it came to a standstill.
-  std::string KillWhen(const std::atomic<uint64_t>& counter, uint64_t target,
-                       std::chrono::nanoseconds delay);
+  std::string KillAtTarget(const Counter& counter, std::chrono::nanoseconds delay);
 
   /// Empty if it exits with 0 or is killed by SIGKILL; or how it ended.
   std::string Wait();
