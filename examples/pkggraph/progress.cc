@@ -9,16 +9,15 @@
 namespace pkggraph {
 namespace {
 
-constexpr auto kInterval = std::chrono::milliseconds(100);
 constexpr const char* kWipeLine = "\r\033[K";
 
 }  // namespace
 
-// Work that is done within the first interval is never announced.
-Progress::Progress(std::string what)
+Progress::Progress(std::string what, std::chrono::milliseconds interval)
     : what_(std::move(what)),
       shown_(isatty(STDERR_FILENO) == 1),
-      next_(std::chrono::steady_clock::now() + kInterval) {}
+      interval_(interval),
+      next_(std::chrono::steady_clock::now() + interval) {}
 
 Progress::~Progress() {
   if (shown_) std::fputs(kWipeLine, stderr);
@@ -27,7 +26,7 @@ Progress::~Progress() {
 void Progress::Draw(uint64_t done, uint64_t total) {
   const auto now = std::chrono::steady_clock::now();
   if (now < next_) return;
-  next_ = now + kInterval;
+  next_ = now + interval_;
   if (total == 0) {
     std::fprintf(stderr, "%s%s: %" PRIu64, kWipeLine, what_.c_str(), done);
   } else {

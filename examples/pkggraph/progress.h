@@ -10,8 +10,10 @@ namespace pkggraph {
 /// One line on standard error, wiped at the end.
 class Progress {
  public:
-  /// E.g. "reading the index".
-  explicit Progress(std::string what);
+  /// `what` is e.g. "reading the index". Work that is done within the first interval is never
+  /// announced.
+  explicit Progress(std::string what,
+                    std::chrono::milliseconds interval = std::chrono::milliseconds(100));
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -26,6 +28,7 @@ class Progress {
 
   const std::string what_;
   const bool shown_;
+  const std::chrono::milliseconds interval_;
   std::chrono::steady_clock::time_point next_;
 };
 
