@@ -1,0 +1,80 @@
+// A heap, and a program that keeps objects in it under the fine contract, for the
+// simulator: objects hang in slots that are persisted, an object is persisted before
+// it is linked, and unlinked for good before it is freed.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "alloc/heap.h"
+#include "pmem/sim/target.h"
+
+namespace morsel::alloc {
+
+/// Operations may be run by several threads at once: each slot is one thread's at a time.
+class HeapTarget : public sim::Target {
+ public:
+  enum Operation : uint32_t {
+    kLinkSmall,   ///< an object of 40 bytes
+    kLinkMiddle,  ///< one of 3,000
+    kLinkExtent,  ///< one of 130,000: three units
+    kLinkTwo,     ///< two objects, one fence
+    kDropNewest,  ///< unlinks and frees
+    kDropOldest,
+    kLose,  ///< allocates, and never links
+    kSettle,
+    kReopen,                  ///< closes in order, and opens again
+    kOperations,              // those that one thread can do alone end here
+    kHandOver = kOperations,  ///< allocates and fills an object, for others
+    kTakeOver,                ///< waits for one, persists and links it
+    kHandBack,                ///< unlinks an object, for others
+    kFreeTaken,               ///< waits for one, and frees it
+  };
+
+  HeapTarget();
+  ~HeapTarget() override;
+
+  std::string Name() const override { return "heap"; }
+  std::string NameOf(uint32_t operation) const override;
+  std::vector<sim::Span> Spans() override;
+  void Prepare() override;
+  std::string Recover(sim::Log& log) override;
+  void Run(uint32_t operation, sim::Log& log) override;
+  std::string Verify(const sim::Log& log) override;
+  void Forget(bool orderly) override;
+  sim::Script GoOn(uint64_t pick) override;
+
+ private:
+  /// What a slot may hold, as the log has it: the last that is promised, or one that came since.
+  struct Due {
+    std::vector<uint64_t> objects = {0};
+  };
+
+  uint64_t* Slots() const;
+  std::vector<Due> DueOf(const sim::Log& log) const;
+  std::string CheckSlot(uint64_t slot, const Due& due, sim::Log& log);
+  std::string CheckFresh();
+  std::string CheckObject(const char* object, uint64_t serial) const;
+  uint64_t ClaimSlot(bool linked, bool newest);
+  std::string CheckLeak(const sim::Log& log);
+  /// Bytes that are allocated and hang in no slot.
+  uint64_t UnlinkedBytes();
+  void NoteSettled(sim::Log& log);
+  char* Make(uint64_t size_bytes, sim::Log& log);
+  void Link(uint64_t slot, const char* object, sim::Log& log);
+  char* Unlink(uint64_t slot, sim::Log& log);
+  void Drop(bool newest, sim::Log& log);
+  void Open();
+
+  char* memory_;
+  std::unique_ptr<Heap> heap_;
+  std::string complaint_;  ///< of an operation
+  uint64_t serials_ = 0;
+  std::vector<bool> claimed_;  ///< slots that an operation is busy with
+  std::atomic<char*> handed_over_ = nullptr;
+  std::atomic<char*> handed_back_ = nullptr;
+};
+
+}  // namespace morsel::alloc

@@ -1,0 +1,115 @@
+// Lets a target live, crash in every way that the model allows, recover, go on and
+// crash again, and tells the first way in which it does not get over it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "pmem/sim/crash_model.h"
+#include "pmem/sim/failure.h"
+#include "pmem/sim/life.h"
+#include "pmem/sim/log.h"
+#include "pmem/sim/medium_state.h"
+#include "pmem/sim/recorder.h"
+#include "pmem/sim/target.h"
+
+namespace morsel::sim {
+
+struct Options {
+  uint64_t seed = 1;
+  /// Crashes in a row: 1 is a crash of the workload, 2 also one in the life after it.
+  uint32_t crashes = 2;
+  /// Images at one point, before a sample is taken.
+  uint64_t images_max = 4096;
+  uint64_t later_images_max = 64;  ///< the same, in lives after a crash
+  /// Of the lives after a crash, one in so many is crashed again.
+  uint64_t crash_again_one_in = 1;
+  bool kills = true;
+  /// Stores without a hook are failures.
+  bool strict = false;
+  /// Schedules for a script of several threads.
+  uint64_t schedules = 16;
+  double seconds = 1e9;  ///< until it stops, with the truth that it has told so far
+};
+
+/// `seed` and `seconds` from MORSEL_SIM_SEED and MORSEL_PROOF_SECONDS, where they are set.
+Options FromEnvironment(Options options);
+
+struct Counts {
+  uint64_t scripts = 0;
+  uint64_t lives = 0;
+  uint64_t images = 0;         ///< of power cuts, that were recovered from
+  uint64_t kills = 0;          ///< likewise
+  uint64_t later_crashes = 0;  ///< of both, those in a life after a crash
+  uint64_t known = 0;          ///< images met again, with the same promises
+  uint64_t events = 0;
+  bool cut_short = false;  ///< by `seconds`
+};
+
+class Explorer {
+ public:
+  /// Prepares the medium. The target outlives it.
+  Explorer(Target& target, Options options);
+  Explorer(const Explorer&) = delete;
+  Explorer& operator=(const Explorer&) = delete;
+
+  /// False at the first failure, which has been minimised, kept and printed, with the seed. What
+  /// was explored for an earlier script is not explored again.
+  bool Explore(const Script& script);
+
+  /// Every sequence of 1 .. length_max of the operations 0 .. operations - 1, in one thread.
+  bool ExploreSequences(uint32_t operations, uint32_t length_max);
+
+  const Counts& counts() const { return counts_; }
+  const std::optional<Failure>& failure() const { return failure_; }
+
+  /// One line about all of it.
+  std::string Summary() const;
+
+ private:
+  /// Of one life and what came before it.
+  struct Past {
+    MediumState medium;
+    Log log;
+    std::vector<CrashPoint> crashes;
+  };
+
+  /// Over the medium that `watching` has from another explorer; tells and keeps nothing.
+  Explorer(Target& target, Options options, Recorder& watching);
+
+  bool ExploreLife(const Past& past, const Script& script, uint64_t schedule);
+  bool Walk(const Past& past, const Trace& trace, const Log& log);
+  bool CrashAt(const Past& past, const MediumState& state, std::optional<LineNumber> newest,
+               const Log& log, const CrashPoint& at);
+  bool AfterPowerCut(const Past& past, const MediumState& state, const Choice& choice,
+                     const Log& log, const CrashPoint& at);
+  bool AfterKill(const Past& past, const MediumState& state, const Log& log, const CrashPoint& at);
+  /// Whether a state with these promises is new, for so many more crashes.
+  bool IsNew(uint64_t state, const Log& log, uint32_t crashes_left);
+  /// The choice with as many stores as the failure allows.
+  Choice LoseLess(const MediumState& state, Choice choice, const Log& log, uint64_t pick);
+  void LoseOperations();
+  void Tell();
+  bool OutOfTime();
+
+  Target& target_;
+  Options options_;
+  LifeRunner runner_;
+  std::mt19937_64 random_;
+  Counts counts_;
+  std::unordered_map<uint64_t, uint32_t> known_;  ///< crashes that were left, by state and promises
+  std::set<std::string> answers_;
+  std::optional<Failure> failure_;
+  bool quiet_ = false;
+  Script script_;  ///< of the first life
+  uint64_t schedule_ = 0;
+  std::chrono::steady_clock::time_point deadline_;
+};
+
+}  // namespace morsel::sim

@@ -1,0 +1,66 @@
+"""Code that the simulator looks at: compiled so that it tells its stores."""
+
+load("@rules_cc//cc:defs.bzl", "cc_library", "cc_test")
+
+# ThreadSanitizer's hooks without its runtime. No builtins, no string instructions and no vector
+# code, which would store without a hook.
+SIM_COPTS = [
+    "-O1",
+    "-g",
+    "-fsanitize=thread",
+    "-fno-builtin",
+    "-fno-omit-frame-pointer",
+    "-fno-tree-vectorize",
+    "-mmemcpy-strategy=libcall:-1:noalign",
+    "-mmemset-strategy=libcall:-1:noalign",
+    "-mno-avx",
+    "-U_FORTIFY_SOURCE",
+    "-Wno-tsan",
+]
+
+# Calls that the simulator answers.
+SIM_WRAPPED = [
+    "memcpy",
+    "memmove",
+    "memset",
+]
+SIM_LINKOPTS = ["-Wl,--wrap=" + name for name in SIM_WRAPPED] + ["-pthread"]
+
+def sim_library(name, copts = [], **arguments):
+    """A cc_library whose stores are seen.
+
+    Args:
+      name: the target's.
+      copts: added.
+      **arguments: cc_library's.
+    """
+    cc_library(
+        name = name,
+        copts = copts + SIM_COPTS,
+        linkstatic = True,
+        tags = ["no-sanitizer"],
+        **arguments
+    )
+
+def sim_test(name, deps = [], **arguments):
+    """A cc_test whose stores are seen, and those of the whole library, which it is linked with.
+
+    It depends on nothing else of the library: //pmem/sim brings it along. It runs in the default
+    configuration only: hooks are the compiler's either for a sanitizer or for this.
+
+    Args:
+      name: the target's.
+      deps: besides the simulator, the library and GoogleTest.
+      **arguments: cc_test's.
+    """
+    cc_test(
+        name = name,
+        copts = SIM_COPTS,
+        linkstatic = True,
+        tags = ["no-sanitizer"],
+        deps = deps + [
+            "//pmem/sim",
+            "@googletest//:gtest_main",
+        ],
+        **arguments
+    )
