@@ -1,0 +1,138 @@
+// A full disk, and a directory that cannot be written.
+#include "tests/trouble/media.h"
+
+#include <cstring>
+
+#include "tests/trouble/trouble_testing.h"
+
+namespace morsel::trouble {
+namespace {
+
+class MediaTest : public TroubleTest {
+ protected:
+  // Bytes that no two pages of share, so that none of them can be left out.
+  static char* Random(morsel_t* morsel, size_t size) {
+    auto* const block = static_cast<char*>(morsel_malloc(morsel, size));
+    EXPECT_NE(block, nullptr) << morsel_last_error();
+    uint64_t state = 1;
+    for (size_t i = 0; block != nullptr && i + 8 <= size; i += 8) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      std::memcpy(block + i, &state, 8);
+    }
+    return block;
+  }
+};
+
+TEST_F(MediaTest, NothingIsMadeOnAFullDisk) {
+  InChild([this] {
+    SmallDisk disk(folder_);
+    morsel_pool_t* const pool = MakeDirectoryPool();
+    morsel_pool_t* const carved = MakeCarvedPool();
+    disk.Fill();
+    const Bytes before = AllBytes(folder_);
+    ExpectFailure(TryPool(folder_ + "/more", MORSEL_CREATE), MORSEL_NO_SPACE,
+                  {"'" + folder_ + "/more", disk.advice()});
+    ExpectFailure(TryPool(folder_ + "/more", MORSEL_CREATE | MORSEL_CARVED), MORSEL_NO_SPACE,
+                  {"'" + folder_ + "/more'", disk.advice()});
+    ExpectFailure(Try(pool, "a", MORSEL_CREATE), MORSEL_NO_SPACE,
+                  {"'" + directory_ + "/a'", disk.advice()});
+    EXPECT_TRUE(AllBytes(folder_) == before);
+    disk.Free();
+    EXPECT_EQ(morsel_close(Open(pool, "a", MORSEL_CREATE)), MORSEL_OK);
+    EXPECT_EQ(morsel_close(Open(carved, "a", MORSEL_CREATE | MORSEL_FINE)), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(carved), MORSEL_OK);
+  });
+}
+
+TEST_F(MediaTest, ACheckpointOnAFullDiskLeavesTheLastOne) {
+  InChild([this] {
+    SmallDisk disk(folder_);
+    Make(directory_, 0, {"a"});
+    morsel_pool_t* const pool = OpenPool(directory_);
+    morsel_t* morsel = Open(pool, "a");
+    ASSERT_EQ(morsel_resize(morsel, 8 << 20), MORSEL_OK);
+    ASSERT_EQ(morsel_set_root(morsel, "big", Random(morsel, 4 << 20)), MORSEL_OK);
+    disk.Fill();
+    ExpectFailure(morsel_checkpoint(morsel), MORSEL_NO_SPACE,
+                  {"'" + directory_ + "/a'", disk.advice()});
+    EXPECT_EQ(morsel_discard(morsel), MORSEL_OK) << morsel_last_error();
+    morsel = Open(pool, "a", MORSEL_READ_ONLY);
+    EXPECT_EQ(TextOf(morsel), "as it was");
+    EXPECT_EQ(morsel_root(morsel, "big"), nullptr);
+    EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+}
+
+TEST_F(MediaTest, ACloseThatFailsLeavesTheMorselOpen) {
+  InChild([this] {
+    SmallDisk disk(folder_);
+    Make(directory_, 0, {"a"});
+    morsel_pool_t* const pool = OpenPool(directory_);
+    morsel_t* morsel = Open(pool, "a");
+    ASSERT_EQ(morsel_resize(morsel, 8 << 20), MORSEL_OK);
+    ASSERT_EQ(morsel_set_root(morsel, "big", Random(morsel, 4 << 20)), MORSEL_OK);
+    disk.Fill();
+    ExpectFailure(morsel_close(morsel), MORSEL_NO_SPACE, {"'" + directory_ + "/a'", disk.advice()});
+    ExpectFailure(morsel_pool_close(pool), MORSEL_BUSY, {"'a'", "is open"});
+    EXPECT_EQ(TextOf(morsel), "as it was");
+    EXPECT_EQ(morsel_of(morsel_base(morsel)), morsel);
+    disk.Free();
+    EXPECT_EQ(morsel_close(morsel), MORSEL_OK) << morsel_last_error();
+    morsel = Open(pool, "a");
+    EXPECT_NE(morsel_root(morsel, "big"), nullptr);
+    EXPECT_EQ(morsel_discard(morsel), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+}
+
+TEST_F(MediaTest, ACarvedPoolHasItsSpaceFromTheBeginningOrIsFull) {
+  morsel_pool_t* const pool = MakeCarvedPool();
+  const Bytes before = AllBytes(folder_);
+  morsel_options options{};
+  options.flags = MORSEL_CREATE | MORSEL_FINE;
+  options.size_bytes = 32 << 20;
+  morsel_t* morsel = nullptr;
+  ExpectFailure(morsel_open(pool, "a", &options, &morsel), MORSEL_NO_SPACE,
+                {"'" + carved_ + "'", "larger pool"});
+  EXPECT_TRUE(AllBytes(folder_) == before);
+  morsel = Open(pool, "a", MORSEL_CREATE | MORSEL_FINE);
+  ExpectFailure(morsel_resize(morsel, 32 << 20), MORSEL_NO_SPACE,
+                {"'" + carved_ + "'", "larger pool"});
+  EXPECT_EQ(morsel_size(morsel), uint64_t{2} << 20);
+  EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+}
+
+class ReadOnlyTest : public MediaTest, public testing::WithParamInterface<bool> {
+ protected:
+  void MakeReadOnly() const { GetParam() ? MountReadOnly(folder_) : MakeUnwritable(folder_); }
+};
+INSTANTIATE_TEST_SUITE_P(By, ReadOnlyTest, testing::Bool(),
+                         [](const auto& by) { return by.param ? "Mount" : "Permissions"; });
+
+TEST_P(ReadOnlyTest, WhatIsThereCanBeReadAndNothingElse) {
+  Make(directory_, 0, {"a"});
+  Make(carved_, MORSEL_CARVED, {"a"});
+  const Bytes before = AllBytes(folder_);
+  InChild([this] {
+    MakeReadOnly();
+    ExpectFailure(TryPool(folder_ + "/new", MORSEL_CREATE), MORSEL_PERMISSION,
+                  {"'" + folder_ + "/new'"});
+    ExpectFailure(TryPool(folder_ + "/new", MORSEL_CREATE | MORSEL_CARVED), MORSEL_PERMISSION,
+                  {"'" + folder_ + "/new'"});
+    for (const std::string& path : {directory_, carved_}) {
+      ExpectFailure(TryPool(path), MORSEL_PERMISSION, {"'" + path});
+      morsel_pool_t* const pool = OpenPool(path, MORSEL_READ_ONLY);
+      morsel_t* const morsel = Open(pool, "a", MORSEL_READ_ONLY);
+      EXPECT_EQ(TextOf(morsel), "as it was");
+      EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
+      EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+    }
+  });
+  EXPECT_TRUE(AllBytes(folder_) == before);
+}
+
+}  // namespace
+}  // namespace morsel::trouble
