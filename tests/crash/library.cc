@@ -6,8 +6,8 @@ namespace morsel::crash {
 namespace {
 
 constexpr uint64_t kKeys = 400;
-constexpr uint64_t kRawsMax = 60;
-constexpr uint64_t kRawBytesMax = 200 * 1024;
+constexpr uint64_t kRawsMax = 24;
+constexpr uint64_t kRawBytesMax = 120 * 1024;
 
 uint64_t Mixed(uint64_t sum, uint64_t value) {
   sum = (sum ^ value) * 0x9e3779b97f4a7c15;
