@@ -12,7 +12,12 @@ void Heap::Flush(const void* address, uint64_t size_bytes) {
 }
 
 void Heap::FlushAllocations(const char* begin, const char* end) {
-  PendingLines& pending = PendingLines::OfThread();
+  const auto wanted = [this, &pending = PendingLines::OfThread()](LineCounter* counter,
+                                                                  uint64_t seen) {
+    if (pending.IsLast(number_, counter, seen)) return false;
+    pending.Add(number_, counter, seen);
+    return true;
+  };
   UnitIndex unit = units_.UnitOf(begin);
   while (units_.AddressOf(unit) < end) {
     const Result<UnitIndex> head = units_.HeadOf(unit);
@@ -27,12 +32,10 @@ void Heap::FlushAllocations(const char* begin, const char* end) {
     Run& run = **taken;
     if (run.kind == UnitKind::kSlab) {
       const char* const slab_end = run.start + run.units * kUnitBytes;
-      Slab(run).FlushBits(
-          begin > run.start ? begin : run.start, end < slab_end ? end : slab_end, persist_,
-          [&](LineCounter* counter, uint64_t seen) { pending.Add(number_, counter, seen); });
+      Slab(run).FlushBits(begin > run.start ? begin : run.start, end < slab_end ? end : slab_end,
+                          persist_, wanted);
     } else if (const uint64_t seen = run.word.stored.load(); run.word.durable.load() < seen) {
-      persist_.Flush(units_.WordAt(run.head), sizeof(uint64_t));
-      pending.Add(number_, &run.word, seen);
+      if (wanted(&run.word, seen)) persist_.Flush(units_.WordAt(run.head), sizeof(uint64_t));
     }
     unit = UnitIndex(run.head.value() + run.units);
   }

@@ -46,6 +46,12 @@ class PendingLines {
     if (count_ < lines_.size()) lines_[count_++] = {counter, seen};
   }
 
+  /// Whether the last line that was added is this one, as it is: one flush does for both.
+  bool IsLast(uint64_t heap, const LineCounter* counter, uint64_t seen) const {
+    return heap_ == heap && count_ > 0 && lines_[count_ - 1].counter == counter &&
+           lines_[count_ - 1].seen == seen;
+  }
+
   /// The thread has fenced: what it flushed on `heap` is durable.
   void Fenced(uint64_t heap) {
     if (heap_ != heap) return;

@@ -36,17 +36,16 @@ class Slab {
   bool IsInLiveBlock(const void* address) const;
 
   /// Flushes the lines of bits of all blocks that [begin, end) touches and that are not durable;
-  /// `flushed(counter, seen)` is told of each, for the fence to come.
-  template <class Flushed>
-  void FlushBits(const char* begin, const char* end, pmem::Persist persist, Flushed flushed) {
+  /// `wanted(counter, seen)` is told of each, for the fence to come, and answers whether to.
+  template <class Wanted>
+  void FlushBits(const char* begin, const char* end, pmem::Persist persist, Wanted wanted) {
     const uint64_t first = IndexOf(begin) / kBlocksPerLine;
     const uint64_t last = IndexOf(end - 1) / kBlocksPerLine;
     for (uint64_t line = first; line <= last && line < BitLineCount(run_.size_class); ++line) {
       LineCounter& counter = run_.lines[line];
       const uint64_t seen = counter.stored.load(std::memory_order_acquire);
       if (counter.durable.load(std::memory_order_acquire) >= seen) continue;
-      persist.Flush(&Lines()[line], sizeof(BitLine));
-      flushed(&counter, seen);
+      if (wanted(&counter, seen)) persist.Flush(&Lines()[line], sizeof(BitLine));
     }
   }
 

@@ -102,6 +102,7 @@ TEST_F(SlabTest, ALineIsFlushedUntilItIsDurable) {
     flushed.clear();
     slab.FlushBits(begin, end, recorder_.persist(), [&](LineCounter* counter, uint64_t seen) {
       flushed.emplace_back(counter, seen);
+      return true;
     });
     return flushed.size();
   };
@@ -250,7 +251,12 @@ TEST(PendingLinesTest, MayForgetAndNeverRaisesAnotherHeapsLines) {
   EXPECT_TRUE(counters[0].IsDurable());
   EXPECT_FALSE(counters[199].IsDurable());
   counters[0].Stored();
+  EXPECT_FALSE(pending.IsLast(1, &counters[0], 2));
   pending.Add(1, &counters[0], 2);
+  EXPECT_TRUE(pending.IsLast(1, &counters[0], 2));
+  EXPECT_FALSE(pending.IsLast(1, &counters[0], 3));
+  EXPECT_FALSE(pending.IsLast(1, &counters[1], 2));
+  EXPECT_FALSE(pending.IsLast(2, &counters[0], 2));
   pending.Add(2, &counters[199], 1);  // the thread works on another heap: the first is forgotten
   pending.Fenced(2);
   pending.Fenced(1);
