@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cinttypes>
 #include <cstring>
 
@@ -32,11 +33,12 @@ class HeapCrashTest : public testing::Test {
   void WatchBeginningsOfRegions() {
     world_->spans.clear();
     for (uint64_t at = 0; at < world_->memory.Place(0).capacity_bytes; at += kRegionBytes) {
-      world_->spans.push_back({world_->memory.base() + at, kMiB});
+      world_->spans.push_back({world_->memory.base() + at, 3 * kMiB});
     }
     world_->fills = false;
     world_->fill_sizes = {64 * kMiB, 3 * kMiB};
-    world_->sizes = {66'000, 1'000'000, 40 * kMiB};
+    // None so small that region 1's map would find no room in the first bytes.
+    world_->sizes = {200'000, 40 * kMiB, 900 * kMiB, kGiB + 300 * kMiB};
   }
 
   void Begin(uint64_t seed = 1) {
@@ -112,9 +114,9 @@ TEST_F(HeapCrashTest, UnitsChangeTheirShapeAfterTheOldOneIsGone) {
   // Cut in the middle, in place; what was given up becomes another's.
   char* const longer = life_->Allocate(20 * kUnitBytes);
   life_->Persist(longer);
-  life_->Reallocate(longer, 5 * kUnitBytes);
-  char* const behind = life_->Allocate(15 * kUnitBytes);
-  EXPECT_EQ(behind, longer + 5 * kUnitBytes);
+  life_->Reallocate(longer, 9 * kUnitBytes);
+  char* const behind = life_->Allocate(11 * kUnitBytes);
+  EXPECT_EQ(behind, longer + 9 * kUnitBytes);
   life_->Persist(behind);
   // And lengthened over what another has freed.
   life_->Free(behind);
@@ -214,6 +216,29 @@ TEST_F(HeapCrashTest, CleanMeansDurable) {
   End();
 }
 
+TEST_F(HeapCrashTest, OnlyWhatWasFencedAfterItsFlushIsSkipped) {
+  for (const uint64_t size_bytes : {uint64_t{64}, 10 * kUnitBytes}) {
+    Make(2 * kMiB);
+    world_->lives_max = 2;
+    Begin();
+    // Another thread has flushed and not fenced; this one has fenced and not flushed.
+    std::array<Worker, 2> workers;
+    char* const handed_over = life_->Allocate(size_bytes);
+    workers[0].Do([&] { life_->Flush(handed_over); });
+    workers[1].Do([&] { life_->Fence(); });
+    workers[1].Do([&] { life_->Persist(handed_over); });
+    life_->PowerCut(50);
+    // What was stored between a flush and its fence is not covered by it.
+    char* const first = life_->Allocate(size_bytes);
+    life_->Flush(first);
+    char* const second = life_->Allocate(size_bytes);
+    life_->Fence();
+    life_->Persist(second);
+    life_->PowerCut(50);
+    End();
+  }
+}
+
 TEST_F(HeapCrashTest, PiecesAreDurableBeforeTheirHead) {
   Make(2 * kGiB);
   WatchBeginningsOfRegions();
@@ -241,7 +266,10 @@ TEST_F(HeapCrashTest, AMapIsZeroBeforeItIsFound) {
   WatchBeginningsOfRegions();
   CrashOften();
   Begin();
-  // The first run that reaches into region 1 makes its map.
+  // The first run that reaches into region 1 makes its map, where an extent has just been freed.
+  char* const freed = life_->Allocate(kUnitBytes + 1);
+  life_->Persist(freed);
+  life_->Free(freed);
   char* const extent = life_->Allocate(kGiB + 300 * kMiB);
   ASSERT_NE(extent, nullptr);
   life_->Persist(extent);
@@ -255,20 +283,23 @@ TEST_F(HeapCrashTest, ShrinkForgetsMapsFirst) {
   Make(2 * kGiB);
   WatchBeginningsOfRegions();
   Begin();
-  // Region 0 is full when region 1 gets its map.
+  // Region 0 is full when region 1 gets its map, and stays so: that map must lie in region 1.
+  world_->operations_later = 0;
+  world_->crashes = false;
   const uint64_t first_unit = GeometryOf(2 * kGiB, kRootBytes).first_unit.value();
   life_->Persist(life_->Allocate(kSubtreeBytes - first_unit * kUnitBytes));
   life_->Persist(life_->Allocate(kGiB - kSubtreeBytes));
   char* const behind = life_->Allocate(kUnitBytes + 1);
   EXPECT_EQ(behind, world_->memory.base() + kGiB + kMapUnits.value() * kUnitBytes);
   life_->Persist(behind);
+  CrashOften();
+  world_->crashes = true;
   life_->Free(behind);
   life_->Resize(kGiB);
   EXPECT_EQ(world_->size_bytes, kGiB);
   // Whose it is now, may write there.
   std::memset(world_->memory.base() + kGiB, 0xee, kMiB);
   recorder_->persist().Range(world_->memory.base() + kGiB, kMiB);
-  CrashOften();
   life_->Crash();
   std::memset(world_->memory.base() + kGiB, 0xee, kMiB);
   life_->Resize(2 * kGiB);

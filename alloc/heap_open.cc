@@ -108,6 +108,9 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
       // TEST   alloc/heap_crash_test: KillThenPowerCut
       persist.Range(header, header->map_offset);
     }
+    // Before the first store that a kill could leave visible and not durable. A power cut needs no
+    // such word, for then all that is there is durable: that it is flushed is for who reads the
+    // medium alone.
     persist.Publish(&header->state, kHeapInUse);
   }
   return heap;
