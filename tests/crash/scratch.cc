@@ -83,7 +83,9 @@ uint64_t Seed() {
 }
 
 uint64_t Rounds(uint64_t rounds) {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_THREAD__)
+  return (rounds + 9) / 10;
+#elif defined(__SANITIZE_ADDRESS__)
   return (rounds + 4) / 5;
 #else
   return rounds;
