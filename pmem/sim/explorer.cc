@@ -74,7 +74,7 @@ bool Explorer::Explore(const Script& script) {
   Log kept_log;
   uint64_t pick = 0;
   if (!quiet_ && Replay(target_.Name(), &kept, &kept_log, &pick)) {
-    const Past past{MediumState(std::move(kept)), std::move(kept_log), {}};
+    const Past past{MediumState(std::move(kept)), std::move(kept_log), {}, {}};
     if (ExploreLife(past, target_.GoOn(pick), 0)) return true;
     quiet_ = true;
     Tell();
@@ -83,12 +83,11 @@ bool Explorer::Explore(const Script& script) {
   script_ = script;
   ++counts_.scripts;
   const bool threads = script.size() > 1;
-  if (!threads) runner_.CollectAnswers(script, &answers_);
   for (uint64_t i = 0; i < (threads ? options_.schedules : 1); ++i) {
     schedule_ = options_.seed + i;
     if (ExploreLife(Past{}, script, schedule_)) continue;
     if (!quiet_) {
-      LoseOperations();
+      LoseCrashesAndOperations();
       Tell();
     }
     return false;
@@ -114,8 +113,7 @@ bool Explorer::ExploreLife(const Past& past, const Script& script, uint64_t sche
   ++counts_.lives;
   Log log = past.log;
   const bool first = past.crashes.empty();
-  const Life life = runner_.Run(past.medium.Visible(), log, script, schedule,
-                                first || answers_.empty() ? nullptr : &answers_);
+  const Life life = runner_.Run(past.medium.Visible(), log, script, schedule, &past.answers);
   counts_.events += life.trace.size();
   if (!life.failure.empty()) {
     failure_ = Failure{.target = target_.Name(),
@@ -132,15 +130,16 @@ bool Explorer::ExploreLife(const Past& past, const Script& script, uint64_t sche
   if (!first && options_.crash_again_one_in > 1 && random_() % options_.crash_again_one_in != 0) {
     return true;
   }
-  return Walk(past, life.trace, log);
+  return Walk(past, life, log);
 }
 
-bool Explorer::Walk(const Past& past, const Trace& trace, const Log& log) {
+bool Explorer::Walk(Past past, const Life& life, const Log& log) {
+  past.answers = life.answers;
   MediumState state = past.medium;
   uint64_t entries = past.log.entries().size();
   Log promised = past.log;
   CrashPoint at;
-  for (const Event& event : trace) {
+  for (const Event& event : life.trace) {
     state.Apply(event, Prepared);
     ++at.event;
     if (event.kind == Event::Kind::kStore) {
@@ -194,7 +193,7 @@ bool Explorer::AfterPowerCut(const Past& past, const MediumState& state, const C
   if (!IsNew(HashOf(image, Prepared), log, left)) return true;
   ++counts_.images;
   counts_.later_crashes += !past.crashes.empty();
-  Past next{MediumState(std::move(image)), log, past.crashes};
+  Past next{MediumState(std::move(image)), log, past.crashes, past.answers};
   next.crashes.push_back(at);
   next.crashes.back().lost = Lost(state, choice);
   next.crashes.back().pick = random_();
@@ -202,7 +201,7 @@ bool Explorer::AfterPowerCut(const Past& past, const MediumState& state, const C
   // Only of the last crash: what came before it is as it must be to get here.
   if (!quiet_ && failure_->crashes.size() == next.crashes.size()) {
     Failure found = *failure_;
-    const Choice less = LoseLess(state, choice, log, next.crashes.back().pick);
+    const Choice less = LoseLess(past, state, choice, log, next.crashes.back().pick);
     found.image = state.After(less);
     found.crashes.back().lost = Lost(state, less);
     failure_ = found;
@@ -219,14 +218,15 @@ bool Explorer::AfterKill(const Past& past, const MediumState& state, const Log& 
   if (!IsNew(dead.Hash() ^ 1, log, left)) return true;
   ++counts_.kills;
   counts_.later_crashes += !past.crashes.empty();
-  Past next{std::move(dead), log, past.crashes};
+  Past next{std::move(dead), log, past.crashes, past.answers};
   next.crashes.push_back(at);
   next.crashes.back().kill = true;
   next.crashes.back().pick = random_();
   return ExploreLife(next, target_.GoOn(next.crashes.back().pick), 0);
 }
 
-Choice Explorer::LoseLess(const MediumState& state, Choice choice, const Log& log, uint64_t pick) {
+Choice Explorer::LoseLess(const Past& past, const MediumState& state, Choice choice, const Log& log,
+                          uint64_t pick) {
   if (failure_->sentence.starts_with("the code under test")) return choice;  // once is enough
   const Choice newest = state.Newest();
   for (size_t i = 0; i < choice.size(); ++i) {
@@ -234,26 +234,34 @@ Choice Explorer::LoseLess(const MediumState& state, Choice choice, const Log& lo
     Choice less = choice;
     less[i] = newest[i];
     Log promised = log;
-    const Life life = runner_.Run(state.After(less), promised, target_.GoOn(pick), 0,
-                                  answers_.empty() ? nullptr : &answers_);
+    const Life life =
+        runner_.Run(state.After(less), promised, target_.GoOn(pick), 0, &past.answers);
     if (!life.failure.empty()) choice = less;
   }
   return choice;
 }
 
-// Fewer operations of the first life, as long as it fails in some way.
-void Explorer::LoseOperations() {
+bool Explorer::FailsAlso(const Script& script, Options options) {
+  Explorer quiet(target_, options, Recorder::Get());
+  if (quiet.Explore(script) || !quiet.failure_) return false;
+  failure_ = quiet.failure_;
+  return true;
+}
+
+// Fewer crashes, then fewer operations of the first life, as long as it fails in some way.
+void Explorer::LoseCrashesAndOperations() {
   if (failure_->sentence.starts_with("the code under test")) return;
+  Options options = options_;
+  for (options.crashes = 0; options.crashes < failure_->crashes.size(); ++options.crashes) {
+    if (FailsAlso(failure_->script, options)) break;
+  }
   for (bool shorter = true; shorter;) {
     shorter = false;
     for (size_t thread = 0; thread < failure_->script.size() && !shorter; ++thread) {
       for (size_t i = 0; i < failure_->script[thread].size() && !shorter; ++i) {
         Script less = failure_->script;
         less[thread].erase(less[thread].begin() + static_cast<ptrdiff_t>(i));
-        Explorer quiet(target_, options_, Recorder::Get());
-        if (quiet.Explore(less) || !quiet.failure_) continue;
-        failure_ = quiet.failure_;
-        shorter = true;
+        shorter = FailsAlso(less, options);
       }
     }
   }

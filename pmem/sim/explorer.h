@@ -78,13 +78,14 @@ class Explorer {
     MediumState medium;
     Log log;
     std::vector<CrashPoint> crashes;
+    std::set<std::string> answers;  ///< that the last life gave; empty: any is right
   };
 
   /// Over the medium that `watching` has from another explorer; tells and keeps nothing.
   Explorer(Target& target, Options options, Recorder& watching);
 
   bool ExploreLife(const Past& past, const Script& script, uint64_t schedule);
-  bool Walk(const Past& past, const Trace& trace, const Log& log);
+  bool Walk(Past past, const Life& life, const Log& log);
   bool CrashAt(const Past& past, const MediumState& state, std::optional<LineNumber> newest,
                const Log& log, const CrashPoint& at);
   bool AfterPowerCut(const Past& past, const MediumState& state, const Choice& choice,
@@ -93,8 +94,11 @@ class Explorer {
   /// Whether a state with these promises is new, for so many more crashes.
   bool IsNew(uint64_t state, const Log& log, uint32_t crashes_left);
   /// The choice with as many stores as the failure allows.
-  Choice LoseLess(const MediumState& state, Choice choice, const Log& log, uint64_t pick);
-  void LoseOperations();
+  Choice LoseLess(const Past& past, const MediumState& state, Choice choice, const Log& log,
+                  uint64_t pick);
+  /// Whether that fails, too; if so, it is the failure from now on.
+  bool FailsAlso(const Script& script, Options options);
+  void LoseCrashesAndOperations();
   void Tell();
   bool OutOfTime();
 
@@ -104,7 +108,6 @@ class Explorer {
   std::mt19937_64 random_;
   Counts counts_;
   std::unordered_map<uint64_t, uint32_t> known_;  ///< crashes that were left, by state and promises
-  std::set<std::string> answers_;
   std::optional<Failure> failure_;
   bool quiet_ = false;
   Script script_;  ///< of the first life

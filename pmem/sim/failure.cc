@@ -67,9 +67,11 @@ void DescribeCrash(const CrashPoint& crash, size_t number, const Lines& lines, s
   }
 }
 
-void AppendScript(const Script& script, const Target& target, std::string& text) {
+void AppendScript(const char* label, const Script& script, const Target& target,
+                  std::string& text) {
   for (size_t thread = 0; thread < script.size(); ++thread) {
-    Append(text, "  thread %zu ", thread);
+    Append(text, "  %s", label);
+    if (script.size() > 1) Append(text, ", thread %zu", thread);
     for (const uint32_t operation : script[thread]) {
       Append(text, " %s;", target.NameOf(operation).c_str());
     }
@@ -92,11 +94,11 @@ std::string Describe(const Failure& failure, Target& target) {
   Append(text, "%s: %s\n", failure.target.c_str(), failure.sentence.c_str());
   Append(text, "  seed     %" PRIu64 " (MORSEL_SIM_SEED), schedule %" PRIu64 "\n", failure.seed,
          failure.schedule);
-  AppendScript(failure.script, target, text);
+  AppendScript("does     ", failure.script, target, text);
   for (size_t i = 0; i < failure.crashes.size(); ++i) {
     DescribeCrash(failure.crashes[i], i + 1, lines, text);
     const Script after = target.GoOn(failure.crashes[i].pick);
-    AppendScript(after, target, text);
+    AppendScript("goes on  ", after, target, text);
   }
   return text;
 }

@@ -23,8 +23,9 @@ sigjmp_buf end_of_life;
 volatile sig_atomic_t living = 0;
 
 void OnSignal(int signal) {
-  if (living == 0 || hook_state.scheduled) {
-    // Not the code under test, or a thread that cannot be left: the process ends as it would have.
+  if (hook_state.scheduled) Scheduler::Abandon("the code under test died in one of its threads");
+  if (living == 0) {
+    // Not the code under test: the process ends as it would have.
     struct sigaction otherwise {};
     otherwise.sa_handler = SIG_DFL;
     sigaction(signal, &otherwise, nullptr);
@@ -67,42 +68,45 @@ std::string HowItDied(int signal) {
 
 void OutOfFuel() {
   hook_bounds.fuel = UINT64_MAX;
-  if (living == 0 || hook_state.scheduled) return;
+  if (hook_state.scheduled) Scheduler::Abandon("the code under test does not end");
+  if (living == 0) return;
   living = 0;
   siglongjmp(end_of_life, kEndless);
 }
 
-void LifeRunner::RunThread(const std::vector<uint32_t>& operations, Log& log) {
-  for (const uint32_t operation : operations) {
-    log.Began(operation);
-    target_.Run(operation, log);
-    log.Returned(operation);
-  }
+void LifeRunner::RunOperation(uint32_t operation, Log& log) {
+  log.Began(operation);
+  target_.Run(operation, log);
+  log.Returned(operation);
 }
 
-std::string LifeRunner::RunScript(const Script& script, Log& log, uint64_t schedule) {
-  if (script.size() == 1) {
-    RunThread(script.front(), log);
-    return {};
-  }
+std::string LifeRunner::RunThreads(const Script& script, Log& log, uint64_t schedule) {
   std::vector<std::function<void()>> bodies;
   for (const std::vector<uint32_t>& operations : script) {
-    bodies.push_back([&] { RunThread(operations, log); });
+    bodies.push_back([&] {
+      for (const uint32_t operation : operations) RunOperation(operation, log);
+    });
   }
-  return Scheduler::Run(bodies, schedule);
+  std::string failure = Scheduler::Run(bodies, schedule);
+  left_threads_ = !failure.empty();
+  return failure;
 }
 
 std::string LifeRunner::RunProtected(const Script& script, Log& log, uint64_t schedule,
-                                     const std::set<std::string>* answers) {
+                                     const std::set<std::string>* right, Life* life) {
   std::string failure = target_.Recover(log);
   if (!failure.empty()) return failure;
-  if (answers != nullptr) {
-    const std::string answer = target_.Answers();
-    if (!answer.empty() && !answers->contains(answer)) {
-      return "it answers what it never would have without a crash: " + answer;
-    }
+  const std::string answer = target_.Answers();
+  if (right != nullptr && !right->empty() && !right->contains(answer)) {
+    return "it answers what it never would have without a crash: " + answer;
   }
-  return RunScript(script, log, schedule);
+  if (script.size() > 1) return RunThreads(script, log, schedule);
+  if (!answer.empty()) life->answers.insert(answer);
+  for (size_t i = 0; !script.empty() && i < script.front().size(); ++i) {
+    RunOperation(script.front()[i], log);
+    if (!answer.empty()) life->answers.insert(target_.Answers());
+  }
+  return {};
 }
 
 // Pages that nobody was seen to store to are looked at in one life of a few, until something is
@@ -114,15 +118,16 @@ void LifeRunner::InspectAtTimes() {
 }
 
 Life LifeRunner::Run(const Image& visible, Log& log, const Script& script, uint64_t schedule,
-                     const std::set<std::string>* answers) {
+                     const std::set<std::string>* right) {
   Recorder& recorder = Recorder::Get();
   recorder.Put(visible);
   Life life;
+  left_threads_ = false;
   DeathWatch watch;
   recorder.Begin(strict_);
   const int died = sigsetjmp(end_of_life, 1);
   if (died == 0) {
-    life.failure = RunProtected(script, log, schedule, answers);
+    life.failure = RunProtected(script, log, schedule, right, &life);
     InspectAtTimes();
     life.trace = recorder.End();
     if (life.failure.empty()) life.failure = recorder.unseen();
@@ -133,24 +138,8 @@ Life LifeRunner::Run(const Image& visible, Log& log, const Script& script, uint6
     life.failure = HowItDied(died);
   }
   (void)recorder.End();
-  target_.Forget(died == 0);
+  target_.Forget(died == 0 && !left_threads_);
   return life;
-}
-
-void LifeRunner::CollectAnswers(const Script& script, std::set<std::string>* answers) {
-  Recorder& recorder = Recorder::Get();
-  recorder.Put({});
-  recorder.Begin(false);
-  Log log;
-  if (target_.Recover(log).empty() && script.size() == 1) {
-    answers->insert(target_.Answers());
-    for (const uint32_t operation : script.front()) {
-      RunThread({operation}, log);
-      answers->insert(target_.Answers());
-    }
-  }
-  (void)recorder.End();
-  target_.Forget(true);
 }
 
 }  // namespace morsel::sim

@@ -15,30 +15,30 @@ namespace morsel::sim {
 struct Life {
   std::string failure;  ///< empty: it found what was promised, and ran to its end
   Trace trace;
+  /// Those after recovery and after each operation; of a life of several threads, none.
+  std::set<std::string> answers;
 };
 
 class LifeRunner {
  public:
   LifeRunner(Target& target, bool strict) : target_(target), strict_(strict) {}
 
-  /// Lives on the medium as `visible` says. The log grows by what the target adds. `answers`: those
-  /// that are right after recovery; nullptr: any.
+  /// Lives on the medium as `visible` says. The log grows by what the target adds. `right`: the
+  /// answers that may be given after recovery; nullptr: any.
   Life Run(const Image& visible, Log& log, const Script& script, uint64_t schedule,
-           const std::set<std::string>* answers);
-
-  /// Collects all answers of a life without a crash into `answers`; of one thread.
-  void CollectAnswers(const Script& script, std::set<std::string>* answers);
+           const std::set<std::string>* right);
 
  private:
-  std::string RunScript(const Script& script, Log& log, uint64_t schedule);
   std::string RunProtected(const Script& script, Log& log, uint64_t schedule,
-                           const std::set<std::string>* answers);
-  void RunThread(const std::vector<uint32_t>& operations, Log& log);
+                           const std::set<std::string>* right, Life* life);
+  std::string RunThreads(const Script& script, Log& log, uint64_t schedule);
+  void RunOperation(uint32_t operation, Log& log);
 
   void InspectAtTimes();
 
   Target& target_;
   bool strict_;
+  bool left_threads_ = false;  ///< of this life: they did not come to their end
   bool stores_unseen_ = false;
   uint64_t lives_ = 0;
 };

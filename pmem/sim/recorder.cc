@@ -234,7 +234,7 @@ void Recorder::Stored(const void* address, uint64_t size_bytes, const void* pc) 
 void Recorder::Flush(const void* address, uint64_t size_bytes, const void* pc) {
   if (!recording_) return;
   if (hook_state.pending_bytes != 0) SettlePending();
-  Scheduler::SwitchPoint(pc);
+  Scheduler::SwitchPoint();
   InSimulator in;
   const uintptr_t begin = reinterpret_cast<uintptr_t>(address) / kLineBytes * kLineBytes;
   const uintptr_t end = reinterpret_cast<uintptr_t>(address) + size_bytes;
@@ -261,7 +261,7 @@ void Recorder::Flush(const void* address, uint64_t size_bytes, const void* pc) {
 void Recorder::Fence(const void* pc) {
   if (!recording_) return;
   if (hook_state.pending_bytes != 0) SettlePending();
-  Scheduler::SwitchPoint(pc);
+  Scheduler::SwitchPoint();
   InSimulator in;
   for (const uint64_t page : touched_pages_) TakePage(page);
   trace_.push_back({Event::Kind::kFence, hook_state.thread, 0, 0, pc});

@@ -20,9 +20,16 @@ SIM_COPTS = [
 
 # Calls that the simulator answers.
 SIM_WRAPPED = [
+    "__cxa_guard_abort",
+    "__cxa_guard_acquire",
+    "__cxa_guard_release",
     "memcpy",
     "memmove",
     "memset",
+    "pthread_mutex_lock",
+    "pthread_mutex_trylock",
+    "pthread_mutex_unlock",
+    "sched_yield",
 ]
 SIM_LINKOPTS = ["-Wl,--wrap=" + name for name in SIM_WRAPPED] + ["-pthread"]
 

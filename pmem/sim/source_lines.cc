@@ -34,7 +34,7 @@ std::string Shortened(std::string line) {
     }
   }
   const bool ours = line.rfind("/usr/", 0) != 0 && line.rfind("??", 0) != 0 &&
-                    line.rfind("pmem/persist.h", 0) != 0;
+                    line.find("pmem/persist.h:") == std::string::npos;
   return ours ? line : std::string();
 }
 

@@ -21,7 +21,7 @@ inline auto Atomic(const volatile void* address, size_t size_bytes, const void* 
   const void* const at = const_cast<const void*>(address);
   if (!Hooked()) return operation();
   BeginHook();
-  Scheduler::SwitchPoint(pc);
+  Scheduler::SwitchPoint();
   const auto result = operation();
   if (MayBeWatched(at)) Recorder::Get().Stored(at, size_bytes, pc);
   return result;
@@ -142,7 +142,7 @@ MORSEL_SIM_ATOMIC(128)
 void __tsan_atomic_thread_fence(int) {
   if (!Hooked()) return __atomic_thread_fence(__ATOMIC_SEQ_CST);
   BeginHook();
-  Scheduler::SwitchPoint(MORSEL_SIM_HERE);
+  Scheduler::SwitchPoint();
 }
 void __tsan_atomic_signal_fence(int) {}
 
