@@ -5,7 +5,11 @@
 #include <string>
 
 #include "base/result.h"
+#include "pmem/mutation.h"
 #include "pmem/system_calls.h"
+#ifdef MORSEL_MUTATION
+#include "pmem/mutation_calls.h"
+#endif
 
 namespace morsel::pmem {
 
@@ -16,7 +20,7 @@ class File {
   File() = default;
   /// Takes `descriptor`. `path` is what sentences call it.
   File(SystemCalls& calls, int descriptor, std::string path)
-      : calls_(&calls), descriptor_(descriptor), path_(std::move(path)) {}
+      : calls_(&MORSEL_MUTABLE_CALLS(calls)), descriptor_(descriptor), path_(std::move(path)) {}
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File();

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "pmem/mutation.h"
+
 namespace morsel::pmem {
 
 /// How a medium is flushed and fenced. One table for DAX, one that does nothing
@@ -23,6 +25,7 @@ struct PersistTable {
 /// keeps that order. Durable only after a flush of its line and a fence.
 /// Threads  others may read the word meanwhile; they see the old or the new one.
 inline void Store(uint64_t* word, uint64_t value) {
+  MORSEL_MUTABLE(Store(word, value));
   std::atomic_ref(*word).store(value, std::memory_order_release);
 }
 
@@ -39,14 +42,19 @@ class Persist {
   /// Pushes every line that [address, address + size_bytes) touches.
   /// Durability  none before this thread's next Fence().
   void Flush(const void* address, size_t size_bytes) const {
+    MORSEL_MUTABLE(Flush(ForMutation(), address, size_bytes));
     table_->flush(context_, address, size_bytes);
   }
 
   /// Durability  what this thread flushed before is durable on return.
-  void Fence() const { table_->fence(context_); }
+  void Fence() const {
+    MORSEL_MUTABLE(Fence(ForMutation()));
+    table_->fence(context_);
+  }
 
   /// Flush() and Fence().
   void Range(const void* address, size_t size_bytes) const {
+    MORSEL_MUTABLE(Range(ForMutation(), address, size_bytes));
     Flush(address, size_bytes);
     Fence();
   }
@@ -54,16 +62,27 @@ class Persist {
   /// Stores a word and makes it durable, after all that this thread stored before
   /// was flushed and fenced: that is the caller's to do.
   void Publish(uint64_t* word, uint64_t value) const {
+    MORSEL_MUTABLE(Publish(ForMutation(), word, value));
     std::atomic_ref(*word).store(value, std::memory_order_release);
     Range(word, sizeof *word);
   }
 
  private:
+#ifdef MORSEL_MUTATION
+  mutation::Medium ForMutation() const;
+#endif
+
   const PersistTable* table_;
   void* context_;
 };
 
 /// For memory that a crash may lose: the frames of an image. Nothing is pushed anywhere.
 Persist VolatilePersist();
+
+#ifdef MORSEL_MUTATION
+inline mutation::Medium Persist::ForMutation() const {
+  return {table_->flush, table_->fence, context_, table_ == VolatilePersist().table_};
+}
+#endif
 
 }  // namespace morsel::pmem
