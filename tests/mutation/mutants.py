@@ -1,0 +1,53 @@
+"""Which mutants there are, and which of them are this run's share."""
+
+import dataclasses
+import hashlib
+
+# Of each kind of call, what may go wrong with it; see pmem/mutation_switch.h.
+MUTATIONS = {
+    "flush": ("drop", "delay"),
+    "fence": ("drop", "delay"),
+    "range": ("drop", "no-flush", "no-fence", "delay"),
+    "publish": ("drop", "no-persist", "no-flush", "no-fence", "delay"),
+    "store": ("swap",),
+    "sync": ("drop", "delay"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    site: str
+    mutation: str
+
+    @property
+    def key(self):
+        return self.site, self.mutation
+
+    @property
+    def path(self):
+        return self.site.split(" ")[0]
+
+
+def all_mutants(sites):
+    return [
+        Mutant(name, mutation)
+        for name, site in sorted(sites.items())
+        for mutation in MUTATIONS[site.kind]
+    ]
+
+
+def share(mutants, part, parts, seed):
+    """The part-th of so many shares, from 1, as the seed deals them."""
+
+    def number(mutant):
+        text = f"{seed} {mutant.site} {mutant.mutation}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+    chosen = [mutant for mutant in mutants if number(mutant) % parts == part - 1]
+    return sorted(chosen, key=number)
+
+
+def switch(program, chains, mutation):
+    """MORSEL_MUTANT for a program that reaches a site by these chains."""
+    texts = sorted(",".join(f"{address:x}" for address in chain) for chain in chains)
+    return f"{program}:{mutation}:{';'.join(texts)}"

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Takes away every flush, fence, persist, publish and sync, one at a time, and requires
+that a test fails. Prints the list and the score.
+
+What misbehaves is decided by a switch in the seam (pmem/mutation_switch.h), in
+programs that are built with it (mutable_tests in rules.bzl). First each test runs
+with nothing wrong and notes which sites it reaches; then, for each site and each
+way to do it wrong, the tests that reach it run until one fails, the most promising
+first. What survives is a missing test or a needless call, or stands in
+equivalent.txt with the reason why nobody can tell the difference.
+"""
+
+import argparse
+import datetime
+import pathlib
+import sys
+import time
+
+sys.dont_write_bytecode = True
+
+import baseline
+import check
+import equivalent
+import mutants
+import programs
+import sites
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def arguments():
+    today = datetime.date.today().isoformat()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("programs", nargs="+", help="tests, or a .txt that names some")
+    parser.add_argument("--seconds", type=float, default=3600, help="stop by then")
+    parser.add_argument("--share", default="1/1", metavar="K/N", help="one of N parts")
+    parser.add_argument("--seed", default=today, help="deals the shares (default: the day)")
+    parser.add_argument("--test-seed", type=int, default=1, help="MORSEL_TEST_SEED of the tests")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="", help="mutants of sites whose name has this in it")
+    parser.add_argument("--list", action="store_true", help="only name the mutants")
+    return parser.parse_args()
+
+
+def programs_named(names):
+    found = []
+    for name in names:
+        if name.endswith(".txt"):
+            found += pathlib.Path(name).read_text(encoding="utf-8").split()
+        else:
+            found.append(name)
+    return [str(pathlib.Path(name).resolve()) for name in found]
+
+
+def show(verdict):
+    mutant = verdict.mutant
+    by = f"  by {verdict.by}" if verdict.by else f"  {verdict.tests} tests"
+    print(f"{verdict.ending:10} {mutant.mutation:10} {mutant.site}{by}, {verdict.seconds:.1f} s")
+    sys.stdout.flush()
+
+
+def score(verdicts, seconds):
+    count = {ending: 0 for ending in ("killed", "equivalent", "survived", "undecided")}
+    for verdict in verdicts:
+        count[verdict.ending] += 1
+    late = sum(1 for verdict in verdicts if verdict.by.endswith("(timeout)"))
+    return (
+        f"mutants: {count['killed']} of {len(verdicts)} killed ({late} by timeouts), "
+        f"{count['equivalent']} equivalent, {count['survived']} survived, "
+        f"{count['undecided']} undecided, {seconds:.0f} s"
+    )
+
+
+def main():
+    options = arguments()
+    started = time.monotonic()
+    part, parts = (int(number) for number in options.share.split("/"))
+    whole = parts == 1 and not options.only
+    equivalents = equivalent.parse((HERE / "equivalent.txt").read_text(encoding="utf-8"))
+    cases = [c for program in programs_named(options.programs) for c in programs.cases_in(program)]
+    print(f"share {options.share}, seed {options.seed}, MORSEL_TEST_SEED={options.test_seed}")
+    slow = 600 if whole else max(1.5, options.seconds / 20)
+    reaches = baseline.measure(cases, options.jobs, slow, not whole, options.test_seed)
+    deadline = started + options.seconds
+    run = check.Check(reaches, equivalents, options.jobs, options.test_seed, deadline)
+    everything = mutants.all_mutants(run.sites)
+    chosen = [m for m in mutants.share(everything, part, parts, options.seed)
+              if options.only in m.site]
+    if not whole:
+        chosen = [mutant for mutant in chosen if mutant.key not in equivalents or options.only]
+    print(
+        f"{len(cases)} tests, {len(reaches)} reach {len(run.sites)} sites, "
+        f"{len(chosen)} of {len(everything)} mutants, {time.monotonic() - started:.0f} s so far"
+    )
+    if options.list:
+        for mutant in everything:
+            print(f"{mutant.mutation:10} {mutant.site}")
+        return 0
+    verdicts = run.judge_all(chosen, show)
+    known = {mutant.key for mutant in everything} if whole else None
+    missed = sites.never_reached(run.sites, sites.Sources()) if whole else []
+    found = check.complaints(verdicts, equivalents, known, missed)
+    print("\n".join(found))
+    print(score(verdicts, time.monotonic() - started))
+    return 1 if found or not everything else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except baseline.Broken as error:
+        sys.exit(str(error))

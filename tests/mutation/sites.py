@@ -1,0 +1,209 @@
+"""From return addresses to the lines that they are of.
+
+A site is a call of the seam, or of a function that is nothing but a step of it
+(STEPS): a line of the sources, and the lines that called it through such steps.
+A site is named by file, function and the line's text, so that its name stays
+when lines above it come and go.
+"""
+
+import collections
+import dataclasses
+import pathlib
+import re
+import subprocess
+import sys
+
+# Bazel links here from a folder of its own.
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "tidy"))
+
+import cpp_scanner
+
+# Functions that flush, fence or sync and do nothing else: taking away a call of one is a
+# mutation of its own.
+STEPS = {
+    ("alloc/heap_durability.cc", "Heap::Fence"),
+    ("alloc/heap_durability.cc", "Heap::Flush"),
+    ("alloc/heap_durability.cc", "Heap::FlushAllocations"),
+    ("alloc/heap_durability.cc", "Heap::SettleLocked"),
+    ("alloc/slab.h", "FlushBits"),
+    ("alloc/subtree_map.cc", "SubtreeMap::Clean"),
+    ("alloc/unit_map.cc", "UnitMap::SettleCleared"),
+    ("morsel/carved_pool_superblock.cc", "EraseSuperblocks"),
+    ("pmem/directory.cc", "Directory::Sync"),
+    ("pmem/file.cc", "File::Sync"),
+    ("pmem/journal.cc", "Journal::Apply"),
+    ("pmem/journal.cc", "Journal::FlushRecord"),
+    ("pmem/journal.cc", "Journal::Retire"),
+}
+
+# Under test are the layers' own sources, less what is the seam itself.
+LAYERS = ("base/", "pmem/", "alloc/", "morsel/", "cli/")
+SEAM = ("pmem/persist.h", "pmem/mutation", "pmem/system_calls")
+NOT_UNDER_TEST = ("pmem/sim/",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    path: str
+    number: int
+
+
+def is_under_test(path):
+    name = pathlib.PurePosixPath(path).stem
+    return (
+        path.startswith(LAYERS)
+        and not path.startswith(SEAM + NOT_UNDER_TEST)
+        and not name.endswith(("_test", "_testing"))
+        and name not in {"crash_testing"}
+    )
+
+
+class Sources:
+    """Lines and the functions that they are in."""
+
+    def __init__(self, root=ROOT):
+        self._root = pathlib.Path(root)
+        self._files = {}
+
+    def _file(self, path):
+        if path not in self._files:
+            text = (self._root / path).read_text(encoding="utf-8")
+            self._files[path] = text.splitlines(), cpp_scanner.functions(text)
+        return self._files[path]
+
+    def _function(self, line):
+        _, functions = self._file(line.path)
+        around = [f for f in functions if f.line <= line.number < f.line + f.length]
+        # The outermost: a lambda has no name.
+        return max(around, key=lambda f: f.length, default=None)
+
+    def function_name(self, line):
+        function = self._function(line)
+        return function.name if function else ""
+
+    def name(self, line):
+        """`path function: text`, with a number where the function has the text more than once."""
+        texts, _ = self._file(line.path)
+        text = texts[line.number - 1].strip()
+        function = self._function(line)
+        first = function.line if function else 1
+        nth = sum(1 for other in texts[first - 1 : line.number] if other.strip() == text)
+        place = f"{line.path} {function.name}" if function else line.path
+        return f"{place}: {text}" + (f" [{nth}]" if nth > 1 else "")
+
+
+class Symbols:
+    """What the addresses in a program are of."""
+
+    def __init__(self, program, root=ROOT):
+        self._program = program
+        self._root = str(root)
+        self._lines = {}
+        self._start = None
+
+    def _base(self):
+        # Addresses are counted from __executable_start, debug information from 0.
+        if self._start is None:
+            table = subprocess.run(
+                ["nm", self._program], check=True, capture_output=True, text=True
+            ).stdout
+            found = [row for row in table.splitlines() if row.endswith(" __executable_start")]
+            self._start = int(found[0].split()[0], 16)
+        return self._start
+
+    def look_up(self, addresses):
+        """Learns of all of these at once."""
+        wanted = sorted(set(addresses) - self._lines.keys())
+        if not wanted:
+            return
+        # A return address is behind the call.
+        query = "".join(f"{self._base() + address - 1:#x}\n" for address in wanted)
+        answer = subprocess.run(
+            ["addr2line", "-a", "-i", "-e", self._program],
+            input=query,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        groups = []
+        for row in answer.splitlines():
+            if row.startswith("0x"):
+                groups.append([])
+            else:
+                groups[-1].append(self._line(row))
+        self._lines.update(zip(wanted, groups))
+
+    def _line(self, row):
+        path, _, number = row.split(" (discriminator")[0].rpartition(":")
+        for prefix in ("/proc/self/cwd/", self._root + "/"):
+            path = path.removeprefix(prefix)
+        return Line(path.removeprefix("./"), int(number) if number.isdigit() else 0)
+
+    def lines(self, address):
+        """Innermost first: functions that the compiler put inside others have lines too."""
+        self.look_up([address])
+        return self._lines[address]
+
+
+@dataclasses.dataclass
+class Site:
+    name: str
+    kind: str
+    chains: dict  # of each program: the beginnings of chains that lead here
+    lines: list = dataclasses.field(default_factory=list)  # innermost first
+
+
+def resolve(chain, symbols, sources):
+    """The site's lines and how much of the chain tells it, or None if a test's own call."""
+    lines = []
+    for count, address in enumerate(chain, 1):
+        for line in symbols.lines(address):
+            if line.path.startswith(SEAM) or line.path.startswith("/") or line.path == "??":
+                continue
+            if not is_under_test(line.path) or line.number == 0:
+                return (lines, count - 1) if lines else None
+            lines.append(line)
+            if (line.path, sources.function_name(line)) not in STEPS:
+                return lines, count
+    return (lines, len(chain)) if lines else None
+
+
+def sites_of(reached, symbols_of, sources):
+    """All sites in `reached`: {program: {(kind, chain), ...}}. By name."""
+    found = {}
+    for program, chains in reached.items():
+        symbols = symbols_of(program)
+        symbols.look_up(address for _, chain in chains for address in chain)
+        for kind, chain in chains:
+            resolved = resolve(chain, symbols, sources)
+            if resolved is None:
+                continue
+            lines, count = resolved
+            name = " < ".join(sources.name(line) for line in lines)
+            site = found.setdefault(name, Site(name, kind, collections.defaultdict(set), lines))
+            site.chains[program].add(chain[:count])
+    return found
+
+
+# How the sources spell a call of the seam. Stores are many, and of interest only beside others.
+_CALL = re.compile(
+    r"\b(?:persist_?|persist\(\)|heap_)(?:\.|->)(?:Flush|Fence|Range|Publish)\(|\bF(?:Data)?Sync\([^)i]"
+)
+
+
+def calls_under_test(root=ROOT):
+    """Every line that calls the seam, whether a test comes there or not."""
+    for path in sorted(pathlib.Path(root).glob("*/**/*")):
+        name = path.relative_to(root).as_posix()
+        if path.suffix not in {".cc", ".h"} or not is_under_test(name):
+            continue
+        for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if _CALL.search(text.split("//")[0]):
+                yield Line(name, number)
+
+
+def never_reached(found, sources, root=ROOT):
+    """The names of the calls that no test comes to: they may be missing, and nobody would know."""
+    reached = {line for site in found.values() for line in site.lines}
+    return [sources.name(line) for line in calls_under_test(root) if line not in reached]
