@@ -49,9 +49,9 @@ class HeapCrashTest : public testing::Test {
 
   /// All ways to crash, at each crash point of the first life.
   void CrashOften() {
-    world_->images = 24;
-    world_->kill_points = 1;
-    world_->later_points = 3;
+    world_->images = kSlowBuild ? 2 : 24;
+    world_->kill_points = kSlowBuild ? 8 : 1;
+    world_->later_points = kSlowBuild ? 20 : 3;
   }
 
   void End() {
@@ -149,7 +149,7 @@ TEST_F(HeapCrashTest, KillThenPowerCut) {
   life_->Free(first);
   life_->Free(second);
   world_->lives_max = 2;
-  world_->images = 60;
+  world_->images = kSlowBuild ? 3 : 60;
   world_->operations_later = 0;
   for (const bool extent_first : {false, true}) {
     recorder_->WithMemory([&] {
@@ -164,10 +164,33 @@ TEST_F(HeapCrashTest, KillThenPowerCut) {
           for (size_t i = 1; i < blocks.size(); i += 110) next.Persist(blocks[i]);
         }
         next.Persist(next.Allocate(19 * kUnitBytes));
-        next.PowerCut(200);
+        next.PowerCut(kSlowBuild ? 10 : 200);
       }).join();
     });
   }
+  End();
+}
+
+TEST_F(HeapCrashTest, KillThenPowerCutOfADirectoryWord) {
+  Make(2 * kGiB);
+  WatchBeginningsOfRegions();
+  world_->operations_later = 0;
+  Begin();
+  // The first extent that reaches into region 1 makes its map. Killed at any instant of that, the
+  // next life finds the map, or not, and persists such an extent.
+  recorder_->set_before_fence([&] {
+    recorder_->WithMemory([&] {
+      pmem::CrashRecorder recorder(*recorder_);
+      std::thread([&] {
+        CrashLife next(*world_, &recorder, CrashOwners(), 1, 5);
+        next.Open();
+        next.Persist(next.Allocate(kGiB + 300 * kMiB));
+        next.PowerCut(kSlowBuild ? 4 : 20);
+      }).join();
+    });
+  });
+  ASSERT_TRUE(heap().Allocate(kGiB + 300 * kMiB, 16));
+  recorder_->set_before_fence(nullptr);
   End();
 }
 
@@ -192,11 +215,11 @@ TEST_F(HeapCrashTest, CleanMeansDurable) {
         CrashLife next(*world_, &recorder, owners, 1, 5);
         next.Open();
         next.Close();
-        next.PowerCut(20);
+        next.PowerCut(kSlowBuild ? 4 : 20);
         next.Open();
         next.Persist(block);
         next.Persist(next.Allocate(23 * kUnitBytes));
-        next.PowerCut(100);
+        next.PowerCut(kSlowBuild ? 6 : 100);
       }).join();
     });
     recorder_->WithMemory([&] {
@@ -206,7 +229,7 @@ TEST_F(HeapCrashTest, CleanMeansDurable) {
         next.Open();
         next.Persist(block);
         next.Persist(next.Allocate(23 * kUnitBytes));
-        next.PowerCut(100);
+        next.PowerCut(kSlowBuild ? 6 : 100);
       }).join();
     });
   };
@@ -229,14 +252,14 @@ TEST_F(HeapCrashTest, OnlyWhatWasFencedAfterItsFlushIsSkipped) {
     workers[0].Do([&] { life_->Flush(handed_over); });
     workers[1].Do([&] { life_->Fence(); });
     workers[1].Do([&] { life_->Persist(handed_over); });
-    life_->PowerCut(50);
+    life_->PowerCut(kSlowBuild ? 6 : 50);
     // What was stored between a flush and its fence is not covered by it.
     char* const first = life_->Allocate(size_bytes);
     life_->Flush(first);
     char* const second = life_->Allocate(size_bytes);
     life_->Fence();
     life_->Persist(second);
-    life_->PowerCut(50);
+    life_->PowerCut(kSlowBuild ? 6 : 50);
     End();
   }
 }
@@ -358,7 +381,7 @@ TEST_F(HeapCrashTest, RandomLives) {
     SCOPED_TRACE(seed);
     Make(2 * kMiB);
     Begin(seed);
-    for (int i = 0; i < (kSlowBuild ? 20 : 80) && !HasFailure(); ++i) life_->Operate();
+    for (int i = 0; i < (kSlowBuild ? 4 : 80) && !HasFailure(); ++i) life_->Operate();
     End();
   }
 }
@@ -369,7 +392,7 @@ TEST_F(HeapCrashTest, RandomLivesThatGrowAndShrink) {
   world_->may_resize = true;
   world_->images = 3;
   Begin(seed);
-  for (int i = 0; i < (kSlowBuild ? 15 : 80) && !HasFailure(); ++i) life_->Operate();
+  for (int i = 0; i < (kSlowBuild ? 4 : 80) && !HasFailure(); ++i) life_->Operate();
   End();
 }
 
@@ -380,7 +403,7 @@ TEST_F(HeapCrashTest, RandomLivesOfBlocksHandedBetweenThreads) {
   for (int i = 0; i < 3; ++i) workers.push_back(std::make_unique<Worker>());
   Begin(seed);
   life_->UseWorkers(&workers);
-  for (int i = 0; i < (kSlowBuild ? 20 : 100) && !HasFailure(); ++i) life_->Operate();
+  for (int i = 0; i < (kSlowBuild ? 8 : 100) && !HasFailure(); ++i) life_->Operate();
   life_->UseWorkers(nullptr);
   End();
 }

@@ -105,7 +105,7 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
       // ORDER  directory and roots  <  anything new
       // WHY    what was stored before a kill is visible, and need not be durable.  [HEAP-6]
       // CRASH  before: the heap is as it was found, or older.
-      // TEST   alloc/heap_crash_test: KillThenPowerCut
+      // TEST   alloc/heap_crash_test: KillThenPowerCutOfADirectoryWord
       persist.Range(header, header->map_offset);
     }
     // Before the first store that a kill could leave visible and not durable. A power cut needs no
