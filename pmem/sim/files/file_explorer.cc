@@ -1,0 +1,369 @@
+#include "pmem/sim/files/file_explorer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/checksum.h"
+#include "pmem/sim/files/seeded_random.h"
+
+namespace morsel::sim {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// So many parts of a change are lost in every way.
+constexpr size_t kTearsMax = 3;
+constexpr size_t kTearsMaxOfProof = 8;
+constexpr uint64_t kImagesOfProof = 1024;
+constexpr uint64_t kImagesAtFirst = 8;
+constexpr uint64_t kImagesFactor = 8;
+constexpr double kSecondsToMinimise = 20;
+
+// What is said where the code under test ends the process.
+std::string last_words;
+
+void SayLastWords() {
+  for (const int signal : {SIGABRT, SIGSEGV, SIGBUS}) {
+    std::signal(signal, [](int caught) {
+      (void)!write(STDERR_FILENO, last_words.data(), last_words.size());
+      std::signal(caught, SIG_DFL);
+      std::raise(caught);
+    });
+  }
+}
+
+std::chrono::milliseconds Milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+}
+
+}  // namespace
+
+FileOptions FileOptionsFor(FileOptions otherwise, FileOptions proof) {
+  const char* const seconds = std::getenv("MORSEL_PROOF_SECONDS");
+  FileOptions options = seconds != nullptr ? proof : otherwise;
+  if (seconds != nullptr) options.seconds = std::strtod(seconds, nullptr);
+  if (const char* const seed = std::getenv("MORSEL_SEED"); seed != nullptr) {
+    options.seed = std::strtoull(seed, nullptr, 0);
+  }
+  return options;
+}
+
+FileExplorer::FileExplorer(FileTarget& target, const FileOptions& options, Voice voice)
+    : target_(target),
+      options_(options),
+      random_(options.seed),
+      voice_(voice),
+      begin_(Clock::now()),
+      deadline_(begin_ + Milliseconds(options.seconds)) {}
+
+FileExplorer::FileExplorer(FileTarget& target, const FileOptions& options)
+    : FileExplorer(target, options, Voice::kLoud) {
+  SayLastWords();
+  std::printf("%s: MORSEL_SEED=%" PRIu64 "\n", target.Name().c_str(), options.seed);
+}
+
+bool FileExplorer::OutOfTime() {
+  if (Clock::now() < deadline_) return false;
+  counts_.cut_short = true;
+  return true;
+}
+
+bool FileExplorer::Explore(const FileScript& script) {
+  if (failure_) return false;
+  script_ = script;
+  ++counts_.scripts;
+  return Conclude(ExploreLife(Past{}, script));
+}
+
+bool FileExplorer::ExploreSequences(uint32_t length) {
+  std::vector<FileScript> scripts = {{}};
+  for (uint32_t at = 0; at < length; ++at) {
+    std::vector<FileScript> longer;
+    for (const FileScript& script : scripts) {
+      for (uint32_t operation = 0; operation < target_.operations(); ++operation) {
+        longer.push_back(script);
+        longer.back().push_back(operation);
+      }
+    }
+    scripts = std::move(longer);
+  }
+  // Where time ends it, some of all kinds have been explored.
+  std::shuffle(scripts.begin(), scripts.end(), random_);
+  for (const FileScript& script : scripts) {
+    if (OutOfTime()) return true;
+    if (!Explore(script)) return false;
+  }
+  return true;
+}
+
+bool FileExplorer::ExploreRandom(uint64_t scripts, uint32_t length) {
+  for (uint64_t i = 0; i < scripts && !OutOfTime(); ++i) {
+    FileScript script;
+    for (uint32_t at = 0; at < length; ++at) {
+      script.push_back(static_cast<uint32_t>(random_() % target_.operations()));
+    }
+    if (!Explore(script)) return false;
+  }
+  return true;
+}
+
+bool FileExplorer::Deepen(const std::function<bool()>& explore) {
+  const FileOptions most = options_;
+  uint64_t images_max = kImagesAtFirst;
+  bool good = true;
+  while (good && !OutOfTime()) {
+    options_.images_max = std::min(images_max, most.images_max);
+    options_.faulted_images_max = std::min(images_max, most.faulted_images_max);
+    good = explore();
+    if (images_max >= most.images_max) break;
+    images_max *= kImagesFactor;
+  }
+  options_ = most;
+  return good;
+}
+
+bool FileExplorer::ExploreFaults(const FileScript& script) {
+  if (failure_) return false;
+  script_ = script;
+  ++counts_.scripts;
+  const Life whole = Live(Past{}, script);
+  if (!whole.failure.empty()) return Conclude(Fail(Past{}, whole.failure));
+  std::vector<Fault> faults;
+  for (const int error : {EIO, ENOSPC, EINTR, Fault::kShort, Fault::kPartial}) {
+    for (uint64_t call = 0; call < whole.count; ++call) {
+      faults.push_back({call, error, false});
+      // A call that is always interrupted is not ended by any.
+      if (error == EIO || error == ENOSPC) faults.push_back({call, error, true});
+    }
+  }
+  std::shuffle(faults.begin(), faults.end(), random_);
+  for (const Fault& fault : faults) {
+    if (OutOfTime()) return true;
+    if (!Conclude(ExploreFault(script, fault))) return false;
+  }
+  return true;
+}
+
+bool FileExplorer::ExploreFault(const FileScript& script, const Fault& fault) {
+  ++counts_.faults;
+  script_ = script;
+  Past past;
+  past.fault = fault;
+  return ExploreLife(past, script);
+}
+
+FileExplorer::Life FileExplorer::Live(const Past& past, const FileScript& script) {
+  Life life;
+  const uint64_t number = past.crashes.size();
+  SeedRandomBytes(options_.seed + number);
+  last_words = "while " + target_.Name() + " lived, MORSEL_SEED=" + std::to_string(options_.seed) +
+               ", after " + std::to_string(number) + " crashes: ";
+  for (const uint32_t operation : script_) last_words += target_.NameOf(operation) + "; ";
+  last_words += InWords(past.fault) + "\n";
+  SimulatedFiles files(stage_, past.disk, past.fault, target_.maps_files());
+  FileWorld world(files, stage_.root(), past.promises, options_.seed + number);
+  life.failure = target_.Recover(world);
+  for (size_t i = 0; i < script.size() && life.failure.empty(); ++i) {
+    life.failure = target_.Run(script[i], world);
+  }
+  files.Stop();
+  target_.Forget();
+  life.calls = files.calls();
+  life.promises = files.promises();
+  life.count = files.count();
+  life.struck_at = files.struck_at();
+  return life;
+}
+
+bool FileExplorer::Fail(const Past& past, std::string sentence) {
+  failure_ = FileFailure{.target = target_.Name(),
+                         .sentence = std::move(sentence),
+                         .seed = options_.seed,
+                         .script = script_,
+                         .fault = past.crashes.empty() ? past.fault : Fault{},
+                         .crashes = past.crashes,
+                         .disk = past.disk,
+                         .promises = past.promises};
+  return false;
+}
+
+bool FileExplorer::ExploreLife(const Past& past, const FileScript& script) {
+  if (OutOfTime()) return true;
+  const Life life = Live(past, script);
+  if (!life.failure.empty()) return Fail(past, life.failure);
+  const bool is_first = past.crashes.empty();
+  if (past.crashes.size() >= options_.crashes) return true;
+  if (!is_first && options_.crash_again_one_in > 1 &&
+      random_() % options_.crash_again_one_in != 0) {
+    return true;
+  }
+  if (Walk(past, life)) return true;
+  // What came before the crash that is told of last: a fault belongs to the first life.
+  if (is_first && failure_) failure_->fault = past.fault;
+  return false;
+}
+
+bool FileExplorer::Walk(const Past& past, const Life& life) {
+  Disk disk = past.disk;
+  Promises promises = past.promises;
+  DiskCrash crash;
+  uint64_t images_max = past.crashes.empty() ? options_.images_max : options_.later_images_max;
+  size_t first = 0;
+  if (past.fault.call != Fault::kNever) {
+    if (!life.struck_at) return true;
+    // Until then it is the life without the fault.
+    first = *life.struck_at;
+    images_max = options_.faulted_images_max;
+  }
+  size_t next = 0;
+  for (size_t i = 0; i <= life.calls.size(); ++i) {
+    bool settles = false;
+    for (; next < life.promises.size() && life.promises[next].calls == i; ++next) {
+      promises = life.promises[next].promises;
+      settles = settles || life.promises[next].settles;
+    }
+    // What is only begun allows more and demands nothing: what was right is right.
+    settles = (settles || (first > 0 && i == life.calls.size())) && i >= first;
+    if (settles && !CrashAt({past, disk, promises, crash, {}, images_max})) return false;
+    if (i == life.calls.size()) break;
+    const TracedCall& call = life.calls[i];
+    Replay(call, disk);
+    ++crash.calls;
+    crash.newest = call.site;
+    std::vector<std::pair<NodeId, size_t>> newest;
+    for (const auto& [node, change] : call.changes) newest.emplace_back(node, 1);
+    for (auto& [node, count] : newest) {
+      count = static_cast<size_t>(
+          std::count_if(call.changes.begin(), call.changes.end(),
+                        [id = node](const auto& changed) { return changed.first == id; }));
+    }
+    if (newest.empty() || i < first) continue;
+    if (!CrashAt({past, disk, promises, crash, newest, images_max})) return false;
+  }
+  return true;
+}
+
+bool FileExplorer::IsNew(const Disk& disk, const Promises& promises, uint32_t crashes_left) {
+  const uint64_t words[] = {disk.Hash(), promises.Hash()};
+  const auto [known, is_new] = known_.try_emplace(Checksum64(words, sizeof words), crashes_left);
+  if (!is_new && known->second >= crashes_left) {
+    ++counts_.known;
+    return false;
+  }
+  known->second = crashes_left;
+  return true;
+}
+
+bool FileExplorer::CrashAt(const Point& point) {
+  const size_t tears_max = point.images_max >= kImagesOfProof ? kTearsMaxOfProof : kTearsMax;
+  const std::vector<Question> questions = QuestionsOf(point.disk, point.newest, tears_max, random_);
+  const bool good = ForEachAnswers(
+      questions, point.images_max, random_,
+      [&](const Answers& answers) { return AfterPowerCut(point, questions, answers); });
+  // Where nothing is undecided a kill leaves what a power cut leaves.
+  return good && (questions.empty() || AfterKill(point));
+}
+
+FileScript FileExplorer::HowItGoesOn() {
+  if (options_.go_on_one_in > 1 && random_() % options_.go_on_one_in != 0) return {};
+  return target_.GoOn();
+}
+
+bool FileExplorer::AfterPowerCut(const Point& point, const std::vector<Question>& questions,
+                                 const Answers& answers) {
+  if (OutOfTime()) return true;
+  Past next{DiskAfter(point.disk, questions, answers), point.promises, point.past.crashes, {}};
+  const auto left = static_cast<uint32_t>(options_.crashes - point.past.crashes.size());
+  if (!IsNew(next.disk, next.promises, left)) return true;
+  ++counts_.images;
+  counts_.later_crashes += !point.past.crashes.empty();
+  next.crashes.push_back(point.crash);
+  next.crashes.back().lost = LostOf(point.disk, questions, answers);
+  const FileScript script = HowItGoesOn();
+  if (ExploreLife(next, script)) return true;
+  // Only of the last crash: what came before it is as it must be to get here.
+  if (failure_->crashes.size() == next.crashes.size()) {
+    const Answers less = LoseLess(point, questions, answers, script);
+    failure_->disk = DiskAfter(point.disk, questions, less);
+    failure_->crashes.back().lost = LostOf(point.disk, questions, less);
+  }
+  return false;
+}
+
+bool FileExplorer::AfterKill(const Point& point) {
+  if (OutOfTime()) return true;
+  const auto left = static_cast<uint32_t>(options_.crashes - point.past.crashes.size());
+  if (!IsNew(point.disk, point.promises, left)) return true;
+  ++counts_.images;
+  counts_.later_crashes += !point.past.crashes.empty();
+  Past next{point.disk, point.promises, point.past.crashes, {}};
+  next.crashes.push_back(point.crash);
+  next.crashes.back().kill = true;
+  return ExploreLife(next, HowItGoesOn());
+}
+
+Answers FileExplorer::LoseLess(const Point& point, const std::vector<Question>& questions,
+                               Answers answers, const FileScript& script) {
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i] == 0) continue;
+    Answers less = answers;
+    less[i] = 0;
+    Past next{DiskAfter(point.disk, questions, less), point.promises, point.past.crashes, {}};
+    next.crashes.push_back(point.crash);
+    const Life life = Live(next, script);
+    if (life.failure.empty()) continue;
+    answers = less;
+    failure_->sentence = life.failure;
+  }
+  return answers;
+}
+
+// Fewer operations of the first life, as long as it fails in some way.
+void FileExplorer::LoseOperations() {
+  FileOptions options = options_;
+  options.seconds = kSecondsToMinimise;
+  for (bool shorter = true; shorter;) {
+    shorter = false;
+    for (size_t i = 0; i < failure_->script.size() && !shorter; ++i) {
+      FileScript less = failure_->script;
+      less.erase(less.begin() + static_cast<ptrdiff_t>(i));
+      FileExplorer other(target_, options, Voice::kQuiet);
+      const bool good =
+          failure_->fault.call == Fault::kNever ? other.Explore(less) : other.ExploreFaults(less);
+      if (good) continue;
+      failure_ = other.failure_;
+      shorter = true;
+    }
+  }
+}
+
+bool FileExplorer::Conclude(bool good) {
+  if (good || voice_ == Voice::kQuiet) return good;
+  LoseOperations();
+  const std::string path = Keep(*failure_, stage_);
+  std::fprintf(stderr, "%s", Describe(*failure_, target_).c_str());
+  if (!path.empty()) std::fprintf(stderr, "  disk     %s\n", path.c_str());
+  return false;
+}
+
+std::string FileExplorer::Summary() const {
+  const std::chrono::duration<double> seconds = Clock::now() - begin_;
+  char text[320];
+  std::snprintf(text, sizeof text,
+                "proof: %s, %" PRIu64 " states, %" PRIu64
+                " crashes in recovery, %.1f s"
+                " (seed %" PRIu64 ", %" PRIu64 " scripts, %" PRIu64 " faults, %" PRIu64
+                " states met again%s)",
+                target_.Name().c_str(), counts_.images, counts_.later_crashes, seconds.count(),
+                options_.seed, counts_.scripts, counts_.faults, counts_.known,
+                counts_.cut_short ? "; out of time" : "");
+  return text;
+}
+
+}  // namespace morsel::sim

@@ -1,0 +1,139 @@
+// Lets a target live on a simulated disk, crash in every way that the model allows,
+// recover, go on and crash again, with calls that fail, and tells the first way in
+// which it does not get over it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <random>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "pmem/sim/files/file_failure.h"
+#include "pmem/sim/files/file_target.h"
+#include "pmem/sim/files/stage.h"
+
+namespace morsel::sim {
+
+struct FileOptions {
+  uint64_t seed = 1;
+  /// Crashes in a row.
+  uint32_t crashes = 2;
+  /// Images at one point, before a sample is taken.
+  uint64_t images_max = 4096;
+  uint64_t later_images_max = 8;    ///< the same, in lives after a crash
+  uint64_t faulted_images_max = 8;  ///< the same, in lives with a call that fails
+  /// Of the lives after a crash, one in so many goes on after recovery.
+  uint64_t go_on_one_in = 1;
+  /// Of the lives after a crash, one in so many is crashed again.
+  uint64_t crash_again_one_in = 1;
+  double seconds = 1e9;  ///< until it stops, with the truth that it has told so far
+};
+
+/// `otherwise` with the seed of MORSEL_SEED and the seconds of MORSEL_PROOF_SECONDS, where they are
+/// set; `proof` where those seconds are.
+FileOptions FileOptionsFor(FileOptions otherwise, FileOptions proof);
+
+struct FileCounts {
+  uint64_t scripts = 0;
+  uint64_t images = 0;         ///< of power cuts and kills, that were recovered from
+  uint64_t later_crashes = 0;  ///< of those, in a life after a crash
+  uint64_t faults = 0;         ///< lives with a call that failed
+  uint64_t known = 0;          ///< images met again, with the same promises
+  bool cut_short = false;      ///< by `seconds`
+};
+
+class FileExplorer {
+ public:
+  /// The target outlives it.
+  FileExplorer(FileTarget& target, const FileOptions& options);
+  FileExplorer(const FileExplorer&) = delete;
+  FileExplorer& operator=(const FileExplorer&) = delete;
+
+  /// False at the first failure, which has been minimised, kept and printed, with the seed. What
+  /// was explored for an earlier script is not explored again.
+  bool Explore(const FileScript& script);
+
+  /// Every sequence of `length` operations, and so every shorter one, since crashes come
+  /// everywhere.
+  bool ExploreSequences(uint32_t length);
+
+  /// `scripts` sequences of `length` operations.
+  bool ExploreRandom(uint64_t scripts, uint32_t length);
+
+  /// The script with each of its calls failing in each way, alone and with all that follow, and
+  /// crashes from there on.
+  bool ExploreFaults(const FileScript& script);
+
+  /// Calls `explore` with few images at each point, then, while `seconds` last, with more and more,
+  /// up to images_max. Answers whether nothing failed.
+  bool Deepen(const std::function<bool()>& explore);
+
+  const FileCounts& counts() const { return counts_; }
+  const std::optional<FileFailure>& failure() const { return failure_; }
+
+  /// "proof: TARGET, STATES states, CRASHES crashes in recovery, SECONDS s", and the seed.
+  std::string Summary() const;
+
+ private:
+  struct Past {
+    Disk disk;
+    Promises promises;
+    std::vector<DiskCrash> crashes;
+    Fault fault;
+  };
+  struct Life {
+    std::string failure;
+    std::vector<TracedCall> calls;
+    std::vector<TracedPromise> promises;
+    uint64_t count = 0;
+    std::optional<size_t> struck_at;  ///< the call that failed, if one did
+  };
+  struct Point {
+    const Past& past;
+    const Disk& disk;
+    const Promises& promises;
+    DiskCrash crash;
+    std::vector<std::pair<NodeId, size_t>> newest;
+    uint64_t images_max;
+  };
+
+  enum class Voice { kQuiet, kLoud };
+  FileExplorer(FileTarget& target, const FileOptions& options, Voice voice);
+
+  Life Live(const Past& past, const FileScript& script);
+  bool ExploreLife(const Past& past, const FileScript& script);
+  bool ExploreFault(const FileScript& script, const Fault& fault);
+  bool Walk(const Past& past, const Life& life);
+  bool CrashAt(const Point& point);
+  bool AfterPowerCut(const Point& point, const std::vector<Question>& questions,
+                     const Answers& answers);
+  bool AfterKill(const Point& point);
+  FileScript HowItGoesOn();
+  bool IsNew(const Disk& disk, const Promises& promises, uint32_t crashes_left);
+  bool Fail(const Past& past, std::string sentence);
+  /// The answers with as much kept as the failure allows.
+  Answers LoseLess(const Point& point, const std::vector<Question>& questions, Answers answers,
+                   const FileScript& script);
+  void LoseOperations();
+  /// Tells of a failure.
+  bool Conclude(bool good);
+  bool OutOfTime();
+
+  FileTarget& target_;
+  FileOptions options_;
+  Stage stage_;
+  std::mt19937_64 random_;
+  FileCounts counts_;
+  std::unordered_map<uint64_t, uint32_t> known_;  ///< crashes that were left
+  std::optional<FileFailure> failure_;
+  Voice voice_;
+  FileScript script_;
+  std::chrono::steady_clock::time_point begin_;
+  std::chrono::steady_clock::time_point deadline_;
+};
+
+}  // namespace morsel::sim

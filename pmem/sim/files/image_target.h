@@ -1,0 +1,43 @@
+// An image and its directory as a pool keeps them: made, stored, opened again, removed.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "pmem/directory.h"
+#include "pmem/image/image_file.h"
+#include "pmem/sim/files/file_target.h"
+
+namespace morsel::sim {
+
+class ImageTarget : public FileTarget {
+ public:
+  enum Operation : uint32_t { kTouch, kZero, kGrow, kShrink, kReopen, kRemove, kOperations };
+
+  explicit ImageTarget(std::string name) : name_(std::move(name)) {}
+
+  std::string Name() const override { return name_; }
+  std::string NameOf(uint32_t operation) const override;
+  uint32_t operations() const override { return kOperations; }
+  std::string Recover(FileWorld& world) override;
+  std::string Run(uint32_t operation, FileWorld& world) override;
+  void Forget() override;
+  FileScript GoOn() const override { return {kTouch, kReopen}; }
+
+ private:
+  std::string OpenImage(FileWorld& world);
+  std::string Create(FileWorld& world);
+  std::string Remove(FileWorld& world);
+  std::string Store(FileWorld& world);
+  void Change(uint32_t operation, FileWorld& world);
+
+  std::string name_;
+  std::optional<pmem::Directory> directory_;
+  std::optional<pmem::image::ImageFile> image_;
+  std::string memory_;  ///< the morsel's
+};
+
+/// A digest of a morsel's memory, in words.
+std::string StateOf(const char* memory, uint64_t size_bytes);
+
+}  // namespace morsel::sim

@@ -1,0 +1,125 @@
+// The seam towards files as a disk that can be crashed: calls go to a stage, where
+// the kernel answers them, and what they change is remembered as undecided until a
+// sync. Any call can be made to fail.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pmem/sim/files/disk.h"
+#include "pmem/sim/files/promises.h"
+#include "pmem/sim/files/stage.h"
+#include "pmem/system_calls.h"
+
+namespace morsel::sim {
+
+struct Fault {
+  static constexpr uint64_t kNever = ~uint64_t{0};
+  static constexpr int kShort = -1;    ///< half of what is read or written
+  static constexpr int kPartial = -2;  ///< half of what is written, and EIO
+  uint64_t call = kNever;
+  int error = 0;       ///< an errno, or one of those
+  bool lasts = false;  ///< this call and all that follow
+};
+
+/// What one call did to the disk.
+struct TracedCall {
+  struct Made {
+    NodeId node;
+    bool is_directory;
+    mode_t mode;
+  };
+  struct Synced {
+    NodeId node;
+    bool data_only;
+    bool succeeds;
+  };
+  std::shared_ptr<const CallSite> site;
+  std::vector<Made> made;
+  std::vector<std::pair<NodeId, Change>> changes;
+  std::optional<Synced> synced;
+};
+
+void Replay(const TracedCall& call, Disk& disk);
+
+/// What had been promised when so many calls had been made.
+struct TracedPromise {
+  size_t calls;
+  Promises promises;
+  bool settles;  ///< something is promised that was not before
+};
+
+/// Threads  one.
+class SimulatedFiles : public pmem::SystemCalls {
+ public:
+  /// Shows the disk. `sees_stores`: files are changed through mappings too; what differs from what
+  /// was written is taken for written when the next call comes.
+  SimulatedFiles(Stage& stage, Disk disk, const Fault& fault, bool sees_stores);
+  ~SimulatedFiles() override;
+
+  const Disk& disk() const { return disk_; }
+  const std::vector<TracedCall>& calls() const { return calls_; }
+  const std::vector<TracedPromise>& promises() const { return promises_; }
+  uint64_t count() const { return count_; }
+  /// Whether a call has failed that should not have.
+  bool struck() const { return struck_at_.has_value(); }
+  /// How many calls there were in calls() then.
+  std::optional<size_t> struck_at() const { return struck_at_; }
+
+  void Promise(const Promises& promises, bool settles);
+  /// The process is gone: what still happens is not its doing.
+  void Stop();
+
+  int OpenAt(int directory, const char* name, int flags, mode_t mode) override;
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
+  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override;
+  int FTruncate(int file, int64_t size_bytes) override;
+  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override;
+  int FDataSync(int file) override;
+  int FSync(int file) override;
+  int RenameAt2(int directory, const char* from, const char* to, unsigned flags) override;
+  int LinkAt(int directory, const char* from, const char* to) override;
+  int UnlinkAt(int directory, const char* name, int flags) override;
+  int MkDirAt(int directory, const char* name, mode_t mode) override;
+  int FChMod(int file, mode_t mode) override;
+
+ private:
+  struct Place {
+    std::optional<NodeId> directory;
+    std::string name;
+  };
+
+  bool Fails();
+  TracedCall Begin(const char* call, const std::string& object);
+  void End(TracedCall call);
+  void Add(TracedCall& call, NodeId node, std::vector<Change> changes);
+  void AddNames(TracedCall& call, NodeId directory,
+                std::vector<std::pair<std::string, std::optional<NodeId>>> names);
+  NodeId AddNew(TracedCall& call, const Place& place, int directory, const char* name,
+                int descriptor, bool is_directory);
+  int Sync(int file, bool data_only);
+  int Renamed(const char* call, int directory, const char* from, const char* to, bool keeps_from,
+              unsigned flags);
+  Place PlaceOf(int directory, const char* name) const;
+  std::optional<NodeId> NodeIn(const Place& place) const;
+  std::string NameOf(std::optional<NodeId> node) const;
+  void SeeStores();
+  void SeeStoresOf(NodeId id, const std::string& path, TracedCall& call);
+
+  Stage& stage_;
+  Disk disk_;
+  Fault fault_;
+  bool sees_stores_;
+  bool stopped_ = false;
+  std::optional<size_t> struck_at_;
+  bool is_short_ = false;
+  bool is_partial_ = false;
+  uint64_t count_ = 0;
+  std::vector<TracedCall> calls_;
+  std::vector<TracedPromise> promises_;
+};
+
+}  // namespace morsel::sim
