@@ -296,28 +296,73 @@ TEST_F(CarvedPoolMetadataTest, AReaderChangesNothingAndSeesWhatIsPending) {
   EXPECT_GT(grown, 6) << "pending, and not only at the end";
 }
 
+// What a process left that was killed between record and values, with a word that nobody owns:
+// a new pool must have none of it.
+std::unique_ptr<CrashMedium> WithWorkLeft(CrashMedium& medium) {
+  std::unique_ptr<CrashMedium> left;
+  auto metadata = Opened(medium);
+  ForEachKill(
+      medium, [&] { Grow(*metadata, "b", 3); },
+      [&](CrashMedium& killed) {
+        if (left != nullptr) return;
+        auto cut = killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+        const auto pending =
+            pmem::Journal(
+                reinterpret_cast<pmem::JournalHead*>(cut->memory() + Plan().journal_offset),
+                Plan().journal_bytes,
+                {.medium = cut->memory(), .begin = 0, .end = cut->size_bytes(), .subject = ""},
+                cut->persist())
+                .IsPending();
+        if (pending.has_value() && *pending) left = std::move(cut);
+      });
+  return left;
+}
+
 TEST_F(CarvedPoolMetadataTest, FormattingIsAllOrNothing) {
-  auto metadata = Opened(medium_);
-  const Owners old_owners = OwnersOf(*metadata);
-  metadata->Close();
+  const auto medium = WithWorkLeft(medium_);
+  ASSERT_NE(medium, nullptr);
+  const Owners old_owners = [&] {
+    const auto trial = medium->AfterKill();
+    return OwnersOf(*Opened(*trial));
+  }();
+  ASSERT_EQ(old_owners.at("b").size(), 12u) << "the record is pending";
   int counts[3] = {};
+  const auto look = [&](CrashMedium& after) {
+    const uint64_t in_use = *reinterpret_cast<uint64_t*>(after.memory() + Plan().use_offset);
+    auto opened = Open(after);
+    if (!opened.has_value()) {
+      EXPECT_EQ(opened.error(), Code::kCorrupt);
+      ++counts[0];
+      return;
+    }
+    const bool is_new = (*opened)->superblock().id[0] == 2;
+    EXPECT_EQ(OwnersOf(**opened), is_new ? Owners() : old_owners);
+    EXPECT_EQ(in_use, is_new ? 0u : 1u);
+    EXPECT_TRUE((*opened)->map().findings().empty());
+    EXPECT_TRUE((*opened)->catalog().findings().empty());
+    ++counts[is_new ? 2 : 1];
+  };
   ForEachPowerCut(
-      medium_, [&] { FormatPool(medium_.memory(), Plan(2), medium_.persist()); },
-      [&](CrashMedium& after) {
-        auto opened = Open(after);
-        if (!opened.has_value()) {
-          EXPECT_EQ(opened.error(), Code::kCorrupt);
-          ++counts[0];
-          return;
-        }
-        const bool is_new = (*opened)->superblock().id[0] == 2;
-        EXPECT_EQ(OwnersOf(**opened), is_new ? Owners() : old_owners);
-        EXPECT_TRUE((*opened)->map().findings().empty());
-        EXPECT_TRUE((*opened)->catalog().findings().empty());
-        ++counts[is_new ? 2 : 1];
-      },
-      64);
+      *medium, [&] { FormatPool(medium->memory(), Plan(2), medium->persist()); }, look, 64);
   for (const int count : counts) EXPECT_GT(count, 0);
+
+  // On return it is there, with both its superblocks.
+  const auto after = medium->AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+  auto opened = Opened(*after);
+  EXPECT_EQ(opened->superblock().id[0], 2);
+  ExpectWhole(*opened);
+}
+
+TEST_F(CarvedPoolMetadataTest, NothingOfWhatWasThereBeforeIsFoundInANewPool) {
+  CrashMedium medium(Plan().metadata_bytes);
+  std::memset(medium.memory(), 0xa5, medium.size_bytes());
+  medium.Settle();
+  FormatPool(medium.memory(), Plan(), medium.persist());
+  const auto after = medium.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+  auto opened = Opened(*after);
+  ASSERT_NE(opened, nullptr);
+  ExpectWhole(*opened);
+  EXPECT_EQ(OwnersOf(*opened), Owners());
 }
 
 TEST_F(CarvedPoolMetadataTest, EitherSuperblockIsEnough) {

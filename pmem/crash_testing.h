@@ -6,6 +6,7 @@
 // than a processor does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -46,17 +47,32 @@ class CrashMedium {
     flushed_.clear();
   }
 
-  enum class Unfenced { kLost, kKept, kSome };
+  /// kAllButOne, kOnlyOne: of the undecided lines, the seed-th is lost, or kept.
+  enum class Unfenced { kLost, kKept, kSome, kAllButOne, kOnlyOne };
+
+  /// How many lines may be lost or kept at this moment.
+  uint64_t undecided_lines() const {
+    uint64_t count = 0;
+    for (size_t at = 0; at < size_bytes_; at += kLineBytes) count += IsUndecided(at);
+    return count;
+  }
 
   /// The medium after a power cut at this moment.
   std::unique_ptr<CrashMedium> AfterPowerCut(Unfenced unfenced, uint64_t seed) const {
     auto after = std::make_unique<CrashMedium>(size_bytes_);
     std::memcpy(after->live_.get(), durable_.get(), size_bytes_);
     std::mt19937_64 random(seed);
+    uint64_t undecided = 0;
     for (size_t at = 0; at < size_bytes_ && unfenced != Unfenced::kLost; at += kLineBytes) {
+      if (!IsUndecided(at)) continue;
       const auto flushed = flushed_.find(at);
-      const bool changed = std::memcmp(live_.get() + at, durable_.get() + at, kLineBytes) != 0;
-      if (!changed && flushed == flushed_.end()) continue;
+      const bool is_the_one = undecided++ == seed;
+      if (unfenced == Unfenced::kAllButOne || unfenced == Unfenced::kOnlyOne) {
+        if (is_the_one == (unfenced == Unfenced::kOnlyOne)) {
+          std::memcpy(after->live_.get() + at, live_.get() + at, kLineBytes);
+        }
+        continue;
+      }
       if (unfenced == Unfenced::kKept) {
         std::memcpy(after->live_.get() + at, live_.get() + at, kLineBytes);
         continue;
@@ -98,6 +114,14 @@ class CrashMedium {
     return Memory(memory, &std::free);
   }
 
+  bool IsUndecided(size_t at) const {
+    const char* const durable = durable_.get() + at;
+    if (std::memcmp(live_.get() + at, durable, kLineBytes) != 0) return true;
+    const auto flushed = flushed_.find(at);
+    return flushed != flushed_.end() &&
+           std::memcmp(flushed->second.data(), durable, kLineBytes) != 0;
+  }
+
   static void Flush(void* context, const void* address, size_t size_bytes) {
     auto& medium = *static_cast<CrashMedium*>(context);
     if (medium.before_event) medium.before_event();
@@ -125,8 +149,8 @@ class CrashMedium {
 };
 
 /// Runs `operation`, which changes `medium`, and calls verify(the medium after a power cut) for
-/// power cuts at every flush, every fence and the end, with all, nothing and some of what was not
-/// fenced.
+/// power cuts at every flush, every fence and the end, with all, nothing, all but one line, one
+/// line and some of what was not fenced.
 inline void ForEachPowerCut(CrashMedium& medium, const std::function<void()>& operation,
                             const std::function<void(CrashMedium&)>& verify,
                             uint64_t seeds_per_event = 4) {
@@ -134,6 +158,13 @@ inline void ForEachPowerCut(CrashMedium& medium, const std::function<void()>& op
   const auto cut = [&] {
     verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kLost, 0));
     verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kKept, 0));
+    const uint64_t lines = medium.undecided_lines();
+    for (uint64_t i = 0; i < std::min(lines, seeds_per_event); ++i) {
+      // Where there are too many, others at each event.
+      const uint64_t line = lines <= seeds_per_event ? i : (seed + i) % lines;
+      verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kAllButOne, line));
+      verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kOnlyOne, line));
+    }
     for (uint64_t i = 0; i < seeds_per_event; ++i) {
       verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kSome, ++seed));
     }
