@@ -79,6 +79,33 @@ uint64_t* WordsOf(const Backing& backing) {
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
+// Writes down which directories are made and synced.
+class DirectoryWitness : public pmem::SystemCalls {
+ public:
+  std::vector<std::string> seen;
+
+  int MkDirAt(int directory, const char* name, mode_t mode) override {
+    seen.push_back("make " + fs::path(name).filename().string());
+    return SystemCalls::MkDirAt(directory, name, mode);
+  }
+  int FSync(int file) override {
+    struct stat status;
+    EXPECT_EQ(fstat(file, &status), 0);
+    if (S_ISDIR(status.st_mode)) {
+      const fs::path path = fs::read_symlink("/proc/self/fd/" + std::to_string(file));
+      seen.push_back("sync " + path.filename().string());
+    }
+    return SystemCalls::FSync(file);
+  }
+};
+
+TEST_F(DirectoryPoolTest, ThePoolsOwnDirectoryIsSyncedInItsParent) {
+  DirectoryWitness calls;
+  ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
+  const std::string parent = fs::path(parent_).filename();
+  EXPECT_EQ(calls.seen, (std::vector<std::string>{"make p", "sync " + parent, "sync p"}));
+}
+
 TEST_F(DirectoryPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryCheckpoint) {
   Open();
   uint64_t base = 0;
