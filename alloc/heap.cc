@@ -111,8 +111,11 @@ void Heap::FreeLocked(void* block) {
 }
 
 void Heap::Freed() {
-  if (!fine_ || ++frees_unsettled_ < kFreesUnsettledMax) return;
-  SettleLocked();
+  if (!fine_) return;
+  // What was freed before a kill may not be durable yet. Were it left so, the bound would hold for
+  // each life of the program and not for all of them.
+  if (frees_unsettled_ == 0) (void)SettleFound();
+  if (++frees_unsettled_ >= kFreesUnsettledMax) SettleLocked();
 }
 
 uint64_t Heap::UsableBytes(const void* block) {
@@ -121,10 +124,11 @@ uint64_t Heap::UsableBytes(const void* block) {
   return run.kind == UnitKind::kSlab ? BlockBytes(run.size_class) : run.units * kUnitBytes;
 }
 
-bool Heap::IsLive(const void* address) {
+Result<bool> Heap::IsLive(const void* address) {
   std::lock_guard lock(mutex_);
   const Result<Run*> run = RunOf(address);
-  if (!run) return false;
+  if (!run && run.error() == Code::kNotFound) return false;
+  if (!run) return run.status();
   return (*run)->kind == UnitKind::kExtent || Slab(**run).IsInLiveBlock(address);
 }
 

@@ -70,11 +70,13 @@ class Heap {
   uint64_t UsableBytes(const void* block);
 
   /// Whether `address` lies in a live block.
-  bool IsLive(const void* address);
+  /// Errors  kCorrupt, kNoMemory.
+  Result<bool> IsLive(const void* address);
 
   /// Flushes the bytes and the allocation of all blocks that they touch; of the block at `address`
   /// alone where size_bytes is 0. The range lies in the heap.
-  void Flush(const void* address, uint64_t size_bytes);
+  /// Errors  kCorrupt, kNoMemory: an allocation cannot be told.
+  Status Flush(const void* address, uint64_t size_bytes);
   void Fence();
 
   /// Makes every allocation and free so far durable.
@@ -98,7 +100,8 @@ class Heap {
   [[nodiscard]] std::unique_lock<std::mutex> Held() { return std::unique_lock(mutex_); }
 
   /// Settle(), and marks the heap as left in order. Only the destructor may follow.
-  void Close();
+  /// Errors  kCorrupt: part of the heap cannot be read; it stays marked as in use.
+  Status Close();
 
   void* root_table() const;
   uint64_t root_table_bytes() const { return header_->root_table_bytes; }
@@ -122,6 +125,7 @@ class Heap {
 
   Result<void*> AllocateBlock(unsigned size_class, uint64_t alignment);
   Result<void*> AllocateWhateverFits(unsigned size_class, uint64_t alignment);
+  Status NoRoomFor(UnitCount units) const;
   Result<void*> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
   Result<UnitIndex> FindUnits(UnitCount count, uint64_t alignment, uint64_t wanted_alignment);
   void* TakeFrom(Run* run);
@@ -134,7 +138,7 @@ class Heap {
   bool GrowFor(UnitCount count, uint64_t alignment);
   void FreeLocked(void* block);
   Result<bool> ResizeInPlace(Run& run, uint64_t size_bytes);
-  void FlushAllocations(const char* begin, const char* end);
+  Status FlushAllocations(const char* begin, const char* end);
   void SettleLocked();
   Status SettleFound();
   void Freed();
@@ -150,6 +154,7 @@ class Heap {
   std::array<SizeClass, kClassCount> classes_{};
   uint64_t frees_unsettled_ = 0;
   Growth growth_;
+  std::string growth_failure_;  ///< why the range could not grow the last time; empty if it could
 };
 
 }  // namespace morsel::alloc

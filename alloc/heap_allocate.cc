@@ -123,13 +123,7 @@ Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
   if (size_bytes >= kSubtreeBytes) liked = std::max(liked, kSubtreeBytes / kUnitBytes);
   if (size_bytes >= kGiantBytes) liked = std::max(liked, kGiantBytes / kUnitBytes);
   Result<UnitIndex> place = FindUnits(units, least, liked);
-  if (!place && place.error() == Code::kNoSpace) {
-    return Fail(Code::kNoSpace,
-                "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
-                " bytes; free something, or enlarge it with morsel_resize or 'morselctl resize'",
-                static_cast<void*>(header_), units.value() * kUnitBytes,
-                units_.unit_count() * kUnitBytes);
-  }
+  if (!place && place.error() == Code::kNoSpace) return NoRoomFor(units);
   if (!place) return place.status();
   Run* const run = Remember(*place);
   if (run == nullptr) return Code::kNoMemory;
@@ -139,6 +133,21 @@ Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
   run->units = units.value();
   run->word.Stored();
   return run->start;
+}
+
+Status Heap::NoRoomFor(UnitCount units) const {
+  const uint64_t now = units_.unit_count() * kUnitBytes;
+  const std::string why = growth_failure_.empty() ? "" : ": " + growth_failure_;
+  const char* remedy = "free something, or enlarge it with morsel_resize or 'morselctl resize'";
+  if (growth_ != nullptr) remedy = "free something, or make room in the pool";
+  if (now == header_->capacity_bytes) {
+    remedy = "that is all that its address range holds: free something, or create one with a "
+             "larger capacity";
+  }
+  return Fail(Code::kNoSpace,
+              "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
+              " bytes%s; %s",
+              static_cast<void*>(header_), units.value() * kUnitBytes, now, why.c_str(), remedy);
 }
 
 // Units aligned to `liked`, or else to `least`; what is empty is given back, then the range grown,
@@ -169,6 +178,7 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   const uint64_t liked = std::min(std::max(need, AlignUp(now + now / 4, kSubtreeBytes)), capacity);
   Result<uint64_t> grown = growth_(liked);
   if (!grown && need < liked) grown = growth_(need);
+  growth_failure_ = grown ? "" : LastError();
   if (!grown || *grown <= now) return false;
   units_.Grow(std::min(*grown, capacity));
   return true;

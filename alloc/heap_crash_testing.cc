@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
+
 namespace morsel::alloc {
 namespace {
 
@@ -86,7 +88,7 @@ void CrashLife::Open() {
 void CrashLife::CheckOwners() {
   for (const auto& [block, owner] : owners_) {
     if (owner.live_durable || number_ == 0) {
-      ASSERT_TRUE(heap_->IsLive(block))
+      ASSERT_TRUE(IsTrue(heap_->IsLive(block)))
           << static_cast<void*>(block) << ", " << owner.size_bytes << " bytes, is lost\n"
           << world_.Log();
       ASSERT_EQ(heap_->UsableBytes(block), owner.usable_bytes);
@@ -216,7 +218,8 @@ void CrashLife::Flush(char* block) {
   const CrashOwner& owner = owners_[block];
   Note("flush the " + std::to_string(owner.size_bytes) + " bytes at offset " +
        std::to_string(block - world_.memory.base()));
-  heap_->Flush(block + owner.filled_begin, owner.filled_end - owner.filled_begin);
+  MORSEL_CHECK(
+      heap_->Flush(block + owner.filled_begin, owner.filled_end - owner.filled_begin).ok());
   flushed_[std::this_thread::get_id()].push_back(block);
 }
 
@@ -257,7 +260,7 @@ void CrashLife::Settle() {
 
 void CrashLife::Close() {
   Note("close");
-  heap_->Close();
+  MORSEL_CHECK(heap_->Close().ok());
   for (auto& [block, owner] : owners_) owner.live_durable = true;
   heap_.reset();
   flushed_.clear();

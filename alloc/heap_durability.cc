@@ -4,14 +4,14 @@
 
 namespace morsel::alloc {
 
-void Heap::Flush(const void* address, uint64_t size_bytes) {
+Status Heap::Flush(const void* address, uint64_t size_bytes) {
   const char* const begin = static_cast<const char*>(address);
   if (size_bytes > 0) persist_.Flush(address, size_bytes);
   std::lock_guard lock(mutex_);
-  FlushAllocations(begin, begin + (size_bytes > 0 ? size_bytes : 1));
+  return FlushAllocations(begin, begin + (size_bytes > 0 ? size_bytes : 1));
 }
 
-void Heap::FlushAllocations(const char* begin, const char* end) {
+Status Heap::FlushAllocations(const char* begin, const char* end) {
   const auto wanted = [this, &pending = PendingLines::OfThread()](LineCounter* counter,
                                                                   uint64_t seen) {
     if (pending.IsLast(number_, counter, seen)) return false;
@@ -21,14 +21,16 @@ void Heap::FlushAllocations(const char* begin, const char* end) {
   UnitIndex unit = units_.UnitOf(begin);
   while (units_.AddressOf(unit) < end) {
     const Result<UnitIndex> head = units_.HeadOf(unit);
+    if (!head && head.error() != Code::kNotFound) return head.status();
     if (!head) {
       const Result<UnitIndex> next = units_.NextHead(unit);
-      if (!next || next->value() >= units_.unit_count()) return;
+      if (!next) return next.status();
+      if (next->value() >= units_.unit_count()) return Code::kOk;
       unit = *next;
       continue;
     }
     const Result<Run*> taken = TakeUp(*head);
-    if (!taken) return;  // damaged: nobody can have been given a block of it
+    if (!taken) return taken.status();
     Run& run = **taken;
     if (run.kind == UnitKind::kSlab) {
       const char* const slab_end = run.start + run.units * kUnitBytes;
@@ -39,6 +41,7 @@ void Heap::FlushAllocations(const char* begin, const char* end) {
     }
     unit = UnitIndex(run.head.value() + run.units);
   }
+  return Code::kOk;
 }
 
 void Heap::Fence() {
@@ -102,9 +105,9 @@ void Heap::SettleAll() {
   SettleLocked();
 }
 
-void Heap::Close() {
+Status Heap::Close() {
   std::lock_guard lock(mutex_);
-  if (read_only_ || !fine_) return;
+  if (read_only_ || !fine_) return Code::kOk;
   // ORDER  all bits and heads, those that were only found included  <  the state "clean"
   // WHY    after a clean end nothing is flushed again before it is trusted.      [HEAP-5]
   // CRASH  before the state: the next open takes the end for unclean, and flushes.
@@ -112,6 +115,7 @@ void Heap::Close() {
   const Status found = SettleFound();
   SettleLocked();
   if (found.ok()) persist_.Publish(&header_->state, kHeapClean);
+  return found;
 }
 
 }  // namespace morsel::alloc

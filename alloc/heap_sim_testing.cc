@@ -112,7 +112,7 @@ std::string HeapTarget::CheckObject(const char* object, uint64_t serial) const {
   if (header.serial != serial) {
     return "object " + std::to_string(serial) + " says that it is " + std::to_string(header.serial);
   }
-  if (!heap_->IsLive(object)) return "object " + std::to_string(serial) + " is not allocated";
+  if (!IsTrue(heap_->IsLive(object))) return "object " + std::to_string(serial) + " is not allocated";
   if (heap_->UsableBytes(object) < header.size_bytes) {
     return "object " + std::to_string(serial) + " is in too small a block";
   }
@@ -294,7 +294,7 @@ void HeapTarget::Run(uint32_t operation, sim::Log& log) {
       const uint64_t slot = ClaimSlot(false, false);
       if (slot == kSlots) return;
       char* const object = Make(kBytes[operation], log);
-      heap_->Flush(object, kBytes[operation]);
+      MORSEL_CHECK(heap_->Flush(object, kBytes[operation]).ok());
       heap_->Fence();
       return Link(slot, object, log);
     }
@@ -302,8 +302,8 @@ void HeapTarget::Run(uint32_t operation, sim::Log& log) {
       const uint64_t slots[] = {ClaimSlot(false, false), ClaimSlot(false, false)};
       if (slots[1] == kSlots) return;
       char* const objects[] = {Make(40, log), Make(3000, log)};
-      heap_->Flush(objects[0], 40);
-      heap_->Flush(objects[1], 3000);
+      MORSEL_CHECK(heap_->Flush(objects[0], 40).ok());
+      MORSEL_CHECK(heap_->Flush(objects[1], 3000).ok());
       heap_->Fence();
       Link(slots[0], objects[0], log);
       return Link(slots[1], objects[1], log);
@@ -318,7 +318,7 @@ void HeapTarget::Run(uint32_t operation, sim::Log& log) {
       heap_->Settle();
       return NoteSettled(log);
     case kReopen:
-      heap_->Close();
+      MORSEL_CHECK(heap_->Close().ok());
       heap_.reset();
       Open();
       return NoteSettled(log);
@@ -329,7 +329,7 @@ void HeapTarget::Run(uint32_t operation, sim::Log& log) {
       char* object = nullptr;
       while ((object = handed_over_.exchange(nullptr)) == nullptr) {
       }
-      heap_->Flush(object, 40);
+      MORSEL_CHECK(heap_->Flush(object, 40).ok());
       heap_->Fence();
       return Link(ClaimSlot(false, false), object, log);
     }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "alloc/heap_testing.h"
+#include "base/check.h"
 
 namespace morsel::alloc {
 namespace {
@@ -30,7 +31,7 @@ class HeapTest : public testing::Test {
   }
 
   void Close() {
-    heap_->Close();
+    MORSEL_CHECK(heap_->Close().ok());
     heap_.reset();
   }
 
@@ -141,10 +142,10 @@ TEST_F(HeapTest, ExtentsCrossRegions) {
   // The extent is found from every byte of it, in a region where it has no head.
   char* const bytes = static_cast<char*>(crossing);
   for (uint64_t at = 0; at < kGiB + 5 * kUnitBytes; at += 3 * kMiB) {
-    EXPECT_TRUE(heap_->IsLive(bytes + at));
+    EXPECT_TRUE(IsTrue(heap_->IsLive(bytes + at)));
   }
-  EXPECT_TRUE(heap_->IsLive(bytes + kGiB + 5 * kUnitBytes - 1));
-  EXPECT_FALSE(heap_->IsLive(bytes + kGiB + 5 * kUnitBytes));
+  EXPECT_TRUE(IsTrue(heap_->IsLive(bytes + kGiB + 5 * kUnitBytes - 1)));
+  EXPECT_FALSE(IsTrue(heap_->IsLive(bytes + kGiB + 5 * kUnitBytes)));
   CheckAll();
   Free(crossing);
   CheckAll();
@@ -336,8 +337,8 @@ TEST_F(HeapTest, ReadOnlyChangesNothing) {
   ASSERT_EQ(mprotect(memory_->base(), 3 * kGiB, PROT_READ), 0);
   Open(true);
   CheckAll();
-  heap_->Close();
-  EXPECT_FALSE(heap_->IsLive(memory_->base() + kGiB + kMiB));
+  MORSEL_CHECK(heap_->Close().ok());
+  EXPECT_FALSE(IsTrue(heap_->IsLive(memory_->base() + kGiB + kMiB)));
 }
 
 TEST_F(HeapTest, OpenChecksTheHeader) {
@@ -403,7 +404,7 @@ TEST_F(HeapDeathTest, PointersThatAreNoBlocks) {
                             nullptr};
   for (void* const pointer : pointers) {
     EXPECT_DEATH(heap_->Free(pointer), "morsel: free of .* of the morsel at 0x") << pointer;
-    EXPECT_FALSE(heap_->IsLive(pointer) && pointer == &ours);
+    EXPECT_FALSE(IsTrue(heap_->IsLive(pointer)) && pointer == &ours);
   }
   CheckAll();
 }
@@ -439,7 +440,7 @@ TEST_F(HeapTest, RandomOperationsAgreeWithAModel) {
       } else if (kind < 998) {
         heap_->Settle();
       } else {
-        if (random() % 2 == 0) heap_->Close();
+        if (random() % 2 == 0) MORSEL_CHECK(heap_->Close().ok());
         Open();
         MayGrowTo(48 * kMiB);
         CheckAll();

@@ -72,6 +72,9 @@ class HeapMemory {
   char* base_;
 };
 
+/// A Result that holds `false` is true as a condition, for it holds something.
+inline bool IsTrue(const Result<bool>& result) { return result && *result; }
+
 /// All that Validate() finds, a line each.
 inline std::string Findings(Heap& heap) {
   std::string findings;
@@ -94,7 +97,7 @@ class OwnerModel {
     const uint64_t usable_bytes = heap.UsableBytes(block);
     ASSERT_GE(usable_bytes, size_bytes);
     ASSERT_EQ(reinterpret_cast<uint64_t>(block) % alignment, 0u);
-    ASSERT_TRUE(heap.IsLive(block));
+    ASSERT_TRUE(IsTrue(heap.IsLive(block)));
     char* const begin = static_cast<char*>(block);
     const auto after = owners_.lower_bound(begin);
     if (after != owners_.end()) {
@@ -119,7 +122,7 @@ class OwnerModel {
 
   void CheckAll(Heap& heap) const {
     for (const auto& [block, owner] : owners_) {
-      ASSERT_TRUE(heap.IsLive(block)) << static_cast<void*>(block);
+      ASSERT_TRUE(IsTrue(heap.IsLive(block))) << static_cast<void*>(block);
       ASSERT_EQ(heap.UsableBytes(block), owner.usable_bytes);
       Check(block);
     }

@@ -13,6 +13,7 @@
 
 #include "alloc/heap.h"
 #include "alloc/heap_testing.h"
+#include "base/check.h"
 
 namespace morsel::alloc {
 namespace {
@@ -105,7 +106,7 @@ class HeapThreadsTest : public testing::Test {
         block.size_bytes = heap_->UsableBytes(block.begin);
         Fill(block);
       } else if (kind < 90) {
-        heap_->Flush(block.begin, block.size_bytes);
+        MORSEL_CHECK(heap_->Flush(block.begin, block.size_bytes).ok());
         if (kind % 2 == 0) heap_->Fence();
       } else if (kind < 98) {
         const std::optional<Block> other = exchange.Swap(block, random);
@@ -114,7 +115,7 @@ class HeapThreadsTest : public testing::Test {
       } else if (random() % 100 == 0) {
         heap_->Settle();
       } else {
-        EXPECT_TRUE(heap_->IsLive(block.begin));
+        EXPECT_TRUE(IsTrue(heap_->IsLive(block.begin)));
       }
     }
     left = mine;
@@ -144,11 +145,11 @@ TEST_F(HeapThreadsTest, BlocksAreHandedOver) {
     live_bytes += heap_->UsableBytes(block.begin);
   }
   EXPECT_EQ(heap_->LiveBytes().value(), live_bytes);
-  heap_->Close();
+  MORSEL_CHECK(heap_->Close().ok());
   heap_ = Heap::Open(memory_->Place(size_bytes_), pmem::VolatilePersist(), true, false).value();
   EXPECT_EQ(Findings(*heap_), "");
   for (const Block& block : all) {
-    ASSERT_TRUE(heap_->IsLive(block.begin));
+    ASSERT_TRUE(IsTrue(heap_->IsLive(block.begin)));
     EXPECT_TRUE(IsWhole(block));
     heap_->Free(block.begin);
   }

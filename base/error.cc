@@ -8,7 +8,7 @@
 namespace morsel {
 namespace {
 
-constexpr size_t kTextBytes = 512;
+constexpr size_t kTextBytes = kErrorTextBytes;
 thread_local char last_error[kTextBytes];
 
 Code CodeOfErrno(int error) {

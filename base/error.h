@@ -5,6 +5,9 @@
 
 namespace morsel {
 
+/// Room for a path or two, and for what is said of them.
+inline constexpr size_t kErrorTextBytes = 8192;
+
 /// The code's name as the C API writes it, e.g. "MORSEL_NO_SPACE".
 /// Ownership  static.
 const char* CodeName(Code code);
@@ -12,7 +15,7 @@ const char* CodeName(Code code);
 /// Keeps the sentence for LastError() and returns the code.
 ///
 /// The sentence names the thing, what was tried, what was wrong and what to do.
-/// Cut at 511 bytes.
+/// Cut at kErrorTextBytes - 1 bytes.
 /// Threads  any; each has a sentence of its own.
 [[gnu::format(printf, 2, 3)]] Status Fail(Code code, const char* format, ...);
 
@@ -33,7 +36,7 @@ class KeepLastError {
   KeepLastError& operator=(const KeepLastError&) = delete;
 
  private:
-  char text_[512];
+  char text_[kErrorTextBytes];
 };
 
 }  // namespace morsel

@@ -78,8 +78,8 @@ TEST(Error, CleaningUpKeepsTheSentence) {
 }
 
 TEST(Error, ALongSentenceIsCut) {
-  (void)Fail(Code::kIo, "%s", std::string(2000, 'x').c_str());
-  EXPECT_EQ(std::string(LastError()).size(), 511u);
+  (void)Fail(Code::kIo, "%s", std::string(20'000, 'x').c_str());
+  EXPECT_EQ(std::string(LastError()).size(), kErrorTextBytes - 1);
 }
 
 }  // namespace

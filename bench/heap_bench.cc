@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "alloc/heap.h"
+#include "base/check.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -95,7 +96,7 @@ void MorselMallocPersistFree(benchmark::State& state) {
   for (auto _ : state) {
     for (void*& block : blocks) {
       block = heap->Allocate(64, 16).value();
-      heap->Flush(block, 64);
+      MORSEL_CHECK(heap->Flush(block, 64).ok());
       heap->Fence();
     }
     for (void* const block : blocks) heap->Free(block);
@@ -108,7 +109,7 @@ void MorselPersistAgain(benchmark::State& state) {
   FreshHeap heap(LinePersist());
   void* const block = heap->Allocate(64, 16).value();
   for (auto _ : state) {
-    heap->Flush(block, 64);
+    MORSEL_CHECK(heap->Flush(block, 64).ok());
     heap->Fence();
   }
   state.SetItemsProcessed(state.iterations());

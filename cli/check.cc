@@ -44,7 +44,7 @@ int CheckIt(const Arguments& arguments, bool json) {
       list.push_back({{"subject", finding.subject}, {"sentence", finding.sentence}});
     }
     Print(nlohmann::ordered_json{{"pool", arguments.pool},
-                                 {"clean", findings.empty()},
+                                 {"clean", summary.damages == 0 && summary.obstacle == Code::kOk},
                                  {"checked",
                                   {{"morsels", summary.morsels},
                                    {"roots", summary.roots},

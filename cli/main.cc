@@ -53,7 +53,7 @@ std::string HelpOf(const CLI::App& app) {
 int Main(int argc, char** argv) {
   CLI::App app("Persistent memory objects: pools, and the morsels in them.", "morselctl");
   app.footer(kFooter);
-  app.set_version_flag("--version", "morselctl " MORSEL_VERSION);
+  app.set_version_flag("--version", "morselctl " MORSELCTL_VERSION);
   app.require_subcommand(1);
   Invocation invocation;
   AddCreate(app, invocation);

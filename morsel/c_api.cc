@@ -44,9 +44,11 @@ const OpenMorsel* Morsel(const morsel_t* morsel) {
   return reinterpret_cast<const OpenMorsel*>(morsel);
 }
 
-Status NoHandle(const char* call) {
-  return morsel::Fail(Code::kInvalidArgument, "%s needs a handle, not NULL", call);
+Status Missing(const char* call, const char* what) {
+  return morsel::Fail(Code::kInvalidArgument, "%s needs %s, not NULL", call, what);
 }
+
+Status NoHandle(const char* call) { return Missing(call, "an open handle"); }
 
 int ErrnoOf(Code code) {
   switch (code) {
@@ -81,8 +83,12 @@ Result<void*> Allocate(morsel_t* morsel, size_t size, size_t alignment, const ch
 }
 
 // A block given to free or its like: calls that have no way to answer end the process, but in a
-// child, where nothing is done.
+// child, where nothing is done: morsel_of() knows no morsel of the parent's there.
 bool MayTouch(morsel_t* morsel, const char* call) {
+  if (morsel == nullptr && morsel::ForkCount() > 0) {
+    errno = EBUSY;
+    return false;
+  }
   if (morsel == nullptr) morsel::Die("%s of a block with a NULL handle", call);
   const Status status = Morsel(morsel)->MayWrite(call);
   if (status.ok()) return true;
@@ -96,7 +102,7 @@ extern "C" {
 
 morsel_code morsel_pool_open(const char* path, const morsel_pool_options* options,
                              morsel_pool_t** pool) {
-  if (pool == nullptr) return CodeOf(NoHandle("morsel_pool_open"));
+  if (pool == nullptr) return CodeOf(Missing("morsel_pool_open", "a place for the handle"));
   Result<std::unique_ptr<OpenPool>> opened =
       OpenPool::Open(path, options, morsel::pmem::KernelCalls());
   if (!opened) return CodeOf(opened.status());
@@ -113,7 +119,8 @@ morsel_code morsel_pool_close(morsel_pool_t* pool) {
 
 morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_options* options,
                         morsel_t** morsel) {
-  if (pool == nullptr || morsel == nullptr) return CodeOf(NoHandle("morsel_open"));
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_open"));
+  if (morsel == nullptr) return CodeOf(Missing("morsel_open", "a place for the handle"));
   const Result<OpenMorsel*> opened = Pool(pool)->OpenMorselNamed(name, options);
   if (!opened) return CodeOf(opened.status());
   *morsel = reinterpret_cast<morsel_t*>(*opened);
@@ -137,12 +144,14 @@ morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
 
 morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, void*),
                         void* context) {
-  if (pool == nullptr || visit == nullptr) return CodeOf(NoHandle("morsel_list"));
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_list"));
+  if (visit == nullptr) return CodeOf(Missing("morsel_list", "a function to call"));
   return CodeOf(Pool(pool)->List(visit, context));
 }
 
 morsel_code morsel_stat(morsel_t* morsel, morsel_info* info) {
-  if (morsel == nullptr || info == nullptr) return CodeOf(NoHandle("morsel_stat"));
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_stat"));
+  if (info == nullptr) return CodeOf(Missing("morsel_stat", "a place for what it finds"));
   if (info->struct_size != 0 && info->struct_size != sizeof *info) {
     return CodeOf(morsel::Fail(Code::kInvalidArgument,
                                "morsel_stat into %u bytes: this library knows %zu; set struct_size "
@@ -194,6 +203,7 @@ void morsel_free(morsel_t* morsel, void* block) {
 
 size_t morsel_usable_size(morsel_t* morsel, const void* block) {
   if (block == nullptr) return 0;
+  if (morsel == nullptr && morsel::ForkCount() > 0) return 0;
   if (morsel == nullptr) morsel::Die("morsel_usable_size of a block with a NULL handle");
   if (!Morsel(morsel)->MayRead().ok()) return 0;
   return Morsel(morsel)->heap().UsableBytes(block);
@@ -220,12 +230,14 @@ morsel_code morsel_checkpoint(morsel_t* morsel) {
 }
 
 morsel_code morsel_set_root(morsel_t* morsel, const char* name, void* object) {
-  if (morsel == nullptr || name == nullptr) return CodeOf(NoHandle("morsel_set_root"));
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_set_root"));
+  if (name == nullptr) return CodeOf(Missing("morsel_set_root", "a name"));
   return CodeOf(Morsel(morsel)->SetRoot(name, object));
 }
 
 void* morsel_root(morsel_t* morsel, const char* name) {
-  if (morsel == nullptr || name == nullptr) return PointerOf(NoHandle("morsel_root"));
+  if (morsel == nullptr) return PointerOf(NoHandle("morsel_root"));
+  if (name == nullptr) return PointerOf(Missing("morsel_root", "a name"));
   return PointerOf(Morsel(morsel)->Root(name));
 }
 
@@ -233,11 +245,17 @@ morsel_t* morsel_of(const void* address) {
   return reinterpret_cast<morsel_t*>(morsel::MorselAt(address));
 }
 
-void* morsel_base(const morsel_t* morsel) { return Morsel(morsel)->base(); }
+void* morsel_base(const morsel_t* morsel) {
+  return morsel == nullptr ? nullptr : Morsel(morsel)->base();
+}
 
-uint64_t morsel_capacity(const morsel_t* morsel) { return Morsel(morsel)->record().capacity_bytes; }
+uint64_t morsel_capacity(const morsel_t* morsel) {
+  return morsel == nullptr ? 0 : Morsel(morsel)->record().capacity_bytes;
+}
 
 uint64_t morsel_size(const morsel_t* morsel) {
+  // In a child another thread of the parent may have held the heap's lock for ever.
+  if (morsel == nullptr || !Morsel(morsel)->MayRead().ok()) return 0;
   return Morsel(const_cast<morsel_t*>(morsel))->size_bytes();
 }
 

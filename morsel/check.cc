@@ -59,7 +59,8 @@ uint64_t CheckRoots(const Record& record, alloc::Heap& heap, const Say& say) {
       std::snprintf(text, sizeof text,
                     " leads to 0x%" PRIx64 ", outside of the morsel (0x%" PRIx64 "-0x%" PRIx64 ")",
                     object, record.base, record.base + record.size_bytes);
-    } else if (!heap.IsLive(reinterpret_cast<const void*>(object))) {
+    } else if (const Result<bool> live = heap.IsLive(reinterpret_cast<const void*>(object));
+               !live || !*live) {
       std::snprintf(text, sizeof text, " leads to 0x%" PRIx64 ", where no block is allocated",
                     object);
     } else {
@@ -122,9 +123,13 @@ class Check {
     const bool other =
         finding.subject.starts_with("morsel '") && finding.subject != SubjectOf(only_);
     if (!only_.empty() && other) return;
-    known_.insert(finding.subject);
-    ++summary_.damages;
     report_(finding);
+    if (IsDamage(finding.code)) {
+      known_.insert(finding.subject);
+      ++summary_.damages;
+    } else if (finding.code != Code::kOk) {
+      summary_.obstacle = finding.code;
+    }
   }
 
   void CheckMorsel(const std::string& name) {
@@ -133,14 +138,14 @@ class Check {
     const Say say = [&](const std::string& sentence) {
       said = true;
       ++summary_.damages;
-      report_({subject, sentence});
+      report_({subject, sentence, Code::kCorrupt});
     };
     const Result<std::unique_ptr<Backing>> backing = pool_.Open(name, /*read_only=*/true);
     const Status status = backing ? CheckHeap(**backing, say, summary_) : backing.status();
     if (status.ok()) return;
     if (!IsDamage(status.code())) {
       summary_.obstacle = status.code();
-      report_({subject, LastError()});
+      report_({subject, LastError(), status.code()});
     } else if (!said) {  // else the same has been said, in more detail
       say(LastError());
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -27,6 +28,19 @@ std::string BytesOf(const fs::path& path) {
   std::ifstream(path, std::ios::binary)
       .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   return bytes;
+}
+
+// Compared piece by piece: a sanitizer makes whole files dear.
+bool HasBytes(const fs::path& path, const std::string& bytes) {
+  if (fs::file_size(path) != bytes.size()) return false;
+  std::ifstream file(path, std::ios::binary);
+  char piece[64 * kKiB];
+  for (size_t at = 0; at < bytes.size(); at += sizeof piece) {
+    const size_t length = std::min(sizeof piece, bytes.size() - at);
+    file.read(piece, static_cast<std::streamsize>(length));
+    if (!file || std::memcmp(piece, &bytes[at], length) != 0) return false;
+  }
+  return true;
 }
 
 void Overwrite(const fs::path& path, uint64_t offset, const std::string& bytes) {
@@ -263,16 +277,17 @@ TEST_P(CheckTest, NoDamageMakesACheckCrashOrWrite) {
   Fill("a");
   pool_.reset();
   const fs::path file = FileOf("a");
-  const std::string whole = BytesOf(file);
-  const std::vector<uint64_t> telling = WordsThatAreNotZero(whole);
+  std::string bytes = BytesOf(file);
+  const std::vector<uint64_t> telling = WordsThatAreNotZero(bytes);
   const unsigned seed = std::random_device{}();
   std::mt19937_64 random(seed);
   int rounds_with_findings = 0;
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 60; ++round) {
     SCOPED_TRACE("seed " + std::to_string(seed) + " round " + std::to_string(round));
     const uint64_t offset =
-        round % 4 == 0 ? random() % (whole.size() / 8) * 8 : telling[random() % telling.size()];
-    std::string word = whole.substr(offset, 8);
+        round % 4 == 0 ? random() % (bytes.size() / 8) * 8 : telling[random() % telling.size()];
+    const std::string original = bytes.substr(offset, 8);
+    std::string word = original;
     if (round % 2 == 0) {
       const uint64_t any = random();
       std::memcpy(word.data(), &any, 8);
@@ -280,8 +295,7 @@ TEST_P(CheckTest, NoDamageMakesACheckCrashOrWrite) {
       word[random() % 8] ^= static_cast<char>(1 << random() % 8);
     }
     Overwrite(file, offset, word);
-    std::string damaged = whole;
-    damaged.replace(offset, 8, word);
+    bytes.replace(offset, 8, word);
     morsel_pool_options options{};
     options.flags = MORSEL_READ_ONLY;
     auto pool = OpenPool::Open(path_.c_str(), &options, pmem::KernelCalls());
@@ -292,10 +306,11 @@ TEST_P(CheckTest, NoDamageMakesACheckCrashOrWrite) {
       pool_.reset();
     }
     rounds_with_findings += !pool || !findings_.empty();
-    ASSERT_TRUE(BytesOf(file) == damaged);
-    Overwrite(file, offset, whole.substr(offset, 8));
+    ASSERT_TRUE(HasBytes(file, bytes));
+    Overwrite(file, offset, original);
+    bytes.replace(offset, 8, original);
   }
-  EXPECT_GT(rounds_with_findings, 20);
+  EXPECT_GT(rounds_with_findings, 10);
 }
 
 }  // namespace

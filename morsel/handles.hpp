@@ -101,7 +101,11 @@ class Morsel {
   template <class T, class... Arguments>
   T* make(Arguments&&... arguments) {
     void* const place = aligned_alloc(alignof(T), sizeof(T));
-    return place == nullptr ? nullptr : new (place) T(std::forward<Arguments>(arguments)...);
+    if (place == nullptr) return nullptr;
+    Unmade unmade{*this, place};  // if T's constructor throws
+    T* const made = new (place) T(std::forward<Arguments>(arguments)...);
+    unmade.place = nullptr;
+    return made;
   }
   /// Undoes make(). nullptr is allowed.
   template <class T>
@@ -122,6 +126,11 @@ class Morsel {
   }
 
  private:
+  struct Unmade {
+    Morsel& morsel;
+    void* place;
+    ~Unmade() { morsel.free(place); }
+  };
   static Result<Morsel> Opened(Pool& pool, const std::string& name, const morsel_options* options);
   Status End(morsel_code code) {
     if (code == MORSEL_OK) handle_ = nullptr;
@@ -139,7 +148,8 @@ class Morsel {
 
 /// An open pool.
 ///
-/// Ownership  ended by close() or the destructor. Its morsels must be closed before.
+/// Ownership  ended by close() or the destructor. Its morsels must be closed before: a close that
+///            fails in the destructor is told on standard error, and the pool stays open.
 class Pool {
  public:
   static Result<Pool> open(const std::string& path, const PoolOptions& options = {}) {
@@ -155,14 +165,12 @@ class Pool {
   Pool(Pool&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
   Pool& operator=(Pool&& other) noexcept {
     if (this != &other) {
-      if (handle_ != nullptr) (void)close();
+      CloseOrTell();
       handle_ = std::exchange(other.handle_, nullptr);
     }
     return *this;
   }
-  ~Pool() {
-    if (handle_ != nullptr) (void)close();
-  }
+  ~Pool() { CloseOrTell(); }
 
   /// For the C API; still this object's.
   morsel_pool_t* handle() const { return handle_; }
@@ -190,6 +198,10 @@ class Pool {
 
  private:
   explicit Pool(morsel_pool_t* handle) : handle_(handle) {}
+  void CloseOrTell() {
+    if (handle_ == nullptr || close().ok()) return;
+    std::fprintf(stderr, "morsel: a pool stays open: %s\n", last_error());
+  }
 
   morsel_pool_t* handle_ = nullptr;
 };

@@ -26,7 +26,9 @@ std::string SubjectOf(const std::string& name) { return "morsel '" + name + "'";
 void CompareTwo(const Named& one, const Named& other,
                 const std::function<void(const Finding&)>& report) {
   char text[512];
+  Code code = Code::kCorrupt;
   if (one.info.id == other.info.id) {
+    code = Code::kOk;
     std::snprintf(text, sizeof text,
                   "it is a copy of morsel '%s': only one of the two can be open at a time",
                   one.name.c_str());
@@ -37,7 +39,7 @@ void CompareTwo(const Named& one, const Named& other,
                   ": only one of the two can be open at a time",
                   other.info.base, other.end(), one.name.c_str(), one.info.base, one.end());
   }
-  report({SubjectOf(other.name), text});
+  report({SubjectOf(other.name), text, code});
 }
 
 // An image that meets several others is reported with the one that reaches furthest.
@@ -62,10 +64,10 @@ Status CheckImages(const pmem::Directory& directory, const std::vector<std::stri
     Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
     Result<ImageFile> image = file ? ImageFile::Open(std::move(*file), true) : file.status();
     if (!image) {
-      report({SubjectOf(name), LastError()});
+      report({SubjectOf(name), LastError(), image.error()});
       continue;
     }
-    MORSEL_TRY(image->Verify([&](const char* sentence) { report({SubjectOf(name), sentence}); }));
+    MORSEL_TRY(image->Verify([&](const char* sentence) { report({SubjectOf(name), sentence, Code::kCorrupt}); }));
     images.push_back({name, image->info()});
   }
   CompareRanges(std::move(images), report);

@@ -13,7 +13,8 @@
  * Errors. A function that returns a pointer returns NULL and sets errno; the
  *   others return a morsel_code. morsel_last_error() says what was tried on
  *   what, why it failed and what to do. A call that fails changed nothing, unless
- *   its comment says what.
+ *   its comment says what; where a medium fails (IO) while a name is made or
+ *   removed, whether it is there is told by opening it again.
  * Threads. Handles may be used from any thread at once. Closing one while another
  *   thread uses it is the program's mistake, as with free(3).
  * Forks. A child has neither the memory nor the handles: every call on one
@@ -99,6 +100,8 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  * one process it is the same handle, counted. flags: without MORSEL_CREATE, MORSEL_FINE is not
  * needed to open a fine morsel.
  *
+ * An existing morsel keeps its size and capacity, whatever the options say of them.
+ *
  * Durability  a morsel that was created is durable on return.
  * Ownership   *morsel is the caller's, for one morsel_close() per successful open; unchanged on
  *             failure.
@@ -114,7 +117,7 @@ morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_opti
 morsel_code morsel_close(morsel_t *morsel);
 
 /* Closes without a checkpoint: the next open sees the last one. Of a fine morsel as morsel_close().
- * Errors  BUSY when opened more than once. */
+ * Errors  BUSY when opened more than once. A damaged morsel is closed all the same. */
 morsel_code morsel_discard(morsel_t *morsel);
 
 /* Durability  gone on return, whatever happens.
@@ -156,8 +159,10 @@ morsel_code morsel_resize(morsel_t *morsel, uint64_t size_bytes);
  * Durability  fine: the allocation is durable with the first persist that touches the block; until
  *             then a crash frees it. snapshot: with the next checkpoint.
  * Errors      NULL: ENOMEM (NO_SPACE: morsel_resize() may help; or NO_MEMORY), EACCES (read-only),
- *             EBUSY (a fork), EINVAL.
- * Cost        0 flushes and 0 fences, but when a slab is made or re-made. */
+ *             EBUSY (a fork), EINVAL, EIO (CORRUPT).
+ * Cost        0 flushes and 0 fences, but where a slab is made, units are used in another shape, an
+ *             extent crosses 1 GiB, the morsel grows, or something is touched for the first time
+ *             after a crash. */
 void *morsel_malloc(morsel_t *morsel, size_t size);
 void *morsel_calloc(morsel_t *morsel, size_t count, size_t size);
 
@@ -171,7 +176,8 @@ void *morsel_aligned_alloc(morsel_t *morsel, size_t alignment, size_t size);
 /* NULL is allowed.
  *
  * Durability  fine: some time later, at the latest when 65,536 blocks freed by this thread are not
- *             durably free; a crash before may leave a block allocated that nobody reaches, never
+ *             durably free (the first free after a crash settles what was freed before it, and
+ *             takes time for each slab); a crash before may leave a block allocated that nobody reaches, never
  *             the reverse. The unlinking must be durable before the call. So must, after a crash,
  *             be what a program read before it frees because of it: what is visible after a kill
  *             need not be durable yet. */
@@ -202,19 +208,21 @@ morsel_code morsel_fence(morsel_t *morsel);
  *         checkpoints fail too: nothing can be promised any more; discard and open again. */
 morsel_code morsel_checkpoint(morsel_t *morsel);
 
-/* Names `object`, or forgets the name if it is NULL. Names have 1 to 111 bytes; there is room for
- * at least 250.
+/* Names `object`, an address in a live block, or forgets the name if it is NULL. Names have 1 to
+ * 111 bytes; there is room for at least 250.
  *
  * Durability  fine: on return, the object's allocation included. snapshot: with the next checkpoint.
- * Errors      INVALID_ARGUMENT (the name; not a live block of this morsel); NO_SPACE. */
+ * Errors      INVALID_ARGUMENT (the name; in no live block of this morsel); NO_SPACE; NOT_FOUND
+ *             (no such name to forget); PERMISSION (read-only); CORRUPT. */
 morsel_code morsel_set_root(morsel_t *morsel, const char *name, void *object);
 
-/* NULL if there is no root of that name (errno ENOENT). */
+/* NULL if there is no root of that name (errno ENOENT), or it cannot be right (EIO, CORRUPT). */
 void *morsel_root(morsel_t *morsel, const char *name);
 
 /* The open morsel whose address range holds `address`, or NULL. */
 morsel_t *morsel_of(const void *address);
 
+/* NULL or 0 of a NULL handle; the size is 0 in a fork. */
 void *morsel_base(const morsel_t *morsel);
 uint64_t morsel_capacity(const morsel_t *morsel);
 uint64_t morsel_size(const morsel_t *morsel);

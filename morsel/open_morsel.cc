@@ -59,13 +59,13 @@ Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> ba
   std::string label = "morsel '" + record.name + "' of pool '" + pool_path + "'";
   std::unique_ptr<OpenMorsel> open(
       new OpenMorsel(std::move(backing), std::move(heap).value(), std::move(label), owner));
-  RememberRange(open->record().base, RangeBytes(open->record().capacity_bytes), open.get());
+  RememberRange(open->record().base, open->record().capacity_bytes, open.get());
   open->in_table_ = true;
   return open;
 }
 
 OpenMorsel::~OpenMorsel() {
-  if (in_table_) ForgetRange(record().base, RangeBytes(record().capacity_bytes));
+  if (in_table_) ForgetRange(record().base, record().capacity_bytes);
 }
 
 uint64_t OpenMorsel::size_bytes() {
@@ -84,7 +84,8 @@ Status OpenMorsel::MayRead() const {
 Status OpenMorsel::MayWrite(const char* call) const {
   MORSEL_TRY(MayRead());
   if (!read_only()) return Code::kOk;
-  return Fail(Code::kPermission, "%s: %s is open for reading only", call, label_.c_str());
+  return Fail(Code::kPermission, "%s: %s is open for reading only; open it without MORSEL_READ_ONLY",
+              call, label_.c_str());
 }
 
 Status OpenMorsel::OnlyFine(const char* call) const {
@@ -100,7 +101,13 @@ Result<void*> OpenMorsel::Root(const char* name) {
   const auto held = heap_->Held();
   void* const object = RootTable(heap_->root_table(), heap_->persist()).Find(name);
   if (object == nullptr) {
-    return Fail(Code::kNotFound, "%s has no root '%s'", label_.c_str(), name);
+    return Fail(Code::kNotFound, "%s has no root '%s'; name one with morsel_set_root",
+                label_.c_str(), name);
+  }
+  if (reinterpret_cast<uint64_t>(object) - record().base >= record().size_bytes) {
+    return Fail(Code::kCorrupt,
+                "root '%s' of %s is %p, outside its memory; restore the morsel from a copy", name,
+                label_.c_str(), object);
   }
   return object;
 }
@@ -109,7 +116,9 @@ Status OpenMorsel::SetRoot(const char* name, void* object) {
   MORSEL_TRY(MayWrite("set_root"));
   if (object != nullptr) {
     const uint64_t offset = reinterpret_cast<uint64_t>(object) - record().base;
-    if (offset >= size_bytes() || !heap_->IsLive(object)) {
+    const Result<bool> live = offset < size_bytes() ? heap_->IsLive(object) : false;
+    if (!live) return live.status();
+    if (!*live) {
       return Fail(Code::kInvalidArgument,
                   "root '%s' cannot be %p: that lies in no live block of %s; allocate the object "
                   "there first",
@@ -119,7 +128,7 @@ Status OpenMorsel::SetRoot(const char* name, void* object) {
     // WHY    whatever a root names must be live after a crash.                     [P2]
     // CRASH  before the word: the object is allocated, and nobody reaches it yet.
     // TEST   morsel/open_morsel_test: ARootedObjectIsLiveAfterACrash
-    heap_->Flush(object, 0);
+    MORSEL_TRY(heap_->Flush(object, 0));
     heap_->Fence();
   }
   const auto held = heap_->Held();
@@ -134,11 +143,10 @@ Status OpenMorsel::Flush(const void* address, uint64_t size_bytes) {
   if (!Within(offset, size_bytes, end)) {
     return Fail(Code::kInvalidArgument,
                 "flush of %" PRIu64 " bytes at %p: they do not all lie in the %" PRIu64
-                " bytes of %s at %p",
+                " bytes of %s at %p; give a range of that morsel",
                 size_bytes, address, end, label_.c_str(), base());
   }
-  if (size_bytes > 0) heap_->Flush(address, size_bytes);
-  return Code::kOk;
+  return size_bytes > 0 ? heap_->Flush(address, size_bytes) : Status();
 }
 
 Status OpenMorsel::Fence() {
@@ -226,9 +234,9 @@ Status OpenMorsel::Fill(morsel_info* info) {
 
 Status OpenMorsel::CloseFine() {
   const Result<uint64_t> live_bytes = heap_->LiveBytes();
-  if (live_bytes) MORSEL_TRY(backing_->Checkpoint(*live_bytes));
-  heap_->Close();
-  return Code::kOk;
+  if (!live_bytes) return live_bytes.status();
+  MORSEL_TRY(backing_->Checkpoint(*live_bytes));
+  return heap_->Close();
 }
 
 Status OpenMorsel::Close() {
@@ -239,7 +247,10 @@ Status OpenMorsel::Close() {
 
 Status OpenMorsel::Discard() {
   MORSEL_TRY(MayRead());
-  return read_only() || !fine() ? Status() : CloseFine();
+  if (read_only() || !fine()) return Code::kOk;
+  // What is damaged is closed all the same: the heap stays marked as in use.
+  if (const Status status = CloseFine(); status.code() != Code::kCorrupt) return status;
+  return Code::kOk;
 }
 
 }  // namespace morsel

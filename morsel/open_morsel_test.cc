@@ -79,7 +79,7 @@ TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrash) {
       ForEachImage([&](void* root, alloc::Heap& heap) {
         ++images;
         if (root != nullptr) {
-          EXPECT_TRUE(heap.IsLive(root)) << root;
+          EXPECT_TRUE(*heap.IsLive(root)) << root;
         }
       });
     });
@@ -88,7 +88,7 @@ TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrash) {
     recorder->set_before_fence(nullptr);
     ForEachImage([&](void* root, alloc::Heap& heap) {
       EXPECT_EQ(root, object);
-      EXPECT_TRUE(heap.IsLive(object));
+      EXPECT_TRUE(*heap.IsLive(object));
     });
   }
 }

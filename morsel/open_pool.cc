@@ -20,7 +20,10 @@ Result<std::unique_ptr<AbstractPool>> OpenAt(const char* path, const morsel_pool
   const bool read_only = (options.flags & MORSEL_READ_ONLY) != 0;
   const Result<pmem::PathKind> kind = pmem::KindOfPath(path);
   if (!kind && (kind.error() != Code::kNotFound || !create)) return kind.status();
-  if (!kind && carved) return CarvedPool::Create(path, options.size_bytes, options.mode, calls);
+  if (!kind && carved) {
+    const uint32_t mode = options.mode != 0 ? options.mode : 0600;
+    return CarvedPool::Create(path, options.size_bytes, mode, calls);
+  }
   if (kind && *kind == pmem::PathKind::kDeviceDax) {
     return Fail(Code::kUnsupported,
                 "'%s' is a device: pools on devices are not built yet; use a directory, or a "
@@ -50,7 +53,11 @@ OpenPool::OpenPool(std::unique_ptr<AbstractPool> pool)
   RememberPool(pool_.get());
 }
 
-OpenPool::~OpenPool() { ForgetPool(pool_.get()); }
+OpenPool::~OpenPool() {
+  const auto no_fork = KeepFromForking();
+  ForgetPool(pool_.get());
+  pool_.reset();
+}
 
 Result<std::unique_ptr<OpenPool>> OpenPool::Open(const char* path,
                                                  const morsel_pool_options* options,
@@ -60,6 +67,8 @@ Result<std::unique_ptr<OpenPool>> OpenPool::Open(const char* path,
   if (path == nullptr || *path == '\0') {
     return Fail(Code::kInvalidArgument, "a pool needs a path: a directory, or a carved pool's file");
   }
+  // A child that is forked between the pool's lock and its entry would hold the lock.
+  const auto no_fork = KeepFromForking();
   Result<std::unique_ptr<AbstractPool>> pool = OpenAt(path, *checked, calls);
   if (!pool) return pool.status();
   return std::unique_ptr<OpenPool>(new OpenPool(std::move(pool).value()));
@@ -121,7 +130,8 @@ Status CheckAgainst(const Record& record, const std::string& label, const morsel
 Result<OpenMorsel*> OpenPool::OpenAgain(Counted& counted, const morsel_options* options) {
   OpenMorsel& morsel = *counted.morsel;
   MORSEL_TRY(CheckAgainst(morsel.record(), morsel.label(), options));
-  const bool wants_to_write = options != nullptr && (options->flags & MORSEL_READ_ONLY) == 0;
+  const bool wants_to_write =
+      options == nullptr ? !pool_->read_only() : (options->flags & MORSEL_READ_ONLY) == 0;
   if (morsel.read_only() && wants_to_write) {
     return Fail(Code::kBusy,
                 "%s is open in this process for reading only: close it there before opening it for "
@@ -138,7 +148,8 @@ Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name,
       options == nullptr ? pool_->read_only() : (options->flags & MORSEL_READ_ONLY) != 0;
   if (pool_->read_only() && !read_only) {
     return Fail(Code::kPermission,
-                "morsel '%s' cannot be opened for writing: pool '%s' is open for reading only",
+                "morsel '%s' cannot be opened for writing: pool '%s' is open for reading only; set "
+                "MORSEL_READ_ONLY, or open the pool for writing",
                 name.c_str(), pool_->path().c_str());
   }
   const bool create = options != nullptr && (options->flags & MORSEL_CREATE) != 0;
@@ -197,7 +208,7 @@ Status OpenPool::Remove(const char* name) {
                 pool_->path().c_str());
   }
   if (pool_->read_only()) {
-    return Fail(Code::kPermission, "morsel '%s' cannot be removed: pool '%s' is open for reading only",
+    return Fail(Code::kPermission, "morsel '%s' cannot be removed: pool '%s' is open for reading only; open it for writing",
                 name, pool_->path().c_str());
   }
   return pool_->Remove(name);
@@ -214,9 +225,8 @@ Status OpenPool::List(int (*visit)(const morsel_info*, void*), void* context) {
       morsel_info info{};
       info.struct_size = sizeof info;
       const auto open = open_.find(record.name);
-      if (open != open_.end()) {
-        MORSEL_TRY(open->second.morsel->Fill(&info));
-      } else {
+      // An open one whose heap is damaged is listed as the pool knows it.
+      if (open == open_.end() || !open->second.morsel->Fill(&info).ok()) {
         FillInfo(record, pool_->granularity_bytes(), &info);
       }
       infos.push_back(info);

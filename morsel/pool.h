@@ -91,6 +91,9 @@ using Formatter = std::function<void(const Record& record, pmem::Persist persist
 struct Finding {
   std::string subject;   ///< e.g. "pool '/data'" or "morsel 'graph'"
   std::string sentence;  ///< what, where, what to do
+  /// kCorrupt or kVersion: damage. kOk: nothing is wrong, and yet worth knowing. Another: it could
+  /// not be looked at.
+  Code code = Code::kCorrupt;
 };
 
 class AbstractPool {

@@ -42,6 +42,11 @@ Opened& AllOpened() {
 
 std::atomic<uint32_t> fork_count{0};
 
+std::mutex& ForkGate() {
+  static std::mutex* const gate = new std::mutex;
+  return *gate;
+}
+
 void Enter(uint64_t address, uintptr_t value) {
   Entry& giant = giants[address / kGiantBytes];
   uintptr_t entry = giant.load(std::memory_order_relaxed);
@@ -67,7 +72,21 @@ void Fill(uint64_t base, uint64_t size_bytes, uintptr_t value) {
   }
 }
 
+// Every lock that a child may need is free in it, whatever other threads did when it was forked.
+void BeforeFork() {
+  ForkGate().lock();
+  AllOpened().mutex.lock();
+  pmem::AddressRange::BeforeFork();
+}
+
+void InParent() {
+  pmem::AddressRange::AfterFork(/*child=*/false);
+  AllOpened().mutex.unlock();
+  ForkGate().unlock();
+}
+
 void InChild() {
+  pmem::AddressRange::AfterFork(/*child=*/true);
   Opened& opened = AllOpened();
   fork_count.fetch_add(1, std::memory_order_relaxed);
   for (AbstractPool* pool : opened.pools) pool->CloseAfterFork();
@@ -75,17 +94,22 @@ void InChild() {
   opened.pools.clear();
   opened.ranges.clear();
   opened.mutex.unlock();
+  ForkGate().unlock();
 }
 
 void WatchForks() {
-  static const int once = pthread_atfork([] { AllOpened().mutex.lock(); },
-                                         [] { AllOpened().mutex.unlock(); }, InChild);
+  static const int once = pthread_atfork(BeforeFork, InParent, InChild);
   (void)once;
 }
 
 }  // namespace
 
 uint32_t ForkCount() { return fork_count.load(std::memory_order_relaxed); }
+
+std::unique_lock<std::mutex> KeepFromForking() {
+  WatchForks();
+  return std::unique_lock(ForkGate());
+}
 
 void RememberPool(AbstractPool* pool) {
   WatchForks();

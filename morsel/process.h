@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 
 #include "morsel/pool.h"
 
@@ -13,6 +14,9 @@ class OpenMorsel;
 /// How often this process, or those that it was forked from, has forked away since the start. A
 /// handle made at another count than the present is a parent's.
 uint32_t ForkCount();
+
+/// While what it returns lives, forks of other threads wait.
+[[nodiscard]] std::unique_lock<std::mutex> KeepFromForking();
 
 /// Lets a fork close the pool's descriptors in the child. Threads  any.
 void RememberPool(AbstractPool* pool);

@@ -88,6 +88,13 @@ void AddressRange::Release() {
   base_ = size_bytes_ = 0;
 }
 
+void AddressRange::BeforeFork() { ProcessRanges().mutex.lock(); }
+
+void AddressRange::AfterFork(bool child) {
+  if (child) ProcessRanges().ranges.clear();
+  ProcessRanges().mutex.unlock();
+}
+
 Result<AddressRange> AddressRange::Reserve(uint64_t base, uint64_t size_bytes, std::string label) {
   void* const want = reinterpret_cast<void*>(base);
   void* const got = mmap(want, size_bytes, PROT_NONE, kNothing | MAP_FIXED_NOREPLACE, -1, 0);

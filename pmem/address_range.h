@@ -34,6 +34,11 @@ class AddressRange {
   /// Gives [offset, offset + size_bytes) back to PROT_NONE; what was there is unmapped.
   Status Withdraw(uint64_t offset, uint64_t size_bytes);
 
+  /// What a fork must do, around it, so that no child is left with a lock of another thread: the
+  /// child has no ranges.
+  static void BeforeFork();
+  static void AfterFork(bool child);
+
   bool is_reserved() const { return size_bytes_ != 0; }
   uint64_t base() const { return base_; }
   uint64_t size_bytes() const { return size_bytes_; }

@@ -201,6 +201,28 @@ TEST_F(CppApi, OpenedTwiceIsOneHandleCounted) {
   EXPECT_EQ(morsel::Morsel::open(pool, "m").error(), morsel::Code::kNotFound);
 }
 
+TEST_F(CppApi, WhatIsOpenForReadingIsNotOpenedForWritingBeside) {
+  morsel::Pool pool = Directory();
+  ASSERT_TRUE(Open(pool).close().ok());
+  auto reader = morsel::Morsel::open(pool, "m", {.flags = MORSEL_READ_ONLY});
+  ASSERT_TRUE(reader) << morsel::last_error();
+  EXPECT_EQ(morsel::Morsel::open(pool, "m").error(), morsel::Code::kBusy);
+  EXPECT_EQ(reader->malloc(10), nullptr);
+  EXPECT_EQ(errno, EACCES);
+}
+
+TEST_F(CppApi, WhatIsMadeIsItsOwnersOnly) {
+  morsel::Pool directory = Directory();
+  morsel::Morsel m = Open(directory);
+  morsel::Pool carved = Carved();
+  const auto all = std::filesystem::perms::all;
+  const auto owners = std::filesystem::perms::owner_read | std::filesystem::perms::owner_write;
+  EXPECT_EQ(std::filesystem::status(carved_).permissions() & all, owners);
+  EXPECT_EQ(std::filesystem::status(directory_ + "/m").permissions() & all, owners);
+  EXPECT_EQ(std::filesystem::status(directory_).permissions() & all,
+            std::filesystem::perms::owner_all);
+}
+
 TEST_F(CppApi, GrowsAndShrinksInPlace) {
   for (const bool fine : {false, true}) {
     SCOPED_TRACE(fine ? "fine" : "snapshot");

@@ -15,6 +15,7 @@
 
 #include "alloc/heap.h"
 #include "base/bits.h"
+#include "base/check.h"
 #include "pmem/persist.h"
 
 namespace morsel::alloc {
@@ -70,7 +71,7 @@ class Table {
   Heap& heap() { return *heap_; }
   void* Allocate(uint64_t size_bytes) { return heap_->Allocate(size_bytes, 16).value(); }
   void Persist(void* block, uint64_t size_bytes) {
-    heap_->Flush(block, size_bytes);
+    MORSEL_CHECK(heap_->Flush(block, size_bytes).ok());
     heap_->Fence();
   }
   const std::string& text() const { return text_; }
@@ -98,7 +99,7 @@ void SmallBlocks(Table& table) {
   void* sixteen[16];
   for (void*& block : sixteen) block = table.Allocate(64);
   table.Row("flush of 16 new blocks of 64 B, and one fence", [&] {
-    for (void* const block : sixteen) table.heap().Flush(block, 64);
+    for (void* const block : sixteen) MORSEL_CHECK(table.heap().Flush(block, 64).ok());
     table.heap().Fence();
   });
   table.Row("malloc of 4 KiB, the first of its class", [&] { small = table.Allocate(4096); });
@@ -130,7 +131,7 @@ void Lives(Table& table) {
     table.heap().Settle();
   });
   table.Row("settle with nothing to do", [&] { table.heap().Settle(); });
-  table.Row("close", [&] { table.heap().Close(); });
+  table.Row("close", [&] { MORSEL_CHECK(table.heap().Close().ok()); });
   table.Row("open after a close", [&] { table.Open(); });
   table.Row("malloc of 64 B, the first after a close", [&] { (void)table.Allocate(64); });
   table.Row("open after a kill", [&] { table.Open(); });
