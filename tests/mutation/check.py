@@ -36,6 +36,7 @@ class Check:
         self._kills = collections.Counter()
         self._cases = collections.defaultdict(list)
         self._seconds = {reach.case: reach.seconds for reach in reaches}
+        self._all_known = not any(reach.cut_short for reach in reaches)
         self.sites = self._find_sites(reaches)
 
     def _find_sites(self, reaches):
@@ -95,6 +96,8 @@ class Check:
             self._note(mutant, case, verdict.ending == "killed")
         if verdict.ending == "survived" and mutant.key in self._equivalents:
             verdict.ending = "equivalent"
+        elif verdict.ending == "survived" and not self._all_known:
+            verdict.ending = "undecided"  # a test that was cut short may reach it
         verdict.seconds = time.monotonic() - started
         return verdict
 
