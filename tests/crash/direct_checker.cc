@@ -215,8 +215,15 @@ void CheckSide(morsel_pool_t* pool, DirectLog& log, Findings* findings) {
   if (!difference.empty()) findings->push_back("the side morsel: " + difference);
   const morsel_code closed = morsel_close(side);
   if (closed != MORSEL_OK) findings->push_back(Sentence("morsel_close of the side morsel", closed));
-  // Also where it came without its object: the next writer removes it.
   log.side.store(Presence::kPresent);
+  if (object != nullptr || closed != MORSEL_OK) return;
+  // It came without its object. A later check could not tell that from a root that was lost.
+  log.side.store(Presence::kGoing);
+  const morsel_code removed = morsel_remove(pool, kSideName);
+  if (removed != MORSEL_OK) {
+    return findings->push_back(Sentence("morsel_remove of the side morsel", removed));
+  }
+  log.side.store(Presence::kAbsent);
 }
 
 }  // namespace
