@@ -83,3 +83,17 @@ header_list = rule(
     attrs = {"library": attr.label(mandatory = True, providers = [CcInfo])},
     doc = "A file that names the hdrs of a cc_library, one in a line.",
 )
+
+def _lines_file_impl(ctx):
+    written = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(written, "".join([line + "\n" for line in ctx.attr.lines]))
+    return [DefaultInfo(
+        files = depset([written]),
+        runfiles = ctx.runfiles(files = [written]),
+    )]
+
+lines_file = rule(
+    implementation = _lines_file_impl,
+    attrs = {"lines": attr.string_list(mandatory = True)},
+    doc = "A file of these lines.",
+)

@@ -123,7 +123,8 @@ bool Explorer::ExploreLife(const Past& past, const Script& script, uint64_t sche
                        .script = script_,
                        .crashes = past.crashes,
                        .image = past.medium.Visible(),
-                       .log = past.log};
+                       .log = past.log,
+                       .kept = {}};
     return false;
   }
   if (past.crashes.size() == options_.crashes) return true;
@@ -268,11 +269,8 @@ void Explorer::LoseCrashesAndOperations() {
 }
 
 void Explorer::Tell() {
-  const std::string path = Keep(*failure_);
-  std::fprintf(stderr, "%s", Describe(*failure_, target_).c_str());
-  if (!path.empty()) {
-    std::fprintf(stderr, "  image    %s (MORSEL_SIM_REPLAY)\n", path.c_str());
-  }
+  failure_->kept = Keep(*failure_);
+  if (options_.tell) std::fputs(Describe(*failure_, target_).c_str(), stderr);
 }
 
 std::string Explorer::Summary() const {

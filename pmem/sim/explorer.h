@@ -35,6 +35,7 @@ struct Options {
   bool strict = false;
   /// Schedules for a script of several threads.
   uint64_t schedules = 16;
+  bool tell = true;      ///< a failure, on standard error
   double seconds = 1e9;  ///< until it stops, with the truth that it has told so far
 };
 

@@ -70,6 +70,7 @@ void DescribeCrash(const CrashPoint& crash, size_t number, const Lines& lines, s
 void AppendScript(const char* label, const Script& script, const Target& target,
                   std::string& text) {
   for (size_t thread = 0; thread < script.size(); ++thread) {
+    if (script[thread].empty()) continue;
     Append(text, "  %s", label);
     if (script.size() > 1) Append(text, ", thread %zu", thread);
     for (const uint32_t operation : script[thread]) {
@@ -94,11 +95,14 @@ std::string Describe(const Failure& failure, Target& target) {
   Append(text, "%s: %s\n", failure.target.c_str(), failure.sentence.c_str());
   Append(text, "  seed     %" PRIu64 " (MORSEL_SIM_SEED), schedule %" PRIu64 "\n", failure.seed,
          failure.schedule);
-  AppendScript("does     ", failure.script, target, text);
+  AppendScript("does    ", failure.script, target, text);
   for (size_t i = 0; i < failure.crashes.size(); ++i) {
     DescribeCrash(failure.crashes[i], i + 1, lines, text);
     const Script after = target.GoOn(failure.crashes[i].pick);
-    AppendScript("goes on  ", after, target, text);
+    AppendScript("goes on ", after, target, text);
+  }
+  if (!failure.kept.empty()) {
+    Append(text, "  image    %s (MORSEL_SIM_REPLAY)\n", failure.kept.c_str());
   }
   return text;
 }

@@ -35,6 +35,7 @@ struct Failure {
   std::vector<CrashPoint> crashes;  ///< one in each life
   Image image;                      ///< what the life that failed found
   Log log;                          ///< what it was promised
+  std::string kept;                 ///< the file that has the image; empty: none
 };
 
 /// In words, with source lines.

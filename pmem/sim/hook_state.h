@@ -11,9 +11,9 @@ struct HookState {
   const void* pending;   ///< announced, not yet made
   size_t pending_bytes;  ///< 0: nothing
   const void* pending_pc;
-  uint32_t depth;  ///< above 0: the simulator itself is at work
-  uint32_t initializing;       ///< statics that this thread is initializing
-  uint8_t thread;              ///< of the scheduler's, from 1 on; 0: any other
+  uint32_t depth;         ///< above 0: the simulator itself is at work
+  uint32_t initializing;  ///< statics that this thread is initializing
+  uint8_t thread;         ///< of the scheduler's, from 1 on; 0: any other
   bool scheduled;
 };
 extern thread_local constinit HookState hook_state;

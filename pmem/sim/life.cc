@@ -137,8 +137,9 @@ Life LifeRunner::Run(const Image& visible, Log& log, const Script& script, uint6
     hook_state.depth = 0;
     life.failure = HowItDied(died);
   }
-  (void)recorder.End();
+  // What it stores is seen, so that it can be taken away again.
   target_.Forget(died == 0 && !left_threads_);
+  (void)recorder.End();
   return life;
 }
 

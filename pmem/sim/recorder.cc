@@ -29,6 +29,7 @@ void Recorder::Watch(std::vector<Span> spans) {
   MORSEL_CHECK(!recording_);
   spans_ = std::move(spans);
   windows_.clear();
+  unseen_.clear();
   uint64_t bytes = 0;
   for (const Span& span : spans_) {
     MORSEL_CHECK(span.size_bytes % kLineBytes == 0);

@@ -23,9 +23,12 @@ SIM_WRAPPED = [
     "__cxa_guard_abort",
     "__cxa_guard_acquire",
     "__cxa_guard_release",
+    "getrandom",
     "memcpy",
     "memmove",
     "memset",
+    "mremap",
+    "munmap",
     "pthread_mutex_lock",
     "pthread_mutex_trylock",
     "pthread_mutex_unlock",
@@ -49,23 +52,24 @@ def sim_library(name, copts = [], **arguments):
         **arguments
     )
 
-def sim_test(name, deps = [], **arguments):
+def sim_test(name, deps = [], copts = [], **arguments):
     """A cc_test whose stores are seen, and those of the whole library, which it is linked with.
 
-    It depends on nothing else of the library: //pmem/sim brings it along. It runs in the default
+    It depends on nothing else of the library: the simulator brings it along. It runs in the default
     configuration only: hooks are the compiler's either for a sanitizer or for this.
 
     Args:
       name: the target's.
-      deps: besides the simulator, the library and GoogleTest.
+      deps: in place of //pmem/sim and GoogleTest.
+      copts: added.
       **arguments: cc_test's.
     """
     cc_test(
         name = name,
-        copts = SIM_COPTS,
+        copts = copts + SIM_COPTS,
         linkstatic = True,
         tags = ["no-sanitizer"],
-        deps = deps + [
+        deps = deps or [
             "//pmem/sim",
             "@googletest//:gtest_main",
         ],

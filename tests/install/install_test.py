@@ -22,6 +22,8 @@ PUBLIC_HEADERS = {
         "memory_resource.hpp",
         "morsel.h",
         "morsel.hpp",
+        "pmem/sim/log.h",
+        "sim.hpp",
     )
 }
 EXPORTED = re.compile(
@@ -59,8 +61,10 @@ class Install(unittest.TestCase):
             "libmorsel.so",
             "libmorsel.so.0",
             f"libmorsel.so.{self.version}",
+            "libmorsel_sim.a",
             "pkgconfig/morsel.pc",
             "pkgconfig/morsel-static.pc",
+            "pkgconfig/morsel-sim.pc",
             "cmake/morsel/morsel-config.cmake",
             "cmake/morsel/morsel-config-version.cmake",
         )
@@ -74,7 +78,7 @@ class Install(unittest.TestCase):
         Installation("/usr", "lib/some-arch").install(stage)
         staged = Installation(stage / "usr")
         self.assertEqual(staged.files(), self.expected_files("lib/some-arch"))
-        for name in ("pkgconfig/morsel.pc", "cmake/morsel/morsel-config.cmake"):
+        for name in ("pkgconfig/morsel.pc", "pkgconfig/morsel-sim.pc", "cmake/morsel/morsel-config.cmake"):
             text = (staged.prefix / "lib/some-arch" / name).read_text()
             self.assertNotIn(str(stage), text)
             self.assertNotIn("@", text)
@@ -117,6 +121,12 @@ class Install(unittest.TestCase):
                     program = self.folder / f"{package}_{source.replace('.', '_')}"
                     self.installation.compile(HERE / source, program, package)
                     self.check_program(program, shared=package == "morsel")
+
+    def test_a_program_that_tests_its_own_crashes(self):
+        program = self.folder / "crashes"
+        self.installation.compile(HERE / "crashes.cc", program, "morsel-sim")
+        told = run(program)
+        self.assertIn("crashes.cc:", told)
 
     def test_programs_with_cmake(self):
         for language in ("C", "CXX"):
