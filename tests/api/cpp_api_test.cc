@@ -287,7 +287,21 @@ TEST_F(CppApi, ManyThreadsUseOneHandle) {
       }
     });
   }
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(m.checkpoint().ok()) << morsel::last_error();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(m.stat()->live_bytes, 0u);
+}
+
+// The program keeps its stores still during a checkpoint; allocator calls need not be.
+TEST_F(CppApi, AllocatorCallsGoOnBesideCheckpoints) {
+  morsel::Pool pool = Directory();
+  morsel::Morsel m = Open(pool);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&m] {
+      for (size_t i = 0; i < 3000; ++i) m.free(m.malloc(i));
+    });
+  }
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(m.checkpoint().ok()) << morsel::last_error();
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(m.stat()->live_bytes, 0u);
 }
