@@ -39,14 +39,5 @@ TEST(ImageFilesTest, FiftyCheckpoints) {
   Tell(explorer);
 }
 
-TEST(ImageFilesTest, EveryCallFails) {
-  ImageTarget target("image, every call fails");
-  FileExplorer explorer(target, FileOptionsFor(kQuick, kProof));
-  const FileScript script = {Do::kTouch,  Do::kGrow,   Do::kReopen, Do::kTouch,
-                             Do::kShrink, Do::kRemove, Do::kTouch,  Do::kReopen};
-  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreFaults(script); }));
-  Tell(explorer);
-}
-
 }  // namespace
 }  // namespace morsel::sim
