@@ -12,17 +12,83 @@
 
 namespace morsel::alloc {
 
+Heap::ClosedGate::ClosedGate(Heap* heap) : heap_(heap) {
+  if (heap_->closings_++ > 0) return;
+  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) {
+    if (one->slot != nullptr) one->slot->heap_number.store(0, std::memory_order_release);
+  }
+  // ORDER  a slot is empty, for every thread  <  the look at who is inside
+  // WHY    a thread that has not seen it yet has said that it is inside, and is seen.
+  // CRASH  nothing of this is on the medium.
+  // TEST   alloc/heap_threads_test: NobodyIsInsideAClosedGate
+  BarrierInAllThreads();
+  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) {
+    if (one->slot != nullptr) WaitUntilOutside(*one->slot);
+  }
+}
+
+// The slots stay empty: the lock lets each thread fill its own again.
+Heap::ClosedGate::~ClosedGate() { --heap_->closings_; }
+
+// The calling thread's part: the one it has, one whose thread has ended, or a new one.
+Result<ThreadHeap*> Heap::Mine() {
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (slot.heap_number.load(std::memory_order_relaxed) == number_) return slot.thread_heap;
+  ThreadHeap* mine = nullptr;
+  const uint64_t thread = ThreadNumber();
+  ThreadHeap* ended = nullptr;
+  for (ThreadHeap* one = thread_heaps_; one != nullptr && mine == nullptr; one = one->next) {
+    if (one->thread == thread) mine = one;
+    if (one->thread == 0) ended = one;
+  }
+  if (mine == nullptr) mine = ended;
+  if (mine == nullptr) {
+    const uint64_t frees_first = unclean_ ? 1 : kFreesBeforeSettle;
+    mine = new (std::nothrow) ThreadHeap(persist_, fine_, frees_first);
+    if (mine == nullptr) {
+      return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
+                  static_cast<void*>(header_));
+    }
+    mine->next = thread_heaps_;
+    thread_heaps_ = mine;
+  }
+  // A thread that is ending uses one with the lock held, and leaves it as it is.
+  mine->thread = thread;
+  mine->slot = nullptr;
+  if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0) {
+    mine->slot = &slot;
+    slot.Fill(number_, mine, mine->FreesForSlot());
+  }
+  return mine;
+}
+
+void Heap::ThreadEnds(uint64_t thread) {
+  const std::lock_guard lock(mutex_);
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->thread != thread) continue;
+    const ClosedGate closed(this);
+    one->Settle();
+    one->GiveUp([this](Run* run) { ListAsFound(run); });
+    one->thread = 0;
+    one->slot = nullptr;
+  }
+}
+
+// What others have freed of slabs that ended threads hold is for anybody.
+void Heap::TakeOverFromEnded() {
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->thread != 0 || !one->MayTakeBack()) continue;
+    const ClosedGate closed(this);
+    one->GiveUp([this](Run* run) { ListAsFound(run); });
+  }
+}
+
 Run* Heap::Remember(UnitIndex head) {
-  Run*& remembered = units_.RunAt(head);
-  if (remembered == nullptr) remembered = new (std::nothrow) Run;
-  Run* const run = remembered;
+  Run* const run = units_.Remember(head);
   if (run == nullptr) {
     (void)Fail(Code::kNoMemory, "no memory to keep account of a slab of the morsel at %p",
                static_cast<void*>(header_));
-    return nullptr;
   }
-  run->head = head;
-  run->start = units_.AddressOf(head);
   return run;
 }
 
@@ -34,14 +100,15 @@ Result<Run*> Heap::TakeUp(UnitIndex head) {
   if (run == nullptr) return Code::kNoMemory;
   const UnitWord word = units_.Word(head);
   if (word.kind() == UnitKind::kSlab) {
-    run->size_class = word.size_class();
-    run->units = SlabUnits(run->size_class).value();
+    run->BecomeSlab(word.size_class());
     MORSEL_TRY(Slab(*run).Adopt(persist_, unclean_, read_only_));
+    run->kind = UnitKind::kSlab;
+    ListAsFound(run);
+    slabs_.Enter(run);
   } else {
     run->units = word.units();
+    run->kind = word.kind();
   }
-  run->kind = word.kind();
-  if (run->kind == UnitKind::kSlab && run->used < run->capacity()) List(run);
   return run;
 }
 
@@ -58,70 +125,97 @@ Run& Heap::LiveRun(const void* block, const char* call) {
         static_cast<void*>(header_), run.error() == Code::kNotFound ? "" : ": ",
         run.error() == Code::kNotFound ? "" : LastError());
   }
-  const bool live =
-      (*run)->kind == UnitKind::kSlab ? Slab(**run).IsLive(block) : block == (*run)->start;
-  if (!live) {
+  if ((*run)->IsSlab()) {
+    (void)Slab(**run).LiveIndex(block, call);
+  } else if (block != (*run)->start) {
     Die("%s of %p, which is not the start of a live block of the morsel at %p (freed twice?)", call,
         block, static_cast<void*>(header_));
   }
   return **run;
 }
 
-void Heap::List(Run* run) {
-  if (run->listed) return;
-  Run*& first = classes_[run->size_class].listed;
-  run->listed = true;
-  run->previous = nullptr;
-  run->next = first;
-  if (first != nullptr) first->previous = run;
-  first = run;
+void Heap::ListAsFound(Run* run) {
+  if (!Slab(*run).HasRoom()) return;
+  run->flags |= Run::kAtHand;
+  classes_[run->size_class].listed.Append(run);
 }
 
-void Heap::Unlist(Run* run) {
-  if (!run->listed) return;
-  (run->previous != nullptr ? run->previous->next : classes_[run->size_class].listed) = run->next;
-  if (run->next != nullptr) run->next->previous = run->previous;
-  run->listed = false;
-  run->next = run->previous = nullptr;
-}
-
-void Heap::Release(Run* run) {
-  Unlist(run);
+void Heap::ReleaseExtent(Run* run) {
   units_.ClearHead(run->head, UnitCount(run->units));
   run->kind = UnitKind::kNone;
 }
 
-void Heap::Free(void* block) {
-  std::lock_guard lock(mutex_);
-  FreeLocked(block);
+void Heap::ReleaseSlab(Run* run) {
+  slabs_.Forget(*run);
+  run->Close();
+  run->flags = 0;
+  units_.ClearHead(run->head, UnitCount(run->units));
+  run->kind = UnitKind::kNone;
 }
 
-void Heap::FreeLocked(void* block) {
-  Run& run = LiveRun(block, "free");
-  if (run.kind == UnitKind::kExtent) {
-    Release(&run);
-  } else {
-    Slab(run).Give(block);
-    List(&run);
-    // One empty slab is kept for its class, lest a pair of malloc and free make and take away one.
-    const bool only = run.next == nullptr && run.previous == nullptr;
-    if (run.used == 0 && !only) Release(&run);
+void* Heap::TakeInside(ThreadHeap& mine, unsigned size_class) {
+  void* const block = mine.Take(size_class);
+  SlotAt(slot_offset_).Leave();
+  return block;
+}
+
+void Heap::FreeInside(void* block) {
+  ThreadHeap& mine = *SlotAt(slot_offset_).thread_heap;
+  Run* const slab = slabs_.At(block);
+  ThreadHeap* const owner =
+      slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
+  if (owner == &mine) {
+    mine.Give(*slab, block);
+  } else if (owner != nullptr) {
+    mine.GiveAway(*slab, block, *owner);
   }
-  Freed();
+  const bool due = mine.SettleIsDue();
+  SlotAt(slot_offset_).Leave();
+  if (owner == nullptr) return FreeSlowly(block);
+  if (due) SettleMine();
 }
 
-void Heap::Freed() {
-  if (!fine_) return;
-  // What was freed before a kill may not be durable yet. Were it left so, the bound would hold for
-  // each life of the program and not for all of them.
-  if (frees_unsettled_ == 0) (void)SettleFound();
-  if (++frees_unsettled_ >= kFreesUnsettledMax) SettleLocked();
+void Heap::FreeSlowly(void* block) {
+  bool due = false;
+  {
+    std::lock_guard lock(mutex_);
+    const Result<ThreadHeap*> mine = Mine();
+    if (!mine) Die("free of %p: %s", block, LastError());
+    FreeLocked(**mine, block);
+    due = (*mine)->SettleIsDue();
+  }
+  if (due) SettleMine();
+}
+
+void Heap::FreeLocked(ThreadHeap& mine, void* block) {
+  Run& run = LiveRun(block, "free");
+  if (!run.IsSlab()) {
+    ReleaseExtent(&run);
+    mine.FreedExtent();
+    return;
+  }
+  ThreadHeap* const owner = run.owner.load(std::memory_order_relaxed);
+  if (owner != nullptr && owner != &mine) {
+    mine.GiveAway(run, block, *owner);
+    return;
+  }
+  if (owner == nullptr) {
+    const bool has_room = run.Has(Run::kAtHand);
+    if (has_room) classes_[run.size_class].listed.Remove(&run);
+    run.flags &= static_cast<uint8_t>(~Run::kAtHand);
+    mine.Lease(&run, has_room);
+  }
+  mine.Give(run, block);
 }
 
 uint64_t Heap::UsableBytes(const void* block) {
+  if (Run* const slab = slabs_.At(block); slab != nullptr) {
+    (void)Slab(*slab).LiveIndex(block, "usable_size");
+    return slab->block_bytes;
+  }
   std::lock_guard lock(mutex_);
   const Run& run = LiveRun(block, "usable_size");
-  return run.kind == UnitKind::kSlab ? BlockBytes(run.size_class) : run.units * kUnitBytes;
+  return run.UsableBytes();
 }
 
 Result<bool> Heap::IsLive(const void* address) {
@@ -129,12 +223,12 @@ Result<bool> Heap::IsLive(const void* address) {
   const Result<Run*> run = RunOf(address);
   if (!run && run.error() == Code::kNotFound) return false;
   if (!run) return run.status();
-  return (*run)->kind == UnitKind::kExtent || Slab(**run).IsInLiveBlock(address);
+  return !(*run)->IsSlab() || Slab(**run).IsInLiveBlock(address);
 }
 
 Result<bool> Heap::ResizeInPlace(Run& run, uint64_t size_bytes) {
-  if (run.kind == UnitKind::kSlab) {
-    const uint64_t now = BlockBytes(run.size_class);
+  if (run.IsSlab()) {
+    const uint64_t now = run.block_bytes;
     // Half of a block may be lost before moving is worth it.
     return size_bytes <= now && size_bytes > now / 2;
   }
@@ -162,7 +256,7 @@ Result<void*> Heap::Reallocate(void* block, uint64_t size_bytes) {
     const Result<bool> resized = ResizeInPlace(run, size_bytes);
     if (!resized) return resized.status();
     if (*resized) return block;
-    before = run.kind == UnitKind::kSlab ? BlockBytes(run.size_class) : run.units * kUnitBytes;
+    before = run.UsableBytes();
   }
   const Result<void*> moved = Allocate(size_bytes, kBlockBytesMin);
   if (!moved && size_bytes <= before) return block;  // to shrink needs no space

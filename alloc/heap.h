@@ -3,8 +3,12 @@
 // malloc and free store one bit and flush nothing; the bit becomes durable with
 // the first flush and fence that touch the block. A crash can therefore leave a
 // block allocated that nobody reaches, never the reverse; after a crash at most
-// kFreesUnsettledMax blocks that were freed are still allocated, and whatever was
-// allocated and never linked.
+// kFreesUnsettledMax blocks that each thread freed are still allocated, and
+// whatever was allocated and never linked.
+//
+// Each thread has a ThreadHeap, in which it allocates and frees without a lock.
+// All else is done with the heap's lock held, and what needs all threads' parts,
+// with the gate closed besides.
 #pragma once
 
 #include <array>
@@ -14,17 +18,16 @@
 #include <string>
 
 #include "alloc/heap_layout.h"
-#include "alloc/line_counter.h"
 #include "alloc/run.h"
+#include "alloc/slab_table.h"
+#include "alloc/thread_heap.h"
+#include "alloc/thread_slots.h"
 #include "alloc/unit_map.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "pmem/persist.h"
 
 namespace morsel::alloc {
-
-/// So many frees, at most, are not durable yet.
-inline constexpr uint64_t kFreesUnsettledMax = 65'536;
 
 /// What a heap is told of the range that it lives in.
 struct HeapPlace {
@@ -35,7 +38,7 @@ struct HeapPlace {
 };
 
 /// Threads  any, unless said otherwise.
-class Heap {
+class Heap final : private ThreadEndListener {
  public:
   /// Asked, with the heap's lock held, for a range of at least so many bytes; answers the new size,
   /// which is durable.
@@ -51,17 +54,42 @@ class Heap {
   /// Errors  kCorrupt, kVersion, kNoMemory.
   static Result<std::unique_ptr<Heap>> Open(const HeapPlace& place, pmem::Persist persist,
                                             bool fine, bool read_only);
+  ~Heap();
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 
   void set_growth(Growth growth) { growth_ = std::move(growth); }
+
+  /// As Allocate(size_bytes, 16), or nullptr where that takes longer or fails.
+  /// Cost    no lock; a dozen instructions more than a stack would take.
+  void* TryAllocate(uint64_t size_bytes) {
+    if (size_bytes > kBlockBytesMax) [[unlikely]] return nullptr;
+    ThreadSlot& slot = SlotAt(slot_offset_);
+    if (!slot.Enter(number_)) [[unlikely]] return nullptr;
+    ThreadHeap& mine = *slot.thread_heap;
+    const unsigned size_class = ClassOfAny(size_bytes);
+    if (!mine.HasReserved(size_class)) [[unlikely]] return TakeInside(mine, size_class);
+    void* const block = mine.TakeReserved(size_class);
+    slot.Leave();
+    return block;
+  }
 
   /// Alignment: a power of two up to 1 GiB. Nothing is flushed but where a slab is made or an
   /// extent crosses a region. Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
   Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment);
 
   /// `block` is the start of a live block, or the process ends.
-  void Free(void* block);
+  void Free(void* block) {
+    ThreadSlot& slot = SlotAt(slot_offset_);
+    if (!slot.Enter(number_)) [[unlikely]] return FreeSlowly(block);
+    Run* const slab = slabs_.At(block);
+    if (slab == nullptr || slab->quick != &slot || !Slab(*slab).Give(block)) [[unlikely]] {
+      return FreeInside(block);
+    }
+    const bool due = --slot.frees_left == 0;
+    slot.Leave();
+    if (due) [[unlikely]] SettleMine();
+  }
 
   /// As realloc(3) of a live block; size_bytes > 0.
   Result<void*> Reallocate(void* block, uint64_t size_bytes);
@@ -88,16 +116,23 @@ class Heap {
   /// Bytes of all live blocks. Cost  reads every slab's bits.
   Result<uint64_t> LiveBytes();
 
+  /// Threads  any; waits for nobody.
+  uint64_t size_bytes() const { return units_.unit_count() * kUnitBytes; }
+
   /// The range has grown to size_bytes, durably. Held() is held.
   Status Grow(uint64_t size_bytes) {
     units_.Grow(size_bytes);
     return Code::kOk;
   }
-  /// The range is to shrink. Held() is held. Errors  kBusy: as before.
+  /// The range is to shrink. Still() is held. Errors  kBusy: as before.
   Status Shrink(uint64_t size_bytes);
 
-  /// Keeps all other calls out while it lives.
+  /// Keeps calls out that change the range, the roots, or more than what the caller's thread holds.
   [[nodiscard]] std::unique_lock<std::mutex> Held() { return std::unique_lock(mutex_); }
+
+  /// Keeps all other calls out while it lives.
+  class Stillness;
+  [[nodiscard]] Stillness Still();
 
   /// Settle(), and marks the heap as left in order. Only the destructor may follow.
   /// Errors  kCorrupt: part of the heap cannot be read; it stays marked as in use.
@@ -112,36 +147,61 @@ class Heap {
 
  private:
   struct SizeClass {
-    Run* listed = nullptr;  ///< slabs with room
-    UnitIndex cursor{};     ///< slabs of the class before it have been taken up
+    SlabList listed;     ///< slabs with room that nobody holds
+    UnitIndex cursor{};  ///< slabs of the class before it have been taken up
+  };
+
+  /// While it lives the gate is closed. The lock is held.
+  class ClosedGate {
+   public:
+    explicit ClosedGate(Heap* heap);
+    ~ClosedGate();
+    ClosedGate(const ClosedGate&) = delete;
+    ClosedGate& operator=(const ClosedGate&) = delete;
+
+   private:
+    Heap* heap_;
   };
 
   Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean);
 
+  // Inside the gate, which they leave.
+  [[gnu::noinline]] void* TakeInside(ThreadHeap& mine, unsigned size_class);
+  [[gnu::noinline]] void FreeInside(void* block);
+
+  // Without the lock.
+  [[gnu::noinline]] void FreeSlowly(void* block);
+  [[gnu::noinline]] void SettleMine();
+  void FlushBits(Run& slab, const char* begin, const char* end, ThreadHeap& mine);
+  void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
+  void ThreadEnds(uint64_t thread) override;
+
+  // With the lock held.
+  Result<ThreadHeap*> Mine();
   Result<Run*> RunOf(const void* address);
   Result<Run*> TakeUp(UnitIndex head);
   Run* Remember(UnitIndex head);
   Run& LiveRun(const void* block, const char* call);
-
-  Result<void*> AllocateBlock(unsigned size_class, uint64_t alignment);
+  Result<void*> AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment);
   Result<void*> AllocateWhateverFits(unsigned size_class, uint64_t alignment);
   Status NoRoomFor(UnitCount units) const;
   Result<void*> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
   Result<UnitIndex> FindUnits(UnitCount count, uint64_t alignment, uint64_t wanted_alignment);
-  void* TakeFrom(Run* run);
-  Result<Run*> NextListed(unsigned size_class, uint64_t heads_max);
+  Result<Run*> NextFound(unsigned size_class, uint64_t heads_max);
   Result<Run*> MakeSlab(unsigned size_class);
-  void List(Run* run);
-  void Unlist(Run* run);
-  void Release(Run* run);
+  void ListAsFound(Run* run);
+  void TakeOverFromEnded();
+  void ReleaseExtent(Run* run);
   Status ReleaseEmptySlabs();
   bool GrowFor(UnitCount count, uint64_t alignment);
-  void FreeLocked(void* block);
+  void FreeLocked(ThreadHeap& mine, void* block);
   Result<bool> ResizeInPlace(Run& run, uint64_t size_bytes);
-  Status FlushAllocations(const char* begin, const char* end);
-  void SettleLocked();
+  Status FlushAllocations(ThreadHeap& mine, const char* begin, const char* end);
   Status SettleFound();
-  void Freed();
+
+  // With the gate closed besides.
+  void SettleAllThreads();
+  void ReleaseSlab(Run* run);
 
   std::mutex mutex_;
   HeapHeader* header_;
@@ -149,12 +209,26 @@ class Heap {
   bool fine_;
   bool read_only_;
   bool unclean_;
-  uint64_t number_;  ///< of this opening, for PendingLines
+  uint64_t number_;  ///< of this opening, for ThreadSlots
+  size_t slot_offset_;
   UnitMap units_;
+  SlabTable slabs_;
   std::array<SizeClass, kClassCount> classes_{};
-  uint64_t frees_unsettled_ = 0;
+  ThreadHeap* thread_heaps_ = nullptr;
+  uint32_t closings_ = 0;  ///< nested ClosedGates
   Growth growth_;
   std::string growth_failure_;  ///< why the range could not grow the last time; empty if it could
 };
+
+class Heap::Stillness {
+ public:
+  explicit Stillness(Heap* heap) : lock_(heap->mutex_), gate_(heap) {}
+
+ private:
+  std::unique_lock<std::mutex> lock_;
+  ClosedGate gate_;
+};
+
+inline Heap::Stillness Heap::Still() { return Stillness(this); }
 
 }  // namespace morsel::alloc

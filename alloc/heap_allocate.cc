@@ -38,37 +38,39 @@ Result<void*> Heap::Allocate(uint64_t size_bytes, uint64_t alignment) {
                 "; create it with a larger capacity",
                 size_bytes, static_cast<void*>(header_), header_->capacity_bytes);
   }
-  std::lock_guard lock(mutex_);
   if (size_bytes <= kBlockBytesMax && alignment <= kBlockBytesMax) {
     unsigned size_class = ClassOf(size_bytes);
     while (!Aligned(size_class, alignment)) ++size_class;  // the largest is aligned to its size
-    return AllocateBlock(size_class, alignment);
+    if (void* const block = TryAllocate(BlockBytes(size_class)); block != nullptr) return block;
+    std::lock_guard lock(mutex_);
+    const Result<ThreadHeap*> mine = Mine();
+    if (!mine) return mine.status();
+    return AllocateBlock(**mine, size_class, alignment);
   }
+  std::lock_guard lock(mutex_);
   return AllocateExtent(size_bytes, alignment);
 }
 
-void* Heap::TakeFrom(Run* run) {
-  void* const block = Slab(*run).Take();
-  if (run->used == run->capacity()) Unlist(run);
-  return block;
-}
-
-Result<void*> Heap::AllocateBlock(unsigned size_class, uint64_t alignment) {
-  Result<Run*> run = NextListed(size_class, kHeadsPerLook);
+Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
+  if (void* const block = mine.Take(size_class); block != nullptr) return block;
+  TakeOverFromEnded();
+  Result<Run*> run = NextFound(size_class, kHeadsPerLook);
   if (!run) return run.status();
   if (*run == nullptr) {
     run = MakeSlab(size_class);
     if (!run && run.error() == Code::kNoSpace) return AllocateWhateverFits(size_class, alignment);
     if (!run) return run.status();
   }
-  return TakeFrom(*run);
+  mine.Lease(*run, /*has_room=*/true);
+  return mine.Take(size_class);
 }
 
-// A slab of the class with room, or nullptr if none is found at `heads_max` heads.
-Result<Run*> Heap::NextListed(unsigned size_class, uint64_t heads_max) {
+// A slab of the class with room that nobody holds, taken from its list; or nullptr if none is found
+// at `heads_max` heads.
+Result<Run*> Heap::NextFound(unsigned size_class, uint64_t heads_max) {
   SizeClass& of = classes_[size_class];
   uint64_t taken_up = 0;
-  for (uint64_t heads = 0; of.listed == nullptr && heads < heads_max; ++heads) {
+  for (uint64_t heads = 0; of.listed.first() == nullptr && heads < heads_max; ++heads) {
     const Result<UnitIndex> head = units_.NextHead(of.cursor);
     if (!head) return head.status();
     if (head->value() >= units_.unit_count()) break;
@@ -80,7 +82,9 @@ Result<Run*> Heap::NextListed(unsigned size_class, uint64_t heads_max) {
     }
     of.cursor = UnitIndex(head->value() + 1);
   }
-  return of.listed;
+  Run* const run = of.listed.Pop();
+  if (run != nullptr) run->flags &= static_cast<uint8_t>(~Run::kAtHand);
+  return run;
 }
 
 Result<Run*> Heap::MakeSlab(unsigned size_class) {
@@ -90,8 +94,7 @@ Result<Run*> Heap::MakeSlab(unsigned size_class) {
   Run* const run = Remember(*place);
   if (run == nullptr) return Code::kNoMemory;
   units_.SettleCleared();
-  run->size_class = size_class;
-  run->units = units.value();
+  run->BecomeSlab(size_class);
   // ORDER  zeroed bits  <  head word  <  the first block
   // WHY    who finds the head trusts the bits; persist() of a block flushes its bits and
   //        relies on the head.                                             [HEAP-2, HEAP-7]
@@ -101,16 +104,25 @@ Result<Run*> Heap::MakeSlab(unsigned size_class) {
   units_.SetHead(*place, UnitWord::Slab(size_class), units);
   persist_.Range(units_.WordAt(*place), sizeof(uint64_t));
   run->kind = UnitKind::kSlab;
-  List(run);
+  slabs_.Enter(run);
   return run;
 }
 
+// Of whichever thread.
 Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment) {
+  const ClosedGate closed(this);
+  const Result<ThreadHeap*> mine = Mine();
+  if (!mine) return mine.status();
   for (unsigned other = size_class; other < kClassCount; ++other) {
     if (!Aligned(other, alignment)) continue;
-    const Result<Run*> run = NextListed(other, kAll);
+    for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+      if (void* const block = one->Take(other); block != nullptr) return block;
+    }
+    const Result<Run*> run = NextFound(other, kAll);
     if (!run) return run.status();
-    if (*run != nullptr) return TakeFrom(*run);
+    if (*run == nullptr) continue;
+    (*mine)->Lease(*run, /*has_room=*/true);
+    return (*mine)->Take(other);
   }
   return AllocateExtent(BlockBytes(size_class), alignment);
 }
@@ -155,11 +167,11 @@ Status Heap::NoRoomFor(UnitCount units) const {
 Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
   Result<UnitIndex> place = units_.FindRun(count, liked);
   const auto settled = [&] { return place || place.error() != Code::kNoSpace; };
-  if (!settled() && GrowFor(count, liked)) place = units_.FindRun(count, liked);
-  if (!settled() && liked != least) place = units_.FindRun(count, least);
   if (settled()) return place;
   MORSEL_TRY(ReleaseEmptySlabs());
-  place = units_.FindRun(count, least);
+  place = units_.FindRun(count, liked);
+  if (!settled() && GrowFor(count, liked)) place = units_.FindRun(count, liked);
+  if (!settled() && liked != least) place = units_.FindRun(count, least);
   if (!settled() && GrowFor(count, least)) place = units_.FindRun(count, least);
   return place;
 }
@@ -185,15 +197,30 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
 }
 
 Status Heap::ReleaseEmptySlabs() {
+  const ClosedGate closed(this);
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
     if (!head) return head.status();
-    if (head->value() >= units_.unit_count()) return Code::kOk;
+    if (head->value() >= units_.unit_count()) break;
     const Result<Run*> run = TakeUp(*head);
     if (!run) return run.status();
-    if ((*run)->kind == UnitKind::kSlab && (*run)->used == 0) Release(*run);
     at = UnitIndex(head->value() + 1);
   }
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->TakeBack();
+  // Nobody remembers a slab to be settled that is none any more.
+  SettleAllThreads();
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    one->ReleaseEmpty([this](Run* run) { ReleaseSlab(run); });
+  }
+  for (SizeClass& of : classes_) {
+    for (Run *run = of.listed.first(), *next; run != nullptr; run = next) {
+      next = run->next;
+      if (!Slab(*run).IsEmpty()) continue;
+      of.listed.Remove(run);
+      ReleaseSlab(run);
+    }
+  }
+  return Code::kOk;
 }
 
 }  // namespace morsel::alloc

@@ -6,18 +6,37 @@ namespace morsel::alloc {
 
 Status Heap::Flush(const void* address, uint64_t size_bytes) {
   const char* const begin = static_cast<const char*>(address);
+  const char* const end = begin + (size_bytes > 0 ? size_bytes : 1);
   if (size_bytes > 0) persist_.Flush(address, size_bytes);
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (slot.Enter(number_)) {
+    Run* const slab = slabs_.At(begin);
+    const bool one = slab != nullptr && end <= slab->end();
+    if (one) FlushBits(*slab, begin, end, *slot.thread_heap);
+    slot.Leave();
+    if (one) return Code::kOk;
+  }
   std::lock_guard lock(mutex_);
-  return FlushAllocations(begin, begin + (size_bytes > 0 ? size_bytes : 1));
+  const Result<ThreadHeap*> mine = Mine();
+  if (!mine) return mine.status();
+  return FlushAllocations(**mine, begin, end);
 }
 
-Status Heap::FlushAllocations(const char* begin, const char* end) {
-  const auto wanted = [this, &pending = PendingLines::OfThread()](LineCounter* counter,
-                                                                  uint64_t seen) {
-    if (pending.IsLast(number_, counter, seen)) return false;
-    pending.Add(number_, counter, seen);
-    return true;
-  };
+// The lines of bits of all blocks that [begin, end) of the slab touches are to be durable with the
+// thread's next fence.
+void Heap::FlushBits(Run& slab, const char* begin, const char* end, ThreadHeap& mine) {
+  Slab(slab).ForEachLine(begin, end, [&](LineCounter& counter, const void* line) {
+    if (slab.IsDurable(counter)) return;
+    if (slab.owner.load(std::memory_order_relaxed) == &mine) mine.Park(slab, counter);
+    FlushLater(mine.pending(), counter, line);
+  });
+}
+
+void Heap::FlushLater(PendingLines& pending, LineCounter& counter, const void* line) {
+  if (!pending.Add(&counter, line)) persist_.Flush(line, kLineBytes);
+}
+
+Status Heap::FlushAllocations(ThreadHeap& mine, const char* begin, const char* end) {
   UnitIndex unit = units_.UnitOf(begin);
   while (units_.AddressOf(unit) < end) {
     const Result<UnitIndex> head = units_.HeadOf(unit);
@@ -32,12 +51,11 @@ Status Heap::FlushAllocations(const char* begin, const char* end) {
     const Result<Run*> taken = TakeUp(*head);
     if (!taken) return taken.status();
     Run& run = **taken;
-    if (run.kind == UnitKind::kSlab) {
-      const char* const slab_end = run.start + run.units * kUnitBytes;
-      Slab(run).FlushBits(begin > run.start ? begin : run.start, end < slab_end ? end : slab_end,
-                          persist_, wanted);
-    } else if (const uint64_t seen = run.word.stored.load(); run.word.durable.load() < seen) {
-      if (wanted(&run.word, seen)) persist_.Flush(units_.WordAt(run.head), sizeof(uint64_t));
+    if (run.IsSlab()) {
+      FlushBits(run, begin > run.start ? begin : run.start, end < run.end() ? end : run.end(),
+                mine);
+    } else if (!run.word.IsDurable()) {
+      FlushLater(mine.pending(), run.word, units_.WordAt(run.head));
     }
     unit = UnitIndex(run.head.value() + run.units);
   }
@@ -45,14 +63,38 @@ Status Heap::FlushAllocations(const char* begin, const char* end) {
 }
 
 void Heap::Fence() {
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  ThreadHeap* mine = slot.Enter(number_) ? slot.thread_heap : nullptr;
+  std::unique_lock<std::mutex> lock;
+  if (mine == nullptr) {
+    lock = std::unique_lock(mutex_);
+    const Result<ThreadHeap*> found = Mine();
+    if (found) mine = *found;  // if not, nothing was flushed with success
+  }
+  if (mine != nullptr) {
+    mine->pending().Flush(persist_, units_.AddressOf(UnitIndex(units_.unit_count())));
+  }
+  if (!lock.owns_lock()) slot.Leave();
   persist_.Fence();
-  PendingLines::OfThread().Fenced(number_);
+  if (mine != nullptr) mine->pending().Fenced();
+}
+
+void Heap::SettleMine() {
+  std::lock_guard lock(mutex_);
+  const Result<ThreadHeap*> mine = Mine();
+  if (!mine) return;  // it has freed nothing
+  // What was freed before a kill may not be durable yet. Were it left so, the bound would hold for
+  // each life of the program and not for all of them.
+  (void)SettleFound();
+  (*mine)->Settle();
+  if ((*mine)->slot != nullptr) (*mine)->slot->frees_left = (*mine)->FreesForSlot();
+  units_.SettleCleared();
 }
 
 void Heap::Settle() {
-  std::lock_guard lock(mutex_);
+  const Stillness still = Still();
   (void)SettleFound();  // what is damaged belongs to nobody who could be told
-  SettleLocked();
+  SettleAllThreads();
 }
 
 // After an unclean end, what was not taken up yet may be visible without being durable.
@@ -71,29 +113,34 @@ Status Heap::SettleFound() {
   return Code::kOk;
 }
 
-void Heap::SettleLocked() {
+void Heap::SettleAllThreads() {
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    one->TakeBack();
+    one->ParkAll();
+  }
   const auto flush = [&](LineCounter& counter, const void* line, size_t size_bytes) {
     if (!counter.IsDurable()) persist_.Flush(line, size_bytes);
   };
   units_.ForEachRun([&](Run& run) {
     if (run.kind == UnitKind::kExtent) flush(run.word, units_.WordAt(run.head), sizeof(uint64_t));
-    if (run.kind != UnitKind::kSlab) return;
+    if (!run.IsSlab()) return;
+    run.Close();
     for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
-      flush(run.lines[line], &Slab(run).Lines()[line], sizeof(BitLine));
+      flush(run.lines[line], Slab(run).LineAt(line), kLineBytes);
     }
   });
   persist_.Fence();
   units_.SettleCleared();
-  // Nothing was stored meanwhile: the lock is held.
+  // Nothing was stored meanwhile: the gate is closed.
   units_.ForEachRun([](Run& run) {
     run.word.RaiseDurable(run.word.stored.load());
     for (LineCounter& line : run.lines) line.RaiseDurable(line.stored.load());
   });
-  frees_unsettled_ = 0;
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->Settled();
 }
 
 void Heap::SettleAll() {
-  std::lock_guard lock(mutex_);
+  const Stillness still = Still();
   (void)SettleFound();
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
@@ -102,18 +149,18 @@ void Heap::SettleAll() {
     if (run) persist_.Flush((*run)->start, (*run)->units * kUnitBytes);
     at = UnitIndex(head->value() + 1);
   }
-  SettleLocked();
+  SettleAllThreads();
 }
 
 Status Heap::Close() {
-  std::lock_guard lock(mutex_);
+  const Stillness still = Still();
   if (read_only_ || !fine_) return Code::kOk;
   // ORDER  all bits and heads, those that were only found included  <  the state "clean"
   // WHY    after a clean end nothing is flushed again before it is trusted.      [HEAP-5]
   // CRASH  before the state: the next open takes the end for unclean, and flushes.
   // TEST   alloc/heap_crash_test: CleanMeansDurable
   const Status found = SettleFound();
-  SettleLocked();
+  SettleAllThreads();
   if (found.ok()) persist_.Publish(&header_->state, kHeapClean);
   return found;
 }

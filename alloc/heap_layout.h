@@ -29,7 +29,7 @@
 namespace morsel::alloc {
 
 inline constexpr uint64_t kHeapMagic = 0x70616548'6c73726d;  // "mrslHeap"
-inline constexpr uint32_t kHeapVersion = 1;
+inline constexpr uint32_t kHeapVersion = 2;
 
 inline constexpr uint64_t kRegionBytes = kGiB;
 inline constexpr uint64_t kUnitsPerRegion = kRegionBytes / kUnitBytes;
@@ -85,9 +85,9 @@ struct UnitWord {
   }
 };
 
-/// The first line of a slab. Behind it, BitLines; behind those, blocks: block i lies at
-/// i * BlockBytes(class) from the slab's start, so the first indices, which header and lines
-/// cover, are no blocks.
+/// The first line of a slab. Behind it, SlabColor() lines of nothing; BitPairs; blocks: block i
+/// lies at i * BlockBytes(class) from the slab's start, so the first indices, which all that
+/// covers, are no blocks.
 struct SlabHeader {
   uint64_t magic;     ///< kSlabMagic ^ the slab's first unit
   uint64_t lease;     ///< whose it is; 0 until several processes write one heap
@@ -97,28 +97,42 @@ inline constexpr uint64_t kSlabMagic = 0x62616c53'6c73726d;  // "mrslSlab"
 static_assert(sizeof(SlabHeader) == kLineBytes);
 static_assert(std::has_unique_object_representations_v<SlabHeader>);
 
-/// The allocation bits of 256 blocks. `freed` is on the same line as the bits that it takes away
-/// from, so that no crash can part them.
-struct BitLine {
-  uint64_t bits[4];   ///< changed by the slab's holder only
-  uint64_t freed[4];  ///< set by others; folded into `bits` by the holder
+/// The allocation bits of 64 blocks. `freed` is beside the bits that it takes away from, on the same
+/// line, so that no crash can part them.
+struct BitPair {
+  uint64_t bits;   ///< changed by the slab's holder only
+  uint64_t freed;  ///< set by others; folded into `bits` by the holder
 };
-inline constexpr uint64_t kBlocksPerLine = 256;
-static_assert(sizeof(BitLine) == kLineBytes);
-static_assert(offsetof(BitLine, freed) == 32);
-static_assert(std::has_unique_object_representations_v<BitLine>);
+inline constexpr uint64_t kPairsPerLine = kLineBytes / sizeof(BitPair);
+inline constexpr uint64_t kBlocksPerLine = 64 * kPairsPerLine;
+static_assert(sizeof(BitPair) == 16);
+static_assert(offsetof(BitPair, freed) == 8);
+static_assert(std::has_unique_object_representations_v<BitPair>);
 
-/// How many BitLines a class' slabs have.
+/// How many lines of BitPairs a class' slabs have.
 constexpr uint64_t BitLineCount(unsigned size_class) {
   const uint64_t slots = SlabUnits(size_class).value() * kUnitBytes / BlockBytes(size_class);
   return DivideUp(slots, kBlocksPerLine);
 }
 inline constexpr uint64_t kBitLinesMax = kBlocksPerSlabMax / kBlocksPerLine;
 
+/// How many lines lie between a slab's header and its BitPairs. Slabs begin at multiples of 64 KiB;
+/// were the lines of all of them at the same distance, they would share a few sets of the
+/// processor's caches (slab coloring: Bonwick 1994).
+inline constexpr uint64_t kSlabColors = 32;
+constexpr uint64_t SlabColor(unsigned size_class, UnitIndex head) {
+  return head.value() / SlabUnits(size_class).value() % kSlabColors;
+}
+/// From a slab's start.
+constexpr uint64_t BitPairsOffset(unsigned size_class, UnitIndex head) {
+  return sizeof(SlabHeader) + SlabColor(size_class, head) * kLineBytes;
+}
+
 /// The index of a slab's first block, and the end of its indices.
-constexpr uint64_t FirstBlock(unsigned size_class) {
-  return DivideUp(sizeof(SlabHeader) + BitLineCount(size_class) * sizeof(BitLine),
-                  BlockBytes(size_class));
+constexpr uint64_t FirstBlock(unsigned size_class, UnitIndex head) {
+  return DivideUp(
+      BitPairsOffset(size_class, head) + BitLineCount(size_class) * kLineBytes,
+      BlockBytes(size_class));
 }
 constexpr uint64_t EndBlock(unsigned size_class) {
   return SlabUnits(size_class).value() * kUnitBytes / BlockBytes(size_class);

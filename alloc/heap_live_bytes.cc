@@ -19,14 +19,14 @@ Result<uint64_t> Heap::LiveBytes() {
     } else {
       // Looked at without taking it up: a heap that is only counted remembers nothing of it.
       Run run;
-      run.size_class = word.size_class();
+      run.BecomeSlab(word.size_class());
       run.start = units_.AddressOf(*head);
       const Slab slab(run);
       uint64_t blocks = 0;
       for (uint64_t i = 0; i < slab.WordCount(); ++i) {
         blocks += static_cast<uint64_t>(std::popcount(slab.Allocated(i)));
       }
-      live_bytes += blocks * BlockBytes(run.size_class);
+      live_bytes += blocks * run.block_bytes;
     }
     at = UnitIndex(head->value() + 1);
   }

@@ -91,7 +91,18 @@ Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_o
       read_only_(read_only),
       unclean_(unclean),
       number_(openings.fetch_add(1) + 1),
-      units_(header_, place.size_bytes, persist, read_only, unclean) {}
+      slot_offset_(SlotOffset(number_)),
+      units_(header_, place.size_bytes, persist, read_only, unclean) {
+  Register(this);
+}
+
+Heap::~Heap() {
+  Unregister(this);
+  while (ThreadHeap* const one = thread_heaps_) {
+    thread_heaps_ = one->next;
+    delete one;
+  }
+}
 
 Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist persist, bool fine,
                                          bool read_only) {
@@ -100,6 +111,7 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
   const bool unclean = fine && header->state != kHeapClean;
   std::unique_ptr<Heap> heap(new (std::nothrow) Heap(place, persist, fine, read_only, unclean));
   if (heap == nullptr) return Fail(Code::kNoMemory, "no memory for the heap at %p", place.base);
+  MORSEL_TRY(heap->slabs_.Reserve(place.base, place.capacity_bytes));
   if (fine && !read_only) {
     if (unclean) {
       // ORDER  directory and roots  <  anything new

@@ -178,7 +178,7 @@ void Validator::CheckPieces(uint64_t head, uint64_t length) {
 void Validator::CheckSlab(uint64_t unit, unsigned size_class) {
   Run run;
   run.head = UnitIndex(unit);
-  run.size_class = size_class;
+  run.BecomeSlab(size_class);
   run.start = units_.AddressOf(run.head);
   const Slab slab(run);
   if (slab.Header()->magic != (kSlabMagic ^ unit)) {
@@ -187,11 +187,11 @@ void Validator::CheckSlab(uint64_t unit, unsigned size_class) {
          unit, unit * kUnitBytes, slab.Header()->magic);
     return;
   }
-  for (uint64_t i = 0; i < BitLineCount(size_class) * 4; ++i) {
-    const BitLine& line = slab.Lines()[i / 4];
+  for (uint64_t i = 0; i < BitLineCount(size_class) * kPairsPerLine; ++i) {
+    const BitPair& pair = slab.Pairs()[i];
     const uint64_t blocks = slab.Blocks(i);
     const uint64_t wrong =
-        (pmem::Load(&line.bits[i % 4]) | pmem::Load(&line.freed[i % 4])) & ~blocks;
+        (pmem::Load(&pair.bits) | pmem::Load(&pair.freed)) & ~blocks;
     if (wrong == 0) continue;
     Tell("[HEAP-7] the slab at unit %" PRIu64 " (offset 0x%" PRIx64 ") of %" PRIu64
          "-byte blocks has the bits 0x%" PRIx64 " set in word %" PRIu64 ", which are no blocks'",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "alloc/heap_layout.h"
@@ -9,25 +10,146 @@
 
 namespace morsel::alloc {
 
+struct FreeWord;
+struct ThreadSlot;
+class ThreadHeap;
+
+/// What one thread writes while others may read it, each value by itself.
+template <class T>
+class Shared {
+ public:
+  constexpr Shared(T value = T()) : value_(value) {}  // NOLINT: as the value
+  operator T() const { return value_.load(std::memory_order_relaxed); }  // NOLINT
+  Shared& operator=(T value) {
+    value_.store(value, std::memory_order_relaxed);
+    return *this;
+  }
+
+ private:
+  std::atomic<T> value_;
+};
+
 /// Made at the run's first touch. It stays until the heap is closed, for the next run that begins
 /// at the same unit: threads may still hold its counters.
+///
+/// [RUN-1] A slab has at most one holder: the thread whose heap `owner` is; the heap's lock where
+///         it is null or a heap whose thread has ended; or whoever has closed the gate.
+/// [RUN-2] Only the holder changes the slab's bits, its flags and the lists that it is in.
+/// [RUN-3] A slab with room is listed, or its bin's, or something was freed of it by others that
+///         the holder has not looked at.
 struct Run {
-  UnitIndex head{};
-  UnitKind kind = UnitKind::kNone;  ///< kNone: nothing lives here now
+  // What free() needs, on one line.
+  char* start = nullptr;
+  Shared<BitPair*> pairs;        ///< on the medium
+  Shared<uint64_t> reciprocal;   ///< of block_bytes
+  Shared<uint32_t> block_bytes;
+  Shared<uint16_t> first_block;
+  Shared<uint16_t> end_block;
+  Shared<uint8_t> size_class;
+  uint8_t flags = 0;
+  /// Blocks are being freed, and the counters are not raised for it. No line is durable.
+  std::atomic<bool> open{false};
+  std::atomic<ThreadHeap*> owner{nullptr};
+  /// The slot of the owner's thread, while free() may store a bit and nothing else: the slab is at
+  /// hand and noted, so that what is freed will be found again, and open. Else nullptr.
+  Shared<ThreadSlot*> quick = nullptr;
+  FreeWord* reserved = nullptr;  ///< the owner's, of the class; nullptr while there is none
+
+  alignas(kLineBytes) UnitIndex head{};
+  Shared<UnitKind> kind = UnitKind::kNone;  ///< kNone: nothing lives here now
   uint64_t units = 0;
   LineCounter word;  ///< of an extent's head; a slab's is durable before its first block
-
-  // Slabs only.
-  unsigned size_class = 0;
-  char* start = nullptr;
-  uint64_t used = 0;    ///< allocated blocks
-  uint64_t hint = 0;    ///< no free block in a 64-bit word before this one
-  bool listed = false;  ///< in its class' list of slabs with room
-  Run* next = nullptr;  ///< in that list
+  Run* next = nullptr;  ///< in the list of slabs with room
   Run* previous = nullptr;
+  Run* next_unsettled = nullptr;
+
+  alignas(kLineBytes) std::atomic<bool> has_freed{false};  ///< it is in its owner's list of such
+  Run* next_freed = nullptr;
+  Run* next_remembered = nullptr;
+
   std::array<LineCounter, kBitLinesMax> lines;
 
-  uint64_t capacity() const { return EndBlock(size_class) - FirstBlock(size_class); }
+  static constexpr uint8_t kAtHand = 1;
+  static constexpr uint8_t kUnsettled = 2;  ///< in its owner's list of such
+  static constexpr uint8_t kFreed = 4;      ///< something was, since its bin began with it
+  bool Has(uint8_t flag) const { return (flags & flag) != 0; }
+
+  void BecomeSlab(unsigned new_class) {
+    size_class = static_cast<uint8_t>(new_class);
+    pairs = reinterpret_cast<BitPair*>(start + BitPairsOffset(new_class, head));
+    block_bytes = static_cast<uint32_t>(BlockBytes(new_class));
+    reciprocal = ReciprocalOf(BlockBytes(new_class));
+    first_block = static_cast<uint16_t>(FirstBlock(new_class, head));
+    end_block = static_cast<uint16_t>(EndBlock(new_class));
+    units = SlabUnits(new_class).value();
+  }
+
+  /// Threads  any.
+  bool IsDurable(const LineCounter& line) const {
+    return !open.load(std::memory_order_acquire) && line.IsDurable();
+  }
+  void Open(ThreadSlot* slot) {
+    open.store(true, std::memory_order_release);
+    quick = slot;
+  }
+  void Close() {
+    quick = nullptr;
+    if (!open.load(std::memory_order_relaxed)) return;
+    // ORDER  the counters are raised  <  the slab is not open
+    // WHY    whoever sees that it is not must see that its lines are not durable.   [P2]
+    // CRASH  nothing of this is on the medium.
+    // TEST   alloc/slab_test: AnOpenSlabHasNoDurableLine
+    for (LineCounter& line : lines) line.Stored();
+    open.store(false, std::memory_order_release);
+  }
+
+  bool IsSlab() const { return kind == UnitKind::kSlab; }
+  uint64_t capacity() const { return static_cast<uint64_t>(end_block - first_block); }
+  /// Of a block of the slab, or of the extent.
+  uint64_t UsableBytes() const { return IsSlab() ? uint64_t{block_bytes} : units * kUnitBytes; }
+  const char* end() const { return start + units * kUnitBytes; }
+
+  /// The block that holds the byte at `offset` from the start.
+  struct Place {
+    uint64_t index;
+    bool is_start;
+  };
+  Place PlaceOf(uint64_t offset) const {
+    const uint64_t factor = reciprocal;
+    const WideProduct product = WideProduct{offset} * factor;
+    return {static_cast<uint64_t>(product >> 64), static_cast<uint64_t>(product) < factor};
+  }
+
+  // A product with the reciprocal has the quotient in its upper half, and the lower half is below
+  // the reciprocal iff nothing is left over (Lemire, Kaser, Kurz 2019). Exact for sizes up to 2^16
+  // and offsets in a slab, below 2^22: their product is far below 2^64.
+  __extension__ using WideProduct = unsigned __int128;
+  static constexpr uint64_t ReciprocalOf(uint64_t bytes) { return ~uint64_t{0} / bytes + 1; }
+};
+
+/// Slabs with room, in the order in which they were listed.
+class SlabList {
+ public:
+  Run* first() const { return first_; }
+  void Append(Run* run) {
+    run->next = nullptr;
+    run->previous = last_;
+    (last_ != nullptr ? last_->next : first_) = run;
+    last_ = run;
+  }
+  void Remove(Run* run) {
+    (run->previous != nullptr ? run->previous->next : first_) = run->next;
+    (run->next != nullptr ? run->next->previous : last_) = run->previous;
+  }
+  Run* Pop() {
+    Run* const run = first_;
+    if (run != nullptr) Remove(run);
+    return run;
+  }
+
+ private:
+  Run* first_ = nullptr;
+  Run* last_ = nullptr;
 };
 
 }  // namespace morsel::alloc

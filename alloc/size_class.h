@@ -4,6 +4,7 @@
 // mimalloc's tables: at most an eighth of a block is lost to rounding.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 
@@ -34,6 +35,20 @@ constexpr unsigned ClassOf(uint64_t size_bytes) {
   const unsigned step_shift = doubling - 3;
   const unsigned step = static_cast<unsigned>((size_bytes - 1) >> step_shift) - 8;
   return kLinearClasses + (doubling - 7) * kClassesPerDoubling + step;
+}
+
+/// ClassOf() for sizes up to kSmallBytesMax, from a table.
+inline constexpr uint64_t kSmallBytesMax = 1024;
+inline constexpr auto kClassOfSmall = [] {
+  std::array<uint8_t, kSmallBytesMax / kBlockBytesMin + 1> classes{};
+  for (uint64_t i = 0; i < classes.size(); ++i) {
+    classes[i] = static_cast<uint8_t>(ClassOf(i * kBlockBytesMin));
+  }
+  return classes;
+}();
+inline unsigned ClassOfAny(uint64_t size_bytes) {
+  if (size_bytes > kSmallBytesMax) return ClassOf(size_bytes);
+  return kClassOfSmall[(size_bytes + kBlockBytesMin - 1) / kBlockBytesMin];
 }
 
 /// How large a class' blocks are.

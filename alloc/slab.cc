@@ -1,6 +1,5 @@
 #include "alloc/slab.h"
 
-#include <bit>
 #include <cinttypes>
 #include <cstring>
 
@@ -10,8 +9,8 @@
 namespace morsel::alloc {
 
 uint64_t Slab::Blocks(uint64_t word) const {
-  const uint64_t first = FirstBlock(run_.size_class);
-  const uint64_t end = EndBlock(run_.size_class);
+  const uint64_t first = run_.first_block;
+  const uint64_t end = run_.end_block;
   const uint64_t low = word * 64;
   uint64_t blocks = ~uint64_t{0};
   if (first > low) blocks = first >= low + 64 ? 0 : blocks << (first - low);
@@ -24,14 +23,14 @@ uint64_t Slab::Allocated(uint64_t word) const {
 }
 
 void Slab::Make(pmem::Persist persist) {
-  const uint64_t bytes = sizeof(SlabHeader) + BitLineCount(run_.size_class) * sizeof(BitLine);
+  const uint64_t bytes = BitLineCount(run_.size_class) * kLineBytes;
   SlabHeader header{};
   header.magic = kSlabMagic ^ run_.head.value();
   std::memcpy(run_.start, &header, sizeof header);
-  std::memset(Lines(), 0, bytes - sizeof header);
-  persist.Range(run_.start, bytes);
-  run_.used = 0;
-  run_.hint = FirstBlock(run_.size_class) / 64;
+  std::memset(static_cast<void*>(Pairs()), 0, bytes);
+  persist.Flush(run_.start, sizeof header);
+  persist.Flush(Pairs(), bytes);
+  persist.Fence();
 }
 
 Status Slab::Adopt(pmem::Persist persist, bool unclean, bool read_only) {
@@ -41,20 +40,7 @@ Status Slab::Adopt(pmem::Persist persist, bool unclean, bool read_only) {
                 "); restore the morsel from a copy",
                 run_.head.value(), static_cast<void*>(run_.start), Header()->magic);
   }
-  run_.used = 0;
-  run_.hint = FirstBlock(run_.size_class) / 64;
-  for (uint64_t word = 0; word < WordCount(); ++word) {
-    const uint64_t allocated = Allocated(word);
-    run_.used += static_cast<uint64_t>(std::popcount(allocated));
-    if (read_only || pmem::Load(Freed(word)) == 0) continue;
-    // ORDER  bit cleared  <  freed bit cleared
-    // WHY    between the two the block must stay free; they share a line, which a
-    //        crash keeps as some prefix of its stores.                          [HEAP-5]
-    // CRASH  before the second: folded again at the next open.
-    // TEST   alloc/slab_test: FoldsBitsBeforeTheMask
-    pmem::Store(Bits(word), allocated);
-    pmem::Store(Freed(word), 0);
-  }
+  if (!read_only) Fold();
   if (unclean && !read_only) {
     // ORDER  bits read as free  <  their blocks handed out
     // WHY    after a kill a cleared bit may be visible without being durable: the block
@@ -62,52 +48,83 @@ Status Slab::Adopt(pmem::Persist persist, bool unclean, bool read_only) {
     //        *set* unseen could stay unflushed under an object that is linked.  [HEAP-5]
     // CRASH  before: the slab is as it was read, or as it was before those stores.
     // TEST   alloc/heap_crash_test: KillThenPowerCut
-    persist.Range(Lines(), BitLineCount(run_.size_class) * sizeof(BitLine));
+    persist.Range(Pairs(), BitLineCount(run_.size_class) * kLineBytes);
   }
   return Code::kOk;
 }
 
-void* Slab::Take() {
-  for (uint64_t word = run_.hint; word < WordCount(); ++word) {
-    const uint64_t free = ~pmem::Load(Bits(word)) & Blocks(word);
+bool Slab::Reserve(FreeWord* word) {
+  const uint64_t count = WordCount();
+  for (uint32_t at = word->next_word; at < count; ++at) {
+    uint64_t free = ~pmem::Load(Bits(at));
     if (free == 0) continue;
-    run_.hint = word;
-    const uint64_t bit = static_cast<uint64_t>(std::countr_zero(free));
-    pmem::Store(Bits(word), pmem::Load(Bits(word)) | uint64_t{1} << bit);
-    run_.lines[word / 4].Stored();
-    ++run_.used;
-    return run_.start + (word * 64 + bit) * BlockBytes(run_.size_class);
+    free &= Blocks(at);
+    if (free == 0) continue;
+    LineCounter& line = run_.lines[at / kPairsPerLine];
+    *word = {.mask = free,
+             .bits = Bits(at),
+             .first = run_.start + at * 64 * run_.block_bytes,
+             .line = &line,
+             .block_bytes = run_.block_bytes,
+             .next_word = at + 1};
+    line.Open();
+    return true;
   }
-  return nullptr;
+  return false;
 }
 
-void Slab::Give(void* block) {
-  const uint64_t index = IndexOf(block);
-  const uint64_t bytes = BlockBytes(run_.size_class);
-  const uint64_t offset = static_cast<uint64_t>(static_cast<char*>(block) - run_.start);
-  if (offset % bytes != 0 || index < FirstBlock(run_.size_class) ||
-      index >= EndBlock(run_.size_class)) {
-    Die("free of %p, which is no block's start: it lies in a slab of %" PRIu64 "-byte blocks at %p",
-        block, bytes, static_cast<void*>(run_.start));
+void Slab::GiveAsOther(uint64_t index, const void* block) {
+  // Sequentially consistent, as what the holder looks at it with: see ThreadHeap::GiveAway().
+  if ((pmem::SetBits(Freed(index / 64), uint64_t{1} << (index % 64)) >> (index % 64)) & 1) {
+    DieOf(block, {index, true}, "free");
   }
-  if (!Bit(index)) {
-    Die("double free of %p, a block of %" PRIu64 " bytes that is not allocated", block, bytes);
-  }
-  const uint64_t word = index / 64;
-  pmem::Store(Bits(word), pmem::Load(Bits(word)) & ~(uint64_t{1} << (index % 64)));
-  run_.lines[word / 4].Stored();
-  --run_.used;
-  if (word < run_.hint) run_.hint = word;
 }
 
-bool Slab::IsLive(const void* address) const {
-  const uint64_t offset = static_cast<uint64_t>(static_cast<const char*>(address) - run_.start);
-  return offset % BlockBytes(run_.size_class) == 0 && IsInLiveBlock(address);
+bool Slab::HasFreed(uint64_t line) const {
+  uint64_t freed = 0;
+  for (uint64_t i = 0; i < kPairsPerLine; ++i) freed |= pmem::Load(Freed(line * kPairsPerLine + i));
+  return freed != 0;
 }
 
-bool Slab::IsInLiveBlock(const void* address) const {
-  const uint64_t index = IndexOf(address);
-  return index < EndBlock(run_.size_class) && Bit(index);
+void Slab::Fold() {
+  for (uint64_t word = 0; word < WordCount(); ++word) {
+    const uint64_t freed = pmem::Load(Freed(word));
+    if (freed == 0) continue;
+    // ORDER  bits cleared  <  freed bits cleared
+    // WHY    between the two the blocks must stay free; they share a line, which a
+    //        crash keeps as some prefix of its stores.                          [HEAP-5]
+    // CRASH  before the second: folded again at the next open.
+    // TEST   alloc/slab_test: FoldsBitsBeforeTheMask
+    pmem::Store(Bits(word), pmem::Load(Bits(word)) & ~freed);
+    pmem::ClearBits(Freed(word), freed);
+    run_.lines[word / kPairsPerLine].Stored();
+    FreeWord* const reserved = run_.reserved;
+    if (reserved != nullptr && Bits(word) == reserved->bits) reserved->mask |= freed;
+  }
+}
+
+bool Slab::HasRoom() const {
+  for (uint64_t word = 0; word < WordCount(); ++word) {
+    if ((~pmem::Load(Bits(word)) & Blocks(word)) != 0) return true;
+  }
+  return false;
+}
+
+bool Slab::IsEmpty() const {
+  for (uint64_t word = 0; word < WordCount(); ++word) {
+    if (pmem::Load(Bits(word)) != 0) return false;
+  }
+  return true;
+}
+
+void Slab::DieOf(const void* block, Run::Place place, const char* call) const {
+  const uint64_t bytes = run_.block_bytes;
+  if (place.index < run_.first_block || place.index >= run_.end_block || !place.is_start) {
+    Die("%s of %p, which is no block's start: it lies in a slab of %" PRIu64 "-byte blocks at %p",
+        call, block, bytes, static_cast<void*>(run_.start));
+  }
+  Die("%s of %p, a block of %" PRIu64 " bytes that is not allocated: it was freed before", call,
+      block, bytes);
 }
 
 }  // namespace morsel::alloc

@@ -1,16 +1,39 @@
 // One slab: equal blocks, and the bits that say which are allocated.
 #pragma once
 
+#include <bit>
+
 #include "alloc/run.h"
+#include "base/bits.h"
 #include "base/result.h"
 #include "pmem/persist.h"
 
 namespace morsel::alloc {
 
-/// Threads  one call at a time: the heap's lock is held.
+/// The free blocks of one word of bits, reserved for the slab's holder. Its line is open.
+struct FreeWord {
+  uint64_t mask = 0;         ///< free, and not handed out yet
+  uint64_t* bits = nullptr;  ///< nullptr: of no slab
+  char* first = nullptr;     ///< where the block of bit 0 would be
+  LineCounter* line = nullptr;
+  uint32_t block_bytes = 0;
+  uint32_t next_word = 0;  ///< of the slab, to be looked at next
+
+  /// One of them, allocated: stores its bit, nothing more. `mask` is not 0.
+  void* Take() {
+    const uint64_t free = mask;
+    const int bit = std::countr_zero(free);
+    mask = free & (free - 1);
+    uint64_t* const word = bits;
+    pmem::Store(word, pmem::Load(word) | uint64_t{1} << bit);
+    return first + static_cast<uint64_t>(bit) * uint64_t{block_bytes};
+  }
+};
+
+/// Threads  the slab's holder [RUN-1], unless said otherwise.
 class Slab {
  public:
-  /// `run` describes a slab: head, size_class and start are set.
+  /// `run` describes a slab: head, start, and by BecomeSlab() its class.
   explicit Slab(Run& run) : run_(run) {}
 
   /// Writes header and bits of a slab without blocks, flushed and fenced.
@@ -22,50 +45,95 @@ class Slab {
   /// Errors  kCorrupt.
   Status Adopt(pmem::Persist persist, bool unclean, bool read_only);
 
-  /// Takes the first free block: stores its bit, nothing more. nullptr if all are allocated.
-  void* Take();
+  /// Reserves the free blocks of the first word from next_word on that has some. False if there is
+  /// none.
+  bool Reserve(FreeWord* word);
 
-  /// Frees a block: stores its bit, nothing more. Ends the process if it is no block's start or
-  /// not allocated.
-  void Give(void* block);
+  /// Gives back what is left of it. No block is in reserve then.
+  void Unreserve(FreeWord* word) {
+    if (word->bits == nullptr) return;
+    word->line->Close();
+    word->mask = 0;
+    word->bits = nullptr;
+  }
 
-  /// Whether `address` is the start of an allocated block.
-  bool IsLive(const void* address) const;
+  /// Frees the block that begins at `block`: stores its bit, nothing more; the slab is open, or is
+  /// opened at once. False, and nothing is done, if there is no allocated one, or if others' frees
+  /// are to be folded first. `reserved` may be of this slab or of another.
+  bool Give(const void* block) {
+    const Run::Place place = run_.PlaceOf(OffsetOf(block));
+    if (!place.is_start) [[unlikely]] return false;
+    BitPair& pair = Pairs()[place.index / 64];
+    const uint64_t before = pmem::Load(&pair.bits);
+    const uint64_t after = before ^ uint64_t{1} << (place.index % 64);
+    // A bit that was clear makes it more, not less.
+    if (after > before || pmem::Load(&pair.freed) != 0) [[unlikely]] return false;
+    pmem::Store(&pair.bits, after);
+    FreeWord& reserved = *run_.reserved;
+    if (&pair.bits == reserved.bits) reserved.mask |= before ^ after;
+    return true;
+  }
 
-  /// Whether `address` lies in an allocated block.
-  bool IsInLiveBlock(const void* address) const;
+  /// Marks an allocated block as freed, for the holder to find. Ends the process if it is marked.
+  /// Threads  any.
+  void GiveAsOther(uint64_t index, const void* block);
 
-  /// Flushes the lines of bits of all blocks that [begin, end) touches and that are not durable;
-  /// `wanted(counter, seen)` is told of each, for the fence to come, and answers whether to.
-  template <class Wanted>
-  void FlushBits(const char* begin, const char* end, pmem::Persist persist, Wanted wanted) {
-    const uint64_t first = IndexOf(begin) / kBlocksPerLine;
-    const uint64_t last = IndexOf(end - 1) / kBlocksPerLine;
-    for (uint64_t line = first; line <= last && line < BitLineCount(run_.size_class); ++line) {
-      LineCounter& counter = run_.lines[line];
-      const uint64_t seen = counter.stored.load(std::memory_order_acquire);
-      if (counter.durable.load(std::memory_order_acquire) >= seen) continue;
-      if (wanted(&counter, seen)) persist.Flush(&Lines()[line], sizeof(BitLine));
+  /// Whether others have freed something in the line that is not folded. Threads  any.
+  bool HasFreed(uint64_t line) const;
+
+  /// Frees what others have freed.
+  void Fold();
+
+  /// Whether a block is free; whether all are.
+  bool HasRoom() const;
+  bool IsEmpty() const;
+
+  /// The index of the allocated block that begins at `block`, an address in the slab, or the
+  /// process ends. Threads  any.
+  uint64_t LiveIndex(const void* block, const char* call) const {
+    const Run::Place place = run_.PlaceOf(OffsetOf(block));
+    if (!place.is_start || !Bit(place.index)) [[unlikely]] DieOf(block, place, call);
+    return place.index;
+  }
+
+  /// Whether `address` lies in an allocated block. Threads  any.
+  bool IsInLiveBlock(const void* address) const {
+    const uint64_t index = run_.PlaceOf(OffsetOf(address)).index;
+    return index < run_.end_block && index >= run_.first_block && Bit(index);
+  }
+
+  /// Calls `each(counter, line)` for the lines of bits of all blocks that [begin, end) touches.
+  /// Threads  any.
+  template <class Each>
+  void ForEachLine(const char* begin, const char* end, Each each) const {
+    const uint64_t first = run_.PlaceOf(OffsetOf(begin)).index / kBlocksPerLine;
+    const uint64_t last = run_.PlaceOf(OffsetOf(end - 1)).index / kBlocksPerLine;
+    for (uint64_t line = first; line <= last && line < kBitLinesMax; ++line) {
+      each(run_.lines[line], LineAt(line));
     }
   }
 
   SlabHeader* Header() const { return reinterpret_cast<SlabHeader*>(run_.start); }
-  BitLine* Lines() const { return reinterpret_cast<BitLine*>(run_.start + sizeof(SlabHeader)); }
+  BitPair* Pairs() const { return run_.pairs; }
+  const void* LineAt(uint64_t line) const { return &Pairs()[line * kPairsPerLine]; }
 
-  /// The bits of 64 indices, of blocks only, that are allocated.
+  /// The bits of 64 indices, of blocks only, that are allocated. Threads  any.
   uint64_t Allocated(uint64_t word) const;
   /// Which of 64 indices are blocks.
   uint64_t Blocks(uint64_t word) const;
-  uint64_t WordCount() const { return DivideUp(EndBlock(run_.size_class), 64); }
+  uint64_t WordCount() const { return DivideUp(run_.end_block, 64); }
 
  private:
-  uint64_t IndexOf(const void* address) const {
-    return static_cast<uint64_t>(static_cast<const char*>(address) - run_.start) /
-           BlockBytes(run_.size_class);
+  uint64_t OffsetOf(const void* address) const {
+    return static_cast<uint64_t>(static_cast<const char*>(address) - run_.start);
   }
-  uint64_t* Bits(uint64_t word) const { return &Lines()[word / 4].bits[word % 4]; }
-  uint64_t* Freed(uint64_t word) const { return &Lines()[word / 4].freed[word % 4]; }
-  bool Bit(uint64_t index) const { return (Allocated(index / 64) >> (index % 64)) & 1; }
+  uint64_t* Bits(uint64_t word) const { return &Pairs()[word].bits; }
+  uint64_t* Freed(uint64_t word) const { return &Pairs()[word].freed; }
+  bool Bit(uint64_t index) const {
+    const uint64_t allocated = pmem::Load(Bits(index / 64)) & ~pmem::Load(Freed(index / 64));
+    return (allocated >> (index % 64)) & 1;
+  }
+  [[noreturn, gnu::cold]] void DieOf(const void* block, Run::Place place, const char* call) const;
 
   Run& run_;
 };

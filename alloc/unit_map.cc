@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstdlib>
+#include <new>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -30,11 +31,7 @@ uint64_t NextBit(const uint64_t* words, uint64_t from, uint64_t end, bool wanted
 
 UnitMap::Region::Region() : runs(static_cast<Run**>(calloc(kUnitsPerRegion, sizeof(Run*)))) {}
 
-UnitMap::Region::~Region() {
-  if (runs == nullptr) return;
-  for (uint64_t unit = 0; unit < kUnitsPerRegion; ++unit) delete runs[unit];
-  free(runs);
-}
+UnitMap::Region::~Region() { free(runs); }
 
 UnitMap::UnitMap(HeapHeader* header, uint64_t size_bytes, pmem::Persist persist, bool read_only,
                  bool unclean)
@@ -47,7 +44,12 @@ UnitMap::UnitMap(HeapHeader* header, uint64_t size_bytes, pmem::Persist persist,
       region_count_(DivideUp(header->capacity_bytes, kRegionBytes)),
       regions_(region_count_) {}
 
-UnitMap::~UnitMap() = default;
+UnitMap::~UnitMap() {
+  while (RunChunk* const chunk = chunks_) {
+    chunks_ = chunk->next;
+    delete chunk;
+  }
+}
 
 uint64_t* UnitMap::Directory() const {
   return reinterpret_cast<uint64_t*>(base_ + header_->directory_offset);
@@ -63,8 +65,30 @@ uint64_t* UnitMap::WordAt(UnitIndex unit) const {
   return MapOf(RegionOf(unit.value())) + InRegion(unit.value());
 }
 
-Run*& UnitMap::RunAt(UnitIndex head) {
+Run* UnitMap::RunAt(UnitIndex head) const {
   return regions_[RegionOf(head.value())]->runs[InRegion(head.value())];
+}
+
+Run* UnitMap::NewRun() {
+  if (chunks_ == nullptr || chunks_->count == RunChunk::kRuns) {
+    RunChunk* const chunk = new (std::nothrow) RunChunk;
+    if (chunk == nullptr) return nullptr;
+    chunk->next = chunks_;
+    chunks_ = chunk;
+  }
+  return &chunks_->runs[chunks_->count++];
+}
+
+Run* UnitMap::Remember(UnitIndex head) {
+  Run*& run = regions_[RegionOf(head.value())]->runs[InRegion(head.value())];
+  if (run != nullptr) return run;
+  run = NewRun();
+  if (run == nullptr) return nullptr;
+  run->head = head;
+  run->start = AddressOf(head);
+  run->next_remembered = remembered_;
+  remembered_ = run;
+  return run;
 }
 
 void UnitMap::Mark(UnitIndex first, uint64_t count, bool used) {

@@ -24,6 +24,7 @@ class UnitMap {
   UnitMap(const UnitMap&) = delete;
   UnitMap& operator=(const UnitMap&) = delete;
 
+  /// Threads  any.
   uint64_t unit_count() const { return units_; }
   char* AddressOf(UnitIndex unit) const { return base_ + unit.value() * kUnitBytes; }
   UnitIndex UnitOf(const void* address) const {
@@ -71,8 +72,10 @@ class UnitMap {
   /// The head of the live run that covers the unit, or kNotFound (no sentence). Builds its region.
   Result<UnitIndex> HeadOf(UnitIndex unit);
 
-  /// The remembered run of a head, if there is one yet. Its region is built.
-  Run*& RunAt(UnitIndex head);
+  /// The remembered run of a head, or nullptr. Its region is built.
+  Run* RunAt(UnitIndex head) const;
+  /// Likewise; it is made if there is none. nullptr: no memory (no sentence).
+  Run* Remember(UnitIndex head);
 
   /// All that is on the medium is durable: what is built from now on counts as flushed.
   void FoundIsDurable() { unclean_ = false; }
@@ -95,12 +98,7 @@ class UnitMap {
   /// Calls `visit(Run&)` for each remembered run.
   template <class Visit>
   void ForEachRun(Visit visit) {
-    for (const std::unique_ptr<Region>& region : regions_) {
-      if (region == nullptr) continue;
-      for (uint64_t unit = 0; unit < kUnitsPerRegion; ++unit) {
-        if (Run* const run = region->runs[unit]; run != nullptr) visit(*run);
-      }
-    }
+    for (Run* run = remembered_; run != nullptr; run = run->next_remembered) visit(*run);
   }
 
  private:
@@ -113,6 +111,17 @@ class UnitMap {
     ~Region();
   };
 
+  /// Side by side, so that they do not begin at multiples of a power of two, as pieces of malloc()
+  /// do, and share few sets of the caches.
+  struct RunChunk {
+    static constexpr size_t kRuns = 64;
+    RunChunk* next = nullptr;
+    size_t count = 0;
+    Run runs[kRuns];
+  };
+  static_assert(sizeof(Run) / kLineBytes % 2 == 1);
+
+  Run* NewRun();
   Result<UnitIndex> FindRunBefore(uint64_t units, UnitCount count, uint64_t alignment);
   uint64_t* Directory() const;
   /// The region's words, or nullptr where it has no map yet.
@@ -134,9 +143,11 @@ class UnitMap {
   pmem::Persist persist_;
   bool read_only_;
   bool unclean_;
-  uint64_t units_;
+  Shared<uint64_t> units_;
   uint64_t region_count_;
   std::vector<std::unique_ptr<Region>> regions_;
+  Run* remembered_ = nullptr;
+  RunChunk* chunks_ = nullptr;
   std::vector<const uint64_t*> cleared_;  ///< stored as free, not durable yet
 };
 

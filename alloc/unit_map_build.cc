@@ -12,6 +12,7 @@
 //   anything else                anywhere         kCorrupt
 //
 // The words that a live run covers are passed over unread.
+#include <algorithm>
 #include <cinttypes>
 #include <cstring>
 #include <new>
@@ -115,12 +116,12 @@ Status UnitMap::MarkMaps(uint64_t region) {
   for (uint64_t other = 1; other < region_count_; ++other) {
     const uint64_t unit = pmem::Load(&Directory()[other]);
     if (unit == 0) continue;
-    if (unit < header_->first_unit || !Within(unit, kMapUnits.value(), units_)) {
+    if (unit < header_->first_unit || !Within(unit, kMapUnits.value(), unit_count())) {
       return Fail(Code::kCorrupt,
                   "the heap at %p: the directory places the map of region %" PRIu64
                   " at unit %" PRIu64 ", outside the morsel's %" PRIu64
                   " units; restore the morsel from a copy",
-                  static_cast<void*>(base_), other, unit, units_);
+                  static_cast<void*>(base_), other, unit, unit_count());
     }
     for (uint64_t i = unit; i < unit + kMapUnits.value(); ++i) {
       if (RegionOf(i) != region) continue;
@@ -139,7 +140,7 @@ Status UnitMap::MarkMaps(uint64_t region) {
 Result<UnitIndex> UnitMap::PlaceOfMap(uint64_t region) {
   const uint64_t first = region * kUnitsPerRegion;
   // Not in the region itself while others have room, so that giant extents find it whole.
-  const Result<UnitIndex> place = FindRunBefore(first < units_ ? first : units_, kMapUnits, 1);
+  const Result<UnitIndex> place = FindRunBefore(std::min(first, unit_count()), kMapUnits, 1);
   if (place || place.error() != Code::kNoSpace) return place;
   if (first + kMapUnits.value() <= units_) return UnitIndex(first);
   return Code::kNoSpace;

@@ -24,6 +24,14 @@ constexpr uint64_t DivideUp(uint64_t value, uint64_t divisor) {
   return value / divisor + (value % divisor != 0);
 }
 
+/// How many bits are set. Unlike std::popcount no call where the instruction cannot be counted on.
+constexpr uint64_t CountBits(uint64_t value) {
+  value -= value >> 1 & 0x5555555555555555;
+  value = (value & 0x3333333333333333) + (value >> 2 & 0x3333333333333333);
+  value = (value + (value >> 4)) & 0x0f0f0f0f0f0f0f0f;
+  return value * 0x0101010101010101 >> 56;
+}
+
 /// Whether [begin, begin + count) lies in [0, end), without overflow.
 constexpr bool Within(uint64_t begin, uint64_t count, uint64_t end) {
   return begin <= end && count <= end - begin;

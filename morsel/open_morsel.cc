@@ -68,10 +68,7 @@ OpenMorsel::~OpenMorsel() {
   if (in_table_) ForgetRange(record().base, record().capacity_bytes);
 }
 
-uint64_t OpenMorsel::size_bytes() {
-  const auto held = heap_->Held();
-  return record().size_bytes;
-}
+uint64_t OpenMorsel::size_bytes() { return heap_->size_bytes(); }
 
 Status OpenMorsel::MayRead() const {
   if (fork_count_ == ForkCount()) return Code::kOk;
@@ -161,7 +158,7 @@ Status OpenMorsel::Checkpoint() {
   const Result<uint64_t> live_bytes = heap_->LiveBytes();
   if (!live_bytes) return live_bytes.status();
   if (fine()) heap_->SettleAll();
-  const auto held = heap_->Held();
+  const auto still = heap_->Still();
   return backing_->Checkpoint(*live_bytes);
 }
 
@@ -179,7 +176,7 @@ Status OpenMorsel::Resize(uint64_t size_bytes) {
                 label_.c_str());
   }
   size_bytes = AlignUp(size_bytes, step);
-  const auto held = heap_->Held();
+  const auto still = heap_->Still();
   const uint64_t before = record().size_bytes;
   if (size_bytes < before) {
     if (const Status status = heap_->Shrink(size_bytes); !status.ok()) {

@@ -102,6 +102,15 @@ inline void StoreAsTold(uint64_t* word, uint64_t value, const Chain& chain) {
   StoreAsTold(word, value, ChainFrom(__builtin_frame_address(0)));
 }
 
+/// Not atomic while the check is on: what it looks for are orders, not races.
+[[gnu::noinline]] inline void ClearBits(uint64_t* word, uint64_t bits) {
+  if (!IsOn()) {
+    std::atomic_ref(*word).fetch_and(~bits);
+    return;
+  }
+  StoreAsTold(word, LoadWord(word) & ~bits, ChainFrom(__builtin_frame_address(0)));
+}
+
 [[gnu::noinline]] inline void Flush(const Medium& medium, const void* address, size_t size_bytes) {
   if (medium.is_volatile) return medium.flush(medium.context, address, size_bytes);
   const Mutation mutation = MutationHere("flush");

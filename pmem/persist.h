@@ -34,6 +34,18 @@ inline uint64_t Load(const uint64_t* word) {
   return std::atomic_ref(*const_cast<uint64_t*>(word)).load(std::memory_order_acquire);
 }
 
+/// Sets bits of a word that others set bits in at the same time; answers the word as it was.
+/// Order and durability as Store(); sequentially consistent.
+inline uint64_t SetBits(uint64_t* word, uint64_t bits) {
+  return std::atomic_ref(*word).fetch_or(bits);
+}
+
+/// Clears bits of such a word. Order and durability as Store().
+inline void ClearBits(uint64_t* word, uint64_t bits) {
+  MORSEL_MUTABLE(ClearBits(word, bits));
+  std::atomic_ref(*word).fetch_and(~bits);
+}
+
 /// A medium's table with its context: copied freely, owned by nobody.
 class Persist {
  public:

@@ -1,0 +1,85 @@
+// Which ThreadHeap is the calling thread's, of each open heap; the gate before it;
+// and what happens when a thread ends or the process forks.
+//
+// A thread works on its part of a heap without a lock, at the price of two plain
+// stores to its slot: it says that it is inside, and then looks whether the slot is
+// still the heap's. Whoever needs the heap to itself empties the slots, and then
+// waits until nobody is inside. Each side would need a full barrier between its two
+// steps; the second, who is rare, makes one in all running threads of the process:
+// membarrier(2). The technique is that of biased locks and asymmetric Dekker
+// synchronization (Dice, Huang, Yang 2001).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace morsel::alloc {
+
+class ThreadHeap;
+
+/// One of a thread's most recently used heaps.
+struct ThreadSlot {
+  std::atomic<uint64_t> heap_number{0};  ///< Heap's, from 1 on; 0: nobody's
+  ThreadHeap* thread_heap = nullptr;     ///< as long as the number is not 0
+  uint64_t frees_left = 0;               ///< so many may be made before they are settled
+  std::atomic<uint32_t> inside{0};
+
+  // Threads  the slot's own.
+
+  /// Whether the slot is the heap's, and stays it until Leave(); nothing that waits comes between.
+  [[nodiscard]] bool Enter(uint64_t number) {
+    inside.store(1, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (heap_number.load(std::memory_order_acquire) == number) [[likely]] return true;
+    Leave();
+    return false;
+  }
+  void Leave() { inside.store(0, std::memory_order_release); }
+
+  /// The heap's lock is held.
+  void Fill(uint64_t number, ThreadHeap* heap, uint64_t frees) {
+    thread_heap = heap;
+    frees_left = frees;
+    heap_number.store(number, std::memory_order_release);
+  }
+};
+inline constexpr size_t kThreadSlots = 32;
+// The model of the executable's own thread-local storage, so that a shared library reads it
+// without a call; what it takes of a process' reserve for such libraries is small.
+extern thread_local constinit ThreadSlot thread_slots[kThreadSlots]
+    __attribute__((tls_model("initial-exec")));
+
+/// Of the calling thread and any slot: where a heap's number has its place, in bytes.
+constexpr size_t SlotOffset(uint64_t heap_number) {
+  return heap_number % kThreadSlots * sizeof(ThreadSlot);
+}
+inline ThreadSlot& SlotAt(size_t slot_offset) {
+  return *reinterpret_cast<ThreadSlot*>(reinterpret_cast<char*>(thread_slots) + slot_offset);
+}
+
+/// Whether slots can be emptied under a thread's feet; if not, none may be filled.
+bool SlotsCanBeEmptied();
+
+void WaitUntilOutside(const ThreadSlot& slot);
+/// Makes every running thread of the process see what the caller stored before.
+void BarrierInAllThreads();
+
+/// The calling thread's, never another's; 0 if it is ending and will not be heard of again.
+uint64_t ThreadNumber();
+
+/// Told of each thread that ends, after it has called ThreadNumber().
+class ThreadEndListener {
+ public:
+  virtual void ThreadEnds(uint64_t thread) = 0;
+
+ protected:
+  ~ThreadEndListener() = default;
+};
+
+/// In a forked child nobody is registered: the slots are empty there, and what heaps know of
+/// threads is their parent's.
+void Register(ThreadEndListener* listener);
+void Unregister(ThreadEndListener* listener);
+
+}  // namespace morsel::alloc
