@@ -258,6 +258,24 @@ TEST_F(CarvedPoolMetadataTest, AKillIsRemembered) {
       });
 }
 
+TEST_F(CarvedPoolMetadataTest, APoolOpenedAfterAKilledFormatStays) {
+  int opened = 0;
+  CrashMedium fresh(Plan().metadata_bytes);
+  ForEachKill(
+      fresh, [&] { FormatPool(fresh.memory(), Plan(), fresh.persist()); },
+      [&](CrashMedium& killed) {
+        auto next = Open(killed);
+        if (!next.has_value()) return;
+        Create(**next, "promised", 3);
+        const auto after = killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+        auto last = Opened(*after);
+        ASSERT_NE(last, nullptr);
+        EXPECT_EQ(OwnersOf(*last)["promised"].size(), 3u);
+        ++opened;
+      });
+  EXPECT_GT(opened, 1) << "one of them before formatting has returned";
+}
+
 TEST_F(CarvedPoolMetadataTest, ACleanEndIsRememberedAndAnUnreadMapIsNot) {
   const uint64_t at = Plan().use_offset;
   const auto in_use = [&](CrashMedium& medium) {
