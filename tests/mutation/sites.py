@@ -28,6 +28,7 @@ STEPS = {
     ("alloc/heap_durability.cc", "Heap::SettleLocked"),
     ("alloc/slab.h", "FlushBits"),
     ("alloc/subtree_map.cc", "SubtreeMap::Clean"),
+    ("alloc/unit_map.cc", "UnitMap::FlushCleared"),
     ("alloc/unit_map.cc", "UnitMap::SettleCleared"),
     ("morsel/carved_pool_superblock.cc", "EraseSuperblocks"),
     ("pmem/directory.cc", "Directory::Sync"),
