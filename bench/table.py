@@ -1,0 +1,98 @@
+"""What was measured, as text."""
+
+import statistics
+
+# What volatile workloads and durable ones are compared with.
+BASELINES = ("mimalloc", "pmemobj")
+
+
+def is_durable(workload):
+    return workload.startswith("durable-")
+
+
+class Results:
+    """Medians of rows."""
+
+    def __init__(self, rows):
+        self.rows = rows
+        self.rivals = _ours_first(row["rival"] for row in rows)
+        self.contests = list(dict.fromkeys((row["workload"], row["threads"]) for row in rows))
+
+    def median(self, workload, threads, rival, column):
+        """None where the rival did not run it, or has no such number."""
+        key = (workload, threads, rival)
+        values = [
+            float(row[column])
+            for row in self.rows
+            if (row["workload"], row["threads"], row["rival"]) == key and row[column] is not None
+        ]
+        return statistics.median(values) if values else None
+
+    def ratio(self, workload, threads, rival, column):
+        """To the baseline of the workload; None without one of the two."""
+        baseline = self.median(workload, threads, BASELINES[is_durable(workload)], column)
+        value = self.median(workload, threads, rival, column)
+        return value / baseline if value and baseline else None
+
+
+def _ours_first(names):
+    return sorted(set(names), key=lambda name: (name != "morsel", name))
+
+
+def _number(value):
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _lines(header, rows):
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+    for line in [header, *rows]:
+        cells = [cell.rjust(width) for cell, width in zip(line, widths)]
+        cells[0] = line[0].ljust(widths[0])
+        yield "  ".join(cells).rstrip()
+
+
+def _rates(results, column):
+    for workload, threads in results.contests:
+        yield [workload, str(threads)] + [
+            _number(results.median(workload, threads, rival, column)) for rival in results.rivals
+        ]
+
+
+def _ratios(results, column):
+    for workload, threads in results.contests:
+        yield [workload, str(threads)] + [
+            _number(results.ratio(workload, threads, rival, column)) for rival in results.rivals
+        ]
+
+
+def _flushes(results, counted):
+    for workload, threads in results.contests:
+        pairs = []
+        for rival in counted:
+            lines = results.median(workload, threads, rival, "lines_per_operation")
+            fences = results.median(workload, threads, rival, "fences_per_operation")
+            pairs.append("" if lines is None else f"{lines:.2f} / {fences:.2f}")
+        yield [workload, str(threads), *pairs]
+
+
+def text(results):
+    head = ["", "threads"]
+    cpu, wall = "mops_per_cpu_second", "mops_per_second"
+    baselines = "{} (durable-*: {})".format(*BASELINES)
+    counted = _ours_first(
+        row["rival"] for row in results.rows if row["lines_per_operation"] is not None
+    )
+    parts = [
+        ("million operations per second of processor time", results.rivals, _rates(results, cpu)),
+        (f"the same, over that of {baselines}", results.rivals, _ratios(results, cpu)),
+        ("million operations per second on the wall", results.rivals, _rates(results, wall)),
+        (f"the same, over that of {baselines}", results.rivals, _ratios(results, wall)),
+        ("lines flushed / fences, per operation", counted, _flushes(results, counted)),
+    ]
+    return "\n".join(
+        "\n".join(["", title, *_lines(head + list(columns), list(rows))])
+        for title, columns, rows in parts
+        if columns
+    )
