@@ -155,6 +155,10 @@ class Site:
     lines: list = dataclasses.field(default_factory=list)  # innermost first
 
 
+class Ambiguous(Exception):
+    """Two kinds of calls in one line, which has one name."""
+
+
 def resolve(chain, symbols, sources):
     """The site's lines, innermost first, each with how much of the chain leads there; and whether
     the last of them was called by a test, which may do so to any step."""
@@ -188,6 +192,8 @@ def sites_of(reached, symbols_of, sources):
         if lines not in found:
             name = " < ".join(sources.name(line) for line in lines)
             found[lines] = Site(name, kind, collections.defaultdict(set), list(lines))
+        if found[lines].kind != kind:
+            raise Ambiguous(f"a {found[lines].kind} and a {kind} in one line: {found[lines].name}")
     called_by_tests = {lines for _, _, _, lines, _, by_test in resolved if by_test}
     for program, _, chain, lines, counts, _ in resolved:
         for length, count in enumerate(counts, 1):

@@ -88,6 +88,11 @@ class Sites(unittest.TestCase):
             [(0, {(1, 2)}), (1, {(1, 2, 3)})],
         )
 
+    def test_two_calls_must_not_share_a_line(self):
+        reached = {"p": {("flush", (1, 4)), ("fence", (1, 4))}}
+        with self.assertRaises(sites.Ambiguous):
+            sites.sites_of(reached, lambda _: self.symbols, self.sources)
+
     def test_the_library_of_the_language_is_looked_through(self):
         found = self.names((1, 6, 2, 6, 3))
         self.assertEqual([site.chains for site in found.values()], [{"p": {(1, 6, 2, 6, 3)}}])
