@@ -2,21 +2,20 @@
 """Our heap beside other allocators: rates, flushes and fences, as a table, a CSV file and a picture."""
 
 import argparse
-import csv
 import fnmatch
 import pathlib
 import sys
 
 sys.dont_write_bytecode = True
 
-import machine
 import picture
 import programs
+import report
 import table
 
 COLUMNS = [
-    *("machine", "kernel", "huge_pages", "commit", "seed", "workload", "threads", "rival", "version"),
-    *("round", "operations", "cpu_seconds", "wall_seconds", "mops_per_cpu_second"),
+    *("seed", "workload", "threads", "rival", "version", "round"),
+    *("operations", "cpu_seconds", "wall_seconds", "mops_per_cpu_second"),
     *("mops_per_second", "lines_per_operation", "fences_per_operation"),
 ]
 # Whose flushes go through what libcount.so stands before.
@@ -119,18 +118,13 @@ def measure(rivals, options):
 
 def main(arguments):
     options = parse(arguments)
-    found = programs.rivals(programs.HERE / "rivals")
+    found = programs.rivals(programs.HERE / "rivals" / "compare")
     rivals = [found[name] for name in chosen(found, options.rivals)]
-    options.out.mkdir(parents=True, exist_ok=True)
-    facts = machine.facts()
-    print(" | ".join(str(fact) for fact in facts.values()), f"| seed {options.seed}", flush=True)
     rows = []
-    with open(options.out / "compare.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
+    with report.CsvFile(options.out / "compare.csv", COLUMNS) as file:
+        print(" | ".join(file.facts.values()), f"| seed {options.seed}", flush=True)
         for row in measure(rivals, options):
-            writer.writerow(facts | row)
-            file.flush()  # a run that is cut short leaves what it has
+            file.write(row)
             rows.append(row)
     results = table.Results(rows)
     print(table.text(results))

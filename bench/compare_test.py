@@ -12,6 +12,7 @@ import xml.etree.ElementTree
 sys.dont_write_bytecode = True
 
 import compare
+import machine
 import programs
 
 RIVALS = {
@@ -60,11 +61,11 @@ class Compare(unittest.TestCase):
         self.assertEqual(ran, expected)
 
     def test_every_column_is_filled(self):
-        self.assertEqual(list(self.rows[0]), compare.COLUMNS)
+        self.assertEqual(list(self.rows[0]), [*machine.facts(), *compare.COLUMNS])
         may_be_empty = {"lines_per_operation", "fences_per_operation"}
         for row in self.rows:
             counted = row["rival"] in compare.COUNTED
-            for column in compare.COLUMNS:
+            for column in row:
                 empty = not row[column]
                 if column == "version" and row["rival"] == "morsel":
                     self.assertTrue(empty)  # the commit says it
@@ -107,7 +108,7 @@ class Compare(unittest.TestCase):
 class Choosing(unittest.TestCase):
     def test_only_what_is_asked_for(self):
         options = compare.parse(["--only=larson,durable-link*", "--threads=2,3"])
-        found = programs.rivals(programs.HERE / "rivals")
+        found = programs.rivals(programs.HERE / "rivals" / "compare")
         planned = compare.contests([found["mimalloc"], found["morsel"]], options)
         self.assertEqual(
             [(workload, threads, [rival.name for rival in of]) for workload, threads, of in planned],
@@ -122,7 +123,7 @@ class Choosing(unittest.TestCase):
         )
 
     def test_a_program_that_fails_is_named(self):
-        program = programs.rivals(programs.HERE / "rivals")["mimalloc"].program
+        program = programs.rivals(programs.HERE / "rivals" / "compare")["mimalloc"].program
         with self.assertRaisesRegex(programs.Failed, "mimalloc --workload=none: status 1: none"):
             programs.run([program, "--workload=none"])
 

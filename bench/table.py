@@ -2,6 +2,8 @@
 
 import statistics
 
+from report import aligned, number
+
 # What volatile workloads and durable ones are compared with.
 BASELINES = ("mimalloc", "pmemobj")
 
@@ -39,31 +41,17 @@ def _ours_first(names):
     return sorted(set(names), key=lambda name: (name != "morsel", name))
 
 
-def _number(value):
-    if value is None:
-        return ""
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def _lines(header, rows):
-    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
-    for line in [header, *rows]:
-        cells = [cell.rjust(width) for cell, width in zip(line, widths)]
-        cells[0] = line[0].ljust(widths[0])
-        yield "  ".join(cells).rstrip()
-
-
 def _rates(results, column):
     for workload, threads in results.contests:
         yield [workload, str(threads)] + [
-            _number(results.median(workload, threads, rival, column)) for rival in results.rivals
+            number(results.median(workload, threads, rival, column)) for rival in results.rivals
         ]
 
 
 def _ratios(results, column):
     for workload, threads in results.contests:
         yield [workload, str(threads)] + [
-            _number(results.ratio(workload, threads, rival, column)) for rival in results.rivals
+            number(results.ratio(workload, threads, rival, column)) for rival in results.rivals
         ]
 
 
@@ -92,7 +80,7 @@ def text(results):
         ("lines flushed / fences, per operation", counted, _flushes(results, counted)),
     ]
     return "\n".join(
-        "\n".join(["", title, *_lines(head + list(columns), list(rows))])
+        aligned(title, head + list(columns), list(rows))
         for title, columns, rows in parts
         if columns
     )

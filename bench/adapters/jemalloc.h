@@ -6,10 +6,11 @@
 #include <string>
 
 #include "bench/place.h"
+#include "bench/resident.h"
 
 namespace bench {
 
-class Adapter {
+class Adapter : public ResidentMemory {
  public:
   static constexpr bool kFreesFromAnyThread = true;
   static constexpr bool kDurable = false;

@@ -34,6 +34,10 @@ class Adapter {
 
   static std::string Version() { return ""; }  // the commit says it
 
+  void StartTaking() {}
+  /// Subtrees that no other morsel can have.
+  uint64_t TakenBytes() const { return morsel_size(morsel_); }
+
   class Thread {
    public:
     explicit Thread(Adapter& adapter) : morsel_(adapter.morsel_) {}
