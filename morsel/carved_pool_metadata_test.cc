@@ -266,6 +266,8 @@ TEST_F(CarvedPoolMetadataTest, APoolOpenedAfterAKilledFormatStays) {
       [&](CrashMedium& killed) {
         auto next = Open(killed);
         if (!next.has_value()) return;
+        EXPECT_NE(Opened(*killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0)), nullptr)
+            << "before anything is made in it";
         Create(**next, "promised", 3);
         const auto after = killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
         auto last = Opened(*after);
