@@ -32,7 +32,7 @@ UnitMap::Region::Region() : runs(static_cast<Run**>(calloc(kUnitsPerRegion, size
 
 UnitMap::Region::~Region() {
   if (runs == nullptr) return;
-  for (uint64_t unit = 0; unit < kUnitsPerRegion; ++unit) delete runs[unit];
+  for (uint64_t unit = 0; unit < runs_end; ++unit) delete runs[unit];
   free(runs);
 }
 
@@ -64,7 +64,10 @@ uint64_t* UnitMap::WordAt(UnitIndex unit) const {
 }
 
 Run*& UnitMap::RunAt(UnitIndex head) {
-  return regions_[RegionOf(head.value())]->runs[InRegion(head.value())];
+  Region& region = *regions_[RegionOf(head.value())];
+  const uint64_t unit = InRegion(head.value());
+  if (unit >= region.runs_end) region.runs_end = unit + 1;
+  return region.runs[unit];
 }
 
 void UnitMap::Mark(UnitIndex first, uint64_t count, bool used) {

@@ -99,7 +99,7 @@ class UnitMap {
   void ForEachRun(Visit visit) {
     for (const std::unique_ptr<Region>& region : regions_) {
       if (region == nullptr) continue;
-      for (uint64_t unit = 0; unit < kUnitsPerRegion; ++unit) {
+      for (uint64_t unit = 0; unit < region->runs_end; ++unit) {
         if (Run* const run = region->runs[unit]; run != nullptr) visit(*run);
       }
     }
@@ -110,7 +110,8 @@ class UnitMap {
     uint64_t used[kUnitsPerRegion / 64] = {};
     uint64_t heads[kUnitsPerRegion / 64] = {};
     uint64_t used_count = 0;
-    Run** runs = nullptr;  ///< by unit; pages come as they are touched
+    Run** runs = nullptr;   ///< by unit; pages come as they are touched
+    uint64_t runs_end = 0;  ///< no unit from here on has one
     Region();
     ~Region();
   };
