@@ -72,7 +72,7 @@ class Backing {
 
   /// image: writes the morsel's memory, as it is, as the next generation, durably.
   /// carved: records `live_bytes` and the next generation, durably.
-  /// Errors  kNoSpace, kIo: the last one stands.
+  /// Errors  kNoSpace, kIo: the last one stands, or this one, whole.
   virtual Status Checkpoint(uint64_t live_bytes) = 0;
 
  protected:
