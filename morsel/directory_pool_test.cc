@@ -103,7 +103,54 @@ TEST_F(DirectoryPoolTest, ThePoolsOwnDirectoryIsSyncedInItsParent) {
   DirectoryWitness calls;
   ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
   const std::string parent = fs::path(parent_).filename();
-  EXPECT_EQ(calls.seen, (std::vector<std::string>{"make p", "sync " + parent, "sync p"}));
+  EXPECT_EQ(calls.seen, (std::vector<std::string>{"make p", "sync " + parent, "sync p", "sync p"}));
+}
+
+// Whoever made the directory was killed before it was durable.
+TEST_F(DirectoryPoolTest, APoolsFileIsInADirectoryThatIsDurable) {
+  ASSERT_TRUE(fs::create_directory(path_));
+  DirectoryWitness calls;
+  ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
+  const std::string parent = fs::path(parent_).filename();
+  ASSERT_GE(calls.seen.size(), 3u);
+  EXPECT_EQ(calls.seen[1], "sync " + parent);
+  EXPECT_EQ(calls.seen[2], "sync p");
+}
+
+TEST_F(DirectoryPoolTest, APoolCanBeMadeWhereTheParentCannotBeRead) {
+  class NoParent : public pmem::SystemCalls {
+   public:
+    int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
+      if (fs::path(name).filename() != "..") {
+        return SystemCalls::OpenAt(directory, name, flags, mode);
+      }
+      errno = EACCES;
+      return -1;
+    }
+  };
+  NoParent calls;
+  ASSERT_TRUE(fs::create_directory(path_));
+  EXPECT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
+  // One that it made itself would be lost.
+  EXPECT_EQ(DirectoryPool::Open(path_ + "2", {.create = true}, calls).error(), Code::kPermission);
+  EXPECT_FALSE(fs::exists(path_ + "2"));
+}
+
+// A kill may have left them in a cache only, and so may whoever copied a morsel.
+TEST_F(DirectoryPoolTest, NamesThatAreFoundAreMadeDurable) {
+  Open();
+  Create(Wanted("a"));
+  pool_.reset();
+  DirectoryWitness calls;
+  Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+  ASSERT_TRUE(pool.has_value()) << LastError();
+  EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
+  fs::copy_file(path_ + "/a", path_ + "/b");
+  calls.seen.clear();
+  ASSERT_TRUE((*pool)->Open("b", /*read_only=*/true).has_value()) << LastError();
+  EXPECT_TRUE(calls.seen.empty());
+  ASSERT_TRUE((*pool)->Open("b", /*read_only=*/false).has_value()) << LastError();
+  EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
 }
 
 TEST_F(DirectoryPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryCheckpoint) {
