@@ -114,7 +114,8 @@ def main():
     known = {mutant.key for mutant in everything} if whole else None
     missed = sites.never_reached(run.sites, sites.Sources()) if whole else []
     found = check.complaints(verdicts, equivalents, known, missed)
-    print("\n".join(found))
+    for complaint in found:
+        print(complaint)
     print(score(verdicts, time.monotonic() - started))
     return 1 if found or not everything else 0
 
