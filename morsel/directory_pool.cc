@@ -126,9 +126,8 @@ Result<std::unique_ptr<AbstractPool>> DirectoryPool::OpenDirectory(
 }
 
 std::string DirectoryPool::medium() const {
-  // Asking whether it is DAX needs a file, if one without a name.
-  if (read_only_) return pmem::MediumName(pmem::Medium::kDirectory);
-  const Result<pmem::Medium> medium = pmem::MediumOf(directory_.calls(), path_);
+  // Who only reads makes no file, not even one without a name.
+  const Result<pmem::Medium> medium = pmem::MediumOf(directory_.calls(), path_, !read_only_);
   return pmem::MediumName(medium ? *medium : pmem::Medium::kDirectory);
 }
 

@@ -104,7 +104,7 @@ class AbstractPool {
 
   const std::string& path() const { return path_; }
   bool read_only() const { return read_only_; }
-  /// "device-dax", "fsdax", "memmap" or "ssd"; for a person to read.
+  /// "device-dax", "fsdax", "memory", "ssd" or "file"; for a person to read.
   virtual std::string medium() const = 0;
   /// As Backing's, for new morsels of `contract`.
   virtual uint32_t granularity_bytes() const = 0;
