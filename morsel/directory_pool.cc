@@ -242,7 +242,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   const Result<Record> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
   return std::unique_ptr<Backing>(
-      new ImageBacking(*made, false, std::move(*range), std::move(*image)));
+      new ImageBacking(*made, false, std::move(*range), directory_, std::move(*image)));
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
@@ -264,7 +264,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   MORSEL_TRY(image->Load(range->at(0)));
   if (read_only) MORSEL_TRY(pmem::ProtectFrames(*range, 0, record->size_bytes));
   return std::unique_ptr<Backing>(
-      new ImageBacking(*record, read_only, std::move(*range), std::move(*image)));
+      new ImageBacking(*record, read_only, std::move(*range), directory_, std::move(*image)));
 }
 
 Status DirectoryPool::Remove(const std::string& name) {

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "pmem/faults_testing.h"
+#include "pmem/medium.h"
 
 namespace morsel {
 namespace {
@@ -228,6 +229,22 @@ TEST_F(DirectoryPoolTest, ListFindsImagesByNameAndPassesOverTheRest) {
   EXPECT_TRUE(Check().empty());
 }
 
+TEST_F(DirectoryPoolTest, NoCheckpointGoesIntoAFileThatNobodyFindsAgain) {
+  Open();
+  std::unique_ptr<Backing> morsel = Create(Wanted("a"));
+  fs::rename(path_ + "/a", path_ + "/elsewhere");
+  EXPECT_EQ(morsel->Checkpoint(0).code(), Code::kNotFound);
+  EXPECT_TRUE(Says("removed or renamed while open") && Says("copy what matters")) << LastError();
+  fs::copy_file(path_ + "/elsewhere", path_ + "/a");
+  EXPECT_EQ(morsel->Checkpoint(0).code(), Code::kNotFound);
+  EXPECT_TRUE(Says("replaced while open")) << LastError();
+  fs::rename(path_ + "/elsewhere", path_ + "/a");
+  WordsOf(*morsel)[1] = 5;
+  EXPECT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+  morsel.reset();
+  EXPECT_EQ(WordsOf(*OpenMorsel("a"))[1], 5u);
+}
+
 TEST_F(DirectoryPoolTest, RemovedIsGone) {
   Open();
   Create(Wanted("a"));
@@ -313,7 +330,8 @@ TEST_F(DirectoryPoolTest, ReadOnlyReadsAndChangesNothing) {
     std::unique_ptr<Backing> morsel = OpenMorsel("a", true);
     EXPECT_TRUE(morsel->read_only());
     EXPECT_EQ(WordsOf(*morsel)[0], morsel->record().base);
-    EXPECT_EQ(pool_->medium(), "ssd");
+    const Result<pmem::Medium> medium = pmem::MediumOf(pmem::KernelCalls(), path_, false);
+    EXPECT_EQ(pool_->medium(), pmem::MediumName(*medium));
   }
   EXPECT_EQ(fs::last_write_time(path_ + "/a"), before);
   Open();
