@@ -154,6 +154,27 @@ TEST_F(DirectoryPoolTest, NamesThatAreFoundAreMadeDurable) {
   EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
 }
 
+TEST_F(DirectoryPoolTest, AMorselWhoseNameCannotBeMadeDurableDoesNotOpen) {
+  Open();
+  Create(Wanted("a"));
+  pool_.reset();
+  class BrokenDisk : public pmem::SystemCalls {
+   public:
+    bool is_broken = false;
+    int FSync(int file) override {
+      if (!is_broken) return SystemCalls::FSync(file);
+      errno = EIO;
+      return -1;
+    }
+  };
+  BrokenDisk calls;
+  Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+  ASSERT_TRUE(pool.has_value()) << LastError();
+  calls.is_broken = true;
+  EXPECT_EQ((*pool)->Open("a", /*read_only=*/false).error(), Code::kIo);
+  EXPECT_TRUE((*pool)->Open("a", /*read_only=*/true).has_value()) << LastError();
+}
+
 TEST_F(DirectoryPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryCheckpoint) {
   Open();
   uint64_t base = 0;
