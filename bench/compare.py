@@ -28,7 +28,7 @@ def parse(arguments):
     parser.add_argument("--rounds", type=int, default=5, help="the median of them is shown")
     parser.add_argument("--only", default="*", help="workloads, e.g. threadtest-64,durable-*")
     parser.add_argument("--rivals", default="*", help="allocators, e.g. morsel,mimalloc")
-    parser.add_argument("--seconds", type=float, default=0.2, help="of each thread, in each run")
+    parser.add_argument("--seconds", type=float, default=0.3, help="of each thread, in each run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--shrink", type=int, default=1, help="divides the numbers of objects")
     parser.add_argument("--size", type=int, default=2 << 30, help="bytes that a file may have")

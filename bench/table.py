@@ -20,14 +20,18 @@ class Results:
         self.rivals = _ours_first(row["rival"] for row in rows)
         self.contests = list(dict.fromkeys((row["workload"], row["threads"]) for row in rows))
 
-    def median(self, workload, threads, rival, column):
-        """None where the rival did not run it, or has no such number."""
+    def values(self, workload, threads, rival, column):
+        """Of each round; none where the rival did not run it, or has no such number."""
         key = (workload, threads, rival)
-        values = [
+        return [
             float(row[column])
             for row in self.rows
             if (row["workload"], row["threads"], row["rival"]) == key and row[column] is not None
         ]
+
+    def median(self, workload, threads, rival, column):
+        """None where there are no values."""
+        values = self.values(workload, threads, rival, column)
         return statistics.median(values) if values else None
 
     def ratio(self, workload, threads, rival, column):
@@ -65,6 +69,21 @@ def _flushes(results, counted):
         yield [workload, str(threads), *pairs]
 
 
+def _spread(results, column):
+    """How far to trust the medians."""
+    spreads = []
+    for workload, threads in results.contests:
+        for rival in results.rivals:
+            if values := results.values(workload, threads, rival, column):
+                spreads.append((max(values) - min(values)) / statistics.median(values))
+    spreads.sort()
+    half, nine_tenths = (spreads[int(len(spreads) * part)] for part in (0.5, 0.9))
+    return (
+        f"rounds differ by {half:.0%} of their median in half of the cells, "
+        f"by {nine_tenths:.0%} or more in a tenth (by processor time)"
+    )
+
+
 def text(results):
     head = ["", "threads"]
     cpu, wall = "mops_per_cpu_second", "mops_per_second"
@@ -79,8 +98,9 @@ def text(results):
         (f"the same, over that of {baselines}", results.rivals, _ratios(results, wall)),
         ("lines flushed / fences, per operation", counted, _flushes(results, counted)),
     ]
-    return "\n".join(
+    tables = [
         aligned(title, head + list(columns), list(rows))
         for title, columns, rows in parts
         if columns
-    )
+    ]
+    return "\n".join([*tables, "", _spread(results, cpu)])
