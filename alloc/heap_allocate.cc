@@ -93,9 +93,9 @@ Result<Run*> Heap::MakeSlab(unsigned size_class) {
   if (!place) return place.status();
   Run* const run = Remember(*place);
   if (run == nullptr) return Code::kNoMemory;
-  units_.SettleCleared();
+  units_.FlushCleared();
   run->BecomeSlab(size_class);
-  // ORDER  zeroed bits  <  head word  <  the first block
+  // ORDER  heads that were taken away, zeroed bits  <  head word  <  the first block
   // WHY    who finds the head trusts the bits; persist() of a block flushes its bits and
   //        relies on the head.                                             [HEAP-2, HEAP-7]
   // CRASH  before the head: the units are free. After: a slab of free blocks.

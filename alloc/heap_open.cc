@@ -114,11 +114,11 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
   MORSEL_TRY(heap->slabs_.Reserve(place.base, place.capacity_bytes));
   if (fine && !read_only) {
     if (unclean) {
-      // ORDER  directory and roots  <  anything new
+      // ORDER  directory and roots, flushed here and fenced below  <  anything new
       // WHY    what was stored before a kill is visible, and need not be durable.  [HEAP-6]
       // CRASH  before: the heap is as it was found, or older.
       // TEST   alloc/heap_crash_test: KillThenPowerCutOfADirectoryWord
-      persist.Range(header, header->map_offset);
+      persist.Flush(header, header->map_offset);
     }
     // Before the first store that a kill could leave visible and not durable. A power cut needs no
     // such word, for then all that is there is durable: that it is flushed is for who reads the

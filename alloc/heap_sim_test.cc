@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 
 #include "alloc/heap_sim_testing.h"
 #include "pmem/sim/explorer.h"
@@ -10,36 +11,74 @@
 namespace morsel::alloc {
 namespace {
 
-// So long as anything is to be explored; MORSEL_PROOF_SECONDS says otherwise.
-constexpr double kSeconds = 15;
+using Op = HeapTarget::Operation;
+using Room = HeapTarget::Room;
+
+// The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
+constexpr double kSeconds = 20;
 
 bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
 
-TEST(HeapSimTest, SequencesOfOneThread) {
-  HeapTarget target;
-  sim::Explorer explorer(
-      target, sim::FromEnvironment(
-                  {.later_images_max = 16, .crash_again_one_in = 64, .seconds = kSeconds}));
+sim::Options Wanted(double seconds) {
+  return sim::FromEnvironment({.images_max = Thorough() ? 4096u : 64u,
+                               .later_images_max = Thorough() ? 16u : 2u,
+                               .crash_again_one_in = 64,
+                               .schedules = Thorough() ? 64u : 4u,
+                               .seconds = seconds});
+}
+
+void ExploreSequences(Room room) {
+  HeapTarget target(room);
+  sim::Explorer explorer(target, Wanted(kSeconds));
   EXPECT_TRUE(explorer.ExploreSequences(HeapTarget::kOperations, Thorough() ? 3 : 2));
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+TEST(HeapSimTest, Sequences) { ExploreSequences(Room::kRoomy); }
+
+// Slabs are born where extents and slabs of other classes were, and the reverse.
+TEST(HeapSimTest, SequencesWhereThereIsLittleRoom) { ExploreSequences(Room::kTight); }
+
+void ExploreScripts(std::initializer_list<sim::Script> scripts) {
+  HeapTarget target;
+  sim::Explorer explorer(target, Wanted(kSeconds));
+  for (const sim::Script& script : scripts) EXPECT_TRUE(explorer.Explore(script));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
 // One thread allocates or unlinks, another persists and links, or frees.
 TEST(HeapSimTest, HandOverBetweenTwoThreads) {
-  using Op = HeapTarget::Operation;
-  const sim::Script scripts[] = {
+  ExploreScripts({
       {{Op::kHandOver}, {Op::kTakeOver}},
       {{Op::kHandOver, Op::kLinkSmall}, {Op::kTakeOver}},
       {{Op::kHandOver, Op::kLinkMiddle}, {Op::kLinkSmall, Op::kTakeOver}},
       {{Op::kLinkSmall, Op::kHandBack}, {Op::kLinkSmall, Op::kFreeTaken, Op::kFreeTaken}},
       {{Op::kHandOver, Op::kHandBack}, {Op::kTakeOver, Op::kFreeTaken, Op::kLinkSmall}},
-  };
-  HeapTarget target;
-  sim::Explorer explorer(target, sim::FromEnvironment({.later_images_max = 8,
-                                                       .crash_again_one_in = 128,
-                                                       .schedules = Thorough() ? 64u : 4u,
-                                                       .seconds = kSeconds}));
-  for (const sim::Script& script : scripts) EXPECT_TRUE(explorer.Explore(script));
+      {{Op::kLinkSmall, Op::kHandBack, Op::kSettle}, {Op::kFreeTaken, Op::kFreeTaken}},
+  });
+}
+
+TEST(HeapSimTest, HandOverAmongThreeThreads) {
+  ExploreScripts({
+      {{Op::kHandOver}, {Op::kTakeOver}, {Op::kLinkThree}},
+      {{Op::kLinkSmall, Op::kHandBack}, {Op::kFreeTaken, Op::kSettle}, {Op::kLinkSmall}},
+      {{Op::kHandOver, Op::kLinkSmall}, {Op::kTakeOver, Op::kHandBack}, {Op::kFreeTaken}},
+  });
+}
+
+// Longer than any that are all tried: as many as there is time for.
+TEST(HeapSimTest, LongSequencesAtRandom) {
+  const sim::Options options = Wanted(2);
+  HeapTarget target(Room::kTight);
+  sim::Explorer explorer(target, options);
+  std::mt19937_64 random(options.seed);
+  while (!explorer.counts().cut_short) {
+    std::vector<uint32_t> sequence(4 + random() % 12);
+    for (uint32_t& operation : sequence) {
+      operation = static_cast<uint32_t>(random() % HeapTarget::kOperations);
+    }
+    ASSERT_TRUE(explorer.Explore({sequence}));
+  }
   std::printf("%s\n", explorer.Summary().c_str());
 }
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 
+#include "alloc/heap_sim_promises_testing.h"
 #include "alloc/heap_testing.h"
 #include "base/check.h"
 #include "pmem/sim/recorder.h"
@@ -14,15 +14,10 @@ namespace morsel::alloc {
 namespace {
 
 constexpr uint64_t kSlots = 8;
-/// Of the heap's 2 MiB; what is used of it is at its beginning.
-constexpr uint64_t kWatchedBytes = 24 * kUnitBytes;
-enum Note : uint32_t {
-  kMade,     ///< object, bytes: allocated or about to be, linked nowhere
-  kMayHold,  ///< slot, object
-  kHolds,    ///< slot, object
-  kSettled,  ///< 0, bytes: so many are unlinked, and no more come back
-};
-
+/// Of the heap's 2 MiB, where there is room; what is used of it is at its beginning.
+constexpr uint64_t kRoomyBytes = 24 * kUnitBytes;
+/// What a tight heap has left, so that slabs and extents take one another's place.
+constexpr uint64_t kTightUnits = 4;
 /// The first bytes of an object; the pattern behind it follows from the serial number.
 struct Object {
   uint64_t serial;
@@ -54,7 +49,7 @@ pmem::Persist Medium() { return sim::Recorder::Get().persist(); }
 
 }  // namespace
 
-HeapTarget::HeapTarget() {
+HeapTarget::HeapTarget(Room room) : room_(room) {
   void* const memory =
       mmap(reinterpret_cast<void*>(TestBase()), kSubtreeBytes, PROT_READ | PROT_WRITE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -71,9 +66,11 @@ std::string HeapTarget::NameOf(uint32_t operation) const {
   static const char* const kNames[] = {"link 40 bytes",
                                        "link 3000 bytes",
                                        "link 130000 bytes",
-                                       "link two",
+                                       "link three",
                                        "drop the newest",
                                        "drop the oldest",
+                                       "realloc to 40000 bytes",
+                                       "realloc to 200000 bytes",
                                        "lose 40 bytes",
                                        "settle",
                                        "reopen",
@@ -84,9 +81,29 @@ std::string HeapTarget::NameOf(uint32_t operation) const {
   return kNames[operation];
 }
 
-std::vector<sim::Span> HeapTarget::Spans() { return {{memory_, kWatchedBytes}}; }
+std::vector<sim::Span> HeapTarget::Spans() { return {{memory_, watched_bytes_}}; }
 
-void HeapTarget::Prepare() { Heap::Format(PlaceAt(memory_), 4096, pmem::VolatilePersist()); }
+void HeapTarget::Prepare() {
+  Heap::Format(PlaceAt(memory_), 4096, pmem::VolatilePersist());
+  watched_bytes_ = kRoomyBytes;
+  if (room_ == Room::kTight) FillUp();
+}
+
+// All but kTightUnits at the beginning, with what no slot has; most of those were slabs once.
+void HeapTarget::FillUp() {
+  heap_ = std::move(*Heap::Open(PlaceAt(memory_), pmem::VolatilePersist(), true, false));
+  char* const room = static_cast<char*>(*heap_->Allocate(kTightUnits * kUnitBytes, 16));
+  watched_bytes_ = static_cast<uint64_t>(room - memory_) + kTightUnits * kUnitBytes;
+  for (uint64_t units = kSubtreeBytes / kUnitBytes; units > 1; --units) {
+    if (heap_->Allocate(units * kUnitBytes, 16)) filled_bytes_ += units * kUnitBytes;
+  }
+  MORSEL_CHECK(watched_bytes_ + filled_bytes_ == kSubtreeBytes);
+  heap_->Free(room);
+  void* const blocks[] = {*heap_->Allocate(40, 16), *heap_->Allocate(3000, 16)};
+  for (void* const block : blocks) heap_->Free(block);
+  MORSEL_CHECK(heap_->Close().ok());
+  heap_.reset();
+}
 
 uint64_t* HeapTarget::Slots() const { return static_cast<uint64_t*>(heap_->root_table()); }
 
@@ -95,24 +112,13 @@ void HeapTarget::Open() {
   if (heap) heap_ = std::move(*heap);
 }
 
-std::vector<HeapTarget::Due> HeapTarget::DueOf(const sim::Log& log) const {
-  std::vector<Due> due(kSlots);
-  for (const sim::LogEntry& entry : log.entries()) {
-    if (entry.kind != sim::LogEntry::Kind::kNoted) continue;
-    if (entry.what != kMayHold && entry.what != kHolds) continue;
-    std::vector<uint64_t>& objects = due[entry.words[0]].objects;
-    if (entry.what == kHolds) objects.clear();
-    objects.push_back(entry.words[1]);
-  }
-  return due;
-}
-
 std::string HeapTarget::CheckObject(const char* object, uint64_t serial) const {
   const Object& header = *reinterpret_cast<const Object*>(object);
   if (header.serial != serial) {
     return "object " + std::to_string(serial) + " says that it is " + std::to_string(header.serial);
   }
-  if (!IsTrue(heap_->IsLive(object))) return "object " + std::to_string(serial) + " is not allocated";
+  if (!IsTrue(heap_->IsLive(object)))
+    return "object " + std::to_string(serial) + " is not allocated";
   if (heap_->UsableBytes(object) < header.size_bytes) {
     return "object " + std::to_string(serial) + " is in too small a block";
   }
@@ -124,19 +130,20 @@ std::string HeapTarget::CheckObject(const char* object, uint64_t serial) const {
   return wrong;
 }
 
-std::string HeapTarget::CheckSlot(uint64_t slot, const Due& due, sim::Log& log) {
+std::string HeapTarget::CheckSlot(uint64_t slot, const HeapPromises& promises, sim::Log& log) {
   // What is found counts for nothing before it is durable.
   Medium().Range(&Slots()[slot], sizeof(uint64_t));
+  const std::vector<uint64_t>& due = promises.MayHold(slot);
   const char* const object = reinterpret_cast<const char*>(Slots()[slot]);
   const uint64_t serial = object == nullptr ? 0 : reinterpret_cast<const Object*>(object)->serial;
-  if (std::find(due.objects.begin(), due.objects.end(), serial) == due.objects.end()) {
+  if (std::find(due.begin(), due.end(), serial) == due.end()) {
     return "slot " + std::to_string(slot) + " holds object " + std::to_string(serial) +
-           ", due was " + std::to_string(due.objects.front());
+           ", due was " + std::to_string(due.front());
   }
   if (object != nullptr) {
     if (std::string wrong = CheckObject(object, serial); !wrong.empty()) return wrong;
   }
-  if (due.objects.size() > 1) log.Note(kHolds, slot, serial);
+  if (due.size() > 1) log.Note(kHolds, slot, serial);
   return {};
 }
 
@@ -145,6 +152,7 @@ std::string HeapTarget::CheckFresh() {
   std::vector<char*> fresh;
   for (const uint64_t size_bytes : {40, 40, 3000, 70000}) {
     const Result<void*> block = heap_->Allocate(size_bytes, 16);
+    if (!block && room_ == Room::kTight) continue;
     if (!block) return std::string("no room for a fresh block: ") + LastError();
     fresh.push_back(static_cast<char*>(*block));
     std::memset(*block, 0xee, std::min<uint64_t>(size_bytes, 64));
@@ -167,20 +175,18 @@ std::string HeapTarget::Recover(sim::Log& log) {
   claimed_.assign(kSlots, false);
   handed_over_ = handed_back_ = nullptr;
   complaint_.clear();
-  serials_ = 0;
-  for (const sim::LogEntry& entry : log.entries()) {
-    if (entry.what == kMade) serials_ = std::max(serials_, entry.words[0]);
-  }
+  const HeapPromises promises(log, kSlots);
+  serials_ = promises.last_object();
+  if (serials_ != 0) log.Note(kRecovered);
   if (const std::string findings = Findings(*heap_); !findings.empty()) return findings;
-  const std::vector<Due> due = DueOf(log);
   for (uint64_t slot = 0; slot < kSlots; ++slot) {
-    if (std::string wrong = CheckSlot(slot, due[slot], log); !wrong.empty()) return wrong;
+    if (std::string wrong = CheckSlot(slot, promises, log); !wrong.empty()) return wrong;
   }
   return {};
 }
 
 uint64_t HeapTarget::UnlinkedBytes() {
-  uint64_t bytes = *heap_->LiveBytes();
+  uint64_t bytes = *heap_->LiveBytes() - filled_bytes_;
   for (uint64_t slot = 0; slot < kSlots; ++slot) {
     const void* const object = reinterpret_cast<const void*>(Slots()[slot]);
     if (object != nullptr) bytes -= heap_->UsableBytes(object);
@@ -189,28 +195,12 @@ uint64_t HeapTarget::UnlinkedBytes() {
 }
 
 // What was never linked, or freed and not settled since, may be allocated; nothing else.
-std::string HeapTarget::CheckLeak(const sim::Log& log) {
-  std::map<uint64_t, uint64_t> bytes_of;
-  std::vector<uint64_t> holds(kSlots, 0);
-  uint64_t allowed = 0;
-  for (const sim::LogEntry& entry : log.entries()) {
-    if (entry.kind != sim::LogEntry::Kind::kNoted) continue;
-    if (entry.what == kMade) allowed += bytes_of[entry.words[0]] = entry.words[1];
-    if (entry.what == kSettled) allowed = entry.words[1];
-    if (entry.what != kHolds) continue;
-    allowed += bytes_of[holds[entry.words[0]]];
-    allowed -= bytes_of[entry.words[1]];
-    holds[entry.words[0]] = entry.words[1];
-  }
+std::string HeapTarget::CheckLeak(const sim::Log& log, bool settled) {
+  const uint64_t most = HeapPromises(log, kSlots).UnlinkedBytesMax(settled);
   const uint64_t unlinked = UnlinkedBytes();
-  if (unlinked <= allowed) return {};
+  if (unlinked <= most) return {};
   return std::to_string(unlinked) + " bytes are allocated and linked nowhere, at most " +
-         std::to_string(allowed) + " may be";
-}
-
-void HeapTarget::NoteSettled(sim::Log& log) {
-  if (std::string wrong = CheckLeak(log); !wrong.empty()) complaint_ = std::move(wrong);
-  log.Note(kSettled, 0, UnlinkedBytes());
+         std::to_string(most) + " may be";
 }
 
 sim::Script HeapTarget::GoOn(uint64_t pick) {
@@ -218,9 +208,9 @@ sim::Script HeapTarget::GoOn(uint64_t pick) {
     case 0:
       return {{kLinkSmall, kDropOldest, kLinkExtent}};
     case 1:
-      return {{kSettle, kLinkMiddle}};
+      return {{kSettle, kLinkMiddle, kGrow}};
     case 2:
-      return {{kReopen, kLinkSmall}};
+      return {{kReopen, kLinkSmall, kShrink}};
     default:
       return {{kDropOldest, kDropOldest, kLinkExtent, kLose}};
   }
@@ -228,13 +218,15 @@ sim::Script HeapTarget::GoOn(uint64_t pick) {
 
 std::string HeapTarget::Verify(const sim::Log& log) {
   if (!complaint_.empty()) return complaint_;
-  if (std::string wrong = CheckLeak(log); !wrong.empty()) return wrong;
+  // Whatever was freed since the last crash is gone, settled or not.
+  heap_->Settle();
+  if (std::string wrong = CheckLeak(log, true); !wrong.empty()) return wrong;
   if (const std::string findings = Findings(*heap_); !findings.empty()) return findings;
   if (std::string wrong = CheckFresh(); !wrong.empty()) return wrong;
-  const std::vector<Due> due = DueOf(log);
+  const HeapPromises promises(log, kSlots);
   sim::Log nothing_new;
   for (uint64_t slot = 0; slot < kSlots; ++slot) {
-    if (std::string wrong = CheckSlot(slot, due[slot], nothing_new); !wrong.empty()) return wrong;
+    if (std::string wrong = CheckSlot(slot, promises, nothing_new); !wrong.empty()) return wrong;
   }
   return {};
 }
@@ -249,17 +241,30 @@ uint64_t HeapTarget::ClaimSlot(bool linked, bool newest) {
   return found;
 }
 
-char* HeapTarget::Make(uint64_t size_bytes, sim::Log& log) {
-  const uint64_t serial = ++serials_;
-  log.Note(kMade, serial, BytesTaken(size_bytes));
-  const Result<void*> block = heap_->Allocate(size_bytes, 16);
-  MORSEL_CHECK(block && static_cast<char*>(*block) + size_bytes <= memory_ + kWatchedBytes);
-  char* const object = static_cast<char*>(*block);
+// A block that was something else before may be as large as that: whole units.
+void HeapTarget::NoteMade(uint64_t serial, uint64_t size_bytes, bool anew, sim::Log& log) const {
+  const bool exact = anew && room_ == Room::kRoomy;
+  const uint64_t taken = BytesTaken(size_bytes);
+  log.Note(kMade, serial, exact ? taken : AlignUp(taken, kUnitBytes));
+}
+
+void HeapTarget::Fill(char* object, uint64_t serial, uint64_t size_bytes) const {
+  MORSEL_CHECK(object + size_bytes <= memory_ + watched_bytes_);
   *reinterpret_cast<Object*>(object) = {serial, size_bytes};
   ForEachWord(size_bytes, [&](uint64_t at) {
     *reinterpret_cast<uint64_t*>(object + at) = PatternAt(serial, at);
   });
-  return object;
+}
+
+// nullptr: there is no room.
+char* HeapTarget::Make(uint64_t size_bytes, sim::Log& log) {
+  const uint64_t serial = ++serials_;
+  NoteMade(serial, size_bytes, true, log);
+  const Result<void*> block = heap_->Allocate(size_bytes, 16);
+  MORSEL_CHECK(block || room_ == Room::kTight);
+  if (!block) return nullptr;
+  Fill(static_cast<char*>(*block), serial, size_bytes);
+  return static_cast<char*>(*block);
 }
 
 // The object is persisted.
@@ -280,59 +285,121 @@ char* HeapTarget::Unlink(uint64_t slot, sim::Log& log) {
   return object;
 }
 
+void HeapTarget::Free(char* object, sim::Log& log) {
+  const uint64_t serial = reinterpret_cast<const Object*>(object)->serial;
+  heap_->Free(object);
+  log.Note(kFreed, serial);
+}
+
 void HeapTarget::Drop(bool newest, sim::Log& log) {
   const uint64_t slot = ClaimSlot(true, newest);
-  if (slot != kSlots) heap_->Free(Unlink(slot, log));
+  if (slot != kSlots) Free(Unlink(slot, log), log);
+}
+
+// All of a batch is flushed before one fence, and linked before another.
+void HeapTarget::LinkAll(std::initializer_list<uint64_t> sizes, sim::Log& log) {
+  std::vector<char*> objects;
+  for (const uint64_t size_bytes : sizes) {
+    char* const object = Make(size_bytes, log);
+    if (object == nullptr) continue;
+    MORSEL_CHECK(heap_->Flush(object, size_bytes).ok());
+    objects.push_back(object);
+  }
+  heap_->Fence();
+  std::vector<std::pair<uint64_t, uint64_t>> linked;
+  for (char* const object : objects) {
+    const uint64_t slot = ClaimSlot(false, false);
+    if (slot == kSlots) {
+      Free(object, log);
+      continue;
+    }
+    linked.push_back({slot, reinterpret_cast<const Object*>(object)->serial});
+    log.Note(kMayHold, slot, linked.back().second);
+    pmem::Store(&Slots()[slot], reinterpret_cast<uint64_t>(object));
+    Medium().Flush(&Slots()[slot], sizeof(uint64_t));
+  }
+  Medium().Fence();
+  for (const auto& [slot, serial] : linked) {
+    log.Note(kHolds, slot, serial);
+    claimed_[slot] = false;
+  }
+}
+
+// The newest object in a block of another size, under a new number: nowhere linked meanwhile.
+void HeapTarget::Resize(uint64_t size_bytes, sim::Log& log) {
+  const uint64_t slot = ClaimSlot(true, true);
+  if (slot == kSlots) return;
+  char* const before = Unlink(slot, log);
+  const Object was = *reinterpret_cast<const Object*>(before);
+  const uint64_t serial = ++serials_;
+  NoteMade(serial, size_bytes, false, log);
+  const Result<void*> moved = heap_->Reallocate(before, size_bytes);
+  if (!moved) return Link(slot, before, log);
+  char* const object = static_cast<char*>(*moved);
+  const Object& is = *reinterpret_cast<const Object*>(object);
+  bool kept = is.serial == was.serial && is.size_bytes == was.size_bytes;
+  ForEachWord(was.size_bytes, [&](uint64_t at) {
+    if (at + 8 > size_bytes) return;
+    kept &= *reinterpret_cast<const uint64_t*>(object + at) == PatternAt(was.serial, at);
+  });
+  if (!kept) complaint_ = "realloc has lost bytes of object " + std::to_string(was.serial);
+  log.Note(kFreed, was.serial);
+  Fill(object, serial, size_bytes);
+  MORSEL_CHECK(heap_->Flush(object, size_bytes).ok());
+  heap_->Fence();
+  Link(slot, object, log);
+}
+
+void HeapTarget::TakeOver(sim::Log& log) {
+  char* object = nullptr;
+  while ((object = handed_over_.exchange(nullptr)) == nullptr) {
+  }
+  MORSEL_CHECK(heap_->Flush(object, 40).ok());
+  heap_->Fence();
+  Link(ClaimSlot(false, false), object, log);
+}
+
+void HeapTarget::Settle(bool reopen, sim::Log& log) {
+  log.Note(kSettling);
+  if (reopen) {
+    MORSEL_CHECK(heap_->Close().ok());
+    heap_.reset();
+    Open();
+  } else {
+    heap_->Settle();
+  }
+  log.Note(kSettled);
+  if (std::string wrong = CheckLeak(log, false); !wrong.empty()) complaint_ = std::move(wrong);
 }
 
 void HeapTarget::Run(uint32_t operation, sim::Log& log) {
-  static constexpr uint64_t kBytes[] = {40, 3000, 130000};
   switch (operation) {
     case kLinkSmall:
+      return LinkAll({40}, log);
     case kLinkMiddle:
-    case kLinkExtent: {
-      const uint64_t slot = ClaimSlot(false, false);
-      if (slot == kSlots) return;
-      char* const object = Make(kBytes[operation], log);
-      MORSEL_CHECK(heap_->Flush(object, kBytes[operation]).ok());
-      heap_->Fence();
-      return Link(slot, object, log);
-    }
-    case kLinkTwo: {
-      const uint64_t slots[] = {ClaimSlot(false, false), ClaimSlot(false, false)};
-      if (slots[1] == kSlots) return;
-      char* const objects[] = {Make(40, log), Make(3000, log)};
-      MORSEL_CHECK(heap_->Flush(objects[0], 40).ok());
-      MORSEL_CHECK(heap_->Flush(objects[1], 3000).ok());
-      heap_->Fence();
-      Link(slots[0], objects[0], log);
-      return Link(slots[1], objects[1], log);
-    }
+      return LinkAll({3000}, log);
+    case kLinkExtent:
+      return LinkAll({130'000}, log);
+    case kLinkThree:
+      return LinkAll({40, 3000, 130'000}, log);
     case kDropNewest:
     case kDropOldest:
       return Drop(operation == kDropNewest, log);
+    case kShrink:
+      return Resize(40'000, log);
+    case kGrow:
+      return Resize(200'000, log);
     case kLose:
       (void)Make(40, log);
       return;
     case kSettle:
-      heap_->Settle();
-      return NoteSettled(log);
     case kReopen:
-      MORSEL_CHECK(heap_->Close().ok());
-      heap_.reset();
-      Open();
-      return NoteSettled(log);
+      return Settle(operation == kReopen, log);
     case kHandOver:
       handed_over_ = Make(40, log);
       return;
-    case kTakeOver: {
-      char* object = nullptr;
-      while ((object = handed_over_.exchange(nullptr)) == nullptr) {
-      }
-      MORSEL_CHECK(heap_->Flush(object, 40).ok());
-      heap_->Fence();
-      return Link(ClaimSlot(false, false), object, log);
-    }
+    case kTakeOver:
+      return TakeOver(log);
     case kHandBack: {
       const uint64_t slot = ClaimSlot(true, true);
       if (slot != kSlots) handed_back_ = Unlink(slot, log);
@@ -340,7 +407,7 @@ void HeapTarget::Run(uint32_t operation, sim::Log& log) {
     }
     default:
       if (char* const object = handed_back_.exchange(nullptr); object != nullptr) {
-        heap_->Free(object);
+        Free(object, log);
       }
   }
 }

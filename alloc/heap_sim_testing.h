@@ -4,11 +4,13 @@
 #pragma once
 
 #include <atomic>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "alloc/heap.h"
+#include "alloc/heap_sim_promises_testing.h"
 #include "pmem/sim/target.h"
 
 namespace morsel::alloc {
@@ -19,11 +21,13 @@ class HeapTarget : public sim::Target {
   enum Operation : uint32_t {
     kLinkSmall,   ///< an object of 40 bytes
     kLinkMiddle,  ///< one of 3,000
-    kLinkExtent,  ///< one of 130,000: three units
-    kLinkTwo,     ///< two objects, one fence
+    kLinkExtent,  ///< one of 130,000: two units
+    kLinkThree,   ///< one of each, flushed before one fence
     kDropNewest,  ///< unlinks and frees
     kDropOldest,
-    kLose,  ///< allocates, and never links
+    kShrink,  ///< unlinks the newest, reallocates it to 40,000 bytes, and links that
+    kGrow,    ///< likewise, to 200,000: four units
+    kLose,    ///< allocates, and never links
     kSettle,
     kReopen,                  ///< closes in order, and opens again
     kOperations,              // those that one thread can do alone end here
@@ -33,7 +37,9 @@ class HeapTarget : public sim::Target {
     kFreeTaken,               ///< waits for one, and frees it
   };
 
-  HeapTarget();
+  /// A tight heap has four units left: what one class or an extent gives back another must take.
+  enum class Room { kRoomy, kTight };
+  explicit HeapTarget(Room room = Room::kRoomy);
   ~HeapTarget() override;
 
   std::string Name() const override { return "heap"; }
@@ -47,27 +53,31 @@ class HeapTarget : public sim::Target {
   sim::Script GoOn(uint64_t pick) override;
 
  private:
-  /// What a slot may hold, as the log has it: the last that is promised, or one that came since.
-  struct Due {
-    std::vector<uint64_t> objects = {0};
-  };
-
   uint64_t* Slots() const;
-  std::vector<Due> DueOf(const sim::Log& log) const;
-  std::string CheckSlot(uint64_t slot, const Due& due, sim::Log& log);
+  void FillUp();
+  void Open();
+  std::string CheckSlot(uint64_t slot, const HeapPromises& promises, sim::Log& log);
   std::string CheckFresh();
   std::string CheckObject(const char* object, uint64_t serial) const;
-  uint64_t ClaimSlot(bool linked, bool newest);
-  std::string CheckLeak(const sim::Log& log);
+  std::string CheckLeak(const sim::Log& log, bool settled);
   /// Bytes that are allocated and hang in no slot.
   uint64_t UnlinkedBytes();
-  void NoteSettled(sim::Log& log);
+  uint64_t ClaimSlot(bool linked, bool newest);
+  void NoteMade(uint64_t serial, uint64_t size_bytes, bool anew, sim::Log& log) const;
+  void Fill(char* object, uint64_t serial, uint64_t size_bytes) const;
   char* Make(uint64_t size_bytes, sim::Log& log);
   void Link(uint64_t slot, const char* object, sim::Log& log);
+  void LinkAll(std::initializer_list<uint64_t> sizes, sim::Log& log);
   char* Unlink(uint64_t slot, sim::Log& log);
+  void Free(char* object, sim::Log& log);
   void Drop(bool newest, sim::Log& log);
-  void Open();
+  void Resize(uint64_t size_bytes, sim::Log& log);
+  void TakeOver(sim::Log& log);
+  void Settle(bool reopen, sim::Log& log);
 
+  Room room_;
+  uint64_t watched_bytes_ = 0;
+  uint64_t filled_bytes_ = 0;  ///< by FillUp()
   char* memory_;
   std::unique_ptr<Heap> heap_;
   std::string complaint_;  ///< of an operation

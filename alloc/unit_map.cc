@@ -176,8 +176,12 @@ Result<UnitIndex> UnitMap::EndOfUsed() {
 
 void UnitMap::SettleCleared() {
   if (cleared_.empty()) return;
-  for (const uint64_t* word : cleared_) persist_.Flush(word, sizeof *word);
+  FlushCleared();
   persist_.Fence();
+}
+
+void UnitMap::FlushCleared() {
+  for (const uint64_t* word : cleared_) persist_.Flush(word, sizeof *word);
   cleared_.clear();
 }
 

@@ -53,6 +53,8 @@ class UnitMap {
   /// Flushes and fences the heads that were taken away since the last call. To be called before
   /// units are handed out in another shape.
   void SettleCleared();
+  /// Likewise, without the fence: the caller fences before the units get another head.
+  void FlushCleared();
 
   /// Marks the run and stores its head; of an extent that crosses regions, its pieces before.
   /// Durability  a slab's head: none. Pieces: on return. An extent's head: none.
@@ -106,7 +108,7 @@ class UnitMap {
     uint64_t used[kUnitsPerRegion / 64] = {};
     uint64_t heads[kUnitsPerRegion / 64] = {};
     uint64_t used_count = 0;
-    Run** runs = nullptr;  ///< by unit; pages come as they are touched
+    Run** runs = nullptr;   ///< by unit; pages come as they are touched
     Region();
     ~Region();
   };

@@ -90,6 +90,7 @@ TEST_F(CommandsTest, InfoIsHonestAboutAPowerCut) {
   for (const std::string& path : {pool_, carved_}) {
     const json info = RunJson({"info", path});
     EXPECT_EQ(info["file_system"], "tmpfs");
+    EXPECT_EQ(info["medium"], "memory");
     EXPECT_EQ(info["survives_power_off"], false);
     EXPECT_NE(Run({"info", path}).out.find("lost at power-off"), std::string::npos);
   }

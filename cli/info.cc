@@ -22,7 +22,7 @@ int InfoOfPool(OpenPool& pool, bool json) {
         {"pool", path},
         {"kind", facts.carved ? "carved" : "directory"},
         {"id", FormatId(facts.id)},
-        {"medium", pool.pool().medium()},
+        {"medium", facts.medium_name},
         {"file_system", facts.file_system},
         {"survives_power_off", facts.survives_power_off},
         {"granularity_bytes", pool.pool().granularity_bytes()},

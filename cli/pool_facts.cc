@@ -48,16 +48,12 @@ void ReadCarved(AbstractPool& pool, PoolFacts& facts) {
   }
 }
 
-bool IsMemory(const std::string& file_system) {
-  return file_system == "tmpfs" || file_system == "ramfs" || file_system == "hugetlbfs" ||
-         file_system == "devtmpfs";
-}
-
 // The medium and what it promises. Nothing better is said than what is known.
-void Promise(const std::string& medium, PoolFacts& facts) {
+void Promise(PoolFacts& facts) {
+  const std::string& medium = facts.medium_name;
   const std::string& fs = facts.file_system;
   const std::string unit = facts.carved ? "what was persisted" : "the last checkpoint";
-  if (IsMemory(fs)) {
+  if (medium == "memory") {
     facts.medium = "memory (" + fs + ")";
     facts.survives = unit + " outlives the process; all is lost at power-off";
   } else if (medium == "fsdax") {
@@ -87,7 +83,10 @@ PoolFacts FactsOf(OpenPool& open) {
     ReadDirectory(pool.path(), facts);
   }
   facts.file_system = FileSystemOf(pool.path());
-  Promise(pool.medium(), facts);
+  const bool in_memory =
+      Must(pmem::MediumOf(pmem::KernelCalls(), pool.path(), false)) == pmem::Medium::kMemory;
+  facts.medium_name = in_memory ? pmem::MediumName(pmem::Medium::kMemory) : pool.medium();
+  Promise(facts);
   facts.granularity = GranularityInWords(pool.granularity_bytes());
   const char* const forced = std::getenv(kForce);
   if (facts.carved && forced != nullptr && *forced != '\0') {

@@ -15,6 +15,7 @@ struct PoolFacts {
   Id id{};
   Window window;
   std::string file_system;  ///< the kernel's name of it, e.g. "tmpfs"
+  std::string medium_name;  ///< "fsdax", "memory", "ssd" or "file"
   std::string medium;       ///< in words
   std::string granularity;  ///< in words, and whether it was forced
   std::string survives;     ///< what of the data outlives a process, and a power cut

@@ -99,6 +99,12 @@ Result<std::unique_ptr<CarvedMetadata>> CarvedMetadata::Open(char* medium,
   if (access == Access::kWrite) {
     uint64_t* const in_use = &metadata->use()->in_use;
     metadata->was_unclean_ = pmem::Load(in_use) != 0;
+    // ORDER  the magic that formatting publishes first  <  every change of this open
+    // WHY    formatting may have been killed when the magic was visible and not durable; with it,
+    //        the pool and what it is trusted with from here on would be gone.           [POOL-1]
+    // CRASH  before: there is no pool, or this one, without morsels. After: this one.
+    // TEST   morsel/carved_pool_metadata_test: APoolOpenedAfterAKilledFormatStays  <- fails without
+    persist.Flush(medium, sizeof(uint64_t));
     // ORDER  in_use = 1  <  every change of this open
     // WHY    an open after a crash must know that words it sees may not be durable.     [POOL-3]
     // CRASH  before: all that is visible is durable. After: the next open flushes it.

@@ -258,6 +258,26 @@ TEST_F(CarvedPoolMetadataTest, AKillIsRemembered) {
       });
 }
 
+TEST_F(CarvedPoolMetadataTest, APoolOpenedAfterAKilledFormatStays) {
+  int opened = 0;
+  CrashMedium fresh(Plan().metadata_bytes);
+  ForEachKill(
+      fresh, [&] { FormatPool(fresh.memory(), Plan(), fresh.persist()); },
+      [&](CrashMedium& killed) {
+        auto next = Open(killed);
+        if (!next.has_value()) return;
+        EXPECT_NE(Opened(*killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0)), nullptr)
+            << "before anything is made in it";
+        Create(**next, "promised", 3);
+        const auto after = killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+        auto last = Opened(*after);
+        ASSERT_NE(last, nullptr);
+        EXPECT_EQ(OwnersOf(*last)["promised"].size(), 3u);
+        ++opened;
+      });
+  EXPECT_GT(opened, 1) << "one of them before formatting has returned";
+}
+
 TEST_F(CarvedPoolMetadataTest, ACleanEndIsRememberedAndAnUnreadMapIsNot) {
   const uint64_t at = Plan().use_offset;
   const auto in_use = [&](CrashMedium& medium) {
@@ -357,12 +377,20 @@ TEST_F(CarvedPoolMetadataTest, NothingOfWhatWasThereBeforeIsFoundInANewPool) {
   CrashMedium medium(Plan().metadata_bytes);
   std::memset(medium.memory(), 0xa5, medium.size_bytes());
   medium.Settle();
-  FormatPool(medium.memory(), Plan(), medium.persist());
+  int opened_count = 0;
+  const auto look = [&](CrashMedium& after) {
+    auto opened = Open(after);
+    if (!opened.has_value()) return;
+    EXPECT_EQ(OwnersOf(**opened), Owners());
+    EXPECT_TRUE((*opened)->map().findings().empty());
+    EXPECT_TRUE((*opened)->catalog().findings().empty());
+    ++opened_count;
+  };
+  ForEachPowerCut(
+      medium, [&] { FormatPool(medium.memory(), Plan(), medium.persist()); }, look, 16);
+  EXPECT_GT(opened_count, 0);
   const auto after = medium.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
-  auto opened = Opened(*after);
-  ASSERT_NE(opened, nullptr);
-  ExpectWhole(*opened);
-  EXPECT_EQ(OwnersOf(*opened), Owners());
+  ExpectWhole(*Opened(*after));
 }
 
 TEST_F(CarvedPoolMetadataTest, EitherSuperblockIsEnough) {

@@ -29,12 +29,6 @@ std::string WithoutTrailingSlashes(std::string path) {
   return path;
 }
 
-std::string ParentOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // True if it was made.
 Result<bool> MakeDirectory(pmem::SystemCalls& calls, const std::string& path, mode_t mode) {
   if (calls.MkDirAt(AT_FDCWD, path.c_str(), mode) != 0) {
@@ -44,23 +38,34 @@ Result<bool> MakeDirectory(pmem::SystemCalls& calls, const std::string& path, mo
   return true;
 }
 
-Status FinishDirectory(const pmem::Directory& directory, mode_t mode) {
-  pmem::SystemCalls& calls = directory.calls();
-  if (calls.FChMod(directory.descriptor(), mode) != 0) {
-    return FailErrno("'%s' cannot get the permissions 0%o", directory.path().c_str(),
-                     static_cast<unsigned>(mode));
-  }
-  const Result<pmem::Directory> parent = pmem::Directory::Open(calls, ParentOf(directory.path()));
+// The umask is for programs that do not say what they want.
+Status SetMode(const pmem::Directory& directory, mode_t mode) {
+  if (directory.calls().FChMod(directory.descriptor(), mode) == 0) return Code::kOk;
+  return FailErrno("'%s' cannot get the permissions 0%o", directory.path().c_str(),
+                   static_cast<unsigned>(mode));
+}
+
+// Whoever has found the directory there may not be able to read what it lies in.
+Status SyncParent(const pmem::Directory& directory, bool is_ours) {
+  const Result<pmem::Directory> parent =
+      pmem::Directory::Open(directory.calls(), directory.PathOf(".."));
+  if (!parent && parent.error() == Code::kPermission && !is_ours) return Code::kOk;
   if (!parent) return parent.status();
   return parent->Sync();
 }
 
 // Opens the pool's file, and makes it where it may be made.
-Result<PoolFile> OpenOrCreate(const pmem::Directory& directory,
-                              const DirectoryPoolOptions& options) {
+Result<PoolFile> OpenOrCreate(const pmem::Directory& directory, const DirectoryPoolOptions& options,
+                              bool is_ours) {
   if (options.create && !options.read_only) {
     const bool is_there = faccessat(directory.descriptor(), kPoolFileName, F_OK, 0) == 0;
     if (!is_there) {
+      // ORDER  the directory's own name, synced  <  the pool's file in it
+      // WHY    whoever made the directory may have been killed before it was durable; who finds a
+      //        pool's file asks no more.
+      // CRASH  before the file: an empty directory, or none. After: a pool.
+      // TEST   morsel/directory_pool_test: APoolsFileIsInADirectoryThatIsDurable
+      MORSEL_TRY(SyncParent(directory, is_ours));
       const Status made = PoolFile::Create(directory);
       // Another process that makes it too may have taken our temporary for one that a crash left.
       const bool other_was_first = made.code() == Code::kExists || made.code() == Code::kNotFound;
@@ -104,18 +109,25 @@ Result<std::unique_ptr<AbstractPool>> DirectoryPool::OpenDirectory(
     pmem::SystemCalls& calls) {
   Result<pmem::Directory> directory = pmem::Directory::Open(calls, path);
   if (!directory) return directory.status();
-  if (new_mode != 0) MORSEL_TRY(FinishDirectory(*directory, new_mode));
-  Result<PoolFile> pool_file = OpenOrCreate(*directory, options);
+  if (new_mode != 0) MORSEL_TRY(SetMode(*directory, new_mode));
+  Result<PoolFile> pool_file = OpenOrCreate(*directory, options, new_mode != 0);
   if (!pool_file) return pool_file.status();
-  if (!options.read_only) MORSEL_TRY(directory->RemoveTemporaries());
+  if (!options.read_only) {
+    MORSEL_TRY(directory->RemoveTemporaries());
+    // ORDER  the names that are found, synced  <  what is done because of them
+    // WHY    who made or removed one may have been killed before it was durable; a checkpoint in a
+    //        file whose name is lost is lost with it.
+    // CRASH  before: such a name is there or not. After: it is as it was found.
+    // TEST   tests/disk/pool_test: SequencesOfUpToThree
+    MORSEL_TRY(directory->Sync());
+  }
   return std::unique_ptr<AbstractPool>(
       new DirectoryPool(path, options.read_only, std::move(*directory), std::move(*pool_file)));
 }
 
 std::string DirectoryPool::medium() const {
-  // Asking whether it is DAX needs a file, if one without a name.
-  if (read_only_) return pmem::MediumName(pmem::Medium::kDirectory);
-  const Result<pmem::Medium> medium = pmem::MediumOf(directory_.calls(), path_);
+  // Who only reads makes no file, not even one without a name.
+  const Result<pmem::Medium> medium = pmem::MediumOf(directory_.calls(), path_, !read_only_);
   return pmem::MediumName(medium ? *medium : pmem::Medium::kDirectory);
 }
 
@@ -230,13 +242,15 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   const Result<Record> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
   return std::unique_ptr<Backing>(
-      new ImageBacking(*made, false, std::move(*range), std::move(*image)));
+      new ImageBacking(*made, false, std::move(*range), directory_, std::move(*image)));
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
   MORSEL_CHECK(read_only || !read_only_);
   Result<pmem::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
+  // A copy that came since the pool was opened may have its name in a cache only.
+  if (!read_only) MORSEL_TRY(directory_.Sync());
   Result<ImageFile> image = ImageFile::Open(std::move(*file), read_only);
   if (!image) return image.status();
   const Result<Record> record = RecordOf(name, image->file(), image->info());
@@ -250,7 +264,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   MORSEL_TRY(image->Load(range->at(0)));
   if (read_only) MORSEL_TRY(pmem::ProtectFrames(*range, 0, record->size_bytes));
   return std::unique_ptr<Backing>(
-      new ImageBacking(*record, read_only, std::move(*range), std::move(*image)));
+      new ImageBacking(*record, read_only, std::move(*range), directory_, std::move(*image)));
 }
 
 Status DirectoryPool::Remove(const std::string& name) {

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "pmem/faults_testing.h"
+#include "pmem/medium.h"
 
 namespace morsel {
 namespace {
@@ -103,7 +104,75 @@ TEST_F(DirectoryPoolTest, ThePoolsOwnDirectoryIsSyncedInItsParent) {
   DirectoryWitness calls;
   ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
   const std::string parent = fs::path(parent_).filename();
-  EXPECT_EQ(calls.seen, (std::vector<std::string>{"make p", "sync " + parent, "sync p"}));
+  EXPECT_EQ(calls.seen, (std::vector<std::string>{"make p", "sync " + parent, "sync p", "sync p"}));
+}
+
+// Whoever made the directory was killed before it was durable.
+TEST_F(DirectoryPoolTest, APoolsFileIsInADirectoryThatIsDurable) {
+  ASSERT_TRUE(fs::create_directory(path_));
+  DirectoryWitness calls;
+  ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
+  const std::string parent = fs::path(parent_).filename();
+  ASSERT_GE(calls.seen.size(), 3u);
+  EXPECT_EQ(calls.seen[1], "sync " + parent);
+  EXPECT_EQ(calls.seen[2], "sync p");
+}
+
+TEST_F(DirectoryPoolTest, APoolCanBeMadeWhereTheParentCannotBeRead) {
+  class NoParent : public pmem::SystemCalls {
+   public:
+    int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
+      if (fs::path(name).filename() != "..") {
+        return SystemCalls::OpenAt(directory, name, flags, mode);
+      }
+      errno = EACCES;
+      return -1;
+    }
+  };
+  NoParent calls;
+  ASSERT_TRUE(fs::create_directory(path_));
+  EXPECT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
+  // One that it made itself would be lost.
+  EXPECT_EQ(DirectoryPool::Open(path_ + "2", {.create = true}, calls).error(), Code::kPermission);
+  EXPECT_FALSE(fs::exists(path_ + "2"));
+}
+
+// A kill may have left them in a cache only, and so may whoever copied a morsel.
+TEST_F(DirectoryPoolTest, NamesThatAreFoundAreMadeDurable) {
+  Open();
+  Create(Wanted("a"));
+  pool_.reset();
+  DirectoryWitness calls;
+  Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+  ASSERT_TRUE(pool.has_value()) << LastError();
+  EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
+  fs::copy_file(path_ + "/a", path_ + "/b");
+  calls.seen.clear();
+  ASSERT_TRUE((*pool)->Open("b", /*read_only=*/true).has_value()) << LastError();
+  EXPECT_TRUE(calls.seen.empty());
+  ASSERT_TRUE((*pool)->Open("b", /*read_only=*/false).has_value()) << LastError();
+  EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
+}
+
+TEST_F(DirectoryPoolTest, AMorselWhoseNameCannotBeMadeDurableDoesNotOpen) {
+  Open();
+  Create(Wanted("a"));
+  pool_.reset();
+  class BrokenDisk : public pmem::SystemCalls {
+   public:
+    bool is_broken = false;
+    int FSync(int file) override {
+      if (!is_broken) return SystemCalls::FSync(file);
+      errno = EIO;
+      return -1;
+    }
+  };
+  BrokenDisk calls;
+  Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+  ASSERT_TRUE(pool.has_value()) << LastError();
+  calls.is_broken = true;
+  EXPECT_EQ((*pool)->Open("a", /*read_only=*/false).error(), Code::kIo);
+  EXPECT_TRUE((*pool)->Open("a", /*read_only=*/true).has_value()) << LastError();
 }
 
 TEST_F(DirectoryPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryCheckpoint) {
@@ -179,6 +248,22 @@ TEST_F(DirectoryPoolTest, ListFindsImagesByNameAndPassesOverTheRest) {
   EXPECT_EQ(pool_->Create(Wanted("a"), [](auto&, auto) {}).error(), Code::kExists);
   EXPECT_EQ(pool_->Create(Wanted("a-link"), [](auto&, auto) {}).error(), Code::kExists);
   EXPECT_TRUE(Check().empty());
+}
+
+TEST_F(DirectoryPoolTest, NoCheckpointGoesIntoAFileThatNobodyFindsAgain) {
+  Open();
+  std::unique_ptr<Backing> morsel = Create(Wanted("a"));
+  fs::rename(path_ + "/a", path_ + "/elsewhere");
+  EXPECT_EQ(morsel->Checkpoint(0).code(), Code::kNotFound);
+  EXPECT_TRUE(Says("removed or renamed while open") && Says("copy what matters")) << LastError();
+  fs::copy_file(path_ + "/elsewhere", path_ + "/a");
+  EXPECT_EQ(morsel->Checkpoint(0).code(), Code::kNotFound);
+  EXPECT_TRUE(Says("replaced while open")) << LastError();
+  fs::rename(path_ + "/elsewhere", path_ + "/a");
+  WordsOf(*morsel)[1] = 5;
+  EXPECT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+  morsel.reset();
+  EXPECT_EQ(WordsOf(*OpenMorsel("a"))[1], 5u);
 }
 
 TEST_F(DirectoryPoolTest, RemovedIsGone) {
@@ -266,7 +351,8 @@ TEST_F(DirectoryPoolTest, ReadOnlyReadsAndChangesNothing) {
     std::unique_ptr<Backing> morsel = OpenMorsel("a", true);
     EXPECT_TRUE(morsel->read_only());
     EXPECT_EQ(WordsOf(*morsel)[0], morsel->record().base);
-    EXPECT_EQ(pool_->medium(), "ssd");
+    const Result<pmem::Medium> medium = pmem::MediumOf(pmem::KernelCalls(), path_, false);
+    EXPECT_EQ(pool_->medium(), pmem::MediumName(*medium));
   }
   EXPECT_EQ(fs::last_write_time(path_ + "/a"), before);
   Open();

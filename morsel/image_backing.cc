@@ -49,6 +49,13 @@ Status ImageBacking::Resize(uint64_t size_bytes) {
 Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
   MORSEL_TRY(image_.Store(range_.at(0), record_.size_bytes, live_bytes));
+  // Nobody would find the checkpoint again.
+  if (const Status led = directory_.ExpectLeadsTo(record_.name, image_.file()); !led.ok()) {
+    return Fail(led.code(),
+                "%s; no checkpoint of the morsel can be kept: copy what matters into another one, "
+                "then discard this one",
+                LastError());
+  }
   record_.live_bytes = live_bytes;
   record_.generation = image_.info().generation;
   return Code::kOk;

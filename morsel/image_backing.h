@@ -15,10 +15,11 @@ Result<Record> RecordOf(const std::string& name, const pmem::File& file,
 
 class ImageBacking final : public Backing {
  public:
-  /// `range` is RangeBytes(capacity) long and has frames and the process' page.
+  /// `range` is RangeBytes(capacity) long and has frames and the process' page. `directory`, where
+  /// the record's name leads to the image, outlives it.
   ImageBacking(Record record, bool read_only, pmem::AddressRange range,
-               pmem::image::ImageFile image)
-      : Backing(std::move(record), read_only), image_(std::move(image)) {
+               const pmem::Directory& directory, pmem::image::ImageFile image)
+      : Backing(std::move(record), read_only), directory_(directory), image_(std::move(image)) {
     range_ = std::move(range);
   }
 
@@ -28,6 +29,7 @@ class ImageBacking final : public Backing {
   Status Checkpoint(uint64_t live_bytes) override;
 
  private:
+  const pmem::Directory& directory_;
   pmem::image::ImageFile image_;
 };
 

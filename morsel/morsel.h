@@ -204,8 +204,11 @@ morsel_code morsel_fence(morsel_t *morsel);
  * resize calls of other threads wait; the program keeps its own stores still meanwhile. fine: makes
  * all that is allocated durable; it is not atomic towards the program's own data.
  *
- * Errors  NO_SPACE, IO: the last checkpoint stands. After a sync that failed, all later
- *         checkpoints fail too: nothing can be promised any more; discard and open again. */
+ * Errors  NO_SPACE, IO: the last checkpoint stands, and may be tried again. Where the medium failed
+ *         late, a crash, or the next open after morsel_discard(), finds the one that failed instead,
+ *         as whole as if it had not. After a sync that failed, all later checkpoints fail too:
+ *         nothing can be promised any more; discard and open again.
+ *         NOT_FOUND: somebody else has removed, renamed or replaced the morsel's file. */
 morsel_code morsel_checkpoint(morsel_t *morsel);
 
 /* Names `object`, an address in a live block, or forgets the name if it is NULL. Names have 1 to

@@ -15,6 +15,7 @@ namespace morsel {
 namespace {
 
 constexpr uint64_t kBytes = 2 * kSubtreeBytes;
+constexpr uint64_t kLargeBytes = 64 * kKiB;
 
 // A fine morsel's memory, of which the recorder knows what a crash may leave.
 class RecordedBacking final : public Backing {
@@ -72,8 +73,9 @@ struct OpenMorselTest : testing::Test {
 };
 
 TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrash) {
-  for (int i = 0; i < 5; ++i) {
-    void* const object = *morsel->heap().Allocate(64, 16);
+  // Of slabs and, every other one, an extent.
+  for (int i = 0; i < 6; ++i) {
+    void* const object = *morsel->heap().Allocate(i % 2 == 0 ? 64 : 2 * kLargeBytes, 16);
     int images = 0;
     recorder->set_before_fence([&] {
       ForEachImage([&](void* root, alloc::Heap& heap) {
@@ -91,6 +93,17 @@ TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrash) {
       EXPECT_TRUE(*heap.IsLive(object));
     });
   }
+}
+
+TEST_F(OpenMorselTest, WhatWasFlushedAndFencedIsThereAfterACrash) {
+  auto* const word = static_cast<uint64_t*>(*morsel->heap().Allocate(64, 16));
+  *word = 4711;
+  ASSERT_TRUE(morsel->Flush(word, sizeof *word).ok());
+  ASSERT_TRUE(morsel->Fence().ok());
+  ForEachImage([&](void*, alloc::Heap& heap) {
+    EXPECT_TRUE(*heap.IsLive(word));
+    EXPECT_EQ(*word, 4711u);
+  });
 }
 
 TEST_F(OpenMorselTest, ARootMustBeALiveBlockOfTheMorsel) {

@@ -72,7 +72,7 @@ class Backing {
 
   /// image: writes the morsel's memory, as it is, as the next generation, durably.
   /// carved: records `live_bytes` and the next generation, durably.
-  /// Errors  kNoSpace, kIo: the last one stands.
+  /// Errors  kNoSpace, kIo: the last one stands, or this one, whole.
   virtual Status Checkpoint(uint64_t live_bytes) = 0;
 
  protected:
@@ -104,7 +104,7 @@ class AbstractPool {
 
   const std::string& path() const { return path_; }
   bool read_only() const { return read_only_; }
-  /// "device-dax", "fsdax", "memmap" or "ssd"; for a person to read.
+  /// "device-dax", "fsdax", "memory", "ssd" or "file"; for a person to read.
   virtual std::string medium() const = 0;
   /// As Backing's, for new morsels of `contract`.
   virtual uint32_t granularity_bytes() const = 0;

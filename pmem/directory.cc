@@ -130,4 +130,18 @@ Status Directory::Sync() const {
   return FailErrno("the directory '%s' cannot be synced", path().c_str());
 }
 
+Status Directory::ExpectLeadsTo(const std::string& name, const File& file) const {
+  struct stat ours;
+  struct stat found;
+  if (fstat(file.descriptor(), &ours) != 0) return FailErrno("'%s': fstat", file.path().c_str());
+  if (fstatat(descriptor(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno != ENOENT) return FailErrno("'%s': stat", PathOf(name).c_str());
+    return Fail(Code::kNotFound, "'%s' is not there any more: it was removed or renamed while open",
+                PathOf(name).c_str());
+  }
+  if (found.st_dev == ours.st_dev && found.st_ino == ours.st_ino) return Code::kOk;
+  return Fail(Code::kNotFound, "'%s' is another file now: it was replaced while open",
+              PathOf(name).c_str());
+}
+
 }  // namespace morsel::pmem

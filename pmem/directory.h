@@ -63,6 +63,10 @@ class Directory {
   /// Errors  kIo, kNoSpace.
   Status Sync() const;
 
+  /// Whether `name` leads to the open file.
+  /// Errors  kNotFound: nothing has that name any more, or another file has it; kIo.
+  Status ExpectLeadsTo(const std::string& name, const File& file) const;
+
  private:
   explicit Directory(File file) : file_(std::move(file)) {}
 

@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/mman.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -35,6 +37,19 @@ const char* KindName(mode_t mode) {
   if (S_ISFIFO(mode)) return "a pipe";
   if (S_ISSOCK(mode)) return "a socket";
   return "a character device other than device-dax";
+}
+
+bool IsMemory(const std::string& path) {
+  struct statfs status;
+  if (statfs(path.c_str(), &status) != 0) return false;
+  switch (static_cast<uint32_t>(status.f_type)) {
+    case TMPFS_MAGIC:
+    case RAMFS_MAGIC:
+    case HUGETLBFS_MAGIC:
+      return true;
+    default:
+      return false;
+  }
 }
 
 bool IsDax(SystemCalls& calls, const std::string& path) {
@@ -68,6 +83,8 @@ const char* MediumName(Medium medium) {
       return "device-dax";
     case Medium::kDaxDirectory:
       return "fsdax";
+    case Medium::kMemory:
+      return "memory";
     case Medium::kDirectory:
       return "ssd";
     case Medium::kRegularFile:
@@ -76,18 +93,13 @@ const char* MediumName(Medium medium) {
   return "unknown";
 }
 
-Result<Medium> MediumOf(SystemCalls& calls, const std::string& path) {
+Result<Medium> MediumOf(SystemCalls& calls, const std::string& path, bool may_make_file) {
   const Result<PathKind> kind = KindOfPath(path);
   if (!kind) return kind.status();
-  switch (*kind) {
-    case PathKind::kDeviceDax:
-      return Medium::kDeviceDax;
-    case PathKind::kRegularFile:
-      return Medium::kRegularFile;
-    case PathKind::kDirectory:
-      break;
-  }
-  return IsDax(calls, path) ? Medium::kDaxDirectory : Medium::kDirectory;
+  if (*kind == PathKind::kDeviceDax) return Medium::kDeviceDax;
+  if (IsMemory(path)) return Medium::kMemory;
+  if (*kind == PathKind::kRegularFile) return Medium::kRegularFile;
+  return may_make_file && IsDax(calls, path) ? Medium::kDaxDirectory : Medium::kDirectory;
 }
 
 }  // namespace morsel::pmem

@@ -17,16 +17,18 @@ Result<PathKind> KindOfPath(const std::string& path);
 enum class Medium {
   kDeviceDax,
   kDaxDirectory,  ///< on a file system that is known to be DAX
+  kMemory,        ///< a file or directory of a file system that is gone at power-off: tmpfs
   kDirectory,
   kRegularFile,
 };
 
-/// "device-dax", "fsdax", "ssd"; a regular file is "file". Static.
+/// "device-dax", "fsdax", "memory", "ssd"; a regular file is "file". Static.
 const char* MediumName(Medium medium);
 
-/// As KindOfPath(), and asks a directory's file system whether it is DAX by mapping a file without
-/// a name with MAP_SYNC: the directory's own attributes do not tell. Where no such file can be made
-/// (a read-only directory, a full disk), DAX is not known and the directory is an ordinary one.
-Result<Medium> MediumOf(SystemCalls& calls, const std::string& path);
+/// As KindOfPath(). Whether a directory's file system is DAX is asked by mapping a file without a
+/// name with MAP_SYNC: the directory's own attributes do not tell. Where no such file can be made
+/// (a read-only directory, a full disk) or may be, DAX is not known and the directory is an
+/// ordinary one.
+Result<Medium> MediumOf(SystemCalls& calls, const std::string& path, bool may_make_file = true);
 
 }  // namespace morsel::pmem

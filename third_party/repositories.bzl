@@ -1,6 +1,7 @@
 """The libraries of the system that morsel and its tests are built with."""
 
 load("//third_party:pkg_config.bzl", "pkg_config_repository")
+load("//third_party:system_headers.bzl", "system_headers_repository")
 
 # buildifier: disable=unnamed-macro
 def system_libraries():
@@ -45,4 +46,51 @@ def system_libraries():
         debian = "libbenchmark-dev",
         headers = ["benchmark"],
         package = "benchmark",
+    )
+
+# buildifier: disable=unnamed-macro
+def rival_allocators():
+    """Declares one repository for each library that only //bench is linked with."""
+    system_headers_repository(
+        name = "boost",
+        build_file = Label("//third_party:boost.BUILD"),
+        debian = "libboost-dev",
+        headers = ["boost"],
+    )
+    pkg_config_repository(
+        name = "jemalloc",
+        build_file = Label("//third_party:jemalloc.BUILD"),
+        debian = "libjemalloc-dev",
+        headers = ["jemalloc"],
+        package = "jemalloc",
+    )
+    pkg_config_repository(
+        name = "libpmem",
+        build_file = Label("//third_party:libpmem.BUILD"),
+        debian = "libpmem-dev",
+        headers = ["libpmem.h"],
+        package = "libpmem",
+    )
+    pkg_config_repository(
+        name = "libpmemobj",
+        build_file = Label("//third_party:libpmemobj.BUILD"),
+        debian = "libpmemobj-dev",
+        headers = [
+            "libpmemobj",
+            "libpmemobj.h",
+        ],
+        package = "libpmemobj",
+    )
+    pkg_config_repository(
+        name = "memkind",
+        build_file = Label("//third_party:memkind.BUILD"),
+        debian = "libmemkind-dev",
+        headers = ["memkind.h"],
+        package = "memkind",
+    )
+    system_headers_repository(
+        name = "mimalloc",
+        build_file = Label("//third_party:mimalloc.BUILD"),
+        debian = "libmimalloc-dev",
+        headers = ["mimalloc.h"],
     )

@@ -6,6 +6,7 @@
 #include <cinttypes>
 #include <iterator>
 
+#include "base/bits.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "pmem/image/superblock.h"
@@ -127,11 +128,28 @@ Status ImageFile::TakeSpace(const std::optional<Superblock>& older) {
       } else {
         retired_.clear();
       }
+    } else if (older_tree.error() != Code::kCorrupt) {
+      return TakeAll(used);
     }
   }
   space_ = Space(used);
   for (const auto& [begin, end] : space_.free_runs()) ReturnToFileSystem({begin, end - begin});
   TrimTail();
+  return Code::kOk;
+}
+
+// Until the next checkpoint all that the file has is taken: what could not be read of the older
+// generation may lie anywhere.                                                            [IMF-3]
+Status ImageFile::TakeAll(const std::vector<Extent>& used) {
+  const Result<uint64_t> file_bytes = file_.SizeBytes();
+  if (!file_bytes) return file_bytes.status();
+  const uint64_t end = AlignUp(std::max(*file_bytes, kExtentsStart), kBlockBytes);
+  const Space known(used);
+  for (const auto& [run_begin, run_end] : known.free_runs()) {
+    quarantined_.push_back({run_begin, run_end - run_begin});
+  }
+  if (end > known.end()) quarantined_.push_back({known.end(), end - known.end()});
+  space_ = Space({{kExtentsStart, end - kExtentsStart}});
   return Code::kOk;
 }
 
@@ -224,7 +242,8 @@ void ImageFile::Accept(const Superblock& next, Tree tree) {
 Status ImageFile::Poisoned() const {
   return Fail(Code::kIo,
               "image '%s': an earlier sync failed, so that no checkpoint can be promised any more; "
-              "the last good one stands: discard the morsel and open it again",
+              "the last good one stands, or the one that failed: discard the morsel and open it "
+              "again",
               file_.path().c_str());
 }
 

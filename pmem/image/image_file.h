@@ -32,7 +32,8 @@ struct ImageInfo {
 /// [IMF-2] retired_ is what the generation before the current one has and the current one has not:
 ///         its superblock still leads there.
 /// [IMF-3] quarantined_ is what generations have whose superblock could not be written, or perhaps
-///         was: the slot may lead there until another superblock is in it.
+///         was, and what an older one may have whose tables could not be read: the slot may lead
+///         there until another superblock is in it.
 /// Threads  one call at a time.
 class ImageFile {
  public:
@@ -67,9 +68,10 @@ class ImageFile {
   /// Writes `frames`, size_bytes long (a multiple of 2 MiB, at most the capacity), as the next
   /// generation. Subtrees that are as they were are not written again. Not after opening read-only.
   /// Durability  on return. A crash before leaves the last generation or this one, whole.
-  /// Errors      kNoSpace, kIo, kNoMemory: the last generation stands. After a sync that failed
-  ///             every later Store() is kIo: nothing can be promised until the image is opened
-  ///             again.
+  /// Errors      kNoSpace, kIo, kNoMemory: the last generation stands; where the superblock could
+  ///             not be written or synced, a crash or the next Open() may find this one, whole.
+  ///             After a sync that failed every later Store() is kIo: nothing can be promised until
+  ///             the image is opened again.
   /// Cost        2 fdatasyncs.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes);
 
@@ -77,6 +79,7 @@ class ImageFile {
   ImageFile(File file, const Superblock& current) : file_(std::move(file)), current_(current) {}
 
   Status TakeSpace(const std::optional<Superblock>& older);
+  Status TakeAll(const std::vector<Extent>& used);
   Status Publish(const Superblock& next, const std::vector<Extent>& written);
   void Accept(const Superblock& next, Tree tree);
   Status Poisoned() const;

@@ -240,5 +240,47 @@ TEST_F(StoreTest, WhereASuperblockThatFailedMayLeadNothingIsWritten) {
   EXPECT_LE(AllocatedBytes("a"), 4 * kSubtreeBytes + 16 * kBlockBytes);
 }
 
+// One place of the medium that cannot be read.
+class BadPlaceCalls : public SystemCalls {
+ public:
+  int64_t bad_offset = -1;
+  int error = EIO;
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    if (offset != bad_offset) return SystemCalls::PRead(file, bytes, size_bytes, offset);
+    errno = error;
+    return -1;
+  }
+};
+
+TEST_F(StoreTest, WhatCannotBeReadOfTheOlderGenerationIsKept) {
+  for (const int error : {EIO, ENOMEM}) {
+    std::filesystem::remove(path_ + "/a");
+    Memory memory;
+    CreateTwo(memory);
+    Superblock older;
+    std::memcpy(&older, Bytes("a").data() + SlotOffset(1), sizeof older);
+    BadPlaceCalls calls;
+    calls.bad_offset = static_cast<int64_t>(older.root.offset);
+    calls.error = error;
+    Result<ImageFile> image = Open("a", false, calls);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    // As if there were no newer one, it is there, whole.
+    std::string bytes = Bytes("a");
+    std::memset(bytes.data() + SlotOffset(2), 0, kSuperblockBytes);
+    SetBytes("older", bytes);
+    Memory first = memory;
+    FillSubtree(first, 0, 1);
+    ExpectHolds("older", first);
+    ExpectHolds("a", memory);
+    // And the room is not lost.
+    for (uint64_t i = 0; i < 4; ++i) {
+      FillSubtree(memory, 0, 60 + i);
+      ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+      ExpectHolds("a", memory);
+    }
+    EXPECT_LE(AllocatedBytes("a"), 4 * kSubtreeBytes + 16 * kBlockBytes);
+  }
+}
+
 }  // namespace
 }  // namespace morsel::pmem::image

@@ -17,7 +17,9 @@
 // SSD. A write to a file is durable once a sync that began after it has returned
 // well. Until then it may be lost, kept, or torn at 512-byte boundaries, in any
 // order with other such writes. A sync that failed promises nothing about what was
-// written since the last good one, and asking again proves nothing. This part of
+// written since the last good one, and asking again proves nothing. Names are
+// durable with a sync of their directory; a file system keeps those that it could
+// not write, so that a later sync which succeeds makes them durable. This part of
 // the model is about system calls, not stores; it stands behind
 // pmem/system_calls.h.
 //

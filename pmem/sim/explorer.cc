@@ -128,7 +128,9 @@ bool Explorer::ExploreLife(const Past& past, const Script& script, uint64_t sche
     return false;
   }
   if (past.crashes.size() == options_.crashes) return true;
-  if (!first && options_.crash_again_one_in > 1 && random_() % options_.crash_again_one_in != 0) {
+  // A kill takes nothing away: only the crash after it tells whether it was got over.
+  if (!first && !past.crashes.back().kill && options_.crash_again_one_in > 1 &&
+      random_() % options_.crash_again_one_in != 0) {
     return true;
   }
   return Walk(past, life, log);

@@ -14,6 +14,8 @@ namespace morsel::sim {
 namespace {
 
 constexpr uint64_t kLinesPerPage = kPageBytes / kLineBytes;
+/// None of the scheduler's: its fences decide what it flushed itself, and nothing of any thread.
+constexpr uint8_t kKernelThread = 255;
 
 }  // namespace
 
@@ -88,11 +90,19 @@ void Recorder::Forget(const void* address, uint64_t size_bytes) {
 
 void Recorder::Move(const void* from, const void* to, uint64_t size_bytes) {
   InSimulator in;
-  const Window* const window = WindowOf(reinterpret_cast<uintptr_t>(from));
-  if (window == nullptr) return Forget(to, size_bytes);
-  const uint64_t offset = window->offset + (reinterpret_cast<uintptr_t>(from) - window->begin);
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(from);
+  std::vector<Window> moved;
+  for (const Window& window : windows_) {
+    const uintptr_t first = std::max(begin, window.begin);
+    const uintptr_t end = std::min<uintptr_t>(begin + size_bytes, window.begin + window.size_bytes);
+    if (first >= end) continue;
+    moved.push_back({reinterpret_cast<uintptr_t>(to) + (first - begin), end - first,
+                     window.offset + (first - window.begin)});
+  }
   Forget(from, size_bytes);
-  Alias(to, size_bytes, offset);
+  Forget(to, size_bytes);
+  windows_.insert(windows_.end(), moved.begin(), moved.end());
+  SetBounds();
 }
 
 const Recorder::Window* Recorder::WindowOf(uintptr_t address) const {
@@ -237,6 +247,18 @@ void Recorder::Flush(const void* address, uint64_t size_bytes, const void* pc) {
   if (hook_state.pending_bytes != 0) SettlePending();
   Scheduler::SwitchPoint();
   InSimulator in;
+  FlushAs(hook_state.thread, address, size_bytes, pc);
+}
+
+void Recorder::MadeDurable(const void* address, uint64_t size_bytes) {
+  if (!recording_) return;
+  if (hook_state.pending_bytes != 0) SettlePending();
+  InSimulator in;
+  FlushAs(kKernelThread, address, size_bytes, nullptr);
+  trace_.push_back({Event::Kind::kFence, kKernelThread, 0, 0, nullptr});
+}
+
+void Recorder::FlushAs(uint8_t thread, const void* address, uint64_t size_bytes, const void* pc) {
   const uintptr_t begin = reinterpret_cast<uintptr_t>(address) / kLineBytes * kLineBytes;
   const uintptr_t end = reinterpret_cast<uintptr_t>(address) + size_bytes;
   for (uintptr_t at = begin; at < end;) {
@@ -254,7 +276,7 @@ void Recorder::Flush(const void* address, uint64_t size_bytes, const void* pc) {
         Take(line, kWordsPerLine, kWordsPerLine, nullptr);
       }
     }
-    trace_.push_back({Event::Kind::kFlush, hook_state.thread, first, lines, pc});
+    trace_.push_back({Event::Kind::kFlush, thread, first, lines, pc});
     at += lines * kLineBytes;
   }
 }

@@ -62,6 +62,9 @@ class Recorder {
 
   void NoteLog(uint64_t entries);
 
+  /// A system call has made the bytes durable as they are; nothing else.
+  void MadeDurable(const void* address, uint64_t size_bytes);
+
   /// Where the code under test has the line.
   char* AddressOf(LineNumber line) const;
 
@@ -80,6 +83,7 @@ class Recorder {
   Recorder() = default;
   void SetBounds();
   const Window* WindowOf(uintptr_t address) const;
+  void FlushAs(uint8_t thread, const void* address, uint64_t size_bytes, const void* pc);
   void Take(LineNumber line, uint64_t first_word, uint64_t last_word, const void* pc);
   bool TakePage(uint64_t page);
   void TakeWord(LineNumber line, uint64_t word, const Line& now, const void* pc);

@@ -8,6 +8,7 @@
 
 #include <cstdarg>
 #include <random>
+#include <utility>
 
 #include "base/check.h"
 #include "pmem/sim/recorder.h"
@@ -20,6 +21,7 @@ struct FileIdentity {
   ino_t inode = 0;
 };
 FileIdentity watched;
+const WatchedFile* watched_file = nullptr;
 std::mt19937_64* same_ids = nullptr;
 
 FileIdentity IdentityOf(int descriptor) {
@@ -30,22 +32,28 @@ FileIdentity IdentityOf(int descriptor) {
 
 }  // namespace
 
-WatchedFile::WatchedFile(const std::string& path) {
+WatchedFile::WatchedFile(const std::string& path, std::vector<FilePart> parts)
+    : parts_(std::move(parts)) {
   const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
   struct stat status;
   MORSEL_CHECK(file >= 0 && fstat(file, &status) == 0);
-  span_.size_bytes = static_cast<uint64_t>(status.st_size);
-  void* const memory = mmap(nullptr, span_.size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-  MORSEL_CHECK(memory != MAP_FAILED);
-  span_.begin = static_cast<char*>(memory);
+  if (parts_.empty()) parts_ = {{0, static_cast<uint64_t>(status.st_size)}};
+  for (const FilePart& part : parts_) {
+    void* const memory = mmap(nullptr, part.size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file,
+                              static_cast<off_t>(part.offset));
+    MORSEL_CHECK(memory != MAP_FAILED);
+    spans_.push_back({static_cast<char*>(memory), part.size_bytes});
+  }
   watched = IdentityOf(file);
+  watched_file = this;
   close(file);
 }
 
 WatchedFile::~WatchedFile() {
   watched = {};
+  watched_file = nullptr;
   Recorder::Get().Watch({});
-  munmap(span_.begin, span_.size_bytes);
+  for (const Span& span : spans_) munmap(span.begin, span.size_bytes);
 }
 
 void WatchedFile::Mapped(int descriptor, const void* address, uint64_t size_bytes,
@@ -54,10 +62,19 @@ void WatchedFile::Mapped(int descriptor, const void* address, uint64_t size_byte
   if (identity.inode == 0 || identity.inode != watched.inode || identity.device != watched.device) {
     return;
   }
-  Recorder::Get().Alias(address, size_bytes, offset);
+  uint64_t in_medium = 0;
+  for (const FilePart& part : watched_file->parts_) {
+    const uint64_t begin = std::max(offset, part.offset);
+    const uint64_t end = std::min(offset + size_bytes, part.offset + part.size_bytes);
+    if (begin < end) {
+      Recorder::Get().Alias(static_cast<const char*>(address) + (begin - offset), end - begin,
+                            in_medium + (begin - part.offset));
+    }
+    in_medium += part.size_bytes;
+  }
 }
 
-SameIds::SameIds() { same_ids = new std::mt19937_64(1); }
+SameIds::SameIds(uint64_t seed) { same_ids = new std::mt19937_64(seed); }
 
 SameIds::~SameIds() {
   delete same_ids;

@@ -101,8 +101,18 @@ class Check:
         verdict.seconds = time.monotonic() - started
         return verdict
 
+    def _seconds_to_survive(self, mutant):
+        return sum(self._seconds[case] for case in self._cases[mutant.site])
+
     def judge_all(self, chosen, report):
+        """What is to survive runs every test that reaches it: begun last, it would leave the
+        other processors idle."""
         verdicts = []
+        chosen = sorted(
+            chosen,
+            key=lambda m: self._seconds_to_survive(m) if m.key in self._equivalents else 0,
+            reverse=True,
+        )
         with concurrent.futures.ThreadPoolExecutor(self._jobs) as pool:
             for future in concurrent.futures.as_completed(
                 [pool.submit(self.judge, mutant) for mutant in chosen]
@@ -116,6 +126,9 @@ def complaints(verdicts, equivalents, known, missed=()):
     """Why the check fails, in sentences. `known`: the keys of all mutants, or None in a share;
     `missed`: the calls that no test reaches."""
     found = [f"no test reaches {name}" for name in missed]
+    undecided = sum(1 for verdict in verdicts if verdict.ending == "undecided")
+    if undecided and (known is not None or undecided == len(verdicts)):
+        found.append(f"{undecided} of {len(verdicts)} are not decided: there was too little time")
     for verdict in verdicts:
         name = f"{verdict.mutant.site} ({verdict.mutant.mutation})"
         if verdict.ending == "survived":

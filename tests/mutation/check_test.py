@@ -104,7 +104,23 @@ class Checks(unittest.TestCase):
         self.assertEqual(len(found), 3)  # 3 without and with delay, 4 with
 
     def test_out_of_time_nothing_is_decided(self):
-        self.assertEqual(self.verdicts(seconds=0)["drop 3"].ending, "undecided")
+        verdicts = self.verdicts(seconds=0)
+        self.assertEqual(verdicts["drop 3"].ending, "undecided")
+        self.assertIn("6 of 6 are not decided", check.complaints(verdicts.values(), {}, None)[0])
+
+    def test_only_a_share_may_leave_some_undecided(self):
+        one, other = list(self.verdicts().values())[:2]
+        one.ending, other.ending = "undecided", "killed"
+        self.assertEqual(check.complaints([one, other], {}, None), [])
+        self.assertIn("1 of 2", check.complaints([one, other], {}, set())[0])
+
+    def test_what_is_to_survive_comes_first(self):
+        key = "a.cc F: line 4", "delay"
+        run = CheckOfProgram(self.reaches(), {key: None}, jobs=1, seed=1, deadline=0)
+        order = []
+        run.judge = lambda mutant: order.append(mutant.key)
+        run.judge_all(mutants.all_mutants(run.sites), lambda verdict: None)
+        self.assertEqual(order[0], key)
 
     def test_reasons_must_be_true(self):
         text = "\n\n".join(

@@ -55,6 +55,10 @@ def run(case, timeout, mutant=None, log=None, seed=None):
         ("MORSEL_MUTANT", mutant),
         ("MORSEL_MUTATION_LOG", log),
         ("MORSEL_TEST_SEED", seed),
+        # Simulators go as far as they do in any test.
+        ("MORSEL_PROOF_SECONDS", None),
+        ("MORSEL_SEED", None),
+        ("MORSEL_SIM_SEED", None),
     ):
         environment.pop(name, None)
         if value is not None:

@@ -11,7 +11,7 @@ equivalent.txt with the reason why nobody can tell the difference.
 """
 
 import argparse
-import datetime
+import os
 import pathlib
 import sys
 import time
@@ -33,12 +33,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def arguments():
-    today = datetime.date.today().isoformat()
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("programs", nargs="+", help="tests, or a .txt that names some")
     parser.add_argument("--seconds", type=float, default=3600, help="stop by then")
     parser.add_argument("--share", default="1/1", metavar="K/N", help="one of N parts")
-    parser.add_argument("--seed", default=today, help="deals the shares (default: the day)")
+    seed = os.environ.get("MORSEL_MUTATION_SEED", "1")
+    parser.add_argument(
+        "--seed", default=seed, help="deals the shares (default: MORSEL_MUTATION_SEED, or 1)"
+    )
     parser.add_argument("--test-seed", type=int, default=1, help="MORSEL_TEST_SEED of the tests")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="mutants of sites whose name has this in it")
@@ -112,7 +114,8 @@ def main():
     known = {mutant.key for mutant in everything} if whole else None
     missed = sites.never_reached(run.sites, sites.Sources()) if whole else []
     found = check.complaints(verdicts, equivalents, known, missed)
-    print("\n".join(found))
+    for complaint in found:
+        print(complaint)
     print(score(verdicts, time.monotonic() - started))
     return 1 if found or not everything else 0
 

@@ -28,6 +28,7 @@ STEPS = {
     ("alloc/heap_durability.cc", "Heap::SettleLocked"),
     ("alloc/slab.h", "FlushBits"),
     ("alloc/subtree_map.cc", "SubtreeMap::Clean"),
+    ("alloc/unit_map.cc", "UnitMap::FlushCleared"),
     ("alloc/unit_map.cc", "UnitMap::SettleCleared"),
     ("morsel/carved_pool_superblock.cc", "EraseSuperblocks"),
     ("pmem/directory.cc", "Directory::Sync"),
@@ -154,36 +155,51 @@ class Site:
     lines: list = dataclasses.field(default_factory=list)  # innermost first
 
 
+class Ambiguous(Exception):
+    """Two kinds of calls in one line, which has one name."""
+
+
 def resolve(chain, symbols, sources):
-    """The site's lines and how much of the chain tells it, or None if a test's own call."""
+    """The site's lines, innermost first, each with how much of the chain leads there; and whether
+    the last of them was called by a test, which may do so to any step."""
     lines = []
     for count, address in enumerate(chain, 1):
         for line in symbols.lines(address):
             if line.path.startswith(SEAM) or line.path.startswith("/") or line.path == "??":
                 continue
             if not is_under_test(line.path) or line.number == 0:
-                return (lines, count - 1) if lines else None
-            lines.append(line)
+                return lines, True
+            lines.append((line, count))
             if (line.path, sources.function_name(line)) not in STEPS:
-                return lines, count
-    return (lines, len(chain)) if lines else None
+                return lines, False
+    return lines, True
 
 
 def sites_of(reached, symbols_of, sources):
-    """All sites in `reached`: {program: {(kind, chain), ...}}. By name."""
-    found = {}
+    """All sites in `reached`: {program: {(kind, chain), ...}}. By name. A step that a test calls is
+    misbehaving whoever calls it."""
+    resolved = []
     for program, chains in reached.items():
         symbols = symbols_of(program)
         symbols.look_up(address for _, chain in chains for address in chain)
         for kind, chain in chains:
-            resolved = resolve(chain, symbols, sources)
-            if resolved is None:
-                continue
-            lines, count = resolved
+            counted, by_test = resolve(chain, symbols, sources)
+            if counted:
+                lines, counts = zip(*counted)
+                resolved.append((program, kind, chain, lines, counts, by_test))
+    found = {}
+    for _, kind, _, lines, _, _ in resolved:
+        if lines not in found:
             name = " < ".join(sources.name(line) for line in lines)
-            site = found.setdefault(name, Site(name, kind, collections.defaultdict(set), lines))
-            site.chains[program].add(chain[:count])
-    return found
+            found[lines] = Site(name, kind, collections.defaultdict(set), list(lines))
+        if found[lines].kind != kind:
+            raise Ambiguous(f"a {found[lines].kind} and a {kind} in one line: {found[lines].name}")
+    called_by_tests = {lines for _, _, _, lines, _, by_test in resolved if by_test}
+    for program, _, chain, lines, counts, _ in resolved:
+        for length, count in enumerate(counts, 1):
+            if length == len(lines) or lines[:length] in called_by_tests:
+                found[lines[:length]].chains[program].add(chain[:count])
+    return {site.name: site for site in found.values()}
 
 
 # How the sources spell a call of the seam. Stores are many, and of interest only beside others.

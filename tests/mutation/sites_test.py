@@ -81,8 +81,21 @@ class Sites(unittest.TestCase):
         )
         self.assertEqual(next(iter(found.values())).chains, {"p": {(1, 2)}})
 
+    def test_such_a_step_misbehaves_whoever_takes_it(self):
+        found = self.names((1, 2, 5), (1, 2, 3, 5))
+        self.assertEqual(
+            sorted((name.count("<"), site.chains["p"]) for name, site in found.items()),
+            [(0, {(1, 2)}), (1, {(1, 2, 3)})],
+        )
+
+    def test_two_calls_must_not_share_a_line(self):
+        reached = {"p": {("flush", (1, 4)), ("fence", (1, 4))}}
+        with self.assertRaises(sites.Ambiguous):
+            sites.sites_of(reached, lambda _: self.symbols, self.sources)
+
     def test_the_library_of_the_language_is_looked_through(self):
-        self.assertEqual(len(self.names((1, 6, 2, 6, 3))), 1)
+        found = self.names((1, 6, 2, 6, 3))
+        self.assertEqual([site.chains for site in found.values()], [{"p": {(1, 6, 2, 6, 3)}}])
 
     def test_what_a_test_does_itself_is_no_site(self):
         self.assertEqual(self.names((1, 5, 3)), {})

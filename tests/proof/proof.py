@@ -29,18 +29,27 @@ _TARGET = re.compile(
 _EXPLORER = re.compile(
     r"^(?P<name>[^:]+): seed \d+, .*?(?P<states>\d+) images, .*?(?P<again>\d+) crashes after a crash"
 )
+# What GoogleTest says of the case around it.
+_BEGUN = re.compile(r"^\[ RUN      \] \w+\.(?P<case>\S+)")
+_ENDED = re.compile(r"^\[  (?:     OK|FAILED) \] .*\((?P<milliseconds>\d+) ms\)$")
 _MUTANTS = re.compile(r"^proof: mutants, (?P<killed>\d+) of (?P<all>\d+) killed .*, (?P<seconds>\d+) s")
 
 
 def targets_in(output):
     """[(name, states, crashes in recovery, seconds), ...]"""
-    found = []
+    found, untimed, case = [], [], ""
     for row in output.splitlines():
-        if match := _TARGET.match(row):
+        if match := _BEGUN.match(row):
+            case = match["case"]
+        elif match := _TARGET.match(row):
             found.append((match["name"], match["states"], match["again"], match["seconds"]))
         elif match := _EXPLORER.match(row):
-            found.append((match["name"], match["states"], match["again"], ""))
-    return found
+            untimed.append((f"{match['name']}, {case}", match["states"], match["again"]))
+        elif match := _ENDED.match(row):
+            seconds = f"{int(match['milliseconds']) / 1000:.1f}"
+            found += [(*one, seconds) for one in untimed]
+            untimed = []
+    return found + [(*one, "") for one in untimed]
 
 
 def cases_in(program):

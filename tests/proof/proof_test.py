@@ -16,6 +16,9 @@ SIMULATION = """\
 #!/bin/sh
 if [ "$1" = --gtest_list_tests ]; then echo Suite.; echo "  One"; exit; fi
 echo "proof: heap, $MORSEL_SEED, 7 states, 3 crashes in recovery, 1.5 s (seed 1)"
+echo "[ RUN      ] Suite.Pairs"
+echo "list: seed 1, 2 scripts, 3 lives, 40 images, 5 kills, 6 crashes after a crash, 0 events"
+echo "[       OK ] Suite.Pairs (2340 ms)"
 exit ${SIMULATION_STATUS:-0}
 """
 MUTATION = """\
@@ -54,7 +57,8 @@ class Proof(unittest.TestCase):
         self.assertEqual(status, 0, output)
         rows = [row.split() for row in output.splitlines()]
         self.assertIn(["heap,", "1", "(its", "seed)", "7", "3", "1.5"], rows)
-        self.assertEqual(sum(1 for row in rows if row[-4:-3] == ["seed)"]), 2)
+        self.assertIn(["list,", "Pairs", "(fresh", "seed)", "40", "6", "2.3"], rows)
+        self.assertEqual(sum(1 for row in rows if row[-4:-3] == ["seed)"]), 4)
         self.assertIn(["mutation", "check", "9", "of", "10", "5"], rows)
 
     def test_a_simulation_that_fails_is_shown_and_fails_it_all(self):

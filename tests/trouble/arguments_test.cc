@@ -155,5 +155,15 @@ TEST_F(ArgumentsTest, ACarvedPoolThatCannotBe) {
   EXPECT_TRUE(AllBytes(folder_).empty());
 }
 
+TEST_F(ArgumentsTest, ModesAreAsTheHeaderSaysWhereNoneIsAskedFor) {
+  ASSERT_EQ(TryPool(carved_, MORSEL_CREATE | MORSEL_CARVED), MORSEL_OK) << morsel_last_error();
+  ASSERT_EQ(TryPool(directory_, MORSEL_CREATE), MORSEL_OK) << morsel_last_error();
+  struct stat status;
+  ASSERT_EQ(stat(carved_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+  ASSERT_EQ(stat(directory_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700u);
+}
+
 }  // namespace
 }  // namespace morsel::trouble

@@ -41,13 +41,8 @@ std::optional<Change> Left(const Change& doubtful, const std::vector<Change>& sy
     return left;
   }
   for (const Change& other : synced) {
-    if (other.kind != doubtful.kind) continue;
-    if (doubtful.kind != Change::Kind::kNames) return std::nullopt;
-    for (const auto& [name, node] : other.names) {
-      std::erase_if(left.names, [&](const auto& entry) { return entry.first == name; });
-    }
+    if (other.kind == doubtful.kind) return std::nullopt;
   }
-  if (doubtful.kind == Change::Kind::kNames && left.names.empty()) return std::nullopt;
   return left;
 }
 
@@ -96,6 +91,18 @@ void Disk::AddPieces(const Node& node, uint64_t offset, const char* bytes, uint6
     bytes += part;
     size_bytes -= part;
   }
+}
+
+const Node* Disk::NodeAt(const std::string& path) const {
+  const Node* node = &nodes_.at(kRootNode);
+  for (size_t at = 0; at < path.size();) {
+    const size_t slash = std::min(path.find('/', at), path.size());
+    const auto found = node->visible.names.find(path.substr(at, slash - at));
+    if (found == node->visible.names.end()) return nullptr;
+    node = &nodes_.at(found->second);
+    at = slash + 1;
+  }
+  return node;
 }
 
 std::vector<Change> Disk::Writing(NodeId file, uint64_t offset, const char* bytes,
@@ -150,7 +157,7 @@ void Disk::Apply(NodeId id, const Change& change) {
 void Disk::Sync(NodeId id, bool data_only, bool succeeds) {
   Node& node = nodes_.at(id);
   if (!succeeds) {
-    node.doubtful = node.undecided.size();
+    if (!node.is_directory) node.doubtful = node.undecided.size();
     return;
   }
   std::vector<Change> synced;

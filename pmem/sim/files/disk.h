@@ -7,8 +7,11 @@
 // [DSK-2] Undecided data is lost or kept sector by sector, in any order with other
 //         undecided data; each size, mode and change of names as a whole. A rename
 //         is one change.
-// [DSK-3] After a sync that failed its changes stay undecided, whatever syncs
-//         follow, until what they changed is changed and synced anew.
+// [DSK-3] After a sync of a file that failed its changes stay undecided, whatever
+//         syncs follow, until what they changed is changed and synced anew: what could
+//         not be written is forgotten. Names are the file system's own; it keeps what
+//         it could not write, or refuses everything from then on, so that a sync of
+//         the directory that succeeds later makes them durable.
 // [DSK-4] Where a size is lost, data behind it is lost. Where data is lost, what was
 //         there before is there, and zeros where there was nothing.
 #pragma once
@@ -79,6 +82,8 @@ class Disk {
 
   const std::map<NodeId, Node>& nodes() const { return nodes_; }
   const Node& node(NodeId id) const { return nodes_.at(id); }
+  /// What programs see at "a/b" below the root; nullptr: nothing.
+  const Node* NodeAt(const std::string& path) const;
 
   /// A file or directory that has no name yet.
   NodeId Make(bool is_directory, mode_t mode);

@@ -132,6 +132,20 @@ TEST(FailingSyncTest, NothingIsProvenByALaterSyncThatSucceeds) {
   EXPECT_EQ(BytesOf(files.disk().node(1).durable), "1");
 }
 
+TEST(FailingSyncTest, ADirectoryKeepsItsNamesForALaterSync) {
+  Stage stage;
+  // open, open, then the one that fails.
+  SimulatedFiles files(stage, Disk(), Fault{.call = 2, .error = EIO, .lasts = false}, false);
+  const int root = files.OpenAt(AT_FDCWD, stage.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
+  ASSERT_GE(files.OpenAt(root, "a", O_RDWR | O_CREAT | O_EXCL, 0600), 0);
+  EXPECT_EQ(files.FSync(root), -1);
+  EXPECT_TRUE(files.disk().node(kRootNode).durable.names.empty());
+  EXPECT_EQ(files.disk().node(kRootNode).undecided.size(), 1u);
+  EXPECT_EQ(files.FSync(root), 0);
+  EXPECT_EQ(files.disk().node(kRootNode).durable.names.count("a"), 1u);
+  EXPECT_TRUE(files.disk().node(kRootNode).undecided.empty());
+}
+
 TEST(StageTest, ShowsWhatIsVisible) {
   Stage stage;
   Disk disk;

@@ -21,9 +21,8 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kTearsMax = 3;
 constexpr size_t kTearsMaxOfProof = 8;
 constexpr uint64_t kImagesOfProof = 1024;
-constexpr uint64_t kImagesAtFirst = 8;
-constexpr uint64_t kImagesFactor = 8;
 constexpr double kSecondsToMinimise = 20;
+constexpr double kSecondsForOne = 4;
 
 // What is said where the code under test ends the process.
 std::string last_words;
@@ -38,16 +37,44 @@ void SayLastWords() {
   }
 }
 
+// Each call in each way in which it can fail.
+std::vector<Fault> FaultsOf(const std::vector<CallKind>& calls) {
+  std::vector<Fault> faults;
+  for (uint64_t call = 0; call < calls.size(); ++call) {
+    // A call that is always interrupted is not ended by any.
+    faults.push_back({call, EINTR, false});
+    for (const int error : {EIO, ENOSPC}) {
+      for (const bool lasts : {false, true}) faults.push_back({call, error, lasts});
+    }
+    if (calls[call] != CallKind::kOther) faults.push_back({call, Fault::kShort, false});
+    if (calls[call] == CallKind::kWrite) faults.push_back({call, Fault::kPartial, false});
+  }
+  return faults;
+}
+
+// The next step from an effort to the most.
+Effort More(const Effort& effort, const Effort& most) {
+  return {.images_max = std::min(8 * effort.images_max, most.images_max),
+          .later_images_max = std::min(2 * effort.later_images_max, most.later_images_max),
+          .faulted_images_max = std::min(4 * effort.faulted_images_max, most.faulted_images_max),
+          .go_on_one_in = std::max(effort.go_on_one_in / 2, most.go_on_one_in),
+          .crash_again_one_in = std::max(effort.crash_again_one_in / 2, most.crash_again_one_in)};
+}
+
 std::chrono::milliseconds Milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
 }
 
 }  // namespace
 
-FileOptions FileOptionsFor(FileOptions otherwise, FileOptions proof) {
-  const char* const seconds = std::getenv("MORSEL_PROOF_SECONDS");
-  FileOptions options = seconds != nullptr ? proof : otherwise;
-  if (seconds != nullptr) options.seconds = std::strtod(seconds, nullptr);
+FileOptions FileOptionsFor(FileOptions quick, const Effort& most) {
+  FileOptions options = quick;
+  options.most = quick.effort;
+  if (const char* const seconds = std::getenv("MORSEL_PROOF_SECONDS"); seconds != nullptr) {
+    options.seconds = std::strtod(seconds, nullptr);
+    options.most = most;
+    options.scripts = ~uint64_t{0};
+  }
   if (const char* const seed = std::getenv("MORSEL_SEED"); seed != nullptr) {
     options.seed = std::strtoull(seed, nullptr, 0);
   }
@@ -102,8 +129,8 @@ bool FileExplorer::ExploreSequences(uint32_t length) {
   return true;
 }
 
-bool FileExplorer::ExploreRandom(uint64_t scripts, uint32_t length) {
-  for (uint64_t i = 0; i < scripts && !OutOfTime(); ++i) {
+bool FileExplorer::ExploreRandom(uint32_t length) {
+  for (uint64_t i = 0; i < options_.scripts && !OutOfTime(); ++i) {
     FileScript script;
     for (uint32_t at = 0; at < length; ++at) {
       script.push_back(static_cast<uint32_t>(random_() % target_.operations()));
@@ -114,17 +141,13 @@ bool FileExplorer::ExploreRandom(uint64_t scripts, uint32_t length) {
 }
 
 bool FileExplorer::Deepen(const std::function<bool()>& explore) {
-  const FileOptions most = options_;
-  uint64_t images_max = kImagesAtFirst;
-  bool good = true;
-  while (good && !OutOfTime()) {
-    options_.images_max = std::min(images_max, most.images_max);
-    options_.faulted_images_max = std::min(images_max, most.faulted_images_max);
+  const Effort first = options_.effort;
+  bool good = explore();
+  while (good && options_.effort != options_.most && !OutOfTime()) {
+    options_.effort = More(options_.effort, options_.most);
     good = explore();
-    if (images_max >= most.images_max) break;
-    images_max *= kImagesFactor;
   }
-  options_ = most;
+  options_.effort = first;
   return good;
 }
 
@@ -134,14 +157,7 @@ bool FileExplorer::ExploreFaults(const FileScript& script) {
   ++counts_.scripts;
   const Life whole = Live(Past{}, script);
   if (!whole.failure.empty()) return Conclude(Fail(Past{}, whole.failure));
-  std::vector<Fault> faults;
-  for (const int error : {EIO, ENOSPC, EINTR, Fault::kShort, Fault::kPartial}) {
-    for (uint64_t call = 0; call < whole.count; ++call) {
-      faults.push_back({call, error, false});
-      // A call that is always interrupted is not ended by any.
-      if (error == EIO || error == ENOSPC) faults.push_back({call, error, true});
-    }
-  }
+  std::vector<Fault> faults = FaultsOf(whole.kinds);
   std::shuffle(faults.begin(), faults.end(), random_);
   for (const Fault& fault : faults) {
     if (OutOfTime()) return true;
@@ -174,9 +190,11 @@ FileExplorer::Life FileExplorer::Live(const Past& past, const FileScript& script
   }
   files.Stop();
   target_.Forget();
+  // Unmapped files have been stored to behind our back.
+  if (target_.maps_files()) stage_.Distrust();
   life.calls = files.calls();
   life.promises = files.promises();
-  life.count = files.count();
+  life.kinds = files.kinds();
   life.struck_at = files.struck_at();
   return life;
 }
@@ -199,10 +217,7 @@ bool FileExplorer::ExploreLife(const Past& past, const FileScript& script) {
   if (!life.failure.empty()) return Fail(past, life.failure);
   const bool is_first = past.crashes.empty();
   if (past.crashes.size() >= options_.crashes) return true;
-  if (!is_first && options_.crash_again_one_in > 1 &&
-      random_() % options_.crash_again_one_in != 0) {
-    return true;
-  }
+  if (!past.crashes_again) return true;
   if (Walk(past, life)) return true;
   // What came before the crash that is told of last: a fault belongs to the first life.
   if (is_first && failure_) failure_->fault = past.fault;
@@ -213,13 +228,14 @@ bool FileExplorer::Walk(const Past& past, const Life& life) {
   Disk disk = past.disk;
   Promises promises = past.promises;
   DiskCrash crash;
-  uint64_t images_max = past.crashes.empty() ? options_.images_max : options_.later_images_max;
+  uint64_t images_max =
+      past.crashes.empty() ? options_.effort.images_max : options_.effort.later_images_max;
   size_t first = 0;
   if (past.fault.call != Fault::kNever) {
     if (!life.struck_at) return true;
     // Until then it is the life without the fault.
     first = *life.struck_at;
-    images_max = options_.faulted_images_max;
+    images_max = options_.effort.faulted_images_max;
   }
   size_t next = 0;
   for (size_t i = 0; i <= life.calls.size(); ++i) {
@@ -249,14 +265,22 @@ bool FileExplorer::Walk(const Past& past, const Life& life) {
   return true;
 }
 
-bool FileExplorer::IsNew(const Disk& disk, const Promises& promises, uint32_t crashes_left) {
-  const uint64_t words[] = {disk.Hash(), promises.Hash()};
-  const auto [known, is_new] = known_.try_emplace(Checksum64(words, sizeof words), crashes_left);
-  if (!is_new && known->second >= crashes_left) {
+bool FileExplorer::IsNew(Past& past, const DiskCrash& crash) {
+  const uint64_t words[] = {past.disk.Hash(), past.promises.Hash()};
+  const uint64_t hash = Checksum64(words, sizeof words);
+  const size_t left = options_.crashes - past.crashes.size();
+  past.crashes_again = hash % options_.effort.crash_again_one_in == 0;
+  const auto [known, is_new] = known_.try_emplace(hash, Known{left, past.crashes_again});
+  const bool was_less =
+      left > known->second.crashes_left || (past.crashes_again && !known->second.crashes_again);
+  if (!is_new && !was_less) {
     ++counts_.known;
     return false;
   }
-  known->second = crashes_left;
+  known->second = {left, past.crashes_again};
+  ++counts_.images;
+  counts_.later_crashes += !past.crashes.empty();
+  past.crashes.push_back(crash);
   return true;
 }
 
@@ -271,7 +295,7 @@ bool FileExplorer::CrashAt(const Point& point) {
 }
 
 FileScript FileExplorer::HowItGoesOn() {
-  if (options_.go_on_one_in > 1 && random_() % options_.go_on_one_in != 0) return {};
+  if (random_() % options_.effort.go_on_one_in != 0) return {};
   return target_.GoOn();
 }
 
@@ -279,11 +303,7 @@ bool FileExplorer::AfterPowerCut(const Point& point, const std::vector<Question>
                                  const Answers& answers) {
   if (OutOfTime()) return true;
   Past next{DiskAfter(point.disk, questions, answers), point.promises, point.past.crashes, {}};
-  const auto left = static_cast<uint32_t>(options_.crashes - point.past.crashes.size());
-  if (!IsNew(next.disk, next.promises, left)) return true;
-  ++counts_.images;
-  counts_.later_crashes += !point.past.crashes.empty();
-  next.crashes.push_back(point.crash);
+  if (!IsNew(next, point.crash)) return true;
   next.crashes.back().lost = LostOf(point.disk, questions, answers);
   const FileScript script = HowItGoesOn();
   if (ExploreLife(next, script)) return true;
@@ -298,12 +318,8 @@ bool FileExplorer::AfterPowerCut(const Point& point, const std::vector<Question>
 
 bool FileExplorer::AfterKill(const Point& point) {
   if (OutOfTime()) return true;
-  const auto left = static_cast<uint32_t>(options_.crashes - point.past.crashes.size());
-  if (!IsNew(point.disk, point.promises, left)) return true;
-  ++counts_.images;
-  counts_.later_crashes += !point.past.crashes.empty();
   Past next{point.disk, point.promises, point.past.crashes, {}};
-  next.crashes.push_back(point.crash);
+  if (!IsNew(next, point.crash)) return true;
   next.crashes.back().kill = true;
   return ExploreLife(next, HowItGoesOn());
 }
@@ -324,15 +340,21 @@ Answers FileExplorer::LoseLess(const Point& point, const std::vector<Question>& 
   return answers;
 }
 
-// Fewer operations of the first life, as long as it fails in some way.
+// Fewer operations of the first life, as long as it fails in some way: many at a time, then single
+// ones.
 void FileExplorer::LoseOperations() {
-  FileOptions options = options_;
-  options.seconds = kSecondsToMinimise;
-  for (bool shorter = true; shorter;) {
-    shorter = false;
-    for (size_t i = 0; i < failure_->script.size() && !shorter; ++i) {
+  const auto deadline = Clock::now() + Milliseconds(kSecondsToMinimise);
+  size_t count = failure_->script.size();
+  while (count > 0) {
+    bool shorter = false;
+    for (size_t i = 0; i + count <= failure_->script.size() && !shorter; ++i) {
+      const std::chrono::duration<double> left = deadline - Clock::now();
+      if (left.count() < 0) return;
+      FileOptions options = options_;
+      options.seconds = std::min(left.count(), kSecondsForOne);
       FileScript less = failure_->script;
-      less.erase(less.begin() + static_cast<ptrdiff_t>(i));
+      const auto from = less.begin() + static_cast<ptrdiff_t>(i);
+      less.erase(from, from + static_cast<ptrdiff_t>(count));
       FileExplorer other(target_, options, Voice::kQuiet);
       const bool good =
           failure_->fault.call == Fault::kNever ? other.Explore(less) : other.ExploreFaults(less);
@@ -340,6 +362,8 @@ void FileExplorer::LoseOperations() {
       failure_ = other.failure_;
       shorter = true;
     }
+    if (!shorter) count /= 2;
+    count = std::min(count, failure_->script.size());
   }
 }
 

@@ -18,10 +18,8 @@
 
 namespace morsel::sim {
 
-struct FileOptions {
-  uint64_t seed = 1;
-  /// Crashes in a row.
-  uint32_t crashes = 2;
+/// How much of what may be is looked at.
+struct Effort {
   /// Images at one point, before a sample is taken.
   uint64_t images_max = 4096;
   uint64_t later_images_max = 8;    ///< the same, in lives after a crash
@@ -30,12 +28,23 @@ struct FileOptions {
   uint64_t go_on_one_in = 1;
   /// Of the lives after a crash, one in so many is crashed again.
   uint64_t crash_again_one_in = 1;
+
+  friend bool operator==(const Effort&, const Effort&) = default;
+};
+
+struct FileOptions {
+  uint64_t seed = 1;
+  /// Crashes in a row.
+  uint32_t crashes = 2;
+  Effort effort;         ///< to begin with
+  Effort most = effort;  ///< what Deepen() comes to
+  uint64_t scripts = 1;  ///< of ExploreRandom()
   double seconds = 1e9;  ///< until it stops, with the truth that it has told so far
 };
 
-/// `otherwise` with the seed of MORSEL_SEED and the seconds of MORSEL_PROOF_SECONDS, where they are
-/// set; `proof` where those seconds are.
-FileOptions FileOptionsFor(FileOptions otherwise, FileOptions proof);
+/// `quick` with the seed of MORSEL_SEED where that is set. Where MORSEL_PROOF_SECONDS is, those
+/// seconds, efforts up to `most`, and as many scripts as there is time for.
+FileOptions FileOptionsFor(FileOptions quick, const Effort& most);
 
 struct FileCounts {
   uint64_t scripts = 0;
@@ -61,15 +70,15 @@ class FileExplorer {
   /// everywhere.
   bool ExploreSequences(uint32_t length);
 
-  /// `scripts` sequences of `length` operations.
-  bool ExploreRandom(uint64_t scripts, uint32_t length);
+  /// So many sequences of `length` operations as the options say.
+  bool ExploreRandom(uint32_t length);
 
   /// The script with each of its calls failing in each way, alone and with all that follow, and
   /// crashes from there on.
   bool ExploreFaults(const FileScript& script);
 
-  /// Calls `explore` with few images at each point, then, while `seconds` last, with more and more,
-  /// up to images_max. Answers whether nothing failed.
+  /// Calls `explore` with the effort to begin with, then, while `seconds` last, with more and more,
+  /// up to the most. Answers whether nothing failed.
   bool Deepen(const std::function<bool()>& explore);
 
   const FileCounts& counts() const { return counts_; }
@@ -84,12 +93,13 @@ class FileExplorer {
     Promises promises;
     std::vector<DiskCrash> crashes;
     Fault fault;
+    bool crashes_again = true;
   };
   struct Life {
     std::string failure;
     std::vector<TracedCall> calls;
     std::vector<TracedPromise> promises;
-    uint64_t count = 0;
+    std::vector<CallKind> kinds;
     std::optional<size_t> struck_at;  ///< the call that failed, if one did
   };
   struct Point {
@@ -113,7 +123,9 @@ class FileExplorer {
                      const Answers& answers);
   bool AfterKill(const Point& point);
   FileScript HowItGoesOn();
-  bool IsNew(const Disk& disk, const Promises& promises, uint32_t crashes_left);
+  /// Whether `past` is to be lived on from: not if it has been already. Decides whether that
+  /// crashes again.
+  bool IsNew(Past& past, const DiskCrash& crash);
   bool Fail(const Past& past, std::string sentence);
   /// The answers with as much kept as the failure allows.
   Answers LoseLess(const Point& point, const std::vector<Question>& questions, Answers answers,
@@ -128,7 +140,11 @@ class FileExplorer {
   Stage stage_;
   std::mt19937_64 random_;
   FileCounts counts_;
-  std::unordered_map<uint64_t, uint32_t> known_;  ///< crashes that were left
+  struct Known {
+    size_t crashes_left;
+    bool crashes_again;
+  };
+  std::unordered_map<uint64_t, Known> known_;
   std::optional<FileFailure> failure_;
   Voice voice_;
   FileScript script_;

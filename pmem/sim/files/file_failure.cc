@@ -38,7 +38,9 @@ class Callers {
     for (const void* const address : site.callers) {
       if (address == nullptr || told == kLinesTold) break;
       const std::string& line = lines_.at(address);
+      // What cannot be found, and the seam itself, say nothing.
       if (line.find(':') == std::string::npos) continue;
+      if (line.find("simulated_files.cc") != std::string::npos) continue;
       text += before + line;
       before = " < ";
       ++told;

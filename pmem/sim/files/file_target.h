@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "pmem/sim/files/promises.h"
 #include "pmem/sim/files/simulated_files.h"
 
@@ -22,6 +23,7 @@ class FileWorld {
       : files_(files), root_(std::move(root)), promises_(std::move(promises)), random_(seed) {}
 
   SimulatedFiles& files() { return files_; }
+  const Disk& disk() const { return files_.disk(); }
   /// The directory to live in.
   const std::string& root() const { return root_; }
   std::mt19937_64& random() { return random_; }
@@ -37,6 +39,10 @@ class FileWorld {
     promises_.Settle(subject, state);
     files_.Promise(promises_, true);
   }
+  void Exclude(const std::string& subject, const std::string& state) {
+    promises_.Exclude(subject, state);
+    files_.Promise(promises_, true);
+  }
 
  private:
   SimulatedFiles& files_;
@@ -44,6 +50,12 @@ class FileWorld {
   Promises promises_;
   std::mt19937_64 random_;
 };
+
+/// What a failed call is told of, unless a failure was due: empty.
+std::string Judge(const FileWorld& world, Status status, const char* tried);
+
+/// A digest of a morsel's memory, in words.
+std::string StateOf(const char* memory, uint64_t size_bytes);
 
 class FileTarget {
  public:

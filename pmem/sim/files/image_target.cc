@@ -1,6 +1,7 @@
 #include "pmem/sim/files/image_target.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cinttypes>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "pmem/image/superblock.h"
 
 namespace morsel::sim {
 namespace {
@@ -19,37 +21,45 @@ using pmem::image::ImageFile;
 using pmem::image::ImageInfo;
 
 constexpr char kImage[] = "a";
+constexpr mode_t kMode = 0640;
 constexpr uint64_t kSubtreesMax = 3;
 /// An address that nothing is mapped at: an image does not care.
 constexpr uint64_t kBase = 0x100100000000;
 
-bool IsTroubleOfTheWorld(Code code) {
-  return code == Code::kIo || code == Code::kNoSpace || code == Code::kPermission;
+// [IMG-1] Of the generation before the current one: a superblock leads there, and a medium whose
+// newest sector cannot be read any more is left with that. Past the seam: no fault is meant for
+// whoever looks.
+std::string JudgeOlder(const std::string& path) {
+  const Result<File> opened =
+      File::Open(pmem::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, "the image");
+  if (!opened) return LastError();
+  const File& file = *opened;
+  const auto superblocks = pmem::image::ReadSuperblocks(file);
+  if (!superblocks || !superblocks->older) return {};
+  const auto current = pmem::image::ReadTree(file, superblocks->current);
+  const auto older = pmem::image::ReadTree(file, *superblocks->older);
+  if (!current) return {};
+  if (!older) return std::string("the generation before is damaged: ") + LastError();
+  std::string bytes(kSubtreeBytes, '\0');
+  for (uint64_t i = 0; i < kSubtreesMax; ++i) {
+    const SubtreePosition position(i);
+    const pmem::image::Entry leaf = older->leaf(position);
+    if (!pmem::image::IsPresent(leaf) || leaf == current->leaf(position)) continue;
+    if (!file.ReadExactly(bytes.data(), bytes.size(), leaf.offset).ok() ||
+        Checksum128(bytes.data(), bytes.size()) != pmem::image::SumOf(leaf)) {
+      return "the generation before is damaged: subtree " + std::to_string(i);
+    }
+  }
+  return {};
 }
 
-// What a failure says, unless one was due.
-std::string Judge(const FileWorld& world, Code code, const char* tried) {
-  if (code == Code::kOk || (world.may_fail() && IsTroubleOfTheWorld(code))) return {};
-  return std::string(tried) + " failed, " + CodeName(code) + ": " + LastError();
+std::string JudgeMode(const File& file) {
+  struct stat status;
+  if (fstat(file.descriptor(), &status) != 0) return "fstat failed";
+  return (status.st_mode & 07777) == kMode ? "" : "the image has lost its permission bits";
 }
 
 }  // namespace
-
-std::string StateOf(const char* memory, uint64_t size_bytes) {
-  // Most of it is zero, and that is seen sooner than hashed.
-  static constexpr char kZeros[kPageBytes] = {};
-  std::string words;
-  for (uint64_t at = 0; at < size_bytes; at += kPageBytes) {
-    if (std::memcmp(memory + at, kZeros, kPageBytes) == 0) continue;
-    const Sum128 page = Checksum128(memory + at, kPageBytes);
-    for (const uint64_t word : {at, page.low, page.high}) words += std::to_string(word) + " ";
-  }
-  const Sum128 sum = Checksum128(words.data(), words.size());
-  char text[64];
-  std::snprintf(text, sizeof text, "%" PRIu64 " MiB %016" PRIx64 "%016" PRIx64, size_bytes / kMiB,
-                sum.high, sum.low);
-  return text;
-}
 
 std::string ImageTarget::NameOf(uint32_t operation) const {
   static constexpr const char* kNames[] = {"touch", "zero", "grow", "shrink", "reopen", "remove"};
@@ -58,13 +68,12 @@ std::string ImageTarget::NameOf(uint32_t operation) const {
 
 std::string ImageTarget::Recover(FileWorld& world) {
   Result<Directory> directory = Directory::Open(world.files(), world.root());
-  if (!directory) return Judge(world, directory.error(), "opening the directory");
+  if (!directory) return Judge(world, directory.status(), "opening the directory");
   directory_ = std::move(*directory);
-  Status status = directory_->RemoveTemporaries();
-  if (status.ok()) status = directory_->Sync();
-  if (!status.ok()) return Judge(world, status.code(), "taking the directory up");
+  const Status status = directory_->RemoveTemporaries();
+  if (!status.ok()) return Judge(world, status, "taking the directory up");
   const Result<std::vector<std::string>> names = directory_->Names();
-  if (!names) return Judge(world, names.error(), "reading the directory");
+  if (!names) return Judge(world, names.status(), "reading the directory");
   for (const std::string& name : *names) {
     const bool is_temporary = name.rfind(pmem::kTemporaryPrefix, 0) == 0;
     if (is_temporary && !world.may_fail()) return "the temporary '" + name + "' was left";
@@ -72,22 +81,37 @@ std::string ImageTarget::Recover(FileWorld& world) {
   return OpenImage(world);
 }
 
+// The same bytes are judged once.
+std::string ImageTarget::OlderOf(const FileWorld& world) {
+  const Node* const file = world.disk().NodeAt(kImage);
+  if (file == nullptr) return {};
+  const auto [known, is_new] = olders_.try_emplace(file->visible.content.Hash());
+  if (is_new) known->second = JudgeOlder(world.root() + "/" + kImage);
+  return known->second;
+}
+
 std::string ImageTarget::OpenImage(FileWorld& world) {
   image_.reset();
   memory_.clear();
   if (!directory_) return {};
+  // Names that are found may be in a cache only.
+  const Status synced = directory_->Sync();
+  if (!synced.ok()) return Judge(world, synced, "syncing the directory");
   Result<File> file = directory_->OpenFile(kImage, O_RDWR);
   if (!file && file.error() == Code::kNotFound) {
     if (!world.promises().Allows(kImage, kAbsent)) return "the image is not there";
     world.Settle(kImage, kAbsent);
     return {};
   }
-  if (!file) return Judge(world, file.error(), "opening the file");
+  if (!file) return Judge(world, file.status(), "opening the file");
+  for (const std::string& wrong : {JudgeMode(*file), OlderOf(world)}) {
+    if (!wrong.empty() && !world.may_fail()) return wrong;
+  }
   Result<ImageFile> image = ImageFile::Open(std::move(*file), false);
-  if (!image) return Judge(world, image.error(), "opening the image");
+  if (!image) return Judge(world, image.status(), "opening the image");
   std::string memory(image->info().size_bytes, '\0');
   const Status loaded = image->Load(memory.data());
-  if (!loaded.ok()) return Judge(world, loaded.code(), "loading the image");
+  if (!loaded.ok()) return Judge(world, loaded, "loading the image");
   const std::string state = StateOf(memory.data(), memory.size());
   if (!world.promises().Allows(kImage, state)) return "the image holds " + state;
   world.Settle(kImage, state);
@@ -106,8 +130,8 @@ std::string ImageTarget::Create(FileWorld& world) {
   info.size_bytes = memory_.size();
   const std::string state = StateOf(memory_.data(), memory_.size());
   world.Begin(kImage, state);
-  Result<ImageFile> image = ImageFile::Create(*directory_, kImage, 0640, info, memory_.data());
-  if (!image) return Judge(world, image.error(), "making the image");
+  Result<ImageFile> image = ImageFile::Create(*directory_, kImage, kMode, info, memory_.data());
+  if (!image) return Judge(world, image.status(), "making the image");
   world.Settle(kImage, state);
   image_ = std::move(*image);
   return {};
@@ -121,7 +145,7 @@ std::string ImageTarget::Remove(FileWorld& world) {
     if (removed.ok()) world.Settle(kImage, kAbsent);
     return {};
   }
-  return Judge(world, removed.code(), "removing the image");
+  return Judge(world, removed, "removing the image");
 }
 
 void ImageTarget::Change(uint32_t operation, FileWorld& world) {
@@ -149,7 +173,7 @@ std::string ImageTarget::Store(FileWorld& world) {
   const std::string state = StateOf(memory_.data(), memory_.size());
   world.Begin(kImage, state);
   const Status stored = image_->Store(memory_.data(), memory_.size(), 0);
-  if (!stored.ok()) return Judge(world, stored.code(), "storing the image");
+  if (!stored.ok()) return Judge(world, stored, "storing the image");
   world.Settle(kImage, state);
   return {};
 }

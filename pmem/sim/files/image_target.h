@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 #include "pmem/directory.h"
 #include "pmem/image/image_file.h"
@@ -25,6 +26,7 @@ class ImageTarget : public FileTarget {
   FileScript GoOn() const override { return {kTouch, kReopen}; }
 
  private:
+  std::string OlderOf(const FileWorld& world);
   std::string OpenImage(FileWorld& world);
   std::string Create(FileWorld& world);
   std::string Remove(FileWorld& world);
@@ -35,9 +37,8 @@ class ImageTarget : public FileTarget {
   std::optional<pmem::Directory> directory_;
   std::optional<pmem::image::ImageFile> image_;
   std::string memory_;  ///< the morsel's
+  /// What is wrong with the older generation of images of these bytes, by their hash.
+  std::unordered_map<uint64_t, std::string> olders_;
 };
-
-/// A digest of a morsel's memory, in words.
-std::string StateOf(const char* memory, uint64_t size_bytes);
 
 }  // namespace morsel::sim

@@ -11,20 +11,19 @@ namespace {
 
 using Do = ImageTarget::Operation;
 
-constexpr FileOptions kQuick = {.images_max = 16,
-                                .later_images_max = 3,
-                                .faulted_images_max = 3,
-                                .go_on_one_in = 4,
-                                .crash_again_one_in = 8,
-                                .seconds = 6};
-constexpr FileOptions kProof = {
-    .images_max = 4096, .later_images_max = 16, .faulted_images_max = 64, .crash_again_one_in = 4};
+constexpr FileOptions kQuick = {.effort = {.images_max = 8,
+                                           .later_images_max = 3,
+                                           .faulted_images_max = 3,
+                                           .go_on_one_in = 4,
+                                           .crash_again_one_in = 8},
+                                .seconds = 20};
+constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
 void Tell(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
 TEST(ImageFilesTest, SequencesOfUpToThree) {
   ImageTarget target("image, every 3 calls");
-  FileExplorer explorer(target, FileOptionsFor(kQuick, kProof));
+  FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequences(3); }));
   Tell(explorer);
 }
@@ -32,10 +31,19 @@ TEST(ImageFilesTest, SequencesOfUpToThree) {
 TEST(ImageFilesTest, FiftyCheckpoints) {
   ImageTarget target("image, 50 checkpoints");
   FileOptions quick = kQuick;
-  quick.images_max = 4;
-  quick.crash_again_one_in = 32;
-  FileExplorer explorer(target, FileOptionsFor(quick, kProof));
-  EXPECT_TRUE(explorer.ExploreRandom(1, 50));
+  quick.effort.images_max = 4;
+  quick.effort.crash_again_one_in = 32;
+  FileExplorer explorer(target, FileOptionsFor(quick, kMost));
+  EXPECT_TRUE(explorer.ExploreRandom(50));
+  Tell(explorer);
+}
+
+TEST(ImageFilesTest, EveryCallFails) {
+  ImageTarget target("image, every call fails");
+  FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
+  const FileScript script = {Do::kTouch,  Do::kGrow,   Do::kReopen, Do::kTouch,
+                             Do::kShrink, Do::kRemove, Do::kTouch,  Do::kReopen};
+  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreFaults(script); }));
   Tell(explorer);
 }
 

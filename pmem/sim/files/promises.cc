@@ -12,6 +12,10 @@ void Promises::Settle(const std::string& subject, const std::string& state) {
   allowed_[subject] = {state};
 }
 
+void Promises::Exclude(const std::string& subject, const std::string& state) {
+  allowed_[subject].erase(state);
+}
+
 bool Promises::Allows(const std::string& subject, const std::string& state) const {
   const auto found = allowed_.find(subject);
   if (found == allowed_.end()) return state == kAbsent;

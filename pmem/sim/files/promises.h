@@ -21,6 +21,9 @@ class Promises {
   /// From now on it is in this state, whatever happens.
   void Settle(const std::string& subject, const std::string& state);
 
+  /// From now on it is not in this state.
+  void Exclude(const std::string& subject, const std::string& state);
+
   bool Allows(const std::string& subject, const std::string& state) const;
   const std::map<std::string, std::set<std::string>>& allowed() const { return allowed_; }
   /// "'a' absent or 4 MiB 1f..; "

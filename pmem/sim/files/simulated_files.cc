@@ -52,8 +52,9 @@ void SimulatedFiles::Promise(const Promises& promises, bool settles) {
   promises_.push_back({calls_.size(), promises, settles});
 }
 
-bool SimulatedFiles::Fails() {
-  const uint64_t number = count_++;
+bool SimulatedFiles::Fails(CallKind kind) {
+  const uint64_t number = kinds_.size();
+  kinds_.push_back(kind);
   is_short_ = false;
   is_partial_ = false;
   if (stopped_ || number < fault_.call || (!fault_.lasts && number > fault_.call)) return false;
@@ -152,7 +153,7 @@ int SimulatedFiles::OpenAt(int directory, const char* name, int flags, mode_t mo
 }
 
 ssize_t SimulatedFiles::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
-  if (Fails()) return -1;
+  if (Fails(CallKind::kRead)) return -1;
   return SystemCalls::PRead(file, bytes, is_short_ ? Half(size_bytes) : size_bytes, offset);
 }
 
@@ -160,7 +161,7 @@ ssize_t SimulatedFiles::PWrite(int file, const void* bytes, size_t size_bytes, i
   const std::optional<NodeId> node = stage_.NodeOf(file);
   TracedCall call =
       Begin("writing", Range("", static_cast<int64_t>(size_bytes), offset) + NameOf(node));
-  if (Fails()) return -1;
+  if (Fails(CallKind::kWrite)) return -1;
   if (is_short_ || is_partial_) size_bytes = Half(size_bytes);
   const bool fails = is_partial_;
   std::vector<Change> changes;

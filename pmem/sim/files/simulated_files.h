@@ -25,6 +25,9 @@ struct Fault {
   bool lasts = false;  ///< this call and all that follow
 };
 
+/// Which faults a call can have.
+enum class CallKind : uint8_t { kRead, kWrite, kOther };
+
 /// What one call did to the disk.
 struct TracedCall {
   struct Made {
@@ -63,7 +66,8 @@ class SimulatedFiles : public pmem::SystemCalls {
   const Disk& disk() const { return disk_; }
   const std::vector<TracedCall>& calls() const { return calls_; }
   const std::vector<TracedPromise>& promises() const { return promises_; }
-  uint64_t count() const { return count_; }
+  /// Of all calls, those that changed nothing too.
+  const std::vector<CallKind>& kinds() const { return kinds_; }
   /// Whether a call has failed that should not have.
   bool struck() const { return struck_at_.has_value(); }
   /// How many calls there were in calls() then.
@@ -92,7 +96,7 @@ class SimulatedFiles : public pmem::SystemCalls {
     std::string name;
   };
 
-  bool Fails();
+  bool Fails(CallKind kind = CallKind::kOther);
   TracedCall Begin(const char* call, const std::string& object);
   void End(TracedCall call);
   void Add(TracedCall& call, NodeId node, std::vector<Change> changes);
@@ -117,7 +121,7 @@ class SimulatedFiles : public pmem::SystemCalls {
   std::optional<size_t> struck_at_;
   bool is_short_ = false;
   bool is_partial_ = false;
-  uint64_t count_ = 0;
+  std::vector<CallKind> kinds_;
   std::vector<TracedCall> calls_;
   std::vector<TracedPromise> promises_;
 };

@@ -126,6 +126,10 @@ void Stage::Shows(const Disk& disk) {
   }
 }
 
+void Stage::Distrust() {
+  while (!slots_.empty()) Forget(slots_.begin()->first);
+}
+
 std::optional<NodeId> Stage::NodeOf(int descriptor) const {
   const auto found = nodes_.find(InodeOf(descriptor));
   if (found == nodes_.end()) return std::nullopt;

@@ -32,6 +32,9 @@ class Stage {
   /// It has come to show this disk by what was done in it.
   void Shows(const Disk& disk);
 
+  /// What its files hold is not known any more.
+  void Distrust();
+
   /// What of the disk a descriptor or a path is, if anything.
   std::optional<NodeId> NodeOf(int descriptor) const;
   std::optional<NodeId> NodeAt(int directory, const std::string& path) const;

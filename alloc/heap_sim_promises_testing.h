@@ -1,0 +1,50 @@
+// What the log of the heap's target says: which object may hang in which slot, and
+// how much may be allocated that hangs nowhere.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "pmem/sim/log.h"
+
+namespace morsel::alloc {
+
+enum HeapNote : uint32_t {
+  kMade,       ///< object, bytes: allocated or about to be, linked nowhere
+  kMayHold,    ///< slot, object
+  kHolds,      ///< slot, object
+  kFreed,      ///< object: free has returned
+  kSettling,   ///< what was freed before does not come back once this is followed by
+  kSettled,    ///< that
+  kRecovered,  ///< there was a crash: what was freed and not settled may be there for good
+};
+
+class HeapPromises {
+ public:
+  HeapPromises(const sim::Log& log, uint64_t slots);
+
+  /// What a slot may hold: the last object that is promised, or one that came since; 0: none.
+  const std::vector<uint64_t>& MayHold(uint64_t slot) const { return holds_[slot]; }
+
+  /// Bytes of the objects that may be allocated and hang nowhere. `settled`: everything that was
+  /// freed was settled since, and no crash came.
+  uint64_t UnlinkedBytesMax(bool settled) const;
+
+  uint64_t last_object() const { return objects_.empty() ? 0 : objects_.rbegin()->first; }
+
+ private:
+  enum class State { kUnlinked, kLinked, kFreed, kSettling, kGone };
+  struct Object {
+    uint64_t bytes = 0;
+    State state = State::kUnlinked;
+  };
+
+  void Replace(State from, State to);
+  void Hold(uint64_t slot, uint64_t object);
+
+  std::vector<std::vector<uint64_t>> holds_;
+  std::map<uint64_t, Object> objects_;
+};
+
+}  // namespace morsel::alloc

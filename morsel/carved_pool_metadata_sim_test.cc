@@ -1,0 +1,81 @@
+// The metadata of a carved pool over the simulated medium: every crash of every
+// short sequence of changes.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "morsel/carved_pool_metadata_sim_testing.h"
+#include "pmem/sim/explorer.h"
+
+namespace morsel {
+namespace {
+
+// The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
+constexpr double kSeconds = 20;
+
+bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
+
+sim::Options Wanted() {
+  return sim::FromEnvironment({.images_max = Thorough() ? 4096u : 256u,
+                               .later_images_max = Thorough() ? 16u : 4u,
+                               .crash_again_one_in = 64,
+                               .seconds = kSeconds});
+}
+
+TEST(CarvedPoolMetadataSimTest, Sequences) {
+  MetadataTarget target;
+  sim::Explorer explorer(target, Wanted());
+  EXPECT_TRUE(explorer.ExploreSequences(MetadataTarget::kFormat, Thorough() ? 3 : 2));
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+// Over a pool that is in use, after anything, and before anything.
+TEST(CarvedPoolMetadataSimTest, Formatting) {
+  sim::Options options = Wanted();
+  if (!Thorough()) options.images_max = 32;
+  MetadataTarget target;
+  sim::Explorer explorer(target, options);
+  for (uint32_t other = 0; other < MetadataTarget::kOperations; ++other) {
+    EXPECT_TRUE(explorer.Explore({{MetadataTarget::kFormat, other}}));
+    EXPECT_TRUE(explorer.Explore({{other, MetadataTarget::kFormat}}));
+  }
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+// Three in a row, so that what recovers from a crash in recovery is cut off, too.
+TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
+  sim::Options options = Wanted();
+  options.crashes = 3;
+  options.images_max = 32;
+  options.later_images_max = 2;
+  options.seconds = Thorough() ? options.seconds : 4;
+  MetadataTarget target;
+  sim::Explorer explorer(target, options);
+  for (uint32_t operation = 0; operation < MetadataTarget::kFormat; ++operation) {
+    EXPECT_TRUE(explorer.Explore({{operation}}));
+  }
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+// Longer than any that are all tried: as many as there is time for.
+TEST(CarvedPoolMetadataSimTest, LongSequencesAtRandom) {
+  sim::Options options = Wanted();
+  options.images_max = 64;
+  options.seconds = Thorough() ? options.seconds : 2;
+  MetadataTarget target;
+  sim::Explorer explorer(target, options);
+  std::mt19937_64 random(options.seed);
+  while (!explorer.counts().cut_short) {
+    std::vector<uint32_t> sequence(4 + random() % 5);
+    for (uint32_t& operation : sequence) {
+      operation = static_cast<uint32_t>(random() % MetadataTarget::kOperations);
+    }
+    ASSERT_TRUE(explorer.Explore({sequence}));
+  }
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+}  // namespace
+}  // namespace morsel

@@ -1,0 +1,78 @@
+// A carved pool over the simulated medium: every crash of every short sequence of
+// calls.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "morsel/carved_pool_sim_testing.h"
+#include "pmem/sim/explorer.h"
+
+namespace morsel {
+namespace {
+
+using Pool = CarvedPoolTarget::Pool;
+using Op = CarvedPoolTarget::Operation;
+
+// The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
+constexpr double kSeconds = 20;
+
+bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
+
+sim::Options Wanted(double seconds) {
+  return sim::FromEnvironment({.images_max = Thorough() ? 4096u : 32u,
+                               .later_images_max = Thorough() ? 16u : 2u,
+                               .crash_again_one_in = 256,
+                               .seconds = seconds});
+}
+
+TEST(CarvedPoolSimTest, Sequences) {
+  sim::Options options = Wanted(kSeconds);
+  options.kills = false;
+  CarvedPoolTarget target(Pool::kSmall);
+  sim::Explorer explorer(target, options);
+  EXPECT_TRUE(explorer.ExploreSequences(CarvedPoolTarget::kOperations, Thorough() ? 3 : 2));
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+// Each kill is followed by every crash of the life after it: many more.
+TEST(CarvedPoolSimTest, ShorterSequencesWithKills) {
+  CarvedPoolTarget target(Pool::kSmall);
+  sim::Explorer explorer(target, Wanted(kSeconds));
+  EXPECT_TRUE(explorer.ExploreSequences(CarvedPoolTarget::kOperations, Thorough() ? 2 : 1));
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+TEST(CarvedPoolSimTest, GiantMorsels) {
+  const sim::Script scripts[] = {
+      {{Op::kCreateGiant, Op::kRootNear}},
+      {{Op::kRemove, Op::kCreateGiant, Op::kRemove}},
+      {{Op::kCreateGiant, Op::kRootNear, Op::kReopen, Op::kCreateGiant}},
+  };
+  sim::Options options = Wanted(kSeconds);
+  options.kills = Thorough();
+  CarvedPoolTarget target(Pool::kWithGiant);
+  sim::Explorer explorer(target, options);
+  for (const sim::Script& script : scripts) EXPECT_TRUE(explorer.Explore(script));
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+// Longer than any that are all tried: as many as there is time for.
+TEST(CarvedPoolSimTest, LongSequencesAtRandom) {
+  const sim::Options options = Wanted(2);
+  CarvedPoolTarget target(Pool::kSmall);
+  sim::Explorer explorer(target, options);
+  std::mt19937_64 random(options.seed);
+  while (!explorer.counts().cut_short) {
+    std::vector<uint32_t> sequence(3 + random() % 5);
+    for (uint32_t& operation : sequence) {
+      operation = static_cast<uint32_t>(random() % CarvedPoolTarget::kOperations);
+    }
+    ASSERT_TRUE(explorer.Explore({sequence}));
+  }
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+}  // namespace
+}  // namespace morsel

@@ -1,0 +1,224 @@
+#include "tests/disk/pool_target.h"
+
+#include <fcntl.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "pmem/directory.h"
+#include "pmem/image/image_file.h"
+
+namespace morsel::sim {
+namespace {
+
+using pmem::Directory;
+using pmem::File;
+using pmem::image::ImageFile;
+
+constexpr char kPool[] = "pool";
+constexpr char kDirectory[] = "pool";
+constexpr char kPresent[] = "present";
+constexpr char kMorsel[] = "a";
+constexpr char kOtherMorsel[] = "b";
+constexpr char kRoot[] = "value";
+constexpr uint64_t kCapacityBytes = 2 * kSubtreeBytes;
+constexpr char kDamaged[] = "damaged";
+
+}  // namespace
+
+std::string PoolTarget::NameOf(uint32_t operation) const {
+  static constexpr const char* kNames[] = {"checkpoint", "resize",          "close", "discard",
+                                           "remove",     "reopen the pool", "other"};
+  return kNames[operation];
+}
+
+const Node* PoolTarget::FileOf(const FileWorld& world, const std::string& name) {
+  return world.disk().NodeAt(std::string(kDirectory) + "/" + name);
+}
+
+// The same bytes are read once.
+std::string PoolTarget::StateOfImage(const FileWorld& world, const std::string& name) {
+  const Node* const file = FileOf(world, name);
+  if (file == nullptr) return kAbsent;
+  const auto [known, is_new] = states_.try_emplace(file->visible.content.Hash());
+  if (is_new) known->second = ReadState(PathOf(world) + "/" + name);
+  return known->second;
+}
+
+// Past the seam: no fault is meant for whoever looks.
+std::string PoolTarget::ReadState(const std::string& path) {
+  Result<File> file = File::Open(pmem::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path);
+  if (!file) return kDamaged;
+  const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
+  if (!image) return kDamaged;
+  std::string memory(image->info().size_bytes, '\0');
+  if (!image->Load(memory.data()).ok()) return kDamaged;
+  return StateOf(memory.data(), memory.size());
+}
+
+std::string PoolTarget::PathOf(const FileWorld& world) { return world.root() + "/" + kDirectory; }
+
+std::string PoolTarget::Recover(FileWorld& world) { return OpenPoolOf(world, false); }
+
+std::string PoolTarget::OpenPoolOf(FileWorld& world, bool create) {
+  Forget();
+  morsel_pool_options options{};
+  options.flags = create ? MORSEL_CREATE : 0;
+  if (create) world.Begin(kPool, kPresent);
+  auto pool = OpenPool::Open(PathOf(world).c_str(), &options, world.files());
+  if (!pool && pool.error() == Code::kNotFound && !create) {
+    return world.promises().Allows(kPool, kAbsent) ? "" : "the pool is not there";
+  }
+  if (!pool) return Judge(world, pool.status(), "opening the pool");
+  pool_ = std::move(*pool);
+  world.Settle(kPool, kPresent);
+  for (const char* const name : {kMorsel, kOtherMorsel}) {
+    if (std::string wrong = LookAt(world, name); !wrong.empty()) return wrong;
+  }
+  return world.may_fail() ? "" : LookForTemporaries(world);
+}
+
+// What a pool that is open for writing shows is durable as far as names go.
+std::string PoolTarget::LookAt(FileWorld& world, const std::string& name) {
+  const std::string state = StateOfImage(world, name);
+  if (!world.promises().Allows(name, state)) return "'" + name + "' holds " + state;
+  if (state == kAbsent) {
+    world.Settle(name, kAbsent);
+  } else {
+    world.Exclude(name, kAbsent);
+  }
+  return {};
+}
+
+std::string PoolTarget::LookForTemporaries(FileWorld& world) const {
+  const Result<Directory> directory = Directory::Open(pmem::KernelCalls(), PathOf(world));
+  if (!directory) return "the pool's directory cannot be opened";
+  const auto names = directory->Names();
+  if (!names) return "the pool's directory cannot be read";
+  for (const std::string& name : *names) {
+    if (name.rfind(pmem::kTemporaryPrefix, 0) == 0) return "'" + name + "' was left";
+  }
+  return {};
+}
+
+std::string PoolTarget::OpenMorselOf(FileWorld& world, const std::string& name,
+                                     OpenMorsel** morsel) {
+  const bool is_there = FileOf(world, name) != nullptr;
+  morsel_options options{};
+  options.flags = MORSEL_CREATE;
+  options.size_bytes = kSubtreeBytes;
+  options.capacity_bytes = kCapacityBytes;
+  if (!is_there) world.Begin(name, kNew);
+  const auto opened = pool_->OpenMorselNamed(name.c_str(), &options);
+  if (!opened) return Judge(world, opened.status(), "opening the morsel");
+  *morsel = *opened;
+  const std::string state = StateOfImage(world, name);
+  if (!world.promises().Allows(name, state)) return "'" + name + "' was opened as " + state;
+  world.Settle(name, state);
+  return {};
+}
+
+std::string PoolTarget::JudgeRoot() {
+  const std::string state =
+      StateOf(static_cast<const char*>(morsel_->base()), morsel_->size_bytes());
+  const Result<void*> root = morsel_->Root(kRoot);
+  const auto due = values_.find(state);
+  if (due == values_.end()) return {};
+  if (!root) return "the root is not there";
+  return *static_cast<uint64_t*>(*root) == due->second ? "" : "the root's object is another";
+}
+
+// A program's doing between two checkpoints.
+void PoolTarget::Change(FileWorld& world) {
+  Result<void*> root = morsel_->Root(kRoot);
+  if (!root) {
+    root = morsel_->heap().Allocate(sizeof(uint64_t), 16);
+    if (!root || !morsel_->SetRoot(kRoot, *root).ok()) return;
+  }
+  *static_cast<uint64_t*>(*root) = world.random()();
+  const Result<void*> block = morsel_->heap().Allocate(64 + world.random()() % 10'000, 16);
+  if (block) std::memset(*block, 'x', 64);
+}
+
+std::string PoolTarget::Checkpoint(FileWorld& world, bool closes) {
+  const std::string state =
+      StateOf(static_cast<const char*>(morsel_->base()), morsel_->size_bytes());
+  if (const Result<void*> root = morsel_->Root(kRoot)) {
+    values_[state] = *static_cast<uint64_t*>(*root);
+  }
+  world.Begin(kMorsel, state);
+  const Status done = closes ? pool_->Close(morsel_, false) : morsel_->Checkpoint();
+  if (!done.ok()) return Judge(world, done, "the checkpoint");
+  if (closes) morsel_ = nullptr;
+  if (const std::string is = StateOfImage(world, kMorsel); is != state) {
+    return "the image holds " + is + " where " + state + " was stored";
+  }
+  world.Settle(kMorsel, state);
+  return {};
+}
+
+std::string PoolTarget::Resize(FileWorld& world) {
+  const bool is_small = morsel_->size_bytes() == kSubtreeBytes;
+  const Status resized = morsel_->Resize(is_small ? kCapacityBytes : kSubtreeBytes);
+  if (!resized.ok() && resized.code() != Code::kBusy) return Judge(world, resized, "resizing");
+  return Checkpoint(world, false);
+}
+
+std::string PoolTarget::Close(FileWorld& world, bool discards) {
+  if (!discards) {
+    std::string wrong = Checkpoint(world, true);
+    // It stays open, and is given up.
+    if (!wrong.empty() || morsel_ == nullptr) return wrong;
+  }
+  const Status closed = pool_->Close(morsel_, true);
+  morsel_ = nullptr;
+  return Judge(world, closed, "discarding");
+}
+
+std::string PoolTarget::Remove(FileWorld& world, const std::string& name) {
+  if (FileOf(world, name) == nullptr) return {};
+  world.Begin(name, kAbsent);
+  const Status removed = pool_->Remove(name.c_str());
+  if (!removed.ok()) return Judge(world, removed, "removing");
+  world.Settle(name, kAbsent);
+  return {};
+}
+
+std::string PoolTarget::MakeOrRemoveOther(FileWorld& world) {
+  if (FileOf(world, kOtherMorsel) != nullptr) return Remove(world, kOtherMorsel);
+  OpenMorsel* other = nullptr;
+  std::string wrong = OpenMorselOf(world, kOtherMorsel, &other);
+  if (!wrong.empty() || other == nullptr) return wrong;
+  return Judge(world, pool_->Close(other, true), "discarding");
+}
+
+std::string PoolTarget::Run(uint32_t operation, FileWorld& world) {
+  if (operation == kReopen || pool_ == nullptr) {
+    std::string wrong = OpenPoolOf(world, true);
+    if (!wrong.empty() || pool_ == nullptr || operation == kReopen) return wrong;
+  }
+  if (operation == kOther) return MakeOrRemoveOther(world);
+  if (operation == kRemove) {
+    if (morsel_ != nullptr) {
+      if (std::string wrong = Close(world, true); !wrong.empty()) return wrong;
+    }
+    return Remove(world, kMorsel);
+  }
+  if (morsel_ == nullptr) {
+    std::string wrong = OpenMorselOf(world, kMorsel, &morsel_);
+    if (!wrong.empty() || morsel_ == nullptr) return wrong;
+    if (wrong = JudgeRoot(); !wrong.empty()) return wrong;
+  }
+  if (operation == kDiscard || operation == kClose) Change(world);
+  if (operation == kDiscard || operation == kClose) return Close(world, operation == kDiscard);
+  Change(world);
+  return operation == kResize ? Resize(world) : Checkpoint(world, false);
+}
+
+void PoolTarget::Forget() {
+  morsel_ = nullptr;
+  pool_.reset();
+}
+
+}  // namespace morsel::sim

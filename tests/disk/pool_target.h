@@ -1,0 +1,65 @@
+// A directory pool and its morsels as a program uses them: made, opened, checkpointed,
+// resized, closed, discarded, removed.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "morsel/open_pool.h"
+#include "pmem/sim/files/file_target.h"
+
+namespace morsel::sim {
+
+class PoolTarget : public FileTarget {
+ public:
+  enum Operation : uint32_t {
+    kCheckpoint,
+    kResize,
+    kClose,
+    kDiscard,
+    kRemove,
+    kReopen,  ///< of the pool, as by a process that comes after
+    kOther,   ///< another morsel is made, or removed
+    kOperations
+  };
+
+  explicit PoolTarget(std::string name) : name_(std::move(name)) {}
+
+  std::string Name() const override { return name_; }
+  std::string NameOf(uint32_t operation) const override;
+  uint32_t operations() const override { return kOperations; }
+  std::string Recover(FileWorld& world) override;
+  std::string Run(uint32_t operation, FileWorld& world) override;
+  void Forget() override;
+  FileScript GoOn() const override { return {kCheckpoint, kReopen}; }
+
+ private:
+  std::string OpenPoolOf(FileWorld& world, bool create);
+  std::string LookAt(FileWorld& world, const std::string& name);
+  std::string LookForTemporaries(FileWorld& world) const;
+  std::string OpenMorselOf(FileWorld& world, const std::string& name, OpenMorsel** morsel);
+  std::string JudgeRoot();
+  void Change(FileWorld& world);
+  std::string Resize(FileWorld& world);
+  std::string Checkpoint(FileWorld& world, bool closes);
+  std::string Close(FileWorld& world, bool discards);
+  std::string Remove(FileWorld& world, const std::string& name);
+  std::string MakeOrRemoveOther(FileWorld& world);
+  static std::string PathOf(const FileWorld& world);
+  /// What the disk shows; nullptr: nothing.
+  static const Node* FileOf(const FileWorld& world, const std::string& name);
+  std::string StateOfImage(const FileWorld& world, const std::string& name);
+  static std::string ReadState(const std::string& path);
+
+  std::string name_;
+  std::unique_ptr<OpenPool> pool_;
+  OpenMorsel* morsel_ = nullptr;
+  /// What the root's object of each state holds; kept over all lives.
+  std::map<std::string, uint64_t> values_;
+  /// What images of these bytes, by their hash, hold.
+  std::unordered_map<uint64_t, std::string> states_;
+};
+
+}  // namespace morsel::sim

@@ -1,0 +1,51 @@
+// Directory pools under every crash of a disk, and with every call failing.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "pmem/sim/files/file_explorer.h"
+#include "tests/disk/pool_target.h"
+
+namespace morsel::sim {
+namespace {
+
+using Do = PoolTarget::Operation;
+
+constexpr FileOptions kQuick = {.effort = {.images_max = 8,
+                                           .later_images_max = 3,
+                                           .faulted_images_max = 3,
+                                           .go_on_one_in = 4,
+                                           .crash_again_one_in = 8},
+                                .seconds = 20};
+constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
+
+void Tell(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
+
+TEST(PoolFilesTest, SequencesOfUpToThree) {
+  PoolTarget target("directory pool, every 3 calls");
+  FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
+  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequences(3); }));
+  Tell(explorer);
+}
+
+TEST(PoolFilesTest, LongSequences) {
+  PoolTarget target("directory pool, 20 calls");
+  FileOptions quick = kQuick;
+  quick.effort.images_max = 4;
+  quick.scripts = 10;
+  FileExplorer explorer(target, FileOptionsFor(quick, kMost));
+  EXPECT_TRUE(explorer.ExploreRandom(20));
+  Tell(explorer);
+}
+
+TEST(PoolFilesTest, EveryCallFails) {
+  PoolTarget target("directory pool, every call fails");
+  FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
+  const FileScript script = {Do::kCheckpoint, Do::kDiscard, Do::kResize,    Do::kReopen,
+                             Do::kClose,      Do::kRemove,  Do::kCheckpoint};
+  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreFaults(script); }));
+  Tell(explorer);
+}
+
+}  // namespace
+}  // namespace morsel::sim
