@@ -23,7 +23,10 @@ Heap::ClosedGate::ClosedGate(Heap* heap) : heap_(heap) {
   // TEST   alloc/heap_threads_test: NobodyIsInsideAClosedGate
   BarrierInAllThreads();
   for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) {
-    if (one->slot != nullptr) WaitUntilOutside(*one->slot);
+    // This thread may be inside another heap, whose medium has called back.
+    if (one->slot != nullptr && one->slot != &SlotAt(heap_->slot_offset_)) {
+      WaitUntilOutside(*one->slot);
+    }
   }
 }
 

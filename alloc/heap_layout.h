@@ -119,9 +119,14 @@ inline constexpr uint64_t kBitLinesMax = kBlocksPerSlabMax / kBlocksPerLine;
 /// How many lines lie between a slab's header and its BitPairs. Slabs begin at multiples of 64 KiB;
 /// were the lines of all of them at the same distance, they would share a few sets of the
 /// processor's caches (slab coloring: Bonwick 1994).
-inline constexpr uint64_t kSlabColors = 32;
+/// Of large blocks as many as fit before the first one.
+constexpr uint64_t SlabColors(unsigned size_class) {
+  const uint64_t lines = BlockBytes(size_class) / kLineBytes;
+  if (lines < 16) return 16;
+  return lines <= 32 ? lines - 1 : 32;
+}
 constexpr uint64_t SlabColor(unsigned size_class, UnitIndex head) {
-  return head.value() / SlabUnits(size_class).value() % kSlabColors;
+  return head.value() / SlabUnits(size_class).value() % SlabColors(size_class);
 }
 /// From a slab's start.
 constexpr uint64_t BitPairsOffset(unsigned size_class, UnitIndex head) {

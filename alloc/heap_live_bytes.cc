@@ -19,8 +19,9 @@ Result<uint64_t> Heap::LiveBytes() {
     } else {
       // Looked at without taking it up: a heap that is only counted remembers nothing of it.
       Run run;
-      run.BecomeSlab(word.size_class());
+      run.head = *head;
       run.start = units_.AddressOf(*head);
+      run.BecomeSlab(word.size_class());
       const Slab slab(run);
       uint64_t blocks = 0;
       for (uint64_t i = 0; i < slab.WordCount(); ++i) {

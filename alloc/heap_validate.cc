@@ -178,8 +178,8 @@ void Validator::CheckPieces(uint64_t head, uint64_t length) {
 void Validator::CheckSlab(uint64_t unit, unsigned size_class) {
   Run run;
   run.head = UnitIndex(unit);
-  run.BecomeSlab(size_class);
   run.start = units_.AddressOf(run.head);
+  run.BecomeSlab(size_class);
   const Slab slab(run);
   if (slab.Header()->magic != (kSlabMagic ^ unit)) {
     Tell("[HEAP-2] the slab at unit %" PRIu64 " (offset 0x%" PRIx64

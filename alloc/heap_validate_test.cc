@@ -62,7 +62,8 @@ TEST_F(HeapValidateTest, EachInvariantHasItsFinding) {
   const uint64_t slab_unit = OffsetOf(block) / kUnitBytes;
   const uint64_t extent_unit = OffsetOf(extent) / kUnitBytes;
   const uint64_t crossing_unit = OffsetOf(crossing) / kUnitBytes;
-  BitLine* const line = reinterpret_cast<BitLine*>(Words(slab_unit * kUnitBytes + 64));
+  BitPair* const pairs = reinterpret_cast<BitPair*>(Words(
+      slab_unit * kUnitBytes + BitPairsOffset(ClassOf(1000), UnitIndex(slab_unit))));
 
   EXPECT_NE(With(&words[1], UnitWord::Extent(UnitCount(1)).raw).find("[HEAP-1]"),
             std::string::npos);
@@ -86,8 +87,8 @@ TEST_F(HeapValidateTest, EachInvariantHasItsFinding) {
   EXPECT_NE(With(&directory[2], directory[1]).find("[HEAP-6]"), std::string::npos);
   EXPECT_NE(With(&directory[1], extent_unit).find("[HEAP-6]"), std::string::npos);
   EXPECT_NE(With(&directory[1], ~uint64_t{0}).find("[HEAP-6]"), std::string::npos);
-  EXPECT_NE(With(&line->bits[0], 1).find("[HEAP-7]"), std::string::npos);
-  EXPECT_NE(With(&line->freed[3], uint64_t{1} << 63).find("[HEAP-7]"), std::string::npos);
+  EXPECT_NE(With(&pairs[0].bits, 1).find("[HEAP-7]"), std::string::npos);
+  EXPECT_NE(With(&pairs[3].freed, uint64_t{1} << 63).find("[HEAP-7]"), std::string::npos);
 }
 
 TEST_F(HeapValidateTest, WhatIsRememberedIsComparedWithTheMedium) {

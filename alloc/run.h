@@ -74,6 +74,7 @@ struct Run {
   static constexpr uint8_t kFreed = 4;      ///< something was, since its bin began with it
   bool Has(uint8_t flag) const { return (flags & flag) != 0; }
 
+  /// `head` and `start` are set.
   void BecomeSlab(unsigned new_class) {
     size_class = static_cast<uint8_t>(new_class);
     pairs = reinterpret_cast<BitPair*>(start + BitPairsOffset(new_class, head));

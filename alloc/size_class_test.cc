@@ -30,7 +30,8 @@ TEST(SizeClass, BlocksAreMultiplesOf16) {
 
 TEST(SizeClass, SlabsHave31BlocksAtLeastAndFitASubtree) {
   for (unsigned c = 0; c < kClassCount; ++c) {
-    EXPECT_GE(EndBlock(c) - FirstBlock(c), kBlocksPerSlabMin - 1);
+    const UnitIndex furthest((SlabColors(c) - 1) * SlabUnits(c).value());
+    EXPECT_GE(EndBlock(c) - FirstBlock(c, furthest), kBlocksPerSlabMin - 1);
     EXPECT_LE(EndBlock(c), kBlocksPerSlabMax);
     EXPECT_LE(BitLineCount(c), kBitLinesMax);
     EXPECT_LE(SlabUnits(c).value() * kUnitBytes, kSubtreeBytes);

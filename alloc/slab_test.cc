@@ -20,8 +20,9 @@ class SlabTest : public testing::Test {
   Slab Describe(unsigned size_class) {
     run_ = std::make_unique<alloc::Run>();
     run_->head = UnitIndex(32);
-    run_->size_class = size_class;
     run_->start = memory_.base();
+    run_->BecomeSlab(size_class);
+    run_->reserved = &reserved_;
     return Slab(*run_);
   }
 
@@ -33,8 +34,20 @@ class SlabTest : public testing::Test {
 
   static std::vector<char*> TakeAll(Slab slab) {
     std::vector<char*> blocks;
-    while (void* const block = slab.Take()) blocks.push_back(static_cast<char*>(block));
+    FreeWord word;
+    while (slab.Reserve(&word)) {
+      while (word.mask != 0) blocks.push_back(static_cast<char*>(word.Take()));
+      slab.Unreserve(&word);
+    }
+    EXPECT_FALSE(slab.HasRoom());
     return blocks;
+  }
+
+  static bool IsDurable(const alloc::Run& run) {
+    for (const LineCounter& line : run.lines) {
+      if (!run.IsDurable(line)) return false;
+    }
+    return true;
   }
 
   // Memory as it is after long use.
@@ -49,6 +62,7 @@ class SlabTest : public testing::Test {
   }
 
   HeapMemory memory_{kSubtreeBytes};
+  FreeWord reserved_;                // of another slab
   std::unique_ptr<alloc::Run> run_;  // testing::Test has a Run of its own
   pmem::CrashRecorder recorder_{{Dirty()}};
 };
@@ -60,18 +74,45 @@ TEST_F(SlabTest, EachClassGivesAllItsBlocksOnce) {
     const std::vector<char*> blocks = TakeAll(slab);
     ASSERT_EQ(blocks.size(), run_->capacity());
     EXPECT_GE(blocks.size(), kBlocksPerSlabMin - 1);
-    char* behind = run_->start + sizeof(SlabHeader) + BitLineCount(size_class) * sizeof(BitLine);
+    char* behind = reinterpret_cast<char*>(slab.Pairs()) + BitLineCount(size_class) * kLineBytes;
     for (char* const block : blocks) {
       ASSERT_GE(block, behind);
       ASSERT_EQ(static_cast<uint64_t>(block - run_->start) % bytes, 0u);
-      ASSERT_TRUE(slab.IsLive(block));
+      ASSERT_TRUE(slab.IsInLiveBlock(block));
       ASSERT_TRUE(slab.IsInLiveBlock(block + bytes - 1));
-      ASSERT_FALSE(slab.IsLive(block + 1));
+      ASSERT_EQ(slab.LiveIndex(block, "test"), static_cast<uint64_t>(block - run_->start) / bytes);
       behind = block + bytes;
     }
     EXPECT_LE(behind, run_->start + SlabUnits(size_class).value() * kUnitBytes);
-    EXPECT_EQ(run_->used, run_->capacity());
     EXPECT_FALSE(slab.IsInLiveBlock(run_->start));
+  }
+}
+
+// A word for each unit that a slab of the heap may begin at, until the colors repeat.
+TEST_F(SlabTest, NeighboursHaveTheirBitsAtDifferentDistances) {
+  for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+    const uint64_t units = SlabUnits(size_class).value();
+    std::set<uint64_t> distances;
+    for (uint64_t i = 0; i < SlabColors(size_class); ++i) {
+      const UnitIndex head(32 + i * units);
+      distances.insert(BitPairsOffset(size_class, head));
+      EXPECT_GE(EndBlock(size_class) - FirstBlock(size_class, head), kBlocksPerSlabMin - 1);
+    }
+    EXPECT_EQ(distances.size(), SlabColors(size_class));
+  }
+}
+
+TEST_F(SlabTest, EveryOffsetBelongsToTheBlockThatADivisionSays) {
+  for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+    Describe(size_class);
+    const uint64_t bytes = BlockBytes(size_class);
+    for (uint64_t index = 0; index < EndBlock(size_class); ++index) {
+      for (const uint64_t in_block : {uint64_t{0}, uint64_t{1}, bytes / 2, bytes - 1}) {
+        const auto place = run_->PlaceOf(index * bytes + in_block);
+        ASSERT_EQ(place.index, index) << bytes;
+        ASSERT_EQ(place.is_start, in_block == 0) << bytes;
+      }
+    }
   }
 }
 
@@ -79,7 +120,12 @@ TEST_F(SlabTest, WhatIsGivenIsTakenAgainLowestFirst) {
   for (const unsigned size_class : {0u, 3u, 20u, kClassCount - 1}) {
     Slab slab = Make(size_class);
     const std::vector<char*> blocks = TakeAll(slab);
-    for (const size_t i : {blocks.size() - 1, blocks.size() / 2, size_t{1}}) slab.Give(blocks[i]);
+    for (const size_t i : {blocks.size() - 1, blocks.size() / 2, size_t{1}}) {
+      ASSERT_TRUE(slab.Give(blocks[i]));
+      ASSERT_FALSE(slab.Give(blocks[i])) << "twice";
+      ASSERT_FALSE(slab.Give(blocks[i] + 1)) << "no start";
+    }
+    EXPECT_TRUE(slab.HasRoom());
     EXPECT_FALSE(slab.IsInLiveBlock(blocks[1]));
     EXPECT_EQ(TakeAll(slab), (std::vector{blocks[1], blocks[blocks.size() / 2], blocks.back()}));
   }
@@ -90,43 +136,79 @@ TEST_F(SlabTest, ANewSlabIsDurableAndTakingFlushesNothing) {
   EXPECT_EQ(UndecidedLines(), 0u);
   const std::vector<char*> blocks = TakeAll(slab);
   EXPECT_EQ(UndecidedLines(), BitLineCount(0));
-  for (char* const block : blocks) slab.Give(block);
-  EXPECT_EQ(run_->used, 0u);
+  EXPECT_FALSE(slab.IsEmpty());
+  for (char* const block : blocks) ASSERT_TRUE(slab.Give(block));
+  EXPECT_TRUE(slab.IsEmpty());
 }
 
-TEST_F(SlabTest, ALineIsFlushedUntilItIsDurable) {
+TEST_F(SlabTest, ALineThatIsHandedOutFromIsNotDurable) {
+  Slab slab = Make(0);
+  FreeWord word;
+  ASSERT_TRUE(slab.Reserve(&word));
+  LineCounter& line = *word.line;
+  EXPECT_FALSE(run_->IsDurable(line));
+  line.RaiseDurable(line.stored.load());
+  EXPECT_FALSE(run_->IsDurable(line)) << "a block may have been taken since";
+  const void* const block = word.Take();
+  slab.Unreserve(&word);
+  EXPECT_FALSE(run_->IsDurable(line));
+  line.RaiseDurable(line.stored.load());
+  EXPECT_TRUE(run_->IsDurable(line));
+  EXPECT_TRUE(slab.IsInLiveBlock(block));
+}
+
+TEST_F(SlabTest, AnOpenSlabHasNoDurableLine) {
   Slab slab = Make(0);
   const std::vector<char*> blocks = TakeAll(slab);
-  std::vector<std::pair<LineCounter*, uint64_t>> flushed;
-  const auto flush = [&](const char* begin, const char* end) {
-    flushed.clear();
-    slab.FlushBits(begin, end, recorder_.persist(), [&](LineCounter* counter, uint64_t seen) {
-      flushed.emplace_back(counter, seen);
-      return true;
-    });
-    return flushed.size();
-  };
-  EXPECT_EQ(flush(blocks[0], blocks[0] + 1), 1u);
-  EXPECT_EQ(flush(blocks[0], blocks[0] + 1), 1u);  // flushed is not durable
-  slab.Give(blocks[3]);
-  flushed[0].first->RaiseDurable(flushed[0].second);
-  EXPECT_EQ(flush(blocks[0], blocks[0] + 1), 1u);  // stored to since
-  flushed[0].first->RaiseDurable(flushed[0].second);
-  EXPECT_EQ(flush(blocks[0], blocks[0] + 1), 0u);
-  EXPECT_EQ(flush(blocks[0], blocks.back() + 16), BitLineCount(0) - 1);
+  for (LineCounter& line : run_->lines) line.RaiseDurable(line.stored.load());
+  ASSERT_TRUE(IsDurable(*run_));
+  run_->Open(nullptr);
+  ASSERT_TRUE(slab.Give(blocks[0]));
+  LineCounter& line = run_->lines[0];
+  const uint64_t seen = line.stored.load();
+  EXPECT_FALSE(run_->IsDurable(line));
+  ASSERT_TRUE(slab.Give(blocks[1]));
+  run_->Close();
+  line.RaiseDurable(seen);  // another thread's flush, before the second
+  EXPECT_FALSE(run_->IsDurable(line));
+  line.RaiseDurable(line.stored.load());
+  EXPECT_TRUE(run_->IsDurable(line));
+}
+
+TEST_F(SlabTest, WhatOthersFreeIsFreeAndFoundByTheHolder) {
+  Slab slab = Make(2);
+  const std::vector<char*> blocks = TakeAll(slab);
+  slab.GiveAsOther(slab.LiveIndex(blocks[5], "test"), blocks[5]);
+  EXPECT_FALSE(slab.IsInLiveBlock(blocks[5]));
+  EXPECT_FALSE(slab.HasRoom());
+  EXPECT_TRUE(slab.HasFreed(0));
+  EXPECT_FALSE(slab.Give(blocks[6])) << "before others' frees are folded";
+  slab.Fold();
+  EXPECT_FALSE(slab.HasFreed(0));
+  EXPECT_EQ(TakeAll(slab), std::vector{blocks[5]});
+}
+
+TEST_F(SlabTest, FoldGivesToTheReserveOfTheWord) {
+  Slab slab = Make(2);
+  ASSERT_TRUE(slab.Reserve(&reserved_));
+  void* const block = reserved_.Take();
+  const uint64_t mask = reserved_.mask;
+  slab.GiveAsOther(slab.LiveIndex(block, "test"), block);
+  slab.Fold();
+  EXPECT_EQ(std::popcount(reserved_.mask), std::popcount(mask) + 1);
+  EXPECT_EQ(reserved_.Take(), block);
 }
 
 TEST_F(SlabTest, AdoptCountsFoldsAndFindsTheRoom) {
   for (const bool unclean : {false, true}) {
     Slab before = Make(2);
     const std::vector<char*> blocks = TakeAll(before);
-    before.Give(blocks[7]);
-    before.Lines()[1].freed[2] = 0x8001;
+    ASSERT_TRUE(before.Give(blocks[7]));
+    before.Pairs()[6].freed = 0x8001;
     recorder_.Observe();
     Slab slab = Describe(2);
     ASSERT_TRUE(slab.Adopt(recorder_.persist(), unclean, false).ok());
-    EXPECT_EQ(run_->used, run_->capacity() - 3);
-    EXPECT_EQ(slab.Lines()[1].freed[2], 0u);
+    EXPECT_EQ(slab.Pairs()[6].freed, 0u);
     EXPECT_EQ(TakeAll(slab).size(), 3u);
     // After an unclean end all that was read is durable, what was stored unseen included.
     if (unclean) {
@@ -140,11 +222,10 @@ TEST_F(SlabTest, AdoptCountsFoldsAndFindsTheRoom) {
 TEST_F(SlabTest, AdoptReadOnlyStoresNothing) {
   Slab before = Make(2);
   TakeAll(before);
-  before.Lines()[1].freed[2] = 0x8001;
+  before.Pairs()[6].freed = 0x8001;
   const std::vector<char> bytes(memory_.base(), memory_.base() + kUnitBytes);
   Slab slab = Describe(2);
   ASSERT_TRUE(slab.Adopt(recorder_.persist(), true, true).ok());
-  EXPECT_EQ(run_->used, run_->capacity() - 2);
   EXPECT_EQ(std::memcmp(bytes.data(), memory_.base(), bytes.size()), 0);
 }
 
@@ -158,20 +239,25 @@ TEST_F(SlabTest, AdoptTakesNoOthersHeader) {
 
 TEST_F(SlabTest, BitsOfNoBlockAreNothing) {
   Slab slab = Make(0);
-  for (BitLine* line = slab.Lines(); line < slab.Lines() + BitLineCount(0); ++line) {
-    std::memset(line->bits, 0xff, sizeof line->bits);
+  for (uint64_t i = 0; i < BitLineCount(0) * kPairsPerLine; ++i) {
+    slab.Pairs()[i].bits = ~uint64_t{0};
   }
   Slab adopted = Describe(0);
   ASSERT_TRUE(adopted.Adopt(recorder_.persist(), false, true).ok());
-  EXPECT_EQ(run_->used, run_->capacity());
-  EXPECT_FALSE(adopted.IsLive(run_->start));
+  uint64_t allocated = 0;
+  for (uint64_t word = 0; word < adopted.WordCount(); ++word) {
+    allocated += static_cast<uint64_t>(std::popcount(adopted.Allocated(word)));
+  }
+  EXPECT_EQ(allocated, run_->capacity());
+  EXPECT_FALSE(adopted.IsInLiveBlock(run_->start));
 }
 
 // Every value that a line has while `work` runs, seen between any two machine instructions.
 class LineWatch {
  public:
+  using Line = std::array<BitPair, kPairsPerLine>;
   template <class Work>
-  static std::vector<BitLine> Watch(const BitLine* line, Work work) {
+  static std::vector<Line> Watch(const BitPair* line, Work work) {
     line_ = line;
     count_ = 0;
     struct sigaction action {};
@@ -189,40 +275,40 @@ class LineWatch {
 
  private:
   [[gnu::no_sanitize("thread")]] static void OnStep(int, siginfo_t*, void*) {
-    const BitLine now = *line_;
+    Line now;
+    std::copy_n(line_, now.size(), now.begin());
     if (count_ > 0 && Equal(now, values_[count_ - 1])) return;
     if (count_ < values_.size()) values_[count_++] = now;
   }
-  [[gnu::no_sanitize("thread")]] static bool Equal(const BitLine& a, const BitLine& b) {
-    for (int i = 0; i < 4; ++i) {
-      if (a.bits[i] != b.bits[i] || a.freed[i] != b.freed[i]) return false;
+  [[gnu::no_sanitize("thread")]] static bool Equal(const Line& a, const Line& b) {
+    for (size_t i = 0; i < kPairsPerLine; ++i) {
+      if (a[i].bits != b[i].bits || a[i].freed != b[i].freed) return false;
     }
     return true;
   }
 
-  static inline const BitLine* line_;
-  static inline std::array<BitLine, 64> values_;
+  static inline const BitPair* line_;
+  static inline std::array<Line, 64> values_;
   static inline size_t count_;
 };
 
 TEST_F(SlabTest, FoldsBitsBeforeTheMask) {
-  Slab before = Make(2);
-  TakeAll(before);
-  BitLine& line = before.Lines()[1];
-  line.freed[0] = 1;
-  line.freed[1] = 0xff00;
-  line.freed[3] = ~uint64_t{0};
-  const BitLine found = line;
-  Slab slab = Describe(2);
-  const std::vector<BitLine> values =
-      LineWatch::Watch(&line, [&] { (void)slab.Adopt(pmem::VolatilePersist(), false, false); });
+  Slab slab = Make(2);
+  TakeAll(slab);
+  BitPair* const line = slab.Pairs() + kPairsPerLine;
+  line[0].freed = 1;
+  line[1].freed = 0xff00;
+  line[3].freed = ~uint64_t{0};
+  LineWatch::Line found;
+  std::copy_n(line, found.size(), found.begin());
+  const auto values = LineWatch::Watch(line, [&] { slab.Fold(); });
   ASSERT_EQ(values.size(), 1u + 2 * 3);  // bits and mask of three words, one by one
-  for (const BitLine& value : values) {
-    for (int i = 0; i < 4; ++i) {
-      EXPECT_EQ(value.bits[i] & ~value.freed[i], found.bits[i] & ~found.freed[i]);
+  for (const LineWatch::Line& value : values) {
+    for (size_t i = 0; i < kPairsPerLine; ++i) {
+      EXPECT_EQ(value[i].bits & ~value[i].freed, found[i].bits & ~found[i].freed);
     }
   }
-  EXPECT_EQ(line.freed[0] | line.freed[1] | line.freed[3], 0u);
+  EXPECT_EQ(line[0].freed | line[1].freed | line[3].freed, 0u);
 }
 
 TEST(LineCounterTest, DurableIsWhatWasStoredBeforeTheFlush) {
@@ -233,35 +319,9 @@ TEST(LineCounterTest, DurableIsWhatWasStoredBeforeTheFlush) {
   counter.Stored();
   counter.RaiseDurable(seen);
   EXPECT_FALSE(counter.IsDurable());
-  counter.RaiseDurable(2);
+  counter.RaiseDurable(counter.stored.load());
   counter.RaiseDurable(seen);  // another thread's older fence
   EXPECT_TRUE(counter.IsDurable());
-}
-
-TEST(PendingLinesTest, MayForgetAndNeverRaisesAnotherHeapsLines) {
-  PendingLines pending;
-  std::array<LineCounter, 200> counters;
-  for (LineCounter& counter : counters) {
-    counter.Stored();
-    pending.Add(1, &counter, 1);
-  }
-  pending.Fenced(2);
-  EXPECT_FALSE(counters[0].IsDurable());
-  pending.Fenced(1);
-  EXPECT_TRUE(counters[0].IsDurable());
-  EXPECT_FALSE(counters[199].IsDurable());
-  counters[0].Stored();
-  EXPECT_FALSE(pending.IsLast(1, &counters[0], 2));
-  pending.Add(1, &counters[0], 2);
-  EXPECT_TRUE(pending.IsLast(1, &counters[0], 2));
-  EXPECT_FALSE(pending.IsLast(1, &counters[0], 3));
-  EXPECT_FALSE(pending.IsLast(1, &counters[1], 2));
-  EXPECT_FALSE(pending.IsLast(2, &counters[0], 2));
-  pending.Add(2, &counters[199], 1);  // the thread works on another heap: the first is forgotten
-  pending.Fenced(2);
-  pending.Fenced(1);
-  EXPECT_FALSE(counters[0].IsDurable());
-  EXPECT_TRUE(counters[199].IsDurable());
 }
 
 }  // namespace

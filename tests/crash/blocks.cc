@@ -10,17 +10,18 @@
 namespace morsel::crash {
 namespace {
 
-using alloc::BitLine;
+using alloc::BitPair;
 using alloc::UnitKind;
 using alloc::UnitWord;
 
-void AppendBlocksOfSlab(uint64_t start, unsigned size_class, std::vector<Block>* blocks) {
-  const BitLine* const lines = reinterpret_cast<BitLine*>(start + sizeof(alloc::SlabHeader));
+void AppendBlocksOfSlab(uint64_t start, UnitIndex head, unsigned size_class,
+                        std::vector<Block>* blocks) {
+  const BitPair* const pairs =
+      reinterpret_cast<BitPair*>(start + alloc::BitPairsOffset(size_class, head));
   const uint64_t size_bytes = alloc::BlockBytes(size_class);
-  for (uint64_t i = alloc::FirstBlock(size_class); i < alloc::EndBlock(size_class); ++i) {
-    const BitLine& line = lines[i / alloc::kBlocksPerLine];
-    const uint64_t word = i % alloc::kBlocksPerLine / 64;
-    if (((line.bits[word] & ~line.freed[word]) >> (i % 64) & 1) == 0) continue;
+  for (uint64_t i = alloc::FirstBlock(size_class, head); i < alloc::EndBlock(size_class); ++i) {
+    const BitPair& pair = pairs[i / 64];
+    if (((pair.bits & ~pair.freed) >> (i % 64) & 1) == 0) continue;
     blocks->push_back({start + i * size_bytes, size_bytes});
   }
 }
@@ -43,7 +44,7 @@ std::vector<Block> AllocatedBlocks(const morsel_t* morsel) {
     const uint64_t start = base + unit * alloc::kUnitBytes;
     switch (map[unit].kind()) {
       case UnitKind::kSlab:
-        AppendBlocksOfSlab(start, map[unit].size_class(), &blocks);
+        AppendBlocksOfSlab(start, UnitIndex(unit), map[unit].size_class(), &blocks);
         unit += alloc::SlabUnits(map[unit].size_class()).value();
         break;
       case UnitKind::kExtent:
