@@ -52,11 +52,15 @@ Result<ThreadHeap*> Heap::Mine() {
       return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
                   static_cast<void*>(header_));
     }
+    const std::lock_guard lock(threads_mutex_);
     mine->next = thread_heaps_;
     thread_heaps_ = mine;
   }
   // A thread that is ending uses one with the lock held, and leaves it as it is.
-  mine->thread = thread;
+  {
+    const std::lock_guard lock(threads_mutex_);
+    mine->thread = thread;
+  }
   mine->slot = nullptr;
   if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0) {
     mine->slot = &slot;
@@ -66,15 +70,26 @@ Result<ThreadHeap*> Heap::Mine() {
 }
 
 void Heap::ThreadEnds(uint64_t thread) {
+  // A thread waits for no heap that it has nothing of.
+  if (!HasPartOf(thread)) return;
   const std::lock_guard lock(mutex_);
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != thread) continue;
     const ClosedGate closed(this);
     one->Settle();
     one->GiveUp([this](Run* run) { ListAsFound(run); });
+    const std::lock_guard threads_lock(threads_mutex_);
     one->thread = 0;
     one->slot = nullptr;
   }
+}
+
+bool Heap::HasPartOf(uint64_t thread) {
+  const std::lock_guard lock(threads_mutex_);
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->thread == thread) return true;
+  }
+  return false;
 }
 
 // What others have freed of slabs that ended threads hold is for anybody.

@@ -175,6 +175,7 @@ class Heap final : private ThreadEndListener {
   void FlushBits(Run& slab, const char* begin, const char* end, ThreadHeap& mine);
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
   void ThreadEnds(uint64_t thread) override;
+  bool HasPartOf(uint64_t thread);
 
   // With the lock held.
   Result<ThreadHeap*> Mine();
@@ -215,6 +216,7 @@ class Heap final : private ThreadEndListener {
   SlabTable slabs_;
   std::array<SizeClass, kClassCount> classes_{};
   ThreadHeap* thread_heaps_ = nullptr;
+  std::mutex threads_mutex_;  ///< for that list, and whose they are; what changes them has both
   uint32_t closings_ = 0;  ///< nested ClosedGates
   Growth growth_;
   std::string growth_failure_;  ///< why the range could not grow the last time; empty if it could

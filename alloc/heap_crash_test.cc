@@ -237,6 +237,7 @@ TEST_F(HeapCrashTest, CleanMeansDurable) {
   killed_here();
   recorder_->set_before_fence(killed_here);
   life_->Close();
+  recorder_->set_before_fence(nullptr);
   killed_here();
   life_->Open();
   End();

@@ -55,10 +55,10 @@ class alignas(kLineBytes) ThreadHeap {
   /// Whether so much has been freed that Settle() is due.
   bool SettleIsDue() const { return frees_left_ == 0; }
 
-  /// How many blocks may be freed without a word to this; they count as freed. Only a part of what
+  /// How many blocks may be freed without a word to this; they count as freed. Not all of what
   /// is left, for nobody hears of it where the slot that they are counted in is another heap's.
   uint64_t FreesForSlot() {
-    const uint64_t part = frees_left_ > 2 ? frees_left_ / 2 : 1;
+    const uint64_t part = frees_left_ > kPartKept ? frees_left_ - frees_left_ / kPartKept : 1;
     if (frees_left_ > part) frees_left_ -= part;
     return part;
   }
@@ -133,6 +133,7 @@ class alignas(kLineBytes) ThreadHeap {
   };
 
   static constexpr uint64_t kNever = ~uint64_t{0};
+  static constexpr uint64_t kPartKept = 16;
   static constexpr size_t kOthersMax = 1024;
   static constexpr size_t kRecentMax = 64;
 
