@@ -1,0 +1,226 @@
+// What threads hold of a heap: that others get it back, that none of it is lost,
+// and that one thread can have the heap to itself.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "alloc/heap.h"
+#include "alloc/heap_testing.h"
+#include "base/checksum.h"
+
+namespace morsel::alloc {
+namespace {
+
+constexpr uint64_t kBytes = 4 * kMiB;
+constexpr int kRounds = kSlowBuild ? 5 : 40;
+
+class HeapPartsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    Heap::Format(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
+    // The size is fixed: what is lost is missed.
+    heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), true, false).value();
+  }
+
+  // All the heap has in blocks of that size.
+  std::vector<void*> TakeAll(uint64_t size_bytes) {
+    std::vector<void*> blocks;
+    for (;;) {
+      const Result<void*> block = heap_->Allocate(size_bytes, 16);
+      if (!block) {
+        EXPECT_EQ(block.error(), Code::kNoSpace);
+        return blocks;
+      }
+      blocks.push_back(*block);
+    }
+  }
+
+  size_t CountAll(uint64_t size_bytes) {
+    const std::vector<void*> blocks = TakeAll(size_bytes);
+    FreeAll(blocks);
+    return blocks.size();
+  }
+
+  void FreeAll(const std::vector<void*>& blocks) {
+    for (void* const block : blocks) heap_->Free(block);
+  }
+
+  HeapMemory memory_{kBytes};
+  std::unique_ptr<Heap> heap_;
+};
+
+TEST_F(HeapPartsTest, NothingThatOthersFreeIsLost) {
+  const size_t count = CountAll(200);
+  std::vector<void*> blocks;
+  std::atomic<int> turn{0};
+  std::thread other([&] {
+    for (int round = 0; round < kRounds; ++round) {
+      while (turn.load() != 2 * round + 1) std::this_thread::yield();
+      FreeAll(blocks);
+      turn.store(2 * round + 2);
+    }
+  });
+  for (int round = 0; round < kRounds; ++round) {
+    while (turn.load() != 2 * round) std::this_thread::yield();
+    blocks = TakeAll(200);
+    EXPECT_EQ(blocks.size(), count) << "round " << round;
+    turn.store(2 * round + 1);
+  }
+  other.join();
+  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+}
+
+// Both free what the other holds, at the same time as it allocates.
+TEST_F(HeapPartsTest, NothingThatOthersFreeMeanwhileIsLost) {
+  const size_t count = CountAll(64);
+  constexpr size_t kSlots = 1024;
+  std::vector<std::atomic<void*>> slots(kSlots);
+  const auto work = [&](uint64_t seed) {
+    std::mt19937_64 random(seed);
+    for (int i = 0; i < kRounds * 2000; ++i) {
+      void* const block = heap_->Allocate(64, 16).value();
+      if (void* const old = slots[random() % kSlots].exchange(block)) heap_->Free(old);
+    }
+  };
+  std::thread one(work, 1);
+  std::thread other(work, 2);
+  one.join();
+  other.join();
+  for (std::atomic<void*>& slot : slots) {
+    if (slot.load() != nullptr) heap_->Free(slot.load());
+  }
+  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(Findings(*heap_), "");
+  EXPECT_EQ(TakeAll(64).size(), count);
+}
+
+TEST_F(HeapPartsTest, WhatAnEndedThreadHeldIsForOthers) {
+  const size_t count = CountAll(3000);
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<void*> blocks;
+    std::thread([&] {
+      blocks = TakeAll(3000);
+      // Some are free when it ends.
+      for (size_t i = 0; i < count / 2; ++i) {
+        heap_->Free(blocks.back());
+        blocks.pop_back();
+      }
+    }).join();
+    const std::vector<void*> rest = TakeAll(3000);
+    EXPECT_EQ(blocks.size() + rest.size(), count);
+    FreeAll(blocks);  // of slabs that the ended thread held
+    FreeAll(rest);
+  }
+  EXPECT_EQ(TakeAll(100'000).size(), (kBytes / kUnitBytes - 1) / 2) << "empty slabs are given back";
+}
+
+TEST_F(HeapPartsTest, WhatARunningThreadHoldsIsForOthersBeforeThereIsNoSpace) {
+  std::atomic<int> step{0};
+  std::thread holder([&] {
+    const std::vector<void*> blocks = TakeAll(1000);
+    FreeAll(blocks);
+    void* const kept = heap_->Allocate(1000, 16).value();
+    step.store(1);
+    while (step.load() != 2) std::this_thread::yield();
+    heap_->Free(kept);
+  });
+  while (step.load() != 1) std::this_thread::yield();
+  const std::vector<void*> large = TakeAll(100'000);
+  EXPECT_GE(large.size(), (kBytes / kUnitBytes - 2) / 2);
+  const std::vector<void*> small = TakeAll(1000);
+  EXPECT_GE(small.size(), 60u) << "the rest of the slab that the other thread allocates from";
+  step.store(2);
+  holder.join();
+  FreeAll(large);
+  FreeAll(small);
+  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+}
+
+TEST_F(HeapPartsTest, NobodyIsInsideWhileOneHasTheHeapToItself) {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      std::array<void*, 50> blocks{};
+      while (!stop.load()) {
+        for (void*& block : blocks) block = heap_->Allocate(48, 16).value();
+        for (void* const block : blocks) heap_->Free(block);
+      }
+    });
+  }
+  for (int round = 0; round < kRounds; ++round) {
+    const auto still = heap_->Still();
+    const Sum128 before = Checksum128(memory_.base(), kBytes);
+    std::this_thread::yield();
+    const Sum128 after = Checksum128(memory_.base(), kBytes);
+    EXPECT_TRUE(before.low == after.low && before.high == after.high);
+  }
+  stop.store(true);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+}
+
+TEST_F(HeapPartsTest, OneThreadUsesMoreHeapsThanItHasSlots) {
+  constexpr size_t kHeaps = 2 * kThreadSlots + 3;
+  std::vector<std::unique_ptr<HeapMemory>> memories;
+  std::vector<std::unique_ptr<Heap>> heaps;
+  for (size_t i = 0; i < kHeaps; ++i) {
+    memories.push_back(
+        std::make_unique<HeapMemory>(kSubtreeBytes, TestBase() + (i + 1) * kGiantBytes));
+    Heap::Format(memories[i]->Place(kSubtreeBytes), 4096, pmem::VolatilePersist());
+    heaps.push_back(
+        Heap::Open(memories[i]->Place(kSubtreeBytes), pmem::VolatilePersist(), true, false)
+            .value());
+  }
+  std::vector<std::vector<void*>> blocks(kHeaps);
+  for (int round = 0; round < 100; ++round) {
+    for (size_t i = 0; i < kHeaps; ++i) {
+      blocks[i].push_back(heaps[i]->Allocate(100, 16).value());
+      if (round % 3 == 2) {
+        heaps[i]->Free(blocks[i].back());
+        blocks[i].pop_back();
+        ASSERT_TRUE(heaps[i]->Flush(blocks[i].back(), 100).ok());
+      }
+    }
+    for (size_t i = 0; i < kHeaps; ++i) heaps[i]->Fence();
+  }
+  for (size_t i = 0; i < kHeaps; ++i) {
+    EXPECT_EQ(Findings(*heaps[i]), "");
+    EXPECT_EQ(heaps[i]->LiveBytes().value(), blocks[i].size() * 112);
+  }
+}
+
+// Constructed before its thread knows the heap, destroyed after the thread has given up its part.
+struct FreesLate {
+  Heap* heap = nullptr;
+  void* block = nullptr;
+  ~FreesLate() {
+    if (heap == nullptr) return;
+    heap->Free(block);
+    void* const another = heap->Allocate(64, 16).value();
+    EXPECT_TRUE(heap->Flush(another, 64).ok());
+    heap->Fence();
+    heap->Free(another);
+  }
+};
+
+TEST_F(HeapPartsTest, AnEndingThreadMayStillAllocateAndFree) {
+  for (int round = 0; round < kRounds; ++round) {
+    std::thread([&] {
+      static thread_local FreesLate late;
+      late.heap = nullptr;
+      late.block = heap_->Allocate(64, 16).value();
+      late.heap = heap_.get();
+    }).join();
+  }
+  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(Findings(*heap_), "");
+}
+
+}  // namespace
+}  // namespace morsel::alloc
