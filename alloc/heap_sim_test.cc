@@ -50,18 +50,17 @@ void ExploreScripts(std::initializer_list<sim::Script> scripts) {
 TEST(HeapSimTest, HandOverBetweenTwoThreads) {
   ExploreScripts({
       {{Op::kHandOver}, {Op::kTakeOver}},
-      {{Op::kHandOver, Op::kLinkSmall}, {Op::kTakeOver}},
-      {{Op::kHandOver, Op::kLinkMiddle}, {Op::kLinkSmall, Op::kTakeOver}},
-      {{Op::kLinkSmall, Op::kHandBack}, {Op::kLinkSmall, Op::kFreeTaken, Op::kFreeTaken}},
+      {{Op::kHandOver, Op::kLinkMiddle}, {Op::kLinkMiddle, Op::kTakeOver}},
+      {{Op::kHandBack, Op::kLinkMiddle}, {Op::kFreeTaken, Op::kLinkMiddle}},
+      {{Op::kLinkMiddle, Op::kHandBack}, {Op::kFreeTaken, Op::kSettle}},
       {{Op::kHandOver, Op::kHandBack}, {Op::kTakeOver, Op::kFreeTaken, Op::kLinkSmall}},
-      {{Op::kLinkSmall, Op::kHandBack, Op::kSettle}, {Op::kFreeTaken, Op::kFreeTaken}},
   });
 }
 
 TEST(HeapSimTest, HandOverAmongThreeThreads) {
   ExploreScripts({
       {{Op::kHandOver}, {Op::kTakeOver}, {Op::kLinkThree}},
-      {{Op::kLinkSmall, Op::kHandBack}, {Op::kFreeTaken, Op::kSettle}, {Op::kLinkSmall}},
+      {{Op::kLinkMiddle, Op::kHandBack}, {Op::kFreeTaken}, {Op::kLinkSmall, Op::kSettle}},
       {{Op::kHandOver, Op::kLinkSmall}, {Op::kTakeOver, Op::kHandBack}, {Op::kFreeTaken}},
   });
 }
