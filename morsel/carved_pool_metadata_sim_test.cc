@@ -13,7 +13,7 @@ namespace morsel {
 namespace {
 
 // The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
-constexpr double kSeconds = 20;
+constexpr double kSeconds = 60;
 
 bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
 
