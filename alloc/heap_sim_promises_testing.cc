@@ -2,7 +2,13 @@
 
 namespace morsel::alloc {
 
-HeapPromises::HeapPromises(const sim::Log& log, uint64_t slots) : holds_(slots, {0}) {
+HeapPromises::HeapPromises(const sim::Log& prepared, const sim::Log& log, uint64_t slots)
+    : holds_(slots, {0}) {
+  Read(prepared);
+  Read(log);
+}
+
+void HeapPromises::Read(const sim::Log& log) {
   for (const sim::LogEntry& entry : log.entries()) {
     if (entry.kind != sim::LogEntry::Kind::kNoted) continue;
     const uint64_t first = entry.words[0];

@@ -22,7 +22,8 @@ enum HeapNote : uint32_t {
 
 class HeapPromises {
  public:
-  HeapPromises(const sim::Log& log, uint64_t slots);
+  /// `prepared`: of what the first life found.
+  HeapPromises(const sim::Log& prepared, const sim::Log& log, uint64_t slots);
 
   /// What a slot may hold: the last object that is promised, or one that came since; 0: none.
   const std::vector<uint64_t>& MayHold(uint64_t slot) const { return holds_[slot]; }
@@ -40,6 +41,7 @@ class HeapPromises {
     State state = State::kUnlinked;
   };
 
+  void Read(const sim::Log& log);
   void Replace(State from, State to);
   void Hold(uint64_t slot, uint64_t object);
 

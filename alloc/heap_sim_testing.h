@@ -37,7 +37,8 @@ class HeapTarget : public sim::Target {
     kFreeTaken,               ///< waits for one, and frees it
   };
 
-  /// A tight heap has four units left: what one class or an extent gives back another must take.
+  /// A roomy heap has two objects at first. A tight one has four units left: what one class or an
+  /// extent gives back another must take.
   enum class Room { kRoomy, kTight };
   explicit HeapTarget(Room room = Room::kRoomy);
   ~HeapTarget() override;
@@ -78,6 +79,7 @@ class HeapTarget : public sim::Target {
   Room room_;
   uint64_t watched_bytes_ = 0;
   uint64_t filled_bytes_ = 0;  ///< by FillUp()
+  sim::Log prepared_;          ///< what Prepare() has linked
   char* memory_;
   std::unique_ptr<Heap> heap_;
   std::string complaint_;  ///< of an operation

@@ -1,5 +1,6 @@
 """What was measured, as a picture: bars of rates, drawn by gnuplot."""
 
+import math
 import subprocess
 
 import table
@@ -53,6 +54,19 @@ def _panel(results, threads, durable):
     return (title, workloads, rivals) if workloads else None
 
 
+def _range(results, durable):
+    """Whole powers of ten, the same for all numbers of threads; the least bar is seen."""
+    rates = [
+        rate
+        for workload, threads in results.contests
+        if table.is_durable(workload) == durable
+        for rival in results.rivals
+        if (rate := results.median(workload, threads, rival, "mops_per_cpu_second"))
+    ]
+    low = math.floor(math.log10(min(rates) * 0.7))
+    return f"[{10.0**low:g}:{10.0 ** math.ceil(math.log10(max(rates))):g}]"
+
+
 def script(results, path):
     thread_counts = sorted({threads for _, threads in results.contests})
     lines = [
@@ -84,7 +98,7 @@ def script(results, path):
                 f"set origin {left:.3f},{1 - (row + 1) * height:.3f}",
                 f"set size {width:.3f},{height:.3f}",
                 f'set title "{title}"',
-                "set yrange [*:*]",
+                f"set yrange {_range(results, title.startswith('durable'))}",
                 _plot(name, rivals),
             ]
             left += width

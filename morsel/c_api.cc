@@ -38,6 +38,22 @@ morsel_code CodeOf(Status status) {
   return static_cast<morsel_code>(static_cast<int>(status.code()));
 }
 
+// Programs in C, and those without exceptions, cannot catch one, and below here nothing unwinds: a
+// lock would stay held, a table half changed. What is on the medium is as after any crash.
+template <class Body>
+auto EndingWithoutMemory(const char* call, Body body) noexcept {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    morsel::Die("%s: the process has no memory for the library's own tables", call);
+  }
+}
+
+template <class Body>
+morsel_code CodeOf(const char* call, Body body) {
+  return CodeOf(EndingWithoutMemory(call, body));
+}
+
 OpenPool* Pool(morsel_pool_t* pool) { return reinterpret_cast<OpenPool*>(pool); }
 OpenMorsel* Morsel(morsel_t* morsel) { return reinterpret_cast<OpenMorsel*>(morsel); }
 const OpenMorsel* Morsel(const morsel_t* morsel) {
@@ -79,7 +95,7 @@ Result<void*> Allocate(morsel_t* morsel, size_t size, size_t alignment, const ch
   if (morsel == nullptr) return NoHandle(call);
   OpenMorsel& open = *Morsel(morsel);
   MORSEL_TRY(open.MayWrite(call));
-  return open.heap().Allocate(size, alignment);
+  return EndingWithoutMemory(call, [&] { return open.heap().Allocate(size, alignment); });
 }
 
 // A block given to free or its like: calls that have no way to answer end the process, but in a
@@ -103,8 +119,9 @@ extern "C" {
 morsel_code morsel_pool_open(const char* path, const morsel_pool_options* options,
                              morsel_pool_t** pool) {
   if (pool == nullptr) return CodeOf(Missing("morsel_pool_open", "a place for the handle"));
-  Result<std::unique_ptr<OpenPool>> opened =
-      OpenPool::Open(path, options, morsel::pmem::KernelCalls());
+  Result<std::unique_ptr<OpenPool>> opened = EndingWithoutMemory("morsel_pool_open", [&] {
+    return OpenPool::Open(path, options, morsel::pmem::KernelCalls());
+  });
   if (!opened) return CodeOf(opened.status());
   *pool = reinterpret_cast<morsel_pool_t*>(std::move(opened).value().release());
   return MORSEL_OK;
@@ -121,7 +138,8 @@ morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_opti
                         morsel_t** morsel) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_open"));
   if (morsel == nullptr) return CodeOf(Missing("morsel_open", "a place for the handle"));
-  const Result<OpenMorsel*> opened = Pool(pool)->OpenMorselNamed(name, options);
+  const Result<OpenMorsel*> opened = EndingWithoutMemory(
+      "morsel_open", [&] { return Pool(pool)->OpenMorselNamed(name, options); });
   if (!opened) return CodeOf(opened.status());
   *morsel = reinterpret_cast<morsel_t*>(*opened);
   return MORSEL_OK;
@@ -129,24 +147,26 @@ morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_opti
 
 morsel_code morsel_close(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_close"));
-  return CodeOf(Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/false));
+  return CodeOf("morsel_close",
+                [&] { return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/false); });
 }
 
 morsel_code morsel_discard(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_discard"));
-  return CodeOf(Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/true));
+  return CodeOf("morsel_discard",
+                [&] { return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/true); });
 }
 
 morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_remove"));
-  return CodeOf(Pool(pool)->Remove(name));
+  return CodeOf("morsel_remove", [&] { return Pool(pool)->Remove(name); });
 }
 
 morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, void*),
                         void* context) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_list"));
   if (visit == nullptr) return CodeOf(Missing("morsel_list", "a function to call"));
-  return CodeOf(Pool(pool)->List(visit, context));
+  return CodeOf("morsel_list", [&] { return Pool(pool)->List(visit, context); });
 }
 
 morsel_code morsel_stat(morsel_t* morsel, morsel_info* info) {
@@ -158,12 +178,12 @@ morsel_code morsel_stat(morsel_t* morsel, morsel_info* info) {
                                "to sizeof or 0",
                                info->struct_size, sizeof *info));
   }
-  return CodeOf(Morsel(morsel)->Fill(info));
+  return CodeOf("morsel_stat", [&] { return Morsel(morsel)->Fill(info); });
 }
 
 morsel_code morsel_resize(morsel_t* morsel, uint64_t size_bytes) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_resize"));
-  return CodeOf(Morsel(morsel)->Resize(size_bytes));
+  return CodeOf("morsel_resize", [&] { return Morsel(morsel)->Resize(size_bytes); });
 }
 
 void* morsel_malloc(morsel_t* morsel, size_t size) {
@@ -186,10 +206,11 @@ void* morsel_realloc(morsel_t* morsel, void* block, size_t size) {
   if (block == nullptr) return morsel_malloc(morsel, size);
   if (!MayTouch(morsel, "morsel_realloc")) return nullptr;
   if (size == 0) {
-    Morsel(morsel)->heap().Free(block);
+    morsel_free(morsel, block);
     return nullptr;
   }
-  return PointerOf(Morsel(morsel)->heap().Reallocate(block, size));
+  return PointerOf(EndingWithoutMemory(
+      "morsel_realloc", [&] { return Morsel(morsel)->heap().Reallocate(block, size); }));
 }
 
 void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
@@ -198,7 +219,7 @@ void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
 
 void morsel_free(morsel_t* morsel, void* block) {
   if (block == nullptr || !MayTouch(morsel, "morsel_free")) return;
-  Morsel(morsel)->heap().Free(block);
+  EndingWithoutMemory("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
 }
 
 size_t morsel_usable_size(morsel_t* morsel, const void* block) {
@@ -206,7 +227,8 @@ size_t morsel_usable_size(morsel_t* morsel, const void* block) {
   if (morsel == nullptr && morsel::ForkCount() > 0) return 0;
   if (morsel == nullptr) morsel::Die("morsel_usable_size of a block with a NULL handle");
   if (!Morsel(morsel)->MayRead().ok()) return 0;
-  return Morsel(morsel)->heap().UsableBytes(block);
+  return EndingWithoutMemory("morsel_usable_size",
+                             [&] { return Morsel(morsel)->heap().UsableBytes(block); });
 }
 
 morsel_code morsel_persist(morsel_t* morsel, const void* address, size_t size) {
@@ -216,29 +238,29 @@ morsel_code morsel_persist(morsel_t* morsel, const void* address, size_t size) {
 
 morsel_code morsel_flush(morsel_t* morsel, const void* address, size_t size) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_flush"));
-  return CodeOf(Morsel(morsel)->Flush(address, size));
+  return CodeOf("morsel_flush", [&] { return Morsel(morsel)->Flush(address, size); });
 }
 
 morsel_code morsel_fence(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_fence"));
-  return CodeOf(Morsel(morsel)->Fence());
+  return CodeOf("morsel_fence", [&] { return Morsel(morsel)->Fence(); });
 }
 
 morsel_code morsel_checkpoint(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_checkpoint"));
-  return CodeOf(Morsel(morsel)->Checkpoint());
+  return CodeOf("morsel_checkpoint", [&] { return Morsel(morsel)->Checkpoint(); });
 }
 
 morsel_code morsel_set_root(morsel_t* morsel, const char* name, void* object) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_set_root"));
   if (name == nullptr) return CodeOf(Missing("morsel_set_root", "a name"));
-  return CodeOf(Morsel(morsel)->SetRoot(name, object));
+  return CodeOf("morsel_set_root", [&] { return Morsel(morsel)->SetRoot(name, object); });
 }
 
 void* morsel_root(morsel_t* morsel, const char* name) {
   if (morsel == nullptr) return PointerOf(NoHandle("morsel_root"));
   if (name == nullptr) return PointerOf(Missing("morsel_root", "a name"));
-  return PointerOf(Morsel(morsel)->Root(name));
+  return PointerOf(EndingWithoutMemory("morsel_root", [&] { return Morsel(morsel)->Root(name); }));
 }
 
 morsel_t* morsel_of(const void* address) {

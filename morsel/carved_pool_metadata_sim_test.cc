@@ -13,13 +13,13 @@ namespace morsel {
 namespace {
 
 // The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
-constexpr double kSeconds = 20;
+constexpr double kSeconds = 60;
 
 bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
 
 sim::Options Wanted() {
-  return sim::FromEnvironment({.images_max = Thorough() ? 4096u : 256u,
-                               .later_images_max = Thorough() ? 16u : 4u,
+  return sim::FromEnvironment({.images_max = Thorough() ? 4096u : 64u,
+                               .later_images_max = 2,
                                .crash_again_one_in = 64,
                                .seconds = kSeconds});
 }
@@ -27,16 +27,14 @@ sim::Options Wanted() {
 TEST(CarvedPoolMetadataSimTest, Sequences) {
   MetadataTarget target;
   sim::Explorer explorer(target, Wanted());
-  EXPECT_TRUE(explorer.ExploreSequences(MetadataTarget::kFormat, Thorough() ? 3 : 2));
+  EXPECT_TRUE(explorer.ExploreSequencesOf(MetadataTarget::kFormat, Thorough() ? 3 : 2));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
 // Over a pool that is in use, after anything, and before anything.
 TEST(CarvedPoolMetadataSimTest, Formatting) {
-  sim::Options options = Wanted();
-  if (!Thorough()) options.images_max = 32;
   MetadataTarget target;
-  sim::Explorer explorer(target, options);
+  sim::Explorer explorer(target, Wanted());
   for (uint32_t other = 0; other < MetadataTarget::kOperations; ++other) {
     EXPECT_TRUE(explorer.Explore({{MetadataTarget::kFormat, other}}));
     EXPECT_TRUE(explorer.Explore({{other, MetadataTarget::kFormat}}));
@@ -49,7 +47,6 @@ TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
   sim::Options options = Wanted();
   options.crashes = 3;
   options.images_max = 32;
-  options.later_images_max = 2;
   options.seconds = Thorough() ? options.seconds : 4;
   MetadataTarget target;
   sim::Explorer explorer(target, options);
@@ -59,10 +56,10 @@ TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
-// Longer than any that are all tried: as many as there is time for.
+// Longer than any that are all tried, and more images of each: as many as there is time for.
 TEST(CarvedPoolMetadataSimTest, LongSequencesAtRandom) {
   sim::Options options = Wanted();
-  options.images_max = 64;
+  options.images_max = 4096;
   options.seconds = Thorough() ? options.seconds : 2;
   MetadataTarget target;
   sim::Explorer explorer(target, options);

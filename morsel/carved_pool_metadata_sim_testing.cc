@@ -409,13 +409,13 @@ void MetadataTarget::Run(uint32_t operation, sim::Log& log) {
 sim::Script MetadataTarget::GoOn(uint64_t pick) {
   switch (pick % 5) {
     case 0:
-      return {{kRemove, kCreateHuge, kCreateGiant}};
+      return {{kRemove, kCreateGiant}};
     case 1:
-      return {{kGrow, kReopen, kShrink}};
+      return {{kGrow, kShrink}};
     case 2:
       return {{kReplace, kCheckpoint}};
     case 3:
-      return {{kReopen, kCreateHuge, kGrow}};
+      return {{kReopen, kCreateHuge}};
     default:
       return {{kFormat, kCreateGiant}};
   }

@@ -16,13 +16,13 @@ using Pool = CarvedPoolTarget::Pool;
 using Op = CarvedPoolTarget::Operation;
 
 // The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
-constexpr double kSeconds = 20;
+constexpr double kSeconds = 60;
 
 bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
 
 sim::Options Wanted(double seconds) {
-  return sim::FromEnvironment({.images_max = Thorough() ? 4096u : 32u,
-                               .later_images_max = Thorough() ? 16u : 2u,
+  return sim::FromEnvironment({.images_max = Thorough() ? 64u : 32u,
+                               .later_images_max = 2,
                                .crash_again_one_in = 256,
                                .seconds = seconds});
 }
@@ -32,7 +32,7 @@ TEST(CarvedPoolSimTest, Sequences) {
   options.kills = false;
   CarvedPoolTarget target(Pool::kSmall);
   sim::Explorer explorer(target, options);
-  EXPECT_TRUE(explorer.ExploreSequences(CarvedPoolTarget::kOperations, Thorough() ? 3 : 2));
+  EXPECT_TRUE(explorer.ExploreSequencesOf(CarvedPoolTarget::kOperations, Thorough() ? 3 : 2));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
@@ -40,7 +40,7 @@ TEST(CarvedPoolSimTest, Sequences) {
 TEST(CarvedPoolSimTest, ShorterSequencesWithKills) {
   CarvedPoolTarget target(Pool::kSmall);
   sim::Explorer explorer(target, Wanted(kSeconds));
-  EXPECT_TRUE(explorer.ExploreSequences(CarvedPoolTarget::kOperations, Thorough() ? 2 : 1));
+  EXPECT_TRUE(explorer.ExploreSequencesOf(CarvedPoolTarget::kOperations, Thorough() ? 2 : 1));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
@@ -58,9 +58,10 @@ TEST(CarvedPoolSimTest, GiantMorsels) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
-// Longer than any that are all tried: as many as there is time for.
+// Longer than any that are all tried, and more images of each: as many as there is time for.
 TEST(CarvedPoolSimTest, LongSequencesAtRandom) {
-  const sim::Options options = Wanted(2);
+  sim::Options options = Wanted(2);
+  options.images_max = 4096;
   CarvedPoolTarget target(Pool::kSmall);
   sim::Explorer explorer(target, options);
   std::mt19937_64 random(options.seed);

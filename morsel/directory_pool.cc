@@ -249,7 +249,10 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   MORSEL_CHECK(read_only || !read_only_);
   Result<pmem::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
-  // A copy that came since the pool was opened may have its name in a cache only.
+  // ORDER  the morsel's name, synced  <  the first checkpoint into it
+  // WHY    a copy that came since the pool was opened may have its name in a cache only.
+  // CRASH  before: the name is there or not, and nothing was promised of it. After: it is there.
+  // TEST   tests/disk/pool_test: SequencesOfUpToThree
   if (!read_only) MORSEL_TRY(directory_.Sync());
   Result<ImageFile> image = ImageFile::Open(std::move(*file), read_only);
   if (!image) return image.status();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <exception>
 #include <new>
 #include <string>
 #include <utility>
@@ -184,19 +185,42 @@ class Pool {
 
   Status remove(const std::string& name) { return Code(morsel_remove(handle_, name.c_str())); }
 
-  /// Calls `visit(const morsel_info&)` for each morsel, by name.
+  /// Calls `visit(const morsel_info&)` for each morsel, by name. What it throws ends the list and
+  /// is thrown on.
   template <class Visit>
   Status list(Visit&& visit) {
-    return Code(morsel_list(
-        handle_,
-        [](const morsel_info* info, void* context) {
-          (*static_cast<std::remove_reference_t<Visit>*>(context))(*info);
-          return 0;
-        },
-        const_cast<void*>(static_cast<const void*>(&visit))));
+    Visiting<std::remove_reference_t<Visit>> visiting{visit};
+    const Status status = Code(morsel_list(handle_, visiting.Next, &visiting));
+#ifdef __cpp_exceptions
+    if (visiting.thrown) std::rethrow_exception(visiting.thrown);
+#endif
+    return status;
   }
 
  private:
+  // Nothing may be thrown through the C API.
+  template <class Visit>
+  struct Visiting {
+    Visit& visit;
+#ifdef __cpp_exceptions
+    std::exception_ptr thrown{};
+    static int Next(const morsel_info* info, void* context) {
+      auto* const visiting = static_cast<Visiting*>(context);
+      try {
+        visiting->visit(*info);
+      } catch (...) {
+        visiting->thrown = std::current_exception();
+      }
+      return visiting->thrown ? 1 : 0;
+    }
+#else
+    static int Next(const morsel_info* info, void* context) {
+      static_cast<Visiting*>(context)->visit(*info);
+      return 0;
+    }
+#endif
+  };
+
   explicit Pool(morsel_pool_t* handle) : handle_(handle) {}
   void CloseOrTell() {
     if (handle_ == nullptr || close().ok()) return;

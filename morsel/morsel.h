@@ -15,6 +15,9 @@
  *   what, why it failed and what to do. A call that fails changed nothing, unless
  *   its comment says what; where a medium fails (IO) while a name is made or
  *   removed, whether it is there is told by opening it again.
+ * Memory. What a morsel needs is asked for, and answered by NO_MEMORY. Where the process has none
+ *   for the library's own small tables, the call ends it with a sentence, and the medium is as after
+ *   any crash. Nothing is ever thrown.
  * Threads. Handles may be used from any thread at once. Closing one while another
  *   thread uses it is the program's mistake, as with free(3).
  * Forks. A child has neither the memory nor the handles: every call on one
@@ -139,7 +142,7 @@ typedef struct morsel_info {
 } morsel_info;
 
 /* Calls `visit` for each morsel, by name, until it returns other than 0. The pool must not be
- * changed by `visit`. A morsel that is damaged is passed over; `morselctl check` names it. */
+ * changed by `visit`, which must not throw. A morsel that is damaged is passed over; `morselctl check` names it. */
 morsel_code morsel_list(morsel_pool_t *pool, int (*visit)(const morsel_info *, void *),
                         void *context);
 

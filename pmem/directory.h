@@ -46,7 +46,8 @@ class Directory {
 
   /// Gives the whole file its name.
   /// Durability  file and name, on return; a crash before leaves nothing of that name, or all.
-  /// Errors      kExists; kNoSpace, kPermission, kIo: nothing has that name.
+  /// Errors      kExists; kNoSpace, kPermission, kIo: nothing has that name. Where the directory's
+  ///             sync failed, a crash may bring the whole file back.
   Status Publish(const File& file, const std::string& temporary_name,
                  const std::string& name) const;
 
@@ -57,7 +58,7 @@ class Directory {
   Status RemoveTemporaries() const;
 
   /// Durability  gone on return.
-  /// Errors      kNotFound, kPermission, kIo.
+  /// Errors      kNotFound, kPermission; kIo: it may be gone, and come back by a crash.
   Status Remove(const std::string& name) const;
 
   /// Errors  kIo, kNoSpace.

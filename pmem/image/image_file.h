@@ -39,7 +39,8 @@ class ImageFile {
  public:
   /// Makes the image `name` in the directory: generation 1 is `frames`, info.size_bytes long.
   /// `path` is what sentences call it.
-  /// Durability  on return; a crash before, or a failure, leaves nothing of that name.
+  /// Durability  on return; a crash before leaves nothing of that name, or the whole image; a
+  ///             failure as Directory::Publish().
   /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo.
   static Result<ImageFile> Create(const Directory& directory, const std::string& name, mode_t mode,
                                   const ImageInfo& info, const char* frames);

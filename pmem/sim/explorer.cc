@@ -4,6 +4,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 
 #include "base/check.h"
 #include "base/checksum.h"
@@ -47,6 +48,7 @@ Explorer::Explorer(Target& target, Options options)
       options_(options),
       runner_(target, options.strict),
       random_(options.seed),
+      first_schedule_(options.seed),
       deadline_(std::chrono::steady_clock::now() +
                 std::chrono::milliseconds(static_cast<int64_t>(options.seconds * 1000))) {
   target_.Prepare();
@@ -59,6 +61,7 @@ Explorer::Explorer(Target& target, Options options, Recorder&)
       runner_(target, options.strict),
       random_(options.seed),
       quiet_(true),
+      first_schedule_(options.seed),
       deadline_(std::chrono::steady_clock::now() + std::chrono::seconds(20)) {}
 
 bool Explorer::OutOfTime() {
@@ -84,7 +87,7 @@ bool Explorer::Explore(const Script& script) {
   ++counts_.scripts;
   const bool threads = script.size() > 1;
   for (uint64_t i = 0; i < (threads ? options_.schedules : 1); ++i) {
-    schedule_ = options_.seed + i;
+    schedule_ = first_schedule_ + i;
     if (ExploreLife(Past{}, script, schedule_)) continue;
     if (!quiet_) {
       LoseCrashesAndOperations();
@@ -97,13 +100,25 @@ bool Explorer::Explore(const Script& script) {
 
 bool Explorer::ExploreSequences(uint32_t operations, uint32_t length_max) {
   for (uint32_t length = 1; length <= length_max; ++length) {
-    std::vector<uint32_t> sequence(length, 0);
-    for (bool more = true; more;) {
-      if (!Explore({sequence})) return false;
-      size_t at = 0;
-      while (at < length && ++sequence[at] == operations) sequence[at++] = 0;
-      more = at < length;
+    if (!ExploreSequencesOf(operations, length)) return false;
+  }
+  return true;
+}
+
+bool Explorer::ExploreSequencesOf(uint32_t operations, uint32_t length) {
+  uint64_t count = 1;
+  for (uint32_t i = 0; i < length; ++i) count *= operations;
+  // Steps that share no divisor with the count come to each number once, from afar to afar.
+  uint64_t step = count / 2 + 1 + options_.seed % count;
+  while (std::gcd(step, count) != 1) ++step;
+  for (uint64_t i = 0; i < count; ++i) {
+    uint64_t number = i * step % count;
+    std::vector<uint32_t> sequence(length);
+    for (uint32_t& operation : sequence) {
+      operation = static_cast<uint32_t>(number % operations);
+      number /= operations;
     }
+    if (!Explore({sequence})) return false;
   }
   return true;
 }
@@ -246,6 +261,7 @@ Choice Explorer::LoseLess(const Past& past, const MediumState& state, Choice cho
 
 bool Explorer::FailsAlso(const Script& script, Options options) {
   Explorer quiet(target_, options, Recorder::Get());
+  quiet.first_schedule_ = first_schedule_;
   if (quiet.Explore(script) || !quiet.failure_) return false;
   failure_ = quiet.failure_;
   return true;

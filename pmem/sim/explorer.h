@@ -66,6 +66,12 @@ class Explorer {
 
   /// Every sequence of 1 .. length_max of the operations 0 .. operations - 1, in one thread.
   bool ExploreSequences(uint32_t operations, uint32_t length_max);
+  /// Every one of that length, which has all crashes of the shorter ones, too; in an order that the
+  /// seed decides, for where there is no time for all.
+  bool ExploreSequencesOf(uint32_t operations, uint32_t length);
+
+  /// From now on scripts of several threads meet other schedules.
+  void ChangeSchedules() { first_schedule_ += options_.schedules; }
 
   const Counts& counts() const { return counts_; }
   const std::optional<Failure>& failure() const { return failure_; }
@@ -113,6 +119,7 @@ class Explorer {
   bool quiet_ = false;
   Script script_;  ///< of the first life
   uint64_t schedule_ = 0;
+  uint64_t first_schedule_;
   std::chrono::steady_clock::time_point deadline_;
 };
 

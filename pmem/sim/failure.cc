@@ -72,7 +72,7 @@ void AppendScript(const char* label, const Script& script, const Target& target,
   for (size_t thread = 0; thread < script.size(); ++thread) {
     if (script[thread].empty()) continue;
     Append(text, "  %s", label);
-    if (script.size() > 1) Append(text, ", thread %zu", thread);
+    if (script.size() > 1) Append(text, " thread %zu:", thread);
     for (const uint32_t operation : script[thread]) {
       Append(text, " %s;", target.NameOf(operation).c_str());
     }

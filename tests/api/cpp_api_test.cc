@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -289,6 +290,22 @@ TEST_F(CppApi, ManyThreadsUseOneHandle) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(m.stat()->live_bytes, 0u);
+}
+
+TEST_F(CppApi, WhatAVisitorThrowsEndsTheListAndIsThrownOn) {
+  morsel::Pool pool = Directory();
+  morsel::Morsel m = Open(pool);
+  ASSERT_TRUE(morsel::Morsel::open(pool, "n", {.flags = MORSEL_CREATE}).has_value());
+  int visited = 0;
+  const auto visit = [&](const morsel_info& info) {
+    ++visited;
+    throw std::runtime_error(info.name);
+  };
+  EXPECT_THROW((void)pool.list(visit), std::runtime_error);
+  EXPECT_EQ(visited, 1);
+  std::string names;
+  EXPECT_TRUE(pool.list([&](const morsel_info& info) { names += info.name; }).ok());
+  EXPECT_EQ(names, "mn");
 }
 
 // The program keeps its stores still during a checkpoint; allocator calls need not be.

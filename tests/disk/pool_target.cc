@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -25,11 +26,26 @@ constexpr char kRoot[] = "value";
 constexpr uint64_t kCapacityBytes = 2 * kSubtreeBytes;
 constexpr char kDamaged[] = "damaged";
 
+// As cp(1) does it: nothing is synced.
+bool CopyFile(pmem::SystemCalls& calls, const std::string& from, const std::string& to) {
+  const Result<File> source = File::Open(calls, AT_FDCWD, from, O_RDONLY, 0, from);
+  const Result<File> copy = File::Open(calls, AT_FDCWD, to, O_RDWR | O_CREAT | O_EXCL, 0600, to);
+  const Result<uint64_t> size_bytes = source ? source->SizeBytes() : source.status();
+  if (!copy || !size_bytes) return false;
+  std::string bytes(kMiB, '\0');
+  for (uint64_t offset = 0; offset < *size_bytes; offset += bytes.size()) {
+    const uint64_t part = std::min<uint64_t>(bytes.size(), *size_bytes - offset);
+    if (!source->ReadExactly(bytes.data(), part, offset).ok()) return false;
+    if (!copy->WriteAll(bytes.data(), part, offset).ok()) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string PoolTarget::NameOf(uint32_t operation) const {
   static constexpr const char* kNames[] = {"checkpoint", "resize",          "close", "discard",
-                                           "remove",     "reopen the pool", "other"};
+                                           "remove",     "reopen the pool", "other", "copy"};
   return kNames[operation];
 }
 
@@ -179,6 +195,11 @@ std::string PoolTarget::Close(FileWorld& world, bool discards) {
 std::string PoolTarget::Remove(FileWorld& world, const std::string& name) {
   if (FileOf(world, name) == nullptr) return {};
   world.Begin(name, kAbsent);
+  if (StateOfImage(world, name) == kDamaged) {
+    // A copy that a crash cut short: nothing that a pool removes.
+    (void)world.files().UnlinkAt(AT_FDCWD, (PathOf(world) + "/" + name).c_str(), 0);
+    return {};
+  }
   const Status removed = pool_->Remove(name.c_str());
   if (!removed.ok()) return Judge(world, removed, "removing");
   world.Settle(name, kAbsent);
@@ -193,12 +214,32 @@ std::string PoolTarget::MakeOrRemoveOther(FileWorld& world) {
   return Judge(world, pool_->Close(other, true), "discarding");
 }
 
+// At the same address: the two are never open at a time.
+std::string PoolTarget::CopyToOther(FileWorld& world) {
+  if (morsel_ != nullptr) {
+    if (std::string wrong = Close(world, true); !wrong.empty() || morsel_ != nullptr) return wrong;
+  }
+  const std::string state = StateOfImage(world, kMorsel);
+  if (state == kAbsent || FileOf(world, kOtherMorsel) != nullptr) return {};
+  world.Begin(kOtherMorsel, kNew);
+  const std::string path = PathOf(world) + "/";
+  if (!CopyFile(world.files(), path + kMorsel, path + kOtherMorsel)) {
+    return world.may_fail() ? "" : "the file cannot be copied";
+  }
+  const auto opened = pool_->OpenMorselNamed(kOtherMorsel, nullptr);
+  if (!opened) return Judge(world, opened.status(), "opening the copy");
+  if (StateOfImage(world, kOtherMorsel) != state) return "the copy holds something else";
+  world.Settle(kOtherMorsel, state);
+  return Judge(world, pool_->Close(*opened, true), "discarding");
+}
+
 std::string PoolTarget::Run(uint32_t operation, FileWorld& world) {
   if (operation == kReopen || pool_ == nullptr) {
     std::string wrong = OpenPoolOf(world, true);
     if (!wrong.empty() || pool_ == nullptr || operation == kReopen) return wrong;
   }
   if (operation == kOther) return MakeOrRemoveOther(world);
+  if (operation == kCopy) return CopyToOther(world);
   if (operation == kRemove) {
     if (morsel_ != nullptr) {
       if (std::string wrong = Close(world, true); !wrong.empty()) return wrong;

@@ -22,6 +22,7 @@ class PoolTarget : public FileTarget {
     kRemove,
     kReopen,  ///< of the pool, as by a process that comes after
     kOther,   ///< another morsel is made, or removed
+    kCopy,    ///< somebody copies the morsel's file, and the copy is opened
     kOperations
   };
 
@@ -47,6 +48,7 @@ class PoolTarget : public FileTarget {
   std::string Close(FileWorld& world, bool discards);
   std::string Remove(FileWorld& world, const std::string& name);
   std::string MakeOrRemoveOther(FileWorld& world);
+  std::string CopyToOther(FileWorld& world);
   static std::string PathOf(const FileWorld& world);
   /// What the disk shows; nullptr: nothing.
   static const Node* FileOf(const FileWorld& world, const std::string& name);

@@ -11,12 +11,12 @@ namespace {
 
 using Do = PoolTarget::Operation;
 
-constexpr FileOptions kQuick = {.effort = {.images_max = 8,
+constexpr FileOptions kQuick = {.effort = {.images_max = 6,
                                            .later_images_max = 3,
                                            .faulted_images_max = 3,
-                                           .go_on_one_in = 4,
-                                           .crash_again_one_in = 8},
-                                .seconds = 20};
+                                           .go_on_one_in = 6,
+                                           .crash_again_one_in = 10},
+                                .seconds = 60};
 constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
 void Tell(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
@@ -32,7 +32,7 @@ TEST(PoolFilesTest, LongSequences) {
   PoolTarget target("directory pool, 20 calls");
   FileOptions quick = kQuick;
   quick.effort.images_max = 4;
-  quick.scripts = 10;
+  quick.scripts = 6;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.ExploreRandom(20));
   Tell(explorer);

@@ -20,6 +20,13 @@ void Journal::Commit() {
   FlushRecord();
   persist_.Fence();
 }
+
+void Journal::Each() {
+  const auto flush = [&](char* word) {
+    persist_.Flush(word, 8);
+  };
+  flush(word);
+}
 """
 
 
@@ -54,6 +61,8 @@ class Sites(unittest.TestCase):
                 4: [("pmem/journal.cc", 8)],
                 5: [("morsel/catalog_test.cc", 5)],
                 6: [("/usr/include/c++/12/functional", 5)],
+                7: [("pmem/journal.cc", 13), ("pmem/journal.cc", 15)],
+                8: [("pmem/journal.cc", 13), ("pmem/journal.cc", 12), ("pmem/journal.cc", 15)],
             }
         )
 
@@ -88,6 +97,16 @@ class Sites(unittest.TestCase):
             [(0, {(1, 2)}), (1, {(1, 2, 3)})],
         )
 
+    def test_a_lambda_is_named_the_same_in_every_build(self):
+        sites.STEPS.add(("pmem/journal.cc", "Journal::Each"))
+        self.addCleanup(sites.STEPS.remove, ("pmem/journal.cc", "Journal::Each"))
+        found = self.names((1, 7, 5), (1, 8, 5))
+        name = (
+            "pmem/journal.cc Journal::Each: persist_.Flush(word, 8);"
+            " < pmem/journal.cc Journal::Each: flush(word);"
+        )
+        self.assertEqual([(n, site.chains["p"]) for n, site in found.items()], [(name, {(1, 7), (1, 8)})])
+
     def test_two_calls_must_not_share_a_line(self):
         reached = {"p": {("flush", (1, 4)), ("fence", (1, 4))}}
         with self.assertRaises(sites.Ambiguous):
@@ -112,7 +131,7 @@ class Sites(unittest.TestCase):
         self.assertTrue(sites.is_under_test("alloc/slab.h"))
 
     def test_calls_that_no_test_reaches_are_known(self):
-        found = self.names((1, 2, 3, 5), (1, 4, 5))
+        found = self.names((1, 2, 3, 5), (1, 4, 5), (1, 7, 5))
         missed = sites.never_reached(found, self.sources, self.root)
         self.assertEqual(missed, ["pmem/journal.cc Journal::Commit: persist_.Fence();"])
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <set>
 #include <string>
 
@@ -166,6 +167,35 @@ TEST(StageTest, ShowsWhatIsVisible) {
   ASSERT_EQ(stat((stage.root() + "/d/a").c_str(), &status), 0);
   EXPECT_EQ(status.st_size, 1024);
   EXPECT_EQ(status.st_mode & 0777, 0640u);
+}
+
+// Another life has written to the file meanwhile.
+TEST(StageTest, ShowsAFileThatHadNoNameForALifeAsItWas) {
+  Stage stage;
+  const auto live = [&](const Disk& disk, const std::function<void(SimulatedFiles&, int)>& live) {
+    SimulatedFiles files(stage, disk, Fault{}, false);
+    const int root = files.OpenAt(AT_FDCWD, stage.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
+    live(files, root);
+    close(root);
+    return files.disk();
+  };
+  const Disk there = live(Disk(), [](SimulatedFiles& files, int root) {
+    const int file = files.OpenAt(root, "a", O_RDWR | O_CREAT | O_EXCL, 0600);
+    EXPECT_EQ(files.PWrite(file, kOne.data(), kOne.size(), 0), 512);
+  });
+  const Disk gone = live(
+      there, [](SimulatedFiles& files, int root) { EXPECT_EQ(files.UnlinkAt(root, "a", 0), 0); });
+  live(there, [](SimulatedFiles& files, int root) {
+    const int file = files.OpenAt(root, "a", O_RDWR, 0);
+    EXPECT_EQ(files.PWrite(file, kTwo.data(), kTwo.size(), 0), 512);
+  });
+  live(gone, [](SimulatedFiles&, int) {});
+  live(there, [](SimulatedFiles& files, int root) {
+    std::string bytes(kSectorBytes, '?');
+    const int file = files.OpenAt(root, "a", O_RDONLY, 0);
+    EXPECT_EQ(files.PRead(file, bytes.data(), bytes.size(), 0), 512);
+    EXPECT_EQ(bytes, kOne);
+  });
 }
 
 }  // namespace

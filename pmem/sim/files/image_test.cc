@@ -16,7 +16,7 @@ constexpr FileOptions kQuick = {.effort = {.images_max = 8,
                                            .faulted_images_max = 3,
                                            .go_on_one_in = 4,
                                            .crash_again_one_in = 8},
-                                .seconds = 20};
+                                .seconds = 60};
 constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
 void Tell(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }

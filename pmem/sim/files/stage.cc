@@ -78,7 +78,10 @@ void Stage::Show(const Disk& disk) {
   std::filesystem::remove_all(root_, error);
   MustDo(!error, "emptying", root_);
   nodes_.clear();
-  for (const auto& [id, slot] : slots_) nodes_[InodeOf(slot.descriptor)] = id;
+  for (auto& [id, slot] : slots_) {
+    nodes_[InodeOf(slot.descriptor)] = id;
+    slot.is_on = false;
+  }
   ShowDirectory(disk, kRootNode, root_);
 }
 
@@ -117,12 +120,13 @@ void Stage::ShowFile(const Node& node, NodeId id, const std::string& path) {
   MustDo(ftruncate(slot.descriptor, size_bytes) == 0, "truncating", store);
   MustDo(fchmod(slot.descriptor, node.visible.mode) == 0, "chmod of", store);
   slot.shown = wanted;
+  slot.is_on = true;
   MustDo(link(store.c_str(), path.c_str()) == 0, "linking", path);
 }
 
 void Stage::Shows(const Disk& disk) {
   for (auto& [id, slot] : slots_) {
-    if (disk.nodes().count(id) != 0) slot.shown = disk.node(id).visible.content;
+    if (slot.is_on && disk.nodes().count(id) != 0) slot.shown = disk.node(id).visible.content;
   }
 }
 
@@ -154,7 +158,7 @@ void Stage::Adopt(int directory, const char* name, int descriptor, NodeId node) 
   MustDo(linkat(directory, name, AT_FDCWD, store.c_str(), 0) == 0, "linking", store);
   const int own = open(store.c_str(), O_RDWR | O_CLOEXEC);
   MustDo(own >= 0, "opening", store);
-  slots_[node] = {.descriptor = own, .shown = {}};
+  slots_[node] = {.descriptor = own, .shown = {}, .is_on = true};
 }
 
 bool Stage::CopyTo(const std::string& path) const {

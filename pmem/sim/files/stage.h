@@ -53,6 +53,7 @@ class Stage {
   struct Slot {
     int descriptor = -1;
     Content shown;
+    bool is_on = false;  ///< since the last Show(); others keep what they showed before
   };
 
   void Forget(NodeId node);
