@@ -177,7 +177,7 @@ void* Heap::TakeInside(ThreadHeap& mine, unsigned size_class) {
   return block;
 }
 
-void Heap::FreeInside(void* block) {
+bool Heap::FreeInside(void* block) {
   ThreadHeap& mine = *SlotAt(slot_offset_).thread_heap;
   Run* const slab = slabs_.At(block);
   ThreadHeap* const owner =
@@ -189,8 +189,9 @@ void Heap::FreeInside(void* block) {
   }
   const bool due = mine.SettleIsDue();
   SlotAt(slot_offset_).Leave();
-  if (owner == nullptr) return FreeSlowly(block);
+  if (owner == nullptr) return false;
   if (due) SettleMine();
+  return true;
 }
 
 void Heap::FreeSlowly(void* block) {

@@ -80,8 +80,13 @@ class Heap final : private ThreadEndListener {
 
   /// `block` is the start of a live block, or the process ends.
   void Free(void* block) {
+    if (!TryFree(block)) [[unlikely]] FreeSlowly(block);
+  }
+
+  /// As Free(), or false where that takes longer; nothing is done then.
+  bool TryFree(void* block) {
     ThreadSlot& slot = SlotAt(slot_offset_);
-    if (!slot.Enter(number_)) [[unlikely]] return FreeSlowly(block);
+    if (!slot.Enter(number_)) [[unlikely]] return false;
     Run* const slab = slabs_.At(block);
     if (slab == nullptr || slab->quick != &slot || !Slab(*slab).Give(block)) [[unlikely]] {
       return FreeInside(block);
@@ -89,6 +94,7 @@ class Heap final : private ThreadEndListener {
     const bool due = --slot.frees_left == 0;
     slot.Leave();
     if (due) [[unlikely]] SettleMine();
+    return true;
   }
 
   /// As realloc(3) of a live block; size_bytes > 0.
@@ -167,7 +173,7 @@ class Heap final : private ThreadEndListener {
 
   // Inside the gate, which they leave.
   [[gnu::noinline]] void* TakeInside(ThreadHeap& mine, unsigned size_class);
-  [[gnu::noinline]] void FreeInside(void* block);
+  [[gnu::noinline]] bool FreeInside(void* block);
 
   // Without the lock.
   [[gnu::noinline]] void FreeSlowly(void* block);

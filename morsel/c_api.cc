@@ -186,7 +186,14 @@ morsel_code morsel_resize(morsel_t* morsel, uint64_t size_bytes) {
   return CodeOf("morsel_resize", [&] { return Morsel(morsel)->Resize(size_bytes); });
 }
 
+// A thread that a heap knows has been let in before, and a fork makes it unknown: so neither of these
+// checks anything where the heap takes the short way.
+
 void* morsel_malloc(morsel_t* morsel, size_t size) {
+  if (morsel != nullptr) [[likely]] {
+    void* const block = Morsel(morsel)->heap().TryAllocate(size);
+    if (block != nullptr) [[likely]] return block;
+  }
   return PointerOf(Allocate(morsel, size, morsel::alloc::kBlockBytesMin, "morsel_malloc"));
 }
 
@@ -218,7 +225,9 @@ void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
 }
 
 void morsel_free(morsel_t* morsel, void* block) {
-  if (block == nullptr || !MayTouch(morsel, "morsel_free")) return;
+  if (block == nullptr) return;
+  if (morsel != nullptr && Morsel(morsel)->heap().TryFree(block)) [[likely]] return;
+  if (!MayTouch(morsel, "morsel_free")) return;
   EndingWithoutMemory("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
 }
 

@@ -9,6 +9,9 @@ namespace morsel {
 
 void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
   OpenMorsel* const morsel = MorselAt(base_);
+  if (morsel != nullptr && alignment <= alloc::kBlockBytesMin) {
+    if (void* const block = morsel->heap().TryAllocate(bytes); block != nullptr) return block;
+  }
   if (morsel == nullptr || !morsel->MayWrite("allocate").ok()) throw std::bad_alloc();
   const Result<void*> block = morsel->heap().Allocate(bytes, alignment);
   if (!block) throw std::bad_alloc();
@@ -17,7 +20,8 @@ void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
 
 void memory_resource::do_deallocate(void* block, size_t, size_t) {
   OpenMorsel* const morsel = MorselAt(base_);
-  if (morsel != nullptr && morsel->MayWrite("deallocate").ok()) morsel->heap().Free(block);
+  if (morsel == nullptr || morsel->heap().TryFree(block)) return;
+  if (morsel->MayWrite("deallocate").ok()) morsel->heap().Free(block);
 }
 
 bool memory_resource::do_is_equal(const std::pmr::memory_resource& other) const noexcept {
