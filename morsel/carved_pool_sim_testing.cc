@@ -40,8 +40,12 @@ enum Note : uint32_t {
 struct Object {
   uint64_t serial;
   uint64_t size_bytes;
-  uint64_t check;  ///< of the two
+  uint64_t check;    ///< of the two
+  uint64_t changes;  ///< since it was made
 };
+constexpr uint64_t kChangesMax = 1000;
+// What is known of it outside.
+uint64_t SaysOf(const Object& object) { return object.serial * kChangesMax + object.changes; }
 uint64_t CheckOf(const Object& object) { return (object.serial ^ 0x5eed) * object.size_bytes; }
 
 uint64_t PoolBytes(CarvedPoolTarget::Pool pool) {
@@ -73,6 +77,8 @@ std::string Told(std::pair<uint64_t, uint64_t> state) {
   return std::to_string(state.first) + " subtrees, with root " + std::to_string(state.second);
 }
 
+pmem::Persist Medium() { return sim::Recorder::Get().persist(); }
+
 std::string FreshPath() {
   char folder[] = "/dev/shm/morsel-sim-XXXXXX";
   MORSEL_CHECK(mkdtemp(folder) != nullptr);
@@ -89,9 +95,9 @@ CarvedPoolTarget::~CarvedPoolTarget() {
 }
 
 std::string CarvedPoolTarget::NameOf(uint32_t operation) const {
-  static const char* const kNames[] = {"create",  "grow",           "shrink",       "remove",
-                                       "replace", "set root",       "set far root", "forget root",
-                                       "reopen",  "create of 1 GiB"};
+  static const char* const kNames[] = {"create",     "grow",     "shrink",         "remove",
+                                       "replace",    "set root", "set far root",   "forget root",
+                                       "checkpoint", "reopen",   "create of 1 GiB"};
   return kNames[operation];
 }
 
@@ -124,7 +130,7 @@ void CarvedPoolTarget::Prepare() {
 
 CarvedPoolTarget::Due CarvedPoolTarget::DueOf(const sim::Log& log) const {
   Due due;
-  due.morsels[kFirstMorsel] = {{2, 1}};
+  due.morsels[kFirstMorsel] = {{2, kChangesMax}};
   due.written = {{kFirstMorsel, 0}, {kFirstMorsel, 1}};
   for (const sim::LogEntry& entry : log.entries()) {
     if (entry.kind != sim::LogEntry::Kind::kNoted) continue;
@@ -176,14 +182,14 @@ std::string CarvedPoolTarget::Validate() {
 }
 
 // What the root leads to, if it is sound.
-std::string CarvedPoolTarget::CheckObject(OpenMorsel& morsel, uint64_t* serial) const {
-  *serial = 0;
+std::string CarvedPoolTarget::CheckObject(OpenMorsel& morsel, uint64_t* says) const {
+  *says = 0;
   const Result<void*> root = morsel.Root(kRoot);
   if (!root) return root.error() == Code::kNotFound ? "" : LastError();
   const Object& object = *static_cast<const Object*>(*root);
   const Result<bool> live = morsel.heap().IsLive(*root);
   if (!live || !*live) return "the root of " + morsel.label() + " leads to what is not allocated";
-  *serial = object.serial;
+  *says = SaysOf(object);
   if (object.check == CheckOf(object) && morsel.heap().UsableBytes(*root) >= object.size_bytes) {
     return {};
   }
@@ -208,9 +214,9 @@ std::string CarvedPoolTarget::CheckZeroes(uint64_t morsel, const Due& due) const
 
 CarvedPoolTarget::State CarvedPoolTarget::StateOf(uint64_t morsel) const {
   OpenMorsel& open = *open_.at(morsel);
-  uint64_t serial = 0;
-  (void)CheckObject(open, &serial);
-  return {open.record().size_bytes / UnitBytes(morsel), serial};
+  uint64_t says = 0;
+  (void)CheckObject(open, &says);
+  return {open.record().size_bytes / UnitBytes(morsel), says};
 }
 
 std::string CarvedPoolTarget::CheckAll(const Due& due, sim::Log* log) {
@@ -222,8 +228,10 @@ std::string CarvedPoolTarget::CheckAll(const Due& due, sim::Log* log) {
         record.contract != Contract::kFine) {
       return morsel->label() + " is not as it was made";
     }
-    uint64_t serial = 0;
-    if (std::string wrong = CheckObject(*morsel, &serial); !wrong.empty()) return wrong;
+    uint64_t says = 0;
+    if (std::string wrong = CheckObject(*morsel, &says); !wrong.empty()) return wrong;
+    // What is found counts for nothing before it is durable.
+    if (log != nullptr && says != 0) Medium().Range(*morsel->Root(kRoot), sizeof(Object));
     if (std::string wrong = CheckZeroes(number, due); !wrong.empty()) return wrong;
   }
   for (const auto& [number, states] : due.morsels) {
@@ -244,9 +252,11 @@ std::string CarvedPoolTarget::Recover(sim::Log& log) {
   objects_ = 1;
   for (const auto& [number, states] : due.morsels) {
     morsels_ = std::max(morsels_, number / 2);
-    for (const State& state : states) objects_ = std::max(objects_, state.second);
+    for (const State& state : states) objects_ = std::max(objects_, state.second / kChangesMax);
   }
-  for (const sim::LogEntry& entry : log.entries()) objects_ = std::max(objects_, entry.words[2]);
+  for (const sim::LogEntry& entry : log.entries()) {
+    objects_ = std::max(objects_, entry.words[2] / kChangesMax);
+  }
   if (std::string wrong = OpenAll(); !wrong.empty()) return wrong;
   return CheckAll(due, &log);
 }
@@ -306,17 +316,17 @@ void CarvedPoolTarget::SetRoot(uint64_t number, bool far, sim::Log& log) {
   if (far)
     log.Note(kWritten, number,
              (reinterpret_cast<uint64_t>(&object) - morsel.record().base) / kSubtreeBytes);
-  object = {++objects_, size_bytes, 0};
+  object = {++objects_, size_bytes, 0, 0};
   object.check = CheckOf(object);
   if (far) {
     // The bytes only: that the object is allocated is made durable by naming it.
-    sim::Recorder::Get().persist().Range(&object, sizeof object);
+    Medium().Range(&object, sizeof object);
   } else {
     Must(morsel.Flush(&object, sizeof object).ok() && morsel.Fence().ok(), "persist");
   }
-  log.Note(kMayBe, number, now, object.serial);
+  log.Note(kMayBe, number, now, SaysOf(object));
   Must(morsel.SetRoot(kRoot, &object).ok(), "set_root");
-  log.Note(kIs, number, now, object.serial);
+  log.Note(kIs, number, now, SaysOf(object));
   if (before != nullptr) morsel.heap().Free(before);
 }
 
@@ -329,6 +339,17 @@ void CarvedPoolTarget::ForgetRoot(uint64_t number, sim::Log& log) {
   Must(morsel.SetRoot(kRoot, nullptr).ok(), "set_root");
   log.Note(kIs, number, size, 0);
   morsel.heap().Free(before);
+}
+
+void CarvedPoolTarget::Checkpoint(uint64_t number, sim::Log& log) {
+  OpenMorsel& morsel = *open_[number];
+  const auto [size, root] = StateOf(number);
+  if (root != 0) {
+    log.Note(kMayBe, number, size, root + 1);
+    ++static_cast<Object*>(*morsel.Root(kRoot))->changes;
+  }
+  Must(morsel.Checkpoint().ok(), "checkpoint");
+  if (root != 0) log.Note(kIs, number, size, root + 1);
 }
 
 void CarvedPoolTarget::Reopen() {
@@ -357,6 +378,8 @@ void CarvedPoolTarget::Run(uint32_t operation, sim::Log& log) {
     case kRootNear:
     case kRootFar:
       return SetRoot(newest, operation == kRootFar, log);
+    case kCheckpoint:
+      return Checkpoint(newest, log);
     default:
       return ForgetRoot(newest, log);
   }

@@ -29,7 +29,8 @@ class CarvedPoolTarget : public sim::Target {
     kRootNear,  ///< the newest morsel's root leads to a new object, and the old one is freed
     kRootFar,   ///< likewise, to one in the second subtree
     kForgetRoot,
-    kReopen,  ///< closes all in order, and opens it again
+    kCheckpoint,  ///< stores into the root's object of the newest morsel, and makes all durable
+    kReopen,      ///< closes all in order, and opens it again
     kOperations,
     kCreateGiant = kOperations,  ///< where the pool has room for one
   };
@@ -49,8 +50,8 @@ class CarvedPoolTarget : public sim::Target {
   sim::Script GoOn(uint64_t pick) override;
 
  private:
-  /// Size in subtrees of its role, and the root's object, 0 for none; of size 0 is what does not
-  /// exist.
+  /// Size in subtrees of its role, and what the root's object says, 0 for none; of size 0 is what
+  /// does not exist.
   using State = std::pair<uint64_t, uint64_t>;
   struct Due {
     std::map<uint64_t, std::set<State>> morsels;  ///< of others nothing may be there
@@ -62,7 +63,7 @@ class CarvedPoolTarget : public sim::Target {
   std::string OpenAll();
   std::string CheckAll(const Due& due, sim::Log* log);
   std::string CheckZeroes(uint64_t morsel, const Due& due) const;
-  std::string CheckObject(OpenMorsel& morsel, uint64_t* serial) const;
+  std::string CheckObject(OpenMorsel& morsel, uint64_t* says) const;
   std::string Validate();
   void Must(bool done, const char* what);
 
@@ -71,6 +72,7 @@ class CarvedPoolTarget : public sim::Target {
   void Remove(uint64_t morsel, sim::Log& log);
   void SetRoot(uint64_t morsel, bool far, sim::Log& log);
   void ForgetRoot(uint64_t morsel, sim::Log& log);
+  void Checkpoint(uint64_t morsel, sim::Log& log);
   void Reopen();
   State StateOf(uint64_t morsel) const;
 

@@ -11,9 +11,12 @@
 
 namespace morsel::pmem::mutation {
 
-/// A sync that comes after the thread's next change of a file or a directory.
+class MutantCalls;
+
+/// A sync that comes after the thread's next change of a file or a directory, if that goes through
+/// the same calls: others may outlive these.
 struct LateSync {
-  SystemCalls* calls = nullptr;
+  MutantCalls* calls = nullptr;
   int file = -1;
   bool data_only = false;
 };
@@ -62,7 +65,7 @@ class MutantCalls : public SystemCalls {
     if (mutation == Mutation::kDrop) return Changed(0);
     if (mutation == Mutation::kDelay) {
       CatchUp();
-      late_sync = {&calls_, file, data_only};
+      late_sync = {this, file, data_only};
       return 0;
     }
     return Changed(data_only ? calls_.FDataSync(file) : calls_.FSync(file));
@@ -76,11 +79,11 @@ class MutantCalls : public SystemCalls {
     return answer;
   }
 
-  static void CatchUp() {
+  void CatchUp() {
     const LateSync late = late_sync;
     late_sync = {};
-    if (late.calls == nullptr) return;
-    late.data_only ? late.calls->FDataSync(late.file) : late.calls->FSync(late.file);
+    if (late.calls != this) return;
+    late.data_only ? calls_.FDataSync(late.file) : calls_.FSync(late.file);
   }
 
   SystemCalls& calls_;
