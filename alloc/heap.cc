@@ -20,7 +20,7 @@ Heap::ClosedGate::ClosedGate(Heap* heap) : heap_(heap) {
   // ORDER  a slot is empty, for every thread  <  the look at who is inside
   // WHY    a thread that has not seen it yet has said that it is inside, and is seen.
   // CRASH  nothing of this is on the medium.
-  // TEST   alloc/heap_threads_test: NobodyIsInsideAClosedGate
+  // TEST   alloc/heap_parts_test: NobodyIsInsideWhileOneHasTheHeapToItself
   BarrierInAllThreads();
   for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) {
     // This thread may be inside another heap, whose medium has called back.

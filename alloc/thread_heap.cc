@@ -94,7 +94,7 @@ void ThreadHeap::GiveAway(Run& run, void* block, ThreadHeap& owner) {
   // ORDER  the freed bit  <  the look at has_freed  (the owner: has_freed cleared < looks at bits)
   // WHY    one of the two sees what the other did; else a freed block would be found by nobody.
   // CRASH  nothing of this is on the medium: recovery folds all freed bits.
-  // TEST   alloc/heap_threads_test: NothingThatOthersFreeIsLost
+  // TEST   alloc/heap_parts_test: NothingThatOthersFreeMeanwhileIsLost
   if (!run.has_freed.load() && !run.has_freed.exchange(true)) owner.FreedOf(&run);
   if (!fine_) return;
   --frees_left_;

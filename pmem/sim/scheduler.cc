@@ -76,14 +76,25 @@ void Finish() {
   sem_post(&schedule->over);
 }
 
+/// Constructed before anything of the thread's, and so destroyed last: what destructors do when a
+/// thread ends is scheduled too.
+struct AtThreadEnd {
+  bool runs = false;
+  ~AtThreadEnd() {
+    if (!runs) return;
+    if (hook_state.pending_bytes != 0) SettlePending();
+    hook_state.scheduled = false;
+    Finish();
+  }
+};
+
 void RunWorker(size_t number, const std::function<void()>& body) {
   Take(schedule->workers[number].turn);
   hook_state.thread = static_cast<uint8_t>(number + 1);
+  static thread_local AtThreadEnd at_thread_end;
+  at_thread_end.runs = true;
   hook_state.scheduled = true;
   body();
-  if (hook_state.pending_bytes != 0) SettlePending();
-  hook_state.scheduled = false;
-  Finish();
 }
 
 }  // namespace
