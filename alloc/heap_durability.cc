@@ -33,7 +33,7 @@ void Heap::FlushBits(Run& slab, const char* begin, const char* end, ThreadHeap& 
 }
 
 void Heap::FlushLater(PendingLines& pending, LineCounter& counter, const void* line) {
-  if (!pending.Add(&counter, line)) persist_.Flush(line, kLineBytes);
+  if (!pending.Add(&counter, line)) persist_.Flush(line, sizeof(uint64_t));
 }
 
 Status Heap::FlushAllocations(ThreadHeap& mine, const char* begin, const char* end) {
