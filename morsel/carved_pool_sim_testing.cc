@@ -22,7 +22,7 @@ constexpr uint64_t kSmallSubtrees = 6;
 /// What is looked at of each subtree: the heap's first bytes, a slab, an extent's first bytes.
 constexpr uint64_t kWatchedBytes = 3 * kUnitBytes;
 /// The map of a giant morsel's first region lies before its first slab.
-constexpr uint64_t kWatchedGiantBytes = 5 * kUnitBytes;
+constexpr uint64_t kWatchedGiantBytes = 8 * kUnitBytes;
 constexpr uint64_t kCapacityUnits = 3;
 /// What the first life finds: two subtrees, and object 1 in the second of them.
 constexpr uint64_t kFirstMorsel = 2;
@@ -57,6 +57,9 @@ uint64_t PoolBytes(CarvedPoolTarget::Pool pool) {
 bool IsGiant(uint64_t morsel) { return (morsel & 1) != 0; }
 bool Grows(uint64_t morsel) { return (morsel & 2) != 0; }
 uint64_t UnitBytes(uint64_t morsel) { return IsGiant(morsel) ? kGiantBytes : kSubtreeBytes; }
+uint64_t WatchedBytes(uint64_t morsel) {
+  return IsGiant(morsel) ? kWatchedGiantBytes : kWatchedBytes;
+}
 std::string NameOfMorsel(uint64_t morsel) { return "m" + std::to_string(morsel); }
 
 morsel_options OptionsOf(uint64_t morsel) {
@@ -201,7 +204,7 @@ std::string CarvedPoolTarget::CheckZeroes(uint64_t morsel, const Due& due) const
   const Record& record = open_.at(morsel)->record();
   for (uint64_t subtree = 0; subtree < record.size_bytes / UnitBytes(morsel); ++subtree) {
     if (due.written.contains({morsel, subtree})) continue;
-    const uint64_t watched = IsGiant(morsel) ? kWatchedGiantBytes : kWatchedBytes;
+    const uint64_t watched = WatchedBytes(morsel);
     const alloc::HeapGeometry heap = alloc::GeometryOf(record.capacity_bytes, kRootTableBytes);
     const uint64_t heap_bytes = subtree > 0 ? 0 : heap.first_unit.value() * kUnitBytes;
     const char* const begin = reinterpret_cast<const char*>(record.base) + subtree * kSubtreeBytes;
@@ -307,15 +310,16 @@ void CarvedPoolTarget::SetRoot(uint64_t number, bool far, sim::Log& log) {
   // A morsel that grows may take a subtree for the object.
   if (Grows(number) && size < kCapacityUnits) log.Note(kMayBe, number, size + 1, root);
   if (!far) log.Note(kWritten, number, 0);  // a slab is born there
-  const Result<void*> block = morsel.heap().Allocate(size_bytes, far ? kSubtreeBytes : 16);
+  const Result<void*> block =
+      morsel.heap().Allocate(size_bytes, far && !IsGiant(number) ? kSubtreeBytes : 16);
   const uint64_t now = morsel.record().size_bytes / UnitBytes(number);
   if (Grows(number)) log.Note(kIs, number, now, root);
   Must(block || block.error() == Code::kNoSpace, "malloc");
   if (!block) return;
   Object& object = *static_cast<Object*>(*block);
-  if (far)
-    log.Note(kWritten, number,
-             (reinterpret_cast<uint64_t>(&object) - morsel.record().base) / kSubtreeBytes);
+  const uint64_t offset = reinterpret_cast<uint64_t>(&object) - morsel.record().base;
+  MORSEL_CHECK(offset % UnitBytes(number) + sizeof object <= WatchedBytes(number));
+  if (far) log.Note(kWritten, number, offset / UnitBytes(number));
   object = {++objects_, size_bytes, 0, 0};
   object.check = CheckOf(object);
   if (far) {

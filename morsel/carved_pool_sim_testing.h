@@ -27,7 +27,7 @@ class CarvedPoolTarget : public sim::Target {
     kRemove,    ///< the oldest
     kReplace,   ///< a morsel of another name takes the place of the newest
     kRootNear,  ///< the newest morsel's root leads to a new object, and the old one is freed
-    kRootFar,   ///< likewise, to one in the second subtree
+    kRootFar,   ///< likewise, to an extent, in a subtree of its own where it can be
     kForgetRoot,
     kCheckpoint,  ///< stores into the root's object of the newest morsel, and makes all durable
     kReopen,      ///< closes all in order, and opens it again

@@ -160,7 +160,9 @@ morsel_code morsel_resize(morsel_t *morsel, uint64_t size_bytes);
 /* Blocks are aligned to 16 bytes at least. size 0 gives a block of its own.
  *
  * Durability  fine: the allocation is durable with the first persist that touches the block; until
- *             then a crash frees it. snapshot: with the next checkpoint.
+ *             then a power cut may free it or leave it allocated, and a kill of the process leaves
+ *             it allocated. What a crash leaves so, and nobody reaches, nothing reclaims yet:
+ *             set a root or a link to what is not to be lost. snapshot: with the next checkpoint.
  * Errors      NULL: ENOMEM (NO_SPACE: morsel_resize() may help; or NO_MEMORY), EACCES (read-only),
  *             EBUSY (a fork), EINVAL, EIO (CORRUPT).
  * Cost        0 flushes and 0 fences, but where a slab is made, units are used in another shape, an
