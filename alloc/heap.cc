@@ -28,6 +28,7 @@ Heap::ClosedGate::ClosedGate(Heap* heap) : heap_(heap) {
       WaitUntilOutside(*one->slot);
     }
   }
+  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->EmptyCaches();
 }
 
 // The slots stay empty: the lock lets each thread fill its own again.
@@ -47,7 +48,7 @@ Result<ThreadHeap*> Heap::Mine() {
   if (mine == nullptr) mine = ended;
   if (mine == nullptr) {
     const uint64_t frees_first = unclean_ ? 1 : kFreesBeforeSettle;
-    mine = new (std::nothrow) ThreadHeap(persist_, fine_, frees_first);
+    mine = new (std::nothrow) ThreadHeap(slabs_, persist_, fine_, frees_first);
     if (mine == nullptr) {
       return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
                   static_cast<void*>(header_));
@@ -238,7 +239,7 @@ uint64_t Heap::UsableBytes(const void* block) {
 }
 
 Result<bool> Heap::IsLive(const void* address) {
-  std::lock_guard lock(mutex_);
+  const Stillness still = Still();  // what is cached is not live
   const Result<Run*> run = RunOf(address);
   if (!run && run.error() == Code::kNotFound) return false;
   if (!run) return run.status();

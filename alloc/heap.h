@@ -68,8 +68,8 @@ class Heap final : private ThreadEndListener {
     if (!slot.Enter(number_)) [[unlikely]] return nullptr;
     ThreadHeap& mine = *slot.thread_heap;
     const unsigned size_class = ClassOfAny(size_bytes);
-    if (!mine.HasReserved(size_class)) [[unlikely]] return TakeInside(mine, size_class);
-    void* const block = mine.TakeReserved(size_class);
+    void* const block = mine.TryTake(size_class);
+    if (block == nullptr) [[unlikely]] return TakeInside(mine, size_class);
     slot.Leave();
     return block;
   }
@@ -88,7 +88,8 @@ class Heap final : private ThreadEndListener {
     ThreadSlot& slot = SlotAt(slot_offset_);
     if (!slot.Enter(number_)) [[unlikely]] return false;
     Run* const slab = slabs_.At(block);
-    if (slab == nullptr || slab->quick != &slot || !Slab(*slab).Give(block)) [[unlikely]] {
+    if (slab == nullptr || slab->quick != &slot || !slot.thread_heap->TryGive(*slab, block))
+        [[unlikely]] {
       return FreeInside(block);
     }
     const bool due = --slot.frees_left == 0;

@@ -7,7 +7,7 @@
 namespace morsel::alloc {
 
 Result<uint64_t> Heap::LiveBytes() {
-  std::lock_guard lock(mutex_);
+  const Stillness still = Still();  // what is cached is not live
   uint64_t live_bytes = 0;
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);

@@ -74,6 +74,14 @@ class Slab {
     return true;
   }
 
+  /// Whether Give() would be true. Nothing is done.
+  bool MayGive(const void* block) const {
+    const Run::Place place = run_.PlaceOf(OffsetOf(block));
+    const BitPair& pair = Pairs()[place.index / 64];
+    return place.is_start && pmem::Load(&pair.freed) == 0 &&
+           (pmem::Load(&pair.bits) >> (place.index % 64) & 1) != 0;
+  }
+
   /// Marks an allocated block as freed, for the holder to find. Ends the process if it is marked.
   /// Threads  any.
   void GiveAsOther(uint64_t index, const void* block);

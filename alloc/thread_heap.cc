@@ -31,7 +31,24 @@ void ThreadHeap::ParkBin(Bin& bin) {
   --bin.reserved.next_word;  // the same one
 }
 
+void ThreadHeap::EmptyCaches() {
+  for (BlockCache& cache : caches_) {
+    while (void* const block = cache.TakeAny()) {
+      Run* const run = slabs_.At(block);
+      if (!Slab(*run).Give(block)) {
+        Slab(*run).Fold();
+        MORSEL_CHECK(Slab(*run).Give(block));
+      }
+      Touched(*run);
+    }
+  }
+}
+
 void ThreadHeap::Give(Run& run, void* block) {
+  if (caches_[run.size_class].Has(block)) {
+    Die("free of %p, a block of %u bytes that is not allocated: it was freed before", block,
+        uint32_t{run.block_bytes});
+  }
   if (!Slab(run).Give(block)) {
     (void)Slab(run).LiveIndex(block, "free");
     Slab(run).Fold();
@@ -127,6 +144,7 @@ bool ThreadHeap::TakeBack() {
 }
 
 void ThreadHeap::Settle() {
+  EmptyCaches();
   const auto flush = [&](Run* run) {
     for (uint64_t line = 0; line < BitLineCount(run->size_class); ++line) {
       if (run->IsDurable(run->lines[line]) && !Slab(*run).HasFreed(line)) continue;

@@ -7,17 +7,21 @@
 #include <atomic>
 #include <cstdint>
 
+#include "alloc/block_cache.h"
 #include "alloc/pending_lines.h"
 #include "alloc/run.h"
 #include "alloc/slab.h"
+#include "alloc/slab_table.h"
 #include "pmem/persist.h"
 
 namespace morsel::alloc {
 
 /// So many frees of a thread, at most, are not durable yet.
 inline constexpr uint64_t kFreesUnsettledMax = 65'536;
-/// So many are made before they are settled; at its end the count may err by a few.
-inline constexpr uint64_t kFreesBeforeSettle = kFreesUnsettledMax - 64;
+/// So many are made before they are settled: what is cached counts as well, and at its end the count
+/// may err by a few.
+inline constexpr uint64_t kFreesBeforeSettle =
+    kFreesUnsettledMax - kClassCount * 2 * BlockCache::kBlocksMax - 64;
 
 /// Threads  the one whose it is, inside the gate or with the heap's lock held; whoever has closed
 ///          the gate; the lock's holder, if its thread has ended. GiveAway(): see there.
@@ -27,21 +31,46 @@ class alignas(kLineBytes) ThreadHeap {
  public:
   /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
   /// SettleIsDue().
-  ThreadHeap(pmem::Persist persist, bool fine, uint64_t frees_first)
-      : persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {}
+  ThreadHeap(const SlabTable& slabs, pmem::Persist persist, bool fine, uint64_t frees_first)
+      : slabs_(slabs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {}
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
 
-  /// Whether there is a block that takes no look at slabs; and such a one. Stores one bit.
-  bool HasReserved(unsigned size_class) const { return bins_[size_class].reserved.mask != 0; }
-  void* TakeReserved(unsigned size_class) { return bins_[size_class].reserved.Take(); }
+  /// A block of the class that takes no look at slabs, or nullptr. Stores one bit at most.
+  void* TryTake(unsigned size_class) {
+    BlockCache& cache = caches_[size_class];
+    if (cache.MayTake()) [[likely]] return cache.Take();
+    FreeWord& reserved = bins_[size_class].reserved;
+    if (!cache.MayGive() || reserved.mask == 0) [[unlikely]] return nullptr;
+    return reserved.Take();
+  }
 
-  /// A block of the class, or nullptr if none is at hand. Stores one bit.
+  /// A block of the class, or nullptr if none is at hand. Stores one bit at most.
   void* Take(unsigned size_class) {
+    BlockCache& cache = caches_[size_class];
+    if (!cache.MayTake()) cache.Swap();
+    if (cache.MayTake()) return cache.Take();
     Bin& bin = bins_[size_class];
     if (bin.reserved.mask == 0 && !Refill(bin)) return nullptr;
     return bin.reserved.Take();
   }
+
+  /// Frees a block of an own slab that is open. Stores one bit at most. False, and nothing is done,
+  /// if this takes a closer look.
+  bool TryGive(Run& run, void* block) {
+    BlockCache& cache = caches_[run.size_class];
+    if (!cache.MayGive()) return Slab(run).Give(block);
+    uint64_t* const first_word = static_cast<uint64_t*>(block);
+    const uint64_t mark = MarkOf(block);
+    // Who frees it again while it is cached finds the mark.
+    if (!Slab(run).MayGive(block) || *first_word == mark) [[unlikely]] return false;
+    *first_word = mark;
+    cache.Give(block);
+    return true;
+  }
+
+  /// Frees what is cached: no bit is set that need not be.
+  void EmptyCaches();
 
   /// Frees a block of an own slab. Stores one bit. Ends the process if there is none.
   void Give(Run& run, void* block);
@@ -152,7 +181,13 @@ class alignas(kLineBytes) ThreadHeap {
   }
   void FreedOf(Run* run);
 
+  static uint64_t MarkOf(const void* block) {
+    return reinterpret_cast<uintptr_t>(block) ^ 0x8d26'f3b1'4ac9'e75d;
+  }
+
   std::array<Bin, kClassCount> bins_;
+  std::array<BlockCache, kClassCount> caches_;
+  const SlabTable& slabs_;
   pmem::Persist persist_;
   bool fine_;
   uint64_t frees_left_;
