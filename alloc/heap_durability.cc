@@ -86,9 +86,9 @@ void Heap::SettleMine() {
   // What was freed before a kill may not be durable yet. Were it left so, the bound would hold for
   // each life of the program and not for all of them.
   (void)SettleFound();
-  (*mine)->Settle();
+  units_.FlushCleared();
+  (*mine)->Settle();  // its fence is for those, too
   if ((*mine)->slot != nullptr) (*mine)->slot->frees_left = (*mine)->FreesForSlot();
-  units_.SettleCleared();
 }
 
 void Heap::Settle() {
