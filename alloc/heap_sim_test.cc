@@ -2,8 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <random>
 
 #include "alloc/heap_sim_testing.h"
 #include "pmem/sim/explorer.h"
@@ -17,10 +15,8 @@ using Room = HeapTarget::Room;
 // The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
 constexpr double kSeconds = 60;
 
-bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
-
 sim::Options Wanted(double seconds) {
-  return sim::FromEnvironment({.images_max = Thorough() ? 4096u : 64u,
+  return sim::FromEnvironment({.images_max = sim::Thorough() ? 4096u : 64u,
                                .later_images_max = 2,
                                .crash_again_one_in = 64,
                                .schedules = 4,
@@ -30,7 +26,7 @@ sim::Options Wanted(double seconds) {
 void ExploreSequences(Room room) {
   HeapTarget target(room);
   sim::Explorer explorer(target, Wanted(kSeconds));
-  EXPECT_TRUE(explorer.ExploreSequencesOf(HeapTarget::kOperations, Thorough() ? 3 : 2));
+  EXPECT_TRUE(explorer.ExploreSequencesOf(HeapTarget::kOperations, sim::Thorough() ? 3 : 2));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
@@ -45,7 +41,7 @@ void ExploreScripts(std::initializer_list<sim::Script> scripts) {
   do {
     for (const sim::Script& script : scripts) ASSERT_TRUE(explorer.Explore(script));
     explorer.ChangeSchedules();
-  } while (Thorough() && !explorer.counts().cut_short);
+  } while (sim::Thorough() && !explorer.counts().cut_short);
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
@@ -74,14 +70,7 @@ TEST(HeapSimTest, LongSequencesAtRandom) {
   options.images_max = 4096;
   HeapTarget target(Room::kTight);
   sim::Explorer explorer(target, options);
-  std::mt19937_64 random(options.seed);
-  while (!explorer.counts().cut_short) {
-    std::vector<uint32_t> sequence(4 + random() % 12);
-    for (uint32_t& operation : sequence) {
-      operation = static_cast<uint32_t>(random() % HeapTarget::kOperations);
-    }
-    ASSERT_TRUE(explorer.Explore({sequence}));
-  }
+  EXPECT_TRUE(explorer.ExploreRandom(HeapTarget::kOperations, 4, 15));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 

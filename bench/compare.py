@@ -120,12 +120,9 @@ def main(arguments):
     options = parse(arguments)
     found = programs.rivals(programs.HERE / "rivals" / "compare")
     rivals = [found[name] for name in chosen(found, options.rivals)]
-    rows = []
     with report.CsvFile(options.out / "compare.csv", COLUMNS) as file:
         print(" | ".join(file.facts.values()), f"| seed {options.seed}", flush=True)
-        for row in measure(rivals, options):
-            file.write(row)
-            rows.append(row)
+        rows = file.write_all(measure(rivals, options))
     results = table.Results(rows)
     print(table.text(results))
     picture.draw(results, options.out / "compare.svg")
@@ -134,7 +131,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except programs.Failed as failure:
-        sys.exit(str(failure))
+    programs.end_with(main)

@@ -74,11 +74,8 @@ def text(rows):
 
 def main(arguments):
     options = parse(arguments)
-    rows = []
     with report.CsvFile(options.out / "opening.csv", COLUMNS) as file:
-        for row in measure(options):
-            file.write(row)
-            rows.append(row)
+        rows = file.write_all(measure(options))
     print(text(rows))
     print("every object was whole after each opening, and overlapped by none of the new ones")
     print(f"{options.out}/opening.csv")
@@ -86,7 +83,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except programs.Failed as failure:
-        sys.exit(str(failure))
+    programs.end_with(main)

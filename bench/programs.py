@@ -64,3 +64,11 @@ def scratch_folder(parent):
     """An empty folder for files, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="morsel-bench-", dir=parent) as folder:
         yield folder
+
+
+def end_with(main):
+    """Ends the program with what main(arguments) answers, or with what failed."""
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Failed as failure:
+        sys.exit(str(failure))

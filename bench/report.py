@@ -40,6 +40,11 @@ class CsvFile:
     def __exit__(self, *_):
         self.file.close()
 
-    def write(self, row):
-        self.writer.writerow(self.facts | row)
-        self.file.flush()
+    def write_all(self, rows):
+        """Each as it comes; answers all of them."""
+        written = []
+        for row in rows:
+            self.writer.writerow(self.facts | row)
+            self.file.flush()
+            written.append(row)
+        return written

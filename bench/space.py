@@ -77,11 +77,8 @@ def main(arguments):
     options = parse(arguments)
     found = programs.rivals(programs.HERE / "rivals" / "space")
     rivals = [found[name] for name in options.rivals.split(",")]
-    rows = []
     with report.CsvFile(options.out / "space.csv", COLUMNS) as file:
-        for row in measure(rivals, options):
-            file.write(row)
-            rows.append(row)
+        rows = file.write_all(measure(rivals, options))
     print(text(rows))
     print(smallest(options))
     print(f"{options.out}/space.csv")
@@ -89,7 +86,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except programs.Failed as failure:
-        sys.exit(str(failure))
+    programs.end_with(main)

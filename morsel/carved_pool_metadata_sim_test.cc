@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <random>
 
 #include "morsel/carved_pool_metadata_sim_testing.h"
 #include "pmem/sim/explorer.h"
@@ -15,10 +13,8 @@ namespace {
 // The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
 constexpr double kSeconds = 60;
 
-bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
-
 sim::Options Wanted() {
-  return sim::FromEnvironment({.images_max = Thorough() ? 4096u : 64u,
+  return sim::FromEnvironment({.images_max = sim::Thorough() ? 4096u : 64u,
                                .later_images_max = 2,
                                .crash_again_one_in = 64,
                                .seconds = kSeconds});
@@ -27,7 +23,7 @@ sim::Options Wanted() {
 TEST(CarvedPoolMetadataSimTest, Sequences) {
   MetadataTarget target;
   sim::Explorer explorer(target, Wanted());
-  EXPECT_TRUE(explorer.ExploreSequencesOf(MetadataTarget::kFormat, Thorough() ? 3 : 2));
+  EXPECT_TRUE(explorer.ExploreSequencesOf(MetadataTarget::kFormat, sim::Thorough() ? 3 : 2));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
@@ -47,7 +43,7 @@ TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
   sim::Options options = Wanted();
   options.crashes = 3;
   options.images_max = 32;
-  options.seconds = Thorough() ? options.seconds : 4;
+  options.seconds = sim::Thorough() ? options.seconds : 4;
   MetadataTarget target;
   sim::Explorer explorer(target, options);
   for (uint32_t operation = 0; operation < MetadataTarget::kFormat; ++operation) {
@@ -60,17 +56,10 @@ TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
 TEST(CarvedPoolMetadataSimTest, LongSequencesAtRandom) {
   sim::Options options = Wanted();
   options.images_max = 4096;
-  options.seconds = Thorough() ? options.seconds : 2;
+  options.seconds = sim::Thorough() ? options.seconds : 2;
   MetadataTarget target;
   sim::Explorer explorer(target, options);
-  std::mt19937_64 random(options.seed);
-  while (!explorer.counts().cut_short) {
-    std::vector<uint32_t> sequence(4 + random() % 5);
-    for (uint32_t& operation : sequence) {
-      operation = static_cast<uint32_t>(random() % MetadataTarget::kOperations);
-    }
-    ASSERT_TRUE(explorer.Explore({sequence}));
-  }
+  EXPECT_TRUE(explorer.ExploreRandom(MetadataTarget::kOperations, 4, 8));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 

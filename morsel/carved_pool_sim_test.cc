@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <random>
 
 #include "morsel/carved_pool_sim_testing.h"
 #include "pmem/sim/explorer.h"
@@ -18,10 +16,8 @@ using Op = CarvedPoolTarget::Operation;
 // The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
 constexpr double kSeconds = 60;
 
-bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
-
 sim::Options Wanted(double seconds) {
-  return sim::FromEnvironment({.images_max = Thorough() ? 64u : 32u,
+  return sim::FromEnvironment({.images_max = sim::Thorough() ? 64u : 32u,
                                .later_images_max = 2,
                                .crash_again_one_in = 256,
                                .seconds = seconds});
@@ -32,7 +28,7 @@ TEST(CarvedPoolSimTest, Sequences) {
   options.kills = false;
   CarvedPoolTarget target(Pool::kSmall);
   sim::Explorer explorer(target, options);
-  EXPECT_TRUE(explorer.ExploreSequencesOf(CarvedPoolTarget::kOperations, Thorough() ? 3 : 2));
+  EXPECT_TRUE(explorer.ExploreSequencesOf(CarvedPoolTarget::kOperations, sim::Thorough() ? 3 : 2));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
@@ -40,7 +36,7 @@ TEST(CarvedPoolSimTest, Sequences) {
 TEST(CarvedPoolSimTest, ShorterSequencesWithKills) {
   CarvedPoolTarget target(Pool::kSmall);
   sim::Explorer explorer(target, Wanted(kSeconds));
-  EXPECT_TRUE(explorer.ExploreSequencesOf(CarvedPoolTarget::kOperations, Thorough() ? 2 : 1));
+  EXPECT_TRUE(explorer.ExploreSequencesOf(CarvedPoolTarget::kOperations, sim::Thorough() ? 2 : 1));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
@@ -51,7 +47,7 @@ TEST(CarvedPoolSimTest, GiantMorsels) {
       {{Op::kCreateGiant, Op::kRootNear, Op::kReopen, Op::kCreateGiant}},
   };
   sim::Options options = Wanted(kSeconds);
-  options.kills = Thorough();
+  options.kills = sim::Thorough();
   CarvedPoolTarget target(Pool::kWithGiant);
   sim::Explorer explorer(target, options);
   for (const sim::Script& script : scripts) EXPECT_TRUE(explorer.Explore(script));
@@ -64,14 +60,7 @@ TEST(CarvedPoolSimTest, LongSequencesAtRandom) {
   options.images_max = 4096;
   CarvedPoolTarget target(Pool::kSmall);
   sim::Explorer explorer(target, options);
-  std::mt19937_64 random(options.seed);
-  while (!explorer.counts().cut_short) {
-    std::vector<uint32_t> sequence(3 + random() % 5);
-    for (uint32_t& operation : sequence) {
-      operation = static_cast<uint32_t>(random() % CarvedPoolTarget::kOperations);
-    }
-    ASSERT_TRUE(explorer.Explore({sequence}));
-  }
+  EXPECT_TRUE(explorer.ExploreRandom(CarvedPoolTarget::kOperations, 3, 7));
   std::printf("%s\n", explorer.Summary().c_str());
 }
 

@@ -43,6 +43,8 @@ Options FromEnvironment(Options options) {
   return options;
 }
 
+bool Thorough() { return std::getenv("MORSEL_PROOF_SECONDS") != nullptr; }
+
 Explorer::Explorer(Target& target, Options options)
     : target_(target),
       options_(options),
@@ -118,6 +120,16 @@ bool Explorer::ExploreSequencesOf(uint32_t operations, uint32_t length) {
       operation = static_cast<uint32_t>(number % operations);
       number /= operations;
     }
+    if (!Explore({sequence})) return false;
+  }
+  return true;
+}
+
+bool Explorer::ExploreRandom(uint32_t operations, uint32_t length_min, uint32_t length_max) {
+  std::mt19937_64 random(options_.seed);
+  while (!counts_.cut_short) {
+    std::vector<uint32_t> sequence(length_min + random() % (length_max - length_min + 1));
+    for (uint32_t& operation : sequence) operation = static_cast<uint32_t>(random() % operations);
     if (!Explore({sequence})) return false;
   }
   return true;

@@ -42,6 +42,9 @@ struct Options {
 /// `seed` and `seconds` from MORSEL_SIM_SEED and MORSEL_PROOF_SECONDS, where they are set.
 Options FromEnvironment(Options options);
 
+/// Whether MORSEL_PROOF_SECONDS is set: whoever sets it wants all that there is time for.
+bool Thorough();
+
 struct Counts {
   uint64_t scripts = 0;
   uint64_t lives = 0;
@@ -69,6 +72,10 @@ class Explorer {
   /// Every one of that length, which has all crashes of the shorter ones, too; in an order that the
   /// seed decides, for where there is no time for all.
   bool ExploreSequencesOf(uint32_t operations, uint32_t length);
+
+  /// Sequences of length_min .. length_max of the operations 0 .. operations - 1, at random, in one
+  /// thread, until the time is over.
+  bool ExploreRandom(uint32_t operations, uint32_t length_min, uint32_t length_max);
 
   /// From now on scripts of several threads meet other schedules.
   void ChangeSchedules() { first_schedule_ += options_.schedules; }

@@ -156,8 +156,16 @@ TEST_F(ArgumentsTest, ACarvedPoolThatCannotBe) {
 }
 
 TEST_F(ArgumentsTest, ModesAreAsTheHeaderSaysWhereNoneIsAskedFor) {
-  ASSERT_EQ(TryPool(carved_, MORSEL_CREATE | MORSEL_CARVED), MORSEL_OK) << morsel_last_error();
-  ASSERT_EQ(TryPool(directory_, MORSEL_CREATE), MORSEL_OK) << morsel_last_error();
+  const auto make = [](const std::string& path, uint32_t flags, uint64_t size_bytes) {
+    morsel_pool_options options{};
+    options.flags = flags;
+    options.size_bytes = size_bytes;
+    morsel_pool_t* pool = nullptr;
+    ASSERT_EQ(morsel_pool_open(path.c_str(), &options, &pool), MORSEL_OK) << morsel_last_error();
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  };
+  make(carved_, MORSEL_CREATE | MORSEL_CARVED, 8 << 20);
+  make(directory_, MORSEL_CREATE, 0);
   struct stat status;
   ASSERT_EQ(stat(carved_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600u);
