@@ -35,12 +35,16 @@ void ThreadHeap::EmptyCaches() {
   for (BlockCache& cache : caches_) {
     while (void* const block = cache.TakeAny()) {
       Run* const run = slabs_.At(block);
-      if (!Slab(*run).Give(block)) {
-        Slab(*run).Fold();
-        MORSEL_CHECK(Slab(*run).Give(block));
-      }
+      GiveFolded(*run, block);
       Touched(*run);
     }
+  }
+}
+
+void ThreadHeap::GiveFolded(Run& run, void* block) {
+  while (!Slab(run).Give(block)) {
+    (void)Slab(run).LiveIndex(block, "free");
+    Slab(run).Fold();  // and others may free another block of the word before the next look
   }
 }
 
@@ -49,11 +53,7 @@ void ThreadHeap::Give(Run& run, void* block) {
     Die("free of %p, a block of %u bytes that is not allocated: it was freed before", block,
         uint32_t{run.block_bytes});
   }
-  if (!Slab(run).Give(block)) {
-    (void)Slab(run).LiveIndex(block, "free");
-    Slab(run).Fold();
-    MORSEL_CHECK(Slab(run).Give(block));
-  }
+  GiveFolded(run, block);
   Touched(run);
   --frees_left_;
 }

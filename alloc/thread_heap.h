@@ -167,6 +167,7 @@ class alignas(kLineBytes) ThreadHeap {
   static constexpr size_t kRecentMax = 64;
 
   [[gnu::noinline]] bool Refill(Bin& bin);
+  void GiveFolded(Run& run, void* block);
   [[gnu::noinline]] void Touched(Run& run);
   void Unsettled(Run* run);
   void List(Bin& bin, Run* run);
