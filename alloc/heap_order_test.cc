@@ -2,6 +2,7 @@
 // might meet it. Each test fails without the flush or the fence that it is about.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -39,6 +40,15 @@ class HeapOrderTest : public testing::Test {
   void Persist(const void* block) {
     ASSERT_TRUE(heap_->Flush(block, 0).ok());
     heap_->Fence();
+  }
+
+  // Frees as many blocks as it takes until they are settled, once.
+  void FreeUntilSettled() {
+    bool settled = false;
+    recorder_->set_before_fence([&] { settled = true; });
+    for (uint64_t i = 0; i < kFreesUnsettledMax && !settled; ++i) heap_->Free(Allocate(64));
+    recorder_->set_before_fence(nullptr);
+    EXPECT_TRUE(settled);
   }
 
   // Calls check(a heap that opens it) for what a power cut now may leave.
@@ -196,6 +206,75 @@ TEST_F(HeapOrderTest, AMapIsMadeWhereNoHeadCanComeBack) {
       reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset);
   EXPECT_EQ(directory[1], static_cast<uint64_t>(block - memory_->base()) / kUnitBytes)
       << "the map is elsewhere, and the test shows nothing";
+}
+
+// The pool may give what a heap gave back to another morsel, and zeroes to this one when it grows.
+TEST_F(HeapOrderTest, NoSlabIsLeftWhereTheRangeEnded) {
+  Make(4 * kMiB);
+  Allocate(31 * kUnitBytes - static_cast<uint64_t>(Allocate(64) - memory_->base()));
+  char* const behind = Allocate(1024);
+  ASSERT_GE(behind, memory_->base() + 2 * kMiB);
+  Persist(behind);
+  heap_->Free(behind);
+  {
+    const Heap::Stillness still = heap_->Still();
+    ASSERT_TRUE(heap_->Shrink(2 * kMiB).ok());
+  }
+  std::mt19937_64 random(1);
+  recorder_->ForEachImage(64, random, [&] {
+    std::memset(memory_->base() + 2 * kMiB, 0, 2 * kMiB);
+    const auto after = Heap::Open(Place(), pmem::VolatilePersist(), true, false);
+    ASSERT_TRUE(after.has_value()) << LastError();
+    EXPECT_EQ(Findings(**after), "");
+  });
+}
+
+TEST_F(HeapOrderTest, WhatAThreadSettlesIsDurableForOtherThreadsToo) {
+  Make(2 * kMiB);
+  Worker one;
+  Worker other;
+  char* block = nullptr;
+  one.Do([&] {
+    block = Allocate(64);
+    FreeUntilSettled();
+  });
+  other.Do([&] { Persist(block); });
+  ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(block)); });
+}
+
+TEST_F(HeapOrderTest, WhatASearchForSpaceSettlesIsDurableForOtherThreadsToo) {
+  Make(2 * kMiB);
+  Worker one;
+  Worker other;
+  char* block = nullptr;
+  one.Do([&] {
+    block = Allocate(64);
+    EXPECT_EQ(heap_->Allocate(31 * kUnitBytes, 16).error(), Code::kNoSpace);
+  });
+  other.Do([&] { Persist(block); });
+  ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(block)); });
+}
+
+TEST_F(HeapOrderTest, AHeadThatAThreadSettlesDoesNotComeBackForOtherThreads) {
+  Make(8 * kMiB);
+  Worker one;
+  Worker other;
+  char* extent = nullptr;
+  one.Do([&] {
+    extent = Allocate(100 * kUnitBytes);
+    Persist(extent);
+    Allocate(64);  // no fence below is of the making of its slab
+    heap_->Free(extent);
+    FreeUntilSettled();
+  });
+  other.Do([&] {
+    recorder_->set_before_fence(
+        [&] { ForEachImage([&](Heap& after) { EXPECT_EQ(Findings(after), ""); }); });
+    char* const block = Allocate(kBlockBytesMax);
+    recorder_->set_before_fence(nullptr);
+    EXPECT_GE(block, extent);
+    EXPECT_LT(block, extent + 100 * kUnitBytes);
+  });
 }
 
 }  // namespace
