@@ -18,10 +18,13 @@ class BlockCache {
  public:
   static constexpr uint32_t kBlocksMax = 32;  ///< in each stack
 
+  /// So many at most, 1 .. kBlocksMax; nothing has been given yet.
+  void set_blocks_max(uint32_t blocks_max) { blocks_max_ = blocks_max; }
+
   bool MayTake() const { return take_count_ != 0; }
   void* Take() { return take_[--take_count_]; }
 
-  bool MayGive() const { return give_count_ < kBlocksMax; }
+  bool MayGive() const { return give_count_ < blocks_max_; }
   void Give(void* block) { give_[give_count_++] = block; }
 
   /// What was given is to be taken. MayTake() was false.
@@ -52,6 +55,7 @@ class BlockCache {
   void** give_ = stacks_[1].data();
   uint32_t take_count_ = 0;
   uint32_t give_count_ = 0;
+  uint32_t blocks_max_ = kBlocksMax;
   std::array<Stack, 2> stacks_;
 };
 

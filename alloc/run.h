@@ -18,7 +18,7 @@ class ThreadHeap;
 template <class T>
 class Shared {
  public:
-  constexpr Shared(T value = T()) : value_(value) {}  // NOLINT: as the value
+  constexpr Shared(T value = T()) : value_(value) {}                     // NOLINT: as the value
   operator T() const { return value_.load(std::memory_order_relaxed); }  // NOLINT
   Shared& operator=(T value) {
     value_.store(value, std::memory_order_relaxed);
@@ -40,8 +40,8 @@ class Shared {
 struct Run {
   // What free() needs, on one line.
   char* start = nullptr;
-  Shared<BitPair*> pairs;        ///< on the medium
-  Shared<uint64_t> reciprocal;   ///< of block_bytes
+  Shared<BitPair*> pairs;       ///< on the medium
+  Shared<uint64_t> reciprocal;  ///< of block_bytes
   Shared<uint32_t> block_bytes;
   Shared<uint16_t> first_block;
   Shared<uint16_t> end_block;
@@ -58,7 +58,7 @@ struct Run {
   alignas(kLineBytes) UnitIndex head{};
   Shared<UnitKind> kind = UnitKind::kNone;  ///< kNone: nothing lives here now
   uint64_t units = 0;
-  LineCounter word;  ///< of an extent's head; a slab's is durable before its first block
+  LineCounter word;     ///< of an extent's head; a slab's is durable before its first block
   Run* next = nullptr;  ///< in the list of slabs with room
   Run* previous = nullptr;
   Run* next_unsettled = nullptr;
@@ -147,8 +147,21 @@ class SlabList {
     if (run != nullptr) Remove(run);
     return run;
   }
+  /// Of the first few the one that lies lowest. What is passed over stays where it is and is passed
+  /// over again while something lower is there, until it has no blocks and can be given back.
+  Run* PopLow() {
+    Run* low = first_;
+    Run* run = first_;
+    for (int i = 0; i < kLooks && run != nullptr; ++i, run = run->next) {
+      if (run->start < low->start) low = run;
+    }
+    if (low != nullptr) Remove(low);
+    return low;
+  }
 
  private:
+  static constexpr int kLooks = 4;
+
   Run* first_ = nullptr;
   Run* last_ = nullptr;
 };

@@ -4,8 +4,9 @@
 
 namespace morsel::alloc {
 
-// Slabs are gone through word by word, in turn: while the others are, blocks of one are freed, and
-// each word has more to give when it is looked at again.
+// Slabs of small blocks are gone through word by word, in turn: while the others are, blocks of one
+// are freed, and each word has more to give when it is looked at again. One of large blocks has few
+// words and takes much room: there it counts that some slabs become empty.
 bool ThreadHeap::Refill(Bin& bin) {
   for (bool looked = false;;) {
     if (bin.run != nullptr) {
@@ -17,8 +18,9 @@ bool ThreadHeap::Refill(Bin& bin) {
       looked = true;
       TakeBack();
     }
-    bin.run = bin.listed.Pop();
-    if (bin.run == nullptr) return false;
+    Run* const first = bin.listed.first();
+    if (first == nullptr) return false;
+    bin.run = first->block_bytes > kSmallBytesMax ? bin.listed.PopLow() : bin.listed.Pop();
     bin.reserved.next_word = bin.run->first_block / 64;
     bin.run->flags &= static_cast<uint8_t>(~Run::kFreed);
     bin.run->quick = nullptr;  // so that the next free is noted

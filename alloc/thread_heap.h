@@ -3,6 +3,7 @@
 // they push onto a list; it takes that back when it has nothing else left.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -18,8 +19,8 @@ namespace morsel::alloc {
 
 /// So many frees of a thread, at most, are not durable yet.
 inline constexpr uint64_t kFreesUnsettledMax = 65'536;
-/// So many are made before they are settled: what is cached counts as well, and at its end the count
-/// may err by a few.
+/// So many are made before they are settled: what is cached counts as well, and at its end the
+/// count may err by a few.
 inline constexpr uint64_t kFreesBeforeSettle =
     kFreesUnsettledMax - kClassCount * 2 * BlockCache::kBlocksMax - 64;
 
@@ -32,16 +33,22 @@ class alignas(kLineBytes) ThreadHeap {
   /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
   /// SettleIsDue().
   ThreadHeap(const SlabTable& slabs, pmem::Persist persist, bool fine, uint64_t frees_first)
-      : slabs_(slabs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {}
+      : slabs_(slabs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {
+    for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+      caches_[size_class].set_blocks_max(CachedMax(size_class));
+    }
+  }
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
 
   /// A block of the class that takes no look at slabs, or nullptr. Stores one bit at most.
   void* TryTake(unsigned size_class) {
     BlockCache& cache = caches_[size_class];
-    if (cache.MayTake()) [[likely]] return cache.Take();
+    if (cache.MayTake()) [[likely]]
+      return cache.Take();
     FreeWord& reserved = bins_[size_class].reserved;
-    if (!cache.MayGive() || reserved.mask == 0) [[unlikely]] return nullptr;
+    if (!cache.MayGive() || reserved.mask == 0) [[unlikely]]
+      return nullptr;
     return reserved.Take();
   }
 
@@ -63,7 +70,8 @@ class alignas(kLineBytes) ThreadHeap {
     uint64_t* const first_word = static_cast<uint64_t*>(block);
     const uint64_t mark = MarkOf(block);
     // Who frees it again while it is cached finds the mark.
-    if (!Slab(run).MayGive(block) || *first_word == mark) [[unlikely]] return false;
+    if (!Slab(run).MayGive(block) || *first_word == mark) [[unlikely]]
+      return false;
     *first_word = mark;
     cache.Give(block);
     return true;
@@ -78,7 +86,8 @@ class alignas(kLineBytes) ThreadHeap {
   /// Frees a block of a slab that belongs to `owner`.
   void GiveAway(Run& run, void* block, ThreadHeap& owner);
 
-  /// An extent was freed: its head is settled before its units are anything else, and with the rest.
+  /// An extent was freed: its head is settled before its units are anything else, and with the
+  /// rest.
   void FreedExtent() { --frees_left_; }
 
   /// Whether so much has been freed that Settle() is due.
@@ -160,6 +169,13 @@ class alignas(kLineBytes) ThreadHeap {
     Run* run = nullptr;  ///< whose word that is; not listed
     SlabList listed;     ///< others with room
   };
+
+  /// Of large blocks fewer: what is cached is room that nobody else gets.
+  static constexpr uint32_t CachedMax(unsigned size_class) {
+    const uint64_t blocks = kCachedBytesMax / BlockBytes(size_class);
+    return static_cast<uint32_t>(std::clamp<uint64_t>(blocks, 2, BlockCache::kBlocksMax));
+  }
+  static constexpr uint64_t kCachedBytesMax = 64 * kKiB;
 
   static constexpr uint64_t kNever = ~uint64_t{0};
   static constexpr uint64_t kPartKept = 16;
