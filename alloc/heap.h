@@ -200,7 +200,8 @@ class Heap final : private ThreadEndListener {
   void ListAsFound(Run* run);
   void TakeOverFromEnded();
   void ReleaseExtent(Run* run);
-  Status ReleaseEmptySlabs();
+  Status TakeUpFound(uint64_t heads_max);
+  Status ReleaseEmptySlabs(uint64_t heads_max);
   bool GrowFor(UnitCount count, uint64_t alignment);
   void FreeLocked(ThreadHeap& mine, void* block);
   Result<bool> ResizeInPlace(Run& run, uint64_t size_bytes);
@@ -222,6 +223,8 @@ class Heap final : private ThreadEndListener {
   UnitMap units_;
   SlabTable slabs_;
   std::array<SizeClass, kClassCount> classes_{};
+  UnitIndex found_{};       ///< all that an earlier process left before it is taken up
+  bool all_found_ = false;  ///< and behind it
   ThreadHeap* thread_heaps_ = nullptr;
   std::mutex threads_mutex_;  ///< for that list, and whose they are; what changes them has both
   uint32_t closings_ = 0;  ///< nested ClosedGates

@@ -18,6 +18,10 @@ constexpr uint64_t kAll = ~uint64_t{0};
 /// this before it makes a slab of its own: the first one after an open must be quick.
 constexpr uint64_t kHeadsPerLook = 1024;
 constexpr uint64_t kSlabsPerLook = 8;
+/// And before the range grows it looks at so many, to find empty ones.
+constexpr uint64_t kSlabsPerGrowth = 64;
+/// A range grows by a 64th: what is taken and not used is little, and growing stays seldom.
+constexpr uint64_t kGrowthPart = 64;
 
 bool Aligned(unsigned size_class, uint64_t alignment) {
   return BlockBytes(size_class) % alignment == 0;
@@ -82,7 +86,7 @@ Result<Run*> Heap::NextFound(unsigned size_class, uint64_t heads_max) {
     }
     of.cursor = UnitIndex(head->value() + 1);
   }
-  Run* const run = of.listed.Pop();
+  Run* const run = of.listed.PopLow();
   if (run != nullptr) run->flags &= static_cast<uint8_t>(~Run::kAtHand);
   return run;
 }
@@ -153,8 +157,9 @@ Status Heap::NoRoomFor(UnitCount units) const {
   const char* remedy = "free something, or enlarge it with morsel_resize or 'morselctl resize'";
   if (growth_ != nullptr) remedy = "free something, or make room in the pool";
   if (now == header_->capacity_bytes) {
-    remedy = "that is all that its address range holds: free something, or create one with a "
-             "larger capacity";
+    remedy =
+        "that is all that its address range holds: free something, or create one with a "
+        "larger capacity";
   }
   return Fail(Code::kNoSpace,
               "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
@@ -162,22 +167,26 @@ Status Heap::NoRoomFor(UnitCount units) const {
               static_cast<void*>(header_), units.value() * kUnitBytes, now, why.c_str(), remedy);
 }
 
-// Units aligned to `liked`, or else to `least`; what is empty is given back, then the range grown,
-// before there are none.
+// Units aligned to `liked`, or else to `least`. What is known to be empty is given back first, then
+// the range grows; only then is all looked at that an earlier process left.
 Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
   Result<UnitIndex> place = units_.FindRun(count, liked);
   const auto settled = [&] { return place || place.error() != Code::kNoSpace; };
   if (settled()) return place;
-  MORSEL_TRY(ReleaseEmptySlabs());
+  MORSEL_TRY(ReleaseEmptySlabs(kSlabsPerGrowth));
   place = units_.FindRun(count, liked);
   if (!settled() && GrowFor(count, liked)) place = units_.FindRun(count, liked);
+  if (!settled() && !all_found_) {
+    MORSEL_TRY(ReleaseEmptySlabs(kAll));
+    place = units_.FindRun(count, liked);
+  }
   if (!settled() && liked != least) place = units_.FindRun(count, least);
   if (!settled() && GrowFor(count, least)) place = units_.FindRun(count, least);
   return place;
 }
 
-// Asks for so many units at the end, aligned, and for a quarter of what there is, so that growing
-// is seldom. Whether the range has grown.
+// Asks for so many units at the end, aligned, and, if all there is is known, for a part more, so
+// that growing is seldom. Whether the range has grown.
 bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   if (growth_ == nullptr) return false;
   const Result<UnitIndex> end = units_.EndOfUsed();
@@ -187,7 +196,8 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   const uint64_t need = AlignUp(
       (units_.AlignedUnit(end->value(), alignment) + count.value()) * kUnitBytes, kSubtreeBytes);
   if (need > capacity) return false;
-  const uint64_t liked = std::min(std::max(need, AlignUp(now + now / 4, kSubtreeBytes)), capacity);
+  const uint64_t more = all_found_ ? AlignDown(now + now / kGrowthPart, kSubtreeBytes) : need;
+  const uint64_t liked = std::min(std::max(need, more), capacity);
   Result<uint64_t> grown = growth_(liked);
   if (!grown && need < liked) grown = growth_(need);
   growth_failure_ = grown ? "" : LastError();
@@ -196,19 +206,31 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   return true;
 }
 
-Status Heap::ReleaseEmptySlabs() {
-  const ClosedGate closed(this);
-  for (UnitIndex at(0);;) {
-    const Result<UnitIndex> head = units_.NextHead(at);
+// So many at most.
+Status Heap::TakeUpFound(uint64_t heads_max) {
+  for (uint64_t heads = 0; !all_found_ && heads < heads_max; ++heads) {
+    const Result<UnitIndex> head = units_.NextHead(found_);
     if (!head) return head.status();
-    if (head->value() >= units_.unit_count()) break;
+    if (head->value() >= units_.unit_count()) {
+      all_found_ = true;
+      break;
+    }
     const Result<Run*> run = TakeUp(*head);
     if (!run) return run.status();
-    at = UnitIndex(head->value() + 1);
+    found_ = UnitIndex(head->value() + 1);
   }
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->TakeBack();
-  // Nobody remembers a slab to be settled that is none any more.
-  SettleAllThreads();
+  return Code::kOk;
+}
+
+// Of those that an earlier process left, it looks at so many more.
+Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
+  const ClosedGate closed(this);
+  MORSEL_TRY(TakeUpFound(heads_max));
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    one->TakeBack();
+    // Nobody remembers a slab to be settled that is none any more.
+    one->Settle();
+  }
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     one->ReleaseEmpty([this](Run* run) { ReleaseSlab(run); });
   }

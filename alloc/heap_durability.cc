@@ -1,6 +1,7 @@
 // When what a heap has stored becomes durable.
 #include "alloc/heap.h"
 #include "alloc/slab.h"
+#include "base/error.h"
 
 namespace morsel::alloc {
 
@@ -100,14 +101,7 @@ void Heap::Settle() {
 // After an unclean end, what was not taken up yet may be visible without being durable.
 Status Heap::SettleFound() {
   if (!unclean_) return Code::kOk;
-  for (UnitIndex at(0);;) {
-    const Result<UnitIndex> head = units_.NextHead(at);
-    if (!head) return head.status();
-    if (head->value() >= units_.unit_count()) break;
-    const Result<Run*> run = TakeUp(*head);
-    if (!run) return run.status();
-    at = UnitIndex(head->value() + 1);
-  }
+  MORSEL_TRY(TakeUpFound(~uint64_t{0}));
   units_.FoundIsDurable();
   unclean_ = false;
   return Code::kOk;

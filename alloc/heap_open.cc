@@ -134,9 +134,10 @@ void* Heap::root_table() const {
 
 Status Heap::Shrink(uint64_t size_bytes) {
   if (size_bytes < header_->first_unit * kUnitBytes) return Code::kBusy;
-  MORSEL_TRY(ReleaseEmptySlabs());
+  MORSEL_TRY(ReleaseEmptySlabs(~uint64_t{0}));
   const Status status = units_.Shrink(size_bytes);
   if (!status.ok()) return status;
+  found_ = std::min(found_, UnitIndex(units_.unit_count()));
   for (SizeClass& of : classes_) of.cursor = std::min(of.cursor, UnitIndex(units_.unit_count()));
   return Code::kOk;
 }
