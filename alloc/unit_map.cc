@@ -1,5 +1,6 @@
 #include "alloc/unit_map.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <new>
@@ -12,20 +13,6 @@ namespace {
 
 uint64_t RegionOf(uint64_t unit) { return unit / kUnitsPerRegion; }
 uint64_t InRegion(uint64_t unit) { return unit % kUnitsPerRegion; }
-
-// The first bit at or after `from` that is `wanted`, or `end`.
-uint64_t NextBit(const uint64_t* words, uint64_t from, uint64_t end, bool wanted) {
-  while (from < end) {
-    const uint64_t word = wanted ? words[from / 64] : ~words[from / 64];
-    const uint64_t left = word >> (from % 64);
-    if (left != 0) {
-      const uint64_t found = from + static_cast<uint64_t>(std::countr_zero(left));
-      return found < end ? found : end;
-    }
-    from = (from / 64 + 1) * 64;
-  }
-  return end;
-}
 
 }  // namespace
 
@@ -92,21 +79,33 @@ Run* UnitMap::Remember(UnitIndex head) {
 }
 
 void UnitMap::Mark(UnitIndex first, uint64_t count, bool used) {
-  for (uint64_t unit = first.value(); unit < first.value() + count;) {
+  const uint64_t end = first.value() + count;
+  for (uint64_t unit = first.value(); unit < end;) {
     Region* const region = regions_[RegionOf(unit)].get();
     const uint64_t bit = InRegion(unit);
     if (region == nullptr) {  // will be marked when it is scanned
       unit += kUnitsPerRegion - bit;
       continue;
     }
-    const uint64_t mask = uint64_t{1} << (bit % 64);
+    const uint64_t here = std::min(64 - bit % 64, end - unit);
+    const uint64_t mask = ~uint64_t{0} >> (64 - here) << (bit % 64);
     uint64_t& word = region->used[bit / 64];
-    if (((word & mask) != 0) != used) {
-      word ^= mask;
-      region->used_count += used ? 1 : -1;
-    }
-    ++unit;
+    const uint64_t changed = (used ? ~word : word) & mask;
+    word ^= changed;
+    region->used_count += used ? CountBits(changed) : -CountBits(changed);
+    unit += here;
   }
+}
+
+bool UnitMap::AnyUsed(UnitIndex first, uint64_t count) const {
+  const uint64_t end = first.value() + count;
+  for (uint64_t unit = first.value(); unit < end;) {
+    const uint64_t bit = InRegion(unit);
+    const uint64_t here = std::min(kUnitsPerRegion - bit, end - unit);
+    if (NextBit(regions_[RegionOf(unit)]->used, bit, bit + here, true) != bit + here) return true;
+    unit += here;
+  }
+  return false;
 }
 
 bool UnitMap::Used(uint64_t unit) const {
@@ -154,10 +153,7 @@ Result<bool> UnitMap::IsFree(UnitIndex first, UnitCount count) {
   for (uint64_t region = RegionOf(first.value()); region * kUnitsPerRegion < end; ++region) {
     MORSEL_TRY(Build(UnitIndex(region * kUnitsPerRegion)));
   }
-  for (uint64_t unit = first.value(); unit < end; ++unit) {
-    if (Used(unit)) return false;
-  }
-  return true;
+  return !AnyUsed(first, count.value());
 }
 
 Result<UnitIndex> UnitMap::EndOfUsed() {

@@ -137,6 +137,8 @@ class UnitMap {
   Status MarkMaps(uint64_t region);
   void Mark(UnitIndex first, uint64_t count, bool used);
   bool Used(uint64_t unit) const;
+  /// Their regions are built.
+  bool AnyUsed(UnitIndex first, uint64_t count) const;
   /// Nothing was ever allocated in it, and no map is placed there.
   bool IsUntouched(uint64_t region) const { return MapOf(region) == nullptr; }
 

@@ -82,9 +82,7 @@ Status UnitMap::ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t
   bool fits = (slab && IsAligned(unit, length)) || extent;
   fits = fits && Within(global, length, units_);
   const uint64_t here = length < kUnitsPerRegion - unit ? length : kUnitsPerRegion - unit;
-  for (uint64_t i = unit; fits && i < unit + here; ++i) {
-    fits = !Used(region * kUnitsPerRegion + i);
-  }
+  fits = fits && !AnyUsed(UnitIndex(global), here);
   if (!fits) {
     return Fail(Code::kCorrupt,
                 "the heap at %p: the word of unit %" PRIu64 " (offset 0x%" PRIx64 ") is 0x%" PRIx64

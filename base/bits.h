@@ -32,6 +32,20 @@ constexpr uint64_t CountBits(uint64_t value) {
   return value * 0x0101010101010101 >> 56;
 }
 
+/// The first bit at or after `from` that is `wanted`, or `end`.
+constexpr uint64_t NextBit(const uint64_t* words, uint64_t from, uint64_t end, bool wanted) {
+  while (from < end) {
+    const uint64_t word = wanted ? words[from / 64] : ~words[from / 64];
+    const uint64_t left = word >> (from % 64);
+    if (left != 0) {
+      const uint64_t found = from + static_cast<uint64_t>(std::countr_zero(left));
+      return found < end ? found : end;
+    }
+    from = (from / 64 + 1) * 64;
+  }
+  return end;
+}
+
 /// Whether [begin, begin + count) lies in [0, end), without overflow.
 constexpr bool Within(uint64_t begin, uint64_t count, uint64_t end) {
   return begin <= end && count <= end - begin;

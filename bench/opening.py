@@ -31,11 +31,12 @@ def parse(arguments):
 
 def measure(options):
     program = programs.HERE / "opening_program"
+    # What a pool has to have: its objects, what is leaked by kills, and room to grow. One size for
+    # all: to open a pool is to read its catalog, which has a place for each subtree.
+    size = (max(options.objects) + options.new * (options.rounds + 1)) * 128 + (64 << 20)
     for objects in options.objects:
         with programs.scratch_folder(options.folder) as folder:
             common = [program, f"--pool={folder}/pool", f"--new={options.new}"]
-            # What a pool has to have: its objects, what is leaked by kills, and room to grow.
-            size = (objects + options.new * (options.rounds + 1)) * 128 + (64 << 20)
             programs.run([*common, f"--prepare={objects}", f"--size={size}"])
             for after in ("close", "kill"):
                 kill = ["--kill"] if after == "kill" else []
