@@ -404,7 +404,7 @@ TEST_F(HeapCrashTest, RandomLivesOfBlocksHandedBetweenThreads) {
   const uint64_t seed = FreshSeed();
   Make(2 * kMiB);
   std::vector<std::unique_ptr<Worker>> workers;
-  for (int i = 0; i < 3; ++i) workers.push_back(std::make_unique<Worker>());
+  for (int i = 0; i < 8; ++i) workers.push_back(std::make_unique<Worker>());
   Begin(seed);
   life_->UseWorkers(&workers);
   for (int i = 0; i < (kSlowBuild ? 8 : 100) && !HasFailure(); ++i) life_->Operate();

@@ -26,6 +26,13 @@ void AppendBlocksOfSlab(uint64_t start, UnitIndex head, unsigned size_class,
   }
 }
 
+// nullptr: nothing was ever allocated in the region.
+const UnitWord* MapOf(const alloc::HeapHeader& header, uint64_t region) {
+  if (region == 0) return reinterpret_cast<UnitWord*>(header.base + header.map_offset);
+  const uint64_t unit = reinterpret_cast<uint64_t*>(header.base + header.directory_offset)[region];
+  return unit == 0 ? nullptr : reinterpret_cast<UnitWord*>(header.base + unit * alloc::kUnitBytes);
+}
+
 uint64_t FreshSize(Dice& dice) {
   if (dice.OneIn(1000)) return dice.Logarithmic(alloc::kUnitBytes, 4 * alloc::kUnitBytes);
   return dice.OneIn(50) ? dice.Logarithmic(1024, 8 * 1024) : dice.Between(1, 400);
@@ -33,23 +40,27 @@ uint64_t FreshSize(Dice& dice) {
 
 }  // namespace
 
-std::vector<Block> AllocatedBlocks(const morsel_t* morsel) {
-  MORSEL_CHECK(morsel_capacity(morsel) <= alloc::kRegionBytes);
-  const uint64_t base = reinterpret_cast<uint64_t>(morsel_base(morsel));
+std::vector<Block> AllocatedBlocks(const void* heap, uint64_t size_bytes) {
+  const uint64_t base = reinterpret_cast<uint64_t>(heap);
   const alloc::HeapHeader& header = *reinterpret_cast<alloc::HeapHeader*>(base);
-  const UnitWord* const map = reinterpret_cast<UnitWord*>(base + header.map_offset);
-  const uint64_t end = morsel_size(morsel) / alloc::kUnitBytes;
+  const uint64_t end = size_bytes / alloc::kUnitBytes;
   std::vector<Block> blocks;
   for (uint64_t unit = header.first_unit; unit < end;) {
+    const UnitWord* const map = MapOf(header, unit / alloc::kUnitsPerRegion);
+    if (map == nullptr) {
+      unit = (unit / alloc::kUnitsPerRegion + 1) * alloc::kUnitsPerRegion;
+      continue;
+    }
+    const UnitWord word = map[unit % alloc::kUnitsPerRegion];
     const uint64_t start = base + unit * alloc::kUnitBytes;
-    switch (map[unit].kind()) {
+    switch (word.kind()) {
       case UnitKind::kSlab:
-        AppendBlocksOfSlab(start, UnitIndex(unit), map[unit].size_class(), &blocks);
-        unit += alloc::SlabUnits(map[unit].size_class()).value();
+        AppendBlocksOfSlab(start, UnitIndex(unit), word.size_class(), &blocks);
+        unit += alloc::SlabUnits(word.size_class()).value();
         break;
       case UnitKind::kExtent:
-        blocks.push_back({start, map[unit].units() * alloc::kUnitBytes});
-        unit += map[unit].units();
+        blocks.push_back({start, word.units() * alloc::kUnitBytes});
+        unit += word.units();
         break;
       default:
         ++unit;
@@ -58,14 +69,29 @@ std::vector<Block> AllocatedBlocks(const morsel_t* morsel) {
   return blocks;
 }
 
-std::vector<Block> AllocateFresh(morsel_t* morsel, uint64_t count, Dice& dice) {
+std::vector<Block> AllocatedBlocks(morsel_t* morsel) {
+  morsel_info info{};  // asked for, the heap counts what is live, and caches are not
+  MORSEL_CHECK(morsel_stat(morsel, &info) == MORSEL_OK);
+  return AllocatedBlocks(morsel_base(morsel), morsel_size(morsel));
+}
+
+std::vector<Block> AllocateFresh(const std::function<Block(uint64_t size_bytes)>& allocate,
+                                 uint64_t count, Dice& dice) {
   std::vector<Block> blocks;
   for (uint64_t i = 0; i < count; ++i) {
-    void* const block = morsel_malloc(morsel, FreshSize(dice));
-    if (block == nullptr) break;
-    blocks.push_back({reinterpret_cast<uint64_t>(block), morsel_usable_size(morsel, block)});
+    const Block block = allocate(FreshSize(dice));
+    if (block.address == 0) break;
+    blocks.push_back(block);
   }
   return blocks;
+}
+
+std::vector<Block> AllocateFresh(morsel_t* morsel, uint64_t count, Dice& dice) {
+  const auto allocate = [&](uint64_t size_bytes) {
+    void* const block = morsel_malloc(morsel, size_bytes);
+    return Block{reinterpret_cast<uint64_t>(block), morsel_usable_size(morsel, block)};
+  };
+  return AllocateFresh(allocate, count, dice);
 }
 
 std::string FirstOverlap(std::vector<Owned> owned) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,15 @@ struct Block {
 };
 
 /// All blocks that are allocated, by address: read from the medium's own bits, not asked of the
-/// heap. The morsel's capacity is 1 GiB at most, and nobody else is in the heap.
-std::vector<Block> AllocatedBlocks(const morsel_t* morsel);
+/// heap. Nobody else is in the heap, and no thread has cached what it freed.
+std::vector<Block> AllocatedBlocks(const void* heap, uint64_t size_bytes);
+/// Likewise; what threads have cached, they give back before.
+std::vector<Block> AllocatedBlocks(morsel_t* morsel);
 
-/// So many new blocks of mixed sizes. Fewer where there is no more room.
+/// So many new blocks of mixed sizes, from `allocate(size_bytes)`. Fewer where there is no more
+/// room: it answers none of address 0.
+std::vector<Block> AllocateFresh(const std::function<Block(uint64_t size_bytes)>& allocate,
+                                 uint64_t count, Dice& dice);
 std::vector<Block> AllocateFresh(morsel_t* morsel, uint64_t count, Dice& dice);
 
 struct Owned {

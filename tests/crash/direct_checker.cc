@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "alloc/thread_heap.h"
 #include "tests/crash/blocks.h"
 #include "tests/crash/direct_pool.h"
 #include "tests/crash/validate.h"
@@ -24,7 +25,7 @@ class Check {
 
   void Shelf(uint64_t number);
   /// What is allocated and reached from nowhere; freed if all else is well.
-  void Forgotten(uint64_t blocks_max);
+  void Forgotten();
   void Fresh(uint64_t count, Dice& dice);
   Findings findings() { return std::move(findings_); }
   bool good() const { return findings_.empty(); }
@@ -136,8 +137,8 @@ uint64_t Check::LiveBytes() {
   return info.live_bytes;
 }
 
-void Check::Forgotten(uint64_t blocks_max) {
-  uint64_t in_flight = blocks_max;
+void Check::Forgotten() {
+  uint64_t in_flight = 0;
   for (ShelfLog& shelf : log_.shelves) {
     in_flight += shelf.blocks_in_flight_max.load();
     if (good()) shelf.Cancel();
@@ -151,19 +152,27 @@ void Check::Forgotten(uint64_t blocks_max) {
   std::vector<Block> forgotten;
   std::set_difference(allocated_.begin(), allocated_.end(), reachable.begin(), reachable.end(),
                       std::back_inserter(forgotten), by_address);
-  if (forgotten.size() > in_flight) {
-    Report(std::to_string(forgotten.size()) +
+  std::vector<Block> lost;
+  std::copy_if(forgotten.begin(), forgotten.end(), std::back_inserter(lost), [&](Block block) {
+    return log_.marks.Get(morsel_base(morsel_), PointerTo(block)) != kGivenBack;
+  });
+  if (lost.size() > in_flight) {
+    Report(std::to_string(lost.size()) +
            " blocks are allocated that nobody reaches, the "
            "first at " +
-           Hexadecimal(PointerTo(forgotten.front())) + " of " +
-           std::to_string(forgotten.front().size_bytes) + " bytes; in flight were at most " +
-           std::to_string(in_flight));
+           Hexadecimal(PointerTo(lost.front())) + " of " + std::to_string(lost.front().size_bytes) +
+           " bytes; in flight were at most " + std::to_string(in_flight));
+  }
+  const uint64_t freed = forgotten.size() - lost.size();
+  if (freed > kWriterThreadsMax * alloc::kFreesUnsettledMax) {
+    Report(std::to_string(freed) + " blocks are allocated that were freed");
   }
   uint64_t live_bytes = 0;
   for (const Block& block : allocated_) live_bytes += block.size_bytes;
   if (live_bytes != LiveBytes()) Report("morsel_stat counts other bytes than are allocated");
   if (!good()) return;
   for (const Block& block : forgotten) morsel_free(morsel_, PointerTo(block));
+  log_.marks.Clear();
   allocated_ = AllocatedBlocks(morsel_);
   if (allocated_ != reachable) Report("freeing what was forgotten did not leave what is reachable");
 }
@@ -238,7 +247,7 @@ Findings CheckDirect(const std::string& pool_path, const DirectCheckOptions& opt
   if (const std::string why = OpenDirect(pool_path, &opened); !why.empty()) return {why};
   Check check(opened.morsel, log);
   for (uint64_t number = 0; number < kShelves; ++number) check.Shelf(number);
-  if (check.good()) check.Forgotten(options.forgotten_blocks_max);
+  if (check.good()) check.Forgotten();
   Dice dice(options.seed);
   if (check.good()) check.Fresh(options.fresh_blocks, dice);
   Findings findings = check.findings();

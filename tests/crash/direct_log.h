@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 
+#include "tests/crash/block_marks.h"
 #include "tests/crash/complaint.h"
 #include "tests/crash/counter.h"
 #include "tests/crash/object.h"
@@ -25,6 +26,9 @@ inline constexpr uint64_t kArraySlots = 240;
 inline constexpr uint64_t kRootSlots = 8;
 inline constexpr uint64_t kSlots = kArraySlots + kRootSlots;
 inline constexpr uint64_t kChangesMax = 8;
+inline constexpr uint64_t kCapacityBytes = uint64_t{256} << 20;
+/// Threads of a writer, at most.
+inline constexpr uint64_t kWriterThreadsMax = 8;
 
 struct Change {
   uint64_t slot = 0;
@@ -86,6 +90,10 @@ struct DirectLog {
   std::array<ShelfLog, kShelves> shelves;
   std::atomic<Presence> side = Presence::kAbsent;  ///< a second morsel
   Complaint complaint;
+  /// kGiven or kGivenBack, of blocks that were.
+  BlockMarks<kCapacityBytes> marks;
 };
+inline constexpr uint8_t kGiven = 1;
+inline constexpr uint8_t kGivenBack = 2;
 
 }  // namespace morsel::crash

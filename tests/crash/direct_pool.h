@@ -14,7 +14,6 @@ inline constexpr char kMainName[] = "main";
 inline constexpr char kSideName[] = "side";
 inline constexpr char kSideRoot[] = "only";
 inline constexpr uint64_t kPoolBytes = uint64_t{96} << 20;
-inline constexpr uint64_t kCapacityBytes = uint64_t{256} << 20;
 
 /// The one object that a side morsel has once it is filled.
 inline constexpr Object kSideObject = {

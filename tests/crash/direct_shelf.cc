@@ -67,7 +67,18 @@ void DirectShelf::NoSpace() {
   ++whole_.counts[static_cast<uint64_t>(Operation::kNoSpace)];
 }
 
+void DirectShelf::Free(void* block) {
+  Mark(block, kGivenBack);
+  morsel_free(morsel_, block);
+}
+
 void* DirectShelf::Allocate(uint64_t size_bytes, Dice& dice) {
+  void* const block = AllocateAnyhow(size_bytes, dice);
+  if (block != nullptr) Mark(block, kGiven);
+  return block;
+}
+
+void* DirectShelf::AllocateAnyhow(uint64_t size_bytes, Dice& dice) {
   switch (dice.Below(5)) {
     case 0:
       return morsel_calloc(morsel_, 1, size_bytes);
@@ -76,8 +87,9 @@ void* DirectShelf::Allocate(uint64_t size_bytes, Dice& dice) {
     case 2: {
       void* const first = morsel_malloc(morsel_, dice.Between(1, size_bytes * 2));
       if (first == nullptr) return nullptr;
+      Mark(first, kGivenBack);  // or given again, where it does not move
       void* const second = morsel_realloc(morsel_, first, size_bytes);
-      if (second == nullptr) morsel_free(morsel_, first);
+      if (second == nullptr) Free(first);
       return second;
     }
     default:
@@ -140,7 +152,7 @@ void DirectShelf::PutBatch(Dice& dice) {
     void* const object = Allocate(change.after.size_bytes, dice);
     if (object == nullptr) {
       NoSpace();
-      for (void* block : objects) morsel_free(morsel_, block);
+      for (void* block : objects) Free(block);
       return log_.Cancel();
     }
     objects.push_back(object);
@@ -168,12 +180,12 @@ void DirectShelf::DropFrom(uint64_t slot, Dice& dice) {
   }
   log_.Begin({&change, 1}, 1);
   if (lie_ == Lie::kFreesBeforeUnlinking && slot < kArraySlots) {
-    morsel_free(morsel_, object);
+    Free(object);
     raise(SIGKILL);
   }
   Link(slot, nullptr);
   whole_.steps.Raise();
-  morsel_free(morsel_, object);
+  Free(object);
   live_bytes_ -= change.before.size_bytes;
   log_.Finish();
 }
@@ -197,7 +209,7 @@ void DirectShelf::Replace(Dice& dice) {
     return log_.Cancel();
   }
   Link(slot, after);
-  morsel_free(morsel_, before);
+  Free(before);
   live_bytes_ += change.after.size_bytes - change.before.size_bytes;
   log_.Finish();
 }
@@ -206,7 +218,7 @@ void DirectShelf::Scratch(Dice& dice) {
   std::vector<std::pair<void*, Object>> blocks;
   log_.Begin({}, kScratchBlocksMax + 1);
   if (lie_ == Lie::kForgetsABlock) {
-    (void)morsel_malloc(morsel_, 1000);
+    Mark(morsel_malloc(morsel_, 1000), kGiven);
     log_.Cancel();
     raise(SIGKILL);
   }
@@ -225,7 +237,7 @@ void DirectShelf::Scratch(Dice& dice) {
   for (auto& [block, object] : blocks) {
     const std::string difference = Difference(block, object);
     if (!difference.empty()) GiveUp(whole_.complaint, "never linked: " + difference);
-    morsel_free(morsel_, block);
+    Free(block);
   }
   log_.Cancel();
 }

@@ -43,6 +43,9 @@ class DirectShelf {
   bool PutInto(uint64_t slot, uint64_t size_bytes, Dice& dice);
   void DropFrom(uint64_t slot, Dice& dice);
   void* Allocate(uint64_t size_bytes, Dice& dice);
+  void* AllocateAnyhow(uint64_t size_bytes, Dice& dice);
+  void Free(void* block);
+  void Mark(void* block, uint8_t mark) { whole_.marks.Set(morsel_base(morsel_), block, mark); }
   void* Persisted(const Object& object, Dice& dice);
   void Link(uint64_t slot, void* object);
   Object NextObject(uint64_t size_bytes, Dice& dice);

@@ -12,7 +12,6 @@
 namespace morsel::crash {
 namespace {
 
-constexpr uint64_t kThreadsMax = 3;
 constexpr uint64_t kOperationsMax = 120;
 
 struct OpenShelf {
@@ -31,7 +30,7 @@ class Session {
   void Run(Dice& dice) {
     std::vector<std::thread> threads;
     // A liar is alone, so that nobody covers up for it.
-    const uint64_t thread_count = lie_ == Lie::kNone ? dice.Between(1, kThreadsMax) : 1;
+    const uint64_t thread_count = lie_ == Lie::kNone ? dice.Between(1, kWriterThreadsMax) : 1;
     for (uint64_t i = 0; i < thread_count; ++i) {
       const uint64_t seed = dice.Any();
       const uint64_t operations = dice.Between(1, kOperationsMax);

@@ -23,8 +23,8 @@ uint64_t WordOf(const Object& object, uint64_t index) {
   }
 }
 
-uint64_t BytesOfWord(const Object& object, uint64_t index) {
-  return std::min(kWordBytes, object.size_bytes - index * kWordBytes);
+uint64_t BytesOfWord(uint64_t bytes, uint64_t index) {
+  return std::min(kWordBytes, bytes - index * kWordBytes);
 }
 
 }  // namespace
@@ -39,17 +39,21 @@ void WriteObject(void* at, const Object& object) {
   char* const bytes = static_cast<char*>(at);
   for (uint64_t i = 0; i * kWordBytes < object.size_bytes; ++i) {
     const uint64_t word = WordOf(object, i);
-    std::memcpy(bytes + i * kWordBytes, &word, BytesOfWord(object, i));
+    std::memcpy(bytes + i * kWordBytes, &word, BytesOfWord(object.size_bytes, i));
   }
 }
 
 std::string Difference(const void* at, const Object& object) {
-  const char* const bytes = static_cast<const char*>(at);
-  for (uint64_t i = 0; i * kWordBytes < object.size_bytes; ++i) {
+  return PrefixDifference(at, object, object.size_bytes);
+}
+
+std::string PrefixDifference(const void* at, const Object& object, uint64_t bytes) {
+  const char* const begin = static_cast<const char*>(at);
+  for (uint64_t i = 0; i * kWordBytes < bytes; ++i) {
     const uint64_t due = WordOf(object, i);
-    if (std::memcmp(bytes + i * kWordBytes, &due, BytesOfWord(object, i)) == 0) continue;
+    if (std::memcmp(begin + i * kWordBytes, &due, BytesOfWord(bytes, i)) == 0) continue;
     uint64_t found = 0;
-    std::memcpy(&found, bytes + i * kWordBytes, BytesOfWord(object, i));
+    std::memcpy(&found, begin + i * kWordBytes, BytesOfWord(bytes, i));
     char text[200];
     std::snprintf(text, sizeof text,
                   "%s at %p has 0x%016" PRIx64 " at offset %" PRIu64 " where 0x%016" PRIx64

@@ -26,5 +26,7 @@ void WriteObject(void* at, const Object& object);
 
 /// Compares all size_bytes. Empty, or what differs where first.
 std::string Difference(const void* at, const Object& object);
+/// Likewise its first bytes.
+std::string PrefixDifference(const void* at, const Object& object, uint64_t bytes);
 
 }  // namespace morsel::crash

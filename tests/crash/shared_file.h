@@ -14,7 +14,7 @@
 namespace morsel::crash {
 
 /// A T in a mapped file: what a process stored before it was killed is there. A new file's T is
-/// made by its default constructor.
+/// made by its default constructor, over zeroes.
 template <class T>
 class SharedFile {
  public:
@@ -29,7 +29,7 @@ class SharedFile {
         mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     if (memory == MAP_FAILED) Die("'%s' cannot be mapped: %m", path.c_str());
     close(descriptor);
-    value_ = new (memory) T();
+    value_ = new (memory) T;
   }
   SharedFile(const SharedFile&) = delete;
   SharedFile& operator=(const SharedFile&) = delete;

@@ -1,0 +1,44 @@
+// What was last said of the block at each address of a heap, in memory that a
+// writer and a checker share.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "alloc/size_class.h"
+#include "base/check.h"
+
+namespace morsel::crash {
+
+/// A byte for each place that a block may begin at; 0 at first. Part of a SharedFile: it takes room
+/// as it is touched.
+/// Threads  any.
+template <uint64_t kHeapBytes>
+class BlockMarks {
+ public:
+  void Set(const void* base, const void* block, uint8_t mark) {
+    std::atomic_ref(marks_[PlaceOf(base, block)]).store(mark);
+  }
+  uint8_t Get(const void* base, const void* block) {
+    return std::atomic_ref(marks_[PlaceOf(base, block)]).load();
+  }
+  /// All are 0 again. Nobody else is there.
+  void Clear() {
+    if (madvise(marks_.data(), marks_.size(), MADV_REMOVE) != 0) Die("madvise: %m");
+  }
+
+ private:
+  static size_t PlaceOf(const void* base, const void* block) {
+    return static_cast<size_t>(static_cast<const char*>(block) - static_cast<const char*>(base)) /
+           alloc::kBlockBytesMin;
+  }
+
+  static constexpr size_t kPageBytes = 4096;
+  alignas(kPageBytes) std::array<uint8_t, kHeapBytes / alloc::kBlockBytesMin> marks_;
+};
+
+}  // namespace morsel::crash

@@ -1,0 +1,195 @@
+#include "tests/crash/heap_checker.h"
+
+#include <algorithm>
+#include <array>
+#include <thread>
+#include <vector>
+
+#include "alloc/heap_testing.h"
+#include "base/error.h"
+#include "tests/crash/heap_room.h"
+
+namespace morsel::crash {
+namespace {
+
+bool ByAddress(const Block& a, const Block& b) { return a.address < b.address; }
+
+class Check {
+ public:
+  Check(HeapRoom& room, HeapLog& log) : room_(room), log_(log), allocated_(room.Allocated()) {}
+
+  void Slots();
+  /// What is allocated and reached from nowhere; freed if all else is well.
+  void Unreached(HeapLeak* leak);
+  void Fresh(uint64_t count, Dice& dice);
+  void Reopened();
+  bool good() const { return findings_.empty(); }
+  Findings findings() { return std::move(findings_); }
+
+ private:
+  struct Linked {
+    const void* address;
+    Object object;
+  };
+
+  void Slot(uint64_t slot);
+  std::string WhyNot(const void* found, const Object& due) const;
+  const Block* BlockAt(const void* address) const;
+  void Attribute(const Block& block, HeapLeak* leak, std::array<uint64_t, kHeapThreadsMax>* freed);
+  void Bytes(const char* when);
+  void Report(const std::string& sentence) { findings_.push_back(sentence); }
+
+  HeapRoom& room_;
+  HeapLog& log_;
+  std::vector<Block> allocated_;
+  std::vector<Owned> reachable_;
+  std::vector<Linked> linked_;
+  Findings findings_;
+};
+
+const Block* Check::BlockAt(const void* address) const {
+  const Block wanted = {reinterpret_cast<uint64_t>(address), 0};
+  const auto found = std::lower_bound(allocated_.begin(), allocated_.end(), wanted, ByAddress);
+  return found != allocated_.end() && found->address == wanted.address ? &*found : nullptr;
+}
+
+// Empty if `found` is the object that is due, in a block that has room for it.
+std::string Check::WhyNot(const void* found, const Object& due) const {
+  if (found == nullptr) return due ? "it is empty where " + Describe(due) + " is due" : "";
+  if (!due) return "it points somewhere where no object is due";
+  const Block* const block = BlockAt(found);
+  if (block == nullptr) return Describe(due) + " is not in an allocated block";
+  if (block->size_bytes < due.size_bytes) return Describe(due) + " is in too small a block";
+  return HeapRoom::Difference(found, due, due.size_bytes);
+}
+
+void Check::Slot(uint64_t slot) {
+  HeapSlotLog& said = log_.slots[slot];
+  const void* const found = room_.Pointee(slot);
+  const std::string name = "slot " + std::to_string(slot);
+  std::string why = WhyNot(found, said.now);
+  if (!why.empty() && said.changing.load()) {
+    why = WhyNot(found, said.next);
+    if (why.empty()) said.now = said.next;
+  }
+  if (!why.empty()) return Report(name + ": " + why);
+  said.changing.store(false);
+  if (found == nullptr) return;
+  reachable_.push_back({*BlockAt(found), name});
+  linked_.push_back({found, said.now});
+}
+
+void Check::Slots() {
+  for (uint64_t slot = 0; slot < kHeapSlots; ++slot) Slot(slot);
+}
+
+void Check::Attribute(const Block& block, HeapLeak* leak,
+                      std::array<uint64_t, kHeapThreadsMax>* freed) {
+  const uint8_t mark = log_.marks.Get(room_.base(), PointerTo(block));
+  if (mark >= kFreed) {
+    leak->freed = std::max(leak->freed, ++(*freed)[mark - kFreed]);
+  } else if (mark >= kHeld) {
+    ++leak->never_linked;
+  } else {
+    ++leak->being_taken;
+  }
+}
+
+void Check::Unreached(HeapLeak* leak) {
+  const std::string overlap = FirstOverlap(reachable_);
+  if (!overlap.empty()) return Report(overlap);
+  std::vector<Block> reachable;
+  for (const Owned& owned : reachable_) reachable.push_back(owned.block);
+  std::sort(reachable.begin(), reachable.end(), ByAddress);
+  std::vector<Block> unreached;
+  std::set_difference(allocated_.begin(), allocated_.end(), reachable.begin(), reachable.end(),
+                      std::back_inserter(unreached), ByAddress);
+  std::array<uint64_t, kHeapThreadsMax> freed{};
+  for (const Block& block : unreached) Attribute(block, leak, &freed);
+  uint64_t taking = 0;
+  for (HeapThreadLog& thread : log_.threads) taking += thread.taking.exchange(false) ? 1 : 0;
+  if (leak->being_taken > taking) {
+    Report(std::to_string(leak->being_taken) + " blocks are allocated that nobody was given, and " +
+           std::to_string(taking) + " were being taken");
+  }
+  if (leak->freed > alloc::kFreesUnsettledMax) {
+    Report(std::to_string(leak->freed) + " blocks that one thread freed are allocated");
+  }
+  if (!good()) return;
+  for (const Block& block : unreached) room_.heap().Free(PointerTo(block));
+  allocated_ = room_.Allocated();
+  if (allocated_ != reachable) Report("freeing what nobody reaches did not leave what is reached");
+  log_.marks.Clear();
+}
+
+void Check::Bytes(const char* when) {
+  for (const Linked& linked : linked_) {
+    const std::string difference =
+        HeapRoom::Difference(linked.address, linked.object, linked.object.size_bytes);
+    if (!difference.empty()) return Report(when + difference);
+  }
+}
+
+void Check::Fresh(uint64_t count, Dice& dice) {
+  alloc::Heap& heap = room_.heap();
+  const auto allocate = [&](uint64_t size_bytes) -> Block {
+    const Result<void*> block = heap.Allocate(size_bytes, 16);
+    if (!block) return {};
+    return {reinterpret_cast<uint64_t>(*block), heap.UsableBytes(*block)};
+  };
+  const std::vector<Block> fresh = AllocateFresh(allocate, count, dice);
+  if (fresh.size() < count) {
+    Report("only " + std::to_string(fresh.size()) + " fresh blocks: " + LastError());
+  }
+  std::vector<Owned> owned = reachable_;
+  for (const Block& block : fresh) owned.push_back({block, "a fresh block"});
+  const std::string overlap = FirstOverlap(std::move(owned));
+  if (!overlap.empty()) return Report(overlap);
+  for (const Block& block : fresh) {
+    HeapRoom::Write(PointerTo(block), {.serial = 1,
+                                       .owner = kHeapThreadsMax + 1,
+                                       .size_bytes = block.size_bytes,
+                                       .seed = dice.Any()});
+  }
+  Bytes("after fresh allocations: ");
+  // Half of them by another thread.
+  const size_t half = fresh.size() / 2;
+  std::thread([&] {
+    for (size_t i = 0; i < half; ++i) heap.Free(PointerTo(fresh[i]));
+  }).join();
+  for (size_t i = half; i < fresh.size(); ++i) heap.Free(PointerTo(fresh[i]));
+  if (room_.Allocated() != allocated_) Report("fresh blocks did not come and go alone");
+}
+
+void Check::Reopened() {
+  std::string why = room_.Close();
+  if (why.empty()) why = room_.Open();
+  if (!why.empty()) return Report(why);
+  if (room_.Allocated() != allocated_)
+    Report("a clean close and an open changed what is allocated");
+  Bytes("after a clean close and an open: ");
+}
+
+}  // namespace
+
+Findings CheckHeap(const std::string& path, const HeapCheckOptions& options, HeapLog& log,
+                   HeapLeak* leak) {
+  if (log.complaint.text[0] != '\0') {
+    return {std::string("the writer gave up: ") + log.complaint.text};
+  }
+  HeapRoom room(path, log);
+  if (std::string why = room.Open(); !why.empty()) return {why};
+  if (std::string findings = alloc::Findings(room.heap()); !findings.empty()) return {findings};
+  Check check(room, log);
+  check.Slots();
+  if (check.good()) check.Unreached(leak);
+  Dice dice(options.seed);
+  if (check.good()) check.Fresh(options.fresh_blocks, dice);
+  if (check.good()) check.Reopened();
+  Findings findings = check.findings();
+  if (!findings.empty()) return findings;
+  if (std::string why = room.Close(); !why.empty()) findings.push_back(why);
+  return findings;
+}
+
+}  // namespace morsel::crash

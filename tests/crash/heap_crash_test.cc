@@ -1,0 +1,106 @@
+// A heap whose writer, of up to eight threads, is killed again and again; a naive
+// model says after each kill who owns what.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "tests/crash/dice.h"
+#include "tests/crash/heap_checker.h"
+#include "tests/crash/heap_writer.h"
+#include "tests/crash/scratch.h"
+#include "tests/crash/shared_file.h"
+
+namespace morsel::crash {
+namespace {
+
+constexpr uint64_t kKills = 16;
+
+class HeapCrash : public testing::Test {
+ protected:
+  void TearDown() override {
+    if (HasFailure()) scratch_.Keep();
+  }
+
+  std::string KillWriter(Dice& dice) {
+    const uint64_t seed = dice.Any();
+    const uint64_t steps = dice.OneIn(8) ? dice.Between(1, 3) : dice.Logarithmic(16, 8'000);
+    const std::chrono::nanoseconds delay(dice.Below(100'000));
+    log_->steps.SetTarget(log_->steps.value() + steps);
+    Child writer([&] { return RunHeapWriter(path_, seed, 0, HeapLie::kNone, *log_); });
+    return writer.KillAtTarget(log_->steps, delay);
+  }
+
+  Findings CheckAfter(uint64_t seed) {
+    return FindInChild([&] { return CheckHeap(path_, {.seed = seed}, *log_, &*leak_); });
+  }
+
+  /// What a liar's heap is found to be.
+  Findings CheckLiar(HeapLie lie) {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      Child writer([&] { return RunHeapWriter(path_, seed, 1, lie, *log_); });
+      EXPECT_EQ(writer.Wait(), "");
+      if (Findings findings = CheckAfter(seed); !findings.empty()) return findings;
+    }
+    return {};
+  }
+
+  Scratch scratch_ = Scratch::InMemory();
+  std::string path_ = scratch_.At("heap");
+  SharedFile<HeapLog> log_{scratch_.At("log")};
+  SharedFile<HeapLeak> leak_{scratch_.At("leak")};
+};
+
+// About 4 seconds of a processor.
+TEST_F(HeapCrash, KilledAnywhere) {
+  const uint64_t seed = Seed();
+  Dice dice(seed);
+  HeapLeak most;
+  for (uint64_t round = 0; round < Rounds(kKills); ++round) {
+    SCOPED_TRACE("MORSEL_SEED=" + std::to_string(seed) + " round " + std::to_string(round));
+    const std::string end = KillWriter(dice);
+    *leak_ = {};
+    const Findings findings = CheckAfter(dice.Any());
+    ASSERT_EQ(end, "") << testing::PrintToString(findings);
+    ASSERT_EQ(findings, Findings());
+    most = {std::max(most.freed, leak_->freed), std::max(most.never_linked, leak_->never_linked),
+            std::max(most.being_taken, leak_->being_taken)};
+  }
+  std::fprintf(stderr,
+               "%lu steps; after a kill at most %lu freed by a thread, %lu never linked, %lu being "
+               "taken; %lu giants; operations of each kind:",
+               log_->steps.value(), most.freed, most.never_linked, most.being_taken,
+               log_->giants.load());
+  for (const auto& count : log_->counts) std::fprintf(stderr, " %lu", count.load());
+  std::fprintf(stderr, "\n");
+  // Else the instants missed what they are for.
+  EXPECT_GT(most.freed, 0u);
+  EXPECT_GT(most.never_linked, 0u);
+  EXPECT_GT(log_->giants.load(), 0u);
+}
+
+TEST_F(HeapCrash, NobodyIsAccusedWhoIsNotKilled) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    Child writer([&] { return RunHeapWriter(path_, seed, 2, HeapLie::kNone, *log_); });
+    EXPECT_EQ(writer.Wait(), "");
+    EXPECT_EQ(CheckAfter(seed), Findings());
+  }
+}
+
+TEST_F(HeapCrash, FreeingBeforeUnlinkingIsFound) {
+  EXPECT_NE(CheckLiar(HeapLie::kFreesBeforeUnlinking), Findings());
+}
+
+TEST_F(HeapCrash, ABlockThatIsNobodysIsFound) {
+  const Findings findings = CheckLiar(HeapLie::kForgetsABlock);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_NE(findings[0].find("1 blocks are allocated that nobody was given"), std::string::npos)
+      << findings[0];
+}
+
+TEST_F(HeapCrash, WritingAfterFreeingIsFound) {
+  EXPECT_NE(CheckLiar(HeapLie::kWritesAfterFreeing), Findings());
+}
+
+}  // namespace
+}  // namespace morsel::crash
