@@ -181,8 +181,7 @@ void* Heap::TakeInside(ThreadHeap& mine, unsigned size_class) {
 bool Heap::FreeInside(void* block) {
   ThreadHeap& mine = *SlotAt(slot_offset_).thread_heap;
   Run* const slab = slabs_.At(block);
-  ThreadHeap* const owner =
-      slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
+  ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
   if (owner == &mine) {
     mine.Give(*slab, block);
   } else if (owner != nullptr) {
@@ -246,6 +245,18 @@ Result<bool> Heap::IsLive(const void* address) {
   return !(*run)->IsSlab() || Slab(**run).IsInLiveBlock(address);
 }
 
+// Whether so many units behind the extent are free; if it is the last one, the range grows for
+// them.
+Result<bool> Heap::FreeBehind(const Run& extent, UnitCount count) {
+  const UnitIndex behind(extent.head.value() + extent.units);
+  const Result<bool> free = units_.IsFree(behind, count);
+  if (!free || *free) return free;
+  const Result<UnitIndex> end = units_.EndOfUsed();
+  if (!end) return end.status();
+  if (*end != behind || !GrowFor(count, 1)) return false;
+  return units_.IsFree(behind, count);
+}
+
 Result<bool> Heap::ResizeInPlace(Run& run, uint64_t size_bytes) {
   if (run.IsSlab()) {
     const uint64_t now = run.block_bytes;
@@ -255,8 +266,7 @@ Result<bool> Heap::ResizeInPlace(Run& run, uint64_t size_bytes) {
   const uint64_t wanted = DivideUp(size_bytes, kUnitBytes);
   if (size_bytes <= kBlockBytesMax / 2) return false;
   if (wanted > run.units) {
-    const UnitIndex behind(run.head.value() + run.units);
-    const Result<bool> free = units_.IsFree(behind, UnitCount(wanted - run.units));
+    const Result<bool> free = FreeBehind(run, UnitCount(wanted - run.units));
     if (!free || !*free) return free;
     units_.SettleCleared();
   }

@@ -98,7 +98,8 @@ class Heap final : private ThreadEndListener {
     return true;
   }
 
-  /// As realloc(3) of a live block; size_bytes > 0.
+  /// As realloc(3) of a live block; size_bytes > 0. A large block stays where it is if what lies
+  /// behind it is free, or if it is the last one and the range can grow.
   Result<void*> Reallocate(void* block, uint64_t size_bytes);
 
   /// Of a live block's start, or the process ends.
@@ -204,6 +205,7 @@ class Heap final : private ThreadEndListener {
   Status ReleaseEmptySlabs(uint64_t heads_max);
   bool GrowFor(UnitCount count, uint64_t alignment);
   void FreeLocked(ThreadHeap& mine, void* block);
+  Result<bool> FreeBehind(const Run& extent, UnitCount count);
   Result<bool> ResizeInPlace(Run& run, uint64_t size_bytes);
   Status FlushAllocations(ThreadHeap& mine, const char* begin, const char* end);
   Status SettleFound();
