@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "alloc/guard.h"
 #include "alloc/slab.h"
 #include "base/check.h"
 #include "base/error.h"
@@ -63,7 +64,7 @@ Result<ThreadHeap*> Heap::Mine() {
     mine->thread = thread;
   }
   mine->slot = nullptr;
-  if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0) {
+  if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr) {
     mine->slot = &slot;
     slot.Fill(number_, mine, mine->FreesForSlot());
   }
@@ -194,7 +195,7 @@ bool Heap::FreeInside(void* block) {
   return true;
 }
 
-void Heap::FreeSlowly(void* block) {
+void Heap::FreeUnguarded(void* block) {
   bool due = false;
   {
     std::lock_guard lock(mutex_);
@@ -228,6 +229,7 @@ void Heap::FreeLocked(ThreadHeap& mine, void* block) {
 }
 
 uint64_t Heap::UsableBytes(const void* block) {
+  if (guard_ != nullptr) return UsableGuarded(block, "usable_size");
   if (Run* const slab = slabs_.At(block); slab != nullptr) {
     (void)Slab(*slab).LiveIndex(block, "usable_size");
     return slab->block_bytes;
@@ -238,6 +240,7 @@ uint64_t Heap::UsableBytes(const void* block) {
 }
 
 Result<bool> Heap::IsLive(const void* address) {
+  if (guard_ != nullptr && guard_->HasFreed(address)) return false;
   const Stillness still = Still();  // what is cached is not live
   const Result<Run*> run = RunOf(address);
   if (!run && run.error() == Code::kNotFound) return false;
@@ -279,6 +282,7 @@ Result<bool> Heap::ResizeInPlace(Run& run, uint64_t size_bytes) {
 }
 
 Result<void*> Heap::Reallocate(void* block, uint64_t size_bytes) {
+  if (guard_ != nullptr) return ReallocateGuarded(block, size_bytes);
   uint64_t before = 0;
   {
     std::lock_guard lock(mutex_);

@@ -29,6 +29,8 @@
 
 namespace morsel::alloc {
 
+class Guard;
+
 /// What a heap is told of the range that it lives in.
 struct HeapPlace {
   void* base = nullptr;
@@ -60,6 +62,11 @@ class Heap final : private ThreadEndListener {
 
   void set_growth(Growth growth) { growth_ = std::move(growth); }
 
+  /// From now on a Guard sees every block that comes and goes. Nobody else is in the heap.
+  void BeGuarded();
+  /// nullptr: it is not guarded.
+  Guard* guard() const { return guard_.get(); }
+
   /// As Allocate(size_bytes, 16), or nullptr where that takes longer or fails.
   /// Cost    no lock; a dozen instructions more than a stack would take.
   void* TryAllocate(uint64_t size_bytes) {
@@ -76,7 +83,10 @@ class Heap final : private ThreadEndListener {
 
   /// Alignment: a power of two up to 1 GiB. Nothing is flushed but where a slab is made or an
   /// extent crosses a region. Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
-  Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment);
+  Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment) {
+    if (guard_ != nullptr) [[unlikely]] return AllocateGuarded(size_bytes, alignment);
+    return AllocateUnguarded(size_bytes, alignment);
+  }
 
   /// `block` is the start of a live block, or the process ends.
   void Free(void* block) {
@@ -177,6 +187,16 @@ class Heap final : private ThreadEndListener {
   [[gnu::noinline]] void* TakeInside(ThreadHeap& mine, unsigned size_class);
   [[gnu::noinline]] bool FreeInside(void* block);
 
+  // Without the lock; the guard stands before them, or what it does not know passes it.
+  Result<void*> AllocateUnguarded(uint64_t size_bytes, uint64_t alignment);
+  void FreeUnguarded(void* block);
+  uint64_t UsableUnguarded(const void* block, const char* call);
+  Result<void*> AllocateGuarded(uint64_t size_bytes, uint64_t alignment);
+  Result<void*> ReallocateGuarded(void* block, uint64_t size_bytes);
+  uint64_t UsableGuarded(const void* block, const char* call);
+  /// What was freed and is kept by the guard is free in the heap, too.
+  void FreeWhatIsKept();
+
   // Without the lock.
   [[gnu::noinline]] void FreeSlowly(void* block);
   [[gnu::noinline]] void SettleMine();
@@ -230,6 +250,7 @@ class Heap final : private ThreadEndListener {
   ThreadHeap* thread_heaps_ = nullptr;
   std::mutex threads_mutex_;  ///< for that list, and whose they are; what changes them has both
   uint32_t closings_ = 0;  ///< nested ClosedGates
+  std::unique_ptr<Guard> guard_;
   Growth growth_;
   std::string growth_failure_;  ///< why the range could not grow the last time; empty if it could
 };

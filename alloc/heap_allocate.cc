@@ -29,7 +29,7 @@ bool Aligned(unsigned size_class, uint64_t alignment) {
 
 }  // namespace
 
-Result<void*> Heap::Allocate(uint64_t size_bytes, uint64_t alignment) {
+Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
   if (alignment > kRegionBytes || !std::has_single_bit(alignment)) {
     return Fail(Code::kInvalidArgument,
                 "an alignment of %" PRIu64 " bytes: it must be a power of two up to 1 GiB",

@@ -147,6 +147,7 @@ void Heap::SettleAll() {
 }
 
 Status Heap::Close() {
+  FreeWhatIsKept();
   const Stillness still = Still();
   if (read_only_ || !fine_) return Code::kOk;
   // ORDER  all bits and heads, those that were only found included  <  the state "clean"

@@ -7,6 +7,7 @@
 namespace morsel::alloc {
 
 Result<uint64_t> Heap::LiveBytes() {
+  FreeWhatIsKept();
   const Stillness still = Still();  // what is cached is not live
   uint64_t live_bytes = 0;
   for (UnitIndex at(0);;) {

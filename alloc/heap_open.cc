@@ -10,6 +10,7 @@
 #include <cinttypes>
 #include <cstring>
 
+#include "alloc/guard.h"
 #include "alloc/heap.h"
 #include "base/check.h"
 #include "base/checksum.h"

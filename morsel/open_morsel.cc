@@ -4,6 +4,8 @@
 #include <cstring>
 #include <new>
 
+#include "alloc/guard.h"
+#include "alloc/memory_marks.h"
 #include "base/bits.h"
 #include "base/error.h"
 #include "morsel/memory_resource.hpp"
@@ -47,6 +49,9 @@ Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> ba
                 record.name.c_str(), pool_path.c_str(), (*heap)->root_table_bytes(),
                 kRootTableBytes);
   }
+  const Result<bool> guarded = alloc::Guard::IsWanted();
+  if (!guarded) return guarded.status();
+  if (*guarded && !backing->read_only()) (*heap)->BeGuarded();
   Backing* const memory = backing.get();
   if (record.grows && !backing->read_only()) {
     (*heap)->set_growth([memory](uint64_t size_bytes) -> Result<uint64_t> {
@@ -159,6 +164,9 @@ Status OpenMorsel::Checkpoint() {
   if (!live_bytes) return live_bytes.status();
   if (fine()) heap_->SettleAll();
   const auto still = heap_->Still();
+  // All of the memory is read, whoever may.
+  const alloc::Guard::Opening open(heap_->guard());
+  const alloc::ReportsAreOff quiet;
   return backing_->Checkpoint(*live_bytes);
 }
 
