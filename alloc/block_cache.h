@@ -19,7 +19,7 @@ class BlockCache {
   static constexpr uint32_t kBlocksMax = 32;  ///< in each stack
 
   /// So many at most, 1 .. kBlocksMax; nothing has been given yet.
-  void set_blocks_max(uint32_t blocks_max) { blocks_max_ = blocks_max; }
+  void set_blocks_max(uint16_t blocks_max) { blocks_max_ = blocks_max; }
 
   bool MayTake() const { return take_count_ != 0; }
   void* Take() { return take_[--take_count_]; }
@@ -30,7 +30,7 @@ class BlockCache {
   /// What was given is to be taken. MayTake() was false.
   void Swap() {
     std::swap(take_, give_);
-    std::swap(take_count_, give_count_);
+    take_count_ = std::exchange(give_count_, uint16_t{0});
   }
 
   bool Has(const void* block) const {
@@ -54,8 +54,8 @@ class BlockCache {
   void** take_ = stacks_[0].data();
   void** give_ = stacks_[1].data();
   uint32_t take_count_ = 0;
-  uint32_t give_count_ = 0;
-  uint32_t blocks_max_ = kBlocksMax;
+  uint16_t give_count_ = 0;
+  uint16_t blocks_max_ = kBlocksMax;
   std::array<Stack, 2> stacks_;
 };
 

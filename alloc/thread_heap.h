@@ -171,9 +171,9 @@ class alignas(kLineBytes) ThreadHeap {
   };
 
   /// Of large blocks fewer: what is cached is room that nobody else gets.
-  static constexpr uint32_t CachedMax(unsigned size_class) {
+  static constexpr uint16_t CachedMax(unsigned size_class) {
     const uint64_t blocks = kCachedBytesMax / BlockBytes(size_class);
-    return static_cast<uint32_t>(std::clamp<uint64_t>(blocks, 2, BlockCache::kBlocksMax));
+    return static_cast<uint16_t>(std::clamp<uint64_t>(blocks, 2, BlockCache::kBlocksMax));
   }
   static constexpr uint64_t kCachedBytesMax = 64 * kKiB;
 
