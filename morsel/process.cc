@@ -19,9 +19,12 @@ namespace {
 using Entry = std::atomic<uintptr_t>;
 struct Table {
   Entry entries[kSubtreesPerGiant] = {};
+  Table* next = nullptr;
 };
 constexpr uint64_t kAddressBytes = uint64_t{1} << 47;
 Entry giants[kAddressBytes / kGiantBytes];
+/// All of them: an entry points one byte into its table, which valgrind takes for a leak.
+Table* tables = nullptr;
 
 Table* TableOf(uintptr_t entry) { return reinterpret_cast<Table*>(entry & ~uintptr_t{1}); }
 bool IsTable(uintptr_t entry) { return (entry & 1) != 0; }
@@ -51,7 +54,10 @@ void Enter(uint64_t address, uintptr_t value) {
   Entry& giant = giants[address / kGiantBytes];
   uintptr_t entry = giant.load(std::memory_order_relaxed);
   if (!IsTable(entry)) {
-    entry = reinterpret_cast<uintptr_t>(new Table) | 1;
+    Table* const table = new Table;
+    table->next = tables;
+    tables = table;
+    entry = reinterpret_cast<uintptr_t>(table) | 1;
     giant.store(entry, std::memory_order_release);
   }
   TableOf(entry)->entries[address / kSubtreeBytes % kSubtreesPerGiant].store(

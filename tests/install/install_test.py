@@ -85,7 +85,7 @@ class Install(unittest.TestCase):
 
     def test_the_library_exports_the_api_and_nothing_else(self):
         library = self.installation.libraries / "libmorsel.so"
-        table = run("nm", "--dynamic", "--defined-only", "--with-symbol-versions", library)
+        table = run("nm", "--dynamic", "--defined-only", "--extern-only", "--with-symbol-versions", library)
         exported = {line.split()[-1] for line in table.splitlines()}
         self.assertEqual({name for name in exported if not EXPORTED.fullmatch(name)}, set())
 
