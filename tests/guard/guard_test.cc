@@ -17,6 +17,14 @@ namespace {
 
 using crash::AllocatedBlocks;
 
+// What AddressSanitizer would see before the guard does.
+[[gnu::noinline, gnu::no_sanitize_address]] void Store(char* block, size_t at, char value) {
+  *const_cast<volatile char*>(block + at) = value;
+}
+[[gnu::noinline, gnu::no_sanitize_address]] unsigned char Load(const char* block) {
+  return static_cast<unsigned char>(*const_cast<const volatile char*>(block));
+}
+
 class GuardTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -83,7 +91,7 @@ TEST_F(GuardDeathTest, AnOverrunAtFree) {
   char* const block = Make(40);
   EXPECT_DEATH(
       {
-        block[40] = 'A';
+        Store(block, 40, 'A');
         morsel_free(morsel_, block);
       },
       "free of 0x[0-9a-f]+, a block of 40 bytes \\(size class 64\\): something wrote behind its "
@@ -91,7 +99,7 @@ TEST_F(GuardDeathTest, AnOverrunAtFree) {
   char* const large = Make(100'000);
   EXPECT_DEATH(
       {
-        large[100'020] = 1;
+        Store(large, 100'020, 1);
         morsel_free(morsel_, large);
       },
       "a block of 100000 bytes \\(size class 131072\\): something wrote behind its end, 0x01 at "
@@ -101,7 +109,7 @@ TEST_F(GuardDeathTest, AnOverrunAtFree) {
 TEST_F(GuardDeathTest, AnOverrunOfALiveBlockAtClose) {
   EXPECT_DEATH(
       {
-        Make(8)[9] = 'B';
+        Store(Make(8), 9, 'B');
         (void)morsel_close(morsel_);
       },
       "a block of 8 bytes \\(size class 32\\): something wrote behind its end, 0x42 at offset 9");
@@ -112,7 +120,7 @@ TEST_F(GuardDeathTest, AWriteAfterFree) {
   morsel_free(morsel_, block);
   EXPECT_DEATH(
       {
-        block[17] = 'C';
+        Store(block, 17, 'C');
         (void)morsel_close(morsel_);
       },
       "a block of 40 bytes at 0x[0-9a-f]+ \\(size class 64\\) was written after it was freed: "
@@ -123,7 +131,7 @@ TEST_F(GuardTest, AFreedBlockIsPoisonedAndStays) {
   char* const block = Make(40);
   std::memset(block, 7, 40);
   morsel_free(morsel_, block);
-  EXPECT_EQ(static_cast<unsigned char>(block[0]), 0xfd);
+  EXPECT_EQ(Load(block), 0xfd);
   for (int i = 0; i < 1000; ++i) {
     char* const other = Make(40);
     EXPECT_NE(other, block);
