@@ -131,6 +131,7 @@ class UnitMap {
   Status MakeMap(uint64_t region);
   Result<UnitIndex> PlaceOfMap(uint64_t region);
   Status Scan(uint64_t region);
+  static bool MarkedAsShortSlab(Region& region, uint64_t unit, UnitWord word);
   Status ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t* end);
   /// How many of the region's first units an extent of an earlier region covers.
   uint64_t CoveredByEarlier(uint64_t region) const;

@@ -69,9 +69,27 @@ Status UnitMap::Scan(uint64_t region) {
       ++unit;
       continue;
     }
-    MORSEL_TRY(ScanHead(region, unit, word, &unit));
+    if (!MarkedAsShortSlab(*regions_[region], unit, word)) {
+      MORSEL_TRY(ScanHead(region, unit, word, &unit));
+    } else {
+      ++unit;
+    }
   }
   return Code::kOk;
+}
+
+// Most heads of a heap of small objects. The first allocation after an open waits for all of them.
+bool UnitMap::MarkedAsShortSlab(Region& region, uint64_t unit, UnitWord word) {
+  const uint64_t bit = uint64_t{1} << (unit % 64);
+  uint64_t& used = region.used[unit / 64];
+  if (word.kind() != UnitKind::kSlab || word.size_class() >= kClassCount ||
+      SlabUnits(word.size_class()) != UnitCount(1) || (used & bit) != 0) {
+    return false;
+  }
+  used |= bit;
+  region.heads[unit / 64] |= bit;
+  ++region.used_count;
+  return true;
 }
 
 Status UnitMap::ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t* end) {
