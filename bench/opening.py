@@ -34,17 +34,22 @@ def measure(options):
     # What a pool has to have: its objects, what is leaked by kills, and room to grow. One size for
     # all: to open a pool is to read its catalog, which has a place for each subtree.
     size = (max(options.objects) + options.new * (options.rounds + 1)) * 128 + (64 << 20)
-    for objects in options.objects:
-        with programs.scratch_folder(options.folder) as folder:
-            common = [program, f"--pool={folder}/pool", f"--new={options.new}"]
-            programs.run([*common, f"--prepare={objects}", f"--size={size}"])
-            for after in ("close", "kill"):
-                kill = ["--kill"] if after == "kill" else []
-                if kill:
-                    # The first process that is killed had found a clean close.
-                    programs.run([*common, *kill], may_be_killed=True)
-                for number in range(1, options.rounds + 1):
-                    result = programs.run_json([*common, *kill], may_be_killed=bool(kill))
+    with programs.scratch_folder(options.folder) as folder:
+        commands = {
+            objects: [program, f"--pool={folder}/pool-{objects}", f"--new={options.new}"]
+            for objects in options.objects
+        }
+        for objects, command in commands.items():
+            programs.run([*command, f"--prepare={objects}", f"--size={size}"])
+        for after in ("close", "kill"):
+            kill = ["--kill"] if after == "kill" else []
+            if kill:
+                # The first process that is killed had found a clean close.
+                for command in commands.values():
+                    programs.run([*command, *kill], may_be_killed=True)
+            for number in range(1, options.rounds + 1):
+                for command in commands.values():
+                    result = programs.run_json([*command, *kill], may_be_killed=bool(kill))
                     yield {
                         "objects": result["objects"],
                         "after": after,

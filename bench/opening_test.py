@@ -33,9 +33,9 @@ class Opening(unittest.TestCase):
             [(row["objects"], row["after"], row["round"]) for row in rows],
             [
                 (objects, after, number)
-                for objects in ("100", "2000")
                 for after in ("close", "kill")
                 for number in ("1", "2")
+                for objects in ("100", "2000")
             ],
         )
         for row in rows:
