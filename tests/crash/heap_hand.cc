@@ -40,7 +40,7 @@ Object HeapHand::NextObject(uint64_t size_bytes) {
 
 uint64_t HeapHand::RandomSize() {
   const uint64_t die = dice_.Below(1000);
-  if (die < 2) return dice_.Between(kGiB + 1, kGiantBytesMax);
+  if (die < 8) return dice_.Between(kGiB + 1, kGiantBytesMax);
   if (die < 40) return dice_.Logarithmic(alloc::kUnitBytes, kExtentBytesMax);
   return die < 160 ? dice_.Logarithmic(kKiB, alloc::kUnitBytes) : dice_.Between(1, kKiB);
 }
