@@ -1,62 +1,83 @@
-// Blocks of one size class that a thread has freed and will hand out again. Their
-// bits stay set: to allocate one of them stores nothing on the medium.
+// Blocks that a thread has freed and will hand out again, by size class. Their
+// bits stay set: to allocate one of them stores nothing on the medium. The layer
+// of magazines is Bonwick's and Adams' (2001).
 //
-// Two stacks, one that is taken from and one that is given to, which change places
-// when the first is empty and the second full: a block is not taken as soon as it
-// is given, so that the loads of the one do not wait for the stores of the other. The layer of magazines
-// is Bonwick's and Adams' (2001).
+// First in, first out. A stack would hand out what is still in the processor's
+// cache; but its one count would be read and written by each call, and each would
+// wait for the one before. Here malloc and free write different words.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <utility>
+
+#include "alloc/size_class.h"
 
 namespace morsel::alloc {
 
 /// Threads  one at a time.
 class BlockCache {
  public:
-  static constexpr uint32_t kBlocksMax = 32;  ///< in each stack
+  static constexpr uint32_t kBlocksMax = 64;         ///< of a class
+  /// Of large blocks fewer: what is cached is room that nobody else gets.
+  static constexpr uint64_t kBytesMax = 128 * kKiB;
+  static constexpr uint64_t kFew = 4;
 
-  /// So many at most, 1 .. kBlocksMax; nothing has been given yet.
-  void set_blocks_max(uint16_t blocks_max) { blocks_max_ = blocks_max; }
-
-  bool MayTake() const { return take_count_ != 0; }
-  void* Take() { return take_[--take_count_]; }
-
-  bool MayGive() const { return give_count_ < blocks_max_; }
-  void Give(void* block) { give_[give_count_++] = block; }
-
-  /// What was given is to be taken. MayTake() was false.
-  void Swap() {
-    std::swap(take_, give_);
-    take_count_ = std::exchange(give_count_, uint16_t{0});
+  BlockCache() {
+    for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+      queues_[size_class].blocks_max = BlocksMax(size_class);
+    }
   }
 
-  bool Has(const void* block) const {
-    for (uint32_t i = 0; i < take_count_; ++i) {
-      if (take_[i] == block) return true;
-    }
-    for (uint32_t i = 0; i < give_count_; ++i) {
-      if (give_[i] == block) return true;
+  bool MayTake(unsigned size_class) const {
+    return queues_[size_class].first != queues_[size_class].end;
+  }
+  /// MayTake().
+  void* Take(unsigned size_class) {
+    return blocks_[size_class][queues_[size_class].first++ % kBlocksMax];
+  }
+
+  bool HasRoom(unsigned size_class) const {
+    const Queue& queue = queues_[size_class];
+    return queue.end - queue.first < queue.blocks_max;
+  }
+  /// HasRoom().
+  void Give(unsigned size_class, void* block) {
+    blocks_[size_class][queues_[size_class].end++ % kBlocksMax] = block;
+  }
+
+  bool Has(unsigned size_class, const void* block) const {
+    const Queue& queue = queues_[size_class];
+    for (uint32_t i = queue.first; i != queue.end; ++i) {
+      if (blocks_[size_class][i % kBlocksMax] == block) return true;
     }
     return false;
   }
 
-  /// Any of them, or nullptr when there are no more.
-  void* TakeAny() {
-    if (take_count_ == 0) Swap();
-    return take_count_ == 0 ? nullptr : Take();
+  static constexpr uint32_t BlocksMax(unsigned size_class) {
+    return static_cast<uint32_t>(std::clamp<uint64_t>(kBytesMax / BlockBytes(size_class), kFew,
+                                                      kBlocksMax));
+  }
+  /// Of all classes together.
+  static constexpr uint64_t BlocksMax() {
+    uint64_t sum = 0;
+    for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+      sum += BlocksMax(size_class);
+    }
+    return sum;
   }
 
  private:
-  using Stack = std::array<void*, kBlocksMax>;
-  void** take_ = stacks_[0].data();
-  void** give_ = stacks_[1].data();
-  uint32_t take_count_ = 0;
-  uint16_t give_count_ = 0;
-  uint16_t blocks_max_ = kBlocksMax;
-  std::array<Stack, 2> stacks_;
+  /// Blocks have consecutive numbers: first, first + 1, .. end - 1.
+  struct Queue {
+    uint32_t first = 0;
+    uint32_t end = 0;
+    uint32_t blocks_max = 0;
+    uint32_t unused = 0;  ///< a size that is a power of two is found by a shift
+  };
+
+  std::array<Queue, kClassCount> queues_;
+  std::array<std::array<void*, kBlocksMax>, kClassCount> blocks_;
 };
 
 }  // namespace morsel::alloc

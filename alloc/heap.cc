@@ -29,7 +29,7 @@ Heap::ClosedGate::ClosedGate(Heap* heap) : heap_(heap) {
       WaitUntilOutside(*one->slot);
     }
   }
-  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->EmptyCaches();
+  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->EmptyCache();
 }
 
 // The slots stay empty: the lock lets each thread fill its own again.
@@ -64,7 +64,9 @@ Result<ThreadHeap*> Heap::Mine() {
     mine->thread = thread;
   }
   mine->slot = nullptr;
-  if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr) {
+  // Who has to settle first is not to free in haste, and what is guarded is not either.
+  if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr &&
+      !mine->SettleIsDue()) {
     mine->slot = &slot;
     slot.Fill(number_, mine, mine->FreesForSlot());
   }
@@ -173,14 +175,20 @@ void Heap::ReleaseSlab(Run* run) {
   run->kind = UnitKind::kNone;
 }
 
-void* Heap::TakeInside(ThreadHeap& mine, unsigned size_class) {
-  void* const block = mine.Take(size_class);
-  SlotAt(slot_offset_).Leave();
+// A block that this thread has at hand, or nullptr.
+void* Heap::TakeInside(unsigned size_class) {
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (!slot.Enter(number_)) return nullptr;
+  void* const block = slot.thread_heap->Take(size_class);
+  slot.Leave();
   return block;
 }
 
+// False, and nothing is done, if this takes the lock.
 bool Heap::FreeInside(void* block) {
-  ThreadHeap& mine = *SlotAt(slot_offset_).thread_heap;
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (!slot.Enter(number_)) return false;
+  ThreadHeap& mine = *slot.thread_heap;
   Run* const slab = slabs_.At(block);
   ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
   if (owner == &mine) {
@@ -188,8 +196,8 @@ bool Heap::FreeInside(void* block) {
   } else if (owner != nullptr) {
     mine.GiveAway(*slab, block, *owner);
   }
-  const bool due = mine.SettleIsDue();
-  SlotAt(slot_offset_).Leave();
+  const bool due = mine.SettleIsDue() || slot.frees_left == 0;
+  slot.Leave();
   if (owner == nullptr) return false;
   if (due) SettleMine();
   return true;

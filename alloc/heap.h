@@ -68,15 +68,12 @@ class Heap final : private ThreadEndListener {
   Guard* guard() const { return guard_.get(); }
 
   /// As Allocate(size_bytes, 16), or nullptr where that takes longer or fails.
-  /// Cost    no lock; a dozen instructions more than a stack would take.
-  void* TryAllocate(uint64_t size_bytes) {
+  /// Cost    no lock; a dozen instructions more than a stack would take. It calls nothing.
+  [[gnu::always_inline]] void* TryAllocate(uint64_t size_bytes) {
     if (size_bytes > kBlockBytesMax) [[unlikely]] return nullptr;
     ThreadSlot& slot = SlotAt(slot_offset_);
     if (!slot.Enter(number_)) [[unlikely]] return nullptr;
-    ThreadHeap& mine = *slot.thread_heap;
-    const unsigned size_class = ClassOfAny(size_bytes);
-    void* const block = mine.TryTake(size_class);
-    if (block == nullptr) [[unlikely]] return TakeInside(mine, size_class);
+    void* const block = slot.thread_heap->TryTake(ClassOfAny(size_bytes));
     slot.Leave();
     return block;
   }
@@ -90,22 +87,19 @@ class Heap final : private ThreadEndListener {
 
   /// `block` is the start of a live block, or the process ends.
   void Free(void* block) {
-    if (!TryFree(block)) [[unlikely]] FreeSlowly(block);
+    if (!TryFree(block) && !FreeInside(block)) [[unlikely]] FreeSlowly(block);
   }
 
   /// As Free(), or false where that takes longer; nothing is done then.
-  bool TryFree(void* block) {
+  /// Cost    as TryAllocate().
+  [[gnu::always_inline]] bool TryFree(void* block) {
     ThreadSlot& slot = SlotAt(slot_offset_);
     if (!slot.Enter(number_)) [[unlikely]] return false;
     Run* const slab = slabs_.At(block);
-    if (slab == nullptr || slab->quick != &slot || !slot.thread_heap->TryGive(*slab, block))
-        [[unlikely]] {
-      return FreeInside(block);
-    }
-    const bool due = --slot.frees_left == 0;
+    const bool freed = slab != nullptr && slab->quick == &slot &&
+                       slot.thread_heap->TryGive(*slab, block, slot);
     slot.Leave();
-    if (due) [[unlikely]] SettleMine();
-    return true;
+    return freed;
   }
 
   /// As realloc(3) of a live block; size_bytes > 0. A large block stays where it is if what lies
@@ -183,10 +177,6 @@ class Heap final : private ThreadEndListener {
 
   Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean);
 
-  // Inside the gate, which they leave.
-  [[gnu::noinline]] void* TakeInside(ThreadHeap& mine, unsigned size_class);
-  [[gnu::noinline]] bool FreeInside(void* block);
-
   // Without the lock; the guard stands before them, or what it does not know passes it.
   Result<void*> AllocateUnguarded(uint64_t size_bytes, uint64_t alignment);
   void FreeUnguarded(void* block);
@@ -198,6 +188,8 @@ class Heap final : private ThreadEndListener {
   void FreeWhatIsKept();
 
   // Without the lock.
+  void* TakeInside(unsigned size_class);
+  [[gnu::noinline]] bool FreeInside(void* block);
   [[gnu::noinline]] void FreeSlowly(void* block);
   [[gnu::noinline]] void SettleMine();
   void FlushBits(Run& slab, const char* begin, const char* end, ThreadHeap& mine);
@@ -207,6 +199,7 @@ class Heap final : private ThreadEndListener {
 
   // With the lock held.
   Result<ThreadHeap*> Mine();
+  void SettleThread(ThreadHeap& mine);
   Result<Run*> RunOf(const void* address);
   Result<Run*> TakeUp(UnitIndex head);
   Run* Remember(UnitIndex head);
@@ -234,16 +227,18 @@ class Heap final : private ThreadEndListener {
   void SettleAllThreads();
   void ReleaseSlab(Run* run);
 
-  std::mutex mutex_;
+  // What threads read without the lock; no line of it is written meanwhile.
+  alignas(kLineBytes) uint64_t number_;  ///< of this opening, for ThreadSlots
+  size_t slot_offset_;
+  SlabTable slabs_;
   HeapHeader* header_;
   pmem::Persist persist_;
   bool fine_;
   bool read_only_;
+
+  alignas(kLineBytes) std::mutex mutex_;
   bool unclean_;
-  uint64_t number_;  ///< of this opening, for ThreadSlots
-  size_t slot_offset_;
   UnitMap units_;
-  SlabTable slabs_;
   std::array<SizeClass, kClassCount> classes_{};
   UnitIndex found_{};       ///< all that an earlier process left before it is taken up
   bool all_found_ = false;  ///< and behind it

@@ -45,10 +45,14 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
   if (size_bytes <= kBlockBytesMax && alignment <= kBlockBytesMax) {
     unsigned size_class = ClassOf(size_bytes);
     while (!Aligned(size_class, alignment)) ++size_class;  // the largest is aligned to its size
-    if (void* const block = TryAllocate(BlockBytes(size_class)); block != nullptr) return block;
+    if (void* const block = TakeInside(size_class); block != nullptr) return block;
     std::lock_guard lock(mutex_);
     const Result<ThreadHeap*> mine = Mine();
     if (!mine) return mine.status();
+    if ((*mine)->SettleIsDue()) {
+      SettleThread(**mine);
+      (void)Mine();  // may be in haste again
+    }
     return AllocateBlock(**mine, size_class, alignment);
   }
   std::lock_guard lock(mutex_);

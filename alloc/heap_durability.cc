@@ -84,12 +84,20 @@ void Heap::SettleMine() {
   std::lock_guard lock(mutex_);
   const Result<ThreadHeap*> mine = Mine();
   if (!mine) return;  // it has freed nothing
+  SettleThread(**mine);
+}
+
+// What the calling thread has freed.
+void Heap::SettleThread(ThreadHeap& mine) {
   // What was freed before a kill may not be durable yet. Were it left so, the bound would hold for
   // each life of the program and not for all of them.
   (void)SettleFound();
   units_.FlushCleared();
-  (*mine)->Settle();  // its fence is for those, too
-  if ((*mine)->slot != nullptr) (*mine)->slot->frees_left = (*mine)->FreesForSlot();
+  mine.Settle();  // its fence is for those, too
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (slot.heap_number.load(std::memory_order_relaxed) == number_) {
+    slot.frees_left = mine.FreesForSlot();
+  }
 }
 
 void Heap::Settle() {

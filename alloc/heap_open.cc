@@ -86,13 +86,13 @@ void Heap::Format(const HeapPlace& place, uint64_t root_table_bytes, pmem::Persi
 }
 
 Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean)
-    : header_(static_cast<HeapHeader*>(place.base)),
+    : number_(openings.fetch_add(1) + 1),
+      slot_offset_(SlotOffset(number_)),
+      header_(static_cast<HeapHeader*>(place.base)),
       persist_(persist),
       fine_(fine),
       read_only_(read_only),
       unclean_(unclean),
-      number_(openings.fetch_add(1) + 1),
-      slot_offset_(SlotOffset(number_)),
       units_(header_, place.size_bytes, persist, read_only, unclean) {
   Register(this);
 }

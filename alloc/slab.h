@@ -60,26 +60,32 @@ class Slab {
   /// Frees the block that begins at `block`: stores its bit, nothing more; the slab is open, or is
   /// opened at once. False, and nothing is done, if there is no allocated one, or if others' frees
   /// are to be folded first. `reserved` may be of this slab or of another.
-  bool Give(const void* block) {
+  bool Give(const void* block) { return Give(Find(block)); }
+
+  /// Where the bits are of the block that begins at an address in the slab.
+  struct Found {
+    BitPair* pair;
+    uint64_t bit;  ///< 0 if none begins there
+
+    /// Whether it is allocated. Threads  any.
+    bool IsLive() const { return (pmem::Load(&pair->bits) & ~pmem::Load(&pair->freed) & bit) != 0; }
+  };
+  Found Find(const void* block) const {
     const Run::Place place = run_.PlaceOf(OffsetOf(block));
-    if (!place.is_start) [[unlikely]] return false;
-    BitPair& pair = Pairs()[place.index / 64];
-    const uint64_t before = pmem::Load(&pair.bits);
-    const uint64_t after = before ^ uint64_t{1} << (place.index % 64);
-    // A bit that was clear makes it more, not less.
-    if (after > before || pmem::Load(&pair.freed) != 0) [[unlikely]] return false;
-    pmem::Store(&pair.bits, after);
-    FreeWord& reserved = *run_.reserved;
-    if (&pair.bits == reserved.bits) reserved.mask |= before ^ after;
-    return true;
+    BitPair* const pair = &Pairs()[place.index / 64];
+    if (!place.is_start) [[unlikely]] return {pair, 0};
+    return {pair, uint64_t{1} << (place.index % 64)};
   }
 
-  /// Whether Give() would be true. Nothing is done.
-  bool MayGive(const void* block) const {
-    const Run::Place place = run_.PlaceOf(OffsetOf(block));
-    const BitPair& pair = Pairs()[place.index / 64];
-    return place.is_start && pmem::Load(&pair.freed) == 0 &&
-           (pmem::Load(&pair.bits) >> (place.index % 64) & 1) != 0;
+  /// As Give(block), of what Find(block) found.
+  bool Give(const Found& found) {
+    uint64_t& bits = found.pair->bits;
+    const uint64_t before = pmem::Load(&bits);
+    if ((before & found.bit) == 0 || pmem::Load(&found.pair->freed) != 0) [[unlikely]] return false;
+    pmem::Store(&bits, before ^ found.bit);
+    FreeWord& reserved = *run_.reserved;
+    if (&bits == reserved.bits) reserved.mask |= found.bit;
+    return true;
   }
 
   /// Marks an allocated block as freed, for the holder to find. Ends the process if it is marked.
@@ -138,7 +144,8 @@ class Slab {
   uint64_t* Bits(uint64_t word) const { return &Pairs()[word].bits; }
   uint64_t* Freed(uint64_t word) const { return &Pairs()[word].freed; }
   bool Bit(uint64_t index) const {
-    const uint64_t allocated = pmem::Load(Bits(index / 64)) & ~pmem::Load(Freed(index / 64));
+    const BitPair& pair = Pairs()[index / 64];
+    const uint64_t allocated = pmem::Load(&pair.bits) & ~pmem::Load(&pair.freed);
     return (allocated >> (index % 64)) & 1;
   }
   [[noreturn, gnu::cold]] void DieOf(const void* block, Run::Place place, const char* call) const;

@@ -33,12 +33,14 @@ void ThreadHeap::ParkBin(Bin& bin) {
   --bin.reserved.next_word;  // the same one
 }
 
-void ThreadHeap::EmptyCaches() {
-  for (BlockCache& cache : caches_) {
-    while (void* const block = cache.TakeAny()) {
+void ThreadHeap::EmptyCache() {
+  for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+    while (cache_.MayTake(size_class)) {
+      void* const block = cache_.Take(size_class);
       Run* const run = slabs_.At(block);
       GiveFolded(*run, block);
       Touched(*run);
+      CountFree();
     }
   }
 }
@@ -51,13 +53,13 @@ void ThreadHeap::GiveFolded(Run& run, void* block) {
 }
 
 void ThreadHeap::Give(Run& run, void* block) {
-  if (caches_[run.size_class].Has(block)) {
+  if (cache_.Has(run.size_class, block)) {
     Die("free of %p, a block of %u bytes that is not allocated: it was freed before", block,
         uint32_t{run.block_bytes});
   }
   GiveFolded(run, block);
   Touched(run);
-  --frees_left_;
+  CountFree();
 }
 
 void ThreadHeap::List(Bin& bin, Run* run) {
@@ -116,7 +118,7 @@ void ThreadHeap::GiveAway(Run& run, void* block, ThreadHeap& owner) {
   // TEST   alloc/heap_parts_test: NothingThatOthersFreeMeanwhileIsLost
   if (!run.has_freed.load() && !run.has_freed.exchange(true)) owner.FreedOf(&run);
   if (!fine_) return;
-  --frees_left_;
+  CountFree();
   const size_t hash = (reinterpret_cast<uintptr_t>(&run) / sizeof(Run)) % kRecentMax;
   if (recent_[hash] == &run) return;
   recent_[hash] = &run;
@@ -146,7 +148,7 @@ bool ThreadHeap::TakeBack() {
 }
 
 void ThreadHeap::Settle() {
-  EmptyCaches();
+  EmptyCache();
   const auto flush = [&](Run* run) {
     for (uint64_t line = 0; line < BitLineCount(run->size_class); ++line) {
       if (run->IsDurable(run->lines[line]) && !Slab(*run).HasFreed(line)) continue;

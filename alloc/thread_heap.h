@@ -13,72 +13,66 @@
 #include "alloc/run.h"
 #include "alloc/slab.h"
 #include "alloc/slab_table.h"
+#include "alloc/thread_slots.h"
 #include "pmem/persist.h"
 
 namespace morsel::alloc {
 
 /// So many frees of a thread, at most, are not durable yet.
 inline constexpr uint64_t kFreesUnsettledMax = 65'536;
-/// So many are made before they are settled: what is cached counts as well, and at its end the
-/// count may err by a few.
+/// So many are made before they are settled: what is cached is not counted until its bits are
+/// cleared, which may come on top of the rest; at its end the count may err by a few.
 inline constexpr uint64_t kFreesBeforeSettle =
-    kFreesUnsettledMax - kClassCount * 2 * BlockCache::kBlocksMax - 64;
+    kFreesUnsettledMax - 2 * BlockCache::BlocksMax() - 64;
 
 /// Threads  the one whose it is, inside the gate or with the heap's lock held; whoever has closed
 ///          the gate; the lock's holder, if its thread has ended. GiveAway(): see there.
-struct ThreadSlot;
-
 class alignas(kLineBytes) ThreadHeap {
  public:
   /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
   /// SettleIsDue().
   ThreadHeap(const SlabTable& slabs, pmem::Persist persist, bool fine, uint64_t frees_first)
-      : slabs_(slabs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {
-    for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
-      caches_[size_class].set_blocks_max(CachedMax(size_class));
-    }
-  }
+      : slabs_(slabs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {}
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
 
   /// A block of the class that takes no look at slabs, or nullptr. Stores one bit at most.
-  void* TryTake(unsigned size_class) {
-    BlockCache& cache = caches_[size_class];
-    if (cache.MayTake()) [[likely]]
-      return cache.Take();
+  [[gnu::always_inline]] void* TryTake(unsigned size_class) {
+    if (cache_.MayTake(size_class)) [[likely]] return cache_.Take(size_class);
     FreeWord& reserved = bins_[size_class].reserved;
-    if (!cache.MayGive() || reserved.mask == 0) [[unlikely]]
-      return nullptr;
+    if (reserved.mask == 0) [[unlikely]] return nullptr;
     return reserved.Take();
   }
 
   /// A block of the class, or nullptr if none is at hand. Stores one bit at most.
   void* Take(unsigned size_class) {
-    BlockCache& cache = caches_[size_class];
-    if (!cache.MayTake()) cache.Swap();
-    if (cache.MayTake()) return cache.Take();
+    if (cache_.MayTake(size_class)) return cache_.Take(size_class);
     Bin& bin = bins_[size_class];
     if (bin.reserved.mask == 0 && !Refill(bin)) return nullptr;
     return bin.reserved.Take();
   }
 
-  /// Frees a block of an own slab that is open. Stores one bit at most. False, and nothing is done,
-  /// if this takes a closer look.
-  bool TryGive(Run& run, void* block) {
-    BlockCache& cache = caches_[run.size_class];
-    if (!cache.MayGive()) return Slab(run).Give(block);
+  /// Frees a block of an own slab that is open. Stores one bit at most, and counts that in `slot`.
+  /// False, and nothing is done, if this takes a closer look.
+  [[gnu::always_inline]] bool TryGive(Run& run, void* block, ThreadSlot& slot) {
+    Slab slab(run);
+    const Slab::Found found = slab.Find(block);
+    if (!cache_.HasRoom(run.size_class)) {
+      if (slot.frees_left == 0 || !slab.Give(found)) [[unlikely]] return false;
+      --slot.frees_left;
+      return true;
+    }
     uint64_t* const first_word = static_cast<uint64_t*>(block);
     const uint64_t mark = MarkOf(block);
     // Who frees it again while it is cached finds the mark.
-    if (!Slab(run).MayGive(block) || *first_word == mark) [[unlikely]]
-      return false;
+    if (!found.IsLive() || *first_word == mark) [[unlikely]] return false;
     *first_word = mark;
-    cache.Give(block);
+    cache_.Give(run.size_class, block);
     return true;
   }
 
   /// Frees what is cached: no bit is set that need not be.
-  void EmptyCaches();
+  void EmptyCache();
 
   /// Frees a block of an own slab. Stores one bit. Ends the process if there is none.
   void Give(Run& run, void* block);
@@ -86,15 +80,15 @@ class alignas(kLineBytes) ThreadHeap {
   /// Frees a block of a slab that belongs to `owner`.
   void GiveAway(Run& run, void* block, ThreadHeap& owner);
 
-  /// An extent was freed: its head is settled before its units are anything else, and with the
-  /// rest.
-  void FreedExtent() { --frees_left_; }
+  /// An extent was freed: its head is settled before its units are anything else, and with the rest.
+  void FreedExtent() { CountFree(); }
 
   /// Whether so much has been freed that Settle() is due.
   bool SettleIsDue() const { return frees_left_ == 0; }
 
   /// How many blocks may be freed without a word to this; they count as freed. Not all of what
   /// is left, for nobody hears of it where the slot that they are counted in is another heap's.
+  /// SettleIsDue() is false.
   uint64_t FreesForSlot() {
     const uint64_t part = frees_left_ > kPartKept ? frees_left_ - frees_left_ / kPartKept : 1;
     if (frees_left_ > part) frees_left_ -= part;
@@ -170,19 +164,15 @@ class alignas(kLineBytes) ThreadHeap {
     SlabList listed;     ///< others with room
   };
 
-  /// Of large blocks fewer: what is cached is room that nobody else gets.
-  static constexpr uint16_t CachedMax(unsigned size_class) {
-    const uint64_t blocks = kCachedBytesMax / BlockBytes(size_class);
-    return static_cast<uint16_t>(std::clamp<uint64_t>(blocks, 2, BlockCache::kBlocksMax));
-  }
-  static constexpr uint64_t kCachedBytesMax = 64 * kKiB;
-
   static constexpr uint64_t kNever = ~uint64_t{0};
-  static constexpr uint64_t kPartKept = 16;
+  static constexpr uint64_t kPartKept = 2;
   static constexpr size_t kOthersMax = 1024;
   static constexpr size_t kRecentMax = 64;
 
   [[gnu::noinline]] bool Refill(Bin& bin);
+  void CountFree() {
+    if (frees_left_ > 0) --frees_left_;
+  }
   void GiveFolded(Run& run, void* block);
   [[gnu::noinline]] void Touched(Run& run);
   void Unsettled(Run* run);
@@ -202,8 +192,8 @@ class alignas(kLineBytes) ThreadHeap {
     return reinterpret_cast<uintptr_t>(block) ^ 0x8d26'f3b1'4ac9'e75d;
   }
 
+  BlockCache cache_;
   std::array<Bin, kClassCount> bins_;
-  std::array<BlockCache, kClassCount> caches_;
   const SlabTable& slabs_;
   pmem::Persist persist_;
   bool fine_;

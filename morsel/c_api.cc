@@ -112,6 +112,17 @@ bool MayTouch(morsel_t* morsel, const char* call) {
   return false;
 }
 
+// What malloc and free do where there is more to do than a few instructions: functions of their own
+// and called last, so that those need no frame.
+[[gnu::noinline]] void* AllocateSlowly(morsel_t* morsel, size_t size) {
+  return PointerOf(Allocate(morsel, size, morsel::alloc::kBlockBytesMin, "morsel_malloc"));
+}
+
+[[gnu::noinline]] void FreeSlowly(morsel_t* morsel, void* block) {
+  if (block == nullptr || !MayTouch(morsel, "morsel_free")) return;
+  EndingWithoutMemory("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
+}
+
 }  // namespace
 
 extern "C" {
@@ -194,7 +205,7 @@ void* morsel_malloc(morsel_t* morsel, size_t size) {
     void* const block = Morsel(morsel)->heap().TryAllocate(size);
     if (block != nullptr) [[likely]] return block;
   }
-  return PointerOf(Allocate(morsel, size, morsel::alloc::kBlockBytesMin, "morsel_malloc"));
+  return AllocateSlowly(morsel, size);
 }
 
 void* morsel_calloc(morsel_t* morsel, size_t count, size_t size) {
@@ -225,10 +236,9 @@ void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
 }
 
 void morsel_free(morsel_t* morsel, void* block) {
-  if (block == nullptr) return;
+  // No slab is at NULL.
   if (morsel != nullptr && Morsel(morsel)->heap().TryFree(block)) [[likely]] return;
-  if (!MayTouch(morsel, "morsel_free")) return;
-  EndingWithoutMemory("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
+  FreeSlowly(morsel, block);
 }
 
 size_t morsel_usable_size(morsel_t* morsel, const void* block) {
