@@ -1,0 +1,174 @@
+"""A machine with persistent memory, played by QEMU.
+
+It is emulated in software alone, so that it runs wherever QEMU does. What is on its media are files of
+the host, which outlive it: killing QEMU cuts the power.
+"""
+
+import os
+import pathlib
+import queue
+import signal
+import subprocess
+import threading
+import time
+
+import system
+
+# Within it the machine is up, on a host with much else to do.
+BOOT_SECONDS = 120
+# The space of labels is behind what the machine sees of a module of persistent memory.
+LABEL_BYTES = 2 << 20
+GIB = 1 << 30
+MIB = 1 << 20
+
+
+class Died(Exception):
+    """The machine ended, or came to a standstill, without having been told to."""
+
+
+class Machine:
+    """One machine with all of its media; it can be started again after each end.
+
+    Media: two NVDIMMs, a region of `memmap=`, virtio-pmem, a disk, and a page for the logs of tests
+    that the host keeps (ivshmem), which nothing that happens to the machine takes away.
+    """
+
+    def __init__(self, kernel, root, folder, memmap_gib=1, arguments=""):
+        self._kernel = kernel
+        self._root = root
+        self._folder = pathlib.Path(folder)
+        self._memmap_gib = memmap_gib
+        self._arguments = arguments
+        self._process = None
+        self._lines = None
+        self.boots = 0
+        for name, size in (("nvdimm0", 4 * GIB + LABEL_BYTES), ("nvdimm1", 4 * GIB + LABEL_BYTES),
+                           ("virtio_pmem", GIB), ("disk", GIB), ("logs", 4 * MIB)):
+            self._make_file(name, size)
+
+    def _make_file(self, name, size_bytes):
+        with open(self._file(name), "wb") as file:
+            file.truncate(size_bytes)
+
+    def _file(self, name):
+        return self._folder / f"{name}.img"
+
+    def _memory(self, name, size_bytes, align):
+        return ("-object", f"memory-backend-file,id={name},share=on,mem-path={self._file(name)},"
+                f"size={size_bytes},align={align}")
+
+    def _command(self):
+        low = GIB
+        memmap = self._memmap_gib
+        kernel_arguments = (f"console=ttyS0 quiet panic=-1 nokaslr mitigations=off no_timer_check "
+                            f"memmap={memmap}G!4G {self._arguments}")
+        command = [
+            system.find("qemu-system-x86_64"), "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+            "-M", f"q35,nvdimm=on,nvdimm-persistence=mem-ctrl,sata=off,smbus=off,vmport=off,max-ram-below-4g={low}",
+            "-m", f"{low // MIB + memmap * 1024}M,slots=8,maxmem=64G",
+            "-nodefaults", "-no-user-config", "-display", "none",
+            "-serial", f"file:{self._folder}/console.log",
+            "-device", "virtio-serial-pci", "-chardev", "stdio,id=port,signal=off",
+            "-device", "virtserialport,chardev=port,name=port",
+            "-kernel", self._kernel.image, "-initrd", self._root, "-append", kernel_arguments,
+            "-drive", f"if=none,id=disk,file={self._file('disk')},format=raw,cache=writeback",
+            "-device", "virtio-blk-pci,drive=disk",
+        ]
+        for number in (0, 1):
+            command += self._memory(f"nvdimm{number}", 4 * GIB + LABEL_BYTES, "1G")
+            command += ["-device", f"nvdimm,id=module{number},memdev=nvdimm{number},label-size={LABEL_BYTES}"]
+        command += self._memory("virtio_pmem", GIB, "2M")
+        command += ["-device", "virtio-pmem-pci,memdev=virtio_pmem"]
+        command += self._memory("logs", 4 * MIB, "4K")
+        command += ["-device", "ivshmem-plain,memdev=logs"]
+        return command
+
+    def start(self):
+        """Boots. One boot in a hundred ends in the kernel before anything of ours runs: it is tried twice."""
+        for attempt in (1, 2):
+            self._launch()
+            try:
+                return self._await_ready()
+            except Died:
+                self.cut()
+                if attempt == 2:
+                    raise
+
+    def _launch(self):
+        self._lines = queue.Queue()
+        log = open(self._folder / "qemu.log", "ab")
+        self._process = subprocess.Popen(self._command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=log, start_new_session=True)
+        log.close()
+        threading.Thread(target=_read_lines, args=(self._process.stdout, self._lines), daemon=True).start()
+
+    def _await_ready(self):
+        line = self._await(lambda text: text.startswith("ready "), BOOT_SECONDS)[-1]
+        self.boots += 1
+        return line.removeprefix("ready ")
+
+    def _await(self, ends, seconds):
+        """The lines up to the first that `ends` is true of."""
+        lines = []
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._lines.get(timeout=max(deadline - time.monotonic(), 0.001))
+            except queue.Empty:
+                raise Died(f"nothing came for {seconds} s after: {lines[-5:]}\n{self.console()}") from None
+            if line is None:
+                raise Died(f"the machine ended after: {lines[-5:]}\n{self.console()}")
+            lines.append(line)
+            if ends(line):
+                return lines
+            if line.startswith("ready "):
+                raise Died(f"the machine started anew after: {lines[-5:]}\n{self.console()}")
+
+    def console(self):
+        """The end of what the kernel had to say."""
+        try:
+            text = (self._folder / "console.log").read_text(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-20:])
+
+    def _send(self, command):
+        assert "\n" not in command, command
+        self._process.stdin.write(command.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def run(self, command, seconds=120):
+        """Runs a line of shell in the machine. Returns its status and its lines of output."""
+        self._send(command)
+        *lines, last = self._await(lambda text: text.startswith("ended "), seconds)
+        return int(last.removeprefix("ended ")), lines
+
+    def must(self, command, seconds=120):
+        status, lines = self.run(command, seconds)
+        if status != 0:
+            raise Died(f"`{command}` ended with {status}: " + "\n".join(lines[:15]))
+        return lines
+
+    def reset(self):
+        """As if the button were pressed: memory keeps its content, nothing is written back."""
+        self._send("echo b >/proc/sysrq-trigger")
+        return self._await_ready_after_reset()
+
+    def _await_ready_after_reset(self):
+        self._await(lambda text: text.startswith("ready "), BOOT_SECONDS)
+        self.boots += 1
+
+    def cut(self):
+        """Cuts the power, at whatever instruction the machine is."""
+        if self._process is None:
+            return
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process.stdin.close()
+        self._process = None
+
+
+def _read_lines(stream, lines):
+    for line in stream:
+        lines.put(line.decode(errors="replace").rstrip("\r\n"))
+    lines.put(None)
