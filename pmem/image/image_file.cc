@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/error.h"
+#include "pmem/image/leaf_reader.h"
 #include "pmem/image/superblock.h"
 #include "pmem/image/tree_writer.h"
 
@@ -50,18 +51,6 @@ bool AreDisjoint(const std::vector<Extent>& sorted) {
     if (sorted[i].offset < sorted[i - 1].end()) return false;
   }
   return true;
-}
-
-// Reads a leaf into 2 MiB of memory.
-Status ReadLeaf(const File& file, uint64_t base, SubtreePosition position, const Entry& leaf,
-                char* bytes) {
-  MORSEL_TRY(file.ReadExactly(bytes, leaf.stored_bytes, leaf.offset));
-  if (Checksum128(bytes, leaf.stored_bytes) == SumOf(leaf)) return Code::kOk;
-  return Fail(Code::kCorrupt,
-              "image '%s': %s, %" PRIu32 " bytes at offset %" PRIu64
-              ", fails its checksum; restore it from a copy",
-              file.path().c_str(), SubtreeName(base, position).c_str(), leaf.stored_bytes,
-              leaf.offset);
 }
 
 }  // namespace
@@ -154,32 +143,13 @@ Status ImageFile::TakeAll(const std::vector<Extent>& used) {
 }
 
 Status ImageFile::Load(char* frames) const {
-  for (uint64_t giant = 0; giant < tree_.nodes.size(); ++giant) {
-    const std::vector<Entry>& leaves = tree_.nodes[giant].leaves;
-    for (uint64_t i = 0; i < leaves.size(); ++i) {
-      if (!IsPresent(leaves[i])) continue;
-      const SubtreePosition position(giant * kEntriesPerNode + i);
-      MORSEL_TRY(ReadLeaf(file_, current_.base, position, leaves[i],
-                          frames + position.value() * kSubtreeBytes));
-    }
-  }
-  return Code::kOk;
+  LeafReader reader(file_, current_.base);
+  return reader.Load(tree_, frames);
 }
 
 Status ImageFile::Verify(const std::function<void(const char*)>& report) const {
-  const Buffer bytes = MakeBuffer(kSubtreeBytes);
-  if (bytes == nullptr) return Fail(Code::kNoMemory, "no memory to verify an image with");
-  for (uint64_t giant = 0; giant < tree_.nodes.size(); ++giant) {
-    const std::vector<Entry>& leaves = tree_.nodes[giant].leaves;
-    for (uint64_t i = 0; i < leaves.size(); ++i) {
-      if (!IsPresent(leaves[i])) continue;
-      const SubtreePosition position(giant * kEntriesPerNode + i);
-      if (!ReadLeaf(file_, current_.base, position, leaves[i], bytes.get()).ok()) {
-        report(LastError());
-      }
-    }
-  }
-  return Code::kOk;
+  LeafReader reader(file_, current_.base);
+  return reader.Verify(tree_, report);
 }
 
 Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes) {

@@ -5,13 +5,10 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "pmem/image/leaf_writer.h"
 
 namespace morsel::pmem::image {
 namespace {
-
-bool IsZero(const char* bytes, uint64_t size_bytes) {
-  return bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0;
-}
 
 std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
   std::vector<Entry> entries;
@@ -21,17 +18,17 @@ std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
 
 }  // namespace
 
-Buffer MakeBuffer(uint64_t size_bytes) {
-  return Buffer(static_cast<char*>(std::aligned_alloc(kBlockBytes, size_bytes)));
-}
-
 Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes) {
-  bounce_ = MakeBuffer(kSubtreeBytes);
-  if (bounce_ == nullptr) return Fail(Code::kNoMemory, "no memory for a checkpoint's buffer");
   Tree tree;
   tree.nodes.resize(DivideUp(size_bytes, kGiantBytes));
+  MORSEL_TRY(WriteLeaves(frames, size_bytes, tree));
+  static const Node kNothing;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    MORSEL_TRY(WriteNode(frames, size_bytes, giant, tree.nodes[giant]));
+    Node& node = tree.nodes[giant];
+    const Node& old = giant < old_.nodes.size() ? old_.nodes[giant] : kNothing;
+    const Result<Entry> entry = WriteTable(node.leaves, old.entry, old.leaves);
+    if (!entry) return entry.status();
+    node.entry = *entry;
   }
   std::vector<Entry> entries = EntriesOf(tree.nodes);
   Result<Entry> root = WriteTable(entries, old_.root, EntriesOf(old_.nodes));
@@ -41,38 +38,18 @@ Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes) {
   return tree;
 }
 
-Status TreeWriter::WriteNode(const char* frames, uint64_t size_bytes, uint64_t giant, Node& node) {
-  const uint64_t begin = giant * kGiantBytes;
-  const uint64_t end = std::min(begin + kGiantBytes, size_bytes);
-  for (uint64_t at = begin; at < end; at += kSubtreeBytes) {
-    const Entry old = old_.leaf(SubtreePosition(at / kSubtreeBytes));
-    const Result<Entry> leaf = WriteLeaf(frames + at, old);
-    if (!leaf) return leaf.status();
-    node.leaves.push_back(*leaf);
+// What failed is over on return: its space may be given back.
+Status TreeWriter::WriteLeaves(const char* frames, uint64_t size_bytes, Tree& tree) {
+  const uint64_t leaves = size_bytes / kSubtreeBytes;
+  LeafWriter writer(file_, space_, written_);
+  MORSEL_TRY(writer.Begin(leaves));
+  for (uint64_t i = 0; i < leaves; ++i) {
+    std::vector<Entry>& row = tree.nodes[i / kEntriesPerNode].leaves;
+    if (row.empty()) row.resize(std::min(kEntriesPerNode, leaves - i));
+    MORSEL_TRY(writer.Add(frames + i * kSubtreeBytes, old_.leaf(SubtreePosition(i)),
+                          &row[i % kEntriesPerNode]));
   }
-  static const Node kNothing;
-  const Node& old = giant < old_.nodes.size() ? old_.nodes[giant] : kNothing;
-  const Result<Entry> entry = WriteTable(node.leaves, old.entry, old.leaves);
-  if (!entry) return entry.status();
-  node.entry = *entry;
-  return Code::kOk;
-}
-
-Result<Entry> TreeWriter::WriteLeaf(const char* subtree, const Entry& old) {
-  if (IsZero(subtree, kSubtreeBytes)) return Entry{};
-  // ORDER  copy  <  checksum  <  write
-  // WHY    what the checksum is of must be what is written, whatever is stored meanwhile.  [IMG-6]
-  // CRASH  no difference; a leaf that was stored to while it was written would load as kCorrupt.
-  // TEST   pmem/image/store_test: AStoreDuringTheCheckpointDamagesNothing
-  std::memcpy(bounce_.get(), subtree, kSubtreeBytes);
-  const Sum128 sum = Checksum128(bounce_.get(), kSubtreeBytes);
-  if (IsPresent(old) && old.stored_bytes == kSubtreeBytes && SumOf(old) == sum) return old;
-  Entry leaf{};
-  leaf.stored_bytes = kSubtreeBytes;
-  leaf.sum_low = sum.low;
-  leaf.sum_high = sum.high;
-  MORSEL_TRY(WriteExtent(bounce_.get(), leaf));
-  return leaf;
+  return writer.Finish();
 }
 
 // [IMG-3]

@@ -1,8 +1,6 @@
 // Writes the tree of a new generation beside the old one's.
 #pragma once
 
-#include <cstdlib>
-#include <memory>
 #include <vector>
 
 #include "base/result.h"
@@ -11,14 +9,6 @@
 #include "pmem/image/tree.h"
 
 namespace morsel::pmem::image {
-
-/// A piece of memory that I/O may use directly.
-/// Errors  null where there is no memory.
-struct FreeMemory {
-  void operator()(char* memory) const { std::free(memory); }
-};
-using Buffer = std::unique_ptr<char, FreeMemory>;
-Buffer MakeBuffer(uint64_t size_bytes);
 
 /// Threads  one.
 class TreeWriter {
@@ -36,8 +26,7 @@ class TreeWriter {
   const std::vector<Extent>& written() const { return written_; }
 
  private:
-  Status WriteNode(const char* frames, uint64_t size_bytes, uint64_t giant, Node& node);
-  Result<Entry> WriteLeaf(const char* subtree, const Entry& old);
+  Status WriteLeaves(const char* frames, uint64_t size_bytes, Tree& tree);
   Result<Entry> WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
                            const std::vector<Entry>& old_entries);
   Status WriteExtent(const char* bytes, Entry& entry);
@@ -45,7 +34,6 @@ class TreeWriter {
   const File& file_;
   Space& space_;
   const Tree& old_;
-  Buffer bounce_;
   std::vector<Extent> written_;
 };
 
