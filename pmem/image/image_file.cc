@@ -16,6 +16,8 @@
 namespace morsel::pmem::image {
 namespace {
 
+constexpr uint64_t kHoleBytesMin = 64 * kKiB;
+
 ImageInfo InfoOf(const Superblock& superblock) {
   return {.id = superblock.id,
           .base = superblock.base,
@@ -152,12 +154,13 @@ Status ImageFile::Verify(const std::function<void(const char*)>& report) const {
   return reader.Verify(tree_, report);
 }
 
-Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes) {
+Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
+                        const PageSet* dirty) {
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
   MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
   TreeWriter writer(file_, space_, tree_);
-  Result<Tree> tree = writer.Write(frames, size_bytes);
+  Result<Tree> tree = writer.Write(frames, size_bytes, dirty);
   if (!tree) {
     (void)Fail(tree.error(), "%s; the last checkpoint stands: %s", LastError(),
                tree.error() == Code::kNoSpace ? "make room and try again" : "try again");
@@ -219,8 +222,11 @@ Status ImageFile::Poisoned() const {
 
 void ImageFile::GiveBack(const std::vector<Extent>& extents) {
   for (const Extent& extent : extents) space_.Give(extent);
+  // Single pages are soon taken again: a hole for each costs more than it saves.
   for (const Extent& extent : extents) {
-    if (extent.end() <= space_.end()) ReturnToFileSystem(extent);
+    if (extent.size_bytes >= kHoleBytesMin && extent.end() <= space_.end()) {
+      ReturnToFileSystem(extent);
+    }
   }
   TrimTail();
 }

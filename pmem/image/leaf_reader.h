@@ -34,24 +34,34 @@ class LeafReader {
   Status Verify(const Tree& tree, const std::function<void(const char* sentence)>& report);
 
  private:
-  struct Slot {
+  /// A leaf, or a replaced page of one.
+  struct Piece {
     SubtreePosition position;
-    Entry leaf{};
+    uint64_t in_leaf;  ///< offset
+    uint64_t offset;   ///< in the file
+    uint64_t size_bytes;
+    Sum128 sum;
+  };
+  struct Slot {
+    Piece piece{};
     char* to = nullptr;
     bool is_sound = false;  ///< set by the workers
   };
-  using Place = std::function<char*(SubtreePosition position, size_t slot)>;
+  using Place = std::function<char*(const Piece& piece, size_t slot)>;
   /// What becomes of a failure: success, and the others are read.
   using Failed = std::function<Status(SubtreePosition position, Status status)>;
 
   Status Begin(std::span<const IoBuffer> buffers);
   Status ReadAll(const Tree& tree, const Place& place, const Failed& failed);
+  Status Read(const Piece& piece, const Place& place, const Failed& failed);
+  Status Finish(const Failed& failed);
+  bool IsSound(const Slot& slot) const;
   Status Advance(const Failed& failed);
   Status Judge(const Slot& slot) const;
 
   const File& file_;
   uint64_t base_;
-  bool has_buffers_ = false;
+  bool has_buffers_ = false;  // where the sums behind a leaf are read, too
   std::vector<Slot> slots_;
   std::vector<size_t> free_;
   std::deque<size_t> verifying_;

@@ -18,10 +18,10 @@ std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
 
 }  // namespace
 
-Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes) {
+Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes, const PageSet* dirty) {
   Tree tree;
   tree.nodes.resize(DivideUp(size_bytes, kGiantBytes));
-  MORSEL_TRY(WriteLeaves(frames, size_bytes, tree));
+  MORSEL_TRY(WriteLeaves(frames, size_bytes, dirty, tree));
   static const Node kNothing;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     Node& node = tree.nodes[giant];
@@ -39,15 +39,22 @@ Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes) {
 }
 
 // What failed is over on return: its space may be given back.
-Status TreeWriter::WriteLeaves(const char* frames, uint64_t size_bytes, Tree& tree) {
+Status TreeWriter::WriteLeaves(const char* frames, uint64_t size_bytes, const PageSet* dirty,
+                               Tree& tree) {
   const uint64_t leaves = size_bytes / kSubtreeBytes;
-  LeafWriter writer(file_, space_, written_);
-  MORSEL_TRY(writer.Begin(leaves));
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    tree.nodes[giant].leaves.resize(std::min(kEntriesPerNode, leaves - giant * kEntriesPerNode));
+  }
+  LeafWriter writer(file_, space_, old_, written_);
+  MORSEL_TRY(writer.Begin(dirty != nullptr ? dirty->subtrees().size() : leaves, &tree));
   for (uint64_t i = 0; i < leaves; ++i) {
-    std::vector<Entry>& row = tree.nodes[i / kEntriesPerNode].leaves;
-    if (row.empty()) row.resize(std::min(kEntriesPerNode, leaves - i));
-    MORSEL_TRY(writer.Add(frames + i * kSubtreeBytes, old_.leaf(SubtreePosition(i)),
-                          &row[i % kEntriesPerNode]));
+    const SubtreePosition position(i);
+    const PageSet::Pages* const pages = dirty != nullptr ? dirty->Of(position) : nullptr;
+    if (dirty != nullptr && pages == nullptr) {
+      tree.Keep(position, old_);
+    } else {
+      MORSEL_TRY(writer.Add(position, frames + i * kSubtreeBytes, pages));
+    }
   }
   return writer.Finish();
 }
@@ -77,7 +84,7 @@ Status TreeWriter::WriteExtent(const char* bytes, Entry& entry) {
   const uint64_t padded_bytes = AlignUp(entry.stored_bytes, kBlockBytes);
   entry.kind = Kind::kPresent;
   entry.offset = space_.Take(padded_bytes);
-  written_.push_back(ExtentOf(entry));
+  written_.push_back(TableExtentOf(entry));
   return file_.WriteAll(bytes, padded_bytes, entry.offset);
 }
 

@@ -7,6 +7,7 @@
 #include "pmem/file.h"
 #include "pmem/image/space.h"
 #include "pmem/image/tree.h"
+#include "pmem/page_set.h"
 
 namespace morsel::pmem::image {
 
@@ -17,16 +18,17 @@ class TreeWriter {
   TreeWriter(const File& file, Space& space, const Tree& old)
       : file_(file), space_(space), old_(old) {}
 
-  /// Writes what of `frames`, size_bytes long, is not in the old generation.
+  /// Writes what of `frames`, size_bytes long, is not in the old generation. `dirty`: what may
+  /// differ from that; nullptr: all is compared with it.
   /// Durability  none before a sync.
   /// Errors      kNoSpace, kIo, kNoMemory: written() is then to be given back.
-  Result<Tree> Write(const char* frames, uint64_t size_bytes);
+  Result<Tree> Write(const char* frames, uint64_t size_bytes, const PageSet* dirty);
 
   /// What was taken from the space so far.
   const std::vector<Extent>& written() const { return written_; }
 
  private:
-  Status WriteLeaves(const char* frames, uint64_t size_bytes, Tree& tree);
+  Status WriteLeaves(const char* frames, uint64_t size_bytes, const PageSet* dirty, Tree& tree);
   Result<Entry> WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
                            const std::vector<Entry>& old_entries);
   Status WriteExtent(const char* bytes, Entry& entry);
