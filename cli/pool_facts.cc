@@ -11,7 +11,8 @@
 #include "cli/failure.h"
 #include "cli/mounts.h"
 #include "cli/record.h"
-#include "morsel/carved_pool_superblock.h"
+#include "cli/units.h"
+#include "morsel/carved_pool.h"
 #include "morsel/pool_file.h"
 #include "pmem/medium.h"
 
@@ -31,16 +32,11 @@ void ReadDirectory(const std::string& path, PoolFacts& facts) {
   facts.free_bytes = status.f_bavail * status.f_frsize;
 }
 
-void ReadCarved(AbstractPool& pool, PoolFacts& facts) {
-  const std::string& path = pool.path();
-  const pmem::File file =
-      Must(pmem::File::Open(pmem::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path));
-  char bytes[kSuperblocks * kSuperblockBytes];
-  Must(file.ReadExactly(bytes, sizeof bytes, 0));
-  const Superblock superblock =
-      Must(ChooseSuperblock(bytes, Must(file.SizeBytes()), "pool '" + path + "'"));
+void ReadCarved(CarvedPool& pool, PoolFacts& facts) {
+  const Superblock& superblock = pool.superblock();
   std::copy(std::begin(superblock.id), std::end(superblock.id), facts.id.begin());
   facts.window = {superblock.window_begin, superblock.window_end};
+  facts.unit_bytes = superblock.unit_bytes;
   facts.size_bytes = superblock.subtree_count * kSubtreeBytes;
   facts.free_bytes = facts.size_bytes;
   for (const Record& record : Must(pool.List())) {
@@ -56,6 +52,11 @@ void Promise(PoolFacts& facts) {
   if (medium == "memory") {
     facts.medium = "memory (" + fs + ")";
     facts.survives = unit + " outlives the process; all is lost at power-off";
+  } else if (medium == "device-dax") {
+    facts.file_system = "none";
+    facts.medium = "device-dax, mapped in units of " + FormatSize(facts.unit_bytes) + " or less";
+    facts.survives = unit + " survives power-off, if the memory below is persistent";
+    facts.survives_power_off = true;
   } else if (medium == "fsdax") {
     facts.medium = "fsdax (" + fs + ")";
     facts.survives = unit + " survives power-off, if the memory below is persistent";
@@ -76,9 +77,10 @@ void Promise(PoolFacts& facts) {
 PoolFacts FactsOf(OpenPool& open) {
   AbstractPool& pool = open.pool();
   PoolFacts facts;
-  facts.carved = Must(pmem::KindOfPath(pool.path())) == pmem::PathKind::kRegularFile;
+  CarvedPool* const carved = dynamic_cast<CarvedPool*>(&pool);
+  facts.carved = carved != nullptr;
   if (facts.carved) {
-    ReadCarved(pool, facts);
+    ReadCarved(*carved, facts);
   } else {
     ReadDirectory(pool.path(), facts);
   }

@@ -1,7 +1,7 @@
 """A machine with persistent memory, played by QEMU.
 
-It is emulated in software alone, so that it runs wherever QEMU does. What is on its media are files of
-the host, which outlive it: killing QEMU cuts the power.
+It is emulated in software alone, so that it runs wherever QEMU does. What is on its media are files
+of the host, which outlive it: killing QEMU cuts the power.
 """
 
 import os
@@ -20,6 +20,8 @@ BOOT_SECONDS = 120
 LABEL_BYTES = 2 << 20
 GIB = 1 << 30
 MIB = 1 << 20
+LOG_BYTES = 16 * MIB
+LOG_STRIDE = MIB
 
 
 class Died(Exception):
@@ -29,21 +31,19 @@ class Died(Exception):
 class Machine:
     """One machine with all of its media; it can be started again after each end.
 
-    Media: two NVDIMMs, a region of `memmap=`, virtio-pmem, a disk, and a page for the logs of tests
+    Media: two NVDIMMs, two regions of `memmap=`, virtio-pmem, a disk, and memory for the logs of tests
     that the host keeps (ivshmem), which nothing that happens to the machine takes away.
     """
 
-    def __init__(self, kernel, root, folder, memmap_gib=1, arguments=""):
+    def __init__(self, kernel, root, folder):
         self._kernel = kernel
         self._root = root
         self._folder = pathlib.Path(folder)
-        self._memmap_gib = memmap_gib
-        self._arguments = arguments
         self._process = None
         self._lines = None
         self.boots = 0
         for name, size in (("nvdimm0", 4 * GIB + LABEL_BYTES), ("nvdimm1", 4 * GIB + LABEL_BYTES),
-                           ("virtio_pmem", GIB), ("disk", GIB), ("logs", 4 * MIB)):
+                           ("virtio_pmem", GIB), ("disk", GIB), ("logs", LOG_BYTES)):
             self._make_file(name, size)
 
     def _make_file(self, name, size_bytes):
@@ -58,33 +58,34 @@ class Machine:
                 f"size={size_bytes},align={align}")
 
     def _command(self):
-        low = GIB
-        memmap = self._memmap_gib
-        kernel_arguments = (f"console=ttyS0 quiet panic=-1 nokaslr mitigations=off no_timer_check "
-                            f"memmap={memmap}G!4G {self._arguments}")
+        # Between the two regions is ordinary memory: neighbours would be one.
+        arguments = ("console=ttyS0 quiet panic=-1 nokaslr mitigations=off no_timer_check "
+                     "memmap=1G!4G memmap=1G!6G")
+        board = ("q35,nvdimm=on,nvdimm-persistence=mem-ctrl,sata=off,smbus=off,vmport=off,"
+                 f"max-ram-below-4g={GIB}")
         command = [
-            system.find("qemu-system-x86_64"), "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
-            "-M", f"q35,nvdimm=on,nvdimm-persistence=mem-ctrl,sata=off,smbus=off,vmport=off,max-ram-below-4g={low}",
-            "-m", f"{low // MIB + memmap * 1024}M,slots=8,maxmem=64G",
+            system.find("qemu-system-x86_64"), "-accel", "tcg,thread=multi", "-cpu", "max",
+            "-smp", "2", "-M", board, "-m", "4G,slots=8,maxmem=64G",
             "-nodefaults", "-no-user-config", "-display", "none",
             "-serial", f"file:{self._folder}/console.log",
             "-device", "virtio-serial-pci", "-chardev", "stdio,id=port,signal=off",
             "-device", "virtserialport,chardev=port,name=port",
-            "-kernel", self._kernel.image, "-initrd", self._root, "-append", kernel_arguments,
+            "-kernel", self._kernel.image, "-initrd", self._root, "-append", arguments,
             "-drive", f"if=none,id=disk,file={self._file('disk')},format=raw,cache=writeback",
             "-device", "virtio-blk-pci,drive=disk",
         ]
         for number in (0, 1):
             command += self._memory(f"nvdimm{number}", 4 * GIB + LABEL_BYTES, "1G")
-            command += ["-device", f"nvdimm,id=module{number},memdev=nvdimm{number},label-size={LABEL_BYTES}"]
+            device = f"nvdimm,id=module{number},memdev=nvdimm{number},label-size={LABEL_BYTES}"
+            command += ["-device", device]
         command += self._memory("virtio_pmem", GIB, "2M")
         command += ["-device", "virtio-pmem-pci,memdev=virtio_pmem"]
-        command += self._memory("logs", 4 * MIB, "4K")
+        command += self._memory("logs", LOG_BYTES, "4K")
         command += ["-device", "ivshmem-plain,memdev=logs"]
         return command
 
     def start(self):
-        """Boots. One boot in a hundred ends in the kernel before anything of ours runs: it is tried twice."""
+        """Boots. One boot in a hundred ends in the kernel, before anything of ours runs: it has two."""
         for attempt in (1, 2):
             self._launch()
             try:
@@ -97,10 +98,12 @@ class Machine:
     def _launch(self):
         self._lines = queue.Queue()
         log = open(self._folder / "qemu.log", "ab")
-        self._process = subprocess.Popen(self._command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         stderr=log, start_new_session=True)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(self._command(), stdin=pipe, stdout=pipe, stderr=log,
+                                         start_new_session=True)
         log.close()
-        threading.Thread(target=_read_lines, args=(self._process.stdout, self._lines), daemon=True).start()
+        reader = (self._process.stdout, self._lines)
+        threading.Thread(target=_read_lines, args=reader, daemon=True).start()
 
     def _await_ready(self):
         line = self._await(lambda text: text.startswith("ready "), BOOT_SECONDS)[-1]
@@ -115,22 +118,23 @@ class Machine:
             try:
                 line = self._lines.get(timeout=max(deadline - time.monotonic(), 0.001))
             except queue.Empty:
-                raise Died(f"nothing came for {seconds} s after: {lines[-5:]}\n{self.console()}") from None
+                raise self._death(f"nothing came for {seconds} s", lines) from None
             if line is None:
-                raise Died(f"the machine ended after: {lines[-5:]}\n{self.console()}")
+                raise self._death("the machine ended", lines)
             lines.append(line)
             if ends(line):
                 return lines
             if line.startswith("ready "):
-                raise Died(f"the machine started anew after: {lines[-5:]}\n{self.console()}")
+                raise self._death("the machine started anew", lines)
 
-    def console(self):
-        """The end of what the kernel had to say."""
+    def _death(self, what, lines):
+        """With the last words of the machine and of its kernel."""
         try:
-            text = (self._folder / "console.log").read_text(errors="replace")
+            console = (self._folder / "console.log").read_text(errors="replace")
         except OSError:
-            return ""
-        return "\n".join(text.splitlines()[-20:])
+            console = ""
+        words = lines[-5:] + console.splitlines()[-20:]
+        return Died("\n  ".join([f"{what} after:", *words]))
 
     def _send(self, command):
         assert "\n" not in command, command
@@ -157,6 +161,12 @@ class Machine:
     def _await_ready_after_reset(self):
         self._await(lambda text: text.startswith("ready "), BOOT_SECONDS)
         self.boots += 1
+
+    def log_word(self, number):
+        """The first word of a log: a count that its writer raises."""
+        with open(self._file("logs"), "rb") as file:
+            file.seek(number * LOG_STRIDE)
+            return int.from_bytes(file.read(8), "little")
 
     def cut(self):
         """Cuts the power, at whatever instruction the machine is."""

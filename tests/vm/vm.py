@@ -3,9 +3,10 @@
 
 usage: vm.py MORSELCTL WORKLOAD [--kernel PACKAGE]...
 
-Boots Debian's kernels under QEMU with NVDIMMs, a `memmap=` region, virtio-pmem and a disk; makes pools on
-each, counts faults, and lets writers work until the power is cut or the machine is reset, again and again:
-each time all owners and all bytes are compared. Ends with a table and `N passed, N failed, N skipped`.
+Boots Debian's kernels under QEMU with NVDIMMs, `memmap=` regions, virtio-pmem and a disk; makes
+pools on each, counts faults, and lets writers work until the power is cut or the machine is reset,
+again and again: each time all owners and all bytes are compared. Ends with a table and
+`N passed, N failed, N skipped`.
 """
 
 import argparse
@@ -26,10 +27,10 @@ import system
 
 # The newer kernel is tried at length, Debian 12's own shortly.
 KERNELS = ("linux-image-6.12-amd64", "linux-image-amd64")
-CUTS = {KERNELS[0]: 3, KERNELS[1]: 1}
-RESETS = {KERNELS[0]: 4, KERNELS[1]: 1}
+CUTS = {KERNELS[0]: 2, KERNELS[1]: 1}
+RESETS = {KERNELS[0]: 3, KERNELS[1]: 1}
 # Media are files of this size at most, though they say more: most of it is never touched.
-STATE_BYTES = 4 << 30
+STATE_BYTES = 6 << 30
 
 
 def state_folder():
@@ -74,7 +75,9 @@ class Session:
         """Lets the writers work for a moment, ends the machine and compares."""
         for medium in writers:
             medium.write(self._guest, self._dice.getrandbits(32))
-        time.sleep(self._dice.uniform(0.2, 2.5))
+        for medium in writers:
+            medium.await_steps(self._guest)
+        time.sleep(self._dice.uniform(0, 1.5))
         end()
         for medium in writers:
             medium.attach(self._guest)

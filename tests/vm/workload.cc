@@ -5,6 +5,7 @@
 //   workload write direct|image POOL LOGS NUMBER SEED   works without end
 //   workload check direct|image POOL LOGS NUMBER SEED   says what is wrong; status 1 if anything is
 //   workload touch POOL SIZE_MIB huge|giant             stores to every page of a fine morsel
+//   workload scribble DEVICE OFFSET                     stores a word, on a device of 2 MiB units
 //
 // LOGS is a file of at least (NUMBER + 1) MiB that no end of the machine changes:
 // memory of the host, through a PCI device.
@@ -89,13 +90,25 @@ long Faults() {
   return usage.ru_minflt + usage.ru_majflt;
 }
 
+// What is behind the heap's own must be zero in a new morsel, whoever had the space before. It is
+// left in another state for the next.
+std::string MarkZeros(char* base, uint64_t size_bytes) {
+  for (uint64_t end = 2 * kSubtreeBytes; end <= size_bytes; end += kSubtreeBytes) {
+    auto* const word = reinterpret_cast<uint64_t*>(base + end) - 1;
+    if (*word != 0) return "memory of a new morsel is not zero at " + std::to_string(end - 8);
+    *word = 0x6d6f7273656c;
+  }
+  return "";
+}
+
 // A store to each page of the morsel's memory, from behind the heap's own on.
 int Touch(const std::string& path, uint64_t size_bytes, bool giant) {
   constexpr char kName[] = "touched";
   morsel_pool_t* pool = nullptr;
   morsel_code code = morsel_pool_open(path.c_str(), nullptr, &pool);
   if (code != MORSEL_OK) return Tell({Sentence("morsel_pool_open", code)}, "");
-  const uint32_t flags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE | (giant ? MORSEL_GIANT : 0);
+  const uint32_t flags =
+      MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE | (giant ? MORSEL_GIANT : 0);
   const morsel_options options = {sizeof options, flags, 0, 0, size_bytes, size_bytes};
   morsel_t* morsel = nullptr;
   code = morsel_open(pool, kName, &options, &morsel);
@@ -104,6 +117,8 @@ int Touch(const std::string& path, uint64_t size_bytes, bool giant) {
   info.struct_size = sizeof info;
   code = morsel_stat(morsel, &info);
   if (code != MORSEL_OK) return Tell({Sentence("morsel_stat", code)}, "");
+  const std::string why = MarkZeros(static_cast<char*>(info.base), size_bytes);
+  if (!why.empty()) return Tell({why}, "");
   // Closed and opened again, nothing of it is in the page table.
   code = morsel_close(morsel);
   if (code == MORSEL_OK) code = morsel_open(pool, kName, nullptr, &morsel);
@@ -122,6 +137,17 @@ int Touch(const std::string& path, uint64_t size_bytes, bool giant) {
   return Tell(code == MORSEL_OK ? Findings() : Findings{Sentence("closing", code)}, "");
 }
 
+int Scribble(const std::string& path, uint64_t offset) {
+  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (descriptor < 0) Die("'%s' cannot be opened: %m", path.c_str());
+  const uint64_t within = offset % kSubtreeBytes;
+  void* const memory = mmap(nullptr, kSubtreeBytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor,
+                            static_cast<off_t>(offset - within));
+  if (memory == MAP_FAILED) Die("'%s' cannot be mapped: %m", path.c_str());
+  std::memset(static_cast<char*>(memory) + within, 0x5a, sizeof(uint64_t));
+  return 0;
+}
+
 int Usage() {
   std::fprintf(stderr, "workload: see the head of its source\n");
   return 2;
@@ -134,6 +160,7 @@ int Main(int count, char** arguments) {
   if (verb == "touch" && count == 5) {
     return Touch(argument(2), std::stoul(argument(3)) * kMiB, argument(4) == "giant");
   }
+  if (verb == "scribble" && count == 4) return Scribble(argument(2), std::stoul(argument(3)));
   if ((verb != "make" && verb != "write" && verb != "check") || count < 6) return Usage();
   const uint64_t seed = count > 6 ? std::stoul(argument(6)) : 0;
   const std::string pool = argument(3);

@@ -3,15 +3,13 @@
 
 nd=/sys/bus/nd/devices
 
-# region_of nmem0: the region on that module; region_of memmap: that of the kernel's command line
+# region_of nmem0: the region on that module; region_of 4G: that which begins there in memory
 region_of() {
   for region in $nd/region*; do
-    if [ "$1" = memmap ]; then
-      # It is on no module, and neither is virtio-pmem, which has another bus' provider.
-      [ "$(cat "$region/../provider" 2>/dev/null)" = e820 ] || continue
-    else
-      grep -q "^$1," "$region/mapping0" 2>/dev/null || continue
-    fi
+    case $1 in
+      *G) [ "$(($(cat "$region/resource") >> 30))G" = "$1" ] || continue ;;
+      *) grep -q "^$1," "$region/mapping0" 2>/dev/null || continue ;;
+    esac
     basename "$region"
     return 0
   done
@@ -55,7 +53,18 @@ label_modules() {
 
 # create_namespace MODULE NAME SIZE ALIGN MODE
 create_namespace() {
-  ndctl create-namespace -r "$(region_of "$1")" -n "$2" -s "$3" --align "$4" -m "$5" --map=mem >/dev/null
+  ndctl create-namespace -r "$(region_of "$1")" -n "$2" -s "$3" --align "$4" -m "$5" \
+    --map=mem >/dev/null
+}
+
+# namespace_at 4G: the one of a region without labels
+namespace_at() {
+  region=$(region_of "$1") && echo "namespace${region#region}.0"
+}
+
+# change_namespace_at PLACE ALIGN MODE
+change_namespace_at() {
+  ndctl create-namespace -f -e "$(namespace_at "$1")" --align "$2" -m "$3" --map=mem >/dev/null
 }
 
 make_ext4_dax() {  # DEVICE LABEL
