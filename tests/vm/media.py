@@ -44,7 +44,7 @@ class Medium:
     def await_steps(self, guest, seconds=60):
         """Until the writer is at work. A writer that never is, its log tells about."""
         deadline = time.monotonic() + seconds
-        while self._steps(guest) < self._steps_before + 3 and time.monotonic() < deadline:
+        while self._steps(guest) == self._steps_before and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _steps(self, guest):
