@@ -28,9 +28,10 @@ LeafWriter::~LeafWriter() {
   if (io_ != nullptr) io_->Drain();
 }
 
-Status LeafWriter::Begin(uint64_t leaves, Tree* tree) {
+Status LeafWriter::Begin(uint64_t leaves, bool mostly_patches, Tree* tree) {
   static_assert(sizeof(Bounce) == kBlockBytes + kSubtreeBytes + kPageSumsBytes);
   tree_ = tree;
+  is_registered_ = !mostly_patches;
   slots_.resize(std::min(leaves, kSlots));
   std::vector<IoBuffer> buffers;
   for (Slot& slot : slots_) {
@@ -38,7 +39,7 @@ Status LeafWriter::Begin(uint64_t leaves, Tree* tree) {
     if (slot.memory == nullptr) {
       return Fail(Code::kNoMemory, "no memory for a checkpoint's buffers");
     }
-    buffers.push_back({slot.memory.get(), sizeof(Bounce)});
+    if (is_registered_) buffers.push_back({slot.memory.get(), sizeof(Bounce)});
     free_.push_back(free_.size());
   }
   if (slots_.empty()) return Code::kOk;
@@ -210,8 +211,7 @@ Status LeafWriter::WriteLeaf(size_t index) {
   leaf.offset = space_.Take(size_bytes);
   written_.push_back({leaf.offset, size_bytes});
   EntryOf(slot.position) = leaf;
-  return io_->StartWrite(slot.bounce()->pages, size_bytes, leaf.offset, static_cast<int>(index),
-                         index);
+  return io_->StartWrite(slot.bounce()->pages, size_bytes, leaf.offset, BufferOf(index), index);
 }
 
 // [IMG-1] The list and the pages behind it are written as one.
@@ -240,7 +240,7 @@ Status LeafWriter::WritePatches(size_t index, std::vector<Patch> merged) {
   EntryOf(slot.position) = leaf;
   tree_->patch_count += merged.size();
   tree_->patches[slot.position] = std::move(merged);
-  return io_->StartWrite(slot.memory.get(), size_bytes, offset, static_cast<int>(index), index);
+  return io_->StartWrite(slot.memory.get(), size_bytes, offset, BufferOf(index), index);
 }
 
 Status LeafWriter::Reap() {

@@ -38,9 +38,10 @@ class LeafWriter {
   LeafWriter(const LeafWriter&) = delete;
   LeafWriter& operator=(const LeafWriter&) = delete;
 
-  /// At most `leaves` will be added to `tree`, whose rows have their length.
-  /// Errors  kNoMemory; as BlockIo::Open().
-  Status Begin(uint64_t leaves, Tree* tree);
+  /// At most `leaves` will be added to `tree`, whose rows have their length. `mostly_patches`:
+  /// buffers are not made ready for large writes, which takes longer than a few small ones. Errors
+  /// kNoMemory; as BlockIo::Open().
+  Status Begin(uint64_t leaves, bool mostly_patches, Tree* tree);
 
   /// Sets the tree's leaf at `position` until Finish(): absent where the subtree is zero, the old
   /// one where that has its bytes, else one that is written. `dirty`: the pages that may have
@@ -85,7 +86,10 @@ class LeafWriter {
   Space& space_;
   const Tree& old_;
   std::vector<Extent>& written_;
+  int BufferOf(size_t slot) const { return is_registered_ ? static_cast<int>(slot) : -1; }
+
   Tree* tree_ = nullptr;
+  bool is_registered_ = false;
   std::vector<Slot> slots_;
   std::deque<size_t> prepared_;  // by the order of Add()
   std::vector<size_t> free_;

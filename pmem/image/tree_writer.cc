@@ -46,7 +46,8 @@ Status TreeWriter::WriteLeaves(const char* frames, uint64_t size_bytes, const Pa
     tree.nodes[giant].leaves.resize(std::min(kEntriesPerNode, leaves - giant * kEntriesPerNode));
   }
   LeafWriter writer(file_, space_, old_, written_);
-  MORSEL_TRY(writer.Begin(dirty != nullptr ? dirty->subtrees().size() : leaves, &tree));
+  MORSEL_TRY(
+      writer.Begin(dirty != nullptr ? dirty->subtrees().size() : leaves, dirty != nullptr, &tree));
   for (uint64_t i = 0; i < leaves; ++i) {
     const SubtreePosition position(i);
     const PageSet::Pages* const pages = dirty != nullptr ? dirty->Of(position) : nullptr;
