@@ -27,9 +27,8 @@ void MustBeMeant(const Arguments& arguments, bool json) {
   const std::string name = NameOf(arguments.device);
   std::string typed = arguments.yes_destroy;
   if (typed.empty() && !json && isatty(STDIN_FILENO) != 0) {
-    std::cout << "What '" << Printable(arguments.device)
-              << "' holds will be lost. Type its name, " << Printable(name) << ", to go on: "
-              << std::flush;
+    std::cout << "What '" << Printable(arguments.device) << "' holds will be lost. Type its name, "
+              << Printable(name) << ", to go on: " << std::flush;
     std::getline(std::cin, typed);
   }
   if (typed == name) return;
@@ -61,13 +60,14 @@ int Format(const Arguments& arguments, bool json) {
 }  // namespace
 
 void AddFormat(CLI::App& app, Invocation& invocation) {
-  CLI::App* const command = AddCommand(
-      app, invocation, "format", "Make a device-dax device a pool.",
-      "A device is refused that holds a file system, a pool or other data, or that a process uses.\n"
-      "\n"
-      "Examples:\n"
-      "  morselctl format /dev/dax0.0\n"
-      "  morselctl format /dev/dax0.0 --force --yes-destroy dax0.0");
+  CLI::App* const command =
+      AddCommand(app, invocation, "format", "Make a device-dax device a pool.",
+                 "A device is refused that holds a file system, a pool or other data, or that a "
+                 "process uses.\n"
+                 "\n"
+                 "Examples:\n"
+                 "  morselctl format /dev/dax0.0\n"
+                 "  morselctl format /dev/dax0.0 --force --yes-destroy dax0.0");
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("DEVICE", arguments->device, "The device's path.")->required();
   command->add_flag("--force", arguments->force,

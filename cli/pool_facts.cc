@@ -15,6 +15,7 @@
 #include "morsel/carved_pool.h"
 #include "morsel/pool_file.h"
 #include "pmem/medium.h"
+#include "pmem/power_safety.h"
 
 namespace morsel::cli {
 namespace {
@@ -45,7 +46,7 @@ void ReadCarved(CarvedPool& pool, PoolFacts& facts) {
 }
 
 // The medium and what it promises. Nothing better is said than what is known.
-void Promise(PoolFacts& facts) {
+void Promise(const std::string& path, PoolFacts& facts) {
   const std::string& medium = facts.medium_name;
   const std::string& fs = facts.file_system;
   const std::string unit = facts.carved ? "what was persisted" : "the last checkpoint";
@@ -55,12 +56,8 @@ void Promise(PoolFacts& facts) {
   } else if (medium == "device-dax") {
     facts.file_system = "none";
     facts.medium = "device-dax, mapped in units of " + FormatSize(facts.unit_bytes) + " or less";
-    facts.survives = unit + " survives power-off, if the memory below is persistent";
-    facts.survives_power_off = true;
   } else if (medium == "fsdax") {
     facts.medium = "fsdax (" + fs + ")";
-    facts.survives = unit + " survives power-off, if the memory below is persistent";
-    facts.survives_power_off = true;
   } else if (facts.carved) {
     facts.medium = "a file that stands in for persistent memory (" + fs + ")";
     facts.survives = unit + " outlives the process; it may be lost at power-off";
@@ -70,6 +67,11 @@ void Promise(PoolFacts& facts) {
         unit + " survives power-off, if " + fs + " and the disk below keep what was synced";
     facts.survives_power_off = true;
   }
+  if (medium != "device-dax" && medium != "fsdax") return;
+  const pmem::PowerSafety safety = pmem::PowerSafetyOf(path);
+  facts.survives_power_off = safety.survives;
+  facts.survives = unit + (safety.survives ? " survives power-off: " : " outlives the process: ");
+  facts.survives += safety.words;
 }
 
 }  // namespace
@@ -88,7 +90,7 @@ PoolFacts FactsOf(OpenPool& open) {
   const bool in_memory =
       Must(pmem::MediumOf(pmem::KernelCalls(), pool.path(), false)) == pmem::Medium::kMemory;
   facts.medium_name = in_memory ? pmem::MediumName(pmem::Medium::kMemory) : pool.medium();
-  Promise(facts);
+  Promise(pool.path(), facts);
   facts.granularity = GranularityInWords(pool.granularity_bytes());
   const char* const forced = std::getenv(kForce);
   if (facts.carved && forced != nullptr && *forced != '\0') {

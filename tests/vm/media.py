@@ -110,7 +110,7 @@ class FileOnDax(Medium):
         self._expect(guest, results, "a carved pool is made",
                      f"morselctl create {self.pool} --carved --size 320M")
         self._expect(guest, results, "info says what it is", f"morselctl info {self.pool}", "fsdax",
-                     "cache line")
+                     "cache line", self._space.at_power_off)
         self._count_faults(guest, results, 256, at_most=256)
         guest.must(f"rm {self.pool}")
 
@@ -157,7 +157,8 @@ class Device(Medium):
                f"(sleep 100 <{self.pool} & morselctl format {self.pool} --force "
                f"--yes-destroy $(basename {self.pool}); status=$?; kill $!; exit $status)",
                "in use by process", status=15)
-        expect("info says what it is", f"morselctl info {self.pool}", "device-dax", "cache line")
+        expect("info says what it is", f"morselctl info {self.pool}", "device-dax", "cache line",
+               self._space.at_power_off)
         if self._align == "1G":
             expect("create says that morsels there are giant",
                    f"morselctl create {self.pool} small --fine --size 2M && "
@@ -177,6 +178,7 @@ class Namespace:
     """Part of an NVDIMM, with a name."""
 
     survives_power_cut = True
+    at_power_off = "survives power-off: the platform keeps what was flushed"
 
     def __init__(self, module, name, size):
         self._module = module
@@ -192,6 +194,7 @@ class MemMap:
     """A region of `memmap=`: ordinary memory, which a reset leaves alone."""
 
     survives_power_cut = False
+    at_power_off = "memmap= has set aside: all is lost at power-off"
 
     def __init__(self, begin):
         self._begin = begin

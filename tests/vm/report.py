@@ -35,6 +35,7 @@ class Report:
 
     def faults(self, medium, count, size_bytes):
         """Takes how many faults storing to each page of so many bytes took."""
+        self._write(f"faults {medium}: {count} for {size_bytes >> 20} MiB")
         self._row(medium)["faults"] = f"{count * (1 << 30) / size_bytes:,.0f}"
 
     def survived(self, medium, steps):

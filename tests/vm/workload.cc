@@ -63,8 +63,8 @@ int Direct(const std::string& verb, const std::string& pool, DirectLog* log, uin
   }
   if (verb == "write") return RunDirectWriter(pool, seed, 0, Lie::kNone, *log);
   const uint64_t steps = log->steps.value();
-  const int status = Tell(CheckDirect(pool, {.seed = seed, .fresh_blocks = 2'000}, *log),
-                          log->complaint.text);
+  const int status =
+      Tell(CheckDirect(pool, {.seed = seed, .fresh_blocks = 2'000}, *log), log->complaint.text);
   std::printf("steps %lu\n", steps);
   return status;
 }
