@@ -44,8 +44,7 @@ constexpr Signature kSignatures[] = {
 };
 
 bool IsZero(const char* bytes, size_t size_bytes) {
-  return size_bytes == 0 ||
-         (*bytes == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0);
+  return size_bytes == 0 || (*bytes == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0);
 }
 
 // A device's bytes, mapped to be looked at.
@@ -65,7 +64,8 @@ class Look {
 
   /// What it holds, in words; "" if nothing was found.
   std::string Content(uint64_t metadata_bytes) const {
-    if (std::string found = SignatureIn(bytes_, std::min(size_bytes_, 128 * kKiB)); !found.empty()) return found;
+    if (std::string found = SignatureIn(bytes_, std::min(size_bytes_, 128 * kKiB)); !found.empty())
+      return found;
     const uint64_t whole = std::min(metadata_bytes, size_bytes_);
     for (uint64_t at = 0; at < size_bytes_; at += at < whole ? kPageBytes : kSampleStride) {
       if (at >= whole) at = AlignUp(at, kSampleStride);

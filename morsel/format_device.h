@@ -21,13 +21,14 @@ enum class DeviceData {
 
 /// Makes the device at `path` a pool.
 ///
-/// All that the pool's own metadata take is looked at for data, beyond that one page in each 64 MiB.
-/// Who uses the device is looked for among the processes that this one may look at.
+/// All that the pool's own metadata take is looked at for data, beyond that one page in each 64
+/// MiB. Who uses the device is looked for among the processes that this one may look at.
 ///
 /// Durability  on return; after a crash before, there is no pool on it, or this one.
-/// Errors      kExists: it holds data, and says what is known of it; kBusy: a process uses it, whatever
-///             `data` says; kInvalidArgument: it is no such device, or too small; kUnsupported: it is
-///             not persistent memory; kPermission; kNoMemory; kIo.
+/// Errors      kExists: it holds data, and says what is known of it; kBusy: a process uses it,
+/// whatever
+///             `data` says; kInvalidArgument: it is no such device, or too small; kUnsupported: it
+///             is not persistent memory; kPermission; kNoMemory; kIo.
 Status FormatDevice(const std::string& path, DeviceData data, pmem::SystemCalls& calls);
 
 }  // namespace morsel

@@ -17,8 +17,7 @@ struct DaxDevice {
 
 /// What the kernel says of an open device. `sys_dev_char` is where the kernel says it.
 /// Errors  kUnsupported: it is no such device, or is switched to another use; kIo.
-Result<DaxDevice> DaxDeviceOf(const File& file,
-                              const std::string& sys_dev_char = "/sys/dev/char");
+Result<DaxDevice> DaxDeviceOf(const File& file, const std::string& sys_dev_char = "/sys/dev/char");
 
 /// Makes memory zero that may hold anything: a device has no holes to punch.
 /// Durability  on return.

@@ -1,4 +1,5 @@
-// What is read of the kernel's files, with files of our own in their place: there is no device here.
+// What is read of the kernel's files, with files of our own in their place: there is no device
+// here.
 #include "pmem/dax_device.h"
 
 #include <fcntl.h>
