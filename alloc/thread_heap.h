@@ -3,7 +3,6 @@
 // they push onto a list; it takes that back when it has nothing else left.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>

@@ -17,6 +17,7 @@ struct Invocation {
 
 /// Each adds its command. Once it has been parsed, `invocation` has it.
 void AddCreate(CLI::App& app, Invocation& invocation);
+void AddFormat(CLI::App& app, Invocation& invocation);
 void AddLs(CLI::App& app, Invocation& invocation);
 void AddInfo(CLI::App& app, Invocation& invocation);
 void AddCheck(CLI::App& app, Invocation& invocation);

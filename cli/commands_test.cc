@@ -129,6 +129,20 @@ TEST_F(CommandsTest, HelpSaysWhatThereIs) {
   EXPECT_EQ(Run({"--version"}).out.rfind("morselctl ", 0), 0u);
 }
 
+// What it does to devices is tried where there are some: ./dev vm.
+TEST_F(CommandsTest, FormatIsForDevicesAndNamesThemBeforeItDestroys) {
+  Fails({"format", "/dev/null"}, 2, {"a character device other than device-dax"});
+  Fails({"format", folder_}, 2, {"`morselctl create`"});
+  Fails({"format", "/dev/dax9.9"}, 13, {"/dev/dax9.9"});
+  Fails({"format", "/dev/dax9.9", "--force"}, 2, {"--yes-destroy dax9.9"});
+  Fails({"format", "/dev/dax9.9", "--force", "--yes-destroy", "dax9.8"}, 2,
+        {"'dax9.8' is not the name"});
+  Fails({"format", "/dev/dax9.9", "--yes-destroy", "dax9.9"}, 2, {"without --force"});
+  const Ran wrong = Run({"format", "/dev/dax9.9", "--force"}, "dax9.8\n");
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_NE(wrong.error.find("nothing was done"), std::string::npos) << wrong.error;
+}
+
 TEST_F(CommandsTest, RmAsksOnATerminalAndNowhereElse) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a"});

@@ -42,6 +42,10 @@ int CreatePool(const Arguments& arguments, bool json) {
   }
   struct stat status;
   const bool is_there = lstat(arguments.pool.c_str(), &status) == 0;
+  if (is_there && S_ISCHR(status.st_mode)) {
+    throw Failure{Code::kExists, "'" + arguments.pool + "' is a device; `morselctl format " +
+                                     arguments.pool + "` makes it a pool"};
+  }
   if (is_there && (arguments.carved || !S_ISDIR(status.st_mode))) {
     throw Failure{Code::kExists, "'" + arguments.pool + "' exists already; choose another path"};
   }
@@ -106,6 +110,9 @@ int CreateMorsel(const Arguments& arguments, bool json) {
   } else {
     Print("made the morsel '" + Printable(record.name) + "' of " + FormatSize(record.size_bytes) +
           " at " + FormatAddress(record.base) + "\n");
+    if (record.giant && !arguments.giant) {
+      Print(std::string("its size and capacity are whole GiB: the device maps nothing less\n"));
+    }
   }
   return kExitDone;
 }

@@ -35,7 +35,7 @@ int InfoOfPool(OpenPool& pool, bool json) {
   }
   Facts lines;
   lines.Add("pool", Printable(path));
-  lines.Add("kind", facts.carved ? "carved: one file, cut into subtrees"
+  lines.Add("kind", facts.carved ? "carved: one file or device, cut into subtrees"
                                  : "directory: one file for each morsel");
   lines.Add("id", FormatId(facts.id));
   lines.Add("medium", facts.medium);

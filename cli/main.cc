@@ -57,6 +57,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   Invocation invocation;
   AddCreate(app, invocation);
+  AddFormat(app, invocation);
   AddLs(app, invocation);
   AddInfo(app, invocation);
   AddCheck(app, invocation);

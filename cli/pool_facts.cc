@@ -11,9 +11,11 @@
 #include "cli/failure.h"
 #include "cli/mounts.h"
 #include "cli/record.h"
-#include "morsel/carved_pool_superblock.h"
+#include "cli/units.h"
+#include "morsel/carved_pool.h"
 #include "morsel/pool_file.h"
 #include "pmem/medium.h"
+#include "pmem/power_safety.h"
 
 namespace morsel::cli {
 namespace {
@@ -31,16 +33,11 @@ void ReadDirectory(const std::string& path, PoolFacts& facts) {
   facts.free_bytes = status.f_bavail * status.f_frsize;
 }
 
-void ReadCarved(AbstractPool& pool, PoolFacts& facts) {
-  const std::string& path = pool.path();
-  const pmem::File file =
-      Must(pmem::File::Open(pmem::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path));
-  char bytes[kSuperblocks * kSuperblockBytes];
-  Must(file.ReadExactly(bytes, sizeof bytes, 0));
-  const Superblock superblock =
-      Must(ChooseSuperblock(bytes, Must(file.SizeBytes()), "pool '" + path + "'"));
+void ReadCarved(CarvedPool& pool, PoolFacts& facts) {
+  const Superblock& superblock = pool.superblock();
   std::copy(std::begin(superblock.id), std::end(superblock.id), facts.id.begin());
   facts.window = {superblock.window_begin, superblock.window_end};
+  facts.unit_bytes = superblock.unit_bytes;
   facts.size_bytes = superblock.subtree_count * kSubtreeBytes;
   facts.free_bytes = facts.size_bytes;
   for (const Record& record : Must(pool.List())) {
@@ -49,17 +46,18 @@ void ReadCarved(AbstractPool& pool, PoolFacts& facts) {
 }
 
 // The medium and what it promises. Nothing better is said than what is known.
-void Promise(PoolFacts& facts) {
+void Promise(const std::string& path, PoolFacts& facts) {
   const std::string& medium = facts.medium_name;
   const std::string& fs = facts.file_system;
   const std::string unit = facts.carved ? "what was persisted" : "the last checkpoint";
   if (medium == "memory") {
     facts.medium = "memory (" + fs + ")";
     facts.survives = unit + " outlives the process; all is lost at power-off";
+  } else if (medium == "device-dax") {
+    facts.file_system = "none";
+    facts.medium = "device-dax, mapped in units of " + FormatSize(facts.unit_bytes) + " or less";
   } else if (medium == "fsdax") {
     facts.medium = "fsdax (" + fs + ")";
-    facts.survives = unit + " survives power-off, if the memory below is persistent";
-    facts.survives_power_off = true;
   } else if (facts.carved) {
     facts.medium = "a file that stands in for persistent memory (" + fs + ")";
     facts.survives = unit + " outlives the process; it may be lost at power-off";
@@ -69,6 +67,11 @@ void Promise(PoolFacts& facts) {
         unit + " survives power-off, if " + fs + " and the disk below keep what was synced";
     facts.survives_power_off = true;
   }
+  if (medium != "device-dax" && medium != "fsdax") return;
+  const pmem::PowerSafety safety = pmem::PowerSafetyOf(path);
+  facts.survives_power_off = safety.survives;
+  facts.survives = unit + (safety.survives ? " survives power-off: " : " outlives the process: ");
+  facts.survives += safety.words;
 }
 
 }  // namespace
@@ -76,9 +79,10 @@ void Promise(PoolFacts& facts) {
 PoolFacts FactsOf(OpenPool& open) {
   AbstractPool& pool = open.pool();
   PoolFacts facts;
-  facts.carved = Must(pmem::KindOfPath(pool.path())) == pmem::PathKind::kRegularFile;
+  CarvedPool* const carved = dynamic_cast<CarvedPool*>(&pool);
+  facts.carved = carved != nullptr;
   if (facts.carved) {
-    ReadCarved(pool, facts);
+    ReadCarved(*carved, facts);
   } else {
     ReadDirectory(pool.path(), facts);
   }
@@ -86,7 +90,7 @@ PoolFacts FactsOf(OpenPool& open) {
   const bool in_memory =
       Must(pmem::MediumOf(pmem::KernelCalls(), pool.path(), false)) == pmem::Medium::kMemory;
   facts.medium_name = in_memory ? pmem::MediumName(pmem::Medium::kMemory) : pool.medium();
-  Promise(facts);
+  Promise(pool.path(), facts);
   facts.granularity = GranularityInWords(pool.granularity_bytes());
   const char* const forced = std::getenv(kForce);
   if (facts.carved && forced != nullptr && *forced != '\0') {

@@ -15,11 +15,12 @@ struct PoolFacts {
   Id id{};
   Window window;
   std::string file_system;  ///< the kernel's name of it, e.g. "tmpfs"
-  std::string medium_name;  ///< "fsdax", "memory", "ssd" or "file"
+  std::string medium_name;  ///< "device-dax", "fsdax", "memory", "ssd" or "file"
   std::string medium;       ///< in words
   std::string granularity;  ///< in words, and whether it was forced
   std::string survives;     ///< what of the data outlives a process, and a power cut
   bool survives_power_off = false;
+  uint64_t unit_bytes = 0;  ///< what a carved pool is carved into
   uint64_t size_bytes = 0;  ///< what there is for morsels; of a directory, the file system's
   uint64_t free_bytes = 0;  ///< of that
 };

@@ -77,13 +77,6 @@ Result<std::unique_ptr<AbstractPool>> CarvedPool::Open(const std::string& path, 
   Result<pmem::File> file = pmem::File::Open(calls, AT_FDCWD, path,
                                              (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
   if (!file) return file.status();
-  struct stat status;
-  if (fstat(file->descriptor(), &status) != 0) return FailErrno("'%s'", path.c_str());
-  if (!S_ISREG(status.st_mode)) {
-    return Fail(Code::kUnsupported,
-                "'%s' is not a regular file; carved pools on devices are not built yet",
-                path.c_str());
-  }
   MORSEL_TRY(pmem::LockFile(*file, read_only, PoolSubject(path)));
   return Adopt(std::move(*file), read_only);
 }
@@ -130,8 +123,19 @@ Result<std::vector<Record>> CarvedPool::List() {
   return records;
 }
 
-Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& wanted, const Formatter& format) {
+// What is asked for, in units that the medium can map.
+Record CarvedPool::Carved(const Record& asked) const {
+  Record record = asked;
+  if (superblock().unit_bytes < kGiantBytes) return record;
+  record.giant = true;
+  record.size_bytes = AlignUp(record.size_bytes, kGiantBytes);
+  record.capacity_bytes = AlignUp(record.capacity_bytes, kGiantBytes);
+  return record;
+}
+
+Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& asked, const Formatter& format) {
   MORSEL_TRY(MustBeWritable("made"));
+  const Record wanted = Carved(asked);
   MORSEL_TRY(Supports(wanted.contract, wanted.giant));
   const alloc::SubtreeRole role = RoleOf(wanted);
   const uint64_t unit_bytes = alloc::SubtreesOf(role) * kSubtreeBytes;

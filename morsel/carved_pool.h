@@ -1,5 +1,5 @@
-// A carved pool in a regular file on persistent memory, for morsels of the fine
-// contract: their memory is the medium's own.
+// A carved pool in a regular file on persistent memory or on a device-dax device,
+// for morsels of the fine contract: their memory is the medium's own.
 #pragma once
 
 #include <memory>
@@ -32,10 +32,12 @@ class CarvedPool : public AbstractPool {
 
   std::string medium() const override { return medium_->name(); }
   uint32_t granularity_bytes() const override { return medium_->granularity_bytes(); }
+  const Superblock& superblock() const { return medium_->metadata().superblock(); }
   Status Supports(Contract contract, bool giant) const override;
   Result<Record> Find(const std::string& name) override;
   Result<std::vector<Record>> List() override;
-  Result<std::unique_ptr<Backing>> Create(const Record& wanted, const Formatter& format) override;
+  /// On a medium of units of 1 GiB every morsel is giant, whatever was asked for.
+  Result<std::unique_ptr<Backing>> Create(const Record& asked, const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
   Status Remove(const std::string& name) override;
   void CloseAfterFork() override { medium_->CloseAfterFork(); }
@@ -45,6 +47,7 @@ class CarvedPool : public AbstractPool {
   CarvedPool(std::string path, bool read_only, std::unique_ptr<CarvedMedium> medium)
       : AbstractPool(std::move(path), read_only), medium_(std::move(medium)) {}
   static Result<std::unique_ptr<AbstractPool>> Adopt(pmem::File file, bool read_only);
+  Record Carved(const Record& asked) const;
   Status MustBeWritable(const char* tried) const;
   std::string SubjectOf(const std::string& name) const;
 

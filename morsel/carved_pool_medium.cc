@@ -5,9 +5,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cinttypes>
+#include <cstring>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "morsel/address_window.h"
 #include "morsel/carved_pool_superblock.h"
@@ -39,6 +42,53 @@ int PunchHole(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
   return FAllocateWhole(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size_bytes);
 }
 
+// The device that the file is; nothing if it is a regular file.
+Result<std::optional<pmem::DaxDevice>> DeviceOf(const pmem::File& file) {
+  struct stat status;
+  if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s'", file.path().c_str());
+  if (!S_ISCHR(status.st_mode)) return std::optional<pmem::DaxDevice>();
+  const Result<pmem::DaxDevice> device = pmem::DaxDeviceOf(file);
+  if (!device) return device.status();
+  return std::optional(*device);
+}
+
+constexpr size_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
+
+// Reads both superblocks. A device cannot be read, only mapped.
+Status ReadSuperblocks(const pmem::File& file, const std::optional<pmem::DaxDevice>& device,
+                       char* bytes) {
+  if (!device) return file.ReadExactly(bytes, kSuperblocksBytes, 0);
+  const uint64_t mapped_bytes = AlignUp(kSuperblocksBytes, device->align_bytes);
+  const Result<void*> mapping = pmem::MapPart(file, 0, mapped_bytes, true);
+  if (!mapping) return mapping.status();
+  std::memcpy(bytes, *mapping, kSuperblocksBytes);
+  munmap(*mapping, mapped_bytes);
+  return Code::kOk;
+}
+
+Result<Superblock> FindSuperblock(const pmem::File& file,
+                                  const std::optional<pmem::DaxDevice>& device,
+                                  const std::string& subject) {
+  const Result<uint64_t> size_bytes = device ? device->size_bytes : file.SizeBytes();
+  if (!size_bytes) return size_bytes.status();
+  if (*size_bytes < kSuperblocksBytes) {
+    return Fail(Code::kCorrupt,
+                "%s is no morsel pool, or was truncated: it is %" PRIu64
+                " bytes long; restore it from a copy, or name a pool",
+                subject.c_str(), *size_bytes);
+  }
+  alignas(Superblock) char superblocks[kSuperblocksBytes];
+  MORSEL_TRY(ReadSuperblocks(file, device, superblocks));
+  const Result<Superblock> chosen = ChooseSuperblock(superblocks, *size_bytes, subject);
+  if (chosen && device && !IsAligned(chosen->unit_bytes, device->align_bytes)) {
+    return Fail(Code::kUnsupported,
+                "%s is carved into units of %" PRIu64 " bytes, and the device maps units of %" PRIu64
+                " only; give it back the alignment that it was formatted with",
+                subject.c_str(), chosen->unit_bytes, device->align_bytes);
+  }
+  return chosen;
+}
+
 bool MapsSynchronously(const pmem::File& file) {
   void* const mapping =
       mmap(nullptr, kPageBytes, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, file.descriptor(), 0);
@@ -59,35 +109,49 @@ Status CarvedMedium::Format(const pmem::File& file, uint64_t size_bytes,
   if (!plan) return plan.status();
   MORSEL_TRY(file.Resize(size_bytes));
   MORSEL_TRY(TakeSpace(file, 0, plan->metadata_bytes));
-  const Result<pmem::Pmem2Mapping> mapping =
-      pmem::Pmem2Mapping::Map(file, plan->metadata_bytes, false);
+  return FormatMapped(file, *plan, plan->metadata_bytes);
+}
+
+Status CarvedMedium::FormatMapped(const pmem::File& file, const Superblock& plan,
+                                  uint64_t mapped_bytes) {
+  const Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(file, mapped_bytes, false);
   if (!mapping) return mapping.status();
-  FormatPool(mapping->memory(), *plan, mapping->persist());
+  FormatPool(mapping->memory(), plan, mapping->persist());
   return Code::kOk;
+}
+
+Result<Superblock> CarvedMedium::PlanDevice(const pmem::DaxDevice& device,
+                                            const std::string& subject) {
+  const Result<Window> window = WindowFromEnvironment();
+  if (!window) return window.status();
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  const uint64_t unit_bytes = std::max(device.align_bytes, kSubtreeBytes);
+  return PlanSuperblock(AlignDown(device.size_bytes, unit_bytes), *window, *id, subject, unit_bytes);
+}
+
+// Whole units are mapped, and data begins with one.
+Status CarvedMedium::FormatDevice(const pmem::File& file, const Superblock& plan) {
+  return FormatMapped(file, plan, plan.data_offset);
 }
 
 Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool read_only,
                                                          const std::string& subject) {
-  const Result<uint64_t> size_bytes = file.SizeBytes();
-  if (!size_bytes) return size_bytes.status();
-  alignas(Superblock) char superblocks[kSuperblocks * kSuperblockBytes];
-  if (*size_bytes < sizeof superblocks) {
-    return Fail(Code::kCorrupt,
-                "%s is no morsel pool, or was truncated: it is %" PRIu64
-                " bytes long; restore it from a copy, or name a pool",
-                subject.c_str(), *size_bytes);
-  }
-  MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
-  const Result<Superblock> chosen = ChooseSuperblock(superblocks, *size_bytes, subject);
+  const Result<std::optional<pmem::DaxDevice>> device = DeviceOf(file);
+  if (!device) return device.status();
+  const Result<Superblock> chosen = FindSuperblock(file, *device, subject);
   if (!chosen) return chosen.status();
-  if (!read_only) MORSEL_TRY(TakeSpace(file, 0, chosen->metadata_bytes));
+  const bool is_device = device->has_value();
+  if (!read_only && !is_device) MORSEL_TRY(TakeSpace(file, 0, chosen->metadata_bytes));
 
   std::unique_ptr<CarvedMedium> medium(new CarvedMedium);
   medium->file_ = std::move(file);
+  medium->device_ = *device;
   medium->read_only_ = read_only;
-  medium->is_dax_ = MapsSynchronously(medium->file_);
-  Result<pmem::Pmem2Mapping> mapping =
-      pmem::Pmem2Mapping::Map(medium->file_, chosen->metadata_bytes, read_only);
+  medium->is_dax_ = is_device || MapsSynchronously(medium->file_);
+  // Of a device whole units are mapped; data begins with one.
+  Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(
+      medium->file_, is_device ? chosen->data_offset : chosen->metadata_bytes, read_only);
   if (!mapping) return mapping.status();
   medium->mapping_ = std::move(*mapping);
   Result<std::unique_ptr<CarvedMetadata>> metadata = CarvedMetadata::Open(
@@ -104,8 +168,14 @@ CarvedMedium::~CarvedMedium() {
   if (metadata_ != nullptr && file_.is_open()) metadata_->Close();
 }
 
+const char* CarvedMedium::name() const {
+  if (device_) return "device-dax";
+  return is_dax_ ? "fsdax" : "file";
+}
+
 // Copies of a pool may have holes where the original had zeros.
 Status CarvedMedium::FindSparse() {
+  if (device_) return Code::kOk;
   struct stat status;
   if (fstat(file_.descriptor(), &status) != 0) return FailErrno("'%s'", file_.path().c_str());
   uint64_t due_bytes = metadata_->superblock().metadata_bytes;
@@ -135,7 +205,16 @@ Status CarvedMedium::ForEachRun(alloc::SubtreeRole role, const std::vector<Subtr
   return Code::kOk;
 }
 
+Status CarvedMedium::StoreZeros(uint64_t offset, uint64_t size_bytes) const {
+  const Result<void*> mapping = pmem::MapPart(file_, offset, size_bytes, false);
+  if (!mapping) return mapping.status();
+  pmem::StoreZeros(*mapping, size_bytes, persist());
+  munmap(*mapping, size_bytes);
+  return Code::kOk;
+}
+
 Status CarvedMedium::FillWithZeros(uint64_t offset, uint64_t size_bytes) const {
+  if (device_) return StoreZeros(offset, size_bytes);
   if (PunchHole(file_, offset, size_bytes) != 0) {
     return FailErrno("'%s': %" PRIu64 " bytes at offset %" PRIu64 " cannot be zeroed",
                      file_.path().c_str(), size_bytes, offset);
@@ -152,7 +231,7 @@ Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role,
   });
   // Until this the file system may return the old content after a crash, under a morsel that was
   // told that its new memory is zero.
-  if (status.ok()) status = file_.Sync();
+  if (status.ok() && !device_) status = file_.Sync();
   if (status.ok()) return subtrees;
   const KeepLastError keep;
   Return(role, *subtrees);
@@ -165,6 +244,7 @@ void CarvedMedium::Return(alloc::SubtreeRole role, const std::vector<SubtreeInde
 }
 
 void CarvedMedium::GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees) {
+  if (device_) return;  // its space is nobody else's
   (void)ForEachRun(role, subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
     (void)PunchHole(file_, offset, run_bytes);
     return Status();

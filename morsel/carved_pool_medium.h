@@ -1,16 +1,18 @@
-// The file below a carved pool: its space, its mappings, and what is kept in it
+// The file or device below a carved pool: its space, its mappings, and what is kept in it
 // beside the morsels. Pool and backings stand on it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "morsel/carved_pool_metadata.h"
 #include "pmem/address_range.h"
+#include "pmem/dax_device.h"
 #include "pmem/file.h"
 #include "pmem/pmem2_persist.h"
 
@@ -29,6 +31,15 @@ class CarvedMedium {
   /// Errors      kInvalidArgument, kUnsupported, kNoSpace, kIo.
   static Status Format(const pmem::File& file, uint64_t size_bytes, const std::string& subject);
 
+  /// The layout of a pool on a device, carved into units that the device can map.
+  /// Errors  kInvalidArgument: it is too small, or the address window in the environment cannot be.
+  static Result<Superblock> PlanDevice(const pmem::DaxDevice& device, const std::string& subject);
+
+  /// Makes the device `file` what PlanDevice() said, whatever it holds.
+  /// Durability  on return; after a crash before, it holds no pool, or this one.
+  /// Errors      kUnsupported, kNoMemory, kIo.
+  static Status FormatDevice(const pmem::File& file, const Superblock& plan);
+
   ~CarvedMedium();
   CarvedMedium(const CarvedMedium&) = delete;
   CarvedMedium& operator=(const CarvedMedium&) = delete;
@@ -38,8 +49,8 @@ class CarvedMedium {
   CarvedMetadata& metadata() { return *metadata_; }
   pmem::Persist persist() const { return mapping_.persist(); }
   uint32_t granularity_bytes() const { return mapping_.granularity_bytes(); }
-  /// "fsdax", or "file" where the file only stands in for persistent memory.
-  const char* name() const { return is_dax_ ? "fsdax" : "file"; }
+  /// "device-dax"; "fsdax", or "file" where the file only stands in for persistent memory.
+  const char* name() const;
   /// Only close(2) is used, and nothing is called afterwards but the destructor.
   void CloseAfterFork() { file_.Close(); }
 
@@ -64,10 +75,13 @@ class CarvedMedium {
   template <class Visit>
   Status ForEachRun(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees,
                     Visit visit) const;
+  static Status FormatMapped(const pmem::File& file, const Superblock& plan, uint64_t mapped_bytes);
   Status FillWithZeros(uint64_t offset, uint64_t size_bytes) const;
+  Status StoreZeros(uint64_t offset, uint64_t size_bytes) const;
   Status FindSparse();
 
   pmem::File file_;
+  std::optional<pmem::DaxDevice> device_;  ///< nothing where it is a regular file
   bool read_only_ = false;
   bool is_dax_ = false;
   bool is_sparse_ = false;  ///< some granted space may have none below it, as in a sparse copy

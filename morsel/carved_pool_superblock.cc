@@ -94,12 +94,12 @@ Result<Superblock> Validated(const Superblock& chosen, uint64_t medium_bytes,
 }  // namespace
 
 Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
-                                  const std::string& subject) {
-  if (size_bytes < kPoolBytesMin || size_bytes > uint64_t{1} << 50) {
+                                  const std::string& subject, uint64_t unit_bytes) {
+  if (size_bytes < 2 * unit_bytes || size_bytes > uint64_t{1} << 50) {
     return Fail(Code::kInvalidArgument,
                 "%s cannot be made of %" PRIu64 " bytes: a pool needs %" PRIu64
-                " at least (2 MiB for itself and 2 MiB for each subtree of a morsel)",
-                subject.c_str(), size_bytes, kPoolBytesMin);
+                " at least (%" PRIu64 " MiB for itself and as much for each subtree of a morsel)",
+                subject.c_str(), size_bytes, 2 * unit_bytes, unit_bytes / kMiB);
   }
   Superblock s{};
   s.magic = kPoolMagic;
@@ -110,7 +110,7 @@ Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, con
   s.window_begin = window.begin;
   s.window_end = window.end;
   s.size_bytes = size_bytes;
-  s.unit_bytes = kSubtreeBytes;
+  s.unit_bytes = unit_bytes;
   // The map has a word for what the metadata takes too: a few words too many.
   const uint64_t subtrees = size_bytes / kSubtreeBytes;
   s.slot_count = std::clamp(subtrees, kSlotsMin, kSlotsMax);

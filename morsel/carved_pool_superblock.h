@@ -12,13 +12,11 @@
 
 namespace morsel {
 
-/// The least that a pool can be: its metadata and one subtree.
-inline constexpr uint64_t kPoolBytesMin = 2 * kSubtreeBytes;
-
-/// The layout of a new pool of `size_bytes`, a multiple of 2 MiB. magic and checksum are set.
-/// Errors  kInvalidArgument: below kPoolBytesMin.
+/// The layout of a new pool of `size_bytes`, a multiple of `unit_bytes`, which is what the medium is
+/// carved into: 2 MiB, or its alignment if that is more, up to 1 GiB. magic and checksum are set.
+/// Errors  kInvalidArgument: less than two units, one for itself and one for morsels.
 Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
-                                  const std::string& subject);
+                                  const std::string& subject, uint64_t unit_bytes = kSubtreeBytes);
 
 /// Takes the magic of both superblocks away: from here on the medium holds no pool.
 /// Durability  on return.

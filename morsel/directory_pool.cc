@@ -219,6 +219,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
     return Fail(Code::kExists, "pool '%s' has a file '%s' already", path_.c_str(),
                 wanted.name.c_str());
   }
+  Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
+  if (!dirty) return dirty.status();
   Record record = wanted;
   const Result<Id> id = RandomId();
   if (!id) return id.status();
@@ -242,11 +244,15 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   const Result<Record> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
   return std::unique_ptr<Backing>(
-      new ImageBacking(*made, false, std::move(*range), directory_, std::move(*image)));
+      new ImageBacking(*made, false, std::move(*range), directory_, std::move(*image),
+                       std::move(*dirty), 0));
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
   MORSEL_CHECK(read_only || !read_only_);
+  Result<std::unique_ptr<pmem::DirtyPages>> dirty(nullptr);
+  if (!read_only) dirty = pmem::DirtyPages::Open();
+  if (!dirty) return dirty.status();
   Result<pmem::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
   // ORDER  the morsel's name, synced  <  the first checkpoint into it
@@ -267,7 +273,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   MORSEL_TRY(image->Load(range->at(0)));
   if (read_only) MORSEL_TRY(pmem::ProtectFrames(*range, 0, record->size_bytes));
   return std::unique_ptr<Backing>(
-      new ImageBacking(*record, read_only, std::move(*range), directory_, std::move(*image)));
+      new ImageBacking(*record, read_only, std::move(*range), directory_, std::move(*image),
+                       std::move(*dirty), record->size_bytes));
 }
 
 Status DirectoryPool::Remove(const std::string& name) {

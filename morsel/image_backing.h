@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "morsel/pool.h"
+#include "pmem/dirty_pages.h"
 #include "pmem/image/image_file.h"
 
 namespace morsel {
@@ -16,12 +17,11 @@ Result<Record> RecordOf(const std::string& name, const pmem::File& file,
 class ImageBacking final : public Backing {
  public:
   /// `range` is RangeBytes(capacity) long and has frames and the process' page. `directory`, where
-  /// the record's name leads to the image, outlives it.
+  /// the record's name leads to the image, outlives it. The first loaded_bytes of the
+  /// frames hold what the image does. `dirty`: nullptr where it is read only.
   ImageBacking(Record record, bool read_only, pmem::AddressRange range,
-               const pmem::Directory& directory, pmem::image::ImageFile image)
-      : Backing(std::move(record), read_only), directory_(directory), image_(std::move(image)) {
-    range_ = std::move(range);
-  }
+               const pmem::Directory& directory, pmem::image::ImageFile image,
+               std::unique_ptr<pmem::DirtyPages> dirty, uint64_t loaded_bytes);
 
   pmem::Persist persist() const override { return pmem::VolatilePersist(); }
   uint32_t granularity_bytes() const override;
@@ -29,8 +29,20 @@ class ImageBacking final : public Backing {
   Status Checkpoint(uint64_t live_bytes) override;
 
  private:
+  void TrackTo(uint64_t end);
+  void Collect();
+
   const pmem::Directory& directory_;
   pmem::image::ImageFile image_;
+  std::unique_ptr<pmem::DirtyPages> dirty_;
+  /// [IBK-1] Pages that may differ from the image are in here, or the kernel tells them, or they
+  /// lie
+  ///         behind tracked_bytes_, or is_known_ is false. Only a checkpoint that succeeded empties
+  ///         it.
+  pmem::PageSet pages_;
+  bool is_known_ = true;
+  /// What is new is not tracked before it was stored once: it would be of small pages only.
+  uint64_t tracked_bytes_ = 0;
 };
 
 }  // namespace morsel

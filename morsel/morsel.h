@@ -85,8 +85,9 @@ typedef struct morsel_options {
   uint64_t capacity_bytes; /* the address range; 0: 16 GiB, or size_bytes if that is more */
 } morsel_options;
 
-/* Opens the pool at `path`: a directory, or a carved pool in a regular file. NULL options: what is
- * there, for reading and writing. A device is formatted by morselctl only.
+/* Opens the pool at `path`: a directory, or a carved pool in a regular file or on a device-dax
+ * device. NULL options: what is there, for reading and writing. A device is formatted by morselctl
+ * only; on one of 1 GiB alignment every morsel is giant.
  *
  * Ownership  *pool is the caller's, for morsel_pool_close(); unchanged on failure.
  * Errors     NOT_FOUND; EXISTS; BUSY (another process has it open for writing, or, to write, at

@@ -24,13 +24,7 @@ Result<std::unique_ptr<AbstractPool>> OpenAt(const char* path, const morsel_pool
     const uint32_t mode = options.mode != 0 ? options.mode : 0600;
     return CarvedPool::Create(path, options.size_bytes, mode, calls);
   }
-  if (kind && *kind == pmem::PathKind::kDeviceDax) {
-    return Fail(Code::kUnsupported,
-                "'%s' is a device: pools on devices are not built yet; use a directory, or a "
-                "regular file on a DAX file system",
-                path);
-  }
-  if (kind && *kind == pmem::PathKind::kRegularFile) {
+  if (kind && *kind != pmem::PathKind::kDirectory) {
     if (create && exclusive) {
       return Fail(Code::kExists, "'%s' exists: open it without MORSEL_EXCLUSIVE, or choose another",
                   path);

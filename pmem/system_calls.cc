@@ -36,8 +36,21 @@ int SystemCalls::MkDirAt(int directory, const char* name, mode_t mode) {
 }
 int SystemCalls::FChMod(int file, mode_t mode) { return fchmod(file, mode); }
 
+std::unique_ptr<IoRing> SystemCalls::OpenRing(const IoRingSetup& setup) {
+  return MakeCallingRing(*this, setup);
+}
+
+namespace {
+class WithKernelRings : public SystemCalls {
+ public:
+  std::unique_ptr<IoRing> OpenRing(const IoRingSetup& setup) override {
+    return OpenKernelRing(setup);
+  }
+};
+}  // namespace
+
 SystemCalls& KernelCalls() {
-  static SystemCalls calls;
+  static WithKernelRings calls;
   return calls;
 }
 

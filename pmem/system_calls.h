@@ -6,6 +6,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
+
+#include "pmem/io_ring.h"
 
 namespace morsel::pmem {
 
@@ -26,9 +29,13 @@ class SystemCalls {
   virtual int UnlinkAt(int directory, const char* name, int flags);
   virtual int MkDirAt(int directory, const char* name, mode_t mode);
   virtual int FChMod(int file, mode_t mode);
+
+  /// A ring for reads and writes of one file. Here it makes each request by PRead() or PWrite(), so
+  /// that who stands in for those stands in for it. nullptr and errno where there is none.
+  virtual std::unique_ptr<IoRing> OpenRing(const IoRingSetup& setup);
 };
 
-/// The kernel's.
+/// The kernel's; its rings are io_uring's.
 SystemCalls& KernelCalls();
 
 }  // namespace morsel::pmem

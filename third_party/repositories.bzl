@@ -17,6 +17,16 @@ def system_libraries():
         package = "libpmem2",
     )
     pkg_config_repository(
+        name = "liburing",
+        build_file = Label("//third_party:liburing.BUILD"),
+        debian = "liburing-dev",
+        headers = [
+            "liburing",
+            "liburing.h",
+        ],
+        package = "liburing",
+    )
+    pkg_config_repository(
         name = "libxxhash",
         build_file = Label("//third_party:libxxhash.BUILD"),
         debian = "libxxhash-dev",

@@ -26,6 +26,7 @@ class DamageTest : public ImageTest {
     Load(superblock_, SlotOffset(2));
     Load(node_, superblock_.root.offset);
     Load(leaf_, node_.offset);
+    Load(patch_, leaf_.patch_offset);
   }
 
   template <class T>
@@ -59,6 +60,16 @@ class DamageTest : public ImageTest {
     return bytes;
   }
 
+  std::string WithPatch(const Patch& patch) const {
+    Entry leaf = leaf_;
+    const Sum128 sum = Checksum128(&patch, sizeof patch);
+    leaf.patch_sum_low = sum.low;
+    leaf.patch_sum_high = sum.high;
+    std::string bytes = WithLeaf(leaf);
+    std::memcpy(bytes.data() + leaf.patch_offset, &patch, sizeof patch);
+    return bytes;
+  }
+
   void ExpectRefused(const std::string& bytes, Code code, const char* words) {
     SetBytes("b", bytes);
     const Result<Memory> found = Read("b");
@@ -73,7 +84,8 @@ class DamageTest : public ImageTest {
   std::string bytes_;
   Superblock superblock_;
   Entry node_;
-  Entry leaf_;
+  Entry leaf_;  ///< patched: one page differs from the first generation
+  Patch patch_;
 };
 
 TEST_F(DamageTest, EveryByteOfTheTablesIsGuarded) {
@@ -114,6 +126,40 @@ TEST_F(DamageTest, EveryByteOfALeafIsGuarded) {
   }
 }
 
+TEST_F(DamageTest, EveryByteOfAReplacedPageIsGuarded) {
+  ASSERT_EQ(leaf_.kind, Kind::kPatched);
+  std::string bytes = bytes_;
+  for (uint64_t at = 0; at < kPageBytes; at += 511) {
+    const uint64_t offset = patch_.offset + at;
+    bytes[offset] = static_cast<char>(bytes[offset] ^ 0x40);
+    ExpectRefused(bytes, Code::kCorrupt, "4096 bytes at offset");
+    bytes[offset] = bytes_[offset];
+  }
+}
+
+TEST_F(DamageTest, ListsOfReplacedPagesThatAreImpossibleAreRefused) {
+  Entry leaf = leaf_;
+  leaf.patch_count = 0;
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible list of 0");
+  leaf.patch_count = kPatchesMax + 1;
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible list of 129");
+  leaf = leaf_;
+  leaf.patch_offset += 1;
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "lie at offset");
+  leaf = leaf_;
+  leaf.kind = Kind::kPresent;
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible list");
+  leaf = leaf_;
+  leaf.patch_sum_low ^= 1;
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "list of its replaced pages");
+  Patch patch = patch_;
+  patch.page = kPagesPerLeaf;
+  ExpectRefused(WithPatch(patch), Code::kCorrupt, "list of its replaced pages");
+  patch = patch_;
+  patch.offset = AlignDown(~uint64_t{0}, kBlockBytes);
+  ExpectRefused(WithPatch(patch), Code::kCorrupt, "lie at offset");
+}
+
 TEST_F(DamageTest, VerifyNamesEachDamagedSubtreeAndGoesOn) {
   FillSubtree(memory_, 1, 9);
   Result<ImageFile> image = Open("a");
@@ -133,8 +179,12 @@ TEST_F(DamageTest, VerifyNamesEachDamagedSubtreeAndGoesOn) {
 
 TEST_F(DamageTest, ATruncatedFileIsRefusedOrWhole) {
   uint64_t needed = kExtentsStart;
-  for (const Entry& entry : {superblock_.root, node_, leaf_}) {
-    needed = std::max(needed, ExtentOf(entry).end());
+  for (const Entry& entry : {superblock_.root, node_}) {
+    needed = std::max(needed, TableExtentOf(entry).end());
+  }
+  for (const Extent& extent : {LeafExtentOf(leaf_), Extent{leaf_.patch_offset, kBlockBytes},
+                               Extent{patch_.offset, kPageBytes}}) {
+    needed = std::max(needed, extent.end());
   }
   std::filesystem::copy_file(path_ + "/a", path_ + "/b");
   for (uint64_t size_bytes = bytes_.size(); size_bytes >= kSectorBytes;
@@ -172,8 +222,8 @@ TEST_F(DamageTest, TheOlderGenerationStandsWhereTheNewestSuperblockIsTorn) {
 
 TEST_F(DamageTest, ANewerVersionOrFeatureIsSaidToBeOne) {
   Superblock newer = superblock_;
-  newer.version = 2;
-  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "version 2");
+  newer.version = 3;
+  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "version 3");
   newer = superblock_;
   newer.read_features = 4;
   ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "features 0x4");
@@ -217,7 +267,7 @@ TEST_F(DamageTest, ExtentsOutsideTheFileAreRefused) {
   wrong.root.offset = AlignDown(~uint64_t{0}, kBlockBytes);
   ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "the root table lies at");
   Entry leaf = leaf_;
-  leaf.offset = bytes_.size();
+  leaf.offset = AlignUp(bytes_.size(), kBlockBytes);
   ExpectRefused(WithLeaf(leaf), Code::kCorrupt,
                 "subtree 0 (0x100100000000-0x100100200000) lies at");
 }
@@ -227,16 +277,20 @@ TEST_F(DamageTest, TablesThatMeetOrLeadToThemselvesAreRefused) {
   node.offset = superblock_.root.offset;  // the root's table is its own node
   ExpectRefused(WithRootTable(node), Code::kCorrupt, "two extents meet");
   Entry leaf = leaf_;
-  leaf.offset = node_.offset + kBlockBytes - kSubtreeBytes;
-  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "two extents meet");
-  leaf.offset = superblock_.root.offset + kBlockBytes - kSubtreeBytes;
-  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "two extents meet");
+  for (const uint64_t offset : {node_.offset, superblock_.root.offset, leaf_.offset}) {
+    leaf = leaf_;
+    leaf.patch_offset = offset;
+    ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "two extents meet");
+    Patch patch = patch_;
+    patch.offset = offset;
+    ExpectRefused(WithPatch(patch), Code::kCorrupt, "two extents meet");
+  }
 }
 
 TEST_F(DamageTest, EntriesThatAreNotKnownAreRefused) {
   Entry leaf = leaf_;
-  leaf.kind = Kind::kPatched;
-  ExpectRefused(WithLeaf(leaf), Code::kVersion, "kind 2");
+  leaf.kind = static_cast<Kind>(3);
+  ExpectRefused(WithLeaf(leaf), Code::kVersion, "kind 3");
   leaf = leaf_;
   leaf.codec = static_cast<Codec>(1);
   ExpectRefused(WithLeaf(leaf), Code::kVersion, "codec 1");
@@ -267,6 +321,9 @@ TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
   Entry inner = leaf_;
   inner.offset = leaf_.offset + 64 * kBlockBytes;
   inner.stored_bytes = kSubtreeBytes;
+  inner.kind = Kind::kPresent;
+  inner.patch_count = 0;
+  inner.patch_offset = inner.patch_sum_low = inner.patch_sum_high = 0;
   bytes.resize(bytes.size() + kSubtreeBytes, 'y');
   const Sum128 inner_sum = Checksum128(&inner, sizeof inner);
   absent_node.sum_low = inner_sum.low;
@@ -277,7 +334,11 @@ TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
   older.root.sum_low = root_sum.low;
   older.root.sum_high = root_sum.high;
   Entry leaf = leaf_;
-  const Sum128 leaf_sum = Checksum128(bytes.data() + leaf.offset, kSubtreeBytes);
+  leaf.kind = Kind::kPresent;
+  leaf.patch_count = 0;
+  leaf.patch_offset = leaf.patch_sum_low = leaf.patch_sum_high = 0;
+  PageSums sums;
+  const Sum128 leaf_sum = SumPages(bytes.data() + leaf.offset, sums);
   leaf.sum_low = leaf_sum.low;
   leaf.sum_high = leaf_sum.high;
   bytes_ = Sealed(bytes, older);

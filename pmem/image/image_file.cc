@@ -9,11 +9,14 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/error.h"
+#include "pmem/image/leaf_reader.h"
 #include "pmem/image/superblock.h"
 #include "pmem/image/tree_writer.h"
 
 namespace morsel::pmem::image {
 namespace {
+
+constexpr uint64_t kHoleBytesMin = 64 * kKiB;
 
 ImageInfo InfoOf(const Superblock& superblock) {
   return {.id = superblock.id,
@@ -50,18 +53,6 @@ bool AreDisjoint(const std::vector<Extent>& sorted) {
     if (sorted[i].offset < sorted[i - 1].end()) return false;
   }
   return true;
-}
-
-// Reads a leaf into 2 MiB of memory.
-Status ReadLeaf(const File& file, uint64_t base, SubtreePosition position, const Entry& leaf,
-                char* bytes) {
-  MORSEL_TRY(file.ReadExactly(bytes, leaf.stored_bytes, leaf.offset));
-  if (Checksum128(bytes, leaf.stored_bytes) == SumOf(leaf)) return Code::kOk;
-  return Fail(Code::kCorrupt,
-              "image '%s': %s, %" PRIu32 " bytes at offset %" PRIu64
-              ", fails its checksum; restore it from a copy",
-              file.path().c_str(), SubtreeName(base, position).c_str(), leaf.stored_bytes,
-              leaf.offset);
 }
 
 }  // namespace
@@ -154,40 +145,22 @@ Status ImageFile::TakeAll(const std::vector<Extent>& used) {
 }
 
 Status ImageFile::Load(char* frames) const {
-  for (uint64_t giant = 0; giant < tree_.nodes.size(); ++giant) {
-    const std::vector<Entry>& leaves = tree_.nodes[giant].leaves;
-    for (uint64_t i = 0; i < leaves.size(); ++i) {
-      if (!IsPresent(leaves[i])) continue;
-      const SubtreePosition position(giant * kEntriesPerNode + i);
-      MORSEL_TRY(ReadLeaf(file_, current_.base, position, leaves[i],
-                          frames + position.value() * kSubtreeBytes));
-    }
-  }
-  return Code::kOk;
+  LeafReader reader(file_, current_.base);
+  return reader.Load(tree_, frames);
 }
 
 Status ImageFile::Verify(const std::function<void(const char*)>& report) const {
-  const Buffer bytes = MakeBuffer(kSubtreeBytes);
-  if (bytes == nullptr) return Fail(Code::kNoMemory, "no memory to verify an image with");
-  for (uint64_t giant = 0; giant < tree_.nodes.size(); ++giant) {
-    const std::vector<Entry>& leaves = tree_.nodes[giant].leaves;
-    for (uint64_t i = 0; i < leaves.size(); ++i) {
-      if (!IsPresent(leaves[i])) continue;
-      const SubtreePosition position(giant * kEntriesPerNode + i);
-      if (!ReadLeaf(file_, current_.base, position, leaves[i], bytes.get()).ok()) {
-        report(LastError());
-      }
-    }
-  }
-  return Code::kOk;
+  LeafReader reader(file_, current_.base);
+  return reader.Verify(tree_, report);
 }
 
-Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes) {
+Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
+                        const PageSet* dirty) {
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
   MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
   TreeWriter writer(file_, space_, tree_);
-  Result<Tree> tree = writer.Write(frames, size_bytes);
+  Result<Tree> tree = writer.Write(frames, size_bytes, dirty);
   if (!tree) {
     (void)Fail(tree.error(), "%s; the last checkpoint stands: %s", LastError(),
                tree.error() == Code::kNoSpace ? "make room and try again" : "try again");
@@ -249,8 +222,11 @@ Status ImageFile::Poisoned() const {
 
 void ImageFile::GiveBack(const std::vector<Extent>& extents) {
   for (const Extent& extent : extents) space_.Give(extent);
+  // Single pages are soon taken again: a hole for each costs more than it saves.
   for (const Extent& extent : extents) {
-    if (extent.end() <= space_.end()) ReturnToFileSystem(extent);
+    if (extent.size_bytes >= kHoleBytesMin && extent.end() <= space_.end()) {
+      ReturnToFileSystem(extent);
+    }
   }
   TrimTail();
 }

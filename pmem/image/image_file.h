@@ -12,6 +12,7 @@
 #include "pmem/image/layout.h"
 #include "pmem/image/space.h"
 #include "pmem/image/tree.h"
+#include "pmem/page_set.h"
 
 namespace morsel::pmem::image {
 
@@ -67,14 +68,18 @@ class ImageFile {
   Status Verify(const std::function<void(const char* sentence)>& report) const;
 
   /// Writes `frames`, size_bytes long (a multiple of 2 MiB, at most the capacity), as the next
-  /// generation. Subtrees that are as they were are not written again. Not after opening read-only.
+  /// generation. Subtrees that are as they were are not written again, and of those that changed a
+  /// little the changed pages only. `dirty`: the pages that may differ from the last generation
+  /// that was stored, or loaded and not changed since; nullptr: all are compared with it. Not after
+  /// opening read-only.
   /// Durability  on return. A crash before leaves the last generation or this one, whole.
   /// Errors      kNoSpace, kIo, kNoMemory: the last generation stands; where the superblock could
   ///             not be written or synced, a crash or the next Open() may find this one, whole.
   ///             After a sync that failed every later Store() is kIo: nothing can be promised until
   ///             the image is opened again.
   /// Cost        2 fdatasyncs.
-  Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes);
+  Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
+               const PageSet* dirty = nullptr);
 
  private:
   ImageFile(File file, const Superblock& current) : file_(std::move(file)), current_(current) {}

@@ -2,7 +2,7 @@
 //
 //   superblock A at 0, superblock B at 4096, then extents in any order, each at a
 //   multiple of 4096 and padded with zeros to one:
-//   superblock -> root table -> tables of 1 GiB -> leaves of 2 MiB
+//   superblock -> root table -> tables of 1 GiB -> leaves of 2 MiB -> replaced pages
 //
 // [IMG-1] A generation's bytes are never changed while a superblock can lead to it:
 //         tables and leaves are written where neither the current generation nor
@@ -14,6 +14,12 @@
 //         superblocks and the end of the file.
 // [IMG-5] What is absent is zero.
 // [IMG-6] What a checksum is of is what was written.
+// [IMG-7] A leaf's extent is its bytes, padded, then the sums of its 512 pages; the entry's sum is
+//         that of those sums, so that reading needs the bytes only, and finding what has changed
+//         the sums only.
+// [IMG-8] A patched leaf is a leaf, and a list of pages that count in place of the leaf's: sorted
+// by
+//         page, each once, at most kPatchesMax. The leaf's own bytes and sums stay as they were.
 // The morsel's name is the file's: a file that was copied opens under its new name.
 #pragma once
 
@@ -31,7 +37,7 @@ namespace morsel::pmem::image {
 static_assert(std::endian::native == std::endian::little);
 
 inline constexpr uint64_t kMagic = 0x31474d494c53524d;  // "MRSLIMG1"
-inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kVersion = 2;
 /// What a reader must know to read, and what a writer must know to write. None yet.
 inline constexpr uint64_t kReadFeatures = 0;
 inline constexpr uint64_t kWriteFeatures = 0;
@@ -45,7 +51,7 @@ inline constexpr uint64_t kAddressEnd = uint64_t{1} << 47;
 enum class Kind : uint16_t {
   kAbsent = 0,   ///< all zero, nothing stored
   kPresent = 1,  ///< one extent: a table's entries, or a leaf's 2 MiB
-  kPatched = 2,  ///< reserved: a leaf with some of its pages replaced
+  kPatched = 2,  ///< a leaf with some of its pages replaced
 };
 enum class Codec : uint16_t { kNone = 0 };
 
@@ -55,17 +61,46 @@ struct Entry {
   uint32_t stored_bytes;  ///< before padding
   Kind kind;
   Codec codec;
-  uint64_t sum_low;  ///< XXH3-128 of the stored bytes
+  uint64_t sum_low;  ///< XXH3-128: a table's of the stored bytes, a leaf's of its pages' sums
   uint64_t sum_high;
-  uint64_t reserved[4];  ///< zero; place for the sums of single pages and of what is compressed
+  uint64_t patch_offset;  ///< of a patched leaf's list in the file; a multiple of 4096; else zero
+  uint32_t patch_count;   ///< 1 .. kPatchesMax; else zero
+  uint32_t reserved;
+  uint64_t patch_sum_low;  ///< XXH3-128 of the list's patch_count patches
+  uint64_t patch_sum_high;
 
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 static_assert(sizeof(Entry) == 64 && std::is_trivially_copyable_v<Entry>);
 static_assert(offsetof(Entry, stored_bytes) == 8 && offsetof(Entry, kind) == 12);
 static_assert(offsetof(Entry, codec) == 14 && offsetof(Entry, sum_low) == 16);
-static_assert(offsetof(Entry, sum_high) == 24 && offsetof(Entry, reserved) == 32);
+static_assert(offsetof(Entry, sum_high) == 24 && offsetof(Entry, patch_offset) == 32);
+static_assert(offsetof(Entry, patch_count) == 40 && offsetof(Entry, patch_sum_low) == 48);
 static_assert(std::has_unique_object_representations_v<Entry>);
+
+/// One replaced page of a patched leaf.
+struct Patch {
+  uint64_t offset;  ///< of its 4096 bytes in the file; a multiple of that
+  uint32_t page;    ///< of the leaf's 512
+  uint32_t reserved;
+  uint64_t sum_low;  ///< XXH3-128 of the page
+  uint64_t sum_high;
+
+  friend bool operator==(const Patch&, const Patch&) = default;
+};
+static_assert(sizeof(Patch) == 32 && std::is_trivially_copyable_v<Patch>);
+static_assert(offsetof(Patch, page) == 8 && offsetof(Patch, sum_low) == 16);
+static_assert(std::has_unique_object_representations_v<Patch>);
+/// A list is one block.
+inline constexpr uint64_t kPatchesMax = kBlockBytes / sizeof(Patch);
+
+inline constexpr uint64_t kPagesPerLeaf = kSubtreeBytes / kPageBytes;
+/// The sums behind a leaf's bytes: for each page the low and the high half of its XXH3-128.
+struct PageSums {
+  uint64_t halves[2 * kPagesPerLeaf];
+};
+inline constexpr uint64_t kPageSumsBytes = sizeof(PageSums);
+static_assert(kPageSumsBytes % kBlockBytes == 0);
 
 inline constexpr uint32_t kFlagGrows = 1;  ///< created with no size: grows as it is used
 
@@ -110,5 +145,10 @@ inline uint64_t SlotOffset(uint64_t generation) {
   return generation % 2 == 1 ? 0 : kSuperblockBytes;
 }
 inline Sum128 SumOf(const Entry& entry) { return {entry.sum_low, entry.sum_high}; }
+inline Sum128 SumOf(const Patch& patch) { return {patch.sum_low, patch.sum_high}; }
+inline Sum128 PatchSumOf(const Entry& leaf) { return {leaf.patch_sum_low, leaf.patch_sum_high}; }
+
+/// Sets `sums` to those of a leaf's 2 MiB, and answers the leaf's. [IMG-7]
+Sum128 SumPages(const char* leaf, PageSums& sums);
 
 }  // namespace morsel::pmem::image

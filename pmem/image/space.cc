@@ -7,31 +7,41 @@
 
 namespace morsel::pmem::image {
 
-Extent ExtentOf(const Entry& entry) {
+Extent TableExtentOf(const Entry& entry) {
   return {entry.offset, AlignUp(entry.stored_bytes, kBlockBytes)};
+}
+
+Extent LeafExtentOf(const Entry& leaf) {
+  return {leaf.offset, AlignUp(leaf.stored_bytes, kBlockBytes) + kPageSumsBytes};
 }
 
 Space::Space(const std::vector<Extent>& used) {
   for (const Extent& extent : used) {
-    if (extent.offset > end_) free_.emplace(end_, extent.offset);
+    if (extent.offset > end_) Insert(end_, extent.offset);
     end_ = std::max(end_, extent.end());
   }
 }
 
+void Space::Insert(uint64_t begin, uint64_t end) {
+  free_.emplace(begin, end);
+  by_size_.emplace(end - begin, begin);
+}
+
+void Space::Erase(std::map<uint64_t, uint64_t>::iterator run) {
+  by_size_.erase({run->second - run->first, run->first});
+  free_.erase(run);
+}
+
 uint64_t Space::Take(uint64_t size_bytes) {
-  auto best = free_.end();
-  for (auto run = free_.begin(); run != free_.end(); ++run) {
-    const uint64_t room = run->second - run->first;
-    if (room < size_bytes) continue;
-    if (best == free_.end() || room < best->second - best->first) best = run;
-  }
-  if (best == free_.end()) {
+  const auto best = by_size_.lower_bound({size_bytes, 0});
+  if (best == by_size_.end()) {
     end_ += size_bytes;
     return end_ - size_bytes;
   }
-  const auto [offset, end] = *best;
-  free_.erase(best);
-  if (offset + size_bytes < end) free_.emplace(offset + size_bytes, end);
+  const uint64_t offset = best->second;
+  const uint64_t end = offset + best->first;
+  Erase(free_.find(offset));
+  if (offset + size_bytes < end) Insert(offset + size_bytes, end);
   return offset;
 }
 
@@ -43,20 +53,21 @@ void Space::Give(Extent extent) {
   MORSEL_CHECK(next == free_.end() || end <= next->first);
   if (next != free_.end() && next->first == end) {
     end = next->second;
-    next = free_.erase(next);
+    Erase(next);
+    next = free_.lower_bound(end);
   }
   if (next != free_.begin()) {
     const auto before = std::prev(next);
     MORSEL_CHECK(before->second <= begin);
     if (before->second == begin) {
       begin = before->first;
-      free_.erase(before);
+      Erase(before);
     }
   }
   if (end == end_) {
     end_ = begin;
   } else {
-    free_.emplace(begin, end);
+    Insert(begin, end);
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -18,8 +20,10 @@ struct Extent {
   friend auto operator<=>(const Extent&, const Extent&) = default;
 };
 
-/// What `entry`, which is present, takes of the file.
-Extent ExtentOf(const Entry& entry);
+/// What a table's `entry`, which is present, takes of the file.
+Extent TableExtentOf(const Entry& entry);
+/// What the bytes and sums of a leaf that is present take; not its patches.
+Extent LeafExtentOf(const Entry& leaf);
 
 /// [SPC-1] Free runs do not touch each other, nor the end.
 /// Threads  one.
@@ -40,7 +44,11 @@ class Space {
   const std::map<uint64_t, uint64_t>& free_runs() const { return free_; }
 
  private:
-  std::map<uint64_t, uint64_t> free_;  // offset -> end
+  void Insert(uint64_t begin, uint64_t end);
+  void Erase(std::map<uint64_t, uint64_t>::iterator run);
+
+  std::map<uint64_t, uint64_t> free_;                // offset -> end
+  std::set<std::pair<uint64_t, uint64_t>> by_size_;  // the same: size, offset
   uint64_t end_ = kExtentsStart;
 };
 

@@ -2,8 +2,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <random>
+
+#include "base/bits.h"
 #include "pmem/faults_testing.h"
 #include "pmem/image/image_testing.h"
+#include "pmem/image/superblock.h"
 
 namespace morsel::pmem::image {
 namespace {
@@ -83,7 +87,8 @@ TEST_F(StoreTest, SubtreesBeyondTheFirstGiant) {
   ASSERT_TRUE(ImageFile::Create(*directory, "a", 0600, InfoFor(memory), memory.data()).has_value());
   ExpectHolds("a", memory);
   // Sparse: what is zero costs nothing. Two leaves, two tables of up to 32 KiB, the root.
-  EXPECT_LE(Bytes("a").size(), kExtentsStart + 2 * kSubtreeBytes + 2 * 32 * kKiB + 4 * kKiB);
+  EXPECT_LE(Bytes("a").size(),
+            kExtentsStart + 2 * (kSubtreeBytes + kPageSumsBytes) + 2 * 32 * kKiB + 4 * kKiB);
 }
 
 TEST_F(StoreTest, WritesWhatHasChangedOnly) {
@@ -98,8 +103,9 @@ TEST_F(StoreTest, WritesWhatHasChangedOnly) {
   calls.written_bytes = 0;
   memory[2 * kSubtreeBytes] ^= 1;
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
-  // One leaf, its table, the root, a superblock.
-  EXPECT_EQ(calls.written_bytes, kSubtreeBytes + 3 * kBlockBytes);
+  // A list, one page, the table, the root, a superblock.
+  EXPECT_EQ(calls.written_bytes, kPageBytes + 4 * kBlockBytes);
+  ExpectHolds("a", memory);
 }
 
 TEST_F(StoreTest, TheFileStaysWithinItsLastTwoGenerations) {
@@ -111,12 +117,74 @@ TEST_F(StoreTest, TheFileStaysWithinItsLastTwoGenerations) {
     FillSubtree(memory, i % 3, 100 + i);
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
     // Three leaves of each, and what the checkpoint under way wrote.
-    EXPECT_LE(AllocatedBytes("a"), 7 * kSubtreeBytes);
+    EXPECT_LE(AllocatedBytes("a"), 7 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes);
   }
   ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
   ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
   ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
-  EXPECT_LE(AllocatedBytes("a"), kSubtreeBytes + 8 * kBlockBytes);
+  EXPECT_LE(AllocatedBytes("a"), kSubtreeBytes + kPageSumsBytes + 8 * kBlockBytes);
+}
+
+// Pages that change at random, held against a plain copy: by comparing, and by what is said to be
+// dirty.
+TEST_F(StoreTest, PatchedLeavesHoldWhatWasStored) {
+  for (const bool is_told : {false, true}) {
+    std::filesystem::remove(path_ + "/a");
+    Memory memory;
+    CreateTwo(memory);
+    Result<ImageFile> image = Open("a");
+    std::mt19937_64 random(7);
+    for (int checkpoint = 0; checkpoint < 40; ++checkpoint) {
+      PageSet dirty;
+      for (uint64_t i = random() % 12; i > 0; --i) {
+        const uint64_t at = random() % memory.size();
+        memory[at] = static_cast<char>(memory[at] + 1);
+        dirty.Add(AlignDown(at, kPageBytes), kPageBytes);
+      }
+      ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, is_told ? &dirty : nullptr).ok())
+          << LastError();
+      if (checkpoint % 10 == 9) {
+        ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory)) << checkpoint;
+        image = Open("a");
+        ASSERT_TRUE(image.has_value()) << LastError();
+      }
+    }
+  }
+}
+
+TEST_F(StoreTest, ALeafWithManyReplacedPagesBecomesALeafAgain) {
+  Memory memory;
+  CreateTwo(memory);
+  CountingCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  uint64_t leaves = 0;
+  for (uint64_t page = 0; page < 2 * kPatchesMax + 2; ++page) {
+    memory[page * kPageBytes] ^= 1;
+    calls.written_bytes = 0;
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+    if (calls.written_bytes > kSubtreeBytes) ++leaves;
+  }
+  EXPECT_EQ(leaves, 2u);
+  ExpectHolds("a", memory);
+}
+
+// [IMG-8] Its pages cannot be told to be old ones, so that all of it is written.
+TEST_F(StoreTest, ALeafWhoseSumsAreDamagedIsWrittenAgain) {
+  Memory memory;
+  CreateTwo(memory);
+  std::string bytes = Bytes("a");
+  const Result<ImageFile> before = Open("a", true);
+  const Result<Superblocks> superblocks = ReadSuperblocks(before->file());
+  const Entry leaf = ReadTree(before->file(), superblocks->current)->leaf(SubtreePosition(2));
+  bytes[LeafExtentOf(leaf).end() - 1] ^= 1;
+  SetBytes("a", bytes);
+  memory[2 * kSubtreeBytes] ^= 1;
+  CountingCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  EXPECT_GT(calls.written_bytes, kSubtreeBytes);
+  ExpectHolds("a", memory);
 }
 
 TEST_F(StoreTest, AStoreDuringTheCheckpointDamagesNothing) {
@@ -237,7 +305,7 @@ TEST_F(StoreTest, WhereASuperblockThatFailedMayLeadNothingIsWritten) {
     FillSubtree(second, 1, 60 + i);
     ASSERT_TRUE(image->Store(second.data(), second.size(), 0).ok()) << LastError();
   }
-  EXPECT_LE(AllocatedBytes("a"), 4 * kSubtreeBytes + 16 * kBlockBytes);
+  EXPECT_LE(AllocatedBytes("a"), 4 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes);
 }
 
 // One place of the medium that cannot be read.
@@ -278,7 +346,7 @@ TEST_F(StoreTest, WhatCannotBeReadOfTheOlderGenerationIsKept) {
       ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
       ExpectHolds("a", memory);
     }
-    EXPECT_LE(AllocatedBytes("a"), 4 * kSubtreeBytes + 16 * kBlockBytes);
+    EXPECT_LE(AllocatedBytes("a"), 4 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes);
   }
 }
 

@@ -45,7 +45,8 @@ Status Validate(const File& file, const Superblock& superblock) {
       superblock.contract > 1) {
     return Fail(Code::kVersion,
                 "image '%s' is of version %" PRIu32 " with features 0x%" PRIx64
-                "; this library knows version %" PRIu32 " only: open it with a newer one",
+                "; this library knows version %" PRIu32
+                " only: open it with another one, newer where its version is higher",
                 path, superblock.version, superblock.read_features, kVersion);
   }
   const bool sane = superblock.base != 0 && IsAligned(superblock.base, kSubtreeBytes) &&

@@ -25,22 +25,39 @@ struct Subject {
   uint64_t entries_max;  // of a table
 };
 
+// A block of a leaf's patches: the list, or a page.
+Status ValidateBlock(const Reading& reading, const Subject& subject, uint64_t offset) {
+  if (IsAligned(offset, kBlockBytes) && offset >= kExtentsStart &&
+      Within(offset, kBlockBytes, reading.file_bytes)) {
+    return Code::kOk;
+  }
+  return Fail(Code::kCorrupt,
+              "image '%s' has %" PRIu64 " bytes, but replaced pages of %s lie at offset %" PRIu64
+              ": it was truncated or damaged; restore it from a copy",
+              reading.file.path().c_str(), reading.file_bytes, subject.name.c_str(), offset);
+}
+
+Status ValidateKind(const Reading& reading, const Subject& subject, const Entry& entry) {
+  const bool kind_is_known =
+      entry.kind == Kind::kPresent || (subject.is_leaf && entry.kind == Kind::kPatched);
+  if (kind_is_known && entry.codec == Codec::kNone) return Code::kOk;
+  return Fail(Code::kVersion,
+              "image '%s': %s is of kind %u, codec %u, which this library does not know: open it "
+              "with a newer one",
+              reading.file.path().c_str(), subject.name.c_str(), static_cast<unsigned>(entry.kind),
+              static_cast<unsigned>(entry.codec));
+}
+
 Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry& entry) {
   const char* const path = reading.file.path().c_str();
   const char* const name = subject.name.c_str();
   if (entry.kind == Kind::kAbsent) {
     if (entry == Entry{}) return Code::kOk;
     return Fail(Code::kCorrupt,
-                "image '%s': %s is absent and yet has an extent; restore it from a "
-                "copy",
-                path, name);
+                "image '%s': %s is absent and yet has an extent; restore it from a copy", path,
+                name);
   }
-  if (entry.kind != Kind::kPresent || entry.codec != Codec::kNone) {
-    return Fail(Code::kVersion,
-                "image '%s': %s is of kind %u, codec %u, which this library does not know: open it "
-                "with a newer one",
-                path, name, static_cast<unsigned>(entry.kind), static_cast<unsigned>(entry.codec));
-  }
+  MORSEL_TRY(ValidateKind(reading, subject, entry));
   const bool length_is_right =
       subject.is_leaf ? entry.stored_bytes == kSubtreeBytes
                       : entry.stored_bytes != 0 && entry.stored_bytes % sizeof(Entry) == 0 &&
@@ -51,13 +68,22 @@ Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry
                 "; restore it from a copy",
                 path, name, entry.stored_bytes, entry.offset);
   }
-  if (!Within(entry.offset, ExtentOf(entry).size_bytes, reading.file_bytes)) {
+  const Extent extent = subject.is_leaf ? LeafExtentOf(entry) : TableExtentOf(entry);
+  if (!Within(extent.offset, extent.size_bytes, reading.file_bytes)) {
     return Fail(Code::kCorrupt,
-                "image '%s' has %" PRIu64 " bytes, but %s lies at offset %" PRIu64 ", %" PRIu32
+                "image '%s' has %" PRIu64 " bytes, but %s lies at offset %" PRIu64 ", %" PRIu64
                 " bytes long: it was truncated; restore it from a copy",
-                path, reading.file_bytes, name, entry.offset, entry.stored_bytes);
+                path, reading.file_bytes, name, entry.offset, extent.size_bytes);
   }
-  return Code::kOk;
+  const bool is_patched = entry.kind == Kind::kPatched;
+  const bool has_patches = entry.patch_count != 0 || entry.patch_offset != 0;
+  if (is_patched ? entry.patch_count == 0 || entry.patch_count > kPatchesMax : has_patches) {
+    return Fail(Code::kCorrupt,
+                "image '%s': %s has an impossible list of %" PRIu32
+                " replaced pages; restore it from a copy",
+                path, name, entry.patch_count);
+  }
+  return is_patched ? ValidateBlock(reading, subject, entry.patch_offset) : Status();
 }
 
 // [IMG-3]
@@ -101,6 +127,38 @@ Status ReadNode(const Reading& reading, uint64_t giant, Node& node) {
   return Code::kOk;
 }
 
+// [IMG-8]
+Status ReadPatches(const Reading& reading, SubtreePosition position, const Entry& leaf,
+                   std::vector<Patch>& patches) {
+  const Subject subject = {SubtreeName(reading.superblock.base, position), true, 0};
+  patches.resize(leaf.patch_count);
+  const uint64_t size_bytes = patches.size() * sizeof(Patch);
+  MORSEL_TRY(reading.file.ReadExactly(patches.data(), size_bytes, leaf.patch_offset));
+  bool is_sound = Checksum128(patches.data(), size_bytes) == PatchSumOf(leaf);
+  for (size_t i = 0; is_sound && i < patches.size(); ++i) {
+    is_sound = patches[i].page < kPagesPerLeaf && (i == 0 || patches[i - 1].page < patches[i].page);
+    if (is_sound) MORSEL_TRY(ValidateBlock(reading, subject, patches[i].offset));
+  }
+  if (is_sound) return Code::kOk;
+  return Fail(Code::kCorrupt,
+              "image '%s': %s: the list of its replaced pages at offset %" PRIu64
+              " fails its checksum; restore it from a copy",
+              reading.file.path().c_str(), subject.name.c_str(), leaf.patch_offset);
+}
+
+Status ReadAllPatches(const Reading& reading, Tree& tree) {
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    const std::vector<Entry>& leaves = tree.nodes[giant].leaves;
+    for (uint64_t i = 0; i < leaves.size(); ++i) {
+      if (leaves[i].kind != Kind::kPatched) continue;
+      const SubtreePosition position(giant * kEntriesPerNode + i);
+      MORSEL_TRY(ReadPatches(reading, position, leaves[i], tree.patches[position]));
+      tree.patch_count += leaves[i].patch_count;
+    }
+  }
+  return Code::kOk;
+}
+
 // [IMG-4] Loops need no other check: a table that lies in its own tree twice meets itself.
 Status ValidateDisjoint(const Reading& reading, const std::vector<Extent>& extents) {
   for (size_t i = 1; i < extents.size(); ++i) {
@@ -123,24 +181,52 @@ Entry Tree::leaf(SubtreePosition position) const {
   return nodes[giant].leaves[index];
 }
 
+const std::vector<Patch>* Tree::PatchesOf(SubtreePosition position) const {
+  const auto found = patches.find(position);
+  return found == patches.end() ? nullptr : &found->second;
+}
+
+void Tree::Keep(SubtreePosition position, const Tree& old) {
+  nodes[position.value() / kEntriesPerNode].leaves[position.value() % kEntriesPerNode] =
+      old.leaf(position);
+  const std::vector<Patch>* const list = old.PatchesOf(position);
+  if (list == nullptr) return;
+  patches[position] = *list;
+  patch_count += list->size();
+}
+
 std::vector<Extent> Tree::Extents() const {
   std::vector<Extent> extents;
-  if (IsPresent(root)) extents.push_back(ExtentOf(root));
+  if (IsPresent(root)) extents.push_back(TableExtentOf(root));
   for (const Node& node : nodes) {
-    if (IsPresent(node.entry)) extents.push_back(ExtentOf(node.entry));
+    if (IsPresent(node.entry)) extents.push_back(TableExtentOf(node.entry));
     for (const Entry& leaf : node.leaves) {
-      if (IsPresent(leaf)) extents.push_back(ExtentOf(leaf));
+      if (IsPresent(leaf)) extents.push_back(LeafExtentOf(leaf));
+      if (leaf.kind == Kind::kPatched) extents.push_back({leaf.patch_offset, kBlockBytes});
     }
+  }
+  for (const auto& [position, list] : patches) {
+    for (const Patch& patch : list) extents.push_back({patch.offset, kPageBytes});
   }
   std::sort(extents.begin(), extents.end());
   return extents;
+}
+
+Sum128 SumPages(const char* leaf, PageSums& sums) {
+  for (uint64_t page = 0; page < kPagesPerLeaf; ++page) {
+    const Sum128 sum = Checksum128(leaf + page * kPageBytes, kPageBytes);
+    sums.halves[2 * page] = sum.low;
+    sums.halves[2 * page + 1] = sum.high;
+  }
+  return Checksum128(&sums, sizeof sums);
 }
 
 Result<Tree> ReadTree(const File& file, const Superblock& superblock) {
   Result<uint64_t> file_bytes = file.SizeBytes();
   if (!file_bytes) return file_bytes.status();
   const Reading reading = {file, superblock, *file_bytes};
-  Tree tree{.root = superblock.root, .nodes = {}};
+  Tree tree;
+  tree.root = superblock.root;
   std::vector<Entry> entries;
   const uint64_t giants = DivideUp(superblock.size_bytes, kGiantBytes);
   MORSEL_TRY(ReadTable(reading, {"the root table", false, giants}, tree.root, entries));
@@ -154,6 +240,8 @@ Result<Tree> ReadTree(const File& file, const Superblock& superblock) {
     MORSEL_TRY(ReadNode(reading, giant, tree.nodes[giant]));
   }
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
+  MORSEL_TRY(ReadAllPatches(reading, tree));
+  if (!tree.patches.empty()) MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
   return tree;
 }
 

@@ -1,6 +1,7 @@
 // The tables of one generation, in memory.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "base/result.h"
@@ -16,13 +17,23 @@ struct Node {
   std::vector<Entry> leaves;
 };
 
+/// How many patches a generation has at most, so that what they take of memory is bounded.
+inline constexpr uint64_t kPatchesInMemory = 512 * 1024;
+
 /// Its size is in proportion to what the image holds, not to the morsel's capacity.
 struct Tree {
   Entry root{};
   std::vector<Node> nodes;
+  /// Of each patched leaf, [IMG-8]. At most kPatchesInMemory in all.
+  std::map<SubtreePosition, std::vector<Patch>> patches;
+  uint64_t patch_count = 0;  ///< in all of them
 
   /// The leaf at `position`; absent where there is none.
   Entry leaf(SubtreePosition position) const;
+  /// Its patches; nullptr where there are none.
+  const std::vector<Patch>* PatchesOf(SubtreePosition position) const;
+  /// Sets the leaf at `position`, where there is a row for it, to what `old` has there.
+  void Keep(SubtreePosition position, const Tree& old);
   /// All extents, sorted.
   std::vector<Extent> Extents() const;
 };

@@ -5,13 +5,10 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "pmem/image/leaf_writer.h"
 
 namespace morsel::pmem::image {
 namespace {
-
-bool IsZero(const char* bytes, uint64_t size_bytes) {
-  return bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0;
-}
 
 std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
   std::vector<Entry> entries;
@@ -21,17 +18,17 @@ std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
 
 }  // namespace
 
-Buffer MakeBuffer(uint64_t size_bytes) {
-  return Buffer(static_cast<char*>(std::aligned_alloc(kBlockBytes, size_bytes)));
-}
-
-Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes) {
-  bounce_ = MakeBuffer(kSubtreeBytes);
-  if (bounce_ == nullptr) return Fail(Code::kNoMemory, "no memory for a checkpoint's buffer");
+Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes, const PageSet* dirty) {
   Tree tree;
   tree.nodes.resize(DivideUp(size_bytes, kGiantBytes));
+  MORSEL_TRY(WriteLeaves(frames, size_bytes, dirty, tree));
+  static const Node kNothing;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    MORSEL_TRY(WriteNode(frames, size_bytes, giant, tree.nodes[giant]));
+    Node& node = tree.nodes[giant];
+    const Node& old = giant < old_.nodes.size() ? old_.nodes[giant] : kNothing;
+    const Result<Entry> entry = WriteTable(node.leaves, old.entry, old.leaves);
+    if (!entry) return entry.status();
+    node.entry = *entry;
   }
   std::vector<Entry> entries = EntriesOf(tree.nodes);
   Result<Entry> root = WriteTable(entries, old_.root, EntriesOf(old_.nodes));
@@ -41,38 +38,26 @@ Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes) {
   return tree;
 }
 
-Status TreeWriter::WriteNode(const char* frames, uint64_t size_bytes, uint64_t giant, Node& node) {
-  const uint64_t begin = giant * kGiantBytes;
-  const uint64_t end = std::min(begin + kGiantBytes, size_bytes);
-  for (uint64_t at = begin; at < end; at += kSubtreeBytes) {
-    const Entry old = old_.leaf(SubtreePosition(at / kSubtreeBytes));
-    const Result<Entry> leaf = WriteLeaf(frames + at, old);
-    if (!leaf) return leaf.status();
-    node.leaves.push_back(*leaf);
+// What failed is over on return: its space may be given back.
+Status TreeWriter::WriteLeaves(const char* frames, uint64_t size_bytes, const PageSet* dirty,
+                               Tree& tree) {
+  const uint64_t leaves = size_bytes / kSubtreeBytes;
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    tree.nodes[giant].leaves.resize(std::min(kEntriesPerNode, leaves - giant * kEntriesPerNode));
   }
-  static const Node kNothing;
-  const Node& old = giant < old_.nodes.size() ? old_.nodes[giant] : kNothing;
-  const Result<Entry> entry = WriteTable(node.leaves, old.entry, old.leaves);
-  if (!entry) return entry.status();
-  node.entry = *entry;
-  return Code::kOk;
-}
-
-Result<Entry> TreeWriter::WriteLeaf(const char* subtree, const Entry& old) {
-  if (IsZero(subtree, kSubtreeBytes)) return Entry{};
-  // ORDER  copy  <  checksum  <  write
-  // WHY    what the checksum is of must be what is written, whatever is stored meanwhile.  [IMG-6]
-  // CRASH  no difference; a leaf that was stored to while it was written would load as kCorrupt.
-  // TEST   pmem/image/store_test: AStoreDuringTheCheckpointDamagesNothing
-  std::memcpy(bounce_.get(), subtree, kSubtreeBytes);
-  const Sum128 sum = Checksum128(bounce_.get(), kSubtreeBytes);
-  if (IsPresent(old) && old.stored_bytes == kSubtreeBytes && SumOf(old) == sum) return old;
-  Entry leaf{};
-  leaf.stored_bytes = kSubtreeBytes;
-  leaf.sum_low = sum.low;
-  leaf.sum_high = sum.high;
-  MORSEL_TRY(WriteExtent(bounce_.get(), leaf));
-  return leaf;
+  LeafWriter writer(file_, space_, old_, written_);
+  MORSEL_TRY(
+      writer.Begin(dirty != nullptr ? dirty->subtrees().size() : leaves, dirty != nullptr, &tree));
+  for (uint64_t i = 0; i < leaves; ++i) {
+    const SubtreePosition position(i);
+    const PageSet::Pages* const pages = dirty != nullptr ? dirty->Of(position) : nullptr;
+    if (dirty != nullptr && pages == nullptr) {
+      tree.Keep(position, old_);
+    } else {
+      MORSEL_TRY(writer.Add(position, frames + i * kSubtreeBytes, pages));
+    }
+  }
+  return writer.Finish();
 }
 
 // [IMG-3]
@@ -100,7 +85,7 @@ Status TreeWriter::WriteExtent(const char* bytes, Entry& entry) {
   const uint64_t padded_bytes = AlignUp(entry.stored_bytes, kBlockBytes);
   entry.kind = Kind::kPresent;
   entry.offset = space_.Take(padded_bytes);
-  written_.push_back(ExtentOf(entry));
+  written_.push_back(TableExtentOf(entry));
   return file_.WriteAll(bytes, padded_bytes, entry.offset);
 }
 

@@ -1,24 +1,15 @@
 // Writes the tree of a new generation beside the old one's.
 #pragma once
 
-#include <cstdlib>
-#include <memory>
 #include <vector>
 
 #include "base/result.h"
 #include "pmem/file.h"
 #include "pmem/image/space.h"
 #include "pmem/image/tree.h"
+#include "pmem/page_set.h"
 
 namespace morsel::pmem::image {
-
-/// A piece of memory that I/O may use directly.
-/// Errors  null where there is no memory.
-struct FreeMemory {
-  void operator()(char* memory) const { std::free(memory); }
-};
-using Buffer = std::unique_ptr<char, FreeMemory>;
-Buffer MakeBuffer(uint64_t size_bytes);
 
 /// Threads  one.
 class TreeWriter {
@@ -27,17 +18,17 @@ class TreeWriter {
   TreeWriter(const File& file, Space& space, const Tree& old)
       : file_(file), space_(space), old_(old) {}
 
-  /// Writes what of `frames`, size_bytes long, is not in the old generation.
+  /// Writes what of `frames`, size_bytes long, is not in the old generation. `dirty`: what may
+  /// differ from that; nullptr: all is compared with it.
   /// Durability  none before a sync.
   /// Errors      kNoSpace, kIo, kNoMemory: written() is then to be given back.
-  Result<Tree> Write(const char* frames, uint64_t size_bytes);
+  Result<Tree> Write(const char* frames, uint64_t size_bytes, const PageSet* dirty);
 
   /// What was taken from the space so far.
   const std::vector<Extent>& written() const { return written_; }
 
  private:
-  Status WriteNode(const char* frames, uint64_t size_bytes, uint64_t giant, Node& node);
-  Result<Entry> WriteLeaf(const char* subtree, const Entry& old);
+  Status WriteLeaves(const char* frames, uint64_t size_bytes, const PageSet* dirty, Tree& tree);
   Result<Entry> WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
                            const std::vector<Entry>& old_entries);
   Status WriteExtent(const char* bytes, Entry& entry);
@@ -45,7 +36,6 @@ class TreeWriter {
   const File& file_;
   Space& space_;
   const Tree& old_;
-  Buffer bounce_;
   std::vector<Extent> written_;
 };
 

@@ -7,9 +7,9 @@
 #include <cstdio>
 #include <cstring>
 
-#include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "pmem/image/leaf_reader.h"
 #include "pmem/image/superblock.h"
 
 namespace morsel::sim {
@@ -36,21 +36,12 @@ std::string JudgeOlder(const std::string& path) {
   const File& file = *opened;
   const auto superblocks = pmem::image::ReadSuperblocks(file);
   if (!superblocks || !superblocks->older) return {};
-  const auto current = pmem::image::ReadTree(file, superblocks->current);
   const auto older = pmem::image::ReadTree(file, *superblocks->older);
-  if (!current) return {};
   if (!older) return std::string("the generation before is damaged: ") + LastError();
-  std::string bytes(kSubtreeBytes, '\0');
-  for (uint64_t i = 0; i < kSubtreesMax; ++i) {
-    const SubtreePosition position(i);
-    const pmem::image::Entry leaf = older->leaf(position);
-    if (!pmem::image::IsPresent(leaf) || leaf == current->leaf(position)) continue;
-    if (!file.ReadExactly(bytes.data(), bytes.size(), leaf.offset).ok() ||
-        Checksum128(bytes.data(), bytes.size()) != pmem::image::SumOf(leaf)) {
-      return "the generation before is damaged: subtree " + std::to_string(i);
-    }
-  }
-  return {};
+  std::string wrong;
+  pmem::image::LeafReader reader(file, kBase);
+  (void)reader.Verify(*older, [&](const char* sentence) { wrong = sentence; });
+  return wrong.empty() ? wrong : "the generation before is damaged: " + wrong;
 }
 
 std::string JudgeMode(const File& file) {

@@ -1,0 +1,180 @@
+// Stores and loads an image of incompressible bytes, and checkpoints it again and again after some
+// pages were written; says how long each takes, as JSON. Memory is warm where the disk is measured.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <random>
+#include <string>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "pmem/dirty_pages.h"
+#include "pmem/image/image_file.h"
+
+namespace morsel::bench {
+namespace {
+
+using pmem::image::ImageFile;
+
+struct Options {
+  std::string folder;
+  uint64_t size_mib = 1024;
+  uint64_t pages = 1000;
+  uint64_t checkpoints = 100;
+};
+
+[[noreturn]] void Die(const char* what) {
+  std::fprintf(stderr, "image: %s: %s\n", what, LastError());
+  std::exit(1);
+}
+void Expect(Status status, const char* what) {
+  if (!status.ok()) Die(what);
+}
+
+double SecondsOf(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+char* Map(uint64_t size_bytes) {
+  void* const memory = mmap(nullptr, size_bytes + kSubtreeBytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) Die("no memory");
+  const auto at = (reinterpret_cast<uint64_t>(memory) + kSubtreeBytes - 1) & ~(kSubtreeBytes - 1);
+  (void)madvise(reinterpret_cast<char*>(at), size_bytes, MADV_HUGEPAGE);
+  return reinterpret_cast<char*>(at);
+}
+
+// What this process has given to file systems so far.
+uint64_t WrittenBytes() {
+  std::ifstream file("/proc/self/io");
+  for (std::string name; file >> name;) {
+    uint64_t value = 0;
+    file >> value;
+    if (name == "write_bytes:") return value;
+  }
+  return 0;
+}
+
+uint64_t AllocatedBytes(const ImageFile& image) {
+  struct stat status;
+  if (fstat(image.file().descriptor(), &status) != 0) Die("fstat");
+  return static_cast<uint64_t>(status.st_blocks) * 512;
+}
+
+class Measurement {
+ public:
+  explicit Measurement(const Options& options)
+      : options_(options), bytes_(options.size_mib * kMiB), frames_(Map(bytes_)) {
+    uint64_t value = 88172645463325252;
+    for (uint64_t at = 0; at < bytes_; at += sizeof value) {
+      value ^= value << 13;
+      value ^= value >> 7;
+      value ^= value << 17;
+      std::memcpy(frames_ + at, &value, sizeof value);
+    }
+  }
+
+  void Run() {
+    StoreAndLoad();
+    for (const char* const way : {"scan", "compare"}) Again(way);
+    std::printf("}\n");
+  }
+
+ private:
+  void StoreAndLoad() {
+    Result<pmem::Directory> directory =
+        pmem::Directory::Open(pmem::KernelCalls(), options_.folder);
+    if (!directory) Die("opening the folder");
+    directory_.emplace(std::move(*directory));
+    pmem::image::ImageInfo info;
+    info.id[0] = 1;
+    info.base = uint64_t{1} << 40;
+    info.capacity_bytes = bytes_;
+    info.size_bytes = bytes_;
+    const double store = SecondsOf([&] {
+      Result<ImageFile> image = ImageFile::Create(*directory_, "image", 0600, info, frames_);
+      if (!image) Die("storing");
+      image_.emplace(std::move(*image));
+    });
+    char* const loaded = Map(bytes_);
+    const double first_touch = SecondsOf([&] { std::memset(loaded, 0, bytes_); });
+    (void)posix_fadvise(image_->file().descriptor(), 0, 0, POSIX_FADV_DONTNEED);
+    const double load = SecondsOf([&] { Expect(image_->Load(loaded), "loading"); });
+    if (std::memcmp(loaded, frames_, bytes_) != 0) Die("what was loaded is not what was stored");
+    munmap(loaded, bytes_);
+    std::printf("{\"bytes\": %lu, \"store_s\": %.6f, \"load_s\": %.6f, \"frames_s\": %.6f", bytes_,
+                store, load, first_touch);
+  }
+
+  // Checkpoints by one way of finding what was written. The first one is the way's own affair: it
+  // finds the frames as they were stored.
+  void Again(const char* way) {
+    setenv("MORSEL_DIRTY", way, 1);
+    Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
+    if (!dirty) return;  // not this kernel's
+    Expect((*dirty)->Track(frames_, bytes_), "tracking");
+    double find = 0;
+    double store = 0;
+    double worst = 0;
+    const uint64_t before = WrittenBytes();
+    uint64_t first_bytes = 0;
+    for (uint64_t i = 0; i < options_.checkpoints; ++i) {
+      for (uint64_t page = 0; page < options_.pages; ++page) {
+        frames_[random_() % bytes_] ^= 1;
+      }
+      pmem::PageSet pages;
+      bool known = false;
+      const double finding = SecondsOf([&] {
+        const Result<bool> collected = (*dirty)->Collect(frames_, bytes_, pages);
+        if (!collected) Die("finding what was written");
+        known = *collected;
+      });
+      const double storing = SecondsOf([&] {
+        Expect(image_->Store(frames_, bytes_, 0, known ? &pages : nullptr), "storing again");
+      });
+      find += finding;
+      store += storing;
+      worst = std::max(worst, finding + storing);
+      if (i == 0) first_bytes = WrittenBytes() - before;
+    }
+    const auto count = static_cast<double>(options_.checkpoints);
+    std::printf(
+        ", \"%s\": {\"find_s\": %.6f, \"store_s\": %.6f, \"worst_s\": %.6f, "
+        "\"first_written_bytes\": %lu, \"written_bytes\": %.0f, \"file_bytes\": %lu}",
+        way, find / count, store / count, worst, first_bytes,
+        static_cast<double>(WrittenBytes() - before) / count, AllocatedBytes(*image_));
+  }
+
+  Options options_;
+  uint64_t bytes_;
+  char* frames_;
+  std::mt19937_64 random_{1};
+  std::optional<pmem::Directory> directory_;
+  std::optional<ImageFile> image_;
+};
+
+}  // namespace
+}  // namespace morsel::bench
+
+int main(int count, char** words) {
+  morsel::bench::Options options;
+  CLI::App app{"Stores and loads an image"};
+  app.add_option("--folder", options.folder, "where the image is made")->required();
+  app.add_option("--size-mib", options.size_mib, "of the morsel, a multiple of 2")
+      ->check(CLI::Range(2, 1 << 20));
+  app.add_option("--pages", options.pages, "written before each further checkpoint");
+  app.add_option("--checkpoints", options.checkpoints, "by each way")->check(CLI::Range(1, 1 << 20));
+  CLI11_PARSE(app, count, words);
+  morsel::bench::Measurement(options).Run();
+  return 0;
+}

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""How fast images are stored and loaded, beside fio on the same disk, and what a further checkpoint costs."""
+
+import argparse
+import json
+import pathlib
+import statistics
+import sys
+
+sys.dont_write_bytecode = True
+
+import programs
+import report
+
+WAYS = ("scan", "compare")
+COLUMNS = [
+    *("round", "bytes", "fio_write_s", "store_s", "fio_read_s", "load_s", "frames_s"),
+    *(f"{way}_{what}" for way in WAYS for what in ("find_s", "store_s", "worst_s")),
+    *(f"{way}_{what}" for way in WAYS for what in ("first_written_bytes", "written_bytes", "file_bytes")),
+]
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size-mib", type=int, default=4096, help="of the morsel, incompressible")
+    parser.add_argument("--pages", type=int, default=1000, help="written before each further checkpoint")
+    parser.add_argument("--checkpoints", type=int, default=100, help="further ones, by each way")
+    parser.add_argument("--rounds", type=int, default=5, help="the median of them is shown")
+    parser.add_argument("--folder", default=".", help="on the disk that is meant")
+    parser.add_argument("--out", type=pathlib.Path, default="bench-results", help="for image.csv")
+    return parser.parse_args(arguments)
+
+
+def fio(folder, size_mib, what):
+    """Seconds for all of it, the sync at the end included."""
+    command = ["fio", "--name=sequential", f"--filename={folder}/fio", f"--size={size_mib}m", "--bs=2m"]
+    command += ["--iodepth=8", "--ioengine=io_uring", "--direct=1", f"--rw={what}", "--output-format=json"]
+    command += ["--end_fsync=1"] if what == "write" else []
+    result = json.loads(programs.run(command))
+    return result["jobs"][0]["read" if what == "read" else "write"]["runtime"] / 1000
+
+
+def measure(options):
+    program = programs.HERE / "image_program"
+    for number in range(1, options.rounds + 1):
+        with programs.scratch_folder(options.folder) as folder:
+            row = {"round": number, "fio_write_s": fio(folder, options.size_mib, "write")}
+            row["fio_read_s"] = fio(folder, options.size_mib, "read")
+            pathlib.Path(f"{folder}/fio").unlink()
+            command = [program, f"--folder={folder}", f"--size-mib={options.size_mib}"]
+            command += [f"--pages={options.pages}", f"--checkpoints={options.checkpoints}"]
+            result = programs.run_json(command)
+            for way in WAYS:
+                found = result.pop(way, {})
+                row |= {column: found.get(column.removeprefix(f"{way}_")) for column in COLUMNS if column.startswith(way)}
+            yield row | result
+
+
+def text(rows, options):
+    def median(column):
+        values = [row[column] for row in rows if row[column] is not None]
+        return statistics.median(values) if values else None
+
+    gib = rows[0]["bytes"] / 2**30
+    lines = []
+    for ours, theirs in (("store_s", "fio_write_s"), ("load_s", "fio_read_s")):
+        ratio = statistics.median(row[theirs] / row[ours] for row in rows)
+        lines.append([ours[:-2], *(report.number(gib / median(column)) for column in (ours, theirs)), f"{ratio:.2f}"])
+    title = f"{gib:.3g} GiB, GiB/s, median; frames were there (their first touch: {median('frames_s'):.2f} s)"
+    answer = report.aligned(title, ["", "morsel", "fio", "ratio"], lines)
+    lines = []
+    for way in WAYS:
+        if median(f"{way}_store_s") is None:
+            continue
+        seconds = median(f"{way}_find_s") + median(f"{way}_store_s")
+        lines.append(
+            [
+                way,
+                *(f"{1000 * value:.1f}" for value in (median(f"{way}_find_s"), seconds, median(f"{way}_worst_s"))),
+                f"{median('store_s') / seconds:.1f}",
+                *(f"{median(f'{way}_{what}') / 2**20:.2f}" for what in ("first_written_bytes", "written_bytes")),
+                f"{median(f'{way}_file_bytes') / rows[0]['bytes']:.2f}",
+            ]
+        )
+    header = ["way", "find ms", "all ms", "worst ms", "of the store", "first MiB", "mean MiB", "file/live"]
+    title = f"further checkpoints, {options.pages} pages written before each, mean of {options.checkpoints}"
+    return answer + "\n" + report.aligned(title, header, lines)
+
+
+def main(arguments):
+    options = parse(arguments)
+    with report.CsvFile(options.out / "image.csv", COLUMNS) as file:
+        rows = file.write_all(measure(options))
+    print(text(rows, options))
+    print(f"{options.out}/image.csv")
+    return 0
+
+
+if __name__ == "__main__":
+    programs.end_with(main)

@@ -1,0 +1,72 @@
+// Large reads and writes of one file, several in flight.
+//
+// Two engines: `uring`, io_uring past the page cache with registered buffers, and `plain`,
+// pread(2) and pwrite(2) one after the other. The first is used where the kernel and the file
+// system have it, the second elsewhere; MORSEL_IO=uring or MORSEL_IO=plain chooses one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "pmem/file.h"
+
+namespace morsel::pmem {
+
+/// Requests in flight at most.
+inline constexpr unsigned kIoDepth = 8;
+
+/// Memory that requests may lie in.
+struct IoBuffer {
+  char* bytes = nullptr;
+  uint64_t size_bytes = 0;
+};
+
+/// Offsets, lengths and addresses are multiples of 4096.
+/// Ownership  waits for what is in flight when destroyed. The file outlives it; memory is not to be
+///            touched from Start*() until Wait() has named its tag, or until Drain().
+/// Threads    one.
+class BlockIo {
+ public:
+  /// `buffers`: where the bytes of most requests lie.
+  /// Errors  kInvalidArgument: MORSEL_IO has no such engine; kUnsupported: it has to be uring,
+  /// which
+  ///         is not to be had; kNoMemory.
+  static Result<std::unique_ptr<BlockIo>> Open(const File& file, bool writes,
+                                               std::span<const IoBuffer> buffers);
+  virtual ~BlockIo() = default;
+  BlockIo(const BlockIo&) = delete;
+  BlockIo& operator=(const BlockIo&) = delete;
+
+  /// "uring" or "plain".
+  virtual const char* engine() const = 0;
+
+  /// Begins to write. At most kIoDepth are in flight. `buffer`: which of the buffers; negative:
+  /// none. Durability  none before a sync that follows its Wait(). Errors      kNoSpace, kIo: it is
+  /// not in flight.
+  virtual Status StartWrite(const char* bytes, uint64_t size_bytes, uint64_t offset, int buffer,
+                            uint64_t tag) = 0;
+  /// Begins to read.
+  /// Errors  kCorrupt where the file ends before; kIo: it is not in flight.
+  virtual Status StartRead(char* bytes, uint64_t size_bytes, uint64_t offset, int buffer,
+                           uint64_t tag) = 0;
+
+  unsigned in_flight() const { return in_flight_; }
+
+  struct Done {
+    uint64_t tag;
+    Status status;  ///< kNoSpace, kCorrupt, kIo, as of File
+  };
+  /// Waits for one of those in flight, in any order. There is one.
+  virtual Done Wait() = 0;
+
+  /// Waits for all that is in flight, whatever becomes of it.
+  void Drain();
+
+ protected:
+  BlockIo() = default;
+  unsigned in_flight_ = 0;
+};
+
+}  // namespace morsel::pmem

@@ -1,0 +1,100 @@
+// Writes leaves of a new generation, whole or as patches: copied and summed by several threads,
+// several in flight.
+#pragma once
+
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "pmem/block_io.h"
+#include "pmem/file.h"
+#include "pmem/image/space.h"
+#include "pmem/image/tree.h"
+#include "pmem/image/workers.h"
+#include "pmem/page_set.h"
+
+namespace morsel::pmem::image {
+
+/// A piece of memory that I/O may use directly.
+/// Errors  null where there is no memory.
+struct FreeMemory {
+  void operator()(char* memory) const { std::free(memory); }
+};
+using Buffer = std::unique_ptr<char, FreeMemory>;
+Buffer MakeBuffer(uint64_t size_bytes);
+
+/// Where leaves come to lie depends on their order only, never on the threads or the disk.
+/// Ownership  the destructor waits for what is in flight.
+/// Threads    one.
+class LeafWriter {
+ public:
+  /// `old` is the published generation. Extents are claimed from `space` and remembered in
+  /// `written`.
+  LeafWriter(const File& file, Space& space, const Tree& old, std::vector<Extent>& written)
+      : file_(file), space_(space), old_(old), written_(written) {}
+  ~LeafWriter();
+  LeafWriter(const LeafWriter&) = delete;
+  LeafWriter& operator=(const LeafWriter&) = delete;
+
+  /// At most `leaves` will be added to `tree`, whose rows have their length. `mostly_patches`:
+  /// buffers are not made ready for large writes, which takes longer than a few small ones. Errors
+  /// kNoMemory; as BlockIo::Open().
+  Status Begin(uint64_t leaves, bool mostly_patches, Tree* tree);
+
+  /// Sets the tree's leaf at `position` until Finish(): absent where the subtree is zero, the old
+  /// one where that has its bytes, else one that is written. `dirty`: the pages that may have
+  /// changed; nullptr: any. Later positions come later.
+  /// Errors  kNoSpace, kIo, of this leaf or an earlier one.
+  Status Add(SubtreePosition position, const char* subtree, const PageSet::Pages* dirty);
+
+  /// Durability  none before a sync.
+  /// Errors      as Add().
+  Status Finish();
+
+ private:
+  /// A bounce buffer: the list of patches, the pages, their sums.
+  struct Bounce {
+    Patch list[kPatchesMax];
+    char pages[kSubtreeBytes];
+    PageSums sums;
+  };
+  struct Slot {
+    SubtreePosition position;
+    const char* subtree = nullptr;
+    Entry old{};
+    std::vector<uint32_t> dirty;  ///< the pages that alone are copied, packed; none: all are
+    Buffer memory;
+    bool is_zero = false;  ///< set by the workers, of a whole leaf
+    Sum128 sum;            ///< the same
+    Bounce* bounce() const { return reinterpret_cast<Bounce*>(memory.get()); }
+  };
+
+  static void Prepare(Slot& slot);
+  Status Advance();
+  Status Commit(size_t slot);
+  Status Keep(size_t slot);
+  Status WriteLeaf(size_t slot);
+  Status WritePatches(size_t slot, std::vector<Patch> merged);
+  bool FindChanged(Slot& slot) const;
+  std::vector<Patch> Merged(const Slot& slot) const;
+  Status Reap();
+  Entry& EntryOf(SubtreePosition position);
+
+  const File& file_;
+  Space& space_;
+  const Tree& old_;
+  std::vector<Extent>& written_;
+  int BufferOf(size_t slot) const { return is_registered_ ? static_cast<int>(slot) : -1; }
+
+  Tree* tree_ = nullptr;
+  bool is_registered_ = false;
+  std::vector<Slot> slots_;
+  std::deque<size_t> prepared_;  // by the order of Add()
+  std::vector<size_t> free_;
+  std::unique_ptr<Workers> workers_;
+  std::unique_ptr<BlockIo> io_;
+};
+
+}  // namespace morsel::pmem::image

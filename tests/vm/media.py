@@ -1,0 +1,258 @@
+"""The media of the machine: how each is set up, what is tried on it, what works on it to the end."""
+
+import time
+
+import machine
+
+LOGS = "$(logs)"
+
+
+class Medium:
+    """A place for a pool.
+
+    kind: "direct" or "image", what kind of morsel the writer works on; "" where nothing is written.
+    """
+
+    kind = ""
+    survives_power_cut = True
+
+    def __init__(self, name, place, number):
+        self.name = name
+        self.pool = f"{place}/pool"
+        self._place = place
+        self._number = number
+        self._steps_before = 0
+
+    def set_up(self, guest):
+        raise NotImplementedError
+
+    def attach(self, guest):
+        """After a boot: makes what was set up accessible again."""
+        raise NotImplementedError
+
+    def try_out(self, guest, results):
+        raise NotImplementedError
+
+    def make(self, guest):
+        guest.must(self._workload("make"))
+
+    def write(self, guest, seed):
+        """Starts a writer, which ends with the machine."""
+        self._steps_before = self._steps(guest)
+        guest.must(f"{self._workload('write', seed)} </dev/null >/dev/null 2>&1 &")
+
+    def await_steps(self, guest, seconds=60):
+        """Until the writer is at work. A writer that never is, its log tells about."""
+        deadline = time.monotonic() + seconds
+        while self._steps(guest) == self._steps_before and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _steps(self, guest):
+        return guest.log_word(self._number)
+
+    def check(self, guest, seed):
+        """Returns what is wrong, and how many steps the writer has made in all."""
+        status, lines = guest.run(self._workload("check", seed))
+        steps = [int(line.split()[1]) for line in lines if line.startswith("steps ")]
+        problem = "; ".join(line for line in lines if not line.startswith("steps "))
+        if status != 0 and not problem:
+            problem = f"the check ended with {status}"
+        return problem, steps[0] if steps else 0
+
+    def _workload(self, verb, seed=0):
+        return f"workload {verb} {self.kind} {self.pool} {LOGS} {self._number} {seed}"
+
+    def _expect(self, guest, results, name, command, *wanted, status=0):
+        """A test: the command ends so, and says all that is wanted."""
+        got, lines = guest.run(command)
+        text = "\n".join(lines)
+        missing = [words for words in wanted if words not in text]
+        problem = ""
+        if got != status or missing:
+            problem = f"`{command}` ended with {got} and said: {text or 'nothing'}"
+            if missing:
+                problem += f" (without {missing})"
+        results.test(self.name, name, problem)
+        return lines
+
+    def _count_faults(self, guest, results, size_mib, at_most, subtrees="huge"):
+        lines = self._expect(guest, results, f"stores to {size_mib} MiB take {at_most} faults or less",
+                             f"touched=$(workload touch {self.pool} {size_mib} {subtrees}); "
+                             f'echo "$touched"; [ "${{touched#faults }}" -le {at_most} ]')
+        counts = [int(line.split()[1]) for line in lines if line.startswith("faults ")]
+        if counts:
+            results.faults(self.name, counts[0], size_mib * machine.MIB)
+
+
+class FileOnDax(Medium):
+    """A carved pool in a file of a DAX file system."""
+
+    kind = "direct"
+
+    def __init__(self, name, number, file_system, space):
+        super().__init__(name, f"/mnt/{number}", number)
+        self.survives_power_cut = space.survives_power_cut
+        self._file_system = file_system
+        self._space = space
+        self._options = {"ext4": "dax", "xfs": "dax=always"}[file_system]
+
+    def set_up(self, guest):
+        self._space.make(guest, "2M", "fsdax")
+        guest.must(f"make_{self._file_system}_dax {self._space.device} {self._file_system}")
+        self.attach(guest)
+        if self._file_system == "xfs":
+            guest.must(f"xfs_io -c 'extsize 2m' {self._place}")
+
+    def attach(self, guest):
+        guest.must(f"mount_at {self._place} {self._file_system} {self._options} {self._space.device}")
+
+    def try_out(self, guest, results):
+        self._expect(guest, results, "a carved pool is made",
+                     f"morselctl create {self.pool} --carved --size 320M")
+        self._expect(guest, results, "info says what it is", f"morselctl info {self.pool}", "fsdax",
+                     "cache line", self._space.at_power_off)
+        self._count_faults(guest, results, 256, at_most=256)
+        guest.must(f"rm {self.pool}")
+
+
+class Device(Medium):
+    """A carved pool on a device-dax device."""
+
+    kind = "direct"
+
+    def __init__(self, name, number, align, space):
+        super().__init__(name, "/nowhere", number)
+        self.survives_power_cut = space.survives_power_cut
+        self.pool = space.device
+        self._align = align
+        self._space = space
+
+    def set_up(self, guest):
+        self._space.make(guest, self._align, "devdax")
+
+    def attach(self, guest):
+        """It is there by itself."""
+
+    def try_out(self, guest, results):
+        def expect(*arguments, **options):
+            self._expect(guest, results, *arguments, **options)
+
+        expect("what is no pool is refused, and why", f"morselctl info {self.pool}",
+               "no morsel pool", status=17)
+        if self._align == "2M":
+            guest.must(f"workload scribble {self.pool} 0x4321000")
+            expect("a device with data is not formatted", f"morselctl format {self.pool}",
+                   "data at offset", status=14)
+            expect("a device with data is formatted by force and name",
+                   f"morselctl format {self.pool} --force --yes-destroy $(basename {self.pool})")
+        else:
+            expect("an empty device is formatted", f"morselctl format {self.pool}")
+        expect("a device with a pool is not formatted", f"morselctl format {self.pool}",
+               "a morsel pool", status=14)
+        expect("force alone is not enough", f"morselctl format {self.pool} --force",
+               "--yes-destroy", status=2)
+        expect("the name of another does not do",
+               f"morselctl format {self.pool} --force --yes-destroy dax9.9", "not the name", status=2)
+        expect("a device in use is not formatted",
+               f"(sleep 100 <{self.pool} & morselctl format {self.pool} --force "
+               f"--yes-destroy $(basename {self.pool}); status=$?; kill $!; exit $status)",
+               "in use by process", status=15)
+        expect("info says what it is", f"morselctl info {self.pool}", "device-dax", "cache line",
+               self._space.at_power_off)
+        if self._align == "1G":
+            expect("create says that morsels there are giant",
+                   f"morselctl create {self.pool} small --fine --size 2M && "
+                   f"morselctl rm {self.pool} small --yes", "1 GiB", "maps nothing less")
+            # Without 1 GiB entries there would be 1,024 of them.
+            self._count_faults(guest, results, 2048, at_most=3)
+        else:
+            self._count_faults(guest, results, 512, at_most=260)
+        # Once more in the same space, which must be zero again.
+        if self._align == "1G":
+            self._count_faults(guest, results, 1024, at_most=2)
+        else:
+            self._count_faults(guest, results, 256, at_most=132)
+
+
+class Namespace:
+    """Part of an NVDIMM, with a name."""
+
+    survives_power_cut = True
+    at_power_off = "survives power-off: the platform keeps what was flushed"
+
+    def __init__(self, module, name, size):
+        self._module = module
+        self._name = name
+        self._size = size
+        self.device = f'"$(device_of $(namespace_of {name}))"'
+
+    def make(self, guest, align, mode):
+        guest.must(f"create_namespace {self._module} {self._name} {self._size} {align} {mode}")
+
+
+class MemMap:
+    """A region of `memmap=`: ordinary memory, which a reset leaves alone."""
+
+    survives_power_cut = False
+    at_power_off = "memmap= has set aside: all is lost at power-off"
+
+    def __init__(self, begin):
+        self._begin = begin
+        self.device = f'"$(device_of $(namespace_at {begin}))"'
+
+    def make(self, guest, align, mode):
+        guest.must(f"change_namespace_at {self._begin} {align} {mode}")
+
+
+class Disk(Medium):
+    """A directory pool on ext4 on a disk."""
+
+    kind = "image"
+
+    def set_up(self, guest):
+        guest.must("mkfs.ext4 -q -F /dev/vda")
+        self.attach(guest)
+
+    def attach(self, guest):
+        guest.must(f"mount_at {self._place} ext4 rw /dev/vda")
+
+    def try_out(self, guest, results):
+        self._expect(guest, results, "a fine morsel is refused",
+                     f"morselctl create {self.pool} && morselctl create {self.pool} m --fine",
+                     "fine contract", status=21)
+        self._expect(guest, results, "a carved pool is refused, and why",
+                     f"morselctl create {self._place}/carved --carved --size 64M",
+                     "not on persistent memory", status=21)
+        guest.must(f"rm -r {self.pool}")
+
+
+class VirtioPmem(Medium):
+    """virtio-pmem: looks like persistent memory, and is flushed by the host only when asked."""
+
+    def set_up(self, guest):
+        guest.must("virtio=$(virtio_pmem_device) && mkfs.ext4 -q -F $virtio")
+        self.attach(guest)
+
+    def attach(self, guest):
+        guest.must(f"mount_at {self._place} ext4 dax $(virtio_pmem_device)")
+
+    def try_out(self, guest, results):
+        self._expect(guest, results, "a carved pool is refused, and why",
+                     f"morselctl create {self._place}/carved --carved --size 64M",
+                     "not on persistent memory", status=21)
+        self._expect(guest, results, "a directory pool takes snapshot morsels",
+                     f"morselctl create {self.pool} && morselctl create {self.pool} m && "
+                     f"morselctl check {self.pool}")
+
+
+def all_media(kernel):
+    return [
+        Device(f"device-dax 2M ({kernel})", 0, "2M", Namespace("nmem0", "huge", "1G")),
+        Device(f"device-dax 1G ({kernel})", 1, "1G", Namespace("nmem1", "giant", "4G")),
+        FileOnDax(f"ext4 DAX, file ({kernel})", 2, "ext4", Namespace("nmem0", "ext4", "1G")),
+        FileOnDax(f"XFS DAX, file ({kernel})", 3, "xfs", Namespace("nmem0", "xfs", "1G")),
+        Device(f"memmap, device-dax 2M ({kernel})", 4, "2M", MemMap("4G")),
+        FileOnDax(f"memmap, ext4 DAX ({kernel})", 5, "ext4", MemMap("6G")),
+        Disk(f"disk, ext4 ({kernel})", "/mnt/disk", 6),
+        VirtioPmem(f"virtio-pmem, ext4 ({kernel})", "/mnt/virtio", 7),
+    ]

@@ -1,0 +1,177 @@
+// What runs in the machine of ./dev vm: a writer that is cut off, what compares
+// afterwards, and what counts faults.
+//
+//   workload make  direct|image POOL LOGS NUMBER        a pool, and an empty log
+//   workload write direct|image POOL LOGS NUMBER SEED   works without end
+//   workload check direct|image POOL LOGS NUMBER SEED   says what is wrong; status 1 if anything is
+//   workload touch POOL SIZE_MIB huge|giant             stores to every page of a fine morsel
+//   workload scribble DEVICE OFFSET                     stores a word, on a device of 2 MiB units
+//
+// LOGS is a file of at least (NUMBER + 1) MiB that no end of the machine changes:
+// memory of the host, through a PCI device.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string>
+#include <type_traits>
+
+#include "base/check.h"
+#include "base/units.h"
+#include "morsel/morsel.h"
+#include "tests/crash/direct_checker.h"
+#include "tests/crash/direct_pool.h"
+#include "tests/crash/direct_writer.h"
+#include "tests/crash/image_checker.h"
+#include "tests/crash/image_pool.h"
+#include "tests/crash/image_writer.h"
+
+namespace morsel::crash {
+namespace {
+
+constexpr uint64_t kLogBytes = kMiB;
+
+template <class Log>
+Log* LogAt(const std::string& path, const std::string& number) {
+  static_assert(sizeof(Log) <= kLogBytes && std::is_trivially_destructible_v<Log>);
+  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (descriptor < 0) Die("'%s' cannot be opened: %m", path.c_str());
+  void* const memory = mmap(nullptr, kLogBytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor,
+                            static_cast<off_t>(std::stoul(number) * kLogBytes));
+  if (memory == MAP_FAILED) Die("'%s' cannot be mapped: %m", path.c_str());
+  close(descriptor);
+  return static_cast<Log*>(memory);
+}
+
+int Tell(const Findings& findings, const char* complaint) {
+  for (const std::string& finding : findings) std::printf("%s\n", finding.c_str());
+  if (*complaint != '\0') std::printf("the writer gave up: %s\n", complaint);
+  return findings.empty() && *complaint == '\0' ? 0 : 1;
+}
+
+int Direct(const std::string& verb, const std::string& pool, DirectLog* log, uint64_t seed) {
+  if (verb == "make") {
+    new (log) DirectLog();
+    const std::string why = MakeDirect(pool);
+    return Tell(why.empty() ? Findings() : Findings{why}, "");
+  }
+  if (verb == "write") return RunDirectWriter(pool, seed, 0, Lie::kNone, *log);
+  const uint64_t steps = log->steps.value();
+  const int status =
+      Tell(CheckDirect(pool, {.seed = seed, .fresh_blocks = 2'000}, *log), log->complaint.text);
+  std::printf("steps %lu\n", steps);
+  return status;
+}
+
+int Image(const std::string& verb, const std::string& pool, ImageLog* log, uint64_t seed) {
+  if (verb == "make") {
+    new (log) ImageLog();
+    MakeImagePool(pool, *log);
+    return 0;
+  }
+  if (verb == "write") return RunImageWriter(pool, seed, 0, Calls::kAnyDuringCheckpoints, *log);
+  const int status =
+      Tell(CheckImage(pool, {.seed = seed, .fresh_blocks = 2'000}, *log), log->complaint.text);
+  uint64_t steps = 0;
+  for (const Counter& moment : log->moments) steps += moment.value();
+  std::printf("steps %lu\n", steps);
+  return status;
+}
+
+long Faults() {
+  rusage usage;
+  if (getrusage(RUSAGE_SELF, &usage) != 0) Die("getrusage failed: %m");
+  return usage.ru_minflt + usage.ru_majflt;
+}
+
+// What is behind the heap's own must be zero in a new morsel, whoever had the space before. It is
+// left in another state for the next.
+std::string MarkZeros(char* base, uint64_t size_bytes) {
+  for (uint64_t end = 2 * kSubtreeBytes; end <= size_bytes; end += kSubtreeBytes) {
+    auto* const word = reinterpret_cast<uint64_t*>(base + end) - 1;
+    if (*word != 0) return "memory of a new morsel is not zero at " + std::to_string(end - 8);
+    *word = 0x6d6f7273656c;
+  }
+  return "";
+}
+
+// A store to each page of the morsel's memory, from behind the heap's own on.
+int Touch(const std::string& path, uint64_t size_bytes, bool giant) {
+  constexpr char kName[] = "touched";
+  morsel_pool_t* pool = nullptr;
+  morsel_code code = morsel_pool_open(path.c_str(), nullptr, &pool);
+  if (code != MORSEL_OK) return Tell({Sentence("morsel_pool_open", code)}, "");
+  const uint32_t flags =
+      MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE | (giant ? MORSEL_GIANT : 0);
+  const morsel_options options = {sizeof options, flags, 0, 0, size_bytes, size_bytes};
+  morsel_t* morsel = nullptr;
+  code = morsel_open(pool, kName, &options, &morsel);
+  if (code != MORSEL_OK) return Tell({Sentence("morsel_open", code)}, "");
+  morsel_info info = {};
+  info.struct_size = sizeof info;
+  code = morsel_stat(morsel, &info);
+  if (code != MORSEL_OK) return Tell({Sentence("morsel_stat", code)}, "");
+  const std::string why = MarkZeros(static_cast<char*>(info.base), size_bytes);
+  if (!why.empty()) return Tell({why}, "");
+  // Closed and opened again, nothing of it is in the page table.
+  code = morsel_close(morsel);
+  if (code == MORSEL_OK) code = morsel_open(pool, kName, nullptr, &morsel);
+  if (code != MORSEL_OK) return Tell({Sentence("morsel_open", code)}, "");
+  auto* const memory = static_cast<uint64_t*>(info.base);
+  const long before = Faults();
+  // In one access each, which is a store and yet changes nothing: the heap stays what it is, and no
+  // load brings a fault of its own.
+  for (uint64_t at = 0; at < size_bytes; at += kPageBytes) {
+    __atomic_fetch_or(memory + at / sizeof *memory, 0, __ATOMIC_RELAXED);
+  }
+  std::printf("faults %ld\n", Faults() - before);
+  code = morsel_close(morsel);
+  if (code == MORSEL_OK) code = morsel_remove(pool, kName);
+  if (code == MORSEL_OK) code = morsel_pool_close(pool);
+  return Tell(code == MORSEL_OK ? Findings() : Findings{Sentence("closing", code)}, "");
+}
+
+int Scribble(const std::string& path, uint64_t offset) {
+  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (descriptor < 0) Die("'%s' cannot be opened: %m", path.c_str());
+  const uint64_t within = offset % kSubtreeBytes;
+  void* const memory = mmap(nullptr, kSubtreeBytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor,
+                            static_cast<off_t>(offset - within));
+  if (memory == MAP_FAILED) Die("'%s' cannot be mapped: %m", path.c_str());
+  std::memset(static_cast<char*>(memory) + within, 0x5a, sizeof(uint64_t));
+  return 0;
+}
+
+int Usage() {
+  std::fprintf(stderr, "workload: see the head of its source\n");
+  return 2;
+}
+
+int Main(int count, char** arguments) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  const auto argument = [&](int i) { return std::string(i < count ? arguments[i] : ""); };
+  const std::string verb = argument(1);
+  if (verb == "touch" && count == 5) {
+    return Touch(argument(2), std::stoul(argument(3)) * kMiB, argument(4) == "giant");
+  }
+  if (verb == "scribble" && count == 4) return Scribble(argument(2), std::stoul(argument(3)));
+  if ((verb != "make" && verb != "write" && verb != "check") || count < 6) return Usage();
+  const uint64_t seed = count > 6 ? std::stoul(argument(6)) : 0;
+  const std::string pool = argument(3);
+  if (argument(2) == "direct") {
+    return Direct(verb, pool, LogAt<DirectLog>(argument(4), argument(5)), seed);
+  }
+  if (argument(2) != "image") return Usage();
+  return Image(verb, pool, LogAt<ImageLog>(argument(4), argument(5)), seed);
+}
+
+}  // namespace
+}  // namespace morsel::crash
+
+int main(int count, char** arguments) { return morsel::crash::Main(count, arguments); }
