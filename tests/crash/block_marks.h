@@ -10,7 +10,6 @@
 #include <cstdint>
 
 #include "alloc/size_class.h"
-#include "base/check.h"
 
 namespace morsel::crash {
 
@@ -28,7 +27,8 @@ class BlockMarks {
   }
   /// All are 0 again. Nobody else is there.
   void Clear() {
-    if (madvise(marks_.data(), marks_.size(), MADV_REMOVE) != 0) Die("madvise: %m");
+    if (madvise(marks_.data(), marks_.size(), MADV_REMOVE) == 0) return;
+    marks_.fill(0);  // memory of a device gives no pages back
   }
 
  private:

@@ -20,8 +20,8 @@ BOOT_SECONDS = 120
 LABEL_BYTES = 2 << 20
 GIB = 1 << 30
 MIB = 1 << 20
-LOG_BYTES = 16 * MIB
-LOG_STRIDE = MIB
+LOG_BYTES = 512 * MIB
+LOG_STRIDE = 32 * MIB
 
 
 class Died(Exception):

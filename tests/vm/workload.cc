@@ -7,7 +7,7 @@
 //   workload touch POOL SIZE_MIB huge|giant             stores to every page of a fine morsel
 //   workload scribble DEVICE OFFSET                     stores a word, on a device of 2 MiB units
 //
-// LOGS is a file of at least (NUMBER + 1) MiB that no end of the machine changes:
+// LOGS is a file of at least (NUMBER + 1) times 32 MiB that no end of the machine changes:
 // memory of the host, through a PCI device.
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -35,7 +35,7 @@
 namespace morsel::crash {
 namespace {
 
-constexpr uint64_t kLogBytes = kMiB;
+constexpr uint64_t kLogBytes = 32 * kMiB;
 
 template <class Log>
 Log* LogAt(const std::string& path, const std::string& number) {
