@@ -164,7 +164,7 @@ class alignas(kLineBytes) ThreadHeap {
   };
 
   static constexpr uint64_t kNever = ~uint64_t{0};
-  static constexpr uint64_t kPartKept = 2;
+  static constexpr uint64_t kPartKept = 4;
   static constexpr size_t kOthersMax = 1024;
   static constexpr size_t kRecentMax = 64;
 
