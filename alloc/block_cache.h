@@ -20,8 +20,8 @@ class BlockCache {
  public:
   static constexpr uint32_t kBlocksMax = 64;         ///< of a class
   /// Of large blocks fewer: what is cached is room that nobody else gets.
-  static constexpr uint64_t kBytesMax = 128 * kKiB;
-  static constexpr uint64_t kFew = 4;
+  static constexpr uint64_t kBytesMax = 64 * kKiB;
+  static constexpr uint64_t kFew = 2;
 
   BlockCache() {
     for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {

@@ -66,7 +66,7 @@ TEST_F(HeapSpaceTest, SmallObjectsTakeLittleMoreThanTheirBytes) {
 
 TEST_F(HeapSpaceTest, AChurnOfRandomSizesTakesAQuarterMoreAtMostAndDoesNotGrow) {
   constexpr uint64_t kLiveBytes = 256 * kMiB;
-  constexpr uint64_t kAllocations = 150'000;
+  constexpr uint64_t kAllocations = 600'000;
   std::mt19937_64 random(TestSeed(1));
   struct Object {
     void* block;
