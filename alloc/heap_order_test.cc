@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "alloc/heap_crash_testing.h"
@@ -266,8 +267,12 @@ TEST_F(HeapOrderTest, AHeadThatAThreadSettlesDoesNotComeBackForOtherThreads) {
     heap_->Free(extent);
     FreeUntilSettled();
   });
-  recorder_->set_before_fence(
-      [&] { ForEachImage([&](Heap& after) { EXPECT_EQ(Findings(after), ""); }); });
+  // By a thread that is in no heap, as nobody opens one while in another.
+  recorder_->set_before_fence([&] {
+    std::thread([&] {
+      ForEachImage([&](Heap& after) { EXPECT_EQ(Findings(after), ""); });
+    }).join();
+  });
   char* const block = Allocate(kBlockBytesMax);
   recorder_->set_before_fence(nullptr);
   EXPECT_GE(block, extent);
