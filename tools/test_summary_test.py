@@ -50,6 +50,25 @@ class TestSummary(unittest.TestCase):
         returned, lines = self.sum_up(events)
         self.assertEqual((lines[-1], returned), (last_line, status))
 
+    def sum_up_report(self, content):
+        path = self.folder / "machine.xml"
+        if content is not None:
+            path.write_text(content)
+        done = subprocess.run(
+            [sys.executable, SUMMARY, f"machine={path}"], stdout=subprocess.PIPE, text=True, check=False
+        )
+        return done.returncode, done.stdout.splitlines()
+
+    def test_a_report_of_tests_that_are_not_bazels_counts_likewise(self):
+        returned, lines = self.sum_up_report(f"<t>{GOOD_CASE}{BAD_CASE}{SKIPPED_CASE}</t>")
+        self.assertEqual((returned, lines[-1]), (1, "1 passed, 1 failed, 1 skipped"))
+        self.assertEqual(self.sum_up_report(f"<t>{GOOD_CASE}</t>")[0], 0)
+
+    def test_a_report_that_is_not_there_or_empty_or_half_is_a_failure(self):
+        for content in (None, "<t/>", f"<t>{GOOD_CASE}"):
+            returned, lines = self.sum_up_report(content)
+            self.assertEqual((returned, lines[-1]), (1, "0 passed, 1 failed, 0 skipped"), content)
+
     def test_cases_are_counted_over_shards_and_runs(self):
         cases = f"<t>{GOOD_CASE}{SKIPPED_CASE}</t>"
         run = [

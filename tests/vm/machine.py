@@ -9,6 +9,7 @@ import pathlib
 import queue
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -20,8 +21,49 @@ BOOT_SECONDS = 120
 LABEL_BYTES = 2 << 20
 GIB = 1 << 30
 MIB = 1 << 20
+RAM_BYTES = 4 * GIB
 LOG_BYTES = 512 * MIB
 LOG_STRIDE = 32 * MIB
+# What the media and the memory of one machine come to: most of what they are said to be is never touched.
+STATE_BYTES = 8 * GIB
+
+
+def available_bytes():
+    """Of memory, by the kernel's own estimate."""
+    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return 0
+
+
+class NamelessFile:
+    """A file without a name, so that nothing is left of it however its process ends.
+
+    It is in memory where there is room, since all of it is temporary.
+    """
+
+    def __init__(self, name, size_bytes=0):
+        if available_bytes() > STATE_BYTES:
+            self._file = open(os.memfd_create(name), "w+b", buffering=0)
+        else:
+            self._file = tempfile.TemporaryFile(buffering=0)
+        self._file.truncate(size_bytes)
+
+    @property
+    def path(self):
+        """As long as this process lives, for whoever may see its descriptors."""
+        return f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
+
+    def write(self, content):
+        left = memoryview(content)
+        while left:
+            left = left[self._file.write(left):]
+
+    def read(self, offset, size_bytes):
+        return os.pread(self._file.fileno(), size_bytes, offset)
+
+    def close(self):
+        self._file.close()
 
 
 class Died(Exception):
@@ -32,26 +74,25 @@ class Machine:
     """One machine with all of its media; it can be started again after each end.
 
     Media: two NVDIMMs, two regions of `memmap=`, virtio-pmem, a disk, and memory for the logs of tests
-    that the host keeps (ivshmem), which nothing that happens to the machine takes away.
+    that the host keeps (ivshmem), which nothing that happens to the machine takes away. Its memory is
+    a file, too: to what lies in regions of `memmap=`, its end is a reset at any instruction.
     """
 
-    def __init__(self, kernel, root, folder):
+    def __init__(self, kernel, root):
+        """root: the bytes of the root in memory."""
         self._kernel = kernel
-        self._root = root
-        self._folder = pathlib.Path(folder)
         self._process = None
         self._lines = None
         self.boots = 0
-        for name, size in (("nvdimm0", 4 * GIB + LABEL_BYTES), ("nvdimm1", 4 * GIB + LABEL_BYTES),
+        self._files = {"root": NamelessFile("root"), "console": NamelessFile("console"),
+                       "errors": NamelessFile("errors")}
+        self._files["root"].write(root)
+        for name, size in (("ram", RAM_BYTES), ("nvdimm0", 4 * GIB + LABEL_BYTES), ("nvdimm1", 4 * GIB + LABEL_BYTES),
                            ("virtio_pmem", GIB), ("disk", GIB), ("logs", LOG_BYTES)):
-            self._make_file(name, size)
-
-    def _make_file(self, name, size_bytes):
-        with open(self._file(name), "wb") as file:
-            file.truncate(size_bytes)
+            self._files[name] = NamelessFile(name, size)
 
     def _file(self, name):
-        return self._folder / f"{name}.img"
+        return self._files[name].path
 
     def _memory(self, name, size_bytes, align):
         return ("-object", f"memory-backend-file,id={name},share=on,mem-path={self._file(name)},"
@@ -62,18 +103,21 @@ class Machine:
         arguments = ("console=ttyS0 quiet panic=-1 nokaslr mitigations=off no_timer_check "
                      "memmap=1G!4G memmap=1G!6G")
         board = ("q35,nvdimm=on,nvdimm-persistence=mem-ctrl,sata=off,smbus=off,vmport=off,"
-                 f"max-ram-below-4g={GIB}")
+                 f"max-ram-below-4g={GIB},memory-backend=ram")
         command = [
+            # However this process ends, the machine ends with it.
+            system.find("setpriv"), "--pdeathsig", "KILL", "--",
             system.find("qemu-system-x86_64"), "-accel", "tcg,thread=multi", "-cpu", "max",
             "-smp", "2", "-M", board, "-m", "4G,slots=8,maxmem=64G",
             "-nodefaults", "-no-user-config", "-display", "none",
-            "-serial", f"file:{self._folder}/console.log",
+            "-serial", f"file:{self._file('console')}",
             "-device", "virtio-serial-pci", "-chardev", "stdio,id=port,signal=off",
             "-device", "virtserialport,chardev=port,name=port",
-            "-kernel", self._kernel.image, "-initrd", self._root, "-append", arguments,
+            "-kernel", self._kernel.image, "-initrd", self._file("root"), "-append", arguments,
             "-drive", f"if=none,id=disk,file={self._file('disk')},format=raw,cache=writeback",
             "-device", "virtio-blk-pci,drive=disk",
         ]
+        command += self._memory("ram", RAM_BYTES, "4K")
         for number in (0, 1):
             command += self._memory(f"nvdimm{number}", 4 * GIB + LABEL_BYTES, "1G")
             device = f"nvdimm,id=module{number},memdev=nvdimm{number},label-size={LABEL_BYTES}"
@@ -97,7 +141,7 @@ class Machine:
 
     def _launch(self):
         self._lines = queue.Queue()
-        log = open(self._folder / "qemu.log", "ab")
+        log = open(self._file("errors"), "ab")
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(self._command(), stdin=pipe, stdout=pipe, stderr=log,
                                          start_new_session=True)
@@ -129,11 +173,10 @@ class Machine:
 
     def _death(self, what, lines):
         """With the last words of the machine and of its kernel."""
-        try:
-            console = (self._folder / "console.log").read_text(errors="replace")
-        except OSError:
-            console = ""
-        words = lines[-5:] + console.splitlines()[-20:]
+        words = lines[-5:]
+        for name in ("errors", "console"):
+            text = self._files[name].read(0, 64 * MIB).decode(errors="replace")
+            words += text.splitlines()[-20:]
         return Died("\n  ".join([f"{what} after:", *words]))
 
     def _send(self, command):
@@ -153,29 +196,24 @@ class Machine:
             raise Died(f"`{command}` ended with {status}: " + "\n".join(lines[:15]))
         return lines
 
-    def reset(self):
-        """As if the button were pressed: memory keeps its content, nothing is written back."""
-        self._send("echo b >/proc/sysrq-trigger")
-        return self._await_ready_after_reset()
-
-    def _await_ready_after_reset(self):
-        self._await(lambda text: text.startswith("ready "), BOOT_SECONDS)
-        self.boots += 1
-
     def log_word(self, number):
         """The first word of a log: a count that its writer raises."""
-        with open(self._file("logs"), "rb") as file:
-            file.seek(number * LOG_STRIDE)
-            return int.from_bytes(file.read(8), "little")
+        return int.from_bytes(self._files["logs"].read(number * LOG_STRIDE, 8), "little")
 
     def cut(self):
-        """Cuts the power, at whatever instruction the machine is."""
+        """Cuts the power, at whatever instruction the machine is. Its memory stays as it is."""
         if self._process is None:
             return
         os.kill(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process.stdin.close()
         self._process = None
+
+    def close(self):
+        """Ends it; its media are gone."""
+        self.cut()
+        for file in self._files.values():
+            file.close()
 
 
 def _read_lines(stream, lines):

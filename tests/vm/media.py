@@ -14,7 +14,7 @@ class Medium:
     """
 
     kind = ""
-    survives_power_cut = True
+    end = "power cut"  # what the end of the machine is to it
 
     def __init__(self, name, place, number):
         self.name = name
@@ -91,7 +91,7 @@ class FileOnDax(Medium):
 
     def __init__(self, name, number, file_system, space):
         super().__init__(name, f"/mnt/{number}", number)
-        self.survives_power_cut = space.survives_power_cut
+        self.end = space.end
         self._file_system = file_system
         self._space = space
         self._options = {"ext4": "dax", "xfs": "dax=always"}[file_system]
@@ -122,7 +122,7 @@ class Device(Medium):
 
     def __init__(self, name, number, align, space):
         super().__init__(name, "/nowhere", number)
-        self.survives_power_cut = space.survives_power_cut
+        self.end = space.end
         self.pool = space.device
         self._align = align
         self._space = space
@@ -177,7 +177,7 @@ class Device(Medium):
 class Namespace:
     """Part of an NVDIMM, with a name."""
 
-    survives_power_cut = True
+    end = "power cut"
     at_power_off = "survives power-off: the platform keeps what was flushed"
 
     def __init__(self, module, name, size):
@@ -193,7 +193,7 @@ class Namespace:
 class MemMap:
     """A region of `memmap=`: ordinary memory, which a reset leaves alone."""
 
-    survives_power_cut = False
+    end = "reset"
     at_power_off = "memmap= has set aside: all is lost at power-off"
 
     def __init__(self, begin):

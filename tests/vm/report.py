@@ -1,48 +1,65 @@
 """What was tried on which medium, and how it ended."""
 
+import threading
 import time
+import xml.etree.ElementTree as ElementTree
 
 
 class Report:
-    """One line for each test as it ends; a table and the sum at the end."""
+    """One line for each test as it ends; a table and the sum at the end.
+
+    Each machine tells it from a thread of its own.
+    """
 
     def __init__(self, write=print):
         self._write = write
         self._media = {}  # in the order in which they were met
-        self.passed = 0
-        self.failed = 0
-        self._last = time.monotonic()
+        self._tests = []  # medium, name, problem
+        self._lock = threading.Lock()
+        self._last = threading.local()
+
+    @property
+    def passed(self):
+        return sum(not problem for _, _, problem in self._tests)
+
+    @property
+    def failed(self):
+        return sum(bool(problem) for _, _, problem in self._tests)
 
     def _row(self, medium):
         return self._media.setdefault(medium, {"tests": 0, "failed": 0, "faults": "", "kills": 0, "steps": 0})
 
     def test(self, medium, name, problem=""):
         """Takes a test that has ended; `problem` is empty or says what is wrong."""
-        row = self._row(medium)
-        row["tests"] += 1
-        if problem:
-            self.failed += 1
-            row["failed"] += 1
-            self._write(f"FAILED (vm) {medium}: {name}: {problem}")
-        else:
-            self.passed += 1
-            self._write(f"passed {medium}: {name} ({self._since_last():.1f} s)")
+        with self._lock:
+            self._tests.append((medium, name, problem))
+            row = self._row(medium)
+            row["tests"] += 1
+            row["failed"] += bool(problem)
+            seconds = self._since_last()
+            if problem:
+                self._write(f"FAILED (vm) {medium}: {name}: {problem}")
+            else:
+                self._write(f"passed {medium}: {name} ({seconds:.1f} s)")
 
     def _since_last(self):
         now = time.monotonic()
-        since, self._last = now - self._last, now
+        since = now - getattr(self._last, "time", now)
+        self._last.time = now
         return since
 
     def faults(self, medium, count, size_bytes):
         """Takes how many faults storing to each page of so many bytes took."""
-        self._write(f"faults {medium}: {count} for {size_bytes >> 20} MiB")
-        self._row(medium)["faults"] = f"{count * (1 << 30) / size_bytes:,.0f}"
+        with self._lock:
+            self._write(f"faults {medium}: {count} for {size_bytes >> 20} MiB")
+            self._row(medium)["faults"] = f"{count * (1 << 30) / size_bytes:,.0f}"
 
     def survived(self, medium, steps):
         """Takes an end of the machine, after which all was there; the writer had made so many steps."""
-        row = self._row(medium)
-        row["kills"] += 1
-        row["steps"] = max(row["steps"], steps)
+        with self._lock:
+            row = self._row(medium)
+            row["kills"] += 1
+            row["steps"] = max(row["steps"], steps)
 
     def table(self):
         """Lines: what is known of each medium."""
@@ -56,6 +73,15 @@ class Report:
         for row in rows:
             first, *others = (cell.rjust(width) for cell, width in zip(row, widths))
             yield "  ".join([row[0].ljust(widths[0]), *others]).rstrip()
+
+    def xml(self):
+        """The tests, as tools/test_summary.py reads them."""
+        suite = ElementTree.Element("testsuite")
+        for medium, name, problem in self._tests:
+            case = ElementTree.SubElement(suite, "testcase", classname=medium, name=name)
+            if problem:
+                ElementTree.SubElement(case, "failure")
+        return ElementTree.tostring(suite, encoding="unicode")
 
     def sum(self):
         return f"{self.passed} passed, {self.failed} failed, 0 skipped"

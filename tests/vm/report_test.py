@@ -3,6 +3,7 @@
 
 import sys
 import unittest
+import xml.etree.ElementTree as ElementTree
 
 sys.dont_write_bytecode = True
 
@@ -32,6 +33,14 @@ class ReportTest(unittest.TestCase):
     def test_a_machine_that_died_leaves_a_failure(self):
         self.report.test("machine", "stays up", "nothing came for 5 s")
         self.assertEqual(self.report.failed, 1)
+
+    def test_the_file_for_the_sum_has_every_test_and_which_failed(self):
+        self.report.test("ext4", "opens")
+        self.report.test("ext4", "closes", "it does not: <&>")
+        opens, closes = ElementTree.fromstring(self.report.xml()).iter("testcase")
+        self.assertEqual((closes.get("classname"), closes.get("name")), ("ext4", "closes"))
+        self.assertIsNone(opens.find("failure"))
+        self.assertIsNotNone(closes.find("failure"))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ PACKAGES = {
     "apt-get": "apt",
     "apt-cache": "apt",
     "ldd": "libc-bin",
+    "setpriv": "util-linux",
 }
 
 
@@ -196,8 +197,8 @@ def base_key(kernel):
     return key.hexdigest()[:16]
 
 
-def make_root(kernel, programs, path):
-    """Writes the root in memory for `kernel` to `path`."""
+def make_root(kernel, programs):
+    """The bytes of the root in memory for `kernel`."""
     base = kernel.folder / f"root-{base_key(kernel)}.cpio"
     if not base.exists():
         for old in kernel.folder.glob("root-*.cpio"):
@@ -205,4 +206,4 @@ def make_root(kernel, programs, path):
         unfinished = base.with_suffix(".new")
         unfinished.write_bytes(base_archive(kernel))
         unfinished.rename(base)
-    path.write_bytes(base.read_bytes() + programs_archive(programs))
+    return base.read_bytes() + programs_archive(programs)
