@@ -95,6 +95,13 @@ TEST_F(CommandsTest, InfoIsHonestAboutAPowerCut) {
     EXPECT_NE(Run({"info", path}).out.find("lost at power-off"), std::string::npos);
   }
   EXPECT_EQ(RunJson({"info", pool_})["granularity_bytes"], 4096);
+  setenv("MORSEL_FRAMES", "shmem", 1);
+  setenv("MORSEL_DIRTY", "compare", 1);
+  EXPECT_EQ(RunJson({"info", pool_})["frames"], "shmem");
+  EXPECT_EQ(RunJson({"info", pool_})["dirty"], "compare");
+  EXPECT_NE(Run({"info", pool_}).out.find("shmem"), std::string::npos);
+  unsetenv("MORSEL_FRAMES");
+  unsetenv("MORSEL_DIRTY");
 }
 
 TEST_F(CommandsTest, TablesAreForPeople) {

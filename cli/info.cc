@@ -18,7 +18,7 @@ int InfoOfPool(OpenPool& pool, bool json) {
   const PoolFacts facts = FactsOf(pool);
   const size_t morsels = Must(pool.pool().List()).size();
   if (json) {
-    Print(nlohmann::ordered_json{
+    nlohmann::ordered_json info = {
         {"pool", path},
         {"kind", facts.carved ? "carved" : "directory"},
         {"id", FormatId(facts.id)},
@@ -30,7 +30,12 @@ int InfoOfPool(OpenPool& pool, bool json) {
         {"window", {FormatAddress(facts.window.begin), FormatAddress(facts.window.end)}},
         {"morsels", morsels},
         {"size_bytes", facts.size_bytes},
-        {"free_bytes", facts.free_bytes}});
+        {"free_bytes", facts.free_bytes}};
+    if (!facts.carved) {
+      info["frames"] = facts.frames;
+      info["dirty"] = facts.dirty;
+    }
+    Print(info);
     return kExitDone;
   }
   Facts lines;
@@ -41,6 +46,10 @@ int InfoOfPool(OpenPool& pool, bool json) {
   lines.Add("medium", facts.medium);
   lines.Add("granularity", facts.granularity);
   lines.Add("power-off", facts.survives);
+  if (!facts.carved) {
+    lines.Add("frames", facts.frames);
+    lines.Add("written pages", "found by " + facts.dirty);
+  }
   lines.Add("address window",
             FormatAddress(facts.window.begin) + " - " + FormatAddress(facts.window.end));
   lines.Add("morsels", std::to_string(morsels));

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "base/units.h"
 #include "cli/failure.h"
 #include "cli/mounts.h"
@@ -14,6 +15,8 @@
 #include "cli/units.h"
 #include "morsel/carved_pool.h"
 #include "morsel/pool_file.h"
+#include "pmem/dirty_pages.h"
+#include "pmem/frame_kind.h"
 #include "pmem/medium.h"
 #include "pmem/power_safety.h"
 
@@ -85,6 +88,9 @@ PoolFacts FactsOf(OpenPool& open) {
     ReadCarved(*carved, facts);
   } else {
     ReadDirectory(pool.path(), facts);
+    facts.frames = pmem::FramesInWords();
+    const auto dirty = pmem::DirtyPages::Open();
+    facts.dirty = dirty ? (*dirty)->way() : LastError();
   }
   facts.file_system = FileSystemOf(pool.path());
   const bool in_memory =

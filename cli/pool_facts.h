@@ -20,6 +20,10 @@ struct PoolFacts {
   std::string granularity;  ///< in words, and whether it was forced
   std::string survives;     ///< what of the data outlives a process, and a power cut
   bool survives_power_off = false;
+  /// Of a directory, in words: what a morsel that is opened now lies in, and how its checkpoints
+  /// find what was written.
+  std::string frames;
+  std::string dirty;
   uint64_t unit_bytes = 0;  ///< what a carved pool is carved into
   uint64_t size_bytes = 0;  ///< what there is for morsels; of a directory, the file system's
   uint64_t free_bytes = 0;  ///< of that

@@ -221,13 +221,15 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   }
   Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
   if (!dirty) return dirty.status();
+  Result<pmem::Frames> frames = pmem::Frames::Open(false);
+  if (!frames) return frames.status();
   Record record = wanted;
   const Result<Id> id = RandomId();
   if (!id) return id.status();
   record.id = *id;
   Result<pmem::AddressRange> range = ReserveFor(record);
   if (!range) return range.status();
-  MORSEL_TRY(pmem::PlaceFrames(*range, 0, record.size_bytes));
+  MORSEL_TRY(frames->Resize(*range, record.size_bytes));
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record.capacity_bytes));
   format(record, pmem::VolatilePersist());
 
@@ -244,7 +246,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   const Result<Record> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
   return std::unique_ptr<Backing>(
-      new ImageBacking(*made, false, std::move(*range), directory_, std::move(*image),
+      new ImageBacking(*made, false, std::move(*range), std::move(*frames), directory_, std::move(*image),
                        std::move(*dirty), 0));
 }
 
@@ -253,6 +255,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   Result<std::unique_ptr<pmem::DirtyPages>> dirty(nullptr);
   if (!read_only) dirty = pmem::DirtyPages::Open();
   if (!dirty) return dirty.status();
+  Result<pmem::Frames> frames = pmem::Frames::Open(read_only);
+  if (!frames) return frames.status();
   Result<pmem::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
   // ORDER  the morsel's name, synced  <  the first checkpoint into it
@@ -268,12 +272,12 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   Result<pmem::AddressRange> range =
       pmem::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
   if (!range) return range.status();
-  MORSEL_TRY(pmem::PlaceFrames(*range, 0, record->size_bytes));
+  MORSEL_TRY(frames->Resize(*range, record->size_bytes));
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record->capacity_bytes));
   MORSEL_TRY(image->Load(range->at(0)));
-  if (read_only) MORSEL_TRY(pmem::ProtectFrames(*range, 0, record->size_bytes));
+  if (read_only) MORSEL_TRY(frames->Protect());
   return std::unique_ptr<Backing>(
-      new ImageBacking(*record, read_only, std::move(*range), directory_, std::move(*image),
+      new ImageBacking(*record, read_only, std::move(*range), std::move(*frames), directory_, std::move(*image),
                        std::move(*dirty), record->size_bytes));
 }
 

@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/units.h"
-#include "pmem/frames.h"
 
 namespace morsel {
 
@@ -33,9 +32,11 @@ Result<Record> RecordOf(const std::string& name, const pmem::File& file,
 }
 
 ImageBacking::ImageBacking(Record record, bool read_only, pmem::AddressRange range,
-                           const pmem::Directory& directory, pmem::image::ImageFile image,
-                           std::unique_ptr<pmem::DirtyPages> dirty, uint64_t loaded_bytes)
+                           pmem::Frames frames, const pmem::Directory& directory,
+                           pmem::image::ImageFile image, std::unique_ptr<pmem::DirtyPages> dirty,
+                           uint64_t loaded_bytes)
     : Backing(std::move(record), read_only),
+      frames_(std::move(frames)),
       directory_(directory),
       image_(std::move(image)),
       dirty_(std::move(dirty)) {
@@ -61,8 +62,8 @@ void ImageBacking::Collect() {
   const Result<bool> known = dirty_->Collect(range_.at(0), tracked_bytes_, pages_);
   is_known_ = known && *known;
   if (!is_known_) return;
-  pages_.Add(tracked_bytes_, record_.size_bytes - tracked_bytes_);
-  TrackTo(record_.size_bytes);
+  if (frames_.end() > tracked_bytes_) pages_.Add(tracked_bytes_, frames_.end() - tracked_bytes_);
+  TrackTo(frames_.end());
 }
 
 uint32_t ImageBacking::granularity_bytes() const { return kPageBytes; }
@@ -70,13 +71,8 @@ uint32_t ImageBacking::granularity_bytes() const { return kPageBytes; }
 Status ImageBacking::Resize(uint64_t size_bytes) {
   MORSEL_CHECK(!read_only_ && IsAligned(size_bytes, kSubtreeBytes) &&
                size_bytes <= record_.capacity_bytes);
-  const uint64_t before = record_.size_bytes;
-  if (size_bytes > before) {
-    MORSEL_TRY(pmem::PlaceFrames(range_, before, size_bytes - before));
-  } else if (size_bytes < before) {
-    MORSEL_TRY(range_.Withdraw(size_bytes, before - size_bytes));
-    tracked_bytes_ = std::min(tracked_bytes_, size_bytes);
-  }
+  MORSEL_TRY(frames_.Resize(range_, size_bytes));
+  tracked_bytes_ = std::min(tracked_bytes_, frames_.end());
   record_.size_bytes = size_bytes;
   return Code::kOk;
 }

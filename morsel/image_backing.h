@@ -5,6 +5,7 @@
 
 #include "morsel/pool.h"
 #include "pmem/dirty_pages.h"
+#include "pmem/frames.h"
 #include "pmem/image/image_file.h"
 
 namespace morsel {
@@ -16,10 +17,10 @@ Result<Record> RecordOf(const std::string& name, const pmem::File& file,
 
 class ImageBacking final : public Backing {
  public:
-  /// `range` is RangeBytes(capacity) long and has frames and the process' page. `directory`, where
-  /// the record's name leads to the image, outlives it. The first loaded_bytes of the
+  /// `range` is RangeBytes(capacity) long and has the frames and the process' page. `directory`,
+  /// where the record's name leads to the image, outlives it. The first loaded_bytes of the
   /// frames hold what the image does. `dirty`: nullptr where it is read only.
-  ImageBacking(Record record, bool read_only, pmem::AddressRange range,
+  ImageBacking(Record record, bool read_only, pmem::AddressRange range, pmem::Frames frames,
                const pmem::Directory& directory, pmem::image::ImageFile image,
                std::unique_ptr<pmem::DirtyPages> dirty, uint64_t loaded_bytes);
 
@@ -27,11 +28,13 @@ class ImageBacking final : public Backing {
   uint32_t granularity_bytes() const override;
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
+  const pmem::Frames& frames() const { return frames_; }
 
  private:
   void TrackTo(uint64_t end);
   void Collect();
 
+  pmem::Frames frames_;
   const pmem::Directory& directory_;
   pmem::image::ImageFile image_;
   std::unique_ptr<pmem::DirtyPages> dirty_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <optional>
 #include <random>
 
 #include "base/error.h"
@@ -26,7 +27,8 @@ class RecordedBacking final : public Backing {
     auto range = pmem::AddressRange::Reserve(record_.base, RangeBytes(kBytes), "a test");
     EXPECT_TRUE(range) << LastError();
     range_ = std::move(*range);
-    EXPECT_TRUE(pmem::PlaceFrames(range_, 0, kBytes).ok()) << LastError();
+    frames_.emplace(std::move(*pmem::Frames::Open(false)));
+    EXPECT_TRUE(frames_->Resize(range_, kBytes).ok()) << LastError();
     EXPECT_TRUE(pmem::PlaceProcessPage(range_, kBytes).ok()) << LastError();
     recorder_ = std::make_unique<pmem::CrashRecorder>(
         std::vector<pmem::CrashRecorder::Span>{{range_.at(0), kBytes}});
@@ -38,6 +40,7 @@ class RecordedBacking final : public Backing {
   pmem::CrashRecorder& recorder() { return *recorder_; }
 
  private:
+  std::optional<pmem::Frames> frames_;
   std::unique_ptr<pmem::CrashRecorder> recorder_;
 };
 
