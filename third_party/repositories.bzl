@@ -17,6 +17,13 @@ def system_libraries():
         package = "libpmem2",
     )
     pkg_config_repository(
+        name = "liblz4",
+        build_file = Label("//third_party:liblz4.BUILD"),
+        debian = "liblz4-dev",
+        headers = ["lz4.h"],
+        package = "liblz4",
+    )
+    pkg_config_repository(
         name = "liburing",
         build_file = Label("//third_party:liburing.BUILD"),
         debian = "liburing-dev",
@@ -35,6 +42,13 @@ def system_libraries():
             "xxhash.h",
         ],
         package = "libxxhash",
+    )
+    pkg_config_repository(
+        name = "libzstd",
+        build_file = Label("//third_party:libzstd.BUILD"),
+        debian = "libzstd-dev",
+        headers = ["zstd.h"],
+        package = "libzstd",
     )
     pkg_config_repository(
         name = "cli11",

@@ -2,91 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "base/bits.h"
-#include "pmem/image/image_testing.h"
+#include "pmem/image/damage_testing.h"
 #include "pmem/image/superblock.h"
 
 namespace morsel::pmem::image {
 namespace {
 
 constexpr uint64_t kSectorBytes = 512;
-
-class DamageTest : public ImageTest {
- protected:
-  // A small image of two generations, its bytes, and where its parts are.
-  void SetUp() override {
-    ImageTest::SetUp();
-    older_ = MemoryOf(2);
-    FillSubtree(older_, 0, 1);
-    Result<ImageFile> image = Create("a", older_);
-    ASSERT_TRUE(image.has_value()) << LastError();
-    memory_ = older_;
-    memory_[12345] ^= 1;
-    ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 3).ok());
-    bytes_ = Bytes("a");
-    Load(superblock_, SlotOffset(2));
-    Load(node_, superblock_.root.offset);
-    Load(leaf_, node_.offset);
-    Load(patch_, leaf_.patch_offset);
-  }
-
-  template <class T>
-  void Load(T& to, uint64_t offset) {
-    std::memcpy(&to, bytes_.data() + offset, sizeof to);
-  }
-  // As whoever wrote a wrong superblock on purpose would.
-  static std::string Sealed(std::string bytes, Superblock superblock) {
-    const uint64_t offset = SlotOffset(superblock.generation);
-    superblock.checksum = 0;
-    superblock.checksum = Checksum64(&superblock, sizeof superblock);
-    std::memcpy(bytes.data() + offset, &superblock, sizeof superblock);
-    return bytes;
-  }
-  std::string WithRootTable(const Entry& node) const {
-    std::string bytes = bytes_;
-    std::memcpy(bytes.data() + superblock_.root.offset, &node, sizeof node);
-    Superblock superblock = superblock_;
-    const Sum128 sum = Checksum128(&node, sizeof node);
-    superblock.root.sum_low = sum.low;
-    superblock.root.sum_high = sum.high;
-    return Sealed(bytes, superblock);
-  }
-  std::string WithLeaf(const Entry& leaf) const {
-    Entry node = node_;
-    const Sum128 sum = Checksum128(&leaf, sizeof leaf);
-    node.sum_low = sum.low;
-    node.sum_high = sum.high;
-    std::string bytes = WithRootTable(node);
-    std::memcpy(bytes.data() + node.offset, &leaf, sizeof leaf);
-    return bytes;
-  }
-
-  std::string WithPatch(const Patch& patch) const {
-    Entry leaf = leaf_;
-    const Sum128 sum = Checksum128(&patch, sizeof patch);
-    leaf.patch_sum_low = sum.low;
-    leaf.patch_sum_high = sum.high;
-    std::string bytes = WithLeaf(leaf);
-    std::memcpy(bytes.data() + leaf.patch_offset, &patch, sizeof patch);
-    return bytes;
-  }
-
-  void ExpectRefused(const std::string& bytes, Code code, const char* words) {
-    SetBytes("b", bytes);
-    const Result<Memory> found = Read("b");
-    EXPECT_EQ(found.error(), code) << LastError();
-    EXPECT_TRUE(Says(words)) << LastError() << "\n does not say: " << words;
-    const Result<ImageFile> for_writing = Open("b");
-    EXPECT_TRUE(for_writing.has_value() || Bytes("b") == bytes) << "refused, and changed";
-  }
-
-  Memory older_;
-  Memory memory_;
-  std::string bytes_;
-  Superblock superblock_;
-  Entry node_;
-  Entry leaf_;  ///< patched: one page differs from the first generation
-  Patch patch_;
-};
 
 TEST_F(DamageTest, EveryByteOfTheTablesIsGuarded) {
   SetBytes("b", bytes_);
@@ -222,13 +144,16 @@ TEST_F(DamageTest, TheOlderGenerationStandsWhereTheNewestSuperblockIsTorn) {
 
 TEST_F(DamageTest, ANewerVersionOrFeatureIsSaidToBeOne) {
   Superblock newer = superblock_;
-  newer.version = 3;
-  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "version 3");
+  newer.version = kVersion + 1;
+  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "is of version 4");
   newer = superblock_;
   newer.read_features = 4;
   ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "features 0x4");
   newer = superblock_;
   newer.contract = 2;
+  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "newer");
+  newer = superblock_;
+  newer.codec = static_cast<Codec>(3);
   ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "newer");
   newer = superblock_;
   newer.write_features = 1;
@@ -292,8 +217,8 @@ TEST_F(DamageTest, EntriesThatAreNotKnownAreRefused) {
   leaf.kind = static_cast<Kind>(3);
   ExpectRefused(WithLeaf(leaf), Code::kVersion, "kind 3");
   leaf = leaf_;
-  leaf.codec = static_cast<Codec>(1);
-  ExpectRefused(WithLeaf(leaf), Code::kVersion, "codec 1");
+  leaf.codec = static_cast<Codec>(3);
+  ExpectRefused(WithLeaf(leaf), Code::kVersion, "codec 3");
   leaf = leaf_;
   leaf.stored_bytes = 4096;
   ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible extent of 4096 bytes");
@@ -301,6 +226,9 @@ TEST_F(DamageTest, EntriesThatAreNotKnownAreRefused) {
   leaf.kind = Kind::kAbsent;
   ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "");
   Entry node = node_;
+  node.codec = Codec::kLz4;
+  ExpectRefused(WithRootTable(node), Code::kVersion, "codec 1");
+  node = node_;
   node.kind = Kind::kAbsent;
   ExpectRefused(WithRootTable(node), Code::kCorrupt, "");
 }

@@ -26,7 +26,8 @@ ImageInfo InfoOf(const Superblock& superblock) {
           .live_bytes = superblock.live_bytes,
           .generation = superblock.generation,
           .contract = superblock.contract,
-          .grows = (superblock.flags & kFlagGrows) != 0};
+          .grows = (superblock.flags & kFlagGrows) != 0,
+          .codec = superblock.codec};
 }
 
 // Of no generation yet.
@@ -39,6 +40,7 @@ Superblock SuperblockOf(const ImageInfo& info) {
   superblock.base = info.base;
   superblock.capacity_bytes = info.capacity_bytes;
   superblock.contract = info.contract;
+  superblock.codec = info.codec;
   return superblock;
 }
 
@@ -159,7 +161,7 @@ Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_b
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
   MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
-  TreeWriter writer(file_, space_, tree_);
+  TreeWriter writer(file_, space_, tree_, current_.codec);
   Result<Tree> tree = writer.Write(frames, size_bytes, dirty);
   if (!tree) {
     (void)Fail(tree.error(), "%s; the last checkpoint stands: %s", LastError(),

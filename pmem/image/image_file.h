@@ -26,6 +26,7 @@ struct ImageInfo {
   uint64_t generation = 0;
   uint32_t contract = 0;
   bool grows = false;
+  Codec codec = Codec::kNone;  ///< of leaves that are written; set when created
 };
 
 /// [IMF-1] space_ holds exactly what is neither in the current generation, nor in retired_, nor in

@@ -34,6 +34,13 @@ inline void FillSubtree(Memory& memory, uint64_t subtree, uint64_t seed) {
   }
 }
 
+/// Bytes that compress to about half.
+inline void FillHalf(Memory& memory, uint64_t subtree, uint64_t seed) {
+  FillSubtree(memory, subtree, seed);
+  char* const bytes = memory.data() + subtree * kSubtreeBytes;
+  for (uint64_t at = 0; at < kSubtreeBytes; at += 128) std::memset(bytes + at, 'h', 64);
+}
+
 /// The kernel's, but for what a disk would spend on a sync.
 class UnsyncedCalls : public SystemCalls {
  public:
@@ -63,11 +70,16 @@ class ImageTest : public testing::Test {
     info.size_bytes = memory.size();
     return info;
   }
+  static ImageInfo InfoFor(const Memory& memory, Codec codec) {
+    ImageInfo info = InfoFor(memory);
+    info.codec = codec;
+    return info;
+  }
   Result<ImageFile> Create(const std::string& name, const Memory& memory,
-                           SystemCalls& calls = TestCalls()) {
+                           SystemCalls& calls = TestCalls(), Codec codec = Codec::kNone) {
     Result<Directory> directory = Directory::Open(calls, path_);
     if (!directory) return directory.status();
-    return ImageFile::Create(*directory, name, 0600, InfoFor(memory), memory.data());
+    return ImageFile::Create(*directory, name, 0600, InfoFor(memory, codec), memory.data());
   }
   Result<ImageFile> Open(const std::string& name, bool read_only = false,
                          SystemCalls& calls = TestCalls()) {

@@ -14,9 +14,11 @@
 //         superblocks and the end of the file.
 // [IMG-5] What is absent is zero.
 // [IMG-6] What a checksum is of is what was written.
-// [IMG-7] A leaf's extent is its bytes, padded, then the sums of its 512 pages; the entry's sum is
-//         that of those sums, so that reading needs the bytes only, and finding what has changed
-//         the sums only.
+// [IMG-7] A leaf's extent is its stored bytes, padded, then the sums of its 512 pages; the entry's
+//         sum is that of those sums, so that reading needs the bytes only, and finding what has
+//         changed the sums only. Both are of the pages as they are in memory, whatever the codec.
+// [IMG-9] A leaf is stored by a codec only if that saves a block; else as it is, by kNone. Pages
+//         that replace others are stored as they are.
 // [IMG-8] A patched leaf is a leaf, and a list of pages that count in place of the leaf's: sorted
 // by
 //         page, each once, at most kPatchesMax. The leaf's own bytes and sums stay as they were.
@@ -37,7 +39,7 @@ namespace morsel::pmem::image {
 static_assert(std::endian::native == std::endian::little);
 
 inline constexpr uint64_t kMagic = 0x31474d494c53524d;  // "MRSLIMG1"
-inline constexpr uint32_t kVersion = 2;
+inline constexpr uint32_t kVersion = 3;
 /// What a reader must know to read, and what a writer must know to write. None yet.
 inline constexpr uint64_t kReadFeatures = 0;
 inline constexpr uint64_t kWriteFeatures = 0;
@@ -53,7 +55,13 @@ enum class Kind : uint16_t {
   kPresent = 1,  ///< one extent: a table's entries, or a leaf's 2 MiB
   kPatched = 2,  ///< a leaf with some of its pages replaced
 };
-enum class Codec : uint16_t { kNone = 0 };
+/// How a leaf's 2 MiB are stored.
+enum class Codec : uint16_t {
+  kNone = 0,  ///< as they are
+  kLz4 = 1,   ///< one block of LZ4's
+  kZstd = 2,  ///< one frame of zstd's
+};
+inline bool IsKnown(Codec codec) { return codec <= Codec::kZstd; }
 
 /// One entry of a table, and what a superblock has for the root.
 struct Entry {
@@ -94,6 +102,9 @@ static_assert(std::has_unique_object_representations_v<Patch>);
 /// A list is one block.
 inline constexpr uint64_t kPatchesMax = kBlockBytes / sizeof(Patch);
 
+/// What a leaf takes by a codec, at most: a block less than by none.
+inline constexpr uint64_t kEncodedBytesMax = kSubtreeBytes - kBlockBytes;
+
 inline constexpr uint64_t kPagesPerLeaf = kSubtreeBytes / kPageBytes;
 /// The sums behind a leaf's bytes: for each page the low and the high half of its XXH3-128.
 struct PageSums {
@@ -119,7 +130,8 @@ struct Superblock {
   uint64_t size_bytes;
   uint64_t live_bytes;
   uint32_t contract;  ///< 0 snapshot, 1 fine
-  uint32_t reserved_0;
+  Codec codec;        ///< of leaves that are written, see [IMG-9]
+  uint16_t reserved_0;
   uint64_t log_offset;  ///< zero: there is no log
   uint64_t log_position;
   uint64_t reserved_1;
@@ -133,6 +145,7 @@ static_assert(offsetof(Superblock, write_features) == 32 && offsetof(Superblock,
 static_assert(offsetof(Superblock, id) == 48 && offsetof(Superblock, base) == 64);
 static_assert(offsetof(Superblock, capacity_bytes) == 72 && offsetof(Superblock, size_bytes) == 80);
 static_assert(offsetof(Superblock, live_bytes) == 88 && offsetof(Superblock, contract) == 96);
+static_assert(offsetof(Superblock, codec) == 100);
 static_assert(offsetof(Superblock, log_offset) == 104 && offsetof(Superblock, log_position) == 112);
 static_assert(offsetof(Superblock, root) == 128 && offsetof(Superblock, reserved_2) == 192);
 static_assert(std::has_unique_object_representations_v<Superblock>);

@@ -6,8 +6,8 @@
 #include <map>
 #include <string>
 
+#include "base/bits.h"
 #include "base/error.h"
-#include "pmem/image/leaf_writer.h"
 
 namespace morsel::pmem::image {
 namespace {
@@ -17,6 +17,15 @@ constexpr size_t kSlots = kIoDepth + 4;
 /// With the sums behind it.
 constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
 
+bool HasEncoded(const Tree& tree) {
+  for (const Node& node : tree.nodes) {
+    for (const Entry& leaf : node.leaves) {
+      if (leaf.codec != Codec::kNone) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 LeafReader::~LeafReader() {
@@ -24,86 +33,95 @@ LeafReader::~LeafReader() {
   if (io_ != nullptr) io_->Drain();
 }
 
-Status LeafReader::Begin(std::span<const IoBuffer> buffers) {
-  has_buffers_ = !buffers.empty();
+// Each slot gets slot_bytes of memory; none where leaves are read into frames.
+Status LeafReader::Begin(uint64_t slot_bytes) {
+  const auto threads = std::min<unsigned>(ProcessorCount(), kSlots);
+  std::vector<IoBuffer> buffers;
+  slot_bytes_ = slot_bytes;
+  if (slot_bytes != 0) {
+    memory_ = MakeBuffer(kSlots * slot_bytes);
+    if (verifies()) decoded_ = MakeBuffer(threads * kSubtreeBytes);
+    if (memory_ == nullptr || (verifies() && decoded_ == nullptr)) {
+      return Fail(Code::kNoMemory, "no memory to read an image with");
+    }
+    for (size_t slot = 0; slot < kSlots; ++slot) {
+      buffers.push_back({memory_.get() + slot * slot_bytes, slot_bytes});
+    }
+    for (unsigned i = 0; i < threads; ++i) {
+      Result<Decoder> decoder = Decoder::Make();
+      if (!decoder) return decoder.status();
+      decoders_.push_back(std::move(*decoder));
+    }
+  }
   slots_.resize(kSlots);
   for (size_t slot = 0; slot < kSlots; ++slot) free_.push_back(slot);
   Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, false, buffers);
   if (!io) return io.status();
   io_ = std::move(*io);
   workers_ = std::make_unique<Workers>(
-      kSlots, [this](size_t slot) { slots_[slot].is_sound = IsSound(slots_[slot]); },
-      ProcessorCount());
+      kSlots,
+      [this](size_t slot, unsigned thread) {
+        slots_[slot].is_sound = IsSound(slots_[slot], thread);
+      },
+      threads);
   return Code::kOk;
 }
 
 Status LeafReader::Load(const Tree& tree, char* frames) {
   if (tree.nodes.empty()) return Code::kOk;
-  MORSEL_TRY(Begin({}));
-  return ReadAll(
-      tree,
-      [frames](const Piece& piece, size_t) {
-        return frames + piece.position.value() * kSubtreeBytes + piece.in_leaf;
-      },
-      [](SubtreePosition, Status status) { return status; });
+  frames_ = frames;
+  MORSEL_TRY(Begin(HasEncoded(tree) ? kEncodedBytesMax : 0));
+  return ReadAll(tree, [](SubtreePosition, Status status) { return status; });
 }
 
 Status LeafReader::Verify(const Tree& tree, const std::function<void(const char*)>& report) {
   if (tree.nodes.empty()) return Code::kOk;
-  const Buffer memory = MakeBuffer(kSlots * kLeafBytes);
-  if (memory == nullptr) return Fail(Code::kNoMemory, "no memory to verify an image with");
-  std::vector<IoBuffer> buffers;
-  for (size_t slot = 0; slot < kSlots; ++slot) {
-    buffers.push_back({memory.get() + slot * kLeafBytes, kLeafBytes});
-  }
   std::map<SubtreePosition, std::string> sentences;
-  const Status begun = Begin(buffers);
-  const Status read =
-      !begun.ok() ? begun
-                  : ReadAll(
-                        tree, [&](const Piece&, size_t slot) { return buffers[slot].bytes; },
-                        [&](SubtreePosition position, Status) {
-                          sentences.emplace(position, LastError());
-                          return Status();
-                        });
+  const Status begun = Begin(kLeafBytes);
+  const Status read = !begun.ok() ? begun : ReadAll(tree, [&](SubtreePosition position, Status) {
+    sentences.emplace(position, LastError());
+    return Status();
+  });
   for (const auto& [position, sentence] : sentences) report(sentence.c_str());
-  // The memory goes before the requests do.
-  workers_.reset();
-  if (io_ != nullptr) io_->Drain();
   return read;
 }
 
-Status LeafReader::ReadAll(const Tree& tree, const Place& place, const Failed& failed) {
+Status LeafReader::ReadAll(const Tree& tree, const Failed& failed) {
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     const std::vector<Entry>& leaves = tree.nodes[giant].leaves;
     for (uint64_t i = 0; i < leaves.size(); ++i) {
-      if (!IsPresent(leaves[i])) continue;
+      const Entry& leaf = leaves[i];
+      if (!IsPresent(leaf)) continue;
       const SubtreePosition position(giant * kEntriesPerNode + i);
-      const uint64_t size_bytes = has_buffers_ ? kLeafBytes : kSubtreeBytes;
       MORSEL_TRY(
-          Read({position, 0, leaves[i].offset, size_bytes, SumOf(leaves[i])}, place, failed));
+          Read({position, 0, leaf.offset, leaf.stored_bytes, leaf.codec, SumOf(leaf)}, failed));
     }
   }
   // A leaf is verified as it was written before any of its pages is replaced.           [IMG-8]
   MORSEL_TRY(Finish(failed));
   for (const auto& [position, patches] : tree.patches) {
     for (const Patch& patch : patches) {
-      const Piece page = {position, patch.page * kPageBytes, patch.offset, kPageBytes,
-                          SumOf(patch)};
-      MORSEL_TRY(Read(page, place, failed));
+      const Piece page = {
+          position, patch.page * kPageBytes, patch.offset, kPageBytes, Codec::kNone, SumOf(patch)};
+      MORSEL_TRY(Read(page, failed));
     }
   }
   return Finish(failed);
 }
 
-Status LeafReader::Read(const Piece& piece, const Place& place, const Failed& failed) {
+Status LeafReader::Read(const Piece& piece, const Failed& failed) {
   while (free_.empty() || io_->in_flight() == kIoDepth) MORSEL_TRY(Advance(failed));
   const size_t index = free_.back();
   Slot& slot = slots_[index];
   slot.piece = piece;
-  slot.to = place(piece, index);
-  const Status begun = io_->StartRead(slot.to, piece.size_bytes, piece.offset,
-                                      has_buffers_ ? static_cast<int>(index) : -1, index);
+  slot.frame =
+      verifies() ? nullptr : frames_ + piece.position.value() * kSubtreeBytes + piece.in_leaf;
+  const bool in_memory = verifies() || piece.codec != Codec::kNone;
+  slot.stored = in_memory ? memory_.get() + index * slot_bytes_ : slot.frame;
+  uint64_t size_bytes = AlignUp(piece.stored_bytes, kBlockBytes);
+  if (verifies() && !piece.is_page()) size_bytes += kPageSumsBytes;
+  const Status begun = io_->StartRead(slot.stored, size_bytes, piece.offset,
+                                      in_memory ? static_cast<int>(index) : -1, index);
   if (!begun.ok()) return failed(piece.position, begun);
   free_.pop_back();
   return Code::kOk;
@@ -115,14 +133,19 @@ Status LeafReader::Finish(const Failed& failed) {
 }
 
 // On any thread.
-bool LeafReader::IsSound(const Slot& slot) const {
-  if (slot.piece.size_bytes == kPageBytes) {
-    return Checksum128(slot.to, kPageBytes) == slot.piece.sum;
+bool LeafReader::IsSound(const Slot& slot, unsigned thread) {
+  const Piece& piece = slot.piece;
+  if (piece.is_page()) return Checksum128(slot.stored, kPageBytes) == piece.sum;
+  char* leaf = slot.stored;
+  if (piece.codec != Codec::kNone) {
+    leaf = verifies() ? decoded_.get() + thread * kSubtreeBytes : slot.frame;
+    const bool fits = decoders_[thread].Decode(piece.codec, slot.stored, piece.stored_bytes, leaf);
+    if (!fits) return false;
   }
   PageSums sums;
-  if (SumPages(slot.to, sums) != slot.piece.sum) return false;
-  return slot.piece.size_bytes == kSubtreeBytes ||
-         std::memcmp(slot.to + kSubtreeBytes, &sums, sizeof sums) == 0;
+  if (SumPages(leaf, sums) != piece.sum) return false;
+  const char* const behind = slot.stored + AlignUp(piece.stored_bytes, kBlockBytes);
+  return !verifies() || std::memcmp(behind, &sums, sizeof sums) == 0;
 }
 
 // What is read is verified while the disk reads on.
@@ -151,7 +174,7 @@ Status LeafReader::Judge(const Slot& slot) const {
               "image '%s': %s, %" PRIu64 " bytes at offset %" PRIu64
               ", fails its checksum; restore it from a copy",
               file_.path().c_str(), SubtreeName(base_, slot.piece.position).c_str(),
-              slot.piece.size_bytes, slot.piece.offset);
+              slot.piece.stored_bytes, slot.piece.offset);
 }
 
 }  // namespace morsel::pmem::image

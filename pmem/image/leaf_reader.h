@@ -1,15 +1,17 @@
-// Reads leaves, several in flight, and holds them against their sums on several threads.
+// Reads leaves, several in flight; decompresses them and holds them against their sums on several
+// threads.
 #pragma once
 
 #include <deque>
 #include <functional>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "pmem/block_io.h"
 #include "pmem/file.h"
+#include "pmem/image/buffer.h"
+#include "pmem/image/coder.h"
 #include "pmem/image/tree.h"
 #include "pmem/image/workers.h"
 
@@ -37,31 +39,38 @@ class LeafReader {
   /// A leaf, or a replaced page of one.
   struct Piece {
     SubtreePosition position;
-    uint64_t in_leaf;  ///< offset
-    uint64_t offset;   ///< in the file
-    uint64_t size_bytes;
+    uint64_t in_leaf;       ///< offset
+    uint64_t offset;        ///< in the file
+    uint64_t stored_bytes;  ///< of a page its own, of a leaf see Entry
+    Codec codec;
     Sum128 sum;
+    bool is_page() const { return codec == Codec::kNone && stored_bytes == kPageBytes; }
   };
   struct Slot {
     Piece piece{};
-    char* to = nullptr;
-    bool is_sound = false;  ///< set by the workers
+    char* stored = nullptr;  ///< where it is read to
+    char* frame = nullptr;   ///< where it is to be; nullptr: it is verified only
+    bool is_sound = false;   ///< set by the workers
   };
-  using Place = std::function<char*(const Piece& piece, size_t slot)>;
   /// What becomes of a failure: success, and the others are read.
   using Failed = std::function<Status(SubtreePosition position, Status status)>;
 
-  Status Begin(std::span<const IoBuffer> buffers);
-  Status ReadAll(const Tree& tree, const Place& place, const Failed& failed);
-  Status Read(const Piece& piece, const Place& place, const Failed& failed);
+  Status Begin(uint64_t slot_bytes);
+  Status ReadAll(const Tree& tree, const Failed& failed);
+  Status Read(const Piece& piece, const Failed& failed);
   Status Finish(const Failed& failed);
-  bool IsSound(const Slot& slot) const;
+  bool IsSound(const Slot& slot, unsigned thread);
   Status Advance(const Failed& failed);
   Status Judge(const Slot& slot) const;
+  bool verifies() const { return frames_ == nullptr; }
 
   const File& file_;
   uint64_t base_;
-  bool has_buffers_ = false;  // where the sums behind a leaf are read, too
+  char* frames_ = nullptr;   // nullptr: what is read is verified only, the sums behind leaves, too
+  uint64_t slot_bytes_ = 0;  // of memory_
+  Buffer memory_;            // where what is not read into frames is read to
+  Buffer decoded_;           // when verifying: a leaf for each thread
+  std::vector<Decoder> decoders_;  // the same
   std::vector<Slot> slots_;
   std::vector<size_t> free_;
   std::deque<size_t> verifying_;

@@ -8,8 +8,10 @@
 namespace morsel::pmem::image {
 namespace {
 
-// As many as are in flight, and some that are being prepared.
+// As many as are in flight, and some that are being prepared; fewer where each takes twice the
+// memory.
 constexpr uint64_t kSlots = kIoDepth + 4;
+constexpr uint64_t kSlotsOfCodec = kIoDepth + 2;
 /// With more of its pages dirty a subtree is looked at as a whole: it may be in one huge frame.
 constexpr size_t kDirtyMax = kPatchesMax / 2;
 
@@ -19,38 +21,55 @@ bool IsZero(const char* bytes, uint64_t size_bytes) {
 
 }  // namespace
 
-Buffer MakeBuffer(uint64_t size_bytes) {
-  return Buffer(static_cast<char*>(std::aligned_alloc(kBlockBytes, size_bytes)));
-}
-
 LeafWriter::~LeafWriter() {
   workers_.reset();
   if (io_ != nullptr) io_->Drain();
 }
 
-Status LeafWriter::Begin(uint64_t leaves, bool mostly_patches, Tree* tree) {
+Status LeafWriter::MakeSlots(uint64_t leaves) {
   static_assert(sizeof(Bounce) == kBlockBytes + kSubtreeBytes + kPageSumsBytes);
-  tree_ = tree;
-  is_registered_ = !mostly_patches;
-  slots_.resize(std::min(leaves, kSlots));
-  std::vector<IoBuffer> buffers;
+  const bool encodes = codec_ != Codec::kNone;
+  slots_.resize(std::min(leaves, encodes ? kSlotsOfCodec : kSlots));
   for (Slot& slot : slots_) {
-    slot.memory = MakeBuffer(sizeof(Bounce));
+    slot.memory = MakeBuffer(sizeof(Bounce) + (encodes ? sizeof(Encoded) : 0));
     if (slot.memory == nullptr) {
       return Fail(Code::kNoMemory, "no memory for a checkpoint's buffers");
     }
-    if (is_registered_) buffers.push_back({slot.memory.get(), sizeof(Bounce)});
     free_.push_back(free_.size());
   }
+  return Code::kOk;
+}
+
+Status LeafWriter::Begin(uint64_t leaves, bool mostly_patches, Tree* tree) {
+  tree_ = tree;
+  is_registered_ = !mostly_patches;
+  MORSEL_TRY(MakeSlots(leaves));
   if (slots_.empty()) return Code::kOk;
+  std::vector<IoBuffer> buffers;
+  const bool encodes = codec_ != Codec::kNone;
+  for (const Slot& slot : slots_) {
+    if (!is_registered_) break;
+    buffers.push_back({slot.memory.get(), sizeof(Bounce) + (encodes ? sizeof(Encoded) : 0)});
+  }
   Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, true, buffers);
   if (!io) return io.status();
   io_ = std::move(*io);
-  const auto threads = std::min<uint64_t>(ProcessorCount(), slots_.size());
+  const auto threads = static_cast<unsigned>(std::min<uint64_t>(ProcessorCount(), slots_.size()));
+  if (encodes) decided_max_ = threads;
+  for (unsigned i = 0; encodes && i < threads; ++i) {
+    Result<Encoder> encoder = Encoder::Make(codec_);
+    if (!encoder) return encoder.status();
+    encoders_.push_back(std::move(*encoder));
+  }
   workers_ = std::make_unique<Workers>(
-      slots_.size(), [this](size_t slot) { Prepare(slots_[slot]); },
-      static_cast<unsigned>(threads));
+      slots_.size(), [this](size_t slot, unsigned thread) { Work(slots_[slot], thread); }, threads);
   return Code::kOk;
+}
+
+// On any thread.
+void LeafWriter::Work(Slot& slot, unsigned thread) {
+  if (slot.fate == Fate::kUndecided) return Prepare(slot);
+  slot.encoded_bytes = encoders_[thread].Encode(slot.bounce()->pages, slot.encoded());
 }
 
 // On any thread.
@@ -88,6 +107,8 @@ Status LeafWriter::Add(SubtreePosition position, const char* subtree, const Page
   slot.position = position;
   slot.subtree = subtree;
   slot.old = old_.leaf(position);
+  slot.fate = Fate::kUndecided;
+  slot.encoded_bytes = 0;
   slot.dirty.clear();
   if (dirty != nullptr && IsPresent(slot.old) && dirty->count() <= kDirtyMax) {
     for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
@@ -100,46 +121,68 @@ Status LeafWriter::Add(SubtreePosition position, const char* subtree, const Page
 }
 
 Status LeafWriter::Finish() {
-  while (!prepared_.empty()) MORSEL_TRY(Advance());
+  while (!prepared_.empty() || !decided_.empty()) MORSEL_TRY(Advance());
   while (io_ != nullptr && io_->in_flight() > 0) MORSEL_TRY(Reap());
   return Code::kOk;
 }
 
-// The disk is kept busy, so that its queue is filled before any of it is waited for.
+// The disk is kept busy, so that its queue is filled before any of it is waited for. What is to be
+// compressed is known before it is waited for, too.
 Status LeafWriter::Advance() {
-  if (prepared_.empty() || io_->in_flight() == kIoDepth) return Reap();
-  const size_t slot = prepared_.front();
-  prepared_.pop_front();
+  const bool nothing_waits = prepared_.empty() && decided_.empty();
+  if (nothing_waits || io_->in_flight() == kIoDepth) return Reap();
+  if (!prepared_.empty() && decided_.size() < decided_max_) {
+    const size_t slot = prepared_.front();
+    prepared_.pop_front();
+    workers_->Await(slot);
+    Decide(slot);
+    return Code::kOk;
+  }
+  const size_t slot = decided_.front();
+  decided_.pop_front();
   workers_->Await(slot);
   return Commit(slot);
 }
 
-Status LeafWriter::Commit(size_t index) {
+void LeafWriter::Decide(size_t index) {
   Slot& slot = slots_[index];
+  slot.fate = FateOf(slot);
+  decided_.push_back(index);
+  if (slot.fate == Fate::kLeaf && codec_ != Codec::kNone) workers_->Start(index);
+}
+
+LeafWriter::Fate LeafWriter::FateOf(Slot& slot) {
+  const auto keep = [&] {
+    tree_->Keep(slot.position, old_);
+    return Fate::kNothing;
+  };
   if (slot.dirty.empty()) {
-    if (slot.is_zero) {
-      free_.push_back(index);
-      return Code::kOk;
-    }
-    if (slot.old.kind == Kind::kPresent && SumOf(slot.old) == slot.sum) return Keep(index);
-    if (!FindChanged(slot)) return WriteLeaf(index);
-    if (slot.dirty.empty()) return Keep(index);
+    if (slot.is_zero) return Fate::kNothing;
+    if (slot.old.kind == Kind::kPresent && SumOf(slot.old) == slot.sum) return keep();
+    if (!FindChanged(slot)) return Fate::kLeaf;
+    if (slot.dirty.empty()) return keep();
   }
-  std::vector<Patch> merged = Merged(slot);
-  if (merged.size() <= kPatchesMax && tree_->patch_count + merged.size() <= kPatchesInMemory) {
-    return WritePatches(index, std::move(merged));
+  slot.merged = Merged(slot);
+  if (slot.merged.size() <= kPatchesMax &&
+      tree_->patch_count + slot.merged.size() <= kPatchesInMemory) {
+    tree_->patch_count += slot.merged.size();
+    return Fate::kPatches;
   }
   slot.dirty.clear();
   Prepare(slot);
-  if (!slot.is_zero) return WriteLeaf(index);
-  free_.push_back(index);
-  return Code::kOk;
+  return slot.is_zero ? Fate::kNothing : Fate::kLeaf;
 }
 
-Status LeafWriter::Keep(size_t index) {
-  tree_->Keep(slots_[index].position, old_);
-  free_.push_back(index);
-  return Code::kOk;
+Status LeafWriter::Commit(size_t index) {
+  switch (slots_[index].fate) {
+    case Fate::kLeaf:
+      return WriteLeaf(index);
+    case Fate::kPatches:
+      return WritePatches(index);
+    default:
+      free_.push_back(index);
+      return Code::kOk;
+  }
 }
 
 // Of a whole leaf in the bounce buffer: which pages the old one has otherwise. They are packed.
@@ -199,24 +242,34 @@ std::vector<Patch> LeafWriter::Merged(const Slot& slot) const {
   return merged;
 }
 
-// [IMG-1]
+// [IMG-1] [IMG-9]
 Status LeafWriter::WriteLeaf(size_t index) {
   Slot& slot = slots_[index];
   Entry leaf{};
   leaf.kind = Kind::kPresent;
-  leaf.stored_bytes = kSubtreeBytes;
+  leaf.codec = slot.encoded_bytes != 0 ? codec_ : Codec::kNone;
+  leaf.stored_bytes = slot.encoded_bytes != 0 ? slot.encoded_bytes : kSubtreeBytes;
   leaf.sum_low = slot.sum.low;
   leaf.sum_high = slot.sum.high;
   const uint64_t size_bytes = LeafExtentOf(leaf).size_bytes;
   leaf.offset = space_.Take(size_bytes);
   written_.push_back({leaf.offset, size_bytes});
   EntryOf(slot.position) = leaf;
-  return io_->StartWrite(slot.bounce()->pages, size_bytes, leaf.offset, BufferOf(index), index);
+  const char* bytes = slot.bounce()->pages;
+  if (slot.encoded_bytes != 0) {
+    char* const end = slot.encoded() + slot.encoded_bytes;
+    char* const sums = slot.encoded() + size_bytes - kPageSumsBytes;
+    std::memset(end, 0, static_cast<size_t>(sums - end));
+    std::memcpy(sums, &slot.bounce()->sums, kPageSumsBytes);
+    bytes = slot.encoded();
+  }
+  return io_->StartWrite(bytes, size_bytes, leaf.offset, BufferOf(index), index);
 }
 
 // [IMG-1] The list and the pages behind it are written as one.
-Status LeafWriter::WritePatches(size_t index, std::vector<Patch> merged) {
+Status LeafWriter::WritePatches(size_t index) {
   Slot& slot = slots_[index];
+  std::vector<Patch>& merged = slot.merged;
   const uint64_t size_bytes = kBlockBytes + slot.dirty.size() * kPageBytes;
   const uint64_t offset = space_.Take(size_bytes);
   written_.push_back({offset, size_bytes});
@@ -238,7 +291,6 @@ Status LeafWriter::WritePatches(size_t index, std::vector<Patch> merged) {
   leaf.patch_sum_low = sum.low;
   leaf.patch_sum_high = sum.high;
   EntryOf(slot.position) = leaf;
-  tree_->patch_count += merged.size();
   tree_->patches[slot.position] = std::move(merged);
   return io_->StartWrite(slot.memory.get(), size_bytes, offset, BufferOf(index), index);
 }

@@ -42,7 +42,7 @@ const char* Words(Slot state) {
 Status Validate(const File& file, const Superblock& superblock) {
   const char* const path = file.path().c_str();
   if (superblock.version != kVersion || (superblock.read_features & ~kReadFeatures) != 0 ||
-      superblock.contract > 1) {
+      superblock.contract > 1 || !IsKnown(superblock.codec)) {
     return Fail(Code::kVersion,
                 "image '%s' is of version %" PRIu32 " with features 0x%" PRIx64
                 "; this library knows version %" PRIu32

@@ -40,12 +40,20 @@ Status ValidateBlock(const Reading& reading, const Subject& subject, uint64_t of
 Status ValidateKind(const Reading& reading, const Subject& subject, const Entry& entry) {
   const bool kind_is_known =
       entry.kind == Kind::kPresent || (subject.is_leaf && entry.kind == Kind::kPatched);
-  if (kind_is_known && entry.codec == Codec::kNone) return Code::kOk;
+  const bool codec_is_known = subject.is_leaf ? IsKnown(entry.codec) : entry.codec == Codec::kNone;
+  if (kind_is_known && codec_is_known) return Code::kOk;
   return Fail(Code::kVersion,
               "image '%s': %s is of kind %u, codec %u, which this library does not know: open it "
               "with a newer one",
               reading.file.path().c_str(), subject.name.c_str(), static_cast<unsigned>(entry.kind),
               static_cast<unsigned>(entry.codec));
+}
+
+// [IMG-9]
+bool LeafLengthIsRight(const Entry& leaf) {
+  return leaf.codec == Codec::kNone
+             ? leaf.stored_bytes == kSubtreeBytes
+             : leaf.stored_bytes != 0 && leaf.stored_bytes <= kEncodedBytesMax;
 }
 
 Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry& entry) {
@@ -59,7 +67,7 @@ Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry
   }
   MORSEL_TRY(ValidateKind(reading, subject, entry));
   const bool length_is_right =
-      subject.is_leaf ? entry.stored_bytes == kSubtreeBytes
+      subject.is_leaf ? LeafLengthIsRight(entry)
                       : entry.stored_bytes != 0 && entry.stored_bytes % sizeof(Entry) == 0 &&
                             entry.stored_bytes / sizeof(Entry) <= subject.entries_max;
   if (!length_is_right || !IsAligned(entry.offset, kBlockBytes) || entry.offset < kExtentsStart) {

@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "pmem/image/buffer.h"
 #include "pmem/image/leaf_writer.h"
 
 namespace morsel::pmem::image {
@@ -45,7 +46,7 @@ Status TreeWriter::WriteLeaves(const char* frames, uint64_t size_bytes, const Pa
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     tree.nodes[giant].leaves.resize(std::min(kEntriesPerNode, leaves - giant * kEntriesPerNode));
   }
-  LeafWriter writer(file_, space_, old_, written_);
+  LeafWriter writer(file_, space_, old_, codec_, written_);
   MORSEL_TRY(
       writer.Begin(dirty != nullptr ? dirty->subtrees().size() : leaves, dirty != nullptr, &tree));
   for (uint64_t i = 0; i < leaves; ++i) {

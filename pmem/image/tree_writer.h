@@ -14,9 +14,10 @@ namespace morsel::pmem::image {
 /// Threads  one.
 class TreeWriter {
  public:
-  /// `old` is the published generation, whose extents are used again where nothing has changed.
-  TreeWriter(const File& file, Space& space, const Tree& old)
-      : file_(file), space_(space), old_(old) {}
+  /// `old` is the published generation, whose extents are used again where nothing has changed;
+  /// what is new is stored by `codec`.
+  TreeWriter(const File& file, Space& space, const Tree& old, Codec codec)
+      : file_(file), space_(space), old_(old), codec_(codec) {}
 
   /// Writes what of `frames`, size_bytes long, is not in the old generation. `dirty`: what may
   /// differ from that; nullptr: all is compared with it.
@@ -36,6 +37,7 @@ class TreeWriter {
   const File& file_;
   Space& space_;
   const Tree& old_;
+  Codec codec_;
   std::vector<Extent> written_;
 };
 

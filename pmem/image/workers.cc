@@ -14,7 +14,7 @@ unsigned ProcessorCount() {
   return static_cast<unsigned>(CPU_COUNT(&set));
 }
 
-Workers::Workers(size_t slots, std::function<void(size_t)> work, unsigned threads)
+Workers::Workers(size_t slots, std::function<void(size_t, unsigned)> work, unsigned threads)
     : work_(std::move(work)), is_idle_(slots, true) {
   // Signals are the program's business: they go to its own threads.
   sigset_t all;
@@ -55,16 +55,16 @@ void Workers::Await(size_t slot) {
     if (queue_.empty()) {
       idle_again_.wait(held);
     } else {
-      WorkOn(held);
+      WorkOn(held, 0);
     }
   }
 }
 
-void Workers::WorkOn(std::unique_lock<std::mutex>& held) {
+void Workers::WorkOn(std::unique_lock<std::mutex>& held, unsigned thread) {
   const size_t slot = queue_.front();
   queue_.pop_front();
   held.unlock();
-  work_(slot);
+  work_(slot, thread);
   held.lock();
   is_idle_[slot] = true;
   idle_again_.notify_one();
@@ -73,9 +73,10 @@ void Workers::WorkOn(std::unique_lock<std::mutex>& held) {
 void* Workers::Run(void* workers) {
   auto& self = *static_cast<Workers*>(workers);
   std::unique_lock held(self.mutex_);
+  const unsigned thread = ++self.begun_;
   for (;;) {
     if (!self.queue_.empty()) {
-      self.WorkOn(held);
+      self.WorkOn(held, thread);
     } else if (self.ends_) {
       return nullptr;
     } else {

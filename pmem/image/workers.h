@@ -20,9 +20,10 @@ unsigned ProcessorCount();
 /// Threads    Start() and Await(): one, the caller's.
 class Workers {
  public:
-  /// `work` is called with a slot below `slots`, by any thread. Of `threads` one is the caller's,
-  /// which works while it waits; where others cannot be had it works alone.
-  Workers(size_t slots, std::function<void(size_t slot)> work, unsigned threads);
+  /// `work` is called with a slot below `slots` by any of the threads, which are numbered from 0.
+  /// Of `threads` one is the caller's, which works while it waits; where others cannot be had it
+  /// works alone.
+  Workers(size_t slots, std::function<void(size_t slot, unsigned thread)> work, unsigned threads);
   ~Workers();
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
@@ -35,15 +36,16 @@ class Workers {
 
  private:
   static void* Run(void* workers);
-  void WorkOn(std::unique_lock<std::mutex>& held);
+  void WorkOn(std::unique_lock<std::mutex>& held, unsigned thread);
 
-  std::function<void(size_t)> work_;
+  std::function<void(size_t, unsigned)> work_;
   std::mutex mutex_;
   std::condition_variable queued_;
   std::condition_variable idle_again_;
   std::deque<size_t> queue_;
   std::vector<bool> is_idle_;
   bool ends_ = false;
+  unsigned begun_ = 0;
   std::vector<pthread_t> threads_;
 };
 

@@ -1,0 +1,69 @@
+// What storing, loading and verifying an image takes of memory beyond the frames.
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <algorithm>
+
+#include "pmem/image/coder.h"
+#include "pmem/image/image_testing.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+constexpr uint64_t kBytesMax = 64 * kMiB;
+constexpr uint64_t kSubtrees = 40;
+
+uint64_t AllocatedBytes() {
+  const struct mallinfo2 now = mallinfo2();
+  return now.uordblks + now.hblkhd;
+}
+
+// Looks whenever something is read or written: all buffers are in use then.
+class LookingCalls : public SystemCalls {
+ public:
+  uint64_t most = 0;
+  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
+    most = std::max(most, AllocatedBytes());
+    return SystemCalls::PWrite(file, bytes, size_bytes, offset);
+  }
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    most = std::max(most, AllocatedBytes());
+    return SystemCalls::PRead(file, bytes, size_bytes, offset);
+  }
+};
+
+class MemoryTest : public ImageTest, public testing::WithParamInterface<Codec> {};
+
+// With as many threads as there are slots it would be this much more.
+TEST_P(MemoryTest, StaysBelowItsBound) {
+  const uint64_t others = 12 * (kCoderBytesMax + 64 * kKiB);
+  Memory memory = MemoryOf(kSubtrees);
+  for (uint64_t i = 0; i < kSubtrees; ++i) FillHalf(memory, i, i);
+  LookingCalls calls;
+  const uint64_t before = AllocatedBytes();
+  Result<ImageFile> image = Create("a", memory, calls, GetParam());
+  ASSERT_TRUE(image.has_value()) << LastError();
+  const uint64_t storing = calls.most - before;
+  EXPECT_GT(storing, 8 * kSubtreeBytes) << "the test does not see the buffers";
+  EXPECT_LT(storing + others, kBytesMax);
+  Memory loaded = MemoryOf(kSubtrees);
+  calls.most = 0;
+  const uint64_t before_load = AllocatedBytes();
+  ASSERT_TRUE(image->Load(loaded.data()).ok()) << LastError();
+  EXPECT_TRUE(loaded == memory);
+  EXPECT_LT(calls.most - before_load + others, kBytesMax);
+  calls.most = 0;
+  const uint64_t before_verify = AllocatedBytes();
+  ASSERT_TRUE(image->Verify([](const char* words) { ADD_FAILURE() << words; }).ok());
+  const uint64_t verifying = calls.most - before_verify;
+  EXPECT_LT(verifying + others + 12 * kSubtreeBytes - kSubtreeBytes, kBytesMax);
+  std::printf("%s: storing %.1f, verifying %.1f MiB\n", CodecName(GetParam()),
+              static_cast<double>(storing) / kMiB, static_cast<double>(verifying) / kMiB);
+}
+
+INSTANTIATE_TEST_SUITE_P(Codecs, MemoryTest,
+                         testing::Values(Codec::kNone, Codec::kLz4, Codec::kZstd),
+                         [](const auto& info) { return CodecName(info.param); });
+
+}  // namespace
+}  // namespace morsel::pmem::image
