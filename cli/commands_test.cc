@@ -60,6 +60,24 @@ TEST_F(CommandsTest, ADirectoryPoolFromBeginningToEnd) {
   EXPECT_FALSE(fs::exists(pool_ + "/graph"));
 }
 
+TEST_F(CommandsTest, AMorselKeepsTheCodecItWasCreatedWith) {
+  Succeeds({"create", pool_});
+  EXPECT_EQ(RunJson({"create", pool_, "plain"})["codec"], "none");
+  for (const std::string codec : {"lz4", "zstd"}) {
+    EXPECT_EQ(RunJson({"create", pool_, codec, "--size", "64M", "--codec=" + codec})["codec"],
+              codec);
+    EXPECT_EQ(RunJson({"resize", pool_, codec, "80M"})["codec"], codec);
+    EXPECT_EQ(RunJson({"info", pool_, codec})["codec"], codec);
+    EXPECT_NE(Run({"info", pool_, codec}).out.find("codec:"), std::string::npos);
+    // An empty heap is little more than zeros.
+    EXPECT_LT(fs::file_size(pool_ + "/" + codec), 1 << 20);
+  }
+  EXPECT_GT(fs::file_size(pool_ + "/plain"), 2 << 20);
+  EXPECT_EQ(RunJson({"check", pool_})["clean"], true);
+  Fails({"create", pool_, "a", "--codec=gzip"}, 2, {"gzip", "lz4"});
+  Fails({"create", pool_ + "2", "--codec=lz4"}, 2, {"NAME"});
+}
+
 TEST_F(CommandsTest, ACarvedPoolFromBeginningToEnd) {
   const json made = RunJson({"create", carved_, "--carved", "--size", "32M"});
   EXPECT_EQ(made, json({{"pool", carved_}, {"kind", "carved"}}));

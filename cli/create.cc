@@ -1,6 +1,7 @@
 // morselctl create: a pool, or a morsel in one.
 #include <sys/stat.h>
 
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -25,13 +26,15 @@ struct Arguments {
   uint32_t mode = 0;
   uint64_t size_bytes = 0;
   uint64_t capacity_bytes = 0;
+  uint32_t codec = MORSEL_CODEC_NONE;
 };
 
 int CreatePool(const Arguments& arguments, bool json) {
-  if (arguments.fine || arguments.giant || arguments.capacity_bytes != 0) {
+  if (arguments.fine || arguments.giant || arguments.capacity_bytes != 0 ||
+      arguments.codec != MORSEL_CODEC_NONE) {
     throw Failure{Code::kInvalidArgument,
-                  "--fine, --giant and --capacity are for morsels: give the new one's NAME behind "
-                  "the pool"};
+                  "--fine, --giant, --capacity and --codec are for morsels: give the new one's NAME "
+                  "behind the pool"};
   }
   if (arguments.carved && arguments.size_bytes == 0) {
     throw Failure{Code::kInvalidArgument, "a carved pool needs a size: say e.g. --size 1G"};
@@ -101,6 +104,7 @@ int CreateMorsel(const Arguments& arguments, bool json) {
   options.mode = arguments.mode;
   options.size_bytes = arguments.size_bytes;
   options.capacity_bytes = arguments.capacity_bytes;
+  options.codec = arguments.codec;
   OpenMorsel* const morsel = Must(pool->OpenMorselNamed(arguments.name.c_str(), &options));
   // What was created is durable already; this ends the heap's use.
   Must(pool->Close(morsel, /*discard=*/true));
@@ -125,6 +129,7 @@ void AddCreate(CLI::App& app, Invocation& invocation) {
       "Examples:\n"
       "  morselctl create /data/pool                               a directory as a pool\n"
       "  morselctl create /data/pool graph --capacity 64G          a snapshot morsel in it\n"
+      "  morselctl create /data/pool texts --codec lz4             one whose image is compressed\n"
       "  morselctl create /mnt/pmem/pool --carved --size 8G        a carved pool in a new file\n"
       "  morselctl create /mnt/pmem/pool queue --fine --size 64M   a fine morsel in it");
   const auto arguments = std::make_shared<Arguments>();
@@ -140,6 +145,13 @@ void AddCreate(CLI::App& app, Invocation& invocation) {
   command->add_flag("--fine", arguments->fine,
                     "The fine contract: what is persisted is durable at once.");
   command->add_flag("--giant", arguments->giant, "Of subtrees of 1 GiB.");
+  const std::map<std::string, uint32_t> codecs = {
+      {"none", MORSEL_CODEC_NONE}, {"lz4", MORSEL_CODEC_LZ4}, {"zstd", MORSEL_CODEC_ZSTD}};
+  command
+      ->add_option("--codec", arguments->codec,
+                   "How the morsel's image is compressed: none (the default), lz4 or zstd.")
+      ->transform(CLI::CheckedTransformer(codecs))
+      ->type_name("CODEC");
   AddMode(command, &arguments->mode, "Permission bits (default: 0700 for a directory, else 0600).");
   command->callback([&invocation, arguments, name] {
     const bool has_name = name->count() > 0;

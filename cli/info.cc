@@ -9,6 +9,7 @@
 #include "cli/pool_facts.h"
 #include "cli/record.h"
 #include "cli/units.h"
+#include "pmem/image/coder.h"
 
 namespace morsel::cli {
 namespace {
@@ -84,6 +85,7 @@ int InfoOfMorsel(OpenPool& pool, const std::string& name, bool json) {
                         (fine ? " at the last close" : " at the last checkpoint"));
   lines.Add("generation", std::to_string(record.generation) +
                               (fine ? " (checkpoints and closes)" : " (checkpoints)"));
+  if (!fine) lines.Add("codec", pmem::image::CodecName(record.codec));
   lines.Add("mode", FormatMode(record.mode));
   lines.Add("owner", OwnerOf(record));
   Print(lines.Text());

@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "cli/units.h"
+#include "pmem/image/coder.h"
 
 namespace morsel::cli {
 
@@ -59,6 +60,7 @@ nlohmann::ordered_json JsonOf(const Record& record, uint32_t granularity_bytes) 
           {"live_bytes", record.live_bytes},
           {"base", FormatAddress(record.base)},
           {"generation", record.generation},
+          {"codec", pmem::image::CodecName(record.codec)},
           {"granularity_bytes", granularity_bytes},
           {"mode", mode},
           {"user", record.user},

@@ -239,7 +239,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
                           .size_bytes = record.size_bytes,
                           .live_bytes = record.live_bytes,
                           .contract = static_cast<uint32_t>(record.contract),
-                          .grows = record.grows};
+                          .grows = record.grows,
+                          .codec = record.codec};
   Result<ImageFile> image =
       ImageFile::Create(directory_, record.name, record.mode, info, range->at(0));
   if (!image) return image.status();

@@ -26,6 +26,7 @@ struct MorselOptions {
   uint32_t mode = 0;
   uint64_t size_bytes = 0;
   uint64_t capacity_bytes = 0;
+  uint32_t codec = MORSEL_CODEC_NONE;
 };
 
 /// The sentence of this thread's last failure.
@@ -246,8 +247,8 @@ inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name) {
 
 inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name,
                                    const MorselOptions& options) {
-  const morsel_options plain = {
-      sizeof plain, options.flags, options.mode, 0, options.size_bytes, options.capacity_bytes};
+  const morsel_options plain = {sizeof plain,  options.flags,      options.mode,
+                                options.codec, options.size_bytes, options.capacity_bytes};
   return Opened(pool, name, &plain);
 }
 

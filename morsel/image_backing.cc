@@ -28,7 +28,8 @@ Result<Record> RecordOf(const std::string& name, const pmem::File& file,
                 .capacity_bytes = info.capacity_bytes,
                 .size_bytes = info.size_bytes,
                 .live_bytes = info.live_bytes,
-                .generation = info.generation};
+                .generation = info.generation,
+                .codec = info.codec};
 }
 
 ImageBacking::ImageBacking(Record record, bool read_only, pmem::AddressRange range,

@@ -66,6 +66,13 @@ enum {
   MORSEL_GIANT = 1u << 6   /* morsel: of subtrees of 1 GiB */
 };
 
+/* How the images of snapshot morsels are compressed, each 2 MiB by itself. */
+enum {
+  MORSEL_CODEC_NONE = 0,
+  MORSEL_CODEC_LZ4 = 1, /* keeps up with most disks */
+  MORSEL_CODEC_ZSTD = 2 /* takes longer to store, and less room */
+};
+
 /* struct_size: sizeof the structure, or 0 for this first version of it.
  * reserved: 0. All other members: 0 for a sensible default. */
 typedef struct morsel_pool_options {
@@ -79,8 +86,8 @@ typedef struct morsel_pool_options {
 typedef struct morsel_options {
   uint32_t struct_size;
   uint32_t flags;
-  uint32_t mode; /* permission bits when created; 0: 0600 */
-  uint32_t reserved;
+  uint32_t mode;  /* permission bits when created; 0: 0600 */
+  uint32_t codec; /* MORSEL_CODEC_*, when created: of its image, for good */
   uint64_t size_bytes;     /* rounded up to subtrees; 0: grows inside its capacity as it is used */
   uint64_t capacity_bytes; /* the address range; 0: 16 GiB, or size_bytes if that is more */
 } morsel_options;
@@ -104,14 +111,15 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  * one process it is the same handle, counted. flags: without MORSEL_CREATE, MORSEL_FINE is not
  * needed to open a fine morsel.
  *
- * An existing morsel keeps its size and capacity, whatever the options say of them.
+ * An existing morsel keeps its size, capacity and codec, whatever the options say of them.
  *
  * Durability  a morsel that was created is durable on return.
  * Ownership   *morsel is the caller's, for one morsel_close() per successful open; unchanged on
  *             failure.
  * Errors      as morsel_pool_open(), and ADDRESS_TAKEN (naming who holds it); ADDRESS_EXHAUSTED;
  *             INVALID_ARGUMENT if it exists under the other contract; BUSY if it is open in this
- *             process with fewer rights; UNSUPPORTED (the contract on this medium).
+ *             process with fewer rights; UNSUPPORTED (the contract on this
+ *             medium; a codec under the fine contract).
  * Cost        snapshot: reads the image whole. fine: independent of the heap's size. */
 morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_options *options,
                         morsel_t **morsel);
@@ -140,6 +148,8 @@ typedef struct morsel_info {
   uint64_t capacity_bytes;
   uint64_t live_bytes; /* of allocated blocks; morsel_list: of morsels not open, at the last close */
   uint64_t generation; /* checkpoints and, under the fine contract, closes so far */
+  uint32_t codec;      /* MORSEL_CODEC_*, of its image; NONE under the fine contract */
+  uint32_t reserved;
 } morsel_info;
 
 /* Calls `visit` for each morsel, by name, until it returns other than 0. The pool must not be

@@ -224,6 +224,8 @@ void FillInfo(const Record& record, uint32_t granularity_bytes, morsel_info* inf
   info->capacity_bytes = record.capacity_bytes;
   info->live_bytes = record.live_bytes;
   info->generation = record.generation;
+  info->codec = static_cast<uint32_t>(record.codec);
+  info->reserved = 0;
 }
 
 Status OpenMorsel::Fill(morsel_info* info) {

@@ -11,8 +11,12 @@ namespace morsel {
 namespace {
 
 constexpr uint32_t kPoolFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY | MORSEL_CARVED;
-constexpr uint32_t kMorselFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY |
-                                  MORSEL_FINE | MORSEL_LAZY | MORSEL_GIANT;
+constexpr uint32_t kMorselFlags =
+    MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY | MORSEL_FINE | MORSEL_LAZY | MORSEL_GIANT;
+
+static_assert(static_cast<int>(pmem::image::Codec::kNone) == MORSEL_CODEC_NONE);
+static_assert(static_cast<int>(pmem::image::Codec::kLz4) == MORSEL_CODEC_LZ4);
+static_assert(static_cast<int>(pmem::image::Codec::kZstd) == MORSEL_CODEC_ZSTD);
 
 // More than any address space has; what is below can be rounded up without overflow.
 constexpr uint64_t kBytesMax = uint64_t{1} << 56;
@@ -24,11 +28,10 @@ Status CheckCommon(const char* what, const Options& options, uint32_t known) {
                 "%s options of %u bytes: this library knows %zu; set struct_size to sizeof or 0",
                 what, options.struct_size, sizeof(Options));
   }
-  if ((options.flags & ~known) != 0 || options.reserved != 0) {
+  if ((options.flags & ~known) != 0) {
     return Fail(Code::kInvalidArgument,
-                "%s options with flags 0x%x and reserved %u: a %s has no meaning for flags 0x%x, "
-                "and reserved must be 0",
-                what, options.flags, options.reserved, what, options.flags & ~known);
+                "%s options with flags 0x%x: a %s has no meaning for flags 0x%x", what,
+                options.flags, what, options.flags & ~known);
   }
   const bool create = (options.flags & MORSEL_CREATE) != 0;
   if ((options.flags & MORSEL_EXCLUSIVE) != 0 && !create) {
@@ -54,6 +57,10 @@ Result<morsel_pool_options> CheckedPoolOptions(const morsel_pool_options* option
   morsel_pool_options checked{};
   if (options != nullptr) checked = *options;
   MORSEL_TRY(CheckCommon("pool", checked, kPoolFlags));
+  if (checked.reserved != 0) {
+    return Fail(Code::kInvalidArgument, "pool options with reserved %u: it must be 0",
+                checked.reserved);
+  }
   if (checked.size_bytes != 0 && (checked.flags & MORSEL_CARVED) == 0) {
     return Fail(Code::kInvalidArgument,
                 "a pool of %" PRIu64 " bytes: only a carved pool has a size; set MORSEL_CARVED",
@@ -66,6 +73,10 @@ Result<morsel_options> CheckedMorselOptions(const morsel_options* options) {
   morsel_options checked{};
   if (options != nullptr) checked = *options;
   MORSEL_TRY(CheckCommon("morsel", checked, kMorselFlags));
+  if (checked.codec > MORSEL_CODEC_ZSTD) {
+    return Fail(Code::kInvalidArgument,
+                "morsel options with codec %u: it must be one of MORSEL_CODEC_*", checked.codec);
+  }
   if ((checked.flags & MORSEL_LAZY) != 0) {
     return Fail(Code::kUnsupported,
                 "MORSEL_LAZY is not built yet: leave it out, and the morsel is loaded whole");
@@ -105,6 +116,7 @@ Result<Record> WantedRecord(const char* name, const morsel_options& options) {
   Record record;
   record.name = name;
   record.contract = (options.flags & MORSEL_FINE) != 0 ? Contract::kFine : Contract::kSnapshot;
+  record.codec = static_cast<pmem::image::Codec>(options.codec);
   record.giant = (options.flags & MORSEL_GIANT) != 0;
   record.grows = options.size_bytes == 0;
   record.mode = options.mode != 0 ? options.mode : 0600;
@@ -112,7 +124,8 @@ Result<Record> WantedRecord(const char* name, const morsel_options& options) {
   record.size_bytes = AlignUp(record.grows ? step : options.size_bytes, step);
   uint64_t capacity = options.capacity_bytes;
   if (capacity == 0) {
-    capacity = record.size_bytes > kDefaultCapacityBytes ? record.size_bytes : kDefaultCapacityBytes;
+    capacity =
+        record.size_bytes > kDefaultCapacityBytes ? record.size_bytes : kDefaultCapacityBytes;
   }
   record.capacity_bytes = AlignUp(capacity, step);
   if (record.size_bytes > record.capacity_bytes) {

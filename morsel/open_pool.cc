@@ -169,6 +169,12 @@ Result<std::unique_ptr<Backing>> OpenPool::Create(const std::string& name,
   const Result<Record> wanted = WantedRecord(name.c_str(), options);
   if (!wanted) return wanted.status();
   MORSEL_TRY(pool_->Supports(wanted->contract, wanted->giant));
+  if (wanted->contract == Contract::kFine && wanted->codec != pmem::image::Codec::kNone) {
+    return Fail(Code::kUnsupported,
+                "morsel '%s' cannot be compressed under the fine contract, where it lies in place: "
+                "leave the codec out, or MORSEL_FINE",
+                name.c_str());
+  }
   return pool_->Create(*wanted, OpenMorsel::Format);
 }
 

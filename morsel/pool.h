@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "pmem/address_range.h"
+#include "pmem/image/layout.h"
 #include "pmem/persist.h"
 #include "pmem/system_calls.h"
 
@@ -36,6 +37,7 @@ struct Record {
   uint64_t size_bytes = 0;      ///< a multiple of kSubtreeBytes
   uint64_t live_bytes = 0;      ///< at the last checkpoint or close
   uint64_t generation = 0;
+  pmem::image::Codec codec = pmem::image::Codec::kNone;  ///< of its image
 };
 
 /// One page behind the capacity belongs to the process that has the morsel open:

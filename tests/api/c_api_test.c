@@ -50,7 +50,10 @@ static void live_once(const char *path, unsigned pool_flags, unsigned flags) {
   EXPECT(morsel_pool_open(path, &pool_options, &pool) == MORSEL_OK);
   if (pool == NULL) return;
   const morsel_options options = {
-      .flags = MORSEL_CREATE | flags, .size_bytes = 4u << 20, .capacity_bytes = 8u << 20};
+      .flags = MORSEL_CREATE | flags,
+      .codec = flags ? MORSEL_CODEC_NONE : MORSEL_CODEC_ZSTD,
+      .size_bytes = 4u << 20,
+      .capacity_bytes = 8u << 20};
   morsel_t *m = NULL;
   EXPECT(morsel_open(pool, "m", &options, &m) == MORSEL_OK);
   EXPECT(morsel_capacity(m) == 8u << 20 && morsel_size(m) == 4u << 20);
@@ -64,6 +67,7 @@ static void live_once(const char *path, unsigned pool_flags, unsigned flags) {
   EXPECT(morsel_resize(m, 6u << 20) == MORSEL_OK && morsel_size(m) == 6u << 20);
   morsel_info info = {.struct_size = sizeof info};
   EXPECT(morsel_stat(m, &info) == MORSEL_OK && info.base == base && info.live_bytes >= 100000);
+  EXPECT(info.codec == options.codec);
   EXPECT(morsel_close(m) == MORSEL_OK);
   int count = 0;
   EXPECT(morsel_list(pool, count_one, &count) == MORSEL_OK && count == 1);

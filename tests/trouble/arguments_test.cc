@@ -96,9 +96,21 @@ TEST_F(ArgumentsTest, FlagsThatMeanNothingOrAreNotBuilt) {
   ExpectFailure(Try(pool, "a", MORSEL_CREATE | MORSEL_GIANT), MORSEL_UNSUPPORTED,
                 {"'" + directory_ + "'", "giant", "carved pool"});
   ExpectFailure(Try(pool, "a", MORSEL_CREATE | MORSEL_CARVED), MORSEL_INVALID_ARGUMENT, {"0x8"});
+  morsel_t* morsel = nullptr;
+  morsel_options options{};
+  options.flags = MORSEL_CREATE;
+  for (const uint32_t codec : {MORSEL_CODEC_ZSTD + 1u, 0x10000u}) {
+    options.codec = codec;
+    ExpectFailure(morsel_open(pool, "a", &options, &morsel), MORSEL_INVALID_ARGUMENT,
+                  {"codec " + std::to_string(codec), "MORSEL_CODEC"});
+  }
   EXPECT_TRUE(AllBytes(folder_) == before);
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
   morsel_pool_t* const carved = MakeCarvedPool();
+  options.flags = MORSEL_CREATE | kFine;
+  options.codec = MORSEL_CODEC_LZ4;
+  ExpectFailure(morsel_open(carved, "a", &options, &morsel), MORSEL_UNSUPPORTED,
+                {"compressed", "fine", "leave the codec out"});
   ExpectFailure(Try(carved, "a", MORSEL_CREATE), MORSEL_UNSUPPORTED,
                 {"'" + carved_ + "'", "MORSEL_FINE", "directory pool"});
   EXPECT_EQ(morsel_pool_close(carved), MORSEL_OK);
