@@ -11,7 +11,7 @@ namespace morsel::pmem::image {
 namespace {
 
 constexpr uint64_t kBytesMax = 64 * kMiB;
-constexpr uint64_t kSubtrees = 40;
+constexpr uint64_t kSubtrees = 24;
 
 uint64_t AllocatedBytes() {
   const struct mallinfo2 now = mallinfo2();
