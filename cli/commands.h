@@ -23,6 +23,9 @@ void AddInfo(CLI::App& app, Invocation& invocation);
 void AddCheck(CLI::App& app, Invocation& invocation);
 void AddRm(CLI::App& app, Invocation& invocation);
 void AddResize(CLI::App& app, Invocation& invocation);
+void AddExport(CLI::App& app, Invocation& invocation);
+void AddImport(CLI::App& app, Invocation& invocation);
+void AddVerify(CLI::App& app, Invocation& invocation);
 
 /// The command and its --json. `examples` ends its help.
 CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& name,

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "morsel/image_file_at.h"
 #include "morsel/morsel.h"
 #include "morsel/open_morsel.h"
 #include "morsel/open_pool.h"
@@ -171,6 +172,30 @@ morsel_code morsel_discard(morsel_t* morsel) {
 morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_remove"));
   return CodeOf("morsel_remove", [&] { return Pool(pool)->Remove(name); });
+}
+
+morsel_code morsel_export(morsel_pool_t* pool, const char* name, const char* path) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_export"));
+  if (path == nullptr) return CodeOf(Missing("morsel_export", "a path"));
+  return CodeOf("morsel_export", [&] { return Pool(pool)->Export(name, path); });
+}
+
+morsel_code morsel_import(morsel_pool_t* pool, const char* path, const char* name) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_import"));
+  if (path == nullptr) return CodeOf(Missing("morsel_import", "a path"));
+  return CodeOf("morsel_import", [&] { return Pool(pool)->Import(path, name); });
+}
+
+morsel_code morsel_verify(const char* path, void (*visit)(const char* sentence, void*),
+                          void* context) {
+  if (path == nullptr) return CodeOf(Missing("morsel_verify", "a path"));
+  return CodeOf("morsel_verify", [&]() -> Status {
+    const auto image = morsel::OpenImageAt(morsel::pmem::KernelCalls(), path);
+    if (!image) return image.status();
+    return morsel::VerifyImage(*image, [&](const char* sentence) {
+      if (visit != nullptr) visit(sentence, context);
+    });
+  });
 }
 
 morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, void*),

@@ -17,17 +17,6 @@
 namespace morsel {
 namespace {
 
-struct SplitPath {
-  std::string directory;
-  std::string name;
-};
-
-SplitPath Split(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return {".", path};
-  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
-}
-
 std::string PoolSubject(const std::string& path) { return "pool '" + path + "'"; }
 
 }  // namespace
@@ -35,19 +24,17 @@ std::string PoolSubject(const std::string& path) { return "pool '" + path + "'";
 Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path,
                                                          uint64_t size_bytes, uint32_t mode,
                                                          pmem::SystemCalls& calls) {
-  const SplitPath split = Split(path);
-  if (split.name.empty() || split.name == "." || split.name == "..") {
-    return Fail(Code::kInvalidArgument, "'%s' is not the path of a file", path.c_str());
-  }
+  const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
+  if (!split) return split.status();
   struct stat status;
   if (lstat(path.c_str(), &status) == 0) {
     return Fail(Code::kExists, "'%s' exists already; open it, or choose another path",
                 path.c_str());
   }
   if (size_bytes > uint64_t{1} << 62) size_bytes = uint64_t{1} << 62;  // refused below
-  const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split.directory);
+  const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split->directory);
   if (!directory) return directory.status();
-  Result<pmem::TemporaryFile> temporary = directory->MakeTemporary(split.name, mode);
+  Result<pmem::TemporaryFile> temporary = directory->MakeTemporary(split->name, mode);
   if (!temporary) return temporary.status();
   // Locked before it has its name, so that nobody is in between.
   Status made = pmem::LockFile(temporary->file, false, PoolSubject(path));
@@ -66,7 +53,7 @@ Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path
       if (adopted.has_value()) pool = std::move(*adopted);
     }
   }
-  if (made.ok()) made = directory->Publish(temporary->file, temporary->name, split.name);
+  if (made.ok()) made = directory->Publish(temporary->file, temporary->name, split->name);
   if (made.ok()) return pool;
   directory->Abandon(temporary->name);
   return made;
@@ -199,6 +186,12 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
       CarvedBacking::Map(*medium_, *slot, record, read_only, std::move(*range), *subtrees);
   if (!backing) return backing.status();
   return std::unique_ptr<Backing>(std::move(*backing));
+}
+
+Status CarvedPool::Export(const std::string& name, const pmem::Directory& to,
+                          const std::string& file_name) {
+  const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
+  return backing ? (*backing)->Export(to, file_name) : backing.status();
 }
 
 Status CarvedPool::Remove(const std::string& name) {

@@ -39,6 +39,10 @@ class CarvedPool : public AbstractPool {
   /// On a medium of units of 1 GiB every morsel is giant, whatever was asked for.
   Result<std::unique_ptr<Backing>> Create(const Record& asked, const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
+  Status Export(const std::string& name, const pmem::Directory& to,
+                const std::string& file_name) override;
+  /// Loads straight into the subtrees, which are nobody's until the catalog has the morsel.
+  Status Import(const std::string& name, const pmem::image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
   void CloseAfterFork() override { medium_->CloseAfterFork(); }
   Status Check(const std::function<void(const Finding&)>& report) override;
@@ -48,6 +52,9 @@ class CarvedPool : public AbstractPool {
       : AbstractPool(std::move(path), read_only), medium_(std::move(medium)) {}
   static Result<std::unique_ptr<AbstractPool>> Adopt(pmem::File file, bool read_only);
   Record Carved(const Record& asked) const;
+  Status ExpectPlaceFor(const Record& record) const;
+  Status Load(const Record& record, const pmem::image::ImageFile& image,
+              const std::vector<SubtreeIndex>& subtrees);
   Status MustBeWritable(const char* tried) const;
   std::string SubjectOf(const std::string& name) const;
 

@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "morsel/image_record.h"
 #include "pmem/frames.h"
 
 namespace morsel {
@@ -79,6 +80,13 @@ Status CarvedBacking::Checkpoint(uint64_t live_bytes) {
   record_.live_bytes = live_bytes;
   ++record_.generation;
   return Code::kOk;
+}
+
+// A heap that a crash left is written as it stands: what its next open recovers, it recovers
+// wherever that is.
+Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_name) const {
+  return pmem::image::ImageFile::Create(to, file_name, record_.mode, InfoOf(record_), range_.at(0))
+      .status();
 }
 
 }  // namespace morsel

@@ -27,6 +27,7 @@ class CarvedBacking : public Backing {
   uint32_t granularity_bytes() const override { return medium_.granularity_bytes(); }
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
+  Status Export(const pmem::Directory& to, const std::string& file_name) const override;
 
  private:
   CarvedBacking(CarvedMedium& medium, SlotIndex slot, const Record& record, bool read_only,

@@ -54,6 +54,20 @@ TEST(CarvedPoolSimTest, GiantMorsels) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
+// What is imported is there whole, in a place where something else was.
+TEST(CarvedPoolSimTest, ImportedMorsels) {
+  const sim::Script scripts[] = {
+      {{Op::kRemove, Op::kImport, Op::kCheckpoint}},
+      {{Op::kCreate, Op::kRootFar, Op::kRemove, Op::kRemove, Op::kImport, Op::kRootNear}},
+  };
+  sim::Options options = Wanted(kSeconds);
+  options.kills = sim::Thorough();
+  CarvedPoolTarget target(Pool::kSmall);
+  sim::Explorer explorer(target, options);
+  for (const sim::Script& script : scripts) EXPECT_TRUE(explorer.Explore(script));
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
 // Longer than any that are all tried, and more images of each: as many as there is time for.
 TEST(CarvedPoolSimTest, LongSequencesAtRandom) {
   sim::Options options = Wanted(2);

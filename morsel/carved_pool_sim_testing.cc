@@ -90,17 +90,19 @@ std::string FreshPath() {
 
 }  // namespace
 
-CarvedPoolTarget::CarvedPoolTarget(Pool pool) : kind_(pool), path_(FreshPath()) {}
+CarvedPoolTarget::CarvedPoolTarget(Pool pool)
+    : kind_(pool), path_(FreshPath()), image_(path_ + ".image") {}
 
 CarvedPoolTarget::~CarvedPoolTarget() {
   unlink(path_.c_str());
+  unlink(image_.c_str());
   rmdir(path_.substr(0, path_.rfind('/')).c_str());
 }
 
 std::string CarvedPoolTarget::NameOf(uint32_t operation) const {
-  static const char* const kNames[] = {"create",     "grow",     "shrink",         "remove",
-                                       "replace",    "set root", "set far root",   "forget root",
-                                       "checkpoint", "reopen",   "create of 1 GiB"};
+  static const char* const kNames[] = {"create",     "grow",     "shrink",          "remove",
+                                       "replace",    "set root", "set far root",    "forget root",
+                                       "checkpoint", "reopen",   "create of 1 GiB", "import"};
   return kNames[operation];
 }
 
@@ -117,6 +119,8 @@ void CarvedPoolTarget::Prepare() {
   SetRoot(kFirstMorsel, true, nobody);
   Create(false, nobody);
   Remove(open_.rbegin()->first, nobody);
+  unlink(image_.c_str());
+  Must(pool_->Export(NameOfMorsel(kFirstMorsel).c_str(), image_.c_str()).ok(), "export");
   if (!complaint_.empty()) Die("%s", complaint_.c_str());
   Forget(true);
 
@@ -284,6 +288,19 @@ void CarvedPoolTarget::Create(bool giant, sim::Log& log) {
   if (made) open_[number] = *made;
 }
 
+void CarvedPoolTarget::Import(sim::Log& log) {
+  if (open_.contains(kFirstMorsel)) return;
+  log.Note(kMayBe, kFirstMorsel, 2, kChangesMax);
+  const std::string name = NameOfMorsel(kFirstMorsel);
+  const Status done = pool_->Import(image_.c_str(), name.c_str());
+  log.Note(kIs, kFirstMorsel, done.ok() ? 2 : 0, done.ok() ? kChangesMax : 0);
+  Must(done.ok() || done.code() == Code::kNoSpace, "import");
+  if (!done.ok()) return;
+  const Result<OpenMorsel*> made = pool_->OpenMorselNamed(name.c_str(), nullptr);
+  Must(made.has_value(), "open");
+  if (made) open_[kFirstMorsel] = *made;
+}
+
 void CarvedPoolTarget::Resize(uint64_t morsel, bool grow, sim::Log& log) {
   const auto [size, root] = StateOf(morsel);
   const uint64_t wanted = grow ? size + 1 : size - 1;
@@ -368,6 +385,7 @@ void CarvedPoolTarget::Run(uint32_t operation, sim::Log& log) {
     return Create(operation == kCreateGiant, log);
   }
   if (operation == kReopen) return Reopen();
+  if (operation == kImport) return Import(log);
   if (open_.empty()) return;
   const uint64_t newest = open_.rbegin()->first;
   switch (operation) {

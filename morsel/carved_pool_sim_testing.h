@@ -33,6 +33,7 @@ class CarvedPoolTarget : public sim::Target {
     kReopen,      ///< closes all in order, and opens it again
     kOperations,
     kCreateGiant = kOperations,  ///< where the pool has room for one
+    kImport,  ///< the first morsel again, as it was when the first life began, where it is gone
   };
 
   enum class Pool { kSmall, kWithGiant };
@@ -68,6 +69,7 @@ class CarvedPoolTarget : public sim::Target {
   void Must(bool done, const char* what);
 
   void Create(bool giant, sim::Log& log);
+  void Import(sim::Log& log);
   void Resize(uint64_t morsel, bool grow, sim::Log& log);
   void Remove(uint64_t morsel, sim::Log& log);
   void SetRoot(uint64_t morsel, bool far, sim::Log& log);
@@ -78,6 +80,7 @@ class CarvedPoolTarget : public sim::Target {
 
   Pool kind_;
   std::string path_;
+  std::string image_;  ///< the first morsel's
   std::optional<sim::SameIds> ids_;
   sim::WatchedSpace space_;
   std::unique_ptr<sim::WatchedFile> file_;

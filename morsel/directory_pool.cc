@@ -11,7 +11,9 @@
 #include "morsel/address_window.h"
 #include "morsel/image_backing.h"
 #include "morsel/image_check.h"
+#include "morsel/image_record.h"
 #include "pmem/frames.h"
+#include "pmem/image/image_copy.h"
 #include "pmem/image/superblock.h"
 #include "pmem/medium.h"
 
@@ -215,10 +217,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
                                                        const Formatter& format) {
   MORSEL_CHECK(!read_only_);
   MORSEL_TRY(Supports(wanted.contract, wanted.giant));
-  if (faccessat(directory_.descriptor(), wanted.name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-    return Fail(Code::kExists, "pool '%s' has a file '%s' already", path_.c_str(),
-                wanted.name.c_str());
-  }
+  MORSEL_TRY(directory_.ExpectNone(wanted.name));
   Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
   if (!dirty) return dirty.status();
   Result<pmem::Frames> frames = pmem::Frames::Open(false);
@@ -233,16 +232,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record.capacity_bytes));
   format(record, pmem::VolatilePersist());
 
-  const ImageInfo info = {.id = record.id,
-                          .base = record.base,
-                          .capacity_bytes = record.capacity_bytes,
-                          .size_bytes = record.size_bytes,
-                          .live_bytes = record.live_bytes,
-                          .contract = static_cast<uint32_t>(record.contract),
-                          .grows = record.grows,
-                          .codec = record.codec};
   Result<ImageFile> image =
-      ImageFile::Create(directory_, record.name, record.mode, info, range->at(0));
+      ImageFile::Create(directory_, record.name, record.mode, InfoOf(record), range->at(0));
   if (!image) return image.status();
   const Result<Record> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
@@ -280,6 +271,26 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   return std::unique_ptr<Backing>(
       new ImageBacking(*record, read_only, std::move(*range), std::move(*frames), directory_, std::move(*image),
                        std::move(*dirty), record->size_bytes));
+}
+
+Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
+                             const std::string& file_name) {
+  Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
+  if (!image) return image.status();
+  const Result<Record> record = RecordOf(name, image->file(), image->info());
+  if (!record) return record.status();
+  return pmem::image::CopyInto(*image, to, file_name, record->mode);
+}
+
+Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
+  MORSEL_CHECK(!read_only_);
+  const Result<Record> record = RecordOf(name, image.file(), image.info());
+  if (!record) return record.status();
+  MORSEL_TRY(ExpectRoomFor(*this, *record));
+  MORSEL_TRY(directory_.ExpectNone(name));
+  return pmem::image::CopyInto(image, directory_, name, record->mode & kPermissionBits);
 }
 
 Status DirectoryPool::Remove(const std::string& name) {

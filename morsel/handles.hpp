@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "morsel/memory_resource.hpp"
@@ -184,6 +185,17 @@ class Pool {
     return Code(code);
   }
 
+  /// As morsel_export() and morsel_import().
+  Status export_to(const std::string& name, const std::string& path) {
+    return Code(morsel_export(handle_, name.c_str(), path.c_str()));
+  }
+  Status import_from(const std::string& path) {
+    return Code(morsel_import(handle_, path.c_str(), nullptr));
+  }
+  Status import_from(const std::string& path, const std::string& name) {
+    return Code(morsel_import(handle_, path.c_str(), name.c_str()));
+  }
+
   Status remove(const std::string& name) { return Code(morsel_remove(handle_, name.c_str())); }
 
   /// Calls `visit(const morsel_info&)` for each morsel, by name. What it throws ends the list and
@@ -250,6 +262,15 @@ inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name,
   const morsel_options plain = {sizeof plain,  options.flags,      options.mode,
                                 options.codec, options.size_bytes, options.capacity_bytes};
   return Opened(pool, name, &plain);
+}
+
+/// As morsel_verify(): what is damaged in the image at `path`, a sentence for each subtree, which are
+/// added to `damages` where that is not nullptr.
+inline Status verify(const std::string& path, std::vector<std::string>* damages = nullptr) {
+  const auto add = [](const char* sentence, void* to) {
+    if (to != nullptr) static_cast<std::vector<std::string>*>(to)->emplace_back(sentence);
+  };
+  return Code(morsel_verify(path.c_str(), add, damages));
 }
 
 }  // namespace morsel

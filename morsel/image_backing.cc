@@ -1,36 +1,14 @@
 #include "morsel/image_backing.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cinttypes>
 
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "pmem/image/image_copy.h"
 
 namespace morsel {
-
-Result<Record> RecordOf(const std::string& name, const pmem::File& file,
-                        const pmem::image::ImageInfo& info) {
-  struct stat status;
-  if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
-  return Record{.name = name,
-                .id = info.id,
-                .contract = static_cast<Contract>(info.contract),
-                .grows = info.grows,
-                .giant = false,
-                .mode = status.st_mode & 07777,
-                .user = status.st_uid,
-                .group = status.st_gid,
-                .base = info.base,
-                .capacity_bytes = info.capacity_bytes,
-                .size_bytes = info.size_bytes,
-                .live_bytes = info.live_bytes,
-                .generation = info.generation,
-                .codec = info.codec};
-}
 
 ImageBacking::ImageBacking(Record record, bool read_only, pmem::AddressRange range,
                            pmem::Frames frames, const pmem::Directory& directory,
@@ -94,6 +72,10 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   record_.live_bytes = live_bytes;
   record_.generation = image_.info().generation;
   return Code::kOk;
+}
+
+Status ImageBacking::Export(const pmem::Directory& to, const std::string& file_name) const {
+  return pmem::image::CopyInto(image_, to, file_name, record_.mode);
 }
 
 }  // namespace morsel

@@ -10,11 +10,6 @@
 
 namespace morsel {
 
-/// What the image and its file say, as a pool's record.
-/// Errors  kIo.
-Result<Record> RecordOf(const std::string& name, const pmem::File& file,
-                        const pmem::image::ImageInfo& info);
-
 class ImageBacking final : public Backing {
  public:
   /// `range` is RangeBytes(capacity) long and has the frames and the process' page. `directory`,
@@ -29,6 +24,7 @@ class ImageBacking final : public Backing {
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
   const pmem::Frames& frames() const { return frames_; }
+  Status Export(const pmem::Directory& to, const std::string& file_name) const override;
 
  private:
   void TrackTo(uint64_t end);

@@ -136,6 +136,49 @@ morsel_code morsel_discard(morsel_t *morsel);
  * Errors      BUSY while open anywhere; NOT_FOUND. */
 morsel_code morsel_remove(morsel_pool_t *pool, const char *name);
 
+/* Writes the morsel `name` of the pool as one file, an image (docs/format.md), that
+ * morsel_import() takes into any pool that has its contract; the image of a snapshot morsel is a
+ * morsel wherever it is copied to in a directory pool. The file has id, address, roots, sizes and
+ * permission bits of the morsel. Of one that is open for writing in this process, what is written
+ * is: snapshot: a checkpoint, made first; fine: the memory as it is. Allocator, root and resize calls of other
+ * threads wait, and the program keeps its own stores still, as during morsel_checkpoint(). A fine
+ * morsel that a crash left is written as it stands, and recovered where it is opened.
+ *
+ * Durability  of file and name on return. A process that is killed before leaves at most a file
+ *             ".morsel-tmp-...", which the next export into that directory removes.
+ * Errors      EXISTS (path: nothing is replaced); NOT_FOUND (the morsel, or the file's directory);
+ *             CORRUPT (the morsel is damaged: nothing is written); ADDRESS_TAKEN (fine, not open,
+ *             and something is at its address in this process); NO_SPACE; PERMISSION; NO_MEMORY;
+ *             IO; and, where it is checkpointed, as morsel_checkpoint().
+ * Cost        snapshot: reads the image twice and writes it once. fine: reads the memory, writes
+ *             what of it is not zero. */
+morsel_code morsel_export(morsel_pool_t *pool, const char *name, const char *path);
+
+/* Makes a morsel of the image at `path`. name: NULL for the file's. It has the image's id, address
+ * and roots, so that pointers in it stay good, and the file's permission bits (at most 0777); it
+ * belongs to who imports it. It is not opened, and its address need not be free in this process.
+ * Everything is held against its checksums before it is a morsel.
+ *
+ * Durability  on return; after a crash before, there is nothing of that name.
+ * Errors      EXISTS; ADDRESS_TAKEN (a morsel of the pool, which is named, has a part of its address
+ *             range); UNSUPPORTED (the pool does not serve its contract; carved: its address is
+ *             outside of the pool's window, or not aligned as the medium needs); CORRUPT; VERSION;
+ *             BUSY (somebody writes the image); INVALID_ARGUMENT (the name, or no regular file);
+ *             NOT_FOUND; NO_SPACE; PERMISSION; NO_MEMORY; IO.
+ * Cost        into a directory: as morsel_export() of a snapshot; into a carved pool: reads the
+ *             image once. */
+morsel_code morsel_import(morsel_pool_t *pool, const char *path, const char *name);
+
+/* Reads the image at `path` whole and holds it against its checksums. visit: NULL, or called for
+ * each subtree of 2 MiB that is damaged, with a sentence that has its number, its address range and
+ * what is wrong; it must not throw.
+ *
+ * Errors  CORRUPT (something is damaged; of what no subtree can be found without, morsel_last_error()
+ *         alone tells); VERSION; BUSY (somebody writes the image); NOT_FOUND; INVALID_ARGUMENT;
+ *         PERMISSION; NO_MEMORY; IO. */
+morsel_code morsel_verify(const char *path, void (*visit)(const char *sentence, void *),
+                          void *context);
+
 typedef struct morsel_info {
   uint32_t struct_size;
   uint32_t flags;       /* MORSEL_FINE, MORSEL_GIANT, MORSEL_READ_ONLY (how it is open) */

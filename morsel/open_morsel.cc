@@ -86,8 +86,9 @@ Status OpenMorsel::MayRead() const {
 Status OpenMorsel::MayWrite(const char* call) const {
   MORSEL_TRY(MayRead());
   if (!read_only()) return Code::kOk;
-  return Fail(Code::kPermission, "%s: %s is open for reading only; open it without MORSEL_READ_ONLY",
-              call, label_.c_str());
+  return Fail(Code::kPermission,
+              "%s: %s is open for reading only; open it without MORSEL_READ_ONLY", call,
+              label_.c_str());
 }
 
 Status OpenMorsel::OnlyFine(const char* call) const {
@@ -168,6 +169,15 @@ Status OpenMorsel::Checkpoint() {
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
   return backing_->Checkpoint(*live_bytes);
+}
+
+Status OpenMorsel::Export(const pmem::Directory& to, const std::string& file_name) {
+  MORSEL_TRY(MayRead());
+  if (!read_only() && !fine()) MORSEL_TRY(Checkpoint());
+  const auto still = heap_->Still();
+  const alloc::Guard::Opening open(heap_->guard());
+  const alloc::ReportsAreOff quiet;
+  return backing_->Export(to, file_name);
 }
 
 Status OpenMorsel::Resize(uint64_t size_bytes) {

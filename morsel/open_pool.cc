@@ -42,8 +42,8 @@ Result<std::unique_ptr<AbstractPool>> OpenAt(const char* path, const morsel_pool
 
 }  // namespace
 
-OpenPool::OpenPool(std::unique_ptr<AbstractPool> pool)
-    : pool_(std::move(pool)), fork_count_(ForkCount()) {
+OpenPool::OpenPool(std::unique_ptr<AbstractPool> pool, pmem::SystemCalls& calls)
+    : pool_(std::move(pool)), calls_(calls), fork_count_(ForkCount()) {
   RememberPool(pool_.get());
 }
 
@@ -65,7 +65,7 @@ Result<std::unique_ptr<OpenPool>> OpenPool::Open(const char* path,
   const auto no_fork = KeepFromForking();
   Result<std::unique_ptr<AbstractPool>> pool = OpenAt(path, *checked, calls);
   if (!pool) return pool.status();
-  return std::unique_ptr<OpenPool>(new OpenPool(std::move(pool).value()));
+  return std::unique_ptr<OpenPool>(new OpenPool(std::move(pool).value(), calls));
 }
 
 bool OpenPool::forked() const { return fork_count_ != ForkCount(); }

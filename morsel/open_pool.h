@@ -33,6 +33,9 @@ class OpenPool {
   Result<OpenMorsel*> OpenMorselNamed(const char* name, const morsel_options* options);
   Status Close(OpenMorsel* morsel, bool discard);
   Status Remove(const char* name);
+  Status Export(const char* name, const char* path);
+  /// name: nullptr: the file's.
+  Status Import(const char* path, const char* name);
   Status List(int (*visit)(const morsel_info*, void*), void* context);
 
  private:
@@ -41,13 +44,14 @@ class OpenPool {
     uint64_t opens = 0;
   };
 
-  explicit OpenPool(std::unique_ptr<AbstractPool> pool);
+  OpenPool(std::unique_ptr<AbstractPool> pool, pmem::SystemCalls& calls);
   Status MayUse() const;
   Result<OpenMorsel*> OpenAgain(Counted& counted, const morsel_options* options);
   Result<OpenMorsel*> OpenOrCreate(const std::string& name, const morsel_options* options);
   Result<std::unique_ptr<Backing>> Create(const std::string& name, const morsel_options& options);
 
   std::unique_ptr<AbstractPool> pool_;
+  pmem::SystemCalls& calls_;
   std::mutex mutex_;
   std::map<std::string, Counted> open_;
   uint32_t fork_count_;

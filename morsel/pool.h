@@ -15,6 +15,13 @@
 #include "pmem/persist.h"
 #include "pmem/system_calls.h"
 
+namespace morsel::pmem {
+class Directory;
+}
+namespace morsel::pmem::image {
+class ImageFile;
+}
+
 namespace morsel {
 
 inline constexpr uint64_t kNameBytesMax = 200;
@@ -77,6 +84,12 @@ class Backing {
   /// Errors  kNoSpace, kIo: the last one stands, or this one, whole.
   virtual Status Checkpoint(uint64_t live_bytes) = 0;
 
+  /// Makes the file `file_name` of the directory an image: image: of the last checkpoint; carved:
+  /// of the memory as it is, which nobody changes meanwhile. It has the morsel's permission bits.
+  /// Durability  on return; a crash before leaves nothing of that name, or the whole image.
+  /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo.
+  virtual Status Export(const pmem::Directory& to, const std::string& file_name) const = 0;
+
  protected:
   Backing(Record record, bool read_only) : record_(std::move(record)), read_only_(read_only) {}
 
@@ -129,6 +142,20 @@ class AbstractPool {
 
   /// Errors  as Find(), and kAddressTaken, kNoMemory.
   virtual Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) = 0;
+
+  /// As Backing's, of a morsel that is not open.
+  /// Errors  as Find() and Open(), besides.
+  virtual Status Export(const std::string& name, const pmem::Directory& to,
+                        const std::string& file_name) = 0;
+
+  /// Makes a morsel of an image that is open for reading, with the image's id, base, contract and
+  /// sizes, and its file's permission bits. Everything is held against its sums before. It is not
+  /// opened.
+  /// Durability  on return; after a crash before, there is nothing of that name.
+  /// Errors      kExists; kUnsupported: the pool cannot serve such a morsel; kAddressTaken, naming
+  ///             who has a part of its range; kCorrupt; kBusy: somebody writes the image;
+  ///             kPermission; kNoSpace; kNoMemory; kIo.
+  virtual Status Import(const std::string& name, const pmem::image::ImageFile& image) = 0;
 
   /// Nothing of it is open. Durability  gone on return.
   virtual Status Remove(const std::string& name) = 0;

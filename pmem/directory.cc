@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,28 @@
 #include "base/random.h"
 
 namespace morsel::pmem {
+namespace {
+
+// Whether nobody else, who would be making it just now, has locked it.
+bool Lock(const File& file) {
+  int failed = 0;
+  do {
+    failed = flock(file.descriptor(), LOCK_EX | LOCK_NB);
+  } while (failed != 0 && errno == EINTR);
+  return failed == 0 || errno != EWOULDBLOCK;
+}
+
+}  // namespace
+
+Result<SplitPath> SplitAtName(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  SplitPath split = {".", path};
+  if (slash != std::string::npos) {
+    split = {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+  }
+  if (!split.name.empty() && split.name != "." && split.name != "..") return split;
+  return Fail(Code::kInvalidArgument, "'%s' is not the path of a file", path.c_str());
+}
 
 Result<Directory> Directory::Open(SystemCalls& calls, const std::string& path) {
   Result<File> file = File::Open(calls, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, path);
@@ -56,6 +79,11 @@ Result<std::vector<std::string>> Directory::Names() const {
   return names;
 }
 
+Status Directory::ExpectNone(const std::string& name) const {
+  if (faccessat(descriptor(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) return Code::kOk;
+  return Fail(Code::kExists, "'%s' exists already", PathOf(name).c_str());
+}
+
 Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t mode) const {
   const Result<Id> id = RandomId();
   if (!id) return id.status();
@@ -68,6 +96,7 @@ Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t m
   Result<File> file = File::Open(calls(), descriptor(), temporary_name,
                                  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, PathOf(name));
   if (!file) return file.status();
+  (void)Lock(*file);  // nobody else knows it yet
   // The umask is for programs that do not say what they want.
   if (calls().FChMod(file->descriptor(), mode) != 0) {
     const Status status = FailErrno("'%s' cannot get the permissions 0%o", PathOf(name).c_str(),
@@ -113,7 +142,10 @@ Status Directory::RemoveTemporaries() const {
   const Result<std::vector<std::string>> names = Names();
   if (!names) return names.status();
   for (const std::string& name : *names) {
-    if (name.rfind(kTemporaryPrefix, 0) == 0) Abandon(name);
+    if (name.rfind(kTemporaryPrefix, 0) != 0) continue;
+    const KeepLastError keep;
+    const Result<File> file = OpenFile(name, O_RDONLY);
+    if (!file || Lock(*file)) Abandon(name);
   }
   return Code::kOk;
 }

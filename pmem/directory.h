@@ -12,11 +12,20 @@ namespace morsel::pmem {
 /// What a file is called until it is whole; the rest is random. Nobody else's files begin so.
 inline constexpr char kTemporaryPrefix[] = ".morsel-tmp-";
 
-/// A file that is not there yet under its own name.
+/// A file that is not there yet under its own name. It is locked with flock(2) while who makes it
+/// lives, so that nobody takes it for one that a crash left.
 struct TemporaryFile {
   File file;
   std::string name;
 };
+
+/// The path of a file: the directory that it lies in, and its name there.
+struct SplitPath {
+  std::string directory;
+  std::string name;
+};
+/// Errors  kInvalidArgument: it cannot be a file's.
+Result<SplitPath> SplitAtName(const std::string& path);
 
 /// Ownership  the descriptor is closed with the object; move-only.
 /// Threads    any.
@@ -39,6 +48,9 @@ class Directory {
   /// Errors  by errno.
   Result<std::vector<std::string>> Names() const;
 
+  /// Errors  kExists: something of that name is there. For who would work long in vain.
+  Status ExpectNone(const std::string& name) const;
+
   /// A new file for reading and writing, with the permission bits `mode`, that Publish() will call
   /// `name`; sentences call it so already.
   /// Errors  kNoSpace, kPermission, kIo.
@@ -54,7 +66,7 @@ class Directory {
   /// Removes a temporary; what fails is left to the next RemoveTemporaries().
   void Abandon(const std::string& temporary_name) const;
 
-  /// Removes what crashes left.
+  /// Removes what crashes left; what is being made just now stays.
   Status RemoveTemporaries() const;
 
   /// Durability  gone on return.

@@ -110,6 +110,29 @@ TEST_F(DirectoryTest, ATemporaryIsCalledByTheNameItWillHaveAndRemovedWhereACrash
   EXPECT_EQ(*directory->Names(), (Seen{".", "..", "other"}));
 }
 
+TEST_F(DirectoryTest, WhatIsBeingMadeIsNotTakenForWhatACrashLeft) {
+  const Result<Directory> maker = Directory::Open(KernelCalls(), path_);
+  const Result<Directory> cleaner = Directory::Open(KernelCalls(), path_);
+  const Result<TemporaryFile> temporary = maker->MakeTemporary("a", 0600);
+  ASSERT_TRUE(temporary.has_value()) << LastError();
+  ASSERT_TRUE(cleaner->RemoveTemporaries().ok());
+  ASSERT_TRUE(maker->Publish(temporary->file, temporary->name, "a").ok()) << LastError();
+  EXPECT_EQ(*maker->Names(), (Seen{".", "..", "a"}));
+}
+
+TEST_F(DirectoryTest, AFilesPathIsADirectoryAndAName) {
+  const auto split = [](const char* path) {
+    const Result<SplitPath> parts = SplitAtName(path);
+    return parts ? parts->directory + " " + parts->name : std::string(CodeName(parts.error()));
+  };
+  EXPECT_EQ(split("a"), ". a");
+  EXPECT_EQ(split("/a"), "/ a");
+  EXPECT_EQ(split("b//c/a"), "b//c a");
+  for (const char* const wrong : {"", "/", "a/", ".", "a/..", "a/."}) {
+    EXPECT_EQ(split(wrong), "MORSEL_INVALID_ARGUMENT") << wrong;
+  }
+}
+
 TEST_F(DirectoryTest, OpensRegularFilesOnly) {
   const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
   ASSERT_EQ(mkfifo((path_ + "/pipe").c_str(), 0600), 0);

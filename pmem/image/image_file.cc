@@ -27,7 +27,8 @@ ImageInfo InfoOf(const Superblock& superblock) {
           .generation = superblock.generation,
           .contract = superblock.contract,
           .grows = (superblock.flags & kFlagGrows) != 0,
-          .codec = superblock.codec};
+          .codec = superblock.codec,
+          .giant = (superblock.flags & kFlagGiant) != 0};
 }
 
 // Of no generation yet.
@@ -35,7 +36,7 @@ Superblock SuperblockOf(const ImageInfo& info) {
   Superblock superblock{};
   superblock.magic = kMagic;
   superblock.version = kVersion;
-  superblock.flags = info.grows ? kFlagGrows : 0;
+  superblock.flags = (info.grows ? kFlagGrows : 0) | (info.giant ? kFlagGiant : 0);
   superblock.id = info.id;
   superblock.base = info.base;
   superblock.capacity_bytes = info.capacity_bytes;

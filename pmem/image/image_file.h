@@ -27,6 +27,7 @@ struct ImageInfo {
   uint32_t contract = 0;
   bool grows = false;
   Codec codec = Codec::kNone;  ///< of leaves that are written; set when created
+  bool giant = false;  ///< was made of subtrees of 1 GiB
 };
 
 /// [IMF-1] space_ holds exactly what is neither in the current generation, nor in retired_, nor in
@@ -58,6 +59,9 @@ class ImageFile {
 
   ImageInfo info() const;
   const File& file() const { return file_; }
+  /// Of the current generation.
+  const Superblock& superblock() const { return current_; }
+  const Tree& tree() const { return tree_; }
 
   /// Fills `frames`, info().size_bytes of zeroed memory.
   /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo. The frames are

@@ -114,6 +114,7 @@ inline constexpr uint64_t kPageSumsBytes = sizeof(PageSums);
 static_assert(kPageSumsBytes % kBlockBytes == 0);
 
 inline constexpr uint32_t kFlagGrows = 1;  ///< created with no size: grows as it is used
+inline constexpr uint32_t kFlagGiant = 2;  ///< was made of subtrees of 1 GiB, in a carved pool
 
 /// Magic, checksum, version, features and generation are where they are in every version.
 struct Superblock {

@@ -1,0 +1,88 @@
+// morselctl export, import: morsels as files.
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/failure.h"
+#include "cli/open.h"
+#include "cli/output.h"
+#include "cli/record.h"
+#include "cli/units.h"
+
+namespace morsel::cli {
+namespace {
+
+struct Arguments {
+  std::string pool;
+  std::string name;
+  std::string file;
+};
+
+int Export(const Arguments& arguments, bool json) {
+  const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kRead);
+  Must(pool->Export(arguments.name.c_str(), arguments.file.c_str()));
+  if (json) {
+    Print(nlohmann::ordered_json{
+        {"pool", arguments.pool}, {"name", arguments.name}, {"file", arguments.file}});
+  } else {
+    Print("morsel '" + Printable(arguments.name) + "' is in '" + Printable(arguments.file) + "'\n");
+  }
+  return kExitDone;
+}
+
+int Import(const Arguments& arguments, bool has_name, bool json) {
+  const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kWrite);
+  const std::string name =
+      has_name ? arguments.name : arguments.file.substr(arguments.file.rfind('/') + 1);
+  Must(pool->Import(arguments.file.c_str(), name.c_str()));
+  const Record record = FindMorsel(*pool, name);
+  if (json) {
+    Print(JsonOf(record, pool->pool().granularity_bytes()));
+  } else {
+    Print("morsel '" + Printable(record.name) + "' is in pool '" + Printable(arguments.pool) +
+          "', at " + FormatAddress(record.base) + "\n");
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+void AddExport(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "export", "Write a morsel as one file, an image.",
+      "`morselctl import` takes it into any pool that has its contract, at the same address.\n"
+      "The morsel is read as it was left by the last checkpoint or close, or by a crash, beside\n"
+      "other readers; nothing is changed, and no file is replaced.");
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("POOL", arguments->pool, "The pool's path.")->required();
+  command->add_option("NAME", arguments->name, "A morsel of it.")->required();
+  command->add_option("FILE", arguments->file, "The file to make.")->required();
+  command->callback([&invocation, arguments] {
+    invocation.run = [&invocation, arguments] { return Export(*arguments, invocation.json); };
+  });
+}
+
+void AddImport(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command =
+      AddCommand(app, invocation, "import", "Make a morsel of an image that was exported.",
+                 "The morsel has the image's id, address and roots. All of it is held against its\n"
+                 "checksums before the morsel is there.\n"
+                 "\n"
+                 "Examples:\n"
+                 "  morselctl import /data/pool graph.image --as graph\n"
+                 "  morselctl import /mnt/pmem/pool queue");
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("POOL", arguments->pool, "The pool's path.")->required();
+  command->add_option("FILE", arguments->file, "The image.")->required();
+  CLI::Option* const name =
+      command->add_option("--as", arguments->name, "The morsel's name (default: the file's).");
+  name->type_name("NAME");
+  command->callback([&invocation, arguments, name] {
+    const bool has_name = name->count() > 0;
+    invocation.run = [&invocation, arguments, has_name] {
+      return Import(*arguments, has_name, invocation.json);
+    };
+  });
+}
+
+}  // namespace morsel::cli

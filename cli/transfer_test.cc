@@ -1,0 +1,103 @@
+// morselctl export, import, verify.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cli/tool_testing.h"
+
+namespace morsel::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class TransferTest : public ToolTest {
+ protected:
+  void SetUp() override {
+    ToolTest::SetUp();
+    other_ = folder_ + "/other";
+    image_ = folder_ + "/m.image";
+  }
+
+  std::string other_;
+  std::string image_;
+};
+
+TEST_F(TransferTest, ADirectorysMorselGoesToAnother) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", other_});
+  const json m = RunJson({"create", pool_, "m", "--size", "4M", "--mode", "0640"});
+  EXPECT_EQ(RunJson({"export", pool_, "m", image_}),
+            json({{"pool", pool_}, {"name", "m"}, {"file", image_}}));
+  const json imported = RunJson({"import", other_, image_, "--as", "m"});
+  EXPECT_EQ(imported, m);
+  EXPECT_EQ(RunJson({"info", other_, "m"}), m);
+  EXPECT_EQ(RunJson({"check", other_})["clean"], true);
+  // Under the file's name.
+  Succeeds({"rm", other_, "m", "--yes"});
+  EXPECT_EQ(RunJson({"import", other_, image_})["name"], "m.image");
+  Fails({"export", pool_, "m", image_}, 14, {image_, "exists"});
+  Fails({"export", pool_, "n", image_ + "2"}, 13, {"'n'"});
+  Fails({"import", other_, image_}, 14, {"'m.image'", "already"});
+  Fails({"import", other_, image_, "--as", "n"}, 16, {"'m.image'", m["base"]});
+  Fails({"import", other_, image_, "--as", ""}, 2, {"cannot name a morsel"});
+  Fails({"import", other_, image_ + "2"}, 13, {image_ + "2"});
+}
+
+TEST_F(TransferTest, ACarvedPoolsMorselGoesToAnother) {
+  Succeeds({"create", carved_, "--carved", "--size", "32M"});
+  Succeeds({"create", other_, "--carved", "--size", "16M"});
+  const json m = RunJson({"create", carved_, "m", "--fine", "--size", "4M"});
+  Succeeds({"export", carved_, "m", image_});
+  const json imported = RunJson({"import", other_, image_, "--as", "m"});
+  for (const char* const what : {"id", "base", "size_bytes", "capacity_bytes", "contract"}) {
+    EXPECT_EQ(imported[what], m[what]) << what;
+  }
+  EXPECT_EQ(RunJson({"check", other_})["clean"], true);
+  Succeeds({"create", pool_});
+  Fails({"import", pool_, image_}, 21, {pool_, "fine contract"});
+}
+
+TEST_F(TransferTest, VerifyNamesWhatIsDamaged) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "m", "--capacity", "1G"});
+  Succeeds({"export", pool_, "m", image_});
+  const json clean = RunJson({"verify", image_});
+  EXPECT_EQ(clean["clean"], true);
+  EXPECT_EQ(clean["morsel"]["id"], RunJson({"info", pool_, "m"})["id"]);
+  EXPECT_NE(Run({"verify", image_}).out.find("clean: "), std::string::npos);
+  EXPECT_EQ(RunJson({"verify", pool_ + "/m"})["clean"], true);
+  {
+    std::fstream file(image_, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(-9000, std::ios::end);  // before the sums of the only leaf
+    file.put('x');
+  }
+  const Ran found = Run({"verify", image_});
+  EXPECT_EQ(found.exit_code, 1);
+  EXPECT_EQ(found.error, "");
+  EXPECT_NE(found.out.find("subtree 0 (0x"), std::string::npos) << found.out;
+  const Ran as_json = Run({"verify", image_, "--json"});
+  EXPECT_EQ(as_json.exit_code, 1);
+  EXPECT_EQ(json::parse(as_json.out)["findings"].size(), 1u);
+  fs::resize_file(image_, 10'000);
+  EXPECT_EQ(Run({"verify", image_}).exit_code, 1);
+  EXPECT_NE(Run({"verify", image_}).out.find("truncated"), std::string::npos);
+  fs::resize_file(image_, 0);
+  EXPECT_NE(Run({"verify", image_}).out.find("foreign"), std::string::npos);
+  Fails({"verify", image_ + "2"}, 13, {image_ + "2"});
+  Fails({"verify", pool_}, 2, {"not a regular file"});
+}
+
+TEST_F(TransferTest, HelpSaysWhatTheyDo) {
+  for (const std::string command : {"export", "import", "verify"}) {
+    const Ran help = Run({command, "--help"});
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_NE(help.out.find("FILE"), std::string::npos) << help.out;
+    EXPECT_NE(help.out.find("--json"), std::string::npos) << help.out;
+    EXPECT_NE(Run({"--help"}).out.find("  " + command + " "), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace morsel::cli

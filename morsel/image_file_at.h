@@ -1,0 +1,23 @@
+// Images that lie in no pool, or of whose pool nothing is asked.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+#include "pmem/image/image_file.h"
+
+namespace morsel {
+
+/// Opens the image at `path`, a regular file or a link to one, for reading.
+/// Errors  kInvalidArgument: it is no regular file; kNotFound; kPermission; kCorrupt; kVersion;
+/// kIo.
+Result<pmem::image::ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path);
+
+/// Reads all of an image, and reports what is damaged, a sentence each.
+/// Errors  kCorrupt: something was reported; as OpenImageAt(), of which nothing is reported; kBusy:
+///         somebody writes it.
+Status VerifyImage(const pmem::image::ImageFile& image,
+                   const std::function<void(const char* sentence)>& report);
+
+}  // namespace morsel

@@ -1,0 +1,67 @@
+#include "morsel/image_record.h"
+
+#include <sys/stat.h>
+
+#include <cinttypes>
+#include <vector>
+
+#include "base/error.h"
+
+namespace morsel {
+
+using pmem::image::ImageInfo;
+
+Result<Record> RecordOf(const std::string& name, const pmem::File& file, const ImageInfo& info) {
+  struct stat status;
+  if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
+  return Record{.name = name,
+                .id = info.id,
+                .contract = static_cast<Contract>(info.contract),
+                .grows = info.grows,
+                .giant = info.giant,
+                .mode = status.st_mode & 07777,
+                .user = status.st_uid,
+                .group = status.st_gid,
+                .base = info.base,
+                .capacity_bytes = info.capacity_bytes,
+                .size_bytes = info.size_bytes,
+                .live_bytes = info.live_bytes,
+                .generation = info.generation,
+                .codec = info.codec};
+}
+
+ImageInfo InfoOf(const Record& record) {
+  return {.id = record.id,
+          .base = record.base,
+          .capacity_bytes = record.capacity_bytes,
+          .size_bytes = record.size_bytes,
+          .live_bytes = record.live_bytes,
+          .contract = static_cast<uint32_t>(record.contract),
+          .grows = record.grows,
+          .codec = record.codec,
+          .giant = record.giant};
+}
+
+Status ExpectRoomFor(AbstractPool& pool, const Record& record) {
+  MORSEL_TRY(pool.Supports(record.contract, record.giant));
+  const Result<std::vector<Record>> others = pool.List();
+  if (!others) return others.status();
+  const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
+  for (const Record& other : *others) {
+    if (other.name == record.name) {
+      return Fail(Code::kExists, "pool '%s' has a morsel '%s' already", pool.path().c_str(),
+                  record.name.c_str());
+    }
+    const uint64_t other_end = other.base + RangeBytes(other.capacity_bytes);
+    if (end <= other.base || other_end <= record.base) continue;
+    return Fail(Code::kAddressTaken,
+                "morsel '%s' cannot come into pool '%s': its address range 0x%" PRIx64 "-0x%" PRIx64
+                " meets that of morsel '%s' there, 0x%" PRIx64 "-0x%" PRIx64
+                "%s; remove that one, or choose another pool",
+                record.name.c_str(), pool.path().c_str(), record.base, end, other.name.c_str(),
+                other.base, other_end, other.id == record.id ? ", which is the same morsel" : "");
+  }
+  return Code::kOk;
+}
+
+}  // namespace morsel

@@ -1,0 +1,27 @@
+// A morsel as its image says it, and as a pool does.
+#pragma once
+
+#include <string>
+
+#include "morsel/pool.h"
+#include "pmem/image/image_file.h"
+
+namespace morsel {
+
+/// What an import takes of a file's mode: no program is to run because of it.
+inline constexpr uint32_t kPermissionBits = 0777;
+
+/// What the image and its file say, as a pool's record.
+/// Errors  kIo.
+Result<Record> RecordOf(const std::string& name, const pmem::File& file,
+                        const pmem::image::ImageInfo& info);
+
+/// What an image of the morsel says.
+pmem::image::ImageInfo InfoOf(const Record& record);
+
+/// Whether the pool can take up the morsel of `record`, with its id and at its base.
+/// Errors  kUnsupported: the pool cannot serve its contract; kExists; kAddressTaken, naming the
+///         morsel of the pool that has a part of its range; as AbstractPool::List().
+Status ExpectRoomFor(AbstractPool& pool, const Record& record);
+
+}  // namespace morsel

@@ -1,0 +1,47 @@
+// Morsels that leave a pool as images and come into one.
+#include "base/error.h"
+#include "morsel/image_file_at.h"
+#include "morsel/open_options.h"
+#include "morsel/open_pool.h"
+#include "pmem/directory.h"
+#include "pmem/image/image_file.h"
+
+namespace morsel {
+
+Status OpenPool::Export(const char* name, const char* path) {
+  MORSEL_TRY(MayUse());
+  MORSEL_TRY(CheckMorselName(name));
+  const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
+  if (!split) return split.status();
+  const Result<pmem::Directory> to = pmem::Directory::Open(calls_, split->directory);
+  if (!to) return to.status();
+  MORSEL_TRY(to->ExpectNone(split->name));
+  {
+    // Those of others, which may not be removed, are theirs.
+    const KeepLastError keep;
+    (void)to->RemoveTemporaries();
+  }
+  std::lock_guard lock(mutex_);
+  const auto open = open_.find(name);
+  return open != open_.end() ? open->second.morsel->Export(*to, split->name)
+                             : pool_->Export(name, *to, split->name);
+}
+
+Status OpenPool::Import(const char* path, const char* name) {
+  MORSEL_TRY(MayUse());
+  const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
+  if (!split) return split.status();
+  if (name == nullptr) name = split->name.c_str();
+  MORSEL_TRY(CheckMorselName(name));
+  if (pool_->read_only()) {
+    return Fail(Code::kPermission,
+                "'%s' cannot be imported: pool '%s' is open for reading only; open it for writing",
+                path, pool_->path().c_str());
+  }
+  const Result<pmem::image::ImageFile> image = OpenImageAt(calls_, path);
+  if (!image) return image.status();
+  std::lock_guard lock(mutex_);
+  return pool_->Import(name, *image);
+}
+
+}  // namespace morsel

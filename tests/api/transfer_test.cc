@@ -1,0 +1,319 @@
+// Morsels that leave one pool as a file and come into another: the same addresses, the same bytes.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "morsel/morsel.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+/// A list whose nodes know what they are.
+struct Node {
+  Node* next;
+  uint64_t number;
+  uint64_t padding[30];
+};
+
+class TransferTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
+    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
+    file_ = folder_ + "/m.image";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  morsel::Pool Open(const std::string& name, bool carved, uint32_t flags = MORSEL_CREATE) {
+    const bool makes_it = carved && !fs::exists(folder_ + "/" + name);
+    auto pool = morsel::Pool::open(folder_ + "/" + name,
+                                   {.flags = flags | (makes_it ? uint32_t{MORSEL_CARVED} : 0),
+                                    .size_bytes = makes_it ? 64 * kMiB : 0});
+    EXPECT_TRUE(pool) << morsel::last_error();
+    return std::move(*pool);
+  }
+  static morsel::Morsel OpenMorsel(morsel::Pool& pool, const std::string& name, bool fine) {
+    auto opened = morsel::Morsel::open(
+        pool, name,
+        {.flags = MORSEL_CREATE | (fine ? uint32_t{MORSEL_FINE} : 0), .capacity_bytes = 64 * kMiB});
+    EXPECT_TRUE(opened) << morsel::last_error();
+    return std::move(*opened);
+  }
+  // Links `count` more nodes before the first.
+  static void Lengthen(morsel::Morsel& m, uint64_t count, bool fine) {
+    Node* first = m.root<Node>("list");
+    for (uint64_t i = 0; i < count; ++i) {
+      Node* const node = m.make<Node>();
+      ASSERT_NE(node, nullptr) << morsel::last_error();
+      *node = {first, first == nullptr ? 1 : first->number + 1, {}};
+      std::memset(node->padding, static_cast<int>(node->number), sizeof node->padding);
+      ASSERT_TRUE(!fine || m.persist(node, sizeof *node).ok()) << morsel::last_error();
+      ASSERT_TRUE(m.set_root("list", node).ok()) << morsel::last_error();
+      first = node;
+    }
+  }
+  // How many there are, all as they were made.
+  static uint64_t LengthOf(morsel::Morsel& m) {
+    const Node* node = m.root<Node>("list");
+    const uint64_t length = node == nullptr ? 0 : node->number;
+    for (uint64_t due = length; node != nullptr; node = node->next, --due) {
+      EXPECT_EQ(node->number, due);
+      EXPECT_EQ(node->padding[29] & 0xff, due & 0xff);
+    }
+    return length;
+  }
+  static std::string IdOf(const morsel::Morsel& m) {
+    const auto info = m.stat();
+    EXPECT_TRUE(info) << morsel::last_error();
+    return std::string(reinterpret_cast<const char*>(info->id), sizeof info->id);
+  }
+  void ExpectNoTemporaries() const {
+    for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
+      EXPECT_NE(entry.path().filename().string().rfind(".morsel-tmp-", 0), 0u) << entry.path();
+    }
+  }
+  static bool Says(const std::string& words) {
+    return std::string(morsel::last_error()).find(words) != std::string::npos;
+  }
+
+  std::string folder_ = "/dev/shm/morsel-transfer-XXXXXX";
+  std::string file_;
+};
+
+class BothKinds : public TransferTest, public testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(All, BothKinds, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Fine" : "Snapshot"; });
+
+TEST_P(BothKinds, ComeBackElsewhereAsTheyWere) {
+  const bool fine = GetParam();
+  void* base = nullptr;
+  std::string id;
+  {
+    morsel::Pool pool = Open("one", fine);
+    {
+      morsel::Morsel m = OpenMorsel(pool, "m", fine);
+      Lengthen(m, 20'000, fine);  // several subtrees
+      base = m.base();
+      id = IdOf(m);
+      EXPECT_GT(m.size(), 4 * kMiB);
+    }
+    ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
+    EXPECT_TRUE(morsel::verify(file_).ok()) << morsel::last_error();
+    EXPECT_EQ(pool.export_to("m", file_).code(), morsel::Code::kExists);
+  }
+  morsel::Pool other = Open("other", fine);
+  ASSERT_TRUE(other.import_from(file_, "n").ok()) << morsel::last_error();
+  fs::remove(file_);
+  morsel::Morsel n = OpenMorsel(other, "n", fine);
+  EXPECT_EQ(n.base(), base);
+  EXPECT_EQ(IdOf(n), id);
+  EXPECT_EQ(LengthOf(n), 20'000u);
+  Lengthen(n, 1, fine);
+  EXPECT_EQ(LengthOf(n), 20'001u);
+  ExpectNoTemporaries();
+}
+
+// What grows goes on growing, and what was freed is used again.
+TEST_P(BothKinds, GoOnAsBefore) {
+  const bool fine = GetParam();
+  {
+    morsel::Pool pool = Open("one", fine);
+    morsel::Morsel m = OpenMorsel(pool, "m", fine);
+    Lengthen(m, 100, fine);
+    ASSERT_TRUE(m.close().ok());
+    ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
+    ASSERT_EQ(chmod(file_.c_str(), 04640), 0);
+    ASSERT_TRUE(pool.remove("m").ok());
+    // The same pool again.
+    ASSERT_TRUE(pool.import_from(file_).ok()) << morsel::last_error();
+    EXPECT_EQ(pool.import_from(file_).code(), morsel::Code::kExists);
+  }
+  morsel::Pool pool = Open("one", fine);
+  morsel::Morsel m = OpenMorsel(pool, "m.image", fine);
+  EXPECT_EQ(m.stat()->mode, 0640u);
+  const uint64_t before = m.size();
+  Lengthen(m, 20'000, fine);
+  EXPECT_EQ(LengthOf(m), 20'100u);
+  EXPECT_GT(m.size(), before);
+}
+
+TEST_P(BothKinds, AreExportedWhileTheyAreOpen) {
+  const bool fine = GetParam();
+  {
+    morsel::Pool pool = Open("one", fine);
+    morsel::Morsel m = OpenMorsel(pool, "m", fine);
+    Lengthen(m, 1000, fine);
+    ASSERT_TRUE(m.checkpoint().ok());
+    Lengthen(m, 1000, fine);
+    ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
+    Lengthen(m, 1000, fine);
+    EXPECT_EQ(LengthOf(m), 3000u);
+    // A snapshot's export is through a checkpoint.
+    ASSERT_TRUE(m.discard().ok());
+    morsel::Morsel again = OpenMorsel(pool, "m", fine);
+    EXPECT_EQ(LengthOf(again), fine ? 3000u : 2000u);
+    // The range is in use in this process, which does not matter.
+    morsel::Pool other = Open("other", fine);
+    ASSERT_TRUE(other.import_from(file_).ok()) << morsel::last_error();
+  }
+  morsel::Pool other = Open("other", fine);
+  morsel::Morsel n = OpenMorsel(other, "m.image", fine);
+  EXPECT_EQ(LengthOf(n), 2000u);
+  Lengthen(n, 1000, fine);
+  EXPECT_EQ(LengthOf(n), 3000u);
+}
+
+TEST_P(BothKinds, ReadersExportToo) {
+  const bool fine = GetParam();
+  {
+    morsel::Pool pool = Open("one", fine);
+    morsel::Morsel m = OpenMorsel(pool, "m", fine);
+    Lengthen(m, 10, fine);
+  }
+  morsel::Pool reader = Open("one", fine, MORSEL_READ_ONLY);
+  ASSERT_TRUE(reader.export_to("m", file_).ok()) << morsel::last_error();
+  {
+    auto m = morsel::Morsel::open(reader, "m");
+    ASSERT_TRUE(m) << morsel::last_error();
+    ASSERT_TRUE(reader.export_to("m", file_ + "2").ok()) << morsel::last_error();
+  }
+  EXPECT_EQ(reader.import_from(file_).code(), morsel::Code::kPermission);
+  morsel::Pool other = Open("other", fine);
+  ASSERT_TRUE(other.import_from(file_ + "2", "m").ok()) << morsel::last_error();
+  morsel::Morsel n = OpenMorsel(other, "m", fine);
+  EXPECT_EQ(LengthOf(n), 10u);
+}
+
+// As it stands: what it lacks for order it is given where it is opened.
+TEST_F(TransferTest, AFineMorselThatAKillLeftIsExportedWhole) {
+  const pid_t child = fork();
+  if (child == 0) {
+    morsel::Pool pool = Open("one", true);
+    morsel::Morsel m = OpenMorsel(pool, "m", true);
+    Lengthen(m, 5000, true);
+    kill(getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  {
+    morsel::Pool pool = Open("one", true, MORSEL_READ_ONLY);
+    ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
+  }
+  morsel::Pool other = Open("other", true);
+  ASSERT_TRUE(other.import_from(file_, "m").ok()) << morsel::last_error();
+  morsel::Morsel n = OpenMorsel(other, "m", true);
+  EXPECT_EQ(LengthOf(n), 5000u);
+  Lengthen(n, 5000, true);
+  EXPECT_EQ(LengthOf(n), 10'000u);
+}
+
+TEST_F(TransferTest, APoolThatCannotServeTheContractSaysSo) {
+  morsel::Pool directory = Open("directory", false);
+  morsel::Pool carved = Open("carved", true);
+  { morsel::Morsel m = OpenMorsel(directory, "m", false); }
+  { morsel::Morsel m = OpenMorsel(carved, "m", true); }
+  ASSERT_TRUE(directory.export_to("m", file_).ok()) << morsel::last_error();
+  ASSERT_TRUE(carved.export_to("m", file_ + "2").ok()) << morsel::last_error();
+  EXPECT_EQ(carved.import_from(file_).code(), morsel::Code::kUnsupported);
+  EXPECT_TRUE(Says("carved")) << morsel::last_error();
+  EXPECT_EQ(directory.import_from(file_ + "2").code(), morsel::Code::kUnsupported);
+  EXPECT_TRUE(Says("directory")) << morsel::last_error();
+}
+
+TEST_P(BothKinds, WhoHasTheRangeIsNamed) {
+  const bool fine = GetParam();
+  morsel::Pool pool = Open("one", fine);
+  { morsel::Morsel m = OpenMorsel(pool, "holder", fine); }
+  ASSERT_TRUE(pool.export_to("holder", file_).ok()) << morsel::last_error();
+  EXPECT_EQ(pool.import_from(file_, "n").code(), morsel::Code::kAddressTaken);
+  EXPECT_TRUE(Says("morsel 'holder'") && Says("the same morsel")) << morsel::last_error();
+  EXPECT_FALSE(morsel::Morsel::open(pool, "n"));
+}
+
+TEST_P(BothKinds, NothingIsMadeOfADamagedImage) {
+  const bool fine = GetParam();
+  {
+    morsel::Pool pool = Open("one", fine);
+    morsel::Morsel m = OpenMorsel(pool, "m", fine);
+    Lengthen(m, 20'000, fine);
+    ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
+  }
+  const uint64_t size_bytes = fs::file_size(file_);
+  {
+    std::fstream file(file_, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(size_bytes / 2));
+    file.put('\x5a').put('\xa5');
+  }
+  morsel::Pool other = Open("other", fine);
+  const auto refused = [&](const char* words) {
+    EXPECT_EQ(other.import_from(file_, "n").code(), morsel::Code::kCorrupt);
+    EXPECT_TRUE(Says(words)) << morsel::last_error();
+    EXPECT_EQ(morsel::Morsel::open(other, "n").error(), morsel::Code::kNotFound);
+    ExpectNoTemporaries();
+  };
+  refused("subtree");
+  std::vector<std::string> damages;
+  EXPECT_EQ(morsel::verify(file_, &damages).code(), morsel::Code::kCorrupt);
+  ASSERT_EQ(damages.size(), 1u);
+  EXPECT_NE(damages[0].find("subtree"), std::string::npos) << damages[0];
+  fs::resize_file(file_, size_bytes / 2);
+  refused("truncated");
+  fs::resize_file(file_, 0);
+  refused("foreign");
+  // All of the pool's space is there for another.
+  morsel::Morsel n = OpenMorsel(other, "n", fine);
+  Lengthen(n, 20'000, fine);
+}
+
+TEST_F(TransferTest, WhatCannotBeIsRefused) {
+  morsel::Pool pool = Open("one", false);
+  { morsel::Morsel m = OpenMorsel(pool, "m", false); }
+  using morsel::Code;
+  EXPECT_EQ(pool.export_to("n", file_).code(), Code::kNotFound);
+  EXPECT_EQ(pool.export_to("m", folder_ + "/nowhere/f").code(), Code::kNotFound);
+  EXPECT_EQ(pool.export_to("m", folder_ + "/").code(), Code::kInvalidArgument);
+  EXPECT_EQ(pool.export_to("a/b", file_).code(), Code::kInvalidArgument);
+  EXPECT_EQ(pool.import_from(file_).code(), Code::kNotFound);
+  EXPECT_EQ(pool.import_from(folder_ + "/one", "n").code(), Code::kInvalidArgument);
+  EXPECT_EQ(pool.import_from("/dev/null", "n").code(), Code::kInvalidArgument);
+  ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
+  EXPECT_EQ(pool.import_from(file_, ".morsel-x").code(), Code::kInvalidArgument);
+  EXPECT_EQ(morsel_export(nullptr, "m", "x"), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(morsel_export(pool.handle(), nullptr, "x"), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(morsel_export(pool.handle(), "m", nullptr), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(morsel_import(pool.handle(), nullptr, "m"), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(morsel_verify(nullptr, nullptr, nullptr), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(morsel_verify(file_.c_str(), nullptr, nullptr), MORSEL_OK);
+}
+
+// Its range is what the pool's catalog would not believe.
+TEST_F(TransferTest, ACarvedPoolOfAnotherWindowRefuses) {
+  {
+    morsel::Pool pool = Open("one", true);
+    { morsel::Morsel m = OpenMorsel(pool, "m", true); }
+    ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
+  }
+  const char* const window = getenv("MORSEL_WINDOW");
+  const std::string before = window == nullptr ? "" : window;
+  setenv("MORSEL_WINDOW", "0x40000000-0x80000000", 1);
+  morsel::Pool other = Open("other", true);
+  setenv("MORSEL_WINDOW", before.c_str(), 1);
+  EXPECT_EQ(other.import_from(file_).code(), morsel::Code::kUnsupported);
+  EXPECT_TRUE(Says("window")) << morsel::last_error();
+}
+
+}  // namespace
