@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""The library's images, read by tools/image_reader.py, which was written from docs/format.md.
+
+Whole ones have to hold the same memory, damaged ones to be damaged in the same subtrees.
+MORSEL_SEED deals other images.
+"""
+
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ORACLE = pathlib.Path("tests/format/image_oracle")
+READER = pathlib.Path("tools/image_reader.py")
+SEED = int(os.environ.get("MORSEL_SEED", "1"))
+IMAGES = 8
+DAMAGES = 8
+
+
+def told(*command):
+    ran = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    return json.loads(ran.stdout)
+
+
+def read(path):
+    return told(sys.executable, READER, path)
+
+
+class ReaderTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def make(self, seed):
+        name = f"image{seed}"
+        made = told(ORACLE, "make", str(seed), self.folder.name, name)
+        return f"{self.folder.name}/{name}", made
+
+    def test_whole_images_hold_the_same_memory(self):
+        patched = 0
+        codecs = set()
+        for seed in range(SEED * IMAGES, (SEED + 1) * IMAGES):
+            with self.subTest(seed=seed):
+                path, made = self.make(seed)
+                found = read(path)
+                self.assertEqual(found["verdict"], "clean", found)
+                for name in made.keys() - {"subtrees"}:
+                    self.assertEqual(found[name], made[name], name)
+                memory = {str(s["subtree"]): s["memory"] for s in found["subtrees"]}
+                self.assertEqual(memory, made["subtrees"])
+                codecs |= {s["codec"] for s in found["subtrees"]}
+                patched += sum(s["replaced_pages"] for s in found["subtrees"])
+        self.assertGreater(patched, 0)
+        self.assertEqual(codecs, {"none", "lz4", "zstd"})
+
+    def test_damaged_images_are_damaged_for_both(self):
+        rolls = random.Random(SEED)
+        verdicts = set()
+        for seed in range(3):
+            path, _ = self.make(SEED * IMAGES + seed)
+            size = os.path.getsize(path)
+            places = self.places_of(path)
+            for damage in range(DAMAGES):
+                with self.subTest(seed=seed, damage=damage):
+                    # Most of a file is leaves: tables and lists are hit on purpose.
+                    place = rolls.choice([rolls.choice(places), rolls.randrange(size)])
+                    with open(path, "r+b") as file:
+                        file.seek(place)
+                        before = file.read(1)
+                        file.seek(place)
+                        file.write(bytes([before[0] ^ 1 << rolls.randrange(8)]))
+                    verdicts.add(self.compare(path))
+                    with open(path, "r+b") as file:
+                        file.seek(place)
+                        file.write(before)
+            for _ in range(3):
+                size = rolls.randrange(size)
+                os.truncate(path, size)
+                verdicts.add(self.compare(path))
+        self.assertEqual(verdicts, {"clean", "damaged", "corrupt"})
+
+    def places_of(self, path):
+        """Bytes of the superblocks, and of the other blocks that are led to."""
+        leaves = [s["offset"] + (s["stored_bytes"] + 4095) // 4096 * 4096
+                  for s in read(path)["subtrees"]]
+        places = [100, 4196, 130, 4096 + 130, 8192, 8192 + 4096, *leaves]
+        return [place for place in places if place < os.path.getsize(path)]
+
+    def compare(self, path):
+        found, due = read(path), told(ORACLE, "check", path)
+        self.assertEqual(found["verdict"], due["verdict"], (found, due))
+        if found["verdict"] in ("clean", "damaged"):
+            damaged = [s["subtree"] for s in found["subtrees"] if s["wrong"]]
+            self.assertEqual(damaged, due["damaged"], (found, due))
+        return found["verdict"]
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""Lists a morsel's image and holds every byte of it against its checksums.
+
+usage: image_reader.py FILE
+
+Written from docs/format.md alone, so that the text, and no library, is what says how an image lies.
+Prints one JSON value: "verdict" is clean, damaged (some subtrees are), corrupt or version (nothing
+can be believed), then what the superblock says, and of each subtree that is not absent where it
+lies, the XXH3-128 of its memory, and what is wrong with it. Exits with 0 where it is clean.
+"""
+
+import json
+import os
+import struct
+import sys
+
+import lz4.block
+import xxhash
+import zstandard
+
+BLOCK = 4096
+PAGE = 4096
+SUBTREE = 2 << 20
+PAGES = SUBTREE // PAGE
+GIANT = 1 << 30
+PER_TABLE = GIANT // SUBTREE
+ADDRESS_END = 1 << 47
+MAGIC = b"MRSLIMG1"
+VERSION = 3
+PATCHES_MAX = 128
+
+NONE, LZ4, ZSTD = range(3)
+CODECS = ["none", "lz4", "zstd"]
+
+SUPERBLOCK = struct.Struct("<8sQIIQQQ16sQQQQIHHQQQ64s3904s")
+ENTRY = struct.Struct("<QIHH16sQII16s")
+PATCH = struct.Struct("<QII16s")
+ABSENT, PRESENT, PATCHED = range(3)
+
+
+class Refused(Exception):
+    """Nothing of the image can be believed; `verdict` is corrupt or version."""
+
+    def __init__(self, verdict, sentence):
+        super().__init__(sentence)
+        self.verdict = verdict
+
+
+def corrupt(sentence):
+    return Refused("corrupt", sentence)
+
+
+def sum_of(data):
+    """XXH3-128 as it lies in a file: the low half first."""
+    return xxhash.xxh3_128(data).digest()[::-1]
+
+
+def padded(size):
+    return -(-size // BLOCK) * BLOCK
+
+
+class Superblock:
+    def __init__(self, data):
+        (self.magic, self.checksum, self.version, self.flags, self.read_features, _write_features,
+         self.generation, self.id, self.base, self.capacity, self.size, self.live, self.contract,
+         self.codec, _, _log, _position, _, root, _) = SUPERBLOCK.unpack(data)
+        self.root = Entry(root)
+        zeroed = data[:8] + bytes(8) + data[16:]
+        self.is_whole = self.checksum == xxhash.xxh3_64_intdigest(zeroed)
+
+    def is_valid(self, slot):
+        # Slot A (0) has the odd generations.
+        belongs = self.generation > 0 and self.generation % 2 == 1 - slot
+        return self.magic == MAGIC and self.is_whole and belongs
+
+    def check(self):
+        is_known = self.contract <= 1 and self.codec <= ZSTD
+        if self.version != VERSION or self.read_features != 0 or not is_known:
+            raise Refused("version", f"version {self.version}, features {self.read_features:#x}")
+        sane = (
+            0 < self.base < ADDRESS_END and self.base % SUBTREE == 0
+            and self.capacity > 0 and self.capacity % SUBTREE == 0
+            and self.base + self.capacity <= ADDRESS_END
+            and self.size % SUBTREE == 0 and self.size <= self.capacity and self.live <= self.size
+        )
+        if not sane:
+            raise corrupt("the superblock has fields that cannot be")
+
+
+class Entry:
+    def __init__(self, data):
+        (self.offset, self.stored, self.kind, self.codec, self.sum, self.patch_offset,
+         self.patch_count, _, self.patch_sum) = ENTRY.unpack(data)
+        self.is_zero = not any(data)
+
+    def check(self, is_leaf, entries_max, what):
+        kinds = (PRESENT, PATCHED) if is_leaf else (PRESENT,)
+        if self.kind not in kinds or self.codec > (ZSTD if is_leaf else NONE):
+            raise Refused("version", f"{what} is of kind {self.kind}, codec {self.codec}")
+        if is_leaf and self.codec == NONE:
+            length_is_right = self.stored == SUBTREE
+        elif is_leaf:
+            length_is_right = 0 < self.stored <= SUBTREE - BLOCK
+        else:
+            length_is_right = self.stored % ENTRY.size == 0 and (
+                0 < self.stored // ENTRY.size <= entries_max)
+        is_patched = self.kind == PATCHED
+        if is_patched:
+            list_is_right = 0 < self.patch_count <= PATCHES_MAX
+        else:
+            list_is_right = self.patch_count == 0 and self.patch_offset == 0
+        if not length_is_right or not list_is_right:
+            raise corrupt(f"{what} has a length that cannot be")
+
+    def extent_size(self, is_leaf):
+        return padded(self.stored) + (16 * PAGES if is_leaf else 0)
+
+
+class Patch:
+    def __init__(self, data):
+        self.offset, self.page, _, self.sum = PATCH.unpack(data)
+
+
+class Image:
+    """The current generation of the image in `file`. Raises Refused."""
+
+    def __init__(self, file):
+        self.file = file
+        self.file_size = os.fstat(file.fileno()).st_size
+        self.extents = {}
+        self.superblock = self.choose()
+        self.superblock.check()
+        self.leaves = {}  # by subtree
+        self.patches = {}  # likewise
+        self.read_tables()
+        extents = sorted(self.extents.items())
+        for (offset, size), (following, _) in zip(extents, extents[1:]):
+            if offset + size > following:
+                raise corrupt(f"extents meet at offset {following}")
+
+    def read(self, offset, size):
+        self.file.seek(offset)
+        data = self.file.read(size)
+        if len(data) != size:
+            raise corrupt(f"the file ends before offset {offset + size}")
+        return data
+
+    def choose(self):
+        if self.file_size < 2 * BLOCK:
+            raise corrupt("foreign or truncated")
+        slots = [Superblock(self.read(slot * BLOCK, BLOCK)) for slot in range(2)]
+        valid = [s for slot, s in enumerate(slots) if s.is_valid(slot)]
+        if valid:
+            return max(valid, key=lambda s: s.generation)
+        if any(s.magic == MAGIC and s.version > VERSION for s in slots):
+            raise Refused("version", "of a later version, or damaged")
+        raise corrupt("no superblock is valid")
+
+    def take(self, offset, size, what):
+        """Remembers an extent, which must lie between the superblocks and the file's end."""
+        if offset % BLOCK or offset < 2 * BLOCK or offset + size > self.file_size:
+            raise corrupt(f"{what} lies at offset {offset}, {size} bytes long")
+        # At once, lest one table that is led to often be read as often.
+        if offset in self.extents:
+            raise corrupt(f"extents meet at offset {offset}")
+        self.extents[offset] = size
+
+    def read_table(self, entry, entries_max, what):
+        if entry.kind == ABSENT:
+            if not entry.is_zero:
+                raise corrupt(f"{what} is absent and yet has an extent")
+            return []
+        entry.check(False, entries_max, what)
+        self.take(entry.offset, entry.extent_size(False), what)
+        data = self.read(entry.offset, entry.stored)
+        entries = [Entry(data[i:i + ENTRY.size]) for i in range(0, len(data), ENTRY.size)]
+        if sum_of(data) != entry.sum or entries[-1].kind == ABSENT:
+            raise corrupt(f"{what} fails its checksum")
+        return entries
+
+    def read_tables(self):
+        subtrees = self.superblock.size // SUBTREE
+        giants = -(-subtrees // PER_TABLE)
+        for giant, node in enumerate(self.read_table(self.superblock.root, giants, "the root table")):
+            first = giant * PER_TABLE
+            here = min(PER_TABLE, subtrees - first)
+            for i, leaf in enumerate(self.read_table(node, here, f"the table of GiB {giant}")):
+                self.take_leaf(first + i, leaf)
+
+    def take_leaf(self, subtree, leaf):
+        what = f"subtree {subtree}"
+        if leaf.kind == ABSENT:
+            if not leaf.is_zero:
+                raise corrupt(f"{what} is absent and yet has an extent")
+            return
+        leaf.check(True, 0, what)
+        self.take(leaf.offset, leaf.extent_size(True), what)
+        self.leaves[subtree] = leaf
+        if leaf.kind == PATCHED:
+            self.take(leaf.patch_offset, BLOCK, f"{what}'s list")
+            self.patches[subtree] = self.read_patches(leaf, what)
+
+    def read_patches(self, leaf, what):
+        data = self.read(leaf.patch_offset, leaf.patch_count * PATCH.size)
+        patches = [Patch(data[i:i + PATCH.size]) for i in range(0, len(data), PATCH.size)]
+        pages = [patch.page for patch in patches]
+        if sum_of(data) != leaf.patch_sum or pages != sorted(set(pages)) or pages[-1] >= PAGES:
+            raise corrupt(f"{what}: the list of replaced pages fails its checksum")
+        for patch in patches:
+            self.take(patch.offset, PAGE, f"a page of {what}")
+        return patches
+
+    def decoded(self, leaf):
+        """The leaf's 2 MiB of memory, or nothing where its bytes are not what its codec made."""
+        data = self.read(leaf.offset, leaf.stored)
+        try:
+            if leaf.codec == LZ4:
+                data = lz4.block.decompress(data, uncompressed_size=SUBTREE)
+            elif leaf.codec == ZSTD:
+                decoder = zstandard.ZstdDecompressor().decompressobj()
+                data = decoder.decompress(data)
+                if decoder.unused_data:
+                    return b""
+        except (lz4.block.LZ4BlockError, zstandard.ZstdError):
+            return b""
+        return data if len(data) == SUBTREE else b""
+
+    def memory(self, subtree):
+        """The subtree's 2 MiB, and what is wrong with them."""
+        leaf = self.leaves[subtree]
+        data = bytearray(self.decoded(leaf))
+        if not data:
+            return data, [f"its bytes at offset {leaf.offset} do not decompress"]
+        stored_sums = self.read(leaf.offset + padded(leaf.stored), 16 * PAGES)
+        sums = b"".join(sum_of(data[i:i + PAGE]) for i in range(0, SUBTREE, PAGE))
+        wrong = []
+        if sum_of(sums) != leaf.sum:
+            wrong.append(f"its bytes at offset {leaf.offset} fail their checksum")
+        if sums != stored_sums:
+            wrong.append("its pages' sums are not those of its bytes")
+        for patch in self.patches.get(subtree, []):
+            page = self.read(patch.offset, PAGE)
+            if sum_of(page) != patch.sum:
+                wrong.append(f"page {patch.page} at offset {patch.offset} fails its checksum")
+            data[patch.page * PAGE:(patch.page + 1) * PAGE] = page
+        return data, wrong
+
+
+def subtree_report(image, subtree):
+    leaf = image.leaves[subtree]
+    memory, wrong = image.memory(subtree)
+    begin = image.superblock.base + subtree * SUBTREE
+    return {
+        "subtree": subtree,
+        "range": [f"{begin:#x}", f"{begin + SUBTREE:#x}"],
+        "offset": leaf.offset,
+        "stored_bytes": leaf.stored,
+        "codec": CODECS[leaf.codec],
+        "replaced_pages": leaf.patch_count,
+        "memory": xxhash.xxh3_128_hexdigest(bytes(memory)),
+        "wrong": wrong,
+    }
+
+
+def report(path):
+    with open(path, "rb") as file:
+        try:
+            image = Image(file)
+        except Refused as refused:
+            return {"file": path, "verdict": refused.verdict, "why": str(refused)}
+        subtrees = [subtree_report(image, subtree) for subtree in sorted(image.leaves)]
+    superblock = image.superblock
+    return {
+        "file": path,
+        "verdict": "damaged" if any(s["wrong"] for s in subtrees) else "clean",
+        "generation": superblock.generation,
+        "id": superblock.id.hex(),
+        "base": f"{superblock.base:#x}",
+        "capacity_bytes": superblock.capacity,
+        "size_bytes": superblock.size,
+        "live_bytes": superblock.live,
+        "contract": ["snapshot", "fine"][superblock.contract],
+        "flags": superblock.flags,
+        "codec": CODECS[superblock.codec],
+        "subtrees": subtrees,
+    }
+
+
+def main():
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    found = report(sys.argv[1])
+    print(json.dumps(found, indent=1))
+    return 0 if found["verdict"] == "clean" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
