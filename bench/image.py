@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How fast images are stored and loaded, beside fio on the same disk, and what a further checkpoint costs."""
+"""How fast images are stored and loaded, beside fio and other ways, and what a further checkpoint costs."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import image_rivals
 import programs
 import report
 
@@ -27,7 +28,8 @@ def parse(arguments):
     parser.add_argument("--checkpoints", type=int, default=100, help="further ones, by each way")
     parser.add_argument("--rounds", type=int, default=5, help="the median of them is shown")
     parser.add_argument("--folder", default=".", help="on the disk that is meant")
-    parser.add_argument("--out", type=pathlib.Path, default="bench-results", help="for image.csv")
+    parser.add_argument("--out", type=pathlib.Path, default="bench-results", help="for the CSV files and the pictures")
+    image_rivals.add_options(parser)
     return parser.parse_args(arguments)
 
 
@@ -92,7 +94,8 @@ def main(arguments):
     with report.CsvFile(options.out / "image.csv", COLUMNS) as file:
         rows = file.write_all(measure(options))
     print(text(rows, options))
-    print(f"{options.out}/image.csv")
+    for name in [options.out / "image.csv", *image_rivals.run(options)]:
+        print(name)
     return 0
 
 

@@ -11,6 +11,7 @@ import unittest
 sys.dont_write_bytecode = True
 
 import image
+import image_rivals
 import machine
 
 
@@ -18,7 +19,8 @@ class Image(unittest.TestCase):
     def test_every_round_is_told(self):
         with tempfile.TemporaryDirectory(dir=os.environ["TEST_TMPDIR"]) as folder:
             arguments = ["--size-mib=16", "--pages=5", "--checkpoints=3", "--rounds=2"]
-            arguments += [f"--folder={folder}", f"--out={folder}"]
+            arguments += [f"--folder={folder}", f"--out={folder}", f"--memory={folder}"]
+            arguments += ["--rivals-mib=4", "--rivals-rounds=2", "--index=examples/pkggraph/small_index.txt"]
             self.assertEqual(image.main(arguments), 0)
             with open(pathlib.Path(folder) / "image.csv", newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
@@ -29,7 +31,25 @@ class Image(unittest.TestCase):
                     self.assertGreater(float(row[column]), 0, column)
                 self.assertGreater(int(row["compare_file_bytes"]), 16 << 20)
                 self.assertLess(int(row["compare_file_bytes"]), 32 << 20)
-            self.assertEqual(os.listdir(folder), ["image.csv"])
+            for name, columns, ways in (
+                ("image-rivals", image_rivals.COLUMNS, image_rivals.WAYS),
+                ("image-graph", image_rivals.GRAPH_COLUMNS, image_rivals.GRAPH_WAYS),
+            ):
+                self.check_rivals(pathlib.Path(folder), name, columns, list(ways))
+            names = ["image-graph.csv", "image-graph.svg", "image-rivals.csv", "image-rivals.svg", "image.csv"]
+            self.assertEqual(sorted(os.listdir(folder)), names)
+
+    def check_rivals(self, folder, name, columns, ways):
+        with open(folder / f"{name}.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(list(rows[0]), [*machine.facts(), *columns])
+        self.assertEqual([row["way"] for row in rows], 2 * ways)
+        for row in rows:
+            for column in columns[2:]:
+                self.assertGreater(float(row[column]), 0, column)
+        picture = (folder / f"{name}.svg").read_text(encoding="utf-8")
+        self.assertIn("</svg>", picture)
+        self.assertIn("store", picture)
 
 
 if __name__ == "__main__":
