@@ -94,6 +94,14 @@ std::vector<Block> AllocateFresh(morsel_t* morsel, uint64_t count, Dice& dice) {
   return AllocateFresh(allocate, count, dice);
 }
 
+const Block* BlockAt(const std::vector<Block>& blocks, const void* address) {
+  const auto wanted = reinterpret_cast<uint64_t>(address);
+  const auto found =
+      std::lower_bound(blocks.begin(), blocks.end(), wanted,
+                       [](const Block& block, uint64_t begin) { return block.address < begin; });
+  return found != blocks.end() && found->address == wanted ? &*found : nullptr;
+}
+
 std::string FirstOverlap(std::vector<Owned> owned) {
   std::sort(owned.begin(), owned.end(),
             [](const Owned& a, const Owned& b) { return a.block.address < b.block.address; });

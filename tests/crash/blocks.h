@@ -23,6 +23,9 @@ std::vector<Block> AllocatedBlocks(const void* heap, uint64_t size_bytes);
 /// Likewise; what threads have cached, they give back before.
 std::vector<Block> AllocatedBlocks(morsel_t* morsel);
 
+/// The one that begins there, of blocks by address; nullptr: none does.
+const Block* BlockAt(const std::vector<Block>& blocks, const void* address);
+
 /// So many new blocks of mixed sizes, from `allocate(size_bytes)`. Fewer where there is no more
 /// room: it answers none of address 0.
 std::vector<Block> AllocateFresh(const std::function<Block(uint64_t size_bytes)>& allocate,

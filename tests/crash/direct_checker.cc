@@ -39,7 +39,6 @@ class Check {
   void Slot(uint64_t shelf, uint64_t slot);
   bool Array(uint64_t shelf);
   std::string WhyNot(const void* found, const Object& due) const;
-  const Block* BlockAt(const void* address) const;
   void Own(const void* address, const std::string& owner);
   void Report(const std::string& sentence) { findings_.push_back(sentence); }
   uint64_t LiveBytes();
@@ -53,23 +52,15 @@ class Check {
   Findings findings_;
 };
 
-const Block* Check::BlockAt(const void* address) const {
-  const Block wanted = {reinterpret_cast<uint64_t>(address), 0};
-  const auto found =
-      std::lower_bound(allocated_.begin(), allocated_.end(), wanted,
-                       [](const Block& a, const Block& b) { return a.address < b.address; });
-  return found != allocated_.end() && found->address == wanted.address ? &*found : nullptr;
-}
-
 void Check::Own(const void* address, const std::string& owner) {
-  reachable_.push_back({*BlockAt(address), owner});
+  reachable_.push_back({*BlockAt(allocated_, address), owner});
 }
 
 // Empty if `found` is the object that is due, in a block of its own.
 std::string Check::WhyNot(const void* found, const Object& due) const {
   if (found == nullptr) return due ? "it is empty where " + Describe(due) + " is due" : "";
   if (!due) return "it points to " + Hexadecimal(found) + " where no object is due";
-  const Block* const block = BlockAt(found);
+  const Block* const block = BlockAt(allocated_, found);
   if (block == nullptr) {
     return Describe(due) + " is linked at " + Hexadecimal(found) +
            ", which is not the start of an allocated block";
@@ -89,7 +80,7 @@ bool Check::Array(uint64_t shelf) {
     said.array.store(Presence::kAbsent);
     return false;
   }
-  const Block* const block = BlockAt(array);
+  const Block* const block = BlockAt(allocated_, array);
   if (block == nullptr || block->size_bytes < kArraySlots * sizeof(uint64_t)) {
     Report(ArrayName(shelf) + " has an array that is not allocated");
     return false;

@@ -34,7 +34,6 @@ class Check {
 
   void Slot(uint64_t slot);
   std::string WhyNot(const void* found, const Object& due) const;
-  const Block* BlockAt(const void* address) const;
   void Attribute(const Block& block, HeapLeak* leak, std::array<uint64_t, kHeapThreadsMax>* freed);
   void Bytes(const char* when);
   void Report(const std::string& sentence) { findings_.push_back(sentence); }
@@ -47,17 +46,11 @@ class Check {
   Findings findings_;
 };
 
-const Block* Check::BlockAt(const void* address) const {
-  const Block wanted = {reinterpret_cast<uint64_t>(address), 0};
-  const auto found = std::lower_bound(allocated_.begin(), allocated_.end(), wanted, ByAddress);
-  return found != allocated_.end() && found->address == wanted.address ? &*found : nullptr;
-}
-
 // Empty if `found` is the object that is due, in a block that has room for it.
 std::string Check::WhyNot(const void* found, const Object& due) const {
   if (found == nullptr) return due ? "it is empty where " + Describe(due) + " is due" : "";
   if (!due) return "it points somewhere where no object is due";
-  const Block* const block = BlockAt(found);
+  const Block* const block = BlockAt(allocated_, found);
   if (block == nullptr) return Describe(due) + " is not in an allocated block";
   if (block->size_bytes < due.size_bytes) return Describe(due) + " is in too small a block";
   return HeapRoom::Difference(found, due, due.size_bytes);
@@ -75,7 +68,7 @@ void Check::Slot(uint64_t slot) {
   if (!why.empty()) return Report(name + ": " + why);
   said.changing.store(false);
   if (found == nullptr) return;
-  reachable_.push_back({*BlockAt(found), name});
+  reachable_.push_back({*BlockAt(allocated_, found), name});
   linked_.push_back({found, said.now});
 }
 
