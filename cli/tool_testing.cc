@@ -46,16 +46,7 @@ int TerminalThatSays(const char* typed) {
 
 }  // namespace
 
-void ToolTest::SetUp() {
-  setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
-  std::string folder = "/dev/shm/morselctl-XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  folder_ = folder;
-  pool_ = folder_ + "/pool";
-  carved_ = folder_ + "/carved";
-}
-
-void ToolTest::TearDown() { fs::remove_all(folder_); }
+void ToolTest::SetUp() { setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1); }
 
 Ran ToolTest::Run(const std::vector<std::string>& arguments, const char* typed) const {
   const std::string out = folder_ + ".out";

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "pmem/scratch_testing.h"
+
 namespace morsel::cli {
 
 struct Ran {
@@ -20,7 +22,6 @@ struct Ran {
 class ToolTest : public testing::Test {
  protected:
   void SetUp() override;
-  void TearDown() override;
 
   /// Runs `morselctl arguments`. `typed`: what a terminal on standard input has to say; else it is
   /// /dev/null.
@@ -32,9 +33,10 @@ class ToolTest : public testing::Test {
              const std::vector<std::string>& words) const;
   void Succeeds(const std::vector<std::string>& arguments) const;
 
-  std::string folder_;
-  std::string pool_;    ///< a path for a directory pool
-  std::string carved_;  ///< a path for a carved pool
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  std::string folder_ = scratch_.path();
+  std::string pool_ = scratch_.At("pool");      ///< a path for a directory pool
+  std::string carved_ = scratch_.At("carved");  ///< a path for a carved pool
 };
 
 /// Path and bytes of every file at or below `path`.

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "morsel/carved_pool.h"
+#include "pmem/scratch_testing.h"
 #include "pmem/system_calls.h"
 
 namespace morsel {
@@ -48,16 +49,6 @@ class FaultyCalls : public pmem::SystemCalls {
 
 class CarvedPoolFixture : public testing::Test {
  protected:
-  CarvedPoolFixture() {
-    // Tests in sandboxes share /dev/shm and may have the same process id.
-    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
-    path_ = directory_ + "/pool";
-  }
-  ~CarvedPoolFixture() override {
-    unlink(path_.c_str());
-    rmdir(directory_.c_str());
-  }
-
   std::unique_ptr<AbstractPool> MakePool(uint64_t size_bytes = 34 * kMiB) {
     auto pool = CarvedPool::Create(path_, size_bytes, 0600, pmem::KernelCalls());
     EXPECT_TRUE(pool.has_value()) << LastError();
@@ -103,8 +94,8 @@ class CarvedPoolFixture : public testing::Test {
     return reinterpret_cast<uint64_t*>(backing.record().base + offset);
   }
 
-  std::string directory_ = "/dev/shm/morsel-carved-XXXXXX";
-  std::string path_;
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  std::string path_ = scratch_.At("pool");
 };
 
 }  // namespace morsel

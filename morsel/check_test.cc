@@ -17,6 +17,7 @@
 #include "base/units.h"
 #include "morsel/open_pool.h"
 #include "morsel/root_table_layout.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel {
 namespace {
@@ -53,17 +54,7 @@ void Overwrite(const fs::path& path, uint64_t offset, const std::string& bytes) 
 // A pool of either kind in a folder of its own. /dev/shm stands in for persistent memory.
 class CheckTest : public testing::TestWithParam<bool> {
  protected:
-  void SetUp() override {
-    setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
-    std::string folder = "/dev/shm/morsel-check-XXXXXX";
-    ASSERT_NE(mkdtemp(folder.data()), nullptr);
-    folder_ = folder;
-    path_ = folder + "/pool";
-  }
-  void TearDown() override {
-    pool_.reset();
-    fs::remove_all(folder_);
-  }
+  void SetUp() override { setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1); }
 
   bool carved() const { return GetParam(); }
   // The file that has the bytes of the morsel.
@@ -134,8 +125,8 @@ class CheckTest : public testing::TestWithParam<bool> {
     return all;
   }
 
-  std::string folder_;
-  std::string path_;
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  std::string path_ = scratch_.At("pool");
   std::unique_ptr<OpenPool> pool_;
   std::vector<Finding> findings_;
 };

@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "pmem/faults_testing.h"
 #include "pmem/medium.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel {
 namespace {
@@ -23,17 +24,6 @@ namespace fs = std::filesystem;
 
 class DirectoryPoolTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "/pool-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    parent_ = name;
-    path_ = parent_ + "/p";
-  }
-  void TearDown() override {
-    pool_.reset();
-    fs::remove_all(parent_);
-  }
-
   static Result<std::unique_ptr<AbstractPool>> TryOpen(const std::string& path,
                                                        const DirectoryPoolOptions& options) {
     return DirectoryPool::Open(path, options, pmem::KernelCalls());
@@ -69,8 +59,8 @@ class DirectoryPoolTest : public testing::Test {
     return findings;
   }
 
-  std::string parent_;
-  std::string path_;
+  pmem::Scratch scratch_ = pmem::Scratch::OnDisk();
+  std::string path_ = scratch_.At("p");
   std::unique_ptr<AbstractPool> pool_;
 };
 
@@ -103,7 +93,7 @@ class DirectoryWitness : public pmem::SystemCalls {
 TEST_F(DirectoryPoolTest, ThePoolsOwnDirectoryIsSyncedInItsParent) {
   DirectoryWitness calls;
   ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
-  const std::string parent = fs::path(parent_).filename();
+  const std::string parent = fs::path(scratch_.path()).filename();
   EXPECT_EQ(calls.seen, (std::vector<std::string>{"make p", "sync " + parent, "sync p", "sync p"}));
 }
 
@@ -112,7 +102,7 @@ TEST_F(DirectoryPoolTest, APoolsFileIsInADirectoryThatIsDurable) {
   ASSERT_TRUE(fs::create_directory(path_));
   DirectoryWitness calls;
   ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
-  const std::string parent = fs::path(parent_).filename();
+  const std::string parent = fs::path(scratch_.path()).filename();
   ASSERT_GE(calls.seen.size(), 3u);
   EXPECT_EQ(calls.seen[1], "sync " + parent);
   EXPECT_EQ(calls.seen[2], "sync p");

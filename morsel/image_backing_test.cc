@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "morsel/directory_pool.h"
 #include "pmem/faults_testing.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel {
 namespace {
@@ -20,17 +21,6 @@ namespace fs = std::filesystem;
 
 class ImageBackingTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "/backing-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    parent_ = name;
-    path_ = parent_ + "/p";
-  }
-  void TearDown() override {
-    pool_.reset();
-    fs::remove_all(parent_);
-  }
-
   std::unique_ptr<Backing> Create() {
     const Record wanted = {
         .name = "a", .capacity_bytes = 16 * kSubtreeBytes, .size_bytes = 4 * kSubtreeBytes};
@@ -50,8 +40,8 @@ class ImageBackingTest : public testing::Test {
     return reinterpret_cast<uint64_t*>(backing.record().base);
   }
 
-  std::string parent_;
-  std::string path_;
+  pmem::Scratch scratch_ = pmem::Scratch::OnDisk();
+  std::string path_ = scratch_.At("p");
   std::unique_ptr<AbstractPool> pool_;
 };
 

@@ -14,11 +14,13 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 
 #include "base/error.h"
 #include "base/units.h"
 #include "pmem/faults_testing.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel::pmem {
 namespace {
@@ -47,19 +49,13 @@ class ChosenEngine {
 class BlockIoTest : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = testing::TempDir() + "/block-io-XXXXXX";
-    const int made = mkstemp(path_.data());
-    ASSERT_GE(made, 0);
-    close(made);
+    std::ofstream(path_).close();
     memory_ = static_cast<char*>(std::aligned_alloc(kPageBytes, kPieces * kPieceBytes));
     for (uint64_t i = 0; i < kPieces; ++i) {
       std::memset(memory_ + i * kPieceBytes, static_cast<int>('a' + i), kPieceBytes);
     }
   }
-  void TearDown() override {
-    std::free(memory_);
-    unlink(path_.c_str());
-  }
+  void TearDown() override { std::free(memory_); }
 
   Result<File> OpenFile(SystemCalls& calls, int flags = O_RDWR) {
     return File::Open(calls, AT_FDCWD, path_, flags, 0, path_);
@@ -104,7 +100,8 @@ class BlockIoTest : public testing::Test {
     std::memcpy(memory_, written.data(), written.size());
   }
 
-  std::string path_;
+  Scratch scratch_ = Scratch::OnDisk();
+  std::string path_ = scratch_.At("file");
   char* memory_ = nullptr;
 };
 

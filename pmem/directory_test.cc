@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel::pmem {
 namespace {
@@ -52,13 +53,6 @@ class WitnessCalls : public SystemCalls {
 
 class DirectoryTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "/directory-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    path_ = name;
-  }
-  void TearDown() override { fs::remove_all(path_); }
-
   Status Make(SystemCalls& calls, const std::string& name) {
     const Result<Directory> directory = Directory::Open(calls, path_);
     const Result<TemporaryFile> temporary = directory->MakeTemporary(name, 0600);
@@ -67,7 +61,8 @@ class DirectoryTest : public testing::Test {
     return directory->Publish(temporary->file, temporary->name, name);
   }
 
-  std::string path_;
+  Scratch scratch_ = Scratch::OnDisk();
+  std::string path_ = scratch_.path();
 };
 
 using Seen = std::vector<std::string>;

@@ -14,18 +14,13 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel::pmem {
 namespace {
 
 class MediumTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "/medium-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    path_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(path_); }
   // By another way than the library's; tests may be run on a tmpfs.
   Medium UnlessMemory(Medium medium) const {
     std::FILE* const answer = popen(("stat -f -c %T '" + path_ + "'").c_str(), "re");
@@ -36,7 +31,8 @@ class MediumTest : public testing::Test {
     return std::strcmp(type, "tmpfs\n") == 0 ? Medium::kMemory : medium;
   }
   static bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
-  std::string path_;
+  Scratch scratch_ = Scratch::OnDisk();
+  std::string path_ = scratch_.path();
 };
 
 TEST_F(MediumTest, OfADirectoryOrAFile) {
@@ -48,14 +44,13 @@ TEST_F(MediumTest, OfADirectoryOrAFile) {
 }
 
 TEST_F(MediumTest, OfATmpfsIsMemoryWhateverLiesThere) {
-  std::string name = "/dev/shm/medium-XXXXXX";
-  ASSERT_NE(mkdtemp(name.data()), nullptr);
+  const Scratch memory = Scratch::InMemory();
+  const std::string& name = memory.path();
   std::ofstream(name + "/file") << "x";
   EXPECT_EQ(*MediumOf(KernelCalls(), name), Medium::kMemory);
   EXPECT_EQ(*MediumOf(KernelCalls(), name, false), Medium::kMemory);
   EXPECT_EQ(*MediumOf(KernelCalls(), name + "/file"), Medium::kMemory);
   EXPECT_STREQ(MediumName(Medium::kMemory), "memory");
-  std::filesystem::remove_all(name);
 }
 
 // By another way than the library's: a file with a name, and what the kernel says of the mapping.

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel::pmem {
 namespace {
@@ -18,16 +19,10 @@ namespace {
 class Pmem2PersistTest : public testing::Test {
  protected:
   Pmem2PersistTest() {
-    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
-    path_ = directory_ + "/file";
     auto file = File::Open(KernelCalls(), AT_FDCWD, path_, O_RDWR | O_CREAT | O_EXCL, 0600, path_);
     EXPECT_TRUE(file.has_value()) << LastError();
     if (file.has_value()) file_ = std::move(*file);
     EXPECT_TRUE(file_.Resize(4 * kSubtreeBytes).ok());
-  }
-  ~Pmem2PersistTest() override {
-    unlink(path_.c_str());
-    rmdir(directory_.c_str());
   }
 
   Result<Pmem2Mapping> MapWith(const char* granularity, bool read_only = false) {
@@ -36,8 +31,8 @@ class Pmem2PersistTest : public testing::Test {
     return Pmem2Mapping::Map(file_, kSubtreeBytes, read_only);
   }
 
-  std::string directory_ = "/dev/shm/morsel-pmem2-XXXXXX";
-  std::string path_;
+  Scratch scratch_ = Scratch::InMemory();
+  std::string path_ = scratch_.At("file");
   File file_;
 };
 

@@ -14,7 +14,8 @@ namespace morsel::pmem::image {
 namespace {
 
 constexpr uint64_t kSubtreesMax = 4;
-constexpr int kTornFiles = 6;
+constexpr int kTornFiles = kSlowBuild ? 2 : 6;
+constexpr int kCheckpoints = kSlowBuild ? 2 : 8;
 
 class CrashTest : public ImageTest {
  protected:
@@ -94,21 +95,21 @@ TEST_F(CrashTest, EveryCrashIsTheLastOrTheNextCheckpoint) {
   RecordingCalls calls(Bytes("a"));
   Result<ImageFile> image = Open("a", false, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
-  for (int checkpoint = 0; checkpoint < 8; ++checkpoint) {
+  for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
     Memory next = last;
     Mutate(next);
     ASSERT_NO_FATAL_FAILURE(StoreAndCrash(*image, calls, last, next)) << checkpoint;
     last = next;
     if (HasFailure()) return;
   }
-  EXPECT_GT(crashes_, 8 * 3 * kTornFiles);
+  EXPECT_GT(crashes_, kCheckpoints * 3 * kTornFiles);
 }
 
 TEST_F(CrashTest, ACrashedImageOpensForWritingAndGoesOn) {
   Memory last = MemoryOf(3);
   FillSubtree(last, 1, 1);
   ASSERT_TRUE(Create("a", last).has_value()) << LastError();
-  for (int crash = 0; crash < 6; ++crash) {
+  for (int crash = 0; crash < kCheckpoints; ++crash) {
     Memory next = last;
     Mutate(next);
     RecordingCalls calls(Bytes("a"));
@@ -167,7 +168,7 @@ TEST_F(CrashTest, NothingThatASuperblockLeadsToIsTouched) {
   };
   Result<ImageFile> image = Open("a", false, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
-  for (int checkpoint = 0; checkpoint < 30; ++checkpoint) {
+  for (int checkpoint = 0; checkpoint < 4 * kCheckpoints; ++checkpoint) {
     if (checkpoint % 7 == 6) {
       image = Open("a", false, calls);
       ASSERT_TRUE(image.has_value()) << LastError();

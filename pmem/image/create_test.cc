@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "pmem/faults_testing.h"
 #include "pmem/image/image_testing.h"
 

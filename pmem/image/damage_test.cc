@@ -1,6 +1,8 @@
 // Damaged, foreign and hostile files: refused with what and where, or harmless.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/bits.h"
 #include "pmem/image/damage_testing.h"
 #include "pmem/image/superblock.h"

@@ -6,18 +6,26 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <filesystem>
 #include <string>
 
 #include "base/error.h"
 #include "base/units.h"
 #include "pmem/directory.h"
 #include "pmem/image/image_file.h"
+#include "pmem/memory_testing.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel::pmem::image {
 
 /// An address that nothing is mapped at: an image does not care.
 inline constexpr uint64_t kTestBase = 0x100100000000;
+
+/// Where each load and store is looked at, a part of what is random is tried.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kSlowBuild = true;
+#else
+inline constexpr bool kSlowBuild = false;
+#endif
 
 /// A morsel's memory.
 using Memory = std::string;
@@ -55,12 +63,7 @@ inline SystemCalls& TestCalls() {
 /// A directory of its own for each test.
 class ImageTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "/image-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    path_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(path_); }
+  static void SetUpTestSuite() { KeepFreedMemory(); }
 
   static ImageInfo InfoFor(const Memory& memory, uint64_t capacity_subtrees = 1024) {
     ImageInfo info;
@@ -111,7 +114,8 @@ class ImageTest : public testing::Test {
   }
   static bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
-  std::string path_;
+  Scratch scratch_ = Scratch::OnDisk();
+  std::string path_ = scratch_.path();
 };
 
 }  // namespace morsel::pmem::image

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "alloc/size_class.h"
+#include "pmem/scratch_testing.h"
 #include "tests/crash/blocks.h"
 #include "tests/crash/direct_pool.h"
 #include "tests/crash/direct_writer.h"
-#include "tests/crash/scratch.h"
 #include "tests/crash/shared_file.h"
 
 namespace morsel::crash {
@@ -67,7 +67,7 @@ class DirectChecker : public testing::Test {
     return {};
   }
 
-  Scratch scratch_ = Scratch::InMemory();
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
   std::string pool_path_ = scratch_.At("pool");
   SharedFile<DirectLog> log_{scratch_.At("log")};
 };

@@ -4,11 +4,12 @@
 
 #include <cstdio>
 
+#include "pmem/scratch_testing.h"
 #include "tests/crash/dice.h"
 #include "tests/crash/direct_checker.h"
 #include "tests/crash/direct_pool.h"
 #include "tests/crash/direct_writer.h"
-#include "tests/crash/scratch.h"
+#include "tests/crash/rounds.h"
 #include "tests/crash/shared_file.h"
 
 namespace morsel::crash {
@@ -46,7 +47,7 @@ class DirectCrash : public testing::Test {
     return FindInChild([&] { return CheckDirect(pool_path_, {.seed = seed}, *log_); });
   }
 
-  Scratch scratch_ = Scratch::InMemory();
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
   std::string pool_path_ = scratch_.At("pool");
   SharedFile<DirectLog> log_{scratch_.At("log")};
 };

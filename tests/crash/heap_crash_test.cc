@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "pmem/scratch_testing.h"
 #include "tests/crash/dice.h"
 #include "tests/crash/heap_checker.h"
 #include "tests/crash/heap_writer.h"
-#include "tests/crash/scratch.h"
+#include "tests/crash/rounds.h"
 #include "tests/crash/shared_file.h"
 
 namespace morsel::crash {
@@ -45,7 +46,7 @@ class HeapCrash : public testing::Test {
     return {};
   }
 
-  Scratch scratch_ = Scratch::InMemory();
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
   std::string path_ = scratch_.At("heap");
   SharedFile<HeapLog> log_{scratch_.At("log")};
   SharedFile<HeapLeak> leak_{scratch_.At("leak")};

@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "pmem/scratch_testing.h"
 #include "tests/crash/image_pool.h"
 #include "tests/crash/image_writer.h"
-#include "tests/crash/scratch.h"
 #include "tests/crash/shared_file.h"
 
 namespace morsel::crash {
@@ -63,7 +63,7 @@ class ImageChecker : public testing::Test {
     Last() = last;
   }
 
-  Scratch scratch_ = Scratch::OnDisk();
+  pmem::Scratch scratch_ = pmem::Scratch::OnDisk();
   std::string pool_path_ = scratch_.At("pool");
   SharedFile<ImageLog> log_{scratch_.At("log")};
 };

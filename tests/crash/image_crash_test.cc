@@ -5,11 +5,12 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "pmem/scratch_testing.h"
 #include "tests/crash/dice.h"
 #include "tests/crash/image_checker.h"
 #include "tests/crash/image_pool.h"
 #include "tests/crash/image_writer.h"
-#include "tests/crash/scratch.h"
+#include "tests/crash/rounds.h"
 #include "tests/crash/shared_file.h"
 
 namespace morsel::crash {
@@ -83,7 +84,7 @@ class ImageCrash : public testing::Test {
     EXPECT_LT(became, under_way);
   }
 
-  Scratch scratch_ = Scratch::OnDisk();
+  pmem::Scratch scratch_ = pmem::Scratch::OnDisk();
   std::string pool_path_ = scratch_.At("pool");
   SharedFile<ImageLog> log_{scratch_.At("log")};
 };

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "morsel/morsel.h"
+#include "pmem/scratch_testing.h"
 #include "tests/crash/blocks.h"
-#include "tests/crash/scratch.h"
 
 namespace morsel {
 namespace {
@@ -54,7 +54,7 @@ class GuardTest : public testing::Test {
 
   char* Make(size_t size) { return static_cast<char*>(morsel_malloc(morsel_, size)); }
 
-  crash::Scratch scratch_ = crash::Scratch::InMemory();
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
   morsel_pool_t* pool_ = nullptr;
   morsel_t* morsel_ = nullptr;
 };

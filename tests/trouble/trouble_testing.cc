@@ -73,12 +73,7 @@ void InChild(const std::function<void()>& body) {
 
 void TroubleTest::SetUp() {
   setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
-  std::string folder = "/dev/shm/morsel-trouble-XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  folder_ = folder;
   fs::permissions(folder_, fs::perms(0755));
-  directory_ = folder_ + "/pool";
-  carved_ = folder_ + "/carved";
 }
 
 void TroubleTest::TearDown() {
@@ -87,7 +82,6 @@ void TroubleTest::TearDown() {
   for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
     if (entry.is_directory()) fs::permissions(entry.path(), fs::perms(0755));
   }
-  fs::remove_all(folder_);
 }
 
 morsel_pool_t* TroubleTest::OpenPool(const std::string& path, uint32_t flags) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "morsel/morsel.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel::trouble {
 
@@ -55,9 +56,10 @@ class TroubleTest : public testing::Test {
   /// The root 'text' of a morsel, opened read-only in a process of its own state.
   static std::string TextOf(morsel_t* morsel);
 
-  std::string folder_;
-  std::string directory_;
-  std::string carved_;
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  std::string folder_ = scratch_.path();
+  std::string directory_ = scratch_.At("pool");
+  std::string carved_ = scratch_.At("carved");
 };
 
 }  // namespace morsel::trouble

@@ -21,16 +21,6 @@ void MustDo(bool done, const char* what, const std::string& path) {
   if (!done) Die("the simulated disk: %s '%s': %s", what, path.c_str(), std::strerror(errno));
 }
 
-std::string NewFolder() {
-  const char* const own = std::getenv("TEST_TMPDIR");
-  for (const char* const parent : {"/dev/shm", own, "/tmp"}) {
-    if (parent == nullptr) continue;
-    std::string folder = std::string(parent) + "/morsel-disk-XXXXXX";
-    if (mkdtemp(folder.data()) != nullptr) return folder;
-  }
-  Die("there is no place for a simulated disk: /dev/shm and /tmp cannot be written");
-}
-
 ino_t InodeOf(int descriptor) {
   struct stat status;
   return fstat(descriptor, &status) == 0 ? status.st_ino : 0;
@@ -50,18 +40,16 @@ void WritePage(int descriptor, uint64_t index, const Content::Page* page) {
 
 }  // namespace
 
-Stage::Stage() : folder_(NewFolder()), root_(folder_ + "/disk") {
-  MustDo(mkdir((folder_ + "/store").c_str(), 0700) == 0, "making", folder_ + "/store");
+Stage::Stage() {
+  MustDo(mkdir(scratch_.At("store").c_str(), 0700) == 0, "making", scratch_.At("store"));
 }
 
 Stage::~Stage() {
   for (const auto& [id, slot] : slots_) close(slot.descriptor);
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 std::string Stage::StorePathOf(NodeId node) const {
-  return folder_ + "/store/" + std::to_string(node);
+  return scratch_.path() + "/store/" + std::to_string(node);
 }
 
 void Stage::Forget(NodeId node) {

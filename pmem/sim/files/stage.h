@@ -10,6 +10,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "pmem/scratch_testing.h"
 #include "pmem/sim/files/disk.h"
 
 namespace morsel::sim {
@@ -60,8 +61,8 @@ class Stage {
   void ShowDirectory(const Disk& disk, NodeId id, const std::string& path);
   void ShowFile(const Node& node, NodeId id, const std::string& path);
 
-  std::string folder_;
-  std::string root_;
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  std::string root_ = scratch_.At("disk");
   std::map<NodeId, Slot> slots_;
   std::unordered_map<ino_t, NodeId> nodes_;
 };

@@ -1,10 +1,9 @@
-// Where a test keeps its files while it runs, and how many rounds it has.
+// Where a test keeps its files while it runs.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
-namespace morsel::crash {
+namespace morsel::pmem {
 
 /// A folder of its own. It is removed with the object, unless Keep() was called. What earlier runs
 /// left in the same place, because they were killed or kept it, is removed when one is made.
@@ -30,10 +29,4 @@ class Scratch {
   bool kept_ = false;
 };
 
-/// $MORSEL_SEED, or a number that nobody has chosen. Printed.
-uint64_t Seed();
-
-/// `rounds`, or as many as a sanitizer leaves time for.
-uint64_t Rounds(uint64_t rounds);
-
-}  // namespace morsel::crash
+}  // namespace morsel::pmem

@@ -1,29 +1,30 @@
-#include "tests/crash/scratch.h"
+#include "pmem/scratch_testing.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <random>
 
-#include "base/check.h"
-
-namespace morsel::crash {
+namespace morsel::pmem {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kPrefix[] = "morsel-crash-";
-constexpr char kLockName[] = "lock";
+constexpr char kPrefix[] = "morsel-test-";
+
+// Not base's: simulations bring a build of that of their own.
+[[noreturn]] void GiveUp(const char* tried, const std::string& path) {
+  std::fprintf(stderr, "%s '%s': %m\n", tried, path.c_str());
+  std::abort();
+}
 
 // A lock says whether a folder is in use: a process' number would not, since sandboxes number
-// theirs apart and share the folder.
-int LockIn(const fs::path& folder, int flags) {
-  const int descriptor = open((folder / kLockName).c_str(), O_RDWR | O_CLOEXEC | flags, 0600);
+// theirs apart and share the place. It is on the folder itself, so that this is empty at first.
+int LockOf(const std::string& folder) {
+  const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return -1;
   if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
   close(descriptor);
@@ -34,7 +35,7 @@ void RemoveStale(const fs::path& place) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(place, error)) {
     if (entry.path().filename().string().rfind(kPrefix, 0) != 0) continue;
-    const int lock = LockIn(entry.path(), 0);
+    const int lock = LockOf(entry.path());
     if (lock < 0) continue;
     fs::remove_all(entry.path(), error);
     close(lock);
@@ -47,11 +48,11 @@ Scratch::Scratch(const std::string& place) {
   RemoveStale(place);
   // Locked under another name first, so that nobody takes it for stale in between.
   std::string making = place + "/making-" + kPrefix + "XXXXXX";
-  if (mkdtemp(making.data()) == nullptr) Die("mkdtemp of '%s' failed: %m", making.c_str());
-  lock_ = LockIn(making, O_CREAT);
-  if (lock_ < 0) Die("'%s' cannot be locked: %m", making.c_str());
+  if (mkdtemp(making.data()) == nullptr) GiveUp("making a folder", making);
+  lock_ = LockOf(making);
+  if (lock_ < 0) GiveUp("locking", making);
   path_ = place + "/" + kPrefix + std::to_string(getpid()) + making.substr(making.rfind('-'));
-  if (rename(making.c_str(), path_.c_str()) != 0) Die("rename to '%s': %m", path_.c_str());
+  if (rename(making.c_str(), path_.c_str()) != 0) GiveUp("renaming to", path_);
 }
 
 Scratch Scratch::InMemory() {
@@ -73,23 +74,4 @@ Scratch::~Scratch() {
   close(lock_);
 }
 
-uint64_t Seed() {
-  const char* const given = std::getenv("MORSEL_SEED");
-  std::random_device device;
-  const uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 0) : uint64_t{device()} << 32 | device();
-  std::fprintf(stderr, "MORSEL_SEED=%" PRIu64 "\n", seed);
-  return seed;
-}
-
-uint64_t Rounds(uint64_t rounds) {
-#if defined(__SANITIZE_THREAD__)
-  return (rounds + 9) / 10;
-#elif defined(__SANITIZE_ADDRESS__)
-  return (rounds + 4) / 5;
-#else
-  return rounds;
-#endif
-}
-
-}  // namespace morsel::crash
+}  // namespace morsel::pmem
