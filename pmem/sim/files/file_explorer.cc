@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "base/checksum.h"
+#include "pmem/memory_testing.h"
 #include "pmem/sim/files/seeded_random.h"
 
 namespace morsel::sim {
@@ -61,6 +62,19 @@ Effort More(const Effort& effort, const Effort& most) {
           .crash_again_one_in = std::max(effort.crash_again_one_in / 2, most.crash_again_one_in)};
 }
 
+// A sanitizer sees what calls do and has nothing to say of what a disk loses: few crashes of each
+// script and fault, and of those as many as there is time for.
+FileOptions UnderSanitizer(FileOptions options) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  Effort& effort = options.effort;
+  effort.images_max = effort.later_images_max = effort.faulted_images_max = 1;
+  effort.go_on_one_in *= 8;
+  effort.crash_again_one_in *= 8;
+  options.seconds = std::min(options.seconds, 8.0);
+#endif
+  return options;
+}
+
 std::chrono::milliseconds Milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
 }
@@ -68,8 +82,8 @@ std::chrono::milliseconds Milliseconds(double seconds) {
 }  // namespace
 
 FileOptions FileOptionsFor(FileOptions quick, const Effort& most) {
-  FileOptions options = quick;
-  options.most = quick.effort;
+  FileOptions options = UnderSanitizer(quick);
+  options.most = options.effort;
   if (const char* const seconds = std::getenv("MORSEL_PROOF_SECONDS"); seconds != nullptr) {
     options.seconds = std::strtod(seconds, nullptr);
     options.most = most;
@@ -92,6 +106,7 @@ FileExplorer::FileExplorer(FileTarget& target, const FileOptions& options, Voice
 FileExplorer::FileExplorer(FileTarget& target, const FileOptions& options)
     : FileExplorer(target, options, Voice::kLoud) {
   SayLastWords();
+  pmem::KeepFreedMemory();
   std::printf("%s: MORSEL_SEED=%" PRIu64 "\n", target.Name().c_str(), options.seed);
 }
 

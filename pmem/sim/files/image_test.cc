@@ -47,5 +47,28 @@ TEST(ImageFilesTest, EveryCallFails) {
   Tell(explorer);
 }
 
+// Of the two syncs of a checkpoint one is missing: what a superblock leads to is not durable before
+// it, or it is not durable itself when the checkpoint is told to be.
+class WithoutASync : public ImageTarget {
+ public:
+  explicit WithoutASync(uint64_t which)
+      : ImageTarget("image, without a sync of each checkpoint"), which_(which) {}
+  std::string Recover(FileWorld& world) override {
+    world.files().OmitDataSyncs(which_);
+    return ImageTarget::Recover(world);
+  }
+
+ private:
+  uint64_t which_;
+};
+
+TEST(ImageFilesTest, AMissingSyncIsFound) {
+  for (const uint64_t which : {0, 1}) {
+    WithoutASync target(which);
+    FileExplorer explorer(target, {.effort = kQuick.effort, .seconds = 60});
+    EXPECT_FALSE(explorer.Explore({Do::kTouch, Do::kTouch, Do::kTouch})) << "sync " << which;
+  }
+}
+
 }  // namespace
 }  // namespace morsel::sim

@@ -77,6 +77,10 @@ class SimulatedFiles : public pmem::SystemCalls {
   /// The process is gone: what still happens is not its doing.
   void Stop();
 
+  /// What an oracle must find: every second data sync, the first (0) or the second (1) to begin
+  /// with, is said to be done and is not.
+  void OmitDataSyncs(uint64_t first) { omitted_sync_ = first; }
+
   int OpenAt(int directory, const char* name, int flags, mode_t mode) override;
   ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
   ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override;
@@ -118,6 +122,8 @@ class SimulatedFiles : public pmem::SystemCalls {
   Fault fault_;
   bool sees_stores_;
   bool stopped_ = false;
+  std::optional<uint64_t> omitted_sync_;
+  uint64_t data_syncs_ = 0;
   std::optional<size_t> struck_at_;
   bool is_short_ = false;
   bool is_partial_ = false;
