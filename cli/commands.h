@@ -26,6 +26,7 @@ void AddResize(CLI::App& app, Invocation& invocation);
 void AddExport(CLI::App& app, Invocation& invocation);
 void AddImport(CLI::App& app, Invocation& invocation);
 void AddVerify(CLI::App& app, Invocation& invocation);
+void AddSalvage(CLI::App& app, Invocation& invocation);
 
 /// The command and its --json. `examples` ends its help.
 CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& name,

@@ -17,7 +17,7 @@ struct Failure {
 
 /// What the process ends with. They are scripts' to rely on: none ever changes its meaning.
 inline constexpr int kExitDone = 0;
-inline constexpr int kExitDamage = 1;  ///< `check` or `verify` found something wrong
+inline constexpr int kExitDamage = 1;  ///< `check`, `verify` or `salvage` found something wrong
 inline constexpr int kExitUsage = 2;   ///< kInvalidArgument too
 /// Of every other code: kExitCodes and the code's number, 11 (kNoSpace) and on.
 inline constexpr int kExitCodes = 10;

@@ -18,7 +18,7 @@ constexpr char kFooter[] =
     "\n"
     "Exit codes:\n"
     "   0  done                            16  its address range is in use\n"
-    "   1  check, verify: there is damage  17  bytes on the medium are damaged\n"
+    "   1  damage was found                17  bytes on the medium are damaged\n"
     "   2  wrong usage                     18  written by a version not known here\n"
     "  11  no space left                   19  not permitted\n"
     "  13  there is nothing of that name   20  the medium failed\n"
@@ -66,6 +66,7 @@ int Main(int argc, char** argv) {
   AddExport(app, invocation);
   AddImport(app, invocation);
   AddVerify(app, invocation);
+  AddSalvage(app, invocation);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

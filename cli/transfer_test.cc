@@ -70,7 +70,7 @@ TEST_F(TransferTest, VerifyNamesWhatIsDamaged) {
   EXPECT_EQ(RunJson({"verify", pool_ + "/m"})["clean"], true);
   {
     std::fstream file(image_, std::ios::binary | std::ios::in | std::ios::out);
-    file.seekp(-9000, std::ios::end);  // before the sums of the only leaf
+    file.seekp(static_cast<std::streamoff>(fs::file_size(image_) / 2));  // in the only leaf
     file.put('x');
   }
   const Ran found = Run({"verify", image_});
@@ -89,8 +89,31 @@ TEST_F(TransferTest, VerifyNamesWhatIsDamaged) {
   Fails({"verify", pool_}, 2, {"not a regular file"});
 }
 
+TEST_F(TransferTest, SalvageSavesWhatIsIntact) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "m", "--capacity", "1G"});
+  Succeeds({"export", pool_, "m", image_});
+  EXPECT_EQ(RunJson({"salvage", image_})["clean"], true);
+  {
+    std::fstream file(image_, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(fs::file_size(image_) / 2));
+    file.put('x');
+  }
+  const auto before = AllBytes(image_);
+  const Ran found = Run({"salvage", image_, "--to", image_ + "2", "--json"});
+  EXPECT_EQ(found.exit_code, 1);
+  const json report = json::parse(found.out);
+  EXPECT_EQ(report["findings"].size(), 1u);
+  EXPECT_EQ(report["to"], image_ + "2");
+  EXPECT_TRUE(AllBytes(image_) == before);
+  EXPECT_EQ(RunJson({"verify", image_ + "2"})["clean"], true);
+  Fails({"salvage", image_, "--to", image_ + "2"}, 14, {"exists"});
+  fs::resize_file(image_, 0);
+  Fails({"salvage", image_}, 17, {"foreign"});
+}
+
 TEST_F(TransferTest, HelpSaysWhatTheyDo) {
-  for (const std::string command : {"export", "import", "verify"}) {
+  for (const std::string command : {"export", "import", "verify", "salvage"}) {
     const Ran help = Run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_NE(help.out.find("FILE"), std::string::npos) << help.out;

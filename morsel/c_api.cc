@@ -198,6 +198,17 @@ morsel_code morsel_verify(const char* path, void (*visit)(const char* sentence, 
   });
 }
 
+morsel_code morsel_salvage(const char* path, const char* to,
+                           void (*visit)(const char* sentence, void*), void* context) {
+  if (path == nullptr) return CodeOf(Missing("morsel_salvage", "a path"));
+  return CodeOf("morsel_salvage", [&] {
+    return morsel::SalvageImage(morsel::pmem::KernelCalls(), path, to == nullptr ? "" : to,
+                                [&](const char* sentence) {
+                                  if (visit != nullptr) visit(sentence, context);
+                                });
+  });
+}
+
 morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, void*),
                         void* context) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_list"));

@@ -273,4 +273,13 @@ inline Status verify(const std::string& path, std::vector<std::string>* damages 
   return Code(morsel_verify(path.c_str(), add, damages));
 }
 
+/// As morsel_salvage(): `damages` as of verify(); `to`: empty for none.
+inline Status salvage(const std::string& path, const std::string& to,
+                      std::vector<std::string>* damages = nullptr) {
+  const auto add = [](const char* sentence, void* list) {
+    if (list != nullptr) static_cast<std::vector<std::string>*>(list)->emplace_back(sentence);
+  };
+  return Code(morsel_salvage(path.c_str(), to.empty() ? nullptr : to.c_str(), add, damages));
+}
+
 }  // namespace morsel

@@ -179,6 +179,20 @@ morsel_code morsel_import(morsel_pool_t *pool, const char *path, const char *nam
 morsel_code morsel_verify(const char *path, void (*visit)(const char *sentence, void *),
                           void *context);
 
+/* Finds what is intact of the damaged image at `path`. visit: as of morsel_verify(), for each subtree
+ * that is damaged, and for each table of 512 of them. to: NULL, or the path of a file that is made an
+ * image of all the rest, for its owner only: the same morsel, at the same address, in which what is
+ * damaged is zero. Pointers into that lead to zeroes, and where the damage is in the heap's own
+ * tables, that morsel opens in part or not at all: `morselctl check` tells. The image is only read.
+ *
+ * Durability  of `to` as of morsel_export().
+ * Errors      CORRUPT, VERSION (nothing of it can be found); EXISTS (to); BUSY (somebody writes the
+ *             image); NOT_FOUND; INVALID_ARGUMENT; NO_SPACE; PERMISSION; NO_MEMORY; IO. That
+ *             something is damaged is none.
+ * Cost        reads the image once; with `to`: the memory of what the image holds. */
+morsel_code morsel_salvage(const char *path, const char *to,
+                           void (*visit)(const char *sentence, void *), void *context);
+
 typedef struct morsel_info {
   uint32_t struct_size;
   uint32_t flags;       /* MORSEL_FINE, MORSEL_GIANT, MORSEL_READ_ONLY (how it is open) */

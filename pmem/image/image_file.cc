@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <cstring>
 #include <iterator>
+#include <map>
 
 #include "base/bits.h"
 #include "base/check.h"
@@ -95,6 +97,17 @@ Result<ImageFile> ImageFile::Open(File file, bool read_only) {
   return image;
 }
 
+Result<ImageFile> ImageFile::OpenIntact(File file, const Damaged& damaged) {
+  const Result<Superblocks> superblocks = ReadSuperblocks(file);
+  if (!superblocks) return superblocks.status();
+  Result<Tree> tree = ReadIntact(file, superblocks->current, damaged);
+  if (!tree) return tree.status();
+  ImageFile image(std::move(file), superblocks->current);
+  image.tree_ = std::move(*tree);
+  image.read_only_ = true;
+  return image;
+}
+
 // Before anything else is written.
 Status ImageFile::TakeSpace(const std::optional<Superblock>& older) {
   // ORDER  the superblock that was found, synced  <  every other write
@@ -150,6 +163,21 @@ Status ImageFile::TakeAll(const std::vector<Extent>& used) {
 Status ImageFile::Load(char* frames) const {
   LeafReader reader(file_, current_.base);
   return reader.Load(tree_, frames);
+}
+
+Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
+  // By position. Of a leaf with several pages that are damaged the first is enough.
+  std::map<SubtreePosition, std::pair<Code, std::string>> lost;
+  LeafReader reader(file_, current_.base);
+  MORSEL_TRY(reader.LoadIntact(tree_, frames, [&](SubtreePosition position, Status status) {
+    lost.try_emplace(position, status.code(), LastError());
+    return Status();
+  }));
+  for (const auto& [position, failure] : lost) {
+    std::memset(frames + position.value() * kSubtreeBytes, 0, kSubtreeBytes);
+    MORSEL_TRY(damaged(Fail(failure.first, "%s", failure.second.c_str())));
+  }
+  return Code::kOk;
 }
 
 Status ImageFile::Verify(const std::function<void(const char*)>& report) const {

@@ -27,7 +27,7 @@ struct ImageInfo {
   uint32_t contract = 0;
   bool grows = false;
   Codec codec = Codec::kNone;  ///< of leaves that are written; set when created
-  bool giant = false;  ///< was made of subtrees of 1 GiB
+  bool giant = false;          ///< was made of subtrees of 1 GiB
 };
 
 /// [IMF-1] space_ holds exactly what is neither in the current generation, nor in retired_, nor in
@@ -53,6 +53,10 @@ class ImageFile {
   /// Errors  kCorrupt; kVersion; kIo; kNoSpace (opened read-only it may still work).
   static Result<ImageFile> Open(File file, bool read_only);
 
+  /// Takes what is intact of a damaged image, for reading. What is not is told, and counts as
+  /// absent. Errors  as Open(): nothing of it can be found.
+  static Result<ImageFile> OpenIntact(File file, const Damaged& damaged);
+
   /// What the newest superblock says; the tables are not read.
   /// Errors  kCorrupt, kVersion, kIo.
   static Result<ImageInfo> Peek(const File& file);
@@ -67,6 +71,10 @@ class ImageFile {
   /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo. The frames are
   ///         then filled in part.
   Status Load(char* frames) const;
+
+  /// As Load(), but subtrees that are damaged are told, and zero.
+  /// Errors  kNoMemory; what `damaged` answers.
+  Status LoadIntact(char* frames, const Damaged& damaged) const;
 
   /// Reads all leaves and reports each that is damaged or cannot be read, in a sentence.
   /// Errors  kNoMemory.

@@ -68,10 +68,14 @@ Status LeafReader::Begin(uint64_t slot_bytes) {
 }
 
 Status LeafReader::Load(const Tree& tree, char* frames) {
+  return LoadIntact(tree, frames, [](SubtreePosition, Status status) { return status; });
+}
+
+Status LeafReader::LoadIntact(const Tree& tree, char* frames, const Failed& report) {
   if (tree.nodes.empty()) return Code::kOk;
   frames_ = frames;
   MORSEL_TRY(Begin(HasEncoded(tree) ? kEncodedBytesMax : 0));
-  return ReadAll(tree, [](SubtreePosition, Status status) { return status; });
+  return ReadAll(tree, report);
 }
 
 Status LeafReader::Verify(const Tree& tree, const std::function<void(const char*)>& report) {

@@ -31,6 +31,11 @@ class LeafReader {
   /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo; kNoMemory.
   Status Load(const Tree& tree, char* frames);
 
+  /// Goes on where a leaf cannot be read or fails its sum: it is reported, with LastError(), and
+  /// what is in its frames is anything. Errors  kNoMemory; what the report answers.
+  Status LoadIntact(const Tree& tree, char* frames,
+                    const std::function<Status(SubtreePosition position, Status status)>& report);
+
   /// Reports each leaf that is damaged or cannot be read, in a sentence, by position.
   /// Errors  kNoMemory.
   Status Verify(const Tree& tree, const std::function<void(const char* sentence)>& report);

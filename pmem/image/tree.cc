@@ -16,6 +16,7 @@ struct Reading {
   const File& file;
   const Superblock& superblock;
   uint64_t file_bytes;
+  const Damaged& damaged;
 };
 
 // What is said of an entry: the root has no number.
@@ -130,7 +131,21 @@ Status ReadNode(const Reading& reading, uint64_t giant, Node& node) {
     if (node.leaves[i] == Entry{}) continue;
     const Subject leaf = {SubtreeName(reading.superblock.base, SubtreePosition(first + i)), true,
                           0};
-    MORSEL_TRY(ValidateEntry(reading, leaf, node.leaves[i]));
+    const Status valid = ValidateEntry(reading, leaf, node.leaves[i]);
+    if (valid.ok()) continue;
+    MORSEL_TRY(reading.damaged(valid));
+    node.leaves[i] = Entry{};
+  }
+  return Code::kOk;
+}
+
+Status ReadNodes(const Reading& reading, Tree& tree) {
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    Node& node = tree.nodes[giant];
+    const Status read = ReadNode(reading, giant, node);
+    if (read.ok()) continue;
+    MORSEL_TRY(reading.damaged(read));
+    node = Node{};
   }
   return Code::kOk;
 }
@@ -156,12 +171,18 @@ Status ReadPatches(const Reading& reading, SubtreePosition position, const Entry
 
 Status ReadAllPatches(const Reading& reading, Tree& tree) {
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    const std::vector<Entry>& leaves = tree.nodes[giant].leaves;
+    std::vector<Entry>& leaves = tree.nodes[giant].leaves;
     for (uint64_t i = 0; i < leaves.size(); ++i) {
       if (leaves[i].kind != Kind::kPatched) continue;
       const SubtreePosition position(giant * kEntriesPerNode + i);
-      MORSEL_TRY(ReadPatches(reading, position, leaves[i], tree.patches[position]));
-      tree.patch_count += leaves[i].patch_count;
+      const Status read = ReadPatches(reading, position, leaves[i], tree.patches[position]);
+      if (read.ok()) {
+        tree.patch_count += leaves[i].patch_count;
+        continue;
+      }
+      MORSEL_TRY(reading.damaged(read));
+      tree.patches.erase(position);
+      leaves[i] = Entry{};
     }
   }
   return Code::kOk;
@@ -176,6 +197,42 @@ Status ValidateDisjoint(const Reading& reading, const std::vector<Extent>& exten
                 " bytes at offset %" PRIu64 "; restore it from a copy",
                 reading.file.path().c_str(), extents[i - 1].size_bytes, extents[i - 1].offset,
                 extents[i].size_bytes, extents[i].offset);
+  }
+  return Code::kOk;
+}
+
+Status ReadRoot(const Reading& reading, Tree& tree) {
+  tree.root = reading.superblock.root;
+  std::vector<Entry> entries;
+  const uint64_t giants = DivideUp(reading.superblock.size_bytes, kGiantBytes);
+  MORSEL_TRY(ReadTable(reading, {"the root table", false, giants}, tree.root, entries));
+  tree.nodes.resize(entries.size());
+  for (uint64_t giant = 0; giant < entries.size(); ++giant) {
+    tree.nodes[giant].entry = entries[giant];
+  }
+  return Code::kOk;
+}
+
+// Of tables that meet the one that comes first in the file stays. So memory is bounded by the
+// file's size.
+Status DropMeetingTables(const Reading& reading, Tree& tree) {
+  std::vector<std::pair<Extent, uint64_t>> tables;
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    const Entry& entry = tree.nodes[giant].entry;
+    if (IsPresent(entry)) tables.push_back({TableExtentOf(entry), giant});
+  }
+  std::sort(tables.begin(), tables.end());
+  uint64_t end = 0;
+  for (const auto& [extent, giant] : tables) {
+    if (extent.offset >= end) {
+      // What is outside of the file is refused when it is read.
+      end = std::max(end, extent.offset + extent.size_bytes);
+      continue;
+    }
+    MORSEL_TRY(reading.damaged(Fail(
+        Code::kCorrupt, "image '%s': %s at offset %" PRIu64 " meets another table",
+        reading.file.path().c_str(), NodeName(reading.superblock, giant).c_str(), extent.offset)));
+    tree.nodes[giant] = Node{};
   }
   return Code::kOk;
 }
@@ -230,26 +287,31 @@ Sum128 SumPages(const char* leaf, PageSums& sums) {
 }
 
 Result<Tree> ReadTree(const File& file, const Superblock& superblock) {
-  Result<uint64_t> file_bytes = file.SizeBytes();
+  const Result<uint64_t> file_bytes = file.SizeBytes();
   if (!file_bytes) return file_bytes.status();
-  const Reading reading = {file, superblock, *file_bytes};
+  const Damaged refuse = [](Status status) { return status; };
+  const Reading reading = {file, superblock, *file_bytes, refuse};
   Tree tree;
-  tree.root = superblock.root;
-  std::vector<Entry> entries;
-  const uint64_t giants = DivideUp(superblock.size_bytes, kGiantBytes);
-  MORSEL_TRY(ReadTable(reading, {"the root table", false, giants}, tree.root, entries));
-  tree.nodes.resize(entries.size());
-  for (uint64_t giant = 0; giant < entries.size(); ++giant)
-    tree.nodes[giant].entry = entries[giant];
+  MORSEL_TRY(ReadRoot(reading, tree));
   // Before they are read, so that memory is bounded by the file's size, not by how often it is
   // led to.
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
-  for (uint64_t giant = 0; giant < entries.size(); ++giant) {
-    MORSEL_TRY(ReadNode(reading, giant, tree.nodes[giant]));
-  }
+  MORSEL_TRY(ReadNodes(reading, tree));
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
   MORSEL_TRY(ReadAllPatches(reading, tree));
   if (!tree.patches.empty()) MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
+  return tree;
+}
+
+Result<Tree> ReadIntact(const File& file, const Superblock& superblock, const Damaged& damaged) {
+  const Result<uint64_t> file_bytes = file.SizeBytes();
+  if (!file_bytes) return file_bytes.status();
+  const Reading reading = {file, superblock, *file_bytes, damaged};
+  Tree tree;
+  MORSEL_TRY(ReadRoot(reading, tree));
+  MORSEL_TRY(DropMeetingTables(reading, tree));
+  MORSEL_TRY(ReadNodes(reading, tree));
+  MORSEL_TRY(ReadAllPatches(reading, tree));
   return tree;
 }
 

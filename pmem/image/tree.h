@@ -1,6 +1,7 @@
 // The tables of one generation, in memory.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -37,6 +38,14 @@ struct Tree {
   /// All extents, sorted.
   std::vector<Extent> Extents() const;
 };
+
+/// Told of a part of an image that cannot be believed, which LastError() names. Success: it counts
+/// as absent, and the rest is read.
+using Damaged = std::function<Status(Status)>;
+
+/// As ReadTree(), of an image of which some is damaged: only what no part can be found without is
+/// an error. Leaves may meet each other: it is their sums that tell.
+Result<Tree> ReadIntact(const File& file, const Superblock& superblock, const Damaged& damaged);
 
 /// Reads and validates the tables that `superblock` leads to; leaves are not read.
 /// Errors  kCorrupt, naming the file, the subtrees and the offset; kVersion; kIo.

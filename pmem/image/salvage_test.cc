@@ -1,0 +1,101 @@
+// Damaged images of which all that is intact is found.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "pmem/image/image_testing.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+class SalvageTest : public ImageTest {
+ protected:
+  void SetUp() override {
+    ImageTest::SetUp();
+    Make(6, {0, 1, 5});
+  }
+  void TearDown() override {
+    close(file_);
+    ImageTest::TearDown();
+  }
+
+  void Make(uint64_t subtrees, const std::vector<uint64_t>& used) {
+    if (file_ >= 0) close(file_);
+    std::filesystem::remove(path_ + "/a");
+    memory_ = MemoryOf(subtrees);
+    for (const uint64_t subtree : used) FillSubtree(memory_, subtree, subtree + 1);
+    Result<ImageFile> image = Create("a", memory_);
+    ASSERT_TRUE(image) << LastError();
+    memory_[12345] ^= 1;  // subtree 0 has a replaced page
+    ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 3).ok()) << LastError();
+    tree_ = image->tree();
+    file_ = open((path_ + "/a").c_str(), O_RDWR | O_CLOEXEC);
+  }
+
+  void Damage(uint64_t offset) {
+    char byte = 0;
+    ASSERT_EQ(pread(file_, &byte, 1, static_cast<off_t>(offset)), 1);
+    byte = static_cast<char>(byte ^ 4);
+    ASSERT_EQ(pwrite(file_, &byte, 1, static_cast<off_t>(offset)), 1);
+  }
+  // Finds all but the subtrees of `lost`, and has `words` said, one sentence each.
+  void ExpectLost(const std::vector<uint64_t>& lost, const std::vector<std::string>& words) {
+    std::vector<std::string> said;
+    const Damaged damaged = [&](Status status) {
+      EXPECT_NE(status.code(), Code::kOk);
+      said.emplace_back(LastError());
+      return Status();
+    };
+    Result<File> file = File::Open(TestCalls(), AT_FDCWD, path_ + "/a", O_RDONLY, 0, path_ + "/a");
+    const Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
+    ASSERT_TRUE(image) << LastError();
+    Memory found(memory_.size(), '\0');
+    ASSERT_TRUE(image->LoadIntact(found.data(), damaged).ok()) << LastError();
+    for (const uint64_t subtree : lost) {
+      std::memset(memory_.data() + subtree * kSubtreeBytes, 0, kSubtreeBytes);
+    }
+    EXPECT_TRUE(found == memory_);
+    ASSERT_EQ(said.size(), words.size());
+    for (size_t i = 0; i < said.size(); ++i) {
+      EXPECT_NE(said[i].find(words[i]), std::string::npos) << said[i];
+    }
+  }
+
+  Memory memory_;
+  Tree tree_;
+  int file_ = -1;
+};
+
+TEST_F(SalvageTest, AWholeOneIsFoundWhole) { ExpectLost({}, {}); }
+
+TEST_F(SalvageTest, ALeafIsLostAlone) {
+  Damage(tree_.leaf(SubtreePosition(1)).offset + 7);
+  Damage(tree_.leaf(SubtreePosition(5)).offset + 7);
+  ExpectLost({1, 5}, {"subtree 1 (0x100100200000-0x100100400000)", "subtree 5 (0x100100a00000-"});
+}
+
+TEST_F(SalvageTest, AReplacedPageOrTheirListLosesItsSubtree) {
+  ASSERT_EQ(tree_.leaf(SubtreePosition(0)).kind, Kind::kPatched);
+  Damage((*tree_.PatchesOf(SubtreePosition(0)))[0].offset + 9);
+  ExpectLost({0}, {"subtree 0 ("});
+  Damage(tree_.leaf(SubtreePosition(0)).patch_offset);
+  ExpectLost({0}, {"subtree 0 (0x100100000000-0x100100200000): the list of its replaced pages"});
+}
+
+TEST_F(SalvageTest, ATableLosesWhatItLedToAndNoMore) {
+  Make(kSubtreesPerGiant + 3, {0, 1, kSubtreesPerGiant + 2});
+  Damage(tree_.nodes[0].entry.offset + 5);
+  ExpectLost({0, 1}, {"the table of subtrees 0-511 (0x100100000000-0x100140000000)"});
+}
+
+TEST_F(SalvageTest, WithoutTheRootTableThereIsNothing) {
+  Damage(tree_.root.offset + 5);
+  Result<File> file = File::Open(TestCalls(), AT_FDCWD, path_ + "/a", O_RDONLY, 0, path_ + "/a");
+  const Result<ImageFile> image =
+      ImageFile::OpenIntact(std::move(*file), [](Status) { return Status(); });
+  EXPECT_EQ(image.error(), Code::kCorrupt);
+  EXPECT_TRUE(Says("the root table")) << LastError();
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image
