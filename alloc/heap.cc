@@ -15,30 +15,33 @@ namespace morsel::alloc {
 
 Heap::ClosedGate::ClosedGate(Heap* heap) : heap_(heap) {
   if (heap_->closings_++ > 0) return;
-  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) {
-    if (one->slot != nullptr) one->slot->heap_number.store(0, std::memory_order_release);
+  heap_->EmptySlots();
+  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->EmptyQueues();
+}
+
+// The slots stay empty: the lock lets each thread fill its own again.
+Heap::ClosedGate::~ClosedGate() { --heap_->closings_; }
+
+// Nobody is inside afterwards.
+void Heap::EmptySlots() {
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->slot != nullptr) one->slot->Empty();
   }
   // ORDER  a slot is empty, for every thread  <  the look at who is inside
   // WHY    a thread that has not seen it yet has said that it is inside, and is seen.
   // CRASH  nothing of this is on the medium.
   // TEST   alloc/heap_parts_test: NobodyIsInsideWhileOneHasTheHeapToItself
   BarrierInAllThreads();
-  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) {
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     // This thread may be inside another heap, whose medium has called back.
-    if (one->slot != nullptr && one->slot != &SlotAt(heap_->slot_offset_)) {
-      WaitUntilOutside(*one->slot);
-    }
+    if (one->slot != nullptr && one->slot != &SlotAt(slot_offset_)) WaitUntilOutside(*one->slot);
   }
-  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->EmptyCache();
 }
-
-// The slots stay empty: the lock lets each thread fill its own again.
-Heap::ClosedGate::~ClosedGate() { --heap_->closings_; }
 
 // The calling thread's part: the one it has, one whose thread has ended, or a new one.
 Result<ThreadHeap*> Heap::Mine() {
   ThreadSlot& slot = SlotAt(slot_offset_);
-  if (slot.heap_number.load(std::memory_order_relaxed) == number_) return slot.thread_heap;
+  if (slot.Is(this)) return slot.thread_heap;
   ThreadHeap* mine = nullptr;
   const uint64_t thread = ThreadNumber();
   ThreadHeap* ended = nullptr;
@@ -68,7 +71,7 @@ Result<ThreadHeap*> Heap::Mine() {
   if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr &&
       !mine->SettleIsDue()) {
     mine->slot = &slot;
-    slot.Fill(number_, mine, mine->FreesForSlot());
+    slot.Fill(this, mine, mine->FreesForSlot());
   }
   return mine;
 }
@@ -169,7 +172,7 @@ void Heap::ReleaseExtent(Run* run) {
 
 void Heap::ReleaseSlab(Run* run) {
   slabs_.Forget(*run);
-  run->Close();
+  run->quick = nullptr;
   run->flags = 0;
   units_.ClearHead(run->head, UnitCount(run->units));
   run->kind = UnitKind::kNone;
@@ -178,7 +181,7 @@ void Heap::ReleaseSlab(Run* run) {
 // A block that this thread has at hand, or nullptr.
 void* Heap::TakeInside(unsigned size_class) {
   ThreadSlot& slot = SlotAt(slot_offset_);
-  if (!slot.Enter(number_)) return nullptr;
+  if (!slot.Enter(this)) return nullptr;
   void* const block = slot.thread_heap->Take(size_class);
   slot.Leave();
   return block;
@@ -187,7 +190,7 @@ void* Heap::TakeInside(unsigned size_class) {
 // False, and nothing is done, if this takes the lock.
 bool Heap::FreeInside(void* block) {
   ThreadSlot& slot = SlotAt(slot_offset_);
-  if (!slot.Enter(number_)) return false;
+  if (!slot.Enter(this)) return false;
   ThreadHeap& mine = *slot.thread_heap;
   Run* const slab = slabs_.At(block);
   ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
@@ -196,7 +199,7 @@ bool Heap::FreeInside(void* block) {
   } else if (owner != nullptr) {
     mine.GiveAway(*slab, block, *owner);
   }
-  const bool due = mine.SettleIsDue() || slot.frees_left == 0;
+  const bool due = mine.SettleIsDue() || slot.frees_left <= 0;
   slot.Leave();
   if (owner == nullptr) return false;
   if (due) SettleMine();

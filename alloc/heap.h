@@ -1,10 +1,10 @@
 // The heap of one morsel: who owns which bytes of its range.
 //
-// malloc and free store one bit and flush nothing; the bit becomes durable with
+// malloc and free store bits and flush nothing; a block's bit becomes durable with
 // the first flush and fence that touch the block. A crash can therefore leave a
 // block allocated that nobody reaches, never the reverse; after a crash at most
-// kFreesUnsettledMax blocks that each thread freed are still allocated, and
-// whatever was allocated and never linked.
+// kFreesUnsettledMax blocks that each thread freed, or had taken ahead and not
+// handed out, are still allocated, and whatever was allocated and never linked.
 //
 // Each thread has a ThreadHeap, in which it allocates and frees without a lock.
 // All else is done with the heap's lock held, and what needs all threads' parts,
@@ -68,12 +68,19 @@ class Heap final : private ThreadEndListener {
   Guard* guard() const { return guard_.get(); }
 
   /// As Allocate(size_bytes, 16), or nullptr where that takes longer or fails.
-  /// Cost    no lock; a dozen instructions more than a stack would take. It calls nothing.
+  /// Cost    no lock, and no store to the medium. It calls nothing.
   [[gnu::always_inline]] void* TryAllocate(uint64_t size_bytes) {
-    if (size_bytes > kBlockBytesMax) [[unlikely]] return nullptr;
+    unsigned size_class;
+    if (size_bytes <= kSmallBytesMax) [[likely]] {
+      size_class = ClassOfSmall(size_bytes);
+    } else if (size_bytes <= kBlockBytesMax) {
+      size_class = ClassOf(size_bytes);
+    } else {
+      return nullptr;
+    }
     ThreadSlot& slot = SlotAt(slot_offset_);
-    if (!slot.Enter(number_)) [[unlikely]] return nullptr;
-    void* const block = slot.thread_heap->TryTake(ClassOfAny(size_bytes));
+    if (!slot.Enter(this)) [[unlikely]] return nullptr;
+    void* const block = slot.thread_heap->TryTake(size_class);
     slot.Leave();
     return block;
   }
@@ -85,19 +92,19 @@ class Heap final : private ThreadEndListener {
     return AllocateUnguarded(size_bytes, alignment);
   }
 
-  /// `block` is the start of a live block, or the process ends.
+  /// `block` is the start of a live block, or the process ends; but for a block that was freed before
+  /// and is at hand for its thread's next allocations, which only a guard always finds.
   void Free(void* block) {
     if (!TryFree(block) && !FreeInside(block)) [[unlikely]] FreeSlowly(block);
   }
 
   /// As Free(), or false where that takes longer; nothing is done then.
-  /// Cost    as TryAllocate().
+  /// Cost    no lock, and one store to the medium at most. It calls nothing.
   [[gnu::always_inline]] bool TryFree(void* block) {
     ThreadSlot& slot = SlotAt(slot_offset_);
-    if (!slot.Enter(number_)) [[unlikely]] return false;
+    if (!slot.Enter(this)) [[unlikely]] return false;
     Run* const slab = slabs_.At(block);
-    const bool freed = slab != nullptr && slab->quick == &slot &&
-                       slot.thread_heap->TryGive(*slab, block, slot);
+    const bool freed = slab != nullptr && slab->quick == &slot && ThreadHeap::TryGive(*slab, block, slot);
     slot.Leave();
     return freed;
   }
@@ -198,6 +205,7 @@ class Heap final : private ThreadEndListener {
   bool HasPartOf(uint64_t thread);
 
   // With the lock held.
+  void EmptySlots();
   Result<ThreadHeap*> Mine();
   void SettleThread(ThreadHeap& mine);
   Result<Run*> RunOf(const void* address);
@@ -228,8 +236,7 @@ class Heap final : private ThreadEndListener {
   void ReleaseSlab(Run* run);
 
   // What threads read without the lock; no line of it is written meanwhile.
-  alignas(kLineBytes) uint64_t number_;  ///< of this opening, for ThreadSlots
-  size_t slot_offset_;
+  alignas(kLineBytes) ptrdiff_t slot_offset_;  ///< SlotOffset()
   SlabTable slabs_;
   HeapHeader* header_;
   pmem::Persist persist_;

@@ -24,7 +24,7 @@ constexpr uint64_t kSlabsPerGrowth = 64;
 constexpr uint64_t kGrowthPart = 64;
 
 bool Aligned(unsigned size_class, uint64_t alignment) {
-  return BlockBytes(size_class) % alignment == 0;
+  return (BlockBytes(size_class) & (alignment - 1)) == 0;
 }
 
 }  // namespace

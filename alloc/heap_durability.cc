@@ -10,7 +10,7 @@ Status Heap::Flush(const void* address, uint64_t size_bytes) {
   const char* const end = begin + (size_bytes > 0 ? size_bytes : 1);
   if (size_bytes > 0) persist_.Flush(address, size_bytes);
   ThreadSlot& slot = SlotAt(slot_offset_);
-  if (slot.Enter(number_)) {
+  if (slot.Enter(this)) {
     Run* const slab = slabs_.At(begin);
     const bool one = slab != nullptr && end <= slab->end();
     if (one) FlushBits(*slab, begin, end, *slot.thread_heap);
@@ -27,9 +27,7 @@ Status Heap::Flush(const void* address, uint64_t size_bytes) {
 // thread's next fence.
 void Heap::FlushBits(Run& slab, const char* begin, const char* end, ThreadHeap& mine) {
   Slab(slab).ForEachLine(begin, end, [&](LineCounter& counter, const void* line) {
-    if (slab.IsDurable(counter)) return;
-    if (slab.owner.load(std::memory_order_relaxed) == &mine) mine.Park(slab, counter);
-    FlushLater(mine.pending(), counter, line);
+    if (!counter.IsDurable()) FlushLater(mine.pending(), counter, line);
   });
 }
 
@@ -65,7 +63,7 @@ Status Heap::FlushAllocations(ThreadHeap& mine, const char* begin, const char* e
 
 void Heap::Fence() {
   ThreadSlot& slot = SlotAt(slot_offset_);
-  ThreadHeap* mine = slot.Enter(number_) ? slot.thread_heap : nullptr;
+  ThreadHeap* mine = slot.Enter(this) ? slot.thread_heap : nullptr;
   std::unique_lock<std::mutex> lock;
   if (mine == nullptr) {
     lock = std::unique_lock(mutex_);
@@ -95,8 +93,8 @@ void Heap::SettleThread(ThreadHeap& mine) {
   units_.FlushCleared();
   mine.Settle();  // its fence is for those, too
   ThreadSlot& slot = SlotAt(slot_offset_);
-  if (slot.heap_number.load(std::memory_order_relaxed) == number_) {
-    slot.frees_left = mine.FreesForSlot();
+  if (slot.Is(this)) {
+    slot.frees_left = static_cast<int64_t>(mine.FreesForSlot());
   }
 }
 
@@ -116,19 +114,16 @@ Status Heap::SettleFound() {
 }
 
 void Heap::SettleAllThreads() {
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    one->TakeBack();
-    one->ParkAll();
-  }
-  const auto flush = [&](LineCounter& counter, const void* line, size_t size_bytes) {
-    if (!counter.IsDurable()) persist_.Flush(line, size_bytes);
-  };
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->TakeBack();
   units_.ForEachRun([&](Run& run) {
-    if (run.kind == UnitKind::kExtent) flush(run.word, units_.WordAt(run.head), sizeof(uint64_t));
+    if (run.kind == UnitKind::kExtent && !run.word.IsDurable()) {
+      persist_.Flush(units_.WordAt(run.head), sizeof(uint64_t));
+    }
     if (!run.IsSlab()) return;
-    run.Close();
+    const Slab slab(run);
     for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
-      flush(run.lines[line], Slab(run).LineAt(line), kLineBytes);
+      const bool freed = run.Has(Run::kUnsettled) && slab.HasRoom(line);
+      if (freed || !run.lines[line].IsDurable()) persist_.Flush(slab.LineAt(line), kLineBytes);
     }
   });
   persist_.Fence();

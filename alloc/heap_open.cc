@@ -86,8 +86,7 @@ void Heap::Format(const HeapPlace& place, uint64_t root_table_bytes, pmem::Persi
 }
 
 Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean)
-    : number_(openings.fetch_add(1) + 1),
-      slot_offset_(SlotOffset(number_)),
+    : slot_offset_(SlotOffset(openings.fetch_add(1))),
       header_(static_cast<HeapHeader*>(place.base)),
       persist_(persist),
       fine_(fine),
@@ -98,6 +97,10 @@ Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_o
 }
 
 Heap::~Heap() {
+  {
+    const std::lock_guard lock(mutex_);
+    EmptySlots();  // the next heap may lie where this object does
+  }
   Unregister(this);
   while (ThreadHeap* const one = thread_heaps_) {
     thread_heaps_ = one->next;

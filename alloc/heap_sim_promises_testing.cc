@@ -1,5 +1,7 @@
 #include "alloc/heap_sim_promises_testing.h"
 
+#include "alloc/block_queue.h"
+
 namespace morsel::alloc {
 
 HeapPromises::HeapPromises(const sim::Log& prepared, const sim::Log& log, uint64_t slots)
@@ -16,6 +18,9 @@ void HeapPromises::Read(const sim::Log& log) {
     switch (entry.what) {
       case kMade:
         objects_[first].bytes = second;
+        if (const uint64_t next_class = entry.words[2]; next_class != 0) {
+          queues_.insert({entry.thread, static_cast<unsigned>(next_class - 1)});
+        }
         break;
       case kMayHold:
         holds_[first].push_back(second);
@@ -35,6 +40,8 @@ void HeapPromises::Read(const sim::Log& log) {
       default:
         Replace(State::kFreed, State::kUnlinked);
         Replace(State::kSettling, State::kUnlinked);
+        queued_before_ += QueuedBytesMax();
+        queues_.clear();
     }
   }
 }
@@ -56,10 +63,18 @@ void HeapPromises::Replace(State from, State to) {
 }
 
 uint64_t HeapPromises::UnlinkedBytesMax(bool settled) const {
-  uint64_t bytes = 0;
+  uint64_t bytes = queued_before_ + (settled ? 0 : QueuedBytesMax());
   for (const auto& [serial, object] : objects_) {
     const bool freed = object.state == State::kFreed || object.state == State::kSettling;
     if (object.state == State::kUnlinked || (freed && !settled)) bytes += object.bytes;
+  }
+  return bytes;
+}
+
+uint64_t HeapPromises::QueuedBytesMax() const {
+  uint64_t bytes = 0;
+  for (const auto& [thread, size_class] : queues_) {
+    bytes += BlockQueue::Places(size_class) * BlockBytes(size_class);
   }
   return bytes;
 }

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "pmem/sim/log.h"
@@ -11,7 +13,7 @@
 namespace morsel::alloc {
 
 enum HeapNote : uint32_t {
-  kMade,       ///< object, bytes: allocated or about to be, linked nowhere
+  kMade,       ///< object, bytes: allocated or about to be, linked nowhere; class + 1, 0: an extent
   kMayHold,    ///< slot, object
   kHolds,      ///< slot, object
   kFreed,      ///< object: free has returned
@@ -28,8 +30,9 @@ class HeapPromises {
   /// What a slot may hold: the last object that is promised, or one that came since; 0: none.
   const std::vector<uint64_t>& MayHold(uint64_t slot) const { return holds_[slot]; }
 
-  /// Bytes of the objects that may be allocated and hang nowhere. `settled`: everything that was
-  /// freed was settled since, and no crash came.
+  /// Bytes that may be allocated and hang nowhere: objects, and what threads have queued to hand
+  /// out. `settled`: everything that was freed was settled since, nothing is queued, and no crash
+  /// came.
   uint64_t UnlinkedBytesMax(bool settled) const;
 
   uint64_t last_object() const { return objects_.empty() ? 0 : objects_.rbegin()->first; }
@@ -44,9 +47,12 @@ class HeapPromises {
   void Read(const sim::Log& log);
   void Replace(State from, State to);
   void Hold(uint64_t slot, uint64_t object);
+  uint64_t QueuedBytesMax() const;
 
   std::vector<std::vector<uint64_t>> holds_;
   std::map<uint64_t, Object> objects_;
+  std::set<std::pair<int, unsigned>> queues_;  ///< threads, and the classes that they have used
+  uint64_t queued_before_ = 0;                 ///< bytes, at most, when a crash came
 };
 
 }  // namespace morsel::alloc

@@ -259,7 +259,8 @@ uint64_t HeapTarget::ClaimSlot(bool linked, bool newest) {
 void HeapTarget::NoteMade(uint64_t serial, uint64_t size_bytes, bool anew, sim::Log& log) const {
   const bool exact = anew && room_ == Room::kRoomy;
   const uint64_t taken = BytesTaken(size_bytes);
-  log.Note(kMade, serial, exact ? taken : AlignUp(taken, kUnitBytes));
+  log.Note(kMade, serial, exact ? taken : AlignUp(taken, kUnitBytes),
+           size_bytes <= kBlockBytesMax ? ClassOf(size_bytes) + 1 : 0);
 }
 
 void HeapTarget::Fill(char* object, uint64_t serial, uint64_t size_bytes) const {

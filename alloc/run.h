@@ -10,7 +10,7 @@
 
 namespace morsel::alloc {
 
-struct FreeWord;
+class BlockQueue;
 struct ThreadSlot;
 class ThreadHeap;
 
@@ -47,13 +47,11 @@ struct Run {
   Shared<uint16_t> end_block;
   Shared<uint8_t> size_class;
   uint8_t flags = 0;
-  /// Blocks are being freed, and the counters are not raised for it. No line is durable.
-  std::atomic<bool> open{false};
   std::atomic<ThreadHeap*> owner{nullptr};
   /// The slot of the owner's thread, while free() may store a bit and nothing else: the slab is at
-  /// hand and noted, so that what is freed will be found again, and open. Else nullptr.
+  /// hand and noted, so that what is freed will be found again, and settled. Else nullptr.
   Shared<ThreadSlot*> quick = nullptr;
-  FreeWord* reserved = nullptr;  ///< the owner's, of the class; nullptr while there is none
+  BlockQueue* queue = nullptr;  ///< the owner's, of the class; nullptr while there is none
 
   alignas(kLineBytes) UnitIndex head{};
   Shared<UnitKind> kind = UnitKind::kNone;  ///< kNone: nothing lives here now
@@ -83,25 +81,6 @@ struct Run {
     first_block = static_cast<uint16_t>(FirstBlock(new_class, head));
     end_block = static_cast<uint16_t>(EndBlock(new_class));
     units = SlabUnits(new_class).value();
-  }
-
-  /// Threads  any.
-  bool IsDurable(const LineCounter& line) const {
-    return !open.load(std::memory_order_acquire) && line.IsDurable();
-  }
-  void Open(ThreadSlot* slot) {
-    open.store(true, std::memory_order_release);
-    quick = slot;
-  }
-  void Close() {
-    quick = nullptr;
-    if (!open.load(std::memory_order_relaxed)) return;
-    // ORDER  the counters are raised  <  the slab is not open
-    // WHY    whoever sees that it is not must see that its lines are not durable.   [P2]
-    // CRASH  nothing of this is on the medium.
-    // TEST   alloc/slab_test: AnOpenSlabHasNoDurableLine
-    for (LineCounter& line : lines) line.Stored();
-    open.store(false, std::memory_order_release);
   }
 
   bool IsSlab() const { return kind == UnitKind::kSlab; }

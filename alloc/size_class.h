@@ -46,8 +46,7 @@ inline constexpr auto kClassOfSmall = [] {
   }
   return classes;
 }();
-inline unsigned ClassOfAny(uint64_t size_bytes) {
-  if (size_bytes > kSmallBytesMax) return ClassOf(size_bytes);
+inline unsigned ClassOfSmall(uint64_t size_bytes) {
   return kClassOfSmall[(size_bytes + kBlockBytesMin - 1) / kBlockBytesMin];
 }
 

@@ -10,26 +10,6 @@
 
 namespace morsel::alloc {
 
-/// The free blocks of one word of bits, reserved for the slab's holder. Its line is open.
-struct FreeWord {
-  uint64_t mask = 0;         ///< free, and not handed out yet
-  uint64_t* bits = nullptr;  ///< nullptr: of no slab
-  char* first = nullptr;     ///< where the block of bit 0 would be
-  LineCounter* line = nullptr;
-  uint32_t block_bytes = 0;
-  uint32_t next_word = 0;  ///< of the slab, to be looked at next
-
-  /// One of them, allocated: stores its bit, nothing more. `mask` is not 0.
-  void* Take() {
-    const uint64_t free = mask;
-    const int bit = std::countr_zero(free);
-    mask = free & (free - 1);
-    uint64_t* const word = bits;
-    pmem::Store(word, pmem::Load(word) | uint64_t{1} << bit);
-    return first + static_cast<uint64_t>(bit) * uint64_t{block_bytes};
-  }
-};
-
 /// Threads  the slab's holder [RUN-1], unless said otherwise.
 class Slab {
  public:
@@ -45,59 +25,51 @@ class Slab {
   /// Errors  kCorrupt.
   Status Adopt(pmem::Persist persist, bool unclean, bool read_only);
 
-  /// Reserves the free blocks of the first word from next_word on that has some. False if there is
-  /// none.
-  bool Reserve(FreeWord* word);
+  /// Allocates free blocks of 64 indices, the lowest, at most so many: stores one word.
+  /// Answers their bits.
+  uint64_t Take(uint64_t word, uint64_t count_max);
 
-  /// Gives back what is left of it. No block is in reserve then.
-  void Unreserve(FreeWord* word) {
-    if (word->bits == nullptr) return;
-    word->line->Close();
-    word->mask = 0;
-    word->bits = nullptr;
-  }
-
-  /// Frees the block that begins at `block`: stores its bit, nothing more; the slab is open, or is
-  /// opened at once. False, and nothing is done, if there is no allocated one, or if others' frees
-  /// are to be folded first. `reserved` may be of this slab or of another.
-  bool Give(const void* block) { return Give(Find(block)); }
-
-  /// Where the bits are of the block that begins at an address in the slab.
-  struct Found {
-    BitPair* pair;
-    uint64_t bit;  ///< 0 if none begins there
-
-    /// Whether it is allocated. Threads  any.
-    bool IsLive() const { return (pmem::Load(&pair->bits) & ~pmem::Load(&pair->freed) & bit) != 0; }
-  };
-  Found Find(const void* block) const {
-    const Run::Place place = run_.PlaceOf(OffsetOf(block));
-    BitPair* const pair = &Pairs()[place.index / 64];
-    if (!place.is_start) [[unlikely]] return {pair, 0};
-    return {pair, uint64_t{1} << (place.index % 64)};
-  }
-
-  /// As Give(block), of what Find(block) found.
-  bool Give(const Found& found) {
-    uint64_t& bits = found.pair->bits;
-    const uint64_t before = pmem::Load(&bits);
-    if ((before & found.bit) == 0 || pmem::Load(&found.pair->freed) != 0) [[unlikely]] return false;
-    pmem::Store(&bits, before ^ found.bit);
-    FreeWord& reserved = *run_.reserved;
-    if (&bits == reserved.bits) reserved.mask |= found.bit;
+  /// Frees the block that begins at `block`: stores one word. False, and nothing is done, if there is
+  /// no allocated one.
+  bool Give(const void* block) {
+    const Run::Place place = PlaceOf(block);
+    const Found found = Find(place.index);
+    if (!place.is_start || !found.IsSet()) return false;
+    found.Clear();
     return true;
+  }
+  Run::Place PlaceOf(const void* block) const { return run_.PlaceOf(OffsetOf(block)); }
+
+  /// The bit of a block, and the word that it is in, as it was when it was looked at.
+  struct Found {
+    uint64_t* word;
+    uint64_t bits;
+    uint64_t index;  ///< of it the lower six bits count
+
+    bool IsSet() const { return ((bits >> (index % 64)) & 1) != 0; }
+    /// Nobody has changed the word since.
+    void Clear() const { pmem::Store(word, bits & ~(uint64_t{1} << (index % 64))); }
+  };
+  Found Find(uint64_t index) const {
+    uint64_t* const word = Bits(index / 64);
+    return {word, pmem::Load(word), index};
+  }
+
+  /// As Give(), or the process ends.
+  void GiveOrDie(const void* block) {
+    const uint64_t index = LiveIndex(block, "free");
+    if (!Give(block)) DieOf(block, {index, true}, "free");
   }
 
   /// Marks an allocated block as freed, for the holder to find. Ends the process if it is marked.
   /// Threads  any.
   void GiveAsOther(uint64_t index, const void* block);
 
-  /// Whether others have freed something in the line that is not folded. Threads  any.
-  bool HasFreed(uint64_t line) const;
-
   /// Frees what others have freed.
   void Fold();
 
+  /// Whether a block of the line is free, as far as the medium is concerned. Threads  any.
+  bool HasRoom(uint64_t line) const;
   /// Whether a block is free; whether all are.
   bool HasRoom() const;
   bool IsEmpty() const;
@@ -131,6 +103,9 @@ class Slab {
   BitPair* Pairs() const { return run_.pairs; }
   const void* LineAt(uint64_t line) const { return &Pairs()[line * kPairsPerLine]; }
 
+  char* BlockAt(uint64_t index) const { return run_.start + index * uint64_t{run_.block_bytes}; }
+  /// The bits of 64 indices, of blocks only, that are free. Threads  any.
+  uint64_t Free(uint64_t word) const { return ~pmem::Load(Bits(word)) & Blocks(word); }
   /// The bits of 64 indices, of blocks only, that are allocated. Threads  any.
   uint64_t Allocated(uint64_t word) const;
   /// Which of 64 indices are blocks.

@@ -15,6 +15,55 @@
 namespace morsel::alloc {
 namespace {
 
+// Every value that a line has while `work` runs, and of a number beside it, seen between any two
+// machine instructions.
+class LineWatch {
+ public:
+  struct Value {
+    std::array<BitPair, kPairsPerLine> line;
+    uint64_t beside;
+  };
+  template <class Work, class Beside>
+  static std::vector<Value> Watch(const BitPair* line, Work work, Beside beside) {
+    line_ = line;
+    static const Beside* number;
+    number = &beside;
+    beside_ = [] { return (*number)(); };
+    count_ = 0;
+    struct sigaction action {};
+    struct sigaction before {};
+    action.sa_sigaction = &OnStep;
+    action.sa_flags = SA_SIGINFO;
+    sigaction(SIGTRAP, &action, &before);
+    constexpr unsigned long long kTrapFlag = 0x100;
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | kTrapFlag);
+    work();
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~kTrapFlag);
+    sigaction(SIGTRAP, &before, nullptr);
+    return {values_.begin(), values_.begin() + static_cast<ptrdiff_t>(count_)};
+  }
+
+ private:
+  [[gnu::no_sanitize("thread")]] static void OnStep(int, siginfo_t*, void*) {
+    Value now;
+    std::copy_n(line_, now.line.size(), now.line.begin());
+    now.beside = beside_();
+    if (count_ > 0 && Equal(now, values_[count_ - 1])) return;
+    if (count_ < values_.size()) values_[count_++] = now;
+  }
+  [[gnu::no_sanitize("thread")]] static bool Equal(const Value& a, const Value& b) {
+    for (size_t i = 0; i < kPairsPerLine; ++i) {
+      if (a.line[i].bits != b.line[i].bits || a.line[i].freed != b.line[i].freed) return false;
+    }
+    return a.beside == b.beside;
+  }
+
+  static inline const BitPair* line_;
+  static inline uint64_t (*beside_)();
+  static inline std::array<Value, 64> values_;
+  static inline size_t count_;
+};
+
 class SlabTest : public testing::Test {
  protected:
   Slab Describe(unsigned size_class) {
@@ -22,7 +71,6 @@ class SlabTest : public testing::Test {
     run_->head = UnitIndex(32);
     run_->start = memory_.base();
     run_->BecomeSlab(size_class);
-    run_->reserved = &reserved_;
     return Slab(*run_);
   }
 
@@ -34,20 +82,16 @@ class SlabTest : public testing::Test {
 
   static std::vector<char*> TakeAll(Slab slab) {
     std::vector<char*> blocks;
-    FreeWord word;
-    while (slab.Reserve(&word)) {
-      while (word.mask != 0) blocks.push_back(static_cast<char*>(word.Take()));
-      slab.Unreserve(&word);
+    for (uint64_t word = 0; word < slab.WordCount(); ++word) {
+      while (const uint64_t taken = slab.Take(word, 5)) {
+        EXPECT_LE(std::popcount(taken), 5);
+        for (uint64_t bit = 0; bit < 64; ++bit) {
+          if ((taken >> bit) & 1) blocks.push_back(slab.BlockAt(word * 64 + bit));
+        }
+      }
     }
     EXPECT_FALSE(slab.HasRoom());
     return blocks;
-  }
-
-  static bool IsDurable(const alloc::Run& run) {
-    for (const LineCounter& line : run.lines) {
-      if (!run.IsDurable(line)) return false;
-    }
-    return true;
   }
 
   // Memory as it is after long use.
@@ -62,7 +106,6 @@ class SlabTest : public testing::Test {
   }
 
   HeapMemory memory_{kSubtreeBytes};
-  FreeWord reserved_;                // of another slab
   std::unique_ptr<alloc::Run> run_;  // testing::Test has a Run of its own
   pmem::CrashRecorder recorder_{{Dirty()}};
 };
@@ -141,38 +184,34 @@ TEST_F(SlabTest, ANewSlabIsDurableAndTakingFlushesNothing) {
   EXPECT_TRUE(slab.IsEmpty());
 }
 
-TEST_F(SlabTest, ALineThatIsHandedOutFromIsNotDurable) {
+TEST_F(SlabTest, ALineThatBlocksAreTakenFromIsNotDurable) {
   Slab slab = Make(0);
-  FreeWord word;
-  ASSERT_TRUE(slab.Reserve(&word));
-  LineCounter& line = *word.line;
-  EXPECT_FALSE(run_->IsDurable(line));
+  LineCounter& line = run_->lines[0];
+  const uint64_t word = run_->first_block / 64;
+  ASSERT_NE(slab.Take(word, 1), 0u);
+  const uint64_t seen = line.stored.load();
+  EXPECT_FALSE(line.IsDurable());
+  ASSERT_NE(slab.Take(word, 1), 0u);
+  line.RaiseDurable(seen);  // another thread's flush, before the second
+  EXPECT_FALSE(line.IsDurable());
   line.RaiseDurable(line.stored.load());
-  EXPECT_FALSE(run_->IsDurable(line)) << "a block may have been taken since";
-  const void* const block = word.Take();
-  slab.Unreserve(&word);
-  EXPECT_FALSE(run_->IsDurable(line));
-  line.RaiseDurable(line.stored.load());
-  EXPECT_TRUE(run_->IsDurable(line));
-  EXPECT_TRUE(slab.IsInLiveBlock(block));
+  EXPECT_TRUE(line.IsDurable());
+  // What is freed is nobody's to persist.
+  ASSERT_TRUE(slab.Give(slab.BlockAt(run_->first_block)));
+  EXPECT_TRUE(line.IsDurable());
 }
 
-TEST_F(SlabTest, AnOpenSlabHasNoDurableLine) {
+TEST_F(SlabTest, ABitIsStoredBeforeItsLineCounts) {
   Slab slab = Make(0);
-  const std::vector<char*> blocks = TakeAll(slab);
-  for (LineCounter& line : run_->lines) line.RaiseDurable(line.stored.load());
-  ASSERT_TRUE(IsDurable(*run_));
-  run_->Open(nullptr);
-  ASSERT_TRUE(slab.Give(blocks[0]));
-  LineCounter& line = run_->lines[0];
-  const uint64_t seen = line.stored.load();
-  EXPECT_FALSE(run_->IsDurable(line));
-  ASSERT_TRUE(slab.Give(blocks[1]));
-  run_->Close();
-  line.RaiseDurable(seen);  // another thread's flush, before the second
-  EXPECT_FALSE(run_->IsDurable(line));
-  line.RaiseDurable(line.stored.load());
-  EXPECT_TRUE(run_->IsDurable(line));
+  const uint64_t word = run_->first_block / 64;
+  const auto values = LineWatch::Watch(slab.Pairs(), [&] { slab.Take(word, 7); },
+                                       [&] { return run_->lines[0].stored.load(); });
+  // Nothing, the bits, and then the count.
+  ASSERT_EQ(values.size(), 3u);
+  EXPECT_EQ(values[1].line[word].bits, values[2].line[word].bits);
+  EXPECT_NE(values[0].line[word].bits, values[1].line[word].bits);
+  EXPECT_EQ(values[0].beside, values[1].beside);
+  EXPECT_LT(values[1].beside, values[2].beside);
 }
 
 TEST_F(SlabTest, WhatOthersFreeIsFreeAndFoundByTheHolder) {
@@ -181,22 +220,20 @@ TEST_F(SlabTest, WhatOthersFreeIsFreeAndFoundByTheHolder) {
   slab.GiveAsOther(slab.LiveIndex(blocks[5], "test"), blocks[5]);
   EXPECT_FALSE(slab.IsInLiveBlock(blocks[5]));
   EXPECT_FALSE(slab.HasRoom());
-  EXPECT_TRUE(slab.HasFreed(0));
-  EXPECT_FALSE(slab.Give(blocks[6])) << "before others' frees are folded";
+  EXPECT_TRUE(slab.HasRoom(0));
+  EXPECT_FALSE(slab.HasRoom(1));
   slab.Fold();
-  EXPECT_FALSE(slab.HasFreed(0));
+  EXPECT_TRUE(slab.HasRoom());
+  EXPECT_TRUE(slab.HasRoom(0));
   EXPECT_EQ(TakeAll(slab), std::vector{blocks[5]});
 }
 
-TEST_F(SlabTest, FoldGivesToTheReserveOfTheWord) {
+TEST_F(SlabTest, WhatAnotherFreedAndTheHolderTooIsNotHandedOut) {
   Slab slab = Make(2);
-  ASSERT_TRUE(slab.Reserve(&reserved_));
-  void* const block = reserved_.Take();
-  const uint64_t mask = reserved_.mask;
-  slab.GiveAsOther(slab.LiveIndex(block, "test"), block);
-  slab.Fold();
-  EXPECT_EQ(std::popcount(reserved_.mask), std::popcount(mask) + 1);
-  EXPECT_EQ(reserved_.Take(), block);
+  const std::vector<char*> blocks = TakeAll(slab);
+  slab.GiveAsOther(slab.LiveIndex(blocks[5], "test"), blocks[5]);
+  ASSERT_TRUE(slab.Give(blocks[5]));
+  EXPECT_DEATH(TakeAll(slab), "48 bytes that is not allocated: it was freed before");
 }
 
 TEST_F(SlabTest, AdoptCountsFoldsAndFindsTheRoom) {
@@ -252,46 +289,6 @@ TEST_F(SlabTest, BitsOfNoBlockAreNothing) {
   EXPECT_FALSE(adopted.IsInLiveBlock(run_->start));
 }
 
-// Every value that a line has while `work` runs, seen between any two machine instructions.
-class LineWatch {
- public:
-  using Line = std::array<BitPair, kPairsPerLine>;
-  template <class Work>
-  static std::vector<Line> Watch(const BitPair* line, Work work) {
-    line_ = line;
-    count_ = 0;
-    struct sigaction action {};
-    struct sigaction before {};
-    action.sa_sigaction = &OnStep;
-    action.sa_flags = SA_SIGINFO;
-    sigaction(SIGTRAP, &action, &before);
-    constexpr unsigned long long kTrapFlag = 0x100;
-    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | kTrapFlag);
-    work();
-    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~kTrapFlag);
-    sigaction(SIGTRAP, &before, nullptr);
-    return {values_.begin(), values_.begin() + static_cast<ptrdiff_t>(count_)};
-  }
-
- private:
-  [[gnu::no_sanitize("thread")]] static void OnStep(int, siginfo_t*, void*) {
-    Line now;
-    std::copy_n(line_, now.size(), now.begin());
-    if (count_ > 0 && Equal(now, values_[count_ - 1])) return;
-    if (count_ < values_.size()) values_[count_++] = now;
-  }
-  [[gnu::no_sanitize("thread")]] static bool Equal(const Line& a, const Line& b) {
-    for (size_t i = 0; i < kPairsPerLine; ++i) {
-      if (a[i].bits != b[i].bits || a[i].freed != b[i].freed) return false;
-    }
-    return true;
-  }
-
-  static inline const BitPair* line_;
-  static inline std::array<Line, 64> values_;
-  static inline size_t count_;
-};
-
 TEST_F(SlabTest, FoldsBitsBeforeTheMask) {
   Slab slab = Make(2);
   TakeAll(slab);
@@ -299,13 +296,14 @@ TEST_F(SlabTest, FoldsBitsBeforeTheMask) {
   line[0].freed = 1;
   line[1].freed = 0xff00;
   line[3].freed = ~uint64_t{0};
-  LineWatch::Line found;
+  std::array<BitPair, kPairsPerLine> found;
   std::copy_n(line, found.size(), found.begin());
-  const auto values = LineWatch::Watch(line, [&] { slab.Fold(); });
+  const auto values =
+      LineWatch::Watch(line, [&] { slab.Fold(); }, [] { return uint64_t{0}; });
   ASSERT_EQ(values.size(), 1u + 2 * 3);  // bits and mask of three words, one by one
-  for (const LineWatch::Line& value : values) {
+  for (const LineWatch::Value& value : values) {
     for (size_t i = 0; i < kPairsPerLine; ++i) {
-      EXPECT_EQ(value[i].bits & ~value[i].freed, found[i].bits & ~found[i].freed);
+      EXPECT_EQ(value.line[i].bits & ~value.line[i].freed, found[i].bits & ~found[i].freed);
     }
   }
   EXPECT_EQ(line[0].freed | line[1].freed | line[3].freed, 0u);

@@ -4,14 +4,35 @@
 
 namespace morsel::alloc {
 
+// The classes' queues have their places one behind the other, twice as far apart as they are long:
+// the longest first, so that each is aligned to that.
+ThreadHeap::ThreadHeap(const SlabTable& slabs, pmem::Persist persist, bool fine,
+                       uint64_t frees_first)
+    : slabs_(slabs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {
+  void** places = places_.data();
+  for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+    const uint64_t count = BlockQueue::Places(size_class);
+    bins_[size_class].queue.Begin(places, count);
+    places += 2 * count;
+  }
+}
+
+void* ThreadHeap::Take(unsigned size_class) {
+  Bin& bin = bins_[size_class];
+  if (void* const block = bin.queue.TryTake(); block != nullptr) return block;
+  if (slot == nullptr) return Refill(bin, 1);
+  // Room for what will be freed; all of it where nothing was since the last time.
+  const uint64_t most = BlockQueue::Places(size_class);
+  return Refill(bin, bin.queue.IsGiven() ? most / 2 : most);
+}
+
 // Slabs of small blocks are gone through word by word, in turn: while the others are, blocks of one
 // are freed, and each word has more to give when it is looked at again. One of large blocks has few
 // words and takes much room: there it counts that some slabs become empty.
-bool ThreadHeap::Refill(Bin& bin) {
+void* ThreadHeap::Refill(Bin& bin, uint64_t count) {
   for (bool looked = false;;) {
     if (bin.run != nullptr) {
-      Slab(*bin.run).Unreserve(&bin.reserved);
-      if (Slab(*bin.run).Reserve(&bin.reserved)) return true;
+      if (void* const block = TakeFrom(bin, count); block != nullptr) return block;
       Leave(bin, /*swept=*/true);
     }
     if (!looked && bin.listed.first() == nullptr) {
@@ -19,45 +40,56 @@ bool ThreadHeap::Refill(Bin& bin) {
       TakeBack();
     }
     Run* const first = bin.listed.first();
-    if (first == nullptr) return false;
+    if (first == nullptr) return nullptr;
     bin.run = first->block_bytes > kSmallBytesMax ? bin.listed.PopLow() : bin.listed.Pop();
-    bin.reserved.next_word = bin.run->first_block / 64;
+    bin.next_word = bin.run->first_block / 64;
     bin.run->flags &= static_cast<uint8_t>(~Run::kFreed);
     bin.run->quick = nullptr;  // so that the next free is noted
   }
 }
 
-void ThreadHeap::ParkBin(Bin& bin) {
-  if (bin.reserved.bits == nullptr) return;
-  Slab(*bin.run).Unreserve(&bin.reserved);
-  --bin.reserved.next_word;  // the same one
+// Takes blocks of the bin's slab, queues all but one, and answers that, or nullptr if there is none.
+void* ThreadHeap::TakeFrom(Bin& bin, uint64_t count) {
+  Run& run = *bin.run;
+  const uint64_t bytes = run.block_bytes;
+  const uint64_t word_end = Slab(run).WordCount();
+  BlockQueue::Filling filling(bin.queue);
+  for (uint64_t left = count; left > 0 && bin.next_word < word_end;) {
+    uint64_t taken = Slab(run).Take(bin.next_word, left);
+    if (taken == 0) {
+      ++bin.next_word;
+      continue;
+    }
+    left -= static_cast<uint64_t>(std::popcount(taken));
+    char* const begin = Slab(run).BlockAt(bin.next_word * 64);
+    while (taken != 0) {
+      const int low = std::countr_zero(taken);
+      const int together = std::countr_one(taken >> low);
+      filling.Add(begin + static_cast<uint64_t>(low) * bytes, bytes, together);
+      taken &= ~(((together < 64 ? uint64_t{1} << together : uint64_t{0}) - 1) << low);
+    }
+  }
+  filling.End();
+  return bin.queue.TryTake();
 }
 
-void ThreadHeap::EmptyCache() {
-  for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
-    while (cache_.MayTake(size_class)) {
-      void* const block = cache_.Take(size_class);
-      Run* const run = slabs_.At(block);
-      GiveFolded(*run, block);
-      Touched(*run);
+void ThreadHeap::EmptyQueues() {
+  for (Bin& bin : bins_) {
+    while (void* const block = bin.queue.TryTake()) {
+      Run& run = *slabs_.At(block);
+      Slab(run).GiveOrDie(block);
+      Touched(run);
       CountFree();
     }
   }
 }
 
-void ThreadHeap::GiveFolded(Run& run, void* block) {
-  while (!Slab(run).Give(block)) {
-    (void)Slab(run).LiveIndex(block, "free");
-    Slab(run).Fold();  // and others may free another block of the word before the next look
-  }
-}
-
 void ThreadHeap::Give(Run& run, void* block) {
-  if (cache_.Has(run.size_class, block)) {
+  if (IsMarked(block) && bins_[run.size_class].queue.Has(block)) {
     Die("free of %p, a block of %u bytes that is not allocated: it was freed before", block,
         uint32_t{run.block_bytes});
   }
-  GiveFolded(run, block);
+  Slab(run).GiveOrDie(block);
   Touched(run);
   CountFree();
 }
@@ -72,7 +104,6 @@ void ThreadHeap::List(Bin& bin, Run* run) {
 void ThreadHeap::Leave(Bin& bin, bool swept) {
   Run* const run = bin.run;
   if (run == nullptr) return;
-  Slab(*run).Unreserve(&bin.reserved);
   bin.run = nullptr;
   run->flags &= static_cast<uint8_t>(~Run::kAtHand);
   if (!swept || run->Has(Run::kFreed)) {
@@ -100,11 +131,11 @@ void ThreadHeap::Touched(Run& run) {
   run.flags |= Run::kFreed;
   List(bins_[run.size_class], &run);
   Unsettled(&run);
-  run.Open(slot);
+  run.quick = slot;
 }
 
 void ThreadHeap::Lease(Run* run, bool has_room) {
-  run->reserved = &bins_[run->size_class].reserved;
+  run->queue = &bins_[run->size_class].queue;
   run->owner.store(this, std::memory_order_release);
   if (has_room) List(bins_[run->size_class], run);
 }
@@ -148,24 +179,23 @@ bool ThreadHeap::TakeBack() {
 }
 
 void ThreadHeap::Settle() {
-  EmptyCache();
-  const auto flush = [&](Run* run) {
-    for (uint64_t line = 0; line < BitLineCount(run->size_class); ++line) {
-      if (run->IsDurable(run->lines[line]) && !Slab(*run).HasFreed(line)) continue;
-      persist_.Flush(Slab(*run).LineAt(line), kLineBytes);
+  const auto flush = [&](const Run& run, uint64_t line) {
+    persist_.Flush(Slab(const_cast<Run&>(run)).LineAt(line), kLineBytes);
+  };
+  // In a line without room nothing is free.
+  const auto each = [](Run& run, auto what) {
+    for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
+      if (Slab(run).HasRoom(line)) what(run, line);
     }
   };
-  ParkAll();
-  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) {
-    run->Close();
-    flush(run);
-  }
-  for (size_t i = 0; i < other_count_; ++i) flush(others_[i]);
+  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) each(*run, flush);
+  for (size_t i = 0; i < other_count_; ++i) each(*others_[i], flush);
   persist_.Fence();
-  // Of an own slab nothing was stored meanwhile, and no line is open.
-  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) {
-    for (LineCounter& line : run->lines) line.RaiseDurable(line.stored.load());
-  }
+  // To own slabs nothing was stored meanwhile.
+  const auto raise = [](Run& run, uint64_t line) {
+    run.lines[line].RaiseDurable(run.lines[line].stored.load());
+  };
+  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) each(*run, raise);
   Settled();
 }
 
@@ -173,7 +203,7 @@ void ThreadHeap::Settled() {
   while (Run* const run = unsettled_) {
     unsettled_ = run->next_unsettled;
     run->flags &= static_cast<uint8_t>(~Run::kUnsettled);
-    run->Close();
+    run->quick = nullptr;  // so that the next free is noted
   }
   other_count_ = 0;
   recent_ = {};

@@ -1,13 +1,14 @@
-// What one thread holds of a heap: for each class a word of free blocks that it
-// hands out from, and slabs with room behind that. What others free of its slabs
-// they push onto a list; it takes that back when it has nothing else left.
+// What one thread holds of a heap: for each class a queue of blocks that it hands
+// out, and slabs with room behind that. What others free of its slabs they push
+// onto a list; it takes that back when it has nothing else left.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
 
-#include "alloc/block_cache.h"
+#include "alloc/block_queue.h"
 #include "alloc/pending_lines.h"
 #include "alloc/run.h"
 #include "alloc/slab.h"
@@ -19,10 +20,11 @@ namespace morsel::alloc {
 
 /// So many frees of a thread, at most, are not durable yet.
 inline constexpr uint64_t kFreesUnsettledMax = 65'536;
-/// So many are made before they are settled: what is cached is not counted until its bits are
-/// cleared, which may come on top of the rest; at its end the count may err by a few.
+/// So many are made before they are settled: what is queued is allocated after a crash, and counted
+/// once its bits are cleared, which may come on top of the rest; at its end the count may err by a
+/// few.
 inline constexpr uint64_t kFreesBeforeSettle =
-    kFreesUnsettledMax - 2 * BlockCache::BlocksMax() - 64;
+    kFreesUnsettledMax - 2 * BlockQueue::BlocksMax() - 64;
 
 /// Threads  the one whose it is, inside the gate or with the heap's lock held; whoever has closed
 ///          the gate; the lock's holder, if its thread has ended. GiveAway(): see there.
@@ -30,50 +32,43 @@ class alignas(kLineBytes) ThreadHeap {
  public:
   /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
   /// SettleIsDue().
-  ThreadHeap(const SlabTable& slabs, pmem::Persist persist, bool fine, uint64_t frees_first)
-      : slabs_(slabs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {}
+  ThreadHeap(const SlabTable& slabs, pmem::Persist persist, bool fine, uint64_t frees_first);
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
 
-  /// A block of the class that takes no look at slabs, or nullptr. Stores one bit at most.
+  /// A block of the class that takes no look at slabs, or nullptr. Stores nothing on the medium.
   [[gnu::always_inline]] void* TryTake(unsigned size_class) {
-    if (cache_.MayTake(size_class)) [[likely]] return cache_.Take(size_class);
-    FreeWord& reserved = bins_[size_class].reserved;
-    if (reserved.mask == 0) [[unlikely]] return nullptr;
-    return reserved.Take();
+    return bins_[size_class].queue.TryTake();
   }
 
-  /// A block of the class, or nullptr if none is at hand. Stores one bit at most.
-  void* Take(unsigned size_class) {
-    if (cache_.MayTake(size_class)) return cache_.Take(size_class);
-    Bin& bin = bins_[size_class];
-    if (bin.reserved.mask == 0 && !Refill(bin)) return nullptr;
-    return bin.reserved.Take();
-  }
+  /// A block of the class, or nullptr if none is at hand. Where the thread has a slot, more of them
+  /// are queued.
+  void* Take(unsigned size_class);
 
-  /// Frees a block of an own slab that is open. Stores one bit at most, and counts that in `slot`.
+  /// Frees a block of an own slab that is noted. Stores one bit at most, and counts that in `slot`.
   /// False, and nothing is done, if this takes a closer look.
-  [[gnu::always_inline]] bool TryGive(Run& run, void* block, ThreadSlot& slot) {
-    Slab slab(run);
-    const Slab::Found found = slab.Find(block);
-    if (!cache_.HasRoom(run.size_class)) {
-      if (slot.frees_left == 0 || !slab.Give(found)) [[unlikely]] return false;
-      --slot.frees_left;
+  [[gnu::always_inline]] static bool TryGive(Run& run, void* block, ThreadSlot& slot) {
+    const Slab slab(run);
+    const Run::Place place = slab.PlaceOf(block);
+    if (!place.is_start) [[unlikely]] return false;
+    const Slab::Found found = slab.Find(place.index);
+    if (!found.IsSet()) [[unlikely]] return false;
+    if (run.queue->HasRoom()) {
+      // Who frees it again while it is queued finds the mark.
+      if (IsMarked(block)) [[unlikely]] return false;
+      run.queue->Give(block);
+      Mark(block);
       return true;
     }
-    uint64_t* const first_word = static_cast<uint64_t*>(block);
-    const uint64_t mark = MarkOf(block);
-    // Who frees it again while it is cached finds the mark.
-    if (!found.IsLive() || *first_word == mark) [[unlikely]] return false;
-    *first_word = mark;
-    cache_.Give(run.size_class, block);
+    if (--slot.frees_left < 0) [[unlikely]] return false;
+    found.Clear();
     return true;
   }
 
-  /// Frees what is cached: no bit is set that need not be.
-  void EmptyCache();
+  /// Frees what is queued: no bit is set that need not be.
+  void EmptyQueues();
 
-  /// Frees a block of an own slab. Stores one bit. Ends the process if there is none.
+  /// Frees a block of an own slab. Stores one bit at most. Ends the process if there is none.
   void Give(Run& run, void* block);
 
   /// Frees a block of a slab that belongs to `owner`.
@@ -135,20 +130,53 @@ class alignas(kLineBytes) ThreadHeap {
     }
   }
 
-  /// Nothing is handed out from the line of the own slab, and nothing freed of the slab, until the
-  /// next call needs to: so that the line can become durable.
-  void Park(Run& slab, const LineCounter& line) {
-    slab.Close();
-    Bin& bin = bins_[slab.size_class];
-    if (bin.reserved.line == &line) ParkBin(bin);
-  }
-  /// Likewise all that it hands out from.
-  void ParkAll() {
-    for (Bin& bin : bins_) ParkBin(bin);
-  }
-
   PendingLines& pending() { return pending_; }
 
+ private:
+  struct alignas(kLineBytes) Bin {
+    BlockQueue queue;
+    Run* run = nullptr;      ///< where more come from; not listed
+    SlabList listed;         ///< others with room
+    uint64_t next_word = 0;  ///< of `run`
+  };
+
+  static constexpr uint64_t kPlaces = [] {
+    uint64_t sum = 0;
+    for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+      sum += 2 * BlockQueue::Places(size_class);
+    }
+    return sum;
+  }();
+  static constexpr uint64_t kNever = ~uint64_t{0};
+  static constexpr uint64_t kPartKept = 4;
+  static constexpr size_t kOthersMax = 1024;
+  static constexpr size_t kRecentMax = 64;
+
+  void* Refill(Bin& bin, uint64_t count);
+  void* TakeFrom(Bin& bin, uint64_t count);
+  void CountFree(uint64_t count = 1) { frees_left_ -= std::min(count, frees_left_); }
+  [[gnu::noinline]] void Touched(Run& run);
+  void Unsettled(Run* run);
+  void List(Bin& bin, Run* run);
+  void Leave(Bin& bin, bool swept);
+  void LeaveIfEmpty(Bin& bin);
+  static void Disown(Run* run) {
+    run->flags &= static_cast<uint8_t>(~Run::kAtHand);
+    run->quick = nullptr;
+    run->queue = nullptr;
+    run->owner.store(nullptr, std::memory_order_release);
+  }
+  void FreedOf(Run* run);
+
+  static uint64_t MarkOf(const void* block) { return ~reinterpret_cast<uintptr_t>(block); }
+  static bool IsMarked(const void* block) {
+    return *static_cast<const uint64_t*>(block) == MarkOf(block);
+  }
+  static void Mark(void* block) { *static_cast<uint64_t*>(block) = MarkOf(block); }
+
+  std::array<Bin, kClassCount> bins_;  // first, so that a class is found by a shift
+
+ public:
   /// The thread whose it is; 0: it has ended. Of the lock's holder.
   uint64_t thread = 0;
   /// The thread's, if it was filled once: it may be another heap's by now. Of the lock's holder.
@@ -157,42 +185,6 @@ class alignas(kLineBytes) ThreadHeap {
   ThreadHeap* next = nullptr;
 
  private:
-  struct Bin {
-    FreeWord reserved;
-    Run* run = nullptr;  ///< whose word that is; not listed
-    SlabList listed;     ///< others with room
-  };
-
-  static constexpr uint64_t kNever = ~uint64_t{0};
-  static constexpr uint64_t kPartKept = 4;
-  static constexpr size_t kOthersMax = 1024;
-  static constexpr size_t kRecentMax = 64;
-
-  [[gnu::noinline]] bool Refill(Bin& bin);
-  void CountFree() {
-    if (frees_left_ > 0) --frees_left_;
-  }
-  void GiveFolded(Run& run, void* block);
-  [[gnu::noinline]] void Touched(Run& run);
-  void Unsettled(Run* run);
-  void List(Bin& bin, Run* run);
-  void Leave(Bin& bin, bool swept);
-  void ParkBin(Bin& bin);
-  void LeaveIfEmpty(Bin& bin);
-  static void Disown(Run* run) {
-    run->flags &= static_cast<uint8_t>(~Run::kAtHand);
-    run->Close();
-    run->reserved = nullptr;
-    run->owner.store(nullptr, std::memory_order_release);
-  }
-  void FreedOf(Run* run);
-
-  static uint64_t MarkOf(const void* block) {
-    return reinterpret_cast<uintptr_t>(block) ^ 0x8d26'f3b1'4ac9'e75d;
-  }
-
-  BlockCache cache_;
-  std::array<Bin, kClassCount> bins_;
   const SlabTable& slabs_;
   pmem::Persist persist_;
   bool fine_;
@@ -204,6 +196,7 @@ class alignas(kLineBytes) ThreadHeap {
   size_t other_count_ = 0;
   std::array<Run*, kRecentMax> recent_{};  ///< by hash: these are there
   PendingLines pending_;
+  alignas(2 * BlockQueue::kPlacesMax * sizeof(void*)) std::array<void*, kPlaces> places_{};
 
   /// Slabs of which others have freed something.
   alignas(kLineBytes) std::atomic<Run*> freed_{nullptr};

@@ -31,7 +31,7 @@ constexpr uint64_t kEnded = ~uint64_t{0};
 thread_local constinit uint64_t number = 0;  // 0: not asked for yet
 
 void ForgetSlots() {
-  for (ThreadSlot& slot : thread_slots) slot.heap_number.store(0, std::memory_order_relaxed);
+  for (ThreadSlot& slot : thread_slots) slot.Empty();
 }
 
 struct AtThreadEnd {

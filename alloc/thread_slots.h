@@ -16,33 +16,37 @@
 
 namespace morsel::alloc {
 
+class Heap;
 class ThreadHeap;
 
 /// One of a thread's most recently used heaps.
 struct ThreadSlot {
-  std::atomic<uint64_t> heap_number{0};  ///< Heap's, from 1 on; 0: nobody's
-  ThreadHeap* thread_heap = nullptr;     ///< as long as the number is not 0
-  uint64_t frees_left = 0;               ///< so many may be made before they are settled
+  std::atomic<const Heap*> heap{nullptr};  ///< nullptr: nobody's
+  ThreadHeap* thread_heap = nullptr;       ///< as long as it is somebody's
+  int64_t frees_left = 0;                  ///< so many may be made before they are settled
   std::atomic<uint32_t> inside{0};
 
   // Threads  the slot's own.
 
   /// Whether the slot is the heap's, and stays it until Leave(); nothing that waits comes between.
-  [[nodiscard]] bool Enter(uint64_t number) {
+  [[nodiscard]] bool Enter(const Heap* whose) {
     inside.store(1, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (heap_number.load(std::memory_order_acquire) == number) [[likely]] return true;
+    if (Is(whose)) [[likely]] return true;
     Leave();
     return false;
   }
+  bool Is(const Heap* whose) const { return heap.load(std::memory_order_acquire) == whose; }
   void Leave() { inside.store(0, std::memory_order_release); }
 
   /// The heap's lock is held.
-  void Fill(uint64_t number, ThreadHeap* heap, uint64_t frees) {
-    thread_heap = heap;
-    frees_left = frees;
-    heap_number.store(number, std::memory_order_release);
+  void Fill(const Heap* whose, ThreadHeap* part, uint64_t frees) {
+    thread_heap = part;
+    frees_left = static_cast<int64_t>(frees);
+    heap.store(whose, std::memory_order_release);
   }
+  /// Threads  any.
+  void Empty() { heap.store(nullptr, std::memory_order_release); }
 };
 inline constexpr size_t kThreadSlots = 32;
 // The model of the executable's own thread-local storage, so that a shared library reads it
@@ -50,12 +54,15 @@ inline constexpr size_t kThreadSlots = 32;
 extern thread_local constinit ThreadSlot thread_slots[kThreadSlots]
     __attribute__((tls_model("initial-exec")));
 
-/// Of the calling thread and any slot: where a heap's number has its place, in bytes.
-constexpr size_t SlotOffset(uint64_t heap_number) {
-  return heap_number % kThreadSlots * sizeof(ThreadSlot);
+/// Where a thread's slot of that number is, in bytes from the thread's pointer: the same in each.
+inline ptrdiff_t SlotOffset(uint64_t number) {
+  return reinterpret_cast<char*>(&thread_slots[number % kThreadSlots]) -
+         static_cast<char*>(__builtin_thread_pointer());
 }
-inline ThreadSlot& SlotAt(size_t slot_offset) {
-  return *reinterpret_cast<ThreadSlot*>(reinterpret_cast<char*>(thread_slots) + slot_offset);
+/// The calling thread's.
+inline ThreadSlot& SlotAt(ptrdiff_t slot_offset) {
+  return *reinterpret_cast<ThreadSlot*>(static_cast<char*>(__builtin_thread_pointer()) +
+                                        slot_offset);
 }
 
 /// Whether slots can be emptied under a thread's feet; if not, none may be filled.

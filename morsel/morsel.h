@@ -23,7 +23,9 @@
  * Forks. A child has neither the memory nor the handles: every call on one
  *   answers MORSEL_BUSY and changes nothing on the medium.
  * Pointers that are not a live block's start, given to free, realloc or
- *   usable_size, and double frees end the process with a sentence that says so.
+ *   usable_size, end the process with a sentence that says so. So do double
+ *   frees, but for blocks that are at hand for the thread's next allocations,
+ *   which only MORSEL_GUARD=1 always finds (docs/debugging.md).
  */
 #ifndef MORSEL_MORSEL_H_
 #define MORSEL_MORSEL_H_
@@ -229,8 +231,10 @@ morsel_code morsel_resize(morsel_t *morsel, uint64_t size_bytes);
  *
  * Durability  fine: the allocation is durable with the first persist that touches the block; until
  *             then a power cut may free it or leave it allocated, and a kill of the process leaves
- *             it allocated. What a crash leaves so, and nobody reaches, nothing reclaims yet:
- *             set a root or a link to what is not to be lost. snapshot: with the next checkpoint.
+ *             it allocated. So may up to 64 blocks (and 64 KiB, or 4 blocks) be that each thread
+ *             had at hand of each size class that it used. What a crash leaves so, and nobody
+ *             reaches, nothing reclaims yet: set a root or a link to what is not to be lost.
+ *             snapshot: with the next checkpoint.
  * Errors      NULL: ENOMEM (NO_SPACE: morsel_resize() may help; or NO_MEMORY), EACCES (read-only),
  *             EBUSY (a fork), EINVAL, EIO (CORRUPT).
  * Cost        0 flushes and 0 fences, but where a slab is made, units are used in another shape, an
