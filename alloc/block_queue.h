@@ -61,7 +61,8 @@ class BlockQueue {
     end_ = After(end_);
   }
 
-  /// Puts blocks into an empty queue, at its first place and behind; no more than it has places for.
+  /// Puts blocks into an empty queue, at its first place and behind; no more than it has places
+  /// for.
   class Filling {
    public:
     explicit Filling(BlockQueue& queue) : queue_(queue), end_(queue.places_) {}

@@ -79,7 +79,8 @@ class Heap final : private ThreadEndListener {
       return nullptr;
     }
     ThreadSlot& slot = SlotAt(slot_offset_);
-    if (!slot.Enter(this)) [[unlikely]] return nullptr;
+    if (!slot.Enter(this)) [[unlikely]]
+      return nullptr;
     void* const block = slot.thread_heap->TryTake(size_class);
     slot.Leave();
     return block;
@@ -88,23 +89,27 @@ class Heap final : private ThreadEndListener {
   /// Alignment: a power of two up to 1 GiB. Nothing is flushed but where a slab is made or an
   /// extent crosses a region. Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
   Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment) {
-    if (guard_ != nullptr) [[unlikely]] return AllocateGuarded(size_bytes, alignment);
+    if (guard_ != nullptr) [[unlikely]]
+      return AllocateGuarded(size_bytes, alignment);
     return AllocateUnguarded(size_bytes, alignment);
   }
 
-  /// `block` is the start of a live block, or the process ends; but for a block that was freed before
-  /// and is at hand for its thread's next allocations, which only a guard always finds.
+  /// `block` is the start of a live block, or the process ends; but for a block that was freed
+  /// before and is at hand for its thread's next allocations, which only a guard always finds.
   void Free(void* block) {
-    if (!TryFree(block) && !FreeInside(block)) [[unlikely]] FreeSlowly(block);
+    if (!TryFree(block) && !FreeInside(block)) [[unlikely]]
+      FreeSlowly(block);
   }
 
   /// As Free(), or false where that takes longer; nothing is done then.
   /// Cost    no lock, and one store to the medium at most. It calls nothing.
   [[gnu::always_inline]] bool TryFree(void* block) {
     ThreadSlot& slot = SlotAt(slot_offset_);
-    if (!slot.Enter(this)) [[unlikely]] return false;
+    if (!slot.Enter(this)) [[unlikely]]
+      return false;
     Run* const slab = slabs_.At(block);
-    const bool freed = slab != nullptr && slab->quick == &slot && ThreadHeap::TryGive(*slab, block, slot);
+    const bool freed =
+        slab != nullptr && slab->quick == &slot && ThreadHeap::TryGive(*slab, block, slot);
     slot.Leave();
     return freed;
   }
@@ -251,7 +256,7 @@ class Heap final : private ThreadEndListener {
   bool all_found_ = false;  ///< and behind it
   ThreadHeap* thread_heaps_ = nullptr;
   std::mutex threads_mutex_;  ///< for that list, and whose they are; what changes them has both
-  uint32_t closings_ = 0;  ///< nested ClosedGates
+  uint32_t closings_ = 0;     ///< nested ClosedGates
   std::unique_ptr<Guard> guard_;
   Growth growth_;
   std::string growth_failure_;  ///< why the range could not grow the last time; empty if it could

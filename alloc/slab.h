@@ -29,8 +29,8 @@ class Slab {
   /// Answers their bits.
   uint64_t Take(uint64_t word, uint64_t count_max);
 
-  /// Frees the block that begins at `block`: stores one word. False, and nothing is done, if there is
-  /// no allocated one.
+  /// Frees the block that begins at `block`: stores one word. False, and nothing is done, if there
+  /// is no allocated one.
   bool Give(const void* block) {
     const Run::Place place = PlaceOf(block);
     const Found found = Find(place.index);
@@ -78,7 +78,8 @@ class Slab {
   /// process ends. Threads  any.
   uint64_t LiveIndex(const void* block, const char* call) const {
     const Run::Place place = run_.PlaceOf(OffsetOf(block));
-    if (!place.is_start || !Bit(place.index)) [[unlikely]] DieOf(block, place, call);
+    if (!place.is_start || !Bit(place.index)) [[unlikely]]
+      DieOf(block, place, call);
     return place.index;
   }
 

@@ -204,8 +204,8 @@ TEST_F(SlabTest, ALineThatBlocksAreTakenFromIsNotDurable) {
 TEST_F(SlabTest, ABitIsStoredBeforeItsLineCounts) {
   Slab slab = Make(0);
   const uint64_t word = run_->first_block / 64;
-  const auto values = LineWatch::Watch(slab.Pairs(), [&] { slab.Take(word, 7); },
-                                       [&] { return run_->lines[0].stored.load(); });
+  const auto values = LineWatch::Watch(
+      slab.Pairs(), [&] { slab.Take(word, 7); }, [&] { return run_->lines[0].stored.load(); });
   // Nothing, the bits, and then the count.
   ASSERT_EQ(values.size(), 3u);
   EXPECT_EQ(values[1].line[word].bits, values[2].line[word].bits);
@@ -298,8 +298,8 @@ TEST_F(SlabTest, FoldsBitsBeforeTheMask) {
   line[3].freed = ~uint64_t{0};
   std::array<BitPair, kPairsPerLine> found;
   std::copy_n(line, found.size(), found.begin());
-  const auto values =
-      LineWatch::Watch(line, [&] { slab.Fold(); }, [] { return uint64_t{0}; });
+  const auto values = LineWatch::Watch(
+      line, [&] { slab.Fold(); }, [] { return uint64_t{0}; });
   ASSERT_EQ(values.size(), 1u + 2 * 3);  // bits and mask of three words, one by one
   for (const LineWatch::Value& value : values) {
     for (size_t i = 0; i < kPairsPerLine; ++i) {

@@ -48,7 +48,8 @@ void* ThreadHeap::Refill(Bin& bin, uint64_t count) {
   }
 }
 
-// Takes blocks of the bin's slab, queues all but one, and answers that, or nullptr if there is none.
+// Takes blocks of the bin's slab, queues all but one, and answers that, or nullptr if there is
+// none.
 void* ThreadHeap::TakeFrom(Bin& bin, uint64_t count) {
   Run& run = *bin.run;
   const uint64_t bytes = run.block_bytes;

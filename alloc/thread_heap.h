@@ -50,17 +50,21 @@ class alignas(kLineBytes) ThreadHeap {
   [[gnu::always_inline]] static bool TryGive(Run& run, void* block, ThreadSlot& slot) {
     const Slab slab(run);
     const Run::Place place = slab.PlaceOf(block);
-    if (!place.is_start) [[unlikely]] return false;
+    if (!place.is_start) [[unlikely]]
+      return false;
     const Slab::Found found = slab.Find(place.index);
-    if (!found.IsSet()) [[unlikely]] return false;
+    if (!found.IsSet()) [[unlikely]]
+      return false;
     if (run.queue->HasRoom()) {
       // Who frees it again while it is queued finds the mark.
-      if (IsMarked(block)) [[unlikely]] return false;
+      if (IsMarked(block)) [[unlikely]]
+        return false;
       run.queue->Give(block);
       Mark(block);
       return true;
     }
-    if (--slot.frees_left < 0) [[unlikely]] return false;
+    if (--slot.frees_left < 0) [[unlikely]]
+      return false;
     found.Clear();
     return true;
   }
@@ -74,7 +78,8 @@ class alignas(kLineBytes) ThreadHeap {
   /// Frees a block of a slab that belongs to `owner`.
   void GiveAway(Run& run, void* block, ThreadHeap& owner);
 
-  /// An extent was freed: its head is settled before its units are anything else, and with the rest.
+  /// An extent was freed: its head is settled before its units are anything else, and with the
+  /// rest.
   void FreedExtent() { CountFree(); }
 
   /// Whether so much has been freed that Settle() is due.

@@ -46,13 +46,13 @@ struct AtThreadEnd {
 };
 
 void WatchForks() {
-  static const int once = pthread_atfork([] { TheListeners().mutex.lock(); },
-                                         [] { TheListeners().mutex.unlock(); },
-                                         [] {
-                                           ForgetSlots();
-                                           TheListeners().all.clear();
-                                           TheListeners().mutex.unlock();
-                                         });
+  static const int once =
+      pthread_atfork([] { TheListeners().mutex.lock(); }, [] { TheListeners().mutex.unlock(); },
+                     [] {
+                       ForgetSlots();
+                       TheListeners().all.clear();
+                       TheListeners().mutex.unlock();
+                     });
   (void)once;
 }
 

@@ -32,7 +32,8 @@ struct ThreadSlot {
   [[nodiscard]] bool Enter(const Heap* whose) {
     inside.store(1, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (Is(whose)) [[likely]] return true;
+    if (Is(whose)) [[likely]]
+      return true;
     Leave();
     return false;
   }
