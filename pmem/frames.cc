@@ -183,7 +183,8 @@ void Frames::DropRunsFrom(uint64_t offset) {
   while (!runs_.empty() && runs_.back().offset >= offset) runs_.pop_back();
   if (!runs_.empty()) runs_.back().size_bytes = std::min(end(), offset) - runs_.back().offset;
   // What was cut off of a memory file would keep its memory, and come back as it was.
-  if (memory_file_ >= 0) (void)ftruncate(memory_file_, static_cast<off_t>(end()));
+  // A memory file of one's own, with no seals, can always be made shorter.
+  if (memory_file_ >= 0) MORSEL_CHECK(ftruncate(memory_file_, static_cast<off_t>(end())) == 0);
 }
 
 Status Frames::Protect() {
