@@ -1,7 +1,6 @@
 // Stores and loads an image of incompressible bytes, and checkpoints it again and again after some
 // pages were written; says how long each takes, as JSON. Memory is warm where the disk is measured.
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,12 +10,15 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <random>
 #include <string>
 
+#include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "pmem/dirty_pages.h"
+#include "pmem/frames.h"
 #include "pmem/image/image_file.h"
 
 namespace morsel::bench {
@@ -45,14 +47,29 @@ double SecondsOf(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-char* Map(uint64_t size_bytes) {
-  void* const memory = mmap(nullptr, size_bytes + kSubtreeBytes, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) Die("no memory");
-  const auto at = (reinterpret_cast<uint64_t>(memory) + kSubtreeBytes - 1) & ~(kSubtreeBytes - 1);
-  (void)madvise(reinterpret_cast<char*>(at), size_bytes, MADV_HUGEPAGE);
-  return reinterpret_cast<char*>(at);
-}
+// A morsel's memory, of one kind.
+class Memory {
+ public:
+  Memory(pmem::FrameKind kind, uint64_t size_bytes) {
+    setenv("MORSEL_FRAMES", pmem::FrameKindName(kind), 1);
+    Result<pmem::Frames> frames = pmem::Frames::Open(false);
+    Result<pmem::AddressRange> range = pmem::AddressRange::Reserve(kBase, size_bytes, "bench");
+    if (!frames || !range) Die("no memory");
+    range_ = std::move(*range);
+    frames_.emplace(std::move(*frames));
+    is_there_ = frames_->Resize(range_, size_bytes).ok();
+  }
+  // False: the host has not enough of this kind.
+  bool is_there() const { return is_there_; }
+  char* bytes() const { return range_.at(0); }
+  pmem::Frames& frames() { return *frames_; }
+
+ private:
+  static constexpr uint64_t kBase = uint64_t{1} << 44;
+  pmem::AddressRange range_;
+  std::optional<pmem::Frames> frames_;
+  bool is_there_ = false;
+};
 
 // What this process has given to file systems so far.
 uint64_t WrittenBytes() {
@@ -74,26 +91,31 @@ uint64_t AllocatedBytes(const ImageFile& image) {
 class Measurement {
  public:
   explicit Measurement(const Options& options)
-      : options_(options), bytes_(options.size_mib * kMiB), frames_(Map(bytes_)) {
+      : options_(options), bytes_(options.size_mib * kMiB) {
+    memory_.emplace(pmem::FrameKind::kAnonymous, bytes_);
+    if (!memory_->is_there()) Die("no memory");
+    char* const frames = memory_->bytes();
     uint64_t value = 88172645463325252;
     for (uint64_t at = 0; at < bytes_; at += sizeof value) {
       value ^= value << 13;
       value ^= value >> 7;
       value ^= value << 17;
-      std::memcpy(frames_ + at, &value, sizeof value);
+      std::memcpy(frames + at, &value, sizeof value);
     }
   }
 
   void Run() {
-    StoreAndLoad();
-    for (const char* const way : {"scan", "compare"}) Again(way);
+    Store();
+    for (const pmem::FrameKind kind : {pmem::FrameKind::kAnonymous, pmem::FrameKind::kHugetlb2M}) {
+      if (!LoadInto(kind)) continue;
+      for (const char* const way : {"scan", "fault", "compare"}) Again(way);
+    }
     std::printf("}\n");
   }
 
  private:
-  void StoreAndLoad() {
-    Result<pmem::Directory> directory =
-        pmem::Directory::Open(pmem::KernelCalls(), options_.folder);
+  void Store() {
+    Result<pmem::Directory> directory = pmem::Directory::Open(pmem::KernelCalls(), options_.folder);
     if (!directory) Die("opening the folder");
     directory_.emplace(std::move(*directory));
     pmem::image::ImageInfo info;
@@ -102,18 +124,30 @@ class Measurement {
     info.capacity_bytes = bytes_;
     info.size_bytes = bytes_;
     const double store = SecondsOf([&] {
-      Result<ImageFile> image = ImageFile::Create(*directory_, "image", 0600, info, frames_);
+      Result<ImageFile> image =
+          ImageFile::Create(*directory_, "image", 0600, info, memory_->bytes());
       if (!image) Die("storing");
       image_.emplace(std::move(*image));
     });
-    char* const loaded = Map(bytes_);
-    const double first_touch = SecondsOf([&] { std::memset(loaded, 0, bytes_); });
+    sum_ = Checksum128(memory_->bytes(), bytes_);
+    std::printf("{\"bytes\": %lu, \"store_s\": %.6f", bytes_, store);
+  }
+
+  // What is stored, in frames of another kind. False: the host has none.
+  bool LoadInto(pmem::FrameKind kind) {
+    memory_.reset();
+    memory_.emplace(kind, bytes_);
+    if (!memory_->is_there()) return false;
+    const double first_touch = SecondsOf([&] { std::memset(memory_->bytes(), 0, bytes_); });
     (void)posix_fadvise(image_->file().descriptor(), 0, 0, POSIX_FADV_DONTNEED);
-    const double load = SecondsOf([&] { Expect(image_->Load(loaded), "loading"); });
-    if (std::memcmp(loaded, frames_, bytes_) != 0) Die("what was loaded is not what was stored");
-    munmap(loaded, bytes_);
-    std::printf("{\"bytes\": %lu, \"store_s\": %.6f, \"load_s\": %.6f, \"frames_s\": %.6f", bytes_,
-                store, load, first_touch);
+    const double load = SecondsOf([&] { Expect(image_->Load(memory_->bytes()), "loading"); });
+    if (sum_ && Checksum128(memory_->bytes(), bytes_) != *sum_) {
+      Die("what was loaded is not what was stored");
+    }
+    sum_.reset();
+    kind_ = pmem::FrameKindName(kind);
+    std::printf(", \"%s_load_s\": %.6f, \"%s_frames_s\": %.6f", kind_, load, kind_, first_touch);
+    return true;
   }
 
   // Checkpoints by one way of finding what was written. The first one is the way's own affair: it
@@ -122,7 +156,9 @@ class Measurement {
     setenv("MORSEL_DIRTY", way, 1);
     Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
     if (!dirty) return;  // not this kernel's
-    Expect((*dirty)->Track(frames_, bytes_), "tracking");
+    char* const frames = memory_->bytes();
+    const double track =
+        SecondsOf([&] { Expect((*dirty)->Track(memory_->frames(), 0), "tracking"); });
     double find = 0;
     double store = 0;
     double worst = 0;
@@ -130,17 +166,17 @@ class Measurement {
     uint64_t first_bytes = 0;
     for (uint64_t i = 0; i < options_.checkpoints; ++i) {
       for (uint64_t page = 0; page < options_.pages; ++page) {
-        frames_[random_() % bytes_] ^= 1;
+        frames[random_() % bytes_] ^= 1;
       }
       pmem::PageSet pages;
       bool known = false;
       const double finding = SecondsOf([&] {
-        const Result<bool> collected = (*dirty)->Collect(frames_, bytes_, pages);
+        const Result<bool> collected = (*dirty)->Collect(memory_->frames(), pages);
         if (!collected) Die("finding what was written");
         known = *collected;
       });
       const double storing = SecondsOf([&] {
-        Expect(image_->Store(frames_, bytes_, 0, known ? &pages : nullptr), "storing again");
+        Expect(image_->Store(frames, bytes_, 0, known ? &pages : nullptr), "storing again");
       });
       find += finding;
       store += storing;
@@ -149,15 +185,17 @@ class Measurement {
     }
     const auto count = static_cast<double>(options_.checkpoints);
     std::printf(
-        ", \"%s\": {\"find_s\": %.6f, \"store_s\": %.6f, \"worst_s\": %.6f, "
+        ", \"%s-%s\": {\"track_s\": %.6f, \"find_s\": %.6f, \"store_s\": %.6f, \"worst_s\": %.6f, "
         "\"first_written_bytes\": %lu, \"written_bytes\": %.0f, \"file_bytes\": %lu}",
-        way, find / count, store / count, worst, first_bytes,
+        kind_, way, track, find / count, store / count, worst, first_bytes,
         static_cast<double>(WrittenBytes() - before) / count, AllocatedBytes(*image_));
   }
 
   Options options_;
   uint64_t bytes_;
-  char* frames_;
+  std::optional<Memory> memory_;
+  const char* kind_ = "";
+  std::optional<Sum128> sum_;  // of what was stored first
   std::mt19937_64 random_{1};
   std::optional<pmem::Directory> directory_;
   std::optional<ImageFile> image_;
@@ -173,7 +211,8 @@ int main(int count, char** words) {
   app.add_option("--size-mib", options.size_mib, "of the morsel, a multiple of 2")
       ->check(CLI::Range(2, 1 << 20));
   app.add_option("--pages", options.pages, "written before each further checkpoint");
-  app.add_option("--checkpoints", options.checkpoints, "by each way")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--checkpoints", options.checkpoints, "by each way")
+      ->check(CLI::Range(1, 1 << 20));
   CLI11_PARSE(app, count, words);
   morsel::bench::Measurement(options).Run();
   return 0;

@@ -239,7 +239,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   if (!made) return made.status();
   return std::unique_ptr<Backing>(
       new ImageBacking(*made, false, std::move(*range), std::move(*frames), directory_, std::move(*image),
-                       std::move(*dirty), 0));
+                       std::move(*dirty)));
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
@@ -265,12 +265,13 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
       pmem::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
   if (!range) return range.status();
   MORSEL_TRY(frames->Resize(*range, record->size_bytes));
+  MORSEL_TRY(frames->ExpectUseOf(image->LoadedBytes()));
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record->capacity_bytes));
   MORSEL_TRY(image->Load(range->at(0)));
   if (read_only) MORSEL_TRY(frames->Protect());
   return std::unique_ptr<Backing>(
       new ImageBacking(*record, read_only, std::move(*range), std::move(*frames), directory_, std::move(*image),
-                       std::move(*dirty), record->size_bytes));
+                       std::move(*dirty)));
 }
 
 Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,

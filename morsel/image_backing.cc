@@ -12,23 +12,21 @@ namespace morsel {
 
 ImageBacking::ImageBacking(Record record, bool read_only, pmem::AddressRange range,
                            pmem::Frames frames, const pmem::Directory& directory,
-                           pmem::image::ImageFile image, std::unique_ptr<pmem::DirtyPages> dirty,
-                           uint64_t loaded_bytes)
+                           pmem::image::ImageFile image, std::unique_ptr<pmem::DirtyPages> dirty)
     : Backing(std::move(record), read_only),
       frames_(std::move(frames)),
       directory_(directory),
       image_(std::move(image)),
       dirty_(std::move(dirty)) {
   range_ = std::move(range);
-  if (!read_only) TrackTo(loaded_bytes);
+  if (!read_only) TrackFrom(0);
 }
 
 // Where the kernel cannot, checkpoints compare from now on.
-void ImageBacking::TrackTo(uint64_t end) {
-  if (end <= tracked_bytes_ || !is_known_) return;
+void ImageBacking::TrackFrom(uint64_t begin) {
+  if (!is_known_) return;
   const KeepLastError keep;
-  is_known_ = dirty_->Track(range_.at(tracked_bytes_), end - tracked_bytes_).ok();
-  tracked_bytes_ = end;
+  is_known_ = dirty_->Track(frames_, begin).ok();
 }
 
 // ORDER  the written pages join the set  <  the checkpoint  <  the set is empty
@@ -38,11 +36,8 @@ void ImageBacking::TrackTo(uint64_t end) {
 void ImageBacking::Collect() {
   const KeepLastError keep;
   if (!is_known_) return;
-  const Result<bool> known = dirty_->Collect(range_.at(0), tracked_bytes_, pages_);
+  const Result<bool> known = dirty_->Collect(frames_, pages_);
   is_known_ = known && *known;
-  if (!is_known_) return;
-  if (frames_.end() > tracked_bytes_) pages_.Add(tracked_bytes_, frames_.end() - tracked_bytes_);
-  TrackTo(frames_.end());
 }
 
 uint32_t ImageBacking::granularity_bytes() const { return kPageBytes; }
@@ -50,8 +45,13 @@ uint32_t ImageBacking::granularity_bytes() const { return kPageBytes; }
 Status ImageBacking::Resize(uint64_t size_bytes) {
   MORSEL_CHECK(!read_only_ && IsAligned(size_bytes, kSubtreeBytes) &&
                size_bytes <= record_.capacity_bytes);
+  const uint64_t before = record_.size_bytes;
+  const uint64_t frames_before = frames_.end();
   MORSEL_TRY(frames_.Resize(range_, size_bytes));
-  tracked_bytes_ = std::min(tracked_bytes_, frames_.end());
+  if (frames_.end() > frames_before) TrackFrom(frames_before);
+  // What was cut off and comes back is zero, and the image may still have what was there.
+  const uint64_t in_image = std::min(size_bytes, image_.info().size_bytes);
+  if (in_image > before) pages_.Add(before, in_image - before);
   record_.size_bytes = size_bytes;
   return Code::kOk;
 }

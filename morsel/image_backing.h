@@ -13,11 +13,11 @@ namespace morsel {
 class ImageBacking final : public Backing {
  public:
   /// `range` is RangeBytes(capacity) long and has the frames and the process' page. `directory`,
-  /// where the record's name leads to the image, outlives it. The first loaded_bytes of the
-  /// frames hold what the image does. `dirty`: nullptr where it is read only.
+  /// where the record's name leads to the image, outlives it. The frames hold what the image does.
+  /// `dirty`: nullptr where it is read only.
   ImageBacking(Record record, bool read_only, pmem::AddressRange range, pmem::Frames frames,
                const pmem::Directory& directory, pmem::image::ImageFile image,
-               std::unique_ptr<pmem::DirtyPages> dirty, uint64_t loaded_bytes);
+               std::unique_ptr<pmem::DirtyPages> dirty);
 
   pmem::Persist persist() const override { return pmem::VolatilePersist(); }
   uint32_t granularity_bytes() const override;
@@ -27,21 +27,17 @@ class ImageBacking final : public Backing {
   Status Export(const pmem::Directory& to, const std::string& file_name) const override;
 
  private:
-  void TrackTo(uint64_t end);
+  void TrackFrom(uint64_t begin);
   void Collect();
 
   pmem::Frames frames_;
   const pmem::Directory& directory_;
   pmem::image::ImageFile image_;
   std::unique_ptr<pmem::DirtyPages> dirty_;
-  /// [IBK-1] Pages that may differ from the image are in here, or the kernel tells them, or they
-  /// lie
-  ///         behind tracked_bytes_, or is_known_ is false. Only a checkpoint that succeeded empties
-  ///         it.
+  /// [IBK-1] Pages that may differ from the image are in here, or the kernel tells them, or
+  ///         is_known_ is false. Only a checkpoint that succeeded empties it.
   pmem::PageSet pages_;
   bool is_known_ = true;
-  /// What is new is not tracked before it was stored once: it would be of small pages only.
-  uint64_t tracked_bytes_ = 0;
 };
 
 }  // namespace morsel

@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdlib>
@@ -14,144 +14,86 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "pmem/dirty_pages_ways.h"
 
 namespace morsel::pmem {
 namespace {
 
-// Linux 6.7's, which Debian 12's headers do not have yet.
-constexpr uint64_t kFeatureWpUnpopulated = uint64_t{1} << 13;
-constexpr uint64_t kFeatureWpAsync = uint64_t{1} << 15;
-constexpr int kUserModeOnly = 1;
-struct PageRegion {
-  uint64_t start;
-  uint64_t end;
-  uint64_t categories;
-};
-struct ScanArguments {
-  uint64_t size;
-  uint64_t flags;
-  uint64_t start;
-  uint64_t end;
-  uint64_t walk_end;
-  uint64_t regions;
-  uint64_t region_count;
-  uint64_t pages_max;
-  uint64_t category_inverted;
-  uint64_t category_mask;
-  uint64_t category_any_of;
-  uint64_t return_mask;
-};
-static_assert(sizeof(ScanArguments) == 96);
-constexpr uint64_t kScanProtects = 1 << 0;     // PM_SCAN_WP_MATCHING
-constexpr uint64_t kScanChecksAsync = 1 << 1;  // PM_SCAN_CHECK_WPASYNC
-constexpr uint64_t kPageIsWritten = 1 << 1;
-const unsigned long kPagemapScan = _IOWR('f', 16, ScanArguments);
+// Linux 6.1's, which asks for rights to the file instead of the process.
+constexpr char kDevice[] = "/dev/userfaultfd";
+const unsigned long kDeviceNew = _IO(0xAA, 0x00);
 
 class Comparing final : public DirtyPages {
  public:
   const char* way() const override { return "compare"; }
-  Status Track(char*, uint64_t) override { return Code::kOk; }
-  Result<bool> Collect(char*, uint64_t, PageSet&) override { return false; }
+  Status Track(const Frames&, uint64_t) override { return Code::kOk; }
+  Result<bool> Collect(const Frames&, PageSet&) override { return false; }
 };
 
-class Scanning final : public DirtyPages {
- public:
-  // Both are taken.
-  Scanning(int faults, int pagemap) : faults_(faults), pagemap_(pagemap) {}
-  ~Scanning() override {
-    close(faults_);
-    close(pagemap_);
-  }
-  const char* way() const override { return "scan"; }
-
-  Status Track(char* memory, uint64_t size_bytes) override {
-    if (size_bytes == 0) return Code::kOk;
-    uffdio_register range{};
-    range.range = {reinterpret_cast<uint64_t>(memory), size_bytes};
-    range.mode = UFFDIO_REGISTER_MODE_WP;
-    if (ioctl(faults_, UFFDIO_REGISTER, &range) != 0) return Failed("tracking", memory, size_bytes);
-    uffdio_writeprotect protect{};
-    protect.range = range.range;
-    protect.mode = UFFDIO_WRITEPROTECT_MODE_WP;
-    if (ioctl(faults_, UFFDIO_WRITEPROTECT, &protect) == 0) return Code::kOk;
-    const Status failed = Failed("protecting", memory, size_bytes);
-    (void)ioctl(faults_, UFFDIO_UNREGISTER, &range.range);
-    return failed;
-  }
-
-  Result<bool> Collect(char* base, uint64_t size_bytes, PageSet& pages) override {
-    const auto begin = reinterpret_cast<uint64_t>(base);
-    std::array<PageRegion, 256> regions;
-    ScanArguments scan{};
-    scan.size = sizeof scan;
-    // Memory that nobody tracks would be told to be clean: the second flag makes it an error.
-    scan.flags = kScanProtects | kScanChecksAsync;
-    scan.end = begin + size_bytes;
-    scan.regions = reinterpret_cast<uint64_t>(regions.data());
-    scan.region_count = regions.size();
-    scan.category_mask = kPageIsWritten;
-    scan.return_mask = kPageIsWritten;
-    for (uint64_t at = begin; at < scan.end; at = scan.walk_end) {
-      scan.start = at;
-      const int found = ioctl(pagemap_, kPagemapScan, &scan);
-      if (found < 0 && errno == EINTR) {
-        scan.walk_end = at;
-        continue;
-      }
-      if (found < 0) return Failed("finding the written pages of", base, size_bytes);
-      for (int i = 0; i < found; ++i) {
-        const PageRegion& region = regions[static_cast<size_t>(i)];
-        pages.Add(region.start - begin, region.end - region.start);
-      }
-    }
-    return true;
-  }
-
- private:
-  static Status Failed(const char* what, const void* memory, uint64_t size_bytes) {
-    return FailErrno("%s %" PRIu64 " bytes of memory at %p", what, size_bytes, memory);
-  }
-
-  int faults_;
-  int pagemap_;
-};
-
-// nullptr and errno.
-std::unique_ptr<DirtyPages> OpenScanning() {
-  const auto faults =
-      static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | kUserModeOnly));
-  if (faults < 0) return nullptr;
-  uffdio_api api{};
-  api.api = UFFD_API;
-  api.features = kFeatureWpUnpopulated | kFeatureWpAsync;
-  const int pagemap =
-      ioctl(faults, UFFDIO_API, &api) == 0 ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) : -1;
-  if (pagemap >= 0) return std::make_unique<Scanning>(faults, pagemap);
+Result<std::unique_ptr<DirtyPages>> Forced(std::unique_ptr<DirtyPages> way, const char* name) {
+  if (way != nullptr) return way;
   const int error = errno;
-  close(faults);
-  errno = error;
-  return nullptr;
+  return Fail(Code::kUnsupported,
+              "MORSEL_DIRTY is %s, and the kernel does not track stores so for this process: %s; "
+              "set MORSEL_DIRTY=compare, or nothing",
+              name, std::strerror(error));
 }
 
 }  // namespace
+
+int OpenUserfaultfd(int flags, uint64_t features) {
+  flags |= O_CLOEXEC | O_NONBLOCK;
+  auto faults = static_cast<int>(syscall(SYS_userfaultfd, flags));
+  if (faults < 0 && errno == EPERM) {
+    const int device = open(kDevice, O_RDWR | O_CLOEXEC);
+    if (device >= 0) faults = ioctl(device, kDeviceNew, flags);
+    const int error = errno;
+    if (device >= 0) close(device);
+    errno = error;
+  }
+  if (faults < 0) return -1;
+  uffdio_api api{};
+  api.api = UFFD_API;
+  api.features = features;
+  if (ioctl(faults, UFFDIO_API, &api) == 0) return faults;
+  const int error = errno;
+  close(faults);
+  errno = error;
+  return -1;
+}
+
+Status RegisterFrames(int userfaultfd, const Frames& frames, uint64_t begin) {
+  for (const FrameRun& run : frames.runs()) {
+    if (run.end() <= begin) continue;
+    const uint64_t offset = std::max(begin, run.offset);
+    uffdio_register registered{};
+    registered.range = {reinterpret_cast<uint64_t>(frames.at(offset)), run.end() - offset};
+    registered.mode = UFFDIO_REGISTER_MODE_WP;
+    if (ioctl(userfaultfd, UFFDIO_REGISTER, &registered) != 0) {
+      return FailErrnoOfMemory("tracking", frames.at(offset), run.end() - offset);
+    }
+  }
+  return Code::kOk;
+}
+
+Status FailErrnoOfMemory(const char* what, const void* memory, uint64_t size_bytes) {
+  return FailErrno("%s %" PRIu64 " bytes of memory at %p", what, size_bytes, memory);
+}
 
 Result<std::unique_ptr<DirtyPages>> DirtyPages::Open() {
   const char* const set = std::getenv("MORSEL_DIRTY");
   const std::string_view way = set != nullptr ? set : "";
   if (way == "compare") return std::unique_ptr<DirtyPages>(new Comparing);
-  if (!way.empty() && way != "auto" && way != "scan") {
-    return Fail(Code::kInvalidArgument, "MORSEL_DIRTY is '%s'; it must be auto, scan or compare",
-                set);
+  if (way == "scan") return Forced(OpenScanning(), set);
+  if (way == "fault") return Forced(OpenFaulting(), set);
+  if (!way.empty() && way != "auto") {
+    return Fail(Code::kInvalidArgument,
+                "MORSEL_DIRTY is '%s'; it must be auto, scan, fault or compare", set);
   }
-  std::unique_ptr<DirtyPages> scanning = OpenScanning();
-  if (scanning != nullptr) return scanning;
-  if (way != "scan") return std::unique_ptr<DirtyPages>(new Comparing);
-  const int error = errno;
-  return Fail(
-      Code::kUnsupported,
-      "MORSEL_DIRTY is scan, and the kernel does not track stores for this process: %s; set "
-      "MORSEL_DIRTY=compare, or nothing",
-      std::strerror(error));
+  std::unique_ptr<DirtyPages> found = OpenScanning();
+  if (found == nullptr) found = OpenFaulting();
+  if (found == nullptr) found.reset(new Comparing);
+  return found;
 }
 
 }  // namespace morsel::pmem

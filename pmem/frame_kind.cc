@@ -81,6 +81,10 @@ uint64_t FrameBytes(FrameKind kind) {
   return kind == FrameKind::kHugetlb2M ? kSubtreeBytes : kPageBytes;
 }
 
+bool IsMemoryFile(FrameKind kind) {
+  return kind == FrameKind::kShmem || kind == FrameKind::kShmemHuge;
+}
+
 Result<FrameChoice> ChooseFrames(bool read_only) {
   const char* const set = std::getenv("MORSEL_FRAMES");
   const std::string_view name = set != nullptr ? set : "";

@@ -21,6 +21,8 @@ enum class FrameKind {
 const char* FrameKindName(FrameKind kind);
 /// The unit that the kernel gives this kind in, and protects it in: 4 KiB, 2 MiB or 1 GiB.
 uint64_t FrameBytes(FrameKind kind);
+/// What was touched of it is not to be read from page tables: its pages come and go there.
+bool IsMemoryFile(FrameKind kind);
 
 /// In which order kinds are asked for.
 struct FrameChoice {

@@ -18,8 +18,6 @@
 namespace morsel::pmem {
 namespace {
 
-bool IsShmem(FrameKind kind) { return kind == FrameKind::kShmem || kind == FrameKind::kShmemHuge; }
-
 PageSet::Pages DataOf(int file, uint64_t offset) {
   PageSet::Pages pages;
   const auto end = static_cast<off_t>(offset + kSubtreeBytes);
@@ -125,7 +123,7 @@ Status Frames::Place(AddressRange& range, FrameKind kind, uint64_t offset, uint6
 Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) {
   constexpr int kAccess = PROT_READ | PROT_WRITE;
   void* memory = MAP_FAILED;
-  if (IsShmem(kind)) {
+  if (IsMemoryFile(kind)) {
     if (memory_file_ < 0) memory_file_ = memfd_create("morsel-frames", MFD_CLOEXEC);
     if (memory_file_ >= 0 &&
         ftruncate(memory_file_, static_cast<off_t>(offset + size_bytes)) == 0) {
@@ -134,6 +132,7 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
     }
   } else {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    if (FrameBytes(kind) == kPageBytes) flags |= MAP_NORESERVE;  // see ExpectUseOf()
     // Pages of hugetlb are promised to the mapping here, so that none is missing at a first touch.
     if (FrameBytes(kind) > kPageBytes) {
       flags |= MAP_HUGETLB | std::countr_zero(FrameBytes(kind)) << MAP_HUGE_SHIFT;
@@ -187,6 +186,18 @@ void Frames::DropRunsFrom(uint64_t offset) {
   if (memory_file_ >= 0) MORSEL_CHECK(ftruncate(memory_file_, static_cast<off_t>(end())) == 0);
 }
 
+// The kernel is asked: it knows memory, swap, limits and how strictly it is to promise.
+Status Frames::ExpectUseOf(uint64_t bytes) const {
+  const uint64_t promised = BytesOf(FrameKind::kHugetlb1G) + BytesOf(FrameKind::kHugetlb2M);
+  if (bytes <= promised) return Code::kOk;
+  bytes -= promised;
+  void* const probe =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (probe == MAP_FAILED) return FailErrno("no %" PRIu64 " bytes of memory for a morsel", bytes);
+  munmap(probe, bytes);
+  return Code::kOk;
+}
+
 Status Frames::Protect() {
   if (end() == 0 || mprotect(base_, end(), PROT_READ) == 0) return Code::kOk;
   return FailErrno("the memory at %p cannot be made read-only", static_cast<void*>(base_));
@@ -206,7 +217,7 @@ PageSet::Pages Frames::Of(SubtreePosition position) const {
   MORSEL_CHECK(behind != runs_.begin() && offset < end());
   const FrameRun& run = *(behind - 1);
   // Pages of a memory file may be in no page table.
-  if (IsShmem(run.kind)) return DataOf(memory_file_, offset);
+  if (IsMemoryFile(run.kind)) return DataOf(memory_file_, offset);
   const KeepLastError keep;
   if (pagemap_.is_open()) {
     const Result<Pagemap::Subtree> subtree = pagemap_.Read(at(offset));

@@ -45,6 +45,11 @@ class Frames final : public TouchedPages {
   /// Errors  kNoMemory, of all kinds, or of the one that MORSEL_FRAMES names: all is as before.
   Status Resize(AddressRange& range, uint64_t size_bytes);
 
+  /// That so many of their bytes will be used: a morsel's size may be more than there is of memory,
+  /// what is in it not.
+  /// Errors  kNoMemory.
+  Status ExpectUseOf(uint64_t bytes) const;
+
   /// Makes them read-only: a store ends in SIGSEGV.
   /// Errors  kNoMemory.
   Status Protect();

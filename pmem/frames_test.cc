@@ -19,10 +19,12 @@ namespace {
 // Each kind, forced, in a host that has it.
 class FramesTest : public testing::TestWithParam<FrameKind> {
  protected:
-  void SetUp() override {
-    range_ = ReserveAnywhere(full());
-    huge_pages_.Provide(GetParam(), full());
+  static void SetUpTestSuite() {
+    huge_pages.emplace();
+    huge_pages->ProvideEach(4 * kSubtreeBytes);
   }
+  static void TearDownTestSuite() { huge_pages.reset(); }
+  void SetUp() override { range_ = ReserveAnywhere(full()); }
   // A host has few pages of 1 GiB: one of them is all there is.
   uint64_t full() const {
     return GetParam() == FrameKind::kHugetlb1G ? kGiantBytes : 4 * kSubtreeBytes;
@@ -36,7 +38,7 @@ class FramesTest : public testing::TestWithParam<FrameKind> {
     return std::move(*frames);
   }
 
-  HugePages huge_pages_;
+  static inline std::optional<HugePages> huge_pages;
   AddressRange range_;
 };
 INSTANTIATE_TEST_SUITE_P(EachKind, FramesTest, testing::ValuesIn(kEachFrameKind),
@@ -209,6 +211,18 @@ TEST(Frames, ThatTheProcessMayNotHaveAreNoMemory) {
   EXPECT_EQ(status.code(), Code::kNoMemory);
   EXPECT_NE(std::strstr(LastError(), "ulimit"), nullptr) << LastError();
   EXPECT_TRUE(frames.Resize(range, kSubtreeBytes).ok());
+}
+
+// Sparse, a morsel may be larger than memory; what is stored in it may not.
+TEST(Frames, MayBeMoreThanThereIsOfMemoryIfTheyAreNotUsed) {
+  const Setting setting("MORSEL_FRAMES", "anonymous");
+  constexpr uint64_t kBytes = 1024 * kGiB;
+  AddressRange range = ReserveAnywhere(kBytes);
+  Frames frames = *Frames::Open(false);
+  ASSERT_TRUE(frames.Resize(range, kBytes).ok()) << LastError();
+  *frames.at(kBytes - 1) = 1;
+  EXPECT_TRUE(frames.ExpectUseOf(kMiB).ok()) << LastError();
+  EXPECT_EQ(frames.ExpectUseOf(kBytes * 15 / 16).code(), Code::kNoMemory);
 }
 
 TEST(ProcessPage, LiesBesideTheFrames) {

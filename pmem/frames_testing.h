@@ -81,6 +81,12 @@ class HugePages {
     if (FrameBytes(kind) > kPageBytes) Reserve(kind, size_bytes / FrameBytes(kind));
     if (kind == FrameKind::kShmemHuge) SetShmem("advise");
   }
+  /// And of each kind so much, once for a whole suite of tests.
+  void ProvideEach(uint64_t size_bytes) {
+    Provide(FrameKind::kHugetlb1G, kGiantBytes);
+    Provide(FrameKind::kHugetlb2M, size_bytes);
+    Provide(FrameKind::kShmemHuge, size_bytes);
+  }
 
  private:
   static constexpr char kFolder[] = "/sys/kernel/mm/hugepages";

@@ -160,6 +160,15 @@ Status ImageFile::TakeAll(const std::vector<Extent>& used) {
   return Code::kOk;
 }
 
+uint64_t ImageFile::LoadedBytes() const {
+  uint64_t leaves = 0;
+  for (const Node& node : tree_.nodes) {
+    leaves +=
+        static_cast<uint64_t>(std::count_if(node.leaves.begin(), node.leaves.end(), IsPresent));
+  }
+  return leaves * kSubtreeBytes;
+}
+
 Status ImageFile::Load(char* frames) const {
   LeafReader reader(file_, current_.base);
   return reader.Load(tree_, frames);

@@ -67,6 +67,9 @@ class ImageFile {
   const Superblock& superblock() const { return current_; }
   const Tree& tree() const { return tree_; }
 
+  /// What Load() fills, in whole subtrees.
+  uint64_t LoadedBytes() const;
+
   /// Fills `frames`, info().size_bytes of zeroed memory.
   /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo. The frames are
   ///         then filled in part.
