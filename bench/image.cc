@@ -88,20 +88,24 @@ uint64_t AllocatedBytes(const ImageFile& image) {
   return static_cast<uint64_t>(status.st_blocks) * 512;
 }
 
+// Bytes that no codec makes fewer.
+void Fill(char* bytes, uint64_t size_bytes) {
+  static uint64_t value = 88172645463325252;
+  for (uint64_t at = 0; at < size_bytes; at += sizeof value) {
+    value ^= value << 13;
+    value ^= value >> 7;
+    value ^= value << 17;
+    std::memcpy(bytes + at, &value, sizeof value);
+  }
+}
+
 class Measurement {
  public:
   explicit Measurement(const Options& options)
       : options_(options), bytes_(options.size_mib * kMiB) {
     memory_.emplace(pmem::FrameKind::kAnonymous, bytes_);
     if (!memory_->is_there()) Die("no memory");
-    char* const frames = memory_->bytes();
-    uint64_t value = 88172645463325252;
-    for (uint64_t at = 0; at < bytes_; at += sizeof value) {
-      value ^= value << 13;
-      value ^= value >> 7;
-      value ^= value << 17;
-      std::memcpy(frames + at, &value, sizeof value);
-    }
+    Fill(memory_->bytes(), bytes_);
   }
 
   void Run() {
@@ -110,6 +114,8 @@ class Measurement {
       if (!LoadInto(kind)) continue;
       for (const char* const way : {"scan", "fault", "compare"}) Again(way);
     }
+    Strew("dense", 1);
+    Strew("sparse", 64);
     std::printf("}\n");
   }
 
@@ -118,19 +124,61 @@ class Measurement {
     Result<pmem::Directory> directory = pmem::Directory::Open(pmem::KernelCalls(), options_.folder);
     if (!directory) Die("opening the folder");
     directory_.emplace(std::move(*directory));
+    const double store = SecondsOf([&] { StoreAs("image", bytes_); });
+    sum_ = Checksum128(memory_->bytes(), bytes_);
+    std::printf("{\"bytes\": %lu, \"store_s\": %.6f", bytes_, store);
+  }
+
+  void StoreAs(const char* name, uint64_t size_bytes) {
     pmem::image::ImageInfo info;
     info.id[0] = 1;
     info.base = uint64_t{1} << 40;
-    info.capacity_bytes = bytes_;
-    info.size_bytes = bytes_;
-    const double store = SecondsOf([&] {
-      Result<ImageFile> image =
-          ImageFile::Create(*directory_, "image", 0600, info, memory_->bytes());
-      if (!image) Die("storing");
-      image_.emplace(std::move(*image));
+    info.capacity_bytes = size_bytes;
+    info.size_bytes = size_bytes;
+    Result<ImageFile> image =
+        ImageFile::Create(*directory_, name, 0600, info, memory_->bytes(), &memory_->frames());
+    if (!image) Die("storing");
+    image_.emplace(std::move(*image));
+  }
+
+  // A morsel of which one subtree in `step` is used, 1 GiB in all: stored, checkpointed again,
+  // loaded.
+  void Strew(const char* name, uint64_t step) {
+    const uint64_t used_bytes = std::min(bytes_, kGiB);
+    const uint64_t size_bytes = used_bytes * step;
+    memory_.reset();
+    memory_.emplace(pmem::FrameKind::kAnonymous, size_bytes);
+    if (!memory_->is_there()) Die("no memory");
+    for (uint64_t at = 0; at < size_bytes; at += step * kSubtreeBytes) {
+      Fill(memory_->bytes() + at, kSubtreeBytes);
+    }
+    const double store = SecondsOf([&] { StoreAs(name, size_bytes); });
+    unsetenv("MORSEL_DIRTY");
+    const std::unique_ptr<pmem::DirtyPages> dirty = *pmem::DirtyPages::Open();
+    const double track = SecondsOf([&] { Expect(dirty->Track(memory_->frames(), 0), "tracking"); });
+    for (uint64_t page = 0; page < options_.pages; ++page) {
+      const uint64_t at = random_() % used_bytes;
+      memory_->bytes()[at / kSubtreeBytes * step * kSubtreeBytes + at % kSubtreeBytes] ^= 1;
+    }
+    const double again = SecondsOf([&] {
+      pmem::PageSet pages;
+      const Result<bool> known = dirty->Collect(memory_->frames(), pages);
+      if (!known) Die("finding what was written");
+      Expect(image_->Store(memory_->bytes(), size_bytes, 0, *known ? &pages : nullptr,
+                           &memory_->frames()),
+             "storing again");
     });
-    sum_ = Checksum128(memory_->bytes(), bytes_);
-    std::printf("{\"bytes\": %lu, \"store_s\": %.6f", bytes_, store);
+    memory_.reset();
+    memory_.emplace(pmem::FrameKind::kAnonymous, size_bytes);
+    for (uint64_t at = 0; at < size_bytes; at += step * kSubtreeBytes) {
+      std::memset(memory_->bytes() + at, 0, kSubtreeBytes);
+    }
+    (void)posix_fadvise(image_->file().descriptor(), 0, 0, POSIX_FADV_DONTNEED);
+    const double load = SecondsOf([&] { Expect(image_->Load(memory_->bytes()), "loading"); });
+    std::printf(
+        ", \"%s\": {\"store_s\": %.6f, \"track_s\": %.6f, \"again_s\": %.6f, \"load_s\": %.6f}",
+        name, store, track, again, load);
+    if (unlink((options_.folder + "/" + name).c_str()) != 0) Die("unlinking");
   }
 
   // What is stored, in frames of another kind. False: the host has none.
@@ -176,7 +224,8 @@ class Measurement {
         known = *collected;
       });
       const double storing = SecondsOf([&] {
-        Expect(image_->Store(frames, bytes_, 0, known ? &pages : nullptr), "storing again");
+        Expect(image_->Store(frames, bytes_, 0, known ? &pages : nullptr, &memory_->frames()),
+               "storing again");
       });
       find += finding;
       store += storing;

@@ -17,11 +17,14 @@ import report
 
 KINDS = ("anonymous", "hugetlb-2m")
 WAYS = tuple(f"{kind}-{way}" for kind in KINDS for way in ("scan", "fault", "compare"))
+SPREADS = ("dense", "sparse")
+COSTS = ("store_s", "track_s", "again_s", "load_s")
 COLUMNS = [
     *("round", "bytes", "fio_write_s", "store_s", "fio_read_s"),
     *(f"{kind}_{what}" for kind in KINDS for what in ("load_s", "frames_s")),
     *(f"{way}_{what}" for way in WAYS for what in ("track_s", "find_s", "store_s", "worst_s")),
     *(f"{way}_{what}" for way in WAYS for what in ("first_written_bytes", "written_bytes", "file_bytes")),
+    *(f"{spread}_{cost}" for spread in SPREADS for cost in COSTS),
 ]
 
 
@@ -77,6 +80,8 @@ def measure(options):
             for way in WAYS:
                 found = result.pop(way, {})
                 row |= {column: found.get(column.removeprefix(f"{way}_")) for column in COLUMNS if column.startswith(way)}
+            for spread in SPREADS:
+                row |= {f"{spread}_{cost}": seconds for cost, seconds in result.pop(spread).items()}
             yield row | result
 
 
@@ -110,7 +115,15 @@ def text(rows, options):
         )
     header = ["way", "track ms", "find ms", "all ms", "worst ms", "of the store", "first MiB", "mean MiB", "file/live"]
     title = f"further checkpoints, {options.pages} pages written before each, mean of {options.checkpoints}"
-    return answer + "\n" + report.aligned(title, header, lines)
+    answer += "\n" + report.aligned(title, header, lines)
+    lines = []
+    for cost in COSTS:
+        dense, sparse = (median(f"{spread}_{cost}") for spread in SPREADS)
+        ratio = report.number(sparse / dense) if dense else ""
+        lines.append([cost[:-2], *(f"{1000 * seconds:.1f}" for seconds in (dense, sparse)), ratio])
+    used = min(gib, 1)
+    title = f"{used:.3g} GiB used of a morsel of {64 * used:.3g} GiB, beside one of {used:.3g} GiB, ms, median"
+    return answer + "\n" + report.aligned(title, ["", "full", "sparse", "ratio"], lines)
 
 
 def main(arguments):

@@ -233,13 +233,14 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   format(record, pmem::VolatilePersist());
 
   Result<ImageFile> image =
-      ImageFile::Create(directory_, record.name, record.mode, InfoOf(record), range->at(0));
+      ImageFile::Create(directory_, record.name, record.mode, InfoOf(record), range->at(0),
+                        &*frames);
   if (!image) return image.status();
   const Result<Record> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
-  return std::unique_ptr<Backing>(
-      new ImageBacking(*made, false, std::move(*range), std::move(*frames), directory_, std::move(*image),
-                       std::move(*dirty)));
+  return std::unique_ptr<Backing>(new ImageBacking(*made, false, std::move(*range),
+                                                   std::move(*frames), directory_,
+                                                   std::move(*image), std::move(*dirty)));
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
@@ -269,9 +270,9 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record->capacity_bytes));
   MORSEL_TRY(image->Load(range->at(0)));
   if (read_only) MORSEL_TRY(frames->Protect());
-  return std::unique_ptr<Backing>(
-      new ImageBacking(*record, read_only, std::move(*range), std::move(*frames), directory_, std::move(*image),
-                       std::move(*dirty)));
+  return std::unique_ptr<Backing>(new ImageBacking(*record, read_only, std::move(*range),
+                                                   std::move(*frames), directory_,
+                                                   std::move(*image), std::move(*dirty)));
 }
 
 Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,

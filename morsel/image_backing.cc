@@ -60,7 +60,7 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
   Collect();
   const pmem::PageSet* const pages = is_known_ ? &pages_ : nullptr;
-  MORSEL_TRY(image_.Store(range_.at(0), record_.size_bytes, live_bytes, pages));
+  MORSEL_TRY(image_.Store(range_.at(0), record_.size_bytes, live_bytes, pages, &frames_));
   pages_.Clear();
   // Nobody would find the checkpoint again.
   if (const Status led = directory_.ExpectLeadsTo(record_.name, image_.file()); !led.ok()) {

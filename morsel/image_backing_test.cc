@@ -134,6 +134,11 @@ class CountingCalls : public pmem::SystemCalls {
     written_bytes += size_bytes;
     return SystemCalls::PWrite(file, bytes, size_bytes, offset);
   }
+  uint64_t read_bytes = 0;
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    read_bytes += size_bytes;
+    return SystemCalls::PRead(file, bytes, size_bytes, offset);
+  }
   int FDataSync(int) override { return 0; }
   int FSync(int) override { return 0; }
 };
@@ -187,6 +192,56 @@ TEST_F(ImageBackingTest, EachWayOnEachKindOfFramesStoresTheSame) {
       if (!first) first = outcome;
       EXPECT_EQ(outcome.written_bytes, first->written_bytes);
       EXPECT_TRUE(outcome == *first);
+      morsel.reset();
+      pool_.reset();
+    }
+  }
+}
+
+uint64_t TouchedPages(const Backing& backing) {
+  const pmem::Frames& frames = static_cast<const ImageBacking&>(backing).frames();
+  uint64_t pages = 0;
+  for (uint64_t at = 0; at < frames.end(); at += kSubtreeBytes) {
+    pages += frames.Of(SubtreePosition(at / kSubtreeBytes)).count();
+  }
+  return pages;
+}
+
+// 64 GiB, of which 32 MiB are used here and there: checkpoints and opening take what those cost.
+TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInIt) {
+  constexpr uint64_t kBytes = 64 * kGiB;
+  constexpr uint64_t kUsed = 16;
+  for (const pmem::FrameKind kind : {pmem::FrameKind::kAnonymous, pmem::FrameKind::kShmem}) {
+    for (const char* const way : kEachWay) {
+      SCOPED_TRACE(std::string(way) + " on " + pmem::FrameKindName(kind));
+      const pmem::Setting frames("MORSEL_FRAMES", pmem::FrameKindName(kind));
+      const pmem::Setting dirty("MORSEL_DIRTY", way);
+      CountingCalls calls;
+      ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
+      std::unique_ptr<Backing> morsel = Create(kBytes);
+      ASSERT_NE(morsel, nullptr);
+      char* bytes = reinterpret_cast<char*>(WordsOf(*morsel));
+      for (uint64_t i = 0; i < kUsed; ++i) {
+        std::memset(bytes + i * (kBytes / kUsed) + kSubtreeBytes, 7, kSubtreeBytes);
+      }
+      const uint64_t touched = TouchedPages(*morsel);
+      EXPECT_LE(touched, (kUsed + 1) * pmem::kPagesPerSubtree);
+      uint64_t written = calls.written_bytes;
+      ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+      EXPECT_LE(calls.written_bytes - written, kUsed * (kSubtreeBytes + 64 * kKiB));
+      written = calls.written_bytes;
+      bytes[kSubtreeBytes] = 8;
+      ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+      EXPECT_LE(calls.written_bytes - written, 64 * kKiB);
+      EXPECT_EQ(TouchedPages(*morsel), touched) << "a checkpoint took memory";
+      morsel.reset();
+      calls.read_bytes = 0;
+      morsel = Reopen();
+      ASSERT_NE(morsel, nullptr);
+      bytes = reinterpret_cast<char*>(WordsOf(*morsel));
+      EXPECT_EQ(bytes[kSubtreeBytes], 8);
+      EXPECT_LE(calls.read_bytes, (kUsed + 1) * (kSubtreeBytes + 128 * kKiB));
+      EXPECT_LE(TouchedPages(*morsel), (kUsed + 1) * pmem::kPagesPerSubtree);
       morsel.reset();
       pool_.reset();
     }

@@ -79,6 +79,9 @@ class DirtyPagesTest : public testing::TestWithParam<std::tuple<Memory, const ch
   uint64_t unit() const {
     return is_small() ? kPageBytes : std::max(kSubtreeBytes, FrameBytes(kind()));
   }
+  void StoreAtomically(uint64_t page, char value) {
+    reinterpret_cast<std::atomic<char>*>(frames_->at(page * kPageBytes))->store(value);
+  }
   Pages Collect() {
     PageSet set;
     const Result<bool> known = dirty_->Collect(*frames_, set);
@@ -181,13 +184,13 @@ TEST_P(DirtyPagesTest, AStoreThatWaitsGoesOnWhenTrackingEnds) {
     std::atomic<bool> ends = false;
     std::thread thread([&] {
       for (uint64_t page = 0; !ends; page = (page + 1) % (8 * kPagesPerSubtree)) {
-        *static_cast<volatile char*>(frames_->at(page * kPageBytes)) = 3;
+        StoreAtomically(page, 3);
       }
     });
     (void)Collect();
     dirty_.reset();
     for (uint64_t page = 0; page < bytes_ / kPageBytes; page += 7) {
-      *static_cast<volatile char*>(frames_->at(page * kPageBytes)) = 4;
+      StoreAtomically(page, 4);
     }
     ends = true;
     thread.join();

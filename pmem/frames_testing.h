@@ -52,11 +52,12 @@ class HugePages {
   HugePages(const HugePages&) = delete;
   HugePages& operator=(const HugePages&) = delete;
 
-  /// `count` can be had, and no more than a few others.
+  /// `count` can be had. Of 2 MiB there are some more: other programs of the host may take a few.
   void Reserve(FrameKind kind, uint64_t count) {
     const std::string folder =
         std::string(kFolder) + "/hugepages-" + std::to_string(FrameBytes(kind) / kKiB) + "kB/";
     const uint64_t before = std::stoull(Get(folder + "nr_hugepages"));
+    if (kind == FrameKind::kHugetlb2M) count += kSpare;
     Set(folder + "nr_hugepages", std::to_string(before + count));
     // Memory in one piece may have to be made first: of what others keep for later.
     for (int i = 0; i < 20 && std::stoull(Get(folder + "nr_hugepages")) < before + count; ++i) {
@@ -90,6 +91,7 @@ class HugePages {
 
  private:
   static constexpr char kFolder[] = "/sys/kernel/mm/hugepages";
+  static constexpr uint64_t kSpare = 64;
   struct File {
     std::string path;
     std::string before;

@@ -71,12 +71,15 @@ Result<ImageInfo> ImageFile::Peek(const File& file) {
 }
 
 Result<ImageFile> ImageFile::Create(const Directory& directory, const std::string& name,
-                                    mode_t mode, const ImageInfo& info, const char* frames) {
+                                    mode_t mode, const ImageInfo& info, const char* frames,
+                                    const TouchedPages* touched) {
   Result<TemporaryFile> temporary = directory.MakeTemporary(name, mode);
   if (!temporary) return temporary.status();
   ImageFile image(std::move(temporary->file), SuperblockOf(info));
   Status status = image.file_.Resize(kExtentsStart);
-  if (status.ok()) status = image.Store(frames, info.size_bytes, info.live_bytes);
+  if (status.ok()) {
+    status = image.Store(frames, info.size_bytes, info.live_bytes, nullptr, touched);
+  }
   if (status.ok()) status = directory.Publish(image.file_, temporary->name, name);
   if (status.ok()) return image;
   directory.Abandon(temporary->name);
@@ -195,12 +198,12 @@ Status ImageFile::Verify(const std::function<void(const char*)>& report) const {
 }
 
 Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
-                        const PageSet* dirty) {
+                        const PageSet* dirty, const TouchedPages* touched) {
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
   MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
   TreeWriter writer(file_, space_, tree_, current_.codec);
-  Result<Tree> tree = writer.Write(frames, size_bytes, dirty);
+  Result<Tree> tree = writer.Write(frames, size_bytes, dirty, touched);
   if (!tree) {
     (void)Fail(tree.error(), "%s; the last checkpoint stands: %s", LastError(),
                tree.error() == Code::kNoSpace ? "make room and try again" : "try again");

@@ -13,6 +13,7 @@
 #include "pmem/image/space.h"
 #include "pmem/image/tree.h"
 #include "pmem/page_set.h"
+#include "pmem/touched_pages.h"
 
 namespace morsel::pmem::image {
 
@@ -41,12 +42,13 @@ struct ImageInfo {
 class ImageFile {
  public:
   /// Makes the image `name` in the directory: generation 1 is `frames`, info.size_bytes long.
-  /// `path` is what sentences call it.
+  /// `path` is what sentences call it. `touched` as of Store().
   /// Durability  on return; a crash before leaves nothing of that name, or the whole image; a
   ///             failure as Directory::Publish().
   /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo.
   static Result<ImageFile> Create(const Directory& directory, const std::string& name, mode_t mode,
-                                  const ImageInfo& info, const char* frames);
+                                  const ImageInfo& info, const char* frames,
+                                  const TouchedPages* touched = nullptr);
 
   /// Takes an open file and reads its tables. For writing, the superblock that was found is made
   /// durable first: after a sync that failed it may have been in a cache only.
@@ -86,16 +88,17 @@ class ImageFile {
   /// Writes `frames`, size_bytes long (a multiple of 2 MiB, at most the capacity), as the next
   /// generation. Subtrees that are as they were are not written again, and of those that changed a
   /// little the changed pages only. `dirty`: the pages that may differ from the last generation
-  /// that was stored, or loaded and not changed since; nullptr: all are compared with it. Not after
-  /// opening read-only.
-  /// Durability  on return. A crash before leaves the last generation or this one, whole.
-  /// Errors      kNoSpace, kIo, kNoMemory: the last generation stands; where the superblock could
+  /// that was stored, or loaded and not changed since; nullptr: all are compared with it.
+  /// `touched`: what is read of `frames` at all, the rest being zero; nullptr: all. Not after
+  /// opening read-only. Durability  on return. A crash before leaves the last generation or this
+  /// one, whole. Errors      kNoSpace, kIo, kNoMemory: the last generation stands; where the
+  /// superblock could
   ///             not be written or synced, a crash or the next Open() may find this one, whole.
   ///             After a sync that failed every later Store() is kIo: nothing can be promised until
   ///             the image is opened again.
   /// Cost        2 fdatasyncs.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
-               const PageSet* dirty = nullptr);
+               const PageSet* dirty = nullptr, const TouchedPages* touched = nullptr);
 
  private:
   ImageFile(File file, const Superblock& current) : file_(std::move(file)), current_(current) {}

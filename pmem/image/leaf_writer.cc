@@ -19,6 +19,14 @@ bool IsZero(const char* bytes, uint64_t size_bytes) {
   return bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0;
 }
 
+void CopyPage(char* to, const char* subtree, uint32_t page, const PageSet::Pages& touched) {
+  if (touched.test(page)) {
+    std::memcpy(to, subtree + page * kPageBytes, kPageBytes);
+  } else {
+    std::memset(to, 0, kPageBytes);
+  }
+}
+
 }  // namespace
 
 LeafWriter::~LeafWriter() {
@@ -80,18 +88,31 @@ void LeafWriter::Work(Slot& slot, unsigned thread) {
 void LeafWriter::Prepare(Slot& slot) {
   Bounce& bounce = *slot.bounce();
   if (slot.dirty.empty()) {
-    slot.is_zero = IsZero(slot.subtree, kSubtreeBytes);
+    slot.is_zero = !CopyWhole(slot);
     if (slot.is_zero) return;
-    std::memcpy(bounce.pages, slot.subtree, kSubtreeBytes);
     slot.sum = SumPages(bounce.pages, bounce.sums);
     return;
   }
   for (size_t i = 0; i < slot.dirty.size(); ++i) {
     char* const page = bounce.pages + i * kPageBytes;
-    std::memcpy(page, slot.subtree + slot.dirty[i] * kPageBytes, kPageBytes);
+    CopyPage(page, slot.subtree, slot.dirty[i], slot.touched);
     const Sum128 sum = Checksum128(page, kPageBytes);
     bounce.list[i] = {0, slot.dirty[i], 0, sum.low, sum.high};
   }
+}
+
+// False where it is zero.
+bool LeafWriter::CopyWhole(const Slot& slot) {
+  char* const pages = slot.bounce()->pages;
+  if (slot.touched.all()) {
+    if (IsZero(slot.subtree, kSubtreeBytes)) return false;
+    std::memcpy(pages, slot.subtree, kSubtreeBytes);
+    return true;
+  }
+  for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
+    CopyPage(pages + page * kPageBytes, slot.subtree, page, slot.touched);
+  }
+  return !IsZero(pages, kSubtreeBytes);
 }
 
 Entry& LeafWriter::EntryOf(SubtreePosition position) {
@@ -99,7 +120,8 @@ Entry& LeafWriter::EntryOf(SubtreePosition position) {
       .leaves[position.value() % kEntriesPerNode];
 }
 
-Status LeafWriter::Add(SubtreePosition position, const char* subtree, const PageSet::Pages* dirty) {
+Status LeafWriter::Add(SubtreePosition position, const char* subtree, const PageSet::Pages* dirty,
+                       const PageSet::Pages& touched) {
   while (free_.empty()) MORSEL_TRY(Advance());
   const size_t index = free_.back();
   free_.pop_back();
@@ -109,6 +131,7 @@ Status LeafWriter::Add(SubtreePosition position, const char* subtree, const Page
   slot.old = old_.leaf(position);
   slot.fate = Fate::kUndecided;
   slot.encoded_bytes = 0;
+  slot.touched = touched;
   slot.dirty.clear();
   if (dirty != nullptr && IsPresent(slot.old) && dirty->count() <= kDirtyMax) {
     for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {

@@ -39,9 +39,10 @@ class LeafWriter {
 
   /// Sets the tree's leaf at `position` until Finish(): absent where the subtree is zero, the old
   /// one where that has its bytes, else one that is written. `dirty`: the pages that may have
-  /// changed; nullptr: any. Later positions come later.
-  /// Errors  kNoSpace, kIo, of this leaf or an earlier one.
-  Status Add(SubtreePosition position, const char* subtree, const PageSet::Pages* dirty);
+  /// changed; nullptr: any. `touched`: the pages that are read; the others are zero. Later
+  /// positions come later. Errors  kNoSpace, kIo, of this leaf or an earlier one.
+  Status Add(SubtreePosition position, const char* subtree, const PageSet::Pages* dirty,
+             const PageSet::Pages& touched);
 
   /// Durability  none before a sync.
   /// Errors      as Add().
@@ -65,6 +66,7 @@ class LeafWriter {
     SubtreePosition position;
     const char* subtree = nullptr;
     Entry old{};
+    PageSet::Pages touched;
     std::vector<uint32_t> dirty;  ///< the pages that alone are copied, packed; none: all are
     Buffer memory;
     bool is_zero = false;  ///< set by the workers, of a whole leaf
@@ -79,6 +81,7 @@ class LeafWriter {
   Status MakeSlots(uint64_t leaves);
   void Work(Slot& slot, unsigned thread);
   static void Prepare(Slot& slot);
+  static bool CopyWhole(const Slot& slot);
   Status Advance();
   void Decide(size_t slot);
   Fate FateOf(Slot& slot);

@@ -1,5 +1,6 @@
 // What a checkpoint writes, and what it leaves when it fails.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -186,6 +187,71 @@ TEST_F(StoreTest, ALeafWhoseSumsAreDamagedIsWrittenAgain) {
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
   EXPECT_GT(calls.written_bytes, kSubtreeBytes);
   ExpectHolds("a", memory);
+}
+
+// Memory of 64 GiB that ends the process where it is read and was not touched.
+class SparseMemory final : public TouchedPages {
+ public:
+  explicit SparseMemory(uint64_t size_bytes)
+      : size_bytes_(size_bytes),
+        bytes_(static_cast<char*>(mmap(nullptr, size_bytes, PROT_NONE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
+    EXPECT_NE(bytes_, MAP_FAILED);
+  }
+  ~SparseMemory() override { munmap(bytes_, size_bytes_); }
+  char* bytes() const { return bytes_; }
+  uint64_t size_bytes() const { return size_bytes_; }
+  void Put(uint64_t page, char value) {
+    char* const at = bytes_ + page * kPageBytes;
+    ASSERT_EQ(mprotect(at, kPageBytes, PROT_READ | PROT_WRITE), 0);
+    touched_.Add(page * kPageBytes, kPageBytes);
+    std::memset(at, value, kPageBytes);
+  }
+  PageSet::Pages Of(SubtreePosition position) const override {
+    const PageSet::Pages* const pages = touched_.Of(position);
+    return pages != nullptr ? *pages : PageSet::Pages();
+  }
+
+ private:
+  uint64_t size_bytes_;
+  char* bytes_;
+  PageSet touched_;
+};
+
+// Whole, and then compared; what was told to be dirty and never touched is zero, too.
+TEST_F(StoreTest, WhatWasNeverTouchedIsNotRead) {
+  SparseMemory memory(64 * kGiB);
+  const std::vector<uint64_t> pages = {3, 700, 511 * kPagesPerLeaf, 40000 * kPagesPerLeaf / 2};
+  for (const uint64_t page : pages) memory.Put(page, 1);
+  memory.Put(kPagesPerLeaf * 9, 0);
+  ImageInfo info = InfoFor(MemoryOf(0));
+  info.size_bytes = info.capacity_bytes = memory.size_bytes();
+  CountingCalls calls;
+  Result<Directory> directory = Directory::Open(calls, path_);
+  Result<ImageFile> image = ImageFile::Create(*directory, "a", 0600, info, memory.bytes(), &memory);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
+  EXPECT_EQ(image->LoadedBytes(), pages.size() * kSubtreeBytes);
+  EXPECT_LE(calls.written_bytes, pages.size() * kLeafBytes + 3 * 64 * kKiB);
+  const uint64_t before = calls.written_bytes;
+  memory.Put(701, 2);
+  ASSERT_TRUE(image->Store(memory.bytes(), memory.size_bytes(), 0, nullptr, &memory).ok());
+  PageSet dirty;
+  dirty.Add(700 * kPageBytes, 4 * kPageBytes);
+  dirty.Add(5 * kSubtreeBytes, kSubtreeBytes);
+  memory.Put(702, 3);
+  ASSERT_TRUE(image->Store(memory.bytes(), memory.size_bytes(), 0, &dirty, &memory).ok());
+  EXPECT_LE(calls.written_bytes - before, 2 * 80 * kKiB);
+  // What is loaded is those leaves, and no more.
+  char* const loaded = static_cast<char*>(mmap(nullptr, memory.size_bytes(), PROT_READ | PROT_WRITE,
+                                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  ASSERT_NE(loaded, MAP_FAILED);
+  ASSERT_TRUE(image->Load(loaded).ok()) << LastError();
+  for (const uint64_t page : pages) EXPECT_EQ(loaded[page * kPageBytes], 1);
+  EXPECT_EQ(loaded[701 * kPageBytes], 2);
+  EXPECT_EQ(loaded[702 * kPageBytes], 3);
+  EXPECT_EQ(loaded[703 * kPageBytes], 0);
+  munmap(loaded, memory.size_bytes());
 }
 
 TEST_F(StoreTest, AStoreDuringTheCheckpointDamagesNothing) {

@@ -17,12 +17,15 @@ std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
   return entries;
 }
 
+const PageSet::Pages kAllPages = PageSet::Pages().set();
+
 }  // namespace
 
-Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes, const PageSet* dirty) {
+Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes, const PageSet* dirty,
+                               const TouchedPages* touched) {
   Tree tree;
   tree.nodes.resize(DivideUp(size_bytes, kGiantBytes));
-  MORSEL_TRY(WriteLeaves(frames, size_bytes, dirty, tree));
+  MORSEL_TRY(WriteLeaves(frames, size_bytes, dirty, touched, tree));
   static const Node kNothing;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     Node& node = tree.nodes[giant];
@@ -41,7 +44,7 @@ Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes, const Pa
 
 // What failed is over on return: its space may be given back.
 Status TreeWriter::WriteLeaves(const char* frames, uint64_t size_bytes, const PageSet* dirty,
-                               Tree& tree) {
+                               const TouchedPages* touched, Tree& tree) {
   const uint64_t leaves = size_bytes / kSubtreeBytes;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     tree.nodes[giant].leaves.resize(std::min(kEntriesPerNode, leaves - giant * kEntriesPerNode));
@@ -54,9 +57,11 @@ Status TreeWriter::WriteLeaves(const char* frames, uint64_t size_bytes, const Pa
     const PageSet::Pages* const pages = dirty != nullptr ? dirty->Of(position) : nullptr;
     if (dirty != nullptr && pages == nullptr) {
       tree.Keep(position, old_);
-    } else {
-      MORSEL_TRY(writer.Add(position, frames + i * kSubtreeBytes, pages));
+      continue;
     }
+    // What was never touched is zero: the row says so already.
+    const PageSet::Pages read = touched != nullptr ? touched->Of(position) : kAllPages;
+    if (read.any()) MORSEL_TRY(writer.Add(position, frames + i * kSubtreeBytes, pages, read));
   }
   return writer.Finish();
 }
