@@ -232,9 +232,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record.capacity_bytes));
   format(record, pmem::VolatilePersist());
 
-  Result<ImageFile> image =
-      ImageFile::Create(directory_, record.name, record.mode, InfoOf(record), range->at(0),
-                        &*frames);
+  Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, InfoOf(record),
+                                              range->at(0), &*frames);
   if (!image) return image.status();
   const Result<Record> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
