@@ -170,6 +170,8 @@ class Heap final : private ThreadEndListener {
   void Validate(const std::function<void(const std::string& sentence)>& report);
 
  private:
+  static constexpr uint64_t kAllHeads = ~uint64_t{0};
+
   struct SizeClass {
     SlabList listed;     ///< slabs with room that nobody holds
     UnitIndex cursor{};  ///< slabs of the class before it have been taken up

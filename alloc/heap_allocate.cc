@@ -13,7 +13,6 @@
 namespace morsel::alloc {
 namespace {
 
-constexpr uint64_t kAll = ~uint64_t{0};
 /// An allocation looks at no more heads and takes up no more slabs of an earlier process than
 /// this before it makes a slab of its own: the first one after an open must be quick.
 constexpr uint64_t kHeadsPerLook = 1024;
@@ -84,7 +83,7 @@ Result<Run*> Heap::NextFound(unsigned size_class, uint64_t heads_max) {
     if (head->value() >= units_.unit_count()) break;
     const UnitWord word = units_.Word(*head);
     if (word.kind() == UnitKind::kSlab && word.size_class() == size_class) {
-      if (heads_max != kAll && taken_up++ == kSlabsPerLook) break;
+      if (heads_max != kAllHeads && taken_up++ == kSlabsPerLook) break;
       const Result<Run*> run = TakeUp(*head);
       if (!run) return run;
     }
@@ -126,7 +125,7 @@ Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment
     for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
       if (void* const block = one->Take(other); block != nullptr) return block;
     }
-    const Result<Run*> run = NextFound(other, kAll);
+    const Result<Run*> run = NextFound(other, kAllHeads);
     if (!run) return run.status();
     if (*run == nullptr) continue;
     (*mine)->Lease(*run, /*has_room=*/true);
@@ -181,7 +180,7 @@ Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t like
   place = units_.FindRun(count, liked);
   if (!settled() && GrowFor(count, liked)) place = units_.FindRun(count, liked);
   if (!settled() && !all_found_) {
-    MORSEL_TRY(ReleaseEmptySlabs(kAll));
+    MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
     place = units_.FindRun(count, liked);
   }
   if (!settled() && liked != least) place = units_.FindRun(count, least);

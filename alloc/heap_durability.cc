@@ -107,7 +107,7 @@ void Heap::Settle() {
 // After an unclean end, what was not taken up yet may be visible without being durable.
 Status Heap::SettleFound() {
   if (!unclean_) return Code::kOk;
-  MORSEL_TRY(TakeUpFound(~uint64_t{0}));
+  MORSEL_TRY(TakeUpFound(kAllHeads));
   units_.FoundIsDurable();
   unclean_ = false;
   return Code::kOk;

@@ -89,16 +89,16 @@ struct UnitWord {
 /// lies at i * BlockBytes(class) from the slab's start, so the first indices, which all that
 /// covers, are no blocks.
 struct SlabHeader {
-  uint64_t magic;     ///< kSlabMagic ^ the slab's first unit
-  uint64_t lease;     ///< whose it is; 0 until several processes write one heap
+  uint64_t magic;  ///< kSlabMagic ^ the slab's first unit
+  uint64_t lease;  ///< whose it is; 0 until several processes write one heap
   uint64_t reserved[6];
 };
 inline constexpr uint64_t kSlabMagic = 0x62616c53'6c73726d;  // "mrslSlab"
 static_assert(sizeof(SlabHeader) == kLineBytes);
 static_assert(std::has_unique_object_representations_v<SlabHeader>);
 
-/// The allocation bits of 64 blocks. `freed` is beside the bits that it takes away from, on the same
-/// line, so that no crash can part them.
+/// The allocation bits of 64 blocks. `freed` is beside the bits that it takes away from, on the
+/// same line, so that no crash can part them.
 struct BitPair {
   uint64_t bits;   ///< changed by the slab's holder only
   uint64_t freed;  ///< set by others; folded into `bits` by the holder
@@ -135,9 +135,8 @@ constexpr uint64_t BitPairsOffset(unsigned size_class, UnitIndex head) {
 
 /// The index of a slab's first block, and the end of its indices.
 constexpr uint64_t FirstBlock(unsigned size_class, UnitIndex head) {
-  return DivideUp(
-      BitPairsOffset(size_class, head) + BitLineCount(size_class) * kLineBytes,
-      BlockBytes(size_class));
+  return DivideUp(BitPairsOffset(size_class, head) + BitLineCount(size_class) * kLineBytes,
+                  BlockBytes(size_class));
 }
 constexpr uint64_t EndBlock(unsigned size_class) {
   return SlabUnits(size_class).value() * kUnitBytes / BlockBytes(size_class);
@@ -158,7 +157,8 @@ constexpr HeapGeometry GeometryOf(uint64_t capacity_bytes, uint64_t root_table_b
   geometry.directory_offset = AlignUp(geometry.root_table_offset + root_table_bytes, kLineBytes);
   geometry.map_offset =
       AlignUp(geometry.directory_offset + geometry.region_count * sizeof(uint64_t), kLineBytes);
-  const uint64_t units = (capacity_bytes < kRegionBytes ? capacity_bytes : kRegionBytes) / kUnitBytes;
+  const uint64_t units =
+      (capacity_bytes < kRegionBytes ? capacity_bytes : kRegionBytes) / kUnitBytes;
   geometry.first_unit =
       UnitIndex(DivideUp(geometry.map_offset + units * sizeof(uint64_t), kUnitBytes));
   return geometry;

@@ -138,7 +138,7 @@ void* Heap::root_table() const {
 
 Status Heap::Shrink(uint64_t size_bytes) {
   if (size_bytes < header_->first_unit * kUnitBytes) return Code::kBusy;
-  MORSEL_TRY(ReleaseEmptySlabs(~uint64_t{0}));
+  MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
   const Status status = units_.Shrink(size_bytes);
   if (!status.ok()) return status;
   found_ = std::min(found_, UnitIndex(units_.unit_count()));

@@ -269,9 +269,7 @@ TEST_F(HeapOrderTest, AHeadThatAThreadSettlesDoesNotComeBackForOtherThreads) {
   });
   // By a thread that is in no heap, as nobody opens one while in another.
   recorder_->set_before_fence([&] {
-    std::thread([&] {
-      ForEachImage([&](Heap& after) { EXPECT_EQ(Findings(after), ""); });
-    }).join();
+    std::thread([&] { ForEachImage([&](Heap& after) { EXPECT_EQ(Findings(after), ""); }); }).join();
   });
   char* const block = Allocate(kBlockBytesMax);
   recorder_->set_before_fence(nullptr);

@@ -54,6 +54,38 @@ class HeapPartsTest : public testing::Test {
   std::unique_ptr<Heap> heap_;
 };
 
+// What is flushed because of frees is little, even where they are scattered over the slabs of
+// another thread: none of them is settled before so many have been made.
+TEST(HeapPartsCostTest, ScatteredFreesOfOthersBlocksAreSettledTogether) {
+  static uint64_t fences;
+  fences = 0;
+  static constexpr pmem::PersistTable kCounting = {
+      .flush = [](void*, const void*, size_t) {},
+      .fence = [](void*) { ++fences; },
+  };
+  constexpr uint64_t kHeapBytes = 32 * kMiB;
+  constexpr size_t kBlocks = 24'000;  // in some 380 slabs
+  const HeapMemory memory(kHeapBytes);
+  const pmem::Persist persist(&kCounting, nullptr);
+  Heap::Format(memory.Place(kHeapBytes), 4096, persist);
+  const auto heap = Heap::Open(memory.Place(kHeapBytes), persist, true, false).value();
+  std::vector<void*> blocks;
+  for (size_t i = 0; i < kBlocks; ++i) {
+    const Result<void*> block = heap->Allocate(1024, 16);
+    ASSERT_TRUE(block) << LastError() << i;
+    blocks.push_back(*block);
+  }
+  uint64_t fences_of_frees = 0;
+  std::thread([&] {
+    heap->Free(*heap->Allocate(1024, 16));
+    const uint64_t before = fences;
+    for (size_t i = 0; i < kBlocks; ++i) heap->Free(blocks[i * 61 % kBlocks]);
+    fences_of_frees = fences - before;
+  }).join();
+  // A quarter of the bound is for others' blocks.
+  EXPECT_LE(fences_of_frees, kBlocks / (kFreesBeforeSettle / 4));
+}
+
 TEST_F(HeapPartsTest, NothingThatOthersFreeIsLost) {
   const size_t count = CountAll(200);
   std::vector<void*> blocks;

@@ -190,8 +190,7 @@ void Validator::CheckSlab(uint64_t unit, unsigned size_class) {
   for (uint64_t i = 0; i < BitLineCount(size_class) * kPairsPerLine; ++i) {
     const BitPair& pair = slab.Pairs()[i];
     const uint64_t blocks = slab.Blocks(i);
-    const uint64_t wrong =
-        (pmem::Load(&pair.bits) | pmem::Load(&pair.freed)) & ~blocks;
+    const uint64_t wrong = (pmem::Load(&pair.bits) | pmem::Load(&pair.freed)) & ~blocks;
     if (wrong == 0) continue;
     Tell("[HEAP-7] the slab at unit %" PRIu64 " (offset 0x%" PRIx64 ") of %" PRIu64
          "-byte blocks has the bits 0x%" PRIx64 " set in word %" PRIu64 ", which are no blocks'",

@@ -62,8 +62,8 @@ TEST_F(HeapValidateTest, EachInvariantHasItsFinding) {
   const uint64_t slab_unit = OffsetOf(block) / kUnitBytes;
   const uint64_t extent_unit = OffsetOf(extent) / kUnitBytes;
   const uint64_t crossing_unit = OffsetOf(crossing) / kUnitBytes;
-  BitPair* const pairs = reinterpret_cast<BitPair*>(Words(
-      slab_unit * kUnitBytes + BitPairsOffset(ClassOf(1000), UnitIndex(slab_unit))));
+  BitPair* const pairs = reinterpret_cast<BitPair*>(
+      Words(slab_unit * kUnitBytes + BitPairsOffset(ClassOf(1000), UnitIndex(slab_unit))));
 
   EXPECT_NE(With(&words[1], UnitWord::Extent(UnitCount(1)).raw).find("[HEAP-1]"),
             std::string::npos);

@@ -72,7 +72,7 @@ uint64_t Slab::Take(uint64_t word, uint64_t count_max) {
   // ORDER  the bits  <  the line counts as stored  <  the first of the blocks is handed out
   // WHY    persist() of a block skips its line if that counts as durable.          [P2]
   // CRASH  blocks that were not handed out may be allocated: as many as a queue holds.
-  // TEST   alloc/slab_test: ALineThatBlocksAreTakenFromIsNotDurable
+  // TEST   alloc/slab_test: ABitIsStoredBeforeItsLineCounts
   run_.lines[word / kPairsPerLine].Stored();
   return taken;
 }

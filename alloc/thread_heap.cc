@@ -1,5 +1,8 @@
 #include "alloc/thread_heap.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "base/check.h"
 
 namespace morsel::alloc {
@@ -151,11 +154,21 @@ void ThreadHeap::GiveAway(Run& run, void* block, ThreadHeap& owner) {
   if (!run.has_freed.load() && !run.has_freed.exchange(true)) owner.FreedOf(&run);
   if (!fine_) return;
   CountFree();
-  const size_t hash = (reinterpret_cast<uintptr_t>(&run) / sizeof(Run)) % kRecentMax;
-  if (recent_[hash] == &run) return;
-  recent_[hash] = &run;
-  others_[other_count_++] = &run;
-  if (other_count_ == kOthersMax) frees_left_ = 0;
+  NoteOther(&run);
+}
+
+// Its frees are to be settled one day, too.
+void ThreadHeap::NoteOther(Run* run) {
+  const size_t hash = (reinterpret_cast<uintptr_t>(run) / sizeof(Run)) % kRecentMax;
+  if (recent_[hash] == run) return;
+  recent_[hash] = run;
+  others_[other_count_++] = run;
+  if (other_count_ < kOthersMax) return;
+  // Where many slabs are freed of in turn, most are there more than once.
+  Run** const begin = others_.data();
+  std::sort(begin, begin + other_count_, std::less<Run*>());
+  other_count_ = static_cast<size_t>(std::unique(begin, begin + other_count_) - begin);
+  if (other_count_ > kOthersMax / 2) frees_left_ = 0;
 }
 
 void ThreadHeap::FreedOf(Run* run) {

@@ -154,7 +154,7 @@ class alignas(kLineBytes) ThreadHeap {
   }();
   static constexpr uint64_t kNever = ~uint64_t{0};
   static constexpr uint64_t kPartKept = 4;
-  static constexpr size_t kOthersMax = 1024;
+  static constexpr size_t kOthersMax = 4096;
   static constexpr size_t kRecentMax = 64;
 
   void* Refill(Bin& bin, uint64_t count);
@@ -172,6 +172,7 @@ class alignas(kLineBytes) ThreadHeap {
     run->owner.store(nullptr, std::memory_order_release);
   }
   void FreedOf(Run* run);
+  void NoteOther(Run* run);
 
   static uint64_t MarkOf(const void* block) { return ~reinterpret_cast<uintptr_t>(block); }
   static bool IsMarked(const void* block) {
@@ -195,8 +196,8 @@ class alignas(kLineBytes) ThreadHeap {
   bool fine_;
   uint64_t frees_left_;
   Run* unsettled_ = nullptr;  ///< own slabs in which something was freed
-  // Slabs of others, of which this thread has freed something. One may be there twice. No slab is
-  // released while it is in this or in unsettled_.
+  // Slabs of others, of which this thread has freed something. One may be there more than once. No
+  // slab is released while it is in this or in unsettled_.
   std::array<Run*, kOthersMax> others_;
   size_t other_count_ = 0;
   std::array<Run*, kRecentMax> recent_{};  ///< by hash: these are there

@@ -108,7 +108,7 @@ class UnitMap {
     uint64_t used[kUnitsPerRegion / 64] = {};
     uint64_t heads[kUnitsPerRegion / 64] = {};
     uint64_t used_count = 0;
-    Run** runs = nullptr;   ///< by unit; pages come as they are touched
+    Run** runs = nullptr;  ///< by unit; pages come as they are touched
     Region();
     ~Region();
   };
