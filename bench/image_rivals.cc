@@ -224,7 +224,11 @@ class Boost : public Mapped {
     file_.emplace(boost::interprocess::open_only, path_.c_str());
     data_ = file_->find<char>("bytes").first;
   }
-  void Flush() override { Must(file_->flush(), "flush"); }
+  // Its flush() starts the writing and does not wait.
+  void Flush() override {
+    Must(file_->flush(), "flush");
+    Must(msync(file_->get_address(), file_->get_size(), MS_SYNC) == 0, "msync");
+  }
 
   std::optional<File> file_;
 };
