@@ -9,6 +9,7 @@
 #include "cli/failure.h"
 #include "cli/open.h"
 #include "cli/output.h"
+#include "cli/pool_facts.h"
 #include "cli/record.h"
 #include "cli/units.h"
 #include "morsel/morsel.h"
@@ -64,6 +65,7 @@ int CreatePool(const Arguments& arguments, bool json) {
   } else {
     Print("made the " + std::string(arguments.carved ? "carved" : "directory") + " pool '" +
           Printable(arguments.pool) + "'\n");
+    WarnOfPowerOff(arguments.pool);
   }
   return kExitDone;
 }
@@ -110,7 +112,7 @@ int CreateMorsel(const Arguments& arguments, bool json) {
   Must(pool->Close(morsel, /*discard=*/true));
   const Record record = FindMorsel(*pool, arguments.name);
   if (json) {
-    Print(JsonOf(record, pool->pool().granularity_bytes()));
+    Print(JsonOf(record, pool->pool().granularity_bytes(record.contract)));
   } else {
     Print("made the morsel '" + Printable(record.name) + "' of " + FormatSize(record.size_bytes) +
           " at " + FormatAddress(record.base) + "\n");

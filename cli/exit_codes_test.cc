@@ -75,7 +75,9 @@ TEST_F(ExitCodesTest, OneForEachKindOfFailure) {
   Fails({"create", pool_, "a"}, 14, {"'a'", "already"});
   Fails({"info", pool_, "b"}, 13, {"'b'", pool_});
   Fails({"check", pool_, "b"}, 13, {"'b'", pool_});
-  Fails({"create", pool_, "b", "--fine"}, 21, {pool_, "directory"});
+  setenv("PMEM2_FORCE_GRANULARITY", "PAGE", 1);
+  Fails({"create", pool_, "b", "--fine"}, 21, {pool_, "MAP_SYNC"});
+  setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
   Fails({"create", pool_, "b", "--giant"}, 21, {pool_, "directory"});
   Fails({"create", pool_, "b", "--capacity", "1000T"}, 23, {"'b'"});
   Fails({"resize", pool_, "a", "10M"}, 23, {"'a'", "8388608"});

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/output.h"
+#include "cli/pool_facts.h"
 #include "morsel/format_device.h"
 
 namespace morsel::cli {
@@ -53,6 +54,7 @@ int Format(const Arguments& arguments, bool json) {
     Print(nlohmann::ordered_json{{"pool", arguments.device}, {"kind", "carved"}});
   } else {
     Print("made the device '" + Printable(arguments.device) + "' a carved pool\n");
+    WarnOfPowerOff(arguments.device);
   }
   return kExitDone;
 }

@@ -8,7 +8,10 @@
 #include "cli/output.h"
 #include "cli/pool_facts.h"
 #include "cli/record.h"
+#include "base/error.h"
+#include "base/units.h"
 #include "cli/units.h"
+#include "pmem/dax_file.h"
 #include "pmem/image/coder.h"
 
 namespace morsel::cli {
@@ -26,7 +29,7 @@ int InfoOfPool(OpenPool& pool, bool json) {
         {"medium", facts.medium_name},
         {"file_system", facts.file_system},
         {"survives_power_off", facts.survives_power_off},
-        {"granularity_bytes", pool.pool().granularity_bytes()},
+        {"granularity_bytes", pool.pool().granularity_bytes(facts.carved ? Contract::kFine : Contract::kSnapshot)},
         {"granularity", facts.granularity},
         {"window", {FormatAddress(facts.window.begin), FormatAddress(facts.window.end)}},
         {"morsels", morsels},
@@ -60,14 +63,33 @@ int InfoOfPool(OpenPool& pool, bool json) {
   return kExitDone;
 }
 
+// How many of a fine morsel's subtrees one fault maps whole, as this process has them mapped.
+Result<uint64_t> MappedHuge(OpenPool& pool, const Record& record) {
+  const Result<std::unique_ptr<Backing>> backing =
+      pool.pool().Open(record.name, /*read_only=*/true);
+  if (!backing) return backing.status();
+  return pmem::CountMappedHuge(reinterpret_cast<const void*>(record.base),
+                               record.size_bytes / kSubtreeBytes);
+}
+
+std::string HugeInWords(const Record& record, const Result<uint64_t>& huge) {
+  if (!huge) return std::string("unknown: ") + LastError();
+  const uint64_t subtrees = record.size_bytes / kSubtreeBytes;
+  return std::to_string(*huge * 100 / subtrees) + " % (" + std::to_string(*huge) + " of " +
+         std::to_string(subtrees) + " subtrees)";
+}
+
 int InfoOfMorsel(OpenPool& pool, const std::string& name, bool json) {
   const Record record = FindMorsel(pool, name);
-  const uint32_t granularity_bytes = pool.pool().granularity_bytes();
+  const uint32_t granularity_bytes = pool.pool().granularity_bytes(record.contract);
+  const bool fine = record.contract == Contract::kFine;
+  const Result<uint64_t> huge = fine ? MappedHuge(pool, record) : 0;
   if (json) {
-    Print(JsonOf(record, granularity_bytes));
+    nlohmann::ordered_json facts = JsonOf(record, granularity_bytes);
+    if (fine && huge) facts["mapped_huge_subtrees"] = *huge;
+    Print(facts);
     return kExitDone;
   }
-  const bool fine = record.contract == Contract::kFine;
   Facts lines;
   lines.Add("morsel", Printable(record.name));
   lines.Add("pool", Printable(pool.pool().path()));
@@ -81,6 +103,7 @@ int InfoOfMorsel(OpenPool& pool, const std::string& name, bool json) {
   lines.Add("size", FormatSizeFully(record.size_bytes) +
                         (record.grows ? ", grows as it is used" : ", fixed until it is resized"));
   lines.Add("subtrees", record.giant ? "1 GiB (giant)" : "2 MiB (huge)");
+  if (fine) lines.Add("mapped huge", HugeInWords(record, huge));
   lines.Add("live", FormatSizeFully(record.live_bytes) +
                         (fine ? " at the last close" : " at the last checkpoint"));
   lines.Add("generation", std::to_string(record.generation) +

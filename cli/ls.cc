@@ -62,7 +62,7 @@ int Ls(const std::string& path, bool json) {
   if (json) {
     nlohmann::ordered_json morsels = nlohmann::ordered_json::array();
     for (const Record& record : records) {
-      morsels.push_back(JsonOf(record, pool->pool().granularity_bytes()));
+      morsels.push_back(JsonOf(record, pool->pool().granularity_bytes(record.contract)));
     }
     Print(nlohmann::ordered_json{{"pool", path}, {"morsels", morsels}, {"damaged", damaged}});
     return kExitDone;

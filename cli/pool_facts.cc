@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "cli/failure.h"
 #include "cli/mounts.h"
+#include "cli/output.h"
 #include "cli/record.h"
 #include "cli/units.h"
 #include "morsel/carved_pool.h"
@@ -52,7 +53,10 @@ void ReadCarved(CarvedPool& pool, PoolFacts& facts) {
 void Promise(const std::string& path, PoolFacts& facts) {
   const std::string& medium = facts.medium_name;
   const std::string& fs = facts.file_system;
-  const std::string unit = facts.carved ? "what was persisted" : "the last checkpoint";
+  const bool dax_directory = medium == "fsdax" && !facts.carved;
+  const std::string unit = facts.carved    ? "what was persisted"
+                           : dax_directory ? "what was persisted, or the last checkpoint,"
+                                           : "the last checkpoint";
   if (medium == "memory") {
     facts.medium = "memory (" + fs + ")";
     facts.survives = unit + " outlives the process; all is lost at power-off";
@@ -97,12 +101,28 @@ PoolFacts FactsOf(OpenPool& open) {
       Must(pmem::MediumOf(pmem::KernelCalls(), pool.path(), false)) == pmem::Medium::kMemory;
   facts.medium_name = in_memory ? pmem::MediumName(pmem::Medium::kMemory) : pool.medium();
   Promise(pool.path(), facts);
-  facts.granularity = GranularityInWords(pool.granularity_bytes());
+  const uint32_t fine_bytes = pool.granularity_bytes(Contract::kFine);
+  if (facts.carved || fine_bytes == kPageBytes) {
+    facts.granularity = GranularityInWords(fine_bytes);
+  } else {
+    facts.granularity = GranularityInWords(fine_bytes) + " in fine morsels, " +
+                        GranularityInWords(kPageBytes) + " in snapshot morsels";
+  }
   const char* const forced = std::getenv(kForce);
-  if (facts.carved && forced != nullptr && *forced != '\0') {
+  if (forced != nullptr && *forced != '\0') {
     facts.granularity += std::string(", forced by ") + kForce;
   }
   return facts;
+}
+
+void WarnOfPowerOff(const std::string& path) {
+  morsel_pool_options options{};
+  options.flags = MORSEL_READ_ONLY;
+  const Result<std::unique_ptr<OpenPool>> pool =
+      OpenPool::Open(path.c_str(), &options, pmem::KernelCalls());
+  if (!pool) return;
+  const PoolFacts facts = FactsOf(**pool);
+  if (!facts.survives_power_off) Print("note: " + facts.survives + "\n");
 }
 
 }  // namespace morsel::cli

@@ -33,7 +33,7 @@ int Resize(const Arguments& arguments, bool json) {
   otherwise_leave_as_it_was(pool->Close(morsel, /*discard=*/false));
   const Record record = FindMorsel(*pool, arguments.name);
   if (json) {
-    Print(JsonOf(record, pool->pool().granularity_bytes()));
+    Print(JsonOf(record, pool->pool().granularity_bytes(record.contract)));
   } else {
     Print("morsel '" + Printable(record.name) + "' has " + FormatSize(record.size_bytes) +
           " now, before " + FormatSize(before) + "\n");

@@ -37,7 +37,7 @@ int Import(const Arguments& arguments, bool has_name, bool json) {
   Must(pool->Import(arguments.file.c_str(), name.c_str()));
   const Record record = FindMorsel(*pool, name);
   if (json) {
-    Print(JsonOf(record, pool->pool().granularity_bytes()));
+    Print(JsonOf(record, pool->pool().granularity_bytes(record.contract)));
   } else {
     Print("morsel '" + Printable(record.name) + "' is in pool '" + Printable(arguments.pool) +
           "', at " + FormatAddress(record.base) + "\n");

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "morsel/address_window.h"
+#include "morsel/bad_ranges_in_pool.h"
 #include "morsel/carved_pool_backing.h"
 #include "morsel/carved_pool_permission.h"
 #include "pmem/directory.h"
@@ -140,8 +141,6 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& asked, const F
   if (metadata.catalog().Find(wanted.name).has_value()) {
     return Fail(Code::kExists, "%s exists already", SubjectOf(wanted.name).c_str());
   }
-  const Result<SlotIndex> slot = metadata.catalog().FreeSlot();
-  if (!slot) return slot.status();
   const Result<Id> id = RandomId();
   if (!id) return id.status();
   const Window window = {metadata.superblock().window_begin, metadata.superblock().window_end};
@@ -154,18 +153,9 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& asked, const F
   record.base = range->base();
   record.user = geteuid();
   record.group = getegid();
-  const Result<std::vector<SubtreeIndex>> subtrees = medium_->Grant(role, record.size_bytes);
-  if (!subtrees) return subtrees.status();
   Result<std::unique_ptr<CarvedBacking>> backing =
-      CarvedBacking::Map(*medium_, *slot, record, false, std::move(*range), *subtrees);
-  if (!backing) {
-    const KeepLastError keep;
-    medium_->Return(role, *subtrees);
-    return backing.status();
-  }
-  // Create() fences what the formatter flushed before the morsel is true.
-  format(record, medium_->persist());
-  metadata.Create(*slot, record, *subtrees);
+      CarvedBacking::Create(medium_, record, std::move(*range), format);
+  if (!backing) return backing.status();
   return std::unique_ptr<Backing>(std::move(*backing));
 }
 
@@ -177,13 +167,11 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
   if (!slot) return slot.status();
   const Record record = metadata.catalog().record(*slot);
   MORSEL_TRY(MayOpen(Identity::OfProcess(), record, read_only, SubjectOf(name)));
-  const Result<std::vector<SubtreeIndex>> subtrees = metadata.Subtrees(*slot);
-  if (!subtrees) return subtrees.status();
   Result<pmem::AddressRange> range =
       pmem::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), SubjectOf(name));
   if (!range) return range.status();
   Result<std::unique_ptr<CarvedBacking>> backing =
-      CarvedBacking::Map(*medium_, *slot, record, read_only, std::move(*range), *subtrees);
+      CarvedBacking::Open(medium_, *slot, record, read_only, std::move(*range));
   if (!backing) return backing.status();
   return std::unique_ptr<Backing>(std::move(*backing));
 }
@@ -211,6 +199,12 @@ Status CarvedPool::Check(const std::function<void(const Finding&)>& report) {
   for (const std::string& sentence : medium_->metadata().Validate()) {
     report({.subject = PoolSubject(path_), .sentence = sentence});
   }
+  const Result<std::vector<pmem::ByteRange>> bad = medium_->BadRanges();
+  if (!bad) return bad.status();
+  const Result<std::vector<Finding>> findings =
+      FindingsOf(*bad, medium_->metadata(), PoolSubject(path_), path_);
+  if (!findings) return findings.status();
+  for (const Finding& finding : *findings) report(finding);
   return Code::kOk;
 }
 

@@ -31,7 +31,7 @@ class CarvedPool : public AbstractPool {
                                                     pmem::SystemCalls& calls);
 
   std::string medium() const override { return medium_->name(); }
-  uint32_t granularity_bytes() const override { return medium_->granularity_bytes(); }
+  uint32_t granularity_bytes(Contract) const override { return medium_->granularity_bytes(); }
   const Superblock& superblock() const { return medium_->metadata().superblock(); }
   Status Supports(Contract contract, bool giant) const override;
   Result<Record> Find(const std::string& name) override;
@@ -58,7 +58,7 @@ class CarvedPool : public AbstractPool {
   Status MustBeWritable(const char* tried) const;
   std::string SubjectOf(const std::string& name) const;
 
-  std::unique_ptr<CarvedMedium> medium_;
+  std::shared_ptr<CarvedMedium> medium_;
 };
 
 }  // namespace morsel

@@ -15,27 +15,38 @@ namespace morsel {
 /// Threads  one call at a time on each; several of one pool at once.
 class CarvedBacking : public Backing {
  public:
-  /// Maps `subtrees`, all that the morsel of `record` has, and the process' page into `range`.
-  /// slot: where the catalog has the morsel, or will have it.
-  /// Errors  kNoMemory, kNoSpace, kIo.
-  static Result<std::unique_ptr<CarvedBacking>> Map(CarvedMedium& medium, SlotIndex slot,
-                                                    const Record& record, bool read_only,
-                                                    pmem::AddressRange range,
-                                                    const std::vector<SubtreeIndex>& subtrees);
+  /// Makes the morsel that `record` describes, in a free slot of the catalog, and maps it.
+  /// medium  the caller holds its mutex.
+  /// Durability  of what is in the medium's file, on return; after a crash before, there is nothing
+  ///             of that name.
+  /// Errors  kNoMemory, kNoSpace, kIo: nothing is claimed.
+  static Result<std::unique_ptr<CarvedBacking>> Create(std::shared_ptr<CarvedMedium> medium,
+                                                       const Record& record,
+                                                       pmem::AddressRange range,
+                                                       const Formatter& format);
 
-  pmem::Persist persist() const override { return medium_.persist(); }
-  uint32_t granularity_bytes() const override { return medium_.granularity_bytes(); }
+  /// Maps the morsel in `slot`, which `record` describes, and the process' page into `range`.
+  /// medium  the caller holds its mutex.
+  /// Errors  kCorrupt, kNoMemory, kNoSpace, kIo.
+  static Result<std::unique_ptr<CarvedBacking>> Open(std::shared_ptr<CarvedMedium> medium,
+                                                     SlotIndex slot, const Record& record,
+                                                     bool read_only, pmem::AddressRange range);
+
+  pmem::Persist persist() const override { return medium_->persist(); }
+  uint32_t granularity_bytes() const override { return medium_->granularity_bytes(); }
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
   Status Export(const pmem::Directory& to, const std::string& file_name) const override;
 
  private:
-  CarvedBacking(CarvedMedium& medium, SlotIndex slot, const Record& record, bool read_only,
-                pmem::AddressRange range);
+  CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot, const Record& record,
+                bool read_only, pmem::AddressRange range);
+  std::string Label() const;
+  Status Map(const std::vector<SubtreeIndex>& subtrees);
   Status Grow(uint64_t size_bytes);
   Status Shrink(uint64_t size_bytes);
 
-  CarvedMedium& medium_;
+  std::shared_ptr<CarvedMedium> medium_;
   SlotIndex slot_;
 };
 

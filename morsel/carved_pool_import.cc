@@ -44,7 +44,8 @@ Status CarvedPool::Load(const Record& record, const pmem::image::ImageFile& imag
   Result<pmem::AddressRange> range =
       ReserveNew(window, record.id, record.size_bytes, {}, SubjectOf(record.name));
   if (!range) return range.status();
-  MORSEL_TRY(medium_->Place(*range, 0, RoleOf(record), subtrees, false));
+  MORSEL_TRY(medium_->Place(*range, 0, RoleOf(record), subtrees, false,
+                             "morsel '" + record.name + "'"));
   MORSEL_TRY(image.Load(range->at(0)));
   // ORDER  the morsel's bytes  <  the slot is live
   // WHY    what has a name has been imported whole. Create() fences before the slot.        [S-4]

@@ -8,12 +8,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cinttypes>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/bits.h"
 #include "base/error.h"
 #include "morsel/address_window.h"
 #include "morsel/carved_pool_superblock.h"
+#include "pmem/bus_error.h"
+#include "pmem/dax_file.h"
+#include "pmem/power_safety.h"
 
 namespace morsel {
 namespace {
@@ -79,6 +83,11 @@ Result<Superblock> FindSuperblock(const pmem::File& file,
   }
   alignas(Superblock) char superblocks[kSuperblocksBytes];
   MORSEL_TRY(ReadSuperblocks(file, device, superblocks));
+  if (device && LooksForeign(superblocks)) {
+    return Fail(Code::kCorrupt,
+                "%s is no morsel pool: there is no superblock; `morselctl format %s` makes it one",
+                subject.c_str(), file.path().c_str());
+  }
   const Result<Superblock> chosen = ChooseSuperblock(superblocks, *size_bytes, subject);
   if (chosen && device && !IsAligned(chosen->unit_bytes, device->align_bytes)) {
     return Fail(Code::kUnsupported,
@@ -89,12 +98,13 @@ Result<Superblock> FindSuperblock(const pmem::File& file,
   return chosen;
 }
 
-bool MapsSynchronously(const pmem::File& file) {
-  void* const mapping =
-      mmap(nullptr, kPageBytes, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, file.descriptor(), 0);
-  if (mapping == MAP_FAILED) return false;
-  munmap(mapping, kPageBytes);
-  return true;
+Status MustBe(CarvedMedium::As as, const Superblock& superblock, const std::string& subject) {
+  const bool is_lone = (superblock.features & kPoolLone) != 0;
+  if (is_lone == (as == CarvedMedium::As::kLoneMorsel)) return Code::kOk;
+  return Fail(Code::kInvalidArgument,
+              is_lone ? "%s is one morsel of a directory pool: open the directory that it lies in"
+                      : "%s is a carved pool, and no morsel of a directory pool: open it by its path",
+              subject.c_str());
 }
 
 }  // namespace
@@ -107,9 +117,19 @@ Status CarvedMedium::Format(const pmem::File& file, uint64_t size_bytes,
   if (!id) return id.status();
   const Result<Superblock> plan = PlanSuperblock(size_bytes, *window, *id, subject);
   if (!plan) return plan.status();
-  MORSEL_TRY(file.Resize(size_bytes));
-  MORSEL_TRY(TakeSpace(file, 0, plan->metadata_bytes));
-  return FormatMapped(file, *plan, plan->metadata_bytes);
+  return FormatFile(file, *plan);
+}
+
+Status CarvedMedium::FormatFile(const pmem::File& file, const Superblock& plan) {
+  pmem::PreferHugeExtents(file);
+  MORSEL_TRY(file.Resize(plan.size_bytes));
+  if (pmem::IsDax(file)) {
+    // A whole unit first: a file system aligns what is large enough, and places the rest behind it.
+    MORSEL_TRY(TakeSpace(file, 0, plan.data_offset));
+    MORSEL_TRY(pmem::WriteZeros(file, 0, plan.data_offset));
+  }
+  MORSEL_TRY(TakeSpace(file, 0, plan.metadata_bytes));
+  return FormatMapped(file, plan, plan.metadata_bytes);
 }
 
 Status CarvedMedium::FormatMapped(const pmem::File& file, const Superblock& plan,
@@ -136,11 +156,12 @@ Status CarvedMedium::FormatDevice(const pmem::File& file, const Superblock& plan
 }
 
 Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool read_only,
-                                                         const std::string& subject) {
+                                                         const std::string& subject, As as) {
   const Result<std::optional<pmem::DaxDevice>> device = DeviceOf(file);
   if (!device) return device.status();
   const Result<Superblock> chosen = FindSuperblock(file, *device, subject);
   if (!chosen) return chosen.status();
+  MORSEL_TRY(MustBe(as, *chosen, subject));
   const bool is_device = device->has_value();
   if (!read_only && !is_device) MORSEL_TRY(TakeSpace(file, 0, chosen->metadata_bytes));
 
@@ -148,12 +169,15 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool r
   medium->file_ = std::move(file);
   medium->device_ = *device;
   medium->read_only_ = read_only;
-  medium->is_dax_ = is_device || MapsSynchronously(medium->file_);
+  medium->is_dax_ = is_device || pmem::IsDax(medium->file_);
   // Of a device whole units are mapped; data begins with one.
   Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(
       medium->file_, is_device ? chosen->data_offset : chosen->metadata_bytes, read_only);
   if (!mapping) return mapping.status();
   medium->mapping_ = std::move(*mapping);
+  MORSEL_TRY(medium->MustFlush());
+  pmem::WatchForBusErrors(medium->mapping_.memory(), medium->mapping_.size_bytes(), 0, subject,
+                          medium->file_.path());
   Result<std::unique_ptr<CarvedMetadata>> metadata = CarvedMetadata::Open(
       medium->mapping_.memory(), *chosen, medium->persist(),
       read_only ? CarvedMetadata::Access::kRead : CarvedMetadata::Access::kWrite, subject);
@@ -163,9 +187,24 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool r
   return medium;
 }
 
+// libpmem2's variable may stand in for persistent memory, and ask for more flushes than are needed,
+// never for fewer.
+Status CarvedMedium::MustFlush() const {
+  const char* const forced = std::getenv("PMEM2_FORCE_GRANULARITY");
+  if (!is_dax_ || granularity_bytes() != 1 || forced == nullptr || *forced == '\0') {
+    return Code::kOk;
+  }
+  if (pmem::PowerSafetyOf(file_.path()).keeps_caches) return Code::kOk;
+  return Fail(Code::kUnsupported,
+              "'%s': PMEM2_FORCE_GRANULARITY=%s would leave out flushes, and the platform does not "
+              "say that it keeps processor caches at power-off; take the variable away",
+              file_.path().c_str(), forced);
+}
+
 CarvedMedium::~CarvedMedium() {
   // A forked child has neither the descriptor nor the mapping.
   if (metadata_ != nullptr && file_.is_open()) metadata_->Close();
+  if (file_.is_open()) pmem::ForgetBusErrors(mapping_.memory(), mapping_.size_bytes());
 }
 
 const char* CarvedMedium::name() const {
@@ -215,6 +254,10 @@ Status CarvedMedium::StoreZeros(uint64_t offset, uint64_t size_bytes) const {
 
 Status CarvedMedium::FillWithZeros(uint64_t offset, uint64_t size_bytes) const {
   if (device_) return StoreZeros(offset, size_bytes);
+  if (is_dax_) {
+    MORSEL_TRY(TakeSpace(file_, offset, size_bytes));
+    return pmem::WriteZeros(file_, offset, size_bytes);
+  }
   if (PunchHole(file_, offset, size_bytes) != 0) {
     return FailErrno("'%s': %" PRIu64 " bytes at offset %" PRIu64 " cannot be zeroed",
                      file_.path().c_str(), size_bytes, offset);
@@ -229,8 +272,11 @@ Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role,
   Status status = ForEachRun(role, *subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
     return FillWithZeros(offset, run_bytes);
   });
-  // Until this the file system may return the old content after a crash, under a morsel that was
-  // told that its new memory is zero.
+  // ORDER  space and its zeros, synced  <  whatever says whose they are
+  // WHY    until the sync the file system may return the old content after a crash, under a morsel
+  //        that was told that its new memory is zero, or have no space there.
+  // CRASH  before: the space is free. After: it is zero, whoever has it.
+  // TEST   morsel/carved_pool_sim_test: Sequences
   if (status.ok() && !device_) status = file_.Sync();
   if (status.ok()) return subtrees;
   const KeepLastError keep;
@@ -252,7 +298,8 @@ void CarvedMedium::GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIn
 }
 
 Status CarvedMedium::Place(pmem::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
-                           const std::vector<SubtreeIndex>& subtrees, bool read_only) {
+                           const std::vector<SubtreeIndex>& subtrees, bool read_only,
+                           const std::string& label) {
   uint64_t placed_bytes = 0;
   const Status status =
       ForEachRun(role, subtrees, [&](uint64_t file_offset, uint64_t from, uint64_t run_bytes) {
@@ -260,8 +307,13 @@ Status CarvedMedium::Place(pmem::AddressRange& range, uint64_t offset, alloc::Su
         const Result<void*> mapping = pmem::MapPart(file_, file_offset, run_bytes, read_only);
         if (!mapping) return mapping.status();
         const Status done = range.Place(*mapping, offset + from, run_bytes);
-        if (!done.ok()) munmap(*mapping, run_bytes);
-        if (done.ok()) placed_bytes = from + run_bytes;
+        if (!done.ok()) {
+          munmap(*mapping, run_bytes);
+          return done;
+        }
+        placed_bytes = from + run_bytes;
+        pmem::WatchForBusErrors(range.at(offset + from), run_bytes, file_offset, label,
+                                file_.path());
         return done;
       });
   if (status.ok() || placed_bytes == 0) return status;

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "morsel/carved_pool_metadata.h"
 #include "pmem/address_range.h"
+#include "pmem/bad_ranges.h"
 #include "pmem/dax_device.h"
 #include "pmem/file.h"
 #include "pmem/pmem2_persist.h"
@@ -21,15 +22,23 @@ namespace morsel {
 /// Threads  one at a time, who holds `mutex`; persist() and what is const: any.
 class CarvedMedium {
  public:
+  /// What the file is meant to be.
+  enum class As { kPool, kLoneMorsel };
+
   /// Takes `file`, which is locked: maps its metadata and recovers them.
-  /// Errors  kCorrupt, kVersion, kUnsupported, kNoSpace, kNoMemory, kIo.
+  /// Errors  kCorrupt, kVersion, kUnsupported, kNoSpace, kNoMemory, kIo; kInvalidArgument: it is a
+  ///         pool of many morsels, or one morsel of a directory pool, and not what was meant.
   static Result<std::unique_ptr<CarvedMedium>> Open(pmem::File file, bool read_only,
-                                                    const std::string& subject);
+                                                    const std::string& subject,
+                                                    As as = As::kPool);
 
   /// Makes `file`, which is empty, a pool of size_bytes.
   /// Durability  of the bytes on return, of the file's size and name by a later sync.
   /// Errors      kInvalidArgument, kUnsupported, kNoSpace, kIo.
   static Status Format(const pmem::File& file, uint64_t size_bytes, const std::string& subject);
+
+  /// As Format(), of what PlanSuperblock() or PlanLone() said.
+  static Status FormatFile(const pmem::File& file, const Superblock& plan);
 
   /// The layout of a pool on a device, carved into units that the device can map.
   /// Errors  kInvalidArgument: it is too small, or the address window in the environment cannot be.
@@ -51,6 +60,9 @@ class CarvedMedium {
   uint32_t granularity_bytes() const { return mapping_.granularity_bytes(); }
   /// "device-dax"; "fsdax", or "file" where the file only stands in for persistent memory.
   const char* name() const;
+  /// What the kernel knows to be bad of the file or device.
+  /// Errors  kIo.
+  Result<std::vector<pmem::ByteRange>> BadRanges() const { return pmem::BadRangesOf(file_); }
   /// Only close(2) is used, and nothing is called afterwards but the destructor.
   void CloseAfterFork() { file_.Close(); }
 
@@ -66,9 +78,11 @@ class CarvedMedium {
   void GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
 
   /// Maps `subtrees` at range offset `offset` and on, each run of adjacent ones as one mapping.
+  /// label  what a SIGBUS there is said to have met, e.g. "morsel 'graph'".
   /// Errors  kNoMemory, kNoSpace, kIo: the range is as before.
   Status Place(pmem::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
-               const std::vector<SubtreeIndex>& subtrees, bool read_only);
+               const std::vector<SubtreeIndex>& subtrees, bool read_only,
+               const std::string& label);
 
  private:
   CarvedMedium() = default;
@@ -79,6 +93,7 @@ class CarvedMedium {
   Status FillWithZeros(uint64_t offset, uint64_t size_bytes) const;
   Status StoreZeros(uint64_t offset, uint64_t size_bytes) const;
   Status FindSparse();
+  Status MustFlush() const;
 
   pmem::File file_;
   std::optional<pmem::DaxDevice> device_;  ///< nothing where it is a regular file

@@ -93,14 +93,11 @@ Result<Superblock> Validated(const Superblock& chosen, uint64_t medium_bytes,
 
 }  // namespace
 
-Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
-                                  const std::string& subject, uint64_t unit_bytes) {
-  if (size_bytes < 2 * unit_bytes || size_bytes > uint64_t{1} << 50) {
-    return Fail(Code::kInvalidArgument,
-                "%s cannot be made of %" PRIu64 " bytes: a pool needs %" PRIu64
-                " at least (%" PRIu64 " MiB for itself and as much for each subtree of a morsel)",
-                subject.c_str(), size_bytes, 2 * unit_bytes, unit_bytes / kMiB);
-  }
+namespace {
+
+// Everything but the checksum.
+Superblock Planned(uint64_t size_bytes, const Window& window, const Id& id, uint64_t unit_bytes,
+                   uint64_t slot_count) {
   Superblock s{};
   s.magic = kPoolMagic;
   s.version = kPoolVersion;
@@ -113,7 +110,7 @@ Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, con
   s.unit_bytes = unit_bytes;
   // The map has a word for what the metadata takes too: a few words too many.
   const uint64_t subtrees = size_bytes / kSubtreeBytes;
-  s.slot_count = std::clamp(subtrees, kSlotsMin, kSlotsMax);
+  s.slot_count = slot_count;
   s.use_offset = kSuperblocks * kSuperblockBytes;
   s.journal_offset = s.use_offset + sizeof(PoolUse);
   s.journal_bytes = pmem::kJournalBytes;
@@ -122,8 +119,54 @@ Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, con
   s.metadata_bytes = AlignUp(s.map_offset + subtrees * sizeof(uint64_t), kPageBytes);
   s.data_offset = AlignUp(s.metadata_bytes, s.unit_bytes);
   s.subtree_count = (size_bytes - s.data_offset) / kSubtreeBytes;
+  return s;
+}
+
+}  // namespace
+
+Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
+                                  const std::string& subject, uint64_t unit_bytes) {
+  if (size_bytes < 2 * unit_bytes || size_bytes > uint64_t{1} << 50) {
+    return Fail(Code::kInvalidArgument,
+                "%s cannot be made of %" PRIu64 " bytes: a pool needs %" PRIu64
+                " at least (%" PRIu64 " MiB for itself and as much for each subtree of a morsel)",
+                subject.c_str(), size_bytes, 2 * unit_bytes, unit_bytes / kMiB);
+  }
+  const uint64_t slots = std::clamp(size_bytes / kSubtreeBytes, kSlotsMin, kSlotsMax);
+  Superblock s = Planned(size_bytes, window, id, unit_bytes, slots);
   s.checksum = ChecksumOf(s);
   return s;
+}
+
+Result<Superblock> PlanLone(uint64_t capacity_bytes, const Window& window, const Id& id,
+                            const std::string& subject) {
+  if (capacity_bytes > uint64_t{1} << 50) {
+    return Fail(Code::kInvalidArgument,
+                "%s cannot have a capacity of %" PRIu64 " bytes: no file is that large",
+                subject.c_str(), capacity_bytes);
+  }
+  // What is not used of the file has no space.
+  uint64_t size_bytes = capacity_bytes + kSubtreeBytes;
+  Superblock s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
+  while (s.subtree_count * kSubtreeBytes < capacity_bytes) {
+    size_bytes += kSubtreeBytes;
+    s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
+  }
+  s.features = kPoolLone;
+  s.checksum = ChecksumOf(s);
+  return s;
+}
+
+bool LooksForeign(const char* bytes) {
+  return KindOf(At(bytes, 0)) == Kind::kNone && KindOf(At(bytes, 1)) == Kind::kNone;
+}
+
+bool LooksLone(const char* bytes) {
+  for (uint64_t number = 0; number < kSuperblocks; ++number) {
+    const Superblock s = At(bytes, number);
+    if (s.magic == kPoolMagic && (s.features & kPoolLone) != 0) return true;
+  }
+  return false;
 }
 
 void EraseSuperblocks(char* medium, pmem::Persist persist) {

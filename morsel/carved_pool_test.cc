@@ -18,7 +18,7 @@ TEST_F(CarvedPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryOpen) {
   uint64_t base = 0;
   {
     auto pool = MakePool();
-    EXPECT_EQ(pool->granularity_bytes(), kLineBytes);
+    EXPECT_EQ(pool->granularity_bytes(Contract::kFine), kLineBytes);
     auto backing =
         pool->Create(Wanted("graph", 3), [](const Record& record, pmem::Persist persist) {
           auto* const first = reinterpret_cast<uint64_t*>(record.base);

@@ -74,7 +74,7 @@ TEST_F(CarvedPoolTroubleTest, AnUnknownVersionIsSaid) {
   const std::string bytes = ReadAll();
   for (const bool feature : {false, true}) {
     std::memcpy(&superblock, bytes.data(), sizeof superblock);
-    if (feature) superblock.features = 1;
+    if (feature) superblock.features = 2;
     if (!feature) superblock.version = 2;
     superblock.sequence = 5;
     superblock.checksum = 0;

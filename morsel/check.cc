@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "base/error.h"
 #include "morsel/open_options.h"
 #include "morsel/root_table_layout.h"
+#include "pmem/bad_ranges.h"
 #include "pmem/persist.h"
 
 namespace morsel {
@@ -75,6 +77,18 @@ uint64_t CheckRoots(const Record& record, alloc::Heap& heap, const Say& say) {
 // Errors  what taking it up answers.
 Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) {
   const Record& record = backing.record();
+  std::optional<uint64_t> unreadable;
+  if (record.contract == Contract::kFine) {
+    unreadable =
+        pmem::FirstUnreadable(reinterpret_cast<const void*>(record.base), record.size_bytes);
+  }
+  if (unreadable) {
+    return Fail(Code::kIo,
+                "offset 0x%" PRIx64
+                " cannot be read: the medium is bad there, or is gone; the heap is not looked at: "
+                "copy what can be read, and restore the rest",
+                *unreadable);
+  }
   const alloc::HeapPlace place = {reinterpret_cast<void*>(record.base), record.size_bytes,
                                   record.capacity_bytes, record.id};
   Result<std::unique_ptr<alloc::Heap>> opened = alloc::Heap::Open(

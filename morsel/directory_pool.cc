@@ -3,19 +3,22 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/check.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "morsel/address_window.h"
+#include "morsel/directory_check.h"
 #include "morsel/image_backing.h"
-#include "morsel/image_check.h"
 #include "morsel/image_record.h"
+#include "pmem/dax_file.h"
 #include "pmem/frames.h"
 #include "pmem/image/image_copy.h"
 #include "pmem/image/superblock.h"
 #include "pmem/medium.h"
+#include "pmem/pmem2_persist.h"
 
 namespace morsel {
 namespace {
@@ -128,27 +131,43 @@ Result<std::unique_ptr<AbstractPool>> DirectoryPool::OpenDirectory(
 }
 
 std::string DirectoryPool::medium() const {
-  // Who only reads makes no file, not even one without a name.
-  const Result<pmem::Medium> medium = pmem::MediumOf(directory_.calls(), path_, !read_only_);
+  if (pmem::IsDax(pool_file_.file())) return pmem::MediumName(pmem::Medium::kDaxDirectory);
+  const Result<pmem::Medium> medium = pmem::MediumOf(directory_.calls(), path_, false);
   return pmem::MediumName(medium ? *medium : pmem::Medium::kDirectory);
 }
 
-uint32_t DirectoryPool::granularity_bytes() const { return kPageBytes; }
+uint32_t DirectoryPool::granularity_bytes(Contract contract) const {
+  if (contract == Contract::kSnapshot) return kPageBytes;
+  const Result<uint32_t> granularity = pmem::GranularityOf(pool_file_.file());
+  return granularity ? *granularity : kPageBytes;
+}
 
 Status DirectoryPool::Supports(Contract contract, bool giant) const {
-  if (contract != Contract::kSnapshot) {
-    return Fail(Code::kUnsupported,
-                "pool '%s' is a directory, where morsels live by checkpoints: the fine contract "
-                "needs a carved pool",
-                path_.c_str());
-  }
   if (giant) {
     return Fail(Code::kUnsupported,
                 "pool '%s' is a directory, whose morsels are of 2 MiB subtrees: giant ones need a "
                 "carved pool",
                 path_.c_str());
   }
-  return Code::kOk;
+  if (contract == Contract::kSnapshot) return Code::kOk;
+  const Result<uint32_t> granularity = pmem::GranularityOf(pool_file_.file());
+  if (!granularity) return granularity.status();
+  if (*granularity < kPageBytes) return Code::kOk;
+  return Fail(Code::kUnsupported,
+              "pool '%s' is in a directory whose file system is not DAX (it refuses MAP_SYNC): there "
+              "the fine contract cannot be kept, since stores do not reach the medium by "
+              "themselves; put the pool on a DAX file system, or make a snapshot morsel",
+              path_.c_str());
+}
+
+// On a DAX file system, too: an image is no memory to persist into.
+Status DirectoryPool::ServesImageOf(const Record& record) const {
+  MORSEL_TRY(Supports(Contract::kSnapshot, record.giant));
+  if (record.contract == Contract::kSnapshot) return Code::kOk;
+  return Fail(Code::kUnsupported,
+              "morsel '%s' is an image of a fine morsel: pool '%s' is a directory, which cannot "
+              "serve the fine contract from an image; import it into a carved pool",
+              record.name.c_str(), path_.c_str());
 }
 
 std::string DirectoryPool::LabelOf(const std::string& name) const {
@@ -167,36 +186,61 @@ Result<pmem::File> DirectoryPool::OpenFile(const std::string& name, int flags) c
 Result<Record> DirectoryPool::Find(const std::string& name) {
   const Result<pmem::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (*is_direct) {
+    const std::shared_ptr<CarvedMedium> open = OpenMedium(name);
+    return open ? ReadOpenDirectFile(*open, *file, name) : ReadDirectFile(*file, name);
+  }
   const Result<ImageInfo> info = ImageFile::Peek(*file);
   if (!info) return info.status();
   return RecordOf(name, *file, *info);
 }
 
-Result<std::vector<std::string>> DirectoryPool::ImageNames() const {
+Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
   const Result<std::vector<std::string>> all = directory_.Names();
   if (!all) return all.status();
-  std::vector<std::string> names;
+  Names names;
   for (const std::string& name : *all) {
     if (name == "." || name == ".." || name.rfind(kOwnPrefix, 0) == 0) continue;
     const Result<pmem::File> file = directory_.OpenFile(name, O_RDONLY);
     // What cannot be opened may well be an image: who looks closer is told why it cannot.
-    if (!file && file.error() == Code::kPermission) names.push_back(name);
+    if (!file && file.error() == Code::kPermission) names.images.push_back(name);
     if (!file) continue;
     const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
-    if (is_image && *is_image) names.push_back(name);
+    if (is_image && *is_image) names.images.push_back(name);
+    const Result<bool> is_direct = LooksLikeDirectFile(*file);
+    if (is_direct && *is_direct) names.direct.push_back(name);
   }
   return names;
 }
 
 Result<std::vector<Record>> DirectoryPool::List() {
-  const Result<std::vector<std::string>> names = ImageNames();
+  Result<Names> names = MorselNames();
   if (!names) return names.status();
+  std::vector<std::string> all = std::move(names->images);
+  all.insert(all.end(), names->direct.begin(), names->direct.end());
+  std::sort(all.begin(), all.end());
   std::vector<Record> records;
-  for (const std::string& name : *names) {
+  for (const std::string& name : all) {
     Result<Record> record = Find(name);
     if (record) records.push_back(std::move(*record));
   }
   return records;
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::Remember(const std::string& name,
+                                                         Result<DirectMorsel> morsel) {
+  if (!morsel) return morsel.status();
+  const std::lock_guard lock(mutex_);
+  open_[name] = morsel->medium;
+  return std::move(morsel->backing);
+}
+
+std::shared_ptr<CarvedMedium> DirectoryPool::OpenMedium(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto found = open_.find(name);
+  return found == open_.end() ? nullptr : found->second.lock();
 }
 
 // Sets the base.
@@ -218,14 +262,23 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   MORSEL_CHECK(!read_only_);
   MORSEL_TRY(Supports(wanted.contract, wanted.giant));
   MORSEL_TRY(directory_.ExpectNone(wanted.name));
-  Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
-  if (!dirty) return dirty.status();
-  Result<pmem::Frames> frames = pmem::Frames::Open(false);
-  if (!frames) return frames.status();
   Record record = wanted;
   const Result<Id> id = RandomId();
   if (!id) return id.status();
   record.id = *id;
+  if (wanted.contract == Contract::kSnapshot) return CreateImage(std::move(record), format);
+  Result<pmem::AddressRange> range = ReserveFor(record);
+  if (!range) return range.status();
+  return Remember(record.name, CreateDirectFile(directory_, pool_file_.window(), record,
+                                                std::move(*range), format));
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(Record record,
+                                                            const Formatter& format) {
+  Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
+  if (!dirty) return dirty.status();
+  Result<pmem::Frames> frames = pmem::Frames::Open(false);
+  if (!frames) return frames.status();
   Result<pmem::AddressRange> range = ReserveFor(record);
   if (!range) return range.status();
   MORSEL_TRY(frames->Resize(*range, record.size_bytes));
@@ -244,11 +297,6 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
 
 Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
   MORSEL_CHECK(read_only || !read_only_);
-  Result<std::unique_ptr<pmem::DirtyPages>> dirty(nullptr);
-  if (!read_only) dirty = pmem::DirtyPages::Open();
-  if (!dirty) return dirty.status();
-  Result<pmem::Frames> frames = pmem::Frames::Open(read_only);
-  if (!frames) return frames.status();
   Result<pmem::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
   // ORDER  the morsel's name, synced  <  the first checkpoint into it
@@ -256,11 +304,24 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   // CRASH  before: the name is there or not, and nothing was promised of it. After: it is there.
   // TEST   tests/disk/pool_test: SequencesOfUpToThree
   if (!read_only) MORSEL_TRY(directory_.Sync());
-  Result<ImageFile> image = ImageFile::Open(std::move(*file), read_only);
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (!*is_direct) return OpenImage(std::move(*file), name, read_only);
+  return Remember(name, OpenDirectFile(std::move(*file), name, read_only, LabelOf(name)));
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const std::string& name,
+                                                          bool read_only) {
+  Result<std::unique_ptr<pmem::DirtyPages>> dirty(nullptr);
+  if (!read_only) dirty = pmem::DirtyPages::Open();
+  if (!dirty) return dirty.status();
+  Result<pmem::Frames> frames = pmem::Frames::Open(read_only);
+  if (!frames) return frames.status();
+  Result<ImageFile> image = ImageFile::Open(std::move(file), read_only);
   if (!image) return image.status();
   const Result<Record> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
-  MORSEL_TRY(Supports(record->contract, record->giant));
+  MORSEL_TRY(ServesImageOf(*record));
   Result<pmem::AddressRange> range =
       pmem::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
   if (!range) return range.status();
@@ -278,6 +339,12 @@ Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
                              const std::string& file_name) {
   Result<pmem::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (*is_direct) {
+    const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
+    return backing ? (*backing)->Export(to, file_name) : backing.status();
+  }
   const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
   if (!image) return image.status();
   const Result<Record> record = RecordOf(name, image->file(), image->info());
@@ -289,6 +356,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   MORSEL_CHECK(!read_only_);
   const Result<Record> record = RecordOf(name, image.file(), image.info());
   if (!record) return record.status();
+  MORSEL_TRY(ServesImageOf(*record));
   MORSEL_TRY(ExpectRoomFor(*this, *record));
   MORSEL_TRY(directory_.ExpectNone(name));
   return pmem::image::CopyInto(image, directory_, name, record->mode & kPermissionBits);
@@ -301,22 +369,27 @@ Status DirectoryPool::Remove(const std::string& name) {
   if (!file) return file.status();
   const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
   if (!is_image) return is_image.status();
-  if (!*is_image) {
-    return Fail(Code::kCorrupt, "'%s' is not a morsel's image: it does not begin like one",
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (!*is_image && !*is_direct) {
+    return Fail(Code::kCorrupt, "'%s' is not a morsel's file: it does not begin like one",
                 directory_.PathOf(name).c_str());
   }
   return directory_.Remove(name);
 }
 
 Status DirectoryPool::Check(const std::function<void(const Finding&)>& report) {
-  const Result<std::vector<std::string>> names = ImageNames();
+  const Result<Names> names = MorselNames();
   if (!names) return names.status();
-  return CheckImages(directory_, *names, report);
+  return CheckFiles(directory_, names->images, names->direct, report);
 }
 
 void DirectoryPool::CloseAfterFork() {
   directory_.Close();
   pool_file_.Close();
+  for (const auto& [name, medium] : open_) {
+    if (const std::shared_ptr<CarvedMedium> open = medium.lock()) open->CloseAfterFork();
+  }
 }
 
 }  // namespace morsel

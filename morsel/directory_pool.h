@@ -1,13 +1,17 @@
-// A pool that is a directory, each morsel a file in it that is its image.
+// A pool that is a directory, each morsel a file in it: a snapshot morsel's is its image; on a DAX
+// file system a fine morsel's is its memory.
 //
 // The file system keeps names, rights and space; what lies in the directory beside
-// images is left alone. A morsel's file can be copied and opens under its new name.
+// morsels is left alone. A morsel's file can be copied and opens under its new name.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "morsel/direct_file.h"
 #include "morsel/pool.h"
 #include "morsel/pool_file.h"
 #include "pmem/directory.h"
@@ -33,7 +37,7 @@ class DirectoryPool final : public AbstractPool {
                                                     pmem::SystemCalls& calls);
 
   std::string medium() const override;
-  uint32_t granularity_bytes() const override;
+  uint32_t granularity_bytes(Contract contract) const override;
   Status Supports(Contract contract, bool giant) const override;
   Result<Record> Find(const std::string& name) override;
   Result<std::vector<Record>> List() override;
@@ -60,12 +64,26 @@ class DirectoryPool final : public AbstractPool {
   /// "morsel 'graph' of pool '/data'"
   std::string LabelOf(const std::string& name) const;
   Result<pmem::File> OpenFile(const std::string& name, int flags) const;
-  /// The entries that look like images, damaged ones too.
-  Result<std::vector<std::string>> ImageNames() const;
+  struct Names {
+    std::vector<std::string> images;
+    std::vector<std::string> direct;
+  };
+  /// The entries that look like morsels, damaged ones too.
+  Result<Names> MorselNames() const;
   Result<pmem::AddressRange> ReserveFor(Record& record);
+  Status ServesImageOf(const Record& record) const;
+  Result<std::unique_ptr<Backing>> CreateImage(Record record, const Formatter& format);
+  Result<std::unique_ptr<Backing>> OpenImage(pmem::File file, const std::string& name,
+                                             bool read_only);
+  /// Keeps what is known of an open one as long as it lives.
+  Result<std::unique_ptr<Backing>> Remember(const std::string& name, Result<DirectMorsel> morsel);
+  /// The medium of a fine morsel that is open, or nullptr.
+  std::shared_ptr<CarvedMedium> OpenMedium(const std::string& name);
 
   pmem::Directory directory_;
   PoolFile pool_file_;
+  std::mutex mutex_;  ///< of open_
+  std::map<std::string, std::weak_ptr<CarvedMedium>> open_;
 };
 
 }  // namespace morsel

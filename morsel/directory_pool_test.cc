@@ -393,7 +393,7 @@ TEST_F(DirectoryPoolTest, RefusesWhatItCannotServe) {
   Record fine = Wanted("a");
   fine.contract = Contract::kFine;
   EXPECT_EQ(pool_->Create(fine, [](auto&, auto) {}).error(), Code::kUnsupported);
-  EXPECT_TRUE(Says("carved pool")) << LastError();
+  EXPECT_TRUE(Says("refuses MAP_SYNC")) << LastError();
   Record giant = Wanted("a");
   giant.giant = true;
   EXPECT_EQ(pool_->Create(giant, [](auto&, auto) {}).error(), Code::kUnsupported);

@@ -22,6 +22,9 @@
  *   thread uses it is the program's mistake, as with free(3).
  * Forks. A child has neither the memory nor the handles: every call on one
  *   answers MORSEL_BUSY and changes nothing on the medium.
+ * Media errors. A load or store in a fine morsel that its medium cannot serve ends the process by
+ *   SIGBUS, after a sentence on stderr that names morsel, offset and device. What handled SIGBUS when
+ *   the first fine morsel was opened gets it then; a handler that is set later gets it instead.
  * Pointers that are not a live block's start, given to free, realloc or
  *   usable_size, end the process with a sentence that says so. So do double
  *   frees, but for blocks that are at hand for the thread's next allocations,
@@ -120,8 +123,8 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  *             failure.
  * Errors      as morsel_pool_open(), and ADDRESS_TAKEN (naming who holds it); ADDRESS_EXHAUSTED;
  *             INVALID_ARGUMENT if it exists under the other contract; BUSY if it is open in this
- *             process with fewer rights; UNSUPPORTED (the contract on this
- *             medium; a codec under the fine contract).
+ *             process with fewer rights; UNSUPPORTED (the contract on this medium: fine needs
+ *             persistent memory, snapshot a directory; a codec under the fine contract).
  * Cost        snapshot: reads the image whole. fine: independent of the heap's size. */
 morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_options *options,
                         morsel_t **morsel);

@@ -227,7 +227,7 @@ Status OpenPool::List(int (*visit)(const morsel_info*, void*), void* context) {
       const auto open = open_.find(record.name);
       // An open one whose heap is damaged is listed as the pool knows it.
       if (open == open_.end() || !open->second.morsel->Fill(&info).ok()) {
-        FillInfo(record, pool_->granularity_bytes(), &info);
+        FillInfo(record, pool_->granularity_bytes(record.contract), &info);
       }
       infos.push_back(info);
     }

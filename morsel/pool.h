@@ -121,8 +121,8 @@ class AbstractPool {
   bool read_only() const { return read_only_; }
   /// "device-dax", "fsdax", "memory", "ssd" or "file"; for a person to read.
   virtual std::string medium() const = 0;
-  /// As Backing's, for new morsels of `contract`.
-  virtual uint32_t granularity_bytes() const = 0;
+  /// As Backing's, for morsels of `contract`; kPageBytes where there can be none.
+  virtual uint32_t granularity_bytes(Contract contract) const = 0;
 
   /// kUnsupported, with the reason, where this pool cannot serve such a morsel.
   virtual Status Supports(Contract contract, bool giant) const = 0;

@@ -53,6 +53,8 @@ class PoolFile {
 
   const Id& id() const { return id_; }
   const Window& window() const { return window_; }
+  /// For what is asked of the file system that the pool is on.
+  const pmem::File& file() const { return file_; }
   void Close() { file_.Close(); }
 
  private:

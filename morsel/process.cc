@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "pmem/bus_error.h"
 
 namespace morsel {
 namespace {
@@ -83,15 +84,18 @@ void BeforeFork() {
   ForkGate().lock();
   AllOpened().mutex.lock();
   pmem::AddressRange::BeforeFork();
+  pmem::BusErrorsBeforeFork();
 }
 
 void InParent() {
+  pmem::BusErrorsAfterFork(/*child=*/false);
   pmem::AddressRange::AfterFork(/*child=*/false);
   AllOpened().mutex.unlock();
   ForkGate().unlock();
 }
 
 void InChild() {
+  pmem::BusErrorsAfterFork(/*child=*/true);
   pmem::AddressRange::AfterFork(/*child=*/true);
   Opened& opened = AllOpened();
   fork_count.fetch_add(1, std::memory_order_relaxed);

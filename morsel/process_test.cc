@@ -45,7 +45,7 @@ class DescriptorPool final : public AbstractPool {
  public:
   explicit DescriptorPool(int descriptor) : AbstractPool("p", false), descriptor_(descriptor) {}
   std::string medium() const override { return ""; }
-  uint32_t granularity_bytes() const override { return 1; }
+  uint32_t granularity_bytes(Contract) const override { return 1; }
   Status Supports(Contract, bool) const override { return Code::kOk; }
   Result<Record> Find(const std::string&) override { return Code::kNotFound; }
   Result<std::vector<Record>> List() override { return std::vector<Record>(); }

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "pmem/bus_error.h"
 
 namespace morsel::pmem {
 namespace {
@@ -83,6 +84,7 @@ void AddressRange::Release() {
   if (size_bytes_ == 0) return;
   Directory& directory = ProcessRanges();
   std::lock_guard lock(directory.mutex);
+  ForgetBusErrors(at(0), size_bytes_);
   munmap(reinterpret_cast<void*>(base_), size_bytes_);
   directory.ranges.erase(base_);
   base_ = size_bytes_ = 0;
@@ -147,6 +149,7 @@ Status AddressRange::Withdraw(uint64_t offset, uint64_t size_bytes) {
   }
   const Status status = Place(nothing, offset, size_bytes);
   if (!status.ok()) munmap(nothing, size_bytes);
+  if (status.ok()) ForgetBusErrors(at(offset), size_bytes);
   return status;
 }
 

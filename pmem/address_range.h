@@ -12,7 +12,7 @@
 
 namespace morsel::pmem {
 
-/// Ownership  unmapped with the object; move-only.
+/// Ownership  unmapped with the object, and no longer watched for bus errors; move-only.
 /// Threads    one at a time for each range.
 class AddressRange {
  public:
@@ -31,7 +31,8 @@ class AddressRange {
   /// Ownership  the mapping is the range's on success.
   Status Place(void* mapping, uint64_t offset, uint64_t size_bytes);
 
-  /// Gives [offset, offset + size_bytes) back to PROT_NONE; what was there is unmapped.
+  /// Gives [offset, offset + size_bytes) back to PROT_NONE; what was there is unmapped, and no
+  /// longer watched for bus errors.
   Status Withdraw(uint64_t offset, uint64_t size_bytes);
 
   /// What a fork must do, around it, so that no child is left with a lock of another thread: the

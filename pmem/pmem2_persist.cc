@@ -57,6 +57,27 @@ Status FailPmem2(const File& file, const char* tried, int code) {
               file.path().c_str(), tried, pmem2_errormsg());
 }
 
+// Maps the beginning of the file, or all of it where size_bytes is 0, of any granularity.
+Status MapWhatever(const File& file, uint64_t size_bytes, bool read_only, pmem2_map** map) {
+  Request request;
+  int code = pmem2_config_new(&request.config);
+  if (code == 0) code = pmem2_source_from_fd(&request.source, file.descriptor());
+  if (code == 0) {
+    // Page granularity is accepted to find out the real one and to say it in our words.
+    code = pmem2_config_set_required_store_granularity(request.config, PMEM2_GRANULARITY_PAGE);
+  }
+  if (code == 0) code = pmem2_config_set_length(request.config, size_bytes);
+  if (code == 0) {
+    const unsigned protection = PMEM2_PROT_READ | (read_only ? 0 : PMEM2_PROT_WRITE);
+    code = pmem2_config_set_protection(request.config, protection);
+  }
+  if (code != 0) return FailPmem2(file, "preparing to map it", code);
+  code = pmem2_map_new(map, request.config, request.source);
+  if (code == 0) return Code::kOk;
+  *map = nullptr;
+  return FailPmem2(file, "mapping it", code);
+}
+
 }  // namespace
 
 Pmem2Mapping::Pmem2Mapping(Pmem2Mapping&& other) noexcept { *this = std::move(other); }
@@ -75,26 +96,8 @@ Pmem2Mapping::~Pmem2Mapping() {
 }
 
 Result<Pmem2Mapping> Pmem2Mapping::Map(const File& file, uint64_t size_bytes, bool read_only) {
-  Request request;
-  int code = pmem2_config_new(&request.config);
-  if (code == 0) code = pmem2_source_from_fd(&request.source, file.descriptor());
-  if (code == 0) {
-    // Page granularity is accepted to find out the real one and to say it in our words.
-    code = pmem2_config_set_required_store_granularity(request.config, PMEM2_GRANULARITY_PAGE);
-  }
-  if (code == 0) code = pmem2_config_set_length(request.config, size_bytes);
-  if (code == 0) {
-    const unsigned protection = PMEM2_PROT_READ | (read_only ? 0 : PMEM2_PROT_WRITE);
-    code = pmem2_config_set_protection(request.config, protection);
-  }
-  if (code != 0) return FailPmem2(file, "preparing to map it", code);
-
   Pmem2Mapping mapping;
-  code = pmem2_map_new(&mapping.map_, request.config, request.source);
-  if (code != 0) {
-    mapping.map_ = nullptr;
-    return FailPmem2(file, "mapping it", code);
-  }
+  MORSEL_TRY(MapWhatever(file, size_bytes, read_only, &mapping.map_));
   const pmem2_granularity granularity = pmem2_map_get_store_granularity(mapping.map_);
   if (granularity == PMEM2_GRANULARITY_PAGE) {
     return Fail(Code::kUnsupported,
@@ -111,6 +114,15 @@ Result<Pmem2Mapping> Pmem2Mapping::Map(const File& file, uint64_t size_bytes, bo
     return FailErrno("the mapping of '%s' cannot be kept from children", file.path().c_str());
   }
   return mapping;
+}
+
+Result<uint32_t> GranularityOf(const File& file) {
+  pmem2_map* map = nullptr;
+  MORSEL_TRY(MapWhatever(file, 0, true, &map));
+  const pmem2_granularity granularity = pmem2_map_get_store_granularity(map);
+  pmem2_map_delete(&map);
+  if (granularity == PMEM2_GRANULARITY_PAGE) return static_cast<uint32_t>(kPageBytes);
+  return granularity == PMEM2_GRANULARITY_BYTE ? 1 : static_cast<uint32_t>(kLineBytes);
 }
 
 Result<void*> MapPart(const File& file, uint64_t offset, uint64_t size_bytes, bool read_only) {

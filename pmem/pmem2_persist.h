@@ -44,6 +44,11 @@ class Pmem2Mapping {
   Persist persist_ = VolatilePersist();
 };
 
+/// What one flush makes durable in mappings of the file, which is not empty: 1, kLineBytes, or
+/// kPageBytes where it is not on persistent memory.
+/// Errors  kNoMemory, kPermission, kIo.
+Result<uint32_t> GranularityOf(const File& file);
+
 /// Maps [offset, offset + size_bytes) of a file that libpmem2 takes for persistent memory, wherever
 /// there is room. MAP_SYNC is asked for; a file that only stands in for persistent memory does
 /// without.

@@ -48,7 +48,9 @@ PowerSafety PowerSafetyBelow(const std::string& folder) {
   if (region == std::string::npos) return kUnknown;
   const std::string domain =
       WordIn(folder.substr(0, folder.find('/', region + 1)) + "/persistence_domain");
-  if (domain == "cpu_cache") return {true, "the platform keeps processor caches and memory (eADR)"};
+  if (domain == "cpu_cache") {
+    return {true, "the platform keeps processor caches and memory (eADR)", /*keeps_caches=*/true};
+  }
   if (domain == "memory_controller") return {true, "the platform keeps what was flushed to memory"};
   return kUnknown;
 }

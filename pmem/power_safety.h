@@ -9,6 +9,7 @@ namespace morsel::pmem {
 struct PowerSafety {
   bool survives = false;   ///< the platform says that it does
   const char* words = "";  ///< the same in plain words; static
+  bool keeps_caches = false;  ///< stores survive that were never flushed
 };
 
 /// Of the persistent memory below a device-dax device, or below the file system that `path` is on.

@@ -19,6 +19,8 @@ PowerSafety WithDomain(const std::string& domain) {
 TEST(PowerSafetyTest, BelievesThePlatformThatNamesItsDomain) {
   EXPECT_TRUE(WithDomain("memory_controller").survives);
   EXPECT_TRUE(WithDomain("cpu_cache").survives);
+  EXPECT_TRUE(WithDomain("cpu_cache").keeps_caches);
+  EXPECT_FALSE(WithDomain("memory_controller").keeps_caches);
   EXPECT_STREQ(WithDomain("cpu_cache").words,
                "the platform keeps processor caches and memory (eADR)");
 }

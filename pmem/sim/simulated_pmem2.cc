@@ -40,6 +40,8 @@ Result<Pmem2Mapping> Pmem2Mapping::Map(const File& file, uint64_t size_bytes, bo
   return mapping;
 }
 
+Result<uint32_t> GranularityOf(const File&) { return static_cast<uint32_t>(kLineBytes); }
+
 Result<void*> MapPart(const File& file, uint64_t offset, uint64_t size_bytes, bool read_only) {
   const int protection = PROT_READ | (read_only ? 0 : PROT_WRITE);
   void* const memory = mmap(nullptr, size_bytes, protection, MAP_SHARED, file.descriptor(),

@@ -16,13 +16,15 @@ namespace morsel::crash {
 namespace {
 
 constexpr uint64_t kKills = 200;
+// The same journal, catalog and map below: what differs is how a pool is made and opened.
+constexpr uint64_t kKillsInDirectory = 40;
 
-class DirectCrash : public testing::Test {
+class DirectCrash : public testing::TestWithParam<PoolKind> {
  protected:
   void SetUp() override {
     ForceGranularity();
     const Findings findings = FindInChild([&] {
-      const std::string why = MakeDirect(pool_path_);
+      const std::string why = MakeDirect(pool_path_, GetParam());
       return why.empty() ? Findings() : Findings{why};
     });
     ASSERT_EQ(findings, Findings());
@@ -52,11 +54,12 @@ class DirectCrash : public testing::Test {
   SharedFile<DirectLog> log_{scratch_.At("log")};
 };
 
-TEST_F(DirectCrash, KilledAnywhere) {
+TEST_P(DirectCrash, KilledAnywhere) {
+  const uint64_t kills = Rounds(GetParam() == PoolKind::kCarved ? kKills : kKillsInDirectory);
   const uint64_t seed = Seed();
   Dice dice(seed);
   uint64_t in_flight = 0;
-  for (uint64_t round = 0; round < Rounds(kKills); ++round) {
+  for (uint64_t round = 0; round < kills; ++round) {
     SCOPED_TRACE("MORSEL_SEED=" + std::to_string(seed) + " round " + std::to_string(round));
     const std::string end = KillWriter(dice);
     for (const ShelfLog& shelf : log_->shelves) in_flight += shelf.blocks_in_flight_max.load() > 0;
@@ -69,8 +72,13 @@ TEST_F(DirectCrash, KilledAnywhere) {
                in_flight);
   for (const auto& count : log_->counts) std::fprintf(stderr, " %lu", count.load());
   std::fprintf(stderr, "\n");
-  EXPECT_GT(in_flight, Rounds(kKills) / 10) << "the instants missed what they are for";
+  EXPECT_GT(in_flight, kills / 10) << "the instants missed what they are for";
 }
+
+INSTANTIATE_TEST_SUITE_P(, DirectCrash, testing::Values(PoolKind::kCarved, PoolKind::kDirectory),
+                         [](const auto& kind) {
+                           return kind.param == PoolKind::kCarved ? "Carved" : "Directory";
+                         });
 
 }  // namespace
 }  // namespace morsel::crash

@@ -6,11 +6,14 @@ namespace morsel::crash {
 
 void ForceGranularity() { setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1); }
 
-std::string MakeDirect(const std::string& path) {
-  const morsel_pool_options in_a_file = {sizeof in_a_file, MORSEL_CREATE | MORSEL_CARVED, 0, 0,
-                                         kPoolBytes};
+std::string MakeDirect(const std::string& path, PoolKind kind) {
+  morsel_pool_options options = {sizeof options, MORSEL_CREATE, 0, 0, 0};
+  if (kind == PoolKind::kCarved) {
+    options.flags |= MORSEL_CARVED;
+    options.size_bytes = kPoolBytes;
+  }
   OpenedDirect opened;
-  morsel_code code = morsel_pool_open(path.c_str(), &in_a_file, &opened.pool);
+  morsel_code code = morsel_pool_open(path.c_str(), &options, &opened.pool);
   if (code != MORSEL_OK) return Sentence("morsel_pool_open of a new pool", code);
   const morsel_options fine = {sizeof fine, MORSEL_CREATE | MORSEL_FINE, 0, 0, 0, kCapacityBytes};
   code = morsel_open(opened.pool, kMainName, &fine, &opened.morsel);

@@ -22,8 +22,10 @@ inline constexpr Object kSideObject = {
 /// Lets any file stand in for persistent memory. Before the library's first use.
 void ForceGranularity();
 
+enum class PoolKind { kCarved, kDirectory };
+
 /// Makes the pool and an empty morsel. Returns  empty, or what failed.
-std::string MakeDirect(const std::string& path);
+std::string MakeDirect(const std::string& path, PoolKind kind = PoolKind::kCarved);
 
 /// Ended by CloseDirect().
 struct OpenedDirect {

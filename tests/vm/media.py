@@ -20,7 +20,7 @@ class Medium:
         self.name = name
         self.pool = f"{place}/pool"
         self._place = place
-        self._number = number
+        self.number = number
         self._steps_before = 0
 
     def set_up(self, guest):
@@ -32,6 +32,9 @@ class Medium:
 
     def try_out(self, guest, results):
         raise NotImplementedError
+
+    def try_out_errors(self, guest, results):
+        """At the end: what the medium is afterwards nobody relies on."""
 
     def make(self, guest):
         guest.must(self._workload("make"))
@@ -48,7 +51,7 @@ class Medium:
             time.sleep(0.05)
 
     def _steps(self, guest):
-        return guest.log_word(self._number)
+        return guest.log_word(self.number)
 
     def check(self, guest, seed):
         """Returns what is wrong, and how many steps the writer has made in all."""
@@ -60,7 +63,7 @@ class Medium:
         return problem, steps[0] if steps else 0
 
     def _workload(self, verb, seed=0):
-        return f"workload {verb} {self.kind} {self.pool} {LOGS} {self._number} {seed}"
+        return f"workload {verb} {self.kind} {self.pool} {LOGS} {self.number} {seed}"
 
     def _expect(self, guest, results, name, command, *wanted, status=0):
         """A test: the command ends so, and says all that is wanted."""
@@ -84,10 +87,8 @@ class Medium:
             results.faults(self.name, counts[0], size_mib * machine.MIB)
 
 
-class FileOnDax(Medium):
-    """A carved pool in a file of a DAX file system."""
-
-    kind = "direct"
+class OnDax(Medium):
+    """A pool on a DAX file system."""
 
     def __init__(self, name, number, file_system, space):
         super().__init__(name, f"/mnt/{number}", number)
@@ -106,6 +107,12 @@ class FileOnDax(Medium):
     def attach(self, guest):
         guest.must(f"mount_at {self._place} {self._file_system} {self._options} {self._space.device}")
 
+
+class FileOnDax(OnDax):
+    """A carved pool in a file."""
+
+    kind = "direct"
+
     def try_out(self, guest, results):
         self._expect(guest, results, "a carved pool is made",
                      f"morselctl create {self.pool} --carved --size 320M")
@@ -113,6 +120,52 @@ class FileOnDax(Medium):
                      "cache line", self._space.at_power_off)
         self._count_faults(guest, results, 256, at_most=256)
         guest.must(f"rm {self.pool}")
+
+
+class DirectoryOnDax(OnDax):
+    """A directory pool, with a file for each fine morsel."""
+
+    kind = "files"
+
+    def try_out(self, guest, results):
+        def expect(*arguments, **options):
+            self._expect(guest, results, *arguments, **options)
+
+        expect("a directory pool is made", f"morselctl create {self.pool}")
+        expect("info says what it is", f"morselctl info {self.pool}", "fsdax",
+               "cache line (64 bytes) in fine morsels", self._space.at_power_off)
+        self._count_faults(guest, results, 256, at_most=128)
+        expect("info says that all of a morsel is mapped huge",
+               f"morselctl create {self.pool} m --fine --size 64M && morselctl info {self.pool} m",
+               "mapped huge:  100 % (32 of 32 subtrees)")
+        expect("no extent waits to be written at a fault",
+               f"xfs_io -r -c 'fiemap -v' {self.pool}/m | grep -v hole >/tmp/extents; "
+               # The last column has FIEMAP_EXTENT_UNWRITTEN, 0x800.
+               "cat /tmp/extents; ! grep -q '0x[0-9a-f]*[89a-f][0-9a-f][0-9a-f]$' /tmp/extents")
+        expect("what has grown is mapped huge, too",
+               f"morselctl resize {self.pool} m 128M && morselctl info {self.pool} m",
+               "100 % (64 of 64 subtrees)")
+        expect("a snapshot morsel lives beside", f"morselctl create {self.pool} s && "
+               f"morselctl check {self.pool}", "clean: 2 morsels")
+        expect("a full file system refuses, and leaves what there is",
+               f"morselctl create {self.pool} n --fine --size 2G; status=$?; "
+               f"morselctl check {self.pool} && exit $status", "no space", "clean: 2 morsels", status=11)
+        guest.must(f"rm -r {self.pool}")
+
+
+    def try_out_errors(self, guest, results):
+        guest.must(f"morselctl create {self.pool} m --fine --size 16M")
+        # The sector that is 4 MiB into the morsel: 6 MiB, or 12,288 sectors, into its file.
+        guest.must(f"sector=$(sector_of {self.pool}/m 12288) && "
+                   f"echo $sector 8 >/sys/block/$(basename {self._space.device})/badblocks")
+        self._expect(guest, results, "check lists what is bad", f"morselctl check {self.pool}",
+                     "4096 bytes at offset 0x600000 of", "offset 0x400000 of the morsel", status=1)
+        self._expect(guest, results, "check of one morsel does, too",
+                     f"morselctl check {self.pool} m", "offset 0x400000 of the morsel", status=1)
+        self._expect(guest, results, "a store to it ends the process and says where",
+                     f"workload poke {self.pool} m 0x400000", "morsel 'm': an access at",
+                     f"offset 0x600000 of '{self.pool}/m'", status=128 + 7)
+        self._expect(guest, results, "what is beside it is there", f"workload poke {self.pool} m 0x600000")
 
 
 class Device(Medium):
@@ -138,15 +191,19 @@ class Device(Medium):
             self._expect(guest, results, *arguments, **options)
 
         expect("what is no pool is refused, and why", f"morselctl info {self.pool}",
-               "no morsel pool", status=17)
+               "no morsel pool", "morselctl format", status=17)
         if self._align == "2M":
             guest.must(f"workload scribble {self.pool} 0x4321000")
             expect("a device with data is not formatted", f"morselctl format {self.pool}",
                    "data at offset", status=14)
             expect("a device with data is formatted by force and name",
-                   f"morselctl format {self.pool} --force --yes-destroy $(basename {self.pool})")
+                   f"morselctl format {self.pool} --force --yes-destroy $(basename {self.pool})",
+                   *(["note: "] if self.end == "reset" else []))
         else:
             expect("an empty device is formatted", f"morselctl format {self.pool}")
+        expect("flushes that the medium needs cannot be left out",
+               f"PMEM2_FORCE_GRANULARITY=BYTE morselctl info {self.pool}",
+               "would leave out flushes", status=21)
         expect("a device with a pool is not formatted", f"morselctl format {self.pool}",
                "a morsel pool", status=14)
         expect("force alone is not enough", f"morselctl format {self.pool} --force",
@@ -174,6 +231,20 @@ class Device(Medium):
             self._count_faults(guest, results, 256, at_most=132)
 
 
+    def try_out_errors(self, guest, results):
+        guest.must(f"morselctl create {self.pool} m --fine --size 16M")
+        if self._align == "2M":
+            self._expect(guest, results, "a bad page ends the process that stores to it",
+                         f"workload poison {self.pool} m 0x400000", "morsel 'm': an access at",
+                         "the medium has an error there", status=128 + 7)
+        self._expect(guest, results, "a device that is pulled away ends its user, who says so",
+                     f"rm -f /tmp/hold; workload hold {self.pool} m >/tmp/hold 2>&1 & pid=$!; "
+                     "until grep -qs holds /tmp/hold; do sleep 0.1; done; "
+                     f"ndctl disable-namespace {self._space.namespace} >/dev/null; "
+                     "wait $pid; status=$?; cat /tmp/hold; exit $status",
+                     "morsel 'm': an access at", "a device that is gone", status=128 + 7)
+
+
 class Namespace:
     """Part of an NVDIMM, with a name."""
 
@@ -184,6 +255,7 @@ class Namespace:
         self._module = module
         self._name = name
         self._size = size
+        self.namespace = f'"$(namespace_of {name})"'
         self.device = f'"$(device_of $(namespace_of {name}))"'
 
     def make(self, guest, align, mode):
@@ -198,6 +270,7 @@ class MemMap:
 
     def __init__(self, begin):
         self._begin = begin
+        self.namespace = f'"$(namespace_at {begin})"'
         self.device = f'"$(device_of $(namespace_at {begin}))"'
 
     def make(self, guest, align, mode):
@@ -219,7 +292,7 @@ class Disk(Medium):
     def try_out(self, guest, results):
         self._expect(guest, results, "a fine morsel is refused",
                      f"morselctl create {self.pool} && morselctl create {self.pool} m --fine",
-                     "fine contract", status=21)
+                     "refuses MAP_SYNC", status=21)
         self._expect(guest, results, "a carved pool is refused, and why",
                      f"morselctl create {self._place}/carved --carved --size 64M",
                      "not on persistent memory", status=21)
@@ -240,17 +313,35 @@ class VirtioPmem(Medium):
         self._expect(guest, results, "a carved pool is refused, and why",
                      f"morselctl create {self._place}/carved --carved --size 64M",
                      "not on persistent memory", status=21)
+        self._expect(guest, results, "a fine morsel is refused, and why",
+                     f"morselctl create {self.pool} && morselctl create {self.pool} m --fine",
+                     "refuses MAP_SYNC", status=21)
+        guest.must(f"rm -r {self.pool}")
         self._expect(guest, results, "a directory pool takes snapshot morsels",
                      f"morselctl create {self.pool} && morselctl create {self.pool} m && "
                      f"morselctl check {self.pool}")
+
+
+def try_out_pairs(guest, its_media, results):
+    """Pools that share a region: of one NVDIMM there are several."""
+    device, file, directory = (medium for medium in its_media
+                               if medium.number in (0, 2, 9))
+    for one, other in ((device, file), (file, directory)):
+        medium = "two pools on one region" + one.name[one.name.rindex(" ("):]
+        status, lines = guest.run(f"workload pair {one.pool} {other.pool}")
+        problem = "" if status == 0 else f"ended with {status}: {' '.join(lines)}"
+        results.test(medium, f"{one.name.rpartition(' (')[0]} beside {other.name.rpartition(' (')[0]}",
+                     problem)
 
 
 def all_media(kernel):
     return [
         Device(f"device-dax 2M ({kernel})", 0, "2M", Namespace("nmem0", "huge", "1G")),
         Device(f"device-dax 1G ({kernel})", 1, "1G", Namespace("nmem1", "giant", "4G")),
-        FileOnDax(f"ext4 DAX, file ({kernel})", 2, "ext4", Namespace("nmem0", "ext4", "1G")),
-        FileOnDax(f"XFS DAX, file ({kernel})", 3, "xfs", Namespace("nmem0", "xfs", "1G")),
+        FileOnDax(f"ext4 DAX, file ({kernel})", 2, "ext4", Namespace("nmem0", "ext4", "640M")),
+        FileOnDax(f"XFS DAX, file ({kernel})", 3, "xfs", Namespace("nmem0", "xfs", "640M")),
+        DirectoryOnDax(f"ext4 DAX, directory ({kernel})", 8, "ext4", Namespace("nmem0", "ext4d", "768M")),
+        DirectoryOnDax(f"XFS DAX, directory ({kernel})", 9, "xfs", Namespace("nmem0", "xfsd", "768M")),
         Device(f"memmap, device-dax 2M ({kernel})", 4, "2M", MemMap("4G")),
         FileOnDax(f"memmap, ext4 DAX ({kernel})", 5, "ext4", MemMap("6G")),
         Disk(f"disk, ext4 ({kernel})", "/mnt/disk", 6),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """./dev vm: morsels on persistent memory, in a machine that has it.
 
-usage: vm.py MORSELCTL WORKLOAD [--kernel PACKAGE]... [--xml FILE]
+usage: vm.py MORSELCTL WORKLOAD [--kernel PACKAGE]... [--ends N] [--xml FILE]
 
 Boots Debian's kernels under QEMU with NVDIMMs, `memmap=` regions, virtio-pmem and a disk; makes
 pools on each, counts faults, and lets writers work until the power is cut, again and again: each time all owners and all bytes are compared. Ends with a table and
@@ -48,8 +48,11 @@ class Session:
         writers = [medium for medium in self._media if medium.kind]
         for medium in writers:
             medium.make(self._guest)
+        media.try_out_pairs(self._guest, self._media, self._report)
         for _ in range(ends):
             self._end(writers)
+        for medium in self._media:
+            medium.try_out_errors(self._guest, self._report)
 
     def _end(self, writers):
         """Lets the writers work for a moment, ends the machine and compares."""
@@ -72,7 +75,7 @@ class Session:
                 self._report.survived(medium.name, steps)
 
 
-def run_kernel(wanted, programs, results, seed):
+def run_kernel(wanted, programs, results, seed, ends):
     try:
         kernel = system.Kernel(wanted)
         guest = machine.Machine(kernel, system.make_root(kernel, programs))
@@ -85,7 +88,7 @@ def run_kernel(wanted, programs, results, seed):
         guest.start()
         print(f"vm: Linux {kernel.release} is up", flush=True)
         its_media = media.all_media(label)
-        Session(guest, its_media, results, random.Random(seed)).run(ENDS[wanted])
+        Session(guest, its_media, results, random.Random(seed)).run(ends or ENDS[wanted])
     except system.Missing as missing:
         results.test("machine", f"can be played here with {wanted}", str(missing))
     except machine.Died as death:
@@ -121,6 +124,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", nargs=2, type=pathlib.Path)
     parser.add_argument("--kernel", action="append", choices=KERNELS)
+    parser.add_argument("--ends", type=int, help="how often the power is cut")
     parser.add_argument("--xml", type=pathlib.Path, help="writes what passed and what failed there")
     arguments = parser.parse_args()
     seed = int(os.environ.get("MORSEL_SEED") or random.SystemRandom().getrandbits(32))
@@ -128,7 +132,8 @@ def main():
     results = report.Report(lambda line: print(line, flush=True))
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, end)
-    run_kernels(arguments.kernel or KERNELS, arguments.programs, results, seed)
+    run_kernels(arguments.kernel or KERNELS, arguments.programs, results, seed,
+                arguments.ends)
     if arguments.xml:
         arguments.xml.write_text(results.xml())
     print("\n".join(results.table()))

@@ -1,12 +1,18 @@
 // What runs in the machine of ./dev vm: a writer that is cut off, what compares
 // afterwards, and what counts faults.
 //
-//   workload make  direct|image POOL LOGS NUMBER        a pool, and an empty log
-//   workload write direct|image POOL LOGS NUMBER SEED   works without end
-//   workload check direct|image POOL LOGS NUMBER SEED   says what is wrong; status 1 if anything is
+//   workload make  KIND POOL LOGS NUMBER        a pool, and an empty log
+//   workload write KIND POOL LOGS NUMBER SEED   works without end
+//   workload check KIND POOL LOGS NUMBER SEED   says what is wrong; status 1 if anything is
 //   workload touch POOL SIZE_MIB huge|giant             stores to every page of a fine morsel
 //   workload scribble DEVICE OFFSET                     stores a word, on a device of 2 MiB units
+//   workload poke POOL MORSEL OFFSET                    stores to a page, which may end it by SIGBUS
+//   workload poison POOL MORSEL OFFSET                  the same once the kernel was told that the page is bad
+//   workload hold POOL MORSEL                           says "holds", then stores to the morsel without end
+//   workload pair POOL POOL                             a fine morsel in each, both open at once
 //
+// KIND: direct, a fine morsel in a carved pool; files, one in a directory pool; image, a snapshot
+// morsel.
 // LOGS is a file of at least (NUMBER + 1) times 32 MiB that no end of the machine changes:
 // memory of the host, through a PCI device.
 #include <fcntl.h>
@@ -55,10 +61,11 @@ int Tell(const Findings& findings, const char* complaint) {
   return findings.empty() && *complaint == '\0' ? 0 : 1;
 }
 
-int Direct(const std::string& verb, const std::string& pool, DirectLog* log, uint64_t seed) {
+int Direct(const std::string& verb, PoolKind kind, const std::string& pool, DirectLog* log,
+           uint64_t seed) {
   if (verb == "make") {
     new (log) DirectLog();
-    const std::string why = MakeDirect(pool);
+    const std::string why = MakeDirect(pool, kind);
     return Tell(why.empty() ? Findings() : Findings{why}, "");
   }
   if (verb == "write") return RunDirectWriter(pool, seed, 0, Lie::kNone, *log);
@@ -148,6 +155,53 @@ int Scribble(const std::string& path, uint64_t offset) {
   return 0;
 }
 
+struct Opened {
+  morsel_pool_t* pool = nullptr;
+  morsel_t* morsel = nullptr;
+};
+
+Opened Open(const std::string& path, const std::string& name, const morsel_options* options) {
+  Opened opened;
+  morsel_code code = morsel_pool_open(path.c_str(), nullptr, &opened.pool);
+  if (code == MORSEL_OK) code = morsel_open(opened.pool, name.c_str(), options, &opened.morsel);
+  if (code != MORSEL_OK) Die("'%s': %s", path.c_str(), morsel_last_error());
+  return opened;
+}
+
+int Poke(const std::string& path, const std::string& name, uint64_t offset, bool poison) {
+  char* const page = static_cast<char*>(morsel_base(Open(path, name, nullptr).morsel)) + offset;
+  if (poison && madvise(page, kPageBytes, MADV_HWPOISON) != 0) Die("MADV_HWPOISON: %m");
+  __atomic_fetch_or(reinterpret_cast<uint64_t*>(page), 0, __ATOMIC_RELAXED);
+  return 0;
+}
+
+int Hold(const std::string& path, const std::string& name) {
+  auto* const base = static_cast<uint64_t*>(morsel_base(Open(path, name, nullptr).morsel));
+  std::printf("holds\n");
+  for (;;) __atomic_fetch_or(base, 0, __ATOMIC_RELAXED);
+}
+
+int Pair(const std::string& one, const std::string& other) {
+  const morsel_options fine = {
+      sizeof fine, MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE, 0, 0, 4 * kMiB, 4 * kMiB};
+  const Opened opened[] = {Open(one, "pair", &fine), Open(other, "pair", &fine)};
+  for (const Opened& at : opened) {
+    void* const block = morsel_malloc(at.morsel, 1000);
+    if (block == nullptr) Die("morsel_malloc: %s", morsel_last_error());
+    std::memset(block, 7, 1000);
+    morsel_code code = morsel_persist(at.morsel, block, 1000);
+    if (code == MORSEL_OK) code = morsel_set_root(at.morsel, "block", block);
+    if (code != MORSEL_OK || morsel_of(block) != at.morsel) Die("%s", morsel_last_error());
+  }
+  for (const Opened& at : opened) {
+    morsel_code code = morsel_close(at.morsel);
+    if (code == MORSEL_OK) code = morsel_remove(at.pool, "pair");
+    if (code == MORSEL_OK) code = morsel_pool_close(at.pool);
+    if (code != MORSEL_OK) Die("%s", morsel_last_error());
+  }
+  return 0;
+}
+
 int Usage() {
   std::fprintf(stderr, "workload: see the head of its source\n");
   return 2;
@@ -161,11 +215,17 @@ int Main(int count, char** arguments) {
     return Touch(argument(2), std::stoul(argument(3)) * kMiB, argument(4) == "giant");
   }
   if (verb == "scribble" && count == 4) return Scribble(argument(2), std::stoul(argument(3)));
+  if ((verb == "poke" || verb == "poison") && count == 5) {
+    return Poke(argument(2), argument(3), std::stoul(argument(4), nullptr, 0), verb == "poison");
+  }
+  if (verb == "hold" && count == 4) return Hold(argument(2), argument(3));
+  if (verb == "pair" && count == 4) return Pair(argument(2), argument(3));
   if ((verb != "make" && verb != "write" && verb != "check") || count < 6) return Usage();
   const uint64_t seed = count > 6 ? std::stoul(argument(6)) : 0;
   const std::string pool = argument(3);
-  if (argument(2) == "direct") {
-    return Direct(verb, pool, LogAt<DirectLog>(argument(4), argument(5)), seed);
+  if (argument(2) == "direct" || argument(2) == "files") {
+    const PoolKind kind = argument(2) == "files" ? PoolKind::kDirectory : PoolKind::kCarved;
+    return Direct(verb, kind, pool, LogAt<DirectLog>(argument(4), argument(5)), seed);
   }
   if (argument(2) != "image") return Usage();
   return Image(verb, pool, LogAt<ImageLog>(argument(4), argument(5)), seed);

@@ -81,6 +81,16 @@ mount_at() {
   mount -t "$2" -o "$3" "$4" "$1"
 }
 
+# sector_of FILE N: where on its device a file has its N-th sector
+sector_of() {
+  xfs_io -r -c 'fiemap -v' "$1" | awk -v n="$2" '
+    NR > 2 && $3 != "hole" {
+      gsub(/\[/, "", $2); split($2, in_file, /[.][.]/); split($3, on_device, /[.][.]/)
+      if (in_file[1] <= n && n <= in_file[2] + 0) { print on_device[1] + n - in_file[1]; found = 1 }
+    }
+    END { exit !found }'
+}
+
 logs() {
   for device in /sys/bus/pci/devices/*; do
     [ "$(cat "$device/vendor") $(cat "$device/device")" = "0x1af4 0x1110" ] || continue
