@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <map>
 
+#include "alloc/block_queue.h"
 #include "alloc/heap_layout.h"
 #include "base/check.h"
 
@@ -73,6 +75,20 @@ std::vector<Block> AllocatedBlocks(morsel_t* morsel) {
   morsel_info info{};  // asked for, the heap counts what is live, and caches are not
   MORSEL_CHECK(morsel_stat(morsel, &info) == MORSEL_OK);
   return AllocatedBlocks(morsel_base(morsel), morsel_size(morsel));
+}
+
+uint64_t MoreThanTakenAhead(const std::vector<Block>& blocks, uint64_t threads) {
+  std::map<uint64_t, uint64_t> counts;
+  for (const Block& block : blocks) ++counts[block.size_bytes];
+  uint64_t more = 0;
+  for (const auto& [size_bytes, count] : counts) {
+    uint64_t ahead = 0;  // extents are given at once
+    if (size_bytes <= alloc::kBlockBytesMax) {
+      ahead = threads * alloc::BlockQueue::Places(alloc::ClassOf(size_bytes));
+    }
+    more += count > ahead ? count - ahead : 0;
+  }
+  return more;
 }
 
 std::vector<Block> AllocateFresh(const std::function<Block(uint64_t size_bytes)>& allocate,

@@ -26,6 +26,10 @@ std::vector<Block> AllocatedBlocks(morsel_t* morsel);
 /// The one that begins there, of blocks by address; nullptr: none does.
 const Block* BlockAt(const std::vector<Block>& blocks, const void* address);
 
+/// How many of these blocks, which nobody was given, are more than so many threads may have taken
+/// ahead.
+uint64_t MoreThanTakenAhead(const std::vector<Block>& blocks, uint64_t threads);
+
 /// So many new blocks of mixed sizes, from `allocate(size_bytes)`. Fewer where there is no more
 /// room: it answers none of address 0.
 std::vector<Block> AllocateFresh(const std::function<Block(uint64_t size_bytes)>& allocate,

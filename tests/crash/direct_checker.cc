@@ -144,9 +144,16 @@ void Check::Forgotten() {
   std::set_difference(allocated_.begin(), allocated_.end(), reachable.begin(), reachable.end(),
                       std::back_inserter(forgotten), by_address);
   std::vector<Block> lost;
-  std::copy_if(forgotten.begin(), forgotten.end(), std::back_inserter(lost), [&](Block block) {
-    return log_.marks.Get(morsel_base(morsel_), PointerTo(block)) != kGivenBack;
-  });
+  std::vector<Block> never_given;
+  uint64_t freed = 0;
+  for (const Block& block : forgotten) {
+    const uint8_t mark = log_.marks.Get(morsel_base(morsel_), PointerTo(block));
+    if (mark == kGivenBack) {
+      ++freed;
+    } else {
+      (mark == kGiven ? lost : never_given).push_back(block);
+    }
+  }
   if (lost.size() > in_flight) {
     Report(std::to_string(lost.size()) +
            " blocks are allocated that nobody reaches, the "
@@ -154,7 +161,13 @@ void Check::Forgotten() {
            Hexadecimal(PointerTo(lost.front())) + " of " + std::to_string(lost.front().size_bytes) +
            " bytes; in flight were at most " + std::to_string(in_flight));
   }
-  const uint64_t freed = forgotten.size() - lost.size();
+  // One thread more opens the morsel and makes what all have in common.
+  const uint64_t more = MoreThanTakenAhead(never_given, kWriterThreadsMax + 1);
+  if (more > in_flight) {
+    Report(std::to_string(never_given.size()) + " blocks are allocated that nobody was given, " +
+           std::to_string(more) + " more than threads may take ahead; in flight were at most " +
+           std::to_string(in_flight));
+  }
   if (freed > kWriterThreadsMax * alloc::kFreesUnsettledMax) {
     Report(std::to_string(freed) + " blocks are allocated that were freed");
   }

@@ -35,6 +35,7 @@ class Check {
   void Slot(uint64_t slot);
   std::string WhyNot(const void* found, const Object& due) const;
   void Attribute(const Block& block, HeapLeak* leak, std::array<uint64_t, kHeapThreadsMax>* freed);
+  void NeverGiven(const std::vector<Block>& unreached);
   void Bytes(const char* when);
   void Report(const std::string& sentence) { findings_.push_back(sentence); }
 
@@ -84,8 +85,25 @@ void Check::Attribute(const Block& block, HeapLeak* leak,
   } else if (mark >= kHeld) {
     ++leak->never_linked;
   } else {
-    ++leak->being_taken;
+    ++leak->never_given;
   }
+}
+
+void Check::NeverGiven(const std::vector<Block>& unreached) {
+  std::vector<Block> never_given;
+  uint64_t linked = 0;
+  for (const Block& block : unreached) {
+    const uint8_t mark = log_.marks.Get(room_.base(), PointerTo(block));
+    if (mark == 0) never_given.push_back(block);
+    if (mark == kLinked) ++linked;
+  }
+  uint64_t taking = 0;
+  for (HeapThreadLog& thread : log_.threads) taking += thread.taking.exchange(false) ? 1 : 0;
+  const uint64_t more = MoreThanTakenAhead(never_given, kHeapThreadsMax) + linked;
+  if (more <= taking) return;
+  Report(std::to_string(never_given.size()) + " blocks are allocated that nobody was given, and " +
+         std::to_string(linked) + " that were linked; that is " + std::to_string(more) +
+         " more than threads may take ahead, and " + std::to_string(taking) + " were being taken");
 }
 
 void Check::Unreached(HeapLeak* leak) {
@@ -99,12 +117,7 @@ void Check::Unreached(HeapLeak* leak) {
                       std::back_inserter(unreached), ByAddress);
   std::array<uint64_t, kHeapThreadsMax> freed{};
   for (const Block& block : unreached) Attribute(block, leak, &freed);
-  uint64_t taking = 0;
-  for (HeapThreadLog& thread : log_.threads) taking += thread.taking.exchange(false) ? 1 : 0;
-  if (leak->being_taken > taking) {
-    Report(std::to_string(leak->being_taken) + " blocks are allocated that nobody was given, and " +
-           std::to_string(taking) + " were being taken");
-  }
+  NeverGiven(unreached);
   if (leak->freed > alloc::kFreesUnsettledMax) {
     Report(std::to_string(leak->freed) + " blocks that one thread freed are allocated");
   }

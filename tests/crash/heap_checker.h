@@ -18,14 +18,15 @@ struct HeapCheckOptions {
 struct HeapLeak {
   uint64_t freed = 0;  ///< by one thread, at most
   uint64_t never_linked = 0;
-  uint64_t being_taken = 0;  ///< by threads that were inside the heap
+  uint64_t never_given = 0;  ///< taken ahead, or by threads that were inside the heap
 };
 
 /// Opens the heap, and tells all that is wrong:
 ///   - it does not open or close, or is not valid;
 ///   - a slot has not the object that the log says, byte for byte; of a change in flight, neither;
 ///   - an object is not in an allocated block of its own that has room for it;
-///   - a block that nobody reaches was neither freed nor held by a thread, nor being taken; or more
+///   - a block that nobody reaches was neither freed nor held by a thread, nor being taken, nor may
+///   have been taken ahead; or more
 ///     that one thread freed are allocated than alloc/heap.h says;
 ///   - a new block overlaps another block, or changes its bytes;
 ///   - after a clean close and an open something else is allocated.
