@@ -52,7 +52,7 @@ Result<ThreadHeap*> Heap::Mine() {
   if (mine == nullptr) mine = ended;
   if (mine == nullptr) {
     const uint64_t frees_first = unclean_ ? 1 : kFreesBeforeSettle;
-    mine = new (std::nothrow) ThreadHeap(slabs_, persist_, fine_, frees_first);
+    mine = new (std::nothrow) ThreadHeap(runs_, persist_, fine_, frees_first);
     if (mine == nullptr) {
       return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
                   static_cast<void*>(header_));
@@ -129,7 +129,7 @@ Result<Run*> Heap::TakeUp(UnitIndex head) {
     MORSEL_TRY(Slab(*run).Adopt(persist_, unclean_, read_only_));
     run->kind = UnitKind::kSlab;
     ListAsFound(run);
-    slabs_.Enter(run);
+    runs_.Enter(run);
   } else {
     run->units = word.units();
     run->kind = word.kind();
@@ -165,13 +165,21 @@ void Heap::ListAsFound(Run* run) {
   classes_[run->size_class].listed.Append(run);
 }
 
+// It is looked up with the lock held from now on.
+void Heap::ForgetExtent(Run* run) {
+  if (!run->Has(Run::kEntered)) return;
+  runs_.Forget(*run);
+  run->flags &= static_cast<uint8_t>(~Run::kEntered);
+}
+
 void Heap::ReleaseExtent(Run* run) {
+  ForgetExtent(run);
   units_.ClearHead(run->head, UnitCount(run->units));
   run->kind = UnitKind::kNone;
 }
 
 void Heap::ReleaseSlab(Run* run) {
-  slabs_.Forget(*run);
+  runs_.Forget(*run);
   run->quick = nullptr;
   run->flags = 0;
   units_.ClearHead(run->head, UnitCount(run->units));
@@ -192,7 +200,7 @@ bool Heap::FreeInside(void* block) {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (!slot.Enter(this)) return false;
   ThreadHeap& mine = *slot.thread_heap;
-  Run* const slab = slabs_.At(block);
+  Run* const slab = runs_.At(block);
   ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
   if (owner == &mine) {
     mine.Give(*slab, block);
@@ -241,7 +249,7 @@ void Heap::FreeLocked(ThreadHeap& mine, void* block) {
 
 uint64_t Heap::UsableBytes(const void* block) {
   if (guard_ != nullptr) return UsableGuarded(block, "usable_size");
-  if (Run* const slab = slabs_.At(block); slab != nullptr) {
+  if (Run* const slab = runs_.At(block); slab != nullptr && slab->IsSlab()) {
     (void)Slab(*slab).LiveIndex(block, "usable_size");
     return slab->block_bytes;
   }
@@ -285,6 +293,7 @@ Result<bool> Heap::ResizeInPlace(Run& run, uint64_t size_bytes) {
     units_.SettleCleared();
   }
   if (wanted != run.units) {
+    ForgetExtent(&run);
     units_.ResizeExtent(run.head, UnitCount(run.units), UnitCount(wanted));
     run.units = wanted;
     run.word.Stored();

@@ -19,7 +19,7 @@
 
 #include "alloc/heap_layout.h"
 #include "alloc/run.h"
-#include "alloc/slab_table.h"
+#include "alloc/run_table.h"
 #include "alloc/thread_heap.h"
 #include "alloc/thread_slots.h"
 #include "alloc/unit_map.h"
@@ -107,7 +107,7 @@ class Heap final : private ThreadEndListener {
     ThreadSlot& slot = SlotAt(slot_offset_);
     if (!slot.Enter(this)) [[unlikely]]
       return false;
-    Run* const slab = slabs_.At(block);
+    Run* const slab = runs_.At(block);
     const bool freed =
         slab != nullptr && slab->quick == &slot && ThreadHeap::TryGive(*slab, block, slot);
     slot.Leave();
@@ -206,7 +206,7 @@ class Heap final : private ThreadEndListener {
   [[gnu::noinline]] bool FreeInside(void* block);
   [[gnu::noinline]] void FreeSlowly(void* block);
   [[gnu::noinline]] void SettleMine();
-  void FlushBits(Run& slab, const char* begin, const char* end, ThreadHeap& mine);
+  void FlushRun(Run& run, const char* begin, const char* end, ThreadHeap& mine);
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
   void ThreadEnds(uint64_t thread) override;
   bool HasPartOf(uint64_t thread);
@@ -229,6 +229,7 @@ class Heap final : private ThreadEndListener {
   void ListAsFound(Run* run);
   void TakeOverFromEnded();
   void ReleaseExtent(Run* run);
+  void ForgetExtent(Run* run);
   Status TakeUpFound(uint64_t heads_max);
   Status ReleaseEmptySlabs(uint64_t heads_max);
   bool GrowFor(UnitCount count, uint64_t alignment);
@@ -244,7 +245,7 @@ class Heap final : private ThreadEndListener {
 
   // What threads read without the lock; no line of it is written meanwhile.
   alignas(kLineBytes) ptrdiff_t slot_offset_;  ///< SlotOffset()
-  SlabTable slabs_;
+  RunTable runs_;
   HeapHeader* header_;
   pmem::Persist persist_;
   bool fine_;

@@ -111,7 +111,7 @@ Result<Run*> Heap::MakeSlab(unsigned size_class) {
   units_.SetHead(*place, UnitWord::Slab(size_class), units);
   persist_.Range(units_.WordAt(*place), sizeof(uint64_t));
   run->kind = UnitKind::kSlab;
-  slabs_.Enter(run);
+  runs_.Enter(run);
   return run;
 }
 

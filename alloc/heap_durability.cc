@@ -1,4 +1,6 @@
 // When what a heap has stored becomes durable.
+#include <algorithm>
+
 #include "alloc/heap.h"
 #include "alloc/slab.h"
 #include "base/error.h"
@@ -11,9 +13,9 @@ Status Heap::Flush(const void* address, uint64_t size_bytes) {
   if (size_bytes > 0) persist_.Flush(address, size_bytes);
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (slot.Enter(this)) {
-    Run* const slab = slabs_.At(begin);
-    const bool one = slab != nullptr && end <= slab->end();
-    if (one) FlushBits(*slab, begin, end, *slot.thread_heap);
+    Run* const run = runs_.At(begin);
+    const bool one = run != nullptr && end <= run->end();
+    if (one) FlushRun(*run, begin, end, *slot.thread_heap);
     slot.Leave();
     if (one) return Code::kOk;
   }
@@ -23,10 +25,14 @@ Status Heap::Flush(const void* address, uint64_t size_bytes) {
   return FlushAllocations(**mine, begin, end);
 }
 
-// The lines of bits of all blocks that [begin, end) of the slab touches are to be durable with the
-// thread's next fence.
-void Heap::FlushBits(Run& slab, const char* begin, const char* end, ThreadHeap& mine) {
-  Slab(slab).ForEachLine(begin, end, [&](LineCounter& counter, const void* line) {
+// What makes [begin, end) of the run allocated is to be durable with the thread's next fence: an
+// extent's head, or the lines of bits of all blocks that are touched.
+void Heap::FlushRun(Run& run, const char* begin, const char* end, ThreadHeap& mine) {
+  if (!run.IsSlab()) {
+    if (!run.word.IsDurable()) FlushLater(mine.pending(), run.word, units_.WordAt(run.head));
+    return;
+  }
+  Slab(run).ForEachLine(begin, end, [&](LineCounter& counter, const void* line) {
     if (!counter.IsDurable()) FlushLater(mine.pending(), counter, line);
   });
 }
@@ -50,11 +56,10 @@ Status Heap::FlushAllocations(ThreadHeap& mine, const char* begin, const char* e
     const Result<Run*> taken = TakeUp(*head);
     if (!taken) return taken.status();
     Run& run = **taken;
-    if (run.IsSlab()) {
-      FlushBits(run, begin > run.start ? begin : run.start, end < run.end() ? end : run.end(),
-                mine);
-    } else if (!run.word.IsDurable()) {
-      FlushLater(mine.pending(), run.word, units_.WordAt(run.head));
+    FlushRun(run, std::max<const char*>(begin, run.start), std::min(end, run.end()), mine);
+    if (!run.IsSlab()) {
+      runs_.Enter(&run, begin, end);  // the next time no lock is taken
+      run.flags |= Run::kEntered;
     }
     unit = UnitIndex(run.head.value() + run.units);
   }

@@ -86,6 +86,33 @@ TEST(HeapPartsCostTest, ScatteredFreesOfOthersBlocksAreSettledTogether) {
   EXPECT_LE(fences_of_frees, kBlocks / (kFreesBeforeSettle / 4));
 }
 
+// Tables and arrays are persisted a few words at a time, by many threads. Who took the lock would
+// never come back here.
+TEST_F(HeapPartsTest, WhatIsPersistedOfAnExtentAgainTakesNoLock) {
+  char* const extent = static_cast<char*>(*heap_->Allocate(kMiB, 16));
+  std::atomic<int> turn{0};
+  std::thread thread([&] {
+    heap_->Free(*heap_->Allocate(64, 16));  // it has a slot
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(heap_->Flush(extent + 70'000, 200).ok());
+      heap_->Fence();
+      if (turn.fetch_add(1) == 0) turn.wait(1);
+    }
+  });
+  while (turn.load() == 0) std::this_thread::yield();
+  {
+    const std::unique_lock<std::mutex> lock = heap_->Held();
+    turn = 2;
+    turn.notify_all();
+    while (turn.load() == 2) std::this_thread::yield();
+  }
+  thread.join();
+  heap_->Free(extent);
+  // Slabs take its place.
+  const size_t count = CountAll(200);
+  EXPECT_GT(count, kBytes / 2 / 208);
+}
+
 TEST_F(HeapPartsTest, NothingThatOthersFreeIsLost) {
   const size_t count = CountAll(200);
   std::vector<void*> blocks;

@@ -55,7 +55,7 @@ struct Run {
 
   alignas(kLineBytes) UnitIndex head{};
   Shared<UnitKind> kind = UnitKind::kNone;  ///< kNone: nothing lives here now
-  uint64_t units = 0;
+  Shared<uint64_t> units = 0;
   LineCounter word;     ///< of an extent's head; a slab's is durable before its first block
   Run* next = nullptr;  ///< in the list of slabs with room
   Run* previous = nullptr;
@@ -70,6 +70,7 @@ struct Run {
   static constexpr uint8_t kAtHand = 1;
   static constexpr uint8_t kUnsettled = 2;  ///< in its owner's list of such
   static constexpr uint8_t kFreed = 4;      ///< something was, since its bin began with it
+  static constexpr uint8_t kEntered = 8;  ///< an extent that is in the RunTable, part of it or all
   bool Has(uint8_t flag) const { return (flags & flag) != 0; }
 
   /// `head` and `start` are set.

@@ -9,9 +9,8 @@ namespace morsel::alloc {
 
 // The classes' queues have their places one behind the other, twice as far apart as they are long:
 // the longest first, so that each is aligned to that.
-ThreadHeap::ThreadHeap(const SlabTable& slabs, pmem::Persist persist, bool fine,
-                       uint64_t frees_first)
-    : slabs_(slabs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {
+ThreadHeap::ThreadHeap(const RunTable& runs, pmem::Persist persist, bool fine, uint64_t frees_first)
+    : runs_(runs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {
   void** places = places_.data();
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     const uint64_t count = BlockQueue::Places(size_class);
@@ -80,7 +79,7 @@ void* ThreadHeap::TakeFrom(Bin& bin, uint64_t count) {
 void ThreadHeap::EmptyQueues() {
   for (Bin& bin : bins_) {
     while (void* const block = bin.queue.TryTake()) {
-      Run& run = *slabs_.At(block);
+      Run& run = *runs_.At(block);
       Slab(run).GiveOrDie(block);
       Touched(run);
       CountFree();

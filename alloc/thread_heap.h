@@ -11,8 +11,8 @@
 #include "alloc/block_queue.h"
 #include "alloc/pending_lines.h"
 #include "alloc/run.h"
+#include "alloc/run_table.h"
 #include "alloc/slab.h"
-#include "alloc/slab_table.h"
 #include "alloc/thread_slots.h"
 #include "pmem/persist.h"
 
@@ -32,7 +32,7 @@ class alignas(kLineBytes) ThreadHeap {
  public:
   /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
   /// SettleIsDue().
-  ThreadHeap(const SlabTable& slabs, pmem::Persist persist, bool fine, uint64_t frees_first);
+  ThreadHeap(const RunTable& runs, pmem::Persist persist, bool fine, uint64_t frees_first);
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
 
@@ -191,7 +191,7 @@ class alignas(kLineBytes) ThreadHeap {
   ThreadHeap* next = nullptr;
 
  private:
-  const SlabTable& slabs_;
+  const RunTable& runs_;
   pmem::Persist persist_;
   bool fine_;
   uint64_t frees_left_;
