@@ -175,8 +175,11 @@ TEST_F(CppApi, EachContractRefusesWhatItCannotPromise) {
   EXPECT_EQ(snapshot.persist(block, 64).code(), morsel::Code::kUnsupported);
   EXPECT_EQ(snapshot.flush(block, 64).code(), morsel::Code::kUnsupported);
   EXPECT_EQ(snapshot.fence().code(), morsel::Code::kUnsupported);
+  // As it is on a file system that is not DAX.
+  setenv("PMEM2_FORCE_GRANULARITY", "PAGE", 1);
   EXPECT_EQ(morsel::Morsel::open(directory, "fine", {.flags = MORSEL_CREATE | MORSEL_FINE}).error(),
             morsel::Code::kUnsupported);
+  setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
   morsel::Pool carved = Carved();
   EXPECT_EQ(morsel::Morsel::open(carved, "snapshot", {.flags = MORSEL_CREATE}).error(),
             morsel::Code::kUnsupported);
