@@ -25,7 +25,7 @@ STEPS = {
     ("alloc/heap_durability.cc", "Heap::Fence"),
     ("alloc/heap_durability.cc", "Heap::Flush"),
     ("alloc/heap_durability.cc", "Heap::FlushAllocations"),
-    ("alloc/heap_durability.cc", "Heap::FlushBits"),
+    ("alloc/heap_durability.cc", "Heap::FlushRun"),
     ("alloc/heap_durability.cc", "Heap::FlushLater"),
     ("alloc/heap_durability.cc", "Heap::SettleAllThreads"),
     ("alloc/pending_lines.h", "Flush"),
