@@ -211,8 +211,9 @@ class Device(Medium):
         expect("the name of another does not do",
                f"morselctl format {self.pool} --force --yes-destroy dax9.9", "not the name", status=2)
         expect("a device in use is not formatted",
-               f"(sleep 100 <{self.pool} & morselctl format {self.pool} --force "
-               f"--yes-destroy $(basename {self.pool}); status=$?; kill $!; exit $status)",
+               # The shell itself has it open, from before the command until behind it.
+               f"(exec 3<{self.pool}; morselctl format {self.pool} --force "
+               f"--yes-destroy $(basename {self.pool}) 3<&-; status=$?; exit $status)",
                "in use by process", status=15)
         expect("info says what it is", f"morselctl info {self.pool}", "device-dax", "cache line",
                self._space.at_power_off)
