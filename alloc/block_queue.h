@@ -44,7 +44,6 @@ class BlockQueue {
     wrap_ = ~static_cast<uintptr_t>(count * sizeof(void*));
   }
 
-  bool IsEmpty() const { return *first_ == nullptr; }
   /// nullptr if it is empty.
   void* TryTake() {
     void** const place = first_;

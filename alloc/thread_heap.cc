@@ -192,8 +192,8 @@ bool ThreadHeap::TakeBack() {
 }
 
 void ThreadHeap::Settle() {
-  const auto flush = [&](const Run& run, uint64_t line) {
-    persist_.Flush(Slab(const_cast<Run&>(run)).LineAt(line), kLineBytes);
+  const auto flush = [&](Run& run, uint64_t line) {
+    persist_.Flush(Slab(run).LineAt(line), kLineBytes);
   };
   // In a line without room nothing is free.
   const auto each = [](Run& run, auto what) {
