@@ -1,5 +1,5 @@
 // morselctl check: is everything as it was written?
-#include "morsel/check.h"
+#include "morsel/check/check.h"
 
 #include <memory>
 #include <nlohmann/json.hpp>

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "base/error.h"
-#include "morsel/check.h"
+#include "morsel/check/check.h"
 #include "morsel/open_pool.h"
 #include "pmem/system_calls.h"
 

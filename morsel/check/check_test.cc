@@ -1,4 +1,4 @@
-#include "morsel/check.h"
+#include "morsel/check/check.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>

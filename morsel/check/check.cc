@@ -1,4 +1,4 @@
-#include "morsel/check.h"
+#include "morsel/check/check.h"
 
 #include <cinttypes>
 #include <cstdio>
