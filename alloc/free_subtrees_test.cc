@@ -61,6 +61,25 @@ TEST(FreeSubtreesTest, AllAlignmentsAgreeWithANaiveModel) {
   }
 }
 
+TEST(FreeSubtreesTest, TheChoiceCostsNoMoreOnALargeMedium) {
+  constexpr uint64_t kGroups = 1 << 13;  // 8 TiB
+  FreeSubtrees free(kGroups * 512, 0);
+  free.Take(0, (kGroups - 2) * 512);  // the last two groups are left
+  for (int i = 0; i < 600; ++i) {
+    const uint64_t before = free.looked_at();
+    const auto chosen = free.ChooseHuge(1);
+    ASSERT_EQ(chosen.size(), 1u);
+    // One group's words, and the way down two trees of three levels.
+    EXPECT_LE(free.looked_at() - before, 9u + 2 * 2 * 3);
+    free.Take(chosen[0].value(), 1);
+  }
+  const uint64_t before = free.looked_at();
+  EXPECT_TRUE(free.ChooseGiant(1).empty());
+  free.Release(512, 512);
+  EXPECT_EQ(Values(free.ChooseGiant(2)), std::vector<uint64_t>{512});
+  EXPECT_LE(free.looked_at() - before, 3 * 2 * 3u);
+}
+
 TEST(FreeSubtreesTest, GivingTwiceEndsTheProcess) {
   FreeSubtrees free(10, 0);
   free.Take(3, 2);

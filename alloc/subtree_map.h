@@ -79,6 +79,8 @@ class SubtreeMap {
   uint64_t count() const { return count_; }
   /// Only meaningful after Load().
   uint64_t free_count() const { return free_.free_count(); }
+  /// How many words Reserve() has read in all: tests hold what it costs against a bound.
+  uint64_t looked_at() const { return free_.looked_at(); }
 
  private:
   void Classify(const std::vector<OwnerState>& owners, std::vector<uint64_t>& stale);

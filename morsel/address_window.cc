@@ -1,6 +1,5 @@
 #include "morsel/address_window.h"
 
-#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <cinttypes>
@@ -21,13 +20,9 @@ namespace {
 // The kernel hands out nothing at or above this without being asked to.
 constexpr uint64_t kUserSpaceEnd = uint64_t{1} << 47;
 
-// Between the look at the process' mappings and the reservation another thread may map something.
+// The first try knows nothing of the process' mappings, and between a look at them and the
+// reservation another thread may map something.
 constexpr int kReserveTriesMax = 16;
-
-struct Interval {
-  uint64_t begin = 0;
-  uint64_t end = 0;
-};
 
 // A hexadecimal number with or without 0x that ends at `terminator`; moves `text` behind it.
 std::optional<uint64_t> ParseHex(const char*& text, char terminator) {
@@ -44,35 +39,35 @@ std::optional<uint64_t> ParseHex(const char*& text, char terminator) {
 
 // Everything that this process has mapped. A process that cannot read its own
 // map learns of a conflict from the reservation alone.
-void AppendMappings(std::vector<Interval>& intervals) {
+TakenRanges Mappings() {
+  TakenRanges mappings;
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
-  if (maps == nullptr) return;
+  if (maps == nullptr) return mappings;
   char line[512];
   bool at_line_start = true;
   while (std::fgets(line, sizeof line, maps) != nullptr) {
-    Interval mapping;
-    if (at_line_start &&
-        std::sscanf(line, "%" SCNx64 "-%" SCNx64, &mapping.begin, &mapping.end) == 2) {
-      intervals.push_back(mapping);
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    if (at_line_start && std::sscanf(line, "%" SCNx64 "-%" SCNx64, &begin, &end) == 2) {
+      mappings.Add(begin, end - begin);
     }
     at_line_start = std::string_view(line).ends_with('\n');
   }
   std::fclose(maps);
+  return mappings;
 }
 
-// The first aligned base in [from, end) with size_bytes of room before the next
-// of `taken`, which is sorted by begin and may overlap.
-std::optional<uint64_t> FirstFree(uint64_t from, uint64_t end, uint64_t size_bytes,
-                                  uint64_t alignment, const std::vector<Interval>& taken) {
-  uint64_t base = AlignUp(from, alignment);
-  for (const Interval& interval : taken) {
-    if (interval.end <= base) continue;
-    if (!Within(base, size_bytes, end)) return std::nullopt;
-    if (interval.begin >= base + size_bytes) break;
-    base = AlignUp(interval.end, alignment);
+// As TakenRanges::FirstFree(), of two together.
+std::optional<uint64_t> FirstFree(const TakenRanges& taken, const TakenRanges& mappings,
+                                  uint64_t from, uint64_t end, uint64_t size_bytes,
+                                  uint64_t alignment) {
+  for (;;) {
+    const auto base = taken.FirstFree(from, end, size_bytes, alignment);
+    if (!base) return base;
+    const auto also = mappings.FirstFree(*base, end, size_bytes, alignment);
+    if (!also || *also == *base) return also;
+    from = *also;
   }
-  if (!Within(base, size_bytes, end)) return std::nullopt;
-  return base;
 }
 
 }  // namespace
@@ -95,8 +90,7 @@ Result<Window> WindowFromEnvironment() {
 }
 
 Result<pmem::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
-                                      const std::vector<TakenRange>& taken,
-                                      const std::string& label) {
+                                      const TakenRanges& taken, const std::string& label) {
   const uint64_t window_bytes = window.end - window.begin;
   const auto exhausted = [&] {
     return Fail(Code::kAddressExhausted,
@@ -112,20 +106,17 @@ Result<pmem::AddressRange> ReserveNew(const Window& window, const Id& id, uint64
   const uint64_t places = (window_bytes - size_bytes) / alignment + 1;
   const uint64_t first = window.begin + Checksum64(id.data(), id.size()) % places * alignment;
 
+  TakenRanges mappings;
   for (int tries = 0; tries < kReserveTriesMax; ++tries) {
-    std::vector<Interval> intervals;
-    intervals.reserve(taken.size() + 256);
-    for (const TakenRange& range : taken) {
-      intervals.push_back({range.base, range.base + range.size_bytes});
-    }
-    AppendMappings(intervals);
-    std::sort(intervals.begin(), intervals.end(),
-              [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
-    std::optional<uint64_t> base = FirstFree(first, window.end, size_bytes, alignment, intervals);
-    if (!base) base = FirstFree(window.begin, window.end, size_bytes, alignment, intervals);
+    const auto first_from = [&](uint64_t from) {
+      return FirstFree(taken, mappings, from, window.end, size_bytes, alignment);
+    };
+    std::optional<uint64_t> base = first_from(first);
+    if (!base) base = first_from(window.begin);
     if (!base) return exhausted();
     Result<pmem::AddressRange> range = pmem::AddressRange::Reserve(*base, size_bytes, label);
     if (range.has_value() || range.error() != Code::kAddressTaken) return range;
+    mappings = Mappings();
   }
   return exhausted();
 }

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "base/random.h"
 #include "base/result.h"
+#include "morsel/taken_ranges.h"
 #include "pmem/address_range.h"
 
 namespace morsel {
@@ -26,18 +26,14 @@ inline constexpr Window kDefaultWindow = {0x100100000000, 0x500000000000};
 /// Errors  kInvalidArgument, quoting what was set.
 Result<Window> WindowFromEnvironment();
 
-/// A range that another morsel of the pool has.
-struct TakenRange {
-  uint64_t base = 0;
-  uint64_t size_bytes = 0;
-};
-
 /// Reserves the range of a new morsel: the first place at or after one that `id` decides, so that
 /// pools of other hosts seldom choose the same, that is free in the pool and in this process.
 /// The base is aligned to 1 GiB if capacity_bytes may reach that, else to 2 MiB.
+/// taken   the ranges of the pool's morsels.
 /// Errors  kAddressExhausted; kNoMemory.
+/// Cost    one system call, and what TakenRanges::FirstFree() says; the process' mappings are read
+///         only where that place is one of them.
 Result<pmem::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
-                                      const std::vector<TakenRange>& taken,
-                                      const std::string& label);
+                                      const TakenRanges& taken, const std::string& label);
 
 }  // namespace morsel

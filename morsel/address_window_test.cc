@@ -109,7 +109,8 @@ TEST(ReserveNewTest, RangesOfThePoolAndOfTheProcessAreAvoidedUntilTheWindowIsFul
   const Window window = SmallWindow(kGiantBytes);
   const uint64_t capacity = 127 * kSubtreeBytes;  // a range of 128 subtrees: four fit
   // One of four places is a closed morsel's, one is some mapping of the process.
-  const std::vector<TakenRange> taken = {{window.begin + kSubtreeBytes, kSubtreeBytes}};
+  TakenRanges taken;
+  taken.Add(window.begin + kSubtreeBytes, kSubtreeBytes);
   const auto mapping =
       pmem::AddressRange::Reserve(window.end - kPageBytes, kPageBytes, "a mapping");
   ASSERT_TRUE(mapping.has_value()) << LastError();

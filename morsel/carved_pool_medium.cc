@@ -217,10 +217,8 @@ Status CarvedMedium::FindSparse() {
   if (device_) return Code::kOk;
   struct stat status;
   if (fstat(file_.descriptor(), &status) != 0) return FailErrno("'%s'", file_.path().c_str());
-  uint64_t due_bytes = metadata_->superblock().metadata_bytes;
-  for (const SlotIndex slot : metadata_->catalog().List()) {
-    due_bytes += metadata_->catalog().record(slot).size_bytes;
-  }
+  const uint64_t due_bytes =
+      metadata_->superblock().metadata_bytes + metadata_->catalog().size_bytes();
   is_sparse_ = static_cast<uint64_t>(status.st_blocks) * kStatBlockBytes < due_bytes;
   return Code::kOk;
 }

@@ -94,12 +94,13 @@ std::optional<std::string> Catalog::FaultOf(const CatalogSlot& slot) const {
 
 void Catalog::Load() {
   damaged_.assign(slot_count_, false);
-  used_.assign(slot_count_, false);
   for (uint64_t i = 0; i < slot_count_; ++i) {
     const CatalogSlot& slot = slots_[i];
     std::optional<std::string> fault = FaultOf(slot);
-    if (!fault && slot.status.state != kSlotLive) continue;
-    used_[i] = true;
+    if (!fault && slot.status.state != kSlotLive) {
+      free_.Add(i);
+      continue;
+    }
     if (!fault && !by_name_.emplace(NameOf(slot.identity), SlotIndex(i)).second) {
       fault = "has the name of another slot, '" + NameOf(slot.identity) + "' [POOL-6]";
     }
@@ -161,26 +162,32 @@ std::vector<alloc::OwnerState> Catalog::Owners() const {
   return owners;
 }
 
-std::vector<TakenRange> Catalog::Ranges() const {
-  std::vector<TakenRange> ranges;
-  ranges.reserve(by_name_.size());
+const TakenRanges& Catalog::Ranges() const {
+  if (ranges_) return *ranges_;
+  ranges_.emplace();
   for (const auto& [name, slot] : by_name_) {
     const SlotIdentity& identity = slots_[slot.value()].identity;
-    ranges.push_back({identity.base, RangeBytes(identity.capacity_bytes)});
+    ranges_->Add(identity.base, RangeBytes(identity.capacity_bytes));
   }
-  return ranges;
+  return *ranges_;
+}
+
+uint64_t Catalog::size_bytes() const {
+  uint64_t sum_bytes = 0;
+  for (const auto& [name, slot] : by_name_) sum_bytes += slots_[slot.value()].status.size_bytes;
+  return sum_bytes;
 }
 
 Result<SlotIndex> Catalog::FreeSlot() const {
-  const auto found = std::find(used_.begin(), used_.end(), false);
-  if (found == used_.end()) {
+  const uint64_t found = free_.First();
+  if (found == NumberSet::kNone) {
     return Fail(Code::kNoSpace,
                 "%s: all %" PRIu64
                 " slots of its catalog are in use; remove a morsel, or make a "
                 "larger pool",
                 subject_.c_str(), slot_count_);
   }
-  return SlotIndex(static_cast<uint64_t>(found - used_.begin()));
+  return SlotIndex(found);
 }
 
 SlotStatus Catalog::StatusOf(SlotIndex slot) const {
@@ -201,7 +208,7 @@ void Catalog::CommitStatus(SlotIndex slot, SlotStatus status) {
 }
 
 void Catalog::Insert(SlotIndex slot, const Record& record) {
-  MORSEL_CHECK(!used_[slot.value()] && record.name.size() <= kNameBytesMax);
+  MORSEL_CHECK(free_.Has(slot.value()) && record.name.size() <= kNameBytesMax);
   SlotIdentity identity{};
   std::memcpy(identity.name, record.name.data(), record.name.size());
   std::copy(record.id.begin(), record.id.end(), std::begin(identity.id));
@@ -226,8 +233,9 @@ void Catalog::Insert(SlotIndex slot, const Record& record) {
                       .generation = record.generation,
                       .checksum = 0,
                       .reserved = {}});
-  used_[slot.value()] = true;
+  free_.Remove(slot.value());
   by_name_.emplace(record.name, slot);
+  if (ranges_) ranges_->Add(record.base, RangeBytes(record.capacity_bytes));
 }
 
 void Catalog::SetSize(SlotIndex slot, uint64_t size_bytes) {
@@ -244,10 +252,12 @@ void Catalog::SetCheckpoint(SlotIndex slot, uint64_t live_bytes, uint64_t genera
 }
 
 void Catalog::Remove(SlotIndex slot) {
-  by_name_.erase(NameOf(slots_[slot.value()].identity));
+  const SlotIdentity& identity = slots_[slot.value()].identity;
+  by_name_.erase(NameOf(identity));
+  if (ranges_) ranges_->Remove(identity.base, RangeBytes(identity.capacity_bytes));
   CommitStatus(slot, {});
 }
 
-void Catalog::Free(SlotIndex slot) { used_[slot.value()] = false; }
+void Catalog::Free(SlotIndex slot) { free_.Add(slot.value()); }
 
 }  // namespace morsel

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "alloc/subtree_map.h"
+#include "base/number_set.h"
 #include "base/result.h"
 #include "base/units.h"
 #include "morsel/address_window.h"
@@ -33,7 +34,8 @@ class Catalog {
         window_(window),
         journal_(journal),
         persist_(persist),
-        subject_(std::move(subject)) {}
+        subject_(std::move(subject)),
+        free_(slot_count) {}
 
   /// Writes a catalog without morsels.
   /// Durability  flushed; the caller fences.
@@ -51,12 +53,16 @@ class Catalog {
   std::vector<SlotIndex> List() const;
   /// For SubtreeMap::Load(): element i is slot i.
   std::vector<alloc::OwnerState> Owners() const;
-  /// Of all live morsels.
-  std::vector<TakenRange> Ranges() const;
+  /// Of all live morsels. Good until the next change; made when first asked for.
+  const TakenRanges& Ranges() const;
+  /// Of all live morsels together.
+  uint64_t size_bytes() const;
 
-  /// A slot that Insert() may use. Nothing on the medium changes.
+  /// The first slot that Insert() may use. Nothing on the medium changes.
   /// Errors  kNoSpace: all are in use.
   Result<SlotIndex> FreeSlot() const;
+  /// How many words FreeSlot() has read in all: tests hold what it costs against a bound.
+  uint64_t looked_at() const { return free_.looked_at(); }
 
   /// Makes the morsel true, in a slot that is free. Its subtrees' words and its first bytes are
   /// durable before.
@@ -87,8 +93,9 @@ class Catalog {
   std::string subject_;
   std::vector<std::string> findings_;
   std::vector<bool> damaged_;
-  std::vector<bool> used_;  ///< live, damaged, or removed and not yet freed
+  NumberSet free_;  ///< neither live nor damaged, nor removed and not yet freed
   std::unordered_map<std::string, SlotIndex> by_name_;
+  mutable std::optional<TakenRanges> ranges_;
 };
 
 }  // namespace morsel

@@ -112,7 +112,7 @@ TEST_F(CatalogTest, SaysWhatItWasTold) {
   ExpectSame(bench->catalog.record(list[1]), huge);
   ExpectSame(bench->catalog.record(list[2]), longest);
   EXPECT_EQ(bench->catalog.Find("hug").error(), Code::kNotFound);
-  EXPECT_EQ(bench->catalog.Ranges().size(), 3u);
+  EXPECT_EQ(bench->catalog.Ranges().count(), 3u);
   const auto owners = bench->catalog.Owners();
   ASSERT_EQ(owners.size(), kSlots);
   EXPECT_EQ(owners[1].size_subtrees, 3 * kSubtreesPerGiant);

@@ -247,10 +247,8 @@ std::shared_ptr<CarvedMedium> DirectoryPool::OpenMedium(const std::string& name)
 Result<pmem::AddressRange> DirectoryPool::ReserveFor(Record& record) {
   const Result<std::vector<Record>> others = List();
   if (!others) return others.status();
-  std::vector<TakenRange> taken;
-  for (const Record& other : *others) {
-    taken.push_back({other.base, RangeBytes(other.capacity_bytes)});
-  }
+  TakenRanges taken;
+  for (const Record& other : *others) taken.Add(other.base, RangeBytes(other.capacity_bytes));
   Result<pmem::AddressRange> range = ReserveNew(pool_file_.window(), record.id,
                                                 record.capacity_bytes, taken, LabelOf(record.name));
   if (range) record.base = range->base();
