@@ -26,16 +26,18 @@ GIANT = 1 << 30
 PER_TABLE = GIANT // SUBTREE
 ADDRESS_END = 1 << 47
 MAGIC = b"MRSLIMG1"
-VERSION = 3
-PATCHES_MAX = 128
+VERSION = 4
+PATCHES_MAX = 131072
+LISTS_MAX = 24
 
 NONE, LZ4, ZSTD = range(3)
 CODECS = ["none", "lz4", "zstd"]
 
-SUPERBLOCK = struct.Struct("<8sQIIQQQ16sQQQQIHHQQQ64s3904s")
-ENTRY = struct.Struct("<QIHH16sQII16s")
-PATCH = struct.Struct("<QII16s")
-ABSENT, PRESENT, PATCHED = range(3)
+SUPERBLOCK = struct.Struct("<8sQIIQQQ16sQQQQIHHQQQ64s960s2944s")
+ENTRY = struct.Struct("<QIHH16sQ24s")
+LIST = struct.Struct("<QQQ16s")
+PATCH = struct.Struct("<QQ16s")
+ABSENT, PRESENT = range(2)
 
 
 class Refused(Exception):
@@ -63,8 +65,11 @@ class Superblock:
     def __init__(self, data):
         (self.magic, self.checksum, self.version, self.flags, self.read_features, _write_features,
          self.generation, self.id, self.base, self.capacity, self.size, self.live, self.contract,
-         self.codec, _, _log, _position, _, root, _) = SUPERBLOCK.unpack(data)
+         self.codec, _, _log, _position, _, root, lists, _) = SUPERBLOCK.unpack(data)
         self.root = Entry(root)
+        self.lists = [List(lists[i:i + LIST.size]) for i in range(0, len(lists), LIST.size)]
+        while self.lists and self.lists[-1].is_zero:
+            self.lists.pop()
         zeroed = data[:8] + bytes(8) + data[16:]
         self.is_whole = self.checksum == xxhash.xxh3_64_intdigest(zeroed)
 
@@ -89,13 +94,12 @@ class Superblock:
 
 class Entry:
     def __init__(self, data):
-        (self.offset, self.stored, self.kind, self.codec, self.sum, self.patch_offset,
-         self.patch_count, _, self.patch_sum) = ENTRY.unpack(data)
+        (self.offset, self.stored, self.kind, self.codec, self.sum, self.generation,
+         _) = ENTRY.unpack(data)
         self.is_zero = not any(data)
 
     def check(self, is_leaf, entries_max, what):
-        kinds = (PRESENT, PATCHED) if is_leaf else (PRESENT,)
-        if self.kind not in kinds or self.codec > (ZSTD if is_leaf else NONE):
+        if self.kind != PRESENT or self.codec > (ZSTD if is_leaf else NONE):
             raise Refused("version", f"{what} is of kind {self.kind}, codec {self.codec}")
         if is_leaf and self.codec == NONE:
             length_is_right = self.stored == SUBTREE
@@ -104,21 +108,22 @@ class Entry:
         else:
             length_is_right = self.stored % ENTRY.size == 0 and (
                 0 < self.stored // ENTRY.size <= entries_max)
-        is_patched = self.kind == PATCHED
-        if is_patched:
-            list_is_right = 0 < self.patch_count <= PATCHES_MAX
-        else:
-            list_is_right = self.patch_count == 0 and self.patch_offset == 0
-        if not length_is_right or not list_is_right:
+        if not length_is_right:
             raise corrupt(f"{what} has a length that cannot be")
 
     def extent_size(self, is_leaf):
         return padded(self.stored) + (16 * PAGES if is_leaf else 0)
 
 
+class List:
+    def __init__(self, data):
+        self.offset, self.count, self.generation, self.sum = LIST.unpack(data)
+        self.is_zero = not any(data)
+
+
 class Patch:
     def __init__(self, data):
-        self.offset, self.page, _, self.sum = PATCH.unpack(data)
+        self.offset, self.page, self.sum = PATCH.unpack(data)
 
 
 class Image:
@@ -131,8 +136,9 @@ class Image:
         self.superblock = self.choose()
         self.superblock.check()
         self.leaves = {}  # by subtree
-        self.patches = {}  # likewise
+        self.patches = {}  # likewise: by page of the subtree
         self.read_tables()
+        self.read_lists()
         extents = sorted(self.extents.items())
         for (offset, size), (following, _) in zip(extents, extents[1:]):
             if offset + size > following:
@@ -165,12 +171,17 @@ class Image:
             raise corrupt(f"extents meet at offset {offset}")
         self.extents[offset] = size
 
+    def check_generation(self, entry, what):
+        if entry.generation > self.superblock.generation:
+            raise corrupt(f"{what} is of a generation to come")
+
     def read_table(self, entry, entries_max, what):
         if entry.kind == ABSENT:
             if not entry.is_zero:
                 raise corrupt(f"{what} is absent and yet has an extent")
             return []
         entry.check(False, entries_max, what)
+        self.check_generation(entry, what)
         self.take(entry.offset, entry.extent_size(False), what)
         data = self.read(entry.offset, entry.stored)
         entries = [Entry(data[i:i + ENTRY.size]) for i in range(0, len(data), ENTRY.size)]
@@ -194,21 +205,37 @@ class Image:
                 raise corrupt(f"{what} is absent and yet has an extent")
             return
         leaf.check(True, 0, what)
+        self.check_generation(leaf, what)
         self.take(leaf.offset, leaf.extent_size(True), what)
         self.leaves[subtree] = leaf
-        if leaf.kind == PATCHED:
-            self.take(leaf.patch_offset, BLOCK, f"{what}'s list")
-            self.patches[subtree] = self.read_patches(leaf, what)
 
-    def read_patches(self, leaf, what):
-        data = self.read(leaf.patch_offset, leaf.patch_count * PATCH.size)
+    def read_lists(self):
+        """Which pages count in place of leaves' own: those of later lists first."""
+        before = 0
+        for one in self.superblock.lists:
+            is_later = before < one.generation <= self.superblock.generation
+            if not is_later or not 0 < one.count <= PATCHES_MAX:
+                raise corrupt("a list of replaced pages cannot be")
+            before = one.generation
+            self.take(one.offset, padded(one.count * PATCH.size), "a list of replaced pages")
+        for one in reversed(self.superblock.lists):
+            self.read_list(one)
+        if sum(map(len, self.patches.values())) > PATCHES_MAX:
+            raise corrupt("too many pages are replaced")
+
+    def read_list(self, one):
+        data = self.read(one.offset, one.count * PATCH.size)
         patches = [Patch(data[i:i + PATCH.size]) for i in range(0, len(data), PATCH.size)]
         pages = [patch.page for patch in patches]
-        if sum_of(data) != leaf.patch_sum or pages != sorted(set(pages)) or pages[-1] >= PAGES:
-            raise corrupt(f"{what}: the list of replaced pages fails its checksum")
+        if sum_of(data) != one.sum or pages != sorted(set(pages)):
+            raise corrupt("a list of replaced pages fails its checksum")
         for patch in patches:
-            self.take(patch.offset, PAGE, f"a page of {what}")
-        return patches
+            subtree, page = divmod(patch.page, PAGES)
+            leaf = self.leaves.get(subtree)
+            later = self.patches.setdefault(subtree, {})
+            if leaf is not None and leaf.generation < one.generation and page not in later:
+                self.take(patch.offset, PAGE, f"a page of subtree {subtree}")
+                later[page] = patch
 
     def decoded(self, leaf):
         """The leaf's 2 MiB of memory, or nothing where its bytes are not what its codec made."""
@@ -238,11 +265,11 @@ class Image:
             wrong.append(f"its bytes at offset {leaf.offset} fail their checksum")
         if sums != stored_sums:
             wrong.append("its pages' sums are not those of its bytes")
-        for patch in self.patches.get(subtree, []):
+        for number, patch in sorted(self.patches.get(subtree, {}).items()):
             page = self.read(patch.offset, PAGE)
             if sum_of(page) != patch.sum:
-                wrong.append(f"page {patch.page} at offset {patch.offset} fails its checksum")
-            data[patch.page * PAGE:(patch.page + 1) * PAGE] = page
+                wrong.append(f"page {number} at offset {patch.offset} fails its checksum")
+            data[number * PAGE:(number + 1) * PAGE] = page
         return data, wrong
 
 
@@ -256,7 +283,7 @@ def subtree_report(image, subtree):
         "offset": leaf.offset,
         "stored_bytes": leaf.stored,
         "codec": CODECS[leaf.codec],
-        "replaced_pages": leaf.patch_count,
+        "replaced_pages": len(image.patches.get(subtree, {})),
         "memory": xxhash.xxh3_128_hexdigest(bytes(memory)),
         "wrong": wrong,
     }

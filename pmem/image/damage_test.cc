@@ -51,7 +51,7 @@ TEST_F(DamageTest, EveryByteOfALeafIsGuarded) {
 }
 
 TEST_F(DamageTest, EveryByteOfAReplacedPageIsGuarded) {
-  ASSERT_EQ(leaf_.kind, Kind::kPatched);
+  ASSERT_EQ(list_.count, 1u);
   std::string bytes = bytes_;
   for (uint64_t at = 0; at < kPageBytes; at += 511) {
     const uint64_t offset = patch_.offset + at;
@@ -62,26 +62,51 @@ TEST_F(DamageTest, EveryByteOfAReplacedPageIsGuarded) {
 }
 
 TEST_F(DamageTest, ListsOfReplacedPagesThatAreImpossibleAreRefused) {
-  Entry leaf = leaf_;
-  leaf.patch_count = 0;
-  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible list of 0");
-  leaf.patch_count = kPatchesMax + 1;
-  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible list of 129");
-  leaf = leaf_;
-  leaf.patch_offset += 1;
-  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "lie at offset");
-  leaf = leaf_;
-  leaf.kind = Kind::kPresent;
-  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible list");
-  leaf = leaf_;
-  leaf.patch_sum_low ^= 1;
-  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "list of its replaced pages");
+  const auto refuse = [&](void (*spoil)(PatchList&), const char* words) {
+    PatchList wrong = list_;
+    spoil(wrong);
+    ExpectRefused(WithList(wrong), Code::kCorrupt, words);
+  };
+  refuse([](PatchList& list) { list.count = 0; }, "list 0 of 0 replaced pages");
+  refuse([](PatchList& list) { list.count = kPatchesMax + 1; }, "list 0 of 131073");
+  refuse([](PatchList& list) { list.offset += 1; }, "is impossible");
+  refuse([](PatchList& list) { list.offset = 0; }, "is impossible");
+  refuse([](PatchList& list) { list.offset = AlignDown(~uint64_t{0}, kBlockBytes); },
+         "is impossible");
+  refuse([](PatchList& list) { list.generation = 0; }, "is impossible");
+  refuse([](PatchList& list) { list.generation = 3; }, "of generation 3, is impossible");
+  refuse([](PatchList& list) { list.sum_low ^= 1; }, "list of replaced pages");
+  refuse([](PatchList& list) { list.count = 2; }, "list of replaced pages");
+  // Two of one generation, and a gap.
+  Superblock wrong = superblock_;
+  wrong.lists[1] = list_;
+  ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "list 1 of 1 replaced pages");
+  wrong.lists[0] = {};
+  ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "list 0 of 0 replaced pages");
   Patch patch = patch_;
-  patch.page = kPagesPerLeaf;
-  ExpectRefused(WithPatch(patch), Code::kCorrupt, "list of its replaced pages");
-  patch = patch_;
   patch.offset = AlignDown(~uint64_t{0}, kBlockBytes);
-  ExpectRefused(WithPatch(patch), Code::kCorrupt, "lie at offset");
+  ExpectRefused(WithPatch(patch), Code::kCorrupt, "lies at offset");
+  patch.offset = patch_.offset + 1;
+  ExpectRefused(WithPatch(patch), Code::kCorrupt, "lies at offset");
+}
+
+// [IMG-8]
+TEST_F(DamageTest, WhatDoesNotCountOfAListIsNotLookedAt) {
+  const auto expect_older = [&](const std::string& bytes) {
+    SetBytes("b", bytes);
+    const Result<Memory> found = Read("b");
+    ASSERT_TRUE(found.has_value()) << LastError();
+    EXPECT_TRUE(*found == older_);
+  };
+  Patch patch = patch_;
+  patch.page = kPagesPerLeaf;  // an absent leaf's
+  patch.offset = 1;
+  expect_older(WithPatch(patch));
+  patch.page = ~uint64_t{0};
+  expect_older(WithPatch(patch));
+  Entry leaf = leaf_;
+  leaf.generation = 2;  // not earlier than the list
+  expect_older(WithLeaf(leaf));
 }
 
 TEST_F(DamageTest, VerifyNamesEachDamagedSubtreeAndGoesOn) {
@@ -106,8 +131,8 @@ TEST_F(DamageTest, ATruncatedFileIsRefusedOrWhole) {
   for (const Entry& entry : {superblock_.root, node_}) {
     needed = std::max(needed, TableExtentOf(entry).end());
   }
-  for (const Extent& extent : {LeafExtentOf(leaf_), Extent{leaf_.patch_offset, kBlockBytes},
-                               Extent{patch_.offset, kPageBytes}}) {
+  for (const Extent& extent :
+       {LeafExtentOf(leaf_), ListExtentOf(list_), Extent{patch_.offset, kPageBytes}}) {
     needed = std::max(needed, extent.end());
   }
   std::filesystem::copy_file(path_ + "/a", path_ + "/b");
@@ -147,7 +172,7 @@ TEST_F(DamageTest, TheOlderGenerationStandsWhereTheNewestSuperblockIsTorn) {
 TEST_F(DamageTest, ANewerVersionOrFeatureIsSaidToBeOne) {
   Superblock newer = superblock_;
   newer.version = kVersion + 1;
-  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "is of version 4");
+  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "is of version 5");
   newer = superblock_;
   newer.read_features = 4;
   ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "features 0x4");
@@ -206,8 +231,8 @@ TEST_F(DamageTest, TablesThatMeetOrLeadToThemselvesAreRefused) {
   Entry leaf = leaf_;
   for (const uint64_t offset : {node_.offset, superblock_.root.offset, leaf_.offset}) {
     leaf = leaf_;
-    leaf.patch_offset = offset;
-    ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "two extents meet");
+    leaf.offset = offset;
+    if (offset != leaf_.offset) ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "");
     Patch patch = patch_;
     patch.offset = offset;
     ExpectRefused(WithPatch(patch), Code::kCorrupt, "two extents meet");
@@ -216,14 +241,17 @@ TEST_F(DamageTest, TablesThatMeetOrLeadToThemselvesAreRefused) {
 
 TEST_F(DamageTest, EntriesThatAreNotKnownAreRefused) {
   Entry leaf = leaf_;
-  leaf.kind = static_cast<Kind>(3);
-  ExpectRefused(WithLeaf(leaf), Code::kVersion, "kind 3");
+  leaf.kind = static_cast<Kind>(2);
+  ExpectRefused(WithLeaf(leaf), Code::kVersion, "kind 2");
   leaf = leaf_;
   leaf.codec = static_cast<Codec>(3);
   ExpectRefused(WithLeaf(leaf), Code::kVersion, "codec 3");
   leaf = leaf_;
   leaf.stored_bytes = 4096;
   ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible extent of 4096 bytes");
+  leaf = leaf_;
+  leaf.generation = 3;
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible extent");
   leaf = leaf_;
   leaf.kind = Kind::kAbsent;
   ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "");
@@ -251,9 +279,7 @@ TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
   Entry inner = leaf_;
   inner.offset = leaf_.offset + 64 * kBlockBytes;
   inner.stored_bytes = kSubtreeBytes;
-  inner.kind = Kind::kPresent;
-  inner.patch_count = 0;
-  inner.patch_offset = inner.patch_sum_low = inner.patch_sum_high = 0;
+  inner.generation = 1;
   bytes.resize(bytes.size() + kSubtreeBytes, 'y');
   const Sum128 inner_sum = Checksum128(&inner, sizeof inner);
   absent_node.sum_low = inner_sum.low;
@@ -264,9 +290,6 @@ TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
   older.root.sum_low = root_sum.low;
   older.root.sum_high = root_sum.high;
   Entry leaf = leaf_;
-  leaf.kind = Kind::kPresent;
-  leaf.patch_count = 0;
-  leaf.patch_offset = leaf.patch_sum_low = leaf.patch_sum_high = 0;
   PageSums sums;
   const Sum128 leaf_sum = SumPages(bytes.data() + leaf.offset, sums);
   leaf.sum_low = leaf_sum.low;

@@ -28,7 +28,8 @@ class DamageTest : public ImageTest {
     Load(superblock_, SlotOffset(2));
     Load(node_, superblock_.root.offset);
     Load(leaf_, node_.offset);
-    Load(patch_, leaf_.patch_offset);
+    list_ = superblock_.lists[0];
+    Load(patch_, list_.offset);
   }
 
   template <class T>
@@ -62,13 +63,18 @@ class DamageTest : public ImageTest {
     return bytes;
   }
 
+  std::string WithList(const PatchList& list) const {
+    Superblock superblock = superblock_;
+    superblock.lists[0] = list;
+    return Sealed(bytes_, superblock);
+  }
   std::string WithPatch(const Patch& patch) const {
-    Entry leaf = leaf_;
+    PatchList list = list_;
     const Sum128 sum = Checksum128(&patch, sizeof patch);
-    leaf.patch_sum_low = sum.low;
-    leaf.patch_sum_high = sum.high;
-    std::string bytes = WithLeaf(leaf);
-    std::memcpy(bytes.data() + leaf.patch_offset, &patch, sizeof patch);
+    list.sum_low = sum.low;
+    list.sum_high = sum.high;
+    std::string bytes = WithList(list);
+    std::memcpy(bytes.data() + list.offset, &patch, sizeof patch);
     return bytes;
   }
 
@@ -87,7 +93,8 @@ class DamageTest : public ImageTest {
   std::string bytes_;
   Superblock superblock_;
   Entry node_;
-  Entry leaf_;  ///< patched: one page differs from the first generation
+  Entry leaf_;  ///< one page of it is replaced in the second generation
+  PatchList list_;
   Patch patch_;
 };
 

@@ -18,8 +18,6 @@
 namespace morsel::pmem::image {
 namespace {
 
-constexpr uint64_t kHoleBytesMin = 64 * kKiB;
-
 ImageInfo InfoOf(const Superblock& superblock) {
   return {.id = superblock.id,
           .base = superblock.base,
@@ -202,8 +200,8 @@ Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_b
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
   MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
-  TreeWriter writer(file_, space_, tree_, current_.codec);
-  Result<Tree> tree = writer.Write(frames, size_bytes, dirty, touched);
+  TreeWriter writer(file_, space_, tree_, current_.generation + 1, current_.codec, fold_bytes_);
+  Result<Tree> tree = writer.Write({frames, size_bytes, dirty, touched});
   if (!tree) {
     (void)Fail(tree.error(), "%s; the last checkpoint stands: %s", LastError(),
                tree.error() == Code::kNoSpace ? "make room and try again" : "try again");
@@ -216,7 +214,10 @@ Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_b
   next.size_bytes = size_bytes;
   next.live_bytes = std::min(live_bytes, size_bytes);
   next.root = tree->root;
+  std::fill(std::begin(next.lists), std::end(next.lists), PatchList{});
+  std::copy(tree->lists.begin(), tree->lists.end(), next.lists);
   MORSEL_TRY(Publish(next, writer.written()));
+  fold_bytes_ = writer.left_for_folding();
   Accept(next, std::move(*tree));
   return Code::kOk;
 }
@@ -249,7 +250,7 @@ void ImageFile::Accept(const Superblock& next, Tree tree) {
   std::vector<Extent> freed = std::move(retired_);
   freed.insert(freed.end(), quarantined_.begin(), quarantined_.end());
   quarantined_.clear();
-  retired_ = Without(tree_.Extents(), tree.Extents());
+  retired_ = ExtentsOnlyIn(tree_, tree);
   tree_ = std::move(tree);
   current_ = next;
   GiveBack(freed);
@@ -267,7 +268,7 @@ void ImageFile::GiveBack(const std::vector<Extent>& extents) {
   for (const Extent& extent : extents) space_.Give(extent);
   // Single pages are soon taken again: a hole for each costs more than it saves.
   for (const Extent& extent : extents) {
-    if (extent.size_bytes >= kHoleBytesMin && extent.end() <= space_.end()) {
+    if (extent.size_bytes >= kFragmentBytes && extent.end() <= space_.end()) {
       ReturnToFileSystem(extent);
     }
   }

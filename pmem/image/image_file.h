@@ -90,9 +90,9 @@ class ImageFile {
   /// little the changed pages only. `dirty`: the pages that may differ from the last generation
   /// that was stored, or loaded and not changed since; nullptr: all are compared with it.
   /// `touched`: what is read of `frames` at all, the rest being zero; nullptr: all. Not after
-  /// opening read-only. Durability  on return. A crash before leaves the last generation or this
-  /// one, whole. Errors      kNoSpace, kIo, kNoMemory: the last generation stands; where the
-  /// superblock could
+  /// opening read-only.
+  /// Durability  on return. A crash before leaves the last generation or this one, whole.
+  /// Errors      kNoSpace, kIo, kNoMemory: the last generation stands; where the superblock could
   ///             not be written or synced, a crash or the next Open() may find this one, whole.
   ///             After a sync that failed every later Store() is kIo: nothing can be promised until
   ///             the image is opened again.
@@ -118,6 +118,7 @@ class ImageFile {
   Space space_;
   std::vector<Extent> retired_;
   std::vector<Extent> quarantined_;
+  uint64_t fold_bytes_ = 0;  // what the next checkpoint may spend on folding
   bool read_only_ = false;
   bool poisoned_ = false;
 };

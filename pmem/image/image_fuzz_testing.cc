@@ -56,6 +56,7 @@ class Sealing {
       Superblock superblock;
       if (!Get(superblock, offset)) continue;
       SealTable(superblock.root, 0);
+      for (PatchList& list : superblock.lists) SealList(list);
       superblock.checksum = 0;
       superblock.checksum = Checksum64(&superblock, sizeof superblock);
       Put(superblock, offset);
@@ -92,7 +93,6 @@ class Sealing {
   }
 
   void SealLeaf(Entry& leaf) {
-    SealPatches(leaf);
     if (leaves_ == 0 || !Within(leaf.offset, leaf.stored_bytes, bytes_.size())) return;
     --leaves_;
     const char* memory = bytes_.data() + leaf.offset;
@@ -112,14 +112,11 @@ class Sealing {
     if (Within(behind, sizeof sums, bytes_.size())) Put(sums, behind);
   }
 
-  void SealPatches(Entry& leaf) {
-    const uint64_t count = std::min<uint64_t>(leaf.patch_count, kPatchesMax);
-    if (leaf.kind != Kind::kPatched ||
-        !Within(leaf.patch_offset, count * sizeof(Patch), bytes_.size())) {
-      return;
-    }
+  void SealList(PatchList& list) {
+    const uint64_t count = std::min(list.count, kPatchesMax);
+    if (count == 0 || !Within(list.offset, count * sizeof(Patch), bytes_.size())) return;
     for (uint64_t i = 0; i < count && MayGoOn(); ++i) {
-      const uint64_t offset = leaf.patch_offset + i * sizeof(Patch);
+      const uint64_t offset = list.offset + i * sizeof(Patch);
       Patch patch;
       if (!Get(patch, offset) || !Within(patch.offset, kPageBytes, bytes_.size())) continue;
       const Sum128 sum = Checksum128(bytes_.data() + patch.offset, kPageBytes);
@@ -127,9 +124,9 @@ class Sealing {
       patch.sum_high = sum.high;
       Put(patch, offset);
     }
-    const Sum128 sum = Checksum128(bytes_.data() + leaf.patch_offset, count * sizeof(Patch));
-    leaf.patch_sum_low = sum.low;
-    leaf.patch_sum_high = sum.high;
+    const Sum128 sum = Checksum128(bytes_.data() + list.offset, count * sizeof(Patch));
+    list.sum_low = sum.low;
+    list.sum_high = sum.high;
   }
 
   std::string& bytes_;
@@ -163,7 +160,7 @@ class Trial {
       }
     }
     Salvage(memory, is_whole);
-    Write(memory);
+    Write(memory, is_whole);
   }
 
  private:
@@ -185,21 +182,22 @@ class Trial {
     MORSEL_CHECK(!told || !is_whole);
   }
 
-  // What is written into it is there afterwards, whatever was there before.
-  void Write(Memory& memory) const {
+  // What is written into it is there afterwards, whatever was there before. Of a leaf that is
+  // damaged so many pages change that they do not replace some of its own: nobody reads it.
+  void Write(Memory& memory, bool is_whole) const {
     Result<ImageFile> image = ImageFile::Open(FileOf(), false);
     if (!image || image->info().generation + 1 == 0) return;
     const uint64_t size_bytes = std::min(image->info().capacity_bytes, 2 * kSubtreeBytes);
     char* const bytes = memory.Zeroed();
-    std::memset(bytes, 'x', kSubtreeBytes / 2);
+    const uint64_t filled_bytes = is_whole ? kSubtreeBytes / 2 : kSubtreeBytes / 4 * 3;
+    std::memset(bytes, 'x', filled_bytes);
     MORSEL_CHECK(image->Store(bytes, size_bytes, 0).ok());
     const Result<ImageFile> again = ImageFile::Open(FileOf(), true);
     MORSEL_CHECK(again.has_value());
     MORSEL_CHECK(again->info().size_bytes == size_bytes);
     char* const found = memory.Zeroed();
     MORSEL_CHECK(again->Load(found).ok());
-    MORSEL_CHECK(found[0] == 'x' && found[kSubtreeBytes / 2 - 1] == 'x' &&
-                 found[kSubtreeBytes / 2] == 0);
+    MORSEL_CHECK(found[0] == 'x' && found[filled_bytes - 1] == 'x' && found[filled_bytes] == 0);
   }
 
   int descriptor_;

@@ -2,7 +2,8 @@
 //
 //   superblock A at 0, superblock B at 4096, then extents in any order, each at a
 //   multiple of 4096 and padded with zeros to one:
-//   superblock -> root table -> tables of 1 GiB -> leaves of 2 MiB -> replaced pages
+//   superblock -> root table -> tables of 1 GiB -> leaves of 2 MiB
+//              -> lists of replaced pages -> pages
 //
 // [IMG-1] A generation's bytes are never changed while a superblock can lead to it:
 //         tables and leaves are written where neither the current generation nor
@@ -17,11 +18,12 @@
 // [IMG-7] A leaf's extent is its stored bytes, padded, then the sums of its 512 pages; the entry's
 //         sum is that of those sums, so that reading needs the bytes only, and finding what has
 //         changed the sums only. Both are of the pages as they are in memory, whatever the codec.
+// [IMG-8] A patch is a page that counts in place of a leaf's own. It counts iff its leaf is present
+//         and of an earlier generation than its list, and no later list has that page. What does
+//         not count is never looked at. A list's patches are sorted by page, each page once; lists
+//         are sorted by generation. At most kPatchesMax patches count.
 // [IMG-9] A leaf is stored by a codec only if that saves a block; else as it is, by kNone. Pages
 //         that replace others are stored as they are.
-// [IMG-8] A patched leaf is a leaf, and a list of pages that count in place of the leaf's: sorted
-// by
-//         page, each once, at most kPatchesMax. The leaf's own bytes and sums stay as they were.
 // The morsel's name is the file's: a file that was copied opens under its new name.
 #pragma once
 
@@ -39,7 +41,7 @@ namespace morsel::pmem::image {
 static_assert(std::endian::native == std::endian::little);
 
 inline constexpr uint64_t kMagic = 0x31474d494c53524d;  // "MRSLIMG1"
-inline constexpr uint32_t kVersion = 3;
+inline constexpr uint32_t kVersion = 4;
 /// What a reader must know to read, and what a writer must know to write. None yet.
 inline constexpr uint64_t kReadFeatures = 0;
 inline constexpr uint64_t kWriteFeatures = 0;
@@ -53,7 +55,6 @@ inline constexpr uint64_t kAddressEnd = uint64_t{1} << 47;
 enum class Kind : uint16_t {
   kAbsent = 0,   ///< all zero, nothing stored
   kPresent = 1,  ///< one extent: a table's entries, or a leaf's 2 MiB
-  kPatched = 2,  ///< a leaf with some of its pages replaced
 };
 /// How a leaf's 2 MiB are stored.
 enum class Codec : uint16_t {
@@ -71,26 +72,21 @@ struct Entry {
   Codec codec;
   uint64_t sum_low;  ///< XXH3-128: a table's of the stored bytes, a leaf's of its pages' sums
   uint64_t sum_high;
-  uint64_t patch_offset;  ///< of a patched leaf's list in the file; a multiple of 4096; else zero
-  uint32_t patch_count;   ///< 1 .. kPatchesMax; else zero
-  uint32_t reserved;
-  uint64_t patch_sum_low;  ///< XXH3-128 of the list's patch_count patches
-  uint64_t patch_sum_high;
+  uint64_t generation;  ///< a leaf's: what lists of this one and earlier ones say does not count
+  uint64_t reserved[3];
 
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 static_assert(sizeof(Entry) == 64 && std::is_trivially_copyable_v<Entry>);
 static_assert(offsetof(Entry, stored_bytes) == 8 && offsetof(Entry, kind) == 12);
 static_assert(offsetof(Entry, codec) == 14 && offsetof(Entry, sum_low) == 16);
-static_assert(offsetof(Entry, sum_high) == 24 && offsetof(Entry, patch_offset) == 32);
-static_assert(offsetof(Entry, patch_count) == 40 && offsetof(Entry, patch_sum_low) == 48);
+static_assert(offsetof(Entry, sum_high) == 24 && offsetof(Entry, generation) == 32);
 static_assert(std::has_unique_object_representations_v<Entry>);
 
-/// One replaced page of a patched leaf.
+/// One replaced page.
 struct Patch {
-  uint64_t offset;  ///< of its 4096 bytes in the file; a multiple of that
-  uint32_t page;    ///< of the leaf's 512
-  uint32_t reserved;
+  uint64_t offset;   ///< of its 4096 bytes in the file; a multiple of that
+  uint64_t page;     ///< of the morsel, counted from its base
   uint64_t sum_low;  ///< XXH3-128 of the page
   uint64_t sum_high;
 
@@ -99,8 +95,23 @@ struct Patch {
 static_assert(sizeof(Patch) == 32 && std::is_trivially_copyable_v<Patch>);
 static_assert(offsetof(Patch, page) == 8 && offsetof(Patch, sum_low) == 16);
 static_assert(std::has_unique_object_representations_v<Patch>);
-/// A list is one block.
-inline constexpr uint64_t kPatchesMax = kBlockBytes / sizeof(Patch);
+/// So that what they take of memory is bounded.
+inline constexpr uint64_t kPatchesMax = 128 * 1024;
+
+/// Where a list of patches is: their bytes, padded to a block.
+struct PatchList {
+  uint64_t offset;      ///< a multiple of 4096
+  uint64_t count;       ///< of patches, 1 .. kPatchesMax
+  uint64_t generation;  ///< that wrote it
+  uint64_t sum_low;     ///< XXH3-128 of the patches
+  uint64_t sum_high;
+
+  friend bool operator==(const PatchList&, const PatchList&) = default;
+};
+static_assert(sizeof(PatchList) == 40 && std::is_trivially_copyable_v<PatchList>);
+static_assert(std::has_unique_object_representations_v<PatchList>);
+/// More than lists of which each is longer than all later ones together.
+inline constexpr uint64_t kPatchListsMax = 24;
 
 /// What a leaf takes by a codec, at most: a block less than by none.
 inline constexpr uint64_t kEncodedBytesMax = kSubtreeBytes - kBlockBytes;
@@ -137,7 +148,8 @@ struct Superblock {
   uint64_t log_position;
   uint64_t reserved_1;
   Entry root;
-  uint64_t reserved_2[488];
+  PatchList lists[kPatchListsMax];  ///< the first ones; the others are zero
+  uint64_t reserved_2[368];
 };
 static_assert(sizeof(Superblock) == kSuperblockBytes && std::is_trivially_copyable_v<Superblock>);
 static_assert(offsetof(Superblock, checksum) == 8 && offsetof(Superblock, version) == 16);
@@ -148,7 +160,8 @@ static_assert(offsetof(Superblock, capacity_bytes) == 72 && offsetof(Superblock,
 static_assert(offsetof(Superblock, live_bytes) == 88 && offsetof(Superblock, contract) == 96);
 static_assert(offsetof(Superblock, codec) == 100);
 static_assert(offsetof(Superblock, log_offset) == 104 && offsetof(Superblock, log_position) == 112);
-static_assert(offsetof(Superblock, root) == 128 && offsetof(Superblock, reserved_2) == 192);
+static_assert(offsetof(Superblock, root) == 128 && offsetof(Superblock, lists) == 192);
+static_assert(offsetof(Superblock, reserved_2) == 1152);
 static_assert(std::has_unique_object_representations_v<Superblock>);
 
 inline constexpr uint64_t kEntriesPerNode = kSubtreesPerGiant;
@@ -159,8 +172,7 @@ inline uint64_t SlotOffset(uint64_t generation) {
   return generation % 2 == 1 ? 0 : kSuperblockBytes;
 }
 inline Sum128 SumOf(const Entry& entry) { return {entry.sum_low, entry.sum_high}; }
-inline Sum128 SumOf(const Patch& patch) { return {patch.sum_low, patch.sum_high}; }
-inline Sum128 PatchSumOf(const Entry& leaf) { return {leaf.patch_sum_low, leaf.patch_sum_high}; }
+inline Sum128 SumOf(const PatchList& list) { return {list.sum_low, list.sum_high}; }
 
 /// Sets `sums` to those of a leaf's 2 MiB, and answers the leaf's. [IMG-7]
 Sum128 SumPages(const char* leaf, PageSums& sums);

@@ -104,9 +104,9 @@ Status LeafReader::ReadAll(const Tree& tree, const Failed& failed) {
   // A leaf is verified as it was written before any of its pages is replaced.           [IMG-8]
   MORSEL_TRY(Finish(failed));
   for (const auto& [position, patches] : tree.patches) {
-    for (const Patch& patch : patches) {
-      const Piece page = {
-          position, patch.page * kPageBytes, patch.offset, kPageBytes, Codec::kNone, SumOf(patch)};
+    for (const LivePatch& patch : *patches) {
+      const Piece page = {position, patch.page * kPageBytes, patch.offset, kPageBytes, Codec::kNone,
+                          patch.sum};
       MORSEL_TRY(Read(page, failed));
     }
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "pmem/image/touched_copy.h"
 
 namespace morsel::pmem::image {
 namespace {
@@ -12,19 +13,11 @@ namespace {
 // memory.
 constexpr uint64_t kSlots = kIoDepth + 4;
 constexpr uint64_t kSlotsOfCodec = kIoDepth + 2;
-/// With more of its pages dirty a subtree is looked at as a whole: it may be in one huge frame.
-constexpr size_t kDirtyMax = kPatchesMax / 2;
+/// With more of its pages changed a leaf is written whole, at no more than half as much again.
+constexpr size_t kChangedMax = kPagesPerLeaf * 2 / 3;
 
 bool IsZero(const char* bytes, uint64_t size_bytes) {
   return bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0;
-}
-
-void CopyPage(char* to, const char* subtree, uint32_t page, const PageSet::Pages& touched) {
-  if (touched.test(page)) {
-    std::memcpy(to, subtree + page * kPageBytes, kPageBytes);
-  } else {
-    std::memset(to, 0, kPageBytes);
-  }
 }
 
 }  // namespace
@@ -34,12 +27,11 @@ LeafWriter::~LeafWriter() {
   if (io_ != nullptr) io_->Drain();
 }
 
-Status LeafWriter::MakeSlots(uint64_t leaves) {
-  static_assert(sizeof(Bounce) == kBlockBytes + kSubtreeBytes + kPageSumsBytes);
-  const bool encodes = codec_ != Codec::kNone;
-  slots_.resize(std::min(leaves, encodes ? kSlotsOfCodec : kSlots));
+Status LeafWriter::MakeSlots() {
+  static_assert(sizeof(Bounce) == kSubtreeBytes + kPageSumsBytes);
+  slots_.resize(encodes() ? kSlotsOfCodec : kSlots);
   for (Slot& slot : slots_) {
-    slot.memory = MakeBuffer(sizeof(Bounce) + (encodes ? sizeof(Encoded) : 0));
+    slot.memory = MakeBuffer(slot_bytes());
     if (slot.memory == nullptr) {
       return Fail(Code::kNoMemory, "no memory for a checkpoint's buffers");
     }
@@ -48,24 +40,19 @@ Status LeafWriter::MakeSlots(uint64_t leaves) {
   return Code::kOk;
 }
 
-Status LeafWriter::Begin(uint64_t leaves, bool mostly_patches, Tree* tree) {
-  tree_ = tree;
-  is_registered_ = !mostly_patches;
-  MORSEL_TRY(MakeSlots(leaves));
-  if (slots_.empty()) return Code::kOk;
+Status LeafWriter::Begin() {
+  MORSEL_TRY(MakeSlots());
   std::vector<IoBuffer> buffers;
-  const bool encodes = codec_ != Codec::kNone;
   for (const Slot& slot : slots_) {
-    if (!is_registered_) break;
-    buffers.push_back({slot.memory.get(), sizeof(Bounce) + (encodes ? sizeof(Encoded) : 0)});
+    if (is_registered_) buffers.push_back({slot.memory.get(), slot_bytes()});
   }
-  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, true, buffers);
+  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(target_.file, true, buffers);
   if (!io) return io.status();
   io_ = std::move(*io);
   const auto threads = static_cast<unsigned>(std::min<uint64_t>(ProcessorCount(), slots_.size()));
-  if (encodes) decided_max_ = threads;
-  for (unsigned i = 0; encodes && i < threads; ++i) {
-    Result<Encoder> encoder = Encoder::Make(codec_);
+  if (encodes()) decided_max_ = threads;
+  for (unsigned i = 0; encodes() && i < threads; ++i) {
+    Result<Encoder> encoder = Encoder::Make(target_.codec);
     if (!encoder) return encoder.status();
     encoders_.push_back(std::move(*encoder));
   }
@@ -87,18 +74,9 @@ void LeafWriter::Work(Slot& slot, unsigned thread) {
 // TEST   pmem/image/store_test: AStoreDuringTheCheckpointDamagesNothing
 void LeafWriter::Prepare(Slot& slot) {
   Bounce& bounce = *slot.bounce();
-  if (slot.dirty.empty()) {
-    slot.is_zero = !CopyWhole(slot);
-    if (slot.is_zero) return;
-    slot.sum = SumPages(bounce.pages, bounce.sums);
-    return;
-  }
-  for (size_t i = 0; i < slot.dirty.size(); ++i) {
-    char* const page = bounce.pages + i * kPageBytes;
-    CopyPage(page, slot.subtree, slot.dirty[i], slot.touched);
-    const Sum128 sum = Checksum128(page, kPageBytes);
-    bounce.list[i] = {0, slot.dirty[i], 0, sum.low, sum.high};
-  }
+  slot.is_zero = !CopyWhole(slot);
+  if (slot.is_zero) return;
+  slot.sum = SumPages(bounce.pages, bounce.sums);
 }
 
 // False where it is zero.
@@ -116,28 +94,27 @@ bool LeafWriter::CopyWhole(const Slot& slot) {
 }
 
 Entry& LeafWriter::EntryOf(SubtreePosition position) {
-  return tree_->nodes[position.value() / kEntriesPerNode]
-      .leaves[position.value() % kEntriesPerNode];
+  return tree_.nodes[position.value() / kEntriesPerNode].leaves[position.value() % kEntriesPerNode];
 }
 
-Status LeafWriter::Add(SubtreePosition position, const char* subtree, const PageSet::Pages* dirty,
-                       const PageSet::Pages& touched) {
+Status LeafWriter::Add(SubtreePosition position, const char* subtree, const PageSet::Pages& touched,
+                       bool folds) {
+  if (touched.none()) {
+    ForgetPatches(position);
+    return Code::kOk;
+  }
+  if (slots_.empty()) MORSEL_TRY(Begin());
   while (free_.empty()) MORSEL_TRY(Advance());
   const size_t index = free_.back();
   free_.pop_back();
   Slot& slot = slots_[index];
   slot.position = position;
   slot.subtree = subtree;
+  slot.folds = folds;
   slot.old = old_.leaf(position);
   slot.fate = Fate::kUndecided;
   slot.encoded_bytes = 0;
   slot.touched = touched;
-  slot.dirty.clear();
-  if (dirty != nullptr && IsPresent(slot.old) && dirty->count() <= kDirtyMax) {
-    for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
-      if (dirty->test(page)) slot.dirty.push_back(page);
-    }
-  }
   prepared_.push_back(index);
   workers_->Start(index);
   return Code::kOk;
@@ -158,126 +135,98 @@ Status LeafWriter::Advance() {
     const size_t slot = prepared_.front();
     prepared_.pop_front();
     workers_->Await(slot);
-    Decide(slot);
-    return Code::kOk;
+    return Decide(slot);
   }
   const size_t slot = decided_.front();
   decided_.pop_front();
   workers_->Await(slot);
-  return Commit(slot);
+  return Write(slot);
 }
 
-void LeafWriter::Decide(size_t index) {
-  Slot& slot = slots_[index];
-  slot.fate = FateOf(slot);
+Status LeafWriter::Decide(size_t index) {
+  const Result<Fate> fate = FateOf(slots_[index]);
+  if (!fate) return fate.status();
+  if (*fate == Fate::kDone) {
+    free_.push_back(index);
+    return Code::kOk;
+  }
+  slots_[index].fate = *fate;
   decided_.push_back(index);
-  if (slot.fate == Fate::kLeaf && codec_ != Codec::kNone) workers_->Start(index);
+  if (encodes()) workers_->Start(index);
+  return Code::kOk;
 }
 
-LeafWriter::Fate LeafWriter::FateOf(Slot& slot) {
-  const auto keep = [&] {
-    tree_->Keep(slot.position, old_);
-    return Fate::kNothing;
-  };
-  if (slot.dirty.empty()) {
-    if (slot.is_zero) return Fate::kNothing;
-    if (slot.old.kind == Kind::kPresent && SumOf(slot.old) == slot.sum) return keep();
-    if (!FindChanged(slot)) return Fate::kLeaf;
-    if (slot.dirty.empty()) return keep();
+// A leaf that is not written is done with.
+Result<LeafWriter::Fate> LeafWriter::FateOf(const Slot& slot) {
+  if (slot.is_zero) {
+    ForgetPatches(slot.position);
+    return Fate::kDone;
   }
-  slot.merged = Merged(slot);
-  if (slot.merged.size() <= kPatchesMax &&
-      tree_->patch_count + slot.merged.size() <= kPatchesInMemory) {
-    tree_->patch_count += slot.merged.size();
-    return Fate::kPatches;
+  if (IsPresent(slot.old) && SumOf(slot.old) == slot.sum) {
+    Entry& leaf = EntryOf(slot.position) = slot.old;
+    // Its own bytes count again.                                                       [IMG-8]
+    if (old_.PatchesOf(slot.position) != nullptr) leaf.generation = target_.generation;
+    ForgetPatches(slot.position);
+    return Fate::kDone;
   }
-  slot.dirty.clear();
-  Prepare(slot);
-  return slot.is_zero ? Fate::kNothing : Fate::kLeaf;
+  PageSet::Pages changed;
+  if (!slot.folds && FindChanged(slot, changed)) {
+    tree_.Keep(slot.position, old_);
+    if (changed.none()) return Fate::kDone;
+    const Result<bool> replaced =
+        patches_.Replace(slot.position, changed, {slot.bounce()->pages, kAllPages}, tree_);
+    if (!replaced) return replaced.status();
+    if (*replaced) return Fate::kDone;
+    tree_.Drop(slot.position);
+  }
+  ForgetPatches(slot.position);
+  return Fate::kWrite;
 }
 
-Status LeafWriter::Commit(size_t index) {
-  switch (slots_[index].fate) {
-    case Fate::kLeaf:
-      return WriteLeaf(index);
-    case Fate::kPatches:
-      return WritePatches(index);
-    default:
-      free_.push_back(index);
-      return Code::kOk;
-  }
+void LeafWriter::ForgetPatches(SubtreePosition position) {
+  const LeafPatches* const patches = old_.PatchesOf(position);
+  if (patches != nullptr) tree_.patch_count -= patches->size();
 }
 
-// Of a whole leaf in the bounce buffer: which pages the old one has otherwise. They are packed.
-// False where a leaf of its own is due: there is no old one, its sums cannot be read, too much of
-// it has changed.
-bool LeafWriter::FindChanged(Slot& slot) const {
+// Which pages the old leaf has otherwise. False where a leaf of its own is due: there is no old
+// one, its sums cannot be read, too much of it has changed.
+bool LeafWriter::FindChanged(const Slot& slot, PageSet::Pages& changed) const {
   if (!IsPresent(slot.old)) return false;
   const KeepLastError keep;
   PageSums old;
   const uint64_t sums_offset = LeafExtentOf(slot.old).end() - kPageSumsBytes;
-  if (!file_.ReadExactly(&old, sizeof old, sums_offset).ok()) return false;
+  if (!target_.file.ReadExactly(&old, sizeof old, sums_offset).ok()) return false;
   if (Checksum128(&old, sizeof old) != SumOf(slot.old)) return false;
-  if (const std::vector<Patch>* const patches = old_.PatchesOf(slot.position)) {
-    for (const Patch& patch : *patches) {
-      old.halves[2 * patch.page] = patch.sum_low;
-      old.halves[2 * patch.page + 1] = patch.sum_high;
+  if (const LeafPatches* const patches = old_.PatchesOf(slot.position)) {
+    for (const LivePatch& patch : *patches) {
+      old.halves[2 * patch.page] = patch.sum.low;
+      old.halves[2 * patch.page + 1] = patch.sum.high;
     }
   }
   const PageSums& now = slot.bounce()->sums;
-  const auto differs = [&](uint32_t page) {
-    return std::memcmp(&now.halves[2 * page], &old.halves[2 * page], sizeof(Sum128)) != 0;
-  };
-  std::vector<uint32_t> changed;
   for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
-    if (differs(page)) changed.push_back(page);
+    const bool differs =
+        std::memcmp(&now.halves[2 * page], &old.halves[2 * page], sizeof(Sum128)) != 0;
+    if (differs) changed.set(page);
   }
-  if (changed.size() > kPatchesMax) return false;
-  char* const pages = slot.bounce()->pages;
-  for (size_t i = 0; i < changed.size(); ++i) {
-    const uint32_t page = changed[i];
-    slot.bounce()->list[i] = {0, page, 0, now.halves[2 * page], now.halves[2 * page + 1]};
-  }
-  // A leaf of its own may be due after all, so that the pages stay where they are if so.
-  slot.dirty = std::move(changed);
-  if (Merged(slot).size() > kPatchesMax) {
-    slot.dirty.clear();
-    return false;
-  }
-  for (size_t i = 0; i < slot.dirty.size(); ++i) {
-    std::memmove(pages + i * kPageBytes, pages + slot.dirty[i] * kPageBytes, kPageBytes);
-  }
-  return true;
-}
-
-// The old patches, and in place of some the pages in the bounce buffer, which have no offset yet.
-std::vector<Patch> LeafWriter::Merged(const Slot& slot) const {
-  std::vector<Patch> merged;
-  const Patch* fresh = slot.bounce()->list;
-  const Patch* const end = fresh + slot.dirty.size();
-  static const std::vector<Patch> kNone;
-  const std::vector<Patch>* const old = old_.PatchesOf(slot.position);
-  for (const Patch& patch : old != nullptr ? *old : kNone) {
-    while (fresh != end && fresh->page < patch.page) merged.push_back(*fresh++);
-    if (fresh == end || fresh->page != patch.page) merged.push_back(patch);
-  }
-  merged.insert(merged.end(), fresh, end);
-  return merged;
+  return changed.count() <= kChangedMax;
 }
 
 // [IMG-1] [IMG-9]
-Status LeafWriter::WriteLeaf(size_t index) {
+Status LeafWriter::Write(size_t index) {
   Slot& slot = slots_[index];
   Entry leaf{};
   leaf.kind = Kind::kPresent;
-  leaf.codec = slot.encoded_bytes != 0 ? codec_ : Codec::kNone;
+  leaf.codec = slot.encoded_bytes != 0 ? target_.codec : Codec::kNone;
   leaf.stored_bytes = slot.encoded_bytes != 0 ? slot.encoded_bytes : kSubtreeBytes;
   leaf.sum_low = slot.sum.low;
   leaf.sum_high = slot.sum.high;
+  leaf.generation = target_.generation;
   const uint64_t size_bytes = LeafExtentOf(leaf).size_bytes;
-  leaf.offset = space_.Take(size_bytes);
-  written_.push_back({leaf.offset, size_bytes});
+  leaf.offset = target_.space.Take(size_bytes);
+  target_.written.push_back({leaf.offset, size_bytes});
   EntryOf(slot.position) = leaf;
+  if (slot.folds) folded_bytes_ += size_bytes;
   const char* bytes = slot.bounce()->pages;
   if (slot.encoded_bytes != 0) {
     char* const end = slot.encoded() + slot.encoded_bytes;
@@ -287,35 +236,6 @@ Status LeafWriter::WriteLeaf(size_t index) {
     bytes = slot.encoded();
   }
   return io_->StartWrite(bytes, size_bytes, leaf.offset, BufferOf(index), index);
-}
-
-// [IMG-1] The list and the pages behind it are written as one.
-Status LeafWriter::WritePatches(size_t index) {
-  Slot& slot = slots_[index];
-  std::vector<Patch>& merged = slot.merged;
-  const uint64_t size_bytes = kBlockBytes + slot.dirty.size() * kPageBytes;
-  const uint64_t offset = space_.Take(size_bytes);
-  written_.push_back({offset, size_bytes});
-  uint64_t page_offset = offset + kBlockBytes;
-  for (Patch& patch : merged) {
-    if (patch.offset != 0) continue;
-    patch.offset = page_offset;
-    page_offset += kPageBytes;
-  }
-  Bounce& bounce = *slot.bounce();
-  const uint64_t list_bytes = merged.size() * sizeof(Patch);
-  std::memcpy(bounce.list, merged.data(), list_bytes);
-  std::memset(reinterpret_cast<char*>(bounce.list) + list_bytes, 0, kBlockBytes - list_bytes);
-  Entry leaf = slot.old;
-  leaf.kind = Kind::kPatched;
-  leaf.patch_offset = offset;
-  leaf.patch_count = static_cast<uint32_t>(merged.size());
-  const Sum128 sum = Checksum128(merged.data(), list_bytes);
-  leaf.patch_sum_low = sum.low;
-  leaf.patch_sum_high = sum.high;
-  EntryOf(slot.position) = leaf;
-  tree_->patches[slot.position] = std::move(merged);
-  return io_->StartWrite(slot.memory.get(), size_bytes, offset, BufferOf(index), index);
 }
 
 Status LeafWriter::Reap() {

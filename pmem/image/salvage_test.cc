@@ -74,12 +74,21 @@ TEST_F(SalvageTest, ALeafIsLostAlone) {
   ExpectLost({1, 5}, {"subtree 1 (0x100100200000-0x100100400000)", "subtree 5 (0x100100a00000-"});
 }
 
-TEST_F(SalvageTest, AReplacedPageOrTheirListLosesItsSubtree) {
-  ASSERT_EQ(tree_.leaf(SubtreePosition(0)).kind, Kind::kPatched);
+TEST_F(SalvageTest, AReplacedPageLosesItsSubtree) {
   Damage((*tree_.PatchesOf(SubtreePosition(0)))[0].offset + 9);
   ExpectLost({0}, {"subtree 0 ("});
-  Damage(tree_.leaf(SubtreePosition(0)).patch_offset);
-  ExpectLost({0}, {"subtree 0 (0x100100000000-0x100100200000): the list of its replaced pages"});
+}
+
+// Which leaves it had pages of is not known any more; younger ones it had none of.
+TEST_F(SalvageTest, AListOfReplacedPagesLosesWhatIsOlder) {
+  {
+    Result<ImageFile> image = Open("a");
+    ASSERT_TRUE(image) << LastError();
+    FillSubtree(memory_, 5, 77);
+    ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 3).ok()) << LastError();
+  }
+  Damage(tree_.lists[0].offset);
+  ExpectLost({0, 1}, {"the list of replaced pages at offset"});
 }
 
 TEST_F(SalvageTest, ATableLosesWhatItLedToAndNoMore) {

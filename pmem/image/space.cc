@@ -25,10 +25,13 @@ Space::Space(const std::vector<Extent>& used) {
 void Space::Insert(uint64_t begin, uint64_t end) {
   free_.emplace(begin, end);
   by_size_.emplace(end - begin, begin);
+  if (end - begin < kFragmentBytes) fragment_bytes_ += end - begin;
 }
 
 void Space::Erase(std::map<uint64_t, uint64_t>::iterator run) {
-  by_size_.erase({run->second - run->first, run->first});
+  const uint64_t size_bytes = run->second - run->first;
+  by_size_.erase({size_bytes, run->first});
+  if (size_bytes < kFragmentBytes) fragment_bytes_ -= size_bytes;
   free_.erase(run);
 }
 
@@ -43,6 +46,19 @@ uint64_t Space::Take(uint64_t size_bytes) {
   Erase(free_.find(offset));
   if (offset + size_bytes < end) Insert(offset + size_bytes, end);
   return offset;
+}
+
+Extent Space::TakeSome(uint64_t size_bytes, uint64_t fragments_max) {
+  uint64_t some = size_bytes;
+  if (fragment_bytes_ > fragments_max) {
+    some = std::min(size_bytes, by_size_.begin()->first);
+  } else if (!by_size_.empty() && by_size_.rbegin()->first >= kFragmentBytes) {
+    some = std::min(size_bytes, by_size_.rbegin()->first);
+  } else {
+    end_ += size_bytes;
+    return {end_ - size_bytes, size_bytes};
+  }
+  return {Take(some), some};
 }
 
 void Space::Give(Extent extent) {

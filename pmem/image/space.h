@@ -22,8 +22,11 @@ struct Extent {
 
 /// What a table's `entry`, which is present, takes of the file.
 Extent TableExtentOf(const Entry& entry);
-/// What the bytes and sums of a leaf that is present take; not its patches.
+/// What the bytes and sums of a leaf that is present take; not what replaces its pages.
 Extent LeafExtentOf(const Entry& leaf);
+
+/// A free run shorter than this is worth no hole in the file, and no write of its own.
+inline constexpr uint64_t kFragmentBytes = 64 * kKiB;
 
 /// [SPC-1] Free runs do not touch each other, nor the end.
 /// Threads  one.
@@ -34,6 +37,11 @@ class Space {
 
   /// Claims size_bytes, a multiple of 4096: the smallest free run that holds them, else the end.
   uint64_t Take(uint64_t size_bytes);
+
+  /// Claims some of size_bytes, a multiple of 4096, in one run: all, or what a free run of
+  /// kFragmentBytes or more has. Smaller ones are taken, the smallest first, only while there are
+  /// more of them than fragments_max bytes: each is a write of its own.
+  Extent TakeSome(uint64_t size_bytes, uint64_t fragments_max);
 
   /// Gives back what was taken, or a part of it.
   void Give(Extent extent);
@@ -50,6 +58,7 @@ class Space {
   std::map<uint64_t, uint64_t> free_;                // offset -> end
   std::set<std::pair<uint64_t, uint64_t>> by_size_;  // the same: size, offset
   uint64_t end_ = kExtentsStart;
+  uint64_t fragment_bytes_ = 0;  // in free runs shorter than kFragmentBytes
 };
 
 }  // namespace morsel::pmem::image

@@ -26,6 +26,21 @@ TEST(Space, TakesTheSmallestRunThatHolds) {
   EXPECT_EQ(space.Take(kBlock), 9 * kBlock);
 }
 
+// Fragments are left alone until there are many; then the smallest go first.
+TEST(Space, SomeIsTakenOfLargeRunsAndOfManyFragments) {
+  const uint64_t large = kFragmentBytes;
+  // Free: one block, two blocks, one large run; 8 blocks at the end of each are used.
+  Space space({{3 * kBlock, kBlock}, {6 * kBlock, kBlock}, {7 * kBlock + large, kBlock}});
+  const uint64_t end = space.end();
+  EXPECT_EQ(space.TakeSome(kBlock, 2 * kBlock), (Extent{2 * kBlock, kBlock}));
+  EXPECT_EQ(space.TakeSome(2 * large, 2 * kBlock), (Extent{7 * kBlock, large}));
+  EXPECT_EQ(space.TakeSome(3 * kBlock, 2 * kBlock), (Extent{end, 3 * kBlock}));
+  EXPECT_EQ(space.TakeSome(3 * kBlock, 0), (Extent{4 * kBlock, 2 * kBlock}));
+  EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{end + 3 * kBlock, kBlock}));
+  space.Give({2 * kBlock, kBlock});
+  EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{2 * kBlock, kBlock}));
+}
+
 TEST(Space, WhatIsGivenBackAtTheEndMovesTheEnd) {
   Space space;
   const uint64_t first = space.Take(kBlock);
@@ -56,7 +71,8 @@ TEST(Space, NoBlockHasTwoOwners) {
   for (int step = 0; step < 5000; ++step) {
     if (owned.empty() || random() % 2 == 0) {
       const uint64_t size_bytes = (1 + random() % 9) * kBlock;
-      const Extent extent = {space.Take(size_bytes), size_bytes};
+      const Extent extent = random() % 2 == 0 ? Extent{space.Take(size_bytes), size_bytes}
+                                              : space.TakeSome(size_bytes, random() % 64 * kBlock);
       for (uint64_t at = extent.offset; at < extent.end(); at += kBlock) {
         ASSERT_TRUE(at >= kExtentsStart && blocks.insert(at).second);
       }

@@ -26,21 +26,8 @@ struct Subject {
   uint64_t entries_max;  // of a table
 };
 
-// A block of a leaf's patches: the list, or a page.
-Status ValidateBlock(const Reading& reading, const Subject& subject, uint64_t offset) {
-  if (IsAligned(offset, kBlockBytes) && offset >= kExtentsStart &&
-      Within(offset, kBlockBytes, reading.file_bytes)) {
-    return Code::kOk;
-  }
-  return Fail(Code::kCorrupt,
-              "image '%s' has %" PRIu64 " bytes, but replaced pages of %s lie at offset %" PRIu64
-              ": it was truncated or damaged; restore it from a copy",
-              reading.file.path().c_str(), reading.file_bytes, subject.name.c_str(), offset);
-}
-
 Status ValidateKind(const Reading& reading, const Subject& subject, const Entry& entry) {
-  const bool kind_is_known =
-      entry.kind == Kind::kPresent || (subject.is_leaf && entry.kind == Kind::kPatched);
+  const bool kind_is_known = entry.kind == Kind::kPresent;
   const bool codec_is_known = subject.is_leaf ? IsKnown(entry.codec) : entry.codec == Codec::kNone;
   if (kind_is_known && codec_is_known) return Code::kOk;
   return Fail(Code::kVersion,
@@ -71,7 +58,8 @@ Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry
       subject.is_leaf ? LeafLengthIsRight(entry)
                       : entry.stored_bytes != 0 && entry.stored_bytes % sizeof(Entry) == 0 &&
                             entry.stored_bytes / sizeof(Entry) <= subject.entries_max;
-  if (!length_is_right || !IsAligned(entry.offset, kBlockBytes) || entry.offset < kExtentsStart) {
+  if (!length_is_right || !IsAligned(entry.offset, kBlockBytes) || entry.offset < kExtentsStart ||
+      entry.generation > reading.superblock.generation) {
     return Fail(Code::kCorrupt,
                 "image '%s': %s has an impossible extent of %" PRIu32 " bytes at offset %" PRIu64
                 "; restore it from a copy",
@@ -84,15 +72,7 @@ Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry
                 " bytes long: it was truncated; restore it from a copy",
                 path, reading.file_bytes, name, entry.offset, extent.size_bytes);
   }
-  const bool is_patched = entry.kind == Kind::kPatched;
-  const bool has_patches = entry.patch_count != 0 || entry.patch_offset != 0;
-  if (is_patched ? entry.patch_count == 0 || entry.patch_count > kPatchesMax : has_patches) {
-    return Fail(Code::kCorrupt,
-                "image '%s': %s has an impossible list of %" PRIu32
-                " replaced pages; restore it from a copy",
-                path, name, entry.patch_count);
-  }
-  return is_patched ? ValidateBlock(reading, subject, entry.patch_offset) : Status();
+  return Code::kOk;
 }
 
 // [IMG-3]
@@ -146,44 +126,6 @@ Status ReadNodes(const Reading& reading, Tree& tree) {
     if (read.ok()) continue;
     MORSEL_TRY(reading.damaged(read));
     node = Node{};
-  }
-  return Code::kOk;
-}
-
-// [IMG-8]
-Status ReadPatches(const Reading& reading, SubtreePosition position, const Entry& leaf,
-                   std::vector<Patch>& patches) {
-  const Subject subject = {SubtreeName(reading.superblock.base, position), true, 0};
-  patches.resize(leaf.patch_count);
-  const uint64_t size_bytes = patches.size() * sizeof(Patch);
-  MORSEL_TRY(reading.file.ReadExactly(patches.data(), size_bytes, leaf.patch_offset));
-  bool is_sound = Checksum128(patches.data(), size_bytes) == PatchSumOf(leaf);
-  for (size_t i = 0; is_sound && i < patches.size(); ++i) {
-    is_sound = patches[i].page < kPagesPerLeaf && (i == 0 || patches[i - 1].page < patches[i].page);
-    if (is_sound) MORSEL_TRY(ValidateBlock(reading, subject, patches[i].offset));
-  }
-  if (is_sound) return Code::kOk;
-  return Fail(Code::kCorrupt,
-              "image '%s': %s: the list of its replaced pages at offset %" PRIu64
-              " fails its checksum; restore it from a copy",
-              reading.file.path().c_str(), subject.name.c_str(), leaf.patch_offset);
-}
-
-Status ReadAllPatches(const Reading& reading, Tree& tree) {
-  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    std::vector<Entry>& leaves = tree.nodes[giant].leaves;
-    for (uint64_t i = 0; i < leaves.size(); ++i) {
-      if (leaves[i].kind != Kind::kPatched) continue;
-      const SubtreePosition position(giant * kEntriesPerNode + i);
-      const Status read = ReadPatches(reading, position, leaves[i], tree.patches[position]);
-      if (read.ok()) {
-        tree.patch_count += leaves[i].patch_count;
-        continue;
-      }
-      MORSEL_TRY(reading.damaged(read));
-      tree.patches.erase(position);
-      leaves[i] = Entry{};
-    }
   }
   return Code::kOk;
 }
@@ -246,18 +188,22 @@ Entry Tree::leaf(SubtreePosition position) const {
   return nodes[giant].leaves[index];
 }
 
-const std::vector<Patch>* Tree::PatchesOf(SubtreePosition position) const {
+const LeafPatches* Tree::PatchesOf(SubtreePosition position) const {
   const auto found = patches.find(position);
-  return found == patches.end() ? nullptr : &found->second;
+  return found == patches.end() ? nullptr : found->second.get();
 }
 
 void Tree::Keep(SubtreePosition position, const Tree& old) {
   nodes[position.value() / kEntriesPerNode].leaves[position.value() % kEntriesPerNode] =
       old.leaf(position);
-  const std::vector<Patch>* const list = old.PatchesOf(position);
-  if (list == nullptr) return;
-  patches[position] = *list;
-  patch_count += list->size();
+  const auto found = old.patches.find(position);
+  if (found == old.patches.end()) return;
+  patches[position] = found->second;
+}
+
+void Tree::Drop(SubtreePosition position) {
+  nodes[position.value() / kEntriesPerNode].leaves[position.value() % kEntriesPerNode] = {};
+  patches.erase(position);
 }
 
 std::vector<Extent> Tree::Extents() const {
@@ -267,11 +213,65 @@ std::vector<Extent> Tree::Extents() const {
     if (IsPresent(node.entry)) extents.push_back(TableExtentOf(node.entry));
     for (const Entry& leaf : node.leaves) {
       if (IsPresent(leaf)) extents.push_back(LeafExtentOf(leaf));
-      if (leaf.kind == Kind::kPatched) extents.push_back({leaf.patch_offset, kBlockBytes});
     }
   }
-  for (const auto& [position, list] : patches) {
-    for (const Patch& patch : list) extents.push_back({patch.offset, kPageBytes});
+  for (const PatchList& list : lists) extents.push_back(ListExtentOf(list));
+  for (const auto& [position, of_leaf] : patches) {
+    for (const LivePatch& patch : *of_leaf) extents.push_back({patch.offset, kPageBytes});
+  }
+  std::sort(extents.begin(), extents.end());
+  return extents;
+}
+
+namespace {
+
+// The tables' and the leaves'.
+void AddTablesOnlyIn(const Tree& tree, const Tree& other, std::vector<Extent>& extents) {
+  if (IsPresent(tree.root) && tree.root.offset != other.root.offset) {
+    extents.push_back(TableExtentOf(tree.root));
+  }
+  static const Node kNothing;
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    const Node& node = tree.nodes[giant];
+    const Node& other_node = giant < other.nodes.size() ? other.nodes[giant] : kNothing;
+    if (IsPresent(node.entry) && node.entry.offset != other_node.entry.offset) {
+      extents.push_back(TableExtentOf(node.entry));
+    }
+    for (uint64_t i = 0; i < node.leaves.size(); ++i) {
+      const Entry& leaf = node.leaves[i];
+      const bool is_shared =
+          i < other_node.leaves.size() && leaf.offset == other_node.leaves[i].offset;
+      if (IsPresent(leaf) && !is_shared) extents.push_back(LeafExtentOf(leaf));
+    }
+  }
+}
+
+void AddPatchesOnlyIn(const LeafPatches& patches, const LeafPatches* other,
+                      std::vector<Extent>& extents) {
+  size_t at = 0;
+  const size_t end = other != nullptr ? other->size() : 0;
+  for (const LivePatch& patch : patches) {
+    while (at < end && (*other)[at].page < patch.page) ++at;
+    const bool is_shared =
+        at < end && (*other)[at].page == patch.page && (*other)[at].offset == patch.offset;
+    if (!is_shared) extents.push_back({patch.offset, kPageBytes});
+  }
+}
+
+}  // namespace
+
+std::vector<Extent> ExtentsOnlyIn(const Tree& tree, const Tree& other) {
+  std::vector<Extent> extents;
+  AddTablesOnlyIn(tree, other, extents);
+  for (const PatchList& list : tree.lists) {
+    const auto is_it = [&](const PatchList& one) { return one.offset == list.offset; };
+    if (std::none_of(other.lists.begin(), other.lists.end(), is_it)) {
+      extents.push_back(ListExtentOf(list));
+    }
+  }
+  for (const auto& [position, patches] : tree.patches) {
+    const LeafPatches* const others = other.PatchesOf(position);
+    if (others != patches.get()) AddPatchesOnlyIn(*patches, others, extents);
   }
   std::sort(extents.begin(), extents.end());
   return extents;
@@ -298,8 +298,8 @@ Result<Tree> ReadTree(const File& file, const Superblock& superblock) {
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
   MORSEL_TRY(ReadNodes(reading, tree));
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
-  MORSEL_TRY(ReadAllPatches(reading, tree));
-  if (!tree.patches.empty()) MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
+  MORSEL_TRY(ReadPatches(file, superblock, refuse, tree));
+  if (!tree.lists.empty()) MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
   return tree;
 }
 
@@ -311,7 +311,7 @@ Result<Tree> ReadIntact(const File& file, const Superblock& superblock, const Da
   MORSEL_TRY(ReadRoot(reading, tree));
   MORSEL_TRY(DropMeetingTables(reading, tree));
   MORSEL_TRY(ReadNodes(reading, tree));
-  MORSEL_TRY(ReadAllPatches(reading, tree));
+  MORSEL_TRY(ReadPatches(file, superblock, damaged, tree));
   return tree;
 }
 

@@ -2,14 +2,26 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <utility>
 
 #include "base/bits.h"
 #include "base/error.h"
 #include "pmem/image/buffer.h"
 #include "pmem/image/leaf_writer.h"
+#include "pmem/image/touched_copy.h"
 
 namespace morsel::pmem::image {
 namespace {
+
+/// Of a leaf's pages.
+constexpr size_t kDirtyMax = kPagesPerLeaf / 2;
+
+// What folding may cost, so that a checkpoint writes at most half as much again as its pages, and
+// 1 MiB: of that some is for tables and lists. What one does not spend the next may, up to a bound.
+constexpr uint64_t kFoldBytes = kSubtreeBytes + kPageSumsBytes;
+constexpr uint64_t kFoldBytesForNothing = kMiB / 2;
+constexpr uint64_t kFoldBytesMax = 16 * kFoldBytes;
 
 std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
   std::vector<Entry> entries;
@@ -17,15 +29,12 @@ std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
   return entries;
 }
 
-const PageSet::Pages kAllPages = PageSet::Pages().set();
-
 }  // namespace
 
-Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes, const PageSet* dirty,
-                               const TouchedPages* touched) {
+Result<Tree> TreeWriter::Write(const Source& source) {
   Tree tree;
-  tree.nodes.resize(DivideUp(size_bytes, kGiantBytes));
-  MORSEL_TRY(WriteLeaves(frames, size_bytes, dirty, touched, tree));
+  tree.nodes.resize(DivideUp(source.size_bytes, kGiantBytes));
+  MORSEL_TRY(WriteLeaves(source, tree));
   static const Node kNothing;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     Node& node = tree.nodes[giant];
@@ -42,28 +51,81 @@ Result<Tree> TreeWriter::Write(const char* frames, uint64_t size_bytes, const Pa
   return tree;
 }
 
-// What failed is over on return: its space may be given back.
-Status TreeWriter::WriteLeaves(const char* frames, uint64_t size_bytes, const PageSet* dirty,
-                               const TouchedPages* touched, Tree& tree) {
-  const uint64_t leaves = size_bytes / kSubtreeBytes;
+// With more of its pages dirty a subtree is looked at as a whole: it may be in one huge frame.
+TreeWriter::Way TreeWriter::WayOf(SubtreePosition position, const PageSet* dirty) const {
+  if (folded_.contains(position)) return Way::kFold;
+  if (dirty == nullptr) return Way::kLook;
+  const PageSet::Pages* const pages = dirty->Of(position);
+  if (pages == nullptr) return Way::kKeep;
+  return IsPresent(old_.leaf(position)) && pages->count() <= kDirtyMax ? Way::kReplace : Way::kLook;
+}
+
+// Those with the most patches: a leaf costs the same however many it is rid of. As many as may be
+// spent on, before the patches are so many that there is no choice.
+void TreeWriter::ChooseFolded(uint64_t leaves) {
+  const uint64_t many = PatchesMax(old_) / 4 * 3;
+  if (old_.patch_count <= many) return;
+  std::vector<std::pair<uint64_t, SubtreePosition>> by_count;
+  for (const auto& [position, patches] : old_.patches) {
+    if (position.value() < leaves) by_count.emplace_back(patches->size(), position);
+  }
+  std::sort(by_count.begin(), by_count.end(), std::greater<>());
+  uint64_t left = old_.patch_count;
+  for (const auto& [count, position] : by_count) {
+    const bool may_be_spent = (folded_.size() + 1) * kFoldBytes <= fold_bytes_;
+    if (left <= many || !may_be_spent) break;
+    folded_.insert(position);
+    left -= count;
+  }
+}
+
+Status TreeWriter::WriteLeaves(const Source& source, Tree& tree) {
+  const uint64_t leaves = source.size_bytes / kSubtreeBytes;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     tree.nodes[giant].leaves.resize(std::min(kEntriesPerNode, leaves - giant * kEntriesPerNode));
   }
-  LeafWriter writer(file_, space_, old_, codec_, written_);
-  MORSEL_TRY(
-      writer.Begin(dirty != nullptr ? dirty->subtrees().size() : leaves, dirty != nullptr, &tree));
+  tree.lists = old_.lists;
+  tree.patch_count = old_.patch_count;
+  for (auto it = old_.patches.lower_bound(SubtreePosition(leaves)); it != old_.patches.end();
+       ++it) {
+    tree.patch_count -= it->second->size();
+  }
+  ChooseFolded(leaves);
+  MORSEL_TRY(WriteChanged(source, tree));
+  return patches_.Finish(tree);
+}
+
+// What failed is over on return: its space may be given back.
+Status TreeWriter::WriteChanged(const Source& source, Tree& tree) {
+  const uint64_t leaves = source.size_bytes / kSubtreeBytes;
+  uint64_t expected = source.dirty == nullptr ? leaves : folded_.size();
+  for (uint64_t i = 0; source.dirty != nullptr && i < leaves; ++i) {
+    if (WayOf(SubtreePosition(i), source.dirty) == Way::kLook) ++expected;
+  }
+  LeafWriter writer({file_, space_, written_, generation_, codec_}, old_, patches_, tree, expected);
   for (uint64_t i = 0; i < leaves; ++i) {
     const SubtreePosition position(i);
-    const PageSet::Pages* const pages = dirty != nullptr ? dirty->Of(position) : nullptr;
-    if (dirty != nullptr && pages == nullptr) {
-      tree.Keep(position, old_);
-      continue;
+    const Way way = WayOf(position, source.dirty);
+    if (way == Way::kKeep || way == Way::kReplace) tree.Keep(position, old_);
+    if (way == Way::kKeep) continue;
+    const char* const subtree = source.frames + i * kSubtreeBytes;
+    const PageSet::Pages read =
+        source.touched != nullptr ? source.touched->Of(position) : kAllPages;
+    if (way == Way::kReplace) {
+      const Result<bool> replaced =
+          patches_.Replace(position, *source.dirty->Of(position), {subtree, read}, tree);
+      if (!replaced) return replaced.status();
+      if (*replaced) continue;
+      tree.Drop(position);
     }
-    // What was never touched is zero: the row says so already.
-    const PageSet::Pages read = touched != nullptr ? touched->Of(position) : kAllPages;
-    if (read.any()) MORSEL_TRY(writer.Add(position, frames + i * kSubtreeBytes, pages, read));
+    MORSEL_TRY(writer.Add(position, subtree, read, way != Way::kLook));
   }
-  return writer.Finish();
+  MORSEL_TRY(writer.Finish());
+  const uint64_t earned = patches_.page_bytes() / 2 + kFoldBytesForNothing;
+  const uint64_t spent = writer.folded_bytes();
+  fold_bytes_ = fold_bytes_ + earned > spent ? fold_bytes_ + earned - spent : 0;
+  fold_bytes_ = std::min(fold_bytes_, kFoldBytesMax);
+  return Code::kOk;
 }
 
 // [IMG-3]

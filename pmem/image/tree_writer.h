@@ -1,10 +1,12 @@
 // Writes the tree of a new generation beside the old one's.
 #pragma once
 
+#include <set>
 #include <vector>
 
 #include "base/result.h"
 #include "pmem/file.h"
+#include "pmem/image/patch_writer.h"
 #include "pmem/image/space.h"
 #include "pmem/image/tree.h"
 #include "pmem/page_set.h"
@@ -12,28 +14,47 @@
 
 namespace morsel::pmem::image {
 
+/// What a generation is stored from.
+struct Source {
+  const char* frames;
+  uint64_t size_bytes;
+  const PageSet* dirty;         ///< what may differ from the old generation; nullptr: all may
+  const TouchedPages* touched;  ///< the pages that are read, the others being zero; nullptr: all
+};
+
 /// Threads  one.
 class TreeWriter {
  public:
   /// `old` is the published generation, whose extents are used again where nothing has changed;
-  /// what is new is stored by `codec`.
-  TreeWriter(const File& file, Space& space, const Tree& old, Codec codec)
-      : file_(file), space_(space), old_(old), codec_(codec) {}
+  /// what is new is stored by `codec`, as `generation`. fold_bytes may be spent on leaves that have
+  /// many patches.
+  TreeWriter(const File& file, Space& space, const Tree& old, uint64_t generation, Codec codec,
+             uint64_t fold_bytes)
+      : file_(file),
+        space_(space),
+        old_(old),
+        generation_(generation),
+        codec_(codec),
+        fold_bytes_(fold_bytes),
+        patches_(file, space, written_, generation, PatchesMax(old)) {}
 
-  /// Writes what of `frames`, size_bytes long, is not in the old generation. `dirty`: what may
-  /// differ from that; nullptr: all is compared with it. `touched`: the pages that are read, the
-  /// others being zero; nullptr: all.
+  /// Writes what of the source is not in the old generation.
   /// Durability  none before a sync.
   /// Errors      kNoSpace, kIo, kNoMemory: written() is then to be given back.
-  Result<Tree> Write(const char* frames, uint64_t size_bytes, const PageSet* dirty,
-                     const TouchedPages* touched);
+  Result<Tree> Write(const Source& source);
 
   /// What was taken from the space so far.
   const std::vector<Extent>& written() const { return written_; }
 
+  /// What the next generation may spend on folding.
+  uint64_t left_for_folding() const { return fold_bytes_; }
+
  private:
-  Status WriteLeaves(const char* frames, uint64_t size_bytes, const PageSet* dirty,
-                     const TouchedPages* touched, Tree& tree);
+  enum class Way { kKeep, kReplace, kLook, kFold };
+  Way WayOf(SubtreePosition position, const PageSet* dirty) const;
+  void ChooseFolded(uint64_t leaves);
+  Status WriteLeaves(const Source& source, Tree& tree);
+  Status WriteChanged(const Source& source, Tree& tree);
   Result<Entry> WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
                            const std::vector<Entry>& old_entries);
   Status WriteExtent(const char* bytes, Entry& entry);
@@ -41,8 +62,12 @@ class TreeWriter {
   const File& file_;
   Space& space_;
   const Tree& old_;
+  uint64_t generation_;
   Codec codec_;
+  uint64_t fold_bytes_;
+  std::set<SubtreePosition> folded_;
   std::vector<Extent> written_;
+  PatchWriter patches_;
 };
 
 }  // namespace morsel::pmem::image

@@ -1,0 +1,169 @@
+// Checkpoints that replace pages: what they write, when leaves are written again, what then counts.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <random>
+
+#include "base/bits.h"
+#include "pmem/image/store_testing.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+using PatchesTest = StoreTest;
+
+// Pages that change at random, held against a plain copy: by comparing, and by what is said to be
+// dirty.
+TEST_F(PatchesTest, PatchedLeavesHoldWhatWasStored) {
+  for (const bool is_told : {false, true}) {
+    std::filesystem::remove(path_ + "/a");
+    Memory memory;
+    CreateTwo(memory);
+    Result<ImageFile> image = Open("a");
+    std::mt19937_64 random(7);
+    for (int checkpoint = 0; checkpoint < 40; ++checkpoint) {
+      PageSet dirty;
+      for (uint64_t i = random() % 12; i > 0; --i) {
+        const uint64_t at = random() % memory.size();
+        memory[at] = static_cast<char>(memory[at] + 1);
+        dirty.Add(AlignDown(at, kPageBytes), kPageBytes);
+      }
+      ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, is_told ? &dirty : nullptr).ok())
+          << LastError();
+      if (checkpoint % 10 == 9) {
+        ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory)) << checkpoint;
+        image = Open("a");
+        ASSERT_TRUE(image.has_value()) << LastError();
+      }
+    }
+  }
+}
+
+// At random, again and again: what is written stays in proportion to what has changed, and the file
+// to what it holds. Every part of the file that the generations do not share is found without
+// looking at all of it.
+TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
+  Memory memory = MemoryOf(4);
+  for (uint64_t i = 0; i < 4; ++i) FillSubtree(memory, i, i);
+  CountingCalls calls;
+  ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
+  Result<ImageFile> image = Open("a", false, calls);
+  std::mt19937_64 random(11);
+  constexpr uint64_t kPages = 40;
+  constexpr int kCheckpoints = 120;
+  const uint64_t pages_bytes = kPages * kPageBytes;
+  Tree last = TreeOf("a");
+  uint64_t lists = 0;
+  calls.written_bytes = 0;
+  for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
+    PageSet dirty;
+    for (uint64_t i = 0; i < kPages; ++i) {
+      const uint64_t at = random() % memory.size();
+      memory[at] = static_cast<char>(memory[at] + 1);
+      dirty.Add(AlignDown(at, kPageBytes), kPageBytes);
+    }
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
+    Tree tree = TreeOf("a");
+    const std::vector<Extent> before = last.Extents();
+    const std::vector<Extent> after = tree.Extents();
+    std::vector<Extent> gone;
+    std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
+                        std::back_inserter(gone));
+    EXPECT_EQ(ExtentsOnlyIn(last, tree), gone) << checkpoint;
+    EXPECT_LE(tree.patch_count, 2 * kPagesPerLeaf);
+    lists = std::max<uint64_t>(lists, tree.lists.size());
+    last = std::move(tree);
+    if (checkpoint % 30 == 29) {
+      ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory)) << checkpoint;
+    }
+    if (checkpoint == 50) image = Open("a", false, calls);
+  }
+  EXPECT_GT(last.patch_count, kPagesPerLeaf / 2);
+  EXPECT_GE(lists, 3u);
+  EXPECT_LE(lists, 8u);
+  EXPECT_LE(calls.written_bytes / kCheckpoints, pages_bytes * 3 / 2 + kMiB);
+  EXPECT_LE(AllocatedBytes("a"), 2 * memory.size() + 3 * (pages_bytes + kMiB));
+}
+
+// Where a leaf is as it was before its pages were replaced, its own bytes count again.
+TEST_F(PatchesTest, PagesThatBecomeWhatTheyWereAreNoLongerReplaced) {
+  Memory memory;
+  CreateTwo(memory);
+  Result<ImageFile> image = Open("a");
+  const Memory before = memory;
+  for (uint64_t page = 0; page < 3; ++page) {
+    memory[2 * kSubtreeBytes + page * kPageBytes] ^= 1;
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  }
+  EXPECT_EQ(TreeOf("a").patch_count, 3u);
+  ASSERT_TRUE(image->Store(before.data(), before.size(), 0).ok()) << LastError();
+  EXPECT_EQ(TreeOf("a").patch_count, 0u);
+  ExpectHolds("a", before);
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  ExpectHolds("a", memory);
+  image = Open("a");
+  ASSERT_TRUE(image->Store(memory.data(), 2 * kSubtreeBytes, 0).ok()) << LastError();
+  EXPECT_EQ(TreeOf("a").patch_count, 0u) << "they went with their leaf";
+  memory.resize(2 * kSubtreeBytes);
+  ExpectHolds("a", memory);
+}
+
+TEST_F(PatchesTest, AStoreDuringTheCheckpointDamagesNoReplacedPage) {
+  Memory memory;
+  CreateTwo(memory);
+  CountingCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  PageSet dirty;
+  for (uint64_t page = 0; page < kPagesPerLeaf; page += 3) {
+    dirty.Add(page * kPageBytes, kPageBytes);
+    dirty.Add(2 * kSubtreeBytes + page * kPageBytes, kPageBytes);
+  }
+  calls.before_write = [&] {
+    for (char& byte : memory) byte = static_cast<char>(byte + 1);
+  };
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
+  const Result<Memory> found = Read("a");
+  EXPECT_TRUE(found.has_value()) << LastError();
+}
+
+// [IMG-8] Its pages cannot be told to be old ones, so that all of it is written.
+TEST_F(PatchesTest, ALeafWhoseSumsAreDamagedIsWrittenAgain) {
+  Memory memory;
+  CreateTwo(memory);
+  std::string bytes = Bytes("a");
+  const Entry leaf = TreeOf("a").leaf(SubtreePosition(2));
+  bytes[LeafExtentOf(leaf).end() - 1] ^= 1;
+  SetBytes("a", bytes);
+  memory[2 * kSubtreeBytes] ^= 1;
+  CountingCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  EXPECT_GT(calls.written_bytes, kSubtreeBytes);
+  ExpectHolds("a", memory);
+}
+
+// Too many pages are replaced, so that the leaf is looked at as a whole: it is none any more.
+TEST_F(PatchesTest, ALeafThatIsZeroOnceItHasTooManyReplacedPagesIsGone) {
+  Memory memory = MemoryOf(1);
+  std::memset(memory.data(), 1, 20 * kPageBytes);
+  Result<ImageFile> image = Create("a", memory);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  PageSet dirty;
+  dirty.Add(100 * kPageBytes, 190 * kPageBytes);
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
+  EXPECT_EQ(TreeOf("a").patch_count, 190u);
+  std::memset(memory.data(), 0, 20 * kPageBytes);
+  dirty.Clear();
+  dirty.Add(0, 20 * kPageBytes);
+  dirty.Add(300 * kPageBytes, 100 * kPageBytes);
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
+  ExpectHolds("a", memory);
+  EXPECT_FALSE(IsPresent(TreeOf("a").leaf(SubtreePosition(0))));
+  EXPECT_EQ(TreeOf("a").patch_count, 0u);
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image
