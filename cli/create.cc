@@ -10,6 +10,7 @@
 #include "cli/open.h"
 #include "cli/output.h"
 #include "cli/pool_facts.h"
+#include "cli/progress_bar.h"
 #include "cli/record.h"
 #include "cli/units.h"
 #include "morsel/morsel.h"
@@ -107,6 +108,8 @@ int CreateMorsel(const Arguments& arguments, bool json) {
   options.size_bytes = arguments.size_bytes;
   options.capacity_bytes = arguments.capacity_bytes;
   options.codec = arguments.codec;
+  const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
+  options = WithProgress(options, bar.get());
   OpenMorsel* const morsel = Must(pool->OpenMorselNamed(arguments.name.c_str(), &options));
   // What was created is durable already; this ends the heap's use.
   Must(pool->Close(morsel, /*discard=*/true));

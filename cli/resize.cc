@@ -6,6 +6,7 @@
 #include "cli/failure.h"
 #include "cli/open.h"
 #include "cli/output.h"
+#include "cli/progress_bar.h"
 #include "cli/record.h"
 #include "cli/units.h"
 
@@ -20,7 +21,9 @@ struct Arguments {
 
 int Resize(const Arguments& arguments, bool json) {
   const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kWrite);
-  OpenMorsel* const morsel = Must(pool->OpenMorselNamed(arguments.name.c_str(), nullptr));
+  const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
+  const morsel_options options = WithProgress({}, bar.get());
+  OpenMorsel* const morsel = Must(pool->OpenMorselNamed(arguments.name.c_str(), &options));
   const uint64_t before = morsel->size_bytes();
   const auto otherwise_leave_as_it_was = [&](Status status) {
     if (status.ok()) return;

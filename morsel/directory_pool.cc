@@ -284,7 +284,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(Record record,
   format(record, pmem::VolatilePersist());
 
   Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, InfoOf(record),
-                                              range->at(0), &*frames);
+                                              range->at(0), &*frames, progress_);
   if (!image) return image.status();
   const Result<Record> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
@@ -326,6 +326,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const
   MORSEL_TRY(frames->Resize(*range, record->size_bytes));
   MORSEL_TRY(frames->ExpectUseOf(image->LoadedBytes()));
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record->capacity_bytes));
+  image->set_progress(progress_);
   MORSEL_TRY(image->Load(range->at(0)));
   if (read_only) MORSEL_TRY(frames->Protect());
   return std::unique_ptr<Backing>(new ImageBacking(*record, read_only, std::move(*range),

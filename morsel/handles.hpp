@@ -28,6 +28,8 @@ struct MorselOptions {
   uint64_t size_bytes = 0;
   uint64_t capacity_bytes = 0;
   uint32_t codec = MORSEL_CODEC_NONE;
+  void (*progress)(const morsel_progress* progress, void* context) = nullptr;
+  void* progress_context = nullptr;
 };
 
 /// The sentence of this thread's last failure.
@@ -259,8 +261,15 @@ inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name) {
 
 inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name,
                                    const MorselOptions& options) {
-  const morsel_options plain = {sizeof plain,  options.flags,      options.mode,
-                                options.codec, options.size_bytes, options.capacity_bytes};
+  morsel_options plain{};
+  plain.struct_size = sizeof plain;
+  plain.flags = options.flags;
+  plain.mode = options.mode;
+  plain.codec = options.codec;
+  plain.size_bytes = options.size_bytes;
+  plain.capacity_bytes = options.capacity_bytes;
+  plain.progress = options.progress;
+  plain.progress_context = options.progress_context;
   return Opened(pool, name, &plain);
 }
 

@@ -88,6 +88,15 @@ typedef struct morsel_pool_options {
   uint64_t size_bytes; /* with MORSEL_CARVED */
 } morsel_pool_options;
 
+/* What a snapshot morsel is doing for long. More members may follow. */
+enum { MORSEL_LOADING = 1, MORSEL_STORING = 2 };
+typedef struct morsel_progress {
+  uint32_t activity; /* MORSEL_LOADING or MORSEL_STORING */
+  uint32_t reserved;
+  uint64_t done_bytes;  /* of memory; never less than before */
+  uint64_t total_bytes; /* the same in all calls of one load or store; not 0 */
+} morsel_progress;
+
 typedef struct morsel_options {
   uint32_t struct_size;
   uint32_t flags;
@@ -95,6 +104,17 @@ typedef struct morsel_options {
   uint32_t codec; /* MORSEL_CODEC_*, when created: of its image, for good */
   uint64_t size_bytes;     /* rounded up to subtrees; 0: grows inside its capacity as it is used */
   uint64_t capacity_bytes; /* the address range; 0: 16 GiB, or size_bytes if that is more */
+
+  /* NULL, or called while a snapshot morsel is loaded (morsel_open) or stored (morsel_checkpoint,
+   * morsel_close and its creation): at the beginning, then at most ten times a second, and, where
+   * that succeeds, once more with done_bytes = total_bytes. What takes no time has no calls. It is
+   * that of the open that loaded the morsel: one that finds it open brings none.
+   *
+   * Threads  the one that called the library, whose call waits for it.
+   * Errors   it must not call the library on this morsel or its pool, nor allocate from it: that
+   *          would wait for itself. It must not throw, nor end the call by longjmp. */
+  void (*progress)(const morsel_progress *progress, void *context);
+  void *progress_context;
 } morsel_options;
 
 /* Opens the pool at `path`: a directory, or a carved pool in a regular file or on a device-dax

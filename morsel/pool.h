@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "pmem/address_range.h"
 #include "pmem/image/layout.h"
+#include "pmem/image/progress.h"
 #include "pmem/persist.h"
 #include "pmem/system_calls.h"
 
@@ -124,6 +125,9 @@ class AbstractPool {
   /// As Backing's, for morsels of `contract`; kPageBytes where there can be none.
   virtual uint32_t granularity_bytes(Contract contract) const = 0;
 
+  /// Is called while morsels that are created and opened from now on are loaded and stored.
+  void set_progress(pmem::image::Progress progress) { progress_ = std::move(progress); }
+
   /// kUnsupported, with the reason, where this pool cannot serve such a morsel.
   virtual Status Supports(Contract contract, bool giant) const = 0;
 
@@ -173,6 +177,7 @@ class AbstractPool {
 
   std::string path_;
   bool read_only_;
+  pmem::image::Progress progress_;
 };
 
 }  // namespace morsel

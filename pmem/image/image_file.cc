@@ -70,10 +70,11 @@ Result<ImageInfo> ImageFile::Peek(const File& file) {
 
 Result<ImageFile> ImageFile::Create(const Directory& directory, const std::string& name,
                                     mode_t mode, const ImageInfo& info, const char* frames,
-                                    const TouchedPages* touched) {
+                                    const TouchedPages* touched, const Progress& progress) {
   Result<TemporaryFile> temporary = directory.MakeTemporary(name, mode);
   if (!temporary) return temporary.status();
   ImageFile image(std::move(temporary->file), SuperblockOf(info));
+  image.progress_ = progress;
   Status status = image.file_.Resize(kExtentsStart);
   if (status.ok()) {
     status = image.Store(frames, info.size_bytes, info.live_bytes, nullptr, touched);
@@ -172,7 +173,7 @@ uint64_t ImageFile::LoadedBytes() const {
 
 Status ImageFile::Load(char* frames) const {
   LeafReader reader(file_, current_.base);
-  return reader.Load(tree_, frames);
+  return reader.Load(tree_, frames, progress_);
 }
 
 Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
@@ -201,7 +202,9 @@ Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_b
   if (poisoned_) return Poisoned();
   MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
   TreeWriter writer(file_, space_, tree_, current_.generation + 1, current_.codec, fold_bytes_);
-  Result<Tree> tree = writer.Write({frames, size_bytes, dirty, touched});
+  const Source source = {frames, size_bytes, dirty, touched};
+  ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
+  Result<Tree> tree = writer.Write(source, meter);
   if (!tree) {
     (void)Fail(tree.error(), "%s; the last checkpoint stands: %s", LastError(),
                tree.error() == Code::kNoSpace ? "make room and try again" : "try again");
@@ -219,6 +222,7 @@ Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_b
   MORSEL_TRY(Publish(next, writer.written()));
   fold_bytes_ = writer.left_for_folding();
   Accept(next, std::move(*tree));
+  meter.Finish();
   return Code::kOk;
 }
 

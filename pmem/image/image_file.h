@@ -10,6 +10,7 @@
 #include "pmem/directory.h"
 #include "pmem/file.h"
 #include "pmem/image/layout.h"
+#include "pmem/image/progress.h"
 #include "pmem/image/space.h"
 #include "pmem/image/tree.h"
 #include "pmem/page_set.h"
@@ -48,7 +49,8 @@ class ImageFile {
   /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo.
   static Result<ImageFile> Create(const Directory& directory, const std::string& name, mode_t mode,
                                   const ImageInfo& info, const char* frames,
-                                  const TouchedPages* touched = nullptr);
+                                  const TouchedPages* touched = nullptr,
+                                  const Progress& progress = {});
 
   /// Takes an open file and reads its tables. For writing, the superblock that was found is made
   /// durable first: after a sync that failed it may have been in a cache only.
@@ -68,6 +70,9 @@ class ImageFile {
   /// Of the current generation.
   const Superblock& superblock() const { return current_; }
   const Tree& tree() const { return tree_; }
+
+  /// Is called from now on by whoever stores and loads.
+  void set_progress(Progress progress) { progress_ = std::move(progress); }
 
   /// What Load() fills, in whole subtrees.
   uint64_t LoadedBytes() const;
@@ -113,6 +118,7 @@ class ImageFile {
   void TrimTail() const;
 
   File file_;
+  Progress progress_;
   Superblock current_;
   Tree tree_;
   Space space_;

@@ -17,6 +17,15 @@ constexpr size_t kSlots = kIoDepth + 4;
 /// With the sums behind it.
 constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
 
+// Into frames: replaced pages come on top.
+uint64_t LoadedBytes(const Tree& tree) {
+  uint64_t bytes = tree.patch_count * kPageBytes;
+  for (const Node& node : tree.nodes) {
+    for (const Entry& leaf : node.leaves) bytes += IsPresent(leaf) ? kSubtreeBytes : 0;
+  }
+  return bytes;
+}
+
 bool HasEncoded(const Tree& tree) {
   for (const Node& node : tree.nodes) {
     for (const Entry& leaf : node.leaves) {
@@ -67,8 +76,12 @@ Status LeafReader::Begin(uint64_t slot_bytes) {
   return Code::kOk;
 }
 
-Status LeafReader::Load(const Tree& tree, char* frames) {
-  return LoadIntact(tree, frames, [](SubtreePosition, Status status) { return status; });
+Status LeafReader::Load(const Tree& tree, char* frames, const Progress& progress) {
+  ProgressMeter meter(progress, Activity::kLoading, LoadedBytes(tree));
+  meter_ = &meter;
+  MORSEL_TRY(LoadIntact(tree, frames, [](SubtreePosition, Status status) { return status; }));
+  meter.Finish();
+  return Code::kOk;
 }
 
 Status LeafReader::LoadIntact(const Tree& tree, char* frames, const Failed& report) {
@@ -159,6 +172,9 @@ Status LeafReader::Advance(const Failed& failed) {
     verifying_.pop_front();
     workers_->Await(slot);
     free_.push_back(slot);
+    if (meter_ != nullptr) {
+      meter_->Advance(slots_[slot].piece.is_page() ? kPageBytes : kSubtreeBytes);
+    }
     const Status judged = Judge(slots_[slot]);
     return judged.ok() ? judged : failed(slots_[slot].piece.position, judged);
   }

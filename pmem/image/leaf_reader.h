@@ -12,6 +12,7 @@
 #include "pmem/file.h"
 #include "pmem/image/buffer.h"
 #include "pmem/image/coder.h"
+#include "pmem/image/progress.h"
 #include "pmem/image/tree.h"
 #include "pmem/image/workers.h"
 
@@ -29,7 +30,7 @@ class LeafReader {
 
   /// Straight into zeroed memory, as long as the morsel.
   /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo; kNoMemory.
-  Status Load(const Tree& tree, char* frames);
+  Status Load(const Tree& tree, char* frames, const Progress& progress = {});
 
   /// Goes on where a leaf cannot be read or fails its sum: it is reported, with LastError(), and
   /// what is in its frames is anything. Errors  kNoMemory; what the report answers.
@@ -71,11 +72,12 @@ class LeafReader {
 
   const File& file_;
   uint64_t base_;
-  char* frames_ = nullptr;   // nullptr: what is read is verified only, the sums behind leaves, too
-  uint64_t slot_bytes_ = 0;  // of memory_
-  Buffer memory_;            // where what is not read into frames is read to
-  Buffer decoded_;           // when verifying: a leaf for each thread
-  std::vector<Decoder> decoders_;  // the same
+  char* frames_ = nullptr;  // nullptr: what is read is verified only, the sums behind leaves, too
+  ProgressMeter* meter_ = nullptr;  // when loading
+  uint64_t slot_bytes_ = 0;         // of memory_
+  Buffer memory_;                   // where what is not read into frames is read to
+  Buffer decoded_;                  // when verifying: a leaf for each thread
+  std::vector<Decoder> decoders_;   // the same
   std::vector<Slot> slots_;
   std::vector<size_t> free_;
   std::deque<size_t> verifying_;

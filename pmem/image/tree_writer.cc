@@ -23,6 +23,12 @@ constexpr uint64_t kFoldBytes = kSubtreeBytes + kPageSumsBytes;
 constexpr uint64_t kFoldBytesForNothing = kMiB / 2;
 constexpr uint64_t kFoldBytesMax = 16 * kFoldBytes;
 
+uint64_t BytesOf(SubtreePosition position, const PageSet* dirty) {
+  if (dirty == nullptr) return kSubtreeBytes;
+  const PageSet::Pages* const pages = dirty->Of(position);
+  return pages != nullptr ? pages->count() * kPageBytes : 0;
+}
+
 std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
   std::vector<Entry> entries;
   for (const Node& node : nodes) entries.push_back(node.entry);
@@ -31,10 +37,19 @@ std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
 
 }  // namespace
 
-Result<Tree> TreeWriter::Write(const Source& source) {
+uint64_t TreeWriter::BytesToLookAt(const Source& source) {
+  if (source.dirty == nullptr) return source.size_bytes;
+  uint64_t bytes = 0;
+  for (const auto& [position, pages] : source.dirty->subtrees()) {
+    bytes += pages.count() * kPageBytes;
+  }
+  return bytes;
+}
+
+Result<Tree> TreeWriter::Write(const Source& source, ProgressMeter& meter) {
   Tree tree;
   tree.nodes.resize(DivideUp(source.size_bytes, kGiantBytes));
-  MORSEL_TRY(WriteLeaves(source, tree));
+  MORSEL_TRY(WriteLeaves(source, meter, tree));
   static const Node kNothing;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     Node& node = tree.nodes[giant];
@@ -79,7 +94,7 @@ void TreeWriter::ChooseFolded(uint64_t leaves) {
   }
 }
 
-Status TreeWriter::WriteLeaves(const Source& source, Tree& tree) {
+Status TreeWriter::WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree) {
   const uint64_t leaves = source.size_bytes / kSubtreeBytes;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     tree.nodes[giant].leaves.resize(std::min(kEntriesPerNode, leaves - giant * kEntriesPerNode));
@@ -91,12 +106,12 @@ Status TreeWriter::WriteLeaves(const Source& source, Tree& tree) {
     tree.patch_count -= it->second->size();
   }
   ChooseFolded(leaves);
-  MORSEL_TRY(WriteChanged(source, tree));
+  MORSEL_TRY(WriteChanged(source, meter, tree));
   return patches_.Finish(tree);
 }
 
 // What failed is over on return: its space may be given back.
-Status TreeWriter::WriteChanged(const Source& source, Tree& tree) {
+Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree) {
   const uint64_t leaves = source.size_bytes / kSubtreeBytes;
   uint64_t expected = source.dirty == nullptr ? leaves : folded_.size();
   for (uint64_t i = 0; source.dirty != nullptr && i < leaves; ++i) {
@@ -106,6 +121,7 @@ Status TreeWriter::WriteChanged(const Source& source, Tree& tree) {
   for (uint64_t i = 0; i < leaves; ++i) {
     const SubtreePosition position(i);
     const Way way = WayOf(position, source.dirty);
+    if (way != Way::kKeep) meter.Advance(BytesOf(position, source.dirty));
     if (way == Way::kKeep || way == Way::kReplace) tree.Keep(position, old_);
     if (way == Way::kKeep) continue;
     const char* const subtree = source.frames + i * kSubtreeBytes;

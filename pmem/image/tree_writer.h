@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "pmem/file.h"
 #include "pmem/image/patch_writer.h"
+#include "pmem/image/progress.h"
 #include "pmem/image/space.h"
 #include "pmem/image/tree.h"
 #include "pmem/page_set.h"
@@ -41,7 +42,9 @@ class TreeWriter {
   /// Writes what of the source is not in the old generation.
   /// Durability  none before a sync.
   /// Errors      kNoSpace, kIo, kNoMemory: written() is then to be given back.
-  Result<Tree> Write(const Source& source);
+  Result<Tree> Write(const Source& source, ProgressMeter& meter);
+  /// What `meter` is told of, at most.
+  static uint64_t BytesToLookAt(const Source& source);
 
   /// What was taken from the space so far.
   const std::vector<Extent>& written() const { return written_; }
@@ -53,8 +56,8 @@ class TreeWriter {
   enum class Way { kKeep, kReplace, kLook, kFold };
   Way WayOf(SubtreePosition position, const PageSet* dirty) const;
   void ChooseFolded(uint64_t leaves);
-  Status WriteLeaves(const Source& source, Tree& tree);
-  Status WriteChanged(const Source& source, Tree& tree);
+  Status WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree);
+  Status WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree);
   Result<Entry> WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
                            const std::vector<Entry>& old_entries);
   Status WriteExtent(const char* bytes, Entry& entry);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <stdexcept>
@@ -309,6 +310,50 @@ TEST_F(CppApi, WhatAVisitorThrowsEndsTheListAndIsThrownOn) {
   std::string names;
   EXPECT_TRUE(pool.list([&](const morsel_info& info) { names += info.name; }).ok());
   EXPECT_EQ(names, "mn");
+}
+
+TEST_F(CppApi, LoadsAndStoresTellHowFarTheyAre) {
+  struct Told {
+    std::thread::id thread = std::this_thread::get_id();
+    std::vector<morsel_progress> calls;
+    // The activity that was told, up to its end; forgets it.
+    uint32_t Whole() {
+      uint64_t last = 0;
+      for (const morsel_progress& now : calls) {
+        EXPECT_GE(now.done_bytes, last);
+        EXPECT_EQ(now.total_bytes, calls.front().total_bytes);
+        EXPECT_EQ(now.activity, calls.front().activity);
+        last = now.done_bytes;
+      }
+      const uint32_t activity = calls.empty() ? 0 : calls.front().activity;
+      EXPECT_TRUE(!calls.empty() && last == calls.front().total_bytes);
+      calls.clear();
+      return activity;
+    }
+  } told;
+  morsel::MorselOptions options{.flags = MORSEL_CREATE};
+  options.progress = [](const morsel_progress* now, void* context) {
+    auto* const told = static_cast<Told*>(context);
+    EXPECT_EQ(std::this_thread::get_id(), told->thread);
+    told->calls.push_back(*now);
+  };
+  options.progress_context = &told;
+  morsel::Pool pool = Directory();
+  {
+    auto m = morsel::Morsel::open(pool, "m", options);
+    ASSERT_TRUE(m.has_value()) << morsel::last_error();
+    EXPECT_EQ(told.Whole(), static_cast<uint32_t>(MORSEL_STORING));
+    std::memset(m->malloc(5 << 20), 1, 5 << 20);
+    ASSERT_TRUE(m->checkpoint().ok());
+    EXPECT_EQ(told.Whole(), static_cast<uint32_t>(MORSEL_STORING));
+    m->free(m->malloc(100));
+    ASSERT_TRUE(m->close().ok());
+    EXPECT_EQ(told.Whole(), static_cast<uint32_t>(MORSEL_STORING));
+  }
+  auto m = morsel::Morsel::open(pool, "m", options);
+  ASSERT_TRUE(m.has_value()) << morsel::last_error();
+  EXPECT_EQ(told.Whole(), static_cast<uint32_t>(MORSEL_LOADING));
+  ASSERT_TRUE(m->discard().ok());
 }
 
 // The program keeps its stores still during a checkpoint; allocator calls need not be.
