@@ -19,11 +19,13 @@
 #include "base/units.h"
 #include "pmem/dirty_pages.h"
 #include "pmem/frames.h"
+#include "pmem/image/coder.h"
 #include "pmem/image/image_file.h"
 
 namespace morsel::bench {
 namespace {
 
+using pmem::image::Codec;
 using pmem::image::ImageFile;
 
 struct Options {
@@ -116,6 +118,7 @@ class Measurement {
     }
     Strew("dense", 1);
     Strew("sparse", 64);
+    Codecs();
     std::printf("}\n");
   }
 
@@ -129,12 +132,13 @@ class Measurement {
     std::printf("{\"bytes\": %lu, \"store_s\": %.6f", bytes_, store);
   }
 
-  void StoreAs(const char* name, uint64_t size_bytes) {
+  void StoreAs(const char* name, uint64_t size_bytes, Codec codec = Codec::kNone) {
     pmem::image::ImageInfo info;
     info.id[0] = 1;
     info.base = uint64_t{1} << 40;
     info.capacity_bytes = size_bytes;
     info.size_bytes = size_bytes;
+    info.codec = codec;
     Result<ImageFile> image =
         ImageFile::Create(*directory_, name, 0600, info, memory_->bytes(), &memory_->frames());
     if (!image) Die("storing");
@@ -238,6 +242,43 @@ class Measurement {
         "\"first_written_bytes\": %lu, \"written_bytes\": %.0f, \"file_bytes\": %lu}",
         kind_, way, track, find / count, store / count, worst, first_bytes,
         static_cast<double>(WrittenBytes() - before) / count, AllocatedBytes(*image_));
+  }
+
+  // Data that halves, and data of which half the subtrees are zero as well, by each codec.
+  void Codecs() {
+    const uint64_t bytes = std::min(bytes_, kGiB);
+    memory_.reset();
+    memory_.emplace(pmem::FrameKind::kAnonymous, bytes);
+    if (!memory_->is_there()) Die("no memory");
+    Fill(memory_->bytes(), bytes);
+    const char* before = "";
+    std::printf(", \"codecs\": [");
+    for (const char* const data : {"halves", "half zero"}) {
+      const bool halves = std::strcmp(data, "halves") == 0;
+      for (uint64_t at = 0; at < bytes; at += halves ? 128 : 2 * kSubtreeBytes) {
+        std::memset(memory_->bytes() + at, 0, halves ? 64 : kSubtreeBytes);
+      }
+      for (const Codec codec : {Codec::kNone, Codec::kLz4, Codec::kZstd}) {
+        std::printf("%s", before);
+        before = ", ";
+        OneCodec(data, codec, bytes);
+      }
+    }
+    std::printf("]");
+  }
+
+  void OneCodec(const char* data, Codec codec, uint64_t bytes) {
+    const Sum128 sum = Checksum128(memory_->bytes(), bytes);
+    const double store = SecondsOf([&] { StoreAs("codec", bytes, codec); });
+    std::memset(memory_->bytes(), 0, bytes);
+    (void)posix_fadvise(image_->file().descriptor(), 0, 0, POSIX_FADV_DONTNEED);
+    const double load = SecondsOf([&] { Expect(image_->Load(memory_->bytes()), "loading"); });
+    if (Checksum128(memory_->bytes(), bytes) != sum) Die("what was loaded is not what was stored");
+    std::printf(
+        "{\"data\": \"%s\", \"codec\": \"%s\", \"bytes\": %lu, \"store_s\": %.6f, "
+        "\"load_s\": %.6f, \"file_bytes\": %lu}",
+        data, pmem::image::CodecName(codec), bytes, store, load, AllocatedBytes(*image_));
+    if (unlink((options_.folder + "/codec").c_str()) != 0) Die("unlinking");
   }
 
   Options options_;

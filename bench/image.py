@@ -26,6 +26,7 @@ COLUMNS = [
     *(f"{way}_{what}" for way in WAYS for what in ("first_written_bytes", "written_bytes", "file_bytes")),
     *(f"{spread}_{cost}" for spread in SPREADS for cost in COSTS),
 ]
+CODEC_COLUMNS = ["round", "data", "codec", "bytes", "store_s", "load_s", "file_bytes"]
 
 
 def parse(arguments):
@@ -65,7 +66,8 @@ def fio(folder, size_mib, what):
     return result["jobs"][0]["read" if what == "read" else "write"]["runtime"] / 1000
 
 
-def measure(options):
+def measure(options, codecs):
+    """The rows of image.csv; `codecs` gets those of image-codecs.csv."""
     program = programs.HERE / "image_program"
     for number in range(1, options.rounds + 1):
         with programs.scratch_folder(options.folder) as folder:
@@ -76,6 +78,7 @@ def measure(options):
             command += [f"--pages={options.pages}", f"--checkpoints={options.checkpoints}"]
             with reserved(options.size_mib // 2):
                 result = programs.run_json(command)
+            codecs += [{"round": number} | found for found in result.pop("codecs")]
             row |= dict.fromkeys(f"{kind}_{what}" for kind in KINDS for what in ("load_s", "frames_s"))
             for way in WAYS:
                 found = result.pop(way, {})
@@ -126,12 +129,35 @@ def text(rows, options):
     return answer + "\n" + report.aligned(title, ["", "full", "sparse", "ratio"], lines)
 
 
+def codecs_text(rows):
+    lines = []
+    for data, codec in dict.fromkeys((row["data"], row["codec"]) for row in rows):
+
+        def of(what, name=codec, kind=data):
+            return [row[what] for row in rows if (row["data"], row["codec"]) == (kind, name)]
+
+        speeds = []
+        for what in ("store_s", "load_s"):
+            speeds.append(report.number(rows[0]["bytes"] / 2**30 / statistics.median(of(what))))
+            ratios = [plain / ours for plain, ours in zip(of(what, "none"), of(what))]
+            speeds.append(f"{statistics.median(ratios):.2f}")
+        size = statistics.median(of("file_bytes")) / rows[0]["bytes"]
+        lines.append([data, codec, *speeds, f"{size:.2f}"])
+    title = f"codecs, {rows[0]['bytes'] / 2**30:.3g} GiB of memory, GiB/s of it, median"
+    header = ["data", "codec", "store", "of none", "load", "of none", "file/memory"]
+    return report.aligned(title, header, lines)
+
+
 def main(arguments):
     options = parse(arguments)
+    codecs = []
     with report.CsvFile(options.out / "image.csv", COLUMNS) as file:
-        rows = file.write_all(measure(options))
+        rows = file.write_all(measure(options, codecs))
+    with report.CsvFile(options.out / "image-codecs.csv", CODEC_COLUMNS) as file:
+        file.write_all(codecs)
     print(text(rows, options))
-    for name in [options.out / "image.csv", *image_rivals.run(options)]:
+    print(codecs_text(codecs))
+    for name in [options.out / "image.csv", options.out / "image-codecs.csv", *image_rivals.run(options)]:
         print(name)
     return 0
 

@@ -31,12 +31,20 @@ class Image(unittest.TestCase):
                     self.assertGreater(float(row[column]), 0, column)
                 self.assertGreater(int(row["anonymous-compare_file_bytes"]), 16 << 20)
                 self.assertLess(int(row["anonymous-compare_file_bytes"]), 32 << 20)
+            with open(pathlib.Path(folder) / "image-codecs.csv", newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            kinds = [(data, codec) for data in ("halves", "half zero") for codec in ("none", "lz4", "zstd")]
+            self.assertEqual([(row["data"], row["codec"]) for row in rows], 2 * kinds)
+            for row in rows:
+                expected = 1 if (row["data"], row["codec"]) == ("halves", "none") else 0.6
+                self.assertLess(int(row["file_bytes"]), expected * (16 << 20) + (1 << 20), row)
             for name, columns, ways in (
                 ("image-rivals", image_rivals.COLUMNS, image_rivals.WAYS),
                 ("image-graph", image_rivals.GRAPH_COLUMNS, image_rivals.GRAPH_WAYS),
             ):
                 self.check_rivals(pathlib.Path(folder), name, columns, list(ways))
-            names = ["image-graph.csv", "image-graph.svg", "image-rivals.csv", "image-rivals.svg", "image.csv"]
+            names = ["image-codecs.csv", "image-graph.csv", "image-graph.svg", "image-rivals.csv", "image-rivals.svg"]
+            names.append("image.csv")
             self.assertEqual(sorted(os.listdir(folder)), names)
 
     def check_rivals(self, folder, name, columns, ways):
