@@ -169,6 +169,13 @@ TEST_F(DamageTest, TheOlderGenerationStandsWhereTheNewestSuperblockIsTorn) {
   EXPECT_TRUE(*found == older_);
 }
 
+TEST_F(DamageTest, AnOlderVersionIsSaidToBeOne) {
+  Superblock older = superblock_;
+  older.version = kVersion - 1;
+  ExpectRefused(Sealed(bytes_, older), Code::kVersion,
+                "is of version 3 with features 0x0; this library knows version 4 only");
+}
+
 TEST_F(DamageTest, ANewerVersionOrFeatureIsSaidToBeOne) {
   Superblock newer = superblock_;
   newer.version = kVersion + 1;

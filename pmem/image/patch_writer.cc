@@ -40,7 +40,9 @@ uint64_t PatchesMax(const Tree& tree) {
   return std::min(kPatchesMax, LeafCount(tree) * kPagesPerLeaf / 2);
 }
 
-PatchWriter::~PatchWriter() {
+PatchWriter::~PatchWriter() { Drain(); }
+
+void PatchWriter::Drain() {
   if (io_ != nullptr) io_->Drain();
 }
 

@@ -54,6 +54,9 @@ class PatchWriter {
   /// Errors      as Replace().
   Status Finish(Tree& tree);
 
+  /// Waits for what is in flight, whatever becomes of it: what was written may be given back.
+  void Drain();
+
   /// What was written: of pages, and of lists.
   uint64_t page_bytes() const { return page_bytes_; }
   uint64_t list_bytes() const { return list_bytes_; }

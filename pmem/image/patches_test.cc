@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/bits.h"
+#include "pmem/faults_testing.h"
 #include "pmem/image/store_testing.h"
 
 namespace morsel::pmem::image {
@@ -126,6 +127,44 @@ TEST_F(PatchesTest, AStoreDuringTheCheckpointDamagesNoReplacedPage) {
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
   const Result<Memory> found = Read("a");
   EXPECT_TRUE(found.has_value()) << LastError();
+}
+
+// Each call fails once. What is in flight then is waited for before its place is given back.
+TEST_F(PatchesTest, ACheckpointThatFailsLeavesNothingOfItsPages) {
+  uint64_t failed = 0;
+  for (int call = 0;; ++call) {
+    std::filesystem::remove(path_ + "/a");
+    Memory last;
+    ASSERT_NO_FATAL_FAILURE(CreateTwo(last));
+    FaultyCalls calls;
+    Result<ImageFile> image = Open("a", false, calls);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    Memory next = last;
+    FillSubtree(next, 1, 50);
+    FillSubtree(next, 2, 51);
+    PageSet dirty;
+    dirty.Add(kSubtreeBytes, kSubtreeBytes + 100 * kPageBytes);
+    dirty.Add(0, 200 * kPageBytes);
+    std::copy_n(next.data() + kSubtreeBytes, 200 * kPageBytes, next.data());
+    std::copy_n(last.data() + 2 * kSubtreeBytes + 100 * kPageBytes,
+                kSubtreeBytes - 100 * kPageBytes,
+                next.data() + 2 * kSubtreeBytes + 100 * kPageBytes);
+    const uint64_t before = std::filesystem::file_size(path_ + "/a");
+    calls.FailOnce(call, ENOSPC);
+    const bool stored = image->Store(next.data(), next.size(), 0, &dirty).ok();
+    const bool was_last_call = calls.count <= call;
+    calls.Heal();
+    SCOPED_TRACE(testing::Message() << "call " << call);
+    if (!stored && Says("the last checkpoint stands")) {
+      ++failed;
+      EXPECT_EQ(std::filesystem::file_size(path_ + "/a"), before);
+      ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", last));
+      ASSERT_TRUE(image->Store(next.data(), next.size(), 0, &dirty).ok()) << LastError();
+      ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", next));
+    }
+    if (was_last_call) break;
+  }
+  EXPECT_GE(failed, 5u) << "two batches of pages, a list, a leaf and tables";
 }
 
 // [IMG-8] Its pages cannot be told to be old ones, so that all of it is written.

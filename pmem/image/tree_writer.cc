@@ -49,7 +49,10 @@ uint64_t TreeWriter::BytesToLookAt(const Source& source) {
 Result<Tree> TreeWriter::Write(const Source& source, ProgressMeter& meter) {
   Tree tree;
   tree.nodes.resize(DivideUp(source.size_bytes, kGiantBytes));
-  MORSEL_TRY(WriteLeaves(source, meter, tree));
+  if (Status status = WriteLeaves(source, meter, tree); !status.ok()) {
+    patches_.Drain();
+    return status;
+  }
   static const Node kNothing;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     Node& node = tree.nodes[giant];
@@ -110,7 +113,7 @@ Status TreeWriter::WriteLeaves(const Source& source, ProgressMeter& meter, Tree&
   return patches_.Finish(tree);
 }
 
-// What failed is over on return: its space may be given back.
+// What failed of leaves is over on return.
 Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree) {
   const uint64_t leaves = source.size_bytes / kSubtreeBytes;
   uint64_t expected = source.dirty == nullptr ? leaves : folded_.size();

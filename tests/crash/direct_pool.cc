@@ -15,7 +15,10 @@ std::string MakeDirect(const std::string& path, PoolKind kind) {
   OpenedDirect opened;
   morsel_code code = morsel_pool_open(path.c_str(), &options, &opened.pool);
   if (code != MORSEL_OK) return Sentence("morsel_pool_open of a new pool", code);
-  const morsel_options fine = {sizeof fine, MORSEL_CREATE | MORSEL_FINE, 0, 0, 0, kCapacityBytes};
+  morsel_options fine = {};
+  fine.struct_size = sizeof fine;
+  fine.flags = MORSEL_CREATE | MORSEL_FINE;
+  fine.capacity_bytes = kCapacityBytes;
   code = morsel_open(opened.pool, kMainName, &fine, &opened.morsel);
   if (code != MORSEL_OK) return Sentence("morsel_open of a new morsel", code);
   return CloseDirect(&opened);

@@ -113,8 +113,11 @@ void MakeOrRemoveSide(morsel_pool_t* pool, DirectLog& log) {
     log.side.store(Presence::kAbsent);
     return;
   }
-  const morsel_options fine = {
-      sizeof fine, MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE, 0, 0, 2 * kMiB, 2 * kMiB};
+  morsel_options fine = {};
+  fine.struct_size = sizeof fine;
+  fine.flags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE;
+  fine.size_bytes = 2 * kMiB;
+  fine.capacity_bytes = 2 * kMiB;
   log.side.store(Presence::kComing);
   log.steps.Raise();
   morsel_t* side = nullptr;

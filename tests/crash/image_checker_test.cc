@@ -122,7 +122,9 @@ TEST_F(ImageChecker, SeesAHalfMadeMorsel) {
   Child half([&] {
     morsel_pool_t* pool = nullptr;
     morsel_t* side = nullptr;
-    const morsel_options create = {sizeof create, MORSEL_CREATE, 0, 0, 0, 0};
+    morsel_options create = {};
+    create.struct_size = sizeof create;
+    create.flags = MORSEL_CREATE;
     Must(log_->complaint, "pool", morsel_pool_open(pool_path_.c_str(), nullptr, &pool));
     (void)morsel_remove(pool, kImageSideName);
     Must(log_->complaint, "open", morsel_open(pool, kImageSideName, &create, &side));

@@ -37,8 +37,10 @@ Said SayOf(morsel_t* morsel, bool quiet, Complaint& complaint) {
 void MakeImagePool(const std::string& path, ImageLog& log) {
   Complaint& complaint = log.complaint;
   const morsel_pool_options create = {sizeof create, MORSEL_CREATE, 0, 0, 0};
-  const morsel_options snapshot = {sizeof snapshot,    MORSEL_CREATE | MORSEL_EXCLUSIVE, 0, 0, 0,
-                                   kImageCapacityBytes};
+  morsel_options snapshot = {};
+  snapshot.struct_size = sizeof snapshot;
+  snapshot.flags = MORSEL_CREATE | MORSEL_EXCLUSIVE;
+  snapshot.capacity_bytes = kImageCapacityBytes;
   morsel_pool_t* pool = nullptr;
   morsel_t* morsel = nullptr;
   Must(complaint, "morsel_pool_open", morsel_pool_open(path.c_str(), &create, &pool));

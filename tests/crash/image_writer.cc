@@ -125,7 +125,9 @@ class Writer {
 
   /// After a discard the morsel is what its last checkpoint was.
   void CompareWithLast() {
-    const morsel_options read_only = {sizeof read_only, MORSEL_READ_ONLY, 0, 0, 0, 0};
+    morsel_options read_only = {};
+    read_only.struct_size = sizeof read_only;
+    read_only.flags = MORSEL_READ_ONLY;
     OpenMorsel(&read_only);
     const Said now = SayOf(morsel_, /*quiet=*/true, log_.complaint);
     const Said& last = log_.SaidOf(log_.completed.load());
@@ -153,8 +155,11 @@ class Writer {
   }
 
   void CreateSide() {
-    const morsel_options small = {sizeof small, MORSEL_CREATE | MORSEL_EXCLUSIVE, 0, 0, 2 * kMiB,
-                                  2 * kMiB};
+    morsel_options small = {};
+    small.struct_size = sizeof small;
+    small.flags = MORSEL_CREATE | MORSEL_EXCLUSIVE;
+    small.size_bytes = 2 * kMiB;
+    small.capacity_bytes = 2 * kMiB;
     morsel_t* side = nullptr;
     log_.side.store(Side::kComing);
     Within(Moment::kCreate, [&] {

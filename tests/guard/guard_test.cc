@@ -42,8 +42,10 @@ class GuardTest : public testing::Test {
     EXPECT_EQ(morsel_pool_close(pool_), MORSEL_OK);
   }
   void Open() {
-    const morsel_options fine = {sizeof fine, MORSEL_CREATE | MORSEL_FINE, 0, 0,
-                                 0,           uint64_t{64} << 20};
+    morsel_options fine = {};
+    fine.struct_size = sizeof fine;
+    fine.flags = MORSEL_CREATE | MORSEL_FINE;
+    fine.capacity_bytes = uint64_t{64} << 20;
     ASSERT_EQ(morsel_open(pool_, "guarded", &fine, &morsel_), MORSEL_OK) << morsel_last_error();
   }
   void Close() {

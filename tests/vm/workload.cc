@@ -116,7 +116,11 @@ int Touch(const std::string& path, uint64_t size_bytes, bool giant) {
   if (code != MORSEL_OK) return Tell({Sentence("morsel_pool_open", code)}, "");
   const uint32_t flags =
       MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE | (giant ? MORSEL_GIANT : 0);
-  const morsel_options options = {sizeof options, flags, 0, 0, size_bytes, size_bytes};
+  morsel_options options = {};
+  options.struct_size = sizeof options;
+  options.flags = flags;
+  options.size_bytes = size_bytes;
+  options.capacity_bytes = size_bytes;
   morsel_t* morsel = nullptr;
   code = morsel_open(pool, kName, &options, &morsel);
   if (code != MORSEL_OK) return Tell({Sentence("morsel_open", code)}, "");
@@ -182,8 +186,11 @@ int Hold(const std::string& path, const std::string& name) {
 }
 
 int Pair(const std::string& one, const std::string& other) {
-  const morsel_options fine = {
-      sizeof fine, MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE, 0, 0, 4 * kMiB, 4 * kMiB};
+  morsel_options fine = {};
+  fine.struct_size = sizeof fine;
+  fine.flags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE;
+  fine.size_bytes = 4 * kMiB;
+  fine.capacity_bytes = 4 * kMiB;
   const Opened opened[] = {Open(one, "pair", &fine), Open(other, "pair", &fine)};
   for (const Opened& at : opened) {
     void* const block = morsel_malloc(at.morsel, 1000);
