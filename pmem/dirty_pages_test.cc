@@ -189,9 +189,9 @@ TEST_P(DirtyPagesTest, AStoreThatWaitsGoesOnWhenTrackingEnds) {
     });
     (void)Collect();
     dirty_.reset();
-    for (uint64_t page = 0; page < bytes_ / kPageBytes; page += 7) {
-      StoreAtomically(page, 4);
-    }
+    // Some hundred all over it, however large it is.
+    const uint64_t pages = bytes_ / kPageBytes;
+    for (uint64_t page = 0; page < pages; page += pages / 600 + 1) StoreAtomically(page, 4);
     ends = true;
     thread.join();
     close(pipe_ends[0]);
