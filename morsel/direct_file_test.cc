@@ -16,6 +16,7 @@
 #include "morsel/carved_pool_testing.h"
 #include "morsel/directory_pool.h"
 #include "morsel/pool_layout.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel {
 namespace {
@@ -45,16 +46,7 @@ class Witness : public pmem::SystemCalls {
 
 class DirectFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = "/dev/shm/morsel-direct-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    path_ = name;
-    Reopen();
-  }
-  void TearDown() override {
-    pool_.reset();
-    fs::remove_all(path_);
-  }
+  void SetUp() override { Reopen(); }
   void Reopen(bool read_only = false) {
     pool_.reset();
     Result<std::unique_ptr<AbstractPool>> pool =
@@ -98,7 +90,8 @@ class DirectFileTest : public testing::Test {
   }
 
   Witness calls_;
-  std::string path_;
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  std::string path_ = scratch_.At("p");
   std::unique_ptr<AbstractPool> pool_;
 };
 

@@ -13,6 +13,7 @@
 #include "morsel/open_pool.h"
 #include "pmem/directory.h"
 #include "pmem/faults_testing.h"
+#include "pmem/scratch_testing.h"
 
 namespace morsel {
 namespace {
@@ -30,12 +31,7 @@ class TransferFaultsTest : public testing::TestWithParam<bool> {
   void SetUp() override {
     // Each call that is made is one that can be counted.
     setenv("MORSEL_IO", "plain", 1);
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
     ASSERT_TRUE(kGranularityIsForced);
-    source_ = folder_ + "/source";
-    target_ = folder_ + "/target";
-    exports_ = folder_ + "/exports";
-    image_ = exports_ + "/m.image";
     fs::create_directory(exports_);
     const auto pool = Make(source_);
     Open(target_, pmem::KernelCalls(), MORSEL_CREATE);
@@ -49,7 +45,6 @@ class TransferFaultsTest : public testing::TestWithParam<bool> {
     ASSERT_TRUE((*m)->SetRoot("value", value).ok()) << LastError();
     ASSERT_TRUE(pool->Close(*m, false).ok()) << LastError();
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   bool fine() const { return GetParam(); }
 
@@ -129,11 +124,11 @@ class TransferFaultsTest : public testing::TestWithParam<bool> {
     }
   }
 
-  std::string folder_ = "/dev/shm/morsel-transfers-XXXXXX";
-  std::string source_;
-  std::string target_;
-  std::string exports_;
-  std::string image_;
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  std::string source_ = scratch_.At("source");
+  std::string target_ = scratch_.At("target");
+  std::string exports_ = scratch_.At("exports");
+  std::string image_ = exports_ + "/m.image";
 };
 
 INSTANTIATE_TEST_SUITE_P(All, TransferFaultsTest, testing::Bool(),

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "morsel/morsel.hpp"
+#include "pmem/scratch_testing.h"
 
 namespace {
 
@@ -30,16 +31,11 @@ struct Node {
 
 class TransferTest : public testing::Test {
  protected:
-  void SetUp() override {
-    setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
-    file_ = folder_ + "/m.image";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
+  void SetUp() override { setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1); }
 
   morsel::Pool Open(const std::string& name, bool carved, uint32_t flags = MORSEL_CREATE) {
-    const bool makes_it = carved && !fs::exists(folder_ + "/" + name);
-    auto pool = morsel::Pool::open(folder_ + "/" + name,
+    const bool makes_it = carved && !fs::exists(scratch_.At(name));
+    auto pool = morsel::Pool::open(scratch_.At(name),
                                    {.flags = flags | (makes_it ? uint32_t{MORSEL_CARVED} : 0),
                                     .size_bytes = makes_it ? 64 * kMiB : 0});
     EXPECT_TRUE(pool) << morsel::last_error();
@@ -81,7 +77,7 @@ class TransferTest : public testing::Test {
     return std::string(reinterpret_cast<const char*>(info->id), sizeof info->id);
   }
   void ExpectNoTemporaries() const {
-    for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
+    for (const auto& entry : fs::recursive_directory_iterator(scratch_.path())) {
       EXPECT_NE(entry.path().filename().string().rfind(".morsel-tmp-", 0), 0u) << entry.path();
     }
   }
@@ -89,8 +85,8 @@ class TransferTest : public testing::Test {
     return std::string(morsel::last_error()).find(words) != std::string::npos;
   }
 
-  std::string folder_ = "/dev/shm/morsel-transfer-XXXXXX";
-  std::string file_;
+  morsel::pmem::Scratch scratch_ = morsel::pmem::Scratch::InMemory();
+  std::string file_ = scratch_.At("m.image");
 };
 
 class BothKinds : public TransferTest, public testing::WithParamInterface<bool> {};
@@ -284,11 +280,11 @@ TEST_F(TransferTest, WhatCannotBeIsRefused) {
   { morsel::Morsel m = OpenMorsel(pool, "m", false); }
   using morsel::Code;
   EXPECT_EQ(pool.export_to("n", file_).code(), Code::kNotFound);
-  EXPECT_EQ(pool.export_to("m", folder_ + "/nowhere/f").code(), Code::kNotFound);
-  EXPECT_EQ(pool.export_to("m", folder_ + "/").code(), Code::kInvalidArgument);
+  EXPECT_EQ(pool.export_to("m", scratch_.At("nowhere/f")).code(), Code::kNotFound);
+  EXPECT_EQ(pool.export_to("m", scratch_.path() + "/").code(), Code::kInvalidArgument);
   EXPECT_EQ(pool.export_to("a/b", file_).code(), Code::kInvalidArgument);
   EXPECT_EQ(pool.import_from(file_).code(), Code::kNotFound);
-  EXPECT_EQ(pool.import_from(folder_ + "/one", "n").code(), Code::kInvalidArgument);
+  EXPECT_EQ(pool.import_from(scratch_.At("one"), "n").code(), Code::kInvalidArgument);
   EXPECT_EQ(pool.import_from("/dev/null", "n").code(), Code::kInvalidArgument);
   ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
   EXPECT_EQ(pool.import_from(file_, ".morsel-x").code(), Code::kInvalidArgument);
