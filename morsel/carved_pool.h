@@ -52,7 +52,6 @@ class CarvedPool : public AbstractPool {
       : AbstractPool(std::move(path), read_only), medium_(std::move(medium)) {}
   static Result<std::unique_ptr<AbstractPool>> Adopt(pmem::File file, bool read_only);
   Record Carved(const Record& asked) const;
-  Status ExpectPlaceFor(const Record& record) const;
   Status Load(const Record& record, const pmem::image::ImageFile& image,
               const std::vector<SubtreeIndex>& subtrees);
   Status MustBeWritable(const char* tried) const;

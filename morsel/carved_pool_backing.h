@@ -9,6 +9,7 @@
 #include "morsel/carved_pool_medium.h"
 #include "morsel/pool.h"
 #include "pmem/address_range.h"
+#include "pmem/image/image_file.h"
 
 namespace morsel {
 
@@ -49,5 +50,11 @@ class CarvedBacking : public Backing {
   std::shared_ptr<CarvedMedium> medium_;
   SlotIndex slot_;
 };
+
+/// Fills the memory of a morsel that is to be, size_bytes of zeros, with what `image` has.
+/// Durability  flushed: the metadata's Create() fences.
+/// Errors      kCorrupt; kBusy: somebody writes the image; kIo; kNoMemory.
+Status FillFromImage(char* memory, uint64_t size_bytes, const pmem::image::ImageFile& image,
+                     pmem::Persist persist);
 
 }  // namespace morsel

@@ -132,18 +132,44 @@ Result<std::vector<Finding>> CheckDirectFile(const pmem::File& file, const std::
   return findings;
 }
 
-Result<DirectMorsel> CreateDirectFile(const pmem::Directory& directory, const Window& window,
-                                      const Record& record, pmem::AddressRange range,
-                                      const Formatter& format) {
+namespace {
+
+// `filled` is what became of the formatter's work: without it, nothing gets the name.
+Result<DirectMorsel> MakeNamed(const pmem::Directory& directory, const Window& window,
+                               const Record& record, pmem::AddressRange range,
+                               const Formatter& format, const Status& filled) {
   const Result<pmem::TemporaryFile> temporary =
       directory.MakeTemporary(record.name, record.mode);
   if (!temporary) return temporary.status();
   Result<DirectMorsel> made = MakeIn(temporary->file, window, record, std::move(range), format);
   Status status = made.status();
+  if (status.ok()) status = filled;
   if (status.ok()) status = directory.Publish(temporary->file, temporary->name, record.name);
   if (status.ok()) return made;
+  const KeepLastError keep;
   directory.Abandon(temporary->name);
   return status;
+}
+
+}  // namespace
+
+Result<DirectMorsel> CreateDirectFile(const pmem::Directory& directory, const Window& window,
+                                      const Record& record, pmem::AddressRange range,
+                                      const Formatter& format) {
+  return MakeNamed(directory, window, record, std::move(range), format, Code::kOk);
+}
+
+Status ImportDirectFile(const pmem::Directory& directory, const Window& window,
+                        const Record& record, const pmem::image::ImageFile& image) {
+  Result<pmem::AddressRange> range =
+      ReserveNew(window, record.id, record.capacity_bytes, {}, "morsel '" + record.name + "'");
+  if (!range) return range.status();
+  char* const memory = static_cast<char*>(range->at(0));
+  Status filled;
+  const Formatter load = [&](const Record&, pmem::Persist persist) {
+    filled = FillFromImage(memory, record.size_bytes, image, persist);
+  };
+  return MakeNamed(directory, window, record, std::move(*range), load, filled).status();
 }
 
 Result<DirectMorsel> OpenDirectFile(pmem::File file, const std::string& name, bool read_only,

@@ -13,6 +13,7 @@
 #include "morsel/pool.h"
 #include "pmem/directory.h"
 #include "pmem/file.h"
+#include "pmem/image/image_file.h"
 
 namespace morsel {
 
@@ -42,6 +43,14 @@ struct DirectMorsel {
 Result<DirectMorsel> CreateDirectFile(const pmem::Directory& directory, const Window& window,
                                       const Record& record, pmem::AddressRange range,
                                       const Formatter& format);
+
+/// Makes a file of the morsel that `record` describes and `image` has, which is not opened: its
+/// range may be in use, by what was exported.
+/// Durability  on return; after a crash before, there is nothing of that name.
+/// Errors      as CreateDirectFile(), and kCorrupt; kBusy: somebody writes the image;
+///             kAddressExhausted.
+Status ImportDirectFile(const pmem::Directory& directory, const Window& window,
+                        const Record& record, const pmem::image::ImageFile& image);
 
 /// Maps the morsel of `file` at its recorded address. `label` is what others are told who meet it.
 /// Errors  as ReadDirectFile(), and kUnsupported, kAddressTaken.

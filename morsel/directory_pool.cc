@@ -165,8 +165,8 @@ Status DirectoryPool::ServesImageOf(const Record& record) const {
   MORSEL_TRY(Supports(Contract::kSnapshot, record.giant));
   if (record.contract == Contract::kSnapshot) return Code::kOk;
   return Fail(Code::kUnsupported,
-              "morsel '%s' is an image of a fine morsel: pool '%s' is a directory, which cannot "
-              "serve the fine contract from an image; import it into a carved pool",
+              "'%s' in pool '%s' is an image of a fine morsel, which cannot be persisted into: take "
+              "it out of the directory, and import it (morselctl import) on persistent memory",
               record.name.c_str(), path_.c_str());
 }
 
@@ -355,10 +355,17 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   MORSEL_CHECK(!read_only_);
   const Result<Record> record = RecordOf(name, image.file(), image.info());
   if (!record) return record.status();
-  MORSEL_TRY(ServesImageOf(*record));
   MORSEL_TRY(ExpectRoomFor(*this, *record));
   MORSEL_TRY(directory_.ExpectNone(name));
-  return pmem::image::CopyInto(image, directory_, name, record->mode & kPermissionBits);
+  const uint32_t mode = record->mode & kPermissionBits;
+  if (record->contract == Contract::kSnapshot) {
+    return pmem::image::CopyInto(image, directory_, name, mode);
+  }
+  Record fine = *record;
+  fine.codec = pmem::image::Codec::kNone;
+  fine.mode = mode;
+  MORSEL_TRY(ExpectPlaceFor(*this, pool_file_.window(), kSubtreeBytes, fine));
+  return ImportDirectFile(directory_, pool_file_.window(), fine, image);
 }
 
 Status DirectoryPool::Remove(const std::string& name) {

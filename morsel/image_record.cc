@@ -5,6 +5,7 @@
 #include <cinttypes>
 #include <vector>
 
+#include "base/bits.h"
 #include "base/error.h"
 
 namespace morsel {
@@ -62,6 +63,34 @@ Status ExpectRoomFor(AbstractPool& pool, const Record& record) {
                 other.base, other_end, other.id == record.id ? ", which is the same morsel" : "");
   }
   return Code::kOk;
+}
+
+Status ExpectPlaceFor(const AbstractPool& pool, const Window& window, uint64_t unit_bytes,
+                      const Record& record) {
+  if (record.size_bytes == 0) {
+    return Fail(Code::kCorrupt,
+                "the image of morsel '%s' is of one without any memory; restore it from a copy",
+                record.name.c_str());
+  }
+  if (!IsAligned(record.base, unit_bytes) || !IsAligned(record.capacity_bytes, unit_bytes) ||
+      !IsAligned(record.size_bytes, unit_bytes) || record.size_bytes > record.capacity_bytes) {
+    return Fail(Code::kUnsupported,
+                "morsel '%s' has base 0x%" PRIx64 ", capacity %" PRIu64 " and size %" PRIu64
+                "; in pool '%s' each would have to be a multiple of %" PRIu64
+                ": choose another pool",
+                record.name.c_str(), record.base, record.capacity_bytes, record.size_bytes,
+                pool.path().c_str(), unit_bytes);
+  }
+  if (record.base >= window.begin &&
+      Within(record.base, RangeBytes(record.capacity_bytes), window.end)) {
+    return Code::kOk;
+  }
+  return Fail(Code::kUnsupported,
+              "morsel '%s' has the address range 0x%" PRIx64 "-0x%" PRIx64
+              ", outside of the window 0x%" PRIx64 "-0x%" PRIx64
+              " of pool '%s'; choose a pool with that window (MORSEL_WINDOW where it is made)",
+              record.name.c_str(), record.base, record.base + RangeBytes(record.capacity_bytes),
+              window.begin, window.end, pool.path().c_str());
 }
 
 }  // namespace morsel

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "morsel/address_window.h"
 #include "morsel/pool.h"
 #include "pmem/image/image_file.h"
 
@@ -23,5 +24,11 @@ pmem::image::ImageInfo InfoOf(const Record& record);
 /// Errors  kUnsupported: the pool cannot serve its contract; kExists; kAddressTaken, naming the
 ///         morsel of the pool that has a part of its range; as AbstractPool::List().
 Status ExpectRoomFor(AbstractPool& pool, const Record& record);
+
+/// Whether a catalog with that window, on a medium of units of `unit_bytes`, would believe what
+/// `record` says: it is to be in `pool`.                                                 [POOL-5]
+/// Errors  kUnsupported; kCorrupt: the morsel has no memory at all.
+Status ExpectPlaceFor(const AbstractPool& pool, const Window& window, uint64_t unit_bytes,
+                      const Record& record);
 
 }  // namespace morsel

@@ -26,7 +26,13 @@ const bool kGranularityIsForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE"
 constexpr char kMorsel[] = "m";
 constexpr uint64_t kValue = 0x5eed;
 
-class TransferFaultsTest : public testing::TestWithParam<bool> {
+// Under /dev/shm a directory stands in for one on a DAX file system, too.
+enum class Kind { kSnapshot, kCarved, kFile };
+std::string NameOf(Kind kind) {
+  return kind == Kind::kSnapshot ? "Snapshot" : kind == Kind::kCarved ? "Carved" : "File";
+}
+
+class TransferFaultsTest : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     // Each call that is made is one that can be counted.
@@ -46,13 +52,14 @@ class TransferFaultsTest : public testing::TestWithParam<bool> {
     ASSERT_TRUE(pool->Close(*m, false).ok()) << LastError();
   }
 
-  bool fine() const { return GetParam(); }
+  bool fine() const { return GetParam() != Kind::kSnapshot; }
+  bool carved() const { return GetParam() == Kind::kCarved; }
 
   std::unique_ptr<OpenPool> Open(const std::string& path, pmem::SystemCalls& calls,
                                  uint32_t flags = 0) {
     morsel_pool_options options{};
     options.flags = flags;
-    if (fine() && flags != 0) {
+    if (carved() && flags != 0) {
       options.flags |= MORSEL_CARVED;
       options.size_bytes = 8 * kMiB;
     }
@@ -131,8 +138,9 @@ class TransferFaultsTest : public testing::TestWithParam<bool> {
   std::string image_ = exports_ + "/m.image";
 };
 
-INSTANTIATE_TEST_SUITE_P(All, TransferFaultsTest, testing::Bool(),
-                         [](const auto& info) { return info.param ? "Fine" : "Snapshot"; });
+INSTANTIATE_TEST_SUITE_P(All, TransferFaultsTest,
+                         testing::Values(Kind::kSnapshot, Kind::kCarved, Kind::kFile),
+                         [](const auto& info) { return NameOf(info.param); });
 
 TEST_P(TransferFaultsTest, AnExportThatFailsLeavesNothing) {
   for (const int error : {EIO, ENOSPC, pmem::FaultyCalls::kShort}) {
@@ -167,7 +175,7 @@ TEST_P(TransferFaultsTest, AnImportThatFailsLeavesNothing) {
       calls.Heal();
       pool.reset();
       EXPECT_EQ(TargetHasIt(), status.ok());
-      EXPECT_EQ(fine() ? 0 : TemporariesIn(target_), 0);
+      EXPECT_EQ(carved() ? 0 : TemporariesIn(target_), 0);
       if (status.ok()) RemoveFromTarget();
       ASSERT_FALSE(HasFailure());
     }
@@ -200,7 +208,7 @@ TEST_P(TransferFaultsTest, AnImportThatIsKilledMakesItOrNothing) {
       },
       [&] {
         had_it = TargetHasIt();
-        EXPECT_EQ(fine() ? 0 : TemporariesIn(target_), 0);
+        EXPECT_EQ(carved() ? 0 : TemporariesIn(target_), 0);
         if (had_it) RemoveFromTarget();
       });
   EXPECT_TRUE(had_it);

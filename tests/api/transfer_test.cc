@@ -89,19 +89,29 @@ class TransferTest : public testing::Test {
   std::string file_ = scratch_.At("m.image");
 };
 
-class BothKinds : public TransferTest, public testing::WithParamInterface<bool> {};
-INSTANTIATE_TEST_SUITE_P(All, BothKinds, testing::Bool(),
-                         [](const auto& info) { return info.param ? "Fine" : "Snapshot"; });
+// Under /dev/shm a directory stands in for one on a DAX file system, too.
+enum class Kind { kSnapshot, kCarved, kFile };
+std::string NameOf(Kind kind) {
+  return kind == Kind::kSnapshot ? "Snapshot" : kind == Kind::kCarved ? "Carved" : "File";
+}
 
-TEST_P(BothKinds, ComeBackElsewhereAsTheyWere) {
-  const bool fine = GetParam();
+class AllKinds : public TransferTest, public testing::WithParamInterface<Kind> {
+ protected:
+  static bool fine() { return GetParam() != Kind::kSnapshot; }
+  static bool carved() { return GetParam() == Kind::kCarved; }
+};
+INSTANTIATE_TEST_SUITE_P(All, AllKinds,
+                         testing::Values(Kind::kSnapshot, Kind::kCarved, Kind::kFile),
+                         [](const auto& info) { return NameOf(info.param); });
+
+TEST_P(AllKinds, ComeBackElsewhereAsTheyWere) {
   void* base = nullptr;
   std::string id;
   {
-    morsel::Pool pool = Open("one", fine);
+    morsel::Pool pool = Open("one", carved());
     {
-      morsel::Morsel m = OpenMorsel(pool, "m", fine);
-      Lengthen(m, 20'000, fine);  // several subtrees
+      morsel::Morsel m = OpenMorsel(pool, "m", fine());
+      Lengthen(m, 20'000, fine());  // several subtrees
       base = m.base();
       id = IdOf(m);
       EXPECT_GT(m.size(), 4 * kMiB);
@@ -110,25 +120,24 @@ TEST_P(BothKinds, ComeBackElsewhereAsTheyWere) {
     EXPECT_TRUE(morsel::verify(file_).ok()) << morsel::last_error();
     EXPECT_EQ(pool.export_to("m", file_).code(), morsel::Code::kExists);
   }
-  morsel::Pool other = Open("other", fine);
+  morsel::Pool other = Open("other", carved());
   ASSERT_TRUE(other.import_from(file_, "n").ok()) << morsel::last_error();
   fs::remove(file_);
-  morsel::Morsel n = OpenMorsel(other, "n", fine);
+  morsel::Morsel n = OpenMorsel(other, "n", fine());
   EXPECT_EQ(n.base(), base);
   EXPECT_EQ(IdOf(n), id);
   EXPECT_EQ(LengthOf(n), 20'000u);
-  Lengthen(n, 1, fine);
+  Lengthen(n, 1, fine());
   EXPECT_EQ(LengthOf(n), 20'001u);
   ExpectNoTemporaries();
 }
 
 // What grows goes on growing, and what was freed is used again.
-TEST_P(BothKinds, GoOnAsBefore) {
-  const bool fine = GetParam();
+TEST_P(AllKinds, GoOnAsBefore) {
   {
-    morsel::Pool pool = Open("one", fine);
-    morsel::Morsel m = OpenMorsel(pool, "m", fine);
-    Lengthen(m, 100, fine);
+    morsel::Pool pool = Open("one", carved());
+    morsel::Morsel m = OpenMorsel(pool, "m", fine());
+    Lengthen(m, 100, fine());
     ASSERT_TRUE(m.close().ok());
     ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
     ASSERT_EQ(chmod(file_.c_str(), 04640), 0);
@@ -137,49 +146,47 @@ TEST_P(BothKinds, GoOnAsBefore) {
     ASSERT_TRUE(pool.import_from(file_).ok()) << morsel::last_error();
     EXPECT_EQ(pool.import_from(file_).code(), morsel::Code::kExists);
   }
-  morsel::Pool pool = Open("one", fine);
-  morsel::Morsel m = OpenMorsel(pool, "m.image", fine);
+  morsel::Pool pool = Open("one", carved());
+  morsel::Morsel m = OpenMorsel(pool, "m.image", fine());
   EXPECT_EQ(m.stat()->mode, 0640u);
   const uint64_t before = m.size();
-  Lengthen(m, 20'000, fine);
+  Lengthen(m, 20'000, fine());
   EXPECT_EQ(LengthOf(m), 20'100u);
   EXPECT_GT(m.size(), before);
 }
 
-TEST_P(BothKinds, AreExportedWhileTheyAreOpen) {
-  const bool fine = GetParam();
+TEST_P(AllKinds, AreExportedWhileTheyAreOpen) {
   {
-    morsel::Pool pool = Open("one", fine);
-    morsel::Morsel m = OpenMorsel(pool, "m", fine);
-    Lengthen(m, 1000, fine);
+    morsel::Pool pool = Open("one", carved());
+    morsel::Morsel m = OpenMorsel(pool, "m", fine());
+    Lengthen(m, 1000, fine());
     ASSERT_TRUE(m.checkpoint().ok());
-    Lengthen(m, 1000, fine);
+    Lengthen(m, 1000, fine());
     ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
-    Lengthen(m, 1000, fine);
+    Lengthen(m, 1000, fine());
     EXPECT_EQ(LengthOf(m), 3000u);
     // A snapshot's export is through a checkpoint.
     ASSERT_TRUE(m.discard().ok());
-    morsel::Morsel again = OpenMorsel(pool, "m", fine);
-    EXPECT_EQ(LengthOf(again), fine ? 3000u : 2000u);
+    morsel::Morsel again = OpenMorsel(pool, "m", fine());
+    EXPECT_EQ(LengthOf(again), fine() ? 3000u : 2000u);
     // The range is in use in this process, which does not matter.
-    morsel::Pool other = Open("other", fine);
+    morsel::Pool other = Open("other", carved());
     ASSERT_TRUE(other.import_from(file_).ok()) << morsel::last_error();
   }
-  morsel::Pool other = Open("other", fine);
-  morsel::Morsel n = OpenMorsel(other, "m.image", fine);
+  morsel::Pool other = Open("other", carved());
+  morsel::Morsel n = OpenMorsel(other, "m.image", fine());
   EXPECT_EQ(LengthOf(n), 2000u);
-  Lengthen(n, 1000, fine);
+  Lengthen(n, 1000, fine());
   EXPECT_EQ(LengthOf(n), 3000u);
 }
 
-TEST_P(BothKinds, ReadersExportToo) {
-  const bool fine = GetParam();
+TEST_P(AllKinds, ReadersExportToo) {
   {
-    morsel::Pool pool = Open("one", fine);
-    morsel::Morsel m = OpenMorsel(pool, "m", fine);
-    Lengthen(m, 10, fine);
+    morsel::Pool pool = Open("one", carved());
+    morsel::Morsel m = OpenMorsel(pool, "m", fine());
+    Lengthen(m, 10, fine());
   }
-  morsel::Pool reader = Open("one", fine, MORSEL_READ_ONLY);
+  morsel::Pool reader = Open("one", carved(), MORSEL_READ_ONLY);
   ASSERT_TRUE(reader.export_to("m", file_).ok()) << morsel::last_error();
   {
     auto m = morsel::Morsel::open(reader, "m");
@@ -187,9 +194,9 @@ TEST_P(BothKinds, ReadersExportToo) {
     ASSERT_TRUE(reader.export_to("m", file_ + "2").ok()) << morsel::last_error();
   }
   EXPECT_EQ(reader.import_from(file_).code(), morsel::Code::kPermission);
-  morsel::Pool other = Open("other", fine);
+  morsel::Pool other = Open("other", carved());
   ASSERT_TRUE(other.import_from(file_ + "2", "m").ok()) << morsel::last_error();
-  morsel::Morsel n = OpenMorsel(other, "m", fine);
+  morsel::Morsel n = OpenMorsel(other, "m", fine());
   EXPECT_EQ(LengthOf(n), 10u);
 }
 
@@ -226,26 +233,55 @@ TEST_F(TransferTest, APoolThatCannotServeTheContractSaysSo) {
   ASSERT_TRUE(carved.export_to("m", file_ + "2").ok()) << morsel::last_error();
   EXPECT_EQ(carved.import_from(file_).code(), morsel::Code::kUnsupported);
   EXPECT_TRUE(Says("carved")) << morsel::last_error();
+  setenv("PMEM2_FORCE_GRANULARITY", "PAGE", 1);  // as on a disk
   EXPECT_EQ(directory.import_from(file_ + "2").code(), morsel::Code::kUnsupported);
-  EXPECT_TRUE(Says("directory")) << morsel::last_error();
+  EXPECT_TRUE(Says("not DAX")) << morsel::last_error();
 }
 
-TEST_P(BothKinds, WhoHasTheRangeIsNamed) {
-  const bool fine = GetParam();
-  morsel::Pool pool = Open("one", fine);
-  { morsel::Morsel m = OpenMorsel(pool, "holder", fine); }
+TEST_F(TransferTest, FineMorselsGoBetweenCarvedPoolsAndDirectories) {
+  void* base = nullptr;
+  {
+    morsel::Pool carved = Open("carved", true);
+    {
+      morsel::Morsel m = OpenMorsel(carved, "m", true);
+      Lengthen(m, 20'000, true);
+      base = m.base();
+    }
+    ASSERT_TRUE(carved.export_to("m", file_).ok()) << morsel::last_error();
+  }
+  {
+    morsel::Pool directory = Open("directory", false);
+    ASSERT_TRUE(directory.import_from(file_, "n").ok()) << morsel::last_error();
+    {
+      morsel::Morsel n = OpenMorsel(directory, "n", true);
+      EXPECT_EQ(n.base(), base);
+      EXPECT_EQ(LengthOf(n), 20'000u);
+      Lengthen(n, 1000, true);
+    }
+    ASSERT_TRUE(directory.export_to("n", file_ + "2").ok()) << morsel::last_error();
+  }
+  morsel::Pool other = Open("other", true);
+  ASSERT_TRUE(other.import_from(file_ + "2", "o").ok()) << morsel::last_error();
+  morsel::Morsel o = OpenMorsel(other, "o", true);
+  EXPECT_EQ(o.base(), base);
+  EXPECT_EQ(LengthOf(o), 21'000u);
+  ExpectNoTemporaries();
+}
+
+TEST_P(AllKinds, WhoHasTheRangeIsNamed) {
+  morsel::Pool pool = Open("one", carved());
+  { morsel::Morsel m = OpenMorsel(pool, "holder", fine()); }
   ASSERT_TRUE(pool.export_to("holder", file_).ok()) << morsel::last_error();
   EXPECT_EQ(pool.import_from(file_, "n").code(), morsel::Code::kAddressTaken);
   EXPECT_TRUE(Says("morsel 'holder'") && Says("the same morsel")) << morsel::last_error();
   EXPECT_FALSE(morsel::Morsel::open(pool, "n"));
 }
 
-TEST_P(BothKinds, NothingIsMadeOfADamagedImage) {
-  const bool fine = GetParam();
+TEST_P(AllKinds, NothingIsMadeOfADamagedImage) {
   {
-    morsel::Pool pool = Open("one", fine);
-    morsel::Morsel m = OpenMorsel(pool, "m", fine);
-    Lengthen(m, 20'000, fine);
+    morsel::Pool pool = Open("one", carved());
+    morsel::Morsel m = OpenMorsel(pool, "m", fine());
+    Lengthen(m, 20'000, fine());
     ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
   }
   const uint64_t size_bytes = fs::file_size(file_);
@@ -254,7 +290,7 @@ TEST_P(BothKinds, NothingIsMadeOfADamagedImage) {
     file.seekp(static_cast<std::streamoff>(size_bytes / 2));
     file.put('\x5a').put('\xa5');
   }
-  morsel::Pool other = Open("other", fine);
+  morsel::Pool other = Open("other", carved());
   const auto refused = [&](const char* words) {
     EXPECT_EQ(other.import_from(file_, "n").code(), morsel::Code::kCorrupt);
     EXPECT_TRUE(Says(words)) << morsel::last_error();
@@ -271,8 +307,8 @@ TEST_P(BothKinds, NothingIsMadeOfADamagedImage) {
   fs::resize_file(file_, 0);
   refused("foreign");
   // All of the pool's space is there for another.
-  morsel::Morsel n = OpenMorsel(other, "n", fine);
-  Lengthen(n, 20'000, fine);
+  morsel::Morsel n = OpenMorsel(other, "n", fine());
+  Lengthen(n, 20'000, fine());
 }
 
 TEST_F(TransferTest, WhatCannotBeIsRefused) {
