@@ -196,9 +196,9 @@ class Machine:
             raise Died(f"`{command}` ended with {status}: " + "\n".join(lines[:15]))
         return lines
 
-    def log_word(self, number):
-        """The first word of a log: a count that its writer raises."""
-        return int.from_bytes(self._files["logs"].read(number * LOG_STRIDE, 8), "little")
+    def log_word(self, number, offset=0):
+        """A word of a log; the first is a count that its writer raises."""
+        return int.from_bytes(self._files["logs"].read(number * LOG_STRIDE + offset, 8), "little")
 
     def cut(self):
         """Cuts the power, at whatever instruction the machine is. Its memory stays as it is."""

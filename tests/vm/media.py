@@ -19,9 +19,9 @@ class Medium:
     def __init__(self, name, place, number):
         self.name = name
         self.pool = f"{place}/pool"
-        self._place = place
+        self.place = place
         self.number = number
-        self._steps_before = 0
+        self.steps_before = 0
 
     def set_up(self, guest):
         raise NotImplementedError
@@ -41,13 +41,12 @@ class Medium:
 
     def write(self, guest, seed):
         """Starts a writer, which ends with the machine."""
-        self._steps_before = self._steps(guest)
+        self.steps_before = self._steps(guest)
         guest.must(f"{self._workload('write', seed)} </dev/null >/dev/null 2>&1 &")
 
-    def await_steps(self, guest, seconds=60):
-        """Until the writer is at work. A writer that never is, its log tells about."""
-        deadline = time.monotonic() + seconds
-        while self._steps(guest) == self._steps_before and time.monotonic() < deadline:
+    def await_steps(self, guest, steps, deadline):
+        """Until the writer has made so many. One that never does, its log tells about."""
+        while self._steps(guest) - self.steps_before < steps and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _steps(self, guest):
@@ -102,10 +101,10 @@ class OnDax(Medium):
         guest.must(f"make_{self._file_system}_dax {self._space.device} {self._file_system}")
         self.attach(guest)
         if self._file_system == "xfs":
-            guest.must(f"xfs_io -c 'extsize 2m' {self._place}")
+            guest.must(f"xfs_io -c 'extsize 2m' {self.place}")
 
     def attach(self, guest):
-        guest.must(f"mount_at {self._place} {self._file_system} {self._options} {self._space.device}")
+        guest.must(f"mount_at {self.place} {self._file_system} {self._options} {self._space.device}")
 
 
 class FileOnDax(OnDax):
@@ -283,21 +282,44 @@ class Disk(Medium):
 
     kind = "image"
 
+    def _steps(self, guest):
+        # What its writer is about to do: a count for each kind of moment, of 24 bytes.
+        return sum(guest.log_word(self.number, 24 * moment) for moment in range(8))
+
     def set_up(self, guest):
         guest.must("mkfs.ext4 -q -F /dev/vda")
         self.attach(guest)
 
     def attach(self, guest):
-        guest.must(f"mount_at {self._place} ext4 rw /dev/vda")
+        guest.must(f"mount_at {self.place} ext4 rw /dev/vda")
 
     def try_out(self, guest, results):
         self._expect(guest, results, "a fine morsel is refused",
                      f"morselctl create {self.pool} && morselctl create {self.pool} m --fine",
                      "refuses MAP_SYNC", status=21)
         self._expect(guest, results, "a carved pool is refused, and why",
-                     f"morselctl create {self._place}/carved --carved --size 64M",
+                     f"morselctl create {self.place}/carved --carved --size 64M",
                      "not on persistent memory", status=21)
         guest.must(f"rm -r {self.pool}")
+
+
+class Graph(Medium):
+    """The package graph of examples/pkggraph, beside the other pool of a disk."""
+
+    kind = "graph"
+
+    def __init__(self, name, disk, number):
+        super().__init__(name, disk.place, number)
+        self.pool = f"{disk.place}/graph"
+
+    def set_up(self, guest):
+        """The disk is set up before, and attached."""
+
+    def attach(self, guest):
+        """As above."""
+
+    def try_out(self, guest, results):
+        """The disk is tried out by itself."""
 
 
 class VirtioPmem(Medium):
@@ -308,11 +330,11 @@ class VirtioPmem(Medium):
         self.attach(guest)
 
     def attach(self, guest):
-        guest.must(f"mount_at {self._place} ext4 dax $(virtio_pmem_device)")
+        guest.must(f"mount_at {self.place} ext4 dax $(virtio_pmem_device)")
 
     def try_out(self, guest, results):
         self._expect(guest, results, "a carved pool is refused, and why",
-                     f"morselctl create {self._place}/carved --carved --size 64M",
+                     f"morselctl create {self.place}/carved --carved --size 64M",
                      "not on persistent memory", status=21)
         self._expect(guest, results, "a fine morsel is refused, and why",
                      f"morselctl create {self.pool} && morselctl create {self.pool} m --fine",
@@ -336,6 +358,7 @@ def try_out_pairs(guest, its_media, results):
 
 
 def all_media(kernel):
+    disk = Disk(f"disk, ext4 ({kernel})", "/mnt/disk", 6)
     return [
         Device(f"device-dax 2M ({kernel})", 0, "2M", Namespace("nmem0", "huge", "1G")),
         Device(f"device-dax 1G ({kernel})", 1, "1G", Namespace("nmem1", "giant", "4G")),
@@ -345,6 +368,7 @@ def all_media(kernel):
         DirectoryOnDax(f"XFS DAX, directory ({kernel})", 9, "xfs", Namespace("nmem0", "xfsd", "768M")),
         Device(f"memmap, device-dax 2M ({kernel})", 4, "2M", MemMap("4G")),
         FileOnDax(f"memmap, ext4 DAX ({kernel})", 5, "ext4", MemMap("6G")),
-        Disk(f"disk, ext4 ({kernel})", "/mnt/disk", 6),
+        disk,
+        Graph(f"disk, package graph ({kernel})", disk, 10),
         VirtioPmem(f"virtio-pmem, ext4 ({kernel})", "/mnt/virtio", 7),
     ]

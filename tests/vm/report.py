@@ -27,7 +27,8 @@ class Report:
         return sum(bool(problem) for _, _, problem in self._tests)
 
     def _row(self, medium):
-        return self._media.setdefault(medium, {"tests": 0, "failed": 0, "faults": "", "kills": 0, "steps": 0})
+        return self._media.setdefault(medium, {"tests": 0, "failed": 0, "faults": "", "kills": 0, "steps": 0,
+                                               "fewest": 0})
 
     def test(self, medium, name, problem=""):
         """Takes a test that has ended; `problem` is empty or says what is wrong."""
@@ -54,19 +55,23 @@ class Report:
             self._write(f"faults {medium}: {count} for {size_bytes >> 20} MiB")
             self._row(medium)["faults"] = f"{count * (1 << 30) / size_bytes:,.0f}"
 
-    def survived(self, medium, steps):
-        """Takes an end of the machine, after which all was there; the writer had made so many steps."""
+    def survived(self, medium, steps, since_start):
+        """Takes an end of the machine, after which all was there.
+
+        steps: what the writers have made in all; since_start: the last one, before that end.
+        """
         with self._lock:
             row = self._row(medium)
             row["kills"] += 1
             row["steps"] = max(row["steps"], steps)
+            row["fewest"] = min(row["fewest"] or since_start, since_start)
 
     def table(self):
         """Lines: what is known of each medium."""
-        head = ("medium", "tests", "failed", "faults per GiB", "kills survived", "steps")
+        head = ("medium", "tests", "failed", "faults per GiB", "kills survived", "steps", "fewest before a kill")
         rows = [head] + [
             (medium, str(row["tests"]), str(row["failed"]), row["faults"] or "-",
-             str(row["kills"] or "-"), str(row["steps"] or "-"))
+             str(row["kills"] or "-"), str(row["steps"] or "-"), str(row["fewest"] or "-"))
             for medium, row in self._media.items()
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(len(head))]

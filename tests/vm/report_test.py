@@ -24,11 +24,11 @@ class ReportTest(unittest.TestCase):
     def test_the_table_has_a_row_for_each_medium_in_their_order(self):
         self.report.test("xfs", "opens")
         self.report.faults("xfs", 3, 2 << 30)
-        self.report.survived("ext4", 7)
-        self.report.survived("ext4", 5)
+        self.report.survived("ext4", 7, 7)
+        self.report.survived("ext4", 5, 3)
         _, xfs, ext4 = self.report.table()
-        self.assertEqual(xfs.split(), ["xfs", "1", "0", "2", "-", "-"])
-        self.assertEqual(ext4.split(), ["ext4", "0", "0", "-", "2", "7"])
+        self.assertEqual(xfs.split(), ["xfs", "1", "0", "2", "-", "-", "-"])
+        self.assertEqual(ext4.split(), ["ext4", "0", "0", "-", "2", "7", "3"])
 
     def test_a_machine_that_died_leaves_a_failure(self):
         self.report.test("machine", "stays up", "nothing came for 5 s")

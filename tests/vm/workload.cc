@@ -12,7 +12,7 @@
 //   workload pair POOL POOL                             a fine morsel in each, both open at once
 //
 // KIND: direct, a fine morsel in a carved pool; files, one in a directory pool; image, a snapshot
-// morsel.
+// morsel; graph, the package graph in one.
 // LOGS is a file of at least (NUMBER + 1) times 32 MiB that no end of the machine changes:
 // memory of the host, through a PCI device.
 #include <fcntl.h>
@@ -37,6 +37,7 @@
 #include "tests/crash/image_checker.h"
 #include "tests/crash/image_pool.h"
 #include "tests/crash/image_writer.h"
+#include "tests/vm/graph_workload.h"
 
 namespace morsel::crash {
 namespace {
@@ -88,6 +89,19 @@ int Image(const std::string& verb, const std::string& pool, ImageLog* log, uint6
   uint64_t steps = 0;
   for (const Counter& moment : log->moments) steps += moment.value();
   std::printf("steps %lu\n", steps);
+  return status;
+}
+
+int Graph(const std::string& verb, const std::string& pool, GraphLog* log, uint64_t seed) {
+  if (verb == "make") {
+    new (log) GraphLog();
+    MakeGraph(pool, *log);
+    return 0;
+  }
+  if (verb == "write") GrowGraph(pool, seed, *log);
+  const std::string why = CheckGraph(pool, *log);
+  const int status = Tell(why.empty() ? Findings() : Findings{why}, log->complaint.text);
+  std::printf("steps %lu\n", log->steps.value());
   return status;
 }
 
@@ -233,6 +247,9 @@ int Main(int count, char** arguments) {
   if (argument(2) == "direct" || argument(2) == "files") {
     const PoolKind kind = argument(2) == "files" ? PoolKind::kDirectory : PoolKind::kCarved;
     return Direct(verb, kind, pool, LogAt<DirectLog>(argument(4), argument(5)), seed);
+  }
+  if (argument(2) == "graph") {
+    return Graph(verb, pool, LogAt<GraphLog>(argument(4), argument(5)), seed);
   }
   if (argument(2) != "image") return Usage();
   return Image(verb, pool, LogAt<ImageLog>(argument(4), argument(5)), seed);
