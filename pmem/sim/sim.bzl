@@ -75,3 +75,26 @@ def sim_test(name, deps = [], copts = [], **arguments):
         ],
         **arguments
     )
+
+def layer_files(without = []):
+    """The package's files, for the simulator's build of all of the library.
+
+    Args:
+      without: files that the simulator has others for.
+    """
+    native.filegroup(
+        name = "headers",
+        srcs = native.glob(
+            ["*.h", "*.hpp"],
+            exclude = ["*_testing.h"],
+        ),
+        visibility = ["//pmem/sim:__pkg__"],
+    )
+    native.filegroup(
+        name = "sources",
+        srcs = native.glob(
+            ["*.cc"],
+            exclude = ["*_test.cc", "*_testing.cc"] + without,
+        ),
+        visibility = ["//pmem/sim:__pkg__"],
+    )
