@@ -62,6 +62,13 @@ class HeapOrderTest : public testing::Test {
     });
   }
 
+  // A thread that has done nothing in the heap yet persists the block.
+  void ExpectAnothersPersistKeeps(const void* block) {
+    Worker other;
+    other.Do([&] { Persist(block); });
+    ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(block)); });
+  }
+
   uint64_t size_bytes_ = 0;
   std::optional<HeapMemory> memory_;
   std::optional<pmem::CrashRecorder> recorder_;
@@ -155,17 +162,14 @@ TEST_F(HeapOrderTest, ASlabIsTakenUpForOtherThreadsToo) {
   heap_.reset();  // as a kill: visible is the block's bit, and not durable
   Open();
   Worker one;
-  Worker other;
   one.Do([&] { ASSERT_TRUE(*heap_->IsLive(block)); });
-  other.Do([&] { Persist(block); });
-  ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(block)); });
+  ExpectAnothersPersistKeeps(block);
 }
 
 // The thread that makes a region's map need not be the one that persists what lies in the region.
 TEST_F(HeapOrderTest, AMapIsDurableForOtherThreadsToo) {
   Make(2 * kGiB);
   Worker one;
-  Worker other;
   char* extent = nullptr;
   one.Do([&] {
     // Region 0 is full, and nothing crosses into region 1.
@@ -174,8 +178,7 @@ TEST_F(HeapOrderTest, AMapIsDurableForOtherThreadsToo) {
     extent = Allocate(2 * kUnitBytes);
   });
   ASSERT_GE(extent, memory_->base() + kGiB);
-  other.Do([&] { Persist(extent); });
-  ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(extent)); });
+  ExpectAnothersPersistKeeps(extent);
 }
 
 // A slab that was given back may lie where a region's map is made. Were its head to come back, over
@@ -233,27 +236,23 @@ TEST_F(HeapOrderTest, NoSlabIsLeftWhereTheRangeEnded) {
 TEST_F(HeapOrderTest, WhatAThreadSettlesIsDurableForOtherThreadsToo) {
   Make(2 * kMiB);
   Worker one;
-  Worker other;
   char* block = nullptr;
   one.Do([&] {
     block = Allocate(64);
     FreeUntilSettled();
   });
-  other.Do([&] { Persist(block); });
-  ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(block)); });
+  ExpectAnothersPersistKeeps(block);
 }
 
 TEST_F(HeapOrderTest, WhatASearchForSpaceSettlesIsDurableForOtherThreadsToo) {
   Make(2 * kMiB);
   Worker one;
-  Worker other;
   char* block = nullptr;
   one.Do([&] {
     block = Allocate(64);
     EXPECT_EQ(heap_->Allocate(31 * kUnitBytes, 16).error(), Code::kNoSpace);
   });
-  other.Do([&] { Persist(block); });
-  ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(block)); });
+  ExpectAnothersPersistKeeps(block);
 }
 
 TEST_F(HeapOrderTest, AHeadThatAThreadSettlesDoesNotComeBackForOtherThreads) {

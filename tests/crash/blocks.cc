@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <iterator>
 #include <map>
 
 #include "alloc/block_queue.h"
@@ -34,6 +35,8 @@ const UnitWord* MapOf(const alloc::HeapHeader& header, uint64_t region) {
   const uint64_t unit = reinterpret_cast<uint64_t*>(header.base + header.directory_offset)[region];
   return unit == 0 ? nullptr : reinterpret_cast<UnitWord*>(header.base + unit * alloc::kUnitBytes);
 }
+
+bool ByAddress(const Block& a, const Block& b) { return a.address < b.address; }
 
 uint64_t FreshSize(Dice& dice) {
   if (dice.OneIn(1000)) return dice.Logarithmic(alloc::kUnitBytes, 4 * alloc::kUnitBytes);
@@ -132,6 +135,20 @@ std::string FirstOverlap(std::vector<Owned> owned) {
     return low.owner + " and " + high.owner + " share bytes" + text;
   }
   return {};
+}
+
+std::vector<Block> BlocksOf(const std::vector<Owned>& owned) {
+  std::vector<Block> blocks;
+  for (const Owned& one : owned) blocks.push_back(one.block);
+  std::sort(blocks.begin(), blocks.end(), ByAddress);
+  return blocks;
+}
+
+std::vector<Block> Without(const std::vector<Block>& blocks, const std::vector<Block>& others) {
+  std::vector<Block> left;
+  std::set_difference(blocks.begin(), blocks.end(), others.begin(), others.end(),
+                      std::back_inserter(left), ByAddress);
+  return left;
 }
 
 }  // namespace morsel::crash

@@ -44,6 +44,12 @@ struct Owned {
 /// Empty, or which two overlap first.
 std::string FirstOverlap(std::vector<Owned> owned);
 
+/// What is owned, by address.
+std::vector<Block> BlocksOf(const std::vector<Owned>& owned);
+
+/// Those of `blocks` that are none of `others`. Both by address.
+std::vector<Block> Without(const std::vector<Block>& blocks, const std::vector<Block>& others);
+
 inline void* PointerTo(const Block& block) { return reinterpret_cast<void*>(block.address); }
 
 }  // namespace morsel::crash

@@ -136,13 +136,8 @@ void Check::Forgotten() {
   }
   std::string overlap = FirstOverlap(reachable_);
   if (!overlap.empty()) return Report(overlap);
-  std::vector<Block> reachable;
-  for (const Owned& owned : reachable_) reachable.push_back(owned.block);
-  const auto by_address = [](const Block& a, const Block& b) { return a.address < b.address; };
-  std::sort(reachable.begin(), reachable.end(), by_address);
-  std::vector<Block> forgotten;
-  std::set_difference(allocated_.begin(), allocated_.end(), reachable.begin(), reachable.end(),
-                      std::back_inserter(forgotten), by_address);
+  const std::vector<Block> reachable = BlocksOf(reachable_);
+  const std::vector<Block> forgotten = Without(allocated_, reachable);
   std::vector<Block> lost;
   std::vector<Block> never_given;
   uint64_t freed = 0;

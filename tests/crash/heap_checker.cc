@@ -12,8 +12,6 @@
 namespace morsel::crash {
 namespace {
 
-bool ByAddress(const Block& a, const Block& b) { return a.address < b.address; }
-
 class Check {
  public:
   Check(HeapRoom& room, HeapLog& log) : room_(room), log_(log), allocated_(room.Allocated()) {}
@@ -109,12 +107,8 @@ void Check::NeverGiven(const std::vector<Block>& unreached) {
 void Check::Unreached(HeapLeak* leak) {
   const std::string overlap = FirstOverlap(reachable_);
   if (!overlap.empty()) return Report(overlap);
-  std::vector<Block> reachable;
-  for (const Owned& owned : reachable_) reachable.push_back(owned.block);
-  std::sort(reachable.begin(), reachable.end(), ByAddress);
-  std::vector<Block> unreached;
-  std::set_difference(allocated_.begin(), allocated_.end(), reachable.begin(), reachable.end(),
-                      std::back_inserter(unreached), ByAddress);
+  const std::vector<Block> reachable = BlocksOf(reachable_);
+  const std::vector<Block> unreached = Without(allocated_, reachable);
   std::array<uint64_t, kHeapThreadsMax> freed{};
   for (const Block& block : unreached) Attribute(block, leak, &freed);
   NeverGiven(unreached);
