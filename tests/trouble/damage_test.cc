@@ -66,7 +66,7 @@ TEST_F(DamageTest, AnImage) {
   ExpectMorselFails(directory_, "a", MORSEL_CORRUPT, {"'" + file + "'", "0x", "checksum", "copy"});
   WriteFile(file, whole);
   FlipBit(file, whole.find_last_not_of('\0'));
-  ExpectMorselFails(directory_, "a", MORSEL_CORRUPT, {"'" + file + "'", "table", "copy"});
+  ExpectMorselFails(directory_, "a", MORSEL_CORRUPT, {"'" + file + "'", "list of replaced pages", "copy"});
   WriteFile(file, whole);
   for (const uint64_t superblock : {0, 4096}) Overwrite(file, superblock + 16, "\x63");
   ExpectMorselFails(directory_, "a", MORSEL_VERSION, {"'" + file + "'", "version"});
