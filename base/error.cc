@@ -42,7 +42,7 @@ const char* AdviceOfErrno(int error) {
       return "; raise the file size limit (ulimit -f), or use a file system of larger files";
     case EACCES:
     case EPERM:
-      return "; check its owner and mode, or open it for reading only";
+      return "; check its owner and mode, and those of the directories before it";
     case EROFS:
       return "; open it for reading only, or mount the file system for writing";
     case ENOENT:

@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/units.h"
+#include "morsel/morsel.h"
 
 namespace morsel::cli {
 
@@ -31,6 +32,13 @@ CLI::Option* AddParsed(CLI::App* command, const std::string& name, Value* value,
       what);
 }
 
+uint32_t ParseCodec(const std::string& text) {
+  if (text == "none") return MORSEL_CODEC_NONE;
+  if (text == "lz4") return MORSEL_CODEC_LZ4;
+  if (text == "zstd") return MORSEL_CODEC_ZSTD;
+  throw std::invalid_argument("'" + text + "' is no codec: there are none, lz4 and zstd");
+}
+
 }  // namespace
 
 CLI::Option* AddSize(CLI::App* command, const std::string& name, uint64_t* size_bytes,
@@ -40,6 +48,10 @@ CLI::Option* AddSize(CLI::App* command, const std::string& name, uint64_t* size_
 
 CLI::Option* AddMode(CLI::App* command, uint32_t* mode, const std::string& what) {
   return AddParsed(command, "--mode", mode, ParseMode, what)->type_name("OCTAL");
+}
+
+CLI::Option* AddCodec(CLI::App* command, uint32_t* codec, const std::string& what) {
+  return AddParsed(command, "--codec", codec, ParseCodec, what)->type_name("CODEC");
 }
 
 }  // namespace morsel::cli

@@ -36,5 +36,6 @@ CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& n
 CLI::Option* AddSize(CLI::App* command, const std::string& name, uint64_t* size_bytes,
                      const std::string& what);
 CLI::Option* AddMode(CLI::App* command, uint32_t* mode, const std::string& what);
+CLI::Option* AddCodec(CLI::App* command, uint32_t* codec, const std::string& what);
 
 }  // namespace morsel::cli

@@ -1,7 +1,6 @@
 // morselctl create: a pool, or a morsel in one.
 #include <sys/stat.h>
 
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -34,9 +33,10 @@ struct Arguments {
 int CreatePool(const Arguments& arguments, bool json) {
   if (arguments.fine || arguments.giant || arguments.capacity_bytes != 0 ||
       arguments.codec != MORSEL_CODEC_NONE) {
-    throw Failure{Code::kInvalidArgument,
-                  "--fine, --giant, --capacity and --codec are for morsels: give the new one's NAME "
-                  "behind the pool"};
+    throw Failure{
+        Code::kInvalidArgument,
+        "--fine, --giant, --capacity and --codec are for morsels: give the new one's NAME "
+        "behind the pool"};
   }
   if (arguments.carved && arguments.size_bytes == 0) {
     throw Failure{Code::kInvalidArgument, "a carved pool needs a size: say e.g. --size 1G"};
@@ -150,13 +150,8 @@ void AddCreate(CLI::App& app, Invocation& invocation) {
   command->add_flag("--fine", arguments->fine,
                     "The fine contract: what is persisted is durable at once.");
   command->add_flag("--giant", arguments->giant, "Of subtrees of 1 GiB.");
-  const std::map<std::string, uint32_t> codecs = {
-      {"none", MORSEL_CODEC_NONE}, {"lz4", MORSEL_CODEC_LZ4}, {"zstd", MORSEL_CODEC_ZSTD}};
-  command
-      ->add_option("--codec", arguments->codec,
-                   "How the morsel's image is compressed: none (the default), lz4 or zstd.")
-      ->transform(CLI::CheckedTransformer(codecs))
-      ->type_name("CODEC");
+  AddCodec(command, &arguments->codec,
+           "How the morsel's image is compressed: none (the default), lz4 or zstd.");
   AddMode(command, &arguments->mode, "Permission bits (default: 0700 for a directory, else 0600).");
   command->callback([&invocation, arguments, name] {
     const bool has_name = name->count() > 0;

@@ -50,6 +50,7 @@ TEST_F(ExitCodesTest, WrongUsage) {
   Fails({"create", pool_, "a", "--carved"}, 2, {"--carved"});
   Fails({"create", pool_, "--carved", "--size", "4X"}, 2, {"'4X'", "--size", "1.5G"});
   Fails({"create", pool_, "--mode", "rwx"}, 2, {"'rwx'", "octal"});
+  Fails({"create", pool_, "a", "--codec", "gzip"}, 2, {"'gzip'", "none, lz4 and zstd"});
   Fails({"create", pool_, "a", "--size", "4M", "--capacity", "2M"}, 2, {"4 MiB", "2 MiB"});
   EXPECT_FALSE(fs::exists(pool_));
   Succeeds({"create", pool_});
@@ -71,9 +72,9 @@ TEST_F(ExitCodesTest, OneForEachKindOfFailure) {
   Fails({"ls", pool_}, 13, {"'" + pool_ + "' is not a pool", "morselctl create"});
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a", "--capacity", "8M"});
-  Fails({"create", pool_}, 14, {pool_, "already"});
+  Fails({"create", pool_}, 14, {pool_, "already", "another path"});
   Fails({"create", pool_, "a"}, 14, {"'a'", "already"});
-  Fails({"info", pool_, "b"}, 13, {"'b'", pool_});
+  Fails({"info", pool_, "b"}, 13, {"'b'", pool_, "check the name"});
   Fails({"check", pool_, "b"}, 13, {"'b'", pool_});
   setenv("PMEM2_FORCE_GRANULARITY", "PAGE", 1);
   Fails({"create", pool_, "b", "--fine"}, 21, {pool_, "MAP_SYNC"});
@@ -88,6 +89,17 @@ TEST_F(ExitCodesTest, OneForEachKindOfFailure) {
   Fails({"ls", "/dev/null"}, 2, {"/dev/null"});
   setenv("PMEM2_FORCE_GRANULARITY", "PAGE", 1);
   Fails({"ls", carved_}, 21, {carved_, "persistent memory"});
+}
+
+// Nothing was there before: no checkpoint is said to stand.
+TEST_F(ExitCodesTest, WhatCannotBeCreatedIsSaidOnce) {
+  Succeeds({"create", pool_});
+  setenv("MORSEL_IO", "fast", 1);
+  const Ran ran = Run({"create", pool_, "a"});
+  unsetenv("MORSEL_IO");
+  EXPECT_EQ(ran.exit_code, 2);
+  EXPECT_EQ(ran.error, "morselctl: MORSEL_IO is 'fast'; it must be auto, uring or plain\n");
+  EXPECT_FALSE(fs::exists(pool_ + "/a"));
 }
 
 TEST_F(ExitCodesTest, ErrorsAreJsonWhereTheResultWouldBe) {

@@ -37,7 +37,7 @@ TEST_F(TransferTest, ADirectorysMorselGoesToAnother) {
   // Under the file's name.
   Succeeds({"rm", other_, "m", "--yes"});
   EXPECT_EQ(RunJson({"import", other_, image_})["name"], "m.image");
-  Fails({"export", pool_, "m", image_}, 14, {image_, "exists"});
+  Fails({"export", pool_, "m", image_}, 14, {image_, "exists", "remove it"});
   Fails({"export", pool_, "n", image_ + "2"}, 13, {"'n'"});
   Fails({"import", other_, image_}, 14, {"'m.image'", "already"});
   Fails({"import", other_, image_, "--as", "n"}, 16, {"'m.image'", m["base"]});

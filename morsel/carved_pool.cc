@@ -139,7 +139,8 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& asked, const F
   const std::lock_guard lock(medium_->mutex);
   CarvedMetadata& metadata = medium_->metadata();
   if (metadata.catalog().Find(wanted.name).has_value()) {
-    return Fail(Code::kExists, "%s exists already", SubjectOf(wanted.name).c_str());
+    return Fail(Code::kExists, "%s exists already; open it, or choose another name",
+                SubjectOf(wanted.name).c_str());
   }
   const Result<Id> id = RandomId();
   if (!id) return id.status();

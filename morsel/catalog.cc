@@ -114,7 +114,8 @@ Result<SlotIndex> Catalog::Find(const std::string& name) const {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) {
     return Fail(Code::kNotFound, "%s holds no morsel '%s'%s", subject_.c_str(), name.c_str(),
-                findings_.empty() ? "" : ", or in a damaged slot: see 'morselctl check'");
+                findings_.empty() ? "; check the name, or create it"
+                                  : ", or in a damaged slot: see 'morselctl check'");
   }
   return found->second;
 }

@@ -76,7 +76,8 @@ Result<PoolFile> OpenOrCreate(const pmem::Directory& directory, const DirectoryP
       const bool other_was_first = made.code() == Code::kExists || made.code() == Code::kNotFound;
       if (!made.ok() && (!other_was_first || options.exclusive)) return made;
     } else if (options.exclusive) {
-      return Fail(Code::kExists, "'%s' is a pool already", directory.path().c_str());
+      return Fail(Code::kExists, "'%s' is a pool already; use it, or choose another path",
+                  directory.path().c_str());
     }
   }
   Result<PoolFile> file = PoolFile::Open(directory, options.read_only);
@@ -178,7 +179,8 @@ Result<pmem::File> DirectoryPool::OpenFile(const std::string& name, int flags) c
   MORSEL_CHECK(name.find('/') == std::string::npos);
   Result<pmem::File> file = directory_.OpenFile(name, flags);
   if (!file && file.error() == Code::kNotFound) {
-    return Fail(Code::kNotFound, "pool '%s' has no morsel '%s'", path_.c_str(), name.c_str());
+    return Fail(Code::kNotFound, "pool '%s' has no morsel '%s'; check the name, or create it",
+                path_.c_str(), name.c_str());
   }
   return file;
 }

@@ -81,7 +81,8 @@ Result<std::vector<std::string>> Directory::Names() const {
 
 Status Directory::ExpectNone(const std::string& name) const {
   if (faccessat(descriptor(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) return Code::kOk;
-  return Fail(Code::kExists, "'%s' exists already", PathOf(name).c_str());
+  return Fail(Code::kExists, "'%s' exists already; choose another name, or remove it",
+              PathOf(name).c_str());
 }
 
 Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t mode) const {
@@ -129,7 +130,10 @@ Status Directory::Rename(const std::string& from, const std::string& to) const {
     if (failed == 0) Abandon(from);
   }
   if (failed == 0) return Code::kOk;
-  if (errno == EEXIST) return Fail(Code::kExists, "'%s' exists already", PathOf(to).c_str());
+  if (errno == EEXIST) {
+    return Fail(Code::kExists, "'%s' exists already; choose another name, or remove it",
+                PathOf(to).c_str());
+  }
   return FailErrno("'%s' cannot be given its name", PathOf(to).c_str());
 }
 

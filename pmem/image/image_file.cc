@@ -206,8 +206,8 @@ Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_b
   ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
   Result<Tree> tree = writer.Write(source, meter);
   if (!tree) {
-    (void)Fail(tree.error(), "%s; the last checkpoint stands: %s", LastError(),
-               tree.error() == Code::kNoSpace ? "make room and try again" : "try again");
+    const bool has_any = current_.generation != 0;
+    (void)Fail(tree.error(), "%s%s", LastError(), has_any ? "; the last checkpoint stands" : "");
     const KeepLastError keep;
     GiveBack(writer.written());
     return tree.status();

@@ -74,8 +74,8 @@ Status NothingToChoose(const File& file, const Superblock (&slots)[2], Slot a, S
     if (slot.magic == kMagic && slot.version > kVersion) {
       return Fail(Code::kVersion,
                   "image '%s' is of version %" PRIu32
-                  " or damaged; this library knows version "
-                  "%" PRIu32 " only",
+                  " or damaged; this library knows version %" PRIu32
+                  " only: use a newer one, or restore it from a copy",
                   path, slot.version, kVersion);
     }
   }
