@@ -62,6 +62,13 @@ Status ValidatePatch(const Reading& reading, SubtreePosition position, const Pat
               SubtreeName(reading.superblock.base, position).c_str(), patch.offset);
 }
 
+bool HasPage(const LeafPatches& patches, uint32_t page) {
+  const auto found =
+      std::lower_bound(patches.begin(), patches.end(), page,
+                       [](const LivePatch& patch, uint32_t wanted) { return patch.page < wanted; });
+  return found != patches.end() && found->page == page;
+}
+
 // Adds a leaf's patches of one list to those of later lists, which count in their place. [IMG-8]
 void AddEarlier(LeafPatches earlier, std::shared_ptr<const LeafPatches>& later) {
   if (later != nullptr) {
@@ -95,15 +102,15 @@ void DropOlder(const PatchList& list, Tree& tree) {
 // A leaf's of one list, whose later ones are there.
 Status AddLeaf(const Reading& reading, const PatchList& list, std::span<const Patch> found,
                SubtreePosition position, Tree& tree) {
+  std::shared_ptr<const LeafPatches>& later = tree.patches[position];
   LeafPatches of_leaf;
   for (const Patch& patch : found) {
+    const auto page = static_cast<uint32_t>(patch.page % kPagesPerLeaf);
+    // Where a page lay that was replaced again, others may be by now, or the file ends before.
+    if (later != nullptr && HasPage(*later, page)) continue;
     MORSEL_TRY(ValidatePatch(reading, position, patch));
-    of_leaf.push_back({patch.offset,
-                       {patch.sum_low, patch.sum_high},
-                       list.generation,
-                       static_cast<uint32_t>(patch.page % kPagesPerLeaf)});
+    of_leaf.push_back({patch.offset, {patch.sum_low, patch.sum_high}, list.generation, page});
   }
-  std::shared_ptr<const LeafPatches>& later = tree.patches[position];
   const uint64_t before = later != nullptr ? later->size() : 0;
   AddEarlier(std::move(of_leaf), later);
   tree.patch_count += later->size() - before;

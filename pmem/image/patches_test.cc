@@ -88,6 +88,28 @@ TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
   EXPECT_LE(AllocatedBytes("a"), 2 * memory.size() + 3 * (pages_bytes + kMiB));
 }
 
+// A list stays as long as most of it counts. Where the rest lay others may be, or the file ends.
+TEST_F(PatchesTest, AListMayNamePagesBehindTheEndThatCountNoMore) {
+  Memory memory = MemoryOf(2);
+  for (uint64_t i = 0; i < 2; ++i) FillSubtree(memory, i, i + 1);
+  ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
+  Result<ImageFile> image = Open("a");
+  const auto store = [&](uint64_t first, uint64_t pages) {
+    for (uint64_t i = first; i < first + pages; ++i) memory[kSubtreeBytes + i * kPageBytes] ^= 1;
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  };
+  for (int i = 0; i < 3; ++i) store(0, 1);  // leaves room for a list and for no run of pages
+  store(100, 20);
+  const uint64_t size_bytes = Bytes("a").size();
+  std::fill_n(memory.begin(), kSubtreeBytes, '\0');  // leaves room for pages, two generations on
+  for (int i = 0; i < 3; ++i) store(0, 0);
+  store(115, 5);
+  for (int i = 0; i < 2; ++i) store(0, 0);
+  ASSERT_LT(Bytes("a").size(), size_bytes) << "the file ends elsewhere: the test shows nothing";
+  ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory));
+  EXPECT_EQ(TreeOf("a").lists.size(), 2u);
+}
+
 // Where a leaf is as it was before its pages were replaced, its own bytes count again.
 TEST_F(PatchesTest, PagesThatBecomeWhatTheyWereAreNoLongerReplaced) {
   Memory memory;
