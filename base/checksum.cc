@@ -1,7 +1,11 @@
 #include "base/checksum.h"
 
-#define XXH_INLINE_ALL
 #include <xxhash.h>
+// Takes the widest vectors that the processor has; in its absence XXH3 has those that it was
+// compiled for.
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h>
+#endif
 
 namespace morsel {
 
