@@ -41,6 +41,7 @@ class PlainBlockIo final : public BlockIo {
     MORSEL_CHECK(in_flight_ > 0);
     return {tags_[--in_flight_], Code::kOk};
   }
+  bool HasDone() const override { return in_flight_ > 0; }
 
  private:
   Status Begun(uint64_t tag) {
@@ -77,6 +78,7 @@ class RingBlockIo final : public BlockIo {
     pending.is_used = false;
     return {pending.tag, Finish(pending.request, completion.result)};
   }
+  bool HasDone() const override { return ring_->HasCompletion(); }
 
  private:
   struct Pending {

@@ -61,6 +61,9 @@ class BlockIo {
   /// Waits for one of those in flight, in any order. There is one.
   virtual Done Wait() = 0;
 
+  /// One of those in flight is over: Wait() does not wait.
+  virtual bool HasDone() const = 0;
+
   /// Waits for all that is in flight, whatever becomes of it.
   void Drain();
 

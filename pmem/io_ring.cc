@@ -67,6 +67,8 @@ class KernelRing : public IoRing {
     }
   }
 
+  bool HasCompletion() const override { return io_uring_cq_ready(&ring_) > 0; }
+
  private:
   io_uring ring_;
   int file_;
@@ -90,6 +92,9 @@ class CallingRing : public IoRing {
                                     : calls_.PRead(file_, now.bytes, now.size_bytes, now.offset);
     return {now.tag, done < 0 ? -errno : done};
   }
+
+  // None is made before it is waited for.
+  bool HasCompletion() const override { return false; }
 
  private:
   SystemCalls& calls_;

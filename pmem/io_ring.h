@@ -35,6 +35,9 @@ class IoRing {
 
   /// Waits for one of those in flight, in any order. A sync covers what was waited for.
   virtual Completion Wait() = 0;
+
+  /// One of those in flight is over: Wait() does not wait.
+  virtual bool HasCompletion() const = 0;
 };
 
 /// What is asked of a ring.

@@ -1,6 +1,7 @@
 #include "pmem/image/leaf_writer.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/error.h"
@@ -73,10 +74,38 @@ void LeafWriter::Work(Slot& slot, unsigned thread) {
 // CRASH  no difference; a leaf that was stored to while it was written would load as kCorrupt.
 // TEST   pmem/image/store_test: AStoreDuringTheCheckpointDamagesNothing
 void LeafWriter::Prepare(Slot& slot) {
+  slot.is_copied = false;
+  if (slot.compares) Compare(slot);
+  const bool is_written = !slot.compares || (!slot.is_zero && slot.sum != SumOf(slot.old) &&
+                                             slot.changed.count() > kChangedMax);
+  if (is_written) CopyAndSum(slot);
+}
+
+// Where it lies: most of what is compared has not changed, or in a few pages, which are copied when
+// they are written. A copy of all costs as much again as the sums.
+void LeafWriter::Compare(Slot& slot) {
+  static const Sum128 kZeroPage = Checksum128(std::array<char, kPageBytes>().data(), kPageBytes);
+  PageSums& sums = slot.bounce()->sums;
+  slot.changed.reset();
+  slot.is_zero = true;
+  for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
+    const Sum128 sum = slot.touched.test(page)
+                           ? Checksum128(slot.subtree + page * kPageBytes, kPageBytes)
+                           : kZeroPage;
+    const Sum128 old = {slot.old_sums.halves[2 * page], slot.old_sums.halves[2 * page + 1]};
+    slot.changed.set(page, sum != old);
+    slot.is_zero = slot.is_zero && sum == kZeroPage;
+    sums.halves[2 * page] = sum.low;
+    sums.halves[2 * page + 1] = sum.high;
+  }
+  slot.sum = Checksum128(&sums, sizeof sums);
+}
+
+void LeafWriter::CopyAndSum(Slot& slot) {
   Bounce& bounce = *slot.bounce();
+  slot.is_copied = true;
   slot.is_zero = !CopyWhole(slot);
-  if (slot.is_zero) return;
-  slot.sum = SumPages(bounce.pages, bounce.sums);
+  if (!slot.is_zero) slot.sum = SumPages(bounce.pages, bounce.sums);
 }
 
 // False where it is zero.
@@ -115,6 +144,7 @@ Status LeafWriter::Add(SubtreePosition position, const char* subtree, const Page
   slot.fate = Fate::kUndecided;
   slot.encoded_bytes = 0;
   slot.touched = touched;
+  slot.compares = !folds && IsPresent(slot.old) && ReadOldSums(slot);
   prepared_.push_back(index);
   workers_->Start(index);
   return Code::kOk;
@@ -126,9 +156,11 @@ Status LeafWriter::Finish() {
   return Code::kOk;
 }
 
-// The disk is kept busy, so that its queue is filled before any of it is waited for. What is to be
-// compressed is known before it is waited for, too.
+// The disk is kept busy, so that its queue is filled before any of it is waited for; so are the
+// processors, to which what the disk has done with goes first. What is to be compressed is known
+// before it is waited for, too.
 Status LeafWriter::Advance() {
+  if (io_->HasDone()) return Reap();
   const bool nothing_waits = prepared_.empty() && decided_.empty();
   if (nothing_waits || io_->in_flight() == kIoDepth) return Reap();
   if (!prepared_.empty() && decided_.size() < decided_max_) {
@@ -157,7 +189,7 @@ Status LeafWriter::Decide(size_t index) {
 }
 
 // A leaf that is not written is done with.
-Result<LeafWriter::Fate> LeafWriter::FateOf(const Slot& slot) {
+Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
   if (slot.is_zero) {
     ForgetPatches(slot.position);
     return Fate::kDone;
@@ -169,18 +201,18 @@ Result<LeafWriter::Fate> LeafWriter::FateOf(const Slot& slot) {
     ForgetPatches(slot.position);
     return Fate::kDone;
   }
-  PageSet::Pages changed;
-  if (!slot.folds && FindChanged(slot, changed)) {
+  if (!slot.is_copied) {
     tree_.Keep(slot.position, old_);
-    if (changed.none()) return Fate::kDone;
+    if (slot.changed.none()) return Fate::kDone;
     const Result<bool> replaced =
-        patches_.Replace(slot.position, changed, {slot.bounce()->pages, kAllPages}, tree_);
+        patches_.Replace(slot.position, slot.changed, {slot.subtree, slot.touched}, tree_);
     if (!replaced) return replaced.status();
     if (*replaced) return Fate::kDone;
     tree_.Drop(slot.position);
+    CopyAndSum(slot);
   }
   ForgetPatches(slot.position);
-  return Fate::kWrite;
+  return slot.is_zero ? Fate::kDone : Fate::kWrite;
 }
 
 void LeafWriter::ForgetPatches(SubtreePosition position) {
@@ -188,28 +220,20 @@ void LeafWriter::ForgetPatches(SubtreePosition position) {
   if (patches != nullptr) tree_.patch_count -= patches->size();
 }
 
-// Which pages the old leaf has otherwise. False where a leaf of its own is due: there is no old
-// one, its sums cannot be read, too much of it has changed.
-bool LeafWriter::FindChanged(const Slot& slot, PageSet::Pages& changed) const {
-  if (!IsPresent(slot.old)) return false;
+// False where its pages cannot be told to be old ones: a leaf of its own is due.
+bool LeafWriter::ReadOldSums(Slot& slot) const {
   const KeepLastError keep;
-  PageSums old;
+  PageSums& sums = slot.old_sums;
   const uint64_t sums_offset = LeafExtentOf(slot.old).end() - kPageSumsBytes;
-  if (!target_.file.ReadExactly(&old, sizeof old, sums_offset).ok()) return false;
-  if (Checksum128(&old, sizeof old) != SumOf(slot.old)) return false;
-  if (const LeafPatches* const patches = old_.PatchesOf(slot.position)) {
-    for (const LivePatch& patch : *patches) {
-      old.halves[2 * patch.page] = patch.sum.low;
-      old.halves[2 * patch.page + 1] = patch.sum.high;
-    }
+  if (!target_.file.ReadExactly(&sums, sizeof sums, sums_offset).ok()) return false;
+  if (Checksum128(&sums, sizeof sums) != SumOf(slot.old)) return false;
+  const LeafPatches* const patches = old_.PatchesOf(slot.position);
+  if (patches == nullptr) return true;
+  for (const LivePatch& patch : *patches) {
+    sums.halves[2 * patch.page] = patch.sum.low;
+    sums.halves[2 * patch.page + 1] = patch.sum.high;
   }
-  const PageSums& now = slot.bounce()->sums;
-  for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
-    const bool differs =
-        std::memcmp(&now.halves[2 * page], &old.halves[2 * page], sizeof(Sum128)) != 0;
-    if (differs) changed.set(page);
-  }
-  return changed.count() <= kChangedMax;
+  return true;
 }
 
 // [IMG-1] [IMG-9]

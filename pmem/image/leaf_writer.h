@@ -80,8 +80,12 @@ class LeafWriter {
     Entry old{};
     PageSet::Pages touched;
     Buffer memory;
-    bool is_zero = false;  ///< set by the workers
-    Sum128 sum;            ///< the same
+    bool compares = false;  ///< old_sums are what the old leaf has, with what replaces its pages
+    PageSums old_sums;
+    bool is_zero = false;    ///< set by the workers
+    Sum128 sum;              ///< the same
+    PageSet::Pages changed;  ///< the same, where it compares
+    bool is_copied = false;  ///< the same: the bounce buffer has its pages
     Fate fate = Fate::kUndecided;
     uint32_t encoded_bytes = 0;  ///< set by the workers; 0: it is stored as it is
     Bounce* bounce() const { return reinterpret_cast<Bounce*>(memory.get()); }
@@ -92,11 +96,13 @@ class LeafWriter {
   Status MakeSlots();
   void Work(Slot& slot, unsigned thread);
   static void Prepare(Slot& slot);
+  static void Compare(Slot& slot);
+  static void CopyAndSum(Slot& slot);
   static bool CopyWhole(const Slot& slot);
   Status Advance();
   Status Decide(size_t slot);
-  Result<Fate> FateOf(const Slot& slot);
-  bool FindChanged(const Slot& slot, PageSet::Pages& changed) const;
+  Result<Fate> FateOf(Slot& slot);
+  bool ReadOldSums(Slot& slot) const;
   void ForgetPatches(SubtreePosition position);
   Status Write(size_t slot);
   Status Reap();

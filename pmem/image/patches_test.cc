@@ -189,7 +189,8 @@ TEST_F(PatchesTest, ACheckpointThatFailsLeavesNothingOfItsPages) {
   EXPECT_GE(failed, 5u) << "two batches of pages, a list, a leaf and tables";
 }
 
-// [IMG-8] Its pages cannot be told to be old ones, so that all of it is written.
+// [IMG-7] Its pages cannot be told to be old ones, so that all of it is written. Its bytes are
+// good: it loads; verifying names it.
 TEST_F(PatchesTest, ALeafWhoseSumsAreDamagedIsWrittenAgain) {
   Memory memory;
   CreateTwo(memory);
@@ -197,13 +198,22 @@ TEST_F(PatchesTest, ALeafWhoseSumsAreDamagedIsWrittenAgain) {
   const Entry leaf = TreeOf("a").leaf(SubtreePosition(2));
   bytes[LeafExtentOf(leaf).end() - 1] ^= 1;
   SetBytes("a", bytes);
+  ExpectHolds("a", memory);
   memory[2 * kSubtreeBytes] ^= 1;
   CountingCalls calls;
   Result<ImageFile> image = Open("a", false, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
+  std::vector<std::string> damaged;
+  const auto report = [&](const char* sentence) { damaged.emplace_back(sentence); };
+  ASSERT_TRUE(image->Verify(report).ok()) << LastError();
+  ASSERT_EQ(damaged.size(), 1u);
+  EXPECT_NE(damaged[0].find("subtree 2 ("), std::string::npos) << damaged[0];
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
   EXPECT_GT(calls.written_bytes, kSubtreeBytes);
   ExpectHolds("a", memory);
+  damaged.clear();
+  ASSERT_TRUE(image->Verify(report).ok()) << LastError();
+  EXPECT_TRUE(damaged.empty());
 }
 
 // Too many pages are replaced, so that the leaf is looked at as a whole: it is none any more.
