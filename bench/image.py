@@ -22,7 +22,7 @@ COSTS = ("store_s", "track_s", "again_s", "load_s")
 COLUMNS = [
     *("round", "bytes", "fio_write_s", "store_s", "fio_read_s"),
     *(f"{kind}_{what}" for kind in KINDS for what in ("load_s", "frames_s")),
-    *(f"{way}_{what}" for way in WAYS for what in ("track_s", "find_s", "store_s", "worst_s")),
+    *(f"{way}_{what}" for way in WAYS for what in ("track_s", "find_s", "compare_s", "store_s", "worst_s")),
     *(f"{way}_{what}" for way in WAYS for what in ("first_written_bytes", "written_bytes", "file_bytes")),
     *(f"{spread}_{cost}" for spread in SPREADS for cost in COSTS),
 ]
@@ -110,13 +110,14 @@ def text(rows, options):
         lines.append(
             [
                 way,
-                *(f"{1000 * value:.1f}" for value in (median(f"{way}_track_s"), median(f"{way}_find_s"), seconds, median(f"{way}_worst_s"))),
+                *(f"{1000 * median(f'{way}_{what}'):.1f}" for what in ("track_s", "find_s", "compare_s")),
+                *(f"{1000 * value:.1f}" for value in (seconds, median(f"{way}_worst_s"))),
                 f"{median('store_s') / seconds:.1f}",
                 *(f"{median(f'{way}_{what}') / 2**20:.2f}" for what in ("first_written_bytes", "written_bytes")),
                 f"{median(f'{way}_file_bytes') / rows[0]['bytes']:.2f}",
             ]
         )
-    header = ["way", "track ms", "find ms", "all ms", "worst ms", "of the store", "first MiB", "mean MiB", "file/live"]
+    header = ["way", "track ms", "find ms", "compare ms", "all ms", "worst ms", "of the store", "first MiB", "mean MiB", "file/live"]
     title = f"further checkpoints, {options.pages} pages written before each, mean of {options.checkpoints}"
     answer += "\n" + report.aligned(title, header, lines)
     lines = []

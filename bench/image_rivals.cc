@@ -2,22 +2,27 @@
 // each takes, as JSON. Memory is there before, and the page cache is cold when they come back.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/interprocess/managed_mapped_file.hpp>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "pmem/image/image_file.h"
@@ -25,7 +30,16 @@
 namespace morsel::bench {
 namespace {
 
-using Memory = std::vector<char>;
+/// Past the page cache a disk reads to whole pages only, as a morsel's frames are.
+template <typename T>
+struct PageAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kAlign{kPageBytes};
+  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlign)); }
+  void deallocate(T* bytes, size_t) { ::operator delete(bytes, kAlign); }
+  friend bool operator==(PageAllocator, PageAllocator) { return true; }
+};
+using Memory = std::vector<char, PageAllocator<char>>;
 
 [[noreturn]] void Die(const char* what) {
   std::fprintf(stderr, "image_rivals: %s: %s%s%s\n", what, std::strerror(errno),
@@ -36,11 +50,45 @@ void Must(bool done, const char* what) {
   if (!done) Die(what);
 }
 
-void SyncAndForget(const std::string& path) {
+// How many bytes of the file are in the page cache.
+uint64_t CachedBytes(int file) {
+  struct stat status;
+  Must(fstat(file, &status) == 0, "fstat");
+  const auto size_bytes = static_cast<size_t>(status.st_size);
+  void* const mapped = mmap(nullptr, size_bytes, PROT_READ, MAP_SHARED, file, 0);
+  Must(mapped != MAP_FAILED, "mmap");
+  std::vector<unsigned char> pages(DivideUp(size_bytes, kPageBytes));
+  Must(mincore(mapped, size_bytes, pages.data()) == 0, "mincore");
+  munmap(mapped, size_bytes);
+  const auto is_cached = [](unsigned char page) { return (page & 1) != 0; };
+  return kPageBytes * static_cast<uint64_t>(std::count_if(pages.begin(), pages.end(), is_cached));
+}
+
+// What is being written back, or waits on a processor's own list, stays: it is asked again. Answers
+// what is left in the page cache.
+uint64_t SyncAndForget(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  Must(file >= 0 && fdatasync(file) == 0, "fdatasync");
-  Must(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0, "posix_fadvise");
+  Must(file >= 0, "open");
+  uint64_t cached_bytes = 0;
+  for (int i = 0; i < 10; ++i) {
+    Must(fdatasync(file) == 0, "fdatasync");
+    Must(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0, "posix_fadvise");
+    cached_bytes = CachedBytes(file);
+    if (cached_bytes == 0) break;
+  }
   close(file);
+  return cached_bytes;
+}
+
+// What the process has had read from disks so far.
+uint64_t ReadBytes() {
+  std::ifstream file("/proc/self/io");
+  std::string name;
+  uint64_t value = 0;
+  while (file >> name >> value) {
+    if (name == "read_bytes:") return value;
+  }
+  Die("/proc/self/io has no read_bytes");
 }
 
 class Way {
@@ -258,14 +306,18 @@ void Measure(Way& way, uint64_t size_bytes, uint64_t pages, uint64_t rounds) {
     again += SecondsOf([&] { way.StoreAgain(bytes, changed); });
   }
   way.Close();
-  SyncAndForget(way.path());
+  const uint64_t cached_bytes = SyncAndForget(way.path());
   std::memset(frames.data(), 0, frames.size());
   const char* loaded = nullptr;
+  const uint64_t read_before = ReadBytes();
   const double load = SecondsOf([&] { loaded = way.Load(frames); });
+  const uint64_t read_bytes = ReadBytes() - read_before;
   Must(std::memcmp(loaded, bytes.data(), size_bytes) == 0,
        "what was loaded is not what was stored");
-  std::printf("{\"store_s\": %.6f, \"again_s\": %.6f, \"load_s\": %.6f}\n", store,
-              again / static_cast<double>(rounds), load);
+  std::printf(
+      "{\"store_s\": %.6f, \"again_s\": %.6f, \"load_s\": %.6f, \"cached_bytes\": %lu, "
+      "\"read_bytes\": %lu}\n",
+      store, again / static_cast<double>(rounds), load, cached_bytes, read_bytes);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 """Other ways of bringing memory onto a disk and back, beside an image: timed, told, and drawn."""
 
 import pathlib
+import resource
 import statistics
 import subprocess
 import time
@@ -11,7 +12,8 @@ import report
 # docs/benchmarks.md says what each does.
 WAYS = ("morsel", "pages", "mmap", "boost", "cp")
 MEASURES = {"store_s": "store", "load_s": "load", "again_s": "store again"}
-COLUMNS = ["round", "way", "bytes", *MEASURES]
+# Before it was loaded nothing was in the page cache; then at least the file came from the disk.
+COLUMNS = ["round", "way", "bytes", *MEASURES, "cached_bytes", "read_bytes"]
 
 GRAPH_WAYS = {"morsel": "morsel", "boost": "Boost.Serialization", "json": "JSON"}
 GRAPH_MEASURES = {"store_s": "store", "load_s": "load", "walk_s": "first walk"}
@@ -35,8 +37,26 @@ def _seconds(*command):
 
 
 def _forget(path):
-    """The page cache does, of a file that was synced."""
+    """The page cache does, of a file that was synced; what it keeps, in bytes."""
     subprocess.run(["dd", f"if={path}", "iflag=nocache", "count=0", "status=none"], check=True)
+    return int(programs.run(["fincore", "--bytes", "--noheadings", "--output=RES", str(path)]))
+
+
+def _read_bytes():
+    """What commands have had read from disks so far."""
+    return 512 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock
+
+
+def _check_cold(way, row, folder):
+    """A load from the page cache says nothing about a disk. In memory there is none."""
+    kind = programs.run(["stat", "--file-system", "--format=%T", str(folder)]).strip()
+    if kind == "tmpfs":
+        return
+    if row["cached_bytes"] or row["read_bytes"] < row["bytes"]:
+        raise programs.Failed(
+            f"{way}: its load was not cold: {row['cached_bytes']} bytes were in the page cache, "
+            f"{row['read_bytes']} of {row['bytes']} came from the disk"
+        )
 
 
 def _copied(folder, options):
@@ -46,9 +66,11 @@ def _copied(folder, options):
         subprocess.run(["dd", "if=/dev/urandom", f"of={source}", "bs=1M", f"count={options.rivals_mib}", "status=none"], check=True)
         copy = f"{folder}/file"
         row = {name: _seconds("cp", source, copy) + _seconds("sync", copy) for name in ("store_s", "again_s")}
-        _forget(copy)
+        row["cached_bytes"] = _forget(copy)
         source.unlink()
-        return row | {"load_s": _seconds("cp", copy, source)}
+        before = _read_bytes()
+        row["load_s"] = _seconds("cp", copy, source)
+        return row | {"read_bytes": _read_bytes() - before}
 
 
 def measure(options):
@@ -61,7 +83,9 @@ def measure(options):
                     command = [programs.HERE / "image_rivals_program", f"--folder={folder}", f"--way={way}"]
                     command += [f"--size-mib={options.rivals_mib}", f"--pages={options.pages}"]
                     result = programs.run_json(command)
-            yield {"round": number, "way": way, "bytes": options.rivals_mib << 20} | result
+                row = {"round": number, "way": way, "bytes": options.rivals_mib << 20} | result
+                _check_cold(way, row, folder)
+            yield row
 
 
 def measure_graph(options):
