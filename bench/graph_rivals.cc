@@ -14,6 +14,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -172,11 +173,20 @@ void Print(double seconds, double walk_s, uint64_t sum, uint64_t nodes,
       seconds, walk_s, sum, nodes, std::filesystem::file_size(path));
 }
 
+/// Of the ways that are a morsel's image.
+const std::map<std::string, uint32_t> kCodecs = {{"morsel", MORSEL_CODEC_NONE},
+                                                 {"morsel-lz4", MORSEL_CODEC_LZ4},
+                                                 {"morsel-zstd", MORSEL_CODEC_ZSTD}};
+
 void Store(const std::string& way, const std::string& folder, const std::string& index) {
-  const std::string path = folder + (way == "morsel" ? "/pool" : "/file");
-  morsel::Pool pool = Must(
-      morsel::Pool::open(way == "morsel" ? path : folder + "/scratch", {.flags = MORSEL_CREATE}));
-  morsel::Morsel morsel = Must(morsel::Morsel::open(pool, "graph", {.flags = MORSEL_CREATE}));
+  const auto codec = kCodecs.find(way);
+  const bool is_image = codec != kCodecs.end();
+  const std::string path = folder + (is_image ? "/pool" : "/file");
+  morsel::Pool pool =
+      Must(morsel::Pool::open(is_image ? path : folder + "/scratch", {.flags = MORSEL_CREATE}));
+  const uint32_t of_image = is_image ? codec->second : uint32_t{MORSEL_CODEC_NONE};
+  morsel::Morsel morsel =
+      Must(morsel::Morsel::open(pool, "graph", {.flags = MORSEL_CREATE, .codec = of_image}));
   pkggraph::Graph* const graph = morsel.make<pkggraph::Graph>(morsel);
   Must(morsel.set_root("graph", graph));
   pkggraph::Progress progress("");
@@ -184,7 +194,7 @@ void Store(const std::string& way, const std::string& folder, const std::string&
   pkggraph::BuildGraph(pkggraph::ParseIndex(text), *graph, progress);
   const uint64_t sum = SumOf(*graph);
   const uint64_t nodes = graph->nodes().size();
-  if (way == "morsel") {
+  if (is_image) {
     const double seconds = SecondsOf([&] { Must(morsel.checkpoint()); });
     Must(morsel.close());
     Sync(path + "/graph", true);
@@ -200,7 +210,7 @@ void Store(const std::string& way, const std::string& folder, const std::string&
 /// Until the graph can be asked for a package by its name; then all of it is walked once.
 void Load(const std::string& way, const std::string& folder) {
   uint64_t sum = 0;
-  if (way == "morsel") {
+  if (kCodecs.contains(way)) {
     const pkggraph::Graph* graph = nullptr;
     std::optional<morsel::Pool> pool;
     std::optional<morsel::Morsel> morsel;
@@ -237,7 +247,7 @@ int main(int count, char** words) {
   app.add_option("--folder", folder, "on the disk that is meant")->required();
   app.add_option("--way", way, "of doing it")
       ->required()
-      ->check(CLI::IsMember({"morsel", "boost", "json"}));
+      ->check(CLI::IsMember({"morsel", "morsel-lz4", "morsel-zstd", "boost", "json"}));
   app.add_option("--index", index, "a Packages file; by default what apt knows");
   app.add_flag("--load", load, "what was stored there");
   CLI11_PARSE(app, count, words);

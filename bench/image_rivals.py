@@ -15,7 +15,10 @@ MEASURES = {"store_s": "store", "load_s": "load", "again_s": "store again"}
 # Before it was loaded nothing was in the page cache; then at least the file came from the disk.
 COLUMNS = ["round", "way", "bytes", *MEASURES, "cached_bytes", "read_bytes"]
 
-GRAPH_WAYS = {"morsel": "morsel", "boost": "Boost.Serialization", "json": "JSON"}
+GRAPH_WAYS = {
+    **{"morsel": "morsel", "morsel-lz4": "morsel, LZ4", "morsel-zstd": "morsel, zstd"},
+    **{"boost": "Boost.Serialization", "json": "JSON"},
+}
 GRAPH_MEASURES = {"store_s": "store", "load_s": "load", "walk_s": "first walk"}
 GRAPH_COLUMNS = ["round", "way", "nodes", "file_bytes", *GRAPH_MEASURES]
 
