@@ -54,7 +54,8 @@ class Image(unittest.TestCase):
         self.assertEqual([row["way"] for row in rows], 2 * ways)
         for row in rows:
             for column in columns[2:]:
-                self.assertGreater(float(row[column]), 0, column)
+                if column != "cached_bytes":
+                    self.assertGreater(float(row[column]), 0, column)
         picture = (folder / f"{name}.svg").read_text(encoding="utf-8")
         self.assertIn("</svg>", picture)
         self.assertIn("store", picture)
