@@ -8,10 +8,12 @@
 
 #include <cerrno>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "pmem/sim/files/disk_choices.h"
+#include "pmem/sim/files/disk_cover.h"
 #include "pmem/sim/files/simulated_files.h"
 
 namespace morsel::sim {
@@ -170,6 +172,52 @@ TEST(StageTest, ShowsWhatIsVisible) {
 }
 
 // Another life has written to the file meanwhile.
+// Who reads the first sector, and the second one where that is new: of 2^3 disks and two sizes.
+TEST_F(DiskTest, WhatIsNotReadNeedsNotBeTried) {
+  const int root = Root();
+  const int file = Make("a");
+  ASSERT_EQ(files.FSync(root), 0);
+  Write(file, std::string(3 * kSectorBytes, '0'), 0);
+  ASSERT_EQ(files.FSync(file), 0);
+  Write(file, kOne + kOne + kOne, 0);
+  const NodeId node = *stage.NodeOf(file);
+  std::multiset<std::string> found;
+  std::mt19937_64 random(1);
+  const auto recover = [&](const Disk& disk) -> std::optional<SectorsRead> {
+    const std::string bytes = BytesOf(disk.node(node).durable);
+    const bool is_new = bytes[0] == '1';
+    found.insert(bytes.substr(0, is_new ? 2 : 1));
+    return SectorsRead{{node, {true, is_new, false}}};
+  };
+  const Cover cover = CoverDisks(files.disk(), 100, random, recover);
+  EXPECT_TRUE(cover.is_whole);
+  EXPECT_EQ(found, (std::multiset<std::string>{"0", "10", "11"}));
+  EXPECT_EQ(cover.images_log2, 3);
+  EXPECT_FALSE(CoverDisks(files.disk(), 2, random, recover).is_whole);
+  Write(file, kTwo, 0);
+  EXPECT_FALSE(CoverDisks(files.disk(), 100, random, recover).is_whole) << "in which order?";
+}
+
+// They are asked for by calls that nobody records.
+TEST_F(DiskTest, EachSizeAndNameIsTried) {
+  const int root = Root();
+  const int file = Make("a");
+  ASSERT_EQ(files.FSync(root), 0);
+  ASSERT_EQ(files.FTruncate(file, 512), 0);
+  ASSERT_EQ(files.FTruncate(file, 1024), 0);
+  Make("b");
+  const NodeId node = *stage.NodeOf(file);
+  std::multiset<std::string> found;
+  std::mt19937_64 random(1);
+  const Cover cover = CoverDisks(files.disk(), 100, random, [&](const Disk& disk) {
+    const NodeState& names = disk.node(kRootNode).durable;
+    found.insert(BytesOf(disk.node(node).durable) + (names.names.contains("b") ? "b" : ""));
+    return std::optional<SectorsRead>(std::in_place);
+  });
+  EXPECT_TRUE(cover.is_whole);
+  EXPECT_EQ(found, (std::multiset<std::string>{"", "0", "00", "00b", "0b", "b"}));
+}
+
 TEST(StageTest, ShowsAFileThatHadNoNameForALifeAsItWas) {
   Stage stage;
   const auto live = [&](const Disk& disk, const std::function<void(SimulatedFiles&, int)>& live) {

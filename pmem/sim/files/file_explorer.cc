@@ -56,6 +56,7 @@ std::vector<Fault> FaultsOf(const std::vector<CallKind>& calls) {
 // The next step from an effort to the most.
 Effort More(const Effort& effort, const Effort& most) {
   return {.images_max = std::min(8 * effort.images_max, most.images_max),
+          .covered_max = most.covered_max,
           .later_images_max = std::min(2 * effort.later_images_max, most.later_images_max),
           .faulted_images_max = std::min(4 * effort.faulted_images_max, most.faulted_images_max),
           .go_on_one_in = std::max(effort.go_on_one_in / 2, most.go_on_one_in),
@@ -68,6 +69,7 @@ FileOptions UnderSanitizer(FileOptions options) {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
   Effort& effort = options.effort;
   effort.images_max = effort.later_images_max = effort.faulted_images_max = 1;
+  effort.covered_max = 0;
   effort.go_on_one_in *= 8;
   effort.crash_again_one_in *= 8;
   options.seconds = std::min(options.seconds, 8.0);
@@ -211,6 +213,7 @@ FileExplorer::Life FileExplorer::Live(const Past& past, const FileScript& script
   life.promises = files.promises();
   life.kinds = files.kinds();
   life.struck_at = files.struck_at();
+  life.read = files.sectors_read();
   return life;
 }
 
@@ -262,6 +265,9 @@ bool FileExplorer::Walk(const Past& past, const Life& life) {
     // What is only begun allows more and demands nothing: what was right is right.
     settles = (settles || (first > 0 && i == life.calls.size())) && i >= first;
     if (settles && !CrashAt({past, disk, promises, crash, {}, images_max})) return false;
+    // Until a sync there are only more images, and nothing more is promised.
+    const bool decides = settles || (i < life.calls.size() && life.calls[i].synced.has_value());
+    if (decides && !CoverAt({past, disk, promises, crash, {}, images_max})) return false;
     if (i == life.calls.size()) break;
     const TracedCall& call = life.calls[i];
     Replay(call, disk);
@@ -307,6 +313,31 @@ bool FileExplorer::CrashAt(const Point& point) {
       [&](const Answers& answers) { return AfterPowerCut(point, questions, answers); });
   // Where nothing is undecided a kill leaves what a power cut leaves.
   return good && (questions.empty() || AfterKill(point));
+}
+
+// What a fault leaves is sampled.
+bool FileExplorer::CoverAt(const Point& point) {
+  const uint64_t tried_max = options_.effort.covered_max;
+  if (tried_max == 0 || !point.past.crashes.empty() || point.past.fault.call != Fault::kNever) {
+    return true;
+  }
+  target_.ReadAll(true);
+  bool good = true;
+  const auto recover = [&](const Disk& decided) -> std::optional<SectorsRead> {
+    if (OutOfTime()) return std::nullopt;
+    Past next{decided, point.promises, {point.crash}, {}};
+    Life life = Live(next, {});
+    if (life.failure.empty()) return std::move(life.read);
+    good = Fail(next, life.failure);
+    return std::nullopt;
+  };
+  const Cover cover = CoverDisks(point.disk, tried_max, random_, recover);
+  target_.ReadAll(false);
+  counts_.covering += cover.tried;
+  if (counts_.cut_short || !good) return good;
+  ++(cover.is_whole ? counts_.covers : counts_.samples);
+  if (cover.is_whole) counts_.covered_log2 = std::max(counts_.covered_log2, cover.images_log2);
+  return true;
 }
 
 FileScript FileExplorer::HowItGoesOn() {
@@ -393,14 +424,21 @@ bool FileExplorer::Conclude(bool good) {
 
 std::string FileExplorer::Summary() const {
   const std::chrono::duration<double> seconds = Clock::now() - begin_;
-  char text[320];
+  char covers[160] = "";
+  if (counts_.covering > 0) {
+    std::snprintf(
+        covers, sizeof covers,
+        "; all images at %" PRIu64 " points of %" PRIu64 " by %" PRIu64 ", up to 2^%.0f at one",
+        counts_.covers, counts_.covers + counts_.samples, counts_.covering, counts_.covered_log2);
+  }
+  char text[480];
   std::snprintf(text, sizeof text,
                 "proof: %s, %" PRIu64 " states, %" PRIu64
                 " crashes in recovery, %.1f s"
                 " (seed %" PRIu64 ", %" PRIu64 " scripts, %" PRIu64 " faults, %" PRIu64
-                " states met again%s)",
+                " states met again%s%s)",
                 target_.Name().c_str(), counts_.images, counts_.later_crashes, seconds.count(),
-                options_.seed, counts_.scripts, counts_.faults, counts_.known,
+                options_.seed, counts_.scripts, counts_.faults, counts_.known, covers,
                 counts_.cut_short ? "; out of time" : "");
   return text;
 }

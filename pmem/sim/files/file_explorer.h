@@ -22,6 +22,9 @@ namespace morsel::sim {
 struct Effort {
   /// Images at one point, before a sample is taken.
   uint64_t images_max = 4096;
+  /// Where CoverDisks() is tried as well, at each point of a first life at which something becomes
+  /// durable or promised: so many disks at each; 0: not.
+  uint64_t covered_max = 0;
   uint64_t later_images_max = 8;    ///< the same, in lives after a crash
   uint64_t faulted_images_max = 8;  ///< the same, in lives with a call that fails
   /// Of the lives after a crash, one in so many goes on after recovery.
@@ -51,6 +54,10 @@ struct FileCounts {
   uint64_t images = 0;         ///< of power cuts and kills, that were recovered from
   uint64_t later_crashes = 0;  ///< of those, in a life after a crash
   uint64_t faults = 0;         ///< lives with a call that failed
+  uint64_t covers = 0;         ///< points all images of which are stood for
+  uint64_t samples = 0;        ///< points that were tried to be covered and could not be
+  uint64_t covering = 0;       ///< images that stand for all of them
+  double covered_log2 = 0;     ///< the most that were stood for at one point
   uint64_t known = 0;          ///< images met again, with the same promises
   bool cut_short = false;      ///< by `seconds`
 };
@@ -101,6 +108,7 @@ class FileExplorer {
     std::vector<TracedPromise> promises;
     std::vector<CallKind> kinds;
     std::optional<size_t> struck_at;  ///< the call that failed, if one did
+    SectorsRead read;
   };
   struct Point {
     const Past& past;
@@ -119,6 +127,7 @@ class FileExplorer {
   bool ExploreFault(const FileScript& script, const Fault& fault);
   bool Walk(const Past& past, const Life& life);
   bool CrashAt(const Point& point);
+  bool CoverAt(const Point& point);
   bool AfterPowerCut(const Point& point, const std::vector<Question>& questions,
                      const Answers& answers);
   bool AfterKill(const Point& point);

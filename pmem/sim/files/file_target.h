@@ -78,6 +78,10 @@ class FileTarget {
   /// Gives up what is volatile, as the end of the process does.
   virtual void Forget() = 0;
 
+  /// From now on whether Recover() reads all that its answer depends on, by the world's files:
+  /// nothing is remembered of other lives.
+  virtual void ReadAll(bool) {}
+
   /// How a life goes on after a crash.
   virtual FileScript GoOn() const { return {}; }
 };

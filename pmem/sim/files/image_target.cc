@@ -27,11 +27,9 @@ constexpr uint64_t kSubtreesMax = 3;
 constexpr uint64_t kBase = 0x100100000000;
 
 // [IMG-1] Of the generation before the current one: a superblock leads there, and a medium whose
-// newest sector cannot be read any more is left with that. Past the seam: no fault is meant for
-// whoever looks.
-std::string JudgeOlder(const std::string& path) {
-  const Result<File> opened =
-      File::Open(pmem::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, "the image");
+// newest sector cannot be read any more is left with that.
+std::string JudgeOlder(pmem::SystemCalls& calls, const std::string& path) {
+  const Result<File> opened = File::Open(calls, AT_FDCWD, path, O_RDONLY, 0, "the image");
   if (!opened) return LastError();
   const File& file = *opened;
   const auto superblocks = pmem::image::ReadSuperblocks(file);
@@ -72,12 +70,14 @@ std::string ImageTarget::Recover(FileWorld& world) {
   return OpenImage(world);
 }
 
-// The same bytes are judged once.
-std::string ImageTarget::OlderOf(const FileWorld& world) {
+// The same bytes are judged once, unless it is asked what is read.
+std::string ImageTarget::OlderOf(FileWorld& world) {
   const Node* const file = world.disk().NodeAt(kImage);
   if (file == nullptr) return {};
   const auto [known, is_new] = olders_.try_emplace(file->visible.content.Hash());
-  if (is_new) known->second = JudgeOlder(world.root() + "/" + kImage);
+  if (is_new || reads_all_) {
+    known->second = JudgeOlder(world.files().onlooker(), world.root() + "/" + kImage);
+  }
   return known->second;
 }
 

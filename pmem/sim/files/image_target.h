@@ -24,9 +24,10 @@ class ImageTarget : public FileTarget {
   std::string Run(uint32_t operation, FileWorld& world) override;
   void Forget() override;
   FileScript GoOn() const override { return {kTouch, kReopen}; }
+  void ReadAll(bool reads_all) override { reads_all_ = reads_all; }
 
  private:
-  std::string OlderOf(const FileWorld& world);
+  std::string OlderOf(FileWorld& world);
   std::string OpenImage(FileWorld& world);
   std::string Create(FileWorld& world);
   std::string Remove(FileWorld& world);
@@ -39,6 +40,7 @@ class ImageTarget : public FileTarget {
   std::string memory_;  ///< the morsel's
   /// What is wrong with the older generation of images of these bytes, by their hash.
   std::unordered_map<uint64_t, std::string> olders_;
+  bool reads_all_ = false;
 };
 
 }  // namespace morsel::sim

@@ -19,6 +19,12 @@ constexpr FileOptions kQuick = {.effort = {.images_max = 8,
                                 .seconds = 60};
 constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr bool kCovers = false;
+#else
+constexpr bool kCovers = true;
+#endif
+
 void Tell(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
 TEST(ImageFilesTest, SequencesOfUpToThree) {
@@ -33,9 +39,13 @@ TEST(ImageFilesTest, FiftyCheckpoints) {
   FileOptions quick = kQuick;
   quick.effort.images_max = 4;
   quick.effort.crash_again_one_in = 32;
+  quick.effort.covered_max = 4096;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.ExploreRandom(50));
   Tell(explorer);
+  if (explorer.counts().cut_short || !kCovers) return;
+  EXPECT_EQ(explorer.counts().samples, 0u) << "points of which not all images were stood for";
+  EXPECT_GE(explorer.counts().covers, 50u);
 }
 
 TEST(ImageFilesTest, EveryCallFails) {
@@ -48,7 +58,8 @@ TEST(ImageFilesTest, EveryCallFails) {
 }
 
 // Of the two syncs of a checkpoint one is missing: what a superblock leads to is not durable before
-// it, or it is not durable itself when the checkpoint is told to be.
+// it, or it is not durable itself when the checkpoint is told to be. A sample finds that, and so do
+// the images that stand for all.
 class WithoutASync : public ImageTarget {
  public:
   explicit WithoutASync(uint64_t which)
@@ -64,9 +75,15 @@ class WithoutASync : public ImageTarget {
 
 TEST(ImageFilesTest, AMissingSyncIsFound) {
   for (const uint64_t which : {0, 1}) {
-    WithoutASync target(which);
-    FileExplorer explorer(target, {.effort = kQuick.effort, .seconds = 60});
-    EXPECT_FALSE(explorer.Explore({Do::kTouch, Do::kTouch, Do::kTouch})) << "sync " << which;
+    for (const uint64_t covered_max : {0, 4096}) {
+      WithoutASync target(which);
+      Effort effort = kQuick.effort;
+      effort.covered_max = covered_max;
+      if (covered_max > 0) effort.images_max = 0;
+      FileExplorer explorer(target, {.effort = effort, .seconds = 60});
+      EXPECT_FALSE(explorer.Explore({Do::kTouch, Do::kTouch, Do::kTouch}))
+          << "sync " << which << ", covered " << covered_max;
+    }
   }
 }
 

@@ -10,6 +10,8 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "base/bits.h"
+
 namespace morsel::sim {
 namespace {
 
@@ -154,7 +156,23 @@ int SimulatedFiles::OpenAt(int directory, const char* name, int flags, mode_t mo
 
 ssize_t SimulatedFiles::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
   if (Fails(CallKind::kRead)) return -1;
+  NoteRead(file, size_bytes, offset);
   return SystemCalls::PRead(file, bytes, is_short_ ? Half(size_bytes) : size_bytes, offset);
+}
+
+ssize_t SimulatedFiles::Onlooker::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
+  files_.NoteRead(file, size_bytes, offset);
+  return SystemCalls::PRead(file, bytes, size_bytes, offset);
+}
+
+void SimulatedFiles::NoteRead(int file, size_t size_bytes, int64_t offset) {
+  const std::optional<NodeId> node = stage_.NodeOf(file);
+  if (!node || size_bytes == 0) return;
+  const auto begin = static_cast<uint64_t>(offset) / kSectorBytes;
+  const uint64_t end = DivideUp(static_cast<uint64_t>(offset) + size_bytes, kSectorBytes);
+  std::vector<bool>& sectors = sectors_read_[*node];
+  if (sectors.size() < end) sectors.resize(end);
+  for (uint64_t i = begin; i < end; ++i) sectors[i] = true;
 }
 
 ssize_t SimulatedFiles::PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pmem/sim/files/disk.h"
+#include "pmem/sim/files/disk_cover.h"
 #include "pmem/sim/files/promises.h"
 #include "pmem/sim/files/stage.h"
 #include "pmem/system_calls.h"
@@ -73,6 +74,13 @@ class SimulatedFiles : public pmem::SystemCalls {
   /// How many calls there were in calls() then.
   std::optional<size_t> struck_at() const { return struck_at_; }
 
+  /// What was read of files so far.
+  const SectorsRead& sectors_read() const { return sectors_read_; }
+
+  /// The kernel's calls, for an oracle: no fault is meant for whoever looks. What it reads counts
+  /// as read. Ownership  of this object.
+  pmem::SystemCalls& onlooker() { return onlooker_; }
+
   void Promise(const Promises& promises, bool settles);
   /// The process is gone: what still happens is not its doing.
   void Stop();
@@ -95,12 +103,21 @@ class SimulatedFiles : public pmem::SystemCalls {
   int FChMod(int file, mode_t mode) override;
 
  private:
+  class Onlooker : public pmem::SystemCalls {
+   public:
+    explicit Onlooker(SimulatedFiles& files) : files_(files) {}
+    ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
+
+   private:
+    SimulatedFiles& files_;
+  };
   struct Place {
     std::optional<NodeId> directory;
     std::string name;
   };
 
   bool Fails(CallKind kind = CallKind::kOther);
+  void NoteRead(int file, size_t size_bytes, int64_t offset);
   TracedCall Begin(const char* call, const std::string& object);
   void End(TracedCall call);
   void Add(TracedCall& call, NodeId node, std::vector<Change> changes);
@@ -127,6 +144,8 @@ class SimulatedFiles : public pmem::SystemCalls {
   std::optional<size_t> struck_at_;
   bool is_short_ = false;
   bool is_partial_ = false;
+  Onlooker onlooker_{*this};
+  SectorsRead sectors_read_;
   std::vector<CallKind> kinds_;
   std::vector<TracedCall> calls_;
   std::vector<TracedPromise> promises_;
