@@ -232,6 +232,8 @@ class Device(Medium):
 
 
     def try_out_errors(self, guest, results):
+        # Where the writer was cut off, it may have left no room.
+        guest.must(f"morselctl format {self.pool} --force --yes-destroy $(basename {self.pool})")
         guest.must(f"morselctl create {self.pool} m --fine --size 16M")
         if self._align == "2M":
             self._expect(guest, results, "a bad page ends the process that stores to it",
