@@ -1,6 +1,7 @@
 // morselctl export, import: morsels as files.
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/failure.h"
@@ -18,16 +19,24 @@ struct Arguments {
   std::string file;
 };
 
-int Export(const Arguments& arguments, bool json) {
+int Export(const Arguments& arguments, bool salvage, bool json) {
   const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kRead);
-  Must(pool->Export(arguments.name.c_str(), arguments.file.c_str()));
+  std::vector<std::string> findings;
+  const TellSkipped skipped = [&](const std::string& sentence) { findings.push_back(sentence); };
+  Must(pool->Export(arguments.name.c_str(), arguments.file.c_str(), salvage ? &skipped : nullptr));
   if (json) {
-    Print(nlohmann::ordered_json{
-        {"pool", arguments.pool}, {"name", arguments.name}, {"file", arguments.file}});
+    nlohmann::ordered_json report = {
+        {"pool", arguments.pool}, {"name", arguments.name}, {"file", arguments.file}};
+    if (salvage) report["findings"] = findings;
+    Print(report);
   } else {
-    Print("morsel '" + Printable(arguments.name) + "' is in '" + Printable(arguments.file) + "'\n");
+    std::string text;
+    for (const std::string& finding : findings) text += Printable(finding) + "\n";
+    text += findings.empty() ? "" : "zeros are there instead, and all else is as it was: ";
+    Print(text + "morsel '" + Printable(arguments.name) + "' is in '" + Printable(arguments.file) +
+          "'\n");
   }
-  return kExitDone;
+  return findings.empty() ? kExitDone : kExitDamage;
 }
 
 int Import(const Arguments& arguments, bool has_name, bool json) {
@@ -52,13 +61,19 @@ void AddExport(CLI::App& app, Invocation& invocation) {
       app, invocation, "export", "Write a morsel as one file, an image.",
       "`morselctl import` takes it into any pool that has its contract, at the same address.\n"
       "The morsel is read as it was left by the last checkpoint or close, or by a crash, beside\n"
-      "other readers; nothing is changed, and no file is replaced.");
+      "other readers; nothing is changed, and no file is replaced.\n"
+      "With --salvage, what the medium of a fine morsel cannot serve is listed, and zero in the\n"
+      "image; exits with 1 then. Without it, that is an error.");
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("POOL", arguments->pool, "The pool's path.")->required();
   command->add_option("NAME", arguments->name, "A morsel of it.")->required();
   command->add_option("FILE", arguments->file, "The file to make.")->required();
-  command->callback([&invocation, arguments] {
-    invocation.run = [&invocation, arguments] { return Export(*arguments, invocation.json); };
+  const auto salvage = std::make_shared<bool>(false);
+  command->add_flag("--salvage", *salvage, "Skip what the medium cannot serve.");
+  command->callback([&invocation, arguments, salvage] {
+    invocation.run = [&invocation, arguments, salvage] {
+      return Export(*arguments, *salvage, invocation.json);
+    };
   });
 }
 

@@ -39,6 +39,7 @@ TEST_F(TransferTest, ADirectorysMorselGoesToAnother) {
   EXPECT_EQ(RunJson({"import", other_, image_})["name"], "m.image");
   Fails({"export", pool_, "m", image_}, 14, {image_, "exists", "remove it"});
   Fails({"export", pool_, "n", image_ + "2"}, 13, {"'n'"});
+  Fails({"export", pool_, "m", image_ + "2", "--salvage"}, 21, {"morselctl salvage"});
   Fails({"import", other_, image_}, 14, {"'m.image'", "already"});
   Fails({"import", other_, image_, "--as", "n"}, 16, {"'m.image'", m["base"]});
   Fails({"import", other_, image_, "--as", ""}, 2, {"cannot name a morsel"});
@@ -50,6 +51,7 @@ TEST_F(TransferTest, ACarvedPoolsMorselGoesToAnother) {
   Succeeds({"create", other_, "--carved", "--size", "16M"});
   const json m = RunJson({"create", carved_, "m", "--fine", "--size", "4M"});
   Succeeds({"export", carved_, "m", image_});
+  EXPECT_EQ(RunJson({"export", carved_, "m", image_ + "2", "--salvage"})["findings"], json::array());
   const json imported = RunJson({"import", other_, image_, "--as", "m"});
   for (const char* const what : {"id", "base", "size_bytes", "capacity_bytes", "contract"}) {
     EXPECT_EQ(imported[what], m[what]) << what;

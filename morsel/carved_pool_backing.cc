@@ -1,11 +1,15 @@
 #include "morsel/carved_pool_backing.h"
 
+#include <algorithm>
 #include <cinttypes>
+#include <cstdio>
 
 #include "base/bits.h"
 #include "base/error.h"
 #include "morsel/image_record.h"
 #include "pmem/frames.h"
+#include "pmem/page_set.h"
+#include "pmem/touched_pages.h"
 
 namespace morsel {
 
@@ -115,10 +119,80 @@ Status CarvedBacking::Checkpoint(uint64_t live_bytes) {
   return Code::kOk;
 }
 
+// What the kernel lists as bad, without touching it, and what it cannot map. In the morsel's own
+// offsets, by pages; a page may be in two.
+Result<std::vector<pmem::ByteRange>> CarvedBacking::BadRanges() const {
+  std::vector<pmem::Extent> extents;
+  {
+    const std::lock_guard lock(medium_->mutex);
+    const Result<std::vector<SubtreeIndex>> subtrees = medium_->metadata().Subtrees(slot_);
+    if (!subtrees) return subtrees.status();
+    const uint64_t data_offset = medium_->metadata().superblock().data_offset;
+    const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record_)) * kSubtreeBytes;
+    for (const SubtreeIndex subtree : *subtrees) {
+      extents.push_back({extents.size() * unit_bytes,
+                         data_offset + subtree.value() * kSubtreeBytes, unit_bytes});
+    }
+  }
+  const Result<std::vector<pmem::ByteRange>> listed = medium_->BadRanges();
+  if (!listed) return listed.status();
+  std::vector<pmem::ByteRange> bad =
+      pmem::UnreadableRanges(range_.at(0), record_.size_bytes);
+  for (const pmem::ByteRange& range : pmem::BadOfFile(extents, *listed)) {
+    const uint64_t begin = AlignDown(range.offset, kPageBytes);
+    const uint64_t end = AlignUp(range.offset + range.size_bytes, kPageBytes);
+    const bool is_known = std::any_of(bad.begin(), bad.end(), [&](const pmem::ByteRange& known) {
+      return known.offset <= begin && end <= known.offset + known.size_bytes;
+    });
+    if (!is_known) bad.push_back({begin, end - begin});
+  }
+  return bad;
+}
+
+namespace {
+
+// All but what is bad, which reads as zero.
+class IntactPages final : public pmem::TouchedPages {
+ public:
+  explicit IntactPages(const std::vector<pmem::ByteRange>& bad) {
+    for (const pmem::ByteRange& range : bad) bad_.Add(range.offset, range.size_bytes);
+  }
+  pmem::PageSet::Pages Of(SubtreePosition position) const override {
+    const pmem::PageSet::Pages* const bad = bad_.Of(position);
+    return bad == nullptr ? pmem::PageSet::Pages().set() : ~*bad;
+  }
+
+ private:
+  pmem::PageSet bad_;
+};
+
+std::string SentenceOf(const Record& record, const pmem::ByteRange& range) {
+  char text[160];
+  std::snprintf(text, sizeof text,
+                ": %" PRIu64 " bytes at offset 0x%" PRIx64 " (address 0x%" PRIx64
+                ") cannot be read: the medium is bad there, or is gone",
+                range.size_bytes, range.offset, record.base + range.offset);
+  return "morsel '" + record.name + "'" + text;
+}
+
+}  // namespace
+
 // A heap that a crash left is written as it stands: what its next open recovers, it recovers
 // wherever that is.
-Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_name) const {
-  return pmem::image::ImageFile::Create(to, file_name, record_.mode, InfoOf(record_), range_.at(0))
+Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_name,
+                             const TellSkipped* skipped) const {
+  const Result<std::vector<pmem::ByteRange>> bad = BadRanges();
+  if (!bad) return bad.status();
+  if (!bad->empty() && skipped == nullptr) {
+    return Fail(Code::kIo,
+                "%s%s; nothing was made. `morselctl export --salvage` writes all else, with zeros "
+                "there",
+                SentenceOf(record_, bad->front()).c_str(), bad->size() > 1 ? ", and elsewhere" : "");
+  }
+  for (const pmem::ByteRange& range : *bad) (*skipped)(SentenceOf(record_, range));
+  const IntactPages intact(*bad);
+  return pmem::image::ImageFile::Create(to, file_name, record_.mode, InfoOf(record_), range_.at(0),
+                                        bad->empty() ? nullptr : &intact)
       .status();
 }
 

@@ -37,7 +37,8 @@ class CarvedBacking : public Backing {
   uint32_t granularity_bytes() const override { return medium_->granularity_bytes(); }
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
-  Status Export(const pmem::Directory& to, const std::string& file_name) const override;
+  Status Export(const pmem::Directory& to, const std::string& file_name,
+                const TellSkipped* skipped) const override;
 
  private:
   CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot, const Record& record,
@@ -46,6 +47,7 @@ class CarvedBacking : public Backing {
   Status Map(const std::vector<SubtreeIndex>& subtrees);
   Status Grow(uint64_t size_bytes);
   Status Shrink(uint64_t size_bytes);
+  Result<std::vector<pmem::ByteRange>> BadRanges() const;
 
   std::shared_ptr<CarvedMedium> medium_;
   SlotIndex slot_;

@@ -1,6 +1,7 @@
 // What a carved pool does when the world or the file is not as it should be.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -17,6 +18,8 @@
 #include "base/units.h"
 #include "morsel/carved_pool_testing.h"
 #include "morsel/pool_layout.h"
+#include "pmem/directory.h"
+#include "pmem/image/image_file.h"
 
 namespace morsel {
 namespace {
@@ -353,6 +356,46 @@ TEST_F(CarvedPoolTroubleTest, KilledAnywhereEverySubtreeIsItsMorselsOwn) {
       }
     }
   }
+}
+
+// The end of the file is gone: nothing is behind some pages of the morsel, which no signal tells.
+TEST_F(CarvedPoolTroubleTest, WhatTheMediumCannotServeFailsAnExportAndIsSkippedByASalvage) {
+  constexpr uint64_t kGoodPages = 5;
+  constexpr uint64_t kLostOffset = 2 * kSubtreeBytes + kGoodPages * kPageBytes;
+  constexpr uint64_t kSizeBytes = 3 * kSubtreeBytes;
+  const auto pool = MakePool();
+  const auto backing = Make(*pool, "m", 3);
+  for (uint64_t at = 0; at < kSizeBytes; at += sizeof(uint64_t)) *At(*backing, at) = at + 1;
+  const Superblock& superblock = static_cast<CarvedPool&>(*pool).superblock();
+  // The first morsel of a pool has its first subtrees.
+  ASSERT_EQ(truncate(path_.c_str(), static_cast<off_t>(superblock.data_offset + kLostOffset)), 0);
+  const auto folder = pmem::Directory::Open(KernelCalls(), scratch_.path());
+  ASSERT_TRUE(folder.has_value()) << LastError();
+
+  EXPECT_EQ(backing->Export(*folder, "image", nullptr).code(), Code::kIo);
+  const std::string error = LastError();
+  EXPECT_NE(error.find("morsel 'm': 2076672 bytes at offset 0x405000"), std::string::npos) << error;
+  EXPECT_NE(error.find("export --salvage"), std::string::npos) << error;
+  EXPECT_NE(access(scratch_.At("image").c_str(), F_OK), 0) << "nothing was made";
+
+  std::vector<std::string> skipped;
+  const TellSkipped tell = [&](const std::string& sentence) { skipped.push_back(sentence); };
+  ASSERT_TRUE(backing->Export(*folder, "image", &tell).ok()) << LastError();
+  ASSERT_EQ(skipped.size(), 1u);
+  EXPECT_NE(skipped[0].find("2076672 bytes at offset 0x405000"), std::string::npos) << skipped[0];
+  auto file = pmem::File::Open(KernelCalls(), AT_FDCWD, scratch_.At("image"), O_RDONLY, 0, "image");
+  ASSERT_TRUE(file.has_value()) << LastError();
+  const auto image = pmem::image::ImageFile::Open(std::move(*file), true);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  void* const memory = mmap(nullptr, kSizeBytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  ASSERT_TRUE(image->Load(static_cast<char*>(memory)).ok()) << LastError();
+  const auto* const words = static_cast<const uint64_t*>(memory);
+  for (uint64_t at = 0; at < kSizeBytes; at += sizeof(uint64_t)) {
+    ASSERT_EQ(words[at / sizeof(uint64_t)], at < kLostOffset ? at + 1 : 0) << at;
+  }
+  munmap(memory, kSizeBytes);
 }
 
 }  // namespace

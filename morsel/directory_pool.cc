@@ -337,15 +337,16 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const
 }
 
 Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
-                             const std::string& file_name) {
+                             const std::string& file_name, const TellSkipped* skipped) {
   Result<pmem::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   const Result<bool> is_direct = LooksLikeDirectFile(*file);
   if (!is_direct) return is_direct.status();
   if (*is_direct) {
     const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
-    return backing ? (*backing)->Export(to, file_name) : backing.status();
+    return backing ? (*backing)->Export(to, file_name, skipped) : backing.status();
   }
+  if (skipped != nullptr) return IsAnImage(LabelOf(name));
   const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
   if (!image) return image.status();
   const Result<Record> record = RecordOf(name, image->file(), image->info());

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "morsel/image_record.h"
 #include "pmem/image/image_copy.h"
 
 namespace morsel {
@@ -74,7 +75,9 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   return Code::kOk;
 }
 
-Status ImageBacking::Export(const pmem::Directory& to, const std::string& file_name) const {
+Status ImageBacking::Export(const pmem::Directory& to, const std::string& file_name,
+                            const TellSkipped* skipped) const {
+  if (skipped != nullptr) return IsAnImage("morsel '" + record_.name + "'");
   return pmem::image::CopyInto(image_, to, file_name, record_.mode);
 }
 

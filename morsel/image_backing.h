@@ -24,7 +24,8 @@ class ImageBacking final : public Backing {
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
   const pmem::Frames& frames() const { return frames_; }
-  Status Export(const pmem::Directory& to, const std::string& file_name) const override;
+  Status Export(const pmem::Directory& to, const std::string& file_name,
+                const TellSkipped* skipped) const override;
 
  private:
   void TrackFrom(uint64_t begin);

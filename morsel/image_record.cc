@@ -31,6 +31,13 @@ Result<Record> RecordOf(const std::string& name, const pmem::File& file, const I
                 .codec = info.codec};
 }
 
+Status IsAnImage(const std::string& label) {
+  return Fail(Code::kUnsupported,
+              "%s is a snapshot morsel, of whose memory nothing is skipped: `morselctl salvage` of "
+              "its file finds what is intact of its image",
+              label.c_str());
+}
+
 ImageInfo InfoOf(const Record& record) {
   return {.id = record.id,
           .base = record.base,

@@ -17,6 +17,9 @@ inline constexpr uint32_t kPermissionBits = 0777;
 Result<Record> RecordOf(const std::string& name, const pmem::File& file,
                         const pmem::image::ImageInfo& info);
 
+/// kUnsupported: the morsel has an image, and what of that is damaged is another tool's to skip.
+Status IsAnImage(const std::string& label);
+
 /// What an image of the morsel says.
 pmem::image::ImageInfo InfoOf(const Record& record);
 

@@ -171,13 +171,14 @@ Status OpenMorsel::Checkpoint() {
   return backing_->Checkpoint(*live_bytes);
 }
 
-Status OpenMorsel::Export(const pmem::Directory& to, const std::string& file_name) {
+Status OpenMorsel::Export(const pmem::Directory& to, const std::string& file_name,
+                          const TellSkipped* skipped) {
   MORSEL_TRY(MayRead());
   if (!read_only() && !fine()) MORSEL_TRY(Checkpoint());
   const auto still = heap_->Still();
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
-  return backing_->Export(to, file_name);
+  return backing_->Export(to, file_name, skipped);
 }
 
 Status OpenMorsel::Resize(uint64_t size_bytes) {

@@ -53,7 +53,8 @@ class OpenMorsel {
   Status Resize(uint64_t size_bytes);
   Status Fill(morsel_info* info);
   /// As Backing's; open for writing, a snapshot morsel is checkpointed first.
-  Status Export(const pmem::Directory& to, const std::string& file_name);
+  Status Export(const pmem::Directory& to, const std::string& file_name,
+                const TellSkipped* skipped);
 
   /// What the last close does to the medium: a snapshot is checkpointed, a fine heap settled.
   /// Errors  as Checkpoint(): nothing is closed.

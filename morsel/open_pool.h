@@ -33,7 +33,8 @@ class OpenPool {
   Result<OpenMorsel*> OpenMorselNamed(const char* name, const morsel_options* options);
   Status Close(OpenMorsel* morsel, bool discard);
   Status Remove(const char* name);
-  Status Export(const char* name, const char* path);
+  /// skipped: as Backing::Export().
+  Status Export(const char* name, const char* path, const TellSkipped* skipped = nullptr);
   /// name: nullptr: the file's.
   Status Import(const char* path, const char* name);
   Status List(int (*visit)(const morsel_info*, void*), void* context);

@@ -8,7 +8,7 @@
 
 namespace morsel {
 
-Status OpenPool::Export(const char* name, const char* path) {
+Status OpenPool::Export(const char* name, const char* path, const TellSkipped* skipped) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckMorselName(name));
   const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
@@ -23,8 +23,8 @@ Status OpenPool::Export(const char* name, const char* path) {
   }
   std::lock_guard lock(mutex_);
   const auto open = open_.find(name);
-  return open != open_.end() ? open->second.morsel->Export(*to, split->name)
-                             : pool_->Export(name, *to, split->name);
+  return open != open_.end() ? open->second.morsel->Export(*to, split->name, skipped)
+                             : pool_->Export(name, *to, split->name, skipped);
 }
 
 Status OpenPool::Import(const char* path, const char* name) {

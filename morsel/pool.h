@@ -55,6 +55,9 @@ inline constexpr uint64_t kProcessPageBytes = uint64_t{4} << 10;
 /// in whole subtrees.
 uint64_t RangeBytes(uint64_t capacity_bytes);
 
+/// Told of each run of a morsel's pages that its medium cannot serve, in a sentence.
+using TellSkipped = std::function<void(const std::string& sentence)>;
+
 /// The memory of one open morsel, mapped at its base.
 /// Ownership  unmapped with the object; nothing on the medium changes by that.
 /// Threads    one call at a time.
@@ -87,9 +90,13 @@ class Backing {
 
   /// Makes the file `file_name` of the directory an image: image: of the last checkpoint; carved:
   /// of the memory as it is, which nobody changes meanwhile. It has the morsel's permission bits.
+  /// skipped  carved: what the medium cannot serve is told, and zero in the image; nullptr: that is
+  ///          an error. No signal is raised by what is known, by the kernel, to be bad.
   /// Durability  on return; a crash before leaves nothing of that name, or the whole image.
-  /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo.
-  virtual Status Export(const pmem::Directory& to, const std::string& file_name) const = 0;
+  /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo; kUnsupported: image, and
+  ///             `skipped` is not nullptr.
+  virtual Status Export(const pmem::Directory& to, const std::string& file_name,
+                        const TellSkipped* skipped) const = 0;
 
  protected:
   Backing(Record record, bool read_only) : record_(std::move(record)), read_only_(read_only) {}
@@ -150,7 +157,7 @@ class AbstractPool {
   /// As Backing's, of a morsel that is not open.
   /// Errors  as Find() and Open(), besides.
   virtual Status Export(const std::string& name, const pmem::Directory& to,
-                        const std::string& file_name) = 0;
+                        const std::string& file_name, const TellSkipped* skipped) = 0;
 
   /// Makes a morsel of an image that is open for reading, with the image's id, base, contract and
   /// sizes, and its file's permission bits. Everything is held against its sums before. It is not

@@ -56,7 +56,8 @@ class DescriptorPool final : public AbstractPool {
     return Code::kNotFound;
   }
   Status Remove(const std::string&) override { return Code::kNotFound; }
-  Status Export(const std::string&, const pmem::Directory&, const std::string&) override {
+  Status Export(const std::string&, const pmem::Directory&, const std::string&,
+                const TellSkipped*) override {
     return Code::kUnsupported;
   }
   Status Import(const std::string&, const pmem::image::ImageFile&) override {

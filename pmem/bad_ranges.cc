@@ -152,15 +152,20 @@ Result<std::vector<ByteRange>> BadRangesOf(const File& file, const std::string& 
   return BadOfFile(*extents, *bad);
 }
 
-std::optional<uint64_t> FirstUnreadable(const void* memory, uint64_t size_bytes) {
+std::vector<ByteRange> UnreadableRanges(const void* memory, uint64_t size_bytes) {
   const char* const begin = static_cast<const char*>(memory);
+  std::vector<ByteRange> found;
   for (uint64_t at = 0; at < size_bytes; at += kSubtreeBytes) {
     if (IsServed(begin + at, kSubtreeBytes)) continue;
     for (uint64_t page = at; page < at + kSubtreeBytes; page += kPageBytes) {
-      if (!IsServed(begin + page, kPageBytes)) return page;
+      if (IsServed(begin + page, kPageBytes)) continue;
+      if (found.empty() || found.back().offset + found.back().size_bytes != page) {
+        found.push_back({page, 0});
+      }
+      found.back().size_bytes += kPageBytes;
     }
   }
-  return {};
+  return found;
 }
 
 }  // namespace morsel::pmem

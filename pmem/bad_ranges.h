@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,8 +32,8 @@ Result<std::vector<ByteRange>> BadRangesOf(const File& file, const std::string& 
 std::vector<ByteRange> BadOfFile(const std::vector<Extent>& extents,
                                  const std::vector<ByteRange>& bad);
 
-/// The offset of the first page of [memory, memory + size_bytes), multiples of kSubtreeBytes, that
-/// the medium cannot serve. No signal is raised; a kernel before Linux 5.14 finds nothing.
-std::optional<uint64_t> FirstUnreadable(const void* memory, uint64_t size_bytes);
+/// The pages of [memory, memory + size_bytes), multiples of kSubtreeBytes, that the medium cannot
+/// serve, as runs of offsets in it. No signal is raised; a kernel before Linux 5.14 finds nothing.
+std::vector<ByteRange> UnreadableRanges(const void* memory, uint64_t size_bytes);
 
 }  // namespace morsel::pmem

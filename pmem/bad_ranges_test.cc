@@ -67,14 +67,15 @@ TEST_F(BadRangesOfDeviceTest, AListThatCannotBeUnderstoodIsAnError) {
   EXPECT_EQ(Read().error(), Code::kIo);
 }
 
-TEST(FirstUnreadableTest, IsThePageThatNothingIsBehind) {
+TEST(UnreadableRangesTest, ArePagesThatNothingIsBehind) {
   const int file = memfd_create("morsel", MFD_CLOEXEC);
   ASSERT_EQ(ftruncate(file, 2 * kSubtreeBytes), 0);
   void* const memory = mmap(nullptr, 2 * kSubtreeBytes, PROT_READ, MAP_SHARED, file, 0);
   ASSERT_NE(memory, MAP_FAILED);
-  EXPECT_EQ(FirstUnreadable(memory, 2 * kSubtreeBytes), std::nullopt);
+  EXPECT_TRUE(UnreadableRanges(memory, 2 * kSubtreeBytes).empty());
   ASSERT_EQ(ftruncate(file, kSubtreeBytes + 5 * kPageBytes), 0);
-  EXPECT_EQ(FirstUnreadable(memory, 2 * kSubtreeBytes), kSubtreeBytes + 5 * kPageBytes);
+  EXPECT_EQ(PairsOf(UnreadableRanges(memory, 2 * kSubtreeBytes)),
+            (Pairs{{kSubtreeBytes + 5 * kPageBytes, kSubtreeBytes - 5 * kPageBytes}}));
   munmap(memory, 2 * kSubtreeBytes);
   close(file);
 }

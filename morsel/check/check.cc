@@ -77,17 +77,17 @@ uint64_t CheckRoots(const Record& record, alloc::Heap& heap, const Say& say) {
 // Errors  what taking it up answers.
 Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) {
   const Record& record = backing.record();
-  std::optional<uint64_t> unreadable;
+  std::vector<pmem::ByteRange> unreadable;
   if (record.contract == Contract::kFine) {
     unreadable =
-        pmem::FirstUnreadable(reinterpret_cast<const void*>(record.base), record.size_bytes);
+        pmem::UnreadableRanges(reinterpret_cast<const void*>(record.base), record.size_bytes);
   }
-  if (unreadable) {
+  if (!unreadable.empty()) {
     return Fail(Code::kIo,
                 "offset 0x%" PRIx64
                 " cannot be read: the medium is bad there, or is gone; the heap is not looked at: "
-                "copy what can be read, and restore the rest",
-                *unreadable);
+                "save what can be read (morselctl export --salvage), and restore the rest",
+                unreadable.front().offset);
   }
   const alloc::HeapPlace place = {reinterpret_cast<void*>(record.base), record.size_bytes,
                                   record.capacity_bytes, record.id};

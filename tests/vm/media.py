@@ -141,6 +141,10 @@ class DirectoryOnDax(OnDax):
                f"xfs_io -r -c 'fiemap -v' {self.pool}/m | grep -v hole >/tmp/extents; "
                # The last column has FIEMAP_EXTENT_UNWRITTEN, 0x800.
                "cat /tmp/extents; ! grep -q '0x[0-9a-f]*[89a-f][0-9a-f][0-9a-f]$' /tmp/extents")
+        expect("what is exported comes back in, mapped huge, too",
+               f"morselctl export {self.pool} m /tmp/m && morselctl rm {self.pool} m --yes && "
+               f"morselctl import {self.pool} /tmp/m && rm /tmp/m && morselctl info {self.pool} m && "
+               f"morselctl check {self.pool}", "100 % (32 of 32 subtrees)", "clean: 1 morsel")
         expect("what has grown is mapped huge, too",
                f"morselctl resize {self.pool} m 128M && morselctl info {self.pool} m",
                "100 % (64 of 64 subtrees)")
@@ -161,6 +165,13 @@ class DirectoryOnDax(OnDax):
                      "4096 bytes at offset 0x600000 of", "offset 0x400000 of the morsel", status=1)
         self._expect(guest, results, "check of one morsel does, too",
                      f"morselctl check {self.pool} m", "offset 0x400000 of the morsel", status=1)
+        self._expect(guest, results, "an export of it is refused, and why",
+                     f"morselctl export {self.pool} m /tmp/m", "4096 bytes at offset 0x400000",
+                     "--salvage", status=20)
+        self._expect(guest, results, "a salvage skips it, and its image is whole",
+                     f"morselctl export {self.pool} m /tmp/m --salvage; status=$?; "
+                     "morselctl verify /tmp/m && rm /tmp/m && exit $status",
+                     "4096 bytes at offset 0x400000", "all else is as it was", status=1)
         self._expect(guest, results, "a store to it ends the process and says where",
                      f"workload poke {self.pool} m 0x400000", "morsel 'm': an access at",
                      f"offset 0x600000 of '{self.pool}/m'", status=128 + 7)
