@@ -5,7 +5,6 @@
 
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -47,12 +46,12 @@ Result<DaxDevice> DaxDeviceOf(const File& file, const std::string& sys_dev_char)
 }
 
 void StoreZeros(void* memory, uint64_t size_bytes, Persist persist) {
-  std::memset(memory, 0, size_bytes);
+  persist.Zero(memory, size_bytes);
   // ORDER  the zeros  <  whatever says whose they are
   // WHY    who gets new memory is told that it is zero, after a crash, too.
   // CRASH  before: the space is free. After: it is zero, whoever has it.
   // TEST   pmem/dax_device_test: ZerosAreDurable  <- fails without the line
-  persist.Range(memory, size_bytes);
+  persist.Fence();
 }
 
 }  // namespace morsel::pmem

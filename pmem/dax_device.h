@@ -19,7 +19,8 @@ struct DaxDevice {
 /// Errors  kUnsupported: it is no such device, or is switched to another use; kIo.
 Result<DaxDevice> DaxDeviceOf(const File& file, const std::string& sys_dev_char = "/sys/dev/char");
 
-/// Makes memory zero that may hold anything: a device has no holes to punch.
+/// Makes memory zero that may hold anything: a device has no holes to punch. Nothing of it comes
+/// into the caches.
 /// Durability  on return.
 void StoreZeros(void* memory, uint64_t size_bytes, Persist persist);
 

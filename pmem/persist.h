@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "pmem/mutation.h"
 
@@ -19,6 +20,9 @@ namespace morsel::pmem {
 struct PersistTable {
   void (*flush)(void* context, const void* address, size_t size_bytes);
   void (*fence)(void* context);
+  /// Stores zeros past the caches, as good as flushed. nullptr: there is nothing like it, and they
+  /// are stored and flushed.
+  void (*zero)(void* context, void* address, size_t size_bytes) = nullptr;
 };
 
 /// Stores a word on the medium, after all that the thread stored before: within a line a crash
@@ -62,6 +66,15 @@ class Persist {
   void Fence() const {
     MORSEL_MUTABLE(Fence(ForMutation()));
     table_->fence(context_);
+  }
+
+  /// Makes a large range zero, past the caches where the medium has a way to do so: what was in
+  /// them stays, and nothing is read first.
+  /// Durability  as Flush(). Threads  others see the zeros after this thread's next Fence() only.
+  void Zero(void* address, size_t size_bytes) const {
+    if (table_->zero != nullptr) return table_->zero(context_, address, size_bytes);
+    std::memset(address, 0, size_bytes);
+    Flush(address, size_bytes);
   }
 
   /// Flush() and Fence().

@@ -16,6 +16,12 @@ namespace {
 struct Functions {
   pmem2_flush_fn flush;
   pmem2_drain_fn drain;
+  pmem2_memset_fn memset;
+
+  explicit Functions(pmem2_map* map)
+      : flush(pmem2_get_flush_fn(map)),
+        drain(pmem2_get_drain_fn(map)),
+        memset(pmem2_get_memset_fn(map)) {}
 };
 
 // The context is a Functions that is never freed: libpmem2 has one pair for each
@@ -26,14 +32,19 @@ constexpr PersistTable kPmem2Table = {
           static_cast<Functions*>(context)->flush(address, size_bytes);
         },
     .fence = [](void* context) { static_cast<Functions*>(context)->drain(); },
+    .zero =
+        [](void* context, void* address, size_t size_bytes) {
+          static_cast<Functions*>(context)->memset(
+              address, 0, size_bytes, PMEM2_F_MEM_NONTEMPORAL | PMEM2_F_MEM_NODRAIN);
+        },
 };
 
 Persist PersistFor(pmem2_map* map, pmem2_granularity granularity) {
   if (granularity == PMEM2_GRANULARITY_BYTE) {
-    static Functions byte = {pmem2_get_flush_fn(map), pmem2_get_drain_fn(map)};
+    static Functions byte(map);
     return Persist(&kPmem2Table, &byte);
   }
-  static Functions line = {pmem2_get_flush_fn(map), pmem2_get_drain_fn(map)};
+  static Functions line(map);
   return Persist(&kPmem2Table, &line);
 }
 

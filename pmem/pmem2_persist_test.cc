@@ -68,6 +68,25 @@ TEST_F(Pmem2PersistTest, StoresThroughAnyMappingReachTheFile) {
   }
 }
 
+// By both of libpmem2's ways, from and to any byte, and nothing beside.
+TEST_F(Pmem2PersistTest, ALargeRangeIsMadeZeroPastTheCaches) {
+  for (const char* granularity : {"CACHE_LINE", "BYTE"}) {
+    const auto mapping = MapWith(granularity);
+    ASSERT_TRUE(mapping.has_value()) << LastError();
+    char* const memory = mapping->memory();
+    for (const uint64_t begin : {uint64_t{0}, kPageBytes, uint64_t{13}}) {
+      const uint64_t size_bytes = kSubtreeBytes - kPageBytes - begin;
+      std::memset(memory, 0x5a, kSubtreeBytes);
+      mapping->persist().Zero(memory + begin, size_bytes);
+      mapping->persist().Fence();
+      std::string read(kSubtreeBytes, '\0');
+      ASSERT_TRUE(file_.ReadExactly(read.data(), read.size(), 0).ok());
+      EXPECT_EQ(read, std::string(begin, '\x5a') + std::string(size_bytes, '\0') +
+                          std::string(kPageBytes, '\x5a'));
+    }
+  }
+}
+
 TEST_F(Pmem2PersistTest, AReaderMapsAndMaySeeNoMore) {
   const auto mapping = MapWith("CACHE_LINE", true);
   ASSERT_TRUE(mapping.has_value()) << LastError();
