@@ -79,16 +79,16 @@ Status CarvedBacking::Resize(uint64_t size_bytes) {
                 record_.name.c_str());
   }
   if (size_bytes == record_.size_bytes) return Code::kOk;
-  const std::lock_guard lock(medium_->mutex);
-  MORSEL_TRY(size_bytes > record_.size_bytes ? Grow(size_bytes) : Shrink(size_bytes));
+  std::unique_lock lock(medium_->mutex);
+  MORSEL_TRY(size_bytes > record_.size_bytes ? Grow(size_bytes, lock) : Shrink(size_bytes));
   record_.size_bytes = size_bytes;
   return Code::kOk;
 }
 
-Status CarvedBacking::Grow(uint64_t size_bytes) {
+Status CarvedBacking::Grow(uint64_t size_bytes, std::unique_lock<std::mutex>& held) {
   const alloc::SubtreeRole role = RoleOf(record_);
   const Result<std::vector<SubtreeIndex>> subtrees =
-      medium_->Grant(role, size_bytes - record_.size_bytes);
+      medium_->Grant(role, size_bytes - record_.size_bytes, &held);
   if (!subtrees) return subtrees.status();
   const Status placed =
       medium_->Place(range_, record_.size_bytes, role, *subtrees, false, Label());

@@ -264,9 +264,12 @@ Status CarvedMedium::FillWithZeros(uint64_t offset, uint64_t size_bytes) const {
 }
 
 Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role,
-                                                      uint64_t size_bytes) {
+                                                      uint64_t size_bytes,
+                                                      std::unique_lock<std::mutex>* held) {
   Result<std::vector<SubtreeIndex>> subtrees = metadata_->Reserve(role, size_bytes);
   if (!subtrees) return subtrees;
+  // Claimed, they are nobody else's, and nothing below looks at what the mutex covers.
+  if (held != nullptr) held->unlock();
   Status status = ForEachRun(role, *subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
     return FillWithZeros(offset, run_bytes);
   });
@@ -276,6 +279,7 @@ Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role,
   // CRASH  before: the space is free. After: it is zero, whoever has it.
   // TEST   morsel/carved_pool_sim_test: Sequences
   if (status.ok() && !device_) status = file_.Sync();
+  if (held != nullptr) held->lock();
   if (status.ok()) return subtrees;
   const KeepLastError keep;
   Return(role, *subtrees);

@@ -68,9 +68,12 @@ class CarvedMedium {
 
   /// Subtrees for `size_bytes`: claimed, with space of their own, zero. Nothing says yet whose they
   /// are.
+  /// held       what holds `mutex`, which others may have while zeros are written; nullptr: they may
+  ///            not.
   /// Ownership  ended by the metadata's Create() or Grow(), or by Return().
   /// Errors     kNoSpace, kCorrupt, kIo: nothing is claimed.
-  Result<std::vector<SubtreeIndex>> Grant(alloc::SubtreeRole role, uint64_t size_bytes);
+  Result<std::vector<SubtreeIndex>> Grant(alloc::SubtreeRole role, uint64_t size_bytes,
+                                          std::unique_lock<std::mutex>* held = nullptr);
   void Return(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
 
   /// Gives the space of free subtrees back to the file system. What cannot be given back stays

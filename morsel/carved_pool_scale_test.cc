@@ -3,8 +3,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <cstring>
+#include <future>
 #include <random>
+#include <thread>
 
 #include "morsel/carved_pool_superblock.h"
 #include "morsel/carved_pool_testing.h"
@@ -182,6 +185,49 @@ TEST_F(CarvedPoolScaleTest, AMorselCostsAsManyCallsWhateverThePoolHolds) {
   };
   const uint64_t first = made(0);
   for (int number = 1; number < 500; ++number) ASSERT_EQ(made(number), first);
+}
+
+// The sync of one thread's new space waits until another morsel has grown.
+class WaitingCalls : public FaultyCalls {
+ public:
+  static thread_local bool waits;
+  std::promise<void> entered;
+  std::promise<void> may_leave;
+  bool had_to_give_up = false;
+
+  int FDataSync(int file) override {
+    if (waits) {
+      waits = false;
+      entered.set_value();
+      const auto waited = may_leave.get_future().wait_for(std::chrono::seconds(20));
+      had_to_give_up = waited != std::future_status::ready;
+    }
+    return FaultyCalls::FDataSync(file);
+  }
+};
+thread_local bool WaitingCalls::waits = false;
+
+TEST_F(CarvedPoolScaleTest, AMorselGrowsWhileTheSpaceOfAnotherIsFilled) {
+  WaitingCalls calls;
+  const auto pool = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
+  ASSERT_TRUE(pool.has_value()) << LastError();
+  const auto one = Make(**pool, "one");
+  const auto other = Make(**pool, "other");
+  std::thread slow([&] {
+    WaitingCalls::waits = true;
+    EXPECT_TRUE(one->Resize(3 * kSubtreeBytes).ok()) << LastError();
+  });
+  calls.entered.get_future().wait();
+  EXPECT_TRUE(other->Resize(2 * kSubtreeBytes).ok()) << LastError();
+  calls.may_leave.set_value();
+  slow.join();
+  EXPECT_FALSE(calls.had_to_give_up);
+  // Whose each is shows in what was stored.
+  for (uint64_t i = 0; i < 3; ++i) *At(*one, i * kSubtreeBytes) = 10 + i;
+  for (uint64_t i = 0; i < 2; ++i) *At(*other, i * kSubtreeBytes) = 20 + i;
+  for (uint64_t i = 0; i < 3; ++i) EXPECT_EQ(*At(*one, i * kSubtreeBytes), 10 + i);
+  for (uint64_t i = 0; i < 2; ++i) EXPECT_EQ(*At(*other, i * kSubtreeBytes), 20 + i);
+  ExpectWhole(**pool);
 }
 
 }  // namespace
