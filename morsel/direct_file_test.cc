@@ -14,9 +14,8 @@
 #include "base/units.h"
 #include "morsel/carved_pool.h"
 #include "morsel/carved_pool_testing.h"
-#include "morsel/directory_pool.h"
+#include "morsel/directory_pool_testing.h"
 #include "morsel/pool_layout.h"
-#include "pmem/scratch_testing.h"
 
 namespace morsel {
 namespace {
@@ -44,15 +43,12 @@ class Witness : public pmem::SystemCalls {
   }
 };
 
-class DirectFileTest : public testing::Test {
+class DirectFileTest : public DirectoryPoolFixture {
  protected:
+  DirectFileTest() : DirectoryPoolFixture(pmem::Scratch::InMemory) {}
   void SetUp() override { Reopen(); }
   void Reopen(bool read_only = false) {
-    pool_.reset();
-    Result<std::unique_ptr<AbstractPool>> pool =
-        DirectoryPool::Open(path_, {.create = true, .read_only = read_only}, calls_);
-    ASSERT_TRUE(pool.has_value()) << LastError();
-    pool_ = std::move(*pool);
+    OpenPool({.create = true, .read_only = read_only}, calls_);
   }
   static Record Wanted(const std::string& name, uint64_t size_bytes = 2 * kSubtreeBytes) {
     return {.name = name,
@@ -61,28 +57,6 @@ class DirectFileTest : public testing::Test {
             .capacity_bytes = 16 * kSubtreeBytes,
             .size_bytes = size_bytes};
   }
-  Result<std::unique_ptr<Backing>> TryCreate(const Record& wanted) {
-    return pool_->Create(wanted, [](const Record& record, pmem::Persist persist) {
-      auto* const word = reinterpret_cast<uint64_t*>(record.base);
-      *word = record.base;
-      persist.Flush(word, sizeof *word);
-    });
-  }
-  std::unique_ptr<Backing> Create(const Record& wanted) {
-    Result<std::unique_ptr<Backing>> made = TryCreate(wanted);
-    EXPECT_TRUE(made.has_value()) << LastError();
-    return made ? std::move(*made) : nullptr;
-  }
-  std::unique_ptr<Backing> Open(const std::string& name, bool read_only = false) {
-    Result<std::unique_ptr<Backing>> opened = pool_->Open(name, read_only);
-    EXPECT_TRUE(opened.has_value()) << LastError();
-    return opened ? std::move(*opened) : nullptr;
-  }
-  std::vector<Finding> Check() {
-    std::vector<Finding> findings;
-    EXPECT_TRUE(pool_->Check([&](const Finding& finding) { findings.push_back(finding); }).ok());
-    return findings;
-  }
   uint64_t SpaceOf(const std::string& name) const {
     struct stat status;
     EXPECT_EQ(stat((path_ + "/" + name).c_str(), &status), 0);
@@ -90,16 +64,9 @@ class DirectFileTest : public testing::Test {
   }
 
   Witness calls_;
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
-  std::string path_ = scratch_.At("p");
-  std::unique_ptr<AbstractPool> pool_;
 };
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
-
-uint64_t* WordsOf(const Backing& backing) {
-  return reinterpret_cast<uint64_t*>(backing.record().base);
-}
 
 TEST_F(DirectFileTest, IsAtItsAddressWithWhatWasPersisted) {
   std::unique_ptr<Backing> made = Create(Wanted("a"));
@@ -115,7 +82,7 @@ TEST_F(DirectFileTest, IsAtItsAddressWithWhatWasPersisted) {
   EXPECT_EQ(found->base, base);
   EXPECT_EQ(found->mode, 0640u);
   EXPECT_EQ(found->contract, Contract::kFine);
-  const std::unique_ptr<Backing> opened = Open("a");
+  const std::unique_ptr<Backing> opened = OpenMorsel("a");
   ASSERT_NE(opened, nullptr);
   EXPECT_EQ(WordsOf(*opened)[0], base);
   EXPECT_EQ(WordsOf(*opened)[100], 7u);
@@ -166,7 +133,7 @@ TEST_F(DirectFileTest, ACopyOpensUnderItsNewNameUnlessTheOriginalIsOpen) {
   EXPECT_EQ(pool_->Open("b", true).error(), Code::kAddressTaken);
   EXPECT_TRUE(Says("morsel 'a'")) << LastError();
   made.reset();
-  const std::unique_ptr<Backing> copy = Open("b");
+  const std::unique_ptr<Backing> copy = OpenMorsel("b");
   ASSERT_NE(copy, nullptr);
   EXPECT_EQ(copy->record().name, "b");
   const std::vector<Finding> findings = Check();
@@ -191,7 +158,7 @@ TEST_F(DirectFileTest, LivesBesideSnapshotMorsels) {
 TEST_F(DirectFileTest, IsReadAndNotChangedByWhoOnlyReads) {
   ASSERT_NE(Create(Wanted("a")), nullptr);
   Reopen(/*read_only=*/true);
-  const std::unique_ptr<Backing> morsel = Open("a", /*read_only=*/true);
+  const std::unique_ptr<Backing> morsel = OpenMorsel("a", /*read_only=*/true);
   ASSERT_NE(morsel, nullptr);
   EXPECT_EQ(WordsOf(*morsel)[0], morsel->record().base);
   EXPECT_EQ(morsel->Resize(4 * kSubtreeBytes).code(), Code::kPermission);

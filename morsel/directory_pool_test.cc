@@ -13,60 +13,31 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "morsel/directory_pool_testing.h"
 #include "pmem/faults_testing.h"
 #include "pmem/medium.h"
-#include "pmem/scratch_testing.h"
 
 namespace morsel {
 namespace {
 
 namespace fs = std::filesystem;
 
-class DirectoryPoolTest : public testing::Test {
+class DirectoryPoolTest : public DirectoryPoolFixture {
  protected:
+  DirectoryPoolTest() : DirectoryPoolFixture(pmem::Scratch::OnDisk) {}
   static Result<std::unique_ptr<AbstractPool>> TryOpen(const std::string& path,
                                                        const DirectoryPoolOptions& options) {
     return DirectoryPool::Open(path, options, pmem::KernelCalls());
   }
   void Open(const DirectoryPoolOptions& options = {.create = true}) {
-    pool_.reset();
-    Result<std::unique_ptr<AbstractPool>> pool = TryOpen(path_, options);
-    ASSERT_TRUE(pool.has_value()) << LastError();
-    pool_ = std::move(*pool);
+    OpenPool(options, pmem::KernelCalls());
   }
   void OpenReadOnly() { Open({.read_only = true}); }
 
   static Record Wanted(const std::string& name, uint64_t size_bytes = kSubtreeBytes) {
     return {.name = name, .capacity_bytes = 16 * kSubtreeBytes, .size_bytes = size_bytes};
   }
-  // Its first word is the base, as a heap's might be.
-  std::unique_ptr<Backing> Create(const Record& wanted) {
-    Result<std::unique_ptr<Backing>> made =
-        pool_->Create(wanted, [](const Record& record, pmem::Persist) {
-          *reinterpret_cast<uint64_t*>(record.base) = record.base;
-        });
-    EXPECT_TRUE(made.has_value()) << LastError();
-    return made ? std::move(*made) : nullptr;
-  }
-  std::unique_ptr<Backing> OpenMorsel(const std::string& name, bool read_only = false) {
-    Result<std::unique_ptr<Backing>> opened = pool_->Open(name, read_only);
-    EXPECT_TRUE(opened.has_value()) << LastError();
-    return opened ? std::move(*opened) : nullptr;
-  }
-  std::vector<Finding> Check() {
-    std::vector<Finding> findings;
-    EXPECT_TRUE(pool_->Check([&](const Finding& finding) { findings.push_back(finding); }).ok());
-    return findings;
-  }
-
-  pmem::Scratch scratch_ = pmem::Scratch::OnDisk();
-  std::string path_ = scratch_.At("p");
-  std::unique_ptr<AbstractPool> pool_;
 };
-
-uint64_t* WordsOf(const Backing& backing) {
-  return reinterpret_cast<uint64_t*>(backing.record().base);
-}
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 

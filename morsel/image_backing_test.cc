@@ -14,10 +14,9 @@
 
 #include "base/error.h"
 #include "base/units.h"
-#include "morsel/directory_pool.h"
+#include "morsel/directory_pool_testing.h"
 #include "pmem/faults_testing.h"
 #include "pmem/frames_testing.h"
-#include "pmem/scratch_testing.h"
 
 namespace morsel {
 namespace {
@@ -34,38 +33,19 @@ constexpr bool kSlowBuild = true;
 constexpr bool kSlowBuild = false;
 #endif
 
-class ImageBackingTest : public testing::Test {
+class ImageBackingTest : public DirectoryPoolFixture {
  protected:
+  ImageBackingTest() : DirectoryPoolFixture(pmem::Scratch::OnDisk) {}
   void OpenPool(pmem::SystemCalls& calls) {
     fs::remove_all(path_);
-    Result<std::unique_ptr<AbstractPool>> pool =
-        DirectoryPool::Open(path_, {.create = true}, calls);
-    ASSERT_TRUE(pool.has_value()) << LastError();
-    pool_ = std::move(*pool);
+    DirectoryPoolFixture::OpenPool({.create = true}, calls);
   }
   std::unique_ptr<Backing> Create(uint64_t size_bytes = 4 * kSubtreeBytes) {
-    const Record wanted = {.name = "a",
-                           .capacity_bytes = std::max(size_bytes, 16 * kSubtreeBytes),
-                           .size_bytes = size_bytes};
-    Result<std::unique_ptr<Backing>> made =
-        pool_->Create(wanted, [](const Record& record, pmem::Persist) {
-          *reinterpret_cast<uint64_t*>(record.base) = record.base;
-        });
-    EXPECT_TRUE(made.has_value()) << LastError();
-    return made ? std::move(*made) : nullptr;
+    return DirectoryPoolFixture::Create({.name = "a",
+                                         .capacity_bytes = std::max(size_bytes, 16 * kSubtreeBytes),
+                                         .size_bytes = size_bytes});
   }
-  std::unique_ptr<Backing> Reopen() {
-    Result<std::unique_ptr<Backing>> opened = pool_->Open("a", false);
-    EXPECT_TRUE(opened.has_value()) << LastError();
-    return opened ? std::move(*opened) : nullptr;
-  }
-  static uint64_t* WordsOf(const Backing& backing) {
-    return reinterpret_cast<uint64_t*>(backing.record().base);
-  }
-
-  pmem::Scratch scratch_ = pmem::Scratch::OnDisk();
-  std::string path_ = scratch_.At("p");
-  std::unique_ptr<AbstractPool> pool_;
+  std::unique_ptr<Backing> Reopen() { return OpenMorsel("a"); }
 };
 
 // [IBK-1] Each checkpoint fails at one of its calls; the next one has all that was stored since the
