@@ -15,6 +15,11 @@ constexpr uint64_t kBarWidth = 20;
 // To the line's begin, and nothing behind it.
 constexpr char kClearLine[] = "\r\x1b[K";
 
+const char* WordOf(uint32_t activity) {
+  if (activity == MORSEL_STORING) return "storing  [";
+  return activity == MORSEL_LOADING ? "loading  [" : "verifying  [";
+}
+
 }  // namespace
 
 std::string ProgressLine(const morsel_progress& now, double seconds) {
@@ -23,8 +28,8 @@ std::string ProgressLine(const morsel_progress& now, double seconds) {
   const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, ' ');
   char text[64];
   std::snprintf(text, sizeof text, "]  %.0f %%  ", part * 100);
-  std::string line = (now.activity == MORSEL_STORING ? "storing  [" : "loading  [") + bar + text +
-                     FormatSize(now.done_bytes) + " of " + FormatSize(now.total_bytes);
+  std::string line = WordOf(now.activity) + bar + text + FormatSize(now.done_bytes) + " of " +
+                     FormatSize(now.total_bytes);
   if (now.done_bytes == 0 || seconds <= 0) return line;
   const double rate = static_cast<double>(now.done_bytes) / seconds;
   const auto left =
@@ -40,6 +45,10 @@ void ProgressBar::Show(const morsel_progress& now) {
   if (seconds < kQuietSeconds) return;
   print_(kClearLine + ProgressLine(now, seconds));
   is_shown_ = true;
+}
+
+void ProgressBar::Show(const pmem::image::ProgressNow& now) {
+  Show(morsel_progress{static_cast<uint32_t>(now.activity), 0, now.done_bytes, now.total_bytes});
 }
 
 void ProgressBar::Clear() {
@@ -58,6 +67,11 @@ std::unique_ptr<ProgressBar> TerminalProgressBar() {
         const auto now = std::chrono::steady_clock::now().time_since_epoch();
         return std::chrono::duration<double>(now).count();
       });
+}
+
+pmem::image::Progress ProgressOf(ProgressBar* bar) {
+  if (bar == nullptr) return {};
+  return [bar](const pmem::image::ProgressNow& now) { bar->Show(now); };
 }
 
 morsel_options WithProgress(morsel_options options, ProgressBar* bar) {

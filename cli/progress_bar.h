@@ -6,6 +6,7 @@
 #include <string>
 
 #include "morsel/morsel.h"
+#include "pmem/image/progress.h"
 
 namespace morsel::cli {
 
@@ -22,6 +23,7 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void Show(const morsel_progress& now);
+  void Show(const pmem::image::ProgressNow& now);
 
   /// What morsel_options have for it.
   static void Call(const morsel_progress* now, void* bar) {
@@ -43,6 +45,9 @@ std::string ProgressLine(const morsel_progress& now, double seconds);
 /// On standard error, where that is a terminal; else null.
 /// Ownership  outlives the morsels that are opened with it.
 std::unique_ptr<ProgressBar> TerminalProgressBar();
+
+/// What tells the bar, where there is one.
+pmem::image::Progress ProgressOf(ProgressBar* bar);
 
 /// `options` with the bar, where there is one.
 morsel_options WithProgress(morsel_options options, ProgressBar* bar);

@@ -7,6 +7,7 @@
 #include "cli/failure.h"
 #include "cli/open.h"
 #include "cli/output.h"
+#include "cli/progress_bar.h"
 #include "cli/record.h"
 #include "cli/units.h"
 
@@ -23,7 +24,11 @@ int Export(const Arguments& arguments, bool salvage, bool json) {
   const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kRead);
   std::vector<std::string> findings;
   const TellSkipped skipped = [&](const std::string& sentence) { findings.push_back(sentence); };
-  Must(pool->Export(arguments.name.c_str(), arguments.file.c_str(), salvage ? &skipped : nullptr));
+  {
+    const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
+    Must(pool->Export(arguments.name.c_str(), arguments.file.c_str(), salvage ? &skipped : nullptr,
+                      ProgressOf(bar.get())));
+  }
   if (json) {
     nlohmann::ordered_json report = {
         {"pool", arguments.pool}, {"name", arguments.name}, {"file", arguments.file}};
@@ -43,7 +48,10 @@ int Import(const Arguments& arguments, bool has_name, bool json) {
   const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kWrite);
   const std::string name =
       has_name ? arguments.name : arguments.file.substr(arguments.file.rfind('/') + 1);
-  Must(pool->Import(arguments.file.c_str(), name.c_str()));
+  {
+    const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
+    Must(pool->Import(arguments.file.c_str(), name.c_str(), ProgressOf(bar.get())));
+  }
   const Record record = FindMorsel(*pool, name);
   if (json) {
     Print(JsonOf(record, pool->pool().granularity_bytes(record.contract)));

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/output.h"
+#include "cli/progress_bar.h"
 #include "cli/record.h"
 #include "cli/units.h"
 #include "morsel/image_file_at.h"
@@ -24,11 +25,13 @@ struct Verified {
 
 Verified Verify(const std::string& path) {
   Verified verified;
-  const auto image = OpenImageAt(pmem::KernelCalls(), path);
+  auto image = OpenImageAt(pmem::KernelCalls(), path);
   // Without its tables none of its subtrees can be found: one sentence is all there is to say.
   if (!image && image.error() == Code::kCorrupt) return {{LastError()}, std::nullopt};
   if (!image) throw Failure{image.error(), LastError()};
   verified.record = Must(RecordOf(path, image->file(), image->info()));
+  const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
+  image->set_progress(ProgressOf(bar.get()));
   const Status status =
       VerifyImage(*image, [&](const char* sentence) { verified.findings.emplace_back(sentence); });
   if (status.code() != Code::kCorrupt) Must(status);

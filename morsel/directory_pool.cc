@@ -347,8 +347,9 @@ Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
     return backing ? (*backing)->Export(to, file_name, skipped) : backing.status();
   }
   if (skipped != nullptr) return IsAnImage(LabelOf(name));
-  const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
+  Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
   if (!image) return image.status();
+  image->set_progress(progress_);
   const Result<Record> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
   return pmem::image::CopyInto(*image, to, file_name, record->mode);

@@ -33,10 +33,12 @@ class OpenPool {
   Result<OpenMorsel*> OpenMorselNamed(const char* name, const morsel_options* options);
   Status Close(OpenMorsel* morsel, bool discard);
   Status Remove(const char* name);
-  /// skipped: as Backing::Export().
-  Status Export(const char* name, const char* path, const TellSkipped* skipped = nullptr);
-  /// name: nullptr: the file's.
-  Status Import(const char* path, const char* name);
+  /// skipped: as Backing::Export(). `progress` is told of images that are read; of a morsel that is
+  /// open that is its own.
+  Status Export(const char* name, const char* path, const TellSkipped* skipped = nullptr,
+                const pmem::image::Progress& progress = {});
+  /// name: nullptr: the file's. `progress` is told.
+  Status Import(const char* path, const char* name, const pmem::image::Progress& progress = {});
   Status List(int (*visit)(const morsel_info*, void*), void* context);
 
  private:

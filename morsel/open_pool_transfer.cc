@@ -8,7 +8,8 @@
 
 namespace morsel {
 
-Status OpenPool::Export(const char* name, const char* path, const TellSkipped* skipped) {
+Status OpenPool::Export(const char* name, const char* path, const TellSkipped* skipped,
+                        const pmem::image::Progress& progress) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckMorselName(name));
   const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
@@ -22,12 +23,13 @@ Status OpenPool::Export(const char* name, const char* path, const TellSkipped* s
     (void)to->RemoveTemporaries();
   }
   std::lock_guard lock(mutex_);
+  pool_->set_progress(progress);
   const auto open = open_.find(name);
   return open != open_.end() ? open->second.morsel->Export(*to, split->name, skipped)
                              : pool_->Export(name, *to, split->name, skipped);
 }
 
-Status OpenPool::Import(const char* path, const char* name) {
+Status OpenPool::Import(const char* path, const char* name, const pmem::image::Progress& progress) {
   MORSEL_TRY(MayUse());
   const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
   if (!split) return split.status();
@@ -38,8 +40,9 @@ Status OpenPool::Import(const char* path, const char* name) {
                 "'%s' cannot be imported: pool '%s' is open for reading only; open it for writing",
                 path, pool_->path().c_str());
   }
-  const Result<pmem::image::ImageFile> image = OpenImageAt(calls_, path);
+  Result<pmem::image::ImageFile> image = OpenImageAt(calls_, path);
   if (!image) return image.status();
+  image->set_progress(progress);
   std::lock_guard lock(mutex_);
   return pool_->Import(name, *image);
 }

@@ -28,11 +28,20 @@ std::vector<Extent> PiecesOf(const Tree& tree) {
   return pieces;
 }
 
+uint64_t BytesOf(const std::vector<Extent>& pieces) {
+  uint64_t bytes = 0;
+  for (const Extent& piece : pieces) bytes += piece.size_bytes;
+  return bytes;
+}
+
 // Reads and writes at the same time.
 class Copying {
  public:
-  Copying(const File& from, const File& to, std::vector<Extent> pieces)
-      : from_(from), to_(to), pieces_(std::move(pieces)) {}
+  Copying(const File& from, const File& to, std::vector<Extent> pieces, const Progress& progress)
+      : from_(from),
+        to_(to),
+        pieces_(std::move(pieces)),
+        meter_(progress, Activity::kStoring, BytesOf(pieces_)) {}
 
   Status Run() {
     MORSEL_TRY(Begin());
@@ -46,6 +55,7 @@ class Copying {
         MORSEL_TRY(Finish());
       }
     }
+    meter_.Finish();
     return Code::kOk;
   }
 
@@ -67,12 +77,12 @@ class Copying {
     return Code::kOk;
   }
 
-  char* BytesOf(size_t slot) const { return memory_.get() + slot * kPieceBytes; }
+  char* SlotAt(size_t slot) const { return memory_.get() + slot * kPieceBytes; }
 
   Status Read(const Extent& piece) {
     const size_t slot = free_.back();
     in_slots_[slot] = piece;
-    MORSEL_TRY(reads_->StartRead(BytesOf(slot), piece.size_bytes, piece.offset,
+    MORSEL_TRY(reads_->StartRead(SlotAt(slot), piece.size_bytes, piece.offset,
                                  static_cast<int>(slot), slot));
     free_.pop_back();
     return Code::kOk;
@@ -84,19 +94,21 @@ class Copying {
     if (!done.status.ok()) return done.status;
     if (writes_->in_flight() == kIoDepth) MORSEL_TRY(Finish());
     const Extent& piece = in_slots_[done.tag];
-    return writes_->StartWrite(BytesOf(done.tag), piece.size_bytes, piece.offset,
+    return writes_->StartWrite(SlotAt(done.tag), piece.size_bytes, piece.offset,
                                static_cast<int>(done.tag), done.tag);
   }
 
   Status Finish() {
     const BlockIo::Done done = writes_->Wait();
     free_.push_back(done.tag);
+    meter_.Advance(in_slots_[done.tag].size_bytes);
     return done.status;
   }
 
   const File& from_;
   const File& to_;
   std::vector<Extent> pieces_;
+  ProgressMeter meter_;
   Extent in_slots_[kSlots];
   std::vector<size_t> free_;
   Buffer memory_;  // goes after the requests do
@@ -108,7 +120,7 @@ class Copying {
 Status CopyBytes(const ImageFile& image, const File& copy) {
   std::vector<Extent> pieces = PiecesOf(image.tree());
   MORSEL_TRY(copy.Resize(pieces.empty() ? kExtentsStart : pieces.back().end()));
-  MORSEL_TRY(Copying(image.file(), copy, std::move(pieces)).Run());
+  MORSEL_TRY(Copying(image.file(), copy, std::move(pieces), image.progress()).Run());
   MORSEL_TRY(ExpectKept(image));
   return WriteSuperblock(copy, image.superblock());
 }

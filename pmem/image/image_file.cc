@@ -193,7 +193,7 @@ Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
 
 Status ImageFile::Verify(const std::function<void(const char*)>& report) const {
   LeafReader reader(file_, current_.base);
-  return reader.Verify(tree_, report);
+  return reader.Verify(tree_, report, progress_);
 }
 
 Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,

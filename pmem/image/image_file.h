@@ -71,8 +71,9 @@ class ImageFile {
   const Superblock& superblock() const { return current_; }
   const Tree& tree() const { return tree_; }
 
-  /// Is called from now on by whoever stores and loads.
+  /// Is called from now on by whoever stores, loads, verifies and copies.
   void set_progress(Progress progress) { progress_ = std::move(progress); }
+  const Progress& progress() const { return progress_; }
 
   /// What Load() fills, in whole subtrees.
   uint64_t LoadedBytes() const;

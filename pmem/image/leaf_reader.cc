@@ -91,14 +91,18 @@ Status LeafReader::LoadIntact(const Tree& tree, char* frames, const Failed& repo
   return ReadAll(tree, report);
 }
 
-Status LeafReader::Verify(const Tree& tree, const std::function<void(const char*)>& report) {
+Status LeafReader::Verify(const Tree& tree, const std::function<void(const char*)>& report,
+                          const Progress& progress) {
   if (tree.nodes.empty()) return Code::kOk;
+  ProgressMeter meter(progress, Activity::kVerifying, LoadedBytes(tree));
+  meter_ = &meter;
   std::map<SubtreePosition, std::string> sentences;
   const Status begun = Begin(kLeafBytes);
   const Status read = !begun.ok() ? begun : ReadAll(tree, [&](SubtreePosition position, Status) {
     sentences.emplace(position, LastError());
     return Status();
   });
+  if (read.ok()) meter.Finish();
   for (const auto& [position, sentence] : sentences) report(sentence.c_str());
   return read;
 }

@@ -39,7 +39,8 @@ class LeafReader {
 
   /// Reports each leaf that is damaged or cannot be read, in a sentence, by position.
   /// Errors  kNoMemory.
-  Status Verify(const Tree& tree, const std::function<void(const char* sentence)>& report);
+  Status Verify(const Tree& tree, const std::function<void(const char* sentence)>& report,
+                const Progress& progress = {});
 
  private:
   /// A leaf, or a replaced page of one.
@@ -73,7 +74,7 @@ class LeafReader {
   const File& file_;
   uint64_t base_;
   char* frames_ = nullptr;  // nullptr: what is read is verified only, the sums behind leaves, too
-  ProgressMeter* meter_ = nullptr;  // when loading
+  ProgressMeter* meter_ = nullptr;  // of whoever is told
   uint64_t slot_bytes_ = 0;         // of memory_
   Buffer memory_;                   // where what is not read into frames is read to
   Buffer decoded_;                  // when verifying: a leaf for each thread

@@ -7,7 +7,8 @@
 
 namespace morsel::pmem::image {
 
-enum class Activity : uint32_t { kLoading = 1, kStoring = 2 };
+/// Verifying: all is read and held against its sums, and none of it kept.
+enum class Activity : uint32_t { kLoading = 1, kStoring = 2, kVerifying = 3 };
 
 struct ProgressNow {
   Activity activity;

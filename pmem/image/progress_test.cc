@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <map>
 #include <vector>
 
+#include "pmem/image/image_copy.h"
 #include "pmem/image/image_testing.h"
 
 namespace morsel::pmem::image {
@@ -58,6 +60,27 @@ TEST_F(ProgressTest, StoresAndLoadsGoUpToAllOfIt) {
   const PageSet nothing;
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &nothing).ok()) << LastError();
   EXPECT_TRUE(told_.empty()) << "nothing was to do";
+}
+
+// It is verified before it is copied.
+TEST_F(ProgressTest, ACopyTellsOfBoth) {
+  Memory memory = MemoryOf(3);
+  FillSubtree(memory, 0, 1);
+  FillSubtree(memory, 2, 2);
+  Result<ImageFile> image = Create("a", memory);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  image->set_progress(Remember());
+  const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  ASSERT_TRUE(directory.has_value()) << LastError();
+  ASSERT_TRUE(CopyInto(*image, *directory, "b", 0600).ok()) << LastError();
+  std::map<Activity, ProgressNow> last;
+  for (const ProgressNow& now : told_) last[now.activity] = now;
+  ASSERT_EQ(last.size(), 2u);
+  EXPECT_EQ(last[Activity::kVerifying].done_bytes, 2 * kSubtreeBytes);
+  EXPECT_EQ(last[Activity::kVerifying].total_bytes, 2 * kSubtreeBytes);
+  EXPECT_GT(last[Activity::kStoring].total_bytes, 2 * kSubtreeBytes) << "with sums and tables";
+  EXPECT_EQ(last[Activity::kStoring].done_bytes, last[Activity::kStoring].total_bytes);
+  EXPECT_EQ(told_.front().activity, Activity::kVerifying);
 }
 
 TEST_F(ProgressTest, AFailureIsNotToldAsTheEnd) {
