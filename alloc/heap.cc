@@ -16,7 +16,7 @@ namespace morsel::alloc {
 Heap::ClosedGate::ClosedGate(Heap* heap) : heap_(heap) {
   if (heap_->closings_++ > 0) return;
   heap_->EmptySlots();
-  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->EmptyQueues();
+  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->PutBack();
 }
 
 // The slots stay empty: the lock lets each thread fill its own again.
@@ -27,14 +27,24 @@ void Heap::EmptySlots() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->slot != nullptr) one->slot->Empty();
   }
-  // ORDER  a slot is empty, for every thread  <  the look at who is inside
-  // WHY    a thread that has not seen it yet has said that it is inside, and is seen.
+  // ORDER  a slot is empty, for every thread  <  the heap is no thread's recent one
+  // WHY    it becomes that by its slot alone.
   // CRASH  nothing of this is on the medium.
   // TEST   alloc/heap_parts_test: NobodyIsInsideWhileOneHasTheHeapToItself
   BarrierInAllThreads();
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->slot != nullptr) one->recent->ForgetIf(key_);
+  }
+  // ORDER  neither leads to the heap, for every thread  <  the look at who is inside
+  // WHY    a thread that has not seen it yet has said that it is inside, and is seen.
+  // CRASH  nothing of this is on the medium.
+  // TEST   alloc/heap_parts_test: WhoIsInsideIsWaitedFor
+  BarrierInAllThreads();
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     // This thread may be inside another heap, whose medium has called back.
-    if (one->slot != nullptr && one->slot != &SlotAt(slot_offset_)) WaitUntilOutside(*one->slot);
+    if (one->slot == nullptr || one->recent == &recent_heap) continue;
+    WaitUntilOutside(one->slot->inside);
+    WaitUntilOutside(one->recent->inside);
   }
 }
 
@@ -71,6 +81,8 @@ Result<ThreadHeap*> Heap::Mine() {
   if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr &&
       !mine->SettleIsDue()) {
     mine->slot = &slot;
+    mine->recent = &recent_heap;
+    recent_heap.Forget();  // it may be the heap that had the slot
     slot.Fill(this, mine, mine->FreesForSlot());
   }
   return mine;
@@ -186,11 +198,23 @@ void Heap::ReleaseSlab(Run* run) {
   run->kind = UnitKind::kNone;
 }
 
+void Heap::set_key(const void* key) {
+  const std::lock_guard lock(mutex_);
+  EmptySlots();
+  key_ = key;
+}
+
+// The thread is inside the slot.
+void Heap::BeRecent(ThreadSlot& slot) {
+  if (!recent_heap.Is(key_)) recent_heap.Become(key_, this, slot, runs_.view());
+}
+
 // A block that this thread has at hand, or nullptr.
 void* Heap::TakeInside(unsigned size_class) {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (!slot.Enter(this)) return nullptr;
   void* const block = slot.thread_heap->Take(size_class);
+  BeRecent(slot);
   slot.Leave();
   return block;
 }
@@ -199,13 +223,15 @@ void* Heap::TakeInside(unsigned size_class) {
 bool Heap::FreeInside(void* block) {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (!slot.Enter(this)) return false;
+  BeRecent(slot);
   ThreadHeap& mine = *slot.thread_heap;
   Run* const slab = runs_.At(block);
   ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
   if (owner == &mine) {
-    mine.Give(*slab, block);
+    const bool quick = recent_heap.Is(key_) && slab->quick == &slot;
+    if (!quick || !ThreadHeap::TryGive(*slab, block, recent_heap)) mine.Give(*slab, block);
   } else if (owner != nullptr) {
-    mine.GiveAway(*slab, block, *owner);
+    mine.GiveAway(*slab, block);
   }
   const bool due = mine.SettleIsDue() || slot.frees_left <= 0;
   slot.Leave();
@@ -235,7 +261,8 @@ void Heap::FreeLocked(ThreadHeap& mine, void* block) {
   }
   ThreadHeap* const owner = run.owner.load(std::memory_order_relaxed);
   if (owner != nullptr && owner != &mine) {
-    mine.GiveAway(run, block, *owner);
+    mine.GiveAway(run, block);
+    mine.HandOver();  // the gate may be closed
     return;
   }
   if (owner == nullptr) {

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "alloc/heap_layout.h"
+#include "alloc/recent_heap.h"
 #include "alloc/run.h"
 #include "alloc/run_table.h"
 #include "alloc/thread_heap.h"
@@ -67,9 +68,12 @@ class Heap final : private ThreadEndListener {
   /// nullptr: it is not guarded.
   Guard* guard() const { return guard_.get(); }
 
-  /// As Allocate(size_bytes, 16), or nullptr where that takes longer or fails.
-  /// Cost    no lock, and no store to the medium. It calls nothing.
-  [[gnu::always_inline]] void* TryAllocate(uint64_t size_bytes) {
+  /// What TryAllocate() and TryFree() are told from now on, instead of the heap's own address.
+  void set_key(const void* key);
+
+  /// As Allocate(size_bytes, 16) of the heap with that key, any address, or nullptr where that
+  /// takes longer or fails. Cost    no lock, and no store to the medium. It calls nothing.
+  [[gnu::always_inline]] static void* TryAllocate(const void* key, uint64_t size_bytes) {
     unsigned size_class;
     if (size_bytes <= kSmallBytesMax) [[likely]] {
       size_class = ClassOfSmall(size_bytes);
@@ -78,13 +82,16 @@ class Heap final : private ThreadEndListener {
     } else {
       return nullptr;
     }
-    ThreadSlot& slot = SlotAt(slot_offset_);
-    if (!slot.Enter(this)) [[unlikely]]
+    if (!recent_heap.Enter(key)) [[unlikely]]
       return nullptr;
-    void* const block = slot.thread_heap->TryTake(size_class);
-    slot.Leave();
+    void* const block = recent_heap.part->TryTake(size_class);
+    recent_heap.Leave();
     return block;
   }
+
+  /// Of the class, whatever this thread has at hand; or nullptr where that takes longer or fails.
+  /// Cost    no lock; a store to the medium and no flush.
+  void* TakeInside(unsigned size_class);
 
   /// Alignment: a power of two up to 1 GiB. Nothing is flushed but where a slab is made or an
   /// extent crosses a region. Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
@@ -97,20 +104,22 @@ class Heap final : private ThreadEndListener {
   /// `block` is the start of a live block, or the process ends; but for a block that was freed
   /// before and is at hand for its thread's next allocations, which only a guard always finds.
   void Free(void* block) {
-    if (!TryFree(block) && !FreeInside(block)) [[unlikely]]
-      FreeSlowly(block);
+    if (!FreeInside(block)) FreeSlowly(block);
   }
 
-  /// As Free(), or false where that takes longer; nothing is done then.
+  /// As Free(), or false where that takes a lock; nothing is done then.
+  bool FreeInside(void* block);
+
+  /// As Free() of the heap with that key, any address, or false where that takes longer; nothing is
+  /// done then.
   /// Cost    no lock, and one store to the medium at most. It calls nothing.
-  [[gnu::always_inline]] bool TryFree(void* block) {
-    ThreadSlot& slot = SlotAt(slot_offset_);
-    if (!slot.Enter(this)) [[unlikely]]
+  [[gnu::always_inline]] static bool TryFree(const void* key, void* block) {
+    if (!recent_heap.Enter(key)) [[unlikely]]
       return false;
-    Run* const slab = runs_.At(block);
-    const bool freed =
-        slab != nullptr && slab->quick == &slot && ThreadHeap::TryGive(*slab, block, slot);
-    slot.Leave();
+    Run* const slab = recent_heap.runs.At(block);
+    const bool freed = slab != nullptr && slab->quick == recent_heap.TheSlot() &&
+                       ThreadHeap::TryGive(*slab, block, recent_heap);
+    recent_heap.Leave();
     return freed;
   }
 
@@ -202,8 +211,7 @@ class Heap final : private ThreadEndListener {
   void FreeWhatIsKept();
 
   // Without the lock.
-  void* TakeInside(unsigned size_class);
-  [[gnu::noinline]] bool FreeInside(void* block);
+  void BeRecent(ThreadSlot& slot);
   [[gnu::noinline]] void FreeSlowly(void* block);
   [[gnu::noinline]] void SettleMine();
   void FlushRun(Run& run, const char* begin, const char* end, ThreadHeap& mine);
@@ -245,6 +253,7 @@ class Heap final : private ThreadEndListener {
 
   // What threads read without the lock; no line of it is written meanwhile.
   alignas(kLineBytes) ptrdiff_t slot_offset_;  ///< SlotOffset()
+  const void* key_ = this;
   RunTable runs_;
   HeapHeader* header_;
   pmem::Persist persist_;

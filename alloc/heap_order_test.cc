@@ -43,11 +43,18 @@ class HeapOrderTest : public testing::Test {
     heap_->Fence();
   }
 
-  // Frees as many blocks as it takes until they are settled, once.
+  // Frees as many blocks as it takes until they are settled, once; more at a time than a thread
+  // keeps at hand.
   void FreeUntilSettled() {
     bool settled = false;
     recorder_->set_before_fence([&] { settled = true; });
-    for (uint64_t i = 0; i < kFreesUnsettledMax && !settled; ++i) heap_->Free(Allocate(64));
+    std::vector<void*> blocks(8 * Magazines::kPlacesMax);
+    for (uint64_t i = 0; i < 2 * kFreesUnsettledMax && !settled; i += blocks.size()) {
+      for (void*& block : blocks) block = Allocate(64);
+      for (void* const block : blocks) {
+        if (!settled) heap_->Free(block);
+      }
+    }
     recorder_->set_before_fence(nullptr);
     EXPECT_TRUE(settled);
   }

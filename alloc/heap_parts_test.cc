@@ -40,6 +40,9 @@ class HeapPartsTest : public testing::Test {
     }
   }
 
+  // The thread has been inside the heap, and may allocate by its key.
+  void BeInside() { heap_->Free(heap_->Allocate(64, 16).value()); }
+
   size_t CountAll(uint64_t size_bytes) {
     const std::vector<void*> blocks = TakeAll(size_bytes);
     FreeAll(blocks);
@@ -52,6 +55,26 @@ class HeapPartsTest : public testing::Test {
 
   HeapMemory memory_{kBytes};
   std::unique_ptr<Heap> heap_;
+};
+
+// Heaps of their own, beside the fixture's.
+class MoreHeaps {
+ public:
+  explicit MoreHeaps(size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      memories_.push_back(
+          std::make_unique<HeapMemory>(kSubtreeBytes, TestBase() + (i + 1) * kGiantBytes));
+      const HeapPlace place = memories_[i]->Place(kSubtreeBytes);
+      Heap::Format(place, 4096, pmem::VolatilePersist());
+      heaps_.push_back(Heap::Open(place, pmem::VolatilePersist(), true, false).value());
+    }
+  }
+  Heap& operator[](size_t i) const { return *heaps_[i]; }
+  Heap& back() const { return *heaps_.back(); }
+
+ private:
+  std::vector<std::unique_ptr<HeapMemory>> memories_;
+  std::vector<std::unique_ptr<Heap>> heaps_;
 };
 
 // What is flushed because of frees is little, even where they are scattered over the slabs of
@@ -200,6 +223,22 @@ TEST_F(HeapPartsTest, WhatARunningThreadHoldsIsForOthersBeforeThereIsNoSpace) {
   EXPECT_EQ(heap_->LiveBytes().value(), 0u);
 }
 
+TEST_F(HeapPartsTest, WhoIsInsideIsWaitedFor) {
+  BeInside();
+  ASSERT_TRUE(recent_heap.Enter(heap_.get()));
+  std::atomic<bool> alone{false};
+  std::thread other([&] {
+    const auto still = heap_->Still();
+    alone.store(true);
+  });
+  while (recent_heap.Is(heap_.get())) std::this_thread::yield();
+  for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+  EXPECT_FALSE(alone.load());
+  recent_heap.Leave();
+  other.join();
+  EXPECT_TRUE(alone.load());
+}
+
 TEST_F(HeapPartsTest, NobodyIsInsideWhileOneHasTheHeapToItself) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
@@ -207,8 +246,13 @@ TEST_F(HeapPartsTest, NobodyIsInsideWhileOneHasTheHeapToItself) {
     threads.emplace_back([&] {
       std::array<void*, 50> blocks{};
       while (!stop.load()) {
-        for (void*& block : blocks) block = heap_->Allocate(48, 16).value();
-        for (void* const block : blocks) heap_->Free(block);
+        for (void*& block : blocks) {
+          block = Heap::TryAllocate(heap_.get(), 48);
+          if (block == nullptr) block = heap_->Allocate(48, 16).value();
+        }
+        for (void* const block : blocks) {
+          if (!Heap::TryFree(heap_.get(), block)) heap_->Free(block);
+        }
       }
     });
   }
@@ -224,33 +268,84 @@ TEST_F(HeapPartsTest, NobodyIsInsideWhileOneHasTheHeapToItself) {
   EXPECT_EQ(heap_->LiveBytes().value(), 0u);
 }
 
+// A heap is found by its key, and by no key that it had before; nor is one that is gone.
+TEST_F(HeapPartsTest, AKeyIsOfOneHeapAtATime) {
+  const auto take = [](const void* key) { return Heap::TryAllocate(key, 64); };
+  BeInside();
+  void* const next = take(heap_.get());
+  ASSERT_NE(next, nullptr);
+  EXPECT_EQ(take(nullptr), nullptr);
+  const int key = 0;
+  heap_->set_key(&key);
+  EXPECT_EQ(take(heap_.get()), nullptr);
+  EXPECT_EQ(take(&key), nullptr) << "nobody has been inside";
+  BeInside();
+  void* const third = take(&key);
+  ASSERT_NE(third, nullptr);
+  EXPECT_FALSE(Heap::TryFree(heap_.get(), third));
+  EXPECT_TRUE(Heap::TryFree(&key, third));
+  heap_->Free(next);
+  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(take(&key), nullptr) << "one had the heap to himself";
+  BeInside();
+  EXPECT_NE(take(&key), nullptr);
+  heap_.reset();
+  EXPECT_EQ(take(&key), nullptr);
+}
+
+// Another heap takes the slot that the first one's key has led to.
+TEST_F(HeapPartsTest, WhoseSlotIsTakenIsNotFoundByItsKey) {
+  BeInside();
+  const MoreHeaps heaps(kThreadSlots);  // the last one has the slot of the fixture's
+  ASSERT_NE(Heap::TryAllocate(heap_.get(), 64), nullptr);
+  (void)heaps.back().Allocate(64, 16).value();
+  EXPECT_EQ(Heap::TryAllocate(heap_.get(), 64), nullptr);
+  BeInside();
+  EXPECT_NE(Heap::TryAllocate(heap_.get(), 64), nullptr);
+  EXPECT_EQ(heap_->LiveBytes().value(), 2 * 64u);
+  EXPECT_EQ(heaps.back().LiveBytes().value(), 64u);
+}
+
+// What is given away word by word is stored when somebody looks, and when its thread ends.
+TEST_F(HeapPartsTest, WhatIsGivenAwayIsFreeForWhoLooks) {
+  std::vector<void*> blocks;
+  for (int i = 0; i < 10; ++i) blocks.push_back(heap_->Allocate(64, 16).value());
+  std::atomic<int> step{0};
+  std::thread other([&] {
+    heap_->Free(heap_->Allocate(5000, 16).value());  // it has a slot
+    for (int i = 0; i < 4; ++i) heap_->Free(blocks[static_cast<size_t>(i)]);
+    step.store(1);
+    while (step.load() != 2) std::this_thread::yield();
+    for (int i = 4; i < 7; ++i) heap_->Free(blocks[static_cast<size_t>(i)]);
+  });
+  while (step.load() != 1) std::this_thread::yield();
+  EXPECT_EQ(heap_->LiveBytes().value(), 6 * 64u);
+  step.store(2);
+  other.join();
+  EXPECT_EQ(heap_->LiveBytes().value(), 3 * 64u);
+  for (size_t i = 7; i < 10; ++i) heap_->Free(blocks[i]);
+  EXPECT_EQ(Findings(*heap_), "");
+  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+}
+
 TEST_F(HeapPartsTest, OneThreadUsesMoreHeapsThanItHasSlots) {
   constexpr size_t kHeaps = 2 * kThreadSlots + 3;
-  std::vector<std::unique_ptr<HeapMemory>> memories;
-  std::vector<std::unique_ptr<Heap>> heaps;
-  for (size_t i = 0; i < kHeaps; ++i) {
-    memories.push_back(
-        std::make_unique<HeapMemory>(kSubtreeBytes, TestBase() + (i + 1) * kGiantBytes));
-    Heap::Format(memories[i]->Place(kSubtreeBytes), 4096, pmem::VolatilePersist());
-    heaps.push_back(
-        Heap::Open(memories[i]->Place(kSubtreeBytes), pmem::VolatilePersist(), true, false)
-            .value());
-  }
+  const MoreHeaps heaps(kHeaps);
   std::vector<std::vector<void*>> blocks(kHeaps);
   for (int round = 0; round < 100; ++round) {
     for (size_t i = 0; i < kHeaps; ++i) {
-      blocks[i].push_back(heaps[i]->Allocate(100, 16).value());
+      blocks[i].push_back(heaps[i].Allocate(100, 16).value());
       if (round % 3 == 2) {
-        heaps[i]->Free(blocks[i].back());
+        heaps[i].Free(blocks[i].back());
         blocks[i].pop_back();
-        ASSERT_TRUE(heaps[i]->Flush(blocks[i].back(), 100).ok());
+        ASSERT_TRUE(heaps[i].Flush(blocks[i].back(), 100).ok());
       }
     }
-    for (size_t i = 0; i < kHeaps; ++i) heaps[i]->Fence();
+    for (size_t i = 0; i < kHeaps; ++i) heaps[i].Fence();
   }
   for (size_t i = 0; i < kHeaps; ++i) {
-    EXPECT_EQ(Findings(*heaps[i]), "");
-    EXPECT_EQ(heaps[i]->LiveBytes().value(), blocks[i].size() * 112);
+    EXPECT_EQ(Findings(heaps[i]), "");
+    EXPECT_EQ(heaps[i].LiveBytes().value(), blocks[i].size() * 112);
   }
 }
 

@@ -1,6 +1,6 @@
 #include "alloc/heap_sim_promises_testing.h"
 
-#include "alloc/block_queue.h"
+#include "alloc/magazines.h"
 
 namespace morsel::alloc {
 
@@ -19,7 +19,7 @@ void HeapPromises::Read(const sim::Log& log) {
       case kMade:
         objects_[first].bytes = second;
         if (const uint64_t next_class = entry.words[2]; next_class != 0) {
-          queues_.insert({entry.thread, static_cast<unsigned>(next_class - 1)});
+          used_.insert({entry.thread, static_cast<unsigned>(next_class - 1)});
         }
         break;
       case kMayHold:
@@ -40,8 +40,8 @@ void HeapPromises::Read(const sim::Log& log) {
       default:
         Replace(State::kFreed, State::kUnlinked);
         Replace(State::kSettling, State::kUnlinked);
-        queued_before_ += QueuedBytesMax();
-        queues_.clear();
+        ahead_before_ += AheadBytesMax();
+        used_.clear();
     }
   }
 }
@@ -63,7 +63,7 @@ void HeapPromises::Replace(State from, State to) {
 }
 
 uint64_t HeapPromises::UnlinkedBytesMax(bool settled) const {
-  uint64_t bytes = queued_before_ + (settled ? 0 : QueuedBytesMax());
+  uint64_t bytes = ahead_before_ + (settled ? 0 : AheadBytesMax());
   for (const auto& [serial, object] : objects_) {
     const bool freed = object.state == State::kFreed || object.state == State::kSettling;
     if (object.state == State::kUnlinked || (freed && !settled)) bytes += object.bytes;
@@ -71,10 +71,10 @@ uint64_t HeapPromises::UnlinkedBytesMax(bool settled) const {
   return bytes;
 }
 
-uint64_t HeapPromises::QueuedBytesMax() const {
+uint64_t HeapPromises::AheadBytesMax() const {
   uint64_t bytes = 0;
-  for (const auto& [thread, size_class] : queues_) {
-    bytes += BlockQueue::Places(size_class) * BlockBytes(size_class);
+  for (const auto& [thread, size_class] : used_) {
+    bytes += Magazines::Places(size_class) * BlockBytes(size_class);
   }
   return bytes;
 }

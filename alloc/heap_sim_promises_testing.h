@@ -30,9 +30,9 @@ class HeapPromises {
   /// What a slot may hold: the last object that is promised, or one that came since; 0: none.
   const std::vector<uint64_t>& MayHold(uint64_t slot) const { return holds_[slot]; }
 
-  /// Bytes that may be allocated and hang nowhere: objects, and what threads have queued to hand
-  /// out. `settled`: everything that was freed was settled since, nothing is queued, and no crash
-  /// came.
+  /// Bytes that may be allocated and hang nowhere: objects, and what threads have taken ahead to
+  /// hand out. `settled`: everything that was freed was settled since, nothing is at hand, and no
+  /// crash came.
   uint64_t UnlinkedBytesMax(bool settled) const;
 
   uint64_t last_object() const { return objects_.empty() ? 0 : objects_.rbegin()->first; }
@@ -47,12 +47,12 @@ class HeapPromises {
   void Read(const sim::Log& log);
   void Replace(State from, State to);
   void Hold(uint64_t slot, uint64_t object);
-  uint64_t QueuedBytesMax() const;
+  uint64_t AheadBytesMax() const;
 
   std::vector<std::vector<uint64_t>> holds_;
   std::map<uint64_t, Object> objects_;
-  std::set<std::pair<int, unsigned>> queues_;  ///< threads, and the classes that they have used
-  uint64_t queued_before_ = 0;                 ///< bytes, at most, when a crash came
+  std::set<std::pair<int, unsigned>> used_;  ///< threads, and the classes that they have used
+  uint64_t ahead_before_ = 0;                ///< bytes, at most, when a crash came
 };
 
 }  // namespace morsel::alloc

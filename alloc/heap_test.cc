@@ -386,6 +386,34 @@ TEST_F(HeapDeathTest, FreedTwice) {
   }
 }
 
+// Among what is at hand, too, where the bit does not tell.
+TEST_F(HeapDeathTest, FreedTwiceInARow) {
+  Make(4 * kMiB);
+  void* const first = Allocate(64);
+  void* const block = Allocate(64);
+  Free(first);
+  Free(block);
+  EXPECT_DEATH(heap_->Free(block),
+               "morsel: free of 0x[0-9a-f]+, a block of 64 bytes .*freed before");
+}
+
+TEST_F(HeapDeathTest, FreedTwiceByAnotherThread) {
+  Make(4 * kMiB);
+  void* const first = Allocate(64);
+  void* const block = Allocate(64);
+  const auto free_as_another = [this](const std::vector<void*>& blocks) {
+    std::thread([&] {
+      heap_->Free(*heap_->Allocate(5000, 16));  // it has a slot
+      for (void* const one : blocks) heap_->Free(one);
+    }).join();
+  };
+  const char* const sentence = "morsel: free of 0x[0-9a-f]+, a block of 64 bytes .*freed before";
+  EXPECT_DEATH(free_as_another({block, first, block}), sentence) << "one word";
+  EXPECT_DEATH(free_as_another({block, Allocate(1000), block}), sentence) << "another between";
+  free_as_another({block});
+  EXPECT_DEATH(free_as_another({block}), sentence) << "two threads";
+}
+
 TEST_F(HeapDeathTest, PointersThatAreNoBlocks) {
   Make(4 * kMiB, 8 * kMiB);
   char* const small = static_cast<char*>(Allocate(64));

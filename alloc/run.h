@@ -10,7 +10,7 @@
 
 namespace morsel::alloc {
 
-class BlockQueue;
+class Magazines;
 struct ThreadSlot;
 class ThreadHeap;
 
@@ -51,7 +51,7 @@ struct Run {
   /// The slot of the owner's thread, while free() may store a bit and nothing else: the slab is at
   /// hand and noted, so that what is freed will be found again, and settled. Else nullptr.
   Shared<ThreadSlot*> quick = nullptr;
-  BlockQueue* queue = nullptr;  ///< the owner's, of the class; nullptr while there is none
+  Magazines* magazines = nullptr;  ///< the owner's, of the class; nullptr while there is none
 
   alignas(kLineBytes) UnitIndex head{};
   Shared<UnitKind> kind = UnitKind::kNone;  ///< kNone: nothing lives here now

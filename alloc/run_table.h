@@ -11,7 +11,21 @@
 
 namespace morsel::alloc {
 
-/// Threads  At() any; Enter() and Forget() one at a time.
+/// What is needed to look at a table: a copy serves as long as the table lives.
+/// Threads  any.
+struct RunView {
+  uint64_t base = 0;
+  uint64_t unit_count = 0;
+  const std::atomic<Run*>* runs = nullptr;
+
+  /// The run that covers the address, if that was entered. Any address may be asked for.
+  Run* At(const void* address) const {
+    const uint64_t unit = (reinterpret_cast<uint64_t>(address) - base) / kUnitBytes;
+    return unit < unit_count ? runs[unit].load(std::memory_order_acquire) : nullptr;
+  }
+};
+
+/// Threads  At() and view() any; Enter() and Forget() one at a time.
 class RunTable {
  public:
   RunTable() = default;
@@ -22,11 +36,8 @@ class RunTable {
   /// For `capacity_bytes` from `base` on. Errors  kNoMemory.
   Status Reserve(const void* base, uint64_t capacity_bytes);
 
-  /// The run that covers the address, if that was entered. Any address may be asked for.
-  Run* At(const void* address) const {
-    const uint64_t unit = (reinterpret_cast<uint64_t>(address) - base_) / kUnitBytes;
-    return unit < unit_count_ ? runs_[unit].load(std::memory_order_acquire) : nullptr;
-  }
+  const RunView& view() const { return view_; }
+  Run* At(const void* address) const { return view_.At(address); }
 
   void Enter(Run* run) { Fill(run->start, run->end(), run); }
   /// Where it covers [begin, end): an extent may be long, and little of it in use.
@@ -38,8 +49,7 @@ class RunTable {
  private:
   void Fill(const char* begin, const char* end, Run* value);
 
-  uint64_t base_ = 0;
-  uint64_t unit_count_ = 0;
+  RunView view_;
   std::atomic<Run*>* runs_ = nullptr;
 };
 

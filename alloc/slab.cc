@@ -57,7 +57,7 @@ uint64_t Slab::Take(uint64_t word, uint64_t count_max) {
   const uint64_t free = Free(word);
   if (free == 0) return 0;
   uint64_t taken = free;
-  if (static_cast<uint64_t>(std::popcount(free)) > count_max) {
+  if (count_max < 64 && static_cast<uint64_t>(std::popcount(free)) > count_max) {
     // The lowest that lie together; there is at least one.
     const int low = std::countr_zero(free);
     const uint64_t run = static_cast<uint64_t>(std::countr_one(free >> low));
@@ -71,16 +71,16 @@ uint64_t Slab::Take(uint64_t word, uint64_t count_max) {
   pmem::Store(Bits(word), pmem::Load(Bits(word)) | taken);
   // ORDER  the bits  <  the line counts as stored  <  the first of the blocks is handed out
   // WHY    persist() of a block skips its line if that counts as durable.          [P2]
-  // CRASH  blocks that were not handed out may be allocated: as many as a queue holds.
+  // CRASH  blocks that were not handed out may be allocated: as many as a magazine holds.
   // TEST   alloc/slab_test: ABitIsStoredBeforeItsLineCounts
   run_.lines[word / kPairsPerLine].Stored();
   return taken;
 }
 
-void Slab::GiveAsOther(uint64_t index, const void* block) {
-  // Sequentially consistent, as what the holder looks at it with: see ThreadHeap::GiveAway().
-  if ((pmem::SetBits(Freed(index / 64), uint64_t{1} << (index % 64)) >> (index % 64)) & 1) {
-    DieOf(block, {index, true}, "free");
+void Slab::GiveAsOther(uint64_t word, uint64_t bits) {
+  // Sequentially consistent, as what the holder looks at it with: see ThreadHeap::HandOver().
+  if (const uint64_t twice = pmem::SetBits(Freed(word), bits) & bits; twice != 0) {
+    DieOfTwice(BlockAt(word * 64 + static_cast<uint64_t>(std::countr_zero(twice))));
   }
 }
 

@@ -47,8 +47,13 @@ class Slab {
     uint64_t index;  ///< of it the lower six bits count
 
     bool IsSet() const { return ((bits >> (index % 64)) & 1) != 0; }
-    /// Nobody has changed the word since.
-    void Clear() const { pmem::Store(word, bits & ~(uint64_t{1} << (index % 64))); }
+    void Clear() const {
+      // Both are had anew, for free() has no registers to keep them in meanwhile: it would have to
+      // save one first, each time.
+      uint64_t bit = index;
+      asm("" : "+r"(bit));
+      pmem::Store(word, pmem::Load(word) & ~(uint64_t{1} << (bit % 64)));
+    }
   };
   Found Find(uint64_t index) const {
     uint64_t* const word = Bits(index / 64);
@@ -61,9 +66,13 @@ class Slab {
     if (!Give(block)) DieOf(block, {index, true}, "free");
   }
 
-  /// Marks an allocated block as freed, for the holder to find. Ends the process if it is marked.
-  /// Threads  any.
-  void GiveAsOther(uint64_t index, const void* block);
+  /// Marks allocated blocks of a word as freed, for the holder to find. Ends the process if one is
+  /// marked. Threads  any.
+  void GiveAsOther(uint64_t word, uint64_t bits);
+  /// Ends the process: the block is not allocated. Threads  any.
+  [[noreturn, gnu::cold]] void DieOfTwice(const void* block) const {
+    DieOf(block, PlaceOf(block), "free");
+  }
 
   /// Frees what others have freed.
   void Fold();

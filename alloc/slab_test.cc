@@ -5,8 +5,10 @@
 
 #include <array>
 #include <bit>
+#include <cstdio>
 #include <cstring>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "alloc/heap_testing.h"
@@ -213,10 +215,15 @@ TEST_F(SlabTest, ABitIsStoredBeforeItsLineCounts) {
   EXPECT_LT(values[1].beside, values[2].beside);
 }
 
+void GiveAsOther(Slab& slab, const void* block) {
+  const uint64_t index = slab.LiveIndex(block, "test");
+  slab.GiveAsOther(index / 64, uint64_t{1} << (index % 64));
+}
+
 TEST_F(SlabTest, WhatOthersFreeIsFreeAndFoundByTheHolder) {
   Slab slab = Make(2);
   const std::vector<char*> blocks = TakeAll(slab);
-  slab.GiveAsOther(slab.LiveIndex(blocks[5], "test"), blocks[5]);
+  GiveAsOther(slab, blocks[5]);
   EXPECT_FALSE(slab.IsInLiveBlock(blocks[5]));
   EXPECT_FALSE(slab.HasRoom());
   EXPECT_TRUE(slab.HasRoom(0));
@@ -227,10 +234,22 @@ TEST_F(SlabTest, WhatOthersFreeIsFreeAndFoundByTheHolder) {
   EXPECT_EQ(TakeAll(slab), std::vector{blocks[5]});
 }
 
+TEST_F(SlabTest, WhatAnotherFreedIsNotFreedAgain) {
+  Slab slab = Make(2);
+  const std::vector<char*> blocks = TakeAll(slab);
+  const uint64_t index = slab.LiveIndex(blocks[5], "test");
+  const uint64_t bit = uint64_t{1} << (index % 64);
+  slab.GiveAsOther(index / 64, bit | bit << 1);
+  char address[20];
+  std::snprintf(address, sizeof address, "%p", static_cast<void*>(blocks[5]));
+  EXPECT_DEATH(slab.GiveAsOther(index / 64, bit | bit >> 1),
+               std::string("free of ") + address + ", a block of 48 bytes that is not allocated");
+}
+
 TEST_F(SlabTest, WhatAnotherFreedAndTheHolderTooIsNotHandedOut) {
   Slab slab = Make(2);
   const std::vector<char*> blocks = TakeAll(slab);
-  slab.GiveAsOther(slab.LiveIndex(blocks[5], "test"), blocks[5]);
+  GiveAsOther(slab, blocks[5]);
   ASSERT_TRUE(slab.Give(blocks[5]));
   EXPECT_DEATH(TakeAll(slab), "48 bytes that is not allocated: it was freed before");
 }

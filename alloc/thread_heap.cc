@@ -2,30 +2,34 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "base/check.h"
 
 namespace morsel::alloc {
 
-// The classes' queues have their places one behind the other, twice as far apart as they are long:
-// the longest first, so that each is aligned to that.
 ThreadHeap::ThreadHeap(const RunTable& runs, pmem::Persist persist, bool fine, uint64_t frees_first)
     : runs_(runs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {
-  void** places = places_.data();
+  void** words = words_.data();
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
-    const uint64_t count = BlockQueue::Places(size_class);
-    bins_[size_class].queue.Begin(places, count);
-    places += 2 * count;
+    bins_[size_class].magazines.Begin(words, size_class);
+    words += Magazines::Words(size_class);
   }
 }
 
+// What was freed is handed out next, unless that would soon be at its end again: then what is taken
+// ahead comes first.
 void* ThreadHeap::Take(unsigned size_class) {
+  constexpr uint64_t kPartWorthIt = 4;
   Bin& bin = bins_[size_class];
-  if (void* const block = bin.queue.TryTake(); block != nullptr) return block;
-  if (slot == nullptr) return Refill(bin, 1);
-  // Room for what will be freed; all of it where nothing was since the last time.
-  const uint64_t most = BlockQueue::Places(size_class);
-  return Refill(bin, bin.queue.IsGiven() ? most / 2 : most);
+  Magazines& magazines = bin.magazines;
+  if (void* const block = magazines.TryTake(); block != nullptr) return block;
+  if (magazines.FreedCount() < DivideUp(magazines.places(), kPartWorthIt)) {
+    void* const block = Refill(bin, slot == nullptr ? 1 : magazines.places());
+    if (block != nullptr) return block;
+  }
+  magazines.Exchange();
+  return magazines.TryTake();
 }
 
 // Slabs of small blocks are gone through word by word, in turn: while the others are, blocks of one
@@ -50,48 +54,48 @@ void* ThreadHeap::Refill(Bin& bin, uint64_t count) {
   }
 }
 
-// Takes blocks of the bin's slab, queues all but one, and answers that, or nullptr if there is
+// Takes blocks of the bin's slab, makes all but one ready, and answers that, or nullptr if there is
 // none.
 void* ThreadHeap::TakeFrom(Bin& bin, uint64_t count) {
   Run& run = *bin.run;
   const uint64_t bytes = run.block_bytes;
   const uint64_t word_end = Slab(run).WordCount();
-  BlockQueue::Filling filling(bin.queue);
+  Magazines::Filling filling(bin.magazines);
   for (uint64_t left = count; left > 0 && bin.next_word < word_end;) {
     uint64_t taken = Slab(run).Take(bin.next_word, left);
     if (taken == 0) {
       ++bin.next_word;
       continue;
     }
-    left -= static_cast<uint64_t>(std::popcount(taken));
     char* const begin = Slab(run).BlockAt(bin.next_word * 64);
     while (taken != 0) {
       const int low = std::countr_zero(taken);
       const int together = std::countr_one(taken >> low);
+      left -= static_cast<uint64_t>(together);
       filling.Add(begin + static_cast<uint64_t>(low) * bytes, bytes, together);
       taken &= ~(((together < 64 ? uint64_t{1} << together : uint64_t{0}) - 1) << low);
     }
   }
   filling.End();
-  return bin.queue.TryTake();
+  return bin.magazines.TryTake();
 }
 
-void ThreadHeap::EmptyQueues() {
+void ThreadHeap::PutBack() {
+  HandOver();
   for (Bin& bin : bins_) {
-    while (void* const block = bin.queue.TryTake()) {
-      Run& run = *runs_.At(block);
-      Slab(run).GiveOrDie(block);
-      Touched(run);
-      CountFree();
+    for (int i = 0; i < 2; ++i, bin.magazines.Exchange()) {
+      while (void* const block = bin.magazines.TryTake()) {
+        Run& run = *runs_.At(block);
+        Slab(run).GiveOrDie(block);
+        Touched(run);
+        CountFree();
+      }
     }
   }
 }
 
 void ThreadHeap::Give(Run& run, void* block) {
-  if (IsMarked(block) && bins_[run.size_class].queue.Has(block)) {
-    Die("free of %p, a block of %u bytes that is not allocated: it was freed before", block,
-        uint32_t{run.block_bytes});
-  }
+  if (bins_[run.size_class].magazines.WasGivenLast(block)) Slab(run).DieOfTwice(block);
   Slab(run).GiveOrDie(block);
   Touched(run);
   CountFree();
@@ -138,22 +142,39 @@ void ThreadHeap::Touched(Run& run) {
 }
 
 void ThreadHeap::Lease(Run* run, bool has_room) {
-  run->queue = &bins_[run->size_class].queue;
+  run->magazines = &bins_[run->size_class].magazines;
   run->owner.store(this, std::memory_order_release);
   if (has_room) List(bins_[run->size_class], run);
 }
 
-void ThreadHeap::GiveAway(Run& run, void* block, ThreadHeap& owner) {
-  Slab slab(run);
-  slab.GiveAsOther(slab.LiveIndex(block, "free"), block);
-  // ORDER  the freed bit  <  the look at has_freed  (the owner: has_freed cleared < looks at bits)
+// Who frees what another thread has allocated mostly frees neighbours, one after the other.
+void ThreadHeap::GiveAway(Run& run, void* block) {
+  const uint64_t index = Slab(run).LiveIndex(block, "free");
+  const uint64_t bit = uint64_t{1} << (index % 64);
+  if (away_run_ != &run || away_word_ != index / 64) {
+    HandOver();
+    away_run_ = &run;
+    away_word_ = index / 64;
+  } else if ((away_bits_ & bit) != 0) {
+    Slab(run).DieOfTwice(block);
+  }
+  away_bits_ |= bit;
+  if (fine_) CountFree();
+}
+
+void ThreadHeap::HandOver() {
+  if (away_run_ == nullptr) return;
+  Run& run = *std::exchange(away_run_, nullptr);
+  Slab(run).GiveAsOther(away_word_, std::exchange(away_bits_, 0));
+  // ORDER  the freed bits  <  the look at has_freed  (the owner: has_freed cleared < looks at bits)
   // WHY    one of the two sees what the other did; else a freed block would be found by nobody.
   // CRASH  nothing of this is on the medium: recovery folds all freed bits.
   // TEST   alloc/heap_parts_test: NothingThatOthersFreeMeanwhileIsLost
-  if (!run.has_freed.load() && !run.has_freed.exchange(true)) owner.FreedOf(&run);
-  if (!fine_) return;
-  CountFree();
-  NoteOther(&run);
+  if (!run.has_freed.load() && !run.has_freed.exchange(true)) {
+    // The slab keeps its owner until the gate is closed, and before that this is called.   [RUN-1]
+    run.owner.load(std::memory_order_acquire)->FreedOf(&run);
+  }
+  if (fine_) NoteOther(&run);
 }
 
 // Its frees are to be settled one day, too.
@@ -192,6 +213,7 @@ bool ThreadHeap::TakeBack() {
 }
 
 void ThreadHeap::Settle() {
+  HandOver();
   const auto flush = [&](Run& run, uint64_t line) {
     persist_.Flush(Slab(run).LineAt(line), kLineBytes);
   };

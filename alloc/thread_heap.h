@@ -1,4 +1,4 @@
-// What one thread holds of a heap: for each class a queue of blocks that it hands
+// What one thread holds of a heap: for each class magazines of blocks that it hands
 // out, and slabs with room behind that. What others free of its slabs they push
 // onto a list; it takes that back when it has nothing else left.
 #pragma once
@@ -8,8 +8,9 @@
 #include <atomic>
 #include <cstdint>
 
-#include "alloc/block_queue.h"
+#include "alloc/magazines.h"
 #include "alloc/pending_lines.h"
+#include "alloc/recent_heap.h"
 #include "alloc/run.h"
 #include "alloc/run_table.h"
 #include "alloc/slab.h"
@@ -20,14 +21,13 @@ namespace morsel::alloc {
 
 /// So many frees of a thread, at most, are not durable yet.
 inline constexpr uint64_t kFreesUnsettledMax = 65'536;
-/// So many are made before they are settled: what is queued is allocated after a crash, and counted
-/// once its bits are cleared, which may come on top of the rest; at its end the count may err by a
-/// few.
-inline constexpr uint64_t kFreesBeforeSettle =
-    kFreesUnsettledMax - 2 * BlockQueue::BlocksMax() - 64;
+/// So many are made before they are settled: what is at hand is allocated after a crash, and
+/// counted once its bits are cleared, which may come on top of the rest; at its end the count may
+/// err by a few.
+inline constexpr uint64_t kFreesBeforeSettle = kFreesUnsettledMax - 2 * Magazines::BlocksMax() - 64;
 
 /// Threads  the one whose it is, inside the gate or with the heap's lock held; whoever has closed
-///          the gate; the lock's holder, if its thread has ended. GiveAway(): see there.
+///          the gate; the lock's holder, if its thread has ended.
 class alignas(kLineBytes) ThreadHeap {
  public:
   /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
@@ -38,16 +38,16 @@ class alignas(kLineBytes) ThreadHeap {
 
   /// A block of the class that takes no look at slabs, or nullptr. Stores nothing on the medium.
   [[gnu::always_inline]] void* TryTake(unsigned size_class) {
-    return bins_[size_class].queue.TryTake();
+    return bins_[size_class].magazines.TryTake();
   }
 
   /// A block of the class, or nullptr if none is at hand. Where the thread has a slot, more of them
-  /// are queued.
+  /// are made ready.
   void* Take(unsigned size_class);
 
   /// Frees a block of an own slab that is noted. Stores one bit at most, and counts that in `slot`.
   /// False, and nothing is done, if this takes a closer look.
-  [[gnu::always_inline]] static bool TryGive(Run& run, void* block, ThreadSlot& slot) {
+  [[gnu::always_inline]] static bool TryGive(Run& run, void* block, const RecentHeap& recent) {
     const Slab slab(run);
     const Run::Place place = slab.PlaceOf(block);
     if (!place.is_start) [[unlikely]]
@@ -55,28 +55,24 @@ class alignas(kLineBytes) ThreadHeap {
     const Slab::Found found = slab.Find(place.index);
     if (!found.IsSet()) [[unlikely]]
       return false;
-    if (run.queue->HasRoom()) {
-      // Who frees it again while it is queued finds the mark.
-      if (IsMarked(block)) [[unlikely]]
-        return false;
-      run.queue->Give(block);
-      Mark(block);
-      return true;
-    }
-    if (--slot.frees_left < 0) [[unlikely]]
+    if (run.magazines->TryGive(block)) return true;
+    if (--recent.TheSlot()->frees_left < 0) [[unlikely]]
       return false;
     found.Clear();
     return true;
   }
 
-  /// Frees what is queued: no bit is set that need not be.
-  void EmptyQueues();
+  /// Frees what is at hand, and stores what was given away: no bit is set that need not be.
+  void PutBack();
 
   /// Frees a block of an own slab. Stores one bit at most. Ends the process if there is none.
   void Give(Run& run, void* block);
 
-  /// Frees a block of a slab that belongs to `owner`.
-  void GiveAway(Run& run, void* block, ThreadHeap& owner);
+  /// Frees a block of a slab that belongs to another: its bit is stored with others of its word,
+  /// by HandOver() at the latest.
+  void GiveAway(Run& run, void* block);
+  /// Stores what GiveAway() has left.
+  void HandOver();
 
   /// An extent was freed: its head is settled before its units are anything else, and with the
   /// rest.
@@ -139,16 +135,16 @@ class alignas(kLineBytes) ThreadHeap {
 
  private:
   struct alignas(kLineBytes) Bin {
-    BlockQueue queue;
+    Magazines magazines;
     Run* run = nullptr;      ///< where more come from; not listed
     SlabList listed;         ///< others with room
     uint64_t next_word = 0;  ///< of `run`
   };
 
-  static constexpr uint64_t kPlaces = [] {
+  static constexpr uint64_t kWords = [] {
     uint64_t sum = 0;
     for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
-      sum += 2 * BlockQueue::Places(size_class);
+      sum += Magazines::Words(size_class);
     }
     return sum;
   }();
@@ -168,17 +164,11 @@ class alignas(kLineBytes) ThreadHeap {
   static void Disown(Run* run) {
     run->flags &= static_cast<uint8_t>(~Run::kAtHand);
     run->quick = nullptr;
-    run->queue = nullptr;
+    run->magazines = nullptr;
     run->owner.store(nullptr, std::memory_order_release);
   }
   void FreedOf(Run* run);
   void NoteOther(Run* run);
-
-  static uint64_t MarkOf(const void* block) { return ~reinterpret_cast<uintptr_t>(block); }
-  static bool IsMarked(const void* block) {
-    return *static_cast<const uint64_t*>(block) == MarkOf(block);
-  }
-  static void Mark(void* block) { *static_cast<uint64_t*>(block) = MarkOf(block); }
 
   std::array<Bin, kClassCount> bins_;  // first, so that a class is found by a shift
 
@@ -187,6 +177,8 @@ class alignas(kLineBytes) ThreadHeap {
   uint64_t thread = 0;
   /// The thread's, if it was filled once: it may be another heap's by now. Of the lock's holder.
   ThreadSlot* slot = nullptr;
+  /// The thread's, as long as `slot` is set.
+  RecentHeap* recent = nullptr;
   /// The heap's next one. Of the lock's holder.
   ThreadHeap* next = nullptr;
 
@@ -201,8 +193,12 @@ class alignas(kLineBytes) ThreadHeap {
   std::array<Run*, kOthersMax> others_;
   size_t other_count_ = 0;
   std::array<Run*, kRecentMax> recent_{};  ///< by hash: these are there
+  // What was given away and is not stored yet: blocks of one word.
+  Run* away_run_ = nullptr;
+  uint64_t away_word_ = 0;
+  uint64_t away_bits_ = 0;
   PendingLines pending_;
-  alignas(2 * BlockQueue::kPlacesMax * sizeof(void*)) std::array<void*, kPlaces> places_{};
+  std::array<void*, kWords> words_{};  ///< the magazines'
 
   /// Slabs of which others have freed something.
   alignas(kLineBytes) std::atomic<Run*> freed_{nullptr};

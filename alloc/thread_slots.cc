@@ -9,11 +9,13 @@
 #include <mutex>
 #include <set>
 
+#include "alloc/recent_heap.h"
 #include "base/check.h"
 
 namespace morsel::alloc {
 
 thread_local constinit ThreadSlot thread_slots[kThreadSlots];
+thread_local constinit RecentHeap recent_heap;
 
 namespace {
 
@@ -31,6 +33,7 @@ constexpr uint64_t kEnded = ~uint64_t{0};
 thread_local constinit uint64_t number = 0;  // 0: not asked for yet
 
 void ForgetSlots() {
+  recent_heap.Forget();
   for (ThreadSlot& slot : thread_slots) slot.Empty();
 }
 
@@ -70,8 +73,8 @@ void BarrierInAllThreads() {
   }
 }
 
-void WaitUntilOutside(const ThreadSlot& slot) {
-  while (slot.inside.load(std::memory_order_acquire) != 0) sched_yield();
+void WaitUntilOutside(const std::atomic<uint32_t>& inside) {
+  while (inside.load(std::memory_order_acquire) != 0) sched_yield();
 }
 
 uint64_t ThreadNumber() {

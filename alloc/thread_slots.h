@@ -69,7 +69,7 @@ inline ThreadSlot& SlotAt(ptrdiff_t slot_offset) {
 /// Whether slots can be emptied under a thread's feet; if not, none may be filled.
 bool SlotsCanBeEmptied();
 
-void WaitUntilOutside(const ThreadSlot& slot);
+void WaitUntilOutside(const std::atomic<uint32_t>& inside);
 /// Makes every running thread of the process see what the caller stored before.
 void BarrierInAllThreads();
 

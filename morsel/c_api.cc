@@ -116,11 +116,16 @@ bool MayTouch(morsel_t* morsel, const char* call) {
 // What malloc and free do where there is more to do than a few instructions: functions of their own
 // and called last, so that those need no frame.
 [[gnu::noinline]] void* AllocateSlowly(morsel_t* morsel, size_t size) {
+  if (morsel != nullptr && size <= morsel::alloc::kBlockBytesMax) {
+    void* const block = Morsel(morsel)->heap().TakeInside(morsel::alloc::ClassOf(size));
+    if (block != nullptr) return block;
+  }
   return PointerOf(Allocate(morsel, size, morsel::alloc::kBlockBytesMin, "morsel_malloc"));
 }
 
 [[gnu::noinline]] void FreeSlowly(morsel_t* morsel, void* block) {
-  if (block == nullptr || !MayTouch(morsel, "morsel_free")) return;
+  if (block == nullptr || (morsel != nullptr && Morsel(morsel)->heap().FreeInside(block))) return;
+  if (!MayTouch(morsel, "morsel_free")) return;
   EndingWithoutMemory("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
 }
 
@@ -233,14 +238,13 @@ morsel_code morsel_resize(morsel_t* morsel, uint64_t size_bytes) {
   return CodeOf("morsel_resize", [&] { return Morsel(morsel)->Resize(size_bytes); });
 }
 
-// A thread that a heap knows has been let in before, and a fork makes it unknown: so neither of these
-// checks anything where the heap takes the short way.
+// A thread that a heap knows has been let in before, and a fork makes it unknown: so neither of
+// these checks anything where the heap takes the short way.
 
 void* morsel_malloc(morsel_t* morsel, size_t size) {
-  if (morsel != nullptr) [[likely]] {
-    void* const block = Morsel(morsel)->heap().TryAllocate(size);
-    if (block != nullptr) [[likely]] return block;
-  }
+  void* const block = morsel::alloc::Heap::TryAllocate(morsel, size);
+  if (block != nullptr) [[likely]]
+    return block;
   return AllocateSlowly(morsel, size);
 }
 
@@ -273,7 +277,8 @@ void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
 
 void morsel_free(morsel_t* morsel, void* block) {
   // No slab is at NULL.
-  if (morsel != nullptr && Morsel(morsel)->heap().TryFree(block)) [[likely]] return;
+  if (morsel::alloc::Heap::TryFree(morsel, block)) [[likely]]
+    return;
   FreeSlowly(morsel, block);
 }
 

@@ -10,7 +10,7 @@ namespace morsel {
 void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
   OpenMorsel* const morsel = MorselAt(base_);
   if (morsel != nullptr && alignment <= alloc::kBlockBytesMin) {
-    if (void* const block = morsel->heap().TryAllocate(bytes); block != nullptr) return block;
+    if (void* const block = alloc::Heap::TryAllocate(morsel, bytes); block != nullptr) return block;
   }
   if (morsel == nullptr || !morsel->MayWrite("allocate").ok()) throw std::bad_alloc();
   const Result<void*> block = morsel->heap().Allocate(bytes, alignment);
@@ -20,7 +20,7 @@ void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
 
 void memory_resource::do_deallocate(void* block, size_t, size_t) {
   OpenMorsel* const morsel = MorselAt(base_);
-  if (morsel == nullptr || morsel->heap().TryFree(block)) return;
+  if (morsel == nullptr || alloc::Heap::TryFree(morsel, block)) return;
   if (morsel->MayWrite("deallocate").ok()) morsel->heap().Free(block);
 }
 

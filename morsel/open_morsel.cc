@@ -32,7 +32,9 @@ OpenMorsel::OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::
       heap_(std::move(heap)),
       label_(std::move(label)),
       owner_(owner),
-      fork_count_(ForkCount()) {}
+      fork_count_(ForkCount()) {
+  heap_->set_key(this);  // the handle that calls are given
+}
 
 Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> backing,
                                                      const std::string& pool_path,

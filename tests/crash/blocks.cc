@@ -6,8 +6,8 @@
 #include <iterator>
 #include <map>
 
-#include "alloc/block_queue.h"
 #include "alloc/heap_layout.h"
+#include "alloc/magazines.h"
 #include "base/check.h"
 
 namespace morsel::crash {
@@ -87,7 +87,7 @@ uint64_t MoreThanTakenAhead(const std::vector<Block>& blocks, uint64_t threads) 
   for (const auto& [size_bytes, count] : counts) {
     uint64_t ahead = 0;  // extents are given at once
     if (size_bytes <= alloc::kBlockBytesMax) {
-      ahead = threads * alloc::BlockQueue::Places(alloc::ClassOf(size_bytes));
+      ahead = threads * alloc::Magazines::Places(alloc::ClassOf(size_bytes));
     }
     more += count > ahead ? count - ahead : 0;
   }
