@@ -20,19 +20,28 @@ struct Arguments {
   std::string file;
 };
 
-int Export(const Arguments& arguments, bool salvage, bool json) {
+struct ExportArguments : Arguments {
+  bool salvage = false;
+  uint32_t codec = MORSEL_CODEC_NONE;
+  bool has_codec = false;
+};
+
+int Export(const ExportArguments& arguments, bool json) {
   const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kRead);
   std::vector<std::string> findings;
   const TellSkipped skipped = [&](const std::string& sentence) { findings.push_back(sentence); };
   {
     const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
-    Must(pool->Export(arguments.name.c_str(), arguments.file.c_str(), salvage ? &skipped : nullptr,
+    ExportOptions options;
+    if (arguments.salvage) options.skipped = &skipped;
+    if (arguments.has_codec) options.codec = static_cast<pmem::image::Codec>(arguments.codec);
+    Must(pool->Export(arguments.name.c_str(), arguments.file.c_str(), options,
                       ProgressOf(bar.get())));
   }
   if (json) {
     nlohmann::ordered_json report = {
         {"pool", arguments.pool}, {"name", arguments.name}, {"file", arguments.file}};
-    if (salvage) report["findings"] = findings;
+    if (arguments.salvage) report["findings"] = findings;
     Print(report);
   } else {
     std::string text;
@@ -70,18 +79,20 @@ void AddExport(CLI::App& app, Invocation& invocation) {
       "`morselctl import` takes it into any pool that has its contract, at the same address.\n"
       "The morsel is read as it was left by the last checkpoint or close, or by a crash, beside\n"
       "other readers; nothing is changed, and no file is replaced.\n"
+      "--codec compresses the image by another codec than the morsel's own, which `import` keeps.\n"
       "With --salvage, what the medium of a fine morsel cannot serve is listed, and zero in the\n"
       "image; exits with 1 then. Without it, that is an error.");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ExportArguments>();
   command->add_option("POOL", arguments->pool, "The pool's path.")->required();
   command->add_option("NAME", arguments->name, "A morsel of it.")->required();
   command->add_option("FILE", arguments->file, "The file to make.")->required();
-  const auto salvage = std::make_shared<bool>(false);
-  command->add_flag("--salvage", *salvage, "Skip what the medium cannot serve.");
-  command->callback([&invocation, arguments, salvage] {
-    invocation.run = [&invocation, arguments, salvage] {
-      return Export(*arguments, *salvage, invocation.json);
-    };
+  command->add_flag("--salvage", arguments->salvage, "Skip what the medium cannot serve.");
+  CLI::Option* const codec =
+      AddCodec(command, &arguments->codec,
+               "How the image is compressed: none, lz4 or zstd (default: as the morsel's).");
+  command->callback([&invocation, arguments, codec] {
+    arguments->has_codec = codec->count() > 0;
+    invocation.run = [&invocation, arguments] { return Export(*arguments, invocation.json); };
   });
 }
 

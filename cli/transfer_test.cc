@@ -46,6 +46,21 @@ TEST_F(TransferTest, ADirectorysMorselGoesToAnother) {
   Fails({"import", other_, image_ + "2"}, 13, {image_ + "2"});
 }
 
+TEST_F(TransferTest, AnImageIsOfTheCodecThatIsAskedFor) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", other_});
+  json m = RunJson({"create", pool_, "m", "--codec", "zstd"});
+  Succeeds({"export", pool_, "m", image_ + ".own"});
+  EXPECT_EQ(RunJson({"verify", image_ + ".own"})["morsel"]["codec"], "zstd");
+  Succeeds({"export", pool_, "m", image_, "--codec", "lz4"});
+  EXPECT_EQ(RunJson({"verify", image_})["clean"], true);
+  m["codec"] = "lz4";
+  EXPECT_EQ(RunJson({"import", other_, image_, "--as", "m"}), m);
+  EXPECT_EQ(RunJson({"info", pool_, "m"})["codec"], "zstd");
+  Fails({"export", pool_, "m", image_ + "2", "--codec", "rar"}, 2, {"'rar' is no codec"});
+  EXPECT_FALSE(fs::exists(image_ + "2"));
+}
+
 TEST_F(TransferTest, ACarvedPoolsMorselGoesToAnother) {
   Succeeds({"create", carved_, "--carved", "--size", "32M"});
   Succeeds({"create", other_, "--carved", "--size", "16M"});

@@ -9,6 +9,7 @@
 #include "morsel/image_file_at.h"
 #include "morsel/morsel.h"
 #include "morsel/open_morsel.h"
+#include "morsel/open_options.h"
 #include "morsel/open_pool.h"
 #include "morsel/process.h"
 
@@ -183,6 +184,17 @@ morsel_code morsel_export(morsel_pool_t* pool, const char* name, const char* pat
   if (pool == nullptr) return CodeOf(NoHandle("morsel_export"));
   if (path == nullptr) return CodeOf(Missing("morsel_export", "a path"));
   return CodeOf("morsel_export", [&] { return Pool(pool)->Export(name, path); });
+}
+
+morsel_code morsel_export_coded(morsel_pool_t* pool, const char* name, const char* path,
+                                uint32_t codec) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_export_coded"));
+  if (path == nullptr) return CodeOf(Missing("morsel_export_coded", "a path"));
+  return CodeOf("morsel_export_coded", [&]() -> Status {
+    const morsel::Result<morsel::pmem::image::Codec> checked = morsel::CheckedCodec(codec);
+    if (!checked) return checked.status();
+    return Pool(pool)->Export(name, path, {.codec = *checked});
+  });
 }
 
 morsel_code morsel_import(morsel_pool_t* pool, const char* path, const char* name) {

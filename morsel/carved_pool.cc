@@ -178,9 +178,9 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
 }
 
 Status CarvedPool::Export(const std::string& name, const pmem::Directory& to,
-                          const std::string& file_name, const TellSkipped* skipped) {
+                          const std::string& file_name, const ExportOptions& options) {
   const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
-  return backing ? (*backing)->Export(to, file_name, skipped) : backing.status();
+  return backing ? (*backing)->Export(to, file_name, options) : backing.status();
 }
 
 Status CarvedPool::Remove(const std::string& name) {

@@ -180,18 +180,20 @@ std::string SentenceOf(const Record& record, const pmem::ByteRange& range) {
 // A heap that a crash left is written as it stands: what its next open recovers, it recovers
 // wherever that is.
 Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_name,
-                             const TellSkipped* skipped) const {
+                             const ExportOptions& options) const {
   const Result<std::vector<pmem::ByteRange>> bad = BadRanges();
   if (!bad) return bad.status();
-  if (!bad->empty() && skipped == nullptr) {
+  if (!bad->empty() && options.skipped == nullptr) {
     return Fail(Code::kIo,
                 "%s%s; nothing was made. `morselctl export --salvage` writes all else, with zeros "
                 "there",
                 SentenceOf(record_, bad->front()).c_str(), bad->size() > 1 ? ", and elsewhere" : "");
   }
-  for (const pmem::ByteRange& range : *bad) (*skipped)(SentenceOf(record_, range));
+  for (const pmem::ByteRange& range : *bad) (*options.skipped)(SentenceOf(record_, range));
   const IntactPages intact(*bad);
-  return pmem::image::ImageFile::Create(to, file_name, record_.mode, InfoOf(record_), range_.at(0),
+  pmem::image::ImageInfo info = InfoOf(record_);
+  info.codec = options.codec.value_or(pmem::image::Codec::kNone);
+  return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0),
                                         bad->empty() ? nullptr : &intact)
       .status();
 }

@@ -372,7 +372,7 @@ TEST_F(CarvedPoolTroubleTest, WhatTheMediumCannotServeFailsAnExportAndIsSkippedB
   const auto folder = pmem::Directory::Open(KernelCalls(), scratch_.path());
   ASSERT_TRUE(folder.has_value()) << LastError();
 
-  EXPECT_EQ(backing->Export(*folder, "image", nullptr).code(), Code::kIo);
+  EXPECT_EQ(backing->Export(*folder, "image", {}).code(), Code::kIo);
   const std::string error = LastError();
   EXPECT_NE(error.find("morsel 'm': 2076672 bytes at offset 0x405000"), std::string::npos) << error;
   EXPECT_NE(error.find("export --salvage"), std::string::npos) << error;
@@ -380,7 +380,7 @@ TEST_F(CarvedPoolTroubleTest, WhatTheMediumCannotServeFailsAnExportAndIsSkippedB
 
   std::vector<std::string> skipped;
   const TellSkipped tell = [&](const std::string& sentence) { skipped.push_back(sentence); };
-  ASSERT_TRUE(backing->Export(*folder, "image", &tell).ok()) << LastError();
+  ASSERT_TRUE(backing->Export(*folder, "image", {.skipped = &tell}).ok()) << LastError();
   ASSERT_EQ(skipped.size(), 1u);
   EXPECT_NE(skipped[0].find("2076672 bytes at offset 0x405000"), std::string::npos) << skipped[0];
   auto file = pmem::File::Open(KernelCalls(), AT_FDCWD, scratch_.At("image"), O_RDONLY, 0, "image");

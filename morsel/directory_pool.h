@@ -44,7 +44,7 @@ class DirectoryPool final : public AbstractPool {
   Result<std::unique_ptr<Backing>> Create(const Record& wanted, const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
   Status Export(const std::string& name, const pmem::Directory& to,
-                const std::string& file_name, const TellSkipped* skipped) override;
+                const std::string& file_name, const ExportOptions& options) override;
   Status Import(const std::string& name, const pmem::image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
   Status Check(const std::function<void(const Finding&)>& report) override;

@@ -187,9 +187,12 @@ class Pool {
     return Code(code);
   }
 
-  /// As morsel_export() and morsel_import().
+  /// As morsel_export(), morsel_export_coded() with MORSEL_CODEC_*, and morsel_import().
   Status export_to(const std::string& name, const std::string& path) {
     return Code(morsel_export(handle_, name.c_str(), path.c_str()));
+  }
+  Status export_to(const std::string& name, const std::string& path, uint32_t codec) {
+    return Code(morsel_export_coded(handle_, name.c_str(), path.c_str(), codec));
   }
   Status import_from(const std::string& path) {
     return Code(morsel_import(handle_, path.c_str(), nullptr));

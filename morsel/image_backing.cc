@@ -76,8 +76,17 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
 }
 
 Status ImageBacking::Export(const pmem::Directory& to, const std::string& file_name,
-                            const TellSkipped* skipped) const {
-  if (skipped != nullptr) return IsAnImage("morsel '" + record_.name + "'");
+                            const ExportOptions& options) const {
+  if (options.skipped != nullptr) return IsAnImage("morsel '" + record_.name + "'");
+  pmem::image::ImageInfo info = image_.info();
+  const pmem::image::Codec codec = options.codec.value_or(info.codec);
+  if (codec != info.codec) {
+    // Whoever may write the memory has just made a checkpoint of it, and the heap is still.
+    info.codec = codec;
+    return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0), &frames_,
+                             image_.progress())
+        .status();
+  }
   return pmem::image::CopyInto(image_, to, file_name, record_.mode);
 }
 

@@ -25,7 +25,7 @@ class ImageBacking final : public Backing {
   Status Checkpoint(uint64_t live_bytes) override;
   const pmem::Frames& frames() const { return frames_; }
   Status Export(const pmem::Directory& to, const std::string& file_name,
-                const TellSkipped* skipped) const override;
+                const ExportOptions& options) const override;
 
  private:
   void TrackFrom(uint64_t begin);

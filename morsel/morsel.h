@@ -179,6 +179,17 @@ morsel_code morsel_remove(morsel_pool_t *pool, const char *name);
  *             what of it is not zero. */
 morsel_code morsel_export(morsel_pool_t *pool, const char *name, const char *path);
 
+/* As morsel_export(), but the image is compressed by `codec`, MORSEL_CODEC_*, whatever the morsel's
+ * own is, and of a fine morsel, too. morsel_export() keeps the morsel's codec; a fine one's is NONE.
+ * A directory pool that imports the image of a snapshot morsel keeps that codec for all its
+ * checkpoints.
+ *
+ * Errors  as morsel_export(); INVALID_ARGUMENT (no such codec); ADDRESS_TAKEN (snapshot, too, where
+ *         it is not open and the codec is another one).
+ * Cost    snapshot, not open, and the codec is another one: the memory that opening it takes. */
+morsel_code morsel_export_coded(morsel_pool_t *pool, const char *name, const char *path,
+                                uint32_t codec);
+
 /* Makes a morsel of the image at `path`. name: NULL for the file's. It has the image's id, address
  * and roots, so that pointers in it stay good, and the file's permission bits (at most 0777); it
  * belongs to who imports it. It is not opened, and its address need not be free in this process.

@@ -174,13 +174,13 @@ Status OpenMorsel::Checkpoint() {
 }
 
 Status OpenMorsel::Export(const pmem::Directory& to, const std::string& file_name,
-                          const TellSkipped* skipped) {
+                          const ExportOptions& options) {
   MORSEL_TRY(MayRead());
   if (!read_only() && !fine()) MORSEL_TRY(Checkpoint());
   const auto still = heap_->Still();
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
-  return backing_->Export(to, file_name, skipped);
+  return backing_->Export(to, file_name, options);
 }
 
 Status OpenMorsel::Resize(uint64_t size_bytes) {

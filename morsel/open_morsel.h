@@ -54,7 +54,7 @@ class OpenMorsel {
   Status Fill(morsel_info* info);
   /// As Backing's; open for writing, a snapshot morsel is checkpointed first.
   Status Export(const pmem::Directory& to, const std::string& file_name,
-                const TellSkipped* skipped);
+                const ExportOptions& options);
 
   /// What the last close does to the medium: a snapshot is checkpointed, a fine heap settled.
   /// Errors  as Checkpoint(): nothing is closed.

@@ -53,6 +53,11 @@ Status CheckCommon(const char* what, const Options& options, uint32_t known) {
 
 }  // namespace
 
+Result<pmem::image::Codec> CheckedCodec(uint32_t codec) {
+  if (codec <= MORSEL_CODEC_ZSTD) return static_cast<pmem::image::Codec>(codec);
+  return Fail(Code::kInvalidArgument, "codec %u: it must be one of MORSEL_CODEC_*", codec);
+}
+
 Result<morsel_pool_options> CheckedPoolOptions(const morsel_pool_options* options) {
   morsel_pool_options checked{};
   if (options != nullptr) checked = *options;
@@ -73,10 +78,7 @@ Result<morsel_options> CheckedMorselOptions(const morsel_options* options) {
   morsel_options checked{};
   if (options != nullptr) checked = *options;
   MORSEL_TRY(CheckCommon("morsel", checked, kMorselFlags));
-  if (checked.codec > MORSEL_CODEC_ZSTD) {
-    return Fail(Code::kInvalidArgument,
-                "morsel options with codec %u: it must be one of MORSEL_CODEC_*", checked.codec);
-  }
+  if (const auto codec = CheckedCodec(checked.codec); !codec) return codec.status();
   if ((checked.flags & MORSEL_LAZY) != 0) {
     return Fail(Code::kUnsupported,
                 "MORSEL_LAZY is not built yet: leave it out, and the morsel is loaded whole");

@@ -12,6 +12,10 @@ namespace morsel {
 Result<morsel_pool_options> CheckedPoolOptions(const morsel_pool_options* options);
 Result<morsel_options> CheckedMorselOptions(const morsel_options* options);
 
+/// MORSEL_CODEC_* as it is to be taken.
+/// Errors  kInvalidArgument.
+Result<pmem::image::Codec> CheckedCodec(uint32_t codec);
+
 /// Errors  kInvalidArgument, saying what a name may be.
 Status CheckMorselName(const char* name);
 

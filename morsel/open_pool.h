@@ -33,9 +33,9 @@ class OpenPool {
   Result<OpenMorsel*> OpenMorselNamed(const char* name, const morsel_options* options);
   Status Close(OpenMorsel* morsel, bool discard);
   Status Remove(const char* name);
-  /// skipped: as Backing::Export(). `progress` is told of images that are read; of a morsel that is
+  /// options: as Backing::Export(). `progress` is told of images that are read; of a morsel that is
   /// open that is its own.
-  Status Export(const char* name, const char* path, const TellSkipped* skipped = nullptr,
+  Status Export(const char* name, const char* path, const ExportOptions& options = {},
                 const pmem::image::Progress& progress = {});
   /// name: nullptr: the file's. `progress` is told.
   Status Import(const char* path, const char* name, const pmem::image::Progress& progress = {});

@@ -8,7 +8,7 @@
 
 namespace morsel {
 
-Status OpenPool::Export(const char* name, const char* path, const TellSkipped* skipped,
+Status OpenPool::Export(const char* name, const char* path, const ExportOptions& options,
                         const pmem::image::Progress& progress) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckMorselName(name));
@@ -25,8 +25,8 @@ Status OpenPool::Export(const char* name, const char* path, const TellSkipped* s
   std::lock_guard lock(mutex_);
   pool_->set_progress(progress);
   const auto open = open_.find(name);
-  return open != open_.end() ? open->second.morsel->Export(*to, split->name, skipped)
-                             : pool_->Export(name, *to, split->name, skipped);
+  return open != open_.end() ? open->second.morsel->Export(*to, split->name, options)
+                             : pool_->Export(name, *to, split->name, options);
 }
 
 Status OpenPool::Import(const char* path, const char* name, const pmem::image::Progress& progress) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,14 @@ uint64_t RangeBytes(uint64_t capacity_bytes);
 /// Told of each run of a morsel's pages that its medium cannot serve, in a sentence.
 using TellSkipped = std::function<void(const std::string& sentence)>;
 
+/// How a morsel leaves its pool as an image.
+struct ExportOptions {
+  /// carved: what the medium cannot serve is told, and zero in the image; nullptr: that is an error.
+  const TellSkipped* skipped = nullptr;
+  /// By what its leaves are compressed; none given: as the morsel's own image, and carved: not.
+  std::optional<pmem::image::Codec> codec = {};
+};
+
 /// The memory of one open morsel, mapped at its base.
 /// Ownership  unmapped with the object; nothing on the medium changes by that.
 /// Threads    one call at a time.
@@ -90,13 +99,13 @@ class Backing {
 
   /// Makes the file `file_name` of the directory an image: image: of the last checkpoint; carved:
   /// of the memory as it is, which nobody changes meanwhile. It has the morsel's permission bits.
-  /// skipped  carved: what the medium cannot serve is told, and zero in the image; nullptr: that is
-  ///          an error. No signal is raised by what is known, by the kernel, to be bad.
+  /// With `skipped` no signal is raised by what is known, by the kernel, to be bad. By another codec
+  /// than its image's it is written of the memory, as generation 1.
   /// Durability  on return; a crash before leaves nothing of that name, or the whole image.
   /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo; kUnsupported: image, and
   ///             `skipped` is not nullptr.
   virtual Status Export(const pmem::Directory& to, const std::string& file_name,
-                        const TellSkipped* skipped) const = 0;
+                        const ExportOptions& options) const = 0;
 
  protected:
   Backing(Record record, bool read_only) : record_(std::move(record)), read_only_(read_only) {}
@@ -154,10 +163,10 @@ class AbstractPool {
   /// Errors  as Find(), and kAddressTaken, kNoMemory.
   virtual Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) = 0;
 
-  /// As Backing's, of a morsel that is not open.
+  /// As Backing's, of a morsel that is not open. An image is opened only where its codec changes.
   /// Errors  as Find() and Open(), besides.
   virtual Status Export(const std::string& name, const pmem::Directory& to,
-                        const std::string& file_name, const TellSkipped* skipped) = 0;
+                        const std::string& file_name, const ExportOptions& options) = 0;
 
   /// Makes a morsel of an image that is open for reading, with the image's id, base, contract and
   /// sizes, and its file's permission bits. Everything is held against its sums before. It is not

@@ -57,7 +57,7 @@ class DescriptorPool final : public AbstractPool {
   }
   Status Remove(const std::string&) override { return Code::kNotFound; }
   Status Export(const std::string&, const pmem::Directory&, const std::string&,
-                const TellSkipped*) override {
+                const ExportOptions&) override {
     return Code::kUnsupported;
   }
   Status Import(const std::string&, const pmem::image::ImageFile&) override {

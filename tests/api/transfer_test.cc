@@ -71,6 +71,9 @@ class TransferTest : public testing::Test {
     }
     return length;
   }
+  static std::string BytesOf(const morsel::Morsel& m) {
+    return std::string(static_cast<const char*>(m.base()), m.size());
+  }
   static std::string IdOf(const morsel::Morsel& m) {
     const auto info = m.stat();
     EXPECT_TRUE(info) << morsel::last_error();
@@ -200,6 +203,87 @@ TEST_P(AllKinds, ReadersExportToo) {
   EXPECT_EQ(LengthOf(n), 10u);
 }
 
+// From each to each: what is exported, and what comes of it, is the same memory.
+TEST_P(AllKinds, AnyCodecBecomesAnyOther) {
+  constexpr uint64_t kNodes = 3000;
+  for (uint32_t own = MORSEL_CODEC_NONE; own <= (fine() ? MORSEL_CODEC_NONE : MORSEL_CODEC_ZSTD);
+       ++own) {
+    morsel::Pool pool = Open("one" + std::to_string(own), carved());
+    std::string id;
+    std::string bytes;
+    {
+      auto m = morsel::Morsel::open(pool, "m",
+                                    {.flags = MORSEL_CREATE | (fine() ? uint32_t{MORSEL_FINE} : 0),
+                                     .capacity_bytes = 64 * kMiB,
+                                     .codec = own});
+      ASSERT_TRUE(m) << morsel::last_error();
+      Lengthen(*m, kNodes, fine());
+      id = IdOf(*m);
+      bytes = BytesOf(*m);
+    }
+    for (uint32_t codec = MORSEL_CODEC_NONE; codec <= MORSEL_CODEC_ZSTD; ++codec) {
+      SCOPED_TRACE(std::to_string(own) + " to " + std::to_string(codec));
+      ASSERT_TRUE(pool.export_to("m", file_, codec).ok()) << morsel::last_error();
+      EXPECT_EQ(pool.export_to("m", file_, codec).code(), morsel::Code::kExists);
+      EXPECT_TRUE(morsel::verify(file_).ok()) << morsel::last_error();
+      morsel::Pool other = Open("other", carved());
+      ASSERT_TRUE(other.import_from(file_, "n").ok()) << morsel::last_error();
+      fs::remove(file_);
+      {
+        auto n = morsel::Morsel::open(other, "n", {.flags = MORSEL_READ_ONLY});
+        ASSERT_TRUE(n) << morsel::last_error();
+        EXPECT_EQ(n->stat()->codec, fine() ? uint32_t{MORSEL_CODEC_NONE} : codec);
+        EXPECT_EQ(IdOf(*n), id);
+        EXPECT_EQ(LengthOf(*n), kNodes);
+        // Closing a fine one changes its heap's header.
+        EXPECT_TRUE(fine() || BytesOf(*n) == bytes);
+      }
+      ASSERT_TRUE(other.remove("n").ok()) << morsel::last_error();
+    }
+  }
+  ExpectNoTemporaries();
+}
+
+// What of the memory is no checkpoint yet becomes one.
+TEST_P(AllKinds, AnotherCodecIsExportedWhileTheyAreOpen) {
+  {
+    morsel::Pool pool = Open("one", carved());
+    morsel::Morsel m = OpenMorsel(pool, "m", fine());
+    Lengthen(m, 1000, fine());
+    ASSERT_TRUE(pool.export_to("m", file_, MORSEL_CODEC_LZ4).ok()) << morsel::last_error();
+    Lengthen(m, 1000, fine());
+    ASSERT_TRUE(m.discard().ok());
+    morsel::Morsel again = OpenMorsel(pool, "m", fine());
+    EXPECT_EQ(LengthOf(again), fine() ? 2000u : 1000u);
+  }
+  morsel::Pool other = Open("other", carved());
+  ASSERT_TRUE(other.import_from(file_, "n").ok()) << morsel::last_error();
+  morsel::Morsel n = OpenMorsel(other, "n", fine());
+  EXPECT_EQ(LengthOf(n), 1000u);
+  Lengthen(n, 1000, fine());
+  EXPECT_EQ(LengthOf(n), 2000u);
+}
+
+TEST_F(TransferTest, NothingIsMadeByAnotherCodecOfADamagedMorsel) {
+  const std::string damaged = scratch_.At("other/m");
+  morsel::Pool other = Open("other", false);
+  {
+    morsel::Pool pool = Open("one", false);
+    morsel::Morsel m = OpenMorsel(pool, "m", false);
+    Lengthen(m, 100, false);
+    ASSERT_TRUE(pool.export_to("m", damaged).ok()) << morsel::last_error();
+  }
+  {
+    std::fstream file(damaged, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(fs::file_size(damaged) / 2));  // in the only leaf
+    file.put('\x5a').put('\xa5');
+  }
+  EXPECT_EQ(other.export_to("m", file_, MORSEL_CODEC_ZSTD).code(), morsel::Code::kCorrupt);
+  EXPECT_TRUE(Says("subtree")) << morsel::last_error();
+  EXPECT_FALSE(fs::exists(file_));
+  ExpectNoTemporaries();
+}
+
 // As it stands: what it lacks for order it is given where it is opened.
 TEST_F(TransferTest, AFineMorselThatAKillLeftIsExportedWhole) {
   const pid_t child = fork();
@@ -327,6 +411,11 @@ TEST_F(TransferTest, WhatCannotBeIsRefused) {
   EXPECT_EQ(morsel_export(nullptr, "m", "x"), MORSEL_INVALID_ARGUMENT);
   EXPECT_EQ(morsel_export(pool.handle(), nullptr, "x"), MORSEL_INVALID_ARGUMENT);
   EXPECT_EQ(morsel_export(pool.handle(), "m", nullptr), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(morsel_export_coded(nullptr, "m", "x", 0), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(morsel_export_coded(pool.handle(), nullptr, "x", 0), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(morsel_export_coded(pool.handle(), "m", nullptr, 0), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(pool.export_to("m", file_ + "2", 3).code(), Code::kInvalidArgument);
+  EXPECT_TRUE(Says("codec 3")) << morsel::last_error();
   EXPECT_EQ(morsel_import(pool.handle(), nullptr, "m"), MORSEL_INVALID_ARGUMENT);
   EXPECT_EQ(morsel_verify(nullptr, nullptr, nullptr), MORSEL_INVALID_ARGUMENT);
   EXPECT_EQ(morsel_verify(file_.c_str(), nullptr, nullptr), MORSEL_OK);

@@ -15,6 +15,7 @@ import tempfile
 import unittest
 
 ORACLE = pathlib.Path("tests/format/image_oracle")
+TOOL = pathlib.Path("cli/morselctl")
 READER = pathlib.Path("tools/image_reader.py")
 SEED = int(os.environ.get("MORSEL_SEED", "1"))
 IMAGES = 8
@@ -56,6 +57,26 @@ class ReaderTest(unittest.TestCase):
                 patched += sum(s["replaced_pages"] for s in found["subtrees"])
         self.assertGreater(patched, 0)
         self.assertEqual(codecs, {"none", "lz4", "zstd"})
+
+    def test_exports_by_each_codec_hold_the_same_memory(self):
+        codecs = ("none", "lz4", "zstd")
+        for own in codecs:
+            pool = f"{self.folder.name}/{own}"
+            subprocess.run([TOOL, "create", pool], check=True)
+            subprocess.run([TOOL, "create", pool, "m", "--codec", own], check=True)
+            due = read(f"{pool}/m")
+            self.assertTrue(due["subtrees"])
+            for codec in codecs:
+                with self.subTest(own=own, codec=codec):
+                    image = f"{pool}.{codec}"
+                    subprocess.run([TOOL, "export", pool, "m", image, "--codec", codec],
+                                   check=True)
+                    found = read(image)
+                    self.assertEqual(found["verdict"], "clean", found)
+                    self.assertEqual(found["codec"], codec)
+                    self.assertEqual(found["id"], due["id"])
+                    self.assertEqual([(s["codec"], s["memory"]) for s in found["subtrees"]],
+                                     [(codec, s["memory"]) for s in due["subtrees"]])
 
     def test_damaged_images_are_damaged_for_both(self):
         rolls = random.Random(SEED)
