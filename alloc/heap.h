@@ -138,6 +138,8 @@ class Heap final : private ThreadEndListener {
   /// alone where size_bytes is 0. The range lies in the heap.
   /// Errors  kCorrupt, kNoMemory: an allocation cannot be told.
   Status Flush(const void* address, uint64_t size_bytes);
+  /// Copies bytes to `to`, which they do not overlap, and is then as Flush() of those.
+  Status Copy(void* to, const void* from, uint64_t size_bytes);
   void Fence();
 
   /// Makes every allocation and free so far durable.
@@ -214,6 +216,7 @@ class Heap final : private ThreadEndListener {
   void BeRecent(ThreadSlot& slot);
   [[gnu::noinline]] void FreeSlowly(void* block);
   [[gnu::noinline]] void SettleMine();
+  Status FlushAllocations(const char* begin, const char* end);
   void FlushRun(Run& run, const char* begin, const char* end, ThreadHeap& mine);
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
   void ThreadEnds(uint64_t thread) override;
@@ -244,7 +247,7 @@ class Heap final : private ThreadEndListener {
   void FreeLocked(ThreadHeap& mine, void* block);
   Result<bool> FreeBehind(const Run& extent, UnitCount count);
   Result<bool> ResizeInPlace(Run& run, uint64_t size_bytes);
-  Status FlushAllocations(ThreadHeap& mine, const char* begin, const char* end);
+  Status FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const char* end);
   Status SettleFound();
 
   // With the gate closed besides.

@@ -9,8 +9,18 @@ namespace morsel::alloc {
 
 Status Heap::Flush(const void* address, uint64_t size_bytes) {
   const char* const begin = static_cast<const char*>(address);
-  const char* const end = begin + (size_bytes > 0 ? size_bytes : 1);
   if (size_bytes > 0) persist_.Flush(address, size_bytes);
+  return FlushAllocations(begin, begin + (size_bytes > 0 ? size_bytes : 1));
+}
+
+Status Heap::Copy(void* to, const void* from, uint64_t size_bytes) {
+  if (size_bytes == 0) return Code::kOk;
+  persist_.Copy(to, from, size_bytes);
+  return FlushAllocations(static_cast<char*>(to), static_cast<char*>(to) + size_bytes);
+}
+
+// Of all blocks that [begin, end) touches.
+Status Heap::FlushAllocations(const char* begin, const char* end) {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (slot.Enter(this)) {
     Run* const run = runs_.At(begin);
@@ -22,7 +32,7 @@ Status Heap::Flush(const void* address, uint64_t size_bytes) {
   std::lock_guard lock(mutex_);
   const Result<ThreadHeap*> mine = Mine();
   if (!mine) return mine.status();
-  return FlushAllocations(**mine, begin, end);
+  return FlushAllocationsLocked(**mine, begin, end);
 }
 
 // What makes [begin, end) of the run allocated is to be durable with the thread's next fence: an
@@ -41,7 +51,7 @@ void Heap::FlushLater(PendingLines& pending, LineCounter& counter, const void* l
   if (!pending.Add(&counter, line)) persist_.Flush(line, sizeof(uint64_t));
 }
 
-Status Heap::FlushAllocations(ThreadHeap& mine, const char* begin, const char* end) {
+Status Heap::FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const char* end) {
   UnitIndex unit = units_.UnitOf(begin);
   while (units_.AddressOf(unit) < end) {
     const Result<UnitIndex> head = units_.HeadOf(unit);

@@ -318,6 +318,13 @@ morsel_code morsel_fence(morsel_t* morsel) {
   return CodeOf("morsel_fence", [&] { return Morsel(morsel)->Fence(); });
 }
 
+morsel_code morsel_memcpy_persist(morsel_t* morsel, void* to, const void* from, size_t size) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_memcpy_persist"));
+  const morsel_code code =
+      CodeOf("morsel_memcpy_persist", [&] { return Morsel(morsel)->Copy(to, from, size); });
+  return code == MORSEL_OK ? morsel_fence(morsel) : code;
+}
+
 morsel_code morsel_checkpoint(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_checkpoint"));
   return CodeOf("morsel_checkpoint", [&] { return Morsel(morsel)->Checkpoint(); });

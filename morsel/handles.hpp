@@ -84,6 +84,9 @@ class Morsel {
     return Code(morsel_flush(handle_, address, size));
   }
   Status fence() { return Code(morsel_fence(handle_)); }
+  Status memcpy_persist(void* to, const void* from, size_t size) {
+    return Code(morsel_memcpy_persist(handle_, to, from, size));
+  }
   Status checkpoint() { return Code(morsel_checkpoint(handle_)); }
   Status resize(uint64_t size_bytes) { return Code(morsel_resize(handle_, size_bytes)); }
   Result<morsel_info> stat() const {
@@ -276,8 +279,8 @@ inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name,
   return Opened(pool, name, &plain);
 }
 
-/// As morsel_verify(): what is damaged in the image at `path`, a sentence for each subtree, which are
-/// added to `damages` where that is not nullptr.
+/// As morsel_verify(): what is damaged in the image at `path`, a sentence for each subtree, which
+/// are added to `damages` where that is not nullptr.
 inline Status verify(const std::string& path, std::vector<std::string>* damages = nullptr) {
   const auto add = [](const char* sentence, void* to) {
     if (to != nullptr) static_cast<std::vector<std::string>*>(to)->emplace_back(sentence);

@@ -311,6 +311,14 @@ morsel_code morsel_persist(morsel_t *morsel, const void *address, size_t size);
 morsel_code morsel_flush(morsel_t *morsel, const void *address, size_t size);
 morsel_code morsel_fence(morsel_t *morsel);
 
+/* memcpy(3) and morsel_persist() of the copy, which does not overlap what is copied. Large copies
+ * go past the processor's caches where the medium has a way to do so, which is faster than storing
+ * and flushing. Not atomic: a crash before it returns leaves any part of it.
+ *
+ * Durability  as morsel_persist().
+ * Errors      as morsel_persist(), and nothing is copied. */
+morsel_code morsel_memcpy_persist(morsel_t *morsel, void *to, const void *from, size_t size);
+
 /* snapshot: makes the whole morsel, as it is, the state that a crash returns to. Allocator, root and
  * resize calls of other threads wait; the program keeps its own stores still meanwhile. fine: makes
  * all that is allocated durable; it is not atomic towards the program's own data.

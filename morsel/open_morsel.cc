@@ -140,18 +140,28 @@ Status OpenMorsel::SetRoot(const char* name, void* object) {
   return RootTable(heap_->root_table(), heap_->persist()).Set(name, object);
 }
 
-Status OpenMorsel::Flush(const void* address, uint64_t size_bytes) {
-  MORSEL_TRY(MayWrite("flush"));
-  MORSEL_TRY(OnlyFine("flush"));
+Status OpenMorsel::MayFlush(const void* address, uint64_t size_bytes, const char* call) {
+  MORSEL_TRY(MayWrite(call));
+  MORSEL_TRY(OnlyFine(call));
   const uint64_t offset = reinterpret_cast<uint64_t>(address) - record().base;
   const uint64_t end = this->size_bytes();
   if (!Within(offset, size_bytes, end)) {
     return Fail(Code::kInvalidArgument,
-                "flush of %" PRIu64 " bytes at %p: they do not all lie in the %" PRIu64
+                "%s of %" PRIu64 " bytes at %p: they do not all lie in the %" PRIu64
                 " bytes of %s at %p; give a range of that morsel",
-                size_bytes, address, end, label_.c_str(), base());
+                call, size_bytes, address, end, label_.c_str(), base());
   }
+  return Code::kOk;
+}
+
+Status OpenMorsel::Flush(const void* address, uint64_t size_bytes) {
+  MORSEL_TRY(MayFlush(address, size_bytes, "flush"));
   return size_bytes > 0 ? heap_->Flush(address, size_bytes) : Status();
+}
+
+Status OpenMorsel::Copy(void* to, const void* from, uint64_t size_bytes) {
+  MORSEL_TRY(MayFlush(to, size_bytes, "memcpy_persist"));
+  return heap_->Copy(to, from, size_bytes);
 }
 
 Status OpenMorsel::Fence() {

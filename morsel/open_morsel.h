@@ -48,6 +48,7 @@ class OpenMorsel {
   Result<void*> Root(const char* name);
   Status SetRoot(const char* name, void* object);
   Status Flush(const void* address, uint64_t size_bytes);
+  Status Copy(void* to, const void* from, uint64_t size_bytes);
   Status Fence();
   Status Checkpoint();
   Status Resize(uint64_t size_bytes);
@@ -63,9 +64,10 @@ class OpenMorsel {
   Status Discard();
 
  private:
-  OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::Heap> heap,
-             std::string label, OpenPool* owner);
+  OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::Heap> heap, std::string label,
+             OpenPool* owner);
   Status OnlyFine(const char* call) const;
+  Status MayFlush(const void* address, uint64_t size_bytes, const char* call);
   Status CloseFine();
 
   std::unique_ptr<Backing> backing_;
@@ -80,4 +82,3 @@ class OpenMorsel {
 void FillInfo(const Record& record, uint32_t granularity_bytes, morsel_info* info);
 
 }  // namespace morsel
-

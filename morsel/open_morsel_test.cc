@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 #include <random>
+#include <vector>
 
 #include "base/error.h"
 #include "morsel/address_window.h"
@@ -112,6 +113,18 @@ TEST_F(OpenMorselTest, WhatWasFlushedAndFencedIsThereAfterACrash) {
   });
 }
 
+TEST_F(OpenMorselTest, WhatWasCopiedAndFencedIsThereAfterACrash) {
+  std::vector<char> from(5000);
+  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i % 251);
+  char* const block = static_cast<char*>(*morsel->heap().Allocate(from.size() + 1, 16));
+  ASSERT_TRUE(morsel->Copy(block + 1, from.data(), from.size()).ok());
+  ASSERT_TRUE(morsel->Fence().ok());
+  ForEachImage([&](void*, alloc::Heap& heap) {
+    EXPECT_TRUE(*heap.IsLive(block));
+    EXPECT_EQ(std::memcmp(block + 1, from.data(), from.size()), 0);
+  });
+}
+
 TEST_F(OpenMorselTest, ARootMustBeALiveBlockOfTheMorsel) {
   int elsewhere = 0;
   EXPECT_EQ(morsel->SetRoot("r", &elsewhere).code(), Code::kInvalidArgument);
@@ -127,6 +140,11 @@ TEST_F(OpenMorselTest, FlushesOnlyWhatIsItsOwn) {
   EXPECT_EQ(morsel->Flush(base, kBytes + 1).code(), Code::kInvalidArgument);
   EXPECT_EQ(morsel->Flush(base - 64, 64).code(), Code::kInvalidArgument);
   EXPECT_EQ(morsel->Flush(base + 64, ~uint64_t{0}).code(), Code::kInvalidArgument);
+  const char bytes[64] = {1};
+  EXPECT_EQ(morsel->Copy(base + kBytes - 63, bytes, 64).code(), Code::kInvalidArgument);
+  EXPECT_EQ(morsel->Copy(base - 64, bytes, 64).code(), Code::kInvalidArgument);
+  EXPECT_EQ(base[kBytes - 63], 0);
+  EXPECT_TRUE(morsel->Copy(base + kBytes, bytes, 0).ok());
 }
 
 }  // namespace

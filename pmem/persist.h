@@ -23,6 +23,8 @@ struct PersistTable {
   /// Stores zeros past the caches, as good as flushed. nullptr: there is nothing like it, and they
   /// are stored and flushed.
   void (*zero)(void* context, void* address, size_t size_bytes) = nullptr;
+  /// Copies, large ranges past the caches, as good as flushed. nullptr: as with zero.
+  void (*copy)(void* context, void* to, const void* from, size_t size_bytes) = nullptr;
 };
 
 /// Stores a word on the medium, after all that the thread stored before: within a line a crash
@@ -75,6 +77,14 @@ class Persist {
     if (table_->zero != nullptr) return table_->zero(context_, address, size_bytes);
     std::memset(address, 0, size_bytes);
     Flush(address, size_bytes);
+  }
+
+  /// Copies bytes that do not overlap, a large range past the caches as Zero() does.
+  /// Durability  as Flush(). Threads  others see the bytes after this thread's next Fence() only.
+  void Copy(void* to, const void* from, size_t size_bytes) const {
+    if (table_->copy != nullptr) return table_->copy(context_, to, from, size_bytes);
+    std::memcpy(to, from, size_bytes);
+    Flush(to, size_bytes);
   }
 
   /// Flush() and Fence().

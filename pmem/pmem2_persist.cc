@@ -17,11 +17,13 @@ struct Functions {
   pmem2_flush_fn flush;
   pmem2_drain_fn drain;
   pmem2_memset_fn memset;
+  pmem2_memcpy_fn memcpy;
 
   explicit Functions(pmem2_map* map)
       : flush(pmem2_get_flush_fn(map)),
         drain(pmem2_get_drain_fn(map)),
-        memset(pmem2_get_memset_fn(map)) {}
+        memset(pmem2_get_memset_fn(map)),
+        memcpy(pmem2_get_memcpy_fn(map)) {}
 };
 
 // The context is a Functions that is never freed: libpmem2 has one pair for each
@@ -34,8 +36,13 @@ constexpr PersistTable kPmem2Table = {
     .fence = [](void* context) { static_cast<Functions*>(context)->drain(); },
     .zero =
         [](void* context, void* address, size_t size_bytes) {
-          static_cast<Functions*>(context)->memset(
-              address, 0, size_bytes, PMEM2_F_MEM_NONTEMPORAL | PMEM2_F_MEM_NODRAIN);
+          static_cast<Functions*>(context)->memset(address, 0, size_bytes,
+                                                   PMEM2_F_MEM_NONTEMPORAL | PMEM2_F_MEM_NODRAIN);
+        },
+    // From which size on it goes past the caches is libpmem2's to know.
+    .copy =
+        [](void* context, void* to, const void* from, size_t size_bytes) {
+          static_cast<Functions*>(context)->memcpy(to, from, size_bytes, PMEM2_F_MEM_NODRAIN);
         },
 };
 

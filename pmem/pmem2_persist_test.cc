@@ -87,6 +87,26 @@ TEST_F(Pmem2PersistTest, ALargeRangeIsMadeZeroPastTheCaches) {
   }
 }
 
+TEST_F(Pmem2PersistTest, WhatIsCopiedIsThereAndNothingBeside) {
+  std::string from(kSubtreeBytes, '\0');
+  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i % 251);
+  for (const char* granularity : {"CACHE_LINE", "BYTE"}) {
+    const auto mapping = MapWith(granularity);
+    ASSERT_TRUE(mapping.has_value()) << LastError();
+    char* const memory = mapping->memory();
+    for (const uint64_t size_bytes :
+         {uint64_t{0}, uint64_t{3}, uint64_t{200}, kSubtreeBytes - 100}) {
+      std::memset(memory, 0x5a, kSubtreeBytes);
+      mapping->persist().Copy(memory + 13, from.data() + 5, size_bytes);
+      mapping->persist().Fence();
+      std::string read(kSubtreeBytes, '\0');
+      ASSERT_TRUE(file_.ReadExactly(read.data(), read.size(), 0).ok());
+      EXPECT_EQ(read, std::string(13, '\x5a') + from.substr(5, size_bytes) +
+                          std::string(kSubtreeBytes - 13 - size_bytes, '\x5a'));
+    }
+  }
+}
+
 TEST_F(Pmem2PersistTest, AReaderMapsAndMaySeeNoMore) {
   const auto mapping = MapWith("CACHE_LINE", true);
   ASSERT_TRUE(mapping.has_value()) << LastError();

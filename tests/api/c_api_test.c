@@ -63,6 +63,7 @@ static void live_once(const char *path, unsigned pool_flags, unsigned flags) {
   const morsel_code persisted = morsel_persist(m, a, 5);
   EXPECT(persisted == (flags ? MORSEL_OK : MORSEL_UNSUPPORTED));
   EXPECT(morsel_flush(m, a, 5) == persisted && morsel_fence(m) == persisted);
+  EXPECT(morsel_memcpy_persist(m, a + 5, "copied", 7) == persisted);
   EXPECT(morsel_checkpoint(m) == MORSEL_OK);
   EXPECT(morsel_resize(m, 6u << 20) == MORSEL_OK && morsel_size(m) == 6u << 20);
   morsel_info info = {.struct_size = sizeof info};
@@ -74,6 +75,7 @@ static void live_once(const char *path, unsigned pool_flags, unsigned flags) {
 
   EXPECT(morsel_open(pool, "m", NULL, &m) == MORSEL_OK && morsel_base(m) == base);
   EXPECT(morsel_root(m, "a") == a && strcmp(a, "kept") == 0);
+  EXPECT(!flags || strcmp(a + 5, "copied") == 0);
   errno = 0;
   EXPECT(morsel_root(m, "b") == NULL && errno == ENOENT);
   EXPECT(morsel_discard(m) == MORSEL_OK);

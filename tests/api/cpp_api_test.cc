@@ -113,7 +113,8 @@ TEST_F(CppApi, PolymorphicContainersWorkInAnotherProcess) {
     morsel::Pool pool = Directory();
     morsel::Morsel m = Open(pool);
     auto* const map = m.make<PmrMap>(m.resource());
-    for (int i = 0; i < 1000; ++i) map->emplace(i, std::string(100, static_cast<char>('a' + i % 26)));
+    for (int i = 0; i < 1000; ++i)
+      map->emplace(i, std::string(100, static_cast<char>('a' + i % 26)));
     ASSERT_TRUE(m.set_root("map", map).ok());
     ASSERT_TRUE(m.close().ok());
     ASSERT_TRUE(pool.close().ok());
@@ -147,8 +148,12 @@ TEST_F(CppApi, FineObjectsArePersistedOneByOne) {
     morsel::Pool pool = Carved();
     morsel::Morsel m = Open(pool, MORSEL_CREATE | MORSEL_FINE);
     for (uint64_t i = 0; i < 1000; ++i) {
-      Node* const node = m.make<Node>(Node{first, i});
-      ASSERT_TRUE(m.persist(node, sizeof *node).ok()) << morsel::last_error();
+      const Node made{first, i};
+      Node* const node = m.make<Node>(Node{});
+      ASSERT_TRUE((i % 2 == 0 ? m.memcpy_persist(node, &made, sizeof made)
+                              : (*node = made, m.persist(node, sizeof *node)))
+                      .ok())
+          << morsel::last_error();
       first = node;
       ASSERT_TRUE(m.set_root("list", first).ok());
     }
@@ -176,6 +181,7 @@ TEST_F(CppApi, EachContractRefusesWhatItCannotPromise) {
   EXPECT_EQ(snapshot.persist(block, 64).code(), morsel::Code::kUnsupported);
   EXPECT_EQ(snapshot.flush(block, 64).code(), morsel::Code::kUnsupported);
   EXPECT_EQ(snapshot.fence().code(), morsel::Code::kUnsupported);
+  EXPECT_EQ(snapshot.memcpy_persist(block, "a", 2).code(), morsel::Code::kUnsupported);
   // As it is on a file system that is not DAX.
   setenv("PMEM2_FORCE_GRANULARITY", "PAGE", 1);
   EXPECT_EQ(morsel::Morsel::open(directory, "fine", {.flags = MORSEL_CREATE | MORSEL_FINE}).error(),
@@ -232,10 +238,8 @@ TEST_F(CppApi, GrowsAndShrinksInPlace) {
   for (const bool fine : {false, true}) {
     SCOPED_TRACE(fine ? "fine" : "snapshot");
     morsel::Pool pool = fine ? Carved() : Directory();
-    auto opened = morsel::Morsel::open(pool, "sized",
-                                       {.flags = Flags(fine),
-                                        .size_bytes = 2 << 20,
-                                        .capacity_bytes = 16 << 20});
+    auto opened = morsel::Morsel::open(
+        pool, "sized", {.flags = Flags(fine), .size_bytes = 2 << 20, .capacity_bytes = 16 << 20});
     ASSERT_TRUE(opened) << morsel::last_error();
     morsel::Morsel& m = *opened;
     EXPECT_EQ(m.size(), 2u << 20);
