@@ -76,13 +76,15 @@ Result<ThreadHeap*> Heap::Mine() {
     const std::lock_guard lock(threads_mutex_);
     mine->thread = thread;
   }
+  // Without a slot that leads to it, the heap is not the thread's recent one: who empties the slots
+  // looks at no others. Nor is the one whose slot this heap gets.
   mine->slot = nullptr;
+  recent_heap.Forget();
   // Who has to settle first is not to free in haste, and what is guarded is not either.
   if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr &&
       !mine->SettleIsDue()) {
     mine->slot = &slot;
     mine->recent = &recent_heap;
-    recent_heap.Forget();  // it may be the heap that had the slot
     slot.Fill(this, mine, mine->FreesForSlot());
   }
   return mine;
@@ -95,7 +97,6 @@ void Heap::ThreadEnds(uint64_t thread) {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != thread) continue;
     const ClosedGate closed(this);
-    one->Settle();
     one->GiveUp([this](Run* run) { ListAsFound(run); });
     const std::lock_guard threads_lock(threads_mutex_);
     one->thread = 0;

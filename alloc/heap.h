@@ -102,7 +102,8 @@ class Heap final : private ThreadEndListener {
   }
 
   /// `block` is the start of a live block, or the process ends; but for a block that was freed
-  /// before and is at hand for its thread's next allocations, which only a guard always finds.
+  /// before and is at hand for its thread's next allocations, or that another thread has given away
+  /// and not handed over, which only a guard always finds.
   void Free(void* block) {
     if (!FreeInside(block)) FreeSlowly(block);
   }

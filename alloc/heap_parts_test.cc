@@ -293,6 +293,106 @@ TEST_F(HeapPartsTest, AKeyIsOfOneHeapAtATime) {
   EXPECT_EQ(take(&key), nullptr);
 }
 
+// A thread that settles waits for its heap, and meanwhile somebody empties its slot for the sake of
+// another heap that has had it: nothing leads to the first one afterwards.
+TEST_F(HeapPartsTest, AHeapWithoutItsSlotIsNotFoundByItsKey) {
+  const MoreHeaps heaps(kThreadSlots - 2);
+  const HeapMemory memory(kSubtreeBytes, TestBase() + 2 * kThreadSlots * kGiantBytes);
+  const HeapPlace place = memory.Place(kSubtreeBytes);
+  Heap::Format(place, 4096, pmem::VolatilePersist());
+  // The second one has the slot of the fixture's. After an unclean end its first free is settled.
+  std::unique_ptr<Heap> heap;
+  for (int i = 0; i < 2; ++i) {
+    heap.reset();
+    heap = Heap::Open(place, pmem::VolatilePersist(), true, false).value();
+  }
+  std::atomic<int> step{0};
+  std::thread thread([&] {
+    BeInside();
+    void* const block = heap->Allocate(64, 16).value();
+    step.store(1);
+    while (step.load() != 2) std::this_thread::yield();
+    heap->Free(block);
+    EXPECT_EQ(Heap::TryAllocate(heap.get(), 64), nullptr);
+  });
+  while (step.load() != 1) std::this_thread::yield();
+  {
+    const std::unique_lock<std::mutex> held = heap->Held();
+    step.store(2);
+    for (int i = 0; i < 1000; ++i) {
+      const auto still = heap_->Still();
+      std::this_thread::yield();
+    }
+  }
+  thread.join();
+}
+
+// What is freed of a slab whose thread has ended is settled by whoever takes it over.
+TEST(HeapPartsCostTest, WhatIsFreedOfAnEndedThreadsSlabIsSettled) {
+  static uint64_t watched;
+  static uint64_t flushes;
+  static constexpr pmem::PersistTable kCounting = {
+      .flush =
+          [](void*, const void* address, size_t) {
+            if (reinterpret_cast<uint64_t>(address) / kUnitBytes == watched) ++flushes;
+          },
+      .fence = [](void*) {},
+  };
+  constexpr uint64_t kHeapBytes = 4 * kMiB;
+  const HeapMemory memory(kHeapBytes);
+  const pmem::Persist persist(&kCounting, nullptr);
+  Heap::Format(memory.Place(kHeapBytes), 4096, persist);
+  const auto heap = Heap::Open(memory.Place(kHeapBytes), persist, true, false).value();
+  std::vector<void*> blocks(900);
+  std::atomic<int> step{0};
+  std::thread ends([&] {
+    for (void*& block : blocks) block = heap->Allocate(64, 16).value();
+    step.store(1);
+    while (step.load() != 2) std::this_thread::yield();
+  });
+  while (step.load() != 1) std::this_thread::yield();
+  heap->Free(heap->Allocate(5000, 16).value());  // this thread has a slot
+  for (size_t i = 0; i < 300; ++i) heap->Free(blocks[i]);
+  step.store(2);
+  ends.join();
+  watched = reinterpret_cast<uint64_t>(blocks[0]) / kUnitBytes;
+  // It takes the slab over, with the room that it has.
+  std::vector<void*> mine;
+  for (int i = 0; i < 300; ++i) mine.push_back(heap->Allocate(64, 16).value());
+  ASSERT_EQ(reinterpret_cast<uint64_t>(mine[0]) / kUnitBytes, watched);
+  for (int round = 0; round < 2; ++round) {
+    flushes = 0;
+    for (uint64_t frees = 0; frees < kFreesUnsettledMax; frees += mine.size() / 2) {
+      for (void* const block : mine) heap->Free(block);
+      for (void*& block : mine) block = heap->Allocate(64, 16).value();
+    }
+    EXPECT_GT(flushes, 0u) << round;
+  }
+}
+
+// More slabs than a thread keeps account of between two settlings.
+TEST(HeapPartsCostTest, FreesOfVeryManySlabsOfOthersAreAllNoted) {
+  constexpr uint64_t kHeapBytes = 512 * kMiB;
+  constexpr size_t kSlabs = 5000;
+  const HeapMemory memory(kHeapBytes);
+  Heap::Format(memory.Place(kHeapBytes), 4096, pmem::VolatilePersist());
+  const auto heap =
+      Heap::Open(memory.Place(kHeapBytes), pmem::VolatilePersist(), true, false).value();
+  std::vector<void*> blocks;  // one of each slab
+  while (blocks.size() < kSlabs) {
+    void* const block = heap->Allocate(8192, 16).value();
+    const auto unit = [](const void* at) { return reinterpret_cast<uint64_t>(at) / kUnitBytes; };
+    if (blocks.empty() || unit(block) != unit(blocks.back())) blocks.push_back(block);
+  }
+  const uint64_t before = heap->LiveBytes().value();
+  std::thread([&] {
+    heap->Free(heap->Allocate(100, 16).value());
+    for (void* const block : blocks) heap->Free(block);
+  }).join();
+  EXPECT_EQ(heap->LiveBytes().value(), before - kSlabs * 8192);
+  EXPECT_EQ(Findings(*heap), "");
+}
+
 // Another heap takes the slot that the first one's key has led to.
 TEST_F(HeapPartsTest, WhoseSlotIsTakenIsNotFoundByItsKey) {
   BeInside();

@@ -389,12 +389,18 @@ TEST_F(HeapDeathTest, FreedTwice) {
 // Among what is at hand, too, where the bit does not tell.
 TEST_F(HeapDeathTest, FreedTwiceInARow) {
   Make(4 * kMiB);
-  void* const first = Allocate(64);
-  void* const block = Allocate(64);
-  Free(first);
-  Free(block);
-  EXPECT_DEATH(heap_->Free(block),
-               "morsel: free of 0x[0-9a-f]+, a block of 64 bytes .*freed before");
+  const char* const sentence = "morsel: free of 0x[0-9a-f]+, a block of 64 bytes .*freed before";
+  // The first free of a slab is noted, and clears the bit; then there is room at hand, and then
+  // none.
+  std::vector<void*> blocks(2 * Magazines::kPlacesMax);
+  for (void*& block : blocks) block = heap_->Allocate(64, 16).value();
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (!Heap::TryFree(heap_.get(), blocks[i])) heap_->Free(blocks[i]);
+    ASSERT_FALSE(Heap::TryFree(heap_.get(), blocks[i])) << i;
+    if (i % 16 == 15) {
+      EXPECT_DEATH(heap_->Free(blocks[i]), sentence) << i;
+    }
+  }
 }
 
 TEST_F(HeapDeathTest, FreedTwiceByAnotherThread) {

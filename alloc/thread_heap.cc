@@ -188,7 +188,23 @@ void ThreadHeap::NoteOther(Run* run) {
   Run** const begin = others_.data();
   std::sort(begin, begin + other_count_, std::less<Run*>());
   other_count_ = static_cast<size_t>(std::unique(begin, begin + other_count_) - begin);
-  if (other_count_ > kOthersMax / 2) frees_left_ = 0;
+  if (other_count_ <= kOthersMax / 2) return;
+  for (size_t i = 0; i < other_count_; ++i) {
+    const Slab slab(*others_[i]);
+    ForEachLineWithRoom(*others_[i],
+                        [&](uint64_t line) { persist_.Flush(slab.LineAt(line), kLineBytes); });
+  }
+  persist_.Fence();
+  other_count_ = 0;
+  recent_ = {};
+}
+
+// In a line without room nothing is free.
+template <class What>
+void ThreadHeap::ForEachLineWithRoom(Run& run, What what) {
+  for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
+    if (Slab(run).HasRoom(line)) what(line);
+  }
 }
 
 void ThreadHeap::FreedOf(Run* run) {
@@ -217,11 +233,8 @@ void ThreadHeap::Settle() {
   const auto flush = [&](Run& run, uint64_t line) {
     persist_.Flush(Slab(run).LineAt(line), kLineBytes);
   };
-  // In a line without room nothing is free.
   const auto each = [](Run& run, auto what) {
-    for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
-      if (Slab(run).HasRoom(line)) what(run, line);
-    }
+    ForEachLineWithRoom(run, [&](uint64_t line) { what(run, line); });
   };
   for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) each(*run, flush);
   for (size_t i = 0; i < other_count_; ++i) each(*others_[i], flush);

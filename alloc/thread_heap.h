@@ -56,6 +56,8 @@ class alignas(kLineBytes) ThreadHeap {
     if (!found.IsSet()) [[unlikely]]
       return false;
     if (run.magazines->TryGive(block)) return true;
+    if (run.magazines->WasGivenLast(block)) [[unlikely]]
+      return false;
     if (--recent.TheSlot()->frees_left < 0) [[unlikely]]
       return false;
     found.Clear();
@@ -122,6 +124,7 @@ class alignas(kLineBytes) ThreadHeap {
   template <class TakeOver>
   void GiveUp(TakeOver take_over) {
     TakeBack();
+    Settle();  // whose the slabs will be settles nothing that was freed of them before
     for (Bin& bin : bins_) {
       Leave(bin, /*swept=*/false);
       while (Run* const run = bin.listed.Pop()) {
@@ -169,6 +172,8 @@ class alignas(kLineBytes) ThreadHeap {
   }
   void FreedOf(Run* run);
   void NoteOther(Run* run);
+  template <class What>
+  static void ForEachLineWithRoom(Run& run, What what);
 
   std::array<Bin, kClassCount> bins_;  // first, so that a class is found by a shift
 

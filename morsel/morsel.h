@@ -26,9 +26,9 @@
  *   SIGBUS, after a sentence on stderr that names morsel, offset and device. What handled SIGBUS when
  *   the first fine morsel was opened gets it then; a handler that is set later gets it instead.
  * Pointers that are not a live block's start, given to free, realloc or
- *   usable_size, end the process with a sentence that says so. So do double
- *   frees, but for blocks that are at hand for the thread's next allocations,
- *   which only MORSEL_GUARD=1 always finds (docs/debugging.md).
+ *   usable_size, end the process with a sentence that says so. So do blocks that
+ *   were freed before, but for some that were freed lately, which only
+ *   MORSEL_GUARD=1 always finds (docs/debugging.md).
  */
 #ifndef MORSEL_MORSEL_H_
 #define MORSEL_MORSEL_H_
