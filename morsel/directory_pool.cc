@@ -306,18 +306,30 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   if (!read_only) MORSEL_TRY(directory_.Sync());
   const Result<bool> is_direct = LooksLikeDirectFile(*file);
   if (!is_direct) return is_direct.status();
-  if (!*is_direct) return OpenImage(std::move(*file), name, read_only);
+  if (!*is_direct) return OpenImage(std::move(*file), name, read_only, nullptr);
   return Remember(name, OpenDirectFile(std::move(*file), name, read_only, LabelOf(name)));
 }
 
+Result<std::unique_ptr<Backing>> DirectoryPool::OpenIntact(const std::string& name,
+                                                           const pmem::image::Damaged& damaged) {
+  Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (*is_direct) return AbstractPool::OpenIntact(name, damaged);
+  return OpenImage(std::move(*file), name, /*read_only=*/true, &damaged);
+}
+
 Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const std::string& name,
-                                                          bool read_only) {
+                                                          bool read_only,
+                                                          const pmem::image::Damaged* damaged) {
   Result<std::unique_ptr<pmem::DirtyPages>> dirty(nullptr);
   if (!read_only) dirty = pmem::DirtyPages::Open();
   if (!dirty) return dirty.status();
   Result<pmem::Frames> frames = pmem::Frames::Open(read_only);
   if (!frames) return frames.status();
-  Result<ImageFile> image = ImageFile::Open(std::move(file), read_only);
+  Result<ImageFile> image = damaged != nullptr ? ImageFile::OpenIntact(std::move(file), *damaged)
+                                               : ImageFile::Open(std::move(file), read_only);
   if (!image) return image.status();
   const Result<Record> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
@@ -329,7 +341,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const
   MORSEL_TRY(frames->ExpectUseOf(image->LoadedBytes()));
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record->capacity_bytes));
   image->set_progress(progress_);
-  MORSEL_TRY(image->Load(range->at(0)));
+  MORSEL_TRY(damaged != nullptr ? image->LoadIntact(range->at(0), *damaged)
+                                : image->Load(range->at(0)));
   if (read_only) MORSEL_TRY(frames->Protect());
   return std::unique_ptr<Backing>(new ImageBacking(*record, read_only, std::move(*range),
                                                    std::move(*frames), directory_,

@@ -43,6 +43,8 @@ class DirectoryPool final : public AbstractPool {
   Result<std::vector<Record>> List() override;
   Result<std::unique_ptr<Backing>> Create(const Record& wanted, const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
+  Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
+                                              const pmem::image::Damaged& damaged) override;
   Status Export(const std::string& name, const pmem::Directory& to,
                 const std::string& file_name, const ExportOptions& options) override;
   Status Import(const std::string& name, const pmem::image::ImageFile& image) override;
@@ -73,8 +75,9 @@ class DirectoryPool final : public AbstractPool {
   Result<pmem::AddressRange> ReserveFor(Record& record);
   Status ServesImageOf(const Record& record) const;
   Result<std::unique_ptr<Backing>> CreateImage(Record record, const Formatter& format);
+  /// damaged: as of OpenIntact(); nullptr: damage is an error.
   Result<std::unique_ptr<Backing>> OpenImage(pmem::File file, const std::string& name,
-                                             bool read_only);
+                                             bool read_only, const pmem::image::Damaged* damaged);
   /// Keeps what is known of an open one as long as it lives.
   Result<std::unique_ptr<Backing>> Remember(const std::string& name, Result<DirectMorsel> morsel);
   /// The medium of a fine morsel that is open, or nullptr.

@@ -30,6 +30,8 @@ struct MorselOptions {
   uint32_t codec = MORSEL_CODEC_NONE;
   void (*progress)(const morsel_progress* progress, void* context) = nullptr;
   void* progress_context = nullptr;
+  void (*damaged)(const char* sentence, void* context) = nullptr;
+  void* damaged_context = nullptr;
 };
 
 /// The sentence of this thread's last failure.
@@ -276,6 +278,8 @@ inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name,
   plain.capacity_bytes = options.capacity_bytes;
   plain.progress = options.progress;
   plain.progress_context = options.progress_context;
+  plain.damaged = options.damaged;
+  plain.damaged_context = options.damaged_context;
   return Opened(pool, name, &plain);
 }
 

@@ -68,7 +68,8 @@ enum {
   MORSEL_CARVED = 1u << 3, /* pool: a new regular file of size_bytes */
   MORSEL_FINE = 1u << 4,   /* morsel: the fine contract; else snapshot */
   MORSEL_LAZY = 1u << 5,   /* morsel: load at first touch */
-  MORSEL_GIANT = 1u << 6   /* morsel: of subtrees of 1 GiB */
+  MORSEL_GIANT = 1u << 6,  /* morsel: of subtrees of 1 GiB */
+  MORSEL_SALVAGE = 1u << 7 /* morsel, with MORSEL_READ_ONLY: what is intact of a damaged one */
 };
 
 /* How the images of snapshot morsels are compressed, each 2 MiB by itself. */
@@ -115,6 +116,12 @@ typedef struct morsel_options {
    *          would wait for itself. It must not throw, nor end the call by longjmp. */
   void (*progress)(const morsel_progress *progress, void *context);
   void *progress_context;
+
+  /* With MORSEL_SALVAGE: NULL, or called, before morsel_open() returns, for each subtree and each
+   * table of the morsel's image that is damaged, with a sentence as of morsel_salvage(). What holds
+   * for `progress`, which is not called then, holds for it. */
+  void (*damaged)(const char *sentence, void *context);
+  void *damaged_context;
 } morsel_options;
 
 /* Opens the pool at `path`: a directory, or a carved pool in a regular file or on a device-dax
@@ -138,13 +145,24 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  *
  * An existing morsel keeps its size, capacity and codec, whatever the options say of them.
  *
+ * With MORSEL_SALVAGE and MORSEL_READ_ONLY a snapshot morsel whose image is damaged is opened all
+ * the same, and nothing on the medium changes. What is intact is there, at its address, each 2 MiB
+ * held against its checksum. What is damaged is zero: a pointer that lay there is NULL, a count 0.
+ * Where nothing was written it looks the same: who must know compares addresses with the ranges that
+ * `damaged` is told. Where the first 2 MiB are damaged, which have the heap's header and the roots,
+ * it cannot be opened (CORRUPT). Where others are, what the heap knows of blocks may be lost with
+ * them: morsel_stat() counts fewer or answers CORRUPT, and morsel_usable_size() must not be asked.
+ * While a damaged one is open so, an open without MORSEL_SALVAGE and morsel_export() answer BUSY;
+ * morsel_salvage() writes it as an image.
+ *
  * Durability  a morsel that was created is durable on return.
  * Ownership   *morsel is the caller's, for one morsel_close() per successful open; unchanged on
  *             failure.
  * Errors      as morsel_pool_open(), and ADDRESS_TAKEN (naming who holds it); ADDRESS_EXHAUSTED;
  *             INVALID_ARGUMENT if it exists under the other contract; BUSY if it is open in this
  *             process with fewer rights; UNSUPPORTED (the contract on this medium: fine needs
- *             persistent memory, snapshot a directory; a codec under the fine contract).
+ *             persistent memory, snapshot a directory; a codec under the fine contract;
+ *             MORSEL_SALVAGE of a fine morsel).
  * Cost        snapshot: reads the image whole. fine: independent of the heap's size. */
 morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_options *options,
                         morsel_t **morsel);

@@ -12,7 +12,8 @@ namespace {
 
 constexpr uint32_t kPoolFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY | MORSEL_CARVED;
 constexpr uint32_t kMorselFlags =
-    MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY | MORSEL_FINE | MORSEL_LAZY | MORSEL_GIANT;
+    MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY | MORSEL_FINE | MORSEL_LAZY | MORSEL_GIANT |
+    MORSEL_SALVAGE;
 
 static_assert(static_cast<int>(pmem::image::Codec::kNone) == MORSEL_CODEC_NONE);
 static_assert(static_cast<int>(pmem::image::Codec::kLz4) == MORSEL_CODEC_LZ4);
@@ -79,6 +80,16 @@ Result<morsel_options> CheckedMorselOptions(const morsel_options* options) {
   if (options != nullptr) checked = *options;
   MORSEL_TRY(CheckCommon("morsel", checked, kMorselFlags));
   if (const auto codec = CheckedCodec(checked.codec); !codec) return codec.status();
+  const bool salvage = (checked.flags & MORSEL_SALVAGE) != 0;
+  if (salvage && (checked.flags & MORSEL_READ_ONLY) == 0) {
+    return Fail(Code::kInvalidArgument,
+                "morsel options with MORSEL_SALVAGE need MORSEL_READ_ONLY too: what is damaged is "
+                "only read");
+  }
+  if (!salvage && checked.damaged != nullptr) {
+    return Fail(Code::kInvalidArgument,
+                "morsel options with `damaged` need MORSEL_SALVAGE: without it damage is an error");
+  }
   if ((checked.flags & MORSEL_LAZY) != 0) {
     return Fail(Code::kUnsupported,
                 "MORSEL_LAZY is not built yet: leave it out, and the morsel is loaded whole");

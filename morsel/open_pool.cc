@@ -145,6 +145,13 @@ Result<OpenMorsel*> OpenPool::OpenAgain(Counted& counted, const morsel_options* 
                 "writing",
                 morsel.label().c_str());
   }
+  const bool salvage = options != nullptr && (options->flags & MORSEL_SALVAGE) != 0;
+  if (counted.is_salvaged && !salvage) {
+    return Fail(Code::kBusy,
+                "%s is open in this process with MORSEL_SALVAGE, and what is damaged of it is zero: "
+                "close it there first, or open it with that flag, too",
+                morsel.label().c_str());
+  }
   ++counted.opens;
   return &morsel;
 }
@@ -167,6 +174,9 @@ Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name,
     MORSEL_TRY(CheckAgainst(*record, label, options));
   }
   pool_->set_progress(ProgressOf(options));
+  if (options != nullptr && (options->flags & MORSEL_SALVAGE) != 0) {
+    return OpenIntact(name, *options);
+  }
   Result<std::unique_ptr<Backing>> backing =
       record ? pool_->Open(name, read_only) : Create(name, *options);
   if (!backing) return backing.status();
@@ -175,6 +185,29 @@ Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name,
   if (!morsel) return morsel.status();
   OpenMorsel* const opened = morsel->get();
   open_[name] = {std::move(morsel).value(), 1};
+  return opened;
+}
+
+Result<OpenMorsel*> OpenPool::OpenIntact(const std::string& name, const morsel_options& options) {
+  bool is_damaged = false;
+  const pmem::image::Damaged damaged = [&](Status) {
+    is_damaged = true;
+    if (options.damaged != nullptr) options.damaged(LastError(), options.damaged_context);
+    return Status();
+  };
+  Result<std::unique_ptr<Backing>> backing = pool_->OpenIntact(name, damaged);
+  if (!backing) return backing.status();
+  Result<std::unique_ptr<OpenMorsel>> morsel =
+      OpenMorsel::Make(std::move(backing).value(), pool_->path(), this);
+  if (!morsel && is_damaged && morsel.error() == Code::kCorrupt) {
+    return Fail(Code::kCorrupt,
+                "morsel '%s' of pool '%s' is damaged where its heap begins, so that nothing in it "
+                "can be found, not with MORSEL_SALVAGE either; restore it from a copy",
+                name.c_str(), pool_->path().c_str());
+  }
+  if (!morsel) return morsel.status();
+  OpenMorsel* const opened = morsel->get();
+  open_[name] = {std::move(morsel).value(), 1, is_damaged};
   return opened;
 }
 

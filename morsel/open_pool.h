@@ -45,12 +45,14 @@ class OpenPool {
   struct Counted {
     std::unique_ptr<OpenMorsel> morsel;
     uint64_t opens = 0;
+    bool is_salvaged = false;  ///< what is damaged of it is zero
   };
 
   OpenPool(std::unique_ptr<AbstractPool> pool, pmem::SystemCalls& calls);
   Status MayUse() const;
   Result<OpenMorsel*> OpenAgain(Counted& counted, const morsel_options* options);
   Result<OpenMorsel*> OpenOrCreate(const std::string& name, const morsel_options* options);
+  Result<OpenMorsel*> OpenIntact(const std::string& name, const morsel_options& options);
   Result<std::unique_ptr<Backing>> Create(const std::string& name, const morsel_options& options);
 
   std::unique_ptr<AbstractPool> pool_;

@@ -25,6 +25,12 @@ Status OpenPool::Export(const char* name, const char* path, const ExportOptions&
   std::lock_guard lock(mutex_);
   pool_->set_progress(progress);
   const auto open = open_.find(name);
+  if (open != open_.end() && open->second.is_salvaged) {
+    return Fail(Code::kBusy,
+                "%s is open with MORSEL_SALVAGE, and what is damaged of it is zero there: write "
+                "what is intact as an image (morsel_salvage), or close it",
+                open->second.morsel->label().c_str());
+  }
   return open != open_.end() ? open->second.morsel->Export(*to, split->name, options)
                              : pool_->Export(name, *to, split->name, options);
 }

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "pmem/address_range.h"
 #include "pmem/image/layout.h"
+#include "pmem/image/patches.h"
 #include "pmem/image/progress.h"
 #include "pmem/persist.h"
 #include "pmem/system_calls.h"
@@ -162,6 +163,13 @@ class AbstractPool {
 
   /// Errors  as Find(), and kAddressTaken, kNoMemory.
   virtual Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) = 0;
+
+  /// Opens what is intact of a damaged image, for reading. What is damaged is told, each time by
+  /// LastError(), and zero.
+  /// Errors  as Open(), kCorrupt where nothing of it can be found; kUnsupported: the morsel has no
+  ///         image; what `damaged` answers.
+  virtual Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
+                                                      const pmem::image::Damaged& damaged);
 
   /// As Backing's, of a morsel that is not open. An image is opened only where its codec changes.
   /// Errors  as Find() and Open(), besides.
