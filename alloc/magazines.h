@@ -26,9 +26,9 @@ class Magazines {
   /// that nobody else gets.
   static constexpr uint64_t kPlacesMax = 64;
   static constexpr uint64_t Places(unsigned size_class) {
-    constexpr uint64_t kBytesMax = 32 * kKiB;
-    constexpr uint64_t kFew = 2;
-    return std::clamp<uint64_t>(kBytesMax / BlockBytes(size_class), kFew, kPlacesMax);
+    const uint64_t bytes = BlockBytes(size_class);
+    const uint64_t bytes_max = bytes <= kSmallBytesMax ? 32 * kKiB : 16 * kKiB;
+    return std::clamp<uint64_t>(bytes_max / bytes, 1, kPlacesMax);
   }
   /// Words that the class' two magazines take.
   static constexpr uint64_t Words(unsigned size_class) { return 2 * (Places(size_class) + 1); }

@@ -283,7 +283,7 @@ morsel_code morsel_resize(morsel_t *morsel, uint64_t size_bytes);
  *
  * Durability  fine: the allocation is durable with the first persist that touches the block; until
  *             then a power cut may free it or leave it allocated, and a kill of the process leaves
- *             it allocated. So may up to 64 blocks (and 32 KiB, or 2 blocks) be that each thread
+ *             it allocated. So may up to 64 blocks (and 32 KiB, or one block) be that each thread
  *             had at hand of each size class that it used. What a crash leaves so, and nobody
  *             reaches, nothing reclaims yet: set a root or a link to what is not to be lost.
  *             snapshot: with the next checkpoint.
