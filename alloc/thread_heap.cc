@@ -177,6 +177,14 @@ void ThreadHeap::HandOver() {
   if (fine_) NoteOther(&run);
 }
 
+// In a line without room nothing is free.
+template <class What>
+void ThreadHeap::ForEachLineWithRoom(Run& run, What what) {
+  for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
+    if (Slab(run).HasRoom(line)) what(line);
+  }
+}
+
 // Its frees are to be settled one day, too.
 void ThreadHeap::NoteOther(Run* run) {
   const size_t hash = (reinterpret_cast<uintptr_t>(run) / sizeof(Run)) % kRecentMax;
@@ -189,22 +197,23 @@ void ThreadHeap::NoteOther(Run* run) {
   std::sort(begin, begin + other_count_, std::less<Run*>());
   other_count_ = static_cast<size_t>(std::unique(begin, begin + other_count_) - begin);
   if (other_count_ <= kOthersMax / 2) return;
-  for (size_t i = 0; i < other_count_; ++i) {
-    const Slab slab(*others_[i]);
-    ForEachLineWithRoom(*others_[i],
-                        [&](uint64_t line) { persist_.Flush(slab.LineAt(line), kLineBytes); });
-  }
+  FlushOthers();
   persist_.Fence();
+  ForgetOthers();
+}
+
+void ThreadHeap::FlushOthers() {
+  for (size_t i = 0; i < other_count_; ++i) FlushFreed(*others_[i]);
+}
+
+void ThreadHeap::ForgetOthers() {
   other_count_ = 0;
   recent_ = {};
 }
 
-// In a line without room nothing is free.
-template <class What>
-void ThreadHeap::ForEachLineWithRoom(Run& run, What what) {
-  for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
-    if (Slab(run).HasRoom(line)) what(line);
-  }
+void ThreadHeap::FlushFreed(Run& run) {
+  const Slab slab(run);
+  ForEachLineWithRoom(run, [&](uint64_t line) { persist_.Flush(slab.LineAt(line), kLineBytes); });
 }
 
 void ThreadHeap::FreedOf(Run* run) {
@@ -230,20 +239,15 @@ bool ThreadHeap::TakeBack() {
 
 void ThreadHeap::Settle() {
   HandOver();
-  const auto flush = [&](Run& run, uint64_t line) {
-    persist_.Flush(Slab(run).LineAt(line), kLineBytes);
-  };
-  const auto each = [](Run& run, auto what) {
-    ForEachLineWithRoom(run, [&](uint64_t line) { what(run, line); });
-  };
-  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) each(*run, flush);
-  for (size_t i = 0; i < other_count_; ++i) each(*others_[i], flush);
+  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) FlushFreed(*run);
+  FlushOthers();
   persist_.Fence();
   // To own slabs nothing was stored meanwhile.
-  const auto raise = [](Run& run, uint64_t line) {
-    run.lines[line].RaiseDurable(run.lines[line].stored.load());
-  };
-  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) each(*run, raise);
+  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) {
+    ForEachLineWithRoom(*run, [&](uint64_t line) {
+      run->lines[line].RaiseDurable(run->lines[line].stored.load());
+    });
+  }
   Settled();
 }
 
@@ -253,8 +257,7 @@ void ThreadHeap::Settled() {
     run->flags &= static_cast<uint8_t>(~Run::kUnsettled);
     run->quick = nullptr;  // so that the next free is noted
   }
-  other_count_ = 0;
-  recent_ = {};
+  ForgetOthers();
   if (fine_) frees_left_ = kFreesBeforeSettle;
 }
 

@@ -172,6 +172,9 @@ class alignas(kLineBytes) ThreadHeap {
   }
   void FreedOf(Run* run);
   void NoteOther(Run* run);
+  void FlushFreed(Run& run);
+  void FlushOthers();
+  void ForgetOthers();
   template <class What>
   static void ForEachLineWithRoom(Run& run, What what);
 
