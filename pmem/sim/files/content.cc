@@ -11,6 +11,11 @@ namespace {
 
 const Content::Page kZeros;
 
+uint64_t HashOfZeros() {
+  static const uint64_t hash = Checksum64(kZeros.bytes.data(), Content::kPageBytes);
+  return hash;
+}
+
 }  // namespace
 
 Content::Page& Content::Own(uint64_t index) {
@@ -54,8 +59,7 @@ bool Content::Equals(uint64_t offset, const char* bytes, uint64_t size_bytes) co
   while (size_bytes > 0) {
     const uint64_t at = offset % kPageBytes;
     const uint64_t part = std::min(size_bytes, kPageBytes - at);
-    const Page* const own = page(offset / kPageBytes);
-    const Page& is = own == nullptr ? kZeros : *own;
+    const Page& is = PageOrZeros(offset / kPageBytes);
     if (std::memcmp(is.bytes.data() + at, bytes, part) != 0) return false;
     offset += part;
     bytes += part;
@@ -64,15 +68,25 @@ bool Content::Equals(uint64_t offset, const char* bytes, uint64_t size_bytes) co
   return true;
 }
 
+const Content::Page& Content::PageOrZeros(uint64_t index) const {
+  const Page* const own = page(index);
+  return own == nullptr ? kZeros : *own;
+}
+
+uint64_t Content::PageHash(uint64_t index) const {
+  if (page(index) == nullptr) return HashOfZeros();
+  Page& own = *pages_[index];
+  if (!own.hash) own.hash = Checksum64(own.bytes.data(), kPageBytes);
+  return *own.hash;
+}
+
 uint64_t Content::Hash() const {
   std::vector<uint64_t> words = {size_bytes_};
   for (uint64_t i = 0; i < pages_.size(); ++i) {
-    if (pages_[i] == nullptr) continue;
-    Page& page = *pages_[i];
-    if (!page.hash) page.hash = Checksum64(page.bytes.data(), kPageBytes);
-    if (page.bytes == kZeros.bytes) continue;  // as if there were none
+    const uint64_t hash = PageHash(i);
+    if (hash == HashOfZeros()) continue;
     words.push_back(i);
-    words.push_back(*page.hash);
+    words.push_back(hash);
   }
   return Checksum64(words.data(), words.size() * sizeof(uint64_t));
 }

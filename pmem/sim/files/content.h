@@ -36,6 +36,10 @@ class Content {
   const Page* page(uint64_t index) const {
     return index < pages_.size() ? pages_[index].get() : nullptr;
   }
+  /// The page, or one of zeros.
+  const Page& PageOrZeros(uint64_t index) const;
+  /// The same for a page of zeros and for none.
+  uint64_t PageHash(uint64_t index) const;
   uint64_t Hash() const;
 
  private:

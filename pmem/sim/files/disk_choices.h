@@ -47,4 +47,19 @@ struct LostCall {
 std::vector<LostCall> LostOf(const Disk& disk, const std::vector<Question>& questions,
                              const Answers& answers);
 
+/// The same, of what `keep(node, change, part)` is false for.
+template <class Keep>
+std::vector<LostCall> LostWhereNot(const Disk& disk, Keep keep) {
+  std::vector<LostCall> lost;
+  for (const auto& [id, node] : disk.nodes()) {
+    for (size_t i = 0; i < node.undecided.size(); ++i) {
+      const size_t parts = node.undecided[i].parts();
+      size_t kept = 0;
+      for (size_t part = 0; part < parts; ++part) kept += keep(id, i, part);
+      if (kept < parts) lost.push_back({node.undecided[i].site, kept > 0});
+    }
+  }
+  return lost;
+}
+
 }  // namespace morsel::sim

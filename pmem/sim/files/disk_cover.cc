@@ -63,7 +63,9 @@ class Covering {
         if (node.undecided[i].kind != Change::Kind::kData) continue;
         for (size_t part = 0; part < node.undecided[i].parts(); ++part) {
           atoms_.emplace_back(id, i, part);
-          ++writes_[{id, SectorOf(atoms_.back())}];
+          Writes& writes = writes_[{id, SectorOf(atoms_.back())}];
+          ++writes.count;
+          writes.fill = writes.fill && PieceOf(atoms_.back()).bytes.size() == kSectorBytes;
         }
       }
     }
@@ -89,10 +91,17 @@ class Covering {
   }
 
  private:
-  uint64_t SectorOf(const Atom& atom) const {
+  struct Writes {
+    size_t count = 0;
+    bool fill = true;  // the whole sector, each
+  };
+
+  const Piece& PieceOf(const Atom& atom) const {
     const auto& [id, change, part] = atom;
-    return (*disk_.node(id).undecided[change].pieces)[part].offset / kSectorBytes;
+    return (*disk_.node(id).undecided[change].pieces)[part];
   }
+
+  uint64_t SectorOf(const Atom& atom) const { return PieceOf(atom).offset / kSectorBytes; }
 
   bool Try(const Structure& structure, const Decisions& fixed, std::vector<Decisions>& left) {
     ++cover_.tried;
@@ -105,13 +114,18 @@ class Covering {
       return other != structure.kept.end() ? other->second : decisions.at({id, change, part});
     };
     const std::optional<SectorsRead> read = recover_(disk_.Decided(keep, {}));
-    if (!read) return false;
+    if (!read) {
+      cover_.gave_up = true;
+      cover_.lost = LostWhereNot(disk_, keep);
+      return false;
+    }
     Decisions now = fixed;
     for (const Atom& atom : atoms_) {
       const auto file = read->find(std::get<NodeId>(atom));
       const uint64_t sector = SectorOf(atom);
       if (file == read->end() || sector >= file->second.size() || !file->second[sector]) continue;
-      if (writes_.at({file->first, sector}) > 1) cover_.is_whole = false;
+      const Writes& writes = writes_.at({file->first, sector});
+      if (writes.count > 1 && !writes.fill) cover_.is_whole = false;
       if (fixed.contains(atom)) continue;
       left.push_back(now);
       left.back()[atom] = !decisions.at(atom);
@@ -125,7 +139,7 @@ class Covering {
   std::mt19937_64& random_;
   const std::function<std::optional<SectorsRead>(const Disk&)>& recover_;
   std::vector<Atom> atoms_;
-  std::map<std::pair<NodeId, uint64_t>, size_t> writes_;  // of each sector
+  std::map<std::pair<NodeId, uint64_t>, Writes> writes_;  // of each sector
   Cover cover_;
 };
 

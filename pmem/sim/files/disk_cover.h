@@ -15,7 +15,7 @@
 #include <random>
 #include <vector>
 
-#include "pmem/sim/files/disk.h"
+#include "pmem/sim/files/disk_choices.h"
 
 namespace morsel::sim {
 
@@ -25,9 +25,12 @@ using SectorsRead = std::map<NodeId, std::vector<bool>>;
 struct Cover {
   uint64_t tried = 0;      ///< disks
   double images_log2 = 0;  ///< of those that they stand for
-  /// False: `tried_max` came first, or two writes of a sector that is read are undecided, of which
-  /// the order would have to be, too.
+  /// False: `tried_max` came first; or of a sector that is read two writes are undecided that do
+  /// not fill it, of which the order would have to be decided, too. Where they fill it, the last
+  /// one in any order is what one of them leaves alone, and that is tried.
   bool is_whole = true;
+  bool gave_up = false;        ///< `recover` answered nothing,
+  std::vector<LostCall> lost;  ///< for a disk that this is not on
 };
 
 /// Calls `recover` with disks until it answers nothing; what it read otherwise. What is lost of

@@ -194,7 +194,10 @@ TEST_F(DiskTest, WhatIsNotReadNeedsNotBeTried) {
   EXPECT_EQ(found, (std::multiset<std::string>{"0", "10", "11"}));
   EXPECT_EQ(cover.images_log2, 3);
   EXPECT_FALSE(CoverDisks(files.disk(), 2, random, recover).is_whole);
+  // Whatever their order, one of them is the last.
   Write(file, kTwo, 0);
+  EXPECT_TRUE(CoverDisks(files.disk(), 100, random, recover).is_whole);
+  Write(file, kTwo.substr(0, 100), 0);
   EXPECT_FALSE(CoverDisks(files.disk(), 100, random, recover).is_whole) << "in which order?";
 }
 

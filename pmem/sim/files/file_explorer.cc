@@ -57,6 +57,7 @@ std::vector<Fault> FaultsOf(const std::vector<CallKind>& calls) {
 Effort More(const Effort& effort, const Effort& most) {
   return {.images_max = std::min(8 * effort.images_max, most.images_max),
           .covered_max = most.covered_max,
+          .covered_crashes = most.covered_crashes,
           .later_images_max = std::min(2 * effort.later_images_max, most.later_images_max),
           .faulted_images_max = std::min(4 * effort.faulted_images_max, most.faulted_images_max),
           .go_on_one_in = std::max(effort.go_on_one_in / 2, most.go_on_one_in),
@@ -101,6 +102,8 @@ FileExplorer::FileExplorer(FileTarget& target, const FileOptions& options, Voice
     : target_(target),
       options_(options),
       random_(options.seed),
+      tree_(options.effort.covered_crashes, options.effort.covered_max, random_,
+            [this](const FilePast& past) { return RecoverReadingAll(past); }),
       voice_(voice),
       begin_(Clock::now()),
       deadline_(begin_ + Milliseconds(options.seconds)) {}
@@ -122,7 +125,7 @@ bool FileExplorer::Explore(const FileScript& script) {
   if (failure_) return false;
   script_ = script;
   ++counts_.scripts;
-  return Conclude(ExploreLife(Past{}, script));
+  return Conclude(ExploreLife(FilePast{}, script));
 }
 
 bool FileExplorer::ExploreSequences(uint32_t length) {
@@ -147,9 +150,13 @@ bool FileExplorer::ExploreSequences(uint32_t length) {
 }
 
 bool FileExplorer::ExploreRandom(uint32_t length) {
+  return ExploreRandom([length](const FileScript& script) { return script.size() == length; });
+}
+
+bool FileExplorer::ExploreRandom(const std::function<bool(const FileScript&)>& is_enough) {
   for (uint64_t i = 0; i < options_.scripts && !OutOfTime(); ++i) {
     FileScript script;
-    for (uint32_t at = 0; at < length; ++at) {
+    while (!is_enough(script)) {
       script.push_back(static_cast<uint32_t>(random_() % target_.operations()));
     }
     if (!Explore(script)) return false;
@@ -172,8 +179,8 @@ bool FileExplorer::ExploreFaults(const FileScript& script) {
   if (failure_) return false;
   script_ = script;
   ++counts_.scripts;
-  const Life whole = Live(Past{}, script);
-  if (!whole.failure.empty()) return Conclude(Fail(Past{}, whole.failure));
+  const FileLife whole = Live(FilePast{}, script);
+  if (!whole.failure.empty()) return Conclude(Fail(FilePast{}, whole.failure));
   std::vector<Fault> faults = FaultsOf(whole.kinds);
   std::shuffle(faults.begin(), faults.end(), random_);
   for (const Fault& fault : faults) {
@@ -186,13 +193,13 @@ bool FileExplorer::ExploreFaults(const FileScript& script) {
 bool FileExplorer::ExploreFault(const FileScript& script, const Fault& fault) {
   ++counts_.faults;
   script_ = script;
-  Past past;
+  FilePast past;
   past.fault = fault;
   return ExploreLife(past, script);
 }
 
-FileExplorer::Life FileExplorer::Live(const Past& past, const FileScript& script) {
-  Life life;
+FileLife FileExplorer::Live(const FilePast& past, const FileScript& script) {
+  FileLife life;
   const uint64_t number = past.crashes.size();
   SeedRandomBytes(options_.seed + number);
   last_words = "while " + target_.Name() + " lived, MORSEL_SEED=" + std::to_string(options_.seed) +
@@ -217,7 +224,7 @@ FileExplorer::Life FileExplorer::Live(const Past& past, const FileScript& script
   return life;
 }
 
-bool FileExplorer::Fail(const Past& past, std::string sentence) {
+bool FileExplorer::Fail(const FilePast& past, std::string sentence) {
   failure_ = FileFailure{.target = target_.Name(),
                          .sentence = std::move(sentence),
                          .seed = options_.seed,
@@ -229,9 +236,9 @@ bool FileExplorer::Fail(const Past& past, std::string sentence) {
   return false;
 }
 
-bool FileExplorer::ExploreLife(const Past& past, const FileScript& script) {
+bool FileExplorer::ExploreLife(const FilePast& past, const FileScript& script) {
   if (OutOfTime()) return true;
-  const Life life = Live(past, script);
+  const FileLife life = Live(past, script);
   if (!life.failure.empty()) return Fail(past, life.failure);
   const bool is_first = past.crashes.empty();
   if (past.crashes.size() >= options_.crashes) return true;
@@ -242,10 +249,7 @@ bool FileExplorer::ExploreLife(const Past& past, const FileScript& script) {
   return false;
 }
 
-bool FileExplorer::Walk(const Past& past, const Life& life) {
-  Disk disk = past.disk;
-  Promises promises = past.promises;
-  DiskCrash crash;
+bool FileExplorer::Walk(const FilePast& past, const FileLife& life) {
   uint64_t images_max =
       past.crashes.empty() ? options_.effort.images_max : options_.effort.later_images_max;
   size_t first = 0;
@@ -255,38 +259,13 @@ bool FileExplorer::Walk(const Past& past, const Life& life) {
     first = *life.struck_at;
     images_max = options_.effort.faulted_images_max;
   }
-  size_t next = 0;
-  for (size_t i = 0; i <= life.calls.size(); ++i) {
-    bool settles = false;
-    for (; next < life.promises.size() && life.promises[next].calls == i; ++next) {
-      promises = life.promises[next].promises;
-      settles = settles || life.promises[next].settles;
-    }
-    // What is only begun allows more and demands nothing: what was right is right.
-    settles = (settles || (first > 0 && i == life.calls.size())) && i >= first;
-    if (settles && !CrashAt({past, disk, promises, crash, {}, images_max})) return false;
-    // Until a sync there are only more images, and nothing more is promised.
-    const bool decides = settles || (i < life.calls.size() && life.calls[i].synced.has_value());
-    if (decides && !CoverAt({past, disk, promises, crash, {}, images_max})) return false;
-    if (i == life.calls.size()) break;
-    const TracedCall& call = life.calls[i];
-    Replay(call, disk);
-    ++crash.calls;
-    crash.newest = call.site;
-    std::vector<std::pair<NodeId, size_t>> newest;
-    for (const auto& [node, change] : call.changes) newest.emplace_back(node, 1);
-    for (auto& [node, count] : newest) {
-      count = static_cast<size_t>(
-          std::count_if(call.changes.begin(), call.changes.end(),
-                        [id = node](const auto& changed) { return changed.first == id; }));
-    }
-    if (newest.empty() || i < first) continue;
-    if (!CrashAt({past, disk, promises, crash, newest, images_max})) return false;
-  }
-  return true;
+  return ForEachPoint(past, life, first, [&](const FilePoint& point) {
+    const bool crashes = point.settles || !point.newest.empty();
+    return (!crashes || CrashAt(point, images_max)) && CoverAt(point);
+  });
 }
 
-bool FileExplorer::IsNew(Past& past, const DiskCrash& crash) {
+bool FileExplorer::IsNew(FilePast& past, const DiskCrash& crash) {
   const uint64_t words[] = {past.disk.Hash(), past.promises.Hash()};
   const uint64_t hash = Checksum64(words, sizeof words);
   const size_t left = options_.crashes - past.crashes.size();
@@ -305,39 +284,36 @@ bool FileExplorer::IsNew(Past& past, const DiskCrash& crash) {
   return true;
 }
 
-bool FileExplorer::CrashAt(const Point& point) {
-  const size_t tears_max = point.images_max >= kImagesOfProof ? kTearsMaxOfProof : kTearsMax;
+bool FileExplorer::CrashAt(const FilePoint& point, uint64_t images_max) {
+  const size_t tears_max = images_max >= kImagesOfProof ? kTearsMaxOfProof : kTearsMax;
   const std::vector<Question> questions = QuestionsOf(point.disk, point.newest, tears_max, random_);
-  const bool good = ForEachAnswers(
-      questions, point.images_max, random_,
-      [&](const Answers& answers) { return AfterPowerCut(point, questions, answers); });
+  const bool good = ForEachAnswers(questions, images_max, random_, [&](const Answers& answers) {
+    return AfterPowerCut(point, questions, answers);
+  });
   // Where nothing is undecided a kill leaves what a power cut leaves.
   return good && (questions.empty() || AfterKill(point));
 }
 
+std::optional<FileLife> FileExplorer::RecoverReadingAll(const FilePast& past) {
+  if (OutOfTime()) return std::nullopt;
+  FileLife life = Live(past, {});
+  if (life.failure.empty()) return life;
+  (void)Fail(past, life.failure);
+  return std::nullopt;
+}
+
 // What a fault leaves is sampled.
-bool FileExplorer::CoverAt(const Point& point) {
-  const uint64_t tried_max = options_.effort.covered_max;
-  if (tried_max == 0 || !point.past.crashes.empty() || point.past.fault.call != Fault::kNever) {
+bool FileExplorer::CoverAt(const FilePoint& point) {
+  if (options_.effort.covered_max == 0 || !point.past.crashes.empty() ||
+      point.past.fault.call != Fault::kNever) {
     return true;
   }
   target_.ReadAll(true);
-  bool good = true;
-  const auto recover = [&](const Disk& decided) -> std::optional<SectorsRead> {
-    if (OutOfTime()) return std::nullopt;
-    Past next{decided, point.promises, {point.crash}, {}};
-    Life life = Live(next, {});
-    if (life.failure.empty()) return std::move(life.read);
-    good = Fail(next, life.failure);
-    return std::nullopt;
-  };
-  const Cover cover = CoverDisks(point.disk, tried_max, random_, recover);
+  const bool whole = tree_.Crash(point);
   target_.ReadAll(false);
-  counts_.covering += cover.tried;
-  if (counts_.cut_short || !good) return good;
-  ++(cover.is_whole ? counts_.covers : counts_.samples);
-  if (cover.is_whole) counts_.covered_log2 = std::max(counts_.covered_log2, cover.images_log2);
-  return true;
+  if (whole || !failure_) return true;  // nothing is wrong; time may be over
+  tree_.TellLost(failure_->crashes);
+  return false;
 }
 
 FileScript FileExplorer::HowItGoesOn() {
@@ -345,10 +321,10 @@ FileScript FileExplorer::HowItGoesOn() {
   return target_.GoOn();
 }
 
-bool FileExplorer::AfterPowerCut(const Point& point, const std::vector<Question>& questions,
+bool FileExplorer::AfterPowerCut(const FilePoint& point, const std::vector<Question>& questions,
                                  const Answers& answers) {
   if (OutOfTime()) return true;
-  Past next{DiskAfter(point.disk, questions, answers), point.promises, point.past.crashes, {}};
+  FilePast next{DiskAfter(point.disk, questions, answers), point.promises, point.past.crashes, {}};
   if (!IsNew(next, point.crash)) return true;
   next.crashes.back().lost = LostOf(point.disk, questions, answers);
   const FileScript script = HowItGoesOn();
@@ -362,23 +338,23 @@ bool FileExplorer::AfterPowerCut(const Point& point, const std::vector<Question>
   return false;
 }
 
-bool FileExplorer::AfterKill(const Point& point) {
+bool FileExplorer::AfterKill(const FilePoint& point) {
   if (OutOfTime()) return true;
-  Past next{point.disk, point.promises, point.past.crashes, {}};
+  FilePast next{point.disk, point.promises, point.past.crashes, {}};
   if (!IsNew(next, point.crash)) return true;
   next.crashes.back().kill = true;
   return ExploreLife(next, HowItGoesOn());
 }
 
-Answers FileExplorer::LoseLess(const Point& point, const std::vector<Question>& questions,
+Answers FileExplorer::LoseLess(const FilePoint& point, const std::vector<Question>& questions,
                                Answers answers, const FileScript& script) {
   for (size_t i = 0; i < answers.size(); ++i) {
     if (answers[i] == 0) continue;
     Answers less = answers;
     less[i] = 0;
-    Past next{DiskAfter(point.disk, questions, less), point.promises, point.past.crashes, {}};
+    FilePast next{DiskAfter(point.disk, questions, less), point.promises, point.past.crashes, {}};
     next.crashes.push_back(point.crash);
-    const Life life = Live(next, script);
+    const FileLife life = Live(next, script);
     if (life.failure.empty()) continue;
     answers = less;
     failure_->sentence = life.failure;
@@ -424,23 +400,15 @@ bool FileExplorer::Conclude(bool good) {
 
 std::string FileExplorer::Summary() const {
   const std::chrono::duration<double> seconds = Clock::now() - begin_;
-  char covers[160] = "";
-  if (counts_.covering > 0) {
-    std::snprintf(
-        covers, sizeof covers,
-        "; all images at %" PRIu64 " points of %" PRIu64 " by %" PRIu64 ", up to 2^%.0f at one",
-        counts_.covers, counts_.covers + counts_.samples, counts_.covering, counts_.covered_log2);
-  }
-  char text[480];
+  char text[400];
   std::snprintf(text, sizeof text,
                 "proof: %s, %" PRIu64 " states, %" PRIu64
                 " crashes in recovery, %.1f s"
                 " (seed %" PRIu64 ", %" PRIu64 " scripts, %" PRIu64 " faults, %" PRIu64
-                " states met again%s%s)",
+                " states met again",
                 target_.Name().c_str(), counts_.images, counts_.later_crashes, seconds.count(),
-                options_.seed, counts_.scripts, counts_.faults, counts_.known, covers,
-                counts_.cut_short ? "; out of time" : "");
-  return text;
+                options_.seed, counts_.scripts, counts_.faults, counts_.known);
+  return text + InWords(covers()) + (counts_.cut_short ? "; out of time)" : ")");
 }
 
 }  // namespace morsel::sim

@@ -12,7 +12,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pmem/sim/files/crash_tree.h"
 #include "pmem/sim/files/file_failure.h"
+#include "pmem/sim/files/file_life.h"
 #include "pmem/sim/files/file_target.h"
 #include "pmem/sim/files/stage.h"
 
@@ -22,9 +24,10 @@ namespace morsel::sim {
 struct Effort {
   /// Images at one point, before a sample is taken.
   uint64_t images_max = 4096;
-  /// Where CoverDisks() is tried as well, at each point of a first life at which something becomes
-  /// durable or promised: so many disks at each; 0: not.
+  /// Where all crashes of a first life are tried as well, as CrashTree does: so many disks at each
+  /// point; 0: not.
   uint64_t covered_max = 0;
+  uint64_t covered_crashes = 1;     ///< in a row, of those: 2 crashes recovery, too
   uint64_t later_images_max = 8;    ///< the same, in lives after a crash
   uint64_t faulted_images_max = 8;  ///< the same, in lives with a call that fails
   /// Of the lives after a crash, one in so many goes on after recovery.
@@ -54,10 +57,6 @@ struct FileCounts {
   uint64_t images = 0;         ///< of power cuts and kills, that were recovered from
   uint64_t later_crashes = 0;  ///< of those, in a life after a crash
   uint64_t faults = 0;         ///< lives with a call that failed
-  uint64_t covers = 0;         ///< points all images of which are stood for
-  uint64_t samples = 0;        ///< points that were tried to be covered and could not be
-  uint64_t covering = 0;       ///< images that stand for all of them
-  double covered_log2 = 0;     ///< the most that were stood for at one point
   uint64_t known = 0;          ///< images met again, with the same promises
   bool cut_short = false;      ///< by `seconds`
 };
@@ -77,7 +76,8 @@ class FileExplorer {
   /// everywhere.
   bool ExploreSequences(uint32_t length);
 
-  /// So many sequences of `length` operations as the options say.
+  /// As many sequences as the options say, each of random operations until it is enough.
+  bool ExploreRandom(const std::function<bool(const FileScript& script)>& is_enough);
   bool ExploreRandom(uint32_t length);
 
   /// The script with each of its calls failing in each way, alone and with all that follow, and
@@ -89,55 +89,35 @@ class FileExplorer {
   bool Deepen(const std::function<bool()>& explore);
 
   const FileCounts& counts() const { return counts_; }
+  /// By how many crashes came before.
+  const std::vector<CoverCounts>& covers() const { return tree_.counts(); }
   const std::optional<FileFailure>& failure() const { return failure_; }
 
   /// "proof: TARGET, STATES states, CRASHES crashes in recovery, SECONDS s", and the seed.
   std::string Summary() const;
 
  private:
-  struct Past {
-    Disk disk;
-    Promises promises;
-    std::vector<DiskCrash> crashes;
-    Fault fault;
-    bool crashes_again = true;
-  };
-  struct Life {
-    std::string failure;
-    std::vector<TracedCall> calls;
-    std::vector<TracedPromise> promises;
-    std::vector<CallKind> kinds;
-    std::optional<size_t> struck_at;  ///< the call that failed, if one did
-    SectorsRead read;
-  };
-  struct Point {
-    const Past& past;
-    const Disk& disk;
-    const Promises& promises;
-    DiskCrash crash;
-    std::vector<std::pair<NodeId, size_t>> newest;
-    uint64_t images_max;
-  };
-
   enum class Voice { kQuiet, kLoud };
   FileExplorer(FileTarget& target, const FileOptions& options, Voice voice);
 
-  Life Live(const Past& past, const FileScript& script);
-  bool ExploreLife(const Past& past, const FileScript& script);
+  FileLife Live(const FilePast& past, const FileScript& script);
+  bool ExploreLife(const FilePast& past, const FileScript& script);
   bool ExploreFault(const FileScript& script, const Fault& fault);
-  bool Walk(const Past& past, const Life& life);
-  bool CrashAt(const Point& point);
-  bool CoverAt(const Point& point);
-  bool AfterPowerCut(const Point& point, const std::vector<Question>& questions,
+  bool Walk(const FilePast& past, const FileLife& life);
+  bool CrashAt(const FilePoint& point, uint64_t images_max);
+  bool CoverAt(const FilePoint& point);
+  /// What the tree of crashes asks for.
+  std::optional<FileLife> RecoverReadingAll(const FilePast& past);
+  bool AfterPowerCut(const FilePoint& point, const std::vector<Question>& questions,
                      const Answers& answers);
-  bool AfterKill(const Point& point);
+  bool AfterKill(const FilePoint& point);
   FileScript HowItGoesOn();
   /// Whether `past` is to be lived on from: not if it has been already. Decides whether that
   /// crashes again.
-  bool IsNew(Past& past, const DiskCrash& crash);
-  bool Fail(const Past& past, std::string sentence);
+  bool IsNew(FilePast& past, const DiskCrash& crash);
+  bool Fail(const FilePast& past, std::string sentence);
   /// The answers with as much kept as the failure allows.
-  Answers LoseLess(const Point& point, const std::vector<Question>& questions, Answers answers,
+  Answers LoseLess(const FilePoint& point, const std::vector<Question>& questions, Answers answers,
                    const FileScript& script);
   void LoseOperations();
   /// Tells of a failure.
@@ -149,6 +129,7 @@ class FileExplorer {
   Stage stage_;
   std::mt19937_64 random_;
   FileCounts counts_;
+  CrashTree tree_;
   struct Known {
     size_t crashes_left;
     bool crashes_again;

@@ -15,6 +15,8 @@ class ImageTarget : public FileTarget {
  public:
   enum Operation : uint32_t { kTouch, kZero, kGrow, kShrink, kReopen, kRemove, kOperations };
 
+  static bool IsCheckpoint(uint32_t operation) { return operation < kReopen; }
+
   explicit ImageTarget(std::string name) : name_(std::move(name)) {}
 
   std::string Name() const override { return name_; }

@@ -232,7 +232,7 @@ int SimulatedFiles::Sync(int file, bool data_only) {
   const std::optional<NodeId> node = stage_.NodeOf(file);
   TracedCall call = Begin(data_only ? "fdatasync of" : "fsync of", NameOf(node));
   const bool fails = Fails();
-  const bool is_omitted = data_only && omitted_sync_ && data_syncs_++ % 2 == *omitted_sync_;
+  const bool is_omitted = data_only && omits_sync_ && omits_sync_(data_syncs_++);
   // The stage's own memory needs no sync.
   if (node && !stopped_ && !is_omitted) {
     call.synced = {*node, data_only, !fails};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -85,9 +86,12 @@ class SimulatedFiles : public pmem::SystemCalls {
   /// The process is gone: what still happens is not its doing.
   void Stop();
 
-  /// What an oracle must find: every second data sync, the first (0) or the second (1) to begin
-  /// with, is said to be done and is not.
-  void OmitDataSyncs(uint64_t first) { omitted_sync_ = first; }
+  /// What an oracle must find: of the data syncs from now on, counted from 0, those that `omits`
+  /// names are said to be done and are not. Nothing: none.
+  void OmitDataSyncs(std::function<bool(uint64_t number)> omits) {
+    omits_sync_ = std::move(omits);
+    data_syncs_ = 0;
+  }
 
   int OpenAt(int directory, const char* name, int flags, mode_t mode) override;
   ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
@@ -139,7 +143,7 @@ class SimulatedFiles : public pmem::SystemCalls {
   Fault fault_;
   bool sees_stores_;
   bool stopped_ = false;
-  std::optional<uint64_t> omitted_sync_;
+  std::function<bool(uint64_t number)> omits_sync_;
   uint64_t data_syncs_ = 0;
   std::optional<size_t> struck_at_;
   bool is_short_ = false;
