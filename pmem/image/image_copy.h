@@ -23,6 +23,14 @@ Status ExpectKept(const ImageFile& image);
 Status CopyInto(const ImageFile& image, const Directory& directory, const std::string& name,
                 mode_t mode);
 
+/// As CopyInto(), of leaves that are compressed by `codec`: each is read, held against its sums and
+/// written anew, with the pages that replace its own, as generation 1. `damaged`: nullptr, or told
+/// of leaves that are damaged, which are absent in what is made.
+/// Errors  as CopyInto(), and what `damaged` answers.
+/// Cost    reads the image once; 64 MiB at most, whatever its size.
+Status RecodeInto(const ImageFile& image, Codec codec, const Directory& directory,
+                  const std::string& name, mode_t mode, const Damaged* damaged = nullptr);
+
 /// The first thing that is damaged in it, as an error.
 /// Errors  kCorrupt; kBusy, as ExpectKept(); kNoMemory.
 Status ExpectSound(const ImageFile& image);

@@ -71,13 +71,26 @@ Result<ImageInfo> ImageFile::Peek(const File& file) {
 Result<ImageFile> ImageFile::Create(const Directory& directory, const std::string& name,
                                     mode_t mode, const ImageInfo& info, const char* frames,
                                     const TouchedPages* touched, const Progress& progress) {
+  return Make(directory, name, mode, info, {frames, info.size_bytes, nullptr, touched}, progress);
+}
+
+Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const Directory& directory,
+                                        const std::string& name, mode_t mode,
+                                        const ImageInfo& info, const Progress& progress) {
+  const Source source = {nullptr, info.size_bytes, nullptr, nullptr, &leaves};
+  return Make(directory, name, mode, info, source, progress);
+}
+
+Result<ImageFile> ImageFile::Make(const Directory& directory, const std::string& name, mode_t mode,
+                                  const ImageInfo& info, const Source& source,
+                                  const Progress& progress) {
   Result<TemporaryFile> temporary = directory.MakeTemporary(name, mode);
   if (!temporary) return temporary.status();
   ImageFile image(std::move(temporary->file), SuperblockOf(info));
   image.progress_ = progress;
   Status status = image.file_.Resize(kExtentsStart);
   if (status.ok()) {
-    status = image.Store(frames, info.size_bytes, info.live_bytes, nullptr, touched);
+    status = image.Store(source, info.live_bytes);
   }
   if (status.ok()) status = directory.Publish(image.file_, temporary->name, name);
   if (status.ok()) return image;
@@ -183,7 +196,7 @@ Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
   MORSEL_TRY(reader.LoadIntact(tree_, frames, [&](SubtreePosition position, Status status) {
     lost.try_emplace(position, status.code(), LastError());
     return Status();
-  }));
+  }, progress_));
   for (const auto& [position, failure] : lost) {
     std::memset(frames + position.value() * kSubtreeBytes, 0, kSubtreeBytes);
     MORSEL_TRY(damaged(Fail(failure.first, "%s", failure.second.c_str())));
@@ -198,11 +211,15 @@ Status ImageFile::Verify(const std::function<void(const char*)>& report) const {
 
 Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
                         const PageSet* dirty, const TouchedPages* touched) {
+  return Store({frames, size_bytes, dirty, touched}, live_bytes);
+}
+
+Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
+  const uint64_t size_bytes = source.size_bytes;
   MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
   TreeWriter writer(file_, space_, tree_, current_.generation + 1, current_.codec, fold_bytes_);
-  const Source source = {frames, size_bytes, dirty, touched};
   ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
   Result<Tree> tree = writer.Write(source, meter);
   if (!tree) {

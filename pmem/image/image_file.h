@@ -18,6 +18,9 @@
 
 namespace morsel::pmem::image {
 
+class LeafSource;
+struct Source;
+
 /// What an image says of its morsel.
 struct ImageInfo {
   Id id{};
@@ -51,6 +54,12 @@ class ImageFile {
                                   const ImageInfo& info, const char* frames,
                                   const TouchedPages* touched = nullptr,
                                   const Progress& progress = {});
+
+  /// As Create(), of leaves that come one by one: what has none is zero.
+  /// Errors  as Create(), and those of `leaves`: nothing has the name then.
+  static Result<ImageFile> CreateFrom(LeafSource& leaves, const Directory& directory,
+                                      const std::string& name, mode_t mode, const ImageInfo& info,
+                                      const Progress& progress = {});
 
   /// Takes an open file and reads its tables. For writing, the superblock that was found is made
   /// durable first: after a sync that failed it may have been in a cache only.
@@ -109,6 +118,10 @@ class ImageFile {
  private:
   ImageFile(File file, const Superblock& current) : file_(std::move(file)), current_(current) {}
 
+  static Result<ImageFile> Make(const Directory& directory, const std::string& name, mode_t mode,
+                                const ImageInfo& info, const Source& source,
+                                const Progress& progress);
+  Status Store(const Source& source, uint64_t live_bytes);
   Status TakeSpace(const std::optional<Superblock>& older);
   Status TakeAll(const std::vector<Extent>& used);
   Status Publish(const Superblock& next, const std::vector<Extent>& written);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "pmem/image/touched_copy.h"
 
@@ -113,6 +114,7 @@ bool LeafWriter::CopyWhole(const Slot& slot) {
   char* const pages = slot.bounce()->pages;
   if (slot.touched.all()) {
     if (IsZero(slot.subtree, kSubtreeBytes)) return false;
+    if (slot.subtree == pages) return true;
     std::memcpy(pages, slot.subtree, kSubtreeBytes);
     return true;
   }
@@ -132,11 +134,9 @@ Status LeafWriter::Add(SubtreePosition position, const char* subtree, const Page
     ForgetPatches(position);
     return Code::kOk;
   }
-  if (slots_.empty()) MORSEL_TRY(Begin());
-  while (free_.empty()) MORSEL_TRY(Advance());
-  const size_t index = free_.back();
-  free_.pop_back();
-  Slot& slot = slots_[index];
+  const Result<size_t> index = FreeSlot();
+  if (!index) return index.status();
+  Slot& slot = slots_[*index];
   slot.position = position;
   slot.subtree = subtree;
   slot.folds = folds;
@@ -145,6 +145,44 @@ Status LeafWriter::Add(SubtreePosition position, const char* subtree, const Page
   slot.encoded_bytes = 0;
   slot.touched = touched;
   slot.compares = !folds && IsPresent(slot.old) && ReadOldSums(slot);
+  prepared_.push_back(*index);
+  workers_->Start(*index);
+  return Code::kOk;
+}
+
+Result<size_t> LeafWriter::FreeSlot() {
+  if (slots_.empty()) {
+    if (Status begun = Begin(); !begun.ok()) return begun;
+  }
+  while (free_.empty()) {
+    if (Status advanced = Advance(); !advanced.ok()) return advanced;
+  }
+  const size_t index = free_.back();
+  free_.pop_back();
+  return index;
+}
+
+Result<char*> LeafWriter::Take() {
+  static_assert(kTakenMax < std::min(kSlots, kSlotsOfCodec));
+  MORSEL_CHECK(taken_.size() < kTakenMax);
+  const Result<size_t> index = FreeSlot();
+  if (!index) return index.status();
+  taken_.push_back(*index);
+  return slots_[*index].bounce()->pages;
+}
+
+Status LeafWriter::AddTaken(SubtreePosition position) {
+  const size_t index = taken_.front();
+  taken_.pop_front();
+  Slot& slot = slots_[index];
+  slot.position = position;
+  slot.subtree = slot.bounce()->pages;
+  slot.folds = false;
+  slot.old = Entry{};
+  slot.fate = Fate::kUndecided;
+  slot.encoded_bytes = 0;
+  slot.touched.set();
+  slot.compares = false;
   prepared_.push_back(index);
   workers_->Start(index);
   return Code::kOk;

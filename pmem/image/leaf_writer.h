@@ -53,6 +53,14 @@ class LeafWriter {
   Status Add(SubtreePosition position, const char* subtree, const PageSet::Pages& touched,
              bool folds);
 
+  /// 2 MiB for the caller to fill with a leaf, nobody else's until AddTaken(). At most kTakenMax.
+  /// Errors  as Add().
+  Result<char*> Take();
+  static constexpr size_t kTakenMax = 5;
+
+  /// As Add(), all of it touched, of what was taken first. There is no old leaf.
+  Status AddTaken(SubtreePosition position);
+
   /// Durability  none before a sync.
   /// Errors      as Add().
   Status Finish();
@@ -94,6 +102,7 @@ class LeafWriter {
 
   Status Begin();
   Status MakeSlots();
+  Result<size_t> FreeSlot();
   void Work(Slot& slot, unsigned thread);
   static void Prepare(Slot& slot);
   static void Compare(Slot& slot);
@@ -117,6 +126,7 @@ class LeafWriter {
   Tree& tree_;
   bool is_registered_;
   std::vector<Slot> slots_;
+  std::deque<size_t> taken_;
   std::deque<size_t> prepared_;  // by the order of Add()
   std::deque<size_t> decided_;   // behind them, the same
   size_t decided_max_ = 1;       // as many as are compressed at a time

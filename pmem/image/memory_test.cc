@@ -1,10 +1,11 @@
-// What storing, loading and verifying an image takes of memory beyond the frames.
+// What storing, loading, verifying and recoding an image takes of memory beyond the frames.
 #include <gtest/gtest.h>
 #include <malloc.h>
 
 #include <algorithm>
 
 #include "pmem/image/coder.h"
+#include "pmem/image/image_copy.h"
 #include "pmem/image/image_testing.h"
 
 namespace morsel::pmem::image {
@@ -57,6 +58,19 @@ TEST_P(MemoryTest, StaysBelowItsBound) {
   ASSERT_TRUE(image->Verify([](const char* words) { ADD_FAILURE() << words; }).ok());
   const uint64_t verifying = calls.most - before_verify;
   EXPECT_LT(verifying + others + 12 * kSubtreeBytes - kSubtreeBytes, kBytesMax);
+  for (const Codec codec : {Codec::kNone, Codec::kZstd}) {
+    const Result<Directory> directory = Directory::Open(calls, path_);
+    ASSERT_TRUE(directory.has_value()) << LastError();
+    calls.most = 0;
+    const uint64_t before_recode = AllocatedBytes();
+    const std::string name = CodecName(codec);
+    ASSERT_TRUE(RecodeInto(*image, codec, *directory, name, 0600).ok()) << LastError();
+    const uint64_t recoding = calls.most - before_recode;
+    EXPECT_GT(recoding, 8 * kSubtreeBytes) << "the test does not see the buffers";
+    EXPECT_LT(recoding + others, kBytesMax);
+    std::printf("%s to %s: %.1f MiB\n", CodecName(GetParam()), name.c_str(),
+                static_cast<double>(recoding) / kMiB);
+  }
   std::printf("%s: storing %.1f, verifying %.1f MiB\n", CodecName(GetParam()),
               static_cast<double>(storing) / kMiB, static_cast<double>(verifying) / kMiB);
 }

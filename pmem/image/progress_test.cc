@@ -83,6 +83,42 @@ TEST_F(ProgressTest, ACopyTellsOfBoth) {
   EXPECT_EQ(told_.front().activity, Activity::kVerifying);
 }
 
+TEST_F(ProgressTest, RecodingTellsOfEachLeafOnce) {
+  Memory memory = MemoryOf(12);
+  for (uint64_t i = 0; i < 11; ++i) FillSubtree(memory, i, i + 1);
+  Result<ImageFile> image = Create("a", memory);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  memory[12345] ^= 1;
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  image->set_progress(Remember());
+  const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  ASSERT_TRUE(directory.has_value()) << LastError();
+  ASSERT_TRUE(RecodeInto(*image, Codec::kLz4, *directory, "b", 0600).ok()) << LastError();
+  ExpectTold(Activity::kStoring, 11 * kSubtreeBytes);
+}
+
+// What is damaged counts as well.
+TEST_F(ProgressTest, WhatIsIntactIsToldUpToAllOfIt) {
+  Memory memory = MemoryOf(3);
+  for (uint64_t i = 0; i < 3; ++i) FillSubtree(memory, i, i + 1);
+  ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
+  std::string bytes = Bytes("a");
+  bytes[kExtentsStart + 100] ^= 1;
+  SetBytes("a", bytes);
+  Result<ImageFile> image = Open("a", true);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  image->set_progress(Remember());
+  int damaged = 0;
+  const Damaged count = [&](Status) {
+    ++damaged;
+    return Status();
+  };
+  Memory found = MemoryOf(3);
+  ASSERT_TRUE(image->LoadIntact(found.data(), count).ok()) << LastError();
+  EXPECT_EQ(damaged, 1);
+  ExpectTold(Activity::kLoading, 3 * kSubtreeBytes);
+}
+
 TEST_F(ProgressTest, AFailureIsNotToldAsTheEnd) {
   Memory memory = MemoryOf(2);
   FillSubtree(memory, 0, 1);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <utility>
 
 #include "base/bits.h"
@@ -38,6 +40,7 @@ std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
 }  // namespace
 
 uint64_t TreeWriter::BytesToLookAt(const Source& source) {
+  if (source.leaves != nullptr) return source.leaves->positions().size() * kSubtreeBytes;
   if (source.dirty == nullptr) return source.size_bytes;
   uint64_t bytes = 0;
   for (const auto& [position, pages] : source.dirty->subtrees()) {
@@ -109,7 +112,8 @@ Status TreeWriter::WriteLeaves(const Source& source, ProgressMeter& meter, Tree&
     tree.patch_count -= it->second->size();
   }
   ChooseFolded(leaves);
-  MORSEL_TRY(WriteChanged(source, meter, tree));
+  MORSEL_TRY(source.leaves != nullptr ? WriteFrom(*source.leaves, meter, tree)
+                                      : WriteChanged(source, meter, tree));
   return patches_.Finish(tree);
 }
 
@@ -145,6 +149,33 @@ Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree
   fold_bytes_ = fold_bytes_ + earned > spent ? fold_bytes_ + earned - spent : 0;
   fold_bytes_ = std::min(fold_bytes_, kFoldBytesMax);
   return Code::kOk;
+}
+
+// Some are filled while others are written.
+Status TreeWriter::WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tree) {
+  const std::vector<SubtreePosition>& all = source.positions();
+  LeafWriter writer({file_, space_, written_, generation_, codec_}, old_, patches_, tree,
+                    all.size());
+  // What is filled is the writer's memory.
+  const std::unique_ptr<LeafSource, void (*)(LeafSource*)> drained(
+      &source, [](LeafSource* filling) { filling->Drain(); });
+  const size_t ahead_max = std::min(LeafWriter::kTakenMax, source.ahead_max());
+  std::deque<char*> begun;
+  size_t next = 0;
+  for (const SubtreePosition position : all) {
+    for (; next < all.size() && begun.size() < ahead_max; ++next) {
+      const Result<char*> leaf = writer.Take();
+      if (!leaf) return leaf.status();
+      MORSEL_TRY(source.Start(all[next], *leaf));
+      begun.push_back(*leaf);
+    }
+    MORSEL_TRY(source.Await(position, begun.front()));
+    begun.pop_front();
+    MORSEL_TRY(writer.AddTaken(position));
+    meter.Advance(kSubtreeBytes);
+  }
+  MORSEL_TRY(source.Finish());
+  return writer.Finish();
 }
 
 // [IMG-3]

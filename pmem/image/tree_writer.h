@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "pmem/file.h"
+#include "pmem/image/leaf_source.h"
 #include "pmem/image/patch_writer.h"
 #include "pmem/image/progress.h"
 #include "pmem/image/space.h"
@@ -21,6 +22,7 @@ struct Source {
   uint64_t size_bytes;
   const PageSet* dirty;         ///< what may differ from the old generation; nullptr: all may
   const TouchedPages* touched;  ///< the pages that are read, the others being zero; nullptr: all
+  LeafSource* leaves = nullptr;  ///< what comes instead of frames, where there is no generation
 };
 
 /// Threads  one.
@@ -58,6 +60,7 @@ class TreeWriter {
   void ChooseFolded(uint64_t leaves);
   Status WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree);
   Status WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree);
+  Status WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tree);
   Result<Entry> WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
                            const std::vector<Entry>& old_entries);
   Status WriteExtent(const char* bytes, Entry& entry);
