@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/output.h"
+#include "cli/progress_bar.h"
 #include "morsel/image_file_at.h"
 
 namespace morsel::cli {
@@ -18,8 +19,12 @@ struct Arguments {
 
 int Salvage(const Arguments& arguments, bool json) {
   std::vector<std::string> findings;
-  Must(SalvageImage(pmem::KernelCalls(), arguments.file, arguments.to,
-                    [&](const char* sentence) { findings.emplace_back(sentence); }));
+  {
+    const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
+    Must(SalvageImage(
+        pmem::KernelCalls(), arguments.file, arguments.to,
+        [&](const char* sentence) { findings.emplace_back(sentence); }, ProgressOf(bar.get())));
+  }
   if (json) {
     nlohmann::ordered_json report = {
         {"file", arguments.file}, {"clean", findings.empty()}, {"findings", findings}};

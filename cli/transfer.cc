@@ -35,8 +35,8 @@ int Export(const ExportArguments& arguments, bool json) {
     ExportOptions options;
     if (arguments.salvage) options.skipped = &skipped;
     if (arguments.has_codec) options.codec = static_cast<pmem::image::Codec>(arguments.codec);
-    Must(pool->Export(arguments.name.c_str(), arguments.file.c_str(), options,
-                      ProgressOf(bar.get())));
+    options.progress = ProgressOf(bar.get());
+    Must(pool->Export(arguments.name.c_str(), arguments.file.c_str(), options));
   }
   if (json) {
     nlohmann::ordered_json report = {

@@ -56,6 +56,17 @@ morsel_code CodeOf(const char* call, Body body) {
   return CodeOf(EndingWithoutMemory(call, body));
 }
 
+// Of the calls that are given no options.
+struct TellsProgress {
+  void (*call)(const morsel_progress*, void*) = nullptr;
+  void* context = nullptr;
+};
+thread_local TellsProgress tells_progress;
+
+morsel::pmem::image::Progress ProgressOfThread() {
+  return morsel::ProgressOf(tells_progress.call, tells_progress.context);
+}
+
 OpenPool* Pool(morsel_pool_t* pool) { return reinterpret_cast<OpenPool*>(pool); }
 OpenMorsel* Morsel(morsel_t* morsel) { return reinterpret_cast<OpenMorsel*>(morsel); }
 const OpenMorsel* Morsel(const morsel_t* morsel) {
@@ -180,10 +191,16 @@ morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
   return CodeOf("morsel_remove", [&] { return Pool(pool)->Remove(name); });
 }
 
+void morsel_set_progress(void (*progress)(const morsel_progress*, void*), void* context) {
+  tells_progress = {progress, context};
+}
+
 morsel_code morsel_export(morsel_pool_t* pool, const char* name, const char* path) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_export"));
   if (path == nullptr) return CodeOf(Missing("morsel_export", "a path"));
-  return CodeOf("morsel_export", [&] { return Pool(pool)->Export(name, path); });
+  return CodeOf("morsel_export", [&] {
+    return Pool(pool)->Export(name, path, {.progress = ProgressOfThread()});
+  });
 }
 
 morsel_code morsel_export_coded(morsel_pool_t* pool, const char* name, const char* path,
@@ -193,22 +210,24 @@ morsel_code morsel_export_coded(morsel_pool_t* pool, const char* name, const cha
   return CodeOf("morsel_export_coded", [&]() -> Status {
     const morsel::Result<morsel::pmem::image::Codec> checked = morsel::CheckedCodec(codec);
     if (!checked) return checked.status();
-    return Pool(pool)->Export(name, path, {.codec = *checked});
+    return Pool(pool)->Export(name, path, {.codec = *checked, .progress = ProgressOfThread()});
   });
 }
 
 morsel_code morsel_import(morsel_pool_t* pool, const char* path, const char* name) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_import"));
   if (path == nullptr) return CodeOf(Missing("morsel_import", "a path"));
-  return CodeOf("morsel_import", [&] { return Pool(pool)->Import(path, name); });
+  return CodeOf("morsel_import",
+                [&] { return Pool(pool)->Import(path, name, ProgressOfThread()); });
 }
 
 morsel_code morsel_verify(const char* path, void (*visit)(const char* sentence, void*),
                           void* context) {
   if (path == nullptr) return CodeOf(Missing("morsel_verify", "a path"));
   return CodeOf("morsel_verify", [&]() -> Status {
-    const auto image = morsel::OpenImageAt(morsel::pmem::KernelCalls(), path);
+    auto image = morsel::OpenImageAt(morsel::pmem::KernelCalls(), path);
     if (!image) return image.status();
+    image->set_progress(ProgressOfThread());
     return morsel::VerifyImage(*image, [&](const char* sentence) {
       if (visit != nullptr) visit(sentence, context);
     });
@@ -219,10 +238,12 @@ morsel_code morsel_salvage(const char* path, const char* to,
                            void (*visit)(const char* sentence, void*), void* context) {
   if (path == nullptr) return CodeOf(Missing("morsel_salvage", "a path"));
   return CodeOf("morsel_salvage", [&] {
-    return morsel::SalvageImage(morsel::pmem::KernelCalls(), path, to == nullptr ? "" : to,
-                                [&](const char* sentence) {
-                                  if (visit != nullptr) visit(sentence, context);
-                                });
+    return morsel::SalvageImage(
+        morsel::pmem::KernelCalls(), path, to == nullptr ? "" : to,
+        [&](const char* sentence) {
+          if (visit != nullptr) visit(sentence, context);
+        },
+        ProgressOfThread());
   });
 }
 

@@ -180,7 +180,7 @@ std::string SentenceOf(const Record& record, const pmem::ByteRange& range) {
 // A heap that a crash left is written as it stands: what its next open recovers, it recovers
 // wherever that is.
 Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_name,
-                             const ExportOptions& options) const {
+                             const ExportOptions& options) {
   const Result<std::vector<pmem::ByteRange>> bad = BadRanges();
   if (!bad) return bad.status();
   if (!bad->empty() && options.skipped == nullptr) {
@@ -194,7 +194,7 @@ Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_
   pmem::image::ImageInfo info = InfoOf(record_);
   info.codec = options.codec.value_or(pmem::image::Codec::kNone);
   return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0),
-                                        bad->empty() ? nullptr : &intact)
+                                        bad->empty() ? nullptr : &intact, options.progress)
       .status();
 }
 

@@ -38,7 +38,7 @@ class CarvedBacking : public Backing {
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
   Status Export(const pmem::Directory& to, const std::string& file_name,
-                const ExportOptions& options) const override;
+                const ExportOptions& options) override;
 
  private:
   CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot, const Record& record,

@@ -351,24 +351,24 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const
 
 Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
                              const std::string& file_name, const ExportOptions& options) {
-  const auto opened = [&]() -> Status {
-    const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
-    return backing ? (*backing)->Export(to, file_name, options) : backing.status();
-  };
   Result<pmem::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   const Result<bool> is_direct = LooksLikeDirectFile(*file);
   if (!is_direct) return is_direct.status();
-  if (*is_direct) return opened();
+  if (*is_direct) {
+    const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
+    return backing ? (*backing)->Export(to, file_name, options) : backing.status();
+  }
   if (options.skipped != nullptr) return IsAnImage(LabelOf(name));
   Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
   if (!image) return image.status();
-  const pmem::image::Codec codec = image->info().codec;
-  if (options.codec.value_or(codec) != codec) return opened();
-  image->set_progress(progress_);
+  image->set_progress(options.progress);
   const Result<Record> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
-  return pmem::image::CopyInto(*image, to, file_name, record->mode);
+  const pmem::image::Codec codec = options.codec.value_or(image->info().codec);
+  return codec == image->info().codec
+             ? pmem::image::CopyInto(*image, to, file_name, record->mode)
+             : pmem::image::RecodeInto(*image, codec, to, file_name, record->mode);
 }
 
 Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {

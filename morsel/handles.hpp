@@ -283,6 +283,12 @@ inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name,
   return Opened(pool, name, &plain);
 }
 
+/// As morsel_set_progress(): of this thread's exports, imports, verify() and salvage().
+inline void set_progress(void (*progress)(const morsel_progress* progress, void* context),
+                         void* context) {
+  morsel_set_progress(progress, context);
+}
+
 /// As morsel_verify(): what is damaged in the image at `path`, a sentence for each subtree, which
 /// are added to `damages` where that is not nullptr.
 inline Status verify(const std::string& path, std::vector<std::string>* damages = nullptr) {

@@ -76,8 +76,17 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
 }
 
 Status ImageBacking::Export(const pmem::Directory& to, const std::string& file_name,
-                            const ExportOptions& options) const {
+                            const ExportOptions& options) {
   if (options.skipped != nullptr) return IsAnImage("morsel '" + record_.name + "'");
+  const pmem::image::Progress own = image_.progress();
+  if (options.progress) image_.set_progress(options.progress);
+  const Status made = Write(to, file_name, options);
+  image_.set_progress(own);
+  return made;
+}
+
+Status ImageBacking::Write(const pmem::Directory& to, const std::string& file_name,
+                           const ExportOptions& options) const {
   pmem::image::ImageInfo info = image_.info();
   const pmem::image::Codec codec = options.codec.value_or(info.codec);
   if (codec != info.codec) {

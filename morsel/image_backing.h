@@ -25,9 +25,11 @@ class ImageBacking final : public Backing {
   Status Checkpoint(uint64_t live_bytes) override;
   const pmem::Frames& frames() const { return frames_; }
   Status Export(const pmem::Directory& to, const std::string& file_name,
-                const ExportOptions& options) const override;
+                const ExportOptions& options) override;
 
  private:
+  Status Write(const pmem::Directory& to, const std::string& file_name,
+               const ExportOptions& options) const;
   void TrackFrom(uint64_t begin);
   void Collect();
 

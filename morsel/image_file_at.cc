@@ -1,7 +1,6 @@
 #include "morsel/image_file_at.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cinttypes>
@@ -29,42 +28,6 @@ Result<pmem::File> OpenAt(pmem::SystemCalls& calls, const std::string& path) {
   return file;
 }
 
-/// Zeroed, as long as a morsel; what is not stored to takes nothing.
-class Memory {
- public:
-  explicit Memory(uint64_t size_bytes) : size_bytes_(size_bytes) {
-    void* const memory = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory != MAP_FAILED) bytes_ = static_cast<char*>(memory);
-  }
-  ~Memory() {
-    if (bytes_ != nullptr) munmap(bytes_, size_bytes_);
-  }
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
-
-  char* bytes() const { return bytes_; }
-
- private:
-  uint64_t size_bytes_;
-  char* bytes_ = nullptr;
-};
-
-Status WriteIntact(const ImageFile& image, const pmem::Directory& directory,
-                   const std::string& name, const pmem::image::Damaged& damaged) {
-  MORSEL_TRY(directory.ExpectNone(name));
-  const pmem::image::ImageInfo info = image.info();
-  const Memory memory(info.size_bytes);
-  if (memory.bytes() == nullptr) {
-    return Fail(Code::kNoMemory, "no %" PRIu64 " bytes of addresses to salvage '%s' in",
-                info.size_bytes, image.file().path().c_str());
-  }
-  MORSEL_TRY(image.LoadIntact(memory.bytes(), damaged));
-  MORSEL_TRY(pmem::image::ExpectKept(image));
-  constexpr mode_t kOwnersOnly = 0600;
-  return ImageFile::Create(directory, name, kOwnersOnly, info, memory.bytes()).status();
-}
-
 }  // namespace
 
 Result<ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path) {
@@ -74,15 +37,17 @@ Result<ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path)
 }
 
 Status SalvageImage(pmem::SystemCalls& calls, const std::string& path, const std::string& to,
-                    const std::function<void(const char* sentence)>& report) {
+                    const std::function<void(const char* sentence)>& report,
+                    const pmem::image::Progress& progress) {
   const pmem::image::Damaged damaged = [&](Status) {
     report(LastError());
     return Status();
   };
   Result<pmem::File> file = OpenAt(calls, path);
   if (!file) return file.status();
-  const Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
+  Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
   if (!image) return image.status();
+  image->set_progress(progress);
   if (to.empty()) {
     MORSEL_TRY(image->Verify(report));
     return pmem::image::ExpectKept(*image);
@@ -91,7 +56,9 @@ Status SalvageImage(pmem::SystemCalls& calls, const std::string& path, const std
   if (!split) return split.status();
   const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split->directory);
   if (!directory) return directory.status();
-  return WriteIntact(*image, *directory, split->name, damaged);
+  constexpr mode_t kOwnersOnly = 0600;
+  return pmem::image::RecodeInto(*image, image->info().codec, *directory, split->name, kOwnersOnly,
+                                 &damaged);
 }
 
 Status VerifyImage(const ImageFile& image,

@@ -89,13 +89,14 @@ typedef struct morsel_pool_options {
   uint64_t size_bytes; /* with MORSEL_CARVED */
 } morsel_pool_options;
 
-/* What a snapshot morsel is doing for long. More members may follow. */
-enum { MORSEL_LOADING = 1, MORSEL_STORING = 2 };
+/* What is done for long. Verifying: all is read and held against its checksums. More members may
+ * follow. */
+enum { MORSEL_LOADING = 1, MORSEL_STORING = 2, MORSEL_VERIFYING = 3 };
 typedef struct morsel_progress {
-  uint32_t activity; /* MORSEL_LOADING or MORSEL_STORING */
+  uint32_t activity; /* MORSEL_LOADING, MORSEL_STORING or MORSEL_VERIFYING */
   uint32_t reserved;
-  uint64_t done_bytes;  /* of memory; never less than before */
-  uint64_t total_bytes; /* the same in all calls of one load or store; not 0 */
+  uint64_t done_bytes;  /* of memory, or of the file; never less than before */
+  uint64_t total_bytes; /* the same in all calls of one activity; not 0 */
 } morsel_progress;
 
 typedef struct morsel_options {
@@ -118,8 +119,8 @@ typedef struct morsel_options {
   void *progress_context;
 
   /* With MORSEL_SALVAGE: NULL, or called, before morsel_open() returns, for each subtree and each
-   * table of the morsel's image that is damaged, with a sentence as of morsel_salvage(). What holds
-   * for `progress`, which is not called then, holds for it. */
+   * table of the morsel's image that is damaged, with a sentence as of morsel_salvage(). What
+   * `progress` must not do it must not do either. */
   void (*damaged)(const char *sentence, void *context);
   void *damaged_context;
 } morsel_options;
@@ -179,6 +180,13 @@ morsel_code morsel_discard(morsel_t *morsel);
  * Errors      BUSY while open anywhere; NOT_FOUND. */
 morsel_code morsel_remove(morsel_pool_t *pool, const char *name);
 
+/* What the calling thread's morsel_export(), morsel_export_coded(), morsel_import(), morsel_verify()
+ * and morsel_salvage() tell from now on; NULL: nothing. progress: called and bound as that of
+ * morsel_options, which is the morsel's own, for opening, checkpoints and closing. One call does up
+ * to two activities, one after the other: what is copied is verified first. */
+void morsel_set_progress(void (*progress)(const morsel_progress *progress, void *context),
+                         void *context);
+
 /* Writes the morsel `name` of the pool as one file, an image (docs/format.md), that
  * morsel_import() takes into any pool that has its contract; the image of a snapshot morsel is a
  * morsel wherever it is copied to in a directory pool. The file has id, address, roots, sizes and
@@ -202,9 +210,9 @@ morsel_code morsel_export(morsel_pool_t *pool, const char *name, const char *pat
  * A directory pool that imports the image of a snapshot morsel keeps that codec for all its
  * checkpoints.
  *
- * Errors  as morsel_export(); INVALID_ARGUMENT (no such codec); ADDRESS_TAKEN (snapshot, too, where
- *         it is not open and the codec is another one).
- * Cost    snapshot, not open, and the codec is another one: the memory that opening it takes. */
+ * Errors  as morsel_export(); INVALID_ARGUMENT (no such codec).
+ * Cost    snapshot, not open, and the codec is another one: reads the image once and writes it once,
+ *         with 64 MiB of memory whatever its size. */
 morsel_code morsel_export_coded(morsel_pool_t *pool, const char *name, const char *path,
                                 uint32_t codec);
 
@@ -243,7 +251,7 @@ morsel_code morsel_verify(const char *path, void (*visit)(const char *sentence, 
  * Errors      CORRUPT, VERSION (nothing of it can be found); EXISTS (to); BUSY (somebody writes the
  *             image); NOT_FOUND; INVALID_ARGUMENT; NO_SPACE; PERMISSION; NO_MEMORY; IO. That
  *             something is damaged is none.
- * Cost        reads the image once; with `to`: the memory of what the image holds. */
+ * Cost        reads the image once, with 64 MiB of memory whatever its size. */
 morsel_code morsel_salvage(const char *path, const char *to,
                            void (*visit)(const char *sentence, void *), void *context);
 

@@ -38,7 +38,7 @@ class RecordedBacking final : public Backing {
   uint32_t granularity_bytes() const override { return 64; }
   Status Resize(uint64_t) override { return Code::kNoSpace; }
   Status Checkpoint(uint64_t) override { return Code::kOk; }
-  Status Export(const pmem::Directory&, const std::string&, const ExportOptions&) const override {
+  Status Export(const pmem::Directory&, const std::string&, const ExportOptions&) override {
     return Code::kUnsupported;
   }
   pmem::CrashRecorder& recorder() { return *recorder_; }

@@ -150,4 +150,18 @@ Result<Record> WantedRecord(const char* name, const morsel_options& options) {
   return record;
 }
 
+static_assert(static_cast<int>(pmem::image::Activity::kLoading) == MORSEL_LOADING);
+static_assert(static_cast<int>(pmem::image::Activity::kStoring) == MORSEL_STORING);
+static_assert(static_cast<int>(pmem::image::Activity::kVerifying) == MORSEL_VERIFYING);
+
+pmem::image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context),
+                                 void* context) {
+  if (call == nullptr) return {};
+  return [call, context](const pmem::image::ProgressNow& now) {
+    const morsel_progress plain = {static_cast<uint32_t>(now.activity), 0, now.done_bytes,
+                                   now.total_bytes};
+    call(&plain, context);
+  };
+}
+
 }  // namespace morsel

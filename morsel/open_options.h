@@ -23,4 +23,8 @@ Status CheckMorselName(const char* name);
 /// Errors  kInvalidArgument (more size than capacity); kAddressExhausted.
 Result<Record> WantedRecord(const char* name, const morsel_options& options);
 
+/// What tells `call`, with `context`; empty where it is nullptr.
+pmem::image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context),
+                                 void* context);
+
 }  // namespace morsel

@@ -119,19 +119,6 @@ Status CheckAgainst(const Record& record, const std::string& label, const morsel
   return Code::kOk;
 }
 
-static_assert(static_cast<int>(pmem::image::Activity::kLoading) == MORSEL_LOADING);
-static_assert(static_cast<int>(pmem::image::Activity::kStoring) == MORSEL_STORING);
-
-pmem::image::Progress ProgressOf(const morsel_options* options) {
-  if (options == nullptr || options->progress == nullptr) return {};
-  return [call = options->progress,
-          context = options->progress_context](const pmem::image::ProgressNow& now) {
-    const morsel_progress plain = {static_cast<uint32_t>(now.activity), 0, now.done_bytes,
-                                   now.total_bytes};
-    call(&plain, context);
-  };
-}
-
 }  // namespace
 
 Result<OpenMorsel*> OpenPool::OpenAgain(Counted& counted, const morsel_options* options) {
@@ -173,7 +160,9 @@ Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name,
     const std::string label = "morsel '" + name + "' of pool '" + pool_->path() + "'";
     MORSEL_TRY(CheckAgainst(*record, label, options));
   }
-  pool_->set_progress(ProgressOf(options));
+  pool_->set_progress(options == nullptr
+                          ? pmem::image::Progress()
+                          : ProgressOf(options->progress, options->progress_context));
   if (options != nullptr && (options->flags & MORSEL_SALVAGE) != 0) {
     return OpenIntact(name, *options);
   }

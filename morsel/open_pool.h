@@ -33,10 +33,8 @@ class OpenPool {
   Result<OpenMorsel*> OpenMorselNamed(const char* name, const morsel_options* options);
   Status Close(OpenMorsel* morsel, bool discard);
   Status Remove(const char* name);
-  /// options: as Backing::Export(). `progress` is told of images that are read; of a morsel that is
-  /// open that is its own.
-  Status Export(const char* name, const char* path, const ExportOptions& options = {},
-                const pmem::image::Progress& progress = {});
+  /// options: as Backing::Export().
+  Status Export(const char* name, const char* path, const ExportOptions& options = {});
   /// name: nullptr: the file's. `progress` is told.
   Status Import(const char* path, const char* name, const pmem::image::Progress& progress = {});
   Status List(int (*visit)(const morsel_info*, void*), void* context);

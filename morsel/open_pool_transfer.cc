@@ -8,8 +8,7 @@
 
 namespace morsel {
 
-Status OpenPool::Export(const char* name, const char* path, const ExportOptions& options,
-                        const pmem::image::Progress& progress) {
+Status OpenPool::Export(const char* name, const char* path, const ExportOptions& options) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckMorselName(name));
   const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
@@ -23,7 +22,6 @@ Status OpenPool::Export(const char* name, const char* path, const ExportOptions&
     (void)to->RemoveTemporaries();
   }
   std::lock_guard lock(mutex_);
-  pool_->set_progress(progress);
   const auto open = open_.find(name);
   if (open != open_.end() && open->second.is_salvaged) {
     return Fail(Code::kBusy,

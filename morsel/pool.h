@@ -66,6 +66,8 @@ struct ExportOptions {
   const TellSkipped* skipped = nullptr;
   /// By what its leaves are compressed; none given: as the morsel's own image, and carved: not.
   std::optional<pmem::image::Codec> codec = {};
+  /// Is told of what is read, and of what is written; empty: as of the morsel, where it is open.
+  pmem::image::Progress progress = {};
 };
 
 /// The memory of one open morsel, mapped at its base.
@@ -106,7 +108,7 @@ class Backing {
   /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo; kUnsupported: image, and
   ///             `skipped` is not nullptr.
   virtual Status Export(const pmem::Directory& to, const std::string& file_name,
-                        const ExportOptions& options) const = 0;
+                        const ExportOptions& options) = 0;
 
  protected:
   Backing(Record record, bool read_only) : record_(std::move(record)), read_only_(read_only) {}
@@ -171,7 +173,7 @@ class AbstractPool {
   virtual Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
                                                       const pmem::image::Damaged& damaged);
 
-  /// As Backing's, of a morsel that is not open. An image is opened only where its codec changes.
+  /// As Backing's, of a morsel that is not open. An image is read only, with 64 MiB of memory.
   /// Errors  as Find() and Open(), besides.
   virtual Status Export(const std::string& name, const pmem::Directory& to,
                         const std::string& file_name, const ExportOptions& options) = 0;

@@ -322,6 +322,25 @@ TEST_F(TransferTest, APoolThatCannotServeTheContractSaysSo) {
   EXPECT_TRUE(Says("not DAX")) << morsel::last_error();
 }
 
+// It is no morsel there, and whole all the same.
+TEST_F(TransferTest, AFineImageInADirectoryIsExportedByAnotherCodec) {
+  morsel::Pool carved = Open("carved", true);
+  {
+    morsel::Morsel m = OpenMorsel(carved, "m", true);
+    Lengthen(m, 1000, true);
+  }
+  morsel::Pool directory = Open("directory", false);
+  ASSERT_TRUE(carved.export_to("m", scratch_.At("directory/m")).ok()) << morsel::last_error();
+  EXPECT_EQ(morsel::Morsel::open(directory, "m").error(), morsel::Code::kUnsupported);
+  EXPECT_TRUE(Says("an image of a fine morsel")) << morsel::last_error();
+  ASSERT_TRUE(directory.export_to("m", file_, MORSEL_CODEC_ZSTD).ok()) << morsel::last_error();
+  EXPECT_LT(fs::file_size(file_), fs::file_size(scratch_.At("directory/m")));
+  ASSERT_TRUE(carved.remove("m").ok()) << morsel::last_error();
+  ASSERT_TRUE(carved.import_from(file_, "m").ok()) << morsel::last_error();
+  morsel::Morsel m = OpenMorsel(carved, "m", true);
+  EXPECT_EQ(LengthOf(m), 1000u);
+}
+
 TEST_F(TransferTest, FineMorselsGoBetweenCarvedPoolsAndDirectories) {
   void* base = nullptr;
   {

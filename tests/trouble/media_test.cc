@@ -65,6 +65,25 @@ TEST_F(MediaTest, ACheckpointOnAFullDiskLeavesTheLastOne) {
   });
 }
 
+TEST_F(MediaTest, AnExportByAnotherCodecOnAFullDiskLeavesNothing) {
+  InChild([this] {
+    SmallDisk disk(folder_);
+    Make(directory_, 0, {"a"});
+    morsel_pool_t* const pool = OpenPool(directory_);
+    const std::string file = folder_ + "/a.image";
+    disk.Fill();
+    const Bytes before = AllBytes(folder_);
+    ExpectFailure(morsel_export_coded(pool, "a", file.c_str(), MORSEL_CODEC_ZSTD), MORSEL_NO_SPACE,
+                  {"'" + folder_, disk.advice()});
+    EXPECT_TRUE(AllBytes(folder_) == before);
+    disk.Free();
+    EXPECT_EQ(morsel_export_coded(pool, "a", file.c_str(), MORSEL_CODEC_ZSTD), MORSEL_OK)
+        << morsel_last_error();
+    EXPECT_EQ(morsel_verify(file.c_str(), nullptr, nullptr), MORSEL_OK) << morsel_last_error();
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+}
+
 TEST_F(MediaTest, ACloseThatFailsLeavesTheMorselOpen) {
   InChild([this] {
     SmallDisk disk(folder_);

@@ -38,6 +38,7 @@ struct Handles {
   morsel_pool_t* pool;
   morsel_t* morsel;
   uint32_t contract;
+  std::string file;  ///< where nothing is
 };
 using Call = std::function<morsel_code(const Handles&)>;
 
@@ -53,6 +54,10 @@ const std::map<std::string, Call>& Calls() {
          options.size_bytes = options.capacity_bytes = uint64_t{2} << 20;
          morsel_t* opened = nullptr;
          return morsel_open(handles.pool, "b", &options, &opened);
+       }},
+      {"morsel_export_coded",
+       [](const Handles& handles) {
+         return morsel_export_coded(handles.pool, "other", handles.file.c_str(), MORSEL_CODEC_LZ4);
        }},
       {"morsel_remove",
        [](const Handles& handles) { return morsel_remove(handles.pool, "other"); }},
@@ -77,7 +82,8 @@ class MemoryTest : public TroubleTest, public testing::WithParamInterface<bool> 
   // In a child: the call has memory for so many allocations.
   Exit CallWith(long allocations, const Call& call) {
     morsel_pool_t* const pool = OpenPool(Path());
-    const Handles handles = {pool, Open(pool, "a"), Contract()};
+    const Handles handles = {pool, Open(pool, "a"), Contract(),
+                             folder_ + "/" + std::to_string(getpid()) + ".image"};
     allocations_left = allocations;
     morsel_code code = MORSEL_OK;
     try {
