@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cinttypes>
 #include <cstring>
 #include <iterator>
@@ -248,18 +249,12 @@ Status ImageFile::Publish(const Superblock& next, const std::vector<Extent>& wri
   // WHY    a superblock that leads to bytes that are not there is a lost morsel.           [IMG-1]
   // CRASH  before the superblock: the last generation. After: this one, whole.
   // TEST   pmem/image/crash_test: EveryCrashIsTheLastOrTheNextCheckpoint
-  if (Status status = file_.Sync(); !status.ok()) {
-    poisoned_ = true;
-    return status;
-  }
+  if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, errno);
   if (Status status = WriteSuperblock(file_, next); !status.ok()) {
     quarantined_.insert(quarantined_.end(), written.begin(), written.end());  // [IMF-3]
     return status;
   }
-  if (Status status = file_.Sync(); !status.ok()) {
-    poisoned_ = true;
-    return status;
-  }
+  if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, errno);
   return Code::kOk;
 }
 
@@ -275,6 +270,16 @@ void ImageFile::Accept(const Superblock& next, Tree tree) {
   tree_ = std::move(tree);
   current_ = next;
   GiveBack(freed);
+}
+
+// Whatever the reason, also one that would go away: trying again proves nothing.
+Status ImageFile::Poison(Status status, int error) {
+  poisoned_ = true;
+  if (current_.generation == 0) return status;
+  return Fail(Code::kIo,
+              "image '%s': fdatasync: %s; no checkpoint can be promised any more, and the last good "
+              "one stands, or this one: discard the morsel and open it again",
+              file_.path().c_str(), std::strerror(error));
 }
 
 Status ImageFile::Poisoned() const {

@@ -109,8 +109,8 @@ class ImageFile {
   /// Durability  on return. A crash before leaves the last generation or this one, whole.
   /// Errors      kNoSpace, kIo, kNoMemory: the last generation stands; where the superblock could
   ///             not be written or synced, a crash or the next Open() may find this one, whole.
-  ///             After a sync that failed every later Store() is kIo: nothing can be promised until
-  ///             the image is opened again.
+  ///             A sync that fails is kIo, whatever its reason, and so is every later Store():
+  ///             nothing can be promised until the image is opened again.
   /// Cost        2 fdatasyncs.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
                const PageSet* dirty = nullptr, const TouchedPages* touched = nullptr);
@@ -126,6 +126,7 @@ class ImageFile {
   Status TakeAll(const std::vector<Extent>& used);
   Status Publish(const Superblock& next, const std::vector<Extent>& written);
   void Accept(const Superblock& next, Tree tree);
+  Status Poison(Status status, int error);
   Status Poisoned() const;
   void GiveBack(const std::vector<Extent>& extents);
   void ReturnToFileSystem(Extent free_run) const;

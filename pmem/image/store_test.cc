@@ -248,6 +248,36 @@ class LyingCalls : public SystemCalls {
   }
 };
 
+// As delayed allocation, quotas and network file systems do it.
+class FullAtSyncCalls : public SystemCalls {
+ public:
+  bool is_full = false;
+  int FDataSync(int file) override {
+    if (!is_full) return SystemCalls::FDataSync(file);
+    errno = ENOSPC;
+    return -1;
+  }
+};
+
+TEST_F(StoreTest, ASyncThatFindsNoRoomDoesNotInviteToTryAgain) {
+  Memory memory;
+  CreateTwo(memory);
+  FullAtSyncCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  Memory next = memory;
+  FillSubtree(next, 1, 50);
+  calls.is_full = true;
+  EXPECT_EQ(image->Store(next.data(), next.size(), 0).code(), Code::kIo);
+  EXPECT_TRUE(Says("No space left on device")) << LastError();
+  EXPECT_TRUE(Says("discard the morsel and open it again")) << LastError();
+  EXPECT_FALSE(Says("try again")) << LastError();
+  ExpectHolds("a", memory);
+  // There is none yet that could be opened again.
+  EXPECT_EQ(Create("b", memory, calls).status().code(), Code::kNoSpace);
+  EXPECT_TRUE(Says("make room there, and try again")) << LastError();
+}
+
 TEST_F(StoreTest, WhereASuperblockThatFailedMayLeadNothingIsWritten) {
   Memory last;
   CreateTwo(last);
