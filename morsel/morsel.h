@@ -349,10 +349,15 @@ morsel_code morsel_memcpy_persist(morsel_t *morsel, void *to, const void *from, 
  * resize calls of other threads wait; the program keeps its own stores still meanwhile. fine: makes
  * all that is allocated durable; it is not atomic towards the program's own data.
  *
+ * Of a snapshot morsel only what changed is written, and the kernel tells what did. Stores and system calls
+ * as read(2), with O_DIRECT, too, are noticed, if they are over before this call. Not noticed is what
+ * comes through pages that stay pinned (registered buffers of io_uring, RDMA) or is taken away by
+ * madvise(2) (MADV_DONTNEED, MADV_FREE): read into other memory, and copy; or set MORSEL_DIRTY=compare.
+ *
  * Errors  NO_SPACE, IO: the last checkpoint stands, and may be tried again. Where the medium failed
  *         late, a crash, or the next open after morsel_discard(), finds the one that failed instead,
- *         as whole as if it had not. After a sync that failed, all later checkpoints fail too:
- *         nothing can be promised any more; discard and open again.
+ *         as whole as if it had not. A sync that failed is IO, whatever the reason, and all later
+ *         checkpoints fail too: nothing can be promised any more; discard and open again.
  *         NOT_FOUND: somebody else has removed, renamed or replaced the morsel's file. */
 morsel_code morsel_checkpoint(morsel_t *morsel);
 
