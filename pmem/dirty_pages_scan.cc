@@ -1,6 +1,5 @@
 // The kernel notes which pages are written, and is asked.
 #include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,40 +8,15 @@
 #include "base/error.h"
 #include "pmem/dirty_pages_ways.h"
 #include "pmem/pagemap.h"
+#include "pmem/pagemap_scan.h"
 
 namespace morsel::pmem {
 namespace {
 
-// Linux 6.7's, which Debian 12's headers do not have yet.
+// Linux 6.7's, as PAGEMAP_SCAN is.
 constexpr uint64_t kFeatureWpUnpopulated = uint64_t{1} << 13;
 constexpr uint64_t kFeatureWpAsync = uint64_t{1} << 15;
 constexpr int kUserModeOnly = 1;
-struct PageRegion {
-  uint64_t start;
-  uint64_t end;
-  uint64_t categories;
-};
-struct ScanArguments {
-  uint64_t size;
-  uint64_t flags;
-  uint64_t start;
-  uint64_t end;
-  uint64_t walk_end;
-  uint64_t regions;
-  uint64_t region_count;
-  uint64_t pages_max;
-  uint64_t category_inverted;
-  uint64_t category_mask;
-  uint64_t category_any_of;
-  uint64_t return_mask;
-};
-static_assert(sizeof(ScanArguments) == 96);
-constexpr uint64_t kScanProtects = 1 << 0;     // PM_SCAN_WP_MATCHING
-constexpr uint64_t kScanChecksAsync = 1 << 1;  // PM_SCAN_CHECK_WPASYNC
-constexpr uint64_t kPageIsWritten = 1 << 1;
-constexpr uint64_t kPageIsPresent = 1 << 3;
-constexpr uint64_t kPageIsSwapped = 1 << 4;
-const unsigned long kPagemapScan = _IOWR('f', 16, ScanArguments);
 
 class Scanning final : public DirtyPages {
  public:

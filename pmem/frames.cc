@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cinttypes>
 #include <cstring>
 #include <utility>
@@ -209,13 +210,17 @@ uint64_t Frames::BytesOf(FrameKind kind) const {
   return sum;
 }
 
-PageSet::Pages Frames::Of(SubtreePosition position) const {
-  const uint64_t offset = position.value() * kSubtreeBytes;
+const FrameRun& Frames::RunAt(uint64_t offset) const {
   const auto behind =
       std::upper_bound(runs_.begin(), runs_.end(), offset,
                        [](uint64_t value, const FrameRun& run) { return value < run.offset; });
   MORSEL_CHECK(behind != runs_.begin() && offset < end());
-  const FrameRun& run = *(behind - 1);
+  return *(behind - 1);
+}
+
+PageSet::Pages Frames::Of(SubtreePosition position) const {
+  const uint64_t offset = position.value() * kSubtreeBytes;
+  const FrameRun& run = RunAt(offset);
   // Pages of a memory file may be in no page table.
   if (IsMemoryFile(run.kind)) return DataOf(memory_file_, offset);
   const KeepLastError keep;
@@ -224,6 +229,30 @@ PageSet::Pages Frames::Of(SubtreePosition position) const {
     if (subtree) return subtree->populated;
   }
   return PageSet::Pages().set();
+}
+
+SubtreePosition Frames::Next(SubtreePosition from, SubtreePosition end) const {
+  const uint64_t end_offset = end.value() * kSubtreeBytes;
+  for (uint64_t at = from.value() * kSubtreeBytes; at < end_offset;) {
+    const FrameRun& run = RunAt(at);
+    const uint64_t run_end = std::min(end_offset, run.end());
+    at = NextIn(run, at, run_end);
+    if (at < run_end) return SubtreePosition(at / kSubtreeBytes);
+  }
+  return end;
+}
+
+// The first offset of [begin, end) that may have been touched; `end` where there is none.
+uint64_t Frames::NextIn(const FrameRun& run, uint64_t begin, uint64_t end) const {
+  if (IsMemoryFile(run.kind)) {
+    const off_t data = lseek(memory_file_, static_cast<off_t>(begin), SEEK_DATA);
+    if (data < 0) return errno == ENXIO ? end : begin;
+    return std::min(end, static_cast<uint64_t>(data));
+  }
+  const KeepLastError keep;
+  if (!pagemap_.is_open()) return begin;
+  const Result<const char*> first = pagemap_.FirstPopulated(at(begin), at(end));
+  return first ? static_cast<uint64_t>(*first - base_) : begin;
 }
 
 Status PlaceProcessPage(AddressRange& range, uint64_t offset) {

@@ -64,6 +64,7 @@ class Frames final : public TouchedPages {
 
   /// Where the kernel does not say, all of them.
   PageSet::Pages Of(SubtreePosition position) const override;
+  SubtreePosition Next(SubtreePosition from, SubtreePosition end) const override;
 
  private:
   Frames(FrameChoice choice, Pagemap pagemap)
@@ -76,6 +77,8 @@ class Frames final : public TouchedPages {
   Status Cut(AddressRange& range, uint64_t size_bytes);
   Result<void*> Map(FrameKind kind, uint64_t offset, uint64_t size_bytes);
   void DropRunsFrom(uint64_t offset);
+  const FrameRun& RunAt(uint64_t offset) const;
+  uint64_t NextIn(const FrameRun& run, uint64_t begin, uint64_t end) const;
 
   FrameChoice choice_;
   Pagemap pagemap_;

@@ -82,9 +82,16 @@ TEST_P(FramesTest, WhatWasNeverTouchedIsKnown) {
   Frames frames = Make();
   ASSERT_TRUE(frames.Resize(range_, full()).ok()) << LastError();
   const SubtreePosition last((full() - 1) / kSubtreeBytes);
+  const SubtreePosition end(last.value() + 1);
   EXPECT_TRUE(frames.Of(last).none());
+  EXPECT_EQ(frames.Next(SubtreePosition(0), end), end);
   *frames.at(full() - kPageBytes) = 1;
   EXPECT_TRUE(frames.Of(last).test(kPagesPerSubtree - 1));
+  EXPECT_EQ(frames.Next(last, end), last);
+  const SubtreePosition first(GetParam() == FrameKind::kHugetlb1G ? 0 : last.value());
+  EXPECT_EQ(frames.Next(SubtreePosition(0), end), first);
+  EXPECT_EQ(frames.Next(SubtreePosition(0), SubtreePosition(1)),
+            std::min(first, SubtreePosition(1)));
   // All of a page of 1 GiB is touched at once.
   EXPECT_EQ(frames.Of(SubtreePosition(0)).none(), GetParam() != FrameKind::kHugetlb1G);
   // Of a memory file a page that no page table of this process has is touched, too.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "pmem/pagemap_scan.h"
 
 namespace morsel::pmem {
 namespace {
@@ -52,6 +53,25 @@ Result<Pagemap::Subtree> Pagemap::Read(const char* memory) const {
     if ((entries[page] & kWriteProtected) != 0) subtree.protected_from_writes.set(page);
   }
   return subtree;
+}
+
+Result<const char*> Pagemap::FirstPopulated(const char* begin, const char* end) const {
+  PageRegion region{};
+  ScanArguments scan{};
+  scan.size = sizeof scan;
+  scan.start = reinterpret_cast<uint64_t>(begin);
+  scan.end = reinterpret_cast<uint64_t>(end);
+  scan.regions = reinterpret_cast<uint64_t>(&region);
+  scan.region_count = 1;
+  scan.pages_max = 1;
+  scan.category_any_of = kPageIsPresent | kPageIsSwapped;
+  scan.return_mask = kPageIsPresent | kPageIsSwapped;
+  int found;
+  do {
+    found = ioctl(file_, kPagemapScan, &scan);
+  } while (found < 0 && errno == EINTR);
+  if (found < 0) return FailErrno("finding the pages of the memory at %p", begin);
+  return found == 0 ? end : reinterpret_cast<const char*>(region.start);
 }
 
 }  // namespace morsel::pmem

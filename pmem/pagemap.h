@@ -25,6 +25,11 @@ class Pagemap {
   /// Errors  kIo.
   Result<Subtree> Read(const char* memory) const;
 
+  /// The first page of [begin, end) that is in memory or swapped out; `end` where none is. Skips
+  /// what has no page tables at once.
+  /// Errors  kUnsupported, kInvalidArgument: before Linux 6.7; kIo.
+  Result<const char*> FirstPopulated(const char* begin, const char* end) const;
+
   bool is_open() const { return file_ >= 0; }
   int descriptor() const { return file_; }
 

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "base/bits.h"
 #include "pmem/faults_testing.h"
@@ -109,11 +110,20 @@ class SparseMemory final : public TouchedPages {
     std::memset(at, value, kPageBytes);
   }
   PageSet::Pages Of(SubtreePosition position) const override {
+    ++asked_;
     const PageSet::Pages* const pages = touched_.Of(position);
     return pages != nullptr ? *pages : PageSet::Pages();
   }
+  SubtreePosition Next(SubtreePosition from, SubtreePosition end) const override {
+    ++asked_;
+    const auto found = touched_.subtrees().lower_bound(from);
+    return found == touched_.subtrees().end() ? end : std::min(found->first, end);
+  }
+  /// How often, since then.
+  uint64_t TakeAsked() { return std::exchange(asked_, 0); }
 
  private:
+  mutable uint64_t asked_ = 0;
   uint64_t size_bytes_;
   char* bytes_;
   PageSet touched_;
@@ -131,6 +141,7 @@ TEST_F(StoreTest, WhatWasNeverTouchedIsNotRead) {
   Result<Directory> directory = Directory::Open(calls, path_);
   Result<ImageFile> image = ImageFile::Create(*directory, "a", 0600, info, memory.bytes(), &memory);
   ASSERT_TRUE(image.has_value()) << LastError();
+  EXPECT_LE(memory.TakeAsked(), 2 * (pages.size() + 2));
   constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
   EXPECT_EQ(image->LoadedBytes(), pages.size() * kSubtreeBytes);
   EXPECT_LE(calls.written_bytes, pages.size() * kLeafBytes + 3 * 64 * kKiB);

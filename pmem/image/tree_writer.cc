@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "pmem/image/buffer.h"
 #include "pmem/image/leaf_writer.h"
-#include "pmem/image/touched_copy.h"
+#include "pmem/image/touched_walk.h"
 
 namespace morsel::pmem::image {
 namespace {
@@ -125,6 +125,7 @@ Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree
     if (WayOf(SubtreePosition(i), source.dirty) == Way::kLook) ++expected;
   }
   LeafWriter writer({file_, space_, written_, generation_, codec_}, old_, patches_, tree, expected);
+  TouchedWalk touched(source.touched, SubtreePosition(leaves));
   for (uint64_t i = 0; i < leaves; ++i) {
     const SubtreePosition position(i);
     const Way way = WayOf(position, source.dirty);
@@ -132,8 +133,7 @@ Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree
     if (way == Way::kKeep || way == Way::kReplace) tree.Keep(position, old_);
     if (way == Way::kKeep) continue;
     const char* const subtree = source.frames + i * kSubtreeBytes;
-    const PageSet::Pages read =
-        source.touched != nullptr ? source.touched->Of(position) : kAllPages;
+    const PageSet::Pages read = touched.Of(position);
     if (way == Way::kReplace) {
       const Result<bool> replaced =
           patches_.Replace(position, *source.dirty->Of(position), {subtree, read}, tree);

@@ -1,0 +1,37 @@
+// PAGEMAP_SCAN of Linux 6.7 and later, which Debian 12's headers do not have yet.
+#pragma once
+
+#include <sys/ioctl.h>
+
+#include <cstdint>
+
+namespace morsel::pmem {
+
+struct PageRegion {
+  uint64_t start;
+  uint64_t end;
+  uint64_t categories;
+};
+struct ScanArguments {
+  uint64_t size;
+  uint64_t flags;
+  uint64_t start;
+  uint64_t end;
+  uint64_t walk_end;
+  uint64_t regions;
+  uint64_t region_count;
+  uint64_t pages_max;
+  uint64_t category_inverted;
+  uint64_t category_mask;
+  uint64_t category_any_of;
+  uint64_t return_mask;
+};
+static_assert(sizeof(ScanArguments) == 96);
+inline constexpr uint64_t kScanProtects = 1 << 0;     ///< PM_SCAN_WP_MATCHING
+inline constexpr uint64_t kScanChecksAsync = 1 << 1;  ///< PM_SCAN_CHECK_WPASYNC
+inline constexpr uint64_t kPageIsWritten = 1 << 1;
+inline constexpr uint64_t kPageIsPresent = 1 << 3;
+inline constexpr uint64_t kPageIsSwapped = 1 << 4;
+inline constexpr unsigned long kPagemapScan = _IOWR('f', 16, ScanArguments);
+
+}  // namespace morsel::pmem
