@@ -12,8 +12,10 @@
 namespace morsel::pmem::image {
 namespace {
 
-/// Free runs too short for a large write may take this part of what the image holds.
-constexpr uint64_t kFragmentsPart = 8;
+/// Free runs too short for a large write may take this part of what the image holds, and so much,
+/// for each of them takes memory.
+constexpr uint64_t kFragmentsPart = 16;
+constexpr uint64_t kFragmentsMax = 256 * kMiB;
 
 uint64_t LeafCount(const Tree& tree) {
   uint64_t count = 0;
@@ -37,7 +39,7 @@ bool IsBefore(const LivePatch& a, const LivePatch& b) { return a.page < b.page; 
 }  // namespace
 
 uint64_t PatchesMax(const Tree& tree) {
-  return std::min(kPatchesMax, LeafCount(tree) * kPagesPerLeaf / 2);
+  return std::min(kPatchesMax, LeafCount(tree) * kPagesPerLeaf / 8 * 5);
 }
 
 PatchWriter::~PatchWriter() { Drain(); }
@@ -85,7 +87,7 @@ Status PatchWriter::Add(SubtreePosition position, uint32_t page, const SubtreeMe
 // [IMG-1]
 Status PatchWriter::Flush() {
   Batch& batch = batches_[filling_];
-  const uint64_t fragments_max = space_.end() / kFragmentsPart;
+  const uint64_t fragments_max = std::min(space_.end() / kFragmentsPart, kFragmentsMax);
   for (size_t done = 0; done < batch.places.size();) {
     const Extent run = space_.TakeSome((batch.places.size() - done) * kPageBytes, fragments_max);
     written_.push_back(run);

@@ -73,7 +73,7 @@ TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
     std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
                         std::back_inserter(gone));
     EXPECT_EQ(ExtentsOnlyIn(last, tree), gone) << checkpoint;
-    EXPECT_LE(tree.patch_count, 2 * kPagesPerLeaf);
+    EXPECT_LE(tree.patch_count, 4 * kPagesPerLeaf * 5 / 8);
     lists = std::max<uint64_t>(lists, tree.lists.size());
     last = std::move(tree);
     if (checkpoint % 30 == 29) {
@@ -86,6 +86,43 @@ TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
   EXPECT_LE(lists, 8u);
   EXPECT_LE(calls.written_bytes / kCheckpoints, pages_bytes * 3 / 2 + kMiB);
   EXPECT_LE(AllocatedBytes("a"), 2 * memory.size() + 3 * (pages_bytes + kMiB));
+}
+
+// What is written of all pages again and again has to make room for what is new. It does so a
+// little in each checkpoint, and the file stays below twice what is live.
+TEST_F(PatchesTest, CheckpointsCostTheSameHoweverManyThereWere) {
+  constexpr uint64_t kSubtrees = 16;
+  constexpr uint64_t kPages = 250;
+  constexpr int kCheckpoints = 120;
+  Memory memory = MemoryOf(kSubtrees);
+  for (uint64_t i = 0; i < kSubtrees; ++i) FillSubtree(memory, i, i);
+  CountingCalls calls;
+  Result<ImageFile> image = Create("a", memory, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  std::mt19937_64 random(12);
+  const uint64_t bound = kPages * kPageBytes * 3 / 2 + kMiB;
+  calls.written_bytes = 0;
+  uint64_t folded = 0;
+  for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
+    PageSet dirty;
+    for (uint64_t i = 0; i < kPages; ++i) {
+      const uint64_t at = random() % memory.size();
+      memory[at] = static_cast<char>(memory[at] + 1);
+      dirty.Add(AlignDown(at, kPageBytes), kPageBytes);
+    }
+    const uint64_t before = calls.written_bytes;
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
+    const uint64_t written = calls.written_bytes - before;
+    EXPECT_LE(written, bound + 2 * kLargeBytes) << checkpoint;
+    folded += written > kSubtreeBytes ? 1 : 0;
+    if (checkpoint % 40 == 39) {
+      EXPECT_LE(calls.written_bytes / 40, bound) << checkpoint;
+      EXPECT_LE(AllocatedBytes("a"), 2 * memory.size());
+      ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory)) << checkpoint;
+      calls.written_bytes = 0;
+    }
+  }
+  EXPECT_GT(folded, kCheckpoints / 5) << "the image never had to make room";
 }
 
 // A list stays as long as most of it counts. Where the rest lay others may be, or the file ends.
@@ -229,7 +266,7 @@ TEST_F(PatchesTest, ALeafThatIsZeroOnceItHasTooManyReplacedPagesIsGone) {
   std::memset(memory.data(), 0, 20 * kPageBytes);
   dirty.Clear();
   dirty.Add(0, 20 * kPageBytes);
-  dirty.Add(300 * kPageBytes, 100 * kPageBytes);
+  dirty.Add(300 * kPageBytes, 120 * kPageBytes);
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
   ExpectHolds("a", memory);
   EXPECT_FALSE(IsPresent(TreeOf("a").leaf(SubtreePosition(0))));

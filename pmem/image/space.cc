@@ -49,16 +49,22 @@ uint64_t Space::Take(uint64_t size_bytes) {
 }
 
 Extent Space::TakeSome(uint64_t size_bytes, uint64_t fragments_max) {
-  uint64_t some = size_bytes;
-  if (fragment_bytes_ > fragments_max) {
-    some = std::min(size_bytes, by_size_.begin()->first);
-  } else if (!by_size_.empty() && by_size_.rbegin()->first >= kFragmentBytes) {
-    some = std::min(size_bytes, by_size_.rbegin()->first);
-  } else {
-    end_ += size_bytes;
-    return {end_ - size_bytes, size_bytes};
+  if (fragment_bytes_ > fragments_max) return TakeFrom(by_size_.begin(), size_bytes);
+  const auto large = by_size_.lower_bound({kLargeBytes, 0});
+  if (large != by_size_.begin() && std::prev(large)->first >= kFragmentBytes) {
+    return TakeFrom(std::prev(large), size_bytes);
   }
-  return {Take(some), some};
+  if (large != by_size_.end()) return TakeFrom(std::prev(by_size_.end()), size_bytes);
+  end_ += size_bytes;
+  return {end_ - size_bytes, size_bytes};
+}
+
+Extent Space::TakeFrom(std::set<std::pair<uint64_t, uint64_t>>::iterator run, uint64_t size_bytes) {
+  const Extent some = {run->second, std::min(size_bytes, run->first)};
+  const uint64_t end = run->second + run->first;
+  Erase(free_.find(some.offset));
+  if (some.end() < end) Insert(some.end(), end);
+  return some;
 }
 
 void Space::Give(Extent extent) {

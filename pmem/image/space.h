@@ -27,6 +27,8 @@ Extent LeafExtentOf(const Entry& leaf);
 
 /// A free run shorter than this is worth no hole in the file, and no write of its own.
 inline constexpr uint64_t kFragmentBytes = 64 * kKiB;
+/// A free run as long as this can hold a leaf, of which there is to be one again.
+inline constexpr uint64_t kLargeBytes = kSubtreeBytes + kPageSumsBytes;
 
 /// [SPC-1] Free runs do not touch each other, nor the end.
 /// Threads  one.
@@ -39,8 +41,9 @@ class Space {
   uint64_t Take(uint64_t size_bytes);
 
   /// Claims some of size_bytes, a multiple of 4096, in one run: all, or what a free run of
-  /// kFragmentBytes or more has. Smaller ones are taken, the smallest first, only while there are
-  /// more of them than fragments_max bytes: each is a write of its own.
+  /// kFragmentBytes or more has, at best of one that is not large. Smaller ones are taken, the
+  /// smallest first, only while there are more of them than fragments_max bytes: each is a write of
+  /// its own.
   Extent TakeSome(uint64_t size_bytes, uint64_t fragments_max);
 
   /// Gives back what was taken, or a part of it.
@@ -54,6 +57,7 @@ class Space {
  private:
   void Insert(uint64_t begin, uint64_t end);
   void Erase(std::map<uint64_t, uint64_t>::iterator run);
+  Extent TakeFrom(std::set<std::pair<uint64_t, uint64_t>>::iterator run, uint64_t size_bytes);
 
   std::map<uint64_t, uint64_t> free_;                // offset -> end
   std::set<std::pair<uint64_t, uint64_t>> by_size_;  // the same: size, offset

@@ -41,6 +41,19 @@ TEST(Space, SomeIsTakenOfLargeRunsAndOfManyFragments) {
   EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{2 * kBlock, kBlock}));
 }
 
+// So that what can hold a leaf is there when a leaf is written.
+TEST(Space, SomeIsTakenOfWhatHoldsNoLeafBeforeAnyOther) {
+  // Free: what holds a leaf, and after it one block less than that.
+  const uint64_t first = kBlock * 2;
+  const uint64_t second = first + kLargeBytes + kBlock;
+  Space space({{second - kBlock, kBlock}, {second + kLargeBytes - kBlock, kBlock}});
+  const uint64_t end = space.end();
+  EXPECT_EQ(space.TakeSome(kLargeBytes, 0), (Extent{second, kLargeBytes - kBlock}));
+  EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{first, kBlock}));
+  EXPECT_EQ(space.TakeSome(kLargeBytes, kMiB), (Extent{first + kBlock, kLargeBytes - kBlock}));
+  EXPECT_EQ(space.TakeSome(kLargeBytes, kMiB), (Extent{end, kLargeBytes}));
+}
+
 TEST(Space, WhatIsGivenBackAtTheEndMovesTheEnd) {
   Space space;
   const uint64_t first = space.Take(kBlock);

@@ -6,7 +6,7 @@
 
 namespace morsel::pmem::image {
 
-/// Of subtrees that were never touched, however many follow each other, the kernel is asked once.
+/// Of neighbours that were never touched, however many they are, the kernel is asked once.
 class TouchedWalk {
  public:
   /// Of subtrees before `end`; nullptr: all pages are.
@@ -15,14 +15,18 @@ class TouchedWalk {
   /// Later positions come later.
   PageSet::Pages Of(SubtreePosition position) {
     if (touched_ == nullptr) return kAllPages;
-    if (next_ < position) next_ = touched_->Next(position, end_);
+    const bool is_neighbour = position.value() == last_.value() + 1;
+    last_ = position;
+    if (position < next_) return {};
+    if (is_neighbour && next_ < position) next_ = touched_->Next(position, end_);
     return position < next_ ? PageSet::Pages() : touched_->Of(position);
   }
 
  private:
   const TouchedPages* touched_;
   SubtreePosition end_;
-  SubtreePosition next_{};  // none of those between the last one asked for and it
+  SubtreePosition last_{};
+  SubtreePosition next_{};  // from the last one that was asked for so far none was touched
 };
 
 }  // namespace morsel::pmem::image

@@ -19,16 +19,24 @@ namespace {
 /// Of a leaf's pages.
 constexpr size_t kDirtyMax = kPagesPerLeaf / 2;
 
-// What folding may cost, so that a checkpoint writes at most half as much again as its pages, and
-// 1 MiB: of that some is for tables and lists. What one does not spend the next may, up to a bound.
-constexpr uint64_t kFoldBytes = kSubtreeBytes + kPageSumsBytes;
-constexpr uint64_t kFoldBytesForNothing = kMiB / 2;
-constexpr uint64_t kFoldBytesMax = 16 * kFoldBytes;
+// What a checkpoint may write beside its pages, on the average: half as much again, and this. Of it
+// are tables and lists; what is left is for folding. What one does not spend the next may, up to a
+// bound, and later ones save what one could not help spending.
+constexpr int64_t kFoldBytes = kSubtreeBytes + kPageSumsBytes;
+constexpr int64_t kEarnedForNothing = kMiB;
+constexpr int64_t kSavedMax = 2 * kFoldBytes;
+constexpr int64_t kOwedMax = 16 * kFoldBytes;
 
 uint64_t BytesOf(SubtreePosition position, const PageSet* dirty) {
   if (dirty == nullptr) return kSubtreeBytes;
   const PageSet::Pages* const pages = dirty->Of(position);
   return pages != nullptr ? pages->count() * kPageBytes : 0;
+}
+
+uint64_t PageCount(const PageSet& set) {
+  uint64_t count = 0;
+  for (const auto& [position, pages] : set.subtrees()) count += pages.count();
+  return count;
 }
 
 std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
@@ -42,11 +50,7 @@ std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
 uint64_t TreeWriter::BytesToLookAt(const Source& source) {
   if (source.leaves != nullptr) return source.leaves->positions().size() * kSubtreeBytes;
   if (source.dirty == nullptr) return source.size_bytes;
-  uint64_t bytes = 0;
-  for (const auto& [position, pages] : source.dirty->subtrees()) {
-    bytes += pages.count() * kPageBytes;
-  }
-  return bytes;
+  return PageCount(*source.dirty) * kPageBytes;
 }
 
 Result<Tree> TreeWriter::Write(const Source& source, ProgressMeter& meter) {
@@ -69,7 +73,15 @@ Result<Tree> TreeWriter::Write(const Source& source, ProgressMeter& meter) {
   if (!root) return root.status();
   tree.root = *root;
   tree.nodes.resize(entries.size());
+  Settle();
   return tree;
+}
+
+void TreeWriter::Settle() {
+  const uint64_t beside_pages = folded_bytes_ + patches_.list_bytes() + table_bytes_;
+  const uint64_t earned = patches_.page_bytes() / 2 + kEarnedForNothing;
+  fold_bytes_ += static_cast<int64_t>(earned) - static_cast<int64_t>(beside_pages);
+  fold_bytes_ = std::clamp(fold_bytes_, -kOwedMax, kSavedMax);
 }
 
 // With more of its pages dirty a subtree is looked at as a whole: it may be in one huge frame.
@@ -81,22 +93,29 @@ TreeWriter::Way TreeWriter::WayOf(SubtreePosition position, const PageSet* dirty
   return IsPresent(old_.leaf(position)) && pages->count() <= kDirtyMax ? Way::kReplace : Way::kLook;
 }
 
-// Those with the most patches: a leaf costs the same however many it is rid of. As many as may be
-// spent on, before the patches are so many that there is no choice.
+// Those with the most patches: a leaf costs the same however many it is rid of. From a part of what
+// may count on, as many as there is to spend for; and as many as keep room for what a checkpoint
+// brings, whatever that costs. How what is dirty was found does not matter.
 void TreeWriter::ChooseFolded(uint64_t leaves) {
-  const uint64_t many = PatchesMax(old_) / 4 * 3;
+  const uint64_t max = PatchesMax(old_);
+  const uint64_t many = max / 5 * 3;
+  const uint64_t too_many = max / 8 * 7;
   if (old_.patch_count <= many) return;
   std::vector<std::pair<uint64_t, SubtreePosition>> by_count;
   for (const auto& [position, patches] : old_.patches) {
     if (position.value() < leaves) by_count.emplace_back(patches->size(), position);
   }
-  std::sort(by_count.begin(), by_count.end(), std::greater<>());
+  // A heap: only the first few are wanted.
+  std::make_heap(by_count.begin(), by_count.end());
   uint64_t left = old_.patch_count;
-  for (const auto& [count, position] : by_count) {
-    const bool may_be_spent = (folded_.size() + 1) * kFoldBytes <= fold_bytes_;
-    if (left <= many || !may_be_spent) break;
-    folded_.insert(position);
-    left -= count;
+  for (int64_t spent = kFoldBytes; !by_count.empty(); spent += kFoldBytes) {
+    const bool may_fold = left > many && spent <= fold_bytes_;
+    const bool must_fold = left > too_many;
+    if (!may_fold && !must_fold) return;
+    std::pop_heap(by_count.begin(), by_count.end());
+    folded_.insert(by_count.back().second);
+    left -= by_count.back().first;
+    by_count.pop_back();
   }
 }
 
@@ -144,10 +163,7 @@ Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree
     MORSEL_TRY(writer.Add(position, subtree, read, way != Way::kLook));
   }
   MORSEL_TRY(writer.Finish());
-  const uint64_t earned = patches_.page_bytes() / 2 + kFoldBytesForNothing;
-  const uint64_t spent = writer.folded_bytes();
-  fold_bytes_ = fold_bytes_ + earned > spent ? fold_bytes_ + earned - spent : 0;
-  fold_bytes_ = std::min(fold_bytes_, kFoldBytesMax);
+  folded_bytes_ = writer.folded_bytes();
   return Code::kOk;
 }
 
@@ -204,6 +220,7 @@ Status TreeWriter::WriteExtent(const char* bytes, Entry& entry) {
   entry.kind = Kind::kPresent;
   entry.offset = space_.Take(padded_bytes);
   written_.push_back(TableExtentOf(entry));
+  table_bytes_ += padded_bytes;
   return file_.WriteAll(bytes, padded_bytes, entry.offset);
 }
 

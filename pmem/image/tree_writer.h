@@ -30,9 +30,9 @@ class TreeWriter {
  public:
   /// `old` is the published generation, whose extents are used again where nothing has changed;
   /// what is new is stored by `codec`, as `generation`. fold_bytes may be spent on leaves that have
-  /// many patches.
+  /// many patches; less than none is owed.
   TreeWriter(const File& file, Space& space, const Tree& old, uint64_t generation, Codec codec,
-             uint64_t fold_bytes)
+             int64_t fold_bytes)
       : file_(file),
         space_(space),
         old_(old),
@@ -52,12 +52,13 @@ class TreeWriter {
   const std::vector<Extent>& written() const { return written_; }
 
   /// What the next generation may spend on folding.
-  uint64_t left_for_folding() const { return fold_bytes_; }
+  int64_t left_for_folding() const { return fold_bytes_; }
 
  private:
   enum class Way { kKeep, kReplace, kLook, kFold };
   Way WayOf(SubtreePosition position, const PageSet* dirty) const;
   void ChooseFolded(uint64_t leaves);
+  void Settle();
   Status WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree);
   Status WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree);
   Status WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tree);
@@ -70,7 +71,9 @@ class TreeWriter {
   const Tree& old_;
   uint64_t generation_;
   Codec codec_;
-  uint64_t fold_bytes_;
+  int64_t fold_bytes_;
+  uint64_t folded_bytes_ = 0;
+  uint64_t table_bytes_ = 0;
   std::set<SubtreePosition> folded_;
   std::vector<Extent> written_;
   PatchWriter patches_;
