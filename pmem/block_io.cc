@@ -101,11 +101,16 @@ class RingBlockIo final : public BlockIo {
     return Code::kOk;
   }
 
-  // What fell short, was interrupted or is not for direct I/O is finished as any file is.
+  // That a request did not come to its end says nothing of the medium. ECANCELED: signals kept the
+  // kernel from making the thread that was to work on it.
+  static bool WasGivenUp(int64_t result) {
+    return result == -EINTR || result == -EAGAIN || result == -ECANCELED || result == -EINVAL;
+  }
+
+  // What fell short, was given up or is not for direct I/O is finished as any file is.
   Status Finish(const IoRing::Request& request, int64_t result) const {
     if (result == request.size_bytes) return Code::kOk;
-    const bool is_over = result < 0 && result != -EINTR && result != -EAGAIN && result != -EINVAL;
-    if (is_over) {
+    if (result < 0 && !WasGivenUp(result)) {
       errno = static_cast<int>(-result);
       return FailErrno("'%s': %s %" PRIu32 " bytes at offset %" PRId64, file_.path().c_str(),
                        request.writes ? "writing" : "reading", request.size_bytes, request.offset);
