@@ -53,18 +53,19 @@ const Node* PoolTarget::FileOf(const FileWorld& world, const std::string& name) 
   return world.disk().NodeAt(std::string(kDirectory) + "/" + name);
 }
 
-// The same bytes are read once.
-std::string PoolTarget::StateOfImage(const FileWorld& world, const std::string& name) {
+// The same bytes are read once, unless it is asked what is read.
+std::string PoolTarget::StateOfImage(FileWorld& world, const std::string& name) {
   const Node* const file = FileOf(world, name);
   if (file == nullptr) return kAbsent;
   const auto [known, is_new] = states_.try_emplace(file->visible.content.Hash());
-  if (is_new) known->second = ReadState(PathOf(world) + "/" + name);
+  if (is_new || reads_all_) {
+    known->second = ReadState(world.files().onlooker(), PathOf(world) + "/" + name);
+  }
   return known->second;
 }
 
-// Past the seam: no fault is meant for whoever looks.
-std::string PoolTarget::ReadState(const std::string& path) {
-  Result<File> file = File::Open(pmem::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path);
+std::string PoolTarget::ReadState(pmem::SystemCalls& calls, const std::string& path) {
+  Result<File> file = File::Open(calls, AT_FDCWD, path, O_RDONLY, 0, path);
   if (!file) return kDamaged;
   const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
   if (!image) return kDamaged;
@@ -75,7 +76,15 @@ std::string PoolTarget::ReadState(const std::string& path) {
 
 std::string PoolTarget::PathOf(const FileWorld& world) { return world.root() + "/" + kDirectory; }
 
-std::string PoolTarget::Recover(FileWorld& world) { return OpenPoolOf(world, false); }
+std::string PoolTarget::Recover(FileWorld& world) {
+  std::string wrong = OpenPoolOf(world, false);
+  // Where all crashes of recovery are tried the morsel's own recovery is among it; else a life
+  // goes on with that.
+  if (!wrong.empty() || !reads_all_ || pool_ == nullptr) return wrong;
+  if (FileOf(world, kMorsel) == nullptr) return {};
+  wrong = OpenMorselOf(world, kMorsel, &morsel_);
+  return wrong.empty() && morsel_ != nullptr ? JudgeRoot() : wrong;
+}
 
 std::string PoolTarget::OpenPoolOf(FileWorld& world, bool create) {
   Forget();
@@ -97,7 +106,10 @@ std::string PoolTarget::OpenPoolOf(FileWorld& world, bool create) {
 
 // What a pool that is open for writing shows is durable as far as names go.
 std::string PoolTarget::LookAt(FileWorld& world, const std::string& name) {
-  const std::string state = StateOfImage(world, name);
+  // Where anything will do nothing needs to be read.
+  const bool anything_will_do =
+      FileOf(world, name) != nullptr && world.promises().Allows(name, kDamaged);
+  const std::string state = anything_will_do ? kDamaged : StateOfImage(world, name);
   if (!world.promises().Allows(name, state)) return "'" + name + "' holds " + state;
   if (state == kAbsent) {
     world.Settle(name, kAbsent);

@@ -35,6 +35,7 @@ class PoolTarget : public FileTarget {
   std::string Run(uint32_t operation, FileWorld& world) override;
   void Forget() override;
   FileScript GoOn() const override { return {kCheckpoint, kReopen}; }
+  void ReadAll(bool reads_all) override { reads_all_ = reads_all; }
 
  private:
   std::string OpenPoolOf(FileWorld& world, bool create);
@@ -52,8 +53,8 @@ class PoolTarget : public FileTarget {
   static std::string PathOf(const FileWorld& world);
   /// What the disk shows; nullptr: nothing.
   static const Node* FileOf(const FileWorld& world, const std::string& name);
-  std::string StateOfImage(const FileWorld& world, const std::string& name);
-  static std::string ReadState(const std::string& path);
+  std::string StateOfImage(FileWorld& world, const std::string& name);
+  static std::string ReadState(pmem::SystemCalls& calls, const std::string& path);
 
   std::string name_;
   std::unique_ptr<OpenPool> pool_;
@@ -62,6 +63,7 @@ class PoolTarget : public FileTarget {
   std::map<std::string, uint64_t> values_;
   /// What images of these bytes, by their hash, hold.
   std::unordered_map<uint64_t, std::string> states_;
+  bool reads_all_ = false;
 };
 
 }  // namespace morsel::sim

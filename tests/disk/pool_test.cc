@@ -16,26 +16,33 @@ constexpr FileOptions kQuick = {.effort = {.images_max = 6,
                                            .faulted_images_max = 3,
                                            .go_on_one_in = 6,
                                            .crash_again_one_in = 10},
-                                .seconds = 60};
+                                .seconds = 100};
 constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
 void Tell(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
 TEST(PoolFilesTest, SequencesOfUpToThree) {
   PoolTarget target("directory pool, every 3 calls");
-  FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
+  FileOptions quick = kQuick;
+  quick.effort.covered_max = 4096;
+  quick.effort.covered_crashes = 2;
+  FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequences(3); }));
   Tell(explorer);
+  EXPECT_EQ(explorer.NotCovered(), "");
 }
 
 TEST(PoolFilesTest, LongSequences) {
   PoolTarget target("directory pool, 20 calls");
   FileOptions quick = kQuick;
   quick.effort.images_max = 4;
+  quick.effort.covered_max = 4096;
+  quick.effort.covered_crashes = 2;
   quick.scripts = 6;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.ExploreRandom(20));
   Tell(explorer);
+  EXPECT_EQ(explorer.NotCovered(), "");
 }
 
 TEST(PoolFilesTest, EveryCallFails) {

@@ -64,17 +64,14 @@ Effort More(const Effort& effort, const Effort& most) {
           .crash_again_one_in = std::max(effort.crash_again_one_in / 2, most.crash_again_one_in)};
 }
 
-// A sanitizer sees what calls do and has nothing to say of what a disk loses: few crashes of each
-// script and fault, and of those as many as there is time for.
+// Of each script and fault as many crashes as there is time for.
 FileOptions UnderSanitizer(FileOptions options) {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
   Effort& effort = options.effort;
   effort.images_max = effort.later_images_max = effort.faulted_images_max = 1;
   effort.covered_max = 0;
   effort.go_on_one_in *= 8;
   effort.crash_again_one_in *= 8;
   options.seconds = std::min(options.seconds, 8.0);
-#endif
   return options;
 }
 
@@ -85,12 +82,13 @@ std::chrono::milliseconds Milliseconds(double seconds) {
 }  // namespace
 
 FileOptions FileOptionsFor(FileOptions quick, const Effort& most) {
-  FileOptions options = UnderSanitizer(quick);
+  FileOptions options = kTriesAllCrashes ? quick : UnderSanitizer(quick);
   options.most = options.effort;
   if (const char* const seconds = std::getenv("MORSEL_PROOF_SECONDS"); seconds != nullptr) {
     options.seconds = std::strtod(seconds, nullptr);
     options.most = most;
     options.scripts = ~uint64_t{0};
+    options.uses_all_seconds = true;
   }
   if (const char* const seed = std::getenv("MORSEL_SEED"); seed != nullptr) {
     options.seed = std::strtoull(seed, nullptr, 0);
@@ -396,6 +394,22 @@ bool FileExplorer::Conclude(bool good) {
   std::fprintf(stderr, "%s", Describe(*failure_, target_).c_str());
   if (!path.empty()) std::fprintf(stderr, "  disk     %s\n", path.c_str());
   return false;
+}
+
+std::string FileExplorer::NotCovered() const {
+  if (!kTriesAllCrashes) return {};
+  if (counts_.cut_short && !options_.uses_all_seconds) return "there was too little time";
+  const uint64_t crashes = options_.effort.covered_crashes;
+  for (uint64_t before = 0; before < crashes; ++before) {
+    const std::string where = "after " + std::to_string(before) + " crashes ";
+    if (before >= covers().size()) return where + "none was tried";
+    const CoverCounts& of = covers()[before];
+    if (of.points == 0) return where + "no power cut was tried";
+    if (of.whole != of.points) return where + "some points were not covered" + InWords(covers());
+    // The last crash takes away what may be lost: it need not be a kill.
+    if (of.kills == 0 && before + 1 < crashes) return where + "no kill was tried";
+  }
+  return {};
 }
 
 std::string FileExplorer::Summary() const {

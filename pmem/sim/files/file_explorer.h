@@ -20,6 +20,14 @@
 
 namespace morsel::sim {
 
+/// Under a sanitizer few crashes are: it sees what calls do, and has nothing to say of what a disk
+/// loses.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kTriesAllCrashes = false;
+#else
+inline constexpr bool kTriesAllCrashes = true;
+#endif
+
 /// How much of what may be is looked at.
 struct Effort {
   /// Images at one point, before a sample is taken.
@@ -42,10 +50,11 @@ struct FileOptions {
   uint64_t seed = 1;
   /// Crashes in a row.
   uint32_t crashes = 2;
-  Effort effort;         ///< to begin with
-  Effort most = effort;  ///< what Deepen() comes to
-  uint64_t scripts = 1;  ///< of ExploreRandom()
-  double seconds = 1e9;  ///< until it stops, with the truth that it has told so far
+  Effort effort;                  ///< to begin with
+  Effort most = effort;           ///< what Deepen() comes to
+  uint64_t scripts = 1;           ///< of ExploreRandom()
+  double seconds = 1e9;           ///< until it stops, with the truth that it has told so far
+  bool uses_all_seconds = false;  ///< there is more to be tried than there is time for
 };
 
 /// `quick` with the seed of MORSEL_SEED where that is set. Where MORSEL_PROOF_SECONDS is, those
@@ -92,6 +101,10 @@ class FileExplorer {
   /// By how many crashes came before.
   const std::vector<CoverCounts>& covers() const { return tree_.counts(); }
   const std::optional<FileFailure>& failure() const { return failure_; }
+
+  /// A sentence where not all crashes of the first lives were tried, as many in a row as the effort
+  /// says, or some were a sample; not under a sanitizer.
+  std::string NotCovered() const;
 
   /// "proof: TARGET, STATES states, CRASHES crashes in recovery, SECONDS s", and the seed.
   std::string Summary() const;
