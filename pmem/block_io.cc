@@ -1,6 +1,5 @@
 #include "pmem/block_io.h"
 
-#include <array>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdlib>
@@ -25,7 +24,7 @@ Result<Engine> ChosenEngine() {
 
 class PlainBlockIo final : public BlockIo {
  public:
-  explicit PlainBlockIo(const File& file) : file_(file) {}
+  PlainBlockIo(const File& file, unsigned depth) : BlockIo(depth), file_(file), tags_(depth) {}
   const char* engine() const override { return "plain"; }
 
   Status StartWrite(const char* bytes, uint64_t size_bytes, uint64_t offset, int,
@@ -45,19 +44,19 @@ class PlainBlockIo final : public BlockIo {
 
  private:
   Status Begun(uint64_t tag) {
-    MORSEL_CHECK(in_flight_ < kIoDepth);
+    MORSEL_CHECK(in_flight_ < depth());
     tags_[in_flight_++] = tag;
     return Code::kOk;
   }
 
   const File& file_;
-  std::array<uint64_t, kIoDepth> tags_;  // of what is done and not waited for
+  std::vector<uint64_t> tags_;  // of what is done and not waited for
 };
 
 class RingBlockIo final : public BlockIo {
  public:
-  RingBlockIo(const File& file, std::unique_ptr<IoRing> ring)
-      : file_(file), ring_(std::move(ring)) {}
+  RingBlockIo(const File& file, std::unique_ptr<IoRing> ring, unsigned depth)
+      : BlockIo(depth), file_(file), ring_(std::move(ring)), pending_(depth) {}
   ~RingBlockIo() override { Drain(); }
   const char* engine() const override { return "uring"; }
 
@@ -89,7 +88,7 @@ class RingBlockIo final : public BlockIo {
 
   Status Start(bool writes, char* bytes, uint64_t size_bytes, uint64_t offset, int buffer,
                uint64_t tag) {
-    MORSEL_CHECK(in_flight_ < kIoDepth);
+    MORSEL_CHECK(in_flight_ < depth());
     uint64_t place = 0;
     while (pending_[place].is_used) ++place;
     const IoRing::Request request = {
@@ -125,7 +124,7 @@ class RingBlockIo final : public BlockIo {
 
   const File& file_;
   std::unique_ptr<IoRing> ring_;
-  std::array<Pending, kIoDepth> pending_{};
+  std::vector<Pending> pending_;
 };
 
 }  // namespace
@@ -136,22 +135,23 @@ void BlockIo::Drain() {
 }
 
 Result<std::unique_ptr<BlockIo>> BlockIo::Open(const File& file, bool writes,
-                                               std::span<const IoBuffer> buffers) {
+                                               std::span<const IoBuffer> buffers,
+                                               unsigned depth) {
   const Result<Engine> engine = ChosenEngine();
   if (!engine) return engine.status();
-  if (*engine == Engine::kPlain) return std::unique_ptr<BlockIo>(new PlainBlockIo(file));
+  if (*engine == Engine::kPlain) return std::unique_ptr<BlockIo>(new PlainBlockIo(file, depth));
   std::vector<iovec> vectors;
   for (const IoBuffer& buffer : buffers) vectors.push_back({buffer.bytes, buffer.size_bytes});
   std::unique_ptr<IoRing> ring =
       file.calls().OpenRing({.file = file.descriptor(),
                              .writes = writes,
-                             .depth = kIoDepth,
+                             .depth = depth,
                              .buffers = vectors.data(),
                              .buffer_count = static_cast<unsigned>(vectors.size())});
   if (ring != nullptr) {
-    return std::unique_ptr<BlockIo>(new RingBlockIo(file, std::move(ring)));
+    return std::unique_ptr<BlockIo>(new RingBlockIo(file, std::move(ring), depth));
   }
-  if (*engine == Engine::kAny) return std::unique_ptr<BlockIo>(new PlainBlockIo(file));
+  if (*engine == Engine::kAny) return std::unique_ptr<BlockIo>(new PlainBlockIo(file, depth));
   const int error = errno;
   return Fail(Code::kUnsupported,
               "'%s': MORSEL_IO is uring, and io_uring with O_DIRECT is not to be had for it: %s; "

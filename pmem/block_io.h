@@ -14,8 +14,10 @@
 
 namespace morsel::pmem {
 
-/// Requests in flight at most.
+/// Requests in flight at most: of large ones, which keep a disk busy, and of single pages, for which
+/// it takes more.
 inline constexpr unsigned kIoDepth = 8;
+inline constexpr unsigned kPageIoDepth = 32;
 
 /// Memory that requests may lie in.
 struct IoBuffer {
@@ -29,12 +31,12 @@ struct IoBuffer {
 /// Threads    one.
 class BlockIo {
  public:
-  /// `buffers`: where the bytes of most requests lie.
+  /// `buffers`: where the bytes of most requests lie. At most `depth` are in flight.
   /// Errors  kInvalidArgument: MORSEL_IO has no such engine; kUnsupported: it has to be uring,
-  /// which
-  ///         is not to be had; kNoMemory.
+  ///         which is not to be had; kNoMemory.
   static Result<std::unique_ptr<BlockIo>> Open(const File& file, bool writes,
-                                               std::span<const IoBuffer> buffers);
+                                               std::span<const IoBuffer> buffers,
+                                               unsigned depth = kIoDepth);
   virtual ~BlockIo() = default;
   BlockIo(const BlockIo&) = delete;
   BlockIo& operator=(const BlockIo&) = delete;
@@ -42,9 +44,10 @@ class BlockIo {
   /// "uring" or "plain".
   virtual const char* engine() const = 0;
 
-  /// Begins to write. At most kIoDepth are in flight. `buffer`: which of the buffers; negative:
-  /// none. Durability  none before a sync that follows its Wait(). Errors      kNoSpace, kIo: it is
-  /// not in flight.
+  /// Begins to write; fewer than depth() are in flight. `buffer`: which of the buffers; negative:
+  /// none.
+  /// Durability  none before a sync that follows its Wait().
+  /// Errors      kNoSpace, kIo: it is not in flight.
   virtual Status StartWrite(const char* bytes, uint64_t size_bytes, uint64_t offset, int buffer,
                             uint64_t tag) = 0;
   /// Begins to read.
@@ -53,6 +56,7 @@ class BlockIo {
                            uint64_t tag) = 0;
 
   unsigned in_flight() const { return in_flight_; }
+  unsigned depth() const { return depth_; }
 
   struct Done {
     uint64_t tag;
@@ -68,8 +72,11 @@ class BlockIo {
   void Drain();
 
  protected:
-  BlockIo() = default;
+  explicit BlockIo(unsigned depth) : depth_(depth) {}
   unsigned in_flight_ = 0;
+
+ private:
+  unsigned depth_;
 };
 
 }  // namespace morsel::pmem

@@ -1,13 +1,13 @@
 #include "pmem/image/leaf_reader.h"
 
 #include <algorithm>
-#include <cinttypes>
 #include <cstring>
 #include <map>
 #include <string>
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "pmem/image/patch_reader.h"
 
 namespace morsel::pmem::image {
 namespace {
@@ -138,12 +138,11 @@ Status LeafReader::ReadAll(const Tree& tree, char* frames, const Ended& ended) {
   }
   // A leaf is verified as it was written before any of its pages is replaced.           [IMG-8]
   MORSEL_TRY(Finish(ended));
-  for (const auto& [position, patches] : tree.patches) {
-    for (const LivePatch& patch : *patches) {
-      MORSEL_TRY(Read(PieceOf(position, patch, frame_of(position)), ended));
-    }
-  }
-  return Finish(ended);
+  PatchReader patches(file_, base_);
+  return patches.Read(tree, frames, [&](SubtreePosition position, Status status) {
+    if (meter_ != nullptr) meter_->Advance(kPageBytes);
+    return ended(position, status);
+  });
 }
 
 LeafReader::Piece LeafReader::PieceOf(SubtreePosition position, const Entry& leaf, char* frame) {
@@ -280,12 +279,9 @@ Status LeafReader::End(size_t index, const Status& status, const Ended& ended) {
 }
 
 Status LeafReader::Judge(const Slot& slot) const {
+  const Piece& piece = slot.piece;
   if (slot.is_sound) return Code::kOk;
-  return Fail(Code::kCorrupt,
-              "image '%s': %s, %" PRIu64 " bytes at offset %" PRIu64
-              ", fails its checksum; restore it from a copy",
-              file_.path().c_str(), SubtreeName(base_, slot.piece.position).c_str(),
-              slot.piece.stored_bytes, slot.piece.offset);
+  return FailSum(file_, base_, piece.position, {piece.offset, piece.stored_bytes});
 }
 
 }  // namespace morsel::pmem::image

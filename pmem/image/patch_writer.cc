@@ -54,7 +54,7 @@ Status PatchWriter::Begin() {
     if (batch.memory == nullptr) return Fail(Code::kNoMemory, "no memory for a checkpoint's pages");
   }
   // Buffers are not registered: that takes longer than a few writes.
-  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, true, {});
+  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, true, {}, kPageIoDepth);
   if (!io) return io.status();
   io_ = std::move(*io);
   return Code::kOk;
@@ -97,7 +97,7 @@ Status PatchWriter::Flush() {
       place.patch.offset = offset;
       fresh_[place.position].push_back(place.patch);
     }
-    while (io_->in_flight() == kIoDepth) MORSEL_TRY(Reap());
+    while (io_->in_flight() == io_->depth()) MORSEL_TRY(Reap());
     MORSEL_TRY(io_->StartWrite(bytes, run.size_bytes, run.offset, -1, filling_));
     ++batch.in_flight;
     page_bytes_ += run.size_bytes;
@@ -178,7 +178,7 @@ Status PatchWriter::WriteList(Tree& tree) {
   written_.push_back({list.offset, size_bytes});
   tree.lists.push_back(list);
   list_bytes_ = size_bytes;
-  while (io_->in_flight() == kIoDepth) MORSEL_TRY(Reap());
+  while (io_->in_flight() == io_->depth()) MORSEL_TRY(Reap());
   return io_->StartWrite(list_.get(), size_bytes, list.offset, -1, batches_.size());
 }
 

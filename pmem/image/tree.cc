@@ -323,4 +323,12 @@ std::string SubtreeName(uint64_t base, SubtreePosition position) {
   return text;
 }
 
+Status FailSum(const File& file, uint64_t base, SubtreePosition position, Extent extent) {
+  return Fail(Code::kCorrupt,
+              "image '%s': %s, %" PRIu64 " bytes at offset %" PRIu64
+              ", fails its checksum; restore it from a copy",
+              file.path().c_str(), SubtreeName(base, position).c_str(), extent.size_bytes,
+              extent.offset);
+}
+
 }  // namespace morsel::pmem::image

@@ -53,4 +53,7 @@ Result<Tree> ReadTree(const File& file, const Superblock& superblock);
 /// "subtree 5 (0x...-0x...)"; for sentences.
 std::string SubtreeName(uint64_t base, SubtreePosition position);
 
+/// kCorrupt: the bytes at `extent`, of the subtree at `position`, are not what they were.
+Status FailSum(const File& file, uint64_t base, SubtreePosition position, Extent extent);
+
 }  // namespace morsel::pmem::image
