@@ -8,19 +8,11 @@
 
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
 namespace morsel::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string BytesOf(const fs::path& path) {
-  std::string bytes(fs::file_size(path), 0);
-  std::ifstream(path, std::ios::binary)
-      .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  return bytes;
-}
 
 // In the child: the terminal's end that a program reads from, with the answer typed already.
 int TerminalThatSays(const char* typed) {
@@ -55,7 +47,7 @@ Ran ToolTest::Run(const std::vector<std::string>& arguments, const char* typed) 
   if (child == 0) Become(arguments, typed, out, error);
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
-  Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : -1, BytesOf(out), BytesOf(error)};
+  Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : -1, pmem::BytesOf(out), pmem::BytesOf(error)};
   fs::remove(out);
   fs::remove(error);
   return ran;
@@ -89,10 +81,10 @@ void ToolTest::Succeeds(const std::vector<std::string>& arguments) const {
 }
 
 std::map<std::string, std::string> AllBytes(const std::string& path) {
-  if (!fs::is_directory(path)) return {{path, BytesOf(path)}};
+  if (!fs::is_directory(path)) return {{path, pmem::BytesOf(path)}};
   std::map<std::string, std::string> all;
   for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    if (entry.is_regular_file()) all[entry.path()] = BytesOf(entry.path());
+    if (entry.is_regular_file()) all[entry.path()] = pmem::BytesOf(entry.path());
   }
   return all;
 }

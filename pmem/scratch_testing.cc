@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 namespace morsel::pmem {
 namespace {
@@ -72,6 +73,13 @@ Scratch::~Scratch() {
     fs::remove_all(path_, error);
   }
   close(lock_);
+}
+
+std::string BytesOf(const std::string& path) {
+  std::string bytes(fs::file_size(path), 0);
+  std::ifstream(path, std::ios::binary)
+      .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
 }
 
 }  // namespace morsel::pmem

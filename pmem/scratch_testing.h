@@ -29,4 +29,7 @@ class Scratch {
   bool kept_ = false;
 };
 
+/// What the file holds.
+std::string BytesOf(const std::string& path);
+
 }  // namespace morsel::pmem

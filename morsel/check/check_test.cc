@@ -24,13 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string BytesOf(const fs::path& path) {
-  std::string bytes(fs::file_size(path), 0);
-  std::ifstream(path, std::ios::binary)
-      .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  return bytes;
-}
-
 // Compared piece by piece: a sanitizer makes whole files dear.
 bool HasBytes(const fs::path& path, const std::string& bytes) {
   if (fs::file_size(path) != bytes.size()) return false;
@@ -219,7 +212,7 @@ TEST_P(CarvedCheckTest, RootsThatCannotBeAreFound) {
   Make();
   Fill("a");
   pool_.reset();
-  const uint64_t table = HeapOffset(BytesOf(path_)) + sizeof(alloc::HeapHeader);
+  const uint64_t table = HeapOffset(pmem::BytesOf(path_)) + sizeof(alloc::HeapHeader);
   RootEntry entry{};
   std::memset(entry.name, 'x', sizeof entry.name);
   entry.object = 0x1000;
@@ -240,7 +233,7 @@ TEST_P(CarvedCheckTest, AHeapThatIsNotTheRecordsIsFound) {
   Make();
   Fill("a");
   pool_.reset();
-  const uint64_t heap = HeapOffset(BytesOf(path_));
+  const uint64_t heap = HeapOffset(pmem::BytesOf(path_));
   Overwrite(path_, heap + offsetof(alloc::HeapHeader, id), "another morsel's");
   OpenReadOnly();
   const Result<CheckSummary> summary = Check();
@@ -268,7 +261,7 @@ TEST_P(CheckTest, NoDamageMakesACheckCrashOrWrite) {
   Fill("a");
   pool_.reset();
   const fs::path file = FileOf("a");
-  std::string bytes = BytesOf(file);
+  std::string bytes = pmem::BytesOf(file);
   const std::vector<uint64_t> telling = WordsThatAreNotZero(bytes);
   const unsigned seed = std::random_device{}();
   std::mt19937_64 random(seed);

@@ -39,7 +39,7 @@ class DamageTest : public TroubleTest {
 TEST_F(DamageTest, ADirectoryPoolsFile) {
   Make(directory_, 0, {"a"});
   const std::string file = directory_ + "/.morsel-pool";
-  const std::string whole = BytesOf(file);
+  const std::string whole = pmem::BytesOf(file);
 
   FlipBit(file, 70);
   ExpectPoolFails(directory_, MORSEL_CORRUPT, {"'" + file + "'", "checksum"});
@@ -60,13 +60,14 @@ TEST_F(DamageTest, ADirectoryPoolsFile) {
 TEST_F(DamageTest, AnImage) {
   Make(directory_, 0, {"a", "other"});
   const std::string file = directory_ + "/a";
-  const std::string whole = BytesOf(file);
+  const std::string whole = pmem::BytesOf(file);
 
   FlipBit(file, whole.rfind("as it was"));
   ExpectMorselFails(directory_, "a", MORSEL_CORRUPT, {"'" + file + "'", "0x", "checksum", "copy"});
   WriteFile(file, whole);
   FlipBit(file, whole.find_last_not_of('\0'));
-  ExpectMorselFails(directory_, "a", MORSEL_CORRUPT, {"'" + file + "'", "list of replaced pages", "copy"});
+  ExpectMorselFails(directory_, "a", MORSEL_CORRUPT,
+                    {"'" + file + "'", "list of replaced pages", "copy"});
   WriteFile(file, whole);
   for (const uint64_t superblock : {0, 4096}) Overwrite(file, superblock + 16, "\x63");
   ExpectMorselFails(directory_, "a", MORSEL_VERSION, {"'" + file + "'", "version"});
@@ -80,13 +81,13 @@ TEST_F(DamageTest, AnImage) {
     morsel_pool_t* const pool = OpenPool(directory_);
     ExpectFailure(morsel_remove(pool, "a"), MORSEL_CORRUPT, {"'" + file + "'", "not a morsel's"});
     EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
-    EXPECT_TRUE(BytesOf(file) == foreign);
+    EXPECT_TRUE(pmem::BytesOf(file) == foreign);
   }
 }
 
 // Puts a good checksum into a superblock whose version has been changed.
 void SetVersion(const std::string& path, uint64_t offset, char version) {
-  std::string superblock = BytesOf(path).substr(offset, 4096);
+  std::string superblock = pmem::BytesOf(path).substr(offset, 4096);
   superblock[8] = version;
   superblock.replace(16, 8, std::string(8, '\0'));
   const uint64_t checksum = Checksum64(superblock.data(), superblock.size());
@@ -96,7 +97,7 @@ void SetVersion(const std::string& path, uint64_t offset, char version) {
 
 TEST_F(DamageTest, ACarvedPool) {
   Make(carved_, MORSEL_CARVED, {"a"});
-  const std::string whole = BytesOf(carved_);
+  const std::string whole = pmem::BytesOf(carved_);
   const std::string name = "'" + carved_ + "'";
 
   FlipBit(carved_, 100);
@@ -118,10 +119,10 @@ TEST_F(DamageTest, ACarvedPool) {
 
 TEST_F(DamageTest, AHeapInACarvedPool) {
   Make(carved_, MORSEL_CARVED, {"a"});
-  const size_t heap = BytesOf(carved_).find("mrslHeap");
+  const size_t heap = pmem::BytesOf(carved_).find("mrslHeap");
   ASSERT_NE(heap, std::string::npos);
   Make(carved_, MORSEL_CARVED, {"other"});
-  const std::string whole = BytesOf(carved_);
+  const std::string whole = pmem::BytesOf(carved_);
 
   FlipBit(carved_, heap);
   ExpectMorselFails(carved_, "a", MORSEL_CORRUPT, {"heap", "magic", "copy"});

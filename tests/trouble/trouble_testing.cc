@@ -13,19 +13,12 @@ namespace morsel::trouble {
 
 namespace fs = std::filesystem;
 
-std::string BytesOf(const std::string& path) {
-  std::string bytes(fs::file_size(path), 0);
-  std::ifstream(path, std::ios::binary)
-      .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  return bytes;
-}
-
 Bytes AllBytes(const std::string& path) {
   Bytes all;
-  if (fs::is_regular_file(path)) all[path] = BytesOf(path);
+  if (fs::is_regular_file(path)) all[path] = pmem::BytesOf(path);
   if (!fs::is_directory(path)) return all;
   for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    all[entry.path()] = entry.is_regular_file() ? BytesOf(entry.path()) : "";
+    all[entry.path()] = entry.is_regular_file() ? pmem::BytesOf(entry.path()) : "";
   }
   return all;
 }
@@ -42,7 +35,7 @@ void Overwrite(const std::string& path, uint64_t offset, const std::string& byte
 }
 
 void FlipBit(const std::string& path, uint64_t offset) {
-  const std::string bytes = BytesOf(path);
+  const std::string bytes = pmem::BytesOf(path);
   Overwrite(path, offset, std::string(1, static_cast<char>(bytes.at(offset) ^ 4)));
 }
 

@@ -21,7 +21,6 @@ inline constexpr uint32_t kFine = MORSEL_FINE;
 using Bytes = std::map<std::string, std::string>;
 Bytes AllBytes(const std::string& path);
 
-std::string BytesOf(const std::string& path);
 void WriteFile(const std::string& path, const std::string& bytes);
 void Overwrite(const std::string& path, uint64_t offset, const std::string& bytes);
 void FlipBit(const std::string& path, uint64_t offset);
