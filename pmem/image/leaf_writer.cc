@@ -124,10 +124,6 @@ bool LeafWriter::CopyWhole(const Slot& slot) {
   return !IsZero(pages, kSubtreeBytes);
 }
 
-Entry& LeafWriter::EntryOf(SubtreePosition position) {
-  return tree_.nodes[position.value() / kEntriesPerNode].leaves[position.value() % kEntriesPerNode];
-}
-
 Status LeafWriter::Add(SubtreePosition position, const char* subtree, const PageSet::Pages& touched,
                        bool folds) {
   if (touched.none()) {
@@ -233,7 +229,7 @@ Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
     return Fate::kDone;
   }
   if (IsPresent(slot.old) && SumOf(slot.old) == slot.sum) {
-    Entry& leaf = EntryOf(slot.position) = slot.old;
+    Entry& leaf = tree_.LeafToSet(slot.position) = slot.old;
     // Its own bytes count again.                                                       [IMG-8]
     if (old_.PatchesOf(slot.position) != nullptr) leaf.generation = target_.generation;
     ForgetPatches(slot.position);
@@ -287,7 +283,7 @@ Status LeafWriter::Write(size_t index) {
   const uint64_t size_bytes = LeafExtentOf(leaf).size_bytes;
   leaf.offset = target_.space.Take(size_bytes);
   target_.written.push_back({leaf.offset, size_bytes});
-  EntryOf(slot.position) = leaf;
+  tree_.LeafToSet(slot.position) = leaf;
   if (slot.folds) folded_bytes_ += size_bytes;
   const char* bytes = slot.bounce()->pages;
   if (slot.encoded_bytes != 0) {

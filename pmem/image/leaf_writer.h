@@ -32,8 +32,8 @@ struct LeafTarget {
 /// Threads    one.
 class LeafWriter {
  public:
-  /// `old` is the published generation. Leaves are added to `tree`, whose rows have their length,
-  /// pages that replace some of a leaf's own to `patches`. About expected_leaves will be.
+  /// `old` is the published generation. Leaves are added to `tree`, which has its nodes, pages that
+  /// replace some of a leaf's own to `patches`. About expected_leaves will be.
   LeafWriter(const LeafTarget& target, const Tree& old, PatchWriter& patches, Tree& tree,
              uint64_t expected_leaves)
       : target_(target),
@@ -115,7 +115,6 @@ class LeafWriter {
   void ForgetPatches(SubtreePosition position);
   Status Write(size_t slot);
   Status Reap();
-  Entry& EntryOf(SubtreePosition position);
   bool encodes() const { return target_.codec != Codec::kNone; }
   uint64_t slot_bytes() const { return sizeof(Bounce) + (encodes() ? sizeof(Encoded) : 0); }
   int BufferOf(size_t slot) const { return is_registered_ ? static_cast<int>(slot) : -1; }

@@ -1,6 +1,7 @@
 // What storing, loading, verifying and recoding an image takes of memory beyond the frames.
 #include <gtest/gtest.h>
 #include <malloc.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 
@@ -34,6 +35,7 @@ class LookingCalls : public SystemCalls {
 };
 
 class MemoryTest : public ImageTest, public testing::WithParamInterface<Codec> {};
+using SparseMemoryTest = ImageTest;
 
 // With as many threads as there are slots it would be this much more.
 TEST_P(MemoryTest, StaysBelowItsBound) {
@@ -73,6 +75,37 @@ TEST_P(MemoryTest, StaysBelowItsBound) {
   }
   std::printf("%s: storing %.1f, verifying %.1f MiB\n", CodecName(GetParam()),
               static_cast<double>(storing) / kMiB, static_cast<double>(verifying) / kMiB);
+}
+
+// One page of each 4 GiB.
+class SparseTouched final : public TouchedPages {
+ public:
+  static constexpr uint64_t kStep = 4 * kGiantBytes / kSubtreeBytes;
+  PageSet::Pages Of(SubtreePosition position) const override {
+    return position.value() % kStep == 0 ? PageSet::Pages(1) : PageSet::Pages();
+  }
+};
+
+// What is kept of a morsel is in proportion to what it holds, not to its size.
+TEST_F(SparseMemoryTest, AMorselThatIsLargeAndHoldsLittleTakesLittle) {
+  constexpr uint64_t kBytes = 64 * kGiantBytes;
+  void* const frames = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(frames, MAP_FAILED);
+  char* const bytes = static_cast<char*>(frames);
+  const SparseTouched touched;
+  for (uint64_t at = 0; at < kBytes; at += SparseTouched::kStep * kSubtreeBytes) bytes[at] = 1;
+  const Result<Directory> directory = Directory::Open(TestCalls(), path_);
+  ImageInfo info = InfoFor(MemoryOf(0));
+  info.size_bytes = info.capacity_bytes = kBytes;
+  const uint64_t before = AllocatedBytes();
+  Result<ImageFile> image = ImageFile::Create(*directory, "a", 0600, info, bytes, &touched);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  EXPECT_LT(AllocatedBytes() - before, 64 * kKiB);
+  bytes[0] = 2;
+  ASSERT_TRUE(image->Store(bytes, kBytes, 0, nullptr, &touched).ok()) << LastError();
+  EXPECT_LT(AllocatedBytes() - before, 64 * kKiB);
+  munmap(frames, kBytes);
 }
 
 INSTANTIATE_TEST_SUITE_P(Codecs, MemoryTest,

@@ -193,16 +193,24 @@ const LeafPatches* Tree::PatchesOf(SubtreePosition position) const {
   return found == patches.end() ? nullptr : found->second.get();
 }
 
+// Rows are as long as what is in them, so that a morsel may be large and hold little.
+Entry& Tree::LeafToSet(SubtreePosition position) {
+  std::vector<Entry>& leaves = nodes[position.value() / kEntriesPerNode].leaves;
+  const uint64_t index = position.value() % kEntriesPerNode;
+  if (leaves.size() <= index) leaves.resize(index + 1);
+  return leaves[index];
+}
+
 void Tree::Keep(SubtreePosition position, const Tree& old) {
-  nodes[position.value() / kEntriesPerNode].leaves[position.value() % kEntriesPerNode] =
-      old.leaf(position);
+  const Entry leaf = old.leaf(position);
+  if (!IsPresent(leaf)) return;
+  LeafToSet(position) = leaf;
   const auto found = old.patches.find(position);
-  if (found == old.patches.end()) return;
-  patches[position] = found->second;
+  if (found != old.patches.end()) patches[position] = found->second;
 }
 
 void Tree::Drop(SubtreePosition position) {
-  nodes[position.value() / kEntriesPerNode].leaves[position.value() % kEntriesPerNode] = {};
+  if (IsPresent(leaf(position))) LeafToSet(position) = {};
   patches.erase(position);
 }
 

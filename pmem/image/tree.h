@@ -29,10 +29,12 @@ struct Tree {
   Entry leaf(SubtreePosition position) const;
   /// Its patches; nullptr where there are none.
   const LeafPatches* PatchesOf(SubtreePosition position) const;
-  /// Sets the leaf at `position`, where there is a row for it, and its patches to what `old` has
-  /// there; patch_count stays.
+  /// The same, to be set; there is a node for it.
+  Entry& LeafToSet(SubtreePosition position);
+  /// Sets the leaf at `position`, where `old` has one, and its patches to what `old` has there;
+  /// there is a node for it. patch_count stays.
   void Keep(SubtreePosition position, const Tree& old);
-  /// Makes the leaf at `position`, where there is a row for it, absent; patch_count stays.
+  /// Makes the leaf at `position`, for which there is a node, absent; patch_count stays.
   void Drop(SubtreePosition position);
   /// All extents, sorted.
   std::vector<Extent> Extents() const;

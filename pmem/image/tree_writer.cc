@@ -121,9 +121,6 @@ void TreeWriter::ChooseFolded(uint64_t leaves) {
 
 Status TreeWriter::WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree) {
   const uint64_t leaves = source.size_bytes / kSubtreeBytes;
-  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    tree.nodes[giant].leaves.resize(std::min(kEntriesPerNode, leaves - giant * kEntriesPerNode));
-  }
   tree.lists = old_.lists;
   tree.patch_count = old_.patch_count;
   for (auto it = old_.patches.lower_bound(SubtreePosition(leaves)); it != old_.patches.end();
@@ -198,6 +195,7 @@ Status TreeWriter::WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tre
 Result<Entry> TreeWriter::WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
                                      const std::vector<Entry>& old_entries) {
   while (!entries.empty() && !IsPresent(entries.back())) entries.pop_back();
+  entries.shrink_to_fit();
   if (entries.empty()) return Entry{};
   if (entries == old_entries) return old_entry;
   Entry table{};
