@@ -36,13 +36,10 @@ TEST(PoolFilesTest, LongSequences) {
   PoolTarget target("directory pool, 20 calls");
   FileOptions quick = kQuick;
   quick.effort.images_max = 4;
-  quick.effort.covered_max = 4096;
-  quick.effort.covered_crashes = 2;
   quick.scripts = 6;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.ExploreRandom(20));
   Tell(explorer);
-  EXPECT_EQ(explorer.NotCovered(), "");
 }
 
 TEST(PoolFilesTest, EveryCallFails) {
