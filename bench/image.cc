@@ -13,6 +13,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "base/checksum.h"
 #include "base/error.h"
@@ -119,6 +120,7 @@ class Measurement {
     Remove("image");
     Strew("dense", 1);
     Strew("sparse", 64);
+    Worn();
     Codecs();
     std::printf("}\n");
   }
@@ -186,6 +188,11 @@ class Measurement {
     Remove(name);
   }
 
+  void StoreAnew(const char* name, uint64_t size_bytes) {
+    Remove(name);
+    StoreAs(name, size_bytes);
+  }
+
   // Now, and not beside what is measured next: a file goes when it is closed.
   void Remove(const char* name) {
     image_.reset();
@@ -209,59 +216,98 @@ class Measurement {
     return true;
   }
 
-  // Checkpoints by one way of finding what was written. The first one is the way's own affair: it
-  // finds the frames as they were stored.
+  // Checkpoints by one way of finding what was written, of an image that was just stored.
   void Again(const char* way) {
     setenv("MORSEL_DIRTY", way, 1);
     Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
     if (!dirty) return;  // not this kernel's
-    char* const frames = memory_->bytes();
+    StoreAnew("image", bytes_);
     const double track =
         SecondsOf([&] { Expect((*dirty)->Track(memory_->frames(), 0), "tracking"); });
-    double find = 0;
-    double store = 0;
-    double worst = 0;
-    const uint64_t before = WrittenBytes();
-    uint64_t first_bytes = 0;
-    pmem::PageSet pages;
-    bool known = false;
-    for (uint64_t i = 0; i < options_.checkpoints; ++i) {
-      for (uint64_t page = 0; page < options_.pages; ++page) {
-        frames[random_() % bytes_] ^= 1;
-      }
-      pages.Clear();
-      const double finding = SecondsOf([&] {
-        const Result<bool> collected = (*dirty)->Collect(memory_->frames(), pages);
-        if (!collected) Die("finding what was written");
-        known = *collected;
-      });
-      const double storing = SecondsOf([&] {
-        Expect(image_->Store(frames, bytes_, 0, known ? &pages : nullptr, &memory_->frames()),
-               "storing again");
-      });
-      find += finding;
-      store += storing;
-      worst = std::max(worst, finding + storing);
-      if (i == 0) first_bytes = WrittenBytes() - before;
-    }
-    const auto count = static_cast<double>(options_.checkpoints);
-    const double compare = SecondsToCompare(known, pages);
+    const Checkpoints all = Checkpoint(**dirty, options_.checkpoints, bytes_);
     std::printf(
         ", \"%s-%s\": {\"track_s\": %.6f, \"find_s\": %.6f, \"compare_s\": %.6f, "
         "\"store_s\": %.6f, \"worst_s\": %.6f, "
-        "\"first_written_bytes\": %lu, \"written_bytes\": %.0f, \"file_bytes\": %lu}",
-        kind_, way, track, find / count, compare, store / count, worst, first_bytes,
-        static_cast<double>(WrittenBytes() - before) / count, AllocatedBytes(*image_));
+        "\"worst_written_bytes\": %lu, \"written_bytes\": %.0f, \"file_bytes\": %lu}",
+        kind_, way, track, all.find_s, SecondsToCompare(all), all.store_s, all.worst_s,
+        all.worst_written_bytes, all.written_bytes, AllocatedBytes(*image_));
+  }
+
+  // Of 1 GiB, all over which pages were written in so many checkpoints before, that it is a part of
+  // each to make room for them.
+  void Worn() {
+    const uint64_t bytes = std::min(bytes_, kGiB);
+    memory_.reset();
+    memory_.emplace(pmem::FrameKind::kAnonymous, bytes);
+    if (!memory_->is_there()) Die("no memory");
+    Fill(memory_->bytes(), bytes);
+    const double first = SecondsOf([&] { StoreAs("worn", bytes); });
+    unsetenv("MORSEL_DIRTY");
+    const std::unique_ptr<pmem::DirtyPages> dirty = *pmem::DirtyPages::Open();
+    Expect(dirty->Track(memory_->frames(), 0), "tracking");
+    (void)Checkpoint(*dirty, 4 * options_.checkpoints, bytes);
+    const Checkpoints all = Checkpoint(*dirty, options_.checkpoints, bytes);
+    const Sum128 sum = Checksum128(memory_->bytes(), bytes);
+    std::memset(memory_->bytes(), 0, bytes);
+    (void)posix_fadvise(image_->file().descriptor(), 0, 0, POSIX_FADV_DONTNEED);
+    const double load = SecondsOf([&] { Expect(image_->Load(memory_->bytes()), "loading"); });
+    if (Checksum128(memory_->bytes(), bytes) != sum) Die("what was loaded is not what was stored");
+    std::printf(
+        ", \"worn\": {\"first_s\": %.6f, \"again_s\": %.6f, \"worst_s\": %.6f, "
+        "\"worst_written_bytes\": %lu, \"written_bytes\": %.0f, \"file_bytes\": %lu, "
+        "\"load_s\": %.6f}",
+        first, all.find_s + all.store_s, all.worst_s, all.worst_written_bytes, all.written_bytes,
+        AllocatedBytes(*image_), load);
+    Remove("worn");
+  }
+
+  // What checkpoints took: on the average, and at worst.
+  struct Checkpoints {
+    double find_s = 0;
+    double store_s = 0;
+    double worst_s = 0;
+    double written_bytes = 0;
+    uint64_t worst_written_bytes = 0;
+    bool known = false;   // of the last one: the kernel told what was written
+    pmem::PageSet pages;  // the same: what
+  };
+
+  Checkpoints Checkpoint(pmem::DirtyPages& dirty, uint64_t count, uint64_t bytes) {
+    Checkpoints all;
+    uint64_t written = WrittenBytes();
+    for (uint64_t i = 0; i < count; ++i) {
+      for (uint64_t page = 0; page < options_.pages; ++page) {
+        memory_->bytes()[random_() % bytes] ^= 1;
+      }
+      all.pages.Clear();
+      const double find = SecondsOf([&] {
+        const Result<bool> known = dirty.Collect(memory_->frames(), all.pages);
+        if (!known) Die("finding what was written");
+        all.known = *known;
+      });
+      const double store = SecondsOf([&] {
+        Expect(image_->Store(memory_->bytes(), bytes, 0, all.known ? &all.pages : nullptr,
+                             &memory_->frames()),
+               "storing again");
+      });
+      const uint64_t before = std::exchange(written, WrittenBytes());
+      all.find_s += find / static_cast<double>(count);
+      all.store_s += store / static_cast<double>(count);
+      all.worst_s = std::max(all.worst_s, find + store);
+      all.written_bytes += static_cast<double>(written - before) / static_cast<double>(count);
+      all.worst_written_bytes = std::max(all.worst_written_bytes, written - before);
+    }
+    return all;
   }
 
   // Of what was stored last nothing has changed: where pages are found by their sums, what that
   // takes, and two syncs. Where the kernel tells each page nothing is compared.
-  double SecondsToCompare(bool known, const pmem::PageSet& pages) {
-    if (known && std::strcmp(kind_, "hugetlb-2m") != 0) return 0;
+  double SecondsToCompare(const Checkpoints& last) {
+    if (last.known && std::strcmp(kind_, "hugetlb-2m") != 0) return 0;
     return SecondsOf([&] {
-      Expect(
-          image_->Store(memory_->bytes(), bytes_, 0, known ? &pages : nullptr, &memory_->frames()),
-          "storing what has not changed");
+      Expect(image_->Store(memory_->bytes(), bytes_, 0, last.known ? &last.pages : nullptr,
+                           &memory_->frames()),
+             "storing what has not changed");
     });
   }
 

@@ -27,7 +27,7 @@ class Image(unittest.TestCase):
             self.assertEqual(list(rows[0]), [*machine.facts(), *image.COLUMNS])
             self.assertEqual([row["round"] for row in rows], ["1", "2"])
             for row in rows:
-                for column in ("fio_write_s", "store_s", "fio_read_s", "anonymous_load_s", "anonymous-compare_store_s"):
+                for column in ("fio_write_s", "store_s", "fio_read_s", "anonymous_load_s", "anonymous-compare_store_s", "worn_again_s"):
                     self.assertGreater(float(row[column]), 0, column)
                 self.assertGreater(int(row["anonymous-compare_file_bytes"]), 16 << 20)
                 self.assertLess(int(row["anonymous-compare_file_bytes"]), 32 << 20)
