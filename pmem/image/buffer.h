@@ -1,23 +1,39 @@
 // Memory that I/O may use directly.
+//
+// Not the C heap's: what is small and stays would settle where a buffer was, the next one would not
+// fit there again, and the heap would grow with each checkpoint.
 #pragma once
 
+#include <sys/mman.h>
+
+#include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 
 #include "pmem/image/layout.h"
 
 namespace morsel::pmem::image {
 
+/// What the buffers that are there take together.
+inline std::atomic<uint64_t> buffer_bytes{0};
+
 struct FreeMemory {
-  void operator()(char* memory) const { std::free(memory); }
+  uint64_t size_bytes = 0;
+  void operator()(char* memory) const {
+    munmap(memory, size_bytes);
+    buffer_bytes -= size_bytes;
+  }
 };
 using Buffer = std::unique_ptr<char, FreeMemory>;
 
 /// size_bytes, a multiple of a block, aligned to one.
 /// Errors  null where there is no memory.
 inline Buffer MakeBuffer(uint64_t size_bytes) {
-  return Buffer(static_cast<char*>(std::aligned_alloc(kBlockBytes, size_bytes)));
+  void* const memory =
+      mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  buffer_bytes += size_bytes;
+  return Buffer(static_cast<char*>(memory), FreeMemory{size_bytes});
 }
 
 }  // namespace morsel::pmem::image

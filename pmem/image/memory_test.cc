@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "pmem/image/buffer.h"
 #include "pmem/image/coder.h"
 #include "pmem/image/image_copy.h"
 #include "pmem/image/image_testing.h"
@@ -17,7 +18,7 @@ constexpr uint64_t kSubtrees = 24;
 
 uint64_t AllocatedBytes() {
   const struct mallinfo2 now = mallinfo2();
-  return now.uordblks + now.hblkhd;
+  return now.uordblks + now.hblkhd + buffer_bytes;
 }
 
 // Looks whenever something is read or written: all buffers are in use then.
@@ -106,6 +107,15 @@ TEST_F(SparseMemoryTest, AMorselThatIsLargeAndHoldsLittleTakesLittle) {
   ASSERT_TRUE(image->Store(bytes, kBytes, 0, nullptr, &touched).ok()) << LastError();
   EXPECT_LT(AllocatedBytes() - before, 64 * kKiB);
   munmap(frames, kBytes);
+}
+
+// Which the next one would not find whole again.
+TEST(Buffers, LeaveNoGapsInTheHeap) {
+  const auto in_heap = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+  const uint64_t before = in_heap();
+  const Buffer buffer = MakeBuffer(kMiB);
+  ASSERT_NE(buffer, nullptr);
+  EXPECT_LT(in_heap() - before, kBlockBytes);
 }
 
 INSTANTIATE_TEST_SUITE_P(Codecs, MemoryTest,
