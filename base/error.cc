@@ -22,6 +22,7 @@ Code CodeOfErrno(int error) {
     case EROFS:
       return Code::kPermission;
     case ENOENT:
+    case ENOTDIR:
       return Code::kNotFound;
     case EEXIST:
       return Code::kExists;
@@ -46,6 +47,7 @@ const char* AdviceOfErrno(int error) {
     case EROFS:
       return "; open it for reading only, or mount the file system for writing";
     case ENOENT:
+    case ENOTDIR:
       return "; check the path, and that the directories before it exist";
     case EMFILE:
     case ENFILE:

@@ -1,18 +1,24 @@
 // morselctl info: a pool or a morsel, in words.
+#include <sys/stat.h>
+
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "base/error.h"
+#include "base/units.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/open.h"
 #include "cli/output.h"
 #include "cli/pool_facts.h"
 #include "cli/record.h"
-#include "base/error.h"
-#include "base/units.h"
 #include "cli/units.h"
+#include "morsel/image_file_at.h"
+#include "morsel/image_record.h"
 #include "pmem/dax_file.h"
 #include "pmem/image/coder.h"
+#include "pmem/image/superblock.h"
 
 namespace morsel::cli {
 namespace {
@@ -29,7 +35,8 @@ int InfoOfPool(OpenPool& pool, bool json) {
         {"medium", facts.medium_name},
         {"file_system", facts.file_system},
         {"survives_power_off", facts.survives_power_off},
-        {"granularity_bytes", pool.pool().granularity_bytes(facts.carved ? Contract::kFine : Contract::kSnapshot)},
+        {"granularity_bytes",
+         pool.pool().granularity_bytes(facts.carved ? Contract::kFine : Contract::kSnapshot)},
         {"granularity", facts.granularity},
         {"window", {FormatAddress(facts.window.begin), FormatAddress(facts.window.end)}},
         {"morsels", morsels},
@@ -63,6 +70,15 @@ int InfoOfPool(OpenPool& pool, bool json) {
   return kExitDone;
 }
 
+void AddRange(const Record& record, Facts& lines) {
+  lines.Add("addresses", FormatAddress(record.base) + " - " +
+                             FormatAddress(record.base + record.capacity_bytes));
+  lines.Add("capacity", FormatSizeFully(record.capacity_bytes));
+  lines.Add("size", FormatSizeFully(record.size_bytes) +
+                        (record.grows ? ", grows as it is used" : ", fixed until it is resized"));
+  lines.Add("subtrees", record.giant ? "1 GiB (giant)" : "2 MiB (huge)");
+}
+
 // How many of a fine morsel's subtrees one fault maps whole, as this process has them mapped.
 Result<uint64_t> MappedHuge(OpenPool& pool, const Record& record) {
   const Result<std::unique_ptr<Backing>> backing =
@@ -77,6 +93,55 @@ std::string HugeInWords(const Record& record, const Result<uint64_t>& huge) {
   const uint64_t subtrees = record.size_bytes / kSubtreeBytes;
   return std::to_string(*huge * 100 / subtrees) + " % (" + std::to_string(*huge) + " of " +
          std::to_string(subtrees) + " subtrees)";
+}
+
+// By its superblock: that it is whole is for `verify` to say.
+int InfoOfImage(const pmem::File& file, bool json) {
+  const std::string& path = file.path();
+  const Record record = Must(RecordOf(path, file, Must(pmem::image::ImageFile::Peek(file))));
+  struct stat status;
+  if (fstat(file.descriptor(), &status) != 0) Must(FailErrno("'%s': fstat", path.c_str()));
+  const auto file_bytes = static_cast<uint64_t>(status.st_size);
+  const auto allocated_bytes = static_cast<uint64_t>(status.st_blocks) * 512;
+  if (json) {
+    nlohmann::ordered_json morsel = JsonOf(record, kPageBytes);
+    // It is the pool's, and this is in none.
+    morsel.erase("granularity_bytes");
+    Print({{"file", path},
+           {"file_bytes", file_bytes},
+           {"allocated_bytes", allocated_bytes},
+           {"morsel", morsel}});
+    return kExitDone;
+  }
+  const bool fine = record.contract == Contract::kFine;
+  Facts lines;
+  lines.Add("image", Printable(path));
+  lines.Add("id", FormatId(record.id));
+  lines.Add("contract",
+            fine ? "fine: for pools on persistent memory" : "snapshot: for directory pools");
+  AddRange(record, lines);
+  lines.Add("live", FormatSizeFully(record.live_bytes));
+  lines.Add("generation", std::to_string(record.generation));
+  lines.Add("codec", pmem::image::CodecName(record.codec));
+  lines.Add("file", FormatSizeFully(file_bytes) + ", of which " + FormatSize(allocated_bytes) +
+                        " are taken");
+  lines.Add("mode", FormatMode(record.mode));
+  lines.Add("owner", OwnerOf(record));
+  lines.Add("what next",
+            "`morselctl verify FILE` reads it whole, `import POOL FILE` brings it into a "
+            "pool, `salvage FILE` finds what is intact");
+  Print(lines.Text());
+  return kExitDone;
+}
+
+// The file, where it is an image and no pool.
+std::optional<pmem::File> ImageAt(const std::string& path) {
+  const KeepLastError keep;
+  Result<pmem::File> file = OpenRegularAt(pmem::KernelCalls(), path);
+  if (!file) return std::nullopt;
+  const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
+  if (!is_image || !*is_image) return std::nullopt;
+  return std::move(*file);
 }
 
 int InfoOfMorsel(OpenPool& pool, const std::string& name, bool json) {
@@ -97,12 +162,7 @@ int InfoOfMorsel(OpenPool& pool, const std::string& name, bool json) {
   lines.Add("contract", fine ? "fine: what is persisted is durable at once"
                              : "snapshot: a checkpoint makes all of it durable");
   lines.Add("granularity", GranularityInWords(granularity_bytes));
-  lines.Add("addresses", FormatAddress(record.base) + " - " +
-                             FormatAddress(record.base + record.capacity_bytes));
-  lines.Add("capacity", FormatSizeFully(record.capacity_bytes));
-  lines.Add("size", FormatSizeFully(record.size_bytes) +
-                        (record.grows ? ", grows as it is used" : ", fixed until it is resized"));
-  lines.Add("subtrees", record.giant ? "1 GiB (giant)" : "2 MiB (huge)");
+  AddRange(record, lines);
   if (fine) lines.Add("mapped huge", HugeInWords(record, huge));
   lines.Add("live", FormatSizeFully(record.live_bytes) +
                         (fine ? " at the last close" : " at the last checkpoint"));
@@ -123,16 +183,19 @@ void AddInfo(CLI::App& app, Invocation& invocation) {
     std::string name;
   };
   CLI::App* const command =
-      AddCommand(app, invocation, "info", "Say what a pool is, or a morsel of it.",
+      AddCommand(app, invocation, "info", "Say what a pool is, a morsel of it, or an image.",
                  "Examples:\n"
                  "  morselctl info /data/pool\n"
-                 "  morselctl info /data/pool graph");
+                 "  morselctl info /data/pool graph\n"
+                 "  morselctl info graph.image");
   const auto arguments = std::make_shared<Arguments>();
-  command->add_option("POOL", arguments->pool, "The pool's path.")->required();
+  command->add_option("POOL", arguments->pool, "The path of a pool, or of an image.")->required();
   CLI::Option* const name = command->add_option("NAME", arguments->name, "A morsel of it.");
   command->callback([&invocation, arguments, name] {
     const bool has_name = name->count() > 0;
     invocation.run = [&invocation, arguments, has_name] {
+      const std::optional<pmem::File> image = has_name ? std::nullopt : ImageAt(arguments->pool);
+      if (image) return InfoOfImage(*image, invocation.json);
       const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments->pool, Access::kRead);
       return has_name ? InfoOfMorsel(*pool, arguments->name, invocation.json)
                       : InfoOfPool(*pool, invocation.json);

@@ -79,6 +79,31 @@ TEST_F(TransferTest, ACarvedPoolsMorselGoesToAnother) {
   EXPECT_EQ(RunJson({"import", pool_, image_, "--as", "m"})["base"], m["base"]);
 }
 
+TEST_F(TransferTest, InfoDescribesAnImage) {
+  Succeeds({"create", pool_});
+  json m = RunJson({"create", pool_, "m", "--size", "4M", "--capacity", "1G", "--codec", "lz4"});
+  Succeeds({"export", pool_, "m", image_});
+  const json info = RunJson({"info", image_});
+  EXPECT_EQ(info["file"], image_);
+  EXPECT_EQ(info["file_bytes"], fs::file_size(image_));
+  EXPECT_LE(info["allocated_bytes"], info["file_bytes"]);
+  m.erase("granularity_bytes");
+  m["name"] = image_;
+  EXPECT_EQ(info["morsel"], m);
+  const std::string text = Run({"info", image_}).out;
+  for (const std::string& line :
+       {"image:       " + image_, std::string("capacity:    1 GiB (1073741824 bytes)"),
+        std::string("codec:       lz4"), std::string("import POOL FILE")}) {
+    EXPECT_NE(text.find(line), std::string::npos) << text;
+  }
+  // What wants a pool says what it has.
+  for (const char* const command : {"ls", "check"}) {
+    Fails({command, image_}, 2, {image_, "the image of a morsel", "morselctl import"});
+  }
+  Fails({"info", image_, "m"}, 2, {"the image of a morsel"});
+  Fails({"resize", image_, "m", "4M"}, 2, {"the image of a morsel"});
+}
+
 TEST_F(TransferTest, VerifyNamesWhatIsDamaged) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "m", "--capacity", "1G"});

@@ -1,6 +1,5 @@
 #include "cli/units.h"
 
-#include <array>
 #include <cctype>
 #include <cinttypes>
 #include <cmath>
@@ -11,8 +10,6 @@
 
 namespace morsel::cli {
 namespace {
-
-constexpr std::array<const char*, 7> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 
 [[noreturn]] void NoSize(const std::string& text, const char* why) {
   throw std::invalid_argument("'" + text + "' is no size: " + why +
@@ -64,25 +61,6 @@ uint32_t ParseMode(const std::string& text) {
         "'" + text + "' is no mode: write permission bits in octal, 1 to 0777, e.g. 0640");
   }
   return static_cast<uint32_t>(mode);
-}
-
-std::string FormatSize(uint64_t bytes) {
-  unsigned power = 0;
-  long double value = bytes;
-  // What would be rounded to 1024 of a unit is 1 of the next.
-  while (power + 1 < kUnits.size() && value >= (power == 0 ? 1024 : 1023.95L)) {
-    value /= 1024;
-    ++power;
-  }
-  char text[48];
-  const long double tenths = std::round(value * 10);
-  std::snprintf(text, sizeof text, std::fmod(tenths, 10) == 0 ? "%.0Lf %s" : "%.1Lf %s",
-                tenths / 10, kUnits[power]);
-  return text;
-}
-
-std::string FormatSizeFully(uint64_t bytes) {
-  return FormatSize(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
 }
 
 std::string FormatMode(uint32_t mode) {

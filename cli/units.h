@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "base/size_words.h"
+
 namespace morsel::cli {
 
 /// "4096", "4M", "2GiB", "1.5G": powers of 1024, case does not matter.
@@ -13,12 +15,6 @@ uint64_t ParseSize(const std::string& text);
 /// Permission bits in octal, "0640".
 /// Throws  std::invalid_argument, quoting `text`.
 uint32_t ParseMode(const std::string& text);
-
-/// At most one decimal, rounded: "640 B", "2 MiB", "1.5 GiB".
-std::string FormatSize(uint64_t bytes);
-
-/// FormatSize(), and all digits where that is not the same: "1.5 GiB (1610612737 bytes)".
-std::string FormatSizeFully(uint64_t bytes);
 
 /// As ls(1): "rw-r-----".
 std::string FormatMode(uint32_t mode);

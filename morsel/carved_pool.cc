@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/size_words.h"
 #include "morsel/address_window.h"
 #include "morsel/bad_ranges_in_pool.h"
 #include "morsel/carved_pool_backing.h"
@@ -132,9 +133,10 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& asked, const F
       wanted.name.size() > kNameBytesMax) {
     return Fail(
         Code::kInvalidArgument,
-        "%s cannot have size %" PRIu64 " and capacity %" PRIu64 ": both are multiples of %" PRIu64
-        ", the size at least that and at most the capacity",
-        SubjectOf(wanted.name).c_str(), wanted.size_bytes, wanted.capacity_bytes, unit_bytes);
+        "%s cannot have size %s and capacity %s: both are multiples of %s, the size at least that "
+        "and at most the capacity",
+        SubjectOf(wanted.name).c_str(), FormatSizeExactly(wanted.size_bytes).c_str(),
+        FormatSizeExactly(wanted.capacity_bytes).c_str(), FormatSizeExactly(unit_bytes).c_str());
   }
   const std::lock_guard lock(medium_->mutex);
   CarvedMetadata& metadata = medium_->metadata();

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/size_words.h"
 #include "morsel/image_record.h"
 #include "pmem/frames.h"
 #include "pmem/page_set.h"
@@ -65,14 +66,16 @@ Status CarvedBacking::Resize(uint64_t size_bytes) {
   const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record_)) * kSubtreeBytes;
   if (!IsAligned(size_bytes, unit_bytes) || size_bytes == 0) {
     return Fail(Code::kInvalidArgument,
-                "morsel '%s' cannot be %" PRIu64 " bytes long; its size is a multiple of %" PRIu64,
-                record_.name.c_str(), size_bytes, unit_bytes);
+                "morsel '%s' cannot be %s long; its size is a multiple of %s",
+                record_.name.c_str(), FormatSizeExactly(size_bytes).c_str(),
+                FormatSizeExactly(unit_bytes).c_str());
   }
   if (size_bytes > record_.capacity_bytes) {
     return Fail(Code::kAddressExhausted,
-                "morsel '%s' cannot be %" PRIu64 " bytes long: its capacity is %" PRIu64
-                ", for good; make one of more capacity",
-                record_.name.c_str(), size_bytes, record_.capacity_bytes);
+                "morsel '%s' cannot be %s long: its capacity is %s, for good; make one of more "
+                "capacity",
+                record_.name.c_str(), FormatSizeExactly(size_bytes).c_str(),
+                FormatSizeExactly(record_.capacity_bytes).c_str());
   }
   if (read_only_) {
     return Fail(Code::kPermission, "morsel '%s' is open read-only and keeps its size",

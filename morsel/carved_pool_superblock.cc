@@ -7,7 +7,9 @@
 #include "base/bits.h"
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/size_words.h"
 #include "morsel/pool.h"
+#include "pmem/image/layout.h"
 
 namespace morsel {
 namespace {
@@ -84,9 +86,9 @@ Result<Superblock> Validated(const Superblock& chosen, uint64_t medium_bytes,
   }
   if (medium_bytes < chosen.size_bytes) {
     return Fail(Code::kCorrupt,
-                "%s is %" PRIu64 " bytes long and was made of %" PRIu64
-                ": it was truncated; restore it from a copy",
-                subject.c_str(), medium_bytes, chosen.size_bytes);
+                "%s is %s long and was made of %s: it was truncated; restore it from a copy",
+                subject.c_str(), FormatSizeExactly(medium_bytes).c_str(),
+                FormatSizeExactly(chosen.size_bytes).c_str());
   }
   return chosen;
 }
@@ -128,9 +130,10 @@ Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, con
                                   const std::string& subject, uint64_t unit_bytes) {
   if (size_bytes < 2 * unit_bytes || size_bytes > uint64_t{1} << 50) {
     return Fail(Code::kInvalidArgument,
-                "%s cannot be made of %" PRIu64 " bytes: a pool needs %" PRIu64
-                " at least (%" PRIu64 " MiB for itself and as much for each subtree of a morsel)",
-                subject.c_str(), size_bytes, 2 * unit_bytes, unit_bytes / kMiB);
+                "%s cannot be made of %s: a pool needs %s at least (%s for itself and as much for "
+                "each subtree of a morsel)",
+                subject.c_str(), FormatSizeExactly(size_bytes).c_str(),
+                FormatSizeExactly(2 * unit_bytes).c_str(), FormatSizeExactly(unit_bytes).c_str());
   }
   const uint64_t slots = std::clamp(size_bytes / kSubtreeBytes, kSlotsMin, kSlotsMax);
   Superblock s = Planned(size_bytes, window, id, unit_bytes, slots);
@@ -142,8 +145,8 @@ Result<Superblock> PlanLone(uint64_t capacity_bytes, const Window& window, const
                             const std::string& subject) {
   if (capacity_bytes > uint64_t{1} << 50) {
     return Fail(Code::kInvalidArgument,
-                "%s cannot have a capacity of %" PRIu64 " bytes: no file is that large",
-                subject.c_str(), capacity_bytes);
+                "%s cannot have a capacity of %s: no file is that large", subject.c_str(),
+                FormatSizeExactly(capacity_bytes).c_str());
   }
   // What is not used of the file has no space.
   uint64_t size_bytes = capacity_bytes + kSubtreeBytes;
@@ -224,6 +227,12 @@ Result<Superblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
                 "%s: both superblocks (offsets 0 and %" PRIu64
                 ") have bad checksums; restore the pool from a copy",
                 subject.c_str(), kSuperblockBytes);
+  }
+  if (a.magic == pmem::image::kMagic || b.magic == pmem::image::kMagic) {
+    return Fail(Code::kInvalidArgument,
+                "%s is no pool but the image of a morsel: `morselctl info`, `verify` and `salvage` "
+                "take it as it is, and `morselctl import POOL FILE` brings it into a pool",
+                subject.c_str());
   }
   return Fail(Code::kCorrupt,
               "%s is no morsel pool: no superblock at offset 0 or %" PRIu64

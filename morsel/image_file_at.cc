@@ -13,10 +13,7 @@ namespace morsel {
 
 using pmem::image::ImageFile;
 
-namespace {
-
-// A regular file, whatever is in it.
-Result<pmem::File> OpenAt(pmem::SystemCalls& calls, const std::string& path) {
+Result<pmem::File> OpenRegularAt(pmem::SystemCalls& calls, const std::string& path) {
   Result<pmem::File> file = pmem::File::Open(calls, AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
   if (!file) return file.status();
   struct stat status;
@@ -28,10 +25,8 @@ Result<pmem::File> OpenAt(pmem::SystemCalls& calls, const std::string& path) {
   return file;
 }
 
-}  // namespace
-
 Result<ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path) {
-  Result<pmem::File> file = OpenAt(calls, path);
+  Result<pmem::File> file = OpenRegularAt(calls, path);
   if (!file) return file.status();
   return ImageFile::Open(std::move(*file), /*read_only=*/true);
 }
@@ -43,7 +38,7 @@ Status SalvageImage(pmem::SystemCalls& calls, const std::string& path, const std
     report(LastError());
     return Status();
   };
-  Result<pmem::File> file = OpenAt(calls, path);
+  Result<pmem::File> file = OpenRegularAt(calls, path);
   if (!file) return file.status();
   Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
   if (!image) return image.status();

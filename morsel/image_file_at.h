@@ -9,6 +9,10 @@
 
 namespace morsel {
 
+/// Opens the file at `path`, whatever is in it, for reading.
+/// Errors  kInvalidArgument: it is no regular file; kNotFound; kPermission; kIo.
+Result<pmem::File> OpenRegularAt(pmem::SystemCalls& calls, const std::string& path);
+
 /// Opens the image at `path`, a regular file or a link to one, for reading.
 /// Errors  kInvalidArgument: it is no regular file; kNotFound; kPermission; kCorrupt; kVersion;
 /// kIo.

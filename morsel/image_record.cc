@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/size_words.h"
 
 namespace morsel {
 
@@ -51,7 +52,13 @@ ImageInfo InfoOf(const Record& record) {
 }
 
 Status ExpectRoomFor(AbstractPool& pool, const Record& record) {
-  MORSEL_TRY(pool.Supports(record.contract, record.giant));
+  if (const Status served = pool.Supports(record.contract, record.giant); !served.ok()) {
+    return Fail(served.code(),
+                "morsel '%s', under the %s contract, cannot come into pool '%s': %s; choose another "
+                "pool to import it into",
+                record.name.c_str(), record.contract == Contract::kFine ? "fine" : "snapshot",
+                pool.path().c_str(), LastError());
+  }
   const Result<std::vector<Record>> others = pool.List();
   if (!others) return others.status();
   const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
@@ -82,11 +89,12 @@ Status ExpectPlaceFor(const AbstractPool& pool, const Window& window, uint64_t u
   if (!IsAligned(record.base, unit_bytes) || !IsAligned(record.capacity_bytes, unit_bytes) ||
       !IsAligned(record.size_bytes, unit_bytes) || record.size_bytes > record.capacity_bytes) {
     return Fail(Code::kUnsupported,
-                "morsel '%s' has base 0x%" PRIx64 ", capacity %" PRIu64 " and size %" PRIu64
-                "; in pool '%s' each would have to be a multiple of %" PRIu64
-                ": choose another pool",
-                record.name.c_str(), record.base, record.capacity_bytes, record.size_bytes,
-                pool.path().c_str(), unit_bytes);
+                "morsel '%s' has base 0x%" PRIx64
+                ", capacity %s and size %s; in pool '%s' each would have to be a multiple of %s: "
+                "choose another pool",
+                record.name.c_str(), record.base, FormatSizeExactly(record.capacity_bytes).c_str(),
+                FormatSizeExactly(record.size_bytes).c_str(), pool.path().c_str(),
+                FormatSizeExactly(unit_bytes).c_str());
   }
   if (record.base >= window.begin &&
       Within(record.base, RangeBytes(record.capacity_bytes), window.end)) {

@@ -8,6 +8,7 @@
 #include "alloc/memory_marks.h"
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/size_words.h"
 #include "morsel/memory_resource.hpp"
 #include "morsel/process.h"
 #include "morsel/root_table.h"
@@ -198,9 +199,10 @@ Status OpenMorsel::Resize(uint64_t size_bytes) {
   const uint64_t step = record().giant ? kGiantBytes : kSubtreeBytes;
   if (size_bytes > record().capacity_bytes) {
     return Fail(Code::kAddressExhausted,
-                "%s cannot have %" PRIu64 " bytes: its address range ends after %" PRIu64
-                "; create one with a larger capacity",
-                label_.c_str(), size_bytes, record().capacity_bytes);
+                "%s cannot have %s: its address range ends after %s; create one with a larger "
+                "capacity",
+                label_.c_str(), FormatSizeExactly(size_bytes).c_str(),
+                FormatSizeExactly(record().capacity_bytes).c_str());
   }
   if (size_bytes == 0) {
     return Fail(Code::kInvalidArgument, "%s cannot have no bytes; morsel_remove removes it",
@@ -213,9 +215,9 @@ Status OpenMorsel::Resize(uint64_t size_bytes) {
     if (const Status status = heap_->Shrink(size_bytes); !status.ok()) {
       if (status.code() != Code::kBusy) return status;
       return Fail(Code::kBusy,
-                  "%s cannot shrink from %" PRIu64 " to %" PRIu64
-                  " bytes: blocks are in use behind that; free them first",
-                  label_.c_str(), before, size_bytes);
+                  "%s cannot shrink from %s to %s: blocks are in use behind that; free them first",
+                  label_.c_str(), FormatSizeExactly(before).c_str(),
+                  FormatSizeExactly(size_bytes).c_str());
     }
     if (const Status status = backing_->Resize(size_bytes); !status.ok()) {
       KeepLastError keep;

@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/size_words.h"
 #include "base/units.h"
 
 namespace morsel {
@@ -69,8 +70,8 @@ Result<morsel_pool_options> CheckedPoolOptions(const morsel_pool_options* option
   }
   if (checked.size_bytes != 0 && (checked.flags & MORSEL_CARVED) == 0) {
     return Fail(Code::kInvalidArgument,
-                "a pool of %" PRIu64 " bytes: only a carved pool has a size; set MORSEL_CARVED",
-                checked.size_bytes);
+                "a pool of %s: only a carved pool has a size; set MORSEL_CARVED",
+                FormatSizeExactly(checked.size_bytes).c_str());
   }
   return checked;
 }
@@ -122,9 +123,10 @@ Status CheckMorselName(const char* name) {
 Result<Record> WantedRecord(const char* name, const morsel_options& options) {
   if (options.size_bytes > kBytesMax || options.capacity_bytes > kBytesMax) {
     return Fail(Code::kAddressExhausted,
-                "morsel '%s' cannot have %" PRIu64 " bytes of size and %" PRIu64
-                " of capacity: no address window is that large; ask for less",
-                name, options.size_bytes, options.capacity_bytes);
+                "morsel '%s' cannot have %s of size and %s of capacity: no address window is that "
+                "large; ask for less",
+                name, FormatSizeExactly(options.size_bytes).c_str(),
+                FormatSizeExactly(options.capacity_bytes).c_str());
   }
   Record record;
   record.name = name;
@@ -143,9 +145,9 @@ Result<Record> WantedRecord(const char* name, const morsel_options& options) {
   record.capacity_bytes = AlignUp(capacity, step);
   if (record.size_bytes > record.capacity_bytes) {
     return Fail(Code::kInvalidArgument,
-                "morsel '%s' cannot have %" PRIu64 " bytes in a capacity of %" PRIu64
-                ": raise capacity_bytes, or leave it 0",
-                name, record.size_bytes, record.capacity_bytes);
+                "morsel '%s' cannot have %s in a capacity of %s: raise capacity_bytes, or leave it 0",
+                name, FormatSizeExactly(record.size_bytes).c_str(),
+                FormatSizeExactly(record.capacity_bytes).c_str());
   }
   return record;
 }

@@ -68,7 +68,9 @@ Status Validate(const File& file, const Superblock& superblock) {
 Status NothingToChoose(const File& file, const Superblock (&slots)[2], Slot a, Slot b) {
   const char* const path = file.path().c_str();
   if (a == Slot::kForeign && b == Slot::kForeign) {
-    return Fail(Code::kCorrupt, "'%s' is not a morsel's image: it does not begin like one", path);
+    return Fail(Code::kCorrupt, "'%s' is not a morsel's image: it does not begin like one; name a file that `morselctl "
+                "export` made, or one of a directory pool",
+                path);
   }
   for (const Superblock& slot : slots) {
     if (slot.magic == kMagic && slot.version > kVersion) {
@@ -92,7 +94,7 @@ Status ReadSlots(const File& file, Superblock (&slots)[2]) {
     return Fail(Code::kCorrupt,
                 "'%s' has %" PRIu64
                 " bytes, fewer than the superblocks of an image: it is foreign "
-                "or was truncated",
+                "or was truncated; restore it from a copy",
                 file.path().c_str(), *size_bytes);
   }
   return file.ReadExactly(slots, sizeof slots, 0);

@@ -134,7 +134,7 @@ TEST_F(ArgumentsTest, SizesThatCannotBe) {
   options.capacity_bytes = 2 << 20;
   options.size_bytes = 4 << 20;
   ExpectFailure(morsel_open(pool, "a", &options, &morsel), MORSEL_INVALID_ARGUMENT,
-                {"'a'", "4194304", "2097152", "capacity"});
+                {"'a'", "4 MiB", "2 MiB", "capacity"});
   options = {};
   options.struct_size = 3;
   ExpectFailure(morsel_open(pool, "a", &options, &morsel), MORSEL_INVALID_ARGUMENT,
@@ -154,7 +154,7 @@ TEST_F(ArgumentsTest, ACarvedPoolThatCannotBe) {
   options.flags = MORSEL_CREATE | MORSEL_CARVED;
   options.size_bytes = 1 << 20;
   ExpectFailure(morsel_pool_open(carved_.c_str(), &options, &pool), MORSEL_INVALID_ARGUMENT,
-                {"'" + carved_ + "'", "4194304"});
+                {"'" + carved_ + "'", "4 MiB"});
   options.size_bytes = ~uint64_t{0};
   ExpectFailure(morsel_pool_open(carved_.c_str(), &options, &pool), MORSEL_INVALID_ARGUMENT,
                 {"'" + carved_ + "'"});
@@ -163,7 +163,7 @@ TEST_F(ArgumentsTest, ACarvedPoolThatCannotBe) {
                 {"'" + folder_ + "'", "is a directory"});
   options.flags = MORSEL_CREATE;
   ExpectFailure(morsel_pool_open(directory_.c_str(), &options, &pool), MORSEL_INVALID_ARGUMENT,
-                {"8388608", "MORSEL_CARVED"});
+                {"8 MiB", "MORSEL_CARVED"});
   setenv("PMEM2_FORCE_GRANULARITY", "PAGE", 1);
   ExpectFailure(TryPool(carved_, MORSEL_CREATE | MORSEL_CARVED), MORSEL_UNSUPPORTED,
                 {"'" + carved_ + "'", "persistent memory", "directory pool"});
