@@ -81,7 +81,7 @@ TEST_F(ExitCodesTest, OneForEachKindOfFailure) {
   setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
   Fails({"create", pool_, "b", "--giant"}, 21, {pool_, "directory"});
   Fails({"create", pool_, "b", "--capacity", "1000T"}, 23, {"'b'"});
-  Fails({"resize", pool_, "a", "10M"}, 23, {"'a'", "8388608"});
+  Fails({"resize", pool_, "a", "10M"}, 23, {"'a'", "8 MiB"});
   Succeeds({"create", carved_, "--carved", "--size", "8M"});
   Fails({"create", carved_, "--carved", "--size", "8M"}, 14, {carved_});
   Fails({"create", carved_, "a"}, 21, {carved_, "--fine"});

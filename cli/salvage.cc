@@ -7,6 +7,7 @@
 #include "cli/failure.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
+#include "cli/units.h"
 #include "morsel/image_file_at.h"
 
 namespace morsel::cli {
@@ -19,21 +20,25 @@ struct Arguments {
 
 int Salvage(const Arguments& arguments, bool json) {
   std::vector<std::string> findings;
+  uint64_t intact_bytes = 0;
   {
     const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
-    Must(SalvageImage(
+    intact_bytes = Must(SalvageImage(
         pmem::KernelCalls(), arguments.file, arguments.to,
         [&](const char* sentence) { findings.emplace_back(sentence); }, ProgressOf(bar.get())));
   }
   if (json) {
-    nlohmann::ordered_json report = {
-        {"file", arguments.file}, {"clean", findings.empty()}, {"findings", findings}};
+    nlohmann::ordered_json report = {{"file", arguments.file},
+                                     {"clean", findings.empty()},
+                                     {"findings", findings},
+                                     {"intact_bytes", intact_bytes}};
     if (!arguments.to.empty()) report["to"] = arguments.to;
     Print(report);
   } else {
     std::string text;
     for (const std::string& finding : findings) text += Printable(finding) + "\n";
-    text += findings.empty() ? "nothing is damaged" : "all else is intact";
+    text += findings.empty() ? "nothing is damaged"
+                             : "all else, " + FormatSize(intact_bytes) + " of memory, is intact";
     if (!arguments.to.empty()) text += ", and in '" + Printable(arguments.to) + "'";
     Print(text + "\n");
   }

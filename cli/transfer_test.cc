@@ -149,6 +149,7 @@ TEST_F(TransferTest, SalvageSavesWhatIsIntact) {
   EXPECT_EQ(found.exit_code, 1);
   const json report = json::parse(found.out);
   EXPECT_EQ(report["findings"].size(), 1u);
+  EXPECT_EQ(report["intact_bytes"], 0) << "there is one subtree";
   EXPECT_EQ(report["to"], image_ + "2");
   EXPECT_TRUE(AllBytes(image_) == before);
   EXPECT_EQ(RunJson({"verify", image_ + "2"})["clean"], true);

@@ -38,12 +38,13 @@ class BadRangesInPoolTest : public testing::Test {
   }
   SlotIndex Make(const std::string& name, unsigned char number, uint64_t subtrees) {
     const SlotIndex slot = *metadata_->catalog().FreeSlot();
-    const Record record = {.name = name,
-                           .id = Id{number},
-                           .contract = Contract::kFine,
-                           .base = number * kGiantBytes,
-                           .capacity_bytes = 8 * kSubtreeBytes,
-                           .size_bytes = subtrees * kSubtreeBytes};
+    Record record;
+    record.name = name;
+    record.id = Id{number};
+    record.contract = Contract::kFine;
+    record.base = number * kGiantBytes;
+    record.capacity_bytes = 8 * kSubtreeBytes;
+    record.size_bytes = subtrees * kSubtreeBytes;
     metadata_->Create(
         slot, record, *metadata_->Reserve(alloc::SubtreeRole::kHuge, subtrees * kSubtreeBytes));
     return slot;

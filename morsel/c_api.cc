@@ -237,13 +237,14 @@ morsel_code morsel_verify(const char* path, void (*visit)(const char* sentence, 
 morsel_code morsel_salvage(const char* path, const char* to,
                            void (*visit)(const char* sentence, void*), void* context) {
   if (path == nullptr) return CodeOf(Missing("morsel_salvage", "a path"));
-  return CodeOf("morsel_salvage", [&] {
-    return morsel::SalvageImage(
+  return CodeOf("morsel_salvage", [&]() -> Status {
+    const auto intact = morsel::SalvageImage(
         morsel::pmem::KernelCalls(), path, to == nullptr ? "" : to,
         [&](const char* sentence) {
           if (visit != nullptr) visit(sentence, context);
         },
         ProgressOfThread());
+    return intact.status();
   });
 }
 

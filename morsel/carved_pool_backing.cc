@@ -194,7 +194,7 @@ Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_
   }
   for (const pmem::ByteRange& range : *bad) (*options.skipped)(SentenceOf(record_, range));
   const IntactPages intact(*bad);
-  pmem::image::ImageInfo info = InfoOf(record_);
+  pmem::image::ImageInfo info = record_;
   info.codec = options.codec.value_or(pmem::image::Codec::kNone);
   return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0),
                                         bad->empty() ? nullptr : &intact, options.progress)

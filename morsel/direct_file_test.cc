@@ -51,11 +51,13 @@ class DirectFileTest : public DirectoryPoolFixture {
     OpenPool({.create = true, .read_only = read_only}, calls_);
   }
   static Record Wanted(const std::string& name, uint64_t size_bytes = 2 * kSubtreeBytes) {
-    return {.name = name,
-            .contract = Contract::kFine,
-            .mode = 0640,
-            .capacity_bytes = 16 * kSubtreeBytes,
-            .size_bytes = size_bytes};
+    Record wanted;
+    wanted.name = name;
+    wanted.contract = Contract::kFine;
+    wanted.mode = 0640;
+    wanted.capacity_bytes = 16 * kSubtreeBytes;
+    wanted.size_bytes = size_bytes;
+    return wanted;
   }
   uint64_t SpaceOf(const std::string& name) const {
     struct stat status;

@@ -285,7 +285,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(Record record,
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record.capacity_bytes));
   format(record, pmem::VolatilePersist());
 
-  Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, InfoOf(record),
+  Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, record,
                                               range->at(0), &*frames, progress_);
   if (!image) return image.status();
   const Result<Record> made = RecordOf(record.name, image->file(), image->info());

@@ -35,7 +35,11 @@ class DirectoryPoolTest : public DirectoryPoolFixture {
   void OpenReadOnly() { Open({.read_only = true}); }
 
   static Record Wanted(const std::string& name, uint64_t size_bytes = kSubtreeBytes) {
-    return {.name = name, .capacity_bytes = 16 * kSubtreeBytes, .size_bytes = size_bytes};
+    Record wanted;
+    wanted.name = name;
+    wanted.capacity_bytes = 16 * kSubtreeBytes;
+    wanted.size_bytes = size_bytes;
+    return wanted;
   }
 };
 

@@ -41,9 +41,11 @@ class ImageBackingTest : public DirectoryPoolFixture {
     DirectoryPoolFixture::OpenPool({.create = true}, calls);
   }
   std::unique_ptr<Backing> Create(uint64_t size_bytes = 4 * kSubtreeBytes) {
-    return DirectoryPoolFixture::Create({.name = "a",
-                                         .capacity_bytes = std::max(size_bytes, 16 * kSubtreeBytes),
-                                         .size_bytes = size_bytes});
+    Record wanted;
+    wanted.name = "a";
+    wanted.capacity_bytes = std::max(size_bytes, 16 * kSubtreeBytes);
+    wanted.size_bytes = size_bytes;
+    return DirectoryPoolFixture::Create(wanted);
   }
   std::unique_ptr<Backing> Reopen() { return OpenMorsel("a"); }
 };

@@ -31,9 +31,36 @@ Result<ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path)
   return ImageFile::Open(std::move(*file), /*read_only=*/true);
 }
 
-Status SalvageImage(pmem::SystemCalls& calls, const std::string& path, const std::string& to,
-                    const std::function<void(const char* sentence)>& report,
-                    const pmem::image::Progress& progress) {
+namespace {
+
+using Report = std::function<void(const char* sentence)>;
+
+Status LookForLost(const ImageFile& image, const Report& lost) {
+  MORSEL_TRY(image.Verify(lost, pmem::image::Verified::kLoadable));
+  return pmem::image::ExpectKept(image);
+}
+
+Status WriteIntact(const ImageFile& image, pmem::SystemCalls& calls, const std::string& to,
+                   const Report& lost) {
+  const Result<pmem::SplitPath> split = pmem::SplitAtName(to);
+  if (!split) return split.status();
+  const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split->directory);
+  if (!directory) return directory.status();
+  const pmem::image::Damaged damaged = [&](Status) {
+    lost(LastError());
+    return Status();
+  };
+  constexpr mode_t kOwnersOnly = 0600;
+  return pmem::image::RecodeInto(image, image.info().codec, *directory, split->name, kOwnersOnly,
+                                 &damaged);
+}
+
+}  // namespace
+
+Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
+                              const std::string& to,
+                              const std::function<void(const char* sentence)>& report,
+                              const pmem::image::Progress& progress) {
   const pmem::image::Damaged damaged = [&](Status) {
     report(LastError());
     return Status();
@@ -43,17 +70,16 @@ Status SalvageImage(pmem::SystemCalls& calls, const std::string& path, const std
   Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
   if (!image) return image.status();
   image->set_progress(progress);
-  if (to.empty()) {
-    MORSEL_TRY(image->Verify(report));
-    return pmem::image::ExpectKept(*image);
-  }
-  const Result<pmem::SplitPath> split = pmem::SplitAtName(to);
-  if (!split) return split.status();
-  const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split->directory);
-  if (!directory) return directory.status();
-  constexpr mode_t kOwnersOnly = 0600;
-  return pmem::image::RecodeInto(*image, image->info().codec, *directory, split->name, kOwnersOnly,
-                                 &damaged);
+  // Those of damaged tables are not there.
+  uint64_t intact_bytes = image->LoadedBytes();
+  const auto lost = [&](const char* sentence) {
+    intact_bytes -= kSubtreeBytes;
+    report(sentence);
+  };
+  const Status status =
+      to.empty() ? LookForLost(*image, lost) : WriteIntact(*image, calls, to, lost);
+  if (!status.ok()) return status;
+  return intact_bytes;
 }
 
 Status VerifyImage(const ImageFile& image,

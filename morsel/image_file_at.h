@@ -19,14 +19,16 @@ Result<pmem::File> OpenRegularAt(pmem::SystemCalls& calls, const std::string& pa
 Result<pmem::image::ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path);
 
 /// Reports what is damaged in the image at `path`, a sentence each, and, where `to` is not empty,
-/// makes the file `to` an image of the rest: what is damaged is zero in it.
+/// makes the file `to` an image of the rest: what is damaged is zero in it. Answers how many bytes
+/// of memory are intact, of those that the image has.
 ///
 /// Durability  of `to`, as CopyInto().
 /// Errors      kCorrupt, kVersion: nothing of it can be found; kExists: `to`; as OpenImageAt(), and
 ///             kBusy, kNoSpace, kNoMemory.
-Status SalvageImage(pmem::SystemCalls& calls, const std::string& path, const std::string& to,
-                    const std::function<void(const char* sentence)>& report,
-                    const pmem::image::Progress& progress = {});
+Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
+                              const std::string& to,
+                              const std::function<void(const char* sentence)>& report,
+                              const pmem::image::Progress& progress = {});
 
 /// Reads all of an image, and reports what is damaged, a sentence each.
 /// Errors  kCorrupt: something was reported; as OpenImageAt(), of which nothing is reported; kBusy:

@@ -16,20 +16,13 @@ using pmem::image::ImageInfo;
 Result<Record> RecordOf(const std::string& name, const pmem::File& file, const ImageInfo& info) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
-  return Record{.name = name,
-                .id = info.id,
-                .contract = static_cast<Contract>(info.contract),
-                .grows = info.grows,
-                .giant = info.giant,
-                .mode = status.st_mode & 07777,
-                .user = status.st_uid,
-                .group = status.st_gid,
-                .base = info.base,
-                .capacity_bytes = info.capacity_bytes,
-                .size_bytes = info.size_bytes,
-                .live_bytes = info.live_bytes,
-                .generation = info.generation,
-                .codec = info.codec};
+  Record record;
+  static_cast<ImageInfo&>(record) = info;
+  record.name = name;
+  record.mode = status.st_mode & 07777;
+  record.user = status.st_uid;
+  record.group = status.st_gid;
+  return record;
 }
 
 Status IsAnImage(const std::string& label) {
@@ -39,33 +32,23 @@ Status IsAnImage(const std::string& label) {
               label.c_str());
 }
 
-ImageInfo InfoOf(const Record& record) {
-  return {.id = record.id,
-          .base = record.base,
-          .capacity_bytes = record.capacity_bytes,
-          .size_bytes = record.size_bytes,
-          .live_bytes = record.live_bytes,
-          .contract = static_cast<uint32_t>(record.contract),
-          .grows = record.grows,
-          .codec = record.codec,
-          .giant = record.giant};
-}
-
 Status ExpectRoomFor(AbstractPool& pool, const Record& record) {
   if (const Status served = pool.Supports(record.contract, record.giant); !served.ok()) {
     return Fail(served.code(),
-                "morsel '%s', under the %s contract, cannot come into pool '%s': %s; choose another "
-                "pool to import it into",
+                "morsel '%s' is under the %s contract: %s; choose another pool to import it into",
                 record.name.c_str(), record.contract == Contract::kFine ? "fine" : "snapshot",
-                pool.path().c_str(), LastError());
+                LastError());
   }
   const Result<std::vector<Record>> others = pool.List();
   if (!others) return others.status();
   const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
   for (const Record& other : *others) {
     if (other.name == record.name) {
-      return Fail(Code::kExists, "pool '%s' has a morsel '%s' already", pool.path().c_str(),
-                  record.name.c_str());
+      return Fail(Code::kExists,
+                  "pool '%s' has a morsel '%s' already; choose another name for what is imported "
+                  "(morselctl "
+                  "import --as), or remove that one",
+                  pool.path().c_str(), record.name.c_str());
     }
     const uint64_t other_end = other.base + RangeBytes(other.capacity_bytes);
     if (end <= other.base || other_end <= record.base) continue;
@@ -100,12 +83,13 @@ Status ExpectPlaceFor(const AbstractPool& pool, const Window& window, uint64_t u
       Within(record.base, RangeBytes(record.capacity_bytes), window.end)) {
     return Code::kOk;
   }
-  return Fail(Code::kUnsupported,
-              "morsel '%s' has the address range 0x%" PRIx64 "-0x%" PRIx64
-              ", outside of the window 0x%" PRIx64 "-0x%" PRIx64
-              " of pool '%s'; choose a pool with that window (MORSEL_WINDOW where it is made)",
-              record.name.c_str(), record.base, record.base + RangeBytes(record.capacity_bytes),
-              window.begin, window.end, pool.path().c_str());
+  return Fail(
+      Code::kUnsupported,
+      "morsel '%s' has the address range 0x%" PRIx64 "-0x%" PRIx64
+      ", outside of the window 0x%" PRIx64 "-0x%" PRIx64
+      " of pool '%s'; choose a pool whose window has that range (MORSEL_WINDOW where it is made)",
+      record.name.c_str(), record.base, record.base + RangeBytes(record.capacity_bytes),
+      window.begin, window.end, pool.path().c_str());
 }
 
 }  // namespace morsel

@@ -20,9 +20,6 @@ Result<Record> RecordOf(const std::string& name, const pmem::File& file,
 /// kUnsupported: the morsel has an image, and what of that is damaged is another tool's to skip.
 Status IsAnImage(const std::string& label);
 
-/// What an image of the morsel says.
-pmem::image::ImageInfo InfoOf(const Record& record);
-
 /// Whether the pool can take up the morsel of `record`, with its id and at its base.
 /// Errors  kUnsupported: the pool cannot serve its contract; kExists; kAddressTaken, naming the
 ///         morsel of the pool that has a part of its range; as AbstractPool::List().

@@ -9,10 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "base/result.h"
 #include "pmem/address_range.h"
-#include "pmem/image/layout.h"
+#include "pmem/image/image_info.h"
 #include "pmem/image/patches.h"
 #include "pmem/image/progress.h"
 #include "pmem/persist.h"
@@ -30,24 +29,14 @@ namespace morsel {
 inline constexpr uint64_t kNameBytesMax = 200;
 inline constexpr uint64_t kDefaultCapacityBytes = uint64_t{16} << 30;
 
-enum class Contract : uint32_t { kSnapshot = 0, kFine = 1 };
+using pmem::image::Contract;
 
-/// What a pool knows of a morsel.
-struct Record {
+/// What a pool knows of a morsel: what its image says, or would say, and who may use it.
+struct Record : pmem::image::ImageInfo {
   std::string name;
-  Id id{};
-  Contract contract = Contract::kSnapshot;
-  bool grows = false;  ///< created with size 0: it grows as it is used
-  bool giant = false;  ///< of 1 GiB subtrees
   uint32_t mode = 0600;
   uint32_t user = 0;
   uint32_t group = 0;
-  uint64_t base = 0;
-  uint64_t capacity_bytes = 0;  ///< a multiple of kSubtreeBytes
-  uint64_t size_bytes = 0;      ///< a multiple of kSubtreeBytes
-  uint64_t live_bytes = 0;      ///< at the last checkpoint or close
-  uint64_t generation = 0;
-  pmem::image::Codec codec = pmem::image::Codec::kNone;  ///< of its image
 };
 
 /// One page behind the capacity belongs to the process that has the morsel open:

@@ -34,7 +34,8 @@ Result<SplitPath> SplitAtName(const std::string& path) {
     split = {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
   }
   if (!split.name.empty() && split.name != "." && split.name != "..") return split;
-  return Fail(Code::kInvalidArgument, "'%s' is not the path of a file", path.c_str());
+  return Fail(Code::kInvalidArgument, "'%s' is not the path of a file; name the file itself",
+              path.c_str());
 }
 
 Result<Directory> Directory::Open(SystemCalls& calls, const std::string& path) {

@@ -26,7 +26,7 @@ ImageInfo InfoOf(const Superblock& superblock) {
           .size_bytes = superblock.size_bytes,
           .live_bytes = superblock.live_bytes,
           .generation = superblock.generation,
-          .contract = superblock.contract,
+          .contract = static_cast<Contract>(superblock.contract),
           .grows = (superblock.flags & kFlagGrows) != 0,
           .codec = superblock.codec,
           .giant = (superblock.flags & kFlagGiant) != 0};
@@ -41,7 +41,7 @@ Superblock SuperblockOf(const ImageInfo& info) {
   superblock.id = info.id;
   superblock.base = info.base;
   superblock.capacity_bytes = info.capacity_bytes;
-  superblock.contract = info.contract;
+  superblock.contract = static_cast<uint32_t>(info.contract);
   superblock.codec = info.codec;
   return superblock;
 }
@@ -205,9 +205,9 @@ Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
   return Code::kOk;
 }
 
-Status ImageFile::Verify(const std::function<void(const char*)>& report) const {
+Status ImageFile::Verify(const std::function<void(const char*)>& report, Verified what) const {
   LeafReader reader(file_, current_.base);
-  return reader.Verify(tree_, report, progress_);
+  return reader.Verify(tree_, what, report, progress_);
 }
 
 Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,

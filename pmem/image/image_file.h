@@ -9,7 +9,9 @@
 #include "base/result.h"
 #include "pmem/directory.h"
 #include "pmem/file.h"
+#include "pmem/image/image_info.h"
 #include "pmem/image/layout.h"
+#include "pmem/image/leaf_reader.h"
 #include "pmem/image/progress.h"
 #include "pmem/image/space.h"
 #include "pmem/image/tree.h"
@@ -20,20 +22,6 @@ namespace morsel::pmem::image {
 
 class LeafSource;
 struct Source;
-
-/// What an image says of its morsel.
-struct ImageInfo {
-  Id id{};
-  uint64_t base = 0;
-  uint64_t capacity_bytes = 0;
-  uint64_t size_bytes = 0;
-  uint64_t live_bytes = 0;
-  uint64_t generation = 0;
-  uint32_t contract = 0;
-  bool grows = false;
-  Codec codec = Codec::kNone;  ///< of leaves that are written; set when created
-  bool giant = false;          ///< was made of subtrees of 1 GiB
-};
 
 /// [IMF-1] space_ holds exactly what is neither in the current generation, nor in retired_, nor in
 ///         quarantined_.
@@ -98,7 +86,8 @@ class ImageFile {
 
   /// Reads all leaves and reports each that is damaged or cannot be read, in a sentence.
   /// Errors  kNoMemory.
-  Status Verify(const std::function<void(const char* sentence)>& report) const;
+  Status Verify(const std::function<void(const char* sentence)>& report,
+                Verified what = Verified::kAll) const;
 
   /// Writes `frames`, size_bytes long (a multiple of 2 MiB, at most the capacity), as the next
   /// generation. Subtrees that are as they were are not written again, and of those that changed a

@@ -1,6 +1,7 @@
 #include "pmem/image/leaf_reader.h"
 
 #include <algorithm>
+#include <cinttypes>
 #include <cstring>
 #include <map>
 #include <string>
@@ -71,11 +72,7 @@ Status LeafReader::Begin(size_t memories, uint64_t memory_bytes) {
   if (!io) return io.status();
   io_ = std::move(*io);
   workers_ = std::make_unique<Workers>(
-      kSlots,
-      [this](size_t slot, unsigned thread) {
-        slots_[slot].is_sound = IsSound(slots_[slot], thread);
-      },
-      threads);
+      kSlots, [this](size_t slot, unsigned thread) { Look(slots_[slot], thread); }, threads);
   return Code::kOk;
 }
 
@@ -105,10 +102,12 @@ Status LeafReader::LoadAll(const Tree& tree, char* frames, const Ended& ended,
   return Code::kOk;
 }
 
-Status LeafReader::Verify(const Tree& tree, const std::function<void(const char*)>& report,
+Status LeafReader::Verify(const Tree& tree, Verified what,
+                          const std::function<void(const char*)>& report,
                           const Progress& progress) {
   if (tree.nodes.empty()) return Code::kOk;
   verifies_ = true;
+  verifies_sums_ = what == Verified::kAll;
   ProgressMeter meter(progress, Activity::kVerifying, LoadedBytes(tree));
   meter_ = &meter;
   std::map<SubtreePosition, std::string> sentences;
@@ -240,19 +239,23 @@ void LeafReader::Drain() {
 }
 
 // On any thread.
-bool LeafReader::IsSound(const Slot& slot, unsigned thread) {
+void LeafReader::Look(Slot& slot, unsigned thread) {
   const Piece& piece = slot.piece;
-  if (piece.is_page()) return Checksum128(slot.stored, kPageBytes) == piece.sum;
+  slot.has_sums = true;
+  if (piece.is_page()) {
+    slot.is_sound = Checksum128(slot.stored, kPageBytes) == piece.sum;
+    return;
+  }
   char* leaf = slot.stored;
   if (piece.codec != Codec::kNone) {
     leaf = verifies_ ? decoded_.get() + thread * kSubtreeBytes : piece.frame;
-    const bool fits = decoders_[thread].Decode(piece.codec, slot.stored, piece.stored_bytes, leaf);
-    if (!fits) return false;
+    slot.is_sound = decoders_[thread].Decode(piece.codec, slot.stored, piece.stored_bytes, leaf);
+    if (!slot.is_sound) return;
   }
   PageSums sums;
-  if (SumPages(leaf, sums) != piece.sum) return false;
+  slot.is_sound = SumPages(leaf, sums) == piece.sum;
   const char* const behind = slot.stored + AlignUp(piece.stored_bytes, kBlockBytes);
-  return !verifies_ || std::memcmp(behind, &sums, sizeof sums) == 0;
+  slot.has_sums = !verifies_sums_ || std::memcmp(behind, &sums, sizeof sums) == 0;
 }
 
 // What is read is verified while the disk reads on.
@@ -280,7 +283,16 @@ Status LeafReader::End(size_t index, const Status& status, const Ended& ended) {
 
 Status LeafReader::Judge(const Slot& slot) const {
   const Piece& piece = slot.piece;
-  if (slot.is_sound) return Code::kOk;
+  if (slot.is_sound && slot.has_sums) return Code::kOk;
+  if (slot.is_sound) {
+    const uint64_t offset = piece.offset + AlignUp(piece.stored_bytes, kBlockBytes);
+    return Fail(
+        Code::kCorrupt,
+        "image '%s': the sums of the pages of %s, %" PRIu64 " bytes at offset %" PRIu64
+        ", are damaged, the pages are not: `morselctl salvage FILE --to` another loses nothing "
+        "of them",
+        file_.path().c_str(), SubtreeName(base_, piece.position).c_str(), kPageSumsBytes, offset);
+  }
   return FailSum(file_, base_, piece.position, {piece.offset, piece.stored_bytes});
 }
 

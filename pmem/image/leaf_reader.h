@@ -20,6 +20,9 @@
 
 namespace morsel::pmem::image {
 
+/// All that is stored, or what Load() would refuse: without the sums behind leaves.
+enum class Verified { kAll, kLoadable };
+
 /// Ownership  waits for what is in flight when destroyed.
 /// Threads    one.
 class LeafReader {
@@ -42,7 +45,8 @@ class LeafReader {
 
   /// Reports each leaf that is damaged or cannot be read, in a sentence, by position.
   /// Errors  kNoMemory.
-  Status Verify(const Tree& tree, const std::function<void(const char* sentence)>& report,
+  Status Verify(const Tree& tree, Verified what,
+                const std::function<void(const char* sentence)>& report,
                 const Progress& progress = {});
 
   /// Instead of all that: leaves one at a time, in memory of the caller's. The tree outlives it.
@@ -76,6 +80,7 @@ class LeafReader {
     char* stored = nullptr;  ///< where it is read to
     char* memory = nullptr;  ///< that, where it is not the frame
     bool is_sound = false;   ///< set by the workers
+    bool has_sums = true;    ///< the same: those behind the leaf are its own
   };
   /// A leaf that was begun singly.
   struct Single {
@@ -97,13 +102,14 @@ class LeafReader {
   Status Finish(const Ended& ended);
   Status ReadSingle(SubtreePosition position, Single& single);
   Ended EndedSingly();
-  bool IsSound(const Slot& slot, unsigned thread);
+  void Look(Slot& slot, unsigned thread);
   Status Advance(const Ended& ended);
   Status End(size_t slot, const Status& status, const Ended& ended);
   Status Judge(const Slot& slot) const;
 
   const File& file_;
   uint64_t base_;
+  bool verifies_sums_ = false;
   bool verifies_ = false;       // what is read is verified only, the sums behind leaves, too
   const Tree* tree_ = nullptr;  // of leaves that are read singly
   std::map<SubtreePosition, Single> singles_;  // those that were begun

@@ -81,7 +81,7 @@ json Told(const ImageInfo& info) {
           {"capacity_bytes", info.capacity_bytes},
           {"size_bytes", info.size_bytes},
           {"live_bytes", info.live_bytes},
-          {"contract", info.contract == 1 ? "fine" : "snapshot"},
+          {"contract", info.contract == pmem::image::Contract::kFine ? "fine" : "snapshot"},
           {"codec", pmem::image::CodecName(info.codec)},
           {"flags", (info.grows ? 1 : 0) + (info.giant ? 2 : 0)}};
 }
@@ -96,7 +96,7 @@ int Make(uint64_t seed, const char* path, const char* name) {
   info.base = (random() % 1000 + 1) * kGiantBytes;
   info.capacity_bytes = (subtrees + random() % 1000) * kSubtreeBytes;
   info.size_bytes = memory.size();
-  info.contract = random() % 2;
+  info.contract = static_cast<pmem::image::Contract>(random() % 2);
   info.grows = random() % 2 == 0;
   info.giant = random() % 2 == 0;
   info.codec = static_cast<pmem::image::Codec>(seed % 3);

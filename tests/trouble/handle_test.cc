@@ -139,7 +139,7 @@ TEST_P(HandleTest, ResizedBothWays) {
   ExpectFailure(morsel_resize(morsel, 2 << 20), MORSEL_BUSY, {"'a'", "in use", "free them"});
   ExpectFailure(morsel_resize(morsel, 0), MORSEL_INVALID_ARGUMENT, {"'a'"});
   ExpectFailure(morsel_resize(morsel, 65 << 20), MORSEL_ADDRESS_EXHAUSTED,
-                {"'a'", "67108864", "larger capacity"});
+                {"'a'", "64 MiB", "larger capacity"});
   EXPECT_EQ(morsel_size(morsel), uint64_t{6} << 20);
   EXPECT_EQ(static_cast<char*>(large)[(3 << 20) - 1], 7);
   morsel_free(morsel, large);

@@ -38,7 +38,8 @@ std::string JudgeOlder(pmem::SystemCalls& calls, const std::string& path) {
   if (!older) return std::string("the generation before is damaged: ") + LastError();
   std::string wrong;
   pmem::image::LeafReader reader(file, kBase);
-  (void)reader.Verify(*older, [&](const char* sentence) { wrong = sentence; });
+  (void)reader.Verify(*older, pmem::image::Verified::kAll,
+                      [&](const char* sentence) { wrong = sentence; });
   return wrong.empty() ? wrong : "the generation before is damaged: " + wrong;
 }
 
