@@ -113,7 +113,7 @@ TEST_F(PatchesTest, CheckpointsCostTheSameHoweverManyThereWere) {
     const uint64_t before = calls.written_bytes;
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
     const uint64_t written = calls.written_bytes - before;
-    EXPECT_LE(written, bound + 2 * kLargeBytes) << checkpoint;
+    EXPECT_LE(written, bound + 2 * (kSubtreeBytes + kPageSumsBytes)) << checkpoint;
     folded += written > kSubtreeBytes ? 1 : 0;
     if (checkpoint % 40 == 39) {
       EXPECT_LE(calls.written_bytes / 40, bound) << checkpoint;

@@ -49,12 +49,9 @@ uint64_t Space::Take(uint64_t size_bytes) {
 }
 
 Extent Space::TakeSome(uint64_t size_bytes, uint64_t fragments_max) {
-  if (fragment_bytes_ > fragments_max) return TakeFrom(by_size_.begin(), size_bytes);
-  const auto large = by_size_.lower_bound({kLargeBytes, 0});
-  if (large != by_size_.begin() && std::prev(large)->first >= kFragmentBytes) {
-    return TakeFrom(std::prev(large), size_bytes);
-  }
-  if (large != by_size_.end()) return TakeFrom(std::prev(by_size_.end()), size_bytes);
+  const bool many = fragment_bytes_ > fragments_max;
+  const auto run = by_size_.lower_bound({many ? 0 : kFragmentBytes, 0});
+  if (run != by_size_.end()) return TakeFrom(run, size_bytes);
   end_ += size_bytes;
   return {end_ - size_bytes, size_bytes};
 }

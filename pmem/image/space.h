@@ -27,8 +27,6 @@ Extent LeafExtentOf(const Entry& leaf);
 
 /// A free run shorter than this is worth no hole in the file, and no write of its own.
 inline constexpr uint64_t kFragmentBytes = 64 * kKiB;
-/// A free run as long as this can hold a leaf, of which there is to be one again.
-inline constexpr uint64_t kLargeBytes = kSubtreeBytes + kPageSumsBytes;
 
 /// [SPC-1] Free runs do not touch each other, nor the end.
 /// Threads  one.
@@ -40,9 +38,9 @@ class Space {
   /// Claims size_bytes, a multiple of 4096: the smallest free run that holds them, else the end.
   uint64_t Take(uint64_t size_bytes);
 
-  /// Claims some of size_bytes, a multiple of 4096, in one run: all, or what a free run of
-  /// kFragmentBytes or more has, at best of one that is not large. Smaller ones are taken, the
-  /// smallest first, only while there are more of them than fragments_max bytes: each is a write of
+  /// Claims some of size_bytes, a multiple of 4096, in one run: all, or what the smallest free run of
+  /// kFragmentBytes or more has, so that larger ones are there for what needs them. Even smaller
+  /// ones are taken only while there are more of them than fragments_max bytes: each is a write of
   /// its own.
   Extent TakeSome(uint64_t size_bytes, uint64_t fragments_max);
 

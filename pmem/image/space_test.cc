@@ -41,17 +41,18 @@ TEST(Space, SomeIsTakenOfLargeRunsAndOfManyFragments) {
   EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{2 * kBlock, kBlock}));
 }
 
-// So that what can hold a leaf is there when a leaf is written.
-TEST(Space, SomeIsTakenOfWhatHoldsNoLeafBeforeAnyOther) {
-  // Free: what holds a leaf, and after it one block less than that.
-  const uint64_t first = kBlock * 2;
-  const uint64_t second = first + kLargeBytes + kBlock;
-  Space space({{second - kBlock, kBlock}, {second + kLargeBytes - kBlock, kBlock}});
+// So that what can hold a leaf, or a list, is there when one is written.
+TEST(Space, SomeIsTakenOfTheSmallestRunThatIsNoFragment) {
+  // Free: a large run, and after it one that is smaller.
+  const uint64_t large = 4 * kFragmentBytes;
+  const uint64_t first = 2 * kBlock;
+  const uint64_t second = first + large + kBlock;
+  Space space({{second - kBlock, kBlock}, {second + kFragmentBytes, kBlock}});
   const uint64_t end = space.end();
-  EXPECT_EQ(space.TakeSome(kLargeBytes, 0), (Extent{second, kLargeBytes - kBlock}));
+  EXPECT_EQ(space.TakeSome(large, 0), (Extent{second, kFragmentBytes}));
   EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{first, kBlock}));
-  EXPECT_EQ(space.TakeSome(kLargeBytes, kMiB), (Extent{first + kBlock, kLargeBytes - kBlock}));
-  EXPECT_EQ(space.TakeSome(kLargeBytes, kMiB), (Extent{end, kLargeBytes}));
+  EXPECT_EQ(space.TakeSome(large, 0), (Extent{first + kBlock, large - kBlock}));
+  EXPECT_EQ(space.TakeSome(large, 0), (Extent{end, large}));
 }
 
 TEST(Space, WhatIsGivenBackAtTheEndMovesTheEnd) {
