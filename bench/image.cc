@@ -120,7 +120,8 @@ class Measurement {
     Remove("image");
     Strew("dense", 1);
     Strew("sparse", 64);
-    Worn();
+    Worn("worn", std::min(bytes_, kGiB));
+    Worn("worn_whole", bytes_);
     Codecs();
     std::printf("}\n");
   }
@@ -233,15 +234,14 @@ class Measurement {
         all.worst_written_bytes, all.written_bytes, AllocatedBytes(*image_));
   }
 
-  // Of 1 GiB, all over which pages were written in so many checkpoints before, that it is a part of
+  // A morsel all over which pages were written in so many checkpoints before, that it is a part of
   // each to make room for them.
-  void Worn() {
-    const uint64_t bytes = std::min(bytes_, kGiB);
+  void Worn(const char* name, uint64_t bytes) {
     memory_.reset();
     memory_.emplace(pmem::FrameKind::kAnonymous, bytes);
     if (!memory_->is_there()) Die("no memory");
     Fill(memory_->bytes(), bytes);
-    const double first = SecondsOf([&] { StoreAs("worn", bytes); });
+    const double first = SecondsOf([&] { StoreAs(name, bytes); });
     unsetenv("MORSEL_DIRTY");
     const std::unique_ptr<pmem::DirtyPages> dirty = *pmem::DirtyPages::Open();
     Expect(dirty->Track(memory_->frames(), 0), "tracking");
@@ -253,12 +253,12 @@ class Measurement {
     const double load = SecondsOf([&] { Expect(image_->Load(memory_->bytes()), "loading"); });
     if (Checksum128(memory_->bytes(), bytes) != sum) Die("what was loaded is not what was stored");
     std::printf(
-        ", \"worn\": {\"first_s\": %.6f, \"again_s\": %.6f, \"worst_s\": %.6f, "
+        ", \"%s\": {\"first_s\": %.6f, \"again_s\": %.6f, \"worst_s\": %.6f, "
         "\"worst_written_bytes\": %lu, \"written_bytes\": %.0f, \"file_bytes\": %lu, "
         "\"load_s\": %.6f}",
-        first, all.find_s + all.store_s, all.worst_s, all.worst_written_bytes, all.written_bytes,
-        AllocatedBytes(*image_), load);
-    Remove("worn");
+        name, first, all.find_s + all.store_s, all.worst_s, all.worst_written_bytes,
+        all.written_bytes, AllocatedBytes(*image_), load);
+    Remove(name);
   }
 
   // What checkpoints took: on the average, and at worst.

@@ -19,14 +19,15 @@ KINDS = ("anonymous", "hugetlb-2m")
 WAYS = tuple(f"{kind}-{way}" for kind in KINDS for way in ("scan", "fault", "compare"))
 SPREADS = ("dense", "sparse")
 COSTS = ("store_s", "track_s", "again_s", "load_s")
-WORN = ("first_s", "again_s", "worst_s", "worst_written_bytes", "written_bytes", "file_bytes", "load_s")
+WORN = ("worn", "worn_whole")
+WORN_COLUMNS = ("first_s", "again_s", "worst_s", "worst_written_bytes", "written_bytes", "file_bytes", "load_s")
 COLUMNS = [
     *("round", "bytes", "fio_write_s", "store_s", "fio_read_s"),
     *(f"{kind}_{what}" for kind in KINDS for what in ("load_s", "frames_s")),
     *(f"{way}_{what}" for way in WAYS for what in ("track_s", "find_s", "compare_s", "store_s", "worst_s")),
     *(f"{way}_{what}" for way in WAYS for what in ("worst_written_bytes", "written_bytes", "file_bytes")),
     *(f"{spread}_{cost}" for spread in SPREADS for cost in COSTS),
-    *(f"worn_{what}" for what in WORN),
+    *(f"{worn}_{what}" for worn in WORN for what in WORN_COLUMNS),
 ]
 CODEC_COLUMNS = ["round", "data", "codec", "bytes", "store_s", "load_s", "file_bytes"]
 
@@ -87,7 +88,8 @@ def measure(options, codecs):
                 row |= {column: found.get(column.removeprefix(f"{way}_")) for column in COLUMNS if column.startswith(way)}
             for spread in SPREADS:
                 row |= {f"{spread}_{cost}": seconds for cost, seconds in result.pop(spread).items()}
-            row |= {f"worn_{what}": value for what, value in result.pop("worn").items()}
+            for worn in WORN:
+                row |= {f"{worn}_{what}": value for what, value in result.pop(worn).items()}
             yield row | result
 
 
@@ -131,12 +133,15 @@ def text(rows, options):
     used = min(gib, 1)
     title = f"{used:.3g} GiB used of a morsel of {64 * used:.3g} GiB, beside one of {used:.3g} GiB, ms, median"
     answer += "\n" + report.aligned(title, ["", "full", "sparse", "ratio"], lines)
-    first, again, worst, worst_bytes, bytes_, file_bytes, load = (median(f"worn_{what}") for what in WORN)
-    line = [*(f"{1000 * seconds:.1f}" for seconds in (first, again, worst)), f"{first / again:.1f}"]
-    line += [*(f"{value / 2**20:.2f}" for value in (worst_bytes, bytes_)), f"{file_bytes / 2**30 / used:.2f}", f"{1000 * load:.1f}"]
-    title = f"{used:.3g} GiB that is worn: {options.checkpoints} checkpoints of {options.pages} pages after {4 * options.checkpoints} of them"
-    header = ["store ms", "checkpoint ms", "worst ms", "of the store", "worst MiB", "mean MiB", "file/live", "load ms"]
-    return answer + "\n" + report.aligned(title, header, [line])
+    lines = []
+    for worn, size in zip(WORN, (used, gib)):
+        first, again, worst, worst_bytes, mean_bytes, file_bytes, load = (median(f"{worn}_{what}") for what in WORN_COLUMNS)
+        line = [f"{size:.3g} GiB", *(f"{1000 * seconds:.1f}" for seconds in (first, again, worst)), f"{first / again:.1f}"]
+        line += [*(f"{value / 2**20:.2f}" for value in (worst_bytes, mean_bytes)), f"{file_bytes / 2**30 / size:.2f}"]
+        lines.append([*line, f"{1000 * load:.1f}"])
+    title = f"worn: {options.checkpoints} checkpoints of {options.pages} pages after {4 * options.checkpoints} of them"
+    header = ["", "store ms", "checkpoint ms", "worst ms", "of the store", "worst MiB", "mean MiB", "file/live", "load ms"]
+    return answer + "\n" + report.aligned(title, header, lines)
 
 
 def codecs_text(rows):
