@@ -94,8 +94,8 @@ class PatchWriter {
   uint64_t list_bytes_ = 0;
 };
 
-/// How many patches may count in an image of the tree's leaves: five eighths of their pages, so that
-/// its file stays below twice as long, and no more than kPatchesMax.
+/// How many patches may count in an image of the tree's leaves: five eighths of their pages, so
+/// that its file stays below twice as long, and no more than kPatchesMax.
 uint64_t PatchesMax(const Tree& tree);
 
 }  // namespace morsel::pmem::image

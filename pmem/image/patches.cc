@@ -12,13 +12,6 @@
 namespace morsel::pmem::image {
 namespace {
 
-struct Reading {
-  const File& file;
-  const Superblock& superblock;
-  uint64_t file_bytes;
-  const Damaged& damaged;
-};
-
 bool IsBlockRun(const Reading& reading, Extent extent) {
   return IsAligned(extent.offset, kBlockBytes) && extent.offset >= kExtentsStart &&
          Within(extent.offset, extent.size_bytes, reading.file_bytes);
@@ -163,11 +156,8 @@ std::vector<uint64_t> LiveCounts(const Tree& tree) {
   return counts;
 }
 
-Status ReadPatches(const File& file, const Superblock& superblock, const Damaged& damaged,
-                   Tree& tree) {
-  const Result<uint64_t> file_bytes = file.SizeBytes();
-  if (!file_bytes) return file_bytes.status();
-  const Reading reading = {file, superblock, *file_bytes, damaged};
+Status ReadPatches(const Reading& reading, Tree& tree) {
+  const Superblock& superblock = reading.superblock;
   uint64_t count = kPatchListsMax;
   while (count > 0 && superblock.lists[count - 1] == PatchList{}) --count;
   tree.lists.assign(superblock.lists, superblock.lists + count);
@@ -177,7 +167,7 @@ Status ReadPatches(const File& file, const Superblock& superblock, const Damaged
     Status read = ValidateList(reading, i - 1);
     if (read.ok()) read = ReadList(reading, list, patches);
     if (!read.ok()) {
-      MORSEL_TRY(damaged(read));
+      MORSEL_TRY(reading.damaged(read));
       DropOlder(list, tree);
       patches.clear();
     }

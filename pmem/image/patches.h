@@ -20,6 +20,14 @@ struct Tree;
 /// as absent, and the rest is read.
 using Damaged = std::function<Status(Status)>;
 
+/// The tables of one generation, while they are read.
+struct Reading {
+  const File& file;
+  const Superblock& superblock;
+  uint64_t file_bytes;
+  const Damaged& damaged;
+};
+
 /// A patch that counts. [IMG-8]
 struct LivePatch {
   uint64_t offset;  ///< of its bytes in the file
@@ -43,8 +51,7 @@ std::vector<uint64_t> LiveCounts(const Tree& tree);
 /// Takes the lists that the superblock leads to, and finds which of their patches count. The tree's
 /// leaves are there. Of a list that is damaged nobody knows which leaves it had pages of: those
 /// that are older than it become absent. Errors  kCorrupt, naming the file and the list or the
-/// subtree, and kIo, as `damaged` answers.
-Status ReadPatches(const File& file, const Superblock& superblock, const Damaged& damaged,
-                   Tree& tree);
+/// subtree, and kIo, as `reading.damaged` answers.
+Status ReadPatches(const Reading& reading, Tree& tree);
 
 }  // namespace morsel::pmem::image

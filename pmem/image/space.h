@@ -38,8 +38,8 @@ class Space {
   /// Claims size_bytes, a multiple of 4096: the smallest free run that holds them, else the end.
   uint64_t Take(uint64_t size_bytes);
 
-  /// Claims some of size_bytes, a multiple of 4096, in one run: all, or what the smallest free run of
-  /// kFragmentBytes or more has, so that larger ones are there for what needs them. Even smaller
+  /// Claims some of size_bytes, a multiple of 4096, in one run: all, or what the smallest free run
+  /// of kFragmentBytes or more has, so that larger ones are there for what needs them. Even smaller
   /// ones are taken only while there are more of them than fragments_max bytes: each is a write of
   /// its own.
   Extent TakeSome(uint64_t size_bytes, uint64_t fragments_max);

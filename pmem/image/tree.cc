@@ -11,14 +11,6 @@
 namespace morsel::pmem::image {
 namespace {
 
-// What the sentences of one reading share.
-struct Reading {
-  const File& file;
-  const Superblock& superblock;
-  uint64_t file_bytes;
-  const Damaged& damaged;
-};
-
 // What is said of an entry: the root has no number.
 struct Subject {
   std::string name;
@@ -306,7 +298,7 @@ Result<Tree> ReadTree(const File& file, const Superblock& superblock) {
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
   MORSEL_TRY(ReadNodes(reading, tree));
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
-  MORSEL_TRY(ReadPatches(file, superblock, refuse, tree));
+  MORSEL_TRY(ReadPatches(reading, tree));
   if (!tree.lists.empty()) MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
   return tree;
 }
@@ -319,7 +311,7 @@ Result<Tree> ReadIntact(const File& file, const Superblock& superblock, const Da
   MORSEL_TRY(ReadRoot(reading, tree));
   MORSEL_TRY(DropMeetingTables(reading, tree));
   MORSEL_TRY(ReadNodes(reading, tree));
-  MORSEL_TRY(ReadPatches(file, superblock, damaged, tree));
+  MORSEL_TRY(ReadPatches(reading, tree));
   return tree;
 }
 

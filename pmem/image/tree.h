@@ -29,7 +29,7 @@ struct Tree {
   Entry leaf(SubtreePosition position) const;
   /// Its patches; nullptr where there are none.
   const LeafPatches* PatchesOf(SubtreePosition position) const;
-  /// The same, to be set; there is a node for it.
+  /// The leaf at `position`, to be set; there is a node for it.
   Entry& LeafToSet(SubtreePosition position);
   /// Sets the leaf at `position`, where `old` has one, and its patches to what `old` has there;
   /// there is a node for it. patch_count stays.

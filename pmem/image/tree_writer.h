@@ -20,8 +20,8 @@ namespace morsel::pmem::image {
 struct Source {
   const char* frames;
   uint64_t size_bytes;
-  const PageSet* dirty;         ///< what may differ from the old generation; nullptr: all may
-  const TouchedPages* touched;  ///< the pages that are read, the others being zero; nullptr: all
+  const PageSet* dirty;          ///< what may differ from the old generation; nullptr: all may
+  const TouchedPages* touched;   ///< the pages that are read, the others being zero; nullptr: all
   LeafSource* leaves = nullptr;  ///< what comes instead of frames, where there is no generation
 };
 
