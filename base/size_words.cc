@@ -2,29 +2,32 @@
 
 #include <array>
 #include <bit>
-#include <cmath>
-#include <cstdio>
 
 namespace morsel {
 namespace {
 
 constexpr std::array<const char*, 7> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 
+// Of the unit, rounded. None of it overflows: 10 EiB are less than 2^64 bytes.
+uint64_t TenthsOf(uint64_t bytes, unsigned power) {
+  const uint64_t unit = uint64_t{1} << 10 * power;
+  const uint64_t rest = bytes % unit;
+  return bytes / unit * 10 + (rest * 10 + unit / 2) / unit;
+}
+
 }  // namespace
 
 std::string FormatSize(uint64_t bytes) {
   unsigned power = 0;
-  long double value = bytes;
   // What would be rounded to 1024 of a unit is 1 of the next.
-  while (power + 1 < kUnits.size() && value >= (power == 0 ? 1024 : 1023.95L)) {
-    value /= 1024;
+  while (power + 1 < kUnits.size() && (bytes >> 10 * power) >= 1023 &&
+         TenthsOf(bytes, power) >= 10240) {
     ++power;
   }
-  char text[48];
-  const long double tenths = std::round(value * 10);
-  std::snprintf(text, sizeof text, std::fmod(tenths, 10) == 0 ? "%.0Lf %s" : "%.1Lf %s",
-                tenths / 10, kUnits[power]);
-  return text;
+  const uint64_t tenths = TenthsOf(bytes, power);
+  std::string text = std::to_string(tenths / 10);
+  if (tenths % 10 != 0) text += "." + std::to_string(tenths % 10);
+  return text + " " + kUnits[power];
 }
 
 std::string FormatSizeFully(uint64_t bytes) {
