@@ -212,7 +212,7 @@ morsel_code morsel_export(morsel_pool_t *pool, const char *name, const char *pat
  *
  * Errors  as morsel_export(); INVALID_ARGUMENT (no such codec).
  * Cost    snapshot, not open, and the codec is another one: reads the image once and writes it once,
- *         with 64 MiB of memory whatever its size. */
+ *         with 64 MiB of memory, and 136 bytes for each 2 MiB it holds. */
 morsel_code morsel_export_coded(morsel_pool_t *pool, const char *name, const char *path,
                                 uint32_t codec);
 
@@ -251,7 +251,7 @@ morsel_code morsel_verify(const char *path, void (*visit)(const char *sentence, 
  * Errors      CORRUPT, VERSION (nothing of it can be found); EXISTS (to); BUSY (somebody writes the
  *             image); NOT_FOUND; INVALID_ARGUMENT; NO_SPACE; PERMISSION; NO_MEMORY; IO. That
  *             something is damaged is none.
- * Cost        reads the image once, with 64 MiB of memory whatever its size. */
+ * Cost        reads the image once, with 64 MiB of memory, and 136 bytes for each 2 MiB it holds. */
 morsel_code morsel_salvage(const char *path, const char *to,
                            void (*visit)(const char *sentence, void *), void *context);
 

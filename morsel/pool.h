@@ -162,7 +162,7 @@ class AbstractPool {
   virtual Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
                                                       const pmem::image::Damaged& damaged);
 
-  /// As Backing's, of a morsel that is not open. An image is read only, with 64 MiB of memory.
+  /// As Backing's, of a morsel that is not open. An image is read only, within 64 MiB, and 136 bytes for each 2 MiB it holds.
   /// Errors  as Find() and Open(), besides.
   virtual Status Export(const std::string& name, const pmem::Directory& to,
                         const std::string& file_name, const ExportOptions& options) = 0;

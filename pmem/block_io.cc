@@ -94,7 +94,7 @@ class RingBlockIo final : public BlockIo {
     const IoRing::Request request = {
         writes, bytes, static_cast<uint32_t>(size_bytes), static_cast<int64_t>(offset),
         place,  buffer};
-    if (const int error = ring_->Submit(request); error != 0) return Finish(request, error);
+    if (const int error = ring_->Submit(request); error != 0) return Failed(request, error);
     pending_[place] = {true, tag, request};
     ++in_flight_;
     return Code::kOk;
@@ -106,14 +106,16 @@ class RingBlockIo final : public BlockIo {
     return result == -EINTR || result == -EAGAIN || result == -ECANCELED || result == -EINVAL;
   }
 
+  Status Failed(const IoRing::Request& request, int64_t result) const {
+    errno = static_cast<int>(-result);
+    return FailErrno("'%s': %s %" PRIu32 " bytes at offset %" PRId64, file_.path().c_str(),
+                     request.writes ? "writing" : "reading", request.size_bytes, request.offset);
+  }
+
   // What fell short, was given up or is not for direct I/O is finished as any file is.
   Status Finish(const IoRing::Request& request, int64_t result) const {
     if (result == request.size_bytes) return Code::kOk;
-    if (result < 0 && !WasGivenUp(result)) {
-      errno = static_cast<int>(-result);
-      return FailErrno("'%s': %s %" PRIu32 " bytes at offset %" PRId64, file_.path().c_str(),
-                       request.writes ? "writing" : "reading", request.size_bytes, request.offset);
-    }
+    if (result < 0 && !WasGivenUp(result)) return Failed(request, result);
     const auto done = static_cast<uint64_t>(result < 0 ? 0 : result);
     char* const rest = static_cast<char*>(request.bytes) + done;
     const uint64_t rest_bytes = request.size_bytes - done;

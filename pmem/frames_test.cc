@@ -97,6 +97,7 @@ TEST_P(FramesTest, WhatWasNeverTouchedIsKnown) {
   // Of a memory file a page that no page table of this process has is touched, too.
   (void)madvise(frames.at(0), full(), MADV_PAGEOUT);
   EXPECT_TRUE(frames.Of(last).test(kPagesPerSubtree - 1));
+  EXPECT_EQ(frames.Next(SubtreePosition(0), end), first);
 }
 
 TEST_P(FramesTest, AChildHasNoneOfThem) {

@@ -68,7 +68,7 @@ TEST_F(DamageTest, ListsOfReplacedPagesThatAreImpossibleAreRefused) {
     ExpectRefused(WithList(wrong), Code::kCorrupt, words);
   };
   refuse([](PatchList& list) { list.count = 0; }, "list 0 of 0 replaced pages");
-  refuse([](PatchList& list) { list.count = kPatchesMax + 1; }, "list 0 of 196609");
+  refuse([](PatchList& list) { list.count = kPatchesMax + 1; }, "list 0 of 1048577");
   refuse([](PatchList& list) { list.offset += 1; }, "is impossible");
   refuse([](PatchList& list) { list.offset = 0; }, "is impossible");
   refuse([](PatchList& list) { list.offset = AlignDown(~uint64_t{0}, kBlockBytes); },

@@ -27,7 +27,7 @@ Status CopyInto(const ImageFile& image, const Directory& directory, const std::s
 /// written anew, with the pages that replace its own, as generation 1. `damaged`: nullptr, or told
 /// of leaves that are damaged, which are absent in what is made.
 /// Errors  as CopyInto(), and what `damaged` answers.
-/// Cost    reads the image once; 64 MiB at most, whatever its size.
+/// Cost    reads the image once; 64 MiB at most, and 136 bytes for each leaf.
 Status RecodeInto(const ImageFile& image, Codec codec, const Directory& directory,
                   const std::string& name, mode_t mode, const Damaged* damaged = nullptr);
 

@@ -95,8 +95,8 @@ struct Patch {
 static_assert(sizeof(Patch) == 32 && std::is_trivially_copyable_v<Patch>);
 static_assert(offsetof(Patch, page) == 8 && offsetof(Patch, sum_low) == 16);
 static_assert(std::has_unique_object_representations_v<Patch>);
-/// So that what they take of memory is bounded.
-inline constexpr uint64_t kPatchesMax = 192 * 1024;
+/// So that what they take of memory is bounded, whoever wrote them; PatchesMax() is less.
+inline constexpr uint64_t kPatchesMax = 1024 * 1024;
 
 /// Where a list of patches is: their bytes, padded to a block.
 struct PatchList {

@@ -170,13 +170,13 @@ Status LeafReader::Read(const Piece& piece, const Ended& ended) {
   }
   slot.stored = in_memory ? slot.memory : piece.frame;
   uint64_t size_bytes = AlignUp(piece.stored_bytes, kBlockBytes);
-  if (verifies_ && !piece.is_page()) size_bytes += kPageSumsBytes;
+  if (verifies_sums_ && !piece.is_page()) size_bytes += kPageSumsBytes;
   const int buffer =
       in_memory
           ? static_cast<int>(static_cast<uint64_t>(slot.memory - memory_.get()) / memory_bytes_)
           : -1;
   const Status begun = io_->StartRead(slot.stored, size_bytes, piece.offset, buffer, index);
-  return begun.ok() ? begun : End(index, begun, ended);
+  return begun.ok() ? begun : End(index, FailRead(base_, piece.position, begun), ended);
 }
 
 Status LeafReader::Finish(const Ended& ended) {
@@ -267,7 +267,10 @@ Status LeafReader::Advance(const Ended& ended) {
     return End(slot, Judge(slots_[slot]), ended);
   }
   const BlockIo::Done done = io_->Wait();
-  if (!done.status.ok()) return End(done.tag, done.status, ended);
+  if (!done.status.ok()) {
+    const SubtreePosition position = slots_[done.tag].piece.position;
+    return End(done.tag, FailRead(base_, position, done.status), ended);
+  }
   verifying_.push_back(done.tag);
   workers_->Start(done.tag);
   return Code::kOk;

@@ -228,7 +228,9 @@ Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
     ForgetPatches(slot.position);
     return Fate::kDone;
   }
-  if (IsPresent(slot.old) && SumOf(slot.old) == slot.sum) {
+  // Not one whose sums could not be believed: a leaf of its own is due, see ReadOldSums().
+  const bool may_stay = slot.compares || slot.folds;
+  if (may_stay && IsPresent(slot.old) && SumOf(slot.old) == slot.sum) {
     Entry& leaf = tree_.LeafToSet(slot.position) = slot.old;
     // Its own bytes count again.                                                       [IMG-8]
     if (old_.PatchesOf(slot.position) != nullptr) leaf.generation = target_.generation;

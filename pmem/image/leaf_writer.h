@@ -27,9 +27,8 @@ struct LeafTarget {
   Codec codec;
 };
 
-/// Where leaves come to lie depends on their order only, never on the threads or the disk.
-/// Ownership  the destructor waits for what is in flight.
-/// Threads    one.
+/// Where the leaves of an image that is created come to lie depends on their order only, never on
+/// the threads or the disk. Ownership  the destructor waits for what is in flight. Threads    one.
 class LeafWriter {
  public:
   /// `old` is the published generation. Leaves are added to `tree`, which has its nodes, pages that

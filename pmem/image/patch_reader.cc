@@ -139,6 +139,8 @@ Status PatchReader::ReadSingly(Run& run, const Ended& ended) {
     if (status.ok()) {
       Verify(run);
       status = Judge(page, run.sound.test(0));
+    } else {
+      status = FailRead(base_, page.position, status);
     }
     MORSEL_TRY(ended(page.position, status));
   }

@@ -16,6 +16,9 @@ namespace {
 /// for each of them takes memory.
 constexpr uint64_t kFragmentsPart = 16;
 constexpr uint64_t kFragmentsMax = 256 * kMiB;
+/// Some 8 MiB of memory, and of leaves that have one or two some 40.
+constexpr uint64_t kReplacedMax = 192 * 1024;
+static_assert(kReplacedMax <= kPatchesMax);
 
 uint64_t LeafCount(const Tree& tree) {
   uint64_t count = 0;
@@ -39,7 +42,7 @@ bool IsBefore(const LivePatch& a, const LivePatch& b) { return a.page < b.page; 
 }  // namespace
 
 uint64_t PatchesMax(const Tree& tree) {
-  return std::min(kPatchesMax, LeafCount(tree) * kPagesPerLeaf / 8 * 5);
+  return std::min(kReplacedMax, LeafCount(tree) * kPagesPerLeaf / 8 * 5);
 }
 
 PatchWriter::~PatchWriter() { Drain(); }

@@ -95,7 +95,7 @@ class PatchWriter {
 };
 
 /// How many patches may count in an image of the tree's leaves: five eighths of their pages, so
-/// that its file stays below twice as long, and no more than kPatchesMax.
+/// that its file stays below twice as long, and no more than 196,608, for they take memory.
 uint64_t PatchesMax(const Tree& tree);
 
 }  // namespace morsel::pmem::image

@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "pmem/faults_testing.h"
+#include "pmem/image/patch_writer.h"
 #include "pmem/image/store_testing.h"
 
 namespace morsel::pmem::image {
@@ -229,28 +230,31 @@ TEST_F(PatchesTest, ACheckpointThatFailsLeavesNothingOfItsPages) {
 // [IMG-7] Its pages cannot be told to be old ones, so that all of it is written. Its bytes are
 // good: it loads; verifying names it.
 TEST_F(PatchesTest, ALeafWhoseSumsAreDamagedIsWrittenAgain) {
-  Memory memory;
-  CreateTwo(memory);
-  std::string bytes = Bytes("a");
-  const Entry leaf = TreeOf("a").leaf(SubtreePosition(2));
-  bytes[LeafExtentOf(leaf).end() - 1] ^= 1;
-  SetBytes("a", bytes);
-  ExpectHolds("a", memory);
-  memory[2 * kSubtreeBytes] ^= 1;
-  CountingCalls calls;
-  Result<ImageFile> image = Open("a", false, calls);
-  ASSERT_TRUE(image.has_value()) << LastError();
-  std::vector<std::string> damaged;
-  const auto report = [&](const char* sentence) { damaged.emplace_back(sentence); };
-  ASSERT_TRUE(image->Verify(report).ok()) << LastError();
-  ASSERT_EQ(damaged.size(), 1u);
-  EXPECT_NE(damaged[0].find("subtree 2 ("), std::string::npos) << damaged[0];
-  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
-  EXPECT_GT(calls.written_bytes, kSubtreeBytes);
-  ExpectHolds("a", memory);
-  damaged.clear();
-  ASSERT_TRUE(image->Verify(report).ok()) << LastError();
-  EXPECT_TRUE(damaged.empty());
+  for (const bool is_changed : {true, false}) {
+    std::filesystem::remove(path_ + "/a");
+    Memory memory;
+    CreateTwo(memory);
+    std::string bytes = Bytes("a");
+    const Entry leaf = TreeOf("a").leaf(SubtreePosition(2));
+    bytes[LeafExtentOf(leaf).end() - 1] ^= 1;
+    SetBytes("a", bytes);
+    ExpectHolds("a", memory);
+    if (is_changed) memory[2 * kSubtreeBytes] ^= 1;
+    CountingCalls calls;
+    Result<ImageFile> image = Open("a", false, calls);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    std::vector<std::string> damaged;
+    const auto report = [&](const char* sentence) { damaged.emplace_back(sentence); };
+    ASSERT_TRUE(image->Verify(report).ok()) << LastError();
+    ASSERT_EQ(damaged.size(), 1u);
+    EXPECT_NE(damaged[0].find("subtree 2 ("), std::string::npos) << damaged[0];
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+    EXPECT_GT(calls.written_bytes, kSubtreeBytes);
+    ExpectHolds("a", memory);
+    damaged.clear();
+    ASSERT_TRUE(image->Verify(report).ok()) << LastError();
+    EXPECT_TRUE(damaged.empty());
+  }
 }
 
 // Too many pages are replaced, so that the leaf is looked at as a whole: it is none any more.
@@ -271,6 +275,32 @@ TEST_F(PatchesTest, ALeafThatIsZeroOnceItHasTooManyReplacedPagesIsGone) {
   ExpectHolds("a", memory);
   EXPECT_FALSE(IsPresent(TreeOf("a").leaf(SubtreePosition(0))));
   EXPECT_EQ(TreeOf("a").patch_count, 0u);
+}
+
+// Replaced pages that go with what is cut off make room by that.
+TEST_F(PatchesTest, AMorselThatShrinksMakesNoRoomThatItHas) {
+  constexpr uint64_t kStay = 8;
+  Memory memory = MemoryOf(2 * kStay);
+  for (uint64_t i = 0; i < 2 * kStay; ++i) FillSubtree(memory, i, i);
+  CountingCalls calls;
+  Result<ImageFile> image = Create("a", memory, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  for (uint64_t half = 0; half < 2; ++half) {
+    PageSet dirty;
+    for (uint64_t i = kStay; i < 2 * kStay; ++i) {
+      dirty.Add((2 * i + half) * kSubtreeBytes / 2, kSubtreeBytes / 2);
+    }
+    for (uint64_t i = 0; i < kStay; ++i) dirty.Add(i * kSubtreeBytes, half * 60 * kPageBytes);
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
+  }
+  ASSERT_GT(image->tree().patch_count, PatchesMax(image->tree()) / 8 * 7);
+  memory.resize(kStay * kSubtreeBytes);
+  const PageSet dirty;
+  calls.written_bytes = 0;
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
+  EXPECT_LT(calls.written_bytes, kMiB);
+  EXPECT_EQ(image->tree().patch_count, kStay * 60);
+  ExpectHolds("a", memory);
 }
 
 }  // namespace

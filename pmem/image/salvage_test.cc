@@ -1,6 +1,8 @@
 // Damaged images of which all that is intact is found.
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include <filesystem>
 
 #include "pmem/image/image_testing.h"
@@ -120,6 +122,36 @@ TEST_F(SalvageTest, SumsBehindALeafAreDamageThatLosesNothing) {
   EXPECT_NE(said[0].find("the sums of the pages of subtree 1 (0x"), std::string::npos) << said[0];
   EXPECT_NE(said[0].find("loses nothing"), std::string::npos) << said[0];
   EXPECT_TRUE(*Read("a") == memory_);
+}
+
+// One block of the medium is bad.
+class BadBlockCalls : public UnsyncedCalls {
+ public:
+  uint64_t bad_offset = ~uint64_t{0};
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    const auto begin = static_cast<uint64_t>(offset);
+    if (bad_offset < begin || bad_offset >= begin + size_bytes) {
+      return SystemCalls::PRead(file, bytes, size_bytes, offset);
+    }
+    errno = EIO;
+    return -1;
+  }
+};
+
+TEST_F(SalvageTest, SumsThatCannotBeReadLoseNothingAndALeafThatCannotIsNamed) {
+  BadBlockCalls calls;
+  const uint64_t end = LeafExtentOf(tree_.leaf(SubtreePosition(1))).end();
+  const Result<ImageFile> image = Open("a", true, calls);
+  ASSERT_TRUE(image) << LastError();
+  std::vector<std::string> said;
+  const auto report = [&](const char* sentence) { said.emplace_back(sentence); };
+  calls.bad_offset = end - 1;
+  ASSERT_TRUE(image->Verify(report, Verified::kLoadable).ok()) << LastError();
+  EXPECT_TRUE(said.empty()) << said[0];
+  calls.bad_offset = end - kPageSumsBytes - 1;
+  ASSERT_TRUE(image->Verify(report, Verified::kLoadable).ok()) << LastError();
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_NE(said[0].find("subtree 1 (0x"), std::string::npos) << said[0];
 }
 
 }  // namespace

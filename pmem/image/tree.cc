@@ -331,4 +331,8 @@ Status FailSum(const File& file, uint64_t base, SubtreePosition position, Extent
               extent.offset);
 }
 
+Status FailRead(uint64_t base, SubtreePosition position, Status status) {
+  return Fail(status.code(), "%s: %s", SubtreeName(base, position).c_str(), LastError());
+}
+
 }  // namespace morsel::pmem::image

@@ -58,4 +58,7 @@ std::string SubtreeName(uint64_t base, SubtreePosition position);
 /// kCorrupt: the bytes at `extent`, of the subtree at `position`, are not what they were.
 Status FailSum(const File& file, uint64_t base, SubtreePosition position, Extent extent);
 
+/// `status`, which LastError() explains, of what could not be read of the subtree at `position`.
+Status FailRead(uint64_t base, SubtreePosition position, Status status);
+
 }  // namespace morsel::pmem::image

@@ -96,18 +96,18 @@ TreeWriter::Way TreeWriter::WayOf(SubtreePosition position, const PageSet* dirty
 // Those with the most patches: a leaf costs the same however many it is rid of. From a part of what
 // may count on, as many as there is to spend for; and as many as keep room for what a checkpoint
 // brings, whatever that costs. How what is dirty was found does not matter.
-void TreeWriter::ChooseFolded(uint64_t leaves) {
+void TreeWriter::ChooseFolded(uint64_t leaves, uint64_t patch_count) {
   const uint64_t max = PatchesMax(old_);
   const uint64_t many = max / 5 * 3;
   const uint64_t too_many = max / 8 * 7;
-  if (old_.patch_count <= many) return;
+  if (patch_count <= many) return;
   std::vector<std::pair<uint64_t, SubtreePosition>> by_count;
   for (const auto& [position, patches] : old_.patches) {
     if (position.value() < leaves) by_count.emplace_back(patches->size(), position);
   }
   // A heap: only the first few are wanted.
   std::make_heap(by_count.begin(), by_count.end());
-  uint64_t left = old_.patch_count;
+  uint64_t left = patch_count;
   for (int64_t spent = kFoldBytes; !by_count.empty(); spent += kFoldBytes) {
     const bool may_fold = left > many && spent <= fold_bytes_;
     const bool must_fold = left > too_many;
@@ -127,7 +127,7 @@ Status TreeWriter::WriteLeaves(const Source& source, ProgressMeter& meter, Tree&
        ++it) {
     tree.patch_count -= it->second->size();
   }
-  ChooseFolded(leaves);
+  ChooseFolded(leaves, tree.patch_count);
   MORSEL_TRY(source.leaves != nullptr ? WriteFrom(*source.leaves, meter, tree)
                                       : WriteChanged(source, meter, tree));
   return patches_.Finish(tree);

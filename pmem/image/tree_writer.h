@@ -57,7 +57,7 @@ class TreeWriter {
  private:
   enum class Way { kKeep, kReplace, kLook, kFold };
   Way WayOf(SubtreePosition position, const PageSet* dirty) const;
-  void ChooseFolded(uint64_t leaves);
+  void ChooseFolded(uint64_t leaves, uint64_t patch_count);
   void Settle();
   Status WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree);
   Status WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree);
