@@ -154,21 +154,23 @@ Status DirectoryPool::Supports(Contract contract, bool giant) const {
   const Result<uint32_t> granularity = pmem::GranularityOf(pool_file_.file());
   if (!granularity) return granularity.status();
   if (*granularity < kPageBytes) return Code::kOk;
-  return Fail(Code::kUnsupported,
-              "pool '%s' is in a directory whose file system is not DAX (it refuses MAP_SYNC): there "
-              "the fine contract cannot be kept, since stores do not reach the medium by "
-              "themselves; put the pool on a DAX file system, or make a snapshot morsel",
-              path_.c_str());
+  return Fail(
+      Code::kUnsupported,
+      "pool '%s' is in a directory whose file system is not DAX (it refuses MAP_SYNC): there "
+      "the fine contract cannot be kept, since stores do not reach the medium by "
+      "themselves; put the pool on a DAX file system, or make a snapshot morsel",
+      path_.c_str());
 }
 
 // On a DAX file system, too: an image is no memory to persist into.
 Status DirectoryPool::ServesImageOf(const Record& record) const {
   MORSEL_TRY(Supports(Contract::kSnapshot, record.giant));
   if (record.contract == Contract::kSnapshot) return Code::kOk;
-  return Fail(Code::kUnsupported,
-              "'%s' in pool '%s' is an image of a fine morsel, which cannot be persisted into: take "
-              "it out of the directory, and import it (morselctl import) on persistent memory",
-              record.name.c_str(), path_.c_str());
+  return Fail(
+      Code::kUnsupported,
+      "'%s' in pool '%s' is an image of a fine morsel, which cannot be persisted into: take "
+      "it out of the directory, and import it (morselctl import) on persistent memory",
+      record.name.c_str(), path_.c_str());
 }
 
 std::string DirectoryPool::LabelOf(const std::string& name) const {

@@ -12,9 +12,8 @@ namespace morsel {
 namespace {
 
 constexpr uint32_t kPoolFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY | MORSEL_CARVED;
-constexpr uint32_t kMorselFlags =
-    MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY | MORSEL_FINE | MORSEL_LAZY | MORSEL_GIANT |
-    MORSEL_SALVAGE;
+constexpr uint32_t kMorselFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY |
+                                  MORSEL_FINE | MORSEL_LAZY | MORSEL_GIANT | MORSEL_SALVAGE;
 
 static_assert(static_cast<int>(pmem::image::Codec::kNone) == MORSEL_CODEC_NONE);
 static_assert(static_cast<int>(pmem::image::Codec::kLz4) == MORSEL_CODEC_LZ4);
@@ -144,10 +143,11 @@ Result<Record> WantedRecord(const char* name, const morsel_options& options) {
   }
   record.capacity_bytes = AlignUp(capacity, step);
   if (record.size_bytes > record.capacity_bytes) {
-    return Fail(Code::kInvalidArgument,
-                "morsel '%s' cannot have %s in a capacity of %s: raise capacity_bytes, or leave it 0",
-                name, FormatSizeExactly(record.size_bytes).c_str(),
-                FormatSizeExactly(record.capacity_bytes).c_str());
+    return Fail(
+        Code::kInvalidArgument,
+        "morsel '%s' cannot have %s in a capacity of %s: raise capacity_bytes, or leave it 0", name,
+        FormatSizeExactly(record.size_bytes).c_str(),
+        FormatSizeExactly(record.capacity_bytes).c_str());
   }
   return record;
 }

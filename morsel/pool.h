@@ -51,7 +51,8 @@ using TellSkipped = std::function<void(const std::string& sentence)>;
 
 /// How a morsel leaves its pool as an image.
 struct ExportOptions {
-  /// carved: what the medium cannot serve is told, and zero in the image; nullptr: that is an error.
+  /// carved: what the medium cannot serve is told, and zero in the image; nullptr: that is an
+  /// error.
   const TellSkipped* skipped = nullptr;
   /// By what its leaves are compressed; none given: as the morsel's own image, and carved: not.
   std::optional<pmem::image::Codec> codec = {};
@@ -91,8 +92,8 @@ class Backing {
 
   /// Makes the file `file_name` of the directory an image: image: of the last checkpoint; carved:
   /// of the memory as it is, which nobody changes meanwhile. It has the morsel's permission bits.
-  /// With `skipped` no signal is raised by what is known, by the kernel, to be bad. By another codec
-  /// than its image's it is written of the memory, as generation 1.
+  /// With `skipped` no signal is raised by what is known, by the kernel, to be bad. By another
+  /// codec than its image's it is written of the memory, as generation 1.
   /// Durability  on return; a crash before leaves nothing of that name, or the whole image.
   /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo; kUnsupported: image, and
   ///             `skipped` is not nullptr.
@@ -162,7 +163,8 @@ class AbstractPool {
   virtual Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
                                                       const pmem::image::Damaged& damaged);
 
-  /// As Backing's, of a morsel that is not open. An image is read only, within 64 MiB, and 136 bytes for each 2 MiB it holds.
+  /// As Backing's, of a morsel that is not open. An image is read only, within 64 MiB, and 136
+  /// bytes for each 2 MiB it holds.
   /// Errors  as Find() and Open(), besides.
   virtual Status Export(const std::string& name, const pmem::Directory& to,
                         const std::string& file_name, const ExportOptions& options) = 0;

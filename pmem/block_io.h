@@ -14,8 +14,8 @@
 
 namespace morsel::pmem {
 
-/// Requests in flight at most: of large ones, which keep a disk busy, and of single pages, for which
-/// it takes more.
+/// Requests in flight at most: of large ones, which keep a disk busy, and of single pages, for
+/// which it takes more.
 inline constexpr unsigned kIoDepth = 8;
 inline constexpr unsigned kPageIoDepth = 32;
 

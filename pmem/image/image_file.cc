@@ -76,8 +76,8 @@ Result<ImageFile> ImageFile::Create(const Directory& directory, const std::strin
 }
 
 Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const Directory& directory,
-                                        const std::string& name, mode_t mode,
-                                        const ImageInfo& info, const Progress& progress) {
+                                        const std::string& name, mode_t mode, const ImageInfo& info,
+                                        const Progress& progress) {
   const Source source = {nullptr, info.size_bytes, nullptr, nullptr, &leaves};
   return Make(directory, name, mode, info, source, progress);
 }
@@ -194,10 +194,13 @@ Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
   // By position. Of a leaf with several pages that are damaged the first is enough.
   std::map<SubtreePosition, std::pair<Code, std::string>> lost;
   LeafReader reader(file_, current_.base);
-  MORSEL_TRY(reader.LoadIntact(tree_, frames, [&](SubtreePosition position, Status status) {
-    lost.try_emplace(position, status.code(), LastError());
-    return Status();
-  }, progress_));
+  MORSEL_TRY(reader.LoadIntact(
+      tree_, frames,
+      [&](SubtreePosition position, Status status) {
+        lost.try_emplace(position, status.code(), LastError());
+        return Status();
+      },
+      progress_));
   for (const auto& [position, failure] : lost) {
     std::memset(frames + position.value() * kSubtreeBytes, 0, kSubtreeBytes);
     MORSEL_TRY(damaged(Fail(failure.first, "%s", failure.second.c_str())));
@@ -276,10 +279,11 @@ void ImageFile::Accept(const Superblock& next, Tree tree) {
 Status ImageFile::Poison(Status status, int error) {
   poisoned_ = true;
   if (current_.generation == 0) return status;
-  return Fail(Code::kIo,
-              "image '%s': fdatasync: %s; no checkpoint can be promised any more, and the last good "
-              "one stands, or this one: discard the morsel and open it again",
-              file_.path().c_str(), std::strerror(error));
+  return Fail(
+      Code::kIo,
+      "image '%s': fdatasync: %s; no checkpoint can be promised any more, and the last good "
+      "one stands, or this one: discard the morsel and open it again",
+      file_.path().c_str(), std::strerror(error));
 }
 
 Status ImageFile::Poisoned() const {

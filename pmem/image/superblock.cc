@@ -68,9 +68,11 @@ Status Validate(const File& file, const Superblock& superblock) {
 Status NothingToChoose(const File& file, const Superblock (&slots)[2], Slot a, Slot b) {
   const char* const path = file.path().c_str();
   if (a == Slot::kForeign && b == Slot::kForeign) {
-    return Fail(Code::kCorrupt, "'%s' is not a morsel's image: it does not begin like one; name a file that `morselctl "
-                "export` made, or one of a directory pool",
-                path);
+    return Fail(
+        Code::kCorrupt,
+        "'%s' is not a morsel's image: it does not begin like one; name a file that `morselctl "
+        "export` made, or one of a directory pool",
+        path);
   }
   for (const Superblock& slot : slots) {
     if (slot.magic == kMagic && slot.version > kVersion) {
