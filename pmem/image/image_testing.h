@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -59,6 +60,22 @@ inline SystemCalls& TestCalls() {
   static UnsyncedCalls calls;
   return calls;
 }
+
+/// Counts reads; one block of the medium can be bad.
+class BadBlockCalls : public UnsyncedCalls {
+ public:
+  uint64_t reads = 0;
+  uint64_t bad_offset = ~uint64_t{0};
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    ++reads;
+    const auto begin = static_cast<uint64_t>(offset);
+    if (bad_offset < begin || bad_offset >= begin + size_bytes) {
+      return SystemCalls::PRead(file, bytes, size_bytes, offset);
+    }
+    errno = EIO;
+    return -1;
+  }
+};
 
 /// A directory of its own for each test.
 class ImageTest : public testing::Test {

@@ -150,8 +150,8 @@ LeafReader::Piece LeafReader::PieceOf(SubtreePosition position, const Entry& lea
 
 LeafReader::Piece LeafReader::PieceOf(SubtreePosition position, const LivePatch& patch,
                                       char* frame) {
-  char* const page = frame == nullptr ? nullptr : frame + patch.page * kPageBytes;
-  return {position, page, patch.offset, kPageBytes, Codec::kNone, patch.sum};
+  return {position, frame + patch.page * kPageBytes, patch.offset, kPageBytes, Codec::kNone,
+          patch.sum};
 }
 
 Status LeafReader::Read(const Piece& piece, const Ended& ended) {

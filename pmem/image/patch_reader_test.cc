@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cerrno>
 #include <random>
 #include <vector>
 
@@ -11,22 +10,6 @@
 
 namespace morsel::pmem::image {
 namespace {
-
-// Counts reads; one block of the medium can be bad.
-class ReadingCalls : public SystemCalls {
- public:
-  uint64_t reads = 0;
-  uint64_t bad_offset = ~uint64_t{0};
-  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
-    ++reads;
-    const auto begin = static_cast<uint64_t>(offset);
-    if (begin <= bad_offset && bad_offset < begin + size_bytes) {
-      errno = EIO;
-      return -1;
-    }
-    return SystemCalls::PRead(file, bytes, size_bytes, offset);
-  }
-};
 
 class PatchReaderTest : public StoreTest {
  protected:
@@ -41,12 +24,7 @@ class PatchReaderTest : public StoreTest {
     ASSERT_TRUE(image.has_value()) << LastError();
     std::mt19937_64 random(3);
     for (uint64_t checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
-      PageSet dirty;
-      for (uint64_t i = 0; i < kPages; ++i) {
-        const uint64_t page = random() % (kSubtrees * kPagesPerLeaf);
-        memory_[page * kPageBytes] = static_cast<char>(memory_[page * kPageBytes] + 1);
-        dirty.Add(page * kPageBytes, kPageBytes);
-      }
+      const PageSet dirty = ChangePages(memory_, random, kPages);
       ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 0, &dirty).ok()) << LastError();
     }
     tree_ = TreeOf("a");
@@ -58,7 +36,7 @@ class PatchReaderTest : public StoreTest {
 };
 
 TEST_F(PatchReaderTest, FewReadsBringAll) {
-  ReadingCalls calls;
+  BadBlockCalls calls;
   const Result<ImageFile> image = Open("a", true, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
   Memory pages = MemoryOf(kSubtrees);
@@ -86,7 +64,7 @@ TEST_F(PatchReaderTest, FewReadsBringAll) {
 // One after the other: each is told, and no other.
 TEST_F(PatchReaderTest, OfARunThatCannotBeReadThePageThatIsBadIsTold) {
   for (const auto& [position, patches] : tree_.patches) {
-    ReadingCalls calls;
+    BadBlockCalls calls;
     const Result<ImageFile> image = Open("a", true, calls);
     ASSERT_TRUE(image.has_value()) << LastError();
     const LivePatch& bad = patches->at(patches->size() / 2);

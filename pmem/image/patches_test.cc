@@ -6,7 +6,6 @@
 #include <iterator>
 #include <random>
 
-#include "base/bits.h"
 #include "pmem/faults_testing.h"
 #include "pmem/image/patch_writer.h"
 #include "pmem/image/store_testing.h"
@@ -26,12 +25,7 @@ TEST_F(PatchesTest, PatchedLeavesHoldWhatWasStored) {
     Result<ImageFile> image = Open("a");
     std::mt19937_64 random(7);
     for (int checkpoint = 0; checkpoint < 40; ++checkpoint) {
-      PageSet dirty;
-      for (uint64_t i = random() % 12; i > 0; --i) {
-        const uint64_t at = random() % memory.size();
-        memory[at] = static_cast<char>(memory[at] + 1);
-        dirty.Add(AlignDown(at, kPageBytes), kPageBytes);
-      }
+      const PageSet dirty = ChangePages(memory, random, random() % 12);
       ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, is_told ? &dirty : nullptr).ok())
           << LastError();
       if (checkpoint % 10 == 9) {
@@ -60,12 +54,7 @@ TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
   uint64_t lists = 0;
   calls.written_bytes = 0;
   for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
-    PageSet dirty;
-    for (uint64_t i = 0; i < kPages; ++i) {
-      const uint64_t at = random() % memory.size();
-      memory[at] = static_cast<char>(memory[at] + 1);
-      dirty.Add(AlignDown(at, kPageBytes), kPageBytes);
-    }
+    const PageSet dirty = ChangePages(memory, random, kPages);
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
     Tree tree = TreeOf("a");
     const std::vector<Extent> before = last.Extents();
@@ -105,12 +94,7 @@ TEST_F(PatchesTest, CheckpointsCostTheSameHoweverManyThereWere) {
   calls.written_bytes = 0;
   uint64_t folded = 0;
   for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
-    PageSet dirty;
-    for (uint64_t i = 0; i < kPages; ++i) {
-      const uint64_t at = random() % memory.size();
-      memory[at] = static_cast<char>(memory[at] + 1);
-      dirty.Add(AlignDown(at, kPageBytes), kPageBytes);
-    }
+    const PageSet dirty = ChangePages(memory, random, kPages);
     const uint64_t before = calls.written_bytes;
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
     const uint64_t written = calls.written_bytes - before;

@@ -21,6 +21,15 @@ class ProgressTest : public ImageTest {
       told_.push_back(now);
     };
   }
+  // An image "a" that is full, and of which the first leaf is damaged.
+  void CreateDamaged(uint64_t subtrees) {
+    Memory memory = MemoryOf(subtrees);
+    for (uint64_t i = 0; i < subtrees; ++i) FillSubtree(memory, i, i + 1);
+    ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
+    std::string bytes = Bytes("a");
+    bytes[kExtentsStart + 100] ^= 1;
+    SetBytes("a", bytes);
+  }
   // Of one store or load; forgets it.
   void ExpectTold(Activity activity, uint64_t total_bytes) {
     ASSERT_GE(told_.size(), 2u);
@@ -99,12 +108,7 @@ TEST_F(ProgressTest, RecodingTellsOfEachLeafOnce) {
 
 // What is damaged counts as well.
 TEST_F(ProgressTest, WhatIsIntactIsToldUpToAllOfIt) {
-  Memory memory = MemoryOf(3);
-  for (uint64_t i = 0; i < 3; ++i) FillSubtree(memory, i, i + 1);
-  ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
-  std::string bytes = Bytes("a");
-  bytes[kExtentsStart + 100] ^= 1;
-  SetBytes("a", bytes);
+  ASSERT_NO_FATAL_FAILURE(CreateDamaged(3));
   Result<ImageFile> image = Open("a", true);
   ASSERT_TRUE(image.has_value()) << LastError();
   image->set_progress(Remember());
@@ -120,16 +124,11 @@ TEST_F(ProgressTest, WhatIsIntactIsToldUpToAllOfIt) {
 }
 
 TEST_F(ProgressTest, AFailureIsNotToldAsTheEnd) {
-  Memory memory = MemoryOf(2);
-  FillSubtree(memory, 0, 1);
-  FillSubtree(memory, 1, 2);
-  ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
-  std::string bytes = Bytes("a");
-  bytes[kExtentsStart + 100] ^= 1;
-  SetBytes("a", bytes);
+  ASSERT_NO_FATAL_FAILURE(CreateDamaged(2));
   Result<ImageFile> image = Open("a", true);
   ASSERT_TRUE(image.has_value()) << LastError();
   image->set_progress(Remember());
+  Memory memory = MemoryOf(2);
   EXPECT_EQ(image->Load(memory.data()).code(), Code::kCorrupt);
   ASSERT_FALSE(told_.empty());
   EXPECT_LT(told_.back().done_bytes, told_.back().total_bytes);

@@ -1,7 +1,6 @@
 // Damaged images of which all that is intact is found.
 #include <gtest/gtest.h>
 
-#include <cerrno>
 
 #include <filesystem>
 
@@ -123,20 +122,6 @@ TEST_F(SalvageTest, SumsBehindALeafAreDamageThatLosesNothing) {
   EXPECT_NE(said[0].find("loses nothing"), std::string::npos) << said[0];
   EXPECT_TRUE(*Read("a") == memory_);
 }
-
-// One block of the medium is bad.
-class BadBlockCalls : public UnsyncedCalls {
- public:
-  uint64_t bad_offset = ~uint64_t{0};
-  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
-    const auto begin = static_cast<uint64_t>(offset);
-    if (bad_offset < begin || bad_offset >= begin + size_bytes) {
-      return SystemCalls::PRead(file, bytes, size_bytes, offset);
-    }
-    errno = EIO;
-    return -1;
-  }
-};
 
 TEST_F(SalvageTest, SumsThatCannotBeReadLoseNothingAndALeafThatCannotIsNamed) {
   BadBlockCalls calls;

@@ -41,11 +41,7 @@ uint64_t Space::Take(uint64_t size_bytes) {
     end_ += size_bytes;
     return end_ - size_bytes;
   }
-  const uint64_t offset = best->second;
-  const uint64_t end = offset + best->first;
-  Erase(free_.find(offset));
-  if (offset + size_bytes < end) Insert(offset + size_bytes, end);
-  return offset;
+  return TakeFrom(best, size_bytes).offset;
 }
 
 Extent Space::TakeSome(uint64_t size_bytes, uint64_t fragments_max) {

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 
 #include <functional>
+#include <random>
 #include <string>
 
+#include "base/bits.h"
 #include "pmem/image/image_testing.h"
 #include "pmem/image/superblock.h"
 
@@ -23,6 +25,16 @@ class StoreTest : public ImageTest {
     ASSERT_TRUE(image.has_value()) << LastError();
     FillSubtree(memory, 0, 3);
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  }
+  // Of count bytes, anywhere; some may be of one page. What is dirty then.
+  static PageSet ChangePages(Memory& memory, std::mt19937_64& random, uint64_t count) {
+    PageSet dirty;
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t at = random() % memory.size();
+      memory[at] = static_cast<char>(memory[at] + 1);
+      dirty.Add(AlignDown(at, kPageBytes), kPageBytes);
+    }
+    return dirty;
   }
   uint64_t AllocatedBytes(const std::string& name) const {
     struct stat status;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <utility>
 
@@ -97,9 +96,8 @@ TreeWriter::Way TreeWriter::WayOf(SubtreePosition position, const PageSet* dirty
 // may count on, as many as there is to spend for; and as many as keep room for what a checkpoint
 // brings, whatever that costs. How what is dirty was found does not matter.
 void TreeWriter::ChooseFolded(uint64_t leaves, uint64_t patch_count) {
-  const uint64_t max = PatchesMax(old_);
-  const uint64_t many = max / 5 * 3;
-  const uint64_t too_many = max / 8 * 7;
+  const uint64_t many = patches_max_ / 5 * 3;
+  const uint64_t too_many = patches_max_ / 8 * 7;
   if (patch_count <= many) return;
   std::vector<std::pair<uint64_t, SubtreePosition>> by_count;
   for (const auto& [position, patches] : old_.patches) {

@@ -39,7 +39,8 @@ class TreeWriter {
         generation_(generation),
         codec_(codec),
         fold_bytes_(fold_bytes),
-        patches_(file, space, written_, generation, PatchesMax(old)) {}
+        patches_max_(PatchesMax(old)),
+        patches_(file, space, written_, generation, patches_max_) {}
 
   /// Writes what of the source is not in the old generation.
   /// Durability  none before a sync.
@@ -76,6 +77,7 @@ class TreeWriter {
   uint64_t table_bytes_ = 0;
   std::set<SubtreePosition> folded_;
   std::vector<Extent> written_;
+  uint64_t patches_max_;
   PatchWriter patches_;
 };
 
