@@ -1,7 +1,6 @@
 // Damaged images of which all that is intact is found.
 #include <gtest/gtest.h>
 
-
 #include <filesystem>
 
 #include "pmem/image/image_testing.h"
