@@ -23,7 +23,8 @@ namespace morsel::alloc {
 class Guard {
  public:
   /// Whether the environment asks for one: MORSEL_GUARD is 1; or it is unset, and valgrind or
-  /// AddressSanitizer would see it. Errors  kInvalidArgument: it is neither 0 nor 1.
+  /// AddressSanitizer would see it.
+  /// Errors  kInvalidArgument: it is neither 0 nor 1.
   static Result<bool> IsWanted();
 
   Guard() = default;

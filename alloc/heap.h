@@ -48,7 +48,8 @@ class Heap final : private ThreadEndListener {
   using Growth = std::function<Result<uint64_t>(uint64_t size_bytes)>;
 
   /// Writes an empty heap into zeroed memory of `place`, with `root_table_bytes` of zeroes for the
-  /// layer above. Durability  on return.
+  /// layer above.
+  /// Durability  on return.
   static void Format(const HeapPlace& place, uint64_t root_table_bytes, pmem::Persist persist);
 
   /// Takes up the heap at `place`. `fine`: stores reach the medium one by one, so that the last
@@ -72,7 +73,8 @@ class Heap final : private ThreadEndListener {
   void set_key(const void* key);
 
   /// As Allocate(size_bytes, 16) of the heap with that key, any address, or nullptr where that
-  /// takes longer or fails. Cost    no lock, and no store to the medium. It calls nothing.
+  /// takes longer or fails.
+  /// Cost    no lock, and no store to the medium. It calls nothing.
   [[gnu::always_inline]] static void* TryAllocate(const void* key, uint64_t size_bytes) {
     unsigned size_class;
     if (size_bytes <= kSmallBytesMax) [[likely]] {
@@ -94,7 +96,8 @@ class Heap final : private ThreadEndListener {
   void* TakeInside(unsigned size_class);
 
   /// Alignment: a power of two up to 1 GiB. Nothing is flushed but where a slab is made or an
-  /// extent crosses a region. Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
+  /// extent crosses a region.
+  /// Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
   Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment) {
     if (guard_ != nullptr) [[unlikely]]
       return AllocateGuarded(size_bytes, alignment);
@@ -149,7 +152,8 @@ class Heap final : private ThreadEndListener {
   /// Flushes and fences every byte that is allocated, and Settle().
   void SettleAll();
 
-  /// Bytes of all live blocks. Cost  reads every slab's bits.
+  /// Bytes of all live blocks.
+  /// Cost  reads every slab's bits.
   Result<uint64_t> LiveBytes();
 
   /// Threads  any; waits for nobody.
@@ -160,7 +164,8 @@ class Heap final : private ThreadEndListener {
     units_.Grow(size_bytes);
     return Code::kOk;
   }
-  /// The range is to shrink. Still() is held. Errors  kBusy: as before.
+  /// The range is to shrink. Still() is held.
+  /// Errors  kBusy: as before.
   Status Shrink(uint64_t size_bytes);
 
   /// Keeps calls out that change the range, the roots, or more than what the caller's thread holds.

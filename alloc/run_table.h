@@ -33,7 +33,8 @@ class RunTable {
   RunTable(const RunTable&) = delete;
   RunTable& operator=(const RunTable&) = delete;
 
-  /// For `capacity_bytes` from `base` on. Errors  kNoMemory.
+  /// For `capacity_bytes` from `base` on.
+  /// Errors  kNoMemory.
   Status Reserve(const void* base, uint64_t capacity_bytes);
 
   const RunView& view() const { return view_; }

@@ -67,9 +67,11 @@ class Slab {
   }
 
   /// Marks allocated blocks of a word as freed, for the holder to find. Ends the process if one is
-  /// marked. Threads  any.
+  /// marked.
+  /// Threads  any.
   void GiveAsOther(uint64_t word, uint64_t bits);
-  /// Ends the process: the block is not allocated. Threads  any.
+  /// Ends the process: the block is not allocated.
+  /// Threads  any.
   [[noreturn, gnu::cold]] void DieOfTwice(const void* block) const {
     DieOf(block, PlaceOf(block), "free");
   }
@@ -77,14 +79,16 @@ class Slab {
   /// Frees what others have freed.
   void Fold();
 
-  /// Whether a block of the line is free, as far as the medium is concerned. Threads  any.
+  /// Whether a block of the line is free, as far as the medium is concerned.
+  /// Threads  any.
   bool HasRoom(uint64_t line) const;
   /// Whether a block is free; whether all are.
   bool HasRoom() const;
   bool IsEmpty() const;
 
   /// The index of the allocated block that begins at `block`, an address in the slab, or the
-  /// process ends. Threads  any.
+  /// process ends.
+  /// Threads  any.
   uint64_t LiveIndex(const void* block, const char* call) const {
     const Run::Place place = run_.PlaceOf(OffsetOf(block));
     if (!place.is_start || !Bit(place.index)) [[unlikely]]
@@ -92,7 +96,8 @@ class Slab {
     return place.index;
   }
 
-  /// Whether `address` lies in an allocated block. Threads  any.
+  /// Whether `address` lies in an allocated block.
+  /// Threads  any.
   bool IsInLiveBlock(const void* address) const {
     const uint64_t index = run_.PlaceOf(OffsetOf(address)).index;
     return index < run_.end_block && index >= run_.first_block && Bit(index);
@@ -114,9 +119,11 @@ class Slab {
   const void* LineAt(uint64_t line) const { return &Pairs()[line * kPairsPerLine]; }
 
   char* BlockAt(uint64_t index) const { return run_.start + index * uint64_t{run_.block_bytes}; }
-  /// The bits of 64 indices, of blocks only, that are free. Threads  any.
+  /// The bits of 64 indices, of blocks only, that are free.
+  /// Threads  any.
   uint64_t Free(uint64_t word) const { return ~pmem::Load(Bits(word)) & Blocks(word); }
-  /// The bits of 64 indices, of blocks only, that are allocated. Threads  any.
+  /// The bits of 64 indices, of blocks only, that are allocated.
+  /// Threads  any.
   uint64_t Allocated(uint64_t word) const;
   /// Which of 64 indices are blocks.
   uint64_t Blocks(uint64_t word) const;

@@ -67,12 +67,14 @@ class SubtreeMap {
 
   /// Writes down that `subtrees` follow those that the owner has. The words are stale until the
   /// catalog says that the owner has so many.
-  /// Durability  on return. Cost  the words' lines, one fence.
+  /// Durability  on return.
+  /// Cost  the words' lines, one fence.
   void Record(uint64_t owner, SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
 
   /// Cleans the words of the owner from position `size_subtrees` on, which are stale: the catalog
   /// says so already, durably. Their space is free afterwards.
-  /// Durability  on return. Cost  the words' lines, one fence.
+  /// Durability  on return.
+  /// Cost  the words' lines, one fence.
   /// Returns     what is free now.
   std::vector<SubtreeIndex> Truncate(uint64_t owner, SubtreeRole role, uint64_t size_subtrees);
 

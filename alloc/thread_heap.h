@@ -102,7 +102,8 @@ class alignas(kLineBytes) ThreadHeap {
 
   /// Frees what others have freed. False if that is nothing.
   bool TakeBack();
-  /// Whether it would find anything. Threads  any.
+  /// Whether it would find anything.
+  /// Threads  any.
   bool MayTakeBack() const { return freed_.load(std::memory_order_relaxed) != nullptr; }
 
   /// Calls `release(run)` for each slab without blocks, and forgets it.

@@ -39,12 +39,14 @@ class UnitMap {
   uint64_t AlignedUnit(uint64_t unit, uint64_t alignment) const;
 
   /// The first of `count` free units, aligned to `alignment` units (a power of two).
-  /// On the medium only maps of regions are made. Errors  kNoSpace (no sentence); as Build().
+  /// On the medium only maps of regions are made.
+  /// Errors  kNoSpace (no sentence); as Build().
   Result<UnitIndex> FindRun(UnitCount count, uint64_t alignment) {
     return FindRunBefore(units_, count, alignment);
   }
 
-  /// The unit behind the last that is used. Errors  as Build().
+  /// The unit behind the last that is used.
+  /// Errors  as Build().
   Result<UnitIndex> EndOfUsed();
 
   /// Whether the `count` units from `first` on exist and are free.

@@ -14,8 +14,8 @@ void Die(const char* format, ...) {
   int length = std::snprintf(text, sizeof text, "morsel: ");
   std::va_list arguments;
   va_start(arguments, format);
-  const int more =
-      std::vsnprintf(text + length, sizeof text - static_cast<size_t>(length) - 1, format, arguments);
+  const int more = std::vsnprintf(text + length, sizeof text - static_cast<size_t>(length) - 1,
+                                  format, arguments);
   va_end(arguments);
   if (more > 0) length += more;
   if (length > static_cast<int>(sizeof text) - 2) length = static_cast<int>(sizeof text) - 2;

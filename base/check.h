@@ -10,7 +10,7 @@ namespace morsel {
 
 /// Ends the process before anything else is published, if `condition` is false.
 /// For what the library itself guarantees: bytes from a medium are validated, not checked.
-#define MORSEL_CHECK(condition)                                                             \
-  (__builtin_expect(!(condition), 0)                                                        \
-       ? ::morsel::Die("%s:%d: invariant broken: %s", __FILE__, __LINE__, #condition)       \
+#define MORSEL_CHECK(condition)                                                       \
+  (__builtin_expect(!(condition), 0)                                                  \
+       ? ::morsel::Die("%s:%d: invariant broken: %s", __FILE__, __LINE__, #condition) \
        : void())

@@ -76,20 +76,34 @@ void Keep(const char* format, std::va_list arguments, int error) {
 
 const char* CodeName(Code code) {
   switch (code) {
-    case Code::kOk: return "MORSEL_OK";
-    case Code::kNoSpace: return "MORSEL_NO_SPACE";
-    case Code::kInvalidArgument: return "MORSEL_INVALID_ARGUMENT";
-    case Code::kNotFound: return "MORSEL_NOT_FOUND";
-    case Code::kExists: return "MORSEL_EXISTS";
-    case Code::kBusy: return "MORSEL_BUSY";
-    case Code::kAddressTaken: return "MORSEL_ADDRESS_TAKEN";
-    case Code::kCorrupt: return "MORSEL_CORRUPT";
-    case Code::kVersion: return "MORSEL_VERSION";
-    case Code::kPermission: return "MORSEL_PERMISSION";
-    case Code::kIo: return "MORSEL_IO";
-    case Code::kUnsupported: return "MORSEL_UNSUPPORTED";
-    case Code::kNoMemory: return "MORSEL_NO_MEMORY";
-    case Code::kAddressExhausted: return "MORSEL_ADDRESS_EXHAUSTED";
+    case Code::kOk:
+      return "MORSEL_OK";
+    case Code::kNoSpace:
+      return "MORSEL_NO_SPACE";
+    case Code::kInvalidArgument:
+      return "MORSEL_INVALID_ARGUMENT";
+    case Code::kNotFound:
+      return "MORSEL_NOT_FOUND";
+    case Code::kExists:
+      return "MORSEL_EXISTS";
+    case Code::kBusy:
+      return "MORSEL_BUSY";
+    case Code::kAddressTaken:
+      return "MORSEL_ADDRESS_TAKEN";
+    case Code::kCorrupt:
+      return "MORSEL_CORRUPT";
+    case Code::kVersion:
+      return "MORSEL_VERSION";
+    case Code::kPermission:
+      return "MORSEL_PERMISSION";
+    case Code::kIo:
+      return "MORSEL_IO";
+    case Code::kUnsupported:
+      return "MORSEL_UNSUPPORTED";
+    case Code::kNoMemory:
+      return "MORSEL_NO_MEMORY";
+    case Code::kAddressExhausted:
+      return "MORSEL_ADDRESS_EXHAUSTED";
   }
   return "MORSEL_UNKNOWN_CODE";
 }

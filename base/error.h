@@ -42,7 +42,7 @@ class KeepLastError {
 }  // namespace morsel
 
 /// Returns from the function if `expression`, a Status, is a failure.
-#define MORSEL_TRY(expression)                                          \
-  do {                                                                  \
+#define MORSEL_TRY(expression)                                                                    \
+  do {                                                                                            \
     if (::morsel::Status morsel_status = (expression); !morsel_status.ok()) return morsel_status; \
   } while (false)

@@ -47,7 +47,7 @@ class [[nodiscard]] Status {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  constexpr Result(T value) : value_(std::move(value)) {}                // NOLINT: as std::expected
+  constexpr Result(T value) : value_(std::move(value)) {}  // NOLINT: as std::expected
   constexpr Result(Status status) : code_(MustBeError(status.code())) {}  // NOLINT
   constexpr Result(Code code) : code_(MustBeError(code)) {}               // NOLINT
 

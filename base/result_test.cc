@@ -57,7 +57,8 @@ TEST(Error, TryPassesTheFailureOnWithItsSentence) {
 TEST(Error, ErrnoDecidesTheCode) {
   errno = ENOSPC;
   EXPECT_EQ(FailErrno("write of '%s'", "f").code(), Code::kNoSpace);
-  EXPECT_STREQ(LastError(), "write of 'f': No space left on device; make room there, and try again");
+  EXPECT_STREQ(LastError(),
+               "write of 'f': No space left on device; make room there, and try again");
   errno = EIO;
   EXPECT_EQ(FailErrno("write").code(), Code::kIo);
 }

@@ -12,7 +12,8 @@ std::string FormatSize(uint64_t bytes);
 /// FormatSize(), and all digits where that is not the same: "1.5 GiB (1610612737 bytes)".
 std::string FormatSizeFully(uint64_t bytes);
 
-/// As short as it can be and yet exact: "4 MiB", "1.5 GiB (1610612737 bytes)". For what is compared.
+/// As short as it can be and yet exact: "4 MiB", "1.5 GiB (1610612737 bytes)". For what is
+/// compared.
 std::string FormatSizeExactly(uint64_t bytes);
 
 }  // namespace morsel

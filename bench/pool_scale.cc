@@ -1,6 +1,7 @@
 // What a carved pool of 1 TiB costs that holds as many morsels as one can: formatting, opening,
 // and creating, finding, opening and removing morsels. A sparse file stands in for the medium, and
-// takes no space for morsels, so that it fits into memory: their own pages are not what is measured.
+// takes no space for morsels, so that it fits into memory: their own pages are not what is
+// measured.
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -107,7 +108,8 @@ int main(int argc, char** argv) {
   uint64_t morsels = 65'536;
   app.add_option("--folder", folder, "for the pool: on (emulated) persistent memory");
   app.add_option("--gib", size_gib, "the pool's size");
-  app.add_option("--morsels", morsels, "how many, a multiple of 4")->check(CLI::Range(4000, 65'536));
+  app.add_option("--morsels", morsels, "how many, a multiple of 4")
+      ->check(CLI::Range(4000, 65'536));
   CLI11_PARSE(app, argc, argv);
   setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 0);
   std::string scratch = folder + "/morsel-scale-XXXXXX";

@@ -32,8 +32,8 @@ struct PoolFacts {
 /// Throws  Failure.
 PoolFacts FactsOf(OpenPool& pool);
 
-/// Says of a new pool, once, that it loses data at power-off; nothing where it does not, or where its
-/// mode keeps this process from looking.
+/// Says of a new pool, once, that it loses data at power-off; nothing where it does not, or where
+/// its mode keeps this process from looking.
 void WarnOfPowerOff(const std::string& path);
 
 }  // namespace morsel::cli

@@ -66,7 +66,8 @@ TEST_F(TransferTest, ACarvedPoolsMorselGoesToAnother) {
   Succeeds({"create", other_, "--carved", "--size", "16M"});
   const json m = RunJson({"create", carved_, "m", "--fine", "--size", "4M"});
   Succeeds({"export", carved_, "m", image_});
-  EXPECT_EQ(RunJson({"export", carved_, "m", image_ + "2", "--salvage"})["findings"], json::array());
+  EXPECT_EQ(RunJson({"export", carved_, "m", image_ + "2", "--salvage"})["findings"],
+            json::array());
   const json imported = RunJson({"import", other_, image_, "--as", "m"});
   for (const char* const what : {"id", "base", "size_bytes", "capacity_bytes", "contract"}) {
     EXPECT_EQ(imported[what], m[what]) << what;

@@ -31,8 +31,8 @@ Result<std::vector<Owned>> OwnedOf(CarvedMetadata& metadata) {
   return owned;
 }
 
-Finding FindingOf(const std::string& subject, const pmem::ByteRange& range,
-                  const std::string& path, const std::string& where) {
+Finding FindingOf(const std::string& subject, const pmem::ByteRange& range, const std::string& path,
+                  const std::string& where) {
   char text[160];
   std::snprintf(text, sizeof text, "%" PRIu64 " bytes at offset 0x%" PRIx64 " of '",
                 range.size_bytes, range.offset);
@@ -58,16 +58,16 @@ Result<std::vector<Finding>> FindingsOf(const std::vector<pmem::ByteRange>& bad,
         char where[64];
         std::snprintf(where, sizeof where, "offset 0x%" PRIx64 " of the morsel", inside.offset);
         const uint64_t on_medium = part.extent.on_device + (inside.offset - part.extent.offset);
-        findings.push_back(FindingOf("morsel '" + part.name + "'",
-                                     {on_medium, inside.size_bytes}, path, where));
+        findings.push_back(
+            FindingOf("morsel '" + part.name + "'", {on_medium, inside.size_bytes}, path, where));
         met_bytes += inside.size_bytes;
       }
     }
     if (met_bytes == range.size_bytes) continue;
     const bool is_own = range.offset < metadata.superblock().metadata_bytes;
-    findings.push_back(FindingOf(pool_subject, range, path,
-                                 is_own ? "the pool's own tables are among them"
-                                        : "free space is among them"));
+    findings.push_back(
+        FindingOf(pool_subject, range, path,
+                  is_own ? "the pool's own tables are among them" : "free space is among them"));
   }
   return findings;
 }

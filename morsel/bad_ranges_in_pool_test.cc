@@ -19,8 +19,8 @@ struct Free {
   void operator()(char* memory) const { std::free(memory); }
 };
 
-// The metadata of a pool with morsels 'a', of the first two subtrees and the fourth, and 'b', of the
-// third.
+// The metadata of a pool with morsels 'a', of the first two subtrees and the fourth, and 'b', of
+// the third.
 class BadRangesInPoolTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -45,8 +45,8 @@ class BadRangesInPoolTest : public testing::Test {
     record.base = number * kGiantBytes;
     record.capacity_bytes = 8 * kSubtreeBytes;
     record.size_bytes = subtrees * kSubtreeBytes;
-    metadata_->Create(
-        slot, record, *metadata_->Reserve(alloc::SubtreeRole::kHuge, subtrees * kSubtreeBytes));
+    metadata_->Create(slot, record,
+                      *metadata_->Reserve(alloc::SubtreeRole::kHuge, subtrees * kSubtreeBytes));
     return slot;
   }
   std::vector<Finding> Find(const std::vector<pmem::ByteRange>& bad) {
@@ -78,8 +78,7 @@ TEST_F(BadRangesInPoolTest, AreNamedByMorselAndOffset) {
 }
 
 TEST_F(BadRangesInPoolTest, ARangeAcrossMorselsIsOfBoth) {
-  const std::vector<Finding> findings =
-      Find({{plan_.data_offset + 2 * kSubtreeBytes - 512, 1024}});
+  const std::vector<Finding> findings = Find({{plan_.data_offset + 2 * kSubtreeBytes - 512, 1024}});
   ASSERT_EQ(findings.size(), 2u);
   EXPECT_EQ(findings[0].subject, "morsel 'a'");
   EXPECT_TRUE(Says(findings[0], "512 bytes at offset 0x5ffe00")) << findings[0].sentence;

@@ -198,9 +198,8 @@ void morsel_set_progress(void (*progress)(const morsel_progress*, void*), void* 
 morsel_code morsel_export(morsel_pool_t* pool, const char* name, const char* path) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_export"));
   if (path == nullptr) return CodeOf(Missing("morsel_export", "a path"));
-  return CodeOf("morsel_export", [&] {
-    return Pool(pool)->Export(name, path, {.progress = ProgressOfThread()});
-  });
+  return CodeOf("morsel_export",
+                [&] { return Pool(pool)->Export(name, path, {.progress = ProgressOfThread()}); });
 }
 
 morsel_code morsel_export_coded(morsel_pool_t* pool, const char* name, const char* path,

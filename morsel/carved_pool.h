@@ -39,8 +39,8 @@ class CarvedPool : public AbstractPool {
   /// On a medium of units of 1 GiB every morsel is giant, whatever was asked for.
   Result<std::unique_ptr<Backing>> Create(const Record& asked, const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
-  Status Export(const std::string& name, const pmem::Directory& to,
-                const std::string& file_name, const ExportOptions& options) override;
+  Status Export(const std::string& name, const pmem::Directory& to, const std::string& file_name,
+                const ExportOptions& options) override;
   /// Loads straight into the subtrees, which are nobody's until the catalog has the morsel.
   Status Import(const std::string& name, const pmem::image::ImageFile& image) override;
   Status Remove(const std::string& name) override;

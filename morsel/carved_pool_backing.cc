@@ -66,9 +66,8 @@ Status CarvedBacking::Resize(uint64_t size_bytes) {
   const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record_)) * kSubtreeBytes;
   if (!IsAligned(size_bytes, unit_bytes) || size_bytes == 0) {
     return Fail(Code::kInvalidArgument,
-                "morsel '%s' cannot be %s long; its size is a multiple of %s",
-                record_.name.c_str(), FormatSizeExactly(size_bytes).c_str(),
-                FormatSizeExactly(unit_bytes).c_str());
+                "morsel '%s' cannot be %s long; its size is a multiple of %s", record_.name.c_str(),
+                FormatSizeExactly(size_bytes).c_str(), FormatSizeExactly(unit_bytes).c_str());
   }
   if (size_bytes > record_.capacity_bytes) {
     return Fail(Code::kAddressExhausted,
@@ -93,8 +92,7 @@ Status CarvedBacking::Grow(uint64_t size_bytes, std::unique_lock<std::mutex>& he
   const Result<std::vector<SubtreeIndex>> subtrees =
       medium_->Grant(role, size_bytes - record_.size_bytes, &held);
   if (!subtrees) return subtrees.status();
-  const Status placed =
-      medium_->Place(range_, record_.size_bytes, role, *subtrees, false, Label());
+  const Status placed = medium_->Place(range_, record_.size_bytes, role, *subtrees, false, Label());
   if (!placed.ok()) {
     const KeepLastError keep;
     medium_->Return(role, *subtrees);
@@ -133,14 +131,13 @@ Result<std::vector<pmem::ByteRange>> CarvedBacking::BadRanges() const {
     const uint64_t data_offset = medium_->metadata().superblock().data_offset;
     const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record_)) * kSubtreeBytes;
     for (const SubtreeIndex subtree : *subtrees) {
-      extents.push_back({extents.size() * unit_bytes,
-                         data_offset + subtree.value() * kSubtreeBytes, unit_bytes});
+      extents.push_back(
+          {extents.size() * unit_bytes, data_offset + subtree.value() * kSubtreeBytes, unit_bytes});
     }
   }
   const Result<std::vector<pmem::ByteRange>> listed = medium_->BadRanges();
   if (!listed) return listed.status();
-  std::vector<pmem::ByteRange> bad =
-      pmem::UnreadableRanges(range_.at(0), record_.size_bytes);
+  std::vector<pmem::ByteRange> bad = pmem::UnreadableRanges(range_.at(0), record_.size_bytes);
   for (const pmem::ByteRange& range : pmem::BadOfFile(extents, *listed)) {
     const uint64_t begin = AlignDown(range.offset, kPageBytes);
     const uint64_t end = AlignUp(range.offset + range.size_bytes, kPageBytes);
@@ -190,7 +187,8 @@ Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_
     return Fail(Code::kIo,
                 "%s%s; nothing was made. `morselctl export --salvage` writes all else, with zeros "
                 "there",
-                SentenceOf(record_, bad->front()).c_str(), bad->size() > 1 ? ", and elsewhere" : "");
+                SentenceOf(record_, bad->front()).c_str(),
+                bad->size() > 1 ? ", and elsewhere" : "");
   }
   for (const pmem::ByteRange& range : *bad) (*options.skipped)(SentenceOf(record_, range));
   const IntactPages intact(*bad);

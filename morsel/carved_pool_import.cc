@@ -28,8 +28,8 @@ Status CarvedPool::Load(const Record& record, const pmem::image::ImageFile& imag
   Result<pmem::AddressRange> range =
       ReserveNew(window, record.id, record.size_bytes, {}, SubjectOf(record.name));
   if (!range) return range.status();
-  MORSEL_TRY(medium_->Place(*range, 0, RoleOf(record), subtrees, false,
-                             "morsel '" + record.name + "'"));
+  MORSEL_TRY(
+      medium_->Place(*range, 0, RoleOf(record), subtrees, false, "morsel '" + record.name + "'"));
   return FillFromImage(range->at(0), record.size_bytes, image, medium_->persist());
 }
 
@@ -46,8 +46,8 @@ Status CarvedPool::Import(const std::string& name, const pmem::image::ImageFile&
   record.group = getegid();
   MORSEL_TRY(ExpectRoomFor(*this, record));
   const Window window = {superblock().window_begin, superblock().window_end};
-  MORSEL_TRY(ExpectPlaceFor(*this, window, alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes,
-                            record));
+  MORSEL_TRY(
+      ExpectPlaceFor(*this, window, alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes, record));
   const std::lock_guard lock(medium_->mutex);
   CarvedMetadata& metadata = medium_->metadata();
   const Result<SlotIndex> slot = metadata.catalog().FreeSlot();

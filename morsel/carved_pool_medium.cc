@@ -91,7 +91,8 @@ Result<Superblock> FindSuperblock(const pmem::File& file,
   const Result<Superblock> chosen = ChooseSuperblock(superblocks, *size_bytes, subject);
   if (chosen && device && !IsAligned(chosen->unit_bytes, device->align_bytes)) {
     return Fail(Code::kUnsupported,
-                "%s is carved into units of %" PRIu64 " bytes, and the device maps units of %" PRIu64
+                "%s is carved into units of %" PRIu64
+                " bytes, and the device maps units of %" PRIu64
                 " only; give it back the alignment that it was formatted with",
                 subject.c_str(), chosen->unit_bytes, device->align_bytes);
   }
@@ -102,8 +103,9 @@ Status MustBe(CarvedMedium::As as, const Superblock& superblock, const std::stri
   const bool is_lone = (superblock.features & kPoolLone) != 0;
   if (is_lone == (as == CarvedMedium::As::kLoneMorsel)) return Code::kOk;
   return Fail(Code::kInvalidArgument,
-              is_lone ? "%s is one morsel of a directory pool: open the directory that it lies in"
-                      : "%s is a carved pool, and no morsel of a directory pool: open it by its path",
+              is_lone
+                  ? "%s is one morsel of a directory pool: open the directory that it lies in"
+                  : "%s is a carved pool, and no morsel of a directory pool: open it by its path",
               subject.c_str());
 }
 
@@ -147,7 +149,8 @@ Result<Superblock> CarvedMedium::PlanDevice(const pmem::DaxDevice& device,
   const Result<Id> id = RandomId();
   if (!id) return id.status();
   const uint64_t unit_bytes = std::max(device.align_bytes, kSubtreeBytes);
-  return PlanSuperblock(AlignDown(device.size_bytes, unit_bytes), *window, *id, subject, unit_bytes);
+  return PlanSuperblock(AlignDown(device.size_bytes, unit_bytes), *window, *id, subject,
+                        unit_bytes);
 }
 
 // Whole units are mapped, and data begins with one.
@@ -263,8 +266,7 @@ Status CarvedMedium::FillWithZeros(uint64_t offset, uint64_t size_bytes) const {
   return TakeSpace(file_, offset, size_bytes);
 }
 
-Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role,
-                                                      uint64_t size_bytes,
+Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role, uint64_t size_bytes,
                                                       std::unique_lock<std::mutex>* held) {
   Result<std::vector<SubtreeIndex>> subtrees = metadata_->Reserve(role, size_bytes);
   if (!subtrees) return subtrees;

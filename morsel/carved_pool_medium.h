@@ -29,8 +29,7 @@ class CarvedMedium {
   /// Errors  kCorrupt, kVersion, kUnsupported, kNoSpace, kNoMemory, kIo; kInvalidArgument: it is a
   ///         pool of many morsels, or one morsel of a directory pool, and not what was meant.
   static Result<std::unique_ptr<CarvedMedium>> Open(pmem::File file, bool read_only,
-                                                    const std::string& subject,
-                                                    As as = As::kPool);
+                                                    const std::string& subject, As as = As::kPool);
 
   /// Makes `file`, which is empty, a pool of size_bytes.
   /// Durability  of the bytes on return, of the file's size and name by a later sync.
@@ -68,7 +67,8 @@ class CarvedMedium {
 
   /// Subtrees for `size_bytes`: claimed, with space of their own, zero. Nothing says yet whose they
   /// are.
-  /// held       what holds `mutex`, which others may have while zeros are written; nullptr: they may
+  /// held       what holds `mutex`, which others may have while zeros are written; nullptr: they
+  /// may
   ///            not.
   /// Ownership  ended by the metadata's Create() or Grow(), or by Return().
   /// Errors     kNoSpace, kCorrupt, kIo: nothing is claimed.
@@ -84,8 +84,7 @@ class CarvedMedium {
   /// label  what a SIGBUS there is said to have met, e.g. "morsel 'graph'".
   /// Errors  kNoMemory, kNoSpace, kIo: the range is as before.
   Status Place(pmem::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
-               const std::vector<SubtreeIndex>& subtrees, bool read_only,
-               const std::string& label);
+               const std::vector<SubtreeIndex>& subtrees, bool read_only, const std::string& label);
 
  private:
   CarvedMedium() = default;

@@ -44,9 +44,9 @@ class FullMetadataTest : public testing::Test {
   }
   // From here on an access to the map ends the process, or does not.
   void ProtectMap(int protection) {
-    ASSERT_EQ(mprotect(memory_ + plan_.map_offset, plan_.metadata_bytes - plan_.map_offset,
-                       protection),
-              0);
+    ASSERT_EQ(
+        mprotect(memory_ + plan_.map_offset, plan_.metadata_bytes - plan_.map_offset, protection),
+        0);
   }
   static std::string NameOf(uint64_t number) { return "morsel-" + std::to_string(number); }
 

@@ -144,9 +144,8 @@ Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, con
 Result<Superblock> PlanLone(uint64_t capacity_bytes, const Window& window, const Id& id,
                             const std::string& subject) {
   if (capacity_bytes > uint64_t{1} << 50) {
-    return Fail(Code::kInvalidArgument,
-                "%s cannot have a capacity of %s: no file is that large", subject.c_str(),
-                FormatSizeExactly(capacity_bytes).c_str());
+    return Fail(Code::kInvalidArgument, "%s cannot have a capacity of %s: no file is that large",
+                subject.c_str(), FormatSizeExactly(capacity_bytes).c_str());
   }
   // What is not used of the file has no space.
   uint64_t size_bytes = capacity_bytes + kSubtreeBytes;

@@ -12,8 +12,9 @@
 
 namespace morsel {
 
-/// The layout of a new pool of `size_bytes`, a multiple of `unit_bytes`, which is what the medium is
-/// carved into: 2 MiB, or its alignment if that is more, up to 1 GiB. magic and checksum are set.
+/// The layout of a new pool of `size_bytes`, a multiple of `unit_bytes`, which is what the medium
+/// is carved into: 2 MiB, or its alignment if that is more, up to 1 GiB. magic and checksum are
+/// set.
 /// Errors  kInvalidArgument: less than two units, one for itself and one for morsels.
 Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
                                   const std::string& subject, uint64_t unit_bytes = kSubtreeBytes);
@@ -27,8 +28,8 @@ Result<Superblock> PlanLone(uint64_t capacity_bytes, const Window& window, const
 /// Whether the bytes, kSuperblocks superblocks, are of no pool at all, not even a damaged one.
 bool LooksForeign(const char* bytes);
 
-/// Whether the bytes, kSuperblocks superblocks, begin a file that is one morsel of a directory pool,
-/// or was one before it was damaged.
+/// Whether the bytes, kSuperblocks superblocks, begin a file that is one morsel of a directory
+/// pool, or was one before it was damaged.
 bool LooksLone(const char* bytes);
 
 /// Takes the magic of both superblocks away: from here on the medium holds no pool.

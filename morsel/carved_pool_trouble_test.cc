@@ -387,8 +387,8 @@ TEST_F(CarvedPoolTroubleTest, WhatTheMediumCannotServeFailsAnExportAndIsSkippedB
   ASSERT_TRUE(file.has_value()) << LastError();
   const auto image = pmem::image::ImageFile::Open(std::move(*file), true);
   ASSERT_TRUE(image.has_value()) << LastError();
-  void* const memory = mmap(nullptr, kSizeBytes, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const memory =
+      mmap(nullptr, kSizeBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   ASSERT_TRUE(image->Load(static_cast<char*>(memory)).ok()) << LastError();
   const auto* const words = static_cast<const uint64_t*>(memory);

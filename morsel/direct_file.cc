@@ -35,8 +35,7 @@ Result<Copy> ReadMetadata(const pmem::File& file) {
   const Result<Superblock> superblock = ChooseSuperblock(superblocks, *size_bytes, SubjectOf(file));
   if (!superblock) return superblock.status();
   Copy copy;
-  copy.bytes.reset(
-      static_cast<char*>(std::aligned_alloc(kPageBytes, superblock->metadata_bytes)));
+  copy.bytes.reset(static_cast<char*>(std::aligned_alloc(kPageBytes, superblock->metadata_bytes)));
   if (copy.bytes == nullptr) {
     return Fail(Code::kNoMemory, "%s: no memory for its catalog", SubjectOf(file).c_str());
   }
@@ -138,8 +137,7 @@ namespace {
 Result<DirectMorsel> MakeNamed(const pmem::Directory& directory, const Window& window,
                                const Record& record, pmem::AddressRange range,
                                const Formatter& format, const Status& filled) {
-  const Result<pmem::TemporaryFile> temporary =
-      directory.MakeTemporary(record.name, record.mode);
+  const Result<pmem::TemporaryFile> temporary = directory.MakeTemporary(record.name, record.mode);
   if (!temporary) return temporary.status();
   Result<DirectMorsel> made = MakeIn(temporary->file, window, record, std::move(range), format);
   Status status = made.status();

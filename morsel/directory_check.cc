@@ -27,8 +27,7 @@ struct Named {
 
 std::string SubjectOf(const std::string& name) { return "morsel '" + name + "'"; }
 
-void CompareTwo(const Named& one, const Named& other,
-                const Report& report) {
+void CompareTwo(const Named& one, const Named& other, const Report& report) {
   char text[512];
   Code code = Code::kCorrupt;
   if (one.id == other.id) {
@@ -69,8 +68,9 @@ Status CheckImage(const pmem::Directory& directory, const std::string& name, con
   }
   const ImageInfo& info = image->info();
   known.push_back({name, info.id, info.base, info.capacity_bytes});
-  return image->Verify(
-      [&](const char* sentence) { report({SubjectOf(name), sentence, Code::kCorrupt}); });
+  return image->Verify([&](const char* sentence) {
+    report({SubjectOf(name), sentence, Code::kCorrupt});
+  });
 }
 
 void CheckDirect(const pmem::Directory& directory, const std::string& name, const Report& report,

@@ -10,8 +10,8 @@
 
 namespace morsel {
 
-/// Reads each image whole, and the metadata of each fine morsel's file, whose names are in `direct`;
-/// compares the ids and address ranges of all.
+/// Reads each image whole, and the metadata of each fine morsel's file, whose names are in
+/// `direct`; compares the ids and address ranges of all.
 /// Errors  kNoMemory.
 Status CheckFiles(const pmem::Directory& directory, const std::vector<std::string>& images,
                   const std::vector<std::string>& direct,

@@ -45,8 +45,8 @@ class DirectoryPool final : public AbstractPool {
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
   Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
                                               const pmem::image::Damaged& damaged) override;
-  Status Export(const std::string& name, const pmem::Directory& to,
-                const std::string& file_name, const ExportOptions& options) override;
+  Status Export(const std::string& name, const pmem::Directory& to, const std::string& file_name,
+                const ExportOptions& options) override;
   Status Import(const std::string& name, const pmem::image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
   Status Check(const std::function<void(const Finding&)>& report) override;

@@ -93,7 +93,7 @@ Status ImageBacking::Write(const pmem::Directory& to, const std::string& file_na
     // Whoever may write the memory has just made a checkpoint of it, and the heap is still.
     info.codec = codec;
     return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0), &frames_,
-                             image_.progress())
+                                          image_.progress())
         .status();
   }
   return pmem::image::CopyInto(image_, to, file_name, record_.mode);

@@ -1,3 +1,6 @@
+/* clang-format off */
+/* Laid out by hand: pointers as C programmers write them, contracts in columns. */
+
 /* morsel: persistent memory objects at fixed addresses. The C API; C11 and C++20.
  *
  * A pool holds morsels. A morsel is a named range of memory with a heap in it,

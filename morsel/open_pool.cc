@@ -13,7 +13,7 @@ namespace morsel {
 namespace {
 
 Result<std::unique_ptr<AbstractPool>> OpenAt(const char* path, const morsel_pool_options& options,
-                                     pmem::SystemCalls& calls) {
+                                             pmem::SystemCalls& calls) {
   const bool create = (options.flags & MORSEL_CREATE) != 0;
   const bool exclusive = (options.flags & MORSEL_EXCLUSIVE) != 0;
   const bool carved = (options.flags & MORSEL_CARVED) != 0;
@@ -59,7 +59,8 @@ Result<std::unique_ptr<OpenPool>> OpenPool::Open(const char* path,
   const Result<morsel_pool_options> checked = CheckedPoolOptions(options);
   if (!checked) return checked.status();
   if (path == nullptr || *path == '\0') {
-    return Fail(Code::kInvalidArgument, "a pool needs a path: a directory, or a carved pool's file");
+    return Fail(Code::kInvalidArgument,
+                "a pool needs a path: a directory, or a carved pool's file");
   }
   // A child that is forked between the pool's lock and its entry would hold the lock.
   const auto no_fork = KeepFromForking();
@@ -81,7 +82,8 @@ Status OpenPool::MayClose() {
   MORSEL_TRY(MayUse());
   std::lock_guard lock(mutex_);
   if (open_.empty()) return Code::kOk;
-  return Fail(Code::kBusy, "pool '%s' cannot be closed: morsel '%s' of it is open; close that first",
+  return Fail(Code::kBusy,
+              "pool '%s' cannot be closed: morsel '%s' of it is open; close that first",
               pool_->path().c_str(), open_.begin()->first.c_str());
 }
 
@@ -104,7 +106,8 @@ namespace {
 Status CheckAgainst(const Record& record, const std::string& label, const morsel_options* options) {
   if (options == nullptr) return Code::kOk;
   if ((options->flags & MORSEL_EXCLUSIVE) != 0) {
-    return Fail(Code::kExists, "%s exists: open it without MORSEL_EXCLUSIVE, or choose another name",
+    return Fail(Code::kExists,
+                "%s exists: open it without MORSEL_EXCLUSIVE, or choose another name",
                 label.c_str());
   }
   const bool fine = (options->flags & MORSEL_FINE) != 0;
@@ -134,17 +137,17 @@ Result<OpenMorsel*> OpenPool::OpenAgain(Counted& counted, const morsel_options* 
   }
   const bool salvage = options != nullptr && (options->flags & MORSEL_SALVAGE) != 0;
   if (counted.is_salvaged && !salvage) {
-    return Fail(Code::kBusy,
-                "%s is open in this process with MORSEL_SALVAGE, and what is damaged of it is zero: "
-                "close it there first, or open it with that flag, too",
-                morsel.label().c_str());
+    return Fail(
+        Code::kBusy,
+        "%s is open in this process with MORSEL_SALVAGE, and what is damaged of it is zero: "
+        "close it there first, or open it with that flag, too",
+        morsel.label().c_str());
   }
   ++counted.opens;
   return &morsel;
 }
 
-Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name,
-                                           const morsel_options* options) {
+Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name, const morsel_options* options) {
   const bool read_only =
       options == nullptr ? pool_->read_only() : (options->flags & MORSEL_READ_ONLY) != 0;
   if (pool_->read_only() && !read_only) {
@@ -244,8 +247,10 @@ Status OpenPool::Remove(const char* name) {
                 pool_->path().c_str());
   }
   if (pool_->read_only()) {
-    return Fail(Code::kPermission, "morsel '%s' cannot be removed: pool '%s' is open for reading only; open it for writing",
-                name, pool_->path().c_str());
+    return Fail(
+        Code::kPermission,
+        "morsel '%s' cannot be removed: pool '%s' is open for reading only; open it for writing",
+        name, pool_->path().c_str());
   }
   return pool_->Remove(name);
 }

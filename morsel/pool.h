@@ -178,7 +178,8 @@ class AbstractPool {
   ///             kPermission; kNoSpace; kNoMemory; kIo.
   virtual Status Import(const std::string& name, const pmem::image::ImageFile& image) = 0;
 
-  /// Nothing of it is open. Durability  gone on return.
+  /// Nothing of it is open.
+  /// Durability  gone on return.
   virtual Status Remove(const std::string& name) = 0;
 
   /// In a forked child: closes the pool's descriptors, so that the child does not hold its lock.

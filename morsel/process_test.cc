@@ -79,8 +79,8 @@ TEST(Process, AForkedChildHasNeitherRangesNorDescriptors) {
   const uint32_t before = ForkCount();
   const pid_t child = fork();
   if (child == 0) {
-    const bool gone = ForkCount() != before && MorselAt(At(kBase)) == nullptr &&
-                      write(ends[1], "x", 1) == -1;
+    const bool gone =
+        ForkCount() != before && MorselAt(At(kBase)) == nullptr && write(ends[1], "x", 1) == -1;
     _exit(gone ? 0 : 1);
   }
   int status = 0;

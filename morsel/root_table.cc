@@ -39,7 +39,8 @@ Status RootTable::Set(const char* name, void* object) {
   RootEntry* entry = EntryOf(name);
   if (entry == nullptr) {
     if (object == nullptr) {
-      return Fail(Code::kNotFound, "there is no root '%s' to forget; morsel_set_root of an object makes one", name);
+      return Fail(Code::kNotFound,
+                  "there is no root '%s' to forget; morsel_set_root of an object makes one", name);
     }
     entry = FreeEntry();
     if (entry == nullptr) {

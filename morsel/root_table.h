@@ -7,7 +7,8 @@
 
 namespace morsel {
 
-/// Over a table in mapped memory. Threads  one call at a time; Find() beside Find().
+/// Over a table in mapped memory.
+/// Threads  one call at a time; Find() beside Find().
 class RootTable {
  public:
   RootTable(void* table, pmem::Persist persist)

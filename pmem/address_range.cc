@@ -109,7 +109,8 @@ Result<AddressRange> AddressRange::Reserve(uint64_t base, uint64_t size_bytes, s
     std::string holder = NameInDirectory(base, base + size_bytes);
     if (holder.empty()) holder = NameInMaps(base, base + size_bytes);
     return Fail(Code::kAddressTaken,
-                "the address range 0x%" PRIx64 "-0x%" PRIx64 " of %s is taken in this process by %s; "
+                "the address range 0x%" PRIx64 "-0x%" PRIx64
+                " of %s is taken in this process by %s; "
                 "close that first, or keep it out of the way",
                 base, base + size_bytes, label.c_str(), holder.c_str());
   }

@@ -137,8 +137,7 @@ void BlockIo::Drain() {
 }
 
 Result<std::unique_ptr<BlockIo>> BlockIo::Open(const File& file, bool writes,
-                                               std::span<const IoBuffer> buffers,
-                                               unsigned depth) {
+                                               std::span<const IoBuffer> buffers, unsigned depth) {
   const Result<Engine> engine = ChosenEngine();
   if (!engine) return engine.status();
   if (*engine == Engine::kPlain) return std::unique_ptr<BlockIo>(new PlainBlockIo(file, depth));

@@ -40,7 +40,8 @@ Index& Ranges() {
   return *index;
 }
 
-// A sentence that is put together without memory, locks and stdio, and cut off where it is too long.
+// A sentence that is put together without memory, locks and stdio, and cut off where it is too
+// long.
 class Sentence {
  public:
   Sentence& operator<<(const char* text) {
@@ -80,7 +81,8 @@ const char* Cause(int code) {
     case BUS_MCEERR_AO:
       return "the medium has an error there, and what it held is lost";
     case BUS_ADRERR:
-      return "there is nothing behind it: a medium error, a device that is gone, or a file that was "
+      return "there is nothing behind it: a medium error, a device that is gone, or a file that "
+             "was "
              "truncated";
     default:
       return "the kernel could not serve it";

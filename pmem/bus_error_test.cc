@@ -29,9 +29,7 @@ class BusErrorTest : public testing::Test {
     close(file);
     memory_ = static_cast<volatile char*>(mapped);
   }
-  void TearDown() override {
-    munmap(const_cast<char*>(memory_), kFilePages * kPageBytes);
-  }
+  void TearDown() override { munmap(const_cast<char*>(memory_), kFilePages * kPageBytes); }
   const void* memory() const { return const_cast<const char*>(memory_); }
   void Watch() const {
     WatchForBusErrors(memory(), kFilePages * kPageBytes, 0x200000, "morsel 'graph'", "/dev/dax0.0");

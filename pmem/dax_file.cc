@@ -50,7 +50,8 @@ Status WriteZeros(const File& file, uint64_t offset, uint64_t size_bytes) {
     void operator()(void* memory) const { std::free(memory); }
   };
   const std::unique_ptr<void, Free> zeros(std::calloc(1, kSubtreeBytes));
-  if (zeros == nullptr) return Fail(Code::kNoMemory, "no memory for %zu zeros", size_t{kSubtreeBytes});
+  if (zeros == nullptr)
+    return Fail(Code::kNoMemory, "no memory for %zu zeros", size_t{kSubtreeBytes});
   for (uint64_t done = 0; done < size_bytes; done += kSubtreeBytes) {
     const size_t piece = std::min<uint64_t>(kSubtreeBytes, size_bytes - done);
     MORSEL_TRY(file.WriteAll(zeros.get(), piece, offset + done));

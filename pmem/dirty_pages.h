@@ -41,7 +41,8 @@ class DirtyPages {
   virtual Status Track(const Frames& frames, uint64_t begin) = 0;
 
   /// Adds what was written of the frames, all tracked, since the last time, and notes stores anew.
-  /// False: nothing is known. Errors  kIo, kNoMemory: some of it may be known to nobody any more.
+  /// False: nothing is known.
+  /// Errors  kIo, kNoMemory: some of it may be known to nobody any more.
   virtual Result<bool> Collect(const Frames& frames, PageSet& pages) = 0;
 
  protected:

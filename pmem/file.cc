@@ -56,7 +56,8 @@ Status File::ReadExactly(void* bytes, size_t size_bytes, uint64_t offset) const 
     }
     if (got == 0) {
       return Fail(Code::kCorrupt,
-                  "'%s' ends at offset %" PRIu64 ", where %zu more bytes are due: it was truncated; "
+                  "'%s' ends at offset %" PRIu64
+                  ", where %zu more bytes are due: it was truncated; "
                   "restore it from a copy",
                   path_.c_str(), offset, size_bytes);
     }

@@ -44,7 +44,8 @@ class Journal {
   Status Recover();
 
   /// Whether Recover() would change a word of the target. Who may only read recovers a private
-  /// copy. Errors  kCorrupt.
+  /// copy.
+  /// Errors  kCorrupt.
   Result<bool> IsPending() const;
 
   /// Makes all of `writes` true, or none where a crash comes before.

@@ -72,7 +72,8 @@ class Persist {
 
   /// Makes a large range zero, past the caches where the medium has a way to do so: what was in
   /// them stays, and nothing is read first.
-  /// Durability  as Flush(). Threads  others see the zeros after this thread's next Fence() only.
+  /// Durability  as Flush().
+  /// Threads  others see the zeros after this thread's next Fence() only.
   void Zero(void* address, size_t size_bytes) const {
     if (table_->zero != nullptr) return table_->zero(context_, address, size_bytes);
     std::memset(address, 0, size_bytes);
@@ -80,7 +81,8 @@ class Persist {
   }
 
   /// Copies bytes that do not overlap, a large range past the caches as Zero() does.
-  /// Durability  as Flush(). Threads  others see the bytes after this thread's next Fence() only.
+  /// Durability  as Flush().
+  /// Threads  others see the bytes after this thread's next Fence() only.
   void Copy(void* to, const void* from, size_t size_bytes) const {
     if (table_->copy != nullptr) return table_->copy(context_, to, from, size_bytes);
     std::memcpy(to, from, size_bytes);

@@ -7,8 +7,8 @@
 namespace morsel::pmem {
 
 struct PowerSafety {
-  bool survives = false;   ///< the platform says that it does
-  const char* words = "";  ///< the same in plain words; static
+  bool survives = false;      ///< the platform says that it does
+  const char* words = "";     ///< the same in plain words; static
   bool keeps_caches = false;  ///< stores survive that were never flushed
 };
 

@@ -55,7 +55,8 @@ class ImageFile {
   static Result<ImageFile> Open(File file, bool read_only);
 
   /// Takes what is intact of a damaged image, for reading. What is not is told, and counts as
-  /// absent. Errors  as Open(): nothing of it can be found.
+  /// absent.
+  /// Errors  as Open(): nothing of it can be found.
   static Result<ImageFile> OpenIntact(File file, const Damaged& damaged);
 
   /// What the newest superblock says; the tables are not read.

@@ -38,7 +38,8 @@ class LeafReader {
   Status Load(const Tree& tree, char* frames, const Progress& progress = {});
 
   /// Goes on where a leaf cannot be read or fails its sum: it is reported, with LastError(), and
-  /// what is in its frames is anything. Errors  kNoMemory; what the report answers.
+  /// what is in its frames is anything.
+  /// Errors  kNoMemory; what the report answers.
   Status LoadIntact(const Tree& tree, char* frames,
                     const std::function<Status(SubtreePosition position, Status status)>& report,
                     const Progress& progress = {});
@@ -53,7 +54,8 @@ class LeafReader {
   /// Errors  kNoMemory.
   Status BeginSingly(const Tree& tree);
   /// Begins to read the leaf at `position`, which is present, into the 2 MiB at `leaf`: nobody
-  /// else's until Await() of it, or Drain(). At most kAheadMax are begun. Errors  none of this
+  /// else's until Await() of it, or Drain(). At most kAheadMax are begun.
+  /// Errors  none of this
   /// leaf's: Await() tells them.
   Status Start(SubtreePosition position, char* leaf);
   /// Until the leaf is there, verified, with the pages that replace its own.

@@ -28,7 +28,9 @@ struct LeafTarget {
 };
 
 /// Where the leaves of an image that is created come to lie depends on their order only, never on
-/// the threads or the disk. Ownership  the destructor waits for what is in flight. Threads    one.
+/// the threads or the disk.
+/// Ownership  the destructor waits for what is in flight.
+/// Threads    one.
 class LeafWriter {
  public:
   /// `old` is the published generation. Leaves are added to `tree`, which has its nodes, pages that

@@ -50,7 +50,8 @@ std::vector<uint64_t> LiveCounts(const Tree& tree);
 
 /// Takes the lists that the superblock leads to, and finds which of their patches count. The tree's
 /// leaves are there. Of a list that is damaged nobody knows which leaves it had pages of: those
-/// that are older than it become absent. Errors  kCorrupt, naming the file and the list or the
+/// that are older than it become absent.
+/// Errors  kCorrupt, naming the file and the list or the
 /// subtree, and kIo, as `reading.damaged` answers.
 Status ReadPatches(const Reading& reading, Tree& tree);
 

@@ -8,7 +8,7 @@
 
 static int failures = 0;
 
-static void expect(int condition, const char *what, int line) {
+static void expect(int condition, const char* what, int line) {
   if (condition) return;
   fprintf(stderr, "c_api_test.c:%d: expected %s; last error: %s\n", line, what,
           morsel_last_error());
@@ -16,22 +16,22 @@ static void expect(int condition, const char *what, int line) {
 }
 #define EXPECT(condition) expect((condition), #condition, __LINE__)
 
-static int count_one(const morsel_info *info, void *context) {
+static int count_one(const morsel_info* info, void* context) {
   EXPECT(strcmp(info->name, "m") == 0);
-  ++*(int *)context;
+  ++*(int*)context;
   return 0;
 }
 
-static void use_blocks(morsel_t *m) {
-  char *a = morsel_malloc(m, 100);
+static void use_blocks(morsel_t* m) {
+  char* a = morsel_malloc(m, 100);
   EXPECT(a != NULL && morsel_usable_size(m, a) >= 100);
   EXPECT(morsel_of(a) == m);
   strcpy(a, "kept");
   a = morsel_realloc(m, a, 100000);
   EXPECT(a != NULL && strcmp(a, "kept") == 0);
-  unsigned char *zeroes = morsel_calloc(m, 10, 100);
+  unsigned char* zeroes = morsel_calloc(m, 10, 100);
   for (int i = 0; i < 1000; i++) EXPECT(zeroes[i] == 0);
-  void *page = morsel_aligned_alloc(m, 4096, 100);
+  void* page = morsel_aligned_alloc(m, 4096, 100);
   EXPECT(page != NULL && (size_t)page % 4096 == 0);
   errno = 0;
   EXPECT(morsel_aligned_alloc(m, 3, 100) == NULL && errno == EINVAL);
@@ -42,24 +42,22 @@ static void use_blocks(morsel_t *m) {
   EXPECT(morsel_set_root(m, "a", a) == MORSEL_OK);
 }
 
-static void live_once(const char *path, unsigned pool_flags, unsigned flags) {
-  const morsel_pool_options pool_options = {
-      .flags = MORSEL_CREATE | MORSEL_EXCLUSIVE | pool_flags,
-      .size_bytes = pool_flags ? 32u << 20 : 0};
-  morsel_pool_t *pool = NULL;
+static void live_once(const char* path, unsigned pool_flags, unsigned flags) {
+  const morsel_pool_options pool_options = {.flags = MORSEL_CREATE | MORSEL_EXCLUSIVE | pool_flags,
+                                            .size_bytes = pool_flags ? 32u << 20 : 0};
+  morsel_pool_t* pool = NULL;
   EXPECT(morsel_pool_open(path, &pool_options, &pool) == MORSEL_OK);
   if (pool == NULL) return;
-  const morsel_options options = {
-      .flags = MORSEL_CREATE | flags,
-      .codec = flags ? MORSEL_CODEC_NONE : MORSEL_CODEC_ZSTD,
-      .size_bytes = 4u << 20,
-      .capacity_bytes = 8u << 20};
-  morsel_t *m = NULL;
+  const morsel_options options = {.flags = MORSEL_CREATE | flags,
+                                  .codec = flags ? MORSEL_CODEC_NONE : MORSEL_CODEC_ZSTD,
+                                  .size_bytes = 4u << 20,
+                                  .capacity_bytes = 8u << 20};
+  morsel_t* m = NULL;
   EXPECT(morsel_open(pool, "m", &options, &m) == MORSEL_OK);
   EXPECT(morsel_capacity(m) == 8u << 20 && morsel_size(m) == 4u << 20);
-  void *base = morsel_base(m);
+  void* base = morsel_base(m);
   use_blocks(m);
-  char *a = morsel_root(m, "a");
+  char* a = morsel_root(m, "a");
   const morsel_code persisted = morsel_persist(m, a, 5);
   EXPECT(persisted == (flags ? MORSEL_OK : MORSEL_UNSUPPORTED));
   EXPECT(morsel_flush(m, a, 5) == persisted && morsel_fence(m) == persisted);

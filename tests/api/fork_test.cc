@@ -53,12 +53,11 @@ TEST_F(Fork, TheChildsCallsAreBusyAndChangeNothing) {
   ASSERT_TRUE(m.set_root("block", block).ok());
   std::vector<int, morsel::Allocator<int>> numbers(100, 7, morsel::Allocator<int>(m));
   EXPECT_TRUE(InChild([&] {
-    const bool busy = morsel_checkpoint(m.handle()) == MORSEL_BUSY &&
-                      morsel_close(m.handle()) == MORSEL_BUSY &&
-                      morsel_set_root(m.handle(), "block", nullptr) == MORSEL_BUSY &&
-                      m.malloc(10) == nullptr && morsel_size(m.handle()) == 0 &&
-                      m.root("block") == nullptr && morsel_of(block) == nullptr &&
-                      morsel_pool_close(pool.handle()) == MORSEL_BUSY;
+    const bool busy =
+        morsel_checkpoint(m.handle()) == MORSEL_BUSY && morsel_close(m.handle()) == MORSEL_BUSY &&
+        morsel_set_root(m.handle(), "block", nullptr) == MORSEL_BUSY && m.malloc(10) == nullptr &&
+        morsel_size(m.handle()) == 0 && m.root("block") == nullptr && morsel_of(block) == nullptr &&
+        morsel_pool_close(pool.handle()) == MORSEL_BUSY;
     m.free(block);
     numbers.~vector();  // what a child's exit does to the parent's containers
     return busy;

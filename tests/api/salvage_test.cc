@@ -67,8 +67,8 @@ class SalvageTest : public testing::Test {
       index_copy_ = *index_;
     }
     std::filesystem::permissions(file_, fs::perms::owner_read | fs::perms::owner_write);
-    auto file = morsel::pmem::File::Open(morsel::pmem::KernelCalls(), AT_FDCWD, file_, O_RDONLY, 0,
-                                         file_);
+    auto file =
+        morsel::pmem::File::Open(morsel::pmem::KernelCalls(), AT_FDCWD, file_, O_RDONLY, 0, file_);
     ASSERT_TRUE(file) << morsel::last_error();
     const auto opened = image::ImageFile::Open(std::move(*file), true);
     ASSERT_TRUE(opened) << morsel::last_error();
@@ -103,14 +103,14 @@ class SalvageTest : public testing::Test {
   }
   auto Salvage(morsel::Pool& pool) {
     told_.clear();
-    return morsel::Morsel::open(pool, "m",
-                                {.flags = MORSEL_READ_ONLY | MORSEL_SALVAGE,
-                                 .damaged =
-                                     [](const char* sentence, void* told) {
-                                       static_cast<std::vector<std::string>*>(told)->emplace_back(
-                                           sentence);
-                                     },
-                                 .damaged_context = &told_});
+    return morsel::Morsel::open(
+        pool, "m",
+        {.flags = MORSEL_READ_ONLY | MORSEL_SALVAGE,
+         .damaged =
+             [](const char* sentence, void* told) {
+               static_cast<std::vector<std::string>*>(told)->emplace_back(sentence);
+             },
+         .damaged_context = &told_});
   }
 
   static uint64_t PositionOf(const void* base, const void* address) {

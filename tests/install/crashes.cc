@@ -1,8 +1,7 @@
 // Promises a number that it has not persisted, and is told where it stored it.
-#include <morsel/sim.hpp>
-
 #include <cstdint>
 #include <cstdio>
+#include <morsel/sim.hpp>
 #include <string>
 
 namespace {

@@ -19,7 +19,7 @@ struct GraphLog {
     uint64_t checksum = 0;  ///< over all that the graph says
   };
 
-  Counter steps;  ///< checkpoints that were completed
+  Counter steps;             ///< checkpoints that were completed
   std::array<Said, 2> said;  ///< a checkpoint's place is its number, modulo
   std::atomic<uint64_t> begun = 0;
   std::atomic<uint64_t> completed = 0;

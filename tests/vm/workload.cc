@@ -6,10 +6,11 @@
 //   workload check KIND POOL LOGS NUMBER SEED   says what is wrong; status 1 if anything is
 //   workload touch POOL SIZE_MIB huge|giant             stores to every page of a fine morsel
 //   workload scribble DEVICE OFFSET                     stores a word, on a device of 2 MiB units
-//   workload poke POOL MORSEL OFFSET                    stores to a page, which may end it by SIGBUS
-//   workload poison POOL MORSEL OFFSET                  the same once the kernel was told that the page is bad
-//   workload hold POOL MORSEL                           says "holds", then stores to the morsel without end
-//   workload pair POOL POOL                             a fine morsel in each, both open at once
+//   workload poke POOL MORSEL OFFSET                    stores to a page, which may end it by
+//   SIGBUS workload poison POOL MORSEL OFFSET                  the same once the kernel was told
+//   that the page is bad workload hold POOL MORSEL                           says "holds", then
+//   stores to the morsel without end workload pair POOL POOL                             a fine
+//   morsel in each, both open at once
 //
 // KIND: direct, a fine morsel in a carved pool; files, one in a directory pool; image, a snapshot
 // morsel; graph, the package graph in one.

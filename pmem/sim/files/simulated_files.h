@@ -79,7 +79,8 @@ class SimulatedFiles : public pmem::SystemCalls {
   const SectorsRead& sectors_read() const { return sectors_read_; }
 
   /// The kernel's calls, for an oracle: no fault is meant for whoever looks. What it reads counts
-  /// as read. Ownership  of this object.
+  /// as read.
+  /// Ownership  of this object.
   pmem::SystemCalls& onlooker() { return onlooker_; }
 
   void Promise(const Promises& promises, bool settles);
