@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "alloc/heap.h"
+#include "alloc/heap/heap.h"
 #include "base/check.h"
 
 #if defined(__x86_64__)

@@ -18,10 +18,10 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
-#include "pmem/dirty_pages.h"
-#include "pmem/frames.h"
-#include "pmem/image/coder.h"
-#include "pmem/image/image_file.h"
+#include "image/image_file.h"
+#include "image/pipeline/coder.h"
+#include "os/memory/dirty_pages.h"
+#include "os/memory/frames.h"
 
 namespace morsel::bench {
 namespace {

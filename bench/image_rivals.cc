@@ -25,7 +25,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/units.h"
-#include "pmem/image/image_file.h"
+#include "image/image_file.h"
 
 namespace morsel::bench {
 namespace {

@@ -14,7 +14,7 @@
 #include "base/units.h"
 #include "bench/meter.h"
 #include "bench/place.h"
-#include "morsel/carved_pool.h"
+#include "morsel/carved/carved_pool.h"
 
 namespace bench {
 namespace {

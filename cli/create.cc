@@ -13,7 +13,7 @@
 #include "cli/record.h"
 #include "cli/units.h"
 #include "morsel/morsel.h"
-#include "morsel/open_options.h"
+#include "morsel/open/open_options.h"
 
 namespace morsel::cli {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "cli/tool_testing.h"
-#include "morsel/open_pool.h"
+#include "morsel/open/open_pool.h"
 
 namespace morsel::cli {
 namespace {

@@ -10,7 +10,7 @@
 #include "cli/failure.h"
 #include "cli/output.h"
 #include "cli/pool_facts.h"
-#include "morsel/format_device.h"
+#include "morsel/carved/format_device.h"
 
 namespace morsel::cli {
 namespace {

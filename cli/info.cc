@@ -14,11 +14,11 @@
 #include "cli/pool_facts.h"
 #include "cli/record.h"
 #include "cli/units.h"
-#include "morsel/image_file_at.h"
-#include "morsel/image_record.h"
-#include "pmem/dax_file.h"
-#include "pmem/image/coder.h"
-#include "pmem/image/superblock.h"
+#include "image/format/superblock.h"
+#include "image/pipeline/coder.h"
+#include "morsel/pool/image_file_at.h"
+#include "morsel/pool/image_record.h"
+#include "pmem/media/dax_file.h"
 
 namespace morsel::cli {
 namespace {

@@ -11,9 +11,9 @@
 #include "cli/output.h"
 #include "cli/record.h"
 #include "cli/units.h"
-#include "pmem/directory.h"
-#include "pmem/image/superblock.h"
-#include "pmem/medium.h"
+#include "image/format/superblock.h"
+#include "os/file/directory.h"
+#include "pmem/media/medium.h"
 
 namespace morsel::cli {
 namespace {

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "cli/failure.h"
-#include "morsel/open_options.h"
+#include "morsel/open/open_options.h"
 
 namespace morsel::cli {
 

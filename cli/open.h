@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "morsel/open_pool.h"
+#include "morsel/open/open_pool.h"
 
 namespace morsel::cli {
 

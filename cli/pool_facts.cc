@@ -14,12 +14,12 @@
 #include "cli/output.h"
 #include "cli/record.h"
 #include "cli/units.h"
-#include "morsel/carved_pool.h"
-#include "morsel/pool_file.h"
-#include "pmem/dirty_pages.h"
-#include "pmem/frame_kind.h"
-#include "pmem/medium.h"
-#include "pmem/power_safety.h"
+#include "morsel/carved/carved_pool.h"
+#include "morsel/directory/pool_file.h"
+#include "os/memory/dirty_pages.h"
+#include "os/memory/frame_kind.h"
+#include "pmem/media/medium.h"
+#include "pmem/media/power_safety.h"
 
 namespace morsel::cli {
 namespace {

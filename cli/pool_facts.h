@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/random.h"
-#include "morsel/address_window.h"
-#include "morsel/open_pool.h"
+#include "morsel/open/open_pool.h"
+#include "morsel/pool/address_window.h"
 
 namespace morsel::cli {
 

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "image/pipeline/progress.h"
 #include "morsel/morsel.h"
-#include "pmem/image/progress.h"
 
 namespace morsel::cli {
 

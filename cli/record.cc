@@ -8,7 +8,7 @@
 
 #include "base/units.h"
 #include "cli/units.h"
-#include "pmem/image/coder.h"
+#include "image/pipeline/coder.h"
 
 namespace morsel::cli {
 

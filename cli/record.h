@@ -4,7 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "morsel/pool.h"
+#include "morsel/pool/pool.h"
 
 namespace morsel::cli {
 

@@ -11,7 +11,7 @@
 #include "cli/open.h"
 #include "cli/output.h"
 #include "cli/units.h"
-#include "morsel/open_options.h"
+#include "morsel/open/open_options.h"
 
 namespace morsel::cli {
 namespace {

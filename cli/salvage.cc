@@ -8,7 +8,7 @@
 #include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "cli/units.h"
-#include "morsel/image_file_at.h"
+#include "morsel/pool/image_file_at.h"
 
 namespace morsel::cli {
 namespace {

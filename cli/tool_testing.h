@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "pmem/scratch_testing.h"
+#include "os/testing/scratch_testing.h"
 
 namespace morsel::cli {
 

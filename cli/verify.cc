@@ -11,8 +11,8 @@
 #include "cli/progress_bar.h"
 #include "cli/record.h"
 #include "cli/units.h"
-#include "morsel/image_file_at.h"
-#include "morsel/image_record.h"
+#include "morsel/pool/image_file_at.h"
+#include "morsel/pool/image_record.h"
 
 namespace morsel::cli {
 namespace {

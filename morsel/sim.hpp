@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "morsel/morsel.hpp"
-#include "pmem/sim/log.h"  // IWYU pragma: export
+#include "sim/stores/log.h"  // IWYU pragma: export
 
 namespace morsel::sim {
 

@@ -8,13 +8,13 @@
 #include <set>
 #include <vector>
 
-#include "alloc/heap.h"
+#include "alloc/heap/heap.h"
 #include "base/bits.h"
 #include "base/error.h"
-#include "morsel/open_options.h"
-#include "morsel/root_table_layout.h"
-#include "pmem/bad_ranges.h"
-#include "pmem/persist.h"
+#include "morsel/open/open_options.h"
+#include "morsel/open/root_table_layout.h"
+#include "pmem/media/bad_ranges.h"
+#include "pmem/persist/persist.h"
 
 namespace morsel {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "morsel/pool.h"
+#include "morsel/pool/pool.h"
 
 namespace morsel {
 

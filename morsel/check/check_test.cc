@@ -12,12 +12,12 @@
 #include <string>
 #include <vector>
 
-#include "alloc/heap_layout.h"
+#include "alloc/heap/layout/heap_layout.h"
 #include "base/error.h"
 #include "base/units.h"
-#include "morsel/open_pool.h"
-#include "morsel/root_table_layout.h"
-#include "pmem/scratch_testing.h"
+#include "morsel/open/open_pool.h"
+#include "morsel/open/root_table_layout.h"
+#include "os/testing/scratch_testing.h"
 
 namespace morsel {
 namespace {

@@ -1,6 +1,6 @@
 #include "base/check.h"
 #include "morsel/sim/pool_target.h"
-#include "pmem/sim/explorer.h"
+#include "sim/stores/explorer.h"
 
 namespace morsel::sim {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "morsel/sim.hpp"
-#include "pmem/sim/target.h"
-#include "pmem/sim/watched_file.h"
+#include "sim/stores/target.h"
+#include "sim/stores/watched_file.h"
 
 namespace morsel::sim {
 

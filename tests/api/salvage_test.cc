@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/units.h"
+#include "image/image_file.h"
 #include "morsel/morsel.hpp"
-#include "pmem/image/image_file.h"
-#include "pmem/scratch_testing.h"
+#include "os/testing/scratch_testing.h"
 
 namespace {
 

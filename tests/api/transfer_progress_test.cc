@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "morsel/morsel.hpp"
-#include "pmem/scratch_testing.h"
+#include "os/testing/scratch_testing.h"
 
 namespace {
 

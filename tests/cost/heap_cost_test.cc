@@ -13,10 +13,10 @@
 #include <sstream>
 #include <string>
 
-#include "alloc/heap.h"
+#include "alloc/heap/heap.h"
 #include "base/bits.h"
 #include "base/check.h"
-#include "pmem/persist.h"
+#include "pmem/persist/persist.h"
 
 namespace morsel::alloc {
 namespace {

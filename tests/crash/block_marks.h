@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "alloc/size_class.h"
+#include "alloc/heap/layout/size_class.h"
 
 namespace morsel::crash {
 

@@ -6,8 +6,8 @@
 #include <iterator>
 #include <map>
 
-#include "alloc/heap_layout.h"
-#include "alloc/magazines.h"
+#include "alloc/heap/layout/heap_layout.h"
+#include "alloc/heap/threads/magazines.h"
 #include "base/check.h"
 
 namespace morsel::crash {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "alloc/thread_heap.h"
+#include "alloc/heap/threads/thread_heap.h"
 #include "tests/crash/blocks.h"
 #include "tests/crash/direct_pool.h"
 #include "tests/crash/validate.h"

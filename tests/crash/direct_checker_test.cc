@@ -6,8 +6,8 @@
 
 #include <utility>
 
-#include "alloc/size_class.h"
-#include "pmem/scratch_testing.h"
+#include "alloc/heap/layout/size_class.h"
+#include "os/testing/scratch_testing.h"
 #include "tests/crash/blocks.h"
 #include "tests/crash/direct_pool.h"
 #include "tests/crash/direct_writer.h"

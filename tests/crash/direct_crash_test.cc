@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-#include "pmem/scratch_testing.h"
+#include "os/testing/scratch_testing.h"
 #include "tests/crash/dice.h"
 #include "tests/crash/direct_checker.h"
 #include "tests/crash/direct_pool.h"

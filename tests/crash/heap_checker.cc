@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "alloc/heap_testing.h"
+#include "alloc/heap/heap_testing.h"
 #include "base/error.h"
 #include "tests/crash/heap_room.h"
 

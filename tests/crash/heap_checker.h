@@ -27,7 +27,7 @@ struct HeapLeak {
 ///   - an object is not in an allocated block of its own that has room for it;
 ///   - a block that nobody reaches was neither freed nor held by a thread, nor being taken, nor may
 ///   have been taken ahead; or more
-///     that one thread freed are allocated than alloc/heap.h says;
+///     that one thread freed are allocated than alloc/heap/heap.h says;
 ///   - a new block overlaps another block, or changes its bytes;
 ///   - after a clean close and an open something else is allocated.
 /// Afterwards the log says of each change in flight what became of it, and what nobody reaches is

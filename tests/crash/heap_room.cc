@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "alloc/heap_testing.h"
+#include "alloc/heap/heap_testing.h"
 #include "base/check.h"
 #include "base/error.h"
 
@@ -38,7 +38,7 @@ HeapRoom::HeapRoom(const std::string& path, HeapLog& log) : log_(log) {
   const bool is_new = lseek(descriptor, 0, SEEK_END) == 0;
   if (ftruncate(descriptor, kHeapCapacityBytes) != 0) Die("'%s' cannot grow: %m", path.c_str());
   void* const memory =
-      mmap(reinterpret_cast<void*>(alloc::TestBase()), kHeapCapacityBytes, PROT_READ | PROT_WRITE,
+      mmap(reinterpret_cast<void*>(TestBase()), kHeapCapacityBytes, PROT_READ | PROT_WRITE,
            MAP_SHARED | MAP_FIXED_NOREPLACE, descriptor, 0);
   if (memory == MAP_FAILED) Die("'%s' cannot be mapped: %m", path.c_str());
   close(descriptor);

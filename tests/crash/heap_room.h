@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "alloc/heap.h"
+#include "alloc/heap/heap.h"
 #include "tests/crash/blocks.h"
 #include "tests/crash/heap_log.h"
 

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "pmem/scratch_testing.h"
+#include "os/testing/scratch_testing.h"
 #include "tests/crash/image_pool.h"
 #include "tests/crash/image_writer.h"
 #include "tests/crash/shared_file.h"

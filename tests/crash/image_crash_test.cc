@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "pmem/scratch_testing.h"
+#include "os/testing/scratch_testing.h"
 #include "tests/crash/dice.h"
 #include "tests/crash/image_checker.h"
 #include "tests/crash/image_pool.h"

@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "morsel/check/check.h"
-#include "morsel/open_pool.h"
-#include "pmem/system_calls.h"
+#include "morsel/open/open_pool.h"
+#include "os/file/system_calls.h"
 
 namespace morsel::crash {
 

@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/units.h"
-#include "pmem/directory.h"
-#include "pmem/image/image_file.h"
+#include "image/image_file.h"
+#include "os/file/directory.h"
 
 namespace morsel::sim {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 #include <unordered_map>
 
-#include "morsel/open_pool.h"
-#include "pmem/sim/files/file_target.h"
+#include "morsel/open/open_pool.h"
+#include "sim/disk/file_target.h"
 
 namespace morsel::sim {
 

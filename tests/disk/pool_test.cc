@@ -3,7 +3,7 @@
 
 #include <cstdio>
 
-#include "pmem/sim/files/file_explorer.h"
+#include "sim/disk/file_explorer.h"
 #include "tests/disk/pool_target.h"
 
 namespace morsel::sim {

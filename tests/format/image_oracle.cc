@@ -17,9 +17,9 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
-#include "pmem/directory.h"
-#include "pmem/image/coder.h"
-#include "pmem/image/image_file.h"
+#include "image/image_file.h"
+#include "image/pipeline/coder.h"
+#include "os/file/directory.h"
 
 namespace morsel {
 namespace {

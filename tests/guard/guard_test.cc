@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "morsel/morsel.h"
-#include "pmem/scratch_testing.h"
+#include "os/testing/scratch_testing.h"
 #include "tests/crash/blocks.h"
 
 namespace morsel {

@@ -22,7 +22,7 @@ PUBLIC_HEADERS = {
         "memory_resource.hpp",
         "morsel.h",
         "morsel.hpp",
-        "pmem/sim/log.h",
+        "sim/stores/log.h",
         "sim.hpp",
     )
 }

@@ -2,7 +2,7 @@
 
 A file of entries, set apart by empty lines; `#` begins a comment:
 
-    site      alloc/slab.cc Slab::Make: persist.Range(run_.start, bytes);
+    site      alloc/heap/segments/slab.cc Slab::Make: persist.Range(run_.start, bytes);
     mutation  no-fence, delay
     reason    one sentence or more,
               continued where it begins with a blank

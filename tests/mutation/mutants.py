@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 
-# Of each kind of call, what may go wrong with it; see pmem/mutation_switch.h.
+# Of each kind of call, what may go wrong with it; see tests/mutation/seam/mutation_switch.h.
 MUTATIONS = {
     "flush": ("drop", "delay"),
     "fence": ("drop", "delay"),

@@ -4,7 +4,6 @@
 # with its neighbour, none is a jump. Debug information leads back to the sources; of
 # gcc 12's fifth version, addr2line takes some headers' lines for the main file's.
 _COPTS = [
-    "-DMORSEL_MUTATION",
     "-O2",
     "-g1",
     "-gdwarf-4",
@@ -19,6 +18,7 @@ _COPTS = [
 
 def _mutable_impl(settings, attr):
     return {
+        "//base:hook": "//tests/mutation/seam",
         "//command_line_option:copt": settings["//command_line_option:copt"] + _COPTS,
         # One program has all addresses.
         "//command_line_option:dynamic_mode": "off",
@@ -29,6 +29,7 @@ _mutable = transition(
     implementation = _mutable_impl,
     inputs = ["//command_line_option:copt"],
     outputs = [
+        "//base:hook",
         "//command_line_option:copt",
         "//command_line_option:dynamic_mode",
         "//command_line_option:strip",

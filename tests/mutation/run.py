@@ -2,7 +2,7 @@
 """Takes away every flush, fence, persist, publish and sync, one at a time, and requires
 that a test fails. Prints the list and the score.
 
-What misbehaves is decided by a switch in the seam (pmem/mutation_switch.h), in
+What misbehaves is decided by a switch in the seam (tests/mutation/seam/mutation_switch.h), in
 programs that are built with it (mutable_tests in rules.bzl). First each test runs
 with nothing wrong and notes which sites it reaches; then, for each site and each
 way to do it wrong, the tests that reach it run until one fails, the most promising

@@ -22,28 +22,27 @@ import cpp_scanner
 # Functions that flush, fence or sync and do nothing else: taking away a call of one is a
 # mutation of its own.
 STEPS = {
-    ("alloc/heap_durability.cc", "Heap::Fence"),
-    ("alloc/heap_durability.cc", "Heap::Flush"),
-    ("alloc/heap_durability.cc", "Heap::FlushAllocations"),
-    ("alloc/heap_durability.cc", "Heap::FlushRun"),
-    ("alloc/heap_durability.cc", "Heap::FlushLater"),
-    ("alloc/heap_durability.cc", "Heap::SettleAllThreads"),
-    ("alloc/pending_lines.h", "Flush"),
-    ("alloc/subtree_map.cc", "SubtreeMap::Clean"),
-    ("alloc/unit_map.cc", "UnitMap::FlushCleared"),
-    ("alloc/unit_map.cc", "UnitMap::SettleCleared"),
-    ("morsel/carved_pool_superblock.cc", "EraseSuperblocks"),
-    ("pmem/directory.cc", "Directory::Sync"),
-    ("pmem/file.cc", "File::Sync"),
-    ("pmem/journal.cc", "Journal::Apply"),
-    ("pmem/journal.cc", "Journal::FlushRecord"),
-    ("pmem/journal.cc", "Journal::Retire"),
+    ("alloc/heap/heap_durability.cc", "Heap::Fence"),
+    ("alloc/heap/heap_durability.cc", "Heap::Flush"),
+    ("alloc/heap/heap_durability.cc", "Heap::FlushAllocations"),
+    ("alloc/heap/heap_durability.cc", "Heap::FlushRun"),
+    ("alloc/heap/heap_durability.cc", "Heap::FlushLater"),
+    ("alloc/heap/heap_durability.cc", "Heap::SettleAllThreads"),
+    ("alloc/heap/threads/pending_lines.h", "Flush"),
+    ("alloc/subtrees/subtree_map.cc", "SubtreeMap::Clean"),
+    ("alloc/heap/segments/unit_map.cc", "UnitMap::FlushCleared"),
+    ("alloc/heap/segments/unit_map.cc", "UnitMap::SettleCleared"),
+    ("morsel/carved/carved_pool_superblock.cc", "EraseSuperblocks"),
+    ("os/file/directory.cc", "Directory::Sync"),
+    ("os/file/file.cc", "File::Sync"),
+    ("pmem/persist/journal.cc", "Journal::Apply"),
+    ("pmem/persist/journal.cc", "Journal::FlushRecord"),
+    ("pmem/persist/journal.cc", "Journal::Retire"),
 }
 
 # Under test are the layers' own sources, less what is the seam itself.
-LAYERS = ("base/", "pmem/", "alloc/", "morsel/", "cli/")
-SEAM = ("pmem/persist.h", "pmem/mutation", "pmem/system_calls")
-NOT_UNDER_TEST = ("pmem/sim/",)
+LAYERS = ("base/", "os/", "pmem/", "image/", "alloc/", "morsel/", "cli/")
+SEAM = ("pmem/persist/persist.h", "tests/mutation/seam/mutation", "os/file/system_calls")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +55,8 @@ def is_under_test(path):
     name = pathlib.PurePosixPath(path).stem
     return (
         path.startswith(LAYERS)
-        and not path.startswith(SEAM + NOT_UNDER_TEST)
+        and not path.startswith(SEAM)
         and not name.endswith(("_test", "_testing"))
-        and name not in {"crash_testing"}
     )
 
 

@@ -48,21 +48,21 @@ class Sites(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = folder.name
-        path = pathlib.Path(folder.name, "pmem")
-        path.mkdir()
+        path = pathlib.Path(folder.name, "pmem/persist")
+        path.mkdir(parents=True)
         (path / "journal.cc").write_text(JOURNAL)
         self.sources = sites.Sources(folder.name)
         self.symbols = KnownSymbols(
             {
-                1: [("pmem/mutation_medium.h", 90)],
+                1: [("tests/mutation/seam/mutation_medium.h", 90)],
                 # One address, of a function inside of another.
-                2: [("pmem/persist.h", 40), ("pmem/journal.cc", 2)],
-                3: [("pmem/journal.cc", 7)],
-                4: [("pmem/journal.cc", 8)],
-                5: [("morsel/catalog_test.cc", 5)],
+                2: [("pmem/persist/persist.h", 40), ("pmem/persist/journal.cc", 2)],
+                3: [("pmem/persist/journal.cc", 7)],
+                4: [("pmem/persist/journal.cc", 8)],
+                5: [("morsel/carved/catalog_test.cc", 5)],
                 6: [("/usr/include/c++/12/functional", 5)],
-                7: [("pmem/journal.cc", 13), ("pmem/journal.cc", 15)],
-                8: [("pmem/journal.cc", 13), ("pmem/journal.cc", 12), ("pmem/journal.cc", 15)],
+                7: [("pmem/persist/journal.cc", 13), ("pmem/persist/journal.cc", 15)],
+                8: [("pmem/persist/journal.cc", 13), ("pmem/persist/journal.cc", 12), ("pmem/persist/journal.cc", 15)],
             }
         )
 
@@ -73,20 +73,20 @@ class Sites(unittest.TestCase):
     def test_a_step_is_named_with_who_takes_it(self):
         found = self.names((1, 2, 3, 5))
         name = (
-            "pmem/journal.cc Journal::FlushRecord: persist_.Flush(record, 64);"
-            " < pmem/journal.cc Journal::Commit: FlushRecord();"
+            "pmem/persist/journal.cc Journal::FlushRecord: persist_.Flush(record, 64);"
+            " < pmem/persist/journal.cc Journal::Commit: FlushRecord();"
         )
         self.assertEqual(list(found), [name])
         self.assertEqual(found[name].chains, {"p": {(1, 2, 3)}})
 
     def test_a_text_that_a_function_has_twice_is_numbered(self):
         found = self.names((1, 4, 5))
-        self.assertEqual(list(found), ["pmem/journal.cc Journal::Commit: persist_.Fence(); [2]"])
+        self.assertEqual(list(found), ["pmem/persist/journal.cc Journal::Commit: persist_.Fence(); [2]"])
 
     def test_a_step_that_a_test_takes_is_a_site_of_its_own(self):
         found = self.names((1, 2, 5))
         self.assertEqual(
-            list(found), ["pmem/journal.cc Journal::FlushRecord: persist_.Flush(record, 64);"]
+            list(found), ["pmem/persist/journal.cc Journal::FlushRecord: persist_.Flush(record, 64);"]
         )
         self.assertEqual(next(iter(found.values())).chains, {"p": {(1, 2)}})
 
@@ -98,12 +98,12 @@ class Sites(unittest.TestCase):
         )
 
     def test_a_lambda_is_named_the_same_in_every_build(self):
-        sites.STEPS.add(("pmem/journal.cc", "Journal::Each"))
-        self.addCleanup(sites.STEPS.remove, ("pmem/journal.cc", "Journal::Each"))
+        sites.STEPS.add(("pmem/persist/journal.cc", "Journal::Each"))
+        self.addCleanup(sites.STEPS.remove, ("pmem/persist/journal.cc", "Journal::Each"))
         found = self.names((1, 7, 5), (1, 8, 5))
         name = (
-            "pmem/journal.cc Journal::Each: persist_.Flush(word, 8);"
-            " < pmem/journal.cc Journal::Each: flush(word);"
+            "pmem/persist/journal.cc Journal::Each: persist_.Flush(word, 8);"
+            " < pmem/persist/journal.cc Journal::Each: flush(word);"
         )
         self.assertEqual([(n, site.chains["p"]) for n, site in found.items()], [(name, {(1, 7), (1, 8)})])
 
@@ -121,19 +121,19 @@ class Sites(unittest.TestCase):
 
     def test_tests_and_the_seam_are_not_under_test(self):
         for path in (
-            "pmem/journal_test.cc",
-            "alloc/heap_crash_testing.cc",
+            "pmem/persist/journal_test.cc",
+            "alloc/heap/heap_crash_testing.cc",
             "tests/crash/churn.cc",
-            "pmem/sim/recorder.cc",
+            "sim/stores/recorder.cc",
             "/usr/include/stdio.h",
         ):
             self.assertFalse(sites.is_under_test(path), path)
-        self.assertTrue(sites.is_under_test("alloc/slab.h"))
+        self.assertTrue(sites.is_under_test("alloc/heap/segments/slab.h"))
 
     def test_calls_that_no_test_reaches_are_known(self):
         found = self.names((1, 2, 3, 5), (1, 4, 5), (1, 7, 5))
         missed = sites.never_reached(found, self.sources, self.root)
-        self.assertEqual(missed, ["pmem/journal.cc Journal::Commit: persist_.Fence();"])
+        self.assertEqual(missed, ["pmem/persist/journal.cc Journal::Commit: persist_.Fence();"])
 
     def test_every_step_is_there(self):
         real = sites.Sources()

@@ -10,7 +10,7 @@ FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 
 # Lowest first. A file includes from its own layer and from those below it.
-LAYERS = ["base", "pmem", "alloc", "morsel", "cli"]
+LAYERS = ["base", "os", "pmem", "sim", "image", "alloc", "morsel", "cli"]
 # What a program outside the tree may include.
 PUBLIC_HEADERS = {"morsel/morsel.h", "morsel/morsel.hpp", "morsel/sim.hpp"}
 
@@ -46,6 +46,8 @@ def check_layers(tree):
             place = included.partition("/")[0]
             line = line_of(source.text, match.start())
             if place == ".." or "/" not in included or place not in places:
+                continue
+            if place == "sim" and source.is_test:
                 continue
             if layer in LAYERS and place not in LAYERS[: LAYERS.index(layer) + 1]:
                 yield source.violation(line, f"{layer} includes {included}, which is not below it")

@@ -48,7 +48,7 @@ class Rules(unittest.TestCase):
         )
         for name, include, place in (
             ("base/a.h", '"pmem/b.h"', "pmem/b.h"),
-            ("pmem/sim/a.cc", "<morsel/morsel.h>", "morsel/morsel.h"),
+            ("sim/model/a.cc", "<morsel/morsel.h>", "morsel/morsel.h"),
             ("alloc/a.cc", '"../morsel/b.h"', "morsel/b.h"),
             ("morsel/a.cc", '"cli/b.h"', "cli/b.h"),
             ("cli/a.cc", '"tests/b.h"', "tests/b.h"),

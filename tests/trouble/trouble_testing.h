@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "morsel/morsel.h"
-#include "pmem/scratch_testing.h"
+#include "os/testing/scratch_testing.h"
 
 namespace morsel::trouble {
 

@@ -1,0 +1,351 @@
+// Free, realloc and look-up. Where blocks come from is heap_allocate.cc, when
+// they are durable heap_durability.cc, how a heap is opened heap_open.cc.
+#include "alloc/heap/heap.h"
+
+#include <bit>
+#include <cstring>
+#include <new>
+
+#include "alloc/heap/guard/guard.h"
+#include "alloc/heap/segments/slab.h"
+#include "base/check.h"
+#include "base/error.h"
+
+namespace morsel::alloc {
+
+Heap::ClosedGate::ClosedGate(Heap* heap) : heap_(heap) {
+  if (heap_->closings_++ > 0) return;
+  heap_->EmptySlots();
+  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->PutBack();
+}
+
+// The slots stay empty: the lock lets each thread fill its own again.
+Heap::ClosedGate::~ClosedGate() { --heap_->closings_; }
+
+// Nobody is inside afterwards.
+void Heap::EmptySlots() {
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->slot != nullptr) one->slot->Empty();
+  }
+  // ORDER  a slot is empty, for every thread  <  the heap is no thread's recent one
+  // WHY    it becomes that by its slot alone.
+  // CRASH  nothing of this is on the medium.
+  // TEST   alloc/heap/heap_parts_test: NobodyIsInsideWhileOneHasTheHeapToItself
+  BarrierInAllThreads();
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->slot != nullptr) one->recent->ForgetIf(key_);
+  }
+  // ORDER  neither leads to the heap, for every thread  <  the look at who is inside
+  // WHY    a thread that has not seen it yet has said that it is inside, and is seen.
+  // CRASH  nothing of this is on the medium.
+  // TEST   alloc/heap/heap_parts_test: WhoIsInsideIsWaitedFor
+  BarrierInAllThreads();
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    // This thread may be inside another heap, whose medium has called back.
+    if (one->slot == nullptr || one->recent == &recent_heap) continue;
+    WaitUntilOutside(one->slot->inside);
+    WaitUntilOutside(one->recent->inside);
+  }
+}
+
+// The calling thread's part: the one it has, one whose thread has ended, or a new one.
+Result<ThreadHeap*> Heap::Mine() {
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (slot.Is(this)) return slot.thread_heap;
+  ThreadHeap* mine = nullptr;
+  const uint64_t thread = ThreadNumber();
+  ThreadHeap* ended = nullptr;
+  for (ThreadHeap* one = thread_heaps_; one != nullptr && mine == nullptr; one = one->next) {
+    if (one->thread == thread) mine = one;
+    if (one->thread == 0) ended = one;
+  }
+  if (mine == nullptr) mine = ended;
+  if (mine == nullptr) {
+    const uint64_t frees_first = unclean_ ? 1 : kFreesBeforeSettle;
+    mine = new (std::nothrow) ThreadHeap(runs_, persist_, fine_, frees_first);
+    if (mine == nullptr) {
+      return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
+                  static_cast<void*>(header_));
+    }
+    const std::lock_guard lock(threads_mutex_);
+    mine->next = thread_heaps_;
+    thread_heaps_ = mine;
+  }
+  // A thread that is ending uses one with the lock held, and leaves it as it is.
+  {
+    const std::lock_guard lock(threads_mutex_);
+    mine->thread = thread;
+  }
+  // Without a slot that leads to it, the heap is not the thread's recent one: who empties the slots
+  // looks at no others. Nor is the one whose slot this heap gets.
+  mine->slot = nullptr;
+  recent_heap.Forget();
+  // Who has to settle first is not to free in haste, and what is guarded is not either.
+  if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr &&
+      !mine->SettleIsDue()) {
+    mine->slot = &slot;
+    mine->recent = &recent_heap;
+    slot.Fill(this, mine, mine->FreesForSlot());
+  }
+  return mine;
+}
+
+void Heap::ThreadEnds(uint64_t thread) {
+  // A thread waits for no heap that it has nothing of.
+  if (!HasPartOf(thread)) return;
+  const std::lock_guard lock(mutex_);
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->thread != thread) continue;
+    const ClosedGate closed(this);
+    one->GiveUp([this](Run* run) { ListAsFound(run); });
+    const std::lock_guard threads_lock(threads_mutex_);
+    one->thread = 0;
+    one->slot = nullptr;
+  }
+}
+
+bool Heap::HasPartOf(uint64_t thread) {
+  const std::lock_guard lock(threads_mutex_);
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->thread == thread) return true;
+  }
+  return false;
+}
+
+// What others have freed of slabs that ended threads hold is for anybody.
+void Heap::TakeOverFromEnded() {
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->thread != 0 || !one->MayTakeBack()) continue;
+    const ClosedGate closed(this);
+    one->GiveUp([this](Run* run) { ListAsFound(run); });
+  }
+}
+
+Run* Heap::Remember(UnitIndex head) {
+  Run* const run = units_.Remember(head);
+  if (run == nullptr) {
+    (void)Fail(Code::kNoMemory, "no memory to keep account of a slab of the morsel at %p",
+               static_cast<void*>(header_));
+  }
+  return run;
+}
+
+Result<Run*> Heap::TakeUp(UnitIndex head) {
+  if (Run* const known = units_.RunAt(head); known != nullptr && known->kind != UnitKind::kNone) {
+    return known;
+  }
+  Run* const run = Remember(head);
+  if (run == nullptr) return Code::kNoMemory;
+  const UnitWord word = units_.Word(head);
+  if (word.kind() == UnitKind::kSlab) {
+    run->BecomeSlab(word.size_class());
+    MORSEL_TRY(Slab(*run).Adopt(persist_, unclean_, read_only_));
+    run->kind = UnitKind::kSlab;
+    ListAsFound(run);
+    runs_.Enter(run);
+  } else {
+    run->units = word.units();
+    run->kind = word.kind();
+  }
+  return run;
+}
+
+Result<Run*> Heap::RunOf(const void* address) {
+  const Result<UnitIndex> head = units_.HeadOf(units_.UnitOf(address));
+  if (!head) return head.status();
+  return TakeUp(*head);
+}
+
+Run& Heap::LiveRun(const void* block, const char* call) {
+  const Result<Run*> run = RunOf(block);
+  if (!run) {
+    Die("%s of %p, which is no block of the morsel at %p%s%s", call, block,
+        static_cast<void*>(header_), run.error() == Code::kNotFound ? "" : ": ",
+        run.error() == Code::kNotFound ? "" : LastError());
+  }
+  if ((*run)->IsSlab()) {
+    (void)Slab(**run).LiveIndex(block, call);
+  } else if (block != (*run)->start) {
+    Die("%s of %p, which is not the start of a live block of the morsel at %p (freed twice?)", call,
+        block, static_cast<void*>(header_));
+  }
+  return **run;
+}
+
+void Heap::ListAsFound(Run* run) {
+  if (!Slab(*run).HasRoom()) return;
+  run->flags |= Run::kAtHand;
+  classes_[run->size_class].listed.Append(run);
+}
+
+// It is looked up with the lock held from now on.
+void Heap::ForgetExtent(Run* run) {
+  if (!run->Has(Run::kEntered)) return;
+  runs_.Forget(*run);
+  run->flags &= static_cast<uint8_t>(~Run::kEntered);
+}
+
+void Heap::ReleaseExtent(Run* run) {
+  ForgetExtent(run);
+  units_.ClearHead(run->head, UnitCount(run->units));
+  run->kind = UnitKind::kNone;
+}
+
+void Heap::ReleaseSlab(Run* run) {
+  runs_.Forget(*run);
+  run->quick = nullptr;
+  run->flags = 0;
+  units_.ClearHead(run->head, UnitCount(run->units));
+  run->kind = UnitKind::kNone;
+}
+
+void Heap::set_key(const void* key) {
+  const std::lock_guard lock(mutex_);
+  EmptySlots();
+  key_ = key;
+}
+
+// The thread is inside the slot.
+void Heap::BeRecent(ThreadSlot& slot) {
+  if (!recent_heap.Is(key_)) recent_heap.Become(key_, this, slot, runs_.view());
+}
+
+// A block that this thread has at hand, or nullptr.
+void* Heap::TakeInside(unsigned size_class) {
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (!slot.Enter(this)) return nullptr;
+  void* const block = slot.thread_heap->Take(size_class);
+  BeRecent(slot);
+  slot.Leave();
+  return block;
+}
+
+// False, and nothing is done, if this takes the lock.
+bool Heap::FreeInside(void* block) {
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (!slot.Enter(this)) return false;
+  BeRecent(slot);
+  ThreadHeap& mine = *slot.thread_heap;
+  Run* const slab = runs_.At(block);
+  ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
+  if (owner == &mine) {
+    const bool quick = recent_heap.Is(key_) && slab->quick == &slot;
+    if (!quick || !ThreadHeap::TryGive(*slab, block, recent_heap)) mine.Give(*slab, block);
+  } else if (owner != nullptr) {
+    mine.GiveAway(*slab, block);
+  }
+  const bool due = mine.SettleIsDue() || slot.frees_left <= 0;
+  slot.Leave();
+  if (owner == nullptr) return false;
+  if (due) SettleMine();
+  return true;
+}
+
+void Heap::FreeUnguarded(void* block) {
+  bool due = false;
+  {
+    std::lock_guard lock(mutex_);
+    const Result<ThreadHeap*> mine = Mine();
+    if (!mine) Die("free of %p: %s", block, LastError());
+    FreeLocked(**mine, block);
+    due = (*mine)->SettleIsDue();
+  }
+  if (due) SettleMine();
+}
+
+void Heap::FreeLocked(ThreadHeap& mine, void* block) {
+  Run& run = LiveRun(block, "free");
+  if (!run.IsSlab()) {
+    ReleaseExtent(&run);
+    mine.FreedExtent();
+    return;
+  }
+  ThreadHeap* const owner = run.owner.load(std::memory_order_relaxed);
+  if (owner != nullptr && owner != &mine) {
+    mine.GiveAway(run, block);
+    mine.HandOver();  // the gate may be closed
+    return;
+  }
+  if (owner == nullptr) {
+    const bool has_room = run.Has(Run::kAtHand);
+    if (has_room) classes_[run.size_class].listed.Remove(&run);
+    run.flags &= static_cast<uint8_t>(~Run::kAtHand);
+    mine.Lease(&run, has_room);
+  }
+  mine.Give(run, block);
+}
+
+uint64_t Heap::UsableBytes(const void* block) {
+  if (guard_ != nullptr) return UsableGuarded(block, "usable_size");
+  if (Run* const slab = runs_.At(block); slab != nullptr && slab->IsSlab()) {
+    (void)Slab(*slab).LiveIndex(block, "usable_size");
+    return slab->block_bytes;
+  }
+  std::lock_guard lock(mutex_);
+  const Run& run = LiveRun(block, "usable_size");
+  return run.UsableBytes();
+}
+
+Result<bool> Heap::IsLive(const void* address) {
+  if (guard_ != nullptr && guard_->HasFreed(address)) return false;
+  const Stillness still = Still();  // what is cached is not live
+  const Result<Run*> run = RunOf(address);
+  if (!run && run.error() == Code::kNotFound) return false;
+  if (!run) return run.status();
+  return !(*run)->IsSlab() || Slab(**run).IsInLiveBlock(address);
+}
+
+// Whether so many units behind the extent are free; if it is the last one, the range grows for
+// them.
+Result<bool> Heap::FreeBehind(const Run& extent, UnitCount count) {
+  const UnitIndex behind(extent.head.value() + extent.units);
+  const Result<bool> free = units_.IsFree(behind, count);
+  if (!free || *free) return free;
+  const Result<UnitIndex> end = units_.EndOfUsed();
+  if (!end) return end.status();
+  if (*end != behind || !GrowFor(count, 1)) return false;
+  return units_.IsFree(behind, count);
+}
+
+Result<bool> Heap::ResizeInPlace(Run& run, uint64_t size_bytes) {
+  if (run.IsSlab()) {
+    const uint64_t now = run.block_bytes;
+    // Half of a block may be lost before moving is worth it.
+    return size_bytes <= now && size_bytes > now / 2;
+  }
+  const uint64_t wanted = DivideUp(size_bytes, kUnitBytes);
+  if (size_bytes <= kBlockBytesMax / 2) return false;
+  if (wanted > run.units) {
+    const Result<bool> free = FreeBehind(run, UnitCount(wanted - run.units));
+    if (!free || !*free) return free;
+    units_.SettleCleared();
+  }
+  if (wanted != run.units) {
+    ForgetExtent(&run);
+    units_.ResizeExtent(run.head, UnitCount(run.units), UnitCount(wanted));
+    run.units = wanted;
+    run.word.Stored();
+  }
+  return true;
+}
+
+Result<void*> Heap::Reallocate(void* block, uint64_t size_bytes) {
+  if (guard_ != nullptr) return ReallocateGuarded(block, size_bytes);
+  uint64_t before = 0;
+  {
+    std::lock_guard lock(mutex_);
+    Run& run = LiveRun(block, "realloc");
+    const Result<bool> resized = ResizeInPlace(run, size_bytes);
+    if (!resized) return resized.status();
+    if (*resized) return block;
+    before = run.UsableBytes();
+  }
+  const Result<void*> moved = Allocate(size_bytes, kBlockBytesMin);
+  if (!moved && size_bytes <= before) return block;  // to shrink needs no space
+  if (!moved) return moved;
+  std::memcpy(*moved, block, before < size_bytes ? before : size_bytes);
+  Free(block);
+  return moved;
+}
+
+}  // namespace morsel::alloc

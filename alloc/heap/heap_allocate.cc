@@ -1,0 +1,251 @@
+// Where blocks come from: a slab with room that is known; one that was left by an
+// earlier process; a new one; and, where the range is full, whatever holds the
+// block, so that "no space" means that there is none.
+#include <algorithm>
+#include <cinttypes>
+#include <new>
+
+#include "alloc/heap/heap.h"
+#include "alloc/heap/segments/slab.h"
+#include "base/bits.h"
+#include "base/error.h"
+
+namespace morsel::alloc {
+namespace {
+
+/// An allocation looks at no more heads and takes up no more slabs of an earlier process than
+/// this before it makes a slab of its own: the first one after an open must be quick.
+constexpr uint64_t kHeadsPerLook = 1024;
+constexpr uint64_t kSlabsPerLook = 8;
+/// And before the range grows it looks at so many, to find empty ones.
+constexpr uint64_t kSlabsPerGrowth = 64;
+/// A range grows by a 64th: what is taken and not used is little, and growing stays seldom.
+constexpr uint64_t kGrowthPart = 64;
+
+bool Aligned(unsigned size_class, uint64_t alignment) {
+  return (BlockBytes(size_class) & (alignment - 1)) == 0;
+}
+
+}  // namespace
+
+Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
+  if (alignment > kRegionBytes || !std::has_single_bit(alignment)) {
+    return Fail(Code::kInvalidArgument,
+                "an alignment of %" PRIu64 " bytes: it must be a power of two up to 1 GiB",
+                alignment);
+  }
+  alignment = std::max(alignment, kBlockBytesMin);
+  if (size_bytes > header_->capacity_bytes) {
+    return Fail(Code::kNoSpace,
+                "%" PRIu64 " bytes are more than the whole morsel at %p may ever hold, %" PRIu64
+                "; create it with a larger capacity",
+                size_bytes, static_cast<void*>(header_), header_->capacity_bytes);
+  }
+  if (size_bytes <= kBlockBytesMax && alignment <= kBlockBytesMax) {
+    unsigned size_class = ClassOf(size_bytes);
+    while (!Aligned(size_class, alignment)) ++size_class;  // the largest is aligned to its size
+    if (void* const block = TakeInside(size_class); block != nullptr) return block;
+    std::lock_guard lock(mutex_);
+    const Result<ThreadHeap*> mine = Mine();
+    if (!mine) return mine.status();
+    if ((*mine)->SettleIsDue()) {
+      SettleThread(**mine);
+      (void)Mine();  // may be in haste again
+    }
+    return AllocateBlock(**mine, size_class, alignment);
+  }
+  std::lock_guard lock(mutex_);
+  return AllocateExtent(size_bytes, alignment);
+}
+
+Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
+  if (void* const block = mine.Take(size_class); block != nullptr) return block;
+  TakeOverFromEnded();
+  Result<Run*> run = NextFound(size_class, kHeadsPerLook);
+  if (!run) return run.status();
+  if (*run == nullptr) {
+    run = MakeSlab(size_class);
+    if (!run && run.error() == Code::kNoSpace) return AllocateWhateverFits(size_class, alignment);
+    if (!run) return run.status();
+  }
+  mine.Lease(*run, /*has_room=*/true);
+  return mine.Take(size_class);
+}
+
+// A slab of the class with room that nobody holds, taken from its list; or nullptr if none is found
+// at `heads_max` heads.
+Result<Run*> Heap::NextFound(unsigned size_class, uint64_t heads_max) {
+  SizeClass& of = classes_[size_class];
+  uint64_t taken_up = 0;
+  for (uint64_t heads = 0; of.listed.first() == nullptr && heads < heads_max; ++heads) {
+    const Result<UnitIndex> head = units_.NextHead(of.cursor);
+    if (!head) return head.status();
+    if (head->value() >= units_.unit_count()) break;
+    const UnitWord word = units_.Word(*head);
+    if (word.kind() == UnitKind::kSlab && word.size_class() == size_class) {
+      if (heads_max != kAllHeads && taken_up++ == kSlabsPerLook) break;
+      const Result<Run*> run = TakeUp(*head);
+      if (!run) return run;
+    }
+    of.cursor = UnitIndex(head->value() + 1);
+  }
+  Run* const run = of.listed.PopLow();
+  if (run != nullptr) run->flags &= static_cast<uint8_t>(~Run::kAtHand);
+  return run;
+}
+
+Result<Run*> Heap::MakeSlab(unsigned size_class) {
+  const UnitCount units = SlabUnits(size_class);
+  const Result<UnitIndex> place = FindUnits(units, units.value(), units.value());
+  if (!place) return place.status();
+  Run* const run = Remember(*place);
+  if (run == nullptr) return Code::kNoMemory;
+  units_.FlushCleared();
+  run->BecomeSlab(size_class);
+  // ORDER  heads that were taken away, zeroed bits  <  head word  <  the first block
+  // WHY    who finds the head trusts the bits; persist() of a block flushes its bits and
+  //        relies on the head.                                             [HEAP-2, HEAP-7]
+  // CRASH  before the head: the units are free. After: a slab of free blocks.
+  // TEST   alloc/heap/heap_crash_test: ASlabIsBornInOrder
+  Slab(*run).Make(persist_);
+  units_.SetHead(*place, UnitWord::Slab(size_class), units);
+  persist_.Range(units_.WordAt(*place), sizeof(uint64_t));
+  run->kind = UnitKind::kSlab;
+  runs_.Enter(run);
+  return run;
+}
+
+// Of whichever thread.
+Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment) {
+  const ClosedGate closed(this);
+  const Result<ThreadHeap*> mine = Mine();
+  if (!mine) return mine.status();
+  for (unsigned other = size_class; other < kClassCount; ++other) {
+    if (!Aligned(other, alignment)) continue;
+    for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+      if (void* const block = one->Take(other); block != nullptr) return block;
+    }
+    const Result<Run*> run = NextFound(other, kAllHeads);
+    if (!run) return run.status();
+    if (*run == nullptr) continue;
+    (*mine)->Lease(*run, /*has_room=*/true);
+    return (*mine)->Take(other);
+  }
+  return AllocateExtent(BlockBytes(size_class), alignment);
+}
+
+Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
+  const UnitCount units(std::max<uint64_t>(DivideUp(size_bytes, kUnitBytes), 1));
+  const uint64_t least = std::max<uint64_t>(DivideUp(alignment, kUnitBytes), 1);
+  // Whole subtrees begin at subtrees and giant ones at giant ones, where there is such room.
+  uint64_t liked = least;
+  if (size_bytes >= kSubtreeBytes) liked = std::max(liked, kSubtreeBytes / kUnitBytes);
+  if (size_bytes >= kGiantBytes) liked = std::max(liked, kGiantBytes / kUnitBytes);
+  Result<UnitIndex> place = FindUnits(units, least, liked);
+  if (!place && place.error() == Code::kNoSpace) return NoRoomFor(units);
+  if (!place) return place.status();
+  Run* const run = Remember(*place);
+  if (run == nullptr) return Code::kNoMemory;
+  units_.SettleCleared();
+  units_.SetHead(*place, UnitWord::Extent(units), units);
+  run->kind = UnitKind::kExtent;
+  run->units = units.value();
+  run->word.Stored();
+  return run->start;
+}
+
+Status Heap::NoRoomFor(UnitCount units) const {
+  const uint64_t now = units_.unit_count() * kUnitBytes;
+  const std::string why = growth_failure_.empty() ? "" : ": " + growth_failure_;
+  const char* remedy = "free something, or enlarge it with morsel_resize or 'morselctl resize'";
+  if (growth_ != nullptr) remedy = "free something, or make room in the pool";
+  if (now == header_->capacity_bytes) {
+    remedy =
+        "that is all that its address range holds: free something, or create one with a "
+        "larger capacity";
+  }
+  return Fail(Code::kNoSpace,
+              "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
+              " bytes%s; %s",
+              static_cast<void*>(header_), units.value() * kUnitBytes, now, why.c_str(), remedy);
+}
+
+// Units aligned to `liked`, or else to `least`. What is known to be empty is given back first, then
+// the range grows; only then is all looked at that an earlier process left.
+Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
+  Result<UnitIndex> place = units_.FindRun(count, liked);
+  const auto settled = [&] { return place || place.error() != Code::kNoSpace; };
+  if (settled()) return place;
+  MORSEL_TRY(ReleaseEmptySlabs(kSlabsPerGrowth));
+  place = units_.FindRun(count, liked);
+  if (!settled() && GrowFor(count, liked)) place = units_.FindRun(count, liked);
+  if (!settled() && !all_found_) {
+    MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
+    place = units_.FindRun(count, liked);
+  }
+  if (!settled() && liked != least) place = units_.FindRun(count, least);
+  if (!settled() && GrowFor(count, least)) place = units_.FindRun(count, least);
+  return place;
+}
+
+// Asks for so many units at the end, aligned, and, if all there is is known, for a part more, so
+// that growing is seldom. Whether the range has grown.
+bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
+  if (growth_ == nullptr) return false;
+  const Result<UnitIndex> end = units_.EndOfUsed();
+  if (!end) return false;
+  const uint64_t now = units_.unit_count() * kUnitBytes;
+  const uint64_t capacity = header_->capacity_bytes;
+  const uint64_t need = AlignUp(
+      (units_.AlignedUnit(end->value(), alignment) + count.value()) * kUnitBytes, kSubtreeBytes);
+  if (need > capacity) return false;
+  const uint64_t more = all_found_ ? AlignDown(now + now / kGrowthPart, kSubtreeBytes) : need;
+  const uint64_t liked = std::min(std::max(need, more), capacity);
+  Result<uint64_t> grown = growth_(liked);
+  if (!grown && need < liked) grown = growth_(need);
+  growth_failure_ = grown ? "" : LastError();
+  if (!grown || *grown <= now) return false;
+  units_.Grow(std::min(*grown, capacity));
+  return true;
+}
+
+// So many at most.
+Status Heap::TakeUpFound(uint64_t heads_max) {
+  for (uint64_t heads = 0; !all_found_ && heads < heads_max; ++heads) {
+    const Result<UnitIndex> head = units_.NextHead(found_);
+    if (!head) return head.status();
+    if (head->value() >= units_.unit_count()) {
+      all_found_ = true;
+      break;
+    }
+    const Result<Run*> run = TakeUp(*head);
+    if (!run) return run.status();
+    found_ = UnitIndex(head->value() + 1);
+  }
+  return Code::kOk;
+}
+
+// Of those that an earlier process left, it looks at so many more.
+Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
+  const ClosedGate closed(this);
+  MORSEL_TRY(TakeUpFound(heads_max));
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    one->TakeBack();
+    // Nobody remembers a slab to be settled that is none any more.
+    one->Settle();
+  }
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    one->ReleaseEmpty([this](Run* run) { ReleaseSlab(run); });
+  }
+  for (SizeClass& of : classes_) {
+    for (Run *run = of.listed.first(), *next; run != nullptr; run = next) {
+      next = run->next;
+      if (!Slab(*run).IsEmpty()) continue;
+      of.listed.Remove(run);
+      ReleaseSlab(run);
+    }
+  }
+  return Code::kOk;
+}
+
+}  // namespace morsel::alloc

@@ -1,0 +1,181 @@
+// When what a heap has stored becomes durable.
+#include <algorithm>
+
+#include "alloc/heap/heap.h"
+#include "alloc/heap/segments/slab.h"
+#include "base/error.h"
+
+namespace morsel::alloc {
+
+Status Heap::Flush(const void* address, uint64_t size_bytes) {
+  const char* const begin = static_cast<const char*>(address);
+  if (size_bytes > 0) persist_.Flush(address, size_bytes);
+  return FlushAllocations(begin, begin + (size_bytes > 0 ? size_bytes : 1));
+}
+
+Status Heap::Copy(void* to, const void* from, uint64_t size_bytes) {
+  if (size_bytes == 0) return Code::kOk;
+  persist_.Copy(to, from, size_bytes);
+  return FlushAllocations(static_cast<char*>(to), static_cast<char*>(to) + size_bytes);
+}
+
+// Of all blocks that [begin, end) touches.
+Status Heap::FlushAllocations(const char* begin, const char* end) {
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (slot.Enter(this)) {
+    Run* const run = runs_.At(begin);
+    const bool one = run != nullptr && end <= run->end();
+    if (one) FlushRun(*run, begin, end, *slot.thread_heap);
+    slot.Leave();
+    if (one) return Code::kOk;
+  }
+  std::lock_guard lock(mutex_);
+  const Result<ThreadHeap*> mine = Mine();
+  if (!mine) return mine.status();
+  return FlushAllocationsLocked(**mine, begin, end);
+}
+
+// What makes [begin, end) of the run allocated is to be durable with the thread's next fence: an
+// extent's head, or the lines of bits of all blocks that are touched.
+void Heap::FlushRun(Run& run, const char* begin, const char* end, ThreadHeap& mine) {
+  if (!run.IsSlab()) {
+    if (!run.word.IsDurable()) FlushLater(mine.pending(), run.word, units_.WordAt(run.head));
+    return;
+  }
+  Slab(run).ForEachLine(begin, end, [&](LineCounter& counter, const void* line) {
+    if (!counter.IsDurable()) FlushLater(mine.pending(), counter, line);
+  });
+}
+
+void Heap::FlushLater(PendingLines& pending, LineCounter& counter, const void* line) {
+  if (!pending.Add(&counter, line)) persist_.Flush(line, sizeof(uint64_t));
+}
+
+Status Heap::FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const char* end) {
+  UnitIndex unit = units_.UnitOf(begin);
+  while (units_.AddressOf(unit) < end) {
+    const Result<UnitIndex> head = units_.HeadOf(unit);
+    if (!head && head.error() != Code::kNotFound) return head.status();
+    if (!head) {
+      const Result<UnitIndex> next = units_.NextHead(unit);
+      if (!next) return next.status();
+      if (next->value() >= units_.unit_count()) return Code::kOk;
+      unit = *next;
+      continue;
+    }
+    const Result<Run*> taken = TakeUp(*head);
+    if (!taken) return taken.status();
+    Run& run = **taken;
+    FlushRun(run, std::max<const char*>(begin, run.start), std::min(end, run.end()), mine);
+    if (!run.IsSlab()) {
+      runs_.Enter(&run, begin, end);  // the next time no lock is taken
+      run.flags |= Run::kEntered;
+    }
+    unit = UnitIndex(run.head.value() + run.units);
+  }
+  return Code::kOk;
+}
+
+void Heap::Fence() {
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  ThreadHeap* mine = slot.Enter(this) ? slot.thread_heap : nullptr;
+  std::unique_lock<std::mutex> lock;
+  if (mine == nullptr) {
+    lock = std::unique_lock(mutex_);
+    const Result<ThreadHeap*> found = Mine();
+    if (found) mine = *found;  // if not, nothing was flushed with success
+  }
+  if (mine != nullptr) {
+    mine->pending().Flush(persist_, units_.AddressOf(UnitIndex(units_.unit_count())));
+  }
+  if (!lock.owns_lock()) slot.Leave();
+  persist_.Fence();
+  if (mine != nullptr) mine->pending().Fenced();
+}
+
+void Heap::SettleMine() {
+  std::lock_guard lock(mutex_);
+  const Result<ThreadHeap*> mine = Mine();
+  if (!mine) return;  // it has freed nothing
+  SettleThread(**mine);
+}
+
+// What the calling thread has freed.
+void Heap::SettleThread(ThreadHeap& mine) {
+  // What was freed before a kill may not be durable yet. Were it left so, the bound would hold for
+  // each life of the program and not for all of them.
+  (void)SettleFound();
+  units_.FlushCleared();
+  mine.Settle();  // its fence is for those, too
+  ThreadSlot& slot = SlotAt(slot_offset_);
+  if (slot.Is(this)) {
+    slot.frees_left = static_cast<int64_t>(mine.FreesForSlot());
+  }
+}
+
+void Heap::Settle() {
+  const Stillness still = Still();
+  (void)SettleFound();  // what is damaged belongs to nobody who could be told
+  SettleAllThreads();
+}
+
+// After an unclean end, what was not taken up yet may be visible without being durable.
+Status Heap::SettleFound() {
+  if (!unclean_) return Code::kOk;
+  MORSEL_TRY(TakeUpFound(kAllHeads));
+  units_.FoundIsDurable();
+  unclean_ = false;
+  return Code::kOk;
+}
+
+void Heap::SettleAllThreads() {
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->TakeBack();
+  units_.ForEachRun([&](Run& run) {
+    if (run.kind == UnitKind::kExtent && !run.word.IsDurable()) {
+      persist_.Flush(units_.WordAt(run.head), sizeof(uint64_t));
+    }
+    if (!run.IsSlab()) return;
+    const Slab slab(run);
+    for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
+      const bool freed = run.Has(Run::kUnsettled) && slab.HasRoom(line);
+      if (freed || !run.lines[line].IsDurable()) persist_.Flush(slab.LineAt(line), kLineBytes);
+    }
+  });
+  persist_.Fence();
+  units_.SettleCleared();
+  // Nothing was stored meanwhile: the gate is closed.
+  units_.ForEachRun([](Run& run) {
+    run.word.RaiseDurable(run.word.stored.load());
+    for (LineCounter& line : run.lines) line.RaiseDurable(line.stored.load());
+  });
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->Settled();
+}
+
+void Heap::SettleAll() {
+  const Stillness still = Still();
+  (void)SettleFound();
+  for (UnitIndex at(0);;) {
+    const Result<UnitIndex> head = units_.NextHead(at);
+    if (!head || head->value() >= units_.unit_count()) break;
+    const Result<Run*> run = TakeUp(*head);
+    if (run) persist_.Flush((*run)->start, (*run)->units * kUnitBytes);
+    at = UnitIndex(head->value() + 1);
+  }
+  SettleAllThreads();
+}
+
+Status Heap::Close() {
+  FreeWhatIsKept();
+  const Stillness still = Still();
+  if (read_only_ || !fine_) return Code::kOk;
+  // ORDER  all bits and heads, those that were only found included  <  the state "clean"
+  // WHY    after a clean end nothing is flushed again before it is trusted.      [HEAP-5]
+  // CRASH  before the state: the next open takes the end for unclean, and flushes.
+  // TEST   alloc/heap/heap_crash_test: CleanMeansDurable
+  const Status found = SettleFound();
+  SettleAllThreads();
+  if (found.ok()) persist_.Publish(&header_->state, kHeapClean);
+  return found;
+}
+
+}  // namespace morsel::alloc

@@ -1,0 +1,155 @@
+// Large objects: from 1 MiB to many GiB.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "alloc/heap/heap.h"
+#include "alloc/heap/heap_testing.h"
+#include "base/check.h"
+
+namespace morsel::alloc {
+namespace {
+
+constexpr uint64_t kRootBytes = 4096;
+
+class HeapLargeTest : public testing::Test {
+ protected:
+  void Make(uint64_t size_bytes, uint64_t capacity_bytes, uint64_t base = TestBase()) {
+    size_bytes_ = size_bytes;
+    memory_.emplace(capacity_bytes, base);
+    Heap::Format(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
+    heap_ = Heap::Open(memory_->Place(size_bytes), pmem::VolatilePersist(), true, false).value();
+  }
+
+  void MayGrow() {
+    heap_->set_growth([this](uint64_t size_bytes) -> Result<uint64_t> {
+      size_bytes_ = size_bytes;
+      return size_bytes;
+    });
+  }
+
+  char* Allocate(uint64_t size_bytes) {
+    const Result<void*> block = heap_->Allocate(size_bytes, kBlockBytesMin);
+    return block ? static_cast<char*>(*block) : nullptr;
+  }
+
+  char* Reallocate(char* block, uint64_t size_bytes) {
+    const Result<void*> result = heap_->Reallocate(block, size_bytes);
+    MORSEL_CHECK(result);
+    return static_cast<char*>(*result);
+  }
+
+  /// Of the process. Under a sanitizer, those of its shadow come on top.
+  static constexpr uint64_t kFaultsPerGiB = kSlowBuild ? 1024 : 64;
+  static constexpr uint64_t kFaultsOtherwise = kSlowBuild ? 4096 : 256;
+  static uint64_t Faults() {
+    rusage usage = {};
+    MORSEL_CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+    return static_cast<uint64_t>(usage.ru_minflt + usage.ru_majflt);
+  }
+
+  uint64_t size_bytes_ = 0;
+  std::optional<HeapMemory> memory_;
+  std::unique_ptr<Heap> heap_;
+};
+
+TEST_F(HeapLargeTest, FreedNeighboursJoin) {
+  constexpr uint64_t kObjectBytes = 6 * kMiB;
+  Make(kGiB, kGiB);
+  std::vector<char*> objects;
+  while (char* const object = Allocate(kObjectBytes)) objects.push_back(object);
+  ASSERT_GE(objects.size() * kObjectBytes, kGiB - kObjectBytes);
+  for (size_t i = 0; i < objects.size(); i += 2) heap_->Free(objects[i]);
+  EXPECT_EQ(Allocate(2 * kObjectBytes), nullptr);
+  for (size_t i = 1; i < objects.size(); i += 2) heap_->Free(objects[i]);
+  EXPECT_NE(Allocate(objects.size() * kObjectBytes), nullptr);
+  EXPECT_EQ(Findings(*heap_), "");
+}
+
+// Whatever the base is aligned to.
+TEST_F(HeapLargeTest, GiantOnesLieOnGiantBoundariesInARangeThatGrows) {
+  for (const uint64_t offset : {uint64_t{0}, 6 * kMiB}) {
+    heap_.reset();
+    memory_.reset();
+    Make(2 * kMiB, 8 * kGiB, TestBase() + offset);
+    MayGrow();
+    ASSERT_NE(Allocate(3 * kMiB), nullptr);
+    for (const uint64_t size_bytes : {kGiB, kGiB + kMiB}) {
+      char* const giant = Allocate(size_bytes);
+      ASSERT_NE(giant, nullptr);
+      EXPECT_TRUE(IsAligned(reinterpret_cast<uint64_t>(giant), kGiantBytes)) << size_bytes;
+      EXPECT_GE(heap_->UsableBytes(giant), size_bytes);
+      std::memset(giant + size_bytes - 64, 1, 64);
+    }
+    // What is before the first boundary serves smaller ones.
+    const uint64_t size_bytes = size_bytes_;
+    char* const huge = Allocate(100 * kMiB);
+    ASSERT_NE(huge, nullptr);
+    EXPECT_TRUE(IsAligned(reinterpret_cast<uint64_t>(huge), kSubtreeBytes));
+    EXPECT_EQ(size_bytes_, size_bytes);
+    EXPECT_EQ(Findings(*heap_), "");
+  }
+}
+
+// The map of a region is 32 pages; no page of the object is touched.
+TEST_F(HeapLargeTest, NoWorkIsDoneForEachPage) {
+  constexpr uint64_t kGiBs = 24;
+  Make((kGiBs + 2) * kGiB, (kGiBs + 2) * kGiB);
+  const uint64_t before = Faults();
+  char* object = Allocate(kGiBs * kGiB / 2);
+  object = Reallocate(object, kGiBs * kGiB);
+  heap_->Free(object);
+  const uint64_t first = Faults();
+  EXPECT_LE(first - before, kGiBs * kFaultsPerGiB + kFaultsOtherwise);
+  object = Allocate(kGiBs * kGiB);
+  ASSERT_NE(object, nullptr);
+  object = Reallocate(object, 2 * kMiB);
+  heap_->Free(object);
+  EXPECT_LE(Faults() - first, kFaultsOtherwise);
+  EXPECT_EQ(Findings(*heap_), "");
+}
+
+TEST_F(HeapLargeTest, ReallocStaysWhereTheUnitsBehindAreFree) {
+  Make(64 * kMiB, 64 * kMiB);
+  char* const object = Allocate(4 * kMiB);
+  char* const behind = Allocate(4 * kMiB);
+  char* const last = Allocate(4 * kMiB);
+  ASSERT_EQ(behind, object + 4 * kMiB);
+  std::memset(object, 7, 64);
+  heap_->Free(behind);
+  EXPECT_EQ(Reallocate(object, 8 * kMiB), object);
+  // What is given up is others'.
+  EXPECT_EQ(Reallocate(object, 3 * kMiB), object);
+  char* const other = Allocate(3 * kMiB);
+  EXPECT_EQ(other, behind);
+  // No room behind it: it moves, and what it was is free.
+  char* const moved = Reallocate(object, 6 * kMiB);
+  EXPECT_GT(moved, last);
+  EXPECT_EQ(std::count(moved, moved + 64, 7), 64);
+  EXPECT_EQ(Allocate(4 * kMiB), object);
+  EXPECT_EQ(Findings(*heap_), "");
+}
+
+TEST_F(HeapLargeTest, ReallocOfTheLastOneLetsTheRangeGrow) {
+  Make(2 * kMiB, 8 * kGiB);
+  MayGrow();
+  char* const object = Allocate(2 * kMiB);
+  std::memset(object, 7, 2 * kMiB);
+  // As a vector that doubles: copying would touch its pages.
+  const uint64_t before = Faults();
+  for (uint64_t size_bytes = 4 * kMiB; size_bytes <= 4 * kGiB; size_bytes *= 2) {
+    ASSERT_EQ(Reallocate(object, size_bytes), object) << size_bytes;
+  }
+  EXPECT_LE(Faults() - before, 4 * kFaultsPerGiB + kFaultsOtherwise);
+  EXPECT_LE(size_bytes_, 4 * kGiB + 200 * kMiB);
+  EXPECT_EQ(std::count(object, object + 2 * kMiB, 7), static_cast<ptrdiff_t>(2 * kMiB));
+  EXPECT_EQ(Findings(*heap_), "");
+}
+
+}  // namespace
+}  // namespace morsel::alloc

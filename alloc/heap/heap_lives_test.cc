@@ -1,0 +1,188 @@
+// The bound on what a crash may leave allocated to nobody holds for all lives of a
+// program together, not for each.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <barrier>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "alloc/heap/heap.h"
+#include "alloc/heap/heap_testing.h"
+#include "base/error.h"
+
+namespace morsel::alloc {
+namespace {
+
+// Memory and what of it is durable: what was flushed when a fence came, and nothing else.
+class Shadow {
+ public:
+  Shadow(char* memory, size_t size_bytes) : memory_(memory), durable_(size_bytes) {}
+
+  pmem::Persist persist() {
+    static constexpr pmem::PersistTable kTable = {
+        .flush =
+            [](void* shadow, const void* address, size_t size_bytes) {
+              auto& to = *static_cast<Shadow*>(shadow);
+              const std::lock_guard lock(to.mutex_);
+              const uint64_t from =
+                  static_cast<uint64_t>(static_cast<const char*>(address) - to.memory_);
+              const uint64_t begin = AlignDown(from, kLineBytes);
+              to.flushed_[std::this_thread::get_id()].emplace_back(
+                  begin, AlignUp(from + size_bytes, kLineBytes) - begin);
+            },
+        .fence =
+            [](void* shadow) {
+              auto& to = *static_cast<Shadow*>(shadow);
+              const std::lock_guard lock(to.mutex_);
+              auto& mine = to.flushed_[std::this_thread::get_id()];
+              for (const auto& [begin, size_bytes] : mine) {
+                to.MakeDurable(begin, size_bytes);
+              }
+              mine.clear();
+            },
+    };
+    return {&kTable, this};
+  }
+  void CutPower() { std::memcpy(memory_, durable_.data(), durable_.size()); }
+  /// What CutPower() would leave now; and to leave that instead.
+  std::vector<char> durable() {
+    const std::lock_guard lock(mutex_);
+    return durable_;
+  }
+  void Restore(const std::vector<char>& then) { std::memcpy(memory_, then.data(), then.size()); }
+
+ private:
+  // Word by word: other threads store meanwhile.
+  void MakeDurable(uint64_t begin, uint64_t size_bytes) {
+    for (uint64_t at = begin; at < begin + size_bytes; at += sizeof(uint64_t)) {
+      const uint64_t word = pmem::Load(reinterpret_cast<uint64_t*>(memory_ + at));
+      std::memcpy(&durable_[at], &word, sizeof word);
+    }
+  }
+
+  std::mutex mutex_;
+  char* memory_;
+  std::vector<char> durable_;
+  std::map<std::thread::id, std::vector<std::pair<uint64_t, uint64_t>>> flushed_;
+};
+
+TEST(HeapLives, WhatManyKillsLeaveAllocatedIsBoundedTogether) {
+  constexpr uint64_t kBytes = 16 * kMiB;
+  constexpr uint64_t kFreesOfALife = 60'000;
+  constexpr int kLives = 4;
+  const HeapMemory memory(kBytes);
+  Shadow shadow(memory.base(), kBytes);
+  const HeapPlace place = memory.Place(kBytes);
+  Heap::Format(place, 64, shadow.persist());
+
+  std::vector<void*> blocks;
+  {
+    auto heap = Heap::Open(place, shadow.persist(), /*fine=*/true, /*read_only=*/false);
+    ASSERT_TRUE(heap) << LastError();
+    for (uint64_t i = 0; i < 2 * kLives * kFreesOfALife; ++i) {
+      blocks.push_back(*(*heap)->Allocate(16, 16));
+    }
+    ASSERT_TRUE((*heap)->Close().ok());
+  }
+  const uint64_t live = blocks.size() - kLives * kFreesOfALife;
+  for (int life = 0; life < kLives; ++life) {
+    auto heap = Heap::Open(place, shadow.persist(), /*fine=*/true, /*read_only=*/false);
+    ASSERT_TRUE(heap) << LastError();
+    // Every second block, so that no slab is emptied and given back.
+    for (uint64_t i = 0; i < kFreesOfALife; ++i) {
+      (*heap)->Free(blocks[2 * (static_cast<uint64_t>(life) * kFreesOfALife + i)]);
+    }
+    // Killed: no Close().
+  }
+  shadow.CutPower();
+  auto heap = Heap::Open(place, shadow.persist(), /*fine=*/true, /*read_only=*/false);
+  ASSERT_TRUE(heap) << LastError();
+  const Result<uint64_t> live_bytes = (*heap)->LiveBytes();
+  ASSERT_TRUE(live_bytes) << LastError();
+  EXPECT_GE(*live_bytes, live * 16);
+  EXPECT_LE(*live_bytes, (live + kFreesUnsettledMax) * 16);
+}
+
+// Threads free their own blocks, or others' as well, until the power fails: of each one's
+// frees no more than the bound come back, and nothing else does or is lost.
+// The answer: the most of one thread's that came back.
+uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
+  constexpr uint64_t kBytes = 32 * kMiB;
+  constexpr size_t kThreads = 3;
+  constexpr size_t kBlocks = kSlowBuild ? 8'000 : 80'000;  // of each thread
+  const HeapMemory memory(kBytes);
+  Shadow shadow(memory.base(), kBytes);
+  const HeapPlace place = memory.Place(kBytes);
+  Heap::Format(place, 64, shadow.persist());
+  auto heap = Heap::Open(place, shadow.persist(), /*fine=*/true, /*read_only=*/false).value();
+  std::vector<void*> blocks(kThreads * kBlocks);
+  std::mt19937_64 random(seed);
+  std::array<size_t, kThreads> freed{};
+  // The block of so many is freed by that thread.
+  const auto place_of = [&](size_t number, size_t i) {
+    return own_only ? number * kBlocks + i : i * kThreads + number;
+  };
+  std::barrier together(kThreads + 1);
+  std::vector<std::thread> threads;
+  for (size_t number = 0; number < kThreads; ++number) {
+    freed[number] = kBlocks / 8 + random() % (kBlocks - kBlocks / 8);
+    threads.emplace_back([&, number] {
+      for (size_t i = number * kBlocks; i < (number + 1) * kBlocks; ++i) {
+        blocks[i] = *heap->Allocate(16, 16);
+      }
+      together.arrive_and_wait();
+      together.arrive_and_wait();  // all is settled
+      for (size_t i = 0; i < freed[number]; ++i) heap->Free(blocks[place_of(number, i)]);
+      together.arrive_and_wait();
+      together.arrive_and_wait();  // before a thread ends, which settles: the power has failed
+    });
+  }
+  together.arrive_and_wait();
+  heap->Settle();
+  together.arrive_and_wait();
+  together.arrive_and_wait();
+  const std::vector<char> left = shadow.durable();
+  together.arrive_and_wait();
+  for (std::thread& thread : threads) thread.join();
+  heap.reset();
+  shadow.Restore(left);
+
+  const auto after =
+      Heap::Open(place, shadow.persist(), /*fine=*/true, /*read_only=*/false).value();
+  EXPECT_EQ(Findings(*after), "");
+  uint64_t live = 0;
+  uint64_t most = 0;
+  for (size_t number = 0; number < kThreads; ++number) {
+    uint64_t back = 0;
+    for (size_t i = 0; i < kBlocks; ++i) {
+      const bool is_live = IsTrue(after->IsLive(blocks[place_of(number, i)]));
+      live += is_live ? 1 : 0;
+      back += is_live && i < freed[number] ? 1 : 0;
+      if (i < freed[number]) continue;
+      EXPECT_TRUE(is_live) << "thread " << number << ", block " << i;
+    }
+    std::printf("thread %zu: of %zu freed %" PRIu64 " came back\n", number, freed[number], back);
+    EXPECT_LE(back, kFreesUnsettledMax);
+    most = std::max(most, back);
+  }
+  EXPECT_EQ(after->LiveBytes().value(), live * 16) << "something is allocated that nobody had";
+  return most;
+}
+
+TEST(HeapLives, WhatEachThreadFreedAndComesBackIsBounded) {
+  const uint64_t seed = TestSeed(1);
+  uint64_t most = 0;
+  for (uint64_t round = 0; round < 4; ++round) {
+    most = std::max(most, FreeAndCutPower(seed + round, /*own_only=*/round % 2 == 0));
+  }
+  EXPECT_GT(most, kSlowBuild ? 500u : kFreesUnsettledMax / 4);  // else this shows nothing
+}
+
+}  // namespace
+}  // namespace morsel::alloc

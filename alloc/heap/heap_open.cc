@@ -1,0 +1,149 @@
+// How a heap is made, and taken up again.
+//
+//   state    contract   what is done
+//   clean    any        "in use" is published before anything else changes
+//   in use   fine       as above; and nothing read counts as flushed: each region and
+//                       slab is made durable at its first touch
+//   in use   snapshot   nothing: the image was written as a whole
+//   else     any        kCorrupt
+#include <atomic>
+#include <cinttypes>
+#include <cstring>
+
+#include "alloc/heap/guard/guard.h"
+#include "alloc/heap/heap.h"
+#include "base/check.h"
+#include "base/checksum.h"
+#include "base/error.h"
+
+namespace morsel::alloc {
+namespace {
+
+std::atomic<uint64_t> openings{0};
+
+uint64_t HeaderSum(const HeapHeader& header) {
+  return Checksum64(&header, offsetof(HeapHeader, checksum));
+}
+
+Status Damaged(const HeapPlace& place, const char* what) {
+  return Fail(Code::kCorrupt, "the heap at %p: %s; restore the morsel from a copy", place.base,
+              what);
+}
+
+Status CheckHeader(const HeapPlace& place, const HeapHeader& header) {
+  if (header.magic != kHeapMagic) return Damaged(place, "no heap begins there (wrong magic)");
+  if (header.version != kHeapVersion) {
+    return Fail(Code::kVersion,
+                "the heap at %p has format version %u, this library knows %u; use a newer one",
+                place.base, header.version, kHeapVersion);
+  }
+  if (header.checksum != HeaderSum(header)) return Damaged(place, "its header's checksum is wrong");
+  if (header.unit_bytes != kUnitBytes || header.base != reinterpret_cast<uint64_t>(place.base) ||
+      header.capacity_bytes != place.capacity_bytes ||
+      std::memcmp(header.id, place.id.data(), place.id.size()) != 0) {
+    return Damaged(place, "its header belongs to another morsel");
+  }
+  const HeapGeometry geometry = GeometryOf(header.capacity_bytes, header.root_table_bytes);
+  if (header.root_table_bytes > kSubtreeBytes / 2 ||
+      header.root_table_offset != geometry.root_table_offset ||
+      header.directory_offset != geometry.directory_offset ||
+      header.map_offset != geometry.map_offset ||
+      header.first_unit != geometry.first_unit.value()) {
+    return Damaged(place, "its header's offsets are not those of its capacity");
+  }
+  if (header.state != kHeapClean && header.state != kHeapInUse) {
+    return Damaged(place, "its state is neither clean nor in use");
+  }
+  if (place.size_bytes > place.capacity_bytes || place.size_bytes % kSubtreeBytes != 0 ||
+      place.size_bytes / kUnitBytes < geometry.first_unit.value()) {
+    return Damaged(place, "its size is not one that it can have");
+  }
+  return Code::kOk;
+}
+
+}  // namespace
+
+void Heap::Format(const HeapPlace& place, uint64_t root_table_bytes, pmem::Persist persist) {
+  const HeapGeometry geometry = GeometryOf(place.capacity_bytes, root_table_bytes);
+  MORSEL_CHECK(geometry.first_unit.value() * kUnitBytes <= place.size_bytes);
+  HeapHeader header{};
+  header.magic = kHeapMagic;
+  header.version = kHeapVersion;
+  header.unit_bytes = kUnitBytes;
+  std::memcpy(header.id, place.id.data(), place.id.size());
+  header.base = reinterpret_cast<uint64_t>(place.base);
+  header.capacity_bytes = place.capacity_bytes;
+  header.root_table_offset = geometry.root_table_offset;
+  header.root_table_bytes = root_table_bytes;
+  header.directory_offset = geometry.directory_offset;
+  header.map_offset = geometry.map_offset;
+  header.first_unit = geometry.first_unit.value();
+  header.checksum = HeaderSum(header);
+  header.state = kHeapClean;
+  std::memcpy(place.base, &header, sizeof header);
+  // The zeroes behind it were there before; flushed, they are durable zeroes.
+  persist.Range(place.base, geometry.first_unit.value() * kUnitBytes);
+}
+
+Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean)
+    : slot_offset_(SlotOffset(openings.fetch_add(1))),
+      header_(static_cast<HeapHeader*>(place.base)),
+      persist_(persist),
+      fine_(fine),
+      read_only_(read_only),
+      unclean_(unclean),
+      units_(header_, place.size_bytes, persist, read_only, unclean) {
+  Register(this);
+}
+
+Heap::~Heap() {
+  {
+    const std::lock_guard lock(mutex_);
+    EmptySlots();  // the next heap may lie where this object does
+  }
+  Unregister(this);
+  while (ThreadHeap* const one = thread_heaps_) {
+    thread_heaps_ = one->next;
+    delete one;
+  }
+}
+
+Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist persist, bool fine,
+                                         bool read_only) {
+  HeapHeader* const header = static_cast<HeapHeader*>(place.base);
+  MORSEL_TRY(CheckHeader(place, *header));
+  const bool unclean = fine && header->state != kHeapClean;
+  std::unique_ptr<Heap> heap(new (std::nothrow) Heap(place, persist, fine, read_only, unclean));
+  if (heap == nullptr) return Fail(Code::kNoMemory, "no memory for the heap at %p", place.base);
+  MORSEL_TRY(heap->runs_.Reserve(place.base, place.capacity_bytes));
+  if (fine && !read_only) {
+    if (unclean) {
+      // ORDER  directory and roots, flushed here and fenced below  <  anything new
+      // WHY    what was stored before a kill is visible, and need not be durable.  [HEAP-6]
+      // CRASH  before: the heap is as it was found, or older.
+      // TEST   alloc/heap/heap_crash_test: KillThenPowerCutOfADirectoryWord
+      persist.Flush(header, header->map_offset);
+    }
+    // Before the first store that a kill could leave visible and not durable. A power cut needs no
+    // such word, for then all that is there is durable: that it is flushed is for who reads the
+    // medium alone.
+    persist.Publish(&header->state, kHeapInUse);
+  }
+  return heap;
+}
+
+void* Heap::root_table() const {
+  return reinterpret_cast<char*>(header_) + header_->root_table_offset;
+}
+
+Status Heap::Shrink(uint64_t size_bytes) {
+  if (size_bytes < header_->first_unit * kUnitBytes) return Code::kBusy;
+  MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
+  const Status status = units_.Shrink(size_bytes);
+  if (!status.ok()) return status;
+  found_ = std::min(found_, UnitIndex(units_.unit_count()));
+  for (SizeClass& of : classes_) of.cursor = std::min(of.cursor, UnitIndex(units_.unit_count()));
+  return Code::kOk;
+}
+
+}  // namespace morsel::alloc

@@ -1,0 +1,287 @@
+// What must be durable before what, where one image that contradicts it says more than lives that
+// might meet it. Each test fails without the flush or the fence that it is about.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "alloc/heap/heap_crash_testing.h"
+
+namespace morsel::alloc {
+namespace {
+
+constexpr uint64_t kRootBytes = 4096;
+
+class HeapOrderTest : public testing::Test {
+ protected:
+  void Make(uint64_t size_bytes, uint64_t capacity_bytes = 0) {
+    size_bytes_ = size_bytes;
+    memory_.emplace(std::max(size_bytes, capacity_bytes));
+    Heap::Format(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
+    // Of large memory only the beginnings of regions, where maps and the first slabs are.
+    std::vector<pmem::CrashRecorder::Span> spans;
+    for (uint64_t at = 0; at < std::max(size_bytes, capacity_bytes); at += kRegionBytes) {
+      spans.push_back({memory_->base() + at, std::min(2 * kMiB, size_bytes)});
+    }
+    recorder_.emplace(spans);
+    Open();
+  }
+
+  void Open() { heap_ = Heap::Open(Place(), recorder_->persist(), true, false).value(); }
+
+  HeapPlace Place() const { return memory_->Place(size_bytes_); }
+  HeapHeader* header() const { return reinterpret_cast<HeapHeader*>(memory_->base()); }
+
+  char* Allocate(uint64_t size_bytes) {
+    return static_cast<char*>(heap_->Allocate(size_bytes, 16).value());
+  }
+  void Persist(const void* block) {
+    ASSERT_TRUE(heap_->Flush(block, 0).ok());
+    heap_->Fence();
+  }
+
+  // Frees as many blocks as it takes until they are settled, once; more at a time than a thread
+  // keeps at hand.
+  void FreeUntilSettled() {
+    bool settled = false;
+    recorder_->set_before_fence([&] { settled = true; });
+    std::vector<void*> blocks(8 * Magazines::kPlacesMax);
+    for (uint64_t i = 0; i < 2 * kFreesUnsettledMax && !settled; i += blocks.size()) {
+      for (void*& block : blocks) block = Allocate(64);
+      for (void* const block : blocks) {
+        if (!settled) heap_->Free(block);
+      }
+    }
+    recorder_->set_before_fence(nullptr);
+    EXPECT_TRUE(settled);
+  }
+
+  // Calls check(a heap that opens it) for what a power cut now may leave.
+  void ForEachImage(const std::function<void(Heap&)>& check) {
+    std::mt19937_64 random(1);
+    recorder_->ForEachImage(64, random, [&] {
+      const auto after = Heap::Open(Place(), pmem::VolatilePersist(), true, false);
+      ASSERT_TRUE(after.has_value()) << LastError();
+      check(**after);
+    });
+  }
+
+  // A thread that has done nothing in the heap yet persists the block.
+  void ExpectAnothersPersistKeeps(const void* block) {
+    Worker other;
+    other.Do([&] { Persist(block); });
+    ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(block)); });
+  }
+
+  uint64_t size_bytes_ = 0;
+  std::optional<HeapMemory> memory_;
+  std::optional<pmem::CrashRecorder> recorder_;
+  std::unique_ptr<Heap> heap_;
+};
+
+// Who looks after a power cut must learn that the last end was none.
+TEST_F(HeapOrderTest, InUseIsDurableWhenOpenReturns) {
+  Make(2 * kMiB);
+  std::mt19937_64 random(1);
+  recorder_->ForEachImage(64, random, [&] { EXPECT_EQ(header()->state, kHeapInUse); });
+}
+
+TEST_F(HeapOrderTest, CleanIsDurableWhenCloseReturns) {
+  Make(2 * kMiB);
+  Allocate(64);
+  ASSERT_TRUE(heap_->Close().ok());
+  heap_.reset();
+  std::mt19937_64 random(1);
+  recorder_->ForEachImage(64, random, [&] { EXPECT_EQ(header()->state, kHeapClean); });
+}
+
+// A kill leaves the state visible; who reads "clean" flushes nothing again.
+TEST_F(HeapOrderTest, NothingElseIsUndecidedWhenTheStateIsClean) {
+  Make(2 * kMiB);
+  Allocate(64);
+  Allocate(3 * kUnitBytes);
+  bool seen = false;
+  recorder_->set_before_fence([&] {
+    if (header()->state != kHeapClean) return;
+    recorder_->Observe();
+    EXPECT_EQ(recorder_->undecided_lines(), 1u);
+    seen = true;
+  });
+  ASSERT_TRUE(heap_->Close().ok());
+  recorder_->set_before_fence(nullptr);
+  EXPECT_TRUE(seen);
+}
+
+TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterSettle) {
+  Make(2 * kMiB);
+  char* const extent = Allocate(3 * kUnitBytes);
+  Persist(extent);
+  heap_->Free(extent);
+  heap_->Settle();
+  ForEachImage([&](Heap& after) { EXPECT_FALSE(*after.IsLive(extent)); });
+}
+
+TEST_F(HeapOrderTest, EveryAllocatedByteIsDurableAfterSettleAll) {
+  Make(2 * kMiB);
+  auto* const small = reinterpret_cast<uint64_t*>(Allocate(64));
+  auto* const large = reinterpret_cast<uint64_t*>(Allocate(3 * kUnitBytes));
+  *small = 4711;
+  large[2 * kUnitBytes / sizeof *large] = 4712;
+  heap_->SettleAll();
+  ForEachImage([&](Heap& after) {
+    EXPECT_TRUE(*after.IsLive(small));
+    EXPECT_TRUE(*after.IsLive(large));
+    EXPECT_EQ(*small, 4711u);
+    EXPECT_EQ(large[2 * kUnitBytes / sizeof *large], 4712u);
+  });
+}
+
+// The extent's head lies on another line of the unit map than the slab's.
+TEST_F(HeapOrderTest, ASlabLiesWhereNoHeadCanComeBack) {
+  Make(8 * kMiB);
+  char* const extent = Allocate(100 * kUnitBytes);
+  Persist(extent);
+  heap_->Free(extent);
+  recorder_->set_before_fence(
+      [&] { ForEachImage([&](Heap& after) { EXPECT_EQ(Findings(after), ""); }); });
+  char* const block = Allocate(kBlockBytesMax);
+  recorder_->set_before_fence(nullptr);
+  EXPECT_GT(block, extent + 8 * kUnitBytes);
+  EXPECT_LT(block, extent + 100 * kUnitBytes);
+}
+
+TEST_F(HeapOrderTest, RootsThatAKillLeftAreDurableWhenOpenReturns) {
+  Make(2 * kMiB);
+  auto* const word = static_cast<uint64_t*>(heap_->root_table());
+  pmem::Store(word, 4711);
+  heap_.reset();  // as a kill
+  Open();
+  ForEachImage([&](Heap&) { EXPECT_EQ(*word, 4711u); });
+}
+
+// What a kill left is made durable by who takes up the slab, for whoever persists afterwards.
+TEST_F(HeapOrderTest, ASlabIsTakenUpForOtherThreadsToo) {
+  Make(2 * kMiB);
+  char* const block = Allocate(64);
+  heap_.reset();  // as a kill: visible is the block's bit, and not durable
+  Open();
+  Worker one;
+  one.Do([&] { ASSERT_TRUE(*heap_->IsLive(block)); });
+  ExpectAnothersPersistKeeps(block);
+}
+
+// The thread that makes a region's map need not be the one that persists what lies in the region.
+TEST_F(HeapOrderTest, AMapIsDurableForOtherThreadsToo) {
+  Make(2 * kGiB);
+  Worker one;
+  char* extent = nullptr;
+  one.Do([&] {
+    // Region 0 is full, and nothing crosses into region 1.
+    Allocate(kSubtreeBytes - header()->first_unit * kUnitBytes);
+    Allocate(kGiB - kSubtreeBytes);
+    extent = Allocate(2 * kUnitBytes);
+  });
+  ASSERT_GE(extent, memory_->base() + kGiB);
+  ExpectAnothersPersistKeeps(extent);
+}
+
+// A slab that was given back may lie where a region's map is made. Were its head to come back, over
+// zeroes, it would be a slab without a header.
+TEST_F(HeapOrderTest, AMapIsMadeWhereNoHeadCanComeBack) {
+  Make(32 * kMiB, 2 * kGiB);
+  char* const block = Allocate(64);
+  Persist(block);
+  heap_->Free(block);
+  heap_->Settle();
+  int asked = 0;
+  heap_->set_growth([&](uint64_t size_bytes) -> Result<uint64_t> {
+    if (++asked == 1) return Code::kNoSpace;  // so that empty slabs are given back
+    size_bytes_ = size_bytes;
+    return size_bytes;
+  });
+  int images = 0;
+  recorder_->set_before_fence([&] {
+    ForEachImage([&](Heap& after) {
+      EXPECT_EQ(Findings(after), "");
+      ++images;
+    });
+  });
+  ASSERT_NE(Allocate(100 * kMiB), nullptr);
+  recorder_->set_before_fence(nullptr);
+  EXPECT_EQ(asked, 2);
+  EXPECT_GT(images, 0);
+  const uint64_t* const directory =
+      reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset);
+  EXPECT_EQ(directory[1], static_cast<uint64_t>(block - memory_->base()) / kUnitBytes)
+      << "the map is elsewhere, and the test shows nothing";
+}
+
+// The pool may give what a heap gave back to another morsel, and zeroes to this one when it grows.
+TEST_F(HeapOrderTest, NoSlabIsLeftWhereTheRangeEnded) {
+  Make(4 * kMiB);
+  Allocate(31 * kUnitBytes - static_cast<uint64_t>(Allocate(64) - memory_->base()));
+  char* const behind = Allocate(1024);
+  ASSERT_GE(behind, memory_->base() + 2 * kMiB);
+  Persist(behind);
+  heap_->Free(behind);
+  {
+    const Heap::Stillness still = heap_->Still();
+    ASSERT_TRUE(heap_->Shrink(2 * kMiB).ok());
+  }
+  std::mt19937_64 random(1);
+  recorder_->ForEachImage(64, random, [&] {
+    std::memset(memory_->base() + 2 * kMiB, 0, 2 * kMiB);
+    const auto after = Heap::Open(Place(), pmem::VolatilePersist(), true, false);
+    ASSERT_TRUE(after.has_value()) << LastError();
+    EXPECT_EQ(Findings(**after), "");
+  });
+}
+
+TEST_F(HeapOrderTest, WhatAThreadSettlesIsDurableForOtherThreadsToo) {
+  Make(2 * kMiB);
+  Worker one;
+  char* block = nullptr;
+  one.Do([&] {
+    block = Allocate(64);
+    FreeUntilSettled();
+  });
+  ExpectAnothersPersistKeeps(block);
+}
+
+TEST_F(HeapOrderTest, WhatASearchForSpaceSettlesIsDurableForOtherThreadsToo) {
+  Make(2 * kMiB);
+  Worker one;
+  char* block = nullptr;
+  one.Do([&] {
+    block = Allocate(64);
+    EXPECT_EQ(heap_->Allocate(31 * kUnitBytes, 16).error(), Code::kNoSpace);
+  });
+  ExpectAnothersPersistKeeps(block);
+}
+
+TEST_F(HeapOrderTest, AHeadThatAThreadSettlesDoesNotComeBackForOtherThreads) {
+  Make(8 * kMiB);
+  Worker one;
+  char* extent = nullptr;
+  one.Do([&] {
+    extent = Allocate(100 * kUnitBytes);
+    Persist(extent);
+    Allocate(64);  // no fence below is of the making of its slab
+    heap_->Free(extent);
+    FreeUntilSettled();
+  });
+  // By a thread that is in no heap, as nobody opens one while in another.
+  recorder_->set_before_fence([&] {
+    std::thread([&] { ForEachImage([&](Heap& after) { EXPECT_EQ(Findings(after), ""); }); }).join();
+  });
+  char* const block = Allocate(kBlockBytesMax);
+  recorder_->set_before_fence(nullptr);
+  EXPECT_GE(block, extent);
+  EXPECT_LT(block, extent + 100 * kUnitBytes);
+}
+
+}  // namespace
+}  // namespace morsel::alloc

@@ -1,0 +1,92 @@
+// A heap, and a program that keeps objects in it under the fine contract, for the
+// simulator: objects hang in slots that are persisted, an object is persisted before
+// it is linked, and unlinked for good before it is freed.
+#pragma once
+
+#include <atomic>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "alloc/heap/heap.h"
+#include "alloc/heap/heap_sim_promises_testing.h"
+#include "sim/stores/target.h"
+
+namespace morsel::alloc {
+
+/// Operations may be run by several threads at once: each slot is one thread's at a time.
+class HeapTarget : public sim::Target {
+ public:
+  enum Operation : uint32_t {
+    kLinkSmall,   ///< an object of 40 bytes
+    kLinkMiddle,  ///< one of 3,000
+    kLinkExtent,  ///< one of 130,000: two units
+    kLinkThree,   ///< one of each, flushed before one fence
+    kDropNewest,  ///< unlinks and frees
+    kDropOldest,
+    kShrink,  ///< unlinks the newest, reallocates it to 40,000 bytes, and links that
+    kGrow,    ///< likewise, to 200,000: four units
+    kLose,    ///< allocates, and never links
+    kSettle,
+    kReopen,                  ///< closes in order, and opens again
+    kOperations,              // those that one thread can do alone end here
+    kHandOver = kOperations,  ///< allocates and fills an object, for others
+    kTakeOver,                ///< waits for one, persists and links it
+    kHandBack,                ///< unlinks an object, for others
+    kFreeTaken,               ///< waits for one, and frees it
+  };
+
+  /// A roomy heap has two objects at first. A tight one has four units left: what one class or an
+  /// extent gives back another must take.
+  enum class Room { kRoomy, kTight };
+  explicit HeapTarget(Room room = Room::kRoomy);
+  ~HeapTarget() override;
+
+  std::string Name() const override { return "heap"; }
+  std::string NameOf(uint32_t operation) const override;
+  std::vector<sim::Span> Spans() override;
+  void Prepare() override;
+  std::string Recover(sim::Log& log) override;
+  void Run(uint32_t operation, sim::Log& log) override;
+  std::string Verify(const sim::Log& log) override;
+  void Forget(bool orderly) override;
+  sim::Script GoOn(uint64_t pick) override;
+
+ private:
+  uint64_t* Slots() const;
+  void FillUp();
+  void Open();
+  std::string CheckSlot(uint64_t slot, const HeapPromises& promises, sim::Log& log);
+  std::string CheckFresh();
+  std::string CheckObject(const char* object, uint64_t serial) const;
+  std::string CheckLeak(const sim::Log& log, bool settled);
+  /// Bytes that are allocated and hang in no slot.
+  uint64_t UnlinkedBytes();
+  uint64_t ClaimSlot(bool linked, bool newest);
+  void NoteMade(uint64_t serial, uint64_t size_bytes, bool anew, sim::Log& log) const;
+  void Fill(char* object, uint64_t serial, uint64_t size_bytes) const;
+  char* Make(uint64_t size_bytes, sim::Log& log);
+  void Link(uint64_t slot, const char* object, sim::Log& log);
+  void LinkAll(std::initializer_list<uint64_t> sizes, sim::Log& log);
+  char* Unlink(uint64_t slot, sim::Log& log);
+  void Free(char* object, sim::Log& log);
+  void Drop(bool newest, sim::Log& log);
+  void Resize(uint64_t size_bytes, sim::Log& log);
+  void TakeOver(sim::Log& log);
+  void Settle(bool reopen, sim::Log& log);
+
+  Room room_;
+  uint64_t watched_bytes_ = 0;
+  uint64_t filled_bytes_ = 0;  ///< by FillUp()
+  sim::Log prepared_;          ///< what Prepare() has linked
+  char* memory_;
+  std::unique_ptr<Heap> heap_;
+  std::string complaint_;  ///< of an operation
+  uint64_t serials_ = 0;
+  std::vector<bool> claimed_;  ///< slots that an operation is busy with
+  std::atomic<char*> handed_over_ = nullptr;
+  std::atomic<char*> handed_back_ = nullptr;
+};
+
+}  // namespace morsel::alloc

@@ -1,0 +1,118 @@
+// What the heap's tests share: memory for one, and a model of who owns what.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "alloc/heap/heap.h"
+#include "base/error.h"
+#include "os/testing/fixed_memory_testing.h"
+#include "os/testing/seed_testing.h"
+
+namespace morsel::alloc {
+
+/// Memory that a heap may live in.
+class HeapMemory : public FixedMemory {
+ public:
+  using FixedMemory::FixedMemory;
+
+  HeapPlace Place(uint64_t size_bytes) const {
+    return {
+        .base = base(), .size_bytes = size_bytes, .capacity_bytes = capacity_bytes(), .id = {7}};
+  }
+};
+
+/// A Result that holds `false` is true as a condition, for it holds something.
+inline bool IsTrue(const Result<bool>& result) { return result && *result; }
+
+/// All that Validate() finds, a line each.
+inline std::string Findings(Heap& heap) {
+  std::string findings;
+  heap.Validate([&](const std::string& sentence) { findings += sentence + "\n"; });
+  return findings;
+}
+
+/// Who owns which bytes, and what is in them.
+class OwnerModel {
+ public:
+  struct Owner {
+    uint64_t size_bytes;
+    uint64_t usable_bytes;
+    uint64_t tag;
+  };
+
+  /// Takes over a block that the heap has just given, and fills it. Fails the test if another owns
+  /// a byte of it.
+  void Add(Heap& heap, void* block, uint64_t size_bytes, uint64_t alignment) {
+    const uint64_t usable_bytes = heap.UsableBytes(block);
+    ASSERT_GE(usable_bytes, size_bytes);
+    ASSERT_EQ(reinterpret_cast<uint64_t>(block) % alignment, 0u);
+    ASSERT_TRUE(IsTrue(heap.IsLive(block)));
+    char* const begin = static_cast<char*>(block);
+    const auto after = owners_.lower_bound(begin);
+    if (after != owners_.end()) {
+      ASSERT_LE(begin + usable_bytes, after->first) << "a byte has two owners";
+    }
+    if (after != owners_.begin()) {
+      const auto before = std::prev(after);
+      ASSERT_LE(before->first + before->second.usable_bytes, begin) << "a byte has two owners";
+    }
+    owners_[begin] = {size_bytes, usable_bytes, ++tags_};
+    Visit(owners_.find(begin)->first, owners_[begin], [](char* at, char value) { *at = value; });
+  }
+
+  /// Fails the test if the block's bytes are not what Add() wrote.
+  void Check(void* block) const {
+    const auto found = owners_.find(static_cast<char*>(block));
+    ASSERT_NE(found, owners_.end());
+    uint64_t wrong = 0;
+    Visit(found->first, found->second, [&](char* at, char value) { wrong += *at != value; });
+    EXPECT_EQ(wrong, 0u) << "bytes of " << block << ", " << found->second.size_bytes << " long";
+  }
+
+  void CheckAll(Heap& heap) const {
+    for (const auto& [block, owner] : owners_) {
+      ASSERT_TRUE(IsTrue(heap.IsLive(block))) << static_cast<void*>(block);
+      ASSERT_EQ(heap.UsableBytes(block), owner.usable_bytes);
+      Check(block);
+    }
+  }
+
+  uint64_t UsableBytes() const {
+    uint64_t sum = 0;
+    for (const auto& [block, owner] : owners_) sum += owner.usable_bytes;
+    return sum;
+  }
+
+  void Remove(void* block) { owners_.erase(static_cast<char*>(block)); }
+  const std::map<char*, Owner>& owners() const { return owners_; }
+  bool empty() const { return owners_.empty(); }
+
+  char* Any(std::mt19937_64& random) const {
+    return std::next(owners_.begin(), static_cast<ptrdiff_t>(random() % owners_.size()))->first;
+  }
+
+ private:
+  // Of a large block the beginning, the end and some bytes between are looked at.
+  template <class Each>
+  static void Visit(char* block, const Owner& owner, Each each) {
+    const auto at = [&](uint64_t i) {
+      each(block + i, static_cast<char>((owner.tag + i) * 0x9e3779b97f4a7c15 >> 56));
+    };
+    const uint64_t begin = std::min<uint64_t>(owner.size_bytes, 256);
+    const uint64_t end = std::max<uint64_t>(owner.size_bytes, begin + 64) - 64;
+    for (uint64_t i = 0; i < begin; ++i) at(i);
+    for (uint64_t i = begin; i < end; i += 1 + (end - begin) / 64) at(i);
+    for (uint64_t i = std::max(begin, end); i < owner.size_bytes; ++i) at(i);
+  }
+
+  std::map<char*, Owner> owners_;
+  uint64_t tags_ = 0;
+};
+
+}  // namespace morsel::alloc

@@ -1,0 +1,169 @@
+// A heap's bytes on the medium. All numbers are little-endian.
+//
+//   base: HeapHeader | root table | region directory | unit map of region 0 | units ...
+//
+// A region is 1 GiB of the range, 16,384 units of 64 KiB. Its unit map has one
+// word per unit, so that a heap is the same logic as a pool once more: a run of
+// units belongs to somebody iff the word of its first unit, its head, says so.
+//
+// [HEAP-1] A unit is used iff a live head covers it, it lies in the prefix before
+//          the first unit, or it holds a region's unit map.
+// [HEAP-2] A head is stored in one word, after all that it makes reachable is
+//          durable. No live head covers another.
+// [HEAP-3] The word of a unit that is not a head is zero, but for pieces.
+// [HEAP-4] An extent that goes on into another region has a piece there, at the
+//          region's first unit, which is durable before the head is stored. A piece
+//          counts only while the head that it points back to covers it.
+// [HEAP-5] A block is allocated iff its bit is set and its freed bit is not.
+// [HEAP-6] A region's unit map is where the directory says; its units have no head.
+// [HEAP-7] Bits of no block are zero.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "alloc/heap/layout/size_class.h"
+#include "base/units.h"
+
+namespace morsel::alloc {
+
+inline constexpr uint64_t kHeapMagic = 0x70616548'6c73726d;  // "mrslHeap"
+inline constexpr uint32_t kHeapVersion = 2;
+
+inline constexpr uint64_t kRegionBytes = kGiB;
+inline constexpr uint64_t kUnitsPerRegion = kRegionBytes / kUnitBytes;
+
+/// Whether the heap was left in order. Any other value is damage.
+enum HeapState : uint64_t { kHeapClean = 0x6e61656c63, kHeapInUse = 0x657375206e69 };
+
+/// The first page of a morsel. All but `state` is written once, by formatting.
+struct HeapHeader {
+  uint64_t magic;
+  uint32_t version;
+  uint32_t unit_bytes;
+  unsigned char id[16];
+  uint64_t base;
+  uint64_t capacity_bytes;
+  uint64_t root_table_offset;  ///< from base, as all offsets here
+  uint64_t root_table_bytes;
+  uint64_t directory_offset;  ///< one word per region of the capacity
+  uint64_t map_offset;        ///< region 0's unit map
+  uint64_t first_unit;        ///< those before it hold what this struct names
+  uint64_t checksum;          ///< XXH3-64 of the bytes before it
+  unsigned char reserved_a[32];
+  uint64_t state;  ///< on a line of its own
+  unsigned char reserved_b[4096 - 136];
+};
+static_assert(sizeof(HeapHeader) == 4096);
+static_assert(offsetof(HeapHeader, base) == 32);
+static_assert(offsetof(HeapHeader, checksum) == 88);
+static_assert(offsetof(HeapHeader, state) == 128);
+static_assert(std::has_unique_object_representations_v<HeapHeader>);
+static_assert(std::is_trivially_copyable_v<HeapHeader>);
+
+/// A word of the region directory: 0, or the unit where the region's map begins.
+/// Region 0's word stays 0: its map is in the header.
+
+/// A word of a unit map: kind in bits 0-3, size class in bits 8-15, and in bits 16-63 an extent's
+/// length or a piece's distance back to its head, in units.
+enum class UnitKind : uint64_t { kNone = 0, kSlab = 1, kExtent = 2, kPiece = 3 };
+
+struct UnitWord {
+  uint64_t raw = 0;
+  constexpr UnitKind kind() const { return static_cast<UnitKind>(raw & 15); }
+  constexpr unsigned size_class() const { return (raw >> 8) & 255; }
+  constexpr uint64_t units() const { return raw >> 16; }
+  static constexpr UnitWord Slab(unsigned size_class) {
+    return {static_cast<uint64_t>(UnitKind::kSlab) | uint64_t{size_class} << 8};
+  }
+  static constexpr UnitWord Extent(UnitCount units) {
+    return {static_cast<uint64_t>(UnitKind::kExtent) | units.value() << 16};
+  }
+  static constexpr UnitWord Piece(UnitCount back) {
+    return {static_cast<uint64_t>(UnitKind::kPiece) | back.value() << 16};
+  }
+};
+
+/// The first line of a slab. Behind it, SlabColor() lines of nothing; BitPairs; blocks: block i
+/// lies at i * BlockBytes(class) from the slab's start, so the first indices, which all that
+/// covers, are no blocks.
+struct SlabHeader {
+  uint64_t magic;  ///< kSlabMagic ^ the slab's first unit
+  uint64_t lease;  ///< whose it is; 0 until several processes write one heap
+  uint64_t reserved[6];
+};
+inline constexpr uint64_t kSlabMagic = 0x62616c53'6c73726d;  // "mrslSlab"
+static_assert(sizeof(SlabHeader) == kLineBytes);
+static_assert(std::has_unique_object_representations_v<SlabHeader>);
+
+/// The allocation bits of 64 blocks. `freed` is beside the bits that it takes away from, on the
+/// same line, so that no crash can part them.
+struct BitPair {
+  uint64_t bits;   ///< changed by the slab's holder only
+  uint64_t freed;  ///< set by others; folded into `bits` by the holder
+};
+inline constexpr uint64_t kPairsPerLine = kLineBytes / sizeof(BitPair);
+inline constexpr uint64_t kBlocksPerLine = 64 * kPairsPerLine;
+static_assert(sizeof(BitPair) == 16);
+static_assert(offsetof(BitPair, freed) == 8);
+static_assert(std::has_unique_object_representations_v<BitPair>);
+
+/// How many lines of BitPairs a class' slabs have.
+constexpr uint64_t BitLineCount(unsigned size_class) {
+  const uint64_t slots = SlabUnits(size_class).value() * kUnitBytes / BlockBytes(size_class);
+  return DivideUp(slots, kBlocksPerLine);
+}
+inline constexpr uint64_t kBitLinesMax = kBlocksPerSlabMax / kBlocksPerLine;
+
+/// How many lines lie between a slab's header and its BitPairs. Slabs begin at multiples of 64 KiB;
+/// were the lines of all of them at the same distance, they would share a few sets of the
+/// processor's caches (slab coloring: Bonwick 1994).
+/// Of large blocks as many as fit before the first one.
+constexpr uint64_t SlabColors(unsigned size_class) {
+  const uint64_t lines = BlockBytes(size_class) / kLineBytes;
+  if (lines < 16) return 16;
+  return lines <= 32 ? lines - 1 : 32;
+}
+constexpr uint64_t SlabColor(unsigned size_class, UnitIndex head) {
+  return head.value() / SlabUnits(size_class).value() % SlabColors(size_class);
+}
+/// From a slab's start.
+constexpr uint64_t BitPairsOffset(unsigned size_class, UnitIndex head) {
+  return sizeof(SlabHeader) + SlabColor(size_class, head) * kLineBytes;
+}
+
+/// The index of a slab's first block, and the end of its indices.
+constexpr uint64_t FirstBlock(unsigned size_class, UnitIndex head) {
+  return DivideUp(BitPairsOffset(size_class, head) + BitLineCount(size_class) * kLineBytes,
+                  BlockBytes(size_class));
+}
+constexpr uint64_t EndBlock(unsigned size_class) {
+  return SlabUnits(size_class).value() * kUnitBytes / BlockBytes(size_class);
+}
+
+/// Where things lie in a heap of that capacity, and of that many bytes for roots.
+struct HeapGeometry {
+  uint64_t root_table_offset;
+  uint64_t directory_offset;
+  uint64_t map_offset;
+  UnitIndex first_unit;
+  uint64_t region_count;
+};
+constexpr HeapGeometry GeometryOf(uint64_t capacity_bytes, uint64_t root_table_bytes) {
+  HeapGeometry geometry{};
+  geometry.region_count = DivideUp(capacity_bytes, kRegionBytes);
+  geometry.root_table_offset = sizeof(HeapHeader);
+  geometry.directory_offset = AlignUp(geometry.root_table_offset + root_table_bytes, kLineBytes);
+  geometry.map_offset =
+      AlignUp(geometry.directory_offset + geometry.region_count * sizeof(uint64_t), kLineBytes);
+  const uint64_t units =
+      (capacity_bytes < kRegionBytes ? capacity_bytes : kRegionBytes) / kUnitBytes;
+  geometry.first_unit =
+      UnitIndex(DivideUp(geometry.map_offset + units * sizeof(uint64_t), kUnitBytes));
+  return geometry;
+}
+/// The units that hold the map of a region other than the first.
+inline constexpr UnitCount kMapUnits = UnitCount(kUnitsPerRegion * sizeof(uint64_t) / kUnitBytes);
+
+}  // namespace morsel::alloc

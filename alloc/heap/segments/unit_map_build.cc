@@ -1,0 +1,225 @@
+// How a region's bitmap is made from the medium, and how maps come to be.
+//
+// What a word is, and what is done with it:
+//
+//   word                         where            done
+//   0                            anywhere         free
+//   piece, its head covers it    region's start   used up to the head's end
+//   piece, its head does not     region's start   free: stale
+//   piece                        elsewhere        kCorrupt
+//   slab or extent, room for it  anywhere         used, a head
+//   slab or extent, no room      anywhere         kCorrupt: over another or the end
+//   anything else                anywhere         kCorrupt
+//
+// The words that a live run covers are passed over unread.
+#include <algorithm>
+#include <cinttypes>
+#include <cstring>
+#include <new>
+
+#include "alloc/heap/segments/unit_map.h"
+#include "base/check.h"
+#include "base/error.h"
+
+namespace morsel::alloc {
+namespace {
+
+uint64_t RegionOf(uint64_t unit) { return unit / kUnitsPerRegion; }
+
+}  // namespace
+
+Status UnitMap::Build(UnitIndex unit) {
+  const uint64_t region = RegionOf(unit.value());
+  MORSEL_CHECK(region < region_count_);
+  if (MapOf(region) == nullptr && !read_only_) MORSEL_TRY(MakeMap(region));
+  if (regions_[region] != nullptr) return Code::kOk;
+  regions_[region].reset(new (std::nothrow) Region);
+  if (regions_[region] == nullptr || regions_[region]->runs == nullptr) {
+    regions_[region].reset();
+    return Fail(Code::kNoMemory, "no memory to keep account of 1 GiB of the morsel at %p",
+                static_cast<void*>(base_));
+  }
+  const Status status = Scan(region);
+  if (!status.ok()) regions_[region].reset();
+  return status;
+}
+
+Status UnitMap::Scan(uint64_t region) {
+  const uint64_t first = region * kUnitsPerRegion;
+  if (region == 0) Mark(UnitIndex(0), header_->first_unit, true);
+  MORSEL_TRY(MarkMaps(region));
+  const uint64_t* const words = MapOf(region);
+  if (words == nullptr) return Code::kOk;  // read-only, and nothing was ever allocated here
+  const uint64_t limit = units_ - first < kUnitsPerRegion ? units_ - first : kUnitsPerRegion;
+  if (unclean_ && !read_only_) {
+    // ORDER  words read as free  <  their units handed out
+    // WHY    after a kill a cleared head may be visible without being durable; a power cut
+    //        would bring it back, over what has been allocated there since. One of an
+    //        earlier region is flushed with its own: free units are sought from region 0 on,
+    //        and behind a live extent none can have been covered from before it.   [HEAP-2]
+    // CRASH  before: the region is as it was read, or as it was before the clearing.
+    // TEST   alloc/heap/heap_crash_test: KillThenPowerCut
+    persist_.Range(words, limit * sizeof *words);
+  }
+  uint64_t unit = CoveredByEarlier(region);
+  Mark(UnitIndex(first), unit, true);
+  while (unit < limit) {
+    const UnitWord word{pmem::Load(&words[unit])};
+    if (word.raw == 0 || (word.kind() == UnitKind::kPiece && unit == 0)) {
+      ++unit;
+      continue;
+    }
+    if (!MarkedAsShortSlab(*regions_[region], unit, word)) {
+      MORSEL_TRY(ScanHead(region, unit, word, &unit));
+    } else {
+      ++unit;
+    }
+  }
+  return Code::kOk;
+}
+
+// Most heads of a heap of small objects. The first allocation after an open waits for all of them.
+bool UnitMap::MarkedAsShortSlab(Region& region, uint64_t unit, UnitWord word) {
+  const uint64_t bit = uint64_t{1} << (unit % 64);
+  uint64_t& used = region.used[unit / 64];
+  if (word.kind() != UnitKind::kSlab || word.size_class() >= kClassCount ||
+      SlabUnits(word.size_class()) != UnitCount(1) || (used & bit) != 0) {
+    return false;
+  }
+  used |= bit;
+  region.heads[unit / 64] |= bit;
+  ++region.used_count;
+  return true;
+}
+
+Status UnitMap::ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t* end) {
+  const uint64_t global = region * kUnitsPerRegion + unit;
+  const bool slab = word.kind() == UnitKind::kSlab && word.size_class() < kClassCount;
+  const bool extent = word.kind() == UnitKind::kExtent && word.units() > 0;
+  const uint64_t length = slab ? SlabUnits(word.size_class()).value() : word.units();
+  bool fits = (slab && IsAligned(unit, length)) || extent;
+  fits = fits && Within(global, length, units_);
+  const uint64_t here = length < kUnitsPerRegion - unit ? length : kUnitsPerRegion - unit;
+  fits = fits && !AnyUsed(UnitIndex(global), here);
+  if (!fits) {
+    return Fail(Code::kCorrupt,
+                "the heap at %p: the word of unit %" PRIu64 " (offset 0x%" PRIx64 ") is 0x%" PRIx64
+                ", which is no slab or extent that fits there; restore the morsel from a copy",
+                static_cast<void*>(base_), global, global * kUnitBytes, word.raw);
+  }
+  Mark(UnitIndex(global), length, true);
+  regions_[region]->heads[unit / 64] |= uint64_t{1} << (unit % 64);
+  *end = unit + here;
+  return Code::kOk;
+}
+
+uint64_t UnitMap::CoveredByEarlier(uint64_t region) const {
+  const uint64_t* const words = MapOf(region);
+  if (region == 0 || words == nullptr) return 0;
+  const UnitWord piece{pmem::Load(&words[0])};
+  const uint64_t first = region * kUnitsPerRegion;
+  if (piece.kind() != UnitKind::kPiece || piece.units() == 0 || piece.units() > first) return 0;
+  const uint64_t head = first - piece.units();
+  const uint64_t* const map = MapOf(RegionOf(head));
+  if (map == nullptr) return 0;
+  const UnitWord word{pmem::Load(&map[head % kUnitsPerRegion])};
+  if (word.kind() != UnitKind::kExtent || word.units() <= piece.units()) return 0;
+  const uint64_t more = word.units() - piece.units();
+  return more < kUnitsPerRegion ? more : kUnitsPerRegion;
+}
+
+Status UnitMap::MarkMaps(uint64_t region) {
+  for (uint64_t other = 1; other < region_count_; ++other) {
+    const uint64_t unit = pmem::Load(&Directory()[other]);
+    if (unit == 0) continue;
+    if (unit < header_->first_unit || !Within(unit, kMapUnits.value(), unit_count())) {
+      return Fail(Code::kCorrupt,
+                  "the heap at %p: the directory places the map of region %" PRIu64
+                  " at unit %" PRIu64 ", outside the morsel's %" PRIu64
+                  " units; restore the morsel from a copy",
+                  static_cast<void*>(base_), other, unit, unit_count());
+    }
+    for (uint64_t i = unit; i < unit + kMapUnits.value(); ++i) {
+      if (RegionOf(i) != region) continue;
+      if (Used(i)) {
+        return Fail(Code::kCorrupt,
+                    "the heap at %p: the directory places the maps of region %" PRIu64
+                    " and of another at unit %" PRIu64 "; restore the morsel from a copy",
+                    static_cast<void*>(base_), other, i);
+      }
+      Mark(UnitIndex(i), 1, true);
+    }
+  }
+  return Code::kOk;
+}
+
+Result<UnitIndex> UnitMap::PlaceOfMap(uint64_t region) {
+  const uint64_t first = region * kUnitsPerRegion;
+  // Not in the region itself while others have room, so that giant extents find it whole.
+  const Result<UnitIndex> place = FindRunBefore(std::min(first, unit_count()), kMapUnits, 1);
+  if (place || place.error() != Code::kNoSpace) return place;
+  if (first + kMapUnits.value() <= units_) return UnitIndex(first);
+  return Code::kNoSpace;
+}
+
+Status UnitMap::MakeMap(uint64_t region) {
+  Result<UnitIndex> place = PlaceOfMap(region);
+  if (!place) return place.status();
+  SettleCleared();
+  void* const map = AddressOf(*place);
+  // ORDER  the map's zeroes  <  the directory's word
+  // WHY    whoever finds the map trusts every word in it.                        [HEAP-6]
+  // CRASH  before the word: the units are free. After: they hold a map of free units.
+  // TEST   alloc/heap/heap_crash_test: AMapIsZeroBeforeItIsFound
+  std::memset(map, 0, kMapUnits.value() * kUnitBytes);
+  persist_.Range(map, kMapUnits.value() * kUnitBytes);
+  persist_.Publish(&Directory()[region], place->value());
+  Mark(*place, kMapUnits.value(), true);
+  return Code::kOk;
+}
+
+void UnitMap::Grow(uint64_t size_bytes) {
+  units_ = size_bytes / kUnitBytes;
+  // The maps of new regions, and of the one to come, while there is room in earlier ones: a region
+  // that begins with its own map has no 1 GiB in one piece. Where one cannot be made now, it is
+  // made when it is needed.
+  const uint64_t regions = DivideUp(units_, kUnitsPerRegion) + (size_bytes >= 64 * kMiB ? 1 : 0);
+  for (uint64_t region = 1; region < regions && region < region_count_; ++region) {
+    if (MapOf(region) == nullptr) (void)MakeMap(region);
+  }
+}
+
+Status UnitMap::Shrink(uint64_t size_bytes) {
+  const uint64_t units = size_bytes / kUnitBytes;
+  std::vector<uint64_t> maps;
+  for (uint64_t region = 1; region < region_count_; ++region) {
+    const uint64_t place = pmem::Load(&Directory()[region]);
+    if (place + kMapUnits.value() > units && place != 0) maps.push_back(region);
+  }
+  for (uint64_t unit = units; unit < units_; ++unit) {
+    if (IsUntouched(RegionOf(unit))) continue;
+    MORSEL_TRY(Build(UnitIndex(unit)));
+    bool free = !Used(unit);
+    for (uint64_t region : maps) {
+      const uint64_t place = pmem::Load(&Directory()[region]);
+      // A map goes with the region that it describes; one that stays needs its map.
+      const bool goes = region * kUnitsPerRegion >= units;
+      free = free || (goes && unit >= place && unit < place + kMapUnits.value());
+    }
+    if (!free) return Code::kBusy;
+  }
+  SettleCleared();
+  for (uint64_t region : maps) {
+    const UnitIndex place(pmem::Load(&Directory()[region]));
+    // ORDER  heads cleared, the directory's word cleared  <  the pool takes the subtrees back
+    // WHY    what is given back may be another morsel's at once.                 [HEAP-6]
+    // CRASH  before: the region has no map, and gets one when it is needed.
+    // TEST   alloc/heap/heap_crash_test: ShrinkForgetsMapsFirst
+    persist_.Publish(&Directory()[region], 0);
+    Mark(place, kMapUnits.value(), false);
+  }
+  units_ = units;
+  return Code::kOk;
+}
+
+}  // namespace morsel::alloc

@@ -1,0 +1,216 @@
+// What one thread holds of a heap: for each class magazines of blocks that it hands
+// out, and slabs with room behind that. What others free of its slabs they push
+// onto a list; it takes that back when it has nothing else left.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "alloc/heap/segments/run.h"
+#include "alloc/heap/segments/run_table.h"
+#include "alloc/heap/segments/slab.h"
+#include "alloc/heap/threads/magazines.h"
+#include "alloc/heap/threads/pending_lines.h"
+#include "alloc/heap/threads/recent_heap.h"
+#include "alloc/heap/threads/thread_slots.h"
+#include "pmem/persist/persist.h"
+
+namespace morsel::alloc {
+
+/// So many frees of a thread, at most, are not durable yet.
+inline constexpr uint64_t kFreesUnsettledMax = 65'536;
+/// So many are made before they are settled: what is at hand is allocated after a crash, and
+/// counted once its bits are cleared, which may come on top of the rest; at its end the count may
+/// err by a few.
+inline constexpr uint64_t kFreesBeforeSettle = kFreesUnsettledMax - 2 * Magazines::BlocksMax() - 64;
+
+/// Threads  the one whose it is, inside the gate or with the heap's lock held; whoever has closed
+///          the gate; the lock's holder, if its thread has ended.
+class alignas(kLineBytes) ThreadHeap {
+ public:
+  /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
+  /// SettleIsDue().
+  ThreadHeap(const RunTable& runs, pmem::Persist persist, bool fine, uint64_t frees_first);
+  ThreadHeap(const ThreadHeap&) = delete;
+  ThreadHeap& operator=(const ThreadHeap&) = delete;
+
+  /// A block of the class that takes no look at slabs, or nullptr. Stores nothing on the medium.
+  [[gnu::always_inline]] void* TryTake(unsigned size_class) {
+    return bins_[size_class].magazines.TryTake();
+  }
+
+  /// A block of the class, or nullptr if none is at hand. Where the thread has a slot, more of them
+  /// are made ready.
+  void* Take(unsigned size_class);
+
+  /// Frees a block of an own slab that is noted. Stores one bit at most, and counts that in `slot`.
+  /// False, and nothing is done, if this takes a closer look.
+  [[gnu::always_inline]] static bool TryGive(Run& run, void* block, const RecentHeap& recent) {
+    const Slab slab(run);
+    const Run::Place place = slab.PlaceOf(block);
+    if (!place.is_start) [[unlikely]]
+      return false;
+    const Slab::Found found = slab.Find(place.index);
+    if (!found.IsSet()) [[unlikely]]
+      return false;
+    if (run.magazines->TryGive(block)) return true;
+    if (run.magazines->WasGivenLast(block)) [[unlikely]]
+      return false;
+    if (--recent.TheSlot()->frees_left < 0) [[unlikely]]
+      return false;
+    found.Clear();
+    return true;
+  }
+
+  /// Frees what is at hand, and stores what was given away: no bit is set that need not be.
+  void PutBack();
+
+  /// Frees a block of an own slab. Stores one bit at most. Ends the process if there is none.
+  void Give(Run& run, void* block);
+
+  /// Frees a block of a slab that belongs to another: its bit is stored with others of its word,
+  /// by HandOver() at the latest.
+  void GiveAway(Run& run, void* block);
+  /// Stores what GiveAway() has left.
+  void HandOver();
+
+  /// An extent was freed: its head is settled before its units are anything else, and with the
+  /// rest.
+  void FreedExtent() { CountFree(); }
+
+  /// Whether so much has been freed that Settle() is due.
+  bool SettleIsDue() const { return frees_left_ == 0; }
+
+  /// How many blocks may be freed without a word to this; they count as freed. Not all of what
+  /// is left, for nobody hears of it where the slot that they are counted in is another heap's.
+  /// SettleIsDue() is false.
+  uint64_t FreesForSlot() {
+    const uint64_t part = frees_left_ > kPartKept ? frees_left_ - frees_left_ / kPartKept : 1;
+    if (frees_left_ > part) frees_left_ -= part;
+    return part;
+  }
+
+  /// Makes the frees of this thread durable.
+  void Settle();
+  /// Somebody else has: forgets them.
+  void Settled();
+
+  /// Becomes the holder of a slab that nobody holds and that is in no list.
+  void Lease(Run* run, bool has_room);
+
+  /// Frees what others have freed. False if that is nothing.
+  bool TakeBack();
+  /// Whether it would find anything.
+  /// Threads  any.
+  bool MayTakeBack() const { return freed_.load(std::memory_order_relaxed) != nullptr; }
+
+  /// Calls `release(run)` for each slab without blocks, and forgets it.
+  template <class Release>
+  void ReleaseEmpty(Release release) {
+    for (Bin& bin : bins_) {
+      LeaveIfEmpty(bin);
+      for (Run *run = bin.listed.first(), *next; run != nullptr; run = next) {
+        next = run->next;
+        if (!Slab(*run).IsEmpty()) continue;
+        bin.listed.Remove(run);
+        Disown(run);
+        release(run);
+      }
+    }
+  }
+
+  /// Gives up every slab with room: `take_over(run)` is told of each. The gate is closed.
+  template <class TakeOver>
+  void GiveUp(TakeOver take_over) {
+    TakeBack();
+    Settle();  // whose the slabs will be settles nothing that was freed of them before
+    for (Bin& bin : bins_) {
+      Leave(bin, /*swept=*/false);
+      while (Run* const run = bin.listed.Pop()) {
+        Disown(run);
+        take_over(run);
+      }
+    }
+  }
+
+  PendingLines& pending() { return pending_; }
+
+ private:
+  struct alignas(kLineBytes) Bin {
+    Magazines magazines;
+    Run* run = nullptr;      ///< where more come from; not listed
+    SlabList listed;         ///< others with room
+    uint64_t next_word = 0;  ///< of `run`
+  };
+
+  static constexpr uint64_t kWords = [] {
+    uint64_t sum = 0;
+    for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+      sum += Magazines::Words(size_class);
+    }
+    return sum;
+  }();
+  static constexpr uint64_t kNever = ~uint64_t{0};
+  static constexpr uint64_t kPartKept = 4;
+  static constexpr size_t kOthersMax = 4096;
+  static constexpr size_t kRecentMax = 64;
+
+  void* Refill(Bin& bin, uint64_t count);
+  void* TakeFrom(Bin& bin, uint64_t count);
+  void CountFree(uint64_t count = 1) { frees_left_ -= std::min(count, frees_left_); }
+  [[gnu::noinline]] void Touched(Run& run);
+  void Unsettled(Run* run);
+  void List(Bin& bin, Run* run);
+  void Leave(Bin& bin, bool swept);
+  void LeaveIfEmpty(Bin& bin);
+  static void Disown(Run* run) {
+    run->flags &= static_cast<uint8_t>(~Run::kAtHand);
+    run->quick = nullptr;
+    run->magazines = nullptr;
+    run->owner.store(nullptr, std::memory_order_release);
+  }
+  void FreedOf(Run* run);
+  void NoteOther(Run* run);
+  void FlushFreed(Run& run);
+  void FlushOthers();
+  void ForgetOthers();
+  template <class What>
+  static void ForEachLineWithRoom(Run& run, What what);
+
+  std::array<Bin, kClassCount> bins_;  // first, so that a class is found by a shift
+
+ public:
+  /// The thread whose it is; 0: it has ended. Of the lock's holder.
+  uint64_t thread = 0;
+  /// The thread's, if it was filled once: it may be another heap's by now. Of the lock's holder.
+  ThreadSlot* slot = nullptr;
+  /// The thread's, as long as `slot` is set.
+  RecentHeap* recent = nullptr;
+  /// The heap's next one. Of the lock's holder.
+  ThreadHeap* next = nullptr;
+
+ private:
+  const RunTable& runs_;
+  pmem::Persist persist_;
+  bool fine_;
+  uint64_t frees_left_;
+  Run* unsettled_ = nullptr;  ///< own slabs in which something was freed
+  // Slabs of others, of which this thread has freed something. One may be there more than once. No
+  // slab is released while it is in this or in unsettled_.
+  std::array<Run*, kOthersMax> others_;
+  size_t other_count_ = 0;
+  std::array<Run*, kRecentMax> recent_{};  ///< by hash: these are there
+  // What was given away and is not stored yet: blocks of one word.
+  Run* away_run_ = nullptr;
+  uint64_t away_word_ = 0;
+  uint64_t away_bits_ = 0;
+  PendingLines pending_;
+  std::array<void*, kWords> words_{};  ///< the magazines'
+
+  /// Slabs of which others have freed something.
+  alignas(kLineBytes) std::atomic<Run*> freed_{nullptr};
+};
+
+}  // namespace morsel::alloc

@@ -1,0 +1,239 @@
+#include "alloc/heap/segments/unit_map.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include "alloc/heap/heap.h"
+#include "alloc/heap/heap_testing.h"
+
+namespace morsel::alloc {
+namespace {
+
+constexpr uint64_t kRootBytes = 4096;
+
+class UnitMapTest : public testing::Test {
+ protected:
+  void Make(uint64_t size_bytes, uint64_t capacity_bytes = 0, uint64_t base = TestBase()) {
+    size_bytes_ = size_bytes;
+    memory_.emplace(std::max(size_bytes, capacity_bytes), base);
+    Heap::Format(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
+    Open();
+  }
+
+  void Open(bool read_only = false) {
+    map_.emplace(header(), size_bytes_, pmem::VolatilePersist(), read_only, false);
+  }
+
+  HeapHeader* header() const { return reinterpret_cast<HeapHeader*>(memory_->base()); }
+  uint64_t first_unit() const { return header()->first_unit; }
+
+  uint64_t* WordOfRegion0(uint64_t unit) const {
+    return reinterpret_cast<uint64_t*>(memory_->base() + header()->map_offset) + unit;
+  }
+
+  // As the heap does it.
+  std::optional<uint64_t> Take(uint64_t count, uint64_t alignment = 1) {
+    const Result<UnitIndex> place = map_->FindRun(UnitCount(count), alignment);
+    if (!place) return std::nullopt;
+    map_->SettleCleared();
+    map_->SetHead(*place, UnitWord::Extent(UnitCount(count)), UnitCount(count));
+    return place->value();
+  }
+
+  void Give(uint64_t head, uint64_t count) {
+    map_->ClearHead(UnitIndex(head), UnitCount(count));
+    map_->SettleCleared();
+  }
+
+  uint64_t HeadOf(uint64_t unit) {
+    const Result<UnitIndex> head = map_->HeadOf(UnitIndex(unit));
+    return head ? head->value() : ~uint64_t{0};
+  }
+
+  static constexpr uint64_t kNobody = ~uint64_t{0};
+  std::optional<HeapMemory> memory_;
+  std::optional<UnitMap> map_;
+  uint64_t size_bytes_ = 0;
+};
+
+TEST_F(UnitMapTest, RunsAreFoundFirstFitAndAlignedByAddress) {
+  Make(16 * kMiB, 16 * kMiB, TestBase() + 3 * kSubtreeBytes);
+  EXPECT_EQ(Take(1), first_unit());
+  EXPECT_EQ(Take(3), first_unit() + 1);
+  const uint64_t base = reinterpret_cast<uint64_t>(memory_->base()) / kUnitBytes;
+  for (const uint64_t alignment : {2, 8, 32, 64, 128}) {
+    const std::optional<uint64_t> unit = Take(1, alignment);
+    ASSERT_TRUE(unit);
+    EXPECT_EQ((base + *unit) % alignment, 0u);
+  }
+  Give(first_unit() + 1, 3);
+  EXPECT_EQ(Take(255), std::nullopt);
+  EXPECT_EQ(Take(2), first_unit() + 1);
+  EXPECT_EQ(Take(1), first_unit() + 3);
+}
+
+TEST_F(UnitMapTest, TheLastUnitIsHandedOutAndNoneBehindIt) {
+  Make(2 * kMiB, 4 * kMiB);
+  const uint64_t free = 32 - first_unit();
+  EXPECT_EQ(Take(free + 1), std::nullopt);
+  EXPECT_EQ(Take(free), first_unit());
+  EXPECT_EQ(Take(1), std::nullopt);
+  EXPECT_EQ(map_->EndOfUsed().value().value(), 32u);
+  map_->Grow(4 * kMiB);
+  EXPECT_EQ(Take(32), 32u);
+  EXPECT_EQ(Take(1), std::nullopt);
+  EXPECT_FALSE(map_->IsFree(UnitIndex(63), UnitCount(2)).value());
+}
+
+TEST_F(UnitMapTest, RunsOverTheEndOfARegion) {
+  Make(3 * kGiB);
+  // Ends exactly with region 0; begins exactly with region 1; lies over both of the next borders.
+  const uint64_t first = Take(kUnitsPerRegion - 100 - first_unit()).value();
+  const uint64_t to_the_end = Take(100).value();
+  EXPECT_EQ(to_the_end + 100, kUnitsPerRegion);
+  const uint64_t second = Take(kUnitsPerRegion + 500).value();
+  EXPECT_GE(second, kUnitsPerRegion);
+  const uint64_t end = second + kUnitsPerRegion + 500;
+  for (int opened = 0; opened < 2; ++opened) {
+    EXPECT_EQ(HeadOf(first), first);
+    EXPECT_EQ(HeadOf(to_the_end - 1), first);
+    EXPECT_EQ(HeadOf(to_the_end), to_the_end);
+    EXPECT_EQ(HeadOf(kUnitsPerRegion - 1), to_the_end);
+    EXPECT_EQ(HeadOf(second), second);
+    EXPECT_EQ(HeadOf(2 * kUnitsPerRegion - 1), second);
+    EXPECT_EQ(HeadOf(2 * kUnitsPerRegion), second);
+    EXPECT_EQ(HeadOf(end - 1), second);
+    EXPECT_EQ(HeadOf(end), kNobody);
+    EXPECT_EQ(HeadOf(3 * kUnitsPerRegion), kNobody);
+    EXPECT_EQ(HeadOf(0), kNobody);
+    EXPECT_EQ(map_->NextHead(UnitIndex(0)).value().value(), first);
+    EXPECT_EQ(map_->NextHead(UnitIndex(first + 1)).value().value(), to_the_end);
+    EXPECT_EQ(map_->NextHead(UnitIndex(to_the_end + 1)).value().value(), second);
+    EXPECT_EQ(map_->NextHead(UnitIndex(second + 1)).value().value(), map_->unit_count());
+    EXPECT_EQ(map_->EndOfUsed().value().value(), end);
+    Open();
+  }
+  // Its piece stays behind and counts for nothing.
+  ASSERT_TRUE(map_->Build(UnitIndex(second)).ok());
+  Give(second, kUnitsPerRegion + 500);
+  for (int opened = 0; opened < 2; ++opened) {
+    EXPECT_EQ(HeadOf(2 * kUnitsPerRegion), kNobody);
+    EXPECT_TRUE(map_->IsFree(UnitIndex(2 * kUnitsPerRegion), UnitCount(500)).value());
+    Open();
+  }
+  // Nor where a shorter extent has the same head.
+  EXPECT_EQ(Take(200), second);
+  Open();
+  EXPECT_EQ(HeadOf(2 * kUnitsPerRegion), kNobody);
+}
+
+TEST_F(UnitMapTest, ARegionThatGetsItsMapDoesNotPlaceItInTheRunThatIsSought) {
+  Make(2 * kGiB);
+  const uint64_t run = Take(kUnitsPerRegion).value();
+  const uint64_t map = reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset)[1];
+  EXPECT_NE(map, 0u);
+  EXPECT_TRUE(map + kMapUnits.value() <= run || map >= run + kUnitsPerRegion) << map << " " << run;
+  EXPECT_TRUE(map_->IsRememberedAsUsed(UnitIndex(map)).value());
+}
+
+TEST_F(UnitMapTest, IsFreeLooksAfterAllMapsArePlaced) {
+  Make(2 * kGiB);
+  ASSERT_TRUE(map_->Build(UnitIndex(0)).ok());
+  // Region 1's map goes to the first free units, those that are asked for.
+  EXPECT_FALSE(map_->IsFree(UnitIndex(first_unit()), UnitCount(kUnitsPerRegion)).value());
+}
+
+TEST_F(UnitMapTest, AFullRegionsNeighbourBeginsWithItsOwnMap) {
+  Make(2 * kGiB);
+  EXPECT_EQ(Take(kUnitsPerRegion - first_unit()), first_unit());
+  EXPECT_EQ(Take(1), kUnitsPerRegion + kMapUnits.value());
+  EXPECT_EQ(HeadOf(kUnitsPerRegion), kNobody);
+  // What goes away takes its map along.
+  Give(kUnitsPerRegion + kMapUnits.value(), 1);
+  EXPECT_TRUE(map_->Shrink(kGiB).ok());
+  EXPECT_EQ(HeadOf(kUnitsPerRegion + 5), kNobody);
+  map_->Grow(2 * kGiB);
+  EXPECT_EQ(Take(1), kUnitsPerRegion + kMapUnits.value());
+  EXPECT_EQ(map_->Shrink(kGiB).code(), Code::kBusy);
+  EXPECT_EQ(map_->unit_count(), 2 * kUnitsPerRegion);
+}
+
+TEST_F(UnitMapTest, ResizedExtents) {
+  Make(4 * kMiB);
+  const uint64_t head = Take(10).value();
+  map_->ResizeExtent(UnitIndex(head), UnitCount(10), UnitCount(4));
+  EXPECT_EQ(HeadOf(head + 3), head);
+  EXPECT_EQ(HeadOf(head + 4), kNobody);
+  map_->SettleCleared();
+  map_->ResizeExtent(UnitIndex(head), UnitCount(4), UnitCount(20));
+  EXPECT_EQ(HeadOf(head + 19), head);
+  EXPECT_EQ(Take(1), head + 20);
+}
+
+TEST_F(UnitMapTest, WordsThatCannotBeAreCorrupt) {
+  const uint64_t words[] = {
+      1 | uint64_t{kClassCount} << 8,                 // a slab of no class
+      UnitWord::Extent(UnitCount(0)).raw,             // nothing
+      UnitWord::Extent(UnitCount(60)).raw,            // behind the end
+      UnitWord::Extent(UnitCount(~uint64_t{0})).raw,  //
+      UnitWord::Piece(UnitCount(3)).raw,              // where no region begins
+      4,                                              // of no kind
+      ~uint64_t{0},
+  };
+  for (const uint64_t word : words) {
+    map_.reset();
+    memory_.reset();
+    Make(4 * kMiB);
+    *WordOfRegion0(9) = word;
+    EXPECT_EQ(map_->Build(UnitIndex(0)).code(), Code::kCorrupt) << word;
+    EXPECT_NE(std::string(LastError()).find("unit 9"), std::string::npos);
+    EXPECT_EQ(map_->FindRun(UnitCount(1), 1).error(), Code::kCorrupt);
+  }
+  map_.reset();
+  memory_.reset();
+  Make(4 * kMiB);
+  // Two that overlap; and a slab that is not where its class' slabs lie.
+  *WordOfRegion0(9) = UnitWord::Extent(UnitCount(3)).raw;
+  *WordOfRegion0(11) = UnitWord::Extent(UnitCount(1)).raw;
+  EXPECT_EQ(map_->Build(UnitIndex(0)).code(), Code::kOk);  // covered words are not read
+  *WordOfRegion0(0) = UnitWord::Extent(UnitCount(1)).raw;
+  *WordOfRegion0(33) = UnitWord::Slab(kClassCount - 1).raw;
+  Open();
+  EXPECT_EQ(map_->Build(UnitIndex(0)).code(), Code::kCorrupt);
+}
+
+TEST_F(UnitMapTest, DirectoryWordsThatCannotBeAreCorrupt) {
+  for (const uint64_t word : {uint64_t{0} + 1, 2 * kUnitsPerRegion - 1, ~uint64_t{0}}) {
+    map_.reset();
+    memory_.reset();
+    Make(2 * kGiB);
+    reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset)[1] = word;
+    Open();
+    EXPECT_EQ(map_->FindRun(UnitCount(1), 1).error(), Code::kCorrupt) << word;
+  }
+  map_.reset();
+  memory_.reset();
+  Make(3 * kGiB);
+  uint64_t* const directory =
+      reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset);
+  directory[1] = directory[2] = 50;
+  Open();
+  EXPECT_EQ(map_->FindRun(UnitCount(1), 1).error(), Code::kCorrupt);
+}
+
+TEST_F(UnitMapTest, NothingIsMadeWhereNothingIsSought) {
+  Make(3 * kGiB);
+  EXPECT_EQ(HeadOf(2 * kUnitsPerRegion), kNobody);
+  EXPECT_EQ(map_->NextHead(UnitIndex(0)).value().value(), map_->unit_count());
+  EXPECT_EQ(map_->EndOfUsed().value().value(), first_unit());
+  EXPECT_TRUE(map_->Shrink(kGiB).ok());
+  const uint64_t* const directory =
+      reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset);
+  EXPECT_EQ(directory[1] | directory[2], 0u);
+}
+
+}  // namespace
+}  // namespace morsel::alloc

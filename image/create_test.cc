@@ -1,0 +1,126 @@
+// Creating and opening an image, with every system call failing in turn.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "image/image_testing.h"
+#include "os/testing/faults_testing.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+class CreateTest : public ImageTest {
+ protected:
+  std::vector<std::string> NamesThere() const {
+    const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+    std::vector<std::string> names = *directory->Names();
+    std::erase_if(names, [](const std::string& name) { return name == "." || name == ".."; });
+    return names;
+  }
+};
+
+TEST_F(CreateTest, NeverReplaces) {
+  ASSERT_TRUE(Create("a", MemoryOf(1)).has_value()) << LastError();
+  const std::string before = Bytes("a");
+  EXPECT_EQ(Create("a", MemoryOf(2)).error(), Code::kExists);
+  EXPECT_EQ(Bytes("a"), before);
+  EXPECT_EQ(NamesThere().size(), 1u);
+}
+
+TEST_F(CreateTest, HasTheModeThatWasAskedWhateverTheUmask) {
+  const mode_t before = umask(0777);
+  const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  const Memory memory = MemoryOf(1);
+  const bool made =
+      ImageFile::Create(*directory, "a", 0640, InfoFor(memory), memory.data()).has_value();
+  umask(before);
+  ASSERT_TRUE(made) << LastError();
+  struct stat status;
+  ASSERT_EQ(stat((path_ + "/a").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0640u);
+}
+
+TEST_F(CreateTest, WhichFailsLeavesNothing) {
+  Memory memory = MemoryOf(2);
+  FillSubtree(memory, 1, 1);
+  for (const int error : {ENOSPC, EIO, EROFS, FaultyCalls::kShort}) {
+    for (int call = 1;; ++call) {  // the first opens the directory
+      FaultyCalls calls;
+      calls.FailOnce(call, error);
+      const Result<ImageFile> image = Create("a", memory, calls);
+      SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
+      if (image) {
+        ASSERT_TRUE(*Read("a") == memory);
+        std::filesystem::remove(path_ + "/a");
+      } else {
+        EXPECT_NE(image.error(), Code::kCorrupt) << LastError();
+      }
+      ASSERT_TRUE(NamesThere().empty()) << NamesThere()[0] << ": " << LastError();
+      if (calls.count <= call) break;
+    }
+  }
+}
+
+TEST_F(CreateTest, WhoseCleaningUpFailsTooLeavesATemporaryOnly) {
+  const Memory memory = MemoryOf(1);
+  for (int call = 1; call < 8; ++call) {
+    FaultyCalls calls;
+    calls.FailFrom(call, EIO);
+    ASSERT_FALSE(Create("a", memory, calls).has_value()) << call;
+    for (const std::string& name : NamesThere()) {
+      // After the rename it may be there, whole.
+      if (name == "a") {
+        EXPECT_TRUE(Read("a").has_value()) << LastError();
+        std::filesystem::remove(path_ + "/a");
+      } else {
+        EXPECT_EQ(name.rfind(kTemporaryPrefix, 0), 0u) << name;
+      }
+    }
+    ASSERT_TRUE(Directory::Open(KernelCalls(), path_)->RemoveTemporaries().ok());
+    EXPECT_TRUE(NamesThere().empty());
+  }
+}
+
+TEST_F(CreateTest, OpeningThatFailsChangesNothing) {
+  Memory memory = MemoryOf(2);
+  FillSubtree(memory, 1, 1);
+  {
+    Result<ImageFile> image = Create("a", memory);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    memory[5] = 5;
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
+  }
+  for (const int error : {ENOSPC, EIO, EINTR, FaultyCalls::kShort}) {
+    for (int call = 1;; ++call) {
+      FaultyCalls calls;
+      calls.FailOnce(call, error);
+      const Result<ImageFile> image = Open("a", false, calls);
+      SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
+      if (!image) {
+        EXPECT_NE(image.error(), Code::kCorrupt) << LastError();
+      }
+      const Result<Memory> found = Read("a");
+      ASSERT_TRUE(found.has_value()) << LastError();
+      EXPECT_TRUE(*found == memory);
+      if (calls.count <= call) break;
+    }
+  }
+}
+
+TEST_F(CreateTest, AnImageThatCannotBeMadeDurableOpensReadOnly) {
+  ASSERT_TRUE(Create("a", MemoryOf(1)).has_value());
+  FaultyCalls calls;
+  calls.fault = [](int) { return 0; };
+  const Result<ImageFile> counted = Open("a", false, calls);
+  ASSERT_TRUE(counted.has_value());
+  // Nothing is free in it, so that the last call is the sync.
+  FaultyCalls failing;
+  failing.FailOnce(calls.count - 1, EIO);
+  EXPECT_EQ(Open("a", false, failing).error(), Code::kIo);
+  EXPECT_TRUE(Says("can only be opened read-only")) << LastError();
+  EXPECT_TRUE(Open("a", true, failing).has_value()) << LastError();
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image

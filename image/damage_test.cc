@@ -1,0 +1,319 @@
+// Damaged, foreign and hostile files: refused with what and where, or harmless.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/bits.h"
+#include "image/damage_testing.h"
+#include "image/format/superblock.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+constexpr uint64_t kSectorBytes = 512;
+
+TEST_F(DamageTest, EveryByteOfTheTablesIsGuarded) {
+  SetBytes("b", bytes_);
+  const uint64_t root = superblock_.root.offset;
+  const uint64_t node = node_.offset;
+  const int file = open((path_ + "/b").c_str(), O_RDWR | O_CLOEXEC);
+  int harmless = 0;
+  for (const uint64_t begin : {uint64_t{0}, kSuperblockBytes, root, node}) {
+    for (uint64_t at = begin; at < begin + kBlockBytes; ++at) {
+      const char flipped = static_cast<char>(bytes_[at] ^ (1 << at % 8));
+      ASSERT_EQ(pwrite(file, &flipped, 1, static_cast<off_t>(at)), 1);
+      // The leaves are not read: their bytes are the other test's.
+      const Result<ImageFile> image = Open("b", true);
+      if (image) {
+        const uint64_t generation = image->info().generation;
+        const bool fell_back = begin == SlotOffset(2) && generation == 1;
+        const bool is_older_slot = begin == SlotOffset(1) && generation == 2;
+        const bool is_padding = (begin == root && at >= root + superblock_.root.stored_bytes) ||
+                                (begin == node && at >= node + node_.stored_bytes);
+        EXPECT_TRUE(fell_back || is_older_slot || is_padding) << "offset " << at;
+        ++harmless;
+      }
+      ASSERT_EQ(pwrite(file, &bytes_[at], 1, static_cast<off_t>(at)), 1);
+    }
+  }
+  close(file);
+  EXPECT_GE(harmless, 2 * static_cast<int>(kSuperblockBytes));
+}
+
+TEST_F(DamageTest, EveryByteOfALeafIsGuarded) {
+  std::string bytes = bytes_;
+  for (uint64_t at = 0; at < kSubtreeBytes; at += 40961) {
+    const uint64_t offset = leaf_.offset + at;
+    bytes[offset] = static_cast<char>(bytes[offset] ^ 0x40);
+    ExpectRefused(bytes, Code::kCorrupt, "subtree 0 (0x100100000000-0x100100200000)");
+    bytes[offset] = bytes_[offset];
+  }
+}
+
+TEST_F(DamageTest, EveryByteOfAReplacedPageIsGuarded) {
+  ASSERT_EQ(list_.count, 1u);
+  std::string bytes = bytes_;
+  for (uint64_t at = 0; at < kPageBytes; at += 511) {
+    const uint64_t offset = patch_.offset + at;
+    bytes[offset] = static_cast<char>(bytes[offset] ^ 0x40);
+    ExpectRefused(bytes, Code::kCorrupt, "4096 bytes at offset");
+    bytes[offset] = bytes_[offset];
+  }
+}
+
+TEST_F(DamageTest, ListsOfReplacedPagesThatAreImpossibleAreRefused) {
+  const auto refuse = [&](void (*spoil)(PatchList&), const char* words) {
+    PatchList wrong = list_;
+    spoil(wrong);
+    ExpectRefused(WithList(wrong), Code::kCorrupt, words);
+  };
+  refuse([](PatchList& list) { list.count = 0; }, "list 0 of 0 replaced pages");
+  refuse([](PatchList& list) { list.count = kPatchesMax + 1; }, "list 0 of 1048577");
+  refuse([](PatchList& list) { list.offset += 1; }, "is impossible");
+  refuse([](PatchList& list) { list.offset = 0; }, "is impossible");
+  refuse([](PatchList& list) { list.offset = AlignDown(~uint64_t{0}, kBlockBytes); },
+         "is impossible");
+  refuse([](PatchList& list) { list.generation = 0; }, "is impossible");
+  refuse([](PatchList& list) { list.generation = 3; }, "of generation 3, is impossible");
+  refuse([](PatchList& list) { list.sum_low ^= 1; }, "list of replaced pages");
+  refuse([](PatchList& list) { list.count = 2; }, "list of replaced pages");
+  // Two of one generation, and a gap.
+  Superblock wrong = superblock_;
+  wrong.lists[1] = list_;
+  ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "list 1 of 1 replaced pages");
+  wrong.lists[0] = {};
+  ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "list 0 of 0 replaced pages");
+  Patch patch = patch_;
+  patch.offset = AlignDown(~uint64_t{0}, kBlockBytes);
+  ExpectRefused(WithPatch(patch), Code::kCorrupt, "lies at offset");
+  patch.offset = patch_.offset + 1;
+  ExpectRefused(WithPatch(patch), Code::kCorrupt, "lies at offset");
+}
+
+// [IMG-8]
+TEST_F(DamageTest, WhatDoesNotCountOfAListIsNotLookedAt) {
+  const auto expect_older = [&](const std::string& bytes) {
+    SetBytes("b", bytes);
+    const Result<Memory> found = Read("b");
+    ASSERT_TRUE(found.has_value()) << LastError();
+    EXPECT_TRUE(*found == older_);
+  };
+  Patch patch = patch_;
+  patch.page = kPagesPerLeaf;  // an absent leaf's
+  patch.offset = 1;
+  expect_older(WithPatch(patch));
+  patch.page = ~uint64_t{0};
+  expect_older(WithPatch(patch));
+  Entry leaf = leaf_;
+  leaf.generation = 2;  // not earlier than the list
+  expect_older(WithLeaf(leaf));
+}
+
+TEST_F(DamageTest, VerifyNamesEachDamagedSubtreeAndGoesOn) {
+  FillSubtree(memory_, 1, 9);
+  Result<ImageFile> image = Open("a");
+  ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 3).ok());
+  std::string bytes = Bytes("a");
+  // Each leaf is somewhere behind the tables; all of them are hit.
+  for (uint64_t at = 16 * kBlockBytes; at < bytes.size(); at += kSubtreeBytes / 2) bytes[at] ^= 1;
+  SetBytes("b", bytes);
+  std::vector<std::string> sentences;
+  const Result<ImageFile> damaged = Open("b", true);
+  ASSERT_TRUE(damaged.has_value()) << LastError();
+  ASSERT_TRUE(damaged->Verify([&](const char* words) { sentences.emplace_back(words); }).ok());
+  ASSERT_EQ(sentences.size(), 2u);
+  EXPECT_NE(sentences[0].find("subtree 0 ("), std::string::npos) << sentences[0];
+  EXPECT_NE(sentences[1].find("subtree 1 ("), std::string::npos) << sentences[1];
+}
+
+TEST_F(DamageTest, ATruncatedFileIsRefusedOrWhole) {
+  uint64_t needed = kExtentsStart;
+  for (const Entry& entry : {superblock_.root, node_}) {
+    needed = std::max(needed, TableExtentOf(entry).end());
+  }
+  for (const Extent& extent :
+       {LeafExtentOf(leaf_), ListExtentOf(list_), Extent{patch_.offset, kPageBytes}}) {
+    needed = std::max(needed, extent.end());
+  }
+  std::filesystem::copy_file(path_ + "/a", path_ + "/b");
+  for (uint64_t size_bytes = bytes_.size(); size_bytes >= kSectorBytes;
+       size_bytes -= kSectorBytes) {
+    ASSERT_EQ(truncate((path_ + "/b").c_str(), static_cast<off_t>(size_bytes)), 0);
+    const Result<ImageFile> image = Open("b", true);
+    ASSERT_EQ(image.has_value(), size_bytes >= needed) << size_bytes;
+    if (!image) {
+      ASSERT_EQ(image.error(), Code::kCorrupt);
+      ASSERT_TRUE(Says("truncated")) << LastError();
+    }
+  }
+}
+
+TEST_F(DamageTest, StrangersAreNamedAsSuch) {
+  ExpectRefused("", Code::kCorrupt, "foreign");
+  ExpectRefused("hello", Code::kCorrupt, "foreign");
+  ExpectRefused(std::string(100000, 'x'), Code::kCorrupt, "not a morsel's image");
+  std::string bytes = bytes_;
+  bytes[100] ^= 1;
+  bytes[kSuperblockBytes + 100] ^= 1;
+  ExpectRefused(bytes, Code::kCorrupt, "offset 4096 fails its checksum");
+  std::memcpy(bytes.data(), bytes_.data() + kSuperblockBytes, kSuperblockBytes);
+  ExpectRefused(bytes, Code::kCorrupt, "does not belong there");
+}
+
+TEST_F(DamageTest, TheOlderGenerationStandsWhereTheNewestSuperblockIsTorn) {
+  std::string bytes = bytes_;
+  bytes[SlotOffset(2) + 600] ^= 1;
+  SetBytes("b", bytes);
+  const Result<Memory> found = Read("b");
+  ASSERT_TRUE(found.has_value()) << LastError();
+  EXPECT_TRUE(*found == older_);
+}
+
+TEST_F(DamageTest, AnOlderVersionIsSaidToBeOne) {
+  Superblock older = superblock_;
+  older.version = kVersion - 1;
+  ExpectRefused(Sealed(bytes_, older), Code::kVersion,
+                "is of version 3 with features 0x0; this library knows version 4 only");
+}
+
+TEST_F(DamageTest, ANewerVersionOrFeatureIsSaidToBeOne) {
+  Superblock newer = superblock_;
+  newer.version = kVersion + 1;
+  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "is of version 5");
+  newer = superblock_;
+  newer.read_features = 4;
+  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "features 0x4");
+  newer = superblock_;
+  newer.contract = 2;
+  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "newer");
+  newer = superblock_;
+  newer.codec = static_cast<Codec>(3);
+  ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "newer");
+  newer = superblock_;
+  newer.write_features = 1;
+  SetBytes("b", Sealed(bytes_, newer));
+  EXPECT_TRUE(Open("b", true).has_value()) << LastError();
+  EXPECT_EQ(Open("b").error(), Code::kVersion);
+  EXPECT_TRUE(Says("read-only")) << LastError();
+}
+
+TEST_F(DamageTest, ImpossibleSuperblocksAreRefused) {
+  const auto refuse = [&](void (*spoil)(Superblock&)) {
+    Superblock wrong = superblock_;
+    spoil(wrong);
+    ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "impossible");
+  };
+  refuse([](Superblock& s) { s.base = 0; });
+  refuse([](Superblock& s) { s.base += 4096; });
+  refuse([](Superblock& s) { s.base = kAddressEnd - kSubtreeBytes; });
+  refuse([](Superblock& s) { s.base = ~uint64_t{0} << 21; });
+  refuse([](Superblock& s) { s.capacity_bytes = 0; });
+  refuse([](Superblock& s) { s.capacity_bytes += 1; });
+  refuse([](Superblock& s) { s.capacity_bytes = ~uint64_t{0} << 21; });
+  refuse([](Superblock& s) { s.size_bytes += 4096; });
+  refuse([](Superblock& s) { s.size_bytes = s.capacity_bytes + kSubtreeBytes; });
+  refuse([](Superblock& s) { s.live_bytes = s.size_bytes + 1; });
+  refuse([](Superblock& s) { s.root.offset = 0; });
+  refuse([](Superblock& s) { s.root.offset += 1; });
+  refuse([](Superblock& s) { s.root.stored_bytes = 0; });
+  refuse([](Superblock& s) { s.root.stored_bytes = 65; });
+  refuse([](Superblock& s) { s.root.stored_bytes = 2 * sizeof(Entry); });
+  refuse([](Superblock& s) { s.root.stored_bytes = ~uint32_t{63}; });
+}
+
+TEST_F(DamageTest, ExtentsOutsideTheFileAreRefused) {
+  Superblock wrong = superblock_;
+  wrong.root.offset = AlignDown(~uint64_t{0}, kBlockBytes);
+  ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "the root table lies at");
+  Entry leaf = leaf_;
+  leaf.offset = AlignUp(bytes_.size(), kBlockBytes);
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt,
+                "subtree 0 (0x100100000000-0x100100200000) lies at");
+}
+
+TEST_F(DamageTest, TablesThatMeetOrLeadToThemselvesAreRefused) {
+  Entry node = node_;
+  node.offset = superblock_.root.offset;  // the root's table is its own node
+  ExpectRefused(WithRootTable(node), Code::kCorrupt, "two extents meet");
+  Entry leaf = leaf_;
+  for (const uint64_t offset : {node_.offset, superblock_.root.offset, leaf_.offset}) {
+    leaf = leaf_;
+    leaf.offset = offset;
+    if (offset != leaf_.offset) ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "");
+    Patch patch = patch_;
+    patch.offset = offset;
+    ExpectRefused(WithPatch(patch), Code::kCorrupt, "two extents meet");
+  }
+}
+
+TEST_F(DamageTest, EntriesThatAreNotKnownAreRefused) {
+  Entry leaf = leaf_;
+  leaf.kind = static_cast<Kind>(2);
+  ExpectRefused(WithLeaf(leaf), Code::kVersion, "kind 2");
+  leaf = leaf_;
+  leaf.codec = static_cast<Codec>(3);
+  ExpectRefused(WithLeaf(leaf), Code::kVersion, "codec 3");
+  leaf = leaf_;
+  leaf.stored_bytes = 4096;
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible extent of 4096 bytes");
+  leaf = leaf_;
+  leaf.generation = 3;
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible extent");
+  leaf = leaf_;
+  leaf.kind = Kind::kAbsent;
+  ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "");
+  Entry node = node_;
+  node.codec = Codec::kLz4;
+  ExpectRefused(WithRootTable(node), Code::kVersion, "codec 1");
+  node = node_;
+  node.kind = Kind::kAbsent;
+  ExpectRefused(WithRootTable(node), Code::kCorrupt, "");
+}
+
+// Else writing would give away what the newest generation has.
+TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
+  Superblock older;
+  Load(older, SlotOffset(1));
+  // One that claims a part of the newest generation's leaf for its own table.
+  older.root.offset = leaf_.offset + kBlockBytes;
+  older.root.stored_bytes = sizeof(Entry);
+  std::string bytes = bytes_;
+  Entry absent_node{};
+  absent_node.kind = Kind::kPresent;
+  absent_node.offset = older.root.offset + 3 * kBlockBytes;
+  absent_node.stored_bytes = sizeof(Entry);
+  // It has to look right, so the newest leaf's bytes are made to be such tables, and summed again.
+  Entry inner = leaf_;
+  inner.offset = leaf_.offset + 64 * kBlockBytes;
+  inner.stored_bytes = kSubtreeBytes;
+  inner.generation = 1;
+  bytes.resize(bytes.size() + kSubtreeBytes, 'y');
+  const Sum128 inner_sum = Checksum128(&inner, sizeof inner);
+  absent_node.sum_low = inner_sum.low;
+  absent_node.sum_high = inner_sum.high;
+  std::memcpy(bytes.data() + absent_node.offset, &inner, sizeof inner);
+  std::memcpy(bytes.data() + older.root.offset, &absent_node, sizeof absent_node);
+  const Sum128 root_sum = Checksum128(&absent_node, sizeof absent_node);
+  older.root.sum_low = root_sum.low;
+  older.root.sum_high = root_sum.high;
+  Entry leaf = leaf_;
+  PageSums sums;
+  const Sum128 leaf_sum = SumPages(bytes.data() + leaf.offset, sums);
+  leaf.sum_low = leaf_sum.low;
+  leaf.sum_high = leaf_sum.high;
+  bytes_ = Sealed(bytes, older);
+  SetBytes("b", WithLeaf(leaf));
+  Memory held = *Read("b");
+  Result<ImageFile> image = Open("b");
+  ASSERT_TRUE(image.has_value()) << LastError();
+  for (uint64_t i = 0; i < 3; ++i) {
+    FillSubtree(held, 1, i);
+    ASSERT_TRUE(image->Store(held.data(), held.size(), 0).ok()) << LastError();
+    const Result<Memory> found = Read("b");
+    ASSERT_TRUE(found.has_value()) << LastError();
+    EXPECT_TRUE(*found == held);
+  }
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image

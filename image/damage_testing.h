@@ -1,0 +1,101 @@
+// For tests: an image, and what would be in it if somebody had changed it on purpose.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+#include "base/checksum.h"
+#include "image/image_testing.h"
+
+namespace morsel::pmem::image {
+
+/// A small image of two generations, its bytes, and where its parts are.
+class DamageTest : public ImageTest {
+ protected:
+  explicit DamageTest(Codec codec = Codec::kNone) : codec_(codec) {}
+  void SetUp() override {
+    ImageTest::SetUp();
+    older_ = MemoryOf(2);
+    codec_ == Codec::kNone ? FillSubtree(older_, 0, 1) : FillHalf(older_, 0, 1);
+    Result<ImageFile> image = Create("a", older_, TestCalls(), codec_);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    memory_ = older_;
+    memory_[12345] ^= 1;
+    ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 3).ok());
+    bytes_ = Bytes("a");
+    Load(superblock_, SlotOffset(2));
+    Load(node_, superblock_.root.offset);
+    Load(leaf_, node_.offset);
+    list_ = superblock_.lists[0];
+    Load(patch_, list_.offset);
+  }
+
+  template <class T>
+  void Load(T& to, uint64_t offset) {
+    std::memcpy(&to, bytes_.data() + offset, sizeof to);
+  }
+  /// As whoever wrote a wrong superblock on purpose would.
+  static std::string Sealed(std::string bytes, Superblock superblock) {
+    const uint64_t offset = SlotOffset(superblock.generation);
+    superblock.checksum = 0;
+    superblock.checksum = Checksum64(&superblock, sizeof superblock);
+    std::memcpy(bytes.data() + offset, &superblock, sizeof superblock);
+    return bytes;
+  }
+  std::string WithRootTable(const Entry& node) const {
+    std::string bytes = bytes_;
+    std::memcpy(bytes.data() + superblock_.root.offset, &node, sizeof node);
+    Superblock superblock = superblock_;
+    const Sum128 sum = Checksum128(&node, sizeof node);
+    superblock.root.sum_low = sum.low;
+    superblock.root.sum_high = sum.high;
+    return Sealed(bytes, superblock);
+  }
+  std::string WithLeaf(const Entry& leaf) const {
+    Entry node = node_;
+    const Sum128 sum = Checksum128(&leaf, sizeof leaf);
+    node.sum_low = sum.low;
+    node.sum_high = sum.high;
+    std::string bytes = WithRootTable(node);
+    std::memcpy(bytes.data() + node.offset, &leaf, sizeof leaf);
+    return bytes;
+  }
+
+  std::string WithList(const PatchList& list) const {
+    Superblock superblock = superblock_;
+    superblock.lists[0] = list;
+    return Sealed(bytes_, superblock);
+  }
+  std::string WithPatch(const Patch& patch) const {
+    PatchList list = list_;
+    const Sum128 sum = Checksum128(&patch, sizeof patch);
+    list.sum_low = sum.low;
+    list.sum_high = sum.high;
+    std::string bytes = WithList(list);
+    std::memcpy(bytes.data() + list.offset, &patch, sizeof patch);
+    return bytes;
+  }
+
+  void ExpectRefused(const std::string& bytes, Code code, const char* words) {
+    SetBytes("b", bytes);
+    const Result<Memory> found = Read("b");
+    EXPECT_EQ(found.error(), code) << LastError();
+    EXPECT_TRUE(Says(words)) << LastError() << "\n does not say: " << words;
+    const Result<ImageFile> for_writing = Open("b");
+    EXPECT_TRUE(for_writing.has_value() || Bytes("b") == bytes) << "refused, and changed";
+  }
+
+  Codec codec_;
+  Memory older_;
+  Memory memory_;
+  std::string bytes_;
+  Superblock superblock_;
+  Entry node_;
+  Entry leaf_;  ///< one page of it is replaced in the second generation
+  PatchList list_;
+  Patch patch_;
+};
+
+}  // namespace morsel::pmem::image

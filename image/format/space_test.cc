@@ -1,0 +1,109 @@
+#include "image/format/space.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+namespace morsel::pmem::image {
+namespace {
+
+constexpr uint64_t kBlock = kBlockBytes;
+
+TEST(Space, IsWhatIsNotUsed) {
+  const Space space({{3 * kBlock, kBlock}, {6 * kBlock, 2 * kBlock}});
+  EXPECT_EQ(space.end(), 8 * kBlock);
+  const std::map<uint64_t, uint64_t> free = {{2 * kBlock, 3 * kBlock}, {4 * kBlock, 6 * kBlock}};
+  EXPECT_EQ(space.free_runs(), free);
+}
+
+TEST(Space, TakesTheSmallestRunThatHolds) {
+  Space space({{4 * kBlock, kBlock}, {6 * kBlock, kBlock}});
+  EXPECT_EQ(space.Take(kBlock), 5 * kBlock);
+  EXPECT_EQ(space.Take(kBlock), 2 * kBlock);
+  EXPECT_EQ(space.Take(2 * kBlock), 7 * kBlock);
+  EXPECT_EQ(space.Take(kBlock), 3 * kBlock);
+  EXPECT_EQ(space.Take(kBlock), 9 * kBlock);
+}
+
+// Fragments are left alone until there are many; then the smallest go first.
+TEST(Space, SomeIsTakenOfLargeRunsAndOfManyFragments) {
+  const uint64_t large = kFragmentBytes;
+  // Free: one block, two blocks, one large run; 8 blocks at the end of each are used.
+  Space space({{3 * kBlock, kBlock}, {6 * kBlock, kBlock}, {7 * kBlock + large, kBlock}});
+  const uint64_t end = space.end();
+  EXPECT_EQ(space.TakeSome(kBlock, 2 * kBlock), (Extent{2 * kBlock, kBlock}));
+  EXPECT_EQ(space.TakeSome(2 * large, 2 * kBlock), (Extent{7 * kBlock, large}));
+  EXPECT_EQ(space.TakeSome(3 * kBlock, 2 * kBlock), (Extent{end, 3 * kBlock}));
+  EXPECT_EQ(space.TakeSome(3 * kBlock, 0), (Extent{4 * kBlock, 2 * kBlock}));
+  EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{end + 3 * kBlock, kBlock}));
+  space.Give({2 * kBlock, kBlock});
+  EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{2 * kBlock, kBlock}));
+}
+
+// So that what can hold a leaf, or a list, is there when one is written.
+TEST(Space, SomeIsTakenOfTheSmallestRunThatIsNoFragment) {
+  // Free: a large run, and after it one that is smaller.
+  const uint64_t large = 4 * kFragmentBytes;
+  const uint64_t first = 2 * kBlock;
+  const uint64_t second = first + large + kBlock;
+  Space space({{second - kBlock, kBlock}, {second + kFragmentBytes, kBlock}});
+  const uint64_t end = space.end();
+  EXPECT_EQ(space.TakeSome(large, 0), (Extent{second, kFragmentBytes}));
+  EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{first, kBlock}));
+  EXPECT_EQ(space.TakeSome(large, 0), (Extent{first + kBlock, large - kBlock}));
+  EXPECT_EQ(space.TakeSome(large, 0), (Extent{end, large}));
+}
+
+TEST(Space, WhatIsGivenBackAtTheEndMovesTheEnd) {
+  Space space;
+  const uint64_t first = space.Take(kBlock);
+  const uint64_t second = space.Take(kBlock);
+  space.Give({first, kBlock});
+  EXPECT_EQ(space.end(), second + kBlock);
+  space.Give({second, kBlock});
+  EXPECT_EQ(space.end(), kExtentsStart);
+  EXPECT_TRUE(space.free_runs().empty());
+}
+
+TEST(SpaceDeathTest, NothingIsGivenBackTwice) {
+  Space space;
+  const uint64_t first = space.Take(2 * kBlock);
+  space.Take(kBlock);
+  space.Give({first, kBlock});
+  EXPECT_DEATH(space.Give({first, kBlock}), "invariant");
+  EXPECT_DEATH(space.Give({first, 2 * kBlock}), "invariant");
+  EXPECT_DEATH(space.Give({64 * kBlock, kBlock}), "invariant");
+}
+
+// Against a set of blocks: owners are compared, never totals.
+TEST(Space, NoBlockHasTwoOwners) {
+  std::mt19937_64 random(1);
+  Space space;
+  std::vector<Extent> owned;
+  std::set<uint64_t> blocks;
+  for (int step = 0; step < 5000; ++step) {
+    if (owned.empty() || random() % 2 == 0) {
+      const uint64_t size_bytes = (1 + random() % 9) * kBlock;
+      const Extent extent = random() % 2 == 0 ? Extent{space.Take(size_bytes), size_bytes}
+                                              : space.TakeSome(size_bytes, random() % 64 * kBlock);
+      for (uint64_t at = extent.offset; at < extent.end(); at += kBlock) {
+        ASSERT_TRUE(at >= kExtentsStart && blocks.insert(at).second);
+      }
+      owned.push_back(extent);
+    } else {
+      std::swap(owned[random() % owned.size()], owned.back());
+      const Extent extent = owned.back();
+      owned.pop_back();
+      for (uint64_t at = extent.offset; at < extent.end(); at += kBlock) blocks.erase(at);
+      space.Give(extent);
+    }
+    for (const auto& [begin, end] : space.free_runs()) {
+      for (uint64_t at = begin; at < end; at += kBlock) ASSERT_EQ(blocks.count(at), 0u);
+    }
+    ASSERT_EQ(space.end(), blocks.empty() ? kExtentsStart : *blocks.rbegin() + kBlock);
+  }
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image

@@ -1,0 +1,166 @@
+#include "image/format/superblock.h"
+
+#include <cinttypes>
+
+#include "base/bits.h"
+#include "base/error.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+enum class Slot { kForeign, kDamaged, kMisplaced, kValid };
+
+uint64_t ChecksumOf(Superblock superblock) {
+  superblock.checksum = 0;
+  return Checksum64(&superblock, sizeof superblock);
+}
+
+Slot StateOf(const Superblock& superblock, uint64_t offset) {
+  if (superblock.magic != kMagic) return Slot::kForeign;
+  if (superblock.checksum != ChecksumOf(superblock)) return Slot::kDamaged;
+  if (superblock.generation == 0 || SlotOffset(superblock.generation) != offset) {
+    return Slot::kMisplaced;
+  }
+  return Slot::kValid;
+}
+
+const char* Words(Slot state) {
+  switch (state) {
+    case Slot::kForeign:
+      return "has no magic";
+    case Slot::kDamaged:
+      return "fails its checksum";
+    case Slot::kMisplaced:
+      return "is of a generation that does not belong there";
+    case Slot::kValid:
+      break;
+  }
+  return "is valid";
+}
+
+// Nothing of the superblock is believed because its checksum is right.
+Status Validate(const File& file, const Superblock& superblock) {
+  const char* const path = file.path().c_str();
+  if (superblock.version != kVersion || (superblock.read_features & ~kReadFeatures) != 0 ||
+      superblock.contract > 1 || !IsKnown(superblock.codec)) {
+    return Fail(Code::kVersion,
+                "image '%s' is of version %" PRIu32 " with features 0x%" PRIx64
+                "; this library knows version %" PRIu32
+                " only: open it with another one, newer where its version is higher",
+                path, superblock.version, superblock.read_features, kVersion);
+  }
+  const bool sane = superblock.base != 0 && IsAligned(superblock.base, kSubtreeBytes) &&
+                    superblock.capacity_bytes != 0 &&
+                    IsAligned(superblock.capacity_bytes, kSubtreeBytes) &&
+                    Within(superblock.base, superblock.capacity_bytes, kAddressEnd) &&
+                    IsAligned(superblock.size_bytes, kSubtreeBytes) &&
+                    superblock.size_bytes <= superblock.capacity_bytes &&
+                    superblock.live_bytes <= superblock.size_bytes;
+  if (sane) return Code::kOk;
+  return Fail(Code::kCorrupt,
+              "image '%s': the superblock at offset %" PRIu64 " has an impossible base 0x%" PRIx64
+              ", capacity %" PRIu64 ", size %" PRIu64 " or live bytes %" PRIu64
+              "; restore it from a copy",
+              path, SlotOffset(superblock.generation), superblock.base, superblock.capacity_bytes,
+              superblock.size_bytes, superblock.live_bytes);
+}
+
+Status NothingToChoose(const File& file, const Superblock (&slots)[2], Slot a, Slot b) {
+  const char* const path = file.path().c_str();
+  if (a == Slot::kForeign && b == Slot::kForeign) {
+    return Fail(
+        Code::kCorrupt,
+        "'%s' is not a morsel's image: it does not begin like one; name a file that `morselctl "
+        "export` made, or one of a directory pool",
+        path);
+  }
+  for (const Superblock& slot : slots) {
+    if (slot.magic == kMagic && slot.version > kVersion) {
+      return Fail(Code::kVersion,
+                  "image '%s' is of version %" PRIu32
+                  " or damaged; this library knows version %" PRIu32
+                  " only: use a newer one, or restore it from a copy",
+                  path, slot.version, kVersion);
+    }
+  }
+  return Fail(Code::kCorrupt,
+              "image '%s' has no superblock: the one at offset 0 %s, the one at offset %" PRIu64
+              " %s; restore it from a copy",
+              path, Words(a), kSuperblockBytes, Words(b));
+}
+
+Status ReadSlots(const File& file, Superblock (&slots)[2]) {
+  Result<uint64_t> size_bytes = file.SizeBytes();
+  if (!size_bytes) return size_bytes.status();
+  if (*size_bytes < kExtentsStart) {
+    return Fail(Code::kCorrupt,
+                "'%s' has %" PRIu64
+                " bytes, fewer than the superblocks of an image: it is foreign "
+                "or was truncated; restore it from a copy",
+                file.path().c_str(), *size_bytes);
+  }
+  return file.ReadExactly(slots, sizeof slots, 0);
+}
+
+}  // namespace
+
+// How a crash is recovered from. Nothing else of an image needs recovery.
+//
+//   A         B         current  older   how it comes
+//   valid     valid     newer    other   no crash, or one before the next superblock reached the
+//                                        medium. They differ by 1 ([IMG-2]: never by 0); after
+//                                        other distances the older one protects nothing.
+//   valid     not       A        none    just created; or the power went while B was written: A
+//                                        is the last checkpoint
+//   not       valid     B        none    the same the other way round
+//   not       not       -        -       never by a crash: kCorrupt; kVersion if a slot says so
+//   the newer one valid, of an unknown version or feature   kVersion
+//   the newer one valid, its tree or its fields damaged     kCorrupt; going back to the older one
+//                                                           would lose a checkpoint silently
+// A slot that cannot be read at all (EIO) might be the newer one: kIo.
+Result<Superblocks> ReadSuperblocks(const File& file) {
+  Superblock slots[2];
+  MORSEL_TRY(ReadSlots(file, slots));
+  const Slot a = StateOf(slots[0], 0);
+  const Slot b = StateOf(slots[1], kSuperblockBytes);
+  if (a != Slot::kValid && b != Slot::kValid) return NothingToChoose(file, slots, a, b);
+  const bool newer_is_a =
+      a == Slot::kValid && (b != Slot::kValid || slots[0].generation > slots[1].generation);
+  const bool has_older = a == Slot::kValid && b == Slot::kValid;
+  Superblocks chosen{.current = slots[newer_is_a ? 0 : 1], .older = std::nullopt};
+  MORSEL_TRY(Validate(file, chosen.current));
+  const Superblock& other = slots[newer_is_a ? 1 : 0];
+  if (has_older && other.generation + 1 == chosen.current.generation &&
+      Validate(file, other).ok()) {
+    chosen.older = other;
+  }
+  return chosen;
+}
+
+Result<bool> LooksLikeImage(const File& file) {
+  Result<uint64_t> size_bytes = file.SizeBytes();
+  if (!size_bytes) return size_bytes.status();
+  for (const uint64_t offset : {uint64_t{0}, kSuperblockBytes}) {
+    uint64_t magic = 0;
+    if (!Within(offset, sizeof magic, *size_bytes)) return false;
+    MORSEL_TRY(file.ReadExactly(&magic, sizeof magic, offset));
+    if (magic == kMagic) return true;
+  }
+  return false;
+}
+
+Status MayWrite(const File& file, const Superblock& superblock) {
+  if ((superblock.write_features & ~kWriteFeatures) == 0) return Code::kOk;
+  return Fail(Code::kVersion,
+              "image '%s' has features 0x%" PRIx64
+              " that this library cannot write: open it read-only, or with a newer one",
+              file.path().c_str(), superblock.write_features);
+}
+
+Status WriteSuperblock(const File& file, const Superblock& superblock) {
+  Superblock sealed = superblock;
+  sealed.checksum = ChecksumOf(superblock);
+  return file.WriteAll(&sealed, sizeof sealed, SlotOffset(sealed.generation));
+}
+
+}  // namespace morsel::pmem::image

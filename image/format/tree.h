@@ -1,0 +1,64 @@
+// The tables of one generation, in memory.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "image/format/layout.h"
+#include "image/format/patches.h"
+#include "image/format/space.h"
+#include "os/file/file.h"
+
+namespace morsel::pmem::image {
+
+/// 1 GiB: the first of its entries, see [IMG-3].
+struct Node {
+  Entry entry{};
+  std::vector<Entry> leaves;
+};
+
+/// Its size is in proportion to what the image holds, not to the morsel's capacity.
+struct Tree {
+  Entry root{};
+  std::vector<Node> nodes;
+  std::vector<PatchList> lists;  ///< by generation
+  PatchMap patches;              ///< of all leaves that have any
+  uint64_t patch_count = 0;      ///< in all of them
+
+  /// The leaf at `position`; absent where there is none.
+  Entry leaf(SubtreePosition position) const;
+  /// Its patches; nullptr where there are none.
+  const LeafPatches* PatchesOf(SubtreePosition position) const;
+  /// The leaf at `position`, to be set; there is a node for it.
+  Entry& LeafToSet(SubtreePosition position);
+  /// Sets the leaf at `position`, where `old` has one, and its patches to what `old` has there;
+  /// there is a node for it. patch_count stays.
+  void Keep(SubtreePosition position, const Tree& old);
+  /// Makes the leaf at `position`, for which there is a node, absent; patch_count stays.
+  void Drop(SubtreePosition position);
+  /// All extents, sorted.
+  std::vector<Extent> Extents() const;
+};
+
+/// As ReadTree(), of an image of which some is damaged: only what no part can be found without is
+/// an error. Leaves may meet each other: it is their sums that tell.
+Result<Tree> ReadIntact(const File& file, const Superblock& superblock, const Damaged& damaged);
+
+/// The extents of one generation that another has not got, sorted. Where both share patches they
+/// are not looked at one by one.
+std::vector<Extent> ExtentsOnlyIn(const Tree& tree, const Tree& other);
+
+/// Reads and validates the tables that `superblock` leads to; leaves are not read.
+/// Errors  kCorrupt, naming the file, the subtrees and the offset; kVersion; kIo.
+Result<Tree> ReadTree(const File& file, const Superblock& superblock);
+
+/// "subtree 5 (0x...-0x...)"; for sentences.
+std::string SubtreeName(uint64_t base, SubtreePosition position);
+
+/// kCorrupt: the bytes at `extent`, of the subtree at `position`, are not what they were.
+Status FailSum(const File& file, uint64_t base, SubtreePosition position, Extent extent);
+
+/// `status`, which LastError() explains, of what could not be read of the subtree at `position`.
+Status FailRead(uint64_t base, SubtreePosition position, Status status);
+
+}  // namespace morsel::pmem::image

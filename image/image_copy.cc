@@ -1,0 +1,176 @@
+#include "image/image_copy.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <memory>
+#include <vector>
+
+#include "base/error.h"
+#include "image/format/superblock.h"
+#include "image/pipeline/buffer.h"
+#include "os/file/block_io.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+// As many as are read and written at once.
+constexpr size_t kSlots = 2 * kIoDepth;
+constexpr uint64_t kPieceBytes = kSubtreeBytes;
+
+// What the tree leads to, in pieces that fit into a buffer.
+std::vector<Extent> PiecesOf(const Tree& tree) {
+  std::vector<Extent> pieces;
+  for (const Extent& extent : tree.Extents()) {
+    for (uint64_t done = 0; done < extent.size_bytes; done += kPieceBytes) {
+      pieces.push_back({extent.offset + done, std::min(kPieceBytes, extent.size_bytes - done)});
+    }
+  }
+  return pieces;
+}
+
+uint64_t BytesOf(const std::vector<Extent>& pieces) {
+  uint64_t bytes = 0;
+  for (const Extent& piece : pieces) bytes += piece.size_bytes;
+  return bytes;
+}
+
+// Reads and writes at the same time.
+class Copying {
+ public:
+  Copying(const File& from, const File& to, std::vector<Extent> pieces, const Progress& progress)
+      : from_(from),
+        to_(to),
+        pieces_(std::move(pieces)),
+        meter_(progress, Activity::kStoring, BytesOf(pieces_)) {}
+
+  Status Run() {
+    MORSEL_TRY(Begin());
+    size_t next = 0;
+    while (next < pieces_.size() || reads_->in_flight() > 0 || writes_->in_flight() > 0) {
+      if (next < pieces_.size() && !free_.empty() && reads_->in_flight() < kIoDepth) {
+        MORSEL_TRY(Read(pieces_[next++]));
+      } else if (reads_->in_flight() > 0) {
+        MORSEL_TRY(Write());
+      } else {
+        MORSEL_TRY(Finish());
+      }
+    }
+    meter_.Finish();
+    return Code::kOk;
+  }
+
+ private:
+  Status Begin() {
+    memory_ = MakeBuffer(kSlots * kPieceBytes);
+    if (memory_ == nullptr) return Fail(Code::kNoMemory, "no memory to copy an image with");
+    std::vector<IoBuffer> buffers;
+    for (size_t slot = 0; slot < kSlots; ++slot) {
+      buffers.push_back({memory_.get() + slot * kPieceBytes, kPieceBytes});
+      free_.push_back(slot);
+    }
+    Result<std::unique_ptr<BlockIo>> reads = BlockIo::Open(from_, false, buffers);
+    if (!reads) return reads.status();
+    reads_ = std::move(*reads);
+    Result<std::unique_ptr<BlockIo>> writes = BlockIo::Open(to_, true, buffers);
+    if (!writes) return writes.status();
+    writes_ = std::move(*writes);
+    return Code::kOk;
+  }
+
+  char* SlotAt(size_t slot) const { return memory_.get() + slot * kPieceBytes; }
+
+  Status Read(const Extent& piece) {
+    const size_t slot = free_.back();
+    in_slots_[slot] = piece;
+    MORSEL_TRY(reads_->StartRead(SlotAt(slot), piece.size_bytes, piece.offset,
+                                 static_cast<int>(slot), slot));
+    free_.pop_back();
+    return Code::kOk;
+  }
+
+  // What has been read is written.
+  Status Write() {
+    const BlockIo::Done done = reads_->Wait();
+    if (!done.status.ok()) return done.status;
+    if (writes_->in_flight() == kIoDepth) MORSEL_TRY(Finish());
+    const Extent& piece = in_slots_[done.tag];
+    return writes_->StartWrite(SlotAt(done.tag), piece.size_bytes, piece.offset,
+                               static_cast<int>(done.tag), done.tag);
+  }
+
+  Status Finish() {
+    const BlockIo::Done done = writes_->Wait();
+    free_.push_back(done.tag);
+    meter_.Advance(in_slots_[done.tag].size_bytes);
+    return done.status;
+  }
+
+  const File& from_;
+  const File& to_;
+  std::vector<Extent> pieces_;
+  ProgressMeter meter_;
+  Extent in_slots_[kSlots];
+  std::vector<size_t> free_;
+  Buffer memory_;  // goes after the requests do
+  std::unique_ptr<BlockIo> reads_;
+  std::unique_ptr<BlockIo> writes_;
+};
+
+// As sparse as the tree is.
+Status CopyBytes(const ImageFile& image, const File& copy) {
+  std::vector<Extent> pieces = PiecesOf(image.tree());
+  MORSEL_TRY(copy.Resize(pieces.empty() ? kExtentsStart : pieces.back().end()));
+  MORSEL_TRY(Copying(image.file(), copy, std::move(pieces), image.progress()).Run());
+  MORSEL_TRY(ExpectKept(image));
+  return WriteSuperblock(copy, image.superblock());
+}
+
+}  // namespace
+
+// A generation's extents are written over once the second after it has been published.   [IMG-1]
+Status ExpectKept(const ImageFile& image) {
+  const Result<Superblocks> now = ReadSuperblocks(image.file());
+  const Superblock& then = image.superblock();
+  if (now && now->current.id == then.id && now->current.generation >= then.generation &&
+      now->current.generation <= then.generation + 1) {
+    return Code::kOk;
+  }
+  if (!now && now.error() == Code::kIo) return now.status();
+  return Fail(
+      Code::kBusy,
+      "image '%s' was written by somebody else while it was read: close the morsel there, or "
+      "export it from its pool",
+      image.file().path().c_str());
+}
+
+Status ExpectSound(const ImageFile& image) {
+  std::string first;
+  uint64_t others = 0;
+  MORSEL_TRY(image.Verify([&](const char* sentence) {
+    if (first.empty()) {
+      first = sentence;
+    } else {
+      ++others;
+    }
+  }));
+  MORSEL_TRY(ExpectKept(image));
+  if (first.empty()) return Code::kOk;
+  if (others == 0) return Fail(Code::kCorrupt, "%s", first.c_str());
+  return Fail(Code::kCorrupt, "%s; so do %" PRIu64 " others: `morselctl verify` names them",
+              first.c_str(), others);
+}
+
+// The copy has its name only when it is whole and synced: so the order of its parts does not
+// matter.
+Status CopyInto(const ImageFile& image, const Directory& directory, const std::string& name,
+                mode_t mode) {
+  MORSEL_TRY(ExpectSound(image));
+  const Result<TemporaryFile> temporary = directory.MakeTemporary(name, mode);
+  if (!temporary) return temporary.status();
+  Status status = CopyBytes(image, temporary->file);
+  if (status.ok()) status = directory.Publish(temporary->file, temporary->name, name);
+  if (!status.ok()) directory.Abandon(temporary->name);
+  return status;
+}
+
+}  // namespace morsel::pmem::image

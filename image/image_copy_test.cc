@@ -1,0 +1,102 @@
+// Copies of images: the same morsel, and nothing of what is not its.
+#include "image/image_copy.h"
+
+#include <gtest/gtest.h>
+
+#include "image/image_testing.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+class ImageCopyTest : public ImageTest {
+ protected:
+  Status Copy(const ImageFile& image, const std::string& name) {
+    const Result<Directory> directory = Directory::Open(TestCalls(), path_);
+    if (!directory) return directory.status();
+    return CopyInto(image, *directory, name, 0640);
+  }
+  void ExpectHolds(const std::string& name, const Memory& memory) {
+    const Result<Memory> found = Read(name);
+    ASSERT_TRUE(found) << LastError();
+    EXPECT_TRUE(*found == memory);
+  }
+};
+
+TEST_F(ImageCopyTest, IsTheLastGenerationWithItsReplacedPages) {
+  Memory memory = MemoryOf(5);
+  FillSubtree(memory, 0, 1);
+  FillSubtree(memory, 3, 2);
+  Result<ImageFile> image = Create("a", memory);
+  ASSERT_TRUE(image) << LastError();
+  ASSERT_TRUE(Copy(*image, "first").ok()) << LastError();
+  ExpectHolds("first", memory);
+  const Memory older = memory;
+  for (int round = 0; round < 4; ++round) {
+    FillSubtree(memory, 1, 3 + round);
+    memory[12345 + round * kPageBytes] ^= 1;
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 3).ok()) << LastError();
+  }
+  ASSERT_TRUE(Copy(*image, "b").ok()) << LastError();
+  ExpectHolds("b", memory);
+  ExpectHolds("first", older);
+  // The copy is an image like any other, and the original goes on.
+  Result<ImageFile> copy = Open("b");
+  ASSERT_TRUE(copy) << LastError();
+  EXPECT_EQ(copy->info().generation, image->info().generation);
+  EXPECT_EQ(copy->info().id, image->info().id);
+  FillSubtree(memory, 4, 9);
+  ASSERT_TRUE(copy->Store(memory.data(), memory.size(), 3).ok()) << LastError();
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 3).ok()) << LastError();
+  ExpectHolds("a", memory);
+  ExpectHolds("b", memory);
+}
+
+TEST_F(ImageCopyTest, OfNothingIsSmall) {
+  const Memory memory = MemoryOf(3);
+  Result<ImageFile> image = Create("a", memory);
+  ASSERT_TRUE(image) << LastError();
+  ASSERT_TRUE(Copy(*image, "b").ok()) << LastError();
+  ExpectHolds("b", memory);
+  EXPECT_EQ(Bytes("b").size(), kExtentsStart);
+}
+
+TEST_F(ImageCopyTest, OfADamagedOneIsNotMade) {
+  Memory memory = MemoryOf(3);
+  for (uint64_t i = 0; i < 3; ++i) FillSubtree(memory, i, i + 1);
+  ASSERT_TRUE(Create("a", memory)) << LastError();
+  std::string bytes = Bytes("a");
+  const Result<ImageFile> whole = Open("a", true);
+  for (const uint64_t i : {0, 2}) {
+    bytes[whole->tree().leaf(SubtreePosition(i)).offset + 5] ^= 1;
+  }
+  SetBytes("a", bytes);
+  const Result<ImageFile> image = Open("a", true);
+  ASSERT_TRUE(image) << LastError();
+  EXPECT_EQ(Copy(*image, "b").code(), Code::kCorrupt);
+  EXPECT_TRUE(Says("subtree 0 (") && Says("1 others")) << LastError();
+  EXPECT_EQ(Read("b").error(), Code::kNotFound);
+}
+
+// Two newer generations may have taken the place of what is read; one cannot.
+TEST_F(ImageCopyTest, WhatSomebodyWritesMeanwhileIsNotBelieved) {
+  Memory memory = MemoryOf(2);
+  FillSubtree(memory, 0, 1);
+  Result<ImageFile> writer = Create("a", memory);
+  const Result<ImageFile> reader = Open("a", true);
+  ASSERT_TRUE(writer && reader) << LastError();
+  const Memory then = memory;
+  FillSubtree(memory, 0, 2);
+  ASSERT_TRUE(writer->Store(memory.data(), memory.size(), 3).ok());
+  EXPECT_TRUE(ExpectKept(*reader).ok()) << LastError();
+  ASSERT_TRUE(Copy(*reader, "b").ok()) << LastError();
+  ExpectHolds("b", then);
+  FillSubtree(memory, 0, 3);
+  ASSERT_TRUE(writer->Store(memory.data(), memory.size(), 3).ok());
+  EXPECT_EQ(ExpectKept(*reader).code(), Code::kBusy);
+  EXPECT_EQ(Copy(*reader, "c").code(), Code::kBusy);
+  EXPECT_TRUE(Says("somebody else")) << LastError();
+  EXPECT_EQ(Read("c").error(), Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image

@@ -1,0 +1,320 @@
+#include "image/image_file.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+#include <cstring>
+#include <iterator>
+#include <map>
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "base/error.h"
+#include "image/format/superblock.h"
+#include "image/load/leaf_reader.h"
+#include "image/store/tree_writer.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+ImageInfo InfoOf(const Superblock& superblock) {
+  return {.id = superblock.id,
+          .base = superblock.base,
+          .capacity_bytes = superblock.capacity_bytes,
+          .size_bytes = superblock.size_bytes,
+          .live_bytes = superblock.live_bytes,
+          .generation = superblock.generation,
+          .contract = static_cast<Contract>(superblock.contract),
+          .grows = (superblock.flags & kFlagGrows) != 0,
+          .codec = superblock.codec,
+          .giant = (superblock.flags & kFlagGiant) != 0};
+}
+
+// Of no generation yet.
+Superblock SuperblockOf(const ImageInfo& info) {
+  Superblock superblock{};
+  superblock.magic = kMagic;
+  superblock.version = kVersion;
+  superblock.flags = (info.grows ? kFlagGrows : 0) | (info.giant ? kFlagGiant : 0);
+  superblock.id = info.id;
+  superblock.base = info.base;
+  superblock.capacity_bytes = info.capacity_bytes;
+  superblock.contract = static_cast<uint32_t>(info.contract);
+  superblock.codec = info.codec;
+  return superblock;
+}
+
+std::vector<Extent> Without(const std::vector<Extent>& all, const std::vector<Extent>& these) {
+  std::vector<Extent> rest;
+  std::set_difference(all.begin(), all.end(), these.begin(), these.end(), std::back_inserter(rest));
+  return rest;
+}
+
+bool AreDisjoint(const std::vector<Extent>& sorted) {
+  for (size_t i = 1; i < sorted.size(); ++i) {
+    if (sorted[i].offset < sorted[i - 1].end()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+ImageInfo ImageFile::info() const { return InfoOf(current_); }
+
+Result<ImageInfo> ImageFile::Peek(const File& file) {
+  const Result<Superblocks> superblocks = ReadSuperblocks(file);
+  if (!superblocks) return superblocks.status();
+  return InfoOf(superblocks->current);
+}
+
+Result<ImageFile> ImageFile::Create(const Directory& directory, const std::string& name,
+                                    mode_t mode, const ImageInfo& info, const char* frames,
+                                    const TouchedPages* touched, const Progress& progress) {
+  return Make(directory, name, mode, info, {frames, info.size_bytes, nullptr, touched}, progress);
+}
+
+Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const Directory& directory,
+                                        const std::string& name, mode_t mode, const ImageInfo& info,
+                                        const Progress& progress) {
+  const Source source = {nullptr, info.size_bytes, nullptr, nullptr, &leaves};
+  return Make(directory, name, mode, info, source, progress);
+}
+
+Result<ImageFile> ImageFile::Make(const Directory& directory, const std::string& name, mode_t mode,
+                                  const ImageInfo& info, const Source& source,
+                                  const Progress& progress) {
+  Result<TemporaryFile> temporary = directory.MakeTemporary(name, mode);
+  if (!temporary) return temporary.status();
+  ImageFile image(std::move(temporary->file), SuperblockOf(info));
+  image.progress_ = progress;
+  Status status = image.file_.Resize(kExtentsStart);
+  if (status.ok()) {
+    status = image.Store(source, info.live_bytes);
+  }
+  if (status.ok()) status = directory.Publish(image.file_, temporary->name, name);
+  if (status.ok()) return image;
+  directory.Abandon(temporary->name);
+  return status;
+}
+
+Result<ImageFile> ImageFile::Open(File file, bool read_only) {
+  const Result<Superblocks> superblocks = ReadSuperblocks(file);
+  if (!superblocks) return superblocks.status();
+  Result<Tree> tree = ReadTree(file, superblocks->current);
+  if (!tree) return tree.status();
+  ImageFile image(std::move(file), superblocks->current);
+  image.tree_ = std::move(*tree);
+  image.read_only_ = read_only;
+  if (read_only) return image;
+  MORSEL_TRY(MayWrite(image.file_, image.current_));
+  MORSEL_TRY(image.TakeSpace(superblocks->older));
+  return image;
+}
+
+Result<ImageFile> ImageFile::OpenIntact(File file, const Damaged& damaged) {
+  const Result<Superblocks> superblocks = ReadSuperblocks(file);
+  if (!superblocks) return superblocks.status();
+  Result<Tree> tree = ReadIntact(file, superblocks->current, damaged);
+  if (!tree) return tree.status();
+  ImageFile image(std::move(file), superblocks->current);
+  image.tree_ = std::move(*tree);
+  image.read_only_ = true;
+  return image;
+}
+
+// Before anything else is written.
+Status ImageFile::TakeSpace(const std::optional<Superblock>& older) {
+  // ORDER  the superblock that was found, synced  <  every other write
+  // WHY    after a sync that failed it may be in the cache only; what it replaced is then still the
+  //        medium's newest, and its extents would be written over.                         [IMG-1]
+  // CRASH  before: either of the two is found again. After: the medium has the one found here.
+  // TEST   image/crash_test: OpeningMakesTheSuperblockDurableFirst
+  Status status = WriteSuperblock(file_, current_);
+  if (status.ok()) status = file_.Sync();
+  if (!status.ok()) {
+    return Fail(status.code(), "%s; the image can only be opened read-only", LastError());
+  }
+
+  std::vector<Extent> used = tree_.Extents();
+  if (older.has_value()) {
+    // It protects what it can lead to. Damaged, it leads nowhere.
+    const Result<Tree> older_tree = ReadTree(file_, *older);
+    if (older_tree) {
+      retired_ = Without(older_tree->Extents(), used);
+      std::vector<Extent> both;
+      std::merge(used.begin(), used.end(), retired_.begin(), retired_.end(),
+                 std::back_inserter(both));
+      if (AreDisjoint(both)) {
+        used = std::move(both);
+      } else {
+        retired_.clear();
+      }
+    } else if (older_tree.error() != Code::kCorrupt) {
+      return TakeAll(used);
+    }
+  }
+  space_ = Space(used);
+  for (const auto& [begin, end] : space_.free_runs()) ReturnToFileSystem({begin, end - begin});
+  TrimTail();
+  return Code::kOk;
+}
+
+// Until the next checkpoint all that the file has is taken: what could not be read of the older
+// generation may lie anywhere.                                                            [IMF-3]
+Status ImageFile::TakeAll(const std::vector<Extent>& used) {
+  const Result<uint64_t> file_bytes = file_.SizeBytes();
+  if (!file_bytes) return file_bytes.status();
+  const uint64_t end = AlignUp(std::max(*file_bytes, kExtentsStart), kBlockBytes);
+  const Space known(used);
+  for (const auto& [run_begin, run_end] : known.free_runs()) {
+    quarantined_.push_back({run_begin, run_end - run_begin});
+  }
+  if (end > known.end()) quarantined_.push_back({known.end(), end - known.end()});
+  space_ = Space({{kExtentsStart, end - kExtentsStart}});
+  return Code::kOk;
+}
+
+uint64_t ImageFile::LoadedBytes() const {
+  uint64_t leaves = 0;
+  for (const Node& node : tree_.nodes) {
+    leaves +=
+        static_cast<uint64_t>(std::count_if(node.leaves.begin(), node.leaves.end(), IsPresent));
+  }
+  return leaves * kSubtreeBytes;
+}
+
+Status ImageFile::Load(char* frames) const {
+  LeafReader reader(file_, current_.base);
+  return reader.Load(tree_, frames, progress_);
+}
+
+Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
+  // By position. Of a leaf with several pages that are damaged the first is enough.
+  std::map<SubtreePosition, std::pair<Code, std::string>> lost;
+  LeafReader reader(file_, current_.base);
+  MORSEL_TRY(reader.LoadIntact(
+      tree_, frames,
+      [&](SubtreePosition position, Status status) {
+        lost.try_emplace(position, status.code(), LastError());
+        return Status();
+      },
+      progress_));
+  for (const auto& [position, failure] : lost) {
+    std::memset(frames + position.value() * kSubtreeBytes, 0, kSubtreeBytes);
+    MORSEL_TRY(damaged(Fail(failure.first, "%s", failure.second.c_str())));
+  }
+  return Code::kOk;
+}
+
+Status ImageFile::Verify(const std::function<void(const char*)>& report, Verified what) const {
+  LeafReader reader(file_, current_.base);
+  return reader.Verify(tree_, what, report, progress_);
+}
+
+Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
+                        const PageSet* dirty, const TouchedPages* touched) {
+  return Store({frames, size_bytes, dirty, touched}, live_bytes);
+}
+
+Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
+  MORSEL_CHECK(!read_only_);
+  if (poisoned_) return Poisoned();
+  const uint64_t size_bytes = source.size_bytes;
+  MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
+  TreeWriter writer(file_, space_, tree_, current_.generation + 1, current_.codec, fold_bytes_);
+  ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
+  Result<Tree> tree = writer.Write(source, meter);
+  if (!tree) {
+    const bool has_any = current_.generation != 0;
+    (void)Fail(tree.error(), "%s%s", LastError(), has_any ? "; the last checkpoint stands" : "");
+    const KeepLastError keep;
+    GiveBack(writer.written());
+    return tree.status();
+  }
+  Superblock next = current_;
+  next.generation = current_.generation + 1;
+  next.size_bytes = size_bytes;
+  next.live_bytes = std::min(live_bytes, size_bytes);
+  next.root = tree->root;
+  std::fill(std::begin(next.lists), std::end(next.lists), PatchList{});
+  std::copy(tree->lists.begin(), tree->lists.end(), next.lists);
+  MORSEL_TRY(Publish(next, writer.written()));
+  fold_bytes_ = writer.left_for_folding();
+  Accept(next, std::move(*tree));
+  meter.Finish();
+  return Code::kOk;
+}
+
+Status ImageFile::Publish(const Superblock& next, const std::vector<Extent>& written) {
+  // ORDER  tables and leaves, synced  <  superblock
+  // WHY    a superblock that leads to bytes that are not there is a lost morsel.           [IMG-1]
+  // CRASH  before the superblock: the last generation. After: this one, whole.
+  // TEST   image/crash_test: EveryCrashIsTheLastOrTheNextCheckpoint
+  if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, errno);
+  if (Status status = WriteSuperblock(file_, next); !status.ok()) {
+    quarantined_.insert(quarantined_.end(), written.begin(), written.end());  // [IMF-3]
+    return status;
+  }
+  if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, errno);
+  return Code::kOk;
+}
+
+void ImageFile::Accept(const Superblock& next, Tree tree) {
+  // ORDER  superblock, synced  <  what only older generations have is free
+  // WHY    until then the medium's slot still leads to it.                        [IMG-1] [IMF-2]
+  // CRASH  before: the last generation or this one, and all that either leads to is there.
+  // TEST   image/crash_test: NothingThatASuperblockLeadsToIsTouched
+  std::vector<Extent> freed = std::move(retired_);
+  freed.insert(freed.end(), quarantined_.begin(), quarantined_.end());
+  quarantined_.clear();
+  retired_ = ExtentsOnlyIn(tree_, tree);
+  tree_ = std::move(tree);
+  current_ = next;
+  GiveBack(freed);
+}
+
+// Whatever the reason, also one that would go away: trying again proves nothing.
+Status ImageFile::Poison(Status status, int error) {
+  poisoned_ = true;
+  if (current_.generation == 0) return status;
+  return Fail(
+      Code::kIo,
+      "image '%s': fdatasync: %s; no checkpoint can be promised any more, and the last good "
+      "one stands, or this one: discard the morsel and open it again",
+      file_.path().c_str(), std::strerror(error));
+}
+
+Status ImageFile::Poisoned() const {
+  return Fail(Code::kIo,
+              "image '%s': an earlier sync failed, so that no checkpoint can be promised any more; "
+              "the last good one stands, or the one that failed: discard the morsel and open it "
+              "again",
+              file_.path().c_str());
+}
+
+void ImageFile::GiveBack(const std::vector<Extent>& extents) {
+  for (const Extent& extent : extents) space_.Give(extent);
+  // Single pages are soon taken again: a hole for each costs more than it saves.
+  for (const Extent& extent : extents) {
+    if (extent.size_bytes >= kFragmentBytes && extent.end() <= space_.end()) {
+      ReturnToFileSystem(extent);
+    }
+  }
+  TrimTail();
+}
+
+// What fails here costs room in the file system, nothing else.
+void ImageFile::ReturnToFileSystem(Extent free_run) const {
+  (void)file_.calls().FAllocate(file_.descriptor(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                static_cast<int64_t>(free_run.offset),
+                                static_cast<int64_t>(free_run.size_bytes));
+}
+
+void ImageFile::TrimTail() const {
+  const Result<uint64_t> size_bytes = file_.SizeBytes();
+  if (size_bytes && *size_bytes > space_.end()) (void)file_.Resize(space_.end());
+}
+
+}  // namespace morsel::pmem::image

@@ -1,0 +1,156 @@
+// The fuzzer's inputs once more, and some seconds of new ones. ./dev fuzz goes on for longer.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <vector>
+
+#include "image/image_fuzz_testing.h"
+#include "image/image_testing.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+namespace fs = std::filesystem;
+using Random = std::mt19937_64;
+
+constexpr char kCorpus[] = "image/fuzz_corpus";
+constexpr std::chrono::seconds kMutating(3);
+constexpr size_t kInputBytesMax = 160 * kKiB;
+
+// Small ones: their leaves compress well, or there are none.
+class ImageFuzzTest : public ImageTest {
+ protected:
+  void SetUp() override {
+    ImageTest::SetUp();
+    setenv("MORSEL_IO", "plain", 1);
+  }
+
+  // A few generations, with replaced pages.
+  std::string Seed(Codec codec, uint64_t generations) {
+    Memory memory = MemoryOf(4);
+    std::memset(memory.data(), 'a', kSubtreeBytes / 2);
+    std::memset(memory.data() + 2 * kSubtreeBytes, 'b', 3 * kPageBytes);
+    const std::string name = "seed" + std::to_string(seeds_++);
+    Result<ImageFile> image = Create(name, memory, TestCalls(), codec);
+    EXPECT_TRUE(image) << LastError();
+    for (uint64_t i = 0; i < generations; ++i) {
+      memory[i * kPageBytes] ^= 1;
+      memory[3 * kSubtreeBytes] = static_cast<char>(i);
+      EXPECT_TRUE(image->Store(memory.data(), memory.size(), 3).ok()) << LastError();
+    }
+    std::string bytes = Bytes(name);
+    EXPECT_LT(bytes.size(), kInputBytesMax);
+    return '\1' + bytes;
+  }
+  std::vector<std::string> Seeds() {
+    std::vector<std::string> seeds;
+    for (const Codec codec : {Codec::kLz4, Codec::kZstd}) {
+      for (const uint64_t generations : {0, 1, 3}) seeds.push_back(Seed(codec, generations));
+    }
+    Result<ImageFile> image = Create("empty", MemoryOf(1));
+    EXPECT_TRUE(image) << LastError();
+    seeds.push_back('\1' + Bytes("empty"));
+    return seeds;
+  }
+  static std::vector<std::string> Corpus() {
+    std::vector<std::string> inputs;
+    for (const auto& entry : fs::directory_iterator(kCorpus)) {
+      std::ifstream file(entry.path(), std::ios::binary);
+      inputs.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+    }
+    return inputs;
+  }
+
+  // In the tables most of all: the first blocks, and words of eight bytes.
+  static void Mutate(std::string& input, Random& random) {
+    static constexpr uint64_t kWords[] = {0,    1,    2,     3,          64,
+                                          4096, 8192, 12288, 0xffffffff, ~uint64_t{0}};
+    for (uint64_t changes = random() % 4 + 1; changes > 0 && input.size() > 16; --changes) {
+      const uint64_t at = 1 + (random() % (input.size() - 9) & ~uint64_t{7});
+      switch (random() % 5) {
+        case 0:
+          input[at] = static_cast<char>(input[at] ^ 1 << random() % 8);
+          break;
+        case 1:
+          std::memcpy(&input[at], &kWords[random() % std::size(kWords)], 8);
+          break;
+        case 2:
+          std::memcpy(&input[at], &input[1 + (random() % (input.size() - 9) & ~uint64_t{7})], 8);
+          break;
+        case 3:
+          if (random() % 8 == 0) input.resize(at);
+          break;
+        default: {
+          const uint64_t block = random() % (input.size() / kBlockBytes + 1);
+          const uint64_t word = block * kBlockBytes + random() % 32 * 8 + 1;
+          const uint64_t value = random() % 40 * kBlockBytes;
+          if (word + 8 <= input.size()) std::memcpy(&input[word], &value, 8);
+        }
+      }
+    }
+  }
+
+  int seeds_ = 0;
+};
+
+TEST_F(ImageFuzzTest, WhatWasFoundBeforeIsHarmless) {
+  const std::vector<std::string> inputs = Corpus();
+  EXPECT_FALSE(inputs.empty());
+  for (const std::string& input : inputs) TryImage(input);
+  // Where a folder is named, the fuzzer's first inputs are made there.
+  const char* const folder = std::getenv("MORSEL_FUZZ_SEEDS");
+  int number = 0;
+  for (const std::string& seed : Seeds()) {
+    TryImage(seed);
+    if (folder == nullptr) continue;
+    const std::string path = std::string(folder) + "/seed" + std::to_string(number++);
+    std::ofstream(path, std::ios::binary) << seed;
+  }
+}
+
+TEST_F(ImageFuzzTest, ChangedImagesAreRefusedOrWhole) {
+  const char* const set = std::getenv("MORSEL_SEED");
+  const uint64_t seed = set != nullptr ? std::strtoull(set, nullptr, 10) : std::random_device{}();
+  std::printf("MORSEL_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  Random random(seed);
+  std::vector<std::string> seeds = Seeds();
+  for (std::string& input : Corpus()) seeds.push_back(std::move(input));
+  const auto end = std::chrono::steady_clock::now() + kMutating;
+  uint64_t tried = 0;
+  for (; std::chrono::steady_clock::now() < end; ++tried) {
+    std::string input = seeds[random() % seeds.size()];
+    Mutate(input, random);
+    TryImage(input);
+  }
+  std::printf("%llu inputs\n", static_cast<unsigned long long>(tried));
+  EXPECT_GT(tried, 10u);
+}
+
+// Else the fuzzer would see checksums and nothing behind them.
+TEST_F(ImageFuzzTest, SealedImagesAreBelieved) {
+  const std::string seed = Seed(Codec::kLz4, 3);
+  std::string bytes = seed.substr(1);
+  Superblock superblock;
+  const uint64_t slot = SlotOffset(4);
+  std::memcpy(&superblock, &bytes[slot], sizeof superblock);
+  superblock.live_bytes = 77;
+  std::memcpy(&bytes[slot], &superblock, sizeof superblock);
+  ASSERT_NE(superblock.lists[0].count, 0u);
+  Patch patch;
+  std::memcpy(&patch, &bytes[superblock.lists[0].offset], sizeof patch);
+  bytes[patch.offset + 5] ^= 1;
+  SealImage(bytes);
+  SetBytes("sealed", bytes);
+  const Result<ImageFile> image = Open("sealed", true);
+  ASSERT_TRUE(image) << LastError();
+  EXPECT_EQ(image->info().live_bytes, 77u);
+  EXPECT_TRUE(Read("sealed")) << LastError();
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image

@@ -1,0 +1,68 @@
+// Images of another codec, leaf by leaf.
+#include <cstring>
+
+#include "base/error.h"
+#include "image/image_copy.h"
+#include "image/load/leaf_reader.h"
+#include "image/store/leaf_source.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+std::vector<SubtreePosition> PresentIn(const Tree& tree) {
+  std::vector<SubtreePosition> present;
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    const std::vector<Entry>& leaves = tree.nodes[giant].leaves;
+    for (uint64_t i = 0; i < leaves.size(); ++i) {
+      if (IsPresent(leaves[i])) present.emplace_back(giant * kEntriesPerNode + i);
+    }
+  }
+  return present;
+}
+
+// Pages that replace others are folded in: no codec is for single pages, what is read once is
+// better read at a stretch, and the whole leaf passes by anyway.
+class LeavesOf final : public LeafSource {
+ public:
+  LeavesOf(const ImageFile& image, const Damaged* damaged)
+      : image_(image),
+        damaged_(damaged),
+        positions_(PresentIn(image.tree())),
+        reader_(image.file(), image.superblock().base) {}
+
+  Status Begin() { return reader_.BeginSingly(image_.tree()); }
+
+  const std::vector<SubtreePosition>& positions() const override { return positions_; }
+  size_t ahead_max() const override { return LeafReader::kAheadMax; }
+  Status Start(SubtreePosition position, char* leaf) override {
+    return reader_.Start(position, leaf);
+  }
+  Status Await(SubtreePosition position, char* leaf) override {
+    const Status read = reader_.Await(position);
+    if (read.ok() || damaged_ == nullptr) return read;
+    std::memset(leaf, 0, kSubtreeBytes);
+    return (*damaged_)(read);
+  }
+  Status Finish() override { return ExpectKept(image_); }
+  void Drain() override { reader_.Drain(); }
+
+ private:
+  const ImageFile& image_;
+  const Damaged* damaged_;
+  std::vector<SubtreePosition> positions_;
+  LeafReader reader_;
+};
+
+}  // namespace
+
+Status RecodeInto(const ImageFile& image, Codec codec, const Directory& directory,
+                  const std::string& name, mode_t mode, const Damaged* damaged) {
+  MORSEL_TRY(directory.ExpectNone(name));
+  LeavesOf leaves(image, damaged);
+  MORSEL_TRY(leaves.Begin());
+  ImageInfo info = image.info();
+  info.codec = codec;
+  return ImageFile::CreateFrom(leaves, directory, name, mode, info, image.progress()).status();
+}
+
+}  // namespace morsel::pmem::image

@@ -1,0 +1,138 @@
+// For tests: memory that is stored, and the file it is stored in.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "image/image_file.h"
+#include "os/file/directory.h"
+#include "os/testing/memory_testing.h"
+#include "os/testing/scratch_testing.h"
+
+namespace morsel::pmem::image {
+
+/// An address that nothing is mapped at: an image does not care.
+inline constexpr uint64_t kTestBase = 0x100100000000;
+
+/// Where each load and store is looked at, a part of what is random is tried.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kSlowBuild = true;
+#else
+inline constexpr bool kSlowBuild = false;
+#endif
+
+/// A morsel's memory.
+using Memory = std::string;
+
+inline Memory MemoryOf(uint64_t subtrees) { return Memory(subtrees * kSubtreeBytes, '\0'); }
+
+/// Bytes that no other `seed` gives.
+inline void FillSubtree(Memory& memory, uint64_t subtree, uint64_t seed) {
+  char* const bytes = memory.data() + subtree * kSubtreeBytes;
+  uint64_t value = seed * 0x9e3779b97f4a7c15 + 1;
+  for (uint64_t at = 0; at < kSubtreeBytes; at += sizeof value) {
+    std::memcpy(bytes + at, &value, sizeof value);
+    value = value * 6364136223846793005 + 1442695040888963407;
+  }
+}
+
+/// Bytes that compress to about half.
+inline void FillHalf(Memory& memory, uint64_t subtree, uint64_t seed) {
+  FillSubtree(memory, subtree, seed);
+  char* const bytes = memory.data() + subtree * kSubtreeBytes;
+  for (uint64_t at = 0; at < kSubtreeBytes; at += 128) std::memset(bytes + at, 'h', 64);
+}
+
+/// The kernel's, but for what a disk would spend on a sync.
+class UnsyncedCalls : public SystemCalls {
+ public:
+  int FDataSync(int) override { return 0; }
+  int FSync(int) override { return 0; }
+};
+inline SystemCalls& TestCalls() {
+  static UnsyncedCalls calls;
+  return calls;
+}
+
+/// Counts reads; one block of the medium can be bad.
+class BadBlockCalls : public UnsyncedCalls {
+ public:
+  uint64_t reads = 0;
+  uint64_t bad_offset = ~uint64_t{0};
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    ++reads;
+    const auto begin = static_cast<uint64_t>(offset);
+    if (bad_offset < begin || bad_offset >= begin + size_bytes) {
+      return SystemCalls::PRead(file, bytes, size_bytes, offset);
+    }
+    errno = EIO;
+    return -1;
+  }
+};
+
+/// A directory of its own for each test.
+class ImageTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { KeepFreedMemory(); }
+
+  static ImageInfo InfoFor(const Memory& memory, uint64_t capacity_subtrees = 1024) {
+    ImageInfo info;
+    info.id[0] = 7;
+    info.base = kTestBase;
+    info.capacity_bytes = capacity_subtrees * kSubtreeBytes;
+    info.size_bytes = memory.size();
+    return info;
+  }
+  static ImageInfo InfoFor(const Memory& memory, Codec codec) {
+    ImageInfo info = InfoFor(memory);
+    info.codec = codec;
+    return info;
+  }
+  Result<ImageFile> Create(const std::string& name, const Memory& memory,
+                           SystemCalls& calls = TestCalls(), Codec codec = Codec::kNone) {
+    Result<Directory> directory = Directory::Open(calls, path_);
+    if (!directory) return directory.status();
+    return ImageFile::Create(*directory, name, 0600, InfoFor(memory, codec), memory.data());
+  }
+  Result<ImageFile> Open(const std::string& name, bool read_only = false,
+                         SystemCalls& calls = TestCalls()) {
+    const std::string path = path_ + "/" + name;
+    Result<File> file = File::Open(calls, AT_FDCWD, path, read_only ? O_RDONLY : O_RDWR, 0, path);
+    if (!file) return file.status();
+    return ImageFile::Open(std::move(*file), read_only);
+  }
+  /// What the image holds; the failure where it does not open or load.
+  Result<Memory> Read(const std::string& name) {
+    const Result<ImageFile> image = Open(name, true);
+    if (!image) return image.status();
+    Memory memory(image->info().size_bytes, '\0');
+    MORSEL_TRY(image->Load(memory.data()));
+    return memory;
+  }
+  std::string Bytes(const std::string& name) const {
+    const int file = open((path_ + "/" + name).c_str(), O_RDONLY | O_CLOEXEC);
+    std::string bytes(static_cast<size_t>(lseek(file, 0, SEEK_END)), '\0');
+    EXPECT_EQ(pread(file, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+    close(file);
+    return bytes;
+  }
+  void SetBytes(const std::string& name, const std::string& bytes) const {
+    const int file =
+        open((path_ + "/" + name).c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    EXPECT_EQ(pwrite(file, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+    close(file);
+  }
+  static bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
+
+  Scratch scratch_ = Scratch::OnDisk();
+  std::string path_ = scratch_.path();
+};
+
+}  // namespace morsel::pmem::image

@@ -1,0 +1,302 @@
+#include "image/load/leaf_reader.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstring>
+#include <map>
+#include <string>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "image/load/patch_reader.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+// As many as are in flight, and some that are being verified.
+constexpr size_t kSlots = kIoDepth + 4;
+/// With the sums behind it.
+constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
+
+// Into frames: replaced pages come on top.
+uint64_t LoadedBytes(const Tree& tree) {
+  uint64_t bytes = tree.patch_count * kPageBytes;
+  for (const Node& node : tree.nodes) {
+    for (const Entry& leaf : node.leaves) bytes += IsPresent(leaf) ? kSubtreeBytes : 0;
+  }
+  return bytes;
+}
+
+bool HasEncoded(const Tree& tree) {
+  for (const Node& node : tree.nodes) {
+    for (const Entry& leaf : node.leaves) {
+      if (leaf.codec != Codec::kNone) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+LeafReader::~LeafReader() {
+  workers_.reset();
+  if (io_ != nullptr) io_->Drain();
+}
+
+Status LeafReader::BeginMemory(size_t memories, uint64_t memory_bytes, unsigned threads) {
+  memory_bytes_ = memory_bytes;
+  memory_ = MakeBuffer(memories * memory_bytes);
+  if (verifies_) decoded_ = MakeBuffer(threads * kSubtreeBytes);
+  if (memory_ == nullptr || (verifies_ && decoded_ == nullptr)) {
+    return Fail(Code::kNoMemory, "no memory to read an image with");
+  }
+  for (size_t i = 0; i < memories; ++i) {
+    buffers_.push_back({memory_.get() + i * memory_bytes, memory_bytes});
+    free_memory_.push_back(buffers_.back().bytes);
+  }
+  for (unsigned i = 0; i < threads; ++i) {
+    Result<Decoder> decoder = Decoder::Make();
+    if (!decoder) return decoder.status();
+    decoders_.push_back(std::move(*decoder));
+  }
+  return Code::kOk;
+}
+
+// None of it where leaves are read into frames.
+Status LeafReader::Begin(size_t memories, uint64_t memory_bytes) {
+  const auto threads = std::min<unsigned>(ProcessorCount(), kSlots);
+  if (memory_bytes != 0) MORSEL_TRY(BeginMemory(memories, memory_bytes, threads));
+  slots_.resize(kSlots);
+  for (size_t slot = 0; slot < kSlots; ++slot) free_.push_back(slot);
+  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, false, buffers_);
+  if (!io) return io.status();
+  io_ = std::move(*io);
+  workers_ = std::make_unique<Workers>(
+      kSlots, [this](size_t slot, unsigned thread) { Look(slots_[slot], thread); }, threads);
+  return Code::kOk;
+}
+
+Status LeafReader::Load(const Tree& tree, char* frames, const Progress& progress) {
+  return LoadAll(
+      tree, frames, [](SubtreePosition, Status status) { return status; }, progress);
+}
+
+Status LeafReader::LoadIntact(
+    const Tree& tree, char* frames,
+    const std::function<Status(SubtreePosition position, Status status)>& report,
+    const Progress& progress) {
+  const Ended ended = [&](SubtreePosition position, Status status) {
+    return status.ok() ? status : report(position, status);
+  };
+  return LoadAll(tree, frames, ended, progress);
+}
+
+Status LeafReader::LoadAll(const Tree& tree, char* frames, const Ended& ended,
+                           const Progress& progress) {
+  if (tree.nodes.empty()) return Code::kOk;
+  ProgressMeter meter(progress, Activity::kLoading, LoadedBytes(tree));
+  meter_ = &meter;
+  MORSEL_TRY(Begin(kSlots, HasEncoded(tree) ? kEncodedBytesMax : 0));
+  MORSEL_TRY(ReadAll(tree, frames, ended));
+  meter.Finish();
+  return Code::kOk;
+}
+
+Status LeafReader::Verify(const Tree& tree, Verified what,
+                          const std::function<void(const char*)>& report,
+                          const Progress& progress) {
+  if (tree.nodes.empty()) return Code::kOk;
+  verifies_ = true;
+  verifies_sums_ = what == Verified::kAll;
+  ProgressMeter meter(progress, Activity::kVerifying, LoadedBytes(tree));
+  meter_ = &meter;
+  std::map<SubtreePosition, std::string> sentences;
+  const Ended ended = [&](SubtreePosition position, const Status& status) {
+    if (!status.ok()) sentences.emplace(position, LastError());
+    return Status();
+  };
+  const Status begun = Begin(kSlots, kLeafBytes);
+  const Status read = !begun.ok() ? begun : ReadAll(tree, nullptr, ended);
+  if (read.ok()) meter.Finish();
+  for (const auto& [position, sentence] : sentences) report(sentence.c_str());
+  return read;
+}
+
+Status LeafReader::ReadAll(const Tree& tree, char* frames, const Ended& ended) {
+  const auto frame_of = [&](SubtreePosition position) {
+    return verifies_ ? nullptr : frames + position.value() * kSubtreeBytes;
+  };
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    const std::vector<Entry>& leaves = tree.nodes[giant].leaves;
+    for (uint64_t i = 0; i < leaves.size(); ++i) {
+      const SubtreePosition position(giant * kEntriesPerNode + i);
+      if (IsPresent(leaves[i])) {
+        MORSEL_TRY(Read(PieceOf(position, leaves[i], frame_of(position)), ended));
+      }
+    }
+  }
+  // A leaf is verified as it was written before any of its pages is replaced.           [IMG-8]
+  MORSEL_TRY(Finish(ended));
+  PatchReader patches(file_, base_);
+  return patches.Read(tree, frames, [&](SubtreePosition position, Status status) {
+    if (meter_ != nullptr) meter_->Advance(kPageBytes);
+    return ended(position, status);
+  });
+}
+
+LeafReader::Piece LeafReader::PieceOf(SubtreePosition position, const Entry& leaf, char* frame) {
+  return {position, frame, leaf.offset, leaf.stored_bytes, leaf.codec, SumOf(leaf)};
+}
+
+LeafReader::Piece LeafReader::PieceOf(SubtreePosition position, const LivePatch& patch,
+                                      char* frame) {
+  return {position, frame + patch.page * kPageBytes, patch.offset, kPageBytes, Codec::kNone,
+          patch.sum};
+}
+
+Status LeafReader::Read(const Piece& piece, const Ended& ended) {
+  const bool in_memory = verifies_ || piece.codec != Codec::kNone;
+  while (free_.empty() || io_->in_flight() == kIoDepth || (in_memory && free_memory_.empty())) {
+    MORSEL_TRY(Advance(ended));
+  }
+  const size_t index = free_.back();
+  free_.pop_back();
+  Slot& slot = slots_[index];
+  slot.piece = piece;
+  slot.memory = nullptr;
+  if (in_memory) {
+    slot.memory = free_memory_.back();
+    free_memory_.pop_back();
+  }
+  slot.stored = in_memory ? slot.memory : piece.frame;
+  uint64_t size_bytes = AlignUp(piece.stored_bytes, kBlockBytes);
+  if (verifies_sums_ && !piece.is_page()) size_bytes += kPageSumsBytes;
+  const int buffer =
+      in_memory
+          ? static_cast<int>(static_cast<uint64_t>(slot.memory - memory_.get()) / memory_bytes_)
+          : -1;
+  const Status begun = io_->StartRead(slot.stored, size_bytes, piece.offset, buffer, index);
+  return begun.ok() ? begun : End(index, FailRead(base_, piece.position, begun), ended);
+}
+
+Status LeafReader::Finish(const Ended& ended) {
+  while (io_->in_flight() > 0 || !verifying_.empty()) MORSEL_TRY(Advance(ended));
+  return Code::kOk;
+}
+
+Status LeafReader::BeginSingly(const Tree& tree) {
+  tree_ = &tree;
+  return Begin(kAheadMax, HasEncoded(tree) ? kEncodedBytesMax : 0);
+}
+
+// The first failure is enough.
+LeafReader::Ended LeafReader::EndedSingly() {
+  return [this](SubtreePosition position, const Status& status) {
+    Single& single = singles_.at(position);
+    --single.pieces;
+    if (!status.ok() && single.code == Code::kOk) {
+      single.code = status.code();
+      single.sentence = LastError();
+    }
+    return Status();
+  };
+}
+
+Status LeafReader::Start(SubtreePosition position, char* leaf) {
+  Single& single = singles_[position];
+  single = {leaf, 1, Code::kOk, {}};
+  return Read(PieceOf(position, tree_->leaf(position), leaf), EndedSingly());
+}
+
+Status LeafReader::Await(SubtreePosition position) {
+  Single& single = singles_.at(position);
+  MORSEL_TRY(ReadSingle(position, single));
+  const Code code = single.code;
+  const std::string sentence = std::move(single.sentence);
+  singles_.erase(position);
+  return code == Code::kOk ? Status() : Fail(code, "%s", sentence.c_str());
+}
+
+// A leaf is verified as it was written before any of its pages is replaced.             [IMG-8]
+Status LeafReader::ReadSingle(SubtreePosition position, Single& single) {
+  const Ended ended = EndedSingly();
+  while (single.pieces > 0) MORSEL_TRY(Advance(ended));
+  const LeafPatches* const patches = tree_->PatchesOf(position);
+  if (patches == nullptr) return Code::kOk;
+  for (const LivePatch& patch : *patches) {
+    if (single.code != Code::kOk) break;
+    ++single.pieces;
+    MORSEL_TRY(Read(PieceOf(position, patch, single.leaf), ended));
+  }
+  while (single.pieces > 0) MORSEL_TRY(Advance(ended));
+  return Code::kOk;
+}
+
+void LeafReader::Drain() {
+  const KeepLastError keep;
+  if (io_ != nullptr) (void)Finish([](SubtreePosition, const Status&) { return Status(); });
+  singles_.clear();
+}
+
+// On any thread.
+void LeafReader::Look(Slot& slot, unsigned thread) {
+  const Piece& piece = slot.piece;
+  slot.has_sums = true;
+  if (piece.is_page()) {
+    slot.is_sound = Checksum128(slot.stored, kPageBytes) == piece.sum;
+    return;
+  }
+  char* leaf = slot.stored;
+  if (piece.codec != Codec::kNone) {
+    leaf = verifies_ ? decoded_.get() + thread * kSubtreeBytes : piece.frame;
+    slot.is_sound = decoders_[thread].Decode(piece.codec, slot.stored, piece.stored_bytes, leaf);
+    if (!slot.is_sound) return;
+  }
+  PageSums sums;
+  slot.is_sound = SumPages(leaf, sums) == piece.sum;
+  const char* const behind = slot.stored + AlignUp(piece.stored_bytes, kBlockBytes);
+  slot.has_sums = !verifies_sums_ || std::memcmp(behind, &sums, sizeof sums) == 0;
+}
+
+// What is read is verified while the disk reads on.
+Status LeafReader::Advance(const Ended& ended) {
+  if (!verifying_.empty() && io_->in_flight() < kIoDepth) {
+    const size_t slot = verifying_.front();
+    verifying_.pop_front();
+    workers_->Await(slot);
+    return End(slot, Judge(slots_[slot]), ended);
+  }
+  const BlockIo::Done done = io_->Wait();
+  if (!done.status.ok()) {
+    const SubtreePosition position = slots_[done.tag].piece.position;
+    return End(done.tag, FailRead(base_, position, done.status), ended);
+  }
+  verifying_.push_back(done.tag);
+  workers_->Start(done.tag);
+  return Code::kOk;
+}
+
+Status LeafReader::End(size_t index, const Status& status, const Ended& ended) {
+  const Slot& slot = slots_[index];
+  free_.push_back(index);
+  if (slot.memory != nullptr) free_memory_.push_back(slot.memory);
+  if (meter_ != nullptr) meter_->Advance(slot.piece.is_page() ? kPageBytes : kSubtreeBytes);
+  return ended(slot.piece.position, status);
+}
+
+Status LeafReader::Judge(const Slot& slot) const {
+  const Piece& piece = slot.piece;
+  if (slot.is_sound && slot.has_sums) return Code::kOk;
+  if (slot.is_sound) {
+    const uint64_t offset = piece.offset + AlignUp(piece.stored_bytes, kBlockBytes);
+    return Fail(
+        Code::kCorrupt,
+        "image '%s': the sums of the pages of %s, %" PRIu64 " bytes at offset %" PRIu64
+        ", are damaged, the pages are not: `morselctl salvage FILE --to` another loses nothing "
+        "of them",
+        file_.path().c_str(), SubtreeName(base_, piece.position).c_str(), kPageSumsBytes, offset);
+  }
+  return FailSum(file_, base_, piece.position, {piece.offset, piece.stored_bytes});
+}
+
+}  // namespace morsel::pmem::image

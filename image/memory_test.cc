@@ -1,0 +1,126 @@
+// What storing, loading, verifying and recoding an image takes of memory beyond the frames.
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include "image/image_copy.h"
+#include "image/image_testing.h"
+#include "image/pipeline/buffer.h"
+#include "image/pipeline/coder.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+constexpr uint64_t kBytesMax = 64 * kMiB;
+constexpr uint64_t kSubtrees = 24;
+
+uint64_t AllocatedBytes() {
+  const struct mallinfo2 now = mallinfo2();
+  return now.uordblks + now.hblkhd + buffer_bytes;
+}
+
+// Looks whenever something is read or written: all buffers are in use then.
+class LookingCalls : public SystemCalls {
+ public:
+  uint64_t most = 0;
+  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
+    most = std::max(most, AllocatedBytes());
+    return SystemCalls::PWrite(file, bytes, size_bytes, offset);
+  }
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    most = std::max(most, AllocatedBytes());
+    return SystemCalls::PRead(file, bytes, size_bytes, offset);
+  }
+};
+
+class MemoryTest : public ImageTest, public testing::WithParamInterface<Codec> {};
+using SparseMemoryTest = ImageTest;
+
+// With as many threads as there are slots it would be this much more.
+TEST_P(MemoryTest, StaysBelowItsBound) {
+  const uint64_t others = 12 * (kCoderBytesMax + 64 * kKiB);
+  Memory memory = MemoryOf(kSubtrees);
+  for (uint64_t i = 0; i < kSubtrees; ++i) FillHalf(memory, i, i);
+  LookingCalls calls;
+  const uint64_t before = AllocatedBytes();
+  Result<ImageFile> image = Create("a", memory, calls, GetParam());
+  ASSERT_TRUE(image.has_value()) << LastError();
+  const uint64_t storing = calls.most - before;
+  EXPECT_GT(storing, 8 * kSubtreeBytes) << "the test does not see the buffers";
+  EXPECT_LT(storing + others, kBytesMax);
+  Memory loaded = MemoryOf(kSubtrees);
+  calls.most = 0;
+  const uint64_t before_load = AllocatedBytes();
+  ASSERT_TRUE(image->Load(loaded.data()).ok()) << LastError();
+  EXPECT_TRUE(loaded == memory);
+  EXPECT_LT(calls.most - before_load + others, kBytesMax);
+  calls.most = 0;
+  const uint64_t before_verify = AllocatedBytes();
+  ASSERT_TRUE(image->Verify([](const char* words) { ADD_FAILURE() << words; }).ok());
+  const uint64_t verifying = calls.most - before_verify;
+  EXPECT_LT(verifying + others + 12 * kSubtreeBytes - kSubtreeBytes, kBytesMax);
+  for (const Codec codec : {Codec::kNone, Codec::kZstd}) {
+    const Result<Directory> directory = Directory::Open(calls, path_);
+    ASSERT_TRUE(directory.has_value()) << LastError();
+    calls.most = 0;
+    const uint64_t before_recode = AllocatedBytes();
+    const std::string name = CodecName(codec);
+    ASSERT_TRUE(RecodeInto(*image, codec, *directory, name, 0600).ok()) << LastError();
+    const uint64_t recoding = calls.most - before_recode;
+    EXPECT_GT(recoding, 8 * kSubtreeBytes) << "the test does not see the buffers";
+    EXPECT_LT(recoding + others, kBytesMax);
+    std::printf("%s to %s: %.1f MiB\n", CodecName(GetParam()), name.c_str(),
+                static_cast<double>(recoding) / kMiB);
+  }
+  std::printf("%s: storing %.1f, verifying %.1f MiB\n", CodecName(GetParam()),
+              static_cast<double>(storing) / kMiB, static_cast<double>(verifying) / kMiB);
+}
+
+// One page of each 4 GiB.
+class SparseTouched final : public TouchedPages {
+ public:
+  static constexpr uint64_t kStep = 4 * kGiantBytes / kSubtreeBytes;
+  PageSet::Pages Of(SubtreePosition position) const override {
+    return position.value() % kStep == 0 ? PageSet::Pages(1) : PageSet::Pages();
+  }
+};
+
+// What is kept of a morsel is in proportion to what it holds, not to its size.
+TEST_F(SparseMemoryTest, AMorselThatIsLargeAndHoldsLittleTakesLittle) {
+  constexpr uint64_t kBytes = 64 * kGiantBytes;
+  void* const frames = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(frames, MAP_FAILED);
+  char* const bytes = static_cast<char*>(frames);
+  const SparseTouched touched;
+  for (uint64_t at = 0; at < kBytes; at += SparseTouched::kStep * kSubtreeBytes) bytes[at] = 1;
+  const Result<Directory> directory = Directory::Open(TestCalls(), path_);
+  ImageInfo info = InfoFor(MemoryOf(0));
+  info.size_bytes = info.capacity_bytes = kBytes;
+  const uint64_t before = AllocatedBytes();
+  Result<ImageFile> image = ImageFile::Create(*directory, "a", 0600, info, bytes, &touched);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  EXPECT_LT(AllocatedBytes() - before, 64 * kKiB);
+  bytes[0] = 2;
+  ASSERT_TRUE(image->Store(bytes, kBytes, 0, nullptr, &touched).ok()) << LastError();
+  EXPECT_LT(AllocatedBytes() - before, 64 * kKiB);
+  munmap(frames, kBytes);
+}
+
+// Which the next one would not find whole again.
+TEST(Buffers, LeaveNoGapsInTheHeap) {
+  const auto in_heap = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+  const uint64_t before = in_heap();
+  const Buffer buffer = MakeBuffer(kMiB);
+  ASSERT_NE(buffer, nullptr);
+  EXPECT_LT(in_heap() - before, kBlockBytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Codecs, MemoryTest,
+                         testing::Values(Codec::kNone, Codec::kLz4, Codec::kZstd),
+                         [](const auto& info) { return CodecName(info.param); });
+
+}  // namespace
+}  // namespace morsel::pmem::image

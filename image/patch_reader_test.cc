@@ -1,0 +1,113 @@
+// Replaced pages are read many at a time; what cannot be read of them is told page by page.
+#include "image/load/patch_reader.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+#include "image/store_testing.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+class PatchReaderTest : public StoreTest {
+ protected:
+  static constexpr uint64_t kSubtrees = 8;
+  static constexpr uint64_t kCheckpoints = 5;
+  static constexpr uint64_t kPages = 200;
+
+  // An image "a" of which pages were replaced, some of them again.
+  void SetUp() override {
+    for (uint64_t i = 0; i < kSubtrees; ++i) FillSubtree(memory_, i, i);
+    Result<ImageFile> image = Create("a", memory_);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    std::mt19937_64 random(3);
+    for (uint64_t checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
+      const PageSet dirty = ChangePages(memory_, random, kPages);
+      ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 0, &dirty).ok()) << LastError();
+    }
+    tree_ = TreeOf("a");
+    ASSERT_GT(tree_.patch_count, 4 * kPages);
+  }
+
+  Memory memory_ = MemoryOf(kSubtrees);
+  Tree tree_;
+};
+
+TEST_F(PatchReaderTest, FewReadsBringAll) {
+  BadBlockCalls calls;
+  const Result<ImageFile> image = Open("a", true, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  Memory pages = MemoryOf(kSubtrees);
+  PatchReader reader(image->file(), kTestBase);
+  uint64_t ended = 0;
+  calls.reads = 0;
+  ASSERT_TRUE(reader
+                  .Read(tree_, pages.data(),
+                        [&](SubtreePosition, Status status) {
+                          ++ended;
+                          return status;
+                        })
+                  .ok())
+      << LastError();
+  EXPECT_EQ(ended, tree_.patch_count);
+  EXPECT_LE(calls.reads, tree_.patch_count / 16);
+  for (const auto& [position, patches] : tree_.patches) {
+    for (const LivePatch& patch : *patches) {
+      const uint64_t at = position.value() * kSubtreeBytes + patch.page * kPageBytes;
+      EXPECT_EQ(pages.compare(at, kPageBytes, memory_, at, kPageBytes), 0);
+    }
+  }
+}
+
+// One after the other: each is told, and no other.
+TEST_F(PatchReaderTest, OfARunThatCannotBeReadThePageThatIsBadIsTold) {
+  for (const auto& [position, patches] : tree_.patches) {
+    BadBlockCalls calls;
+    const Result<ImageFile> image = Open("a", true, calls);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    const LivePatch& bad = patches->at(patches->size() / 2);
+    calls.bad_offset = bad.offset + 100;
+    PatchReader reader(image->file(), kTestBase);
+    std::vector<SubtreePosition> told;
+    uint64_t sound = 0;
+    const auto ended = [&](SubtreePosition of, const Status& status) {
+      if (status.ok()) ++sound;
+      if (!status.ok()) told.push_back(of);
+      return Status();
+    };
+    Memory pages = MemoryOf(kSubtrees);
+    ASSERT_TRUE(reader.Read(tree_, pages.data(), ended).ok()) << LastError();
+    EXPECT_EQ(told, std::vector<SubtreePosition>{position});
+    EXPECT_EQ(sound, tree_.patch_count - 1);
+  }
+}
+
+// So a damaged image may have it; more than a run has room for.
+TEST_F(PatchReaderTest, ManyThatAreSaidToLieInOnePlaceAreEachHeldAgainstTheirSum) {
+  const auto& [position, patches] = *tree_.patches.begin();
+  const LivePatch one = patches->front();
+  LeafPatches same;
+  for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
+    same.push_back({one.offset, one.sum, one.born, page});
+    if (page % 3 == 0) same.back().sum.low ^= 1;
+  }
+  Tree tree;
+  tree.patches[position] = std::make_shared<const LeafPatches>(same);
+  tree.patch_count = same.size();
+  const Result<ImageFile> image = Open("a", true);
+  PatchReader reader(image->file(), kTestBase);
+  uint64_t damaged = 0;
+  ASSERT_TRUE(reader
+                  .Read(tree, nullptr,
+                        [&](SubtreePosition, const Status& status) {
+                          damaged += status.code() == Code::kCorrupt ? 1 : 0;
+                          return Status();
+                        })
+                  .ok());
+  EXPECT_EQ(damaged, (kPagesPerLeaf + 2) / 3);
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image

@@ -1,0 +1,91 @@
+#include "image/pipeline/workers.h"
+
+#include <sched.h>
+#include <valgrind/valgrind.h>
+
+#include <csignal>
+
+#include "base/check.h"
+
+namespace morsel::pmem::image {
+
+unsigned ProcessorCount() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<unsigned>(CPU_COUNT(&set));
+}
+
+Workers::Workers(size_t slots, std::function<void(size_t, unsigned)> work, unsigned threads)
+    : work_(std::move(work)), is_idle_(slots, true) {
+  // Signals are the program's business: they go to its own threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  for (unsigned i = 1; i < threads; ++i) {
+    pthread_t thread;
+    if (pthread_create(&thread, nullptr, &Run, this) != 0) break;
+    threads_.push_back(thread);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Workers::~Workers() {
+  for (size_t slot = 0; slot < is_idle_.size(); ++slot) Await(slot);
+  {
+    const std::lock_guard held(mutex_);
+    ends_ = true;
+  }
+  queued_.notify_all();
+  for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
+}
+
+void Workers::Start(size_t slot) {
+  {
+    const std::lock_guard held(mutex_);
+    MORSEL_CHECK(is_idle_[slot]);
+    is_idle_[slot] = false;
+    queue_.push_back(slot);
+  }
+  queued_.notify_one();
+}
+
+void Workers::Await(size_t slot) {
+  std::unique_lock held(mutex_);
+  while (!is_idle_[slot]) {
+    if (queue_.empty()) {
+      idle_again_.wait(held);
+    } else {
+      WorkOn(held, 0);
+    }
+  }
+}
+
+void Workers::WorkOn(std::unique_lock<std::mutex>& held, unsigned thread) {
+  const size_t slot = queue_.front();
+  queue_.pop_front();
+  held.unlock();
+  work_(slot, thread);
+  held.lock();
+  is_idle_[slot] = true;
+  idle_again_.notify_one();
+}
+
+void* Workers::Run(void* workers) {
+  auto& self = *static_cast<Workers*>(workers);
+  // All of a program's memory is summed, what it has freed or not written yet included.
+  VALGRIND_DISABLE_ERROR_REPORTING;
+  std::unique_lock held(self.mutex_);
+  const unsigned thread = ++self.begun_;
+  for (;;) {
+    if (!self.queue_.empty()) {
+      self.WorkOn(held, thread);
+    } else if (self.ends_) {
+      return nullptr;
+    } else {
+      self.queued_.wait(held);
+    }
+  }
+}
+
+}  // namespace morsel::pmem::image

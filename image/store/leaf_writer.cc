@@ -1,0 +1,307 @@
+#include "image/store/leaf_writer.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "image/store/touched_copy.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+// As many as are in flight, and some that are being prepared; fewer where each takes twice the
+// memory.
+constexpr uint64_t kSlots = kIoDepth + 4;
+constexpr uint64_t kSlotsOfCodec = kIoDepth + 2;
+/// With more of its pages changed a leaf is written whole, at no more than half as much again.
+constexpr size_t kChangedMax = kPagesPerLeaf * 2 / 3;
+
+bool IsZero(const char* bytes, uint64_t size_bytes) {
+  return bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0;
+}
+
+}  // namespace
+
+LeafWriter::~LeafWriter() {
+  workers_.reset();
+  if (io_ != nullptr) io_->Drain();
+}
+
+Status LeafWriter::MakeSlots() {
+  static_assert(sizeof(Bounce) == kSubtreeBytes + kPageSumsBytes);
+  slots_.resize(encodes() ? kSlotsOfCodec : kSlots);
+  for (Slot& slot : slots_) {
+    slot.memory = MakeBuffer(slot_bytes());
+    if (slot.memory == nullptr) {
+      return Fail(Code::kNoMemory, "no memory for a checkpoint's buffers");
+    }
+    free_.push_back(free_.size());
+  }
+  return Code::kOk;
+}
+
+Status LeafWriter::Begin() {
+  MORSEL_TRY(MakeSlots());
+  std::vector<IoBuffer> buffers;
+  for (const Slot& slot : slots_) {
+    if (is_registered_) buffers.push_back({slot.memory.get(), slot_bytes()});
+  }
+  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(target_.file, true, buffers);
+  if (!io) return io.status();
+  io_ = std::move(*io);
+  const auto threads = static_cast<unsigned>(std::min<uint64_t>(ProcessorCount(), slots_.size()));
+  if (encodes()) decided_max_ = threads;
+  for (unsigned i = 0; encodes() && i < threads; ++i) {
+    Result<Encoder> encoder = Encoder::Make(target_.codec);
+    if (!encoder) return encoder.status();
+    encoders_.push_back(std::move(*encoder));
+  }
+  workers_ = std::make_unique<Workers>(
+      slots_.size(), [this](size_t slot, unsigned thread) { Work(slots_[slot], thread); }, threads);
+  return Code::kOk;
+}
+
+// On any thread.
+void LeafWriter::Work(Slot& slot, unsigned thread) {
+  if (slot.fate == Fate::kUndecided) return Prepare(slot);
+  slot.encoded_bytes = encoders_[thread].Encode(slot.bounce()->pages, slot.encoded());
+}
+
+// On any thread.
+// ORDER  copy  <  checksum  <  write
+// WHY    what the checksum is of must be what is written, whatever is stored meanwhile.  [IMG-6]
+// CRASH  no difference; a leaf that was stored to while it was written would load as kCorrupt.
+// TEST   image/store_test: AStoreDuringTheCheckpointDamagesNothing
+void LeafWriter::Prepare(Slot& slot) {
+  slot.is_copied = false;
+  if (slot.compares) Compare(slot);
+  const bool is_written = !slot.compares || (!slot.is_zero && slot.sum != SumOf(slot.old) &&
+                                             slot.changed.count() > kChangedMax);
+  if (is_written) CopyAndSum(slot);
+}
+
+// Where it lies: most of what is compared has not changed, or in a few pages, which are copied when
+// they are written. A copy of all costs as much again as the sums.
+void LeafWriter::Compare(Slot& slot) {
+  static const Sum128 kZeroPage = Checksum128(std::array<char, kPageBytes>().data(), kPageBytes);
+  PageSums& sums = slot.bounce()->sums;
+  slot.changed.reset();
+  slot.is_zero = true;
+  for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
+    const Sum128 sum = slot.touched.test(page)
+                           ? Checksum128(slot.subtree + page * kPageBytes, kPageBytes)
+                           : kZeroPage;
+    const Sum128 old = {slot.old_sums.halves[2 * page], slot.old_sums.halves[2 * page + 1]};
+    slot.changed.set(page, sum != old);
+    slot.is_zero = slot.is_zero && sum == kZeroPage;
+    sums.halves[2 * page] = sum.low;
+    sums.halves[2 * page + 1] = sum.high;
+  }
+  slot.sum = Checksum128(&sums, sizeof sums);
+}
+
+void LeafWriter::CopyAndSum(Slot& slot) {
+  Bounce& bounce = *slot.bounce();
+  slot.is_copied = true;
+  slot.is_zero = !CopyWhole(slot);
+  if (!slot.is_zero) slot.sum = SumPages(bounce.pages, bounce.sums);
+}
+
+// False where it is zero.
+bool LeafWriter::CopyWhole(const Slot& slot) {
+  char* const pages = slot.bounce()->pages;
+  if (slot.touched.all()) {
+    if (IsZero(slot.subtree, kSubtreeBytes)) return false;
+    if (slot.subtree == pages) return true;
+    std::memcpy(pages, slot.subtree, kSubtreeBytes);
+    return true;
+  }
+  for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
+    CopyPage(pages + page * kPageBytes, slot.subtree, page, slot.touched);
+  }
+  return !IsZero(pages, kSubtreeBytes);
+}
+
+Status LeafWriter::Add(SubtreePosition position, const char* subtree, const PageSet::Pages& touched,
+                       bool folds) {
+  if (touched.none()) {
+    ForgetPatches(position);
+    return Code::kOk;
+  }
+  const Result<size_t> index = FreeSlot();
+  if (!index) return index.status();
+  Slot& slot = slots_[*index];
+  slot.position = position;
+  slot.subtree = subtree;
+  slot.folds = folds;
+  slot.old = old_.leaf(position);
+  slot.fate = Fate::kUndecided;
+  slot.encoded_bytes = 0;
+  slot.touched = touched;
+  slot.compares = !folds && IsPresent(slot.old) && ReadOldSums(slot);
+  prepared_.push_back(*index);
+  workers_->Start(*index);
+  return Code::kOk;
+}
+
+Result<size_t> LeafWriter::FreeSlot() {
+  if (slots_.empty()) {
+    if (Status begun = Begin(); !begun.ok()) return begun;
+  }
+  while (free_.empty()) {
+    if (Status advanced = Advance(); !advanced.ok()) return advanced;
+  }
+  const size_t index = free_.back();
+  free_.pop_back();
+  return index;
+}
+
+Result<char*> LeafWriter::Take() {
+  static_assert(kTakenMax < std::min(kSlots, kSlotsOfCodec));
+  MORSEL_CHECK(taken_.size() < kTakenMax);
+  const Result<size_t> index = FreeSlot();
+  if (!index) return index.status();
+  taken_.push_back(*index);
+  return slots_[*index].bounce()->pages;
+}
+
+Status LeafWriter::AddTaken(SubtreePosition position) {
+  const size_t index = taken_.front();
+  taken_.pop_front();
+  Slot& slot = slots_[index];
+  slot.position = position;
+  slot.subtree = slot.bounce()->pages;
+  slot.folds = false;
+  slot.old = Entry{};
+  slot.fate = Fate::kUndecided;
+  slot.encoded_bytes = 0;
+  slot.touched.set();
+  slot.compares = false;
+  prepared_.push_back(index);
+  workers_->Start(index);
+  return Code::kOk;
+}
+
+Status LeafWriter::Finish() {
+  while (!prepared_.empty() || !decided_.empty()) MORSEL_TRY(Advance());
+  while (io_ != nullptr && io_->in_flight() > 0) MORSEL_TRY(Reap());
+  return Code::kOk;
+}
+
+// The disk is kept busy, so that its queue is filled before any of it is waited for; so are the
+// processors, to which what the disk has done with goes first. What is to be compressed is known
+// before it is waited for, too.
+Status LeafWriter::Advance() {
+  if (io_->HasDone()) return Reap();
+  const bool nothing_waits = prepared_.empty() && decided_.empty();
+  if (nothing_waits || io_->in_flight() == kIoDepth) return Reap();
+  if (!prepared_.empty() && decided_.size() < decided_max_) {
+    const size_t slot = prepared_.front();
+    prepared_.pop_front();
+    workers_->Await(slot);
+    return Decide(slot);
+  }
+  const size_t slot = decided_.front();
+  decided_.pop_front();
+  workers_->Await(slot);
+  return Write(slot);
+}
+
+Status LeafWriter::Decide(size_t index) {
+  const Result<Fate> fate = FateOf(slots_[index]);
+  if (!fate) return fate.status();
+  if (*fate == Fate::kDone) {
+    free_.push_back(index);
+    return Code::kOk;
+  }
+  slots_[index].fate = *fate;
+  decided_.push_back(index);
+  if (encodes()) workers_->Start(index);
+  return Code::kOk;
+}
+
+// A leaf that is not written is done with.
+Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
+  if (slot.is_zero) {
+    ForgetPatches(slot.position);
+    return Fate::kDone;
+  }
+  // Not one whose sums could not be believed: a leaf of its own is due, see ReadOldSums().
+  const bool may_stay = slot.compares || slot.folds;
+  if (may_stay && IsPresent(slot.old) && SumOf(slot.old) == slot.sum) {
+    Entry& leaf = tree_.LeafToSet(slot.position) = slot.old;
+    // Its own bytes count again.                                                       [IMG-8]
+    if (old_.PatchesOf(slot.position) != nullptr) leaf.generation = target_.generation;
+    ForgetPatches(slot.position);
+    return Fate::kDone;
+  }
+  if (!slot.is_copied) {
+    tree_.Keep(slot.position, old_);
+    if (slot.changed.none()) return Fate::kDone;
+    const Result<bool> replaced =
+        patches_.Replace(slot.position, slot.changed, {slot.subtree, slot.touched}, tree_);
+    if (!replaced) return replaced.status();
+    if (*replaced) return Fate::kDone;
+    tree_.Drop(slot.position);
+    CopyAndSum(slot);
+  }
+  ForgetPatches(slot.position);
+  return slot.is_zero ? Fate::kDone : Fate::kWrite;
+}
+
+void LeafWriter::ForgetPatches(SubtreePosition position) {
+  const LeafPatches* const patches = old_.PatchesOf(position);
+  if (patches != nullptr) tree_.patch_count -= patches->size();
+}
+
+// False where its pages cannot be told to be old ones: a leaf of its own is due.
+bool LeafWriter::ReadOldSums(Slot& slot) const {
+  const KeepLastError keep;
+  PageSums& sums = slot.old_sums;
+  const uint64_t sums_offset = LeafExtentOf(slot.old).end() - kPageSumsBytes;
+  if (!target_.file.ReadExactly(&sums, sizeof sums, sums_offset).ok()) return false;
+  if (Checksum128(&sums, sizeof sums) != SumOf(slot.old)) return false;
+  const LeafPatches* const patches = old_.PatchesOf(slot.position);
+  if (patches == nullptr) return true;
+  for (const LivePatch& patch : *patches) {
+    sums.halves[2 * patch.page] = patch.sum.low;
+    sums.halves[2 * patch.page + 1] = patch.sum.high;
+  }
+  return true;
+}
+
+// [IMG-1] [IMG-9]
+Status LeafWriter::Write(size_t index) {
+  Slot& slot = slots_[index];
+  Entry leaf{};
+  leaf.kind = Kind::kPresent;
+  leaf.codec = slot.encoded_bytes != 0 ? target_.codec : Codec::kNone;
+  leaf.stored_bytes = slot.encoded_bytes != 0 ? slot.encoded_bytes : kSubtreeBytes;
+  leaf.sum_low = slot.sum.low;
+  leaf.sum_high = slot.sum.high;
+  leaf.generation = target_.generation;
+  const uint64_t size_bytes = LeafExtentOf(leaf).size_bytes;
+  leaf.offset = target_.space.Take(size_bytes);
+  target_.written.push_back({leaf.offset, size_bytes});
+  tree_.LeafToSet(slot.position) = leaf;
+  if (slot.folds) folded_bytes_ += size_bytes;
+  const char* bytes = slot.bounce()->pages;
+  if (slot.encoded_bytes != 0) {
+    char* const end = slot.encoded() + slot.encoded_bytes;
+    char* const sums = slot.encoded() + size_bytes - kPageSumsBytes;
+    std::memset(end, 0, static_cast<size_t>(sums - end));
+    std::memcpy(sums, &slot.bounce()->sums, kPageSumsBytes);
+    bytes = slot.encoded();
+  }
+  return io_->StartWrite(bytes, size_bytes, leaf.offset, BufferOf(index), index);
+}
+
+Status LeafWriter::Reap() {
+  const BlockIo::Done done = io_->Wait();
+  free_.push_back(done.tag);
+  return done.status;
+}
+
+}  // namespace morsel::pmem::image

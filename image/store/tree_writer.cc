@@ -1,0 +1,223 @@
+#include "image/store/tree_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "image/pipeline/buffer.h"
+#include "image/store/leaf_writer.h"
+#include "image/store/touched_walk.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+/// Of a leaf's pages.
+constexpr size_t kDirtyMax = kPagesPerLeaf / 2;
+
+// What a checkpoint may write beside its pages, on the average: half as much again, and this. Of it
+// are tables and lists; what is left is for folding. What one does not spend the next may, up to a
+// bound, and later ones save what one could not help spending.
+constexpr int64_t kFoldBytes = kSubtreeBytes + kPageSumsBytes;
+constexpr int64_t kEarnedForNothing = kMiB;
+constexpr int64_t kSavedMax = 2 * kFoldBytes;
+constexpr int64_t kOwedMax = 16 * kFoldBytes;
+
+uint64_t BytesOf(SubtreePosition position, const PageSet* dirty) {
+  if (dirty == nullptr) return kSubtreeBytes;
+  const PageSet::Pages* const pages = dirty->Of(position);
+  return pages != nullptr ? pages->count() * kPageBytes : 0;
+}
+
+uint64_t PageCount(const PageSet& set) {
+  uint64_t count = 0;
+  for (const auto& [position, pages] : set.subtrees()) count += pages.count();
+  return count;
+}
+
+std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
+  std::vector<Entry> entries;
+  for (const Node& node : nodes) entries.push_back(node.entry);
+  return entries;
+}
+
+}  // namespace
+
+uint64_t TreeWriter::BytesToLookAt(const Source& source) {
+  if (source.leaves != nullptr) return source.leaves->positions().size() * kSubtreeBytes;
+  if (source.dirty == nullptr) return source.size_bytes;
+  return PageCount(*source.dirty) * kPageBytes;
+}
+
+Result<Tree> TreeWriter::Write(const Source& source, ProgressMeter& meter) {
+  Tree tree;
+  tree.nodes.resize(DivideUp(source.size_bytes, kGiantBytes));
+  if (Status status = WriteLeaves(source, meter, tree); !status.ok()) {
+    patches_.Drain();
+    return status;
+  }
+  static const Node kNothing;
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    Node& node = tree.nodes[giant];
+    const Node& old = giant < old_.nodes.size() ? old_.nodes[giant] : kNothing;
+    const Result<Entry> entry = WriteTable(node.leaves, old.entry, old.leaves);
+    if (!entry) return entry.status();
+    node.entry = *entry;
+  }
+  std::vector<Entry> entries = EntriesOf(tree.nodes);
+  Result<Entry> root = WriteTable(entries, old_.root, EntriesOf(old_.nodes));
+  if (!root) return root.status();
+  tree.root = *root;
+  tree.nodes.resize(entries.size());
+  Settle();
+  return tree;
+}
+
+void TreeWriter::Settle() {
+  const uint64_t beside_pages = folded_bytes_ + patches_.list_bytes() + table_bytes_;
+  const uint64_t earned = patches_.page_bytes() / 2 + kEarnedForNothing;
+  fold_bytes_ += static_cast<int64_t>(earned) - static_cast<int64_t>(beside_pages);
+  fold_bytes_ = std::clamp(fold_bytes_, -kOwedMax, kSavedMax);
+}
+
+// With more of its pages dirty a subtree is looked at as a whole: it may be in one huge frame.
+TreeWriter::Way TreeWriter::WayOf(SubtreePosition position, const PageSet* dirty) const {
+  if (folded_.contains(position)) return Way::kFold;
+  if (dirty == nullptr) return Way::kLook;
+  const PageSet::Pages* const pages = dirty->Of(position);
+  if (pages == nullptr) return Way::kKeep;
+  return IsPresent(old_.leaf(position)) && pages->count() <= kDirtyMax ? Way::kReplace : Way::kLook;
+}
+
+// Those with the most patches: a leaf costs the same however many it is rid of. From a part of what
+// may count on, as many as there is to spend for; and as many as keep room for what a checkpoint
+// brings, whatever that costs. How what is dirty was found does not matter.
+void TreeWriter::ChooseFolded(uint64_t leaves, uint64_t patch_count) {
+  const uint64_t many = patches_max_ / 5 * 3;
+  const uint64_t too_many = patches_max_ / 8 * 7;
+  if (patch_count <= many) return;
+  std::vector<std::pair<uint64_t, SubtreePosition>> by_count;
+  for (const auto& [position, patches] : old_.patches) {
+    if (position.value() < leaves) by_count.emplace_back(patches->size(), position);
+  }
+  // A heap: only the first few are wanted.
+  std::make_heap(by_count.begin(), by_count.end());
+  uint64_t left = patch_count;
+  for (int64_t spent = kFoldBytes; !by_count.empty(); spent += kFoldBytes) {
+    const bool may_fold = left > many && spent <= fold_bytes_;
+    const bool must_fold = left > too_many;
+    if (!may_fold && !must_fold) return;
+    std::pop_heap(by_count.begin(), by_count.end());
+    folded_.insert(by_count.back().second);
+    left -= by_count.back().first;
+    by_count.pop_back();
+  }
+}
+
+Status TreeWriter::WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree) {
+  const uint64_t leaves = source.size_bytes / kSubtreeBytes;
+  tree.lists = old_.lists;
+  tree.patch_count = old_.patch_count;
+  for (auto it = old_.patches.lower_bound(SubtreePosition(leaves)); it != old_.patches.end();
+       ++it) {
+    tree.patch_count -= it->second->size();
+  }
+  ChooseFolded(leaves, tree.patch_count);
+  MORSEL_TRY(source.leaves != nullptr ? WriteFrom(*source.leaves, meter, tree)
+                                      : WriteChanged(source, meter, tree));
+  return patches_.Finish(tree);
+}
+
+// What failed of leaves is over on return.
+Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree) {
+  const uint64_t leaves = source.size_bytes / kSubtreeBytes;
+  uint64_t expected = source.dirty == nullptr ? leaves : folded_.size();
+  for (uint64_t i = 0; source.dirty != nullptr && i < leaves; ++i) {
+    if (WayOf(SubtreePosition(i), source.dirty) == Way::kLook) ++expected;
+  }
+  LeafWriter writer({file_, space_, written_, generation_, codec_}, old_, patches_, tree, expected);
+  TouchedWalk touched(source.touched, SubtreePosition(leaves));
+  for (uint64_t i = 0; i < leaves; ++i) {
+    const SubtreePosition position(i);
+    const Way way = WayOf(position, source.dirty);
+    if (way != Way::kKeep) meter.Advance(BytesOf(position, source.dirty));
+    if (way == Way::kKeep || way == Way::kReplace) tree.Keep(position, old_);
+    if (way == Way::kKeep) continue;
+    const char* const subtree = source.frames + i * kSubtreeBytes;
+    const PageSet::Pages read = touched.Of(position);
+    if (way == Way::kReplace) {
+      const Result<bool> replaced =
+          patches_.Replace(position, *source.dirty->Of(position), {subtree, read}, tree);
+      if (!replaced) return replaced.status();
+      if (*replaced) continue;
+      tree.Drop(position);
+    }
+    MORSEL_TRY(writer.Add(position, subtree, read, way != Way::kLook));
+  }
+  MORSEL_TRY(writer.Finish());
+  folded_bytes_ = writer.folded_bytes();
+  return Code::kOk;
+}
+
+// Some are filled while others are written.
+Status TreeWriter::WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tree) {
+  const std::vector<SubtreePosition>& all = source.positions();
+  LeafWriter writer({file_, space_, written_, generation_, codec_}, old_, patches_, tree,
+                    all.size());
+  // What is filled is the writer's memory.
+  const std::unique_ptr<LeafSource, void (*)(LeafSource*)> drained(
+      &source, [](LeafSource* filling) { filling->Drain(); });
+  const size_t ahead_max = std::min(LeafWriter::kTakenMax, source.ahead_max());
+  std::deque<char*> begun;
+  size_t next = 0;
+  for (const SubtreePosition position : all) {
+    for (; next < all.size() && begun.size() < ahead_max; ++next) {
+      const Result<char*> leaf = writer.Take();
+      if (!leaf) return leaf.status();
+      MORSEL_TRY(source.Start(all[next], *leaf));
+      begun.push_back(*leaf);
+    }
+    MORSEL_TRY(source.Await(position, begun.front()));
+    begun.pop_front();
+    MORSEL_TRY(writer.AddTaken(position));
+    meter.Advance(kSubtreeBytes);
+  }
+  MORSEL_TRY(source.Finish());
+  return writer.Finish();
+}
+
+// [IMG-3]
+Result<Entry> TreeWriter::WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
+                                     const std::vector<Entry>& old_entries) {
+  while (!entries.empty() && !IsPresent(entries.back())) entries.pop_back();
+  entries.shrink_to_fit();
+  if (entries.empty()) return Entry{};
+  if (entries == old_entries) return old_entry;
+  Entry table{};
+  table.stored_bytes = static_cast<uint32_t>(entries.size() * sizeof(Entry));
+  const Sum128 sum = Checksum128(entries.data(), table.stored_bytes);
+  table.sum_low = sum.low;
+  table.sum_high = sum.high;
+  const uint64_t padded_bytes = AlignUp(table.stored_bytes, kBlockBytes);
+  const Buffer padded = MakeBuffer(padded_bytes);
+  if (padded == nullptr) return Fail(Code::kNoMemory, "no memory for a checkpoint's table");
+  std::memcpy(padded.get(), entries.data(), table.stored_bytes);
+  std::memset(padded.get() + table.stored_bytes, 0, padded_bytes - table.stored_bytes);
+  MORSEL_TRY(WriteExtent(padded.get(), table));
+  return table;
+}
+
+// [IMG-1] `bytes` is padded to whole blocks.
+Status TreeWriter::WriteExtent(const char* bytes, Entry& entry) {
+  const uint64_t padded_bytes = AlignUp(entry.stored_bytes, kBlockBytes);
+  entry.kind = Kind::kPresent;
+  entry.offset = space_.Take(padded_bytes);
+  written_.push_back(TableExtentOf(entry));
+  table_bytes_ += padded_bytes;
+  return file_.WriteAll(bytes, padded_bytes, entry.offset);
+}
+
+}  // namespace morsel::pmem::image

@@ -1,0 +1,84 @@
+// Writes the tree of a new generation beside the old one's.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "base/result.h"
+#include "image/format/space.h"
+#include "image/format/tree.h"
+#include "image/pipeline/progress.h"
+#include "image/store/leaf_source.h"
+#include "image/store/patch_writer.h"
+#include "os/file/file.h"
+#include "os/memory/page_set.h"
+#include "os/memory/touched_pages.h"
+
+namespace morsel::pmem::image {
+
+/// What a generation is stored from.
+struct Source {
+  const char* frames;
+  uint64_t size_bytes;
+  const PageSet* dirty;          ///< what may differ from the old generation; nullptr: all may
+  const TouchedPages* touched;   ///< the pages that are read, the others being zero; nullptr: all
+  LeafSource* leaves = nullptr;  ///< what comes instead of frames, where there is no generation
+};
+
+/// Threads  one.
+class TreeWriter {
+ public:
+  /// `old` is the published generation, whose extents are used again where nothing has changed;
+  /// what is new is stored by `codec`, as `generation`. fold_bytes may be spent on leaves that have
+  /// many patches; less than none is owed.
+  TreeWriter(const File& file, Space& space, const Tree& old, uint64_t generation, Codec codec,
+             int64_t fold_bytes)
+      : file_(file),
+        space_(space),
+        old_(old),
+        generation_(generation),
+        codec_(codec),
+        fold_bytes_(fold_bytes),
+        patches_max_(PatchesMax(old)),
+        patches_(file, space, written_, generation, patches_max_) {}
+
+  /// Writes what of the source is not in the old generation.
+  /// Durability  none before a sync.
+  /// Errors      kNoSpace, kIo, kNoMemory: written() is then to be given back.
+  Result<Tree> Write(const Source& source, ProgressMeter& meter);
+  /// What `meter` is told of, at most.
+  static uint64_t BytesToLookAt(const Source& source);
+
+  /// What was taken from the space so far.
+  const std::vector<Extent>& written() const { return written_; }
+
+  /// What the next generation may spend on folding.
+  int64_t left_for_folding() const { return fold_bytes_; }
+
+ private:
+  enum class Way { kKeep, kReplace, kLook, kFold };
+  Way WayOf(SubtreePosition position, const PageSet* dirty) const;
+  void ChooseFolded(uint64_t leaves, uint64_t patch_count);
+  void Settle();
+  Status WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree);
+  Status WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree);
+  Status WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tree);
+  Result<Entry> WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
+                           const std::vector<Entry>& old_entries);
+  Status WriteExtent(const char* bytes, Entry& entry);
+
+  const File& file_;
+  Space& space_;
+  const Tree& old_;
+  uint64_t generation_;
+  Codec codec_;
+  int64_t fold_bytes_;
+  uint64_t folded_bytes_ = 0;
+  uint64_t table_bytes_ = 0;
+  std::set<SubtreePosition> folded_;
+  std::vector<Extent> written_;
+  uint64_t patches_max_;
+  PatchWriter patches_;
+};
+
+}  // namespace morsel::pmem::image

@@ -1,0 +1,363 @@
+// What a checkpoint writes, and what it leaves when it fails.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "base/bits.h"
+#include "image/store_testing.h"
+#include "os/testing/faults_testing.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+TEST_F(StoreTest, WhatIsStoredIsLoaded) {
+  Memory memory = MemoryOf(5);
+  FillSubtree(memory, 1, 1);
+  memory[4 * kSubtreeBytes + 17] = 1;
+  {
+    Result<ImageFile> image = Create("a", memory);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    EXPECT_EQ(image->info().generation, 1u);
+    memory.resize(9 * kSubtreeBytes, '\0');
+    FillSubtree(memory, 8, 2);
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 77).ok()) << LastError();
+  }
+  ExpectHolds("a", memory);
+  Result<ImageFile> image = Open("a");
+  ASSERT_TRUE(image.has_value()) << LastError();
+  EXPECT_EQ(image->info().live_bytes, 77u);
+  EXPECT_EQ(image->info().generation, 2u);
+  memory.resize(2 * kSubtreeBytes);
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  ExpectHolds("a", memory);
+}
+
+TEST_F(StoreTest, AMorselOfNoBytesOrOfZerosIsTwoSuperblocks) {
+  ASSERT_TRUE(Create("none", MemoryOf(0)).has_value()) << LastError();
+  ASSERT_TRUE(Create("zeros", MemoryOf(4)).has_value()) << LastError();
+  EXPECT_EQ(Bytes("none").size(), kExtentsStart);
+  EXPECT_EQ(Bytes("zeros").size(), kExtentsStart);
+  ExpectHolds("none", MemoryOf(0));
+  ExpectHolds("zeros", MemoryOf(4));
+}
+
+#ifndef __SANITIZE_THREAD__  // whose account of each gibibyte takes half a minute
+TEST_F(StoreTest, SubtreesBeyondTheFirstGiant) {
+  Memory memory = MemoryOf(kSubtreesPerGiant + 2);
+  FillSubtree(memory, kSubtreesPerGiant - 1, 1);
+  FillSubtree(memory, kSubtreesPerGiant + 1, 2);
+  Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  ASSERT_TRUE(ImageFile::Create(*directory, "a", 0600, InfoFor(memory), memory.data()).has_value());
+  ExpectHolds("a", memory);
+  // Sparse: what is zero costs nothing. Two leaves, two tables of up to 32 KiB, the root.
+  EXPECT_LE(Bytes("a").size(),
+            kExtentsStart + 2 * (kSubtreeBytes + kPageSumsBytes) + 2 * 32 * kKiB + 4 * kKiB);
+}
+#endif
+
+TEST_F(StoreTest, WritesWhatHasChangedOnly) {
+  Memory memory;
+  CreateTwo(memory);
+  CountingCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  calls.written_bytes = 0;
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
+  EXPECT_EQ(calls.written_bytes, kSuperblockBytes);
+  calls.written_bytes = 0;
+  memory[2 * kSubtreeBytes] ^= 1;
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
+  // One page, its list, a superblock.
+  EXPECT_EQ(calls.written_bytes, kPageBytes + kBlockBytes + kSuperblockBytes);
+  ExpectHolds("a", memory);
+}
+
+TEST_F(StoreTest, TheFileStaysWithinItsLastTwoGenerations) {
+  Memory memory;
+  CreateTwo(memory);
+  Result<ImageFile> image = Open("a");
+  ASSERT_TRUE(image.has_value()) << LastError();
+  for (uint64_t i = 0; i < 40; ++i) {
+    FillSubtree(memory, i % 3, 100 + i);
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+    // Three leaves of each, and what the checkpoint under way wrote.
+    EXPECT_LE(AllocatedBytes("a"), 7 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes);
+  }
+  ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
+  ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
+  ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
+  EXPECT_LE(AllocatedBytes("a"), kSubtreeBytes + kPageSumsBytes + 8 * kBlockBytes);
+}
+
+// Memory of 64 GiB that ends the process where it is read and was not touched.
+class SparseMemory final : public TouchedPages {
+ public:
+  explicit SparseMemory(uint64_t size_bytes)
+      : size_bytes_(size_bytes),
+        bytes_(static_cast<char*>(mmap(nullptr, size_bytes, PROT_NONE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
+    EXPECT_NE(bytes_, MAP_FAILED);
+  }
+  ~SparseMemory() override { munmap(bytes_, size_bytes_); }
+  char* bytes() const { return bytes_; }
+  uint64_t size_bytes() const { return size_bytes_; }
+  void Put(uint64_t page, char value) {
+    char* const at = bytes_ + page * kPageBytes;
+    ASSERT_EQ(mprotect(at, kPageBytes, PROT_READ | PROT_WRITE), 0);
+    touched_.Add(page * kPageBytes, kPageBytes);
+    std::memset(at, value, kPageBytes);
+  }
+  PageSet::Pages Of(SubtreePosition position) const override {
+    ++asked_;
+    const PageSet::Pages* const pages = touched_.Of(position);
+    return pages != nullptr ? *pages : PageSet::Pages();
+  }
+  SubtreePosition Next(SubtreePosition from, SubtreePosition end) const override {
+    ++asked_;
+    const auto found = touched_.subtrees().lower_bound(from);
+    return found == touched_.subtrees().end() ? end : std::min(found->first, end);
+  }
+  /// How often, since then.
+  uint64_t TakeAsked() { return std::exchange(asked_, 0); }
+
+ private:
+  mutable uint64_t asked_ = 0;
+  uint64_t size_bytes_;
+  char* bytes_;
+  PageSet touched_;
+};
+
+// Whole, and then compared; what was told to be dirty and never touched is zero, too.
+TEST_F(StoreTest, WhatWasNeverTouchedIsNotRead) {
+  SparseMemory memory(64 * kGiB);
+  const std::vector<uint64_t> pages = {3, 700, 511 * kPagesPerLeaf, 40000 * kPagesPerLeaf / 2};
+  for (const uint64_t page : pages) memory.Put(page, 1);
+  memory.Put(kPagesPerLeaf * 9, 0);
+  ImageInfo info = InfoFor(MemoryOf(0));
+  info.size_bytes = info.capacity_bytes = memory.size_bytes();
+  CountingCalls calls;
+  Result<Directory> directory = Directory::Open(calls, path_);
+  Result<ImageFile> image = ImageFile::Create(*directory, "a", 0600, info, memory.bytes(), &memory);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  EXPECT_LE(memory.TakeAsked(), 2 * (pages.size() + 2));
+  constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
+  EXPECT_EQ(image->LoadedBytes(), pages.size() * kSubtreeBytes);
+  EXPECT_LE(calls.written_bytes, pages.size() * kLeafBytes + 3 * 64 * kKiB);
+  const uint64_t before = calls.written_bytes;
+  memory.Put(701, 2);
+  ASSERT_TRUE(image->Store(memory.bytes(), memory.size_bytes(), 0, nullptr, &memory).ok());
+  PageSet dirty;
+  dirty.Add(700 * kPageBytes, 4 * kPageBytes);
+  dirty.Add(5 * kSubtreeBytes, kSubtreeBytes);
+  memory.Put(702, 3);
+  ASSERT_TRUE(image->Store(memory.bytes(), memory.size_bytes(), 0, &dirty, &memory).ok());
+  EXPECT_LE(calls.written_bytes - before, 2 * 80 * kKiB);
+  // What is loaded is those leaves, and no more.
+  char* const loaded = static_cast<char*>(mmap(nullptr, memory.size_bytes(), PROT_READ | PROT_WRITE,
+                                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  ASSERT_NE(loaded, MAP_FAILED);
+  ASSERT_TRUE(image->Load(loaded).ok()) << LastError();
+  for (const uint64_t page : pages) EXPECT_EQ(loaded[page * kPageBytes], 1);
+  EXPECT_EQ(loaded[701 * kPageBytes], 2);
+  EXPECT_EQ(loaded[702 * kPageBytes], 3);
+  EXPECT_EQ(loaded[703 * kPageBytes], 0);
+  munmap(loaded, memory.size_bytes());
+}
+
+TEST_F(StoreTest, AStoreDuringTheCheckpointDamagesNothing) {
+  Memory memory = MemoryOf(2);
+  FillSubtree(memory, 0, 1);
+  FillSubtree(memory, 1, 2);
+  CountingCalls calls;
+  uint64_t writes = 0;
+  calls.before_write = [&] {
+    ++writes;
+    memory[writes] = static_cast<char>(memory[writes] + 1);
+    memory[kSubtreeBytes + writes] = static_cast<char>(memory[kSubtreeBytes + writes] + 1);
+  };
+  ASSERT_TRUE(Create("a", memory, calls).has_value()) << LastError();
+  const Result<Memory> found = Read("a");
+  EXPECT_TRUE(found.has_value()) << LastError();
+}
+
+// A checkpoint of "a" over `last` fails at each of its calls in turn.
+class StoreFaultTest : public StoreTest, public testing::WithParamInterface<int> {
+ protected:
+  void ExpectSound(ImageFile& image, bool stored, const Memory& last, const Memory& next) {
+    const Result<Memory> found = Read("a");
+    ASSERT_TRUE(found.has_value()) << LastError();
+    EXPECT_TRUE(stored ? *found == next : (*found == last || *found == next));
+    // Healed, it goes on or says that it cannot.
+    const Status again = image.Store(next.data(), next.size(), 0);
+    if (again.ok()) {
+      ExpectHolds("a", next);
+    } else {
+      EXPECT_EQ(again.code(), Code::kIo);
+      EXPECT_TRUE(Says("earlier sync failed")) << LastError();
+    }
+    Result<ImageFile> reopened = Open("a");
+    ASSERT_TRUE(reopened.has_value()) << LastError();
+    for (uint64_t i = 0; i < 3; ++i) {
+      Memory more = next;
+      FillSubtree(more, i, 70 + i);
+      ASSERT_TRUE(reopened->Store(more.data(), more.size(), 0).ok()) << LastError();
+      ExpectHolds("a", more);
+    }
+  }
+};
+
+TEST_P(StoreFaultTest, LeavesTheLastGenerationOrTheNext) {
+  for (const bool lasting : {false, true}) {
+    if (lasting && GetParam() == EINTR) continue;  // it would be tried again for ever
+    for (int call = 0;; call += kSlowBuild ? 3 : 1) {
+      std::filesystem::remove(path_ + "/a");
+      Memory last;
+      ASSERT_NO_FATAL_FAILURE(CreateTwo(last));
+      FaultyCalls calls;
+      Result<ImageFile> image = Open("a", false, calls);
+      ASSERT_TRUE(image.has_value()) << LastError();
+      Memory next = last;
+      FillSubtree(next, 1, 50);
+      FillSubtree(next, 2, 51);
+      lasting ? calls.FailFrom(call, GetParam()) : calls.FailOnce(call, GetParam());
+      const uint64_t before = AllocatedBytes("a");
+      const bool stored = image->Store(next.data(), next.size(), 0).ok();
+      const bool was_last_call = calls.count <= call;
+      const bool is_transient = GetParam() == EINTR || GetParam() == FaultyCalls::kShort;
+      calls.Heal();
+      SCOPED_TRACE(testing::Message() << "call " << call << (lasting ? " and on" : ""));
+      if (!stored && !lasting && GetParam() == ENOSPC && call < 4) {
+        EXPECT_TRUE(Says("make room")) << LastError();
+        EXPECT_LE(AllocatedBytes("a"), before) << "a failed checkpoint keeps room";
+      }
+      EXPECT_TRUE(stored || !is_transient || call >= 4) << LastError();
+      ASSERT_NO_FATAL_FAILURE(ExpectSound(*image, stored, last, next));
+      if (was_last_call) break;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, StoreFaultTest, testing::Values(ENOSPC, EIO, FaultyCalls::kShort));
+INSTANTIATE_TEST_SUITE_P(Interrupted, StoreFaultTest, testing::Values(EINTR));
+
+// Its superblock is written, and the call says that it is not.
+class LyingCalls : public SystemCalls {
+ public:
+  bool lies = false;
+  std::function<void()> before_sync;
+  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
+    const ssize_t put = SystemCalls::PWrite(file, bytes, size_bytes, offset);
+    if (!lies || offset >= static_cast<int64_t>(kExtentsStart)) return put;
+    errno = EIO;
+    return -1;
+  }
+  int FDataSync(int file) override {
+    if (before_sync) before_sync();
+    return SystemCalls::FDataSync(file);
+  }
+};
+
+// As delayed allocation, quotas and network file systems do it.
+class FullAtSyncCalls : public SystemCalls {
+ public:
+  bool is_full = false;
+  int FDataSync(int file) override {
+    if (!is_full) return SystemCalls::FDataSync(file);
+    errno = ENOSPC;
+    return -1;
+  }
+};
+
+TEST_F(StoreTest, ASyncThatFindsNoRoomDoesNotInviteToTryAgain) {
+  Memory memory;
+  CreateTwo(memory);
+  FullAtSyncCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  Memory next = memory;
+  FillSubtree(next, 1, 50);
+  calls.is_full = true;
+  EXPECT_EQ(image->Store(next.data(), next.size(), 0).code(), Code::kIo);
+  EXPECT_TRUE(Says("No space left on device")) << LastError();
+  EXPECT_TRUE(Says("discard the morsel and open it again")) << LastError();
+  EXPECT_FALSE(Says("try again")) << LastError();
+  ExpectHolds("a", memory);
+  // There is none yet that could be opened again.
+  EXPECT_EQ(Create("b", memory, calls).status().code(), Code::kNoSpace);
+  EXPECT_TRUE(Says("make room there, and try again")) << LastError();
+}
+
+TEST_F(StoreTest, WhereASuperblockThatFailedMayLeadNothingIsWritten) {
+  Memory last;
+  CreateTwo(last);
+  LyingCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  Memory first = last;
+  FillSubtree(first, 1, 50);
+  calls.lies = true;
+  ASSERT_EQ(image->Store(first.data(), first.size(), 0).code(), Code::kIo);
+  calls.lies = false;
+  int syncs = 0;
+  calls.before_sync = [&] {
+    if (syncs++ == 0) ExpectHolds("a", first);  // as a crash here would find it
+  };
+  Memory second = last;
+  FillSubtree(second, 1, 51);
+  ASSERT_TRUE(image->Store(second.data(), second.size(), 0).ok()) << LastError();
+  EXPECT_EQ(syncs, 2);
+  ExpectHolds("a", second);
+  // And the room is not lost.
+  for (uint64_t i = 0; i < 3; ++i) {
+    FillSubtree(second, 1, 60 + i);
+    ASSERT_TRUE(image->Store(second.data(), second.size(), 0).ok()) << LastError();
+  }
+  EXPECT_LE(AllocatedBytes("a"), 4 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes);
+}
+
+// One place of the medium that cannot be read.
+class BadPlaceCalls : public SystemCalls {
+ public:
+  int64_t bad_offset = -1;
+  int error = EIO;
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    if (offset != bad_offset) return SystemCalls::PRead(file, bytes, size_bytes, offset);
+    errno = error;
+    return -1;
+  }
+};
+
+TEST_F(StoreTest, WhatCannotBeReadOfTheOlderGenerationIsKept) {
+  for (const int error : {EIO, ENOMEM}) {
+    std::filesystem::remove(path_ + "/a");
+    Memory memory;
+    CreateTwo(memory);
+    Superblock older;
+    std::memcpy(&older, Bytes("a").data() + SlotOffset(1), sizeof older);
+    BadPlaceCalls calls;
+    calls.bad_offset = static_cast<int64_t>(older.root.offset);
+    calls.error = error;
+    Result<ImageFile> image = Open("a", false, calls);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    // As if there were no newer one, it is there, whole.
+    std::string bytes = Bytes("a");
+    std::memset(bytes.data() + SlotOffset(2), 0, kSuperblockBytes);
+    SetBytes("older", bytes);
+    Memory first = memory;
+    FillSubtree(first, 0, 1);
+    ExpectHolds("older", first);
+    ExpectHolds("a", memory);
+    // And the room is not lost.
+    for (uint64_t i = 0; i < 4; ++i) {
+      FillSubtree(memory, 0, 60 + i);
+      ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+      ExpectHolds("a", memory);
+    }
+    EXPECT_LE(AllocatedBytes("a"), 4 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes);
+  }
+}
+
+}  // namespace
+}  // namespace morsel::pmem::image

@@ -1,0 +1,214 @@
+#include "morsel/carved/carved_pool.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cinttypes>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/size_words.h"
+#include "morsel/carved/bad_ranges_in_pool.h"
+#include "morsel/carved/carved_pool_backing.h"
+#include "morsel/carved/carved_pool_permission.h"
+#include "morsel/pool/address_window.h"
+#include "os/file/directory.h"
+#include "os/file/file_lock.h"
+
+namespace morsel {
+namespace {
+
+std::string PoolSubject(const std::string& path) { return "pool '" + path + "'"; }
+
+}  // namespace
+
+Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path,
+                                                         uint64_t size_bytes, uint32_t mode,
+                                                         pmem::SystemCalls& calls) {
+  const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
+  if (!split) return split.status();
+  struct stat status;
+  if (lstat(path.c_str(), &status) == 0) {
+    return Fail(Code::kExists, "'%s' exists already; open it, or choose another path",
+                path.c_str());
+  }
+  if (size_bytes > uint64_t{1} << 62) size_bytes = uint64_t{1} << 62;  // refused below
+  const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split->directory);
+  if (!directory) return directory.status();
+  Result<pmem::TemporaryFile> temporary = directory->MakeTemporary(split->name, mode);
+  if (!temporary) return temporary.status();
+  // Locked before it has its name, so that nobody is in between.
+  Status made = pmem::LockFile(temporary->file, false, PoolSubject(path));
+  if (made.ok()) {
+    made = CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes),
+                                PoolSubject(path));
+  }
+  std::unique_ptr<AbstractPool> pool;
+  if (made.ok()) {
+    const int descriptor = fcntl(temporary->file.descriptor(), F_DUPFD_CLOEXEC, 0);
+    if (descriptor < 0) made = FailErrno("'%s'", path.c_str());
+    if (made.ok()) {
+      Result<std::unique_ptr<AbstractPool>> adopted =
+          Adopt(pmem::File(calls, descriptor, path), false);
+      made = adopted.status();
+      if (adopted.has_value()) pool = std::move(*adopted);
+    }
+  }
+  if (made.ok()) made = directory->Publish(temporary->file, temporary->name, split->name);
+  if (made.ok()) return pool;
+  directory->Abandon(temporary->name);
+  return made;
+}
+
+Result<std::unique_ptr<AbstractPool>> CarvedPool::Open(const std::string& path, bool read_only,
+                                                       pmem::SystemCalls& calls) {
+  Result<pmem::File> file = pmem::File::Open(calls, AT_FDCWD, path,
+                                             (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
+  if (!file) return file.status();
+  MORSEL_TRY(pmem::LockFile(*file, read_only, PoolSubject(path)));
+  return Adopt(std::move(*file), read_only);
+}
+
+Result<std::unique_ptr<AbstractPool>> CarvedPool::Adopt(pmem::File file, bool read_only) {
+  const std::string path = file.path();
+  Result<std::unique_ptr<CarvedMedium>> medium =
+      CarvedMedium::Open(std::move(file), read_only, PoolSubject(path));
+  if (!medium) return medium.status();
+  return std::unique_ptr<AbstractPool>(new CarvedPool(path, read_only, std::move(*medium)));
+}
+
+std::string CarvedPool::SubjectOf(const std::string& name) const {
+  return "morsel '" + name + "' of " + PoolSubject(path_);
+}
+
+Status CarvedPool::MustBeWritable(const char* tried) const {
+  if (!read_only_) return Code::kOk;
+  return Fail(Code::kPermission, "%s is open read-only: no morsel of it can be %s",
+              PoolSubject(path_).c_str(), tried);
+}
+
+Status CarvedPool::Supports(Contract contract, bool) const {
+  if (contract == Contract::kFine) return Code::kOk;
+  return Fail(Code::kUnsupported,
+              "%s is carved, and serves the fine contract only (MORSEL_FINE); snapshot morsels "
+              "live in a directory pool",
+              PoolSubject(path_).c_str());
+}
+
+Result<Record> CarvedPool::Find(const std::string& name) {
+  const std::lock_guard lock(medium_->mutex);
+  const Catalog& catalog = medium_->metadata().catalog();
+  const Result<SlotIndex> slot = catalog.Find(name);
+  if (!slot) return slot.status();
+  return catalog.record(*slot);
+}
+
+Result<std::vector<Record>> CarvedPool::List() {
+  const std::lock_guard lock(medium_->mutex);
+  const Catalog& catalog = medium_->metadata().catalog();
+  std::vector<Record> records;
+  for (const SlotIndex slot : catalog.List()) records.push_back(catalog.record(slot));
+  return records;
+}
+
+// What is asked for, in units that the medium can map.
+Record CarvedPool::Carved(const Record& asked) const {
+  Record record = asked;
+  if (superblock().unit_bytes < kGiantBytes) return record;
+  record.giant = true;
+  record.size_bytes = AlignUp(record.size_bytes, kGiantBytes);
+  record.capacity_bytes = AlignUp(record.capacity_bytes, kGiantBytes);
+  return record;
+}
+
+Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& asked, const Formatter& format) {
+  MORSEL_TRY(MustBeWritable("made"));
+  const Record wanted = Carved(asked);
+  MORSEL_TRY(Supports(wanted.contract, wanted.giant));
+  const alloc::SubtreeRole role = RoleOf(wanted);
+  const uint64_t unit_bytes = alloc::SubtreesOf(role) * kSubtreeBytes;
+  if (!IsAligned(wanted.size_bytes, unit_bytes) || !IsAligned(wanted.capacity_bytes, unit_bytes) ||
+      wanted.size_bytes == 0 || wanted.size_bytes > wanted.capacity_bytes || wanted.name.empty() ||
+      wanted.name.size() > kNameBytesMax) {
+    return Fail(
+        Code::kInvalidArgument,
+        "%s cannot have size %s and capacity %s: both are multiples of %s, the size at least that "
+        "and at most the capacity",
+        SubjectOf(wanted.name).c_str(), FormatSizeExactly(wanted.size_bytes).c_str(),
+        FormatSizeExactly(wanted.capacity_bytes).c_str(), FormatSizeExactly(unit_bytes).c_str());
+  }
+  const std::lock_guard lock(medium_->mutex);
+  CarvedMetadata& metadata = medium_->metadata();
+  if (metadata.catalog().Find(wanted.name).has_value()) {
+    return Fail(Code::kExists, "%s exists already; open it, or choose another name",
+                SubjectOf(wanted.name).c_str());
+  }
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  const Window window = {metadata.superblock().window_begin, metadata.superblock().window_end};
+  Result<pmem::AddressRange> range = ReserveNew(
+      window, *id, wanted.capacity_bytes, metadata.catalog().Ranges(), SubjectOf(wanted.name));
+  if (!range) return range.status();
+
+  Record record = wanted;
+  record.id = *id;
+  record.base = range->base();
+  record.user = geteuid();
+  record.group = getegid();
+  Result<std::unique_ptr<CarvedBacking>> backing =
+      CarvedBacking::Create(medium_, record, std::move(*range), format);
+  if (!backing) return backing.status();
+  return std::unique_ptr<Backing>(std::move(*backing));
+}
+
+Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool read_only) {
+  if (!read_only) MORSEL_TRY(MustBeWritable("opened for writing"));
+  const std::lock_guard lock(medium_->mutex);
+  CarvedMetadata& metadata = medium_->metadata();
+  const Result<SlotIndex> slot = metadata.catalog().Find(name);
+  if (!slot) return slot.status();
+  const Record record = metadata.catalog().record(*slot);
+  MORSEL_TRY(MayOpen(Identity::OfProcess(), record, read_only, SubjectOf(name)));
+  Result<pmem::AddressRange> range =
+      pmem::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), SubjectOf(name));
+  if (!range) return range.status();
+  Result<std::unique_ptr<CarvedBacking>> backing =
+      CarvedBacking::Open(medium_, *slot, record, read_only, std::move(*range));
+  if (!backing) return backing.status();
+  return std::unique_ptr<Backing>(std::move(*backing));
+}
+
+Status CarvedPool::Export(const std::string& name, const pmem::Directory& to,
+                          const std::string& file_name, const ExportOptions& options) {
+  const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
+  return backing ? (*backing)->Export(to, file_name, options) : backing.status();
+}
+
+Status CarvedPool::Remove(const std::string& name) {
+  MORSEL_TRY(MustBeWritable("removed"));
+  const std::lock_guard lock(medium_->mutex);
+  CarvedMetadata& metadata = medium_->metadata();
+  const Result<SlotIndex> slot = metadata.catalog().Find(name);
+  if (!slot) return slot.status();
+  const Record record = metadata.catalog().record(*slot);
+  MORSEL_TRY(MayRemove(Identity::OfProcess(), record, SubjectOf(name)));
+  medium_->GiveBack(RoleOf(record), metadata.Remove(*slot));
+  return Code::kOk;
+}
+
+Status CarvedPool::Check(const std::function<void(const Finding&)>& report) {
+  const std::lock_guard lock(medium_->mutex);
+  for (const std::string& sentence : medium_->metadata().Validate()) {
+    report({.subject = PoolSubject(path_), .sentence = sentence});
+  }
+  const Result<std::vector<pmem::ByteRange>> bad = medium_->BadRanges();
+  if (!bad) return bad.status();
+  const Result<std::vector<Finding>> findings =
+      FindingsOf(*bad, medium_->metadata(), PoolSubject(path_), path_);
+  if (!findings) return findings.status();
+  for (const Finding& finding : *findings) report(finding);
+  return Code::kOk;
+}
+
+}  // namespace morsel

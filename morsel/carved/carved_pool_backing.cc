@@ -1,0 +1,202 @@
+#include "morsel/carved/carved_pool_backing.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/size_words.h"
+#include "morsel/pool/image_record.h"
+#include "os/memory/frames.h"
+#include "os/memory/page_set.h"
+#include "os/memory/touched_pages.h"
+
+namespace morsel {
+
+CarvedBacking::CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot,
+                             const Record& record, bool read_only, pmem::AddressRange range)
+    : Backing(record, read_only), medium_(std::move(medium)), slot_(slot) {
+  range_ = std::move(range);
+}
+
+std::string CarvedBacking::Label() const { return "morsel '" + record_.name + "'"; }
+
+Status CarvedBacking::Map(const std::vector<SubtreeIndex>& subtrees) {
+  MORSEL_TRY(medium_->Place(range_, 0, RoleOf(record_), subtrees, read_only_, Label()));
+  return pmem::PlaceProcessPage(range_, record_.capacity_bytes);
+}
+
+Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Create(std::shared_ptr<CarvedMedium> medium,
+                                                             const Record& record,
+                                                             pmem::AddressRange range,
+                                                             const Formatter& format) {
+  CarvedMetadata& metadata = medium->metadata();
+  const Result<SlotIndex> slot = metadata.catalog().FreeSlot();
+  if (!slot) return slot.status();
+  const Result<std::vector<SubtreeIndex>> subtrees =
+      medium->Grant(RoleOf(record), record.size_bytes);
+  if (!subtrees) return subtrees.status();
+  std::unique_ptr<CarvedBacking> backing(
+      new CarvedBacking(medium, *slot, record, false, std::move(range)));
+  if (const Status status = backing->Map(*subtrees); !status.ok()) {
+    const KeepLastError keep;
+    medium->Return(RoleOf(record), *subtrees);
+    return status;
+  }
+  // The metadata's Create() fences what the formatter flushed before the morsel is true.
+  format(record, medium->persist());
+  metadata.Create(*slot, record, *subtrees);
+  return backing;
+}
+
+Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Open(std::shared_ptr<CarvedMedium> medium,
+                                                           SlotIndex slot, const Record& record,
+                                                           bool read_only,
+                                                           pmem::AddressRange range) {
+  const Result<std::vector<SubtreeIndex>> subtrees = medium->metadata().Subtrees(slot);
+  if (!subtrees) return subtrees.status();
+  std::unique_ptr<CarvedBacking> backing(
+      new CarvedBacking(std::move(medium), slot, record, read_only, std::move(range)));
+  MORSEL_TRY(backing->Map(*subtrees));
+  return backing;
+}
+
+Status CarvedBacking::Resize(uint64_t size_bytes) {
+  const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record_)) * kSubtreeBytes;
+  if (!IsAligned(size_bytes, unit_bytes) || size_bytes == 0) {
+    return Fail(Code::kInvalidArgument,
+                "morsel '%s' cannot be %s long; its size is a multiple of %s", record_.name.c_str(),
+                FormatSizeExactly(size_bytes).c_str(), FormatSizeExactly(unit_bytes).c_str());
+  }
+  if (size_bytes > record_.capacity_bytes) {
+    return Fail(Code::kAddressExhausted,
+                "morsel '%s' cannot be %s long: its capacity is %s, for good; make one of more "
+                "capacity",
+                record_.name.c_str(), FormatSizeExactly(size_bytes).c_str(),
+                FormatSizeExactly(record_.capacity_bytes).c_str());
+  }
+  if (read_only_) {
+    return Fail(Code::kPermission, "morsel '%s' is open read-only and keeps its size",
+                record_.name.c_str());
+  }
+  if (size_bytes == record_.size_bytes) return Code::kOk;
+  std::unique_lock lock(medium_->mutex);
+  MORSEL_TRY(size_bytes > record_.size_bytes ? Grow(size_bytes, lock) : Shrink(size_bytes));
+  record_.size_bytes = size_bytes;
+  return Code::kOk;
+}
+
+Status CarvedBacking::Grow(uint64_t size_bytes, std::unique_lock<std::mutex>& held) {
+  const alloc::SubtreeRole role = RoleOf(record_);
+  const Result<std::vector<SubtreeIndex>> subtrees =
+      medium_->Grant(role, size_bytes - record_.size_bytes, &held);
+  if (!subtrees) return subtrees.status();
+  const Status placed = medium_->Place(range_, record_.size_bytes, role, *subtrees, false, Label());
+  if (!placed.ok()) {
+    const KeepLastError keep;
+    medium_->Return(role, *subtrees);
+    return placed;
+  }
+  medium_->metadata().Grow(slot_, *subtrees);
+  return Code::kOk;
+}
+
+Status CarvedBacking::Shrink(uint64_t size_bytes) {
+  // Unmapped first: it may fail, the rest cannot.
+  MORSEL_TRY(range_.Withdraw(size_bytes, record_.size_bytes - size_bytes));
+  medium_->GiveBack(RoleOf(record_), medium_->metadata().Shrink(slot_, size_bytes));
+  return Code::kOk;
+}
+
+Status CarvedBacking::Checkpoint(uint64_t live_bytes) {
+  if (read_only_) {
+    return Fail(Code::kPermission, "morsel '%s' is open read-only", record_.name.c_str());
+  }
+  const std::lock_guard lock(medium_->mutex);
+  medium_->metadata().SetCheckpoint(slot_, live_bytes, record_.generation + 1);
+  record_.live_bytes = live_bytes;
+  ++record_.generation;
+  return Code::kOk;
+}
+
+// What the kernel lists as bad, without touching it, and what it cannot map. In the morsel's own
+// offsets, by pages; a page may be in two.
+Result<std::vector<pmem::ByteRange>> CarvedBacking::BadRanges() const {
+  std::vector<pmem::Extent> extents;
+  {
+    const std::lock_guard lock(medium_->mutex);
+    const Result<std::vector<SubtreeIndex>> subtrees = medium_->metadata().Subtrees(slot_);
+    if (!subtrees) return subtrees.status();
+    const uint64_t data_offset = medium_->metadata().superblock().data_offset;
+    const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record_)) * kSubtreeBytes;
+    for (const SubtreeIndex subtree : *subtrees) {
+      extents.push_back(
+          {extents.size() * unit_bytes, data_offset + subtree.value() * kSubtreeBytes, unit_bytes});
+    }
+  }
+  const Result<std::vector<pmem::ByteRange>> listed = medium_->BadRanges();
+  if (!listed) return listed.status();
+  std::vector<pmem::ByteRange> bad = pmem::UnreadableRanges(range_.at(0), record_.size_bytes);
+  for (const pmem::ByteRange& range : pmem::BadOfFile(extents, *listed)) {
+    const uint64_t begin = AlignDown(range.offset, kPageBytes);
+    const uint64_t end = AlignUp(range.offset + range.size_bytes, kPageBytes);
+    const bool is_known = std::any_of(bad.begin(), bad.end(), [&](const pmem::ByteRange& known) {
+      return known.offset <= begin && end <= known.offset + known.size_bytes;
+    });
+    if (!is_known) bad.push_back({begin, end - begin});
+  }
+  return bad;
+}
+
+namespace {
+
+// All but what is bad, which reads as zero.
+class IntactPages final : public pmem::TouchedPages {
+ public:
+  explicit IntactPages(const std::vector<pmem::ByteRange>& bad) {
+    for (const pmem::ByteRange& range : bad) bad_.Add(range.offset, range.size_bytes);
+  }
+  pmem::PageSet::Pages Of(SubtreePosition position) const override {
+    const pmem::PageSet::Pages* const bad = bad_.Of(position);
+    return bad == nullptr ? pmem::PageSet::Pages().set() : ~*bad;
+  }
+
+ private:
+  pmem::PageSet bad_;
+};
+
+std::string SentenceOf(const Record& record, const pmem::ByteRange& range) {
+  char text[160];
+  std::snprintf(text, sizeof text,
+                ": %" PRIu64 " bytes at offset 0x%" PRIx64 " (address 0x%" PRIx64
+                ") cannot be read: the medium is bad there, or is gone",
+                range.size_bytes, range.offset, record.base + range.offset);
+  return "morsel '" + record.name + "'" + text;
+}
+
+}  // namespace
+
+// A heap that a crash left is written as it stands: what its next open recovers, it recovers
+// wherever that is.
+Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_name,
+                             const ExportOptions& options) {
+  const Result<std::vector<pmem::ByteRange>> bad = BadRanges();
+  if (!bad) return bad.status();
+  if (!bad->empty() && options.skipped == nullptr) {
+    return Fail(Code::kIo,
+                "%s%s; nothing was made. `morselctl export --salvage` writes all else, with zeros "
+                "there",
+                SentenceOf(record_, bad->front()).c_str(),
+                bad->size() > 1 ? ", and elsewhere" : "");
+  }
+  for (const pmem::ByteRange& range : *bad) (*options.skipped)(SentenceOf(record_, range));
+  const IntactPages intact(*bad);
+  pmem::image::ImageInfo info = record_;
+  info.codec = options.codec.value_or(pmem::image::Codec::kNone);
+  return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0),
+                                        bad->empty() ? nullptr : &intact, options.progress)
+      .status();
+}
+
+}  // namespace morsel

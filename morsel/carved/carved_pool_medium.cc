@@ -1,0 +1,329 @@
+#include "morsel/carved/carved_pool_medium.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "morsel/carved/carved_pool_superblock.h"
+#include "morsel/pool/address_window.h"
+#include "os/memory/bus_error.h"
+#include "pmem/media/dax_file.h"
+#include "pmem/media/power_safety.h"
+
+namespace morsel {
+namespace {
+
+// st_blocks counts in these, whatever the file system's are.
+constexpr uint64_t kStatBlockBytes = 512;
+
+int FAllocateWhole(const pmem::File& file, int mode, uint64_t offset, uint64_t size_bytes) {
+  int failed = 0;
+  do {
+    failed = file.calls().FAllocate(file.descriptor(), mode, static_cast<int64_t>(offset),
+                                    static_cast<int64_t>(size_bytes));
+  } while (failed != 0 && errno == EINTR);
+  return failed;
+}
+
+// Space for the bytes, so that a full medium is an error now and no SIGBUS later.
+// What has space already keeps its content.
+Status TakeSpace(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
+  if (FAllocateWhole(file, FALLOC_FL_KEEP_SIZE, offset, size_bytes) == 0) return Code::kOk;
+  return FailErrno("'%s': no space for %" PRIu64 " bytes at offset %" PRIu64 " on its file system",
+                   file.path().c_str(), size_bytes, offset);
+}
+
+int PunchHole(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
+  return FAllocateWhole(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size_bytes);
+}
+
+// The device that the file is; nothing if it is a regular file.
+Result<std::optional<pmem::DaxDevice>> DeviceOf(const pmem::File& file) {
+  struct stat status;
+  if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s'", file.path().c_str());
+  if (!S_ISCHR(status.st_mode)) return std::optional<pmem::DaxDevice>();
+  const Result<pmem::DaxDevice> device = pmem::DaxDeviceOf(file);
+  if (!device) return device.status();
+  return std::optional(*device);
+}
+
+constexpr size_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
+
+// Reads both superblocks. A device cannot be read, only mapped.
+Status ReadSuperblocks(const pmem::File& file, const std::optional<pmem::DaxDevice>& device,
+                       char* bytes) {
+  if (!device) return file.ReadExactly(bytes, kSuperblocksBytes, 0);
+  const uint64_t mapped_bytes = AlignUp(kSuperblocksBytes, device->align_bytes);
+  const Result<void*> mapping = pmem::MapPart(file, 0, mapped_bytes, true);
+  if (!mapping) return mapping.status();
+  std::memcpy(bytes, *mapping, kSuperblocksBytes);
+  munmap(*mapping, mapped_bytes);
+  return Code::kOk;
+}
+
+Result<Superblock> FindSuperblock(const pmem::File& file,
+                                  const std::optional<pmem::DaxDevice>& device,
+                                  const std::string& subject) {
+  const Result<uint64_t> size_bytes = device ? device->size_bytes : file.SizeBytes();
+  if (!size_bytes) return size_bytes.status();
+  if (*size_bytes < kSuperblocksBytes) {
+    return Fail(Code::kCorrupt,
+                "%s is no morsel pool, or was truncated: it is %" PRIu64
+                " bytes long; restore it from a copy, or name a pool",
+                subject.c_str(), *size_bytes);
+  }
+  alignas(Superblock) char superblocks[kSuperblocksBytes];
+  MORSEL_TRY(ReadSuperblocks(file, device, superblocks));
+  if (device && LooksForeign(superblocks)) {
+    return Fail(Code::kCorrupt,
+                "%s is no morsel pool: there is no superblock; `morselctl format %s` makes it one",
+                subject.c_str(), file.path().c_str());
+  }
+  const Result<Superblock> chosen = ChooseSuperblock(superblocks, *size_bytes, subject);
+  if (chosen && device && !IsAligned(chosen->unit_bytes, device->align_bytes)) {
+    return Fail(Code::kUnsupported,
+                "%s is carved into units of %" PRIu64
+                " bytes, and the device maps units of %" PRIu64
+                " only; give it back the alignment that it was formatted with",
+                subject.c_str(), chosen->unit_bytes, device->align_bytes);
+  }
+  return chosen;
+}
+
+Status MustBe(CarvedMedium::As as, const Superblock& superblock, const std::string& subject) {
+  const bool is_lone = (superblock.features & kPoolLone) != 0;
+  if (is_lone == (as == CarvedMedium::As::kLoneMorsel)) return Code::kOk;
+  return Fail(Code::kInvalidArgument,
+              is_lone
+                  ? "%s is one morsel of a directory pool: open the directory that it lies in"
+                  : "%s is a carved pool, and no morsel of a directory pool: open it by its path",
+              subject.c_str());
+}
+
+}  // namespace
+
+Status CarvedMedium::Format(const pmem::File& file, uint64_t size_bytes,
+                            const std::string& subject) {
+  const Result<Window> window = WindowFromEnvironment();
+  if (!window) return window.status();
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  const Result<Superblock> plan = PlanSuperblock(size_bytes, *window, *id, subject);
+  if (!plan) return plan.status();
+  return FormatFile(file, *plan);
+}
+
+Status CarvedMedium::FormatFile(const pmem::File& file, const Superblock& plan) {
+  pmem::PreferHugeExtents(file);
+  MORSEL_TRY(file.Resize(plan.size_bytes));
+  if (pmem::IsDax(file)) {
+    // A whole unit first: a file system aligns what is large enough, and places the rest behind it.
+    MORSEL_TRY(TakeSpace(file, 0, plan.data_offset));
+    MORSEL_TRY(pmem::WriteZeros(file, 0, plan.data_offset));
+  }
+  MORSEL_TRY(TakeSpace(file, 0, plan.metadata_bytes));
+  return FormatMapped(file, plan, plan.metadata_bytes);
+}
+
+Status CarvedMedium::FormatMapped(const pmem::File& file, const Superblock& plan,
+                                  uint64_t mapped_bytes) {
+  const Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(file, mapped_bytes, false);
+  if (!mapping) return mapping.status();
+  FormatPool(mapping->memory(), plan, mapping->persist());
+  return Code::kOk;
+}
+
+Result<Superblock> CarvedMedium::PlanDevice(const pmem::DaxDevice& device,
+                                            const std::string& subject) {
+  const Result<Window> window = WindowFromEnvironment();
+  if (!window) return window.status();
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  const uint64_t unit_bytes = std::max(device.align_bytes, kSubtreeBytes);
+  return PlanSuperblock(AlignDown(device.size_bytes, unit_bytes), *window, *id, subject,
+                        unit_bytes);
+}
+
+// Whole units are mapped, and data begins with one.
+Status CarvedMedium::FormatDevice(const pmem::File& file, const Superblock& plan) {
+  return FormatMapped(file, plan, plan.data_offset);
+}
+
+Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool read_only,
+                                                         const std::string& subject, As as) {
+  const Result<std::optional<pmem::DaxDevice>> device = DeviceOf(file);
+  if (!device) return device.status();
+  const Result<Superblock> chosen = FindSuperblock(file, *device, subject);
+  if (!chosen) return chosen.status();
+  MORSEL_TRY(MustBe(as, *chosen, subject));
+  const bool is_device = device->has_value();
+  if (!read_only && !is_device) MORSEL_TRY(TakeSpace(file, 0, chosen->metadata_bytes));
+
+  std::unique_ptr<CarvedMedium> medium(new CarvedMedium);
+  medium->file_ = std::move(file);
+  medium->device_ = *device;
+  medium->read_only_ = read_only;
+  medium->is_dax_ = is_device || pmem::IsDax(medium->file_);
+  // Of a device whole units are mapped; data begins with one.
+  Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(
+      medium->file_, is_device ? chosen->data_offset : chosen->metadata_bytes, read_only);
+  if (!mapping) return mapping.status();
+  medium->mapping_ = std::move(*mapping);
+  MORSEL_TRY(medium->MustFlush());
+  pmem::WatchForBusErrors(medium->mapping_.memory(), medium->mapping_.size_bytes(), 0, subject,
+                          medium->file_.path());
+  Result<std::unique_ptr<CarvedMetadata>> metadata = CarvedMetadata::Open(
+      medium->mapping_.memory(), *chosen, medium->persist(),
+      read_only ? CarvedMetadata::Access::kRead : CarvedMetadata::Access::kWrite, subject);
+  if (!metadata) return metadata.status();
+  medium->metadata_ = std::move(*metadata);
+  if (!read_only) MORSEL_TRY(medium->FindSparse());
+  return medium;
+}
+
+// libpmem2's variable may stand in for persistent memory, and ask for more flushes than are needed,
+// never for fewer.
+Status CarvedMedium::MustFlush() const {
+  const char* const forced = std::getenv("PMEM2_FORCE_GRANULARITY");
+  if (!is_dax_ || granularity_bytes() != 1 || forced == nullptr || *forced == '\0') {
+    return Code::kOk;
+  }
+  if (pmem::PowerSafetyOf(file_.path()).keeps_caches) return Code::kOk;
+  return Fail(Code::kUnsupported,
+              "'%s': PMEM2_FORCE_GRANULARITY=%s would leave out flushes, and the platform does not "
+              "say that it keeps processor caches at power-off; take the variable away",
+              file_.path().c_str(), forced);
+}
+
+CarvedMedium::~CarvedMedium() {
+  // A forked child has neither the descriptor nor the mapping.
+  if (metadata_ != nullptr && file_.is_open()) metadata_->Close();
+  if (file_.is_open()) pmem::ForgetBusErrors(mapping_.memory(), mapping_.size_bytes());
+}
+
+const char* CarvedMedium::name() const {
+  if (device_) return "device-dax";
+  return is_dax_ ? "fsdax" : "file";
+}
+
+// Copies of a pool may have holes where the original had zeros.
+Status CarvedMedium::FindSparse() {
+  if (device_) return Code::kOk;
+  struct stat status;
+  if (fstat(file_.descriptor(), &status) != 0) return FailErrno("'%s'", file_.path().c_str());
+  const uint64_t due_bytes =
+      metadata_->superblock().metadata_bytes + metadata_->catalog().size_bytes();
+  is_sparse_ = static_cast<uint64_t>(status.st_blocks) * kStatBlockBytes < due_bytes;
+  return Code::kOk;
+}
+
+// Calls visit(offset in the file, offset from the first subtree, bytes) for each
+// run of adjacent subtrees.
+template <class Visit>
+Status CarvedMedium::ForEachRun(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees,
+                                Visit visit) const {
+  const uint64_t stride = alloc::SubtreesOf(role);
+  const uint64_t unit_bytes = stride * kSubtreeBytes;
+  for (size_t begin = 0; begin < subtrees.size();) {
+    size_t end = begin + 1;
+    while (end < subtrees.size() && subtrees[end].value() == subtrees[end - 1].value() + stride) {
+      ++end;
+    }
+    MORSEL_TRY(visit(metadata_->superblock().data_offset + subtrees[begin].value() * kSubtreeBytes,
+                     begin * unit_bytes, (end - begin) * unit_bytes));
+    begin = end;
+  }
+  return Code::kOk;
+}
+
+Status CarvedMedium::StoreZeros(uint64_t offset, uint64_t size_bytes) const {
+  const Result<void*> mapping = pmem::MapPart(file_, offset, size_bytes, false);
+  if (!mapping) return mapping.status();
+  pmem::StoreZeros(*mapping, size_bytes, persist());
+  munmap(*mapping, size_bytes);
+  return Code::kOk;
+}
+
+Status CarvedMedium::FillWithZeros(uint64_t offset, uint64_t size_bytes) const {
+  if (device_) return StoreZeros(offset, size_bytes);
+  if (is_dax_) {
+    MORSEL_TRY(TakeSpace(file_, offset, size_bytes));
+    return pmem::WriteZeros(file_, offset, size_bytes);
+  }
+  if (PunchHole(file_, offset, size_bytes) != 0) {
+    return FailErrno("'%s': %" PRIu64 " bytes at offset %" PRIu64 " cannot be zeroed",
+                     file_.path().c_str(), size_bytes, offset);
+  }
+  return TakeSpace(file_, offset, size_bytes);
+}
+
+Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role, uint64_t size_bytes,
+                                                      std::unique_lock<std::mutex>* held) {
+  Result<std::vector<SubtreeIndex>> subtrees = metadata_->Reserve(role, size_bytes);
+  if (!subtrees) return subtrees;
+  // Claimed, they are nobody else's, and nothing below looks at what the mutex covers.
+  if (held != nullptr) held->unlock();
+  Status status = ForEachRun(role, *subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
+    return FillWithZeros(offset, run_bytes);
+  });
+  // ORDER  space and its zeros, synced  <  whatever says whose they are
+  // WHY    until the sync the file system may return the old content after a crash, under a morsel
+  //        that was told that its new memory is zero, or have no space there.
+  // CRASH  before: the space is free. After: it is zero, whoever has it.
+  // TEST   morsel/carved/carved_pool_sim_test: Sequences
+  if (status.ok() && !device_) status = file_.Sync();
+  if (held != nullptr) held->lock();
+  if (status.ok()) return subtrees;
+  const KeepLastError keep;
+  Return(role, *subtrees);
+  return status;
+}
+
+void CarvedMedium::Return(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees) {
+  metadata_->Cancel(role, subtrees);
+  GiveBack(role, subtrees);
+}
+
+void CarvedMedium::GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees) {
+  if (device_) return;  // its space is nobody else's
+  (void)ForEachRun(role, subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
+    (void)PunchHole(file_, offset, run_bytes);
+    return Status();
+  });
+}
+
+Status CarvedMedium::Place(pmem::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
+                           const std::vector<SubtreeIndex>& subtrees, bool read_only,
+                           const std::string& label) {
+  uint64_t placed_bytes = 0;
+  const Status status =
+      ForEachRun(role, subtrees, [&](uint64_t file_offset, uint64_t from, uint64_t run_bytes) {
+        if (is_sparse_ && !read_only_) MORSEL_TRY(TakeSpace(file_, file_offset, run_bytes));
+        const Result<void*> mapping = pmem::MapPart(file_, file_offset, run_bytes, read_only);
+        if (!mapping) return mapping.status();
+        const Status done = range.Place(*mapping, offset + from, run_bytes);
+        if (!done.ok()) {
+          munmap(*mapping, run_bytes);
+          return done;
+        }
+        placed_bytes = from + run_bytes;
+        pmem::WatchForBusErrors(range.at(offset + from), run_bytes, file_offset, label,
+                                file_.path());
+        return done;
+      });
+  if (status.ok() || placed_bytes == 0) return status;
+  const KeepLastError keep;
+  MORSEL_TRY(range.Withdraw(offset, placed_bytes));
+  return status;
+}
+
+}  // namespace morsel

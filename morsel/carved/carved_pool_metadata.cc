@@ -1,0 +1,205 @@
+#include "morsel/carved/carved_pool_metadata.h"
+
+#include <cinttypes>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "base/error.h"
+#include "morsel/carved/carved_pool_superblock.h"
+
+namespace morsel {
+namespace {
+
+pmem::Journal JournalOf(char* memory, const Superblock& s, pmem::Persist persist,
+                        const std::string& subject) {
+  return pmem::Journal(reinterpret_cast<pmem::JournalHead*>(memory + s.journal_offset),
+                       s.journal_bytes,
+                       {.medium = memory,
+                        .begin = s.catalog_offset,
+                        .end = s.map_offset + s.subtree_count * sizeof(uint64_t),
+                        .subject = subject},
+                       persist);
+}
+
+Catalog CatalogOf(char* memory, const Superblock& s, pmem::Journal* journal, pmem::Persist persist,
+                  const std::string& subject) {
+  return Catalog(reinterpret_cast<CatalogSlot*>(memory + s.catalog_offset), s.slot_count,
+                 {s.window_begin, s.window_end}, journal, persist, subject);
+}
+
+alloc::SubtreeMap MapOf(char* memory, const Superblock& s, pmem::Persist persist,
+                        const std::string& subject) {
+  const uint64_t to_giant = AlignUp(s.data_offset, kGiantBytes) - s.data_offset;
+  return alloc::SubtreeMap(reinterpret_cast<uint64_t*>(memory + s.map_offset), s.subtree_count,
+                           to_giant / kSubtreeBytes, persist, subject);
+}
+
+}  // namespace
+
+void FormatPool(char* medium, const Superblock& plan, pmem::Persist persist) {
+  // ORDER  the old magics are gone  <  anything new
+  // WHY    half of a new pool must not be taken for the old one.                       [POOL-1]
+  // CRASH  before: the old pool, whole. After: no pool.
+  // TEST   morsel/carved/carved_pool_metadata_test: FormattingIsAllOrNothing  <- fails without the line
+  EraseSuperblocks(medium, persist);
+  auto* const use = reinterpret_cast<uint64_t*>(medium + plan.use_offset);
+  for (size_t i = 0; i < sizeof(PoolUse) / sizeof(uint64_t); ++i) pmem::Store(use + i, 0);
+  persist.Flush(use, sizeof(PoolUse));
+  pmem::Journal journal = JournalOf(medium, plan, persist, "");
+  journal.Format();
+  CatalogOf(medium, plan, &journal, persist, "").Format();
+  MapOf(medium, plan, persist, "").Format();
+  WriteSuperblocks(medium, plan, persist);
+}
+
+CarvedMetadata::CarvedMetadata(char* memory, const Superblock& superblock, pmem::Persist persist,
+                               Access access, std::string subject)
+    : memory_(memory),
+      superblock_(superblock),
+      persist_(persist),
+      access_(access),
+      subject_(std::move(subject)),
+      journal_(JournalOf(memory, superblock, persist, subject_)),
+      catalog_(CatalogOf(memory, superblock, &journal_, persist, subject_)),
+      map_(MapOf(memory, superblock, persist, subject_)) {}
+
+CarvedMetadata::~CarvedMetadata() { std::free(copy_); }
+
+PoolUse* CarvedMetadata::use() const {
+  return reinterpret_cast<PoolUse*>(memory_ + superblock_.use_offset);
+}
+
+Result<std::unique_ptr<CarvedMetadata>> CarvedMetadata::Open(char* medium,
+                                                             const Superblock& superblock,
+                                                             pmem::Persist persist, Access access,
+                                                             std::string subject) {
+  char* memory = medium;
+  void* copy = nullptr;
+  pmem::Journal journal = JournalOf(medium, superblock, persist, subject);
+  if (access == Access::kWrite) {
+    MORSEL_TRY(journal.Recover());
+  } else {
+    const Result<bool> pending = journal.IsPending();
+    if (!pending.has_value()) return pending.status();
+    if (*pending) {
+      copy = std::aligned_alloc(kPageBytes, superblock.metadata_bytes);
+      if (copy == nullptr) {
+        return Fail(Code::kNoMemory, "%s: no memory for a copy of its catalog", subject.c_str());
+      }
+      memory = static_cast<char*>(copy);
+      std::memcpy(memory, medium, superblock.metadata_bytes);
+      MORSEL_TRY(JournalOf(memory, superblock, pmem::VolatilePersist(), subject).Recover());
+    }
+  }
+  std::unique_ptr<CarvedMetadata> metadata(
+      new CarvedMetadata(memory, superblock, persist, access, std::move(subject)));
+  metadata->copy_ = copy;
+  if (access == Access::kWrite) {
+    uint64_t* const in_use = &metadata->use()->in_use;
+    metadata->was_unclean_ = pmem::Load(in_use) != 0;
+    // ORDER  the magic that formatting publishes first  <  every change of this open
+    // WHY    formatting may have been killed when the magic was visible and not durable; with it,
+    //        the pool and what it is trusted with from here on would be gone.           [POOL-1]
+    // CRASH  before: there is no pool, or this one, without morsels. After: this one.
+    // TEST   morsel/carved/carved_pool_metadata_test: APoolOpenedAfterAKilledFormatStays  <- fails without
+    persist.Flush(medium, sizeof(uint64_t));
+    // ORDER  in_use = 1  <  every change of this open
+    // WHY    an open after a crash must know that words it sees may not be durable.     [POOL-3]
+    // CRASH  before: all that is visible is durable. After: the next open flushes it.
+    // TEST   morsel/carved/carved_pool_metadata_test: AKillIsRemembered  <- fails without the line
+    persist.Publish(in_use, 1);
+  }
+  metadata->catalog_.Load();
+  return metadata;
+}
+
+void CarvedMetadata::Close() {
+  if (access_ != Access::kWrite) return;
+  // What the end before this one left in the map is made durable when the map is
+  // read; where it was not read, the next open has that still to do.
+  if (was_unclean_ && !map_.is_loaded()) return;
+  persist_.Publish(&use()->in_use, 0);
+}
+
+alloc::SubtreeMap& CarvedMetadata::map() {
+  if (!map_.is_loaded()) {
+    using MapAccess = alloc::SubtreeMap::Access;
+    map_.Load(catalog_.Owners(), access_ == Access::kRead ? MapAccess::kRead
+                                 : was_unclean_           ? MapAccess::kWriteAfterUnclean
+                                                          : MapAccess::kWrite);
+  }
+  return map_;
+}
+
+Result<std::vector<SubtreeIndex>> CarvedMetadata::Subtrees(SlotIndex slot) {
+  return map().Subtrees(slot.value() + 1);
+}
+
+Result<std::vector<SubtreeIndex>> CarvedMetadata::Reserve(alloc::SubtreeRole role,
+                                                          uint64_t size_bytes) {
+  return map().Reserve(role, size_bytes / kSubtreeBytes);
+}
+
+void CarvedMetadata::Cancel(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees) {
+  map().Cancel(role, subtrees);
+}
+
+void CarvedMetadata::Create(SlotIndex slot, const Record& record,
+                            const std::vector<SubtreeIndex>& subtrees) {
+  MORSEL_CHECK(access_ == Access::kWrite);
+  // ORDER  the morsel's first bytes and the subtrees' words  <  the slot is live
+  // WHY    a live slot has all of its subtrees, and a heap in them.                       [S-4]
+  // CRASH  before: the words are stale, the name is nobody's. After: the morsel is there.
+  // TEST   morsel/carved/carved_pool_metadata_test: CreationIsAllOrNothing  <- fails when swapped
+  map().Record(slot.value() + 1, RoleOf(record), subtrees);
+  catalog_.Insert(slot, record);
+}
+
+void CarvedMetadata::Grow(SlotIndex slot, const std::vector<SubtreeIndex>& subtrees) {
+  MORSEL_CHECK(access_ == Access::kWrite);
+  const Record record = catalog_.record(slot);
+  const alloc::SubtreeRole role = RoleOf(record);
+  // ORDER  the new subtrees' words  <  the size
+  // WHY    the map has every position below the size.                                     [S-4]
+  // CRASH  before: the words are stale, the size is the old one. After: the new one.
+  // TEST   morsel/carved/carved_pool_metadata_test: GrowingIsAllOrNothing  <- fails when swapped
+  map().Record(slot.value() + 1, role, subtrees);
+  catalog_.SetSize(slot,
+                   record.size_bytes + subtrees.size() * alloc::SubtreesOf(role) * kSubtreeBytes);
+}
+
+std::vector<SubtreeIndex> CarvedMetadata::Shrink(SlotIndex slot, uint64_t size_bytes) {
+  MORSEL_CHECK(access_ == Access::kWrite);
+  const alloc::SubtreeRole role = RoleOf(catalog_.record(slot));
+  alloc::SubtreeMap& map = this->map();  // read while what goes is live
+  // ORDER  the size  <  the words of 0
+  // WHY    the map has every position below the size.                                     [S-4]
+  // CRASH  before: the old size. After: the new one, and stale words that Load() cleans.
+  // TEST   morsel/carved/carved_pool_metadata_test: ShrinkingIsAllOrNothing  <- fails when swapped
+  catalog_.SetSize(slot, size_bytes);
+  return map.Truncate(slot.value() + 1, role, size_bytes / kSubtreeBytes);
+}
+
+std::vector<SubtreeIndex> CarvedMetadata::Remove(SlotIndex slot) {
+  MORSEL_CHECK(access_ == Access::kWrite);
+  const alloc::SubtreeRole role = RoleOf(catalog_.record(slot));
+  alloc::SubtreeMap& map = this->map();  // read while what goes is live
+  // ORDER  the slot is free  <  the words of 0  <  the slot may be used again
+  // WHY    a live slot has all of its subtrees, and a stale word would be live again under the next
+  //        owner of the slot.                                                       [S-4] [S-5]
+  // CRASH  before: the morsel is there. After: it is gone; stale words are cleaned by Load().
+  // TEST   morsel/carved/carved_pool_metadata_test: RemovalIsAllOrNothing  <- fails when swapped
+  catalog_.Remove(slot);
+  std::vector<SubtreeIndex> freed = map.Truncate(slot.value() + 1, role, 0);
+  catalog_.Free(slot);
+  return freed;
+}
+
+void CarvedMetadata::SetCheckpoint(SlotIndex slot, uint64_t live_bytes, uint64_t generation) {
+  MORSEL_CHECK(access_ == Access::kWrite);
+  catalog_.SetCheckpoint(slot, live_bytes, generation);
+}
+
+}  // namespace morsel

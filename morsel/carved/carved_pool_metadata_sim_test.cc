@@ -1,0 +1,67 @@
+// The metadata of a carved pool over the simulated medium: every crash of every
+// short sequence of changes.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "morsel/carved/carved_pool_metadata_sim_testing.h"
+#include "sim/stores/explorer.h"
+
+namespace morsel {
+namespace {
+
+// The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
+constexpr double kSeconds = 60;
+
+sim::Options Wanted() {
+  return sim::FromEnvironment({.images_max = sim::Thorough() ? 4096u : 64u,
+                               .later_images_max = 2,
+                               .crash_again_one_in = 64,
+                               .seconds = kSeconds});
+}
+
+TEST(CarvedPoolMetadataSimTest, Sequences) {
+  MetadataTarget target;
+  sim::Explorer explorer(target, Wanted());
+  EXPECT_TRUE(explorer.ExploreSequencesOf(MetadataTarget::kFormat, sim::Thorough() ? 3 : 2));
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+// Over a pool that is in use, after anything, and before anything.
+TEST(CarvedPoolMetadataSimTest, Formatting) {
+  MetadataTarget target;
+  sim::Explorer explorer(target, Wanted());
+  for (uint32_t other = 0; other < MetadataTarget::kOperations; ++other) {
+    EXPECT_TRUE(explorer.Explore({{MetadataTarget::kFormat, other}}));
+    EXPECT_TRUE(explorer.Explore({{other, MetadataTarget::kFormat}}));
+  }
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+// Three in a row, so that what recovers from a crash in recovery is cut off, too.
+TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
+  sim::Options options = Wanted();
+  options.crashes = 3;
+  options.images_max = 32;
+  options.seconds = sim::Thorough() ? options.seconds : 4;
+  MetadataTarget target;
+  sim::Explorer explorer(target, options);
+  for (uint32_t operation = 0; operation < MetadataTarget::kFormat; ++operation) {
+    EXPECT_TRUE(explorer.Explore({{operation}}));
+  }
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+// Longer than any that are all tried, and more images of each: as many as there is time for.
+TEST(CarvedPoolMetadataSimTest, LongSequencesAtRandom) {
+  sim::Options options = Wanted();
+  options.images_max = 4096;
+  options.seconds = sim::Thorough() ? options.seconds : 2;
+  MetadataTarget target;
+  sim::Explorer explorer(target, options);
+  EXPECT_TRUE(explorer.ExploreRandom(MetadataTarget::kOperations, 4, 8));
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+}  // namespace
+}  // namespace morsel

@@ -1,0 +1,429 @@
+#include "morsel/carved/carved_pool_metadata_sim_testing.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "morsel/carved/carved_pool_superblock.h"
+#include "sim/stores/recorder.h"
+
+namespace morsel {
+namespace {
+
+using Access = CarvedMetadata::Access;
+using alloc::SubtreeRole;
+
+/// Room for two giant subtrees, and a few of 2 MiB on either side of them.
+constexpr uint64_t kSubtreesBefore = 3;
+constexpr uint64_t kSubtreesBehind = 4;
+constexpr uint64_t kGiants = 2;
+constexpr uint64_t kSubtreeCount = kSubtreesBefore + kGiants * kSubtreesPerGiant + kSubtreesBehind;
+constexpr uint64_t kDataOffset = kGiantBytes - kSubtreesBefore * kSubtreeBytes;
+constexpr uint64_t kMediumBytes = kDataOffset + kSubtreeCount * kSubtreeBytes;
+constexpr Window kWindow = {0x10000000000, 0x20000000000};
+constexpr uint64_t kCapacityUnits = 4;
+/// What the first life finds.
+constexpr uint64_t kFirstPool = 1;
+constexpr uint64_t kFirstMorsel = 5;
+/// Something is there, which is no pool.
+constexpr uint64_t kUnknownPool = ~uint64_t{0};
+
+enum Note : uint32_t {
+  kMayBe,   ///< morsel, size, generation
+  kIs,      ///< likewise
+  kNew,     ///< pool: it is about to be made
+  kPoolIs,  ///< pool, and whether making it has returned
+};
+
+/// Fewer slots than PlanSuperblock() has for so many subtrees, for speed.
+Superblock PlanOf(uint64_t pool) {
+  Superblock plan = *PlanSuperblock(kMediumBytes, kWindow, Id{static_cast<unsigned char>(pool)},
+                                    "the simulated pool");
+  plan.slot_count = kSlotsMin;
+  plan.map_offset =
+      AlignUp(plan.catalog_offset + plan.slot_count * sizeof(CatalogSlot), kPageBytes);
+  plan.metadata_bytes = AlignUp(plan.map_offset + kSubtreeCount * sizeof(uint64_t), kPageBytes);
+  plan.data_offset = kDataOffset;
+  plan.subtree_count = kSubtreeCount;
+  plan.checksum = 0;
+  plan.checksum = Checksum64(&plan, sizeof plan);
+  return plan;
+}
+
+const Superblock& AnyPlan() {
+  static const Superblock plan = PlanOf(kFirstPool);
+  return plan;
+}
+
+pmem::Persist Medium() { return sim::Recorder::Get().persist(); }
+
+// The lowest bit of a morsel's number says which subtrees it has.
+bool IsGiant(uint64_t morsel) { return (morsel & 1) != 0; }
+uint64_t UnitBytes(uint64_t morsel) { return IsGiant(morsel) ? kGiantBytes : kSubtreeBytes; }
+std::string NameOfMorsel(uint64_t morsel) { return "m" + std::to_string(morsel); }
+uint64_t LiveBytesOf(uint64_t generation) { return 3 * generation; }
+
+Record RecordOf(uint64_t morsel, uint64_t size_units) {
+  Record record;
+  record.name = NameOfMorsel(morsel);
+  record.id = Id{static_cast<unsigned char>(morsel), 0x4d};
+  record.contract = Contract::kFine;
+  record.giant = IsGiant(morsel);
+  record.base = kWindow.begin + morsel * 8 * kGiantBytes;
+  record.capacity_bytes = kCapacityUnits * UnitBytes(morsel);
+  record.size_bytes = size_units * UnitBytes(morsel);
+  return record;
+}
+
+// The number of a morsel with that record, and nothing where no such one was made.
+std::optional<uint64_t> MorselOf(const Record& found) {
+  if (found.name.size() < 2) return std::nullopt;
+  const uint64_t morsel = std::strtoull(found.name.c_str() + 1, nullptr, 10);
+  const Record made = RecordOf(morsel, 0);
+  const bool same = found.name == made.name && found.id == made.id &&
+                    found.contract == made.contract && found.giant == made.giant &&
+                    found.base == made.base && found.capacity_bytes == made.capacity_bytes &&
+                    found.live_bytes == LiveBytesOf(found.generation);
+  return same ? std::optional(morsel) : std::nullopt;
+}
+
+// What the pool is that lies there; 0: none.
+uint64_t PoolAt(const char* memory) {
+  const Result<Superblock> found = ChooseSuperblock(memory, kMediumBytes, "the simulated pool");
+  if (found) return found->id[0];
+  const bool none = *reinterpret_cast<const uint64_t*>(memory) == 0 &&
+                    *reinterpret_cast<const uint64_t*>(memory + kSuperblockBytes) == 0;
+  return none ? 0 : kUnknownPool;
+}
+
+// Of all but the journal, which is most of the medium and seldom in use.
+uint64_t SumOf(const char* memory) {
+  const Superblock& plan = AnyPlan();
+  const uint64_t sums[] = {
+      Checksum64(memory, plan.journal_offset + kPageBytes),
+      Checksum64(memory + plan.catalog_offset, plan.metadata_bytes - plan.catalog_offset)};
+  return Checksum64(sums, sizeof sums);
+}
+
+std::string Told(std::pair<uint64_t, uint64_t> state) {
+  if (state.first == 0) return "absent";
+  return std::to_string(state.first) + " subtrees, generation " + std::to_string(state.second);
+}
+
+}  // namespace
+
+MetadataTarget::MetadataTarget() {
+  void* const memory = mmap(nullptr, AnyPlan().metadata_bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  MORSEL_CHECK(memory != MAP_FAILED);
+  memory_ = static_cast<char*>(memory);
+}
+
+MetadataTarget::~MetadataTarget() {
+  sim::Recorder::Get().Watch({});
+  munmap(memory_, AnyPlan().metadata_bytes);
+}
+
+std::string MetadataTarget::NameOf(uint32_t operation) const {
+  static const char* const kNames[] = {"create of 2 MiB", "create of 1 GiB", "grow",
+                                       "shrink",          "remove",          "replace",
+                                       "checkpoint",      "reopen",          "format"};
+  return kNames[operation];
+}
+
+std::vector<sim::Span> MetadataTarget::Spans() { return {{memory_, AnyPlan().metadata_bytes}}; }
+
+// A pool with a past: a morsel of 1 GiB, and one that is gone.
+void MetadataTarget::Prepare() {
+  FormatPool(memory_, PlanOf(kFirstPool), pmem::VolatilePersist());
+  if (std::string wrong = OpenAgain(); !wrong.empty()) Die("%s", wrong.c_str());
+  sim::Log nobody;
+  const uint64_t gone = Create(false, nobody);
+  MORSEL_CHECK(Create(true, nobody) == kFirstMorsel);
+  Remove(gone, nobody);
+  metadata_->Close();
+  Forget(true);
+}
+
+MetadataTarget::Due MetadataTarget::DueOf(const sim::Log& log) const {
+  Due due;
+  due.pools[kFirstPool][kFirstMorsel] = {{1, 0}};
+  for (const sim::LogEntry& entry : log.entries()) {
+    if (entry.kind != sim::LogEntry::Kind::kNoted) continue;
+    const auto [first, second, third] = entry.words;
+    if (entry.what == kNew) {
+      due.pools[first] = due.pools[0] = {};
+      due.formatted_in_part = true;
+    } else if (entry.what == kPoolIs) {
+      due.pools = {{first, due.pools[first]}};
+      due.formatted_in_part &= second == 0;
+    } else {
+      // Nothing is done with morsels before it is known which pool it is.
+      std::set<State>& states =
+          due.pools.begin()->second.try_emplace(first, std::set<State>{{0, 0}}).first->second;
+      if (entry.what == kIs) states.clear();
+      states.insert({second, third});
+    }
+  }
+  return due;
+}
+
+std::string MetadataTarget::OpenAgain() {
+  const Result<Superblock> superblock =
+      ChooseSuperblock(memory_, kMediumBytes, "the simulated pool");
+  if (!superblock) return LastError();
+  Result<std::unique_ptr<CarvedMetadata>> opened =
+      CarvedMetadata::Open(memory_, *superblock, Medium(), Access::kWrite, "the simulated pool");
+  if (!opened) return LastError();
+  metadata_ = std::move(*opened);
+  return {};
+}
+
+std::string MetadataTarget::CheckMorsels(CarvedMetadata& metadata, const Morsels& due,
+                                         sim::Log* log) const {
+  std::map<uint64_t, State> found;
+  for (const SlotIndex slot : metadata.catalog().List()) {
+    const Record record = metadata.catalog().record(slot);
+    const std::optional<uint64_t> morsel = MorselOf(record);
+    if (!morsel) return "'" + record.name + "' is there, and not as any morsel was made";
+    found[*morsel] = {record.size_bytes / UnitBytes(*morsel), record.generation};
+    if (!due.contains(*morsel)) return "'" + record.name + "' is there, which was never made";
+  }
+  for (const auto& [morsel, states] : due) {
+    const State is = found[morsel];
+    if (!states.contains(is)) {
+      return "'" + NameOfMorsel(morsel) + "' is " + Told(is) + "; due was " +
+             Told(*states.begin()) + (states.size() > 1 ? ", or another" : "");
+    }
+    if (log != nullptr && states.size() > 1) log->Note(kIs, morsel, is.first, is.second);
+  }
+  return {};
+}
+
+// Each subtree is one morsel's, or free: granted, all that is left meets none that is owned.
+std::string MetadataTarget::CheckOwners(CarvedMetadata& metadata) const {
+  const uint64_t free = metadata.map().free_count();  // what is stale is cleaned by now
+  std::vector<uint64_t> owners(kSubtreeCount, 0);
+  uint64_t heads = 0;
+  for (const SlotIndex slot : metadata.catalog().List()) {
+    const Record record = metadata.catalog().record(slot);
+    const Result<std::vector<SubtreeIndex>> subtrees = metadata.Subtrees(slot);
+    if (!subtrees) return LastError();
+    const uint64_t unit = alloc::SubtreesOf(RoleOf(record));
+    if (subtrees->size() * unit * kSubtreeBytes != record.size_bytes) {
+      return "'" + record.name + "' has not as many subtrees as its size says";
+    }
+    heads += subtrees->size();
+    for (const SubtreeIndex head : *subtrees) {
+      for (uint64_t i = head.value(); i < head.value() + unit; ++i) {
+        if (owners[i] != 0) return "subtree " + std::to_string(i) + " belongs to two morsels";
+        owners[i] = slot.value() + 1;
+      }
+    }
+  }
+  const auto* const words =
+      reinterpret_cast<const uint64_t*>(memory_ + metadata.superblock().map_offset);
+  if (heads != kSubtreeCount - static_cast<uint64_t>(std::count(words, words + kSubtreeCount, 0))) {
+    return "the subtree map keeps a word that is nobody's";
+  }
+  const Result<std::vector<SubtreeIndex>> left =
+      metadata.Reserve(SubtreeRole::kHuge, free * kSubtreeBytes);
+  if (!left) return LastError();
+  for (const SubtreeIndex subtree : *left) {
+    if (std::exchange(owners[subtree.value()], ~uint64_t{0}) == 0) continue;
+    return "subtree " + std::to_string(subtree.value()) + " is granted, and somebody's already";
+  }
+  metadata.Cancel(SubtreeRole::kHuge, *left);
+  if (std::find(owners.begin(), owners.end(), 0) == owners.end()) return {};
+  return "a subtree is neither free nor anybody's";
+}
+
+// Who may only read sees the same, and changes nothing.
+std::string MetadataTarget::CheckReader(const Morsels& due) const {
+  const uint64_t before = SumOf(memory_);
+  const Result<Superblock> superblock =
+      ChooseSuperblock(memory_, kMediumBytes, "the simulated pool");
+  const Result<std::unique_ptr<CarvedMetadata>> reader =
+      CarvedMetadata::Open(memory_, *superblock, Medium(), Access::kRead, "the simulated pool");
+  if (!reader) return std::string("to a reader: ") + LastError();
+  if (std::string wrong = CheckMorsels(**reader, due, nullptr); !wrong.empty()) {
+    return "to a reader: " + wrong;
+  }
+  if (!(*reader)->map().findings().empty()) return (*reader)->map().findings().front();
+  return SumOf(memory_) == before ? "" : "a reader has changed the medium";
+}
+
+std::string MetadataTarget::CheckAll(const Due& due, uint64_t pool, sim::Log* log) {
+  const Morsels& morsels = due.pools.at(pool);
+  if (std::string wrong = CheckMorsels(*metadata_, morsels, log); !wrong.empty()) return wrong;
+  for (const std::string& sentence : metadata_->Validate()) {
+    const bool superblock = sentence.ends_with("[POOL-1]");
+    if (!superblock || !due.formatted_in_part) return sentence;
+  }
+  return CheckOwners(*metadata_);
+}
+
+std::string MetadataTarget::Recover(sim::Log& log) {
+  const Due due = DueOf(log);
+  live_.clear();
+  complaint_.clear();
+  pool_ = due.pools.rbegin()->first;
+  morsels_ = kFirstMorsel / 2;
+  const uint64_t pool = PoolAt(memory_);
+  if (!due.pools.contains(pool)) {
+    return pool == 0              ? "there is no pool"
+           : pool == kUnknownPool ? "what is there is no pool"
+                                  : "pool " + std::to_string(pool) + " is there";
+  }
+  if (pool == 0) return {};
+  if (std::string wrong = CheckReader(due.pools.at(pool)); !wrong.empty()) return wrong;
+  if (std::string wrong = OpenAgain(); !wrong.empty()) return wrong;
+  if (due.pools.size() > 1) log.Note(kPoolIs, pool, 0);
+  if (std::string wrong = CheckAll(due, pool, &log); !wrong.empty()) return wrong;
+  for (const SlotIndex slot : metadata_->catalog().List()) {
+    live_.push_back(*MorselOf(metadata_->catalog().record(slot)));
+  }
+  std::sort(live_.begin(), live_.end());
+  for (const auto& [morsel, states] : due.pools.at(pool)) {
+    morsels_ = std::max(morsels_, morsel / 2);
+  }
+  return {};
+}
+
+std::string MetadataTarget::Verify(const sim::Log& log) {
+  if (!complaint_.empty()) return complaint_;
+  if (metadata_ == nullptr) return {};
+  const Due due = DueOf(log);
+  return CheckAll(due, due.pools.begin()->first, nullptr);
+}
+
+SlotIndex MetadataTarget::SlotOf(uint64_t morsel) const {
+  return *metadata_->catalog().Find(NameOfMorsel(morsel));
+}
+
+// The new morsel; 0: there is no room.
+uint64_t MetadataTarget::Create(bool giant, sim::Log& log) {
+  const uint64_t morsel = (morsels_ + 1) * 2 + (giant ? 1 : 0);
+  const uint64_t units = giant ? 1 : 2;
+  const Record record = RecordOf(morsel, units);
+  const Result<std::vector<SubtreeIndex>> subtrees =
+      metadata_->Reserve(RoleOf(record), record.size_bytes);
+  const Result<SlotIndex> slot = metadata_->catalog().FreeSlot();
+  if (!subtrees || !slot) return 0;
+  ++morsels_;
+  log.Note(kMayBe, morsel, units, 0);
+  metadata_->Create(*slot, record, *subtrees);
+  log.Note(kIs, morsel, units, 0);
+  live_.push_back(morsel);
+  return morsel;
+}
+
+void MetadataTarget::Grow(uint64_t morsel, sim::Log& log) {
+  const SlotIndex slot = SlotOf(morsel);
+  const Record record = metadata_->catalog().record(slot);
+  if (record.size_bytes == record.capacity_bytes) return;
+  const Result<std::vector<SubtreeIndex>> subtrees =
+      metadata_->Reserve(RoleOf(record), UnitBytes(morsel));
+  if (!subtrees) return;
+  const uint64_t units = record.size_bytes / UnitBytes(morsel) + 1;
+  log.Note(kMayBe, morsel, units, record.generation);
+  metadata_->Grow(slot, *subtrees);
+  log.Note(kIs, morsel, units, record.generation);
+}
+
+void MetadataTarget::Shrink(uint64_t morsel, sim::Log& log) {
+  const SlotIndex slot = SlotOf(morsel);
+  const Record record = metadata_->catalog().record(slot);
+  const uint64_t units = record.size_bytes / UnitBytes(morsel) - 1;
+  if (units == 0) return;
+  log.Note(kMayBe, morsel, units, record.generation);
+  (void)metadata_->Shrink(slot, units * UnitBytes(morsel));
+  log.Note(kIs, morsel, units, record.generation);
+}
+
+void MetadataTarget::Remove(uint64_t morsel, sim::Log& log) {
+  log.Note(kMayBe, morsel, 0, 0);
+  (void)metadata_->Remove(SlotOf(morsel));
+  log.Note(kIs, morsel, 0, 0);
+  std::erase(live_, morsel);
+}
+
+void MetadataTarget::Checkpoint(uint64_t morsel, sim::Log& log) {
+  const SlotIndex slot = SlotOf(morsel);
+  const Record record = metadata_->catalog().record(slot);
+  const uint64_t generation = record.generation + 1;
+  const uint64_t units = record.size_bytes / UnitBytes(morsel);
+  log.Note(kMayBe, morsel, units, generation);
+  metadata_->SetCheckpoint(slot, LiveBytesOf(generation), generation);
+  log.Note(kIs, morsel, units, generation);
+}
+
+void MetadataTarget::Format(sim::Log& log) {
+  metadata_.reset();
+  live_.clear();
+  ++pool_;
+  log.Note(kNew, pool_);
+  FormatPool(memory_, PlanOf(pool_), Medium());
+  log.Note(kPoolIs, pool_, 1);
+  complaint_ = OpenAgain();
+}
+
+void MetadataTarget::Run(uint32_t operation, sim::Log& log) {
+  if (operation == kFormat) return Format(log);
+  if (metadata_ == nullptr) return;
+  switch (operation) {
+    case kCreateHuge:
+    case kCreateGiant:
+      (void)Create(operation == kCreateGiant, log);
+      return;
+    case kReopen:
+      metadata_->Close();
+      complaint_ = OpenAgain();
+      return;
+    default:
+      break;
+  }
+  if (live_.empty()) return;
+  const uint64_t newest = live_.back();
+  switch (operation) {
+    case kGrow:
+      return Grow(newest, log);
+    case kShrink:
+      return Shrink(newest, log);
+    case kCheckpoint:
+      return Checkpoint(newest, log);
+    case kRemove:
+      return Remove(live_.front(), log);
+    default:
+      if (Create(IsGiant(newest), log) != 0) Remove(newest, log);
+  }
+}
+
+// Where there is no pool all but formatting does nothing.
+sim::Script MetadataTarget::GoOn(uint64_t pick) {
+  switch (pick % 5) {
+    case 0:
+      return {{kRemove, kCreateGiant}};
+    case 1:
+      return {{kGrow, kShrink}};
+    case 2:
+      return {{kReplace, kCheckpoint}};
+    case 3:
+      return {{kReopen, kCreateHuge}};
+    default:
+      return {{kFormat, kCreateGiant}};
+  }
+}
+
+void MetadataTarget::Forget(bool orderly) {
+  if (!orderly) (void)metadata_.release();
+  metadata_.reset();
+}
+
+}  // namespace morsel

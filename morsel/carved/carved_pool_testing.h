@@ -1,0 +1,101 @@
+// For tests: carved pools in files on /dev/shm, which stands in for persistent memory.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/carved/carved_pool.h"
+#include "os/file/system_calls.h"
+#include "os/testing/scratch_testing.h"
+
+namespace morsel {
+
+// Set before main(), and so before libpmem2 looks.
+inline const bool kGranularityIsForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1) == 0;
+
+inline const Formatter kNoFormat = [](const Record&, pmem::Persist) {};
+
+/// The file system is full, or its syncs fail, after so many that went well; negative: never.
+class FaultyCalls : public pmem::SystemCalls {
+ public:
+  int allocations_until_full = -1;
+  int syncs_until_failure = -1;
+  bool takes_no_space = false;  ///< a sparse file will do
+
+  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
+    if (Fails(allocations_until_full, ENOSPC)) return -1;
+    if (takes_no_space) return 0;
+    return SystemCalls::FAllocate(file, mode, offset, size_bytes);
+  }
+  int FDataSync(int file) override {
+    return Fails(syncs_until_failure, EIO) ? -1 : SystemCalls::FDataSync(file);
+  }
+
+ private:
+  static bool Fails(int& left, int error) {
+    if (left == 0) errno = error;
+    return left == 0 || (left > 0 && --left < 0);
+  }
+};
+
+class CarvedPoolFixture : public testing::Test {
+ protected:
+  std::unique_ptr<AbstractPool> MakePool(uint64_t size_bytes = 34 * kMiB) {
+    auto pool = CarvedPool::Create(path_, size_bytes, 0600, pmem::KernelCalls());
+    EXPECT_TRUE(pool.has_value()) << LastError();
+    return pool.has_value() ? std::move(*pool) : nullptr;
+  }
+  std::unique_ptr<AbstractPool> OpenPool(bool read_only = false) {
+    auto pool = CarvedPool::Open(path_, read_only, pmem::KernelCalls());
+    EXPECT_TRUE(pool.has_value()) << LastError();
+    return pool.has_value() ? std::move(*pool) : nullptr;
+  }
+  static Record Wanted(const std::string& name, uint64_t subtrees = 1, uint64_t capacity = 16) {
+    Record record;
+    record.name = name;
+    record.contract = Contract::kFine;
+    record.size_bytes = subtrees * kSubtreeBytes;
+    record.capacity_bytes = capacity * kSubtreeBytes;
+    return record;
+  }
+  static std::unique_ptr<Backing> Make(AbstractPool& pool, const std::string& name,
+                                       uint64_t subtrees = 1) {
+    auto backing = pool.Create(Wanted(name, subtrees), kNoFormat);
+    EXPECT_TRUE(backing.has_value()) << LastError();
+    return backing.has_value() ? std::move(*backing) : nullptr;
+  }
+  static std::unique_ptr<Backing> OpenMorsel(AbstractPool& pool, const std::string& name,
+                                             bool read_only = false) {
+    auto backing = pool.Open(name, read_only);
+    EXPECT_TRUE(backing.has_value()) << LastError();
+    return backing.has_value() ? std::move(*backing) : nullptr;
+  }
+  static std::vector<Record> Listed(AbstractPool& pool) {
+    auto records = pool.List();
+    EXPECT_TRUE(records.has_value()) << LastError();
+    return records.has_value() ? std::move(*records) : std::vector<Record>();
+  }
+  static void ExpectWhole(AbstractPool& pool) {
+    const Status checked = pool.Check([](const Finding& finding) {
+      ADD_FAILURE() << finding.subject << ": " << finding.sentence;
+    });
+    EXPECT_TRUE(checked.ok()) << LastError();
+  }
+  static uint64_t* At(const Backing& backing, uint64_t offset) {
+    return reinterpret_cast<uint64_t*>(backing.record().base + offset);
+  }
+
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  std::string path_ = scratch_.At("pool");
+};
+
+}  // namespace morsel

@@ -1,0 +1,199 @@
+#include "morsel/carved/direct_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <mutex>
+
+#include "base/error.h"
+#include "morsel/carved/bad_ranges_in_pool.h"
+#include "morsel/carved/carved_pool_backing.h"
+#include "morsel/carved/carved_pool_superblock.h"
+
+namespace morsel {
+namespace {
+
+constexpr uint64_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
+
+std::string SubjectOf(const pmem::File& file) { return "'" + file.path() + "'"; }
+
+// Metadata of a file, read and not mapped.
+struct Copy {
+  struct Free {
+    void operator()(char* bytes) const { std::free(bytes); }
+  };
+  std::unique_ptr<char, Free> bytes;
+  std::unique_ptr<CarvedMetadata> metadata;
+};
+
+Result<Copy> ReadMetadata(const pmem::File& file) {
+  const Result<uint64_t> size_bytes = file.SizeBytes();
+  if (!size_bytes) return size_bytes.status();
+  alignas(Superblock) char superblocks[kSuperblocksBytes];
+  MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
+  const Result<Superblock> superblock = ChooseSuperblock(superblocks, *size_bytes, SubjectOf(file));
+  if (!superblock) return superblock.status();
+  Copy copy;
+  copy.bytes.reset(static_cast<char*>(std::aligned_alloc(kPageBytes, superblock->metadata_bytes)));
+  if (copy.bytes == nullptr) {
+    return Fail(Code::kNoMemory, "%s: no memory for its catalog", SubjectOf(file).c_str());
+  }
+  MORSEL_TRY(file.ReadExactly(copy.bytes.get(), superblock->metadata_bytes, 0));
+  Result<std::unique_ptr<CarvedMetadata>> metadata =
+      CarvedMetadata::Open(copy.bytes.get(), *superblock, pmem::VolatilePersist(),
+                           CarvedMetadata::Access::kRead, SubjectOf(file));
+  if (!metadata) return metadata.status();
+  copy.metadata = std::move(*metadata);
+  return copy;
+}
+
+Result<SlotIndex> OnlySlot(const Catalog& catalog, const std::string& path) {
+  const std::vector<SlotIndex> slots = catalog.List();
+  if (slots.size() == 1) return slots.front();
+  return Fail(Code::kCorrupt,
+              "'%s' should hold one morsel, and its catalog has %zu; restore it from a copy",
+              path.c_str(), slots.size());
+}
+
+// What the catalog says, with the file system's word on the rest.
+Result<Record> Named(Record record, const std::string& name, const pmem::File& file) {
+  struct stat status;
+  if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
+  record.name = name;
+  record.mode = status.st_mode & 07777;
+  record.user = status.st_uid;
+  record.group = status.st_gid;
+  return record;
+}
+
+Result<DirectMorsel> MakeIn(const pmem::File& file, const Window& window, const Record& record,
+                            pmem::AddressRange range, const Formatter& format) {
+  const Result<Superblock> plan =
+      PlanLone(record.capacity_bytes, window, record.id, SubjectOf(file));
+  if (!plan) return plan.status();
+  MORSEL_TRY(CarvedMedium::FormatFile(file, *plan));
+  const int descriptor = fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
+  if (descriptor < 0) return FailErrno("'%s'", file.path().c_str());
+  Result<std::unique_ptr<CarvedMedium>> medium =
+      CarvedMedium::Open(pmem::File(file.calls(), descriptor, file.path()), false, SubjectOf(file),
+                         CarvedMedium::As::kLoneMorsel);
+  if (!medium) return medium.status();
+  const std::shared_ptr<CarvedMedium> shared = std::move(*medium);
+  const std::lock_guard lock(shared->mutex);
+  Result<std::unique_ptr<CarvedBacking>> backing =
+      CarvedBacking::Create(shared, record, std::move(range), format);
+  if (!backing) return backing.status();
+  return DirectMorsel{std::move(*backing), shared};
+}
+
+}  // namespace
+
+Result<bool> LooksLikeDirectFile(const pmem::File& file) {
+  const Result<uint64_t> size_bytes = file.SizeBytes();
+  if (!size_bytes) return size_bytes.status();
+  alignas(Superblock) char superblocks[kSuperblocksBytes];
+  if (*size_bytes < sizeof superblocks) return false;
+  MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
+  return LooksLone(superblocks);
+}
+
+Result<Record> ReadDirectFile(const pmem::File& file, const std::string& name) {
+  const Result<Copy> copy = ReadMetadata(file);
+  if (!copy) return copy.status();
+  const Catalog& catalog = copy->metadata->catalog();
+  const Result<SlotIndex> slot = OnlySlot(catalog, file.path());
+  if (!slot) return slot.status();
+  return Named(catalog.record(*slot), name, file);
+}
+
+Result<Record> ReadOpenDirectFile(CarvedMedium& medium, const pmem::File& file,
+                                  const std::string& name) {
+  const std::lock_guard lock(medium.mutex);
+  const Catalog& catalog = medium.metadata().catalog();
+  const Result<SlotIndex> slot = OnlySlot(catalog, file.path());
+  if (!slot) return slot.status();
+  return Named(catalog.record(*slot), name, file);
+}
+
+Result<std::vector<Finding>> CheckDirectFile(const pmem::File& file, const std::string& subject) {
+  const Result<Copy> copy = ReadMetadata(file);
+  if (!copy) return copy.status();
+  const Result<std::vector<pmem::ByteRange>> bad = pmem::BadRangesOf(file);
+  if (!bad) return bad.status();
+  Result<std::vector<Finding>> findings = FindingsOf(*bad, *copy->metadata, subject, file.path());
+  if (!findings) return findings.status();
+  // Whatever the slot calls it.
+  for (Finding& finding : *findings) finding.subject = subject;
+  for (const std::string& sentence : copy->metadata->Validate()) {
+    findings->push_back({.subject = subject, .sentence = sentence});
+  }
+  return findings;
+}
+
+namespace {
+
+// `filled` is what became of the formatter's work: without it, nothing gets the name.
+Result<DirectMorsel> MakeNamed(const pmem::Directory& directory, const Window& window,
+                               const Record& record, pmem::AddressRange range,
+                               const Formatter& format, const Status& filled) {
+  const Result<pmem::TemporaryFile> temporary = directory.MakeTemporary(record.name, record.mode);
+  if (!temporary) return temporary.status();
+  Result<DirectMorsel> made = MakeIn(temporary->file, window, record, std::move(range), format);
+  Status status = made.status();
+  if (status.ok()) status = filled;
+  if (status.ok()) status = directory.Publish(temporary->file, temporary->name, record.name);
+  if (status.ok()) return made;
+  const KeepLastError keep;
+  directory.Abandon(temporary->name);
+  return status;
+}
+
+}  // namespace
+
+Result<DirectMorsel> CreateDirectFile(const pmem::Directory& directory, const Window& window,
+                                      const Record& record, pmem::AddressRange range,
+                                      const Formatter& format) {
+  return MakeNamed(directory, window, record, std::move(range), format, Code::kOk);
+}
+
+Status ImportDirectFile(const pmem::Directory& directory, const Window& window,
+                        const Record& record, const pmem::image::ImageFile& image) {
+  Result<pmem::AddressRange> range =
+      ReserveNew(window, record.id, record.capacity_bytes, {}, "morsel '" + record.name + "'");
+  if (!range) return range.status();
+  char* const memory = static_cast<char*>(range->at(0));
+  Status filled;
+  const Formatter load = [&](const Record&, pmem::Persist persist) {
+    filled = FillFromImage(memory, record.size_bytes, image, persist);
+  };
+  return MakeNamed(directory, window, record, std::move(*range), load, filled).status();
+}
+
+Result<DirectMorsel> OpenDirectFile(pmem::File file, const std::string& name, bool read_only,
+                                    const std::string& label) {
+  const std::string path = file.path();
+  const Result<Record> named = Named({}, name, file);
+  if (!named) return named.status();
+  Result<std::unique_ptr<CarvedMedium>> medium = CarvedMedium::Open(
+      std::move(file), read_only, "'" + path + "'", CarvedMedium::As::kLoneMorsel);
+  if (!medium) return medium.status();
+  const std::shared_ptr<CarvedMedium> shared = std::move(*medium);
+  const std::lock_guard lock(shared->mutex);
+  const Result<SlotIndex> slot = OnlySlot(shared->metadata().catalog(), path);
+  if (!slot) return slot.status();
+  Record record = shared->metadata().catalog().record(*slot);
+  record.name = name;
+  record.mode = named->mode;
+  record.user = named->user;
+  record.group = named->group;
+  Result<pmem::AddressRange> range =
+      pmem::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), label);
+  if (!range) return range.status();
+  Result<std::unique_ptr<CarvedBacking>> backing =
+      CarvedBacking::Open(shared, *slot, record, read_only, std::move(*range));
+  if (!backing) return backing.status();
+  return DirectMorsel{std::move(*backing), shared};
+}
+
+}  // namespace morsel

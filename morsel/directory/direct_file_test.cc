@@ -1,0 +1,213 @@
+// Fine morsels in directory pools, on files that stand in for those of a DAX file system.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/carved/carved_pool.h"
+#include "morsel/carved/carved_pool_testing.h"
+#include "morsel/carved/pool_layout.h"
+#include "morsel/directory/directory_pool_testing.h"
+
+namespace morsel {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Writes down in which order a file is synced and named; can have no space.
+class Witness : public pmem::SystemCalls {
+ public:
+  std::vector<std::string> seen;
+  bool is_full = false;
+
+  int FSync(int file) override {
+    struct stat status;
+    if (fstat(file, &status) == 0) seen.push_back(S_ISDIR(status.st_mode) ? "directory" : "file");
+    return SystemCalls::FSync(file);
+  }
+  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
+    if (is_full) errno = ENOSPC;
+    return is_full ? -1 : SystemCalls::FAllocate(file, mode, offset, size_bytes);
+  }
+  int RenameAt2(int directory, const char* from, const char* to, unsigned flags) override {
+    seen.push_back("name");
+    return SystemCalls::RenameAt2(directory, from, to, flags);
+  }
+};
+
+class DirectFileTest : public DirectoryPoolFixture {
+ protected:
+  DirectFileTest() : DirectoryPoolFixture(pmem::Scratch::InMemory) {}
+  void SetUp() override { Reopen(); }
+  void Reopen(bool read_only = false) {
+    OpenPool({.create = true, .read_only = read_only}, calls_);
+  }
+  static Record Wanted(const std::string& name, uint64_t size_bytes = 2 * kSubtreeBytes) {
+    Record wanted;
+    wanted.name = name;
+    wanted.contract = Contract::kFine;
+    wanted.mode = 0640;
+    wanted.capacity_bytes = 16 * kSubtreeBytes;
+    wanted.size_bytes = size_bytes;
+    return wanted;
+  }
+  uint64_t SpaceOf(const std::string& name) const {
+    struct stat status;
+    EXPECT_EQ(stat((path_ + "/" + name).c_str(), &status), 0);
+    return static_cast<uint64_t>(status.st_blocks) * 512;
+  }
+
+  Witness calls_;
+};
+
+bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
+
+TEST_F(DirectFileTest, IsAtItsAddressWithWhatWasPersisted) {
+  std::unique_ptr<Backing> made = Create(Wanted("a"));
+  ASSERT_NE(made, nullptr);
+  EXPECT_EQ(made->granularity_bytes(), kLineBytes);
+  WordsOf(*made)[100] = 7;
+  made->persist().Range(WordsOf(*made) + 100, sizeof(uint64_t));
+  const uint64_t base = made->record().base;
+  made.reset();
+  Reopen();
+  const Result<Record> found = pool_->Find("a");
+  ASSERT_TRUE(found.has_value()) << LastError();
+  EXPECT_EQ(found->base, base);
+  EXPECT_EQ(found->mode, 0640u);
+  EXPECT_EQ(found->contract, Contract::kFine);
+  const std::unique_ptr<Backing> opened = OpenMorsel("a");
+  ASSERT_NE(opened, nullptr);
+  EXPECT_EQ(WordsOf(*opened)[0], base);
+  EXPECT_EQ(WordsOf(*opened)[100], 7u);
+  EXPECT_EQ(Check().size(), 0u);
+}
+
+TEST_F(DirectFileTest, IsSyncedBeforeItHasItsNameWhichIsSynced) {
+  calls_.seen.clear();
+  ASSERT_NE(Create(Wanted("a")), nullptr);
+  EXPECT_EQ(calls_.seen, (std::vector<std::string>{"file", "name", "directory"}));
+}
+
+TEST_F(DirectFileTest, WithoutSpaceNothingIsMade) {
+  calls_.is_full = true;
+  EXPECT_EQ(TryCreate(Wanted("a")).error(), Code::kNoSpace);
+  calls_.is_full = false;
+  EXPECT_TRUE(pool_->List()->empty());
+  EXPECT_EQ(std::distance(fs::directory_iterator(path_), fs::directory_iterator()), 1);
+}
+
+TEST_F(DirectFileTest, HasSpaceForItsSizeAndNotForItsCapacity) {
+  const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
+  ASSERT_NE(morsel, nullptr);
+  const uint64_t before = SpaceOf("a");
+  EXPECT_LT(before, 4 * kSubtreeBytes);
+  ASSERT_TRUE(morsel->Resize(8 * kSubtreeBytes).ok()) << LastError();
+  EXPECT_EQ(SpaceOf("a"), before + 6 * kSubtreeBytes);
+  EXPECT_EQ(pool_->Find("a")->size_bytes, 8 * kSubtreeBytes);  // while it is open
+  EXPECT_EQ(WordsOf(*morsel)[8 * kSubtreeBytes / 8 - 1], 0u);
+  ASSERT_TRUE(morsel->Resize(2 * kSubtreeBytes).ok()) << LastError();
+  EXPECT_EQ(SpaceOf("a"), before);
+}
+
+TEST_F(DirectFileTest, GrowingWithoutSpaceLeavesItAsItWas) {
+  const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
+  ASSERT_NE(morsel, nullptr);
+  calls_.is_full = true;
+  EXPECT_EQ(morsel->Resize(8 * kSubtreeBytes).code(), Code::kNoSpace);
+  calls_.is_full = false;
+  EXPECT_EQ(morsel->record().size_bytes, 2 * kSubtreeBytes);
+  EXPECT_EQ(pool_->Find("a")->size_bytes, 2 * kSubtreeBytes);
+  EXPECT_TRUE(morsel->Resize(8 * kSubtreeBytes).ok()) << LastError();
+}
+
+TEST_F(DirectFileTest, ACopyOpensUnderItsNewNameUnlessTheOriginalIsOpen) {
+  std::unique_ptr<Backing> made = Create(Wanted("a"));
+  fs::copy_file(path_ + "/a", path_ + "/b");
+  EXPECT_EQ(pool_->Open("b", true).error(), Code::kAddressTaken);
+  EXPECT_TRUE(Says("morsel 'a'")) << LastError();
+  made.reset();
+  const std::unique_ptr<Backing> copy = OpenMorsel("b");
+  ASSERT_NE(copy, nullptr);
+  EXPECT_EQ(copy->record().name, "b");
+  const std::vector<Finding> findings = Check();
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_NE(findings[0].sentence.find("copy of morsel 'a'"), std::string::npos);
+}
+
+TEST_F(DirectFileTest, LivesBesideSnapshotMorsels) {
+  ASSERT_NE(Create(Wanted("b")), nullptr);
+  Record snapshot = Wanted("a");
+  snapshot.contract = Contract::kSnapshot;
+  ASSERT_NE(Create(snapshot), nullptr);
+  const Result<std::vector<Record>> records = pool_->List();
+  ASSERT_EQ(records->size(), 2u);
+  EXPECT_EQ(records->at(0).contract, Contract::kSnapshot);
+  EXPECT_EQ(records->at(1).contract, Contract::kFine);
+  EXPECT_EQ(TryCreate(Wanted("a")).error(), Code::kExists);
+  ASSERT_TRUE(pool_->Remove("b").ok()) << LastError();
+  EXPECT_EQ(pool_->List()->size(), 1u);
+}
+
+TEST_F(DirectFileTest, IsReadAndNotChangedByWhoOnlyReads) {
+  ASSERT_NE(Create(Wanted("a")), nullptr);
+  Reopen(/*read_only=*/true);
+  const std::unique_ptr<Backing> morsel = OpenMorsel("a", /*read_only=*/true);
+  ASSERT_NE(morsel, nullptr);
+  EXPECT_EQ(WordsOf(*morsel)[0], morsel->record().base);
+  EXPECT_EQ(morsel->Resize(4 * kSubtreeBytes).code(), Code::kPermission);
+  EXPECT_DEATH(WordsOf(*morsel)[0] = 1, "");
+}
+
+TEST_F(DirectFileTest, IsNotTakenForACarvedPoolNorTheOtherWayRound) {
+  ASSERT_NE(Create(Wanted("a")), nullptr);
+  EXPECT_EQ(CarvedPool::Open(path_ + "/a", true, pmem::KernelCalls()).error(),
+            Code::kInvalidArgument);
+  EXPECT_TRUE(Says("open the directory")) << LastError();
+  ASSERT_TRUE(
+      CarvedPool::Create(path_ + "/pool", 8 * kSubtreeBytes, 0600, pmem::KernelCalls()).has_value())
+      << LastError();
+  EXPECT_EQ(pool_->List()->size(), 1u);
+  EXPECT_EQ(pool_->Open("pool", true).error(), Code::kCorrupt);
+  EXPECT_EQ(pool_->Remove("pool").code(), Code::kCorrupt);
+}
+
+TEST_F(DirectFileTest, DamagedMetadataAreNamed) {
+  ASSERT_NE(Create(Wanted("a")), nullptr);
+  const int file = open((path_ + "/a").c_str(), O_RDWR | O_CLOEXEC);
+  Superblock superblock;
+  ASSERT_EQ(pread(file, &superblock, sizeof superblock, 0), ssize_t{sizeof superblock});
+  const uint64_t wrong = ~uint64_t{0};
+  const off_t state = static_cast<off_t>(superblock.catalog_offset + offsetof(CatalogSlot, status));
+  ASSERT_EQ(pwrite(file, &wrong, sizeof wrong, state), ssize_t{sizeof wrong});
+  close(file);
+  const std::vector<Finding> findings = Check();
+  ASSERT_FALSE(findings.empty());
+  EXPECT_EQ(findings[0].subject, "morsel 'a'");
+  EXPECT_EQ(pool_->Open("a", false).error(), Code::kCorrupt);
+}
+
+TEST_F(DirectFileTest, AChildThatClosedAfterAForkLeavesItAsItIs) {
+  const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
+  ASSERT_NE(morsel, nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    pool_->CloseAfterFork();
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(morsel->Resize(4 * kSubtreeBytes).ok()) << LastError();
+}
+
+}  // namespace
+}  // namespace morsel

@@ -1,0 +1,98 @@
+#include "morsel/directory/directory_check.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "base/error.h"
+#include "image/image_file.h"
+#include "morsel/carved/direct_file.h"
+
+namespace morsel {
+namespace {
+
+using pmem::image::ImageFile;
+using pmem::image::ImageInfo;
+using Report = std::function<void(const Finding&)>;
+
+struct Named {
+  std::string name;
+  Id id;
+  uint64_t base;
+  uint64_t capacity_bytes;
+  uint64_t end() const { return base + RangeBytes(capacity_bytes); }
+};
+
+std::string SubjectOf(const std::string& name) { return "morsel '" + name + "'"; }
+
+void CompareTwo(const Named& one, const Named& other, const Report& report) {
+  char text[512];
+  Code code = Code::kCorrupt;
+  if (one.id == other.id) {
+    code = Code::kOk;
+    std::snprintf(text, sizeof text,
+                  "it is a copy of morsel '%s': only one of the two can be open at a time",
+                  one.name.c_str());
+  } else {
+    std::snprintf(text, sizeof text,
+                  "its address range 0x%" PRIx64 "-0x%" PRIx64
+                  " meets that of morsel '%s', 0x%" PRIx64 "-0x%" PRIx64
+                  ": only one of the two can be open at a time",
+                  other.base, other.end(), one.name.c_str(), one.base, one.end());
+  }
+  report({SubjectOf(other.name), text, code});
+}
+
+// An image that meets several others is reported with the one that reaches furthest.
+void CompareRanges(std::vector<Named> morsels, const Report& report) {
+  std::stable_sort(morsels.begin(), morsels.end(),
+                   [](const Named& a, const Named& b) { return a.base < b.base; });
+  const Named* furthest = nullptr;
+  for (const Named& image : morsels) {
+    if (furthest != nullptr && image.base < furthest->end()) {
+      CompareTwo(*furthest, image, report);
+    }
+    if (furthest == nullptr || image.end() > furthest->end()) furthest = &image;
+  }
+}
+
+Status CheckImage(const pmem::Directory& directory, const std::string& name, const Report& report,
+                  std::vector<Named>& known) {
+  Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
+  Result<ImageFile> image = file ? ImageFile::Open(std::move(*file), true) : file.status();
+  if (!image) {
+    report({SubjectOf(name), LastError(), image.error()});
+    return Code::kOk;
+  }
+  const ImageInfo& info = image->info();
+  known.push_back({name, info.id, info.base, info.capacity_bytes});
+  return image->Verify([&](const char* sentence) {
+    report({SubjectOf(name), sentence, Code::kCorrupt});
+  });
+}
+
+void CheckDirect(const pmem::Directory& directory, const std::string& name, const Report& report,
+                 std::vector<Named>& known) {
+  const Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
+  const Result<Record> record = file ? ReadDirectFile(*file, name) : file.status();
+  if (!record) return report({SubjectOf(name), LastError(), record.error()});
+  known.push_back({name, record->id, record->base, record->capacity_bytes});
+  const Result<std::vector<Finding>> findings = CheckDirectFile(*file, SubjectOf(name));
+  if (!findings) return report({SubjectOf(name), LastError(), findings.error()});
+  for (const Finding& finding : *findings) report(finding);
+}
+
+}  // namespace
+
+Status CheckFiles(const pmem::Directory& directory, const std::vector<std::string>& images,
+                  const std::vector<std::string>& direct, const Report& report) {
+  std::vector<Named> known;
+  for (const std::string& name : images) MORSEL_TRY(CheckImage(directory, name, report, known));
+  for (const std::string& name : direct) CheckDirect(directory, name, report, known);
+  CompareRanges(std::move(known), report);
+  return Code::kOk;
+}
+
+}  // namespace morsel

@@ -1,0 +1,423 @@
+#include "morsel/directory/directory_pool.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "image/format/superblock.h"
+#include "image/image_copy.h"
+#include "morsel/directory/directory_check.h"
+#include "morsel/directory/image_backing.h"
+#include "morsel/pool/address_window.h"
+#include "morsel/pool/image_record.h"
+#include "os/memory/frames.h"
+#include "pmem/media/dax_file.h"
+#include "pmem/media/medium.h"
+#include "pmem/persist/pmem2_persist.h"
+
+namespace morsel {
+namespace {
+
+using pmem::image::ImageFile;
+using pmem::image::ImageInfo;
+
+constexpr mode_t kDirectoryMode = 0700;
+constexpr char kOwnPrefix[] = ".morsel";
+
+std::string WithoutTrailingSlashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+// True if it was made.
+Result<bool> MakeDirectory(pmem::SystemCalls& calls, const std::string& path, mode_t mode) {
+  if (calls.MkDirAt(AT_FDCWD, path.c_str(), mode) != 0) {
+    if (errno == EEXIST) return false;
+    return FailErrno("the directory '%s' cannot be made", path.c_str());
+  }
+  return true;
+}
+
+// The umask is for programs that do not say what they want.
+Status SetMode(const pmem::Directory& directory, mode_t mode) {
+  if (directory.calls().FChMod(directory.descriptor(), mode) == 0) return Code::kOk;
+  return FailErrno("'%s' cannot get the permissions 0%o", directory.path().c_str(),
+                   static_cast<unsigned>(mode));
+}
+
+// Whoever has found the directory there may not be able to read what it lies in.
+Status SyncParent(const pmem::Directory& directory, bool is_ours) {
+  const Result<pmem::Directory> parent =
+      pmem::Directory::Open(directory.calls(), directory.PathOf(".."));
+  if (!parent && parent.error() == Code::kPermission && !is_ours) return Code::kOk;
+  if (!parent) return parent.status();
+  return parent->Sync();
+}
+
+// Opens the pool's file, and makes it where it may be made.
+Result<PoolFile> OpenOrCreate(const pmem::Directory& directory, const DirectoryPoolOptions& options,
+                              bool is_ours) {
+  if (options.create && !options.read_only) {
+    const bool is_there = faccessat(directory.descriptor(), kPoolFileName, F_OK, 0) == 0;
+    if (!is_there) {
+      // ORDER  the directory's own name, synced  <  the pool's file in it
+      // WHY    whoever made the directory may have been killed before it was durable; who finds a
+      //        pool's file asks no more.
+      // CRASH  before the file: an empty directory, or none. After: a pool.
+      // TEST   morsel/directory/directory_pool_test: APoolsFileIsInADirectoryThatIsDurable
+      MORSEL_TRY(SyncParent(directory, is_ours));
+      const Status made = PoolFile::Create(directory);
+      // Another process that makes it too may have taken our temporary for one that a crash left.
+      const bool other_was_first = made.code() == Code::kExists || made.code() == Code::kNotFound;
+      if (!made.ok() && (!other_was_first || options.exclusive)) return made;
+    } else if (options.exclusive) {
+      return Fail(Code::kExists, "'%s' is a pool already; use it, or choose another path",
+                  directory.path().c_str());
+    }
+  }
+  Result<PoolFile> file = PoolFile::Open(directory, options.read_only);
+  if (!file && file.error() == Code::kNotFound) {
+    return Fail(Code::kNotFound,
+                "the directory '%s' is not a pool: it has no '%s'; open it with MORSEL_CREATE to "
+                "make it one",
+                directory.path().c_str(), kPoolFileName);
+  }
+  return file;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AbstractPool>> DirectoryPool::Open(const std::string& given_path,
+                                                          const DirectoryPoolOptions& options,
+                                                          pmem::SystemCalls& calls) {
+  const std::string path = WithoutTrailingSlashes(given_path);
+  const mode_t mode = options.mode != 0 ? options.mode : kDirectoryMode;
+  Result<bool> made = false;
+  if (options.create && !options.read_only) made = MakeDirectory(calls, path, mode);
+  if (!made) return made.status();
+  Result<std::unique_ptr<AbstractPool>> pool =
+      OpenDirectory(path, options, *made ? mode : 0, calls);
+  if (!pool && *made) {
+    const KeepLastError keep;
+    // Only where nothing came to be in it.
+    (void)calls.UnlinkAt(AT_FDCWD, path.c_str(), AT_REMOVEDIR);
+  }
+  return pool;
+}
+
+Result<std::unique_ptr<AbstractPool>> DirectoryPool::OpenDirectory(
+    const std::string& path, const DirectoryPoolOptions& options, mode_t new_mode,
+    pmem::SystemCalls& calls) {
+  Result<pmem::Directory> directory = pmem::Directory::Open(calls, path);
+  if (!directory) return directory.status();
+  if (new_mode != 0) MORSEL_TRY(SetMode(*directory, new_mode));
+  Result<PoolFile> pool_file = OpenOrCreate(*directory, options, new_mode != 0);
+  if (!pool_file) return pool_file.status();
+  if (!options.read_only) {
+    MORSEL_TRY(directory->RemoveTemporaries());
+    // ORDER  the names that are found, synced  <  what is done because of them
+    // WHY    who made or removed one may have been killed before it was durable; a checkpoint in a
+    //        file whose name is lost is lost with it.
+    // CRASH  before: such a name is there or not. After: it is as it was found.
+    // TEST   tests/disk/pool_test: SequencesOfUpToThree
+    MORSEL_TRY(directory->Sync());
+  }
+  return std::unique_ptr<AbstractPool>(
+      new DirectoryPool(path, options.read_only, std::move(*directory), std::move(*pool_file)));
+}
+
+std::string DirectoryPool::medium() const {
+  if (pmem::IsDax(pool_file_.file())) return pmem::MediumName(pmem::Medium::kDaxDirectory);
+  const Result<pmem::Medium> medium = pmem::MediumOf(directory_.calls(), path_, false);
+  return pmem::MediumName(medium ? *medium : pmem::Medium::kDirectory);
+}
+
+uint32_t DirectoryPool::granularity_bytes(Contract contract) const {
+  if (contract == Contract::kSnapshot) return kPageBytes;
+  const Result<uint32_t> granularity = pmem::GranularityOf(pool_file_.file());
+  return granularity ? *granularity : kPageBytes;
+}
+
+Status DirectoryPool::Supports(Contract contract, bool giant) const {
+  if (giant) {
+    return Fail(Code::kUnsupported,
+                "pool '%s' is a directory, whose morsels are of 2 MiB subtrees: giant ones need a "
+                "carved pool",
+                path_.c_str());
+  }
+  if (contract == Contract::kSnapshot) return Code::kOk;
+  const Result<uint32_t> granularity = pmem::GranularityOf(pool_file_.file());
+  if (!granularity) return granularity.status();
+  if (*granularity < kPageBytes) return Code::kOk;
+  return Fail(
+      Code::kUnsupported,
+      "pool '%s' is in a directory whose file system is not DAX (it refuses MAP_SYNC): there "
+      "the fine contract cannot be kept, since stores do not reach the medium by "
+      "themselves; put the pool on a DAX file system, or make a snapshot morsel",
+      path_.c_str());
+}
+
+// On a DAX file system, too: an image is no memory to persist into.
+Status DirectoryPool::ServesImageOf(const Record& record) const {
+  MORSEL_TRY(Supports(Contract::kSnapshot, record.giant));
+  if (record.contract == Contract::kSnapshot) return Code::kOk;
+  return Fail(
+      Code::kUnsupported,
+      "'%s' in pool '%s' is an image of a fine morsel, which cannot be persisted into: take "
+      "it out of the directory, and import it (morselctl import) on persistent memory",
+      record.name.c_str(), path_.c_str());
+}
+
+std::string DirectoryPool::LabelOf(const std::string& name) const {
+  return "morsel '" + name + "' of pool '" + path_ + "'";
+}
+
+Result<pmem::File> DirectoryPool::OpenFile(const std::string& name, int flags) const {
+  MORSEL_CHECK(name.find('/') == std::string::npos);
+  Result<pmem::File> file = directory_.OpenFile(name, flags);
+  if (!file && file.error() == Code::kNotFound) {
+    return Fail(Code::kNotFound, "pool '%s' has no morsel '%s'; check the name, or create it",
+                path_.c_str(), name.c_str());
+  }
+  return file;
+}
+
+Result<Record> DirectoryPool::Find(const std::string& name) {
+  const Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (*is_direct) {
+    const std::shared_ptr<CarvedMedium> open = OpenMedium(name);
+    return open ? ReadOpenDirectFile(*open, *file, name) : ReadDirectFile(*file, name);
+  }
+  const Result<ImageInfo> info = ImageFile::Peek(*file);
+  if (!info) return info.status();
+  return RecordOf(name, *file, *info);
+}
+
+Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
+  const Result<std::vector<std::string>> all = directory_.Names();
+  if (!all) return all.status();
+  Names names;
+  for (const std::string& name : *all) {
+    if (name == "." || name == ".." || name.rfind(kOwnPrefix, 0) == 0) continue;
+    const Result<pmem::File> file = directory_.OpenFile(name, O_RDONLY);
+    // What cannot be opened may well be an image: who looks closer is told why it cannot.
+    if (!file && file.error() == Code::kPermission) names.images.push_back(name);
+    if (!file) continue;
+    const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
+    if (is_image && *is_image) names.images.push_back(name);
+    const Result<bool> is_direct = LooksLikeDirectFile(*file);
+    if (is_direct && *is_direct) names.direct.push_back(name);
+  }
+  return names;
+}
+
+Result<std::vector<Record>> DirectoryPool::List() {
+  Result<Names> names = MorselNames();
+  if (!names) return names.status();
+  std::vector<std::string> all = std::move(names->images);
+  all.insert(all.end(), names->direct.begin(), names->direct.end());
+  std::sort(all.begin(), all.end());
+  std::vector<Record> records;
+  for (const std::string& name : all) {
+    Result<Record> record = Find(name);
+    if (record) records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::Remember(const std::string& name,
+                                                         Result<DirectMorsel> morsel) {
+  if (!morsel) return morsel.status();
+  const std::lock_guard lock(mutex_);
+  open_[name] = morsel->medium;
+  return std::move(morsel->backing);
+}
+
+std::shared_ptr<CarvedMedium> DirectoryPool::OpenMedium(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto found = open_.find(name);
+  return found == open_.end() ? nullptr : found->second.lock();
+}
+
+// Sets the base.
+Result<pmem::AddressRange> DirectoryPool::ReserveFor(Record& record) {
+  const Result<std::vector<Record>> others = List();
+  if (!others) return others.status();
+  TakenRanges taken;
+  for (const Record& other : *others) taken.Add(other.base, RangeBytes(other.capacity_bytes));
+  Result<pmem::AddressRange> range = ReserveNew(pool_file_.window(), record.id,
+                                                record.capacity_bytes, taken, LabelOf(record.name));
+  if (range) record.base = range->base();
+  return range;
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
+                                                       const Formatter& format) {
+  MORSEL_CHECK(!read_only_);
+  MORSEL_TRY(Supports(wanted.contract, wanted.giant));
+  MORSEL_TRY(directory_.ExpectNone(wanted.name));
+  Record record = wanted;
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  record.id = *id;
+  if (wanted.contract == Contract::kSnapshot) return CreateImage(std::move(record), format);
+  Result<pmem::AddressRange> range = ReserveFor(record);
+  if (!range) return range.status();
+  return Remember(record.name, CreateDirectFile(directory_, pool_file_.window(), record,
+                                                std::move(*range), format));
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(Record record,
+                                                            const Formatter& format) {
+  Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
+  if (!dirty) return dirty.status();
+  Result<pmem::Frames> frames = pmem::Frames::Open(false);
+  if (!frames) return frames.status();
+  Result<pmem::AddressRange> range = ReserveFor(record);
+  if (!range) return range.status();
+  MORSEL_TRY(frames->Resize(*range, record.size_bytes));
+  MORSEL_TRY(pmem::PlaceProcessPage(*range, record.capacity_bytes));
+  format(record, pmem::VolatilePersist());
+
+  Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, record,
+                                              range->at(0), &*frames, progress_);
+  if (!image) return image.status();
+  const Result<Record> made = RecordOf(record.name, image->file(), image->info());
+  if (!made) return made.status();
+  return std::unique_ptr<Backing>(new ImageBacking(*made, false, std::move(*range),
+                                                   std::move(*frames), directory_,
+                                                   std::move(*image), std::move(*dirty)));
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
+  MORSEL_CHECK(read_only || !read_only_);
+  Result<pmem::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
+  if (!file) return file.status();
+  // ORDER  the morsel's name, synced  <  the first checkpoint into it
+  // WHY    a copy that came since the pool was opened may have its name in a cache only.
+  // CRASH  before: the name is there or not, and nothing was promised of it. After: it is there.
+  // TEST   tests/disk/pool_test: SequencesOfUpToThree
+  if (!read_only) MORSEL_TRY(directory_.Sync());
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (!*is_direct) return OpenImage(std::move(*file), name, read_only, nullptr);
+  return Remember(name, OpenDirectFile(std::move(*file), name, read_only, LabelOf(name)));
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::OpenIntact(const std::string& name,
+                                                           const pmem::image::Damaged& damaged) {
+  Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (*is_direct) return AbstractPool::OpenIntact(name, damaged);
+  return OpenImage(std::move(*file), name, /*read_only=*/true, &damaged);
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const std::string& name,
+                                                          bool read_only,
+                                                          const pmem::image::Damaged* damaged) {
+  Result<std::unique_ptr<pmem::DirtyPages>> dirty(nullptr);
+  if (!read_only) dirty = pmem::DirtyPages::Open();
+  if (!dirty) return dirty.status();
+  Result<pmem::Frames> frames = pmem::Frames::Open(read_only);
+  if (!frames) return frames.status();
+  Result<ImageFile> image = damaged != nullptr ? ImageFile::OpenIntact(std::move(file), *damaged)
+                                               : ImageFile::Open(std::move(file), read_only);
+  if (!image) return image.status();
+  const Result<Record> record = RecordOf(name, image->file(), image->info());
+  if (!record) return record.status();
+  MORSEL_TRY(ServesImageOf(*record));
+  Result<pmem::AddressRange> range =
+      pmem::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
+  if (!range) return range.status();
+  MORSEL_TRY(frames->Resize(*range, record->size_bytes));
+  MORSEL_TRY(frames->ExpectUseOf(image->LoadedBytes()));
+  MORSEL_TRY(pmem::PlaceProcessPage(*range, record->capacity_bytes));
+  image->set_progress(progress_);
+  MORSEL_TRY(damaged != nullptr ? image->LoadIntact(range->at(0), *damaged)
+                                : image->Load(range->at(0)));
+  if (read_only) MORSEL_TRY(frames->Protect());
+  return std::unique_ptr<Backing>(new ImageBacking(*record, read_only, std::move(*range),
+                                                   std::move(*frames), directory_,
+                                                   std::move(*image), std::move(*dirty)));
+}
+
+Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
+                             const std::string& file_name, const ExportOptions& options) {
+  Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (*is_direct) {
+    const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
+    return backing ? (*backing)->Export(to, file_name, options) : backing.status();
+  }
+  if (options.skipped != nullptr) return IsAnImage(LabelOf(name));
+  Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
+  if (!image) return image.status();
+  image->set_progress(options.progress);
+  const Result<Record> record = RecordOf(name, image->file(), image->info());
+  if (!record) return record.status();
+  const pmem::image::Codec codec = options.codec.value_or(image->info().codec);
+  return codec == image->info().codec
+             ? pmem::image::CopyInto(*image, to, file_name, record->mode)
+             : pmem::image::RecodeInto(*image, codec, to, file_name, record->mode);
+}
+
+Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
+  MORSEL_CHECK(!read_only_);
+  const Result<Record> record = RecordOf(name, image.file(), image.info());
+  if (!record) return record.status();
+  MORSEL_TRY(ExpectRoomFor(*this, *record));
+  MORSEL_TRY(directory_.ExpectNone(name));
+  const uint32_t mode = record->mode & kPermissionBits;
+  if (record->contract == Contract::kSnapshot) {
+    return pmem::image::CopyInto(image, directory_, name, mode);
+  }
+  Record fine = *record;
+  fine.codec = pmem::image::Codec::kNone;
+  fine.mode = mode;
+  MORSEL_TRY(ExpectPlaceFor(*this, pool_file_.window(), kSubtreeBytes, fine));
+  return ImportDirectFile(directory_, pool_file_.window(), fine, image);
+}
+
+Status DirectoryPool::Remove(const std::string& name) {
+  MORSEL_CHECK(!read_only_);
+  // What is no image is not ours to remove.
+  const Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
+  if (!is_image) return is_image.status();
+  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (!*is_image && !*is_direct) {
+    return Fail(Code::kCorrupt, "'%s' is not a morsel's file: it does not begin like one",
+                directory_.PathOf(name).c_str());
+  }
+  return directory_.Remove(name);
+}
+
+Status DirectoryPool::Check(const std::function<void(const Finding&)>& report) {
+  const Result<Names> names = MorselNames();
+  if (!names) return names.status();
+  return CheckFiles(directory_, names->images, names->direct, report);
+}
+
+void DirectoryPool::CloseAfterFork() {
+  directory_.Close();
+  pool_file_.Close();
+  for (const auto& [name, medium] : open_) {
+    if (const std::shared_ptr<CarvedMedium> open = medium.lock()) open->CloseAfterFork();
+  }
+}
+
+}  // namespace morsel

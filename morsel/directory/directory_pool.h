@@ -1,0 +1,92 @@
+// A pool that is a directory, each morsel a file in it: a snapshot morsel's is its image; on a DAX
+// file system a fine morsel's is its memory.
+//
+// The file system keeps names, rights and space; what lies in the directory beside
+// morsels is left alone. A morsel's file can be copied and opens under its new name.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "image/image_file.h"
+#include "morsel/carved/direct_file.h"
+#include "morsel/directory/pool_file.h"
+#include "morsel/pool/pool.h"
+#include "os/file/directory.h"
+
+namespace morsel {
+
+struct DirectoryPoolOptions {
+  bool create = false;     ///< open it, or make the directory (its parents not) a pool
+  bool exclusive = false;  ///< with create: kExists where there is a pool
+  bool read_only = false;  ///< nothing is created, whatever else is said
+  uint32_t mode = 0;       ///< of a directory that is made; 0: 0700
+};
+
+class DirectoryPool final : public AbstractPool {
+ public:
+  /// Opened for writing it removes what crashes left of morsels that were being created.
+  /// Durability  a pool that was made is durable on return.
+  /// Errors      kNotFound; kExists; kBusy (who has it); kCorrupt; kVersion; kPermission;
+  ///             kNoSpace; kIo.
+  static Result<std::unique_ptr<AbstractPool>> Open(const std::string& path,
+                                                    const DirectoryPoolOptions& options,
+                                                    pmem::SystemCalls& calls);
+
+  std::string medium() const override;
+  uint32_t granularity_bytes(Contract contract) const override;
+  Status Supports(Contract contract, bool giant) const override;
+  Result<Record> Find(const std::string& name) override;
+  Result<std::vector<Record>> List() override;
+  Result<std::unique_ptr<Backing>> Create(const Record& wanted, const Formatter& format) override;
+  Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
+  Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
+                                              const pmem::image::Damaged& damaged) override;
+  Status Export(const std::string& name, const pmem::Directory& to, const std::string& file_name,
+                const ExportOptions& options) override;
+  Status Import(const std::string& name, const pmem::image::ImageFile& image) override;
+  Status Remove(const std::string& name) override;
+  Status Check(const std::function<void(const Finding&)>& report) override;
+  void CloseAfterFork() override;
+
+ private:
+  DirectoryPool(std::string path, bool read_only, pmem::Directory directory, PoolFile pool_file)
+      : AbstractPool(std::move(path), read_only),
+        directory_(std::move(directory)),
+        pool_file_(std::move(pool_file)) {}
+
+  /// `new_mode`: of the directory that was made for the pool; 0: it was there.
+  static Result<std::unique_ptr<AbstractPool>> OpenDirectory(const std::string& path,
+                                                             const DirectoryPoolOptions& options,
+                                                             mode_t new_mode,
+                                                             pmem::SystemCalls& calls);
+  /// "morsel 'graph' of pool '/data'"
+  std::string LabelOf(const std::string& name) const;
+  Result<pmem::File> OpenFile(const std::string& name, int flags) const;
+  struct Names {
+    std::vector<std::string> images;
+    std::vector<std::string> direct;
+  };
+  /// The entries that look like morsels, damaged ones too.
+  Result<Names> MorselNames() const;
+  Result<pmem::AddressRange> ReserveFor(Record& record);
+  Status ServesImageOf(const Record& record) const;
+  Result<std::unique_ptr<Backing>> CreateImage(Record record, const Formatter& format);
+  /// damaged: as of OpenIntact(); nullptr: damage is an error.
+  Result<std::unique_ptr<Backing>> OpenImage(pmem::File file, const std::string& name,
+                                             bool read_only, const pmem::image::Damaged* damaged);
+  /// Keeps what is known of an open one as long as it lives.
+  Result<std::unique_ptr<Backing>> Remember(const std::string& name, Result<DirectMorsel> morsel);
+  /// The medium of a fine morsel that is open, or nullptr.
+  std::shared_ptr<CarvedMedium> OpenMedium(const std::string& name);
+
+  pmem::Directory directory_;
+  PoolFile pool_file_;
+  std::mutex mutex_;  ///< of open_
+  std::map<std::string, std::weak_ptr<CarvedMedium>> open_;
+};
+
+}  // namespace morsel

@@ -1,0 +1,451 @@
+#include "morsel/directory/directory_pool.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/directory/directory_pool_testing.h"
+#include "os/testing/faults_testing.h"
+#include "pmem/media/medium.h"
+
+namespace morsel {
+namespace {
+
+namespace fs = std::filesystem;
+
+class DirectoryPoolTest : public DirectoryPoolFixture {
+ protected:
+  DirectoryPoolTest() : DirectoryPoolFixture(pmem::Scratch::OnDisk) {}
+  static Result<std::unique_ptr<AbstractPool>> TryOpen(const std::string& path,
+                                                       const DirectoryPoolOptions& options) {
+    return DirectoryPool::Open(path, options, pmem::KernelCalls());
+  }
+  void Open(const DirectoryPoolOptions& options = {.create = true}) {
+    OpenPool(options, pmem::KernelCalls());
+  }
+  void OpenReadOnly() { Open({.read_only = true}); }
+
+  static Record Wanted(const std::string& name, uint64_t size_bytes = kSubtreeBytes) {
+    Record wanted;
+    wanted.name = name;
+    wanted.capacity_bytes = 16 * kSubtreeBytes;
+    wanted.size_bytes = size_bytes;
+    return wanted;
+  }
+};
+
+bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
+
+// Writes down which directories are made and synced.
+class DirectoryWitness : public pmem::SystemCalls {
+ public:
+  std::vector<std::string> seen;
+
+  int MkDirAt(int directory, const char* name, mode_t mode) override {
+    seen.push_back("make " + fs::path(name).filename().string());
+    return SystemCalls::MkDirAt(directory, name, mode);
+  }
+  int FSync(int file) override {
+    struct stat status;
+    EXPECT_EQ(fstat(file, &status), 0);
+    if (S_ISDIR(status.st_mode)) {
+      const fs::path path = fs::read_symlink("/proc/self/fd/" + std::to_string(file));
+      seen.push_back("sync " + path.filename().string());
+    }
+    return SystemCalls::FSync(file);
+  }
+};
+
+TEST_F(DirectoryPoolTest, ThePoolsOwnDirectoryIsSyncedInItsParent) {
+  DirectoryWitness calls;
+  ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
+  const std::string parent = fs::path(scratch_.path()).filename();
+  EXPECT_EQ(calls.seen, (std::vector<std::string>{"make p", "sync " + parent, "sync p", "sync p"}));
+}
+
+// Whoever made the directory was killed before it was durable.
+TEST_F(DirectoryPoolTest, APoolsFileIsInADirectoryThatIsDurable) {
+  ASSERT_TRUE(fs::create_directory(path_));
+  DirectoryWitness calls;
+  ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
+  const std::string parent = fs::path(scratch_.path()).filename();
+  ASSERT_GE(calls.seen.size(), 3u);
+  EXPECT_EQ(calls.seen[1], "sync " + parent);
+  EXPECT_EQ(calls.seen[2], "sync p");
+}
+
+TEST_F(DirectoryPoolTest, APoolCanBeMadeWhereTheParentCannotBeRead) {
+  class NoParent : public pmem::SystemCalls {
+   public:
+    int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
+      if (fs::path(name).filename() != "..") {
+        return SystemCalls::OpenAt(directory, name, flags, mode);
+      }
+      errno = EACCES;
+      return -1;
+    }
+  };
+  NoParent calls;
+  ASSERT_TRUE(fs::create_directory(path_));
+  EXPECT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
+  // One that it made itself would be lost.
+  EXPECT_EQ(DirectoryPool::Open(path_ + "2", {.create = true}, calls).error(), Code::kPermission);
+  EXPECT_FALSE(fs::exists(path_ + "2"));
+}
+
+// A kill may have left them in a cache only, and so may whoever copied a morsel.
+TEST_F(DirectoryPoolTest, NamesThatAreFoundAreMadeDurable) {
+  Open();
+  Create(Wanted("a"));
+  pool_.reset();
+  DirectoryWitness calls;
+  Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+  ASSERT_TRUE(pool.has_value()) << LastError();
+  EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
+  fs::copy_file(path_ + "/a", path_ + "/b");
+  calls.seen.clear();
+  ASSERT_TRUE((*pool)->Open("b", /*read_only=*/true).has_value()) << LastError();
+  EXPECT_TRUE(calls.seen.empty());
+  ASSERT_TRUE((*pool)->Open("b", /*read_only=*/false).has_value()) << LastError();
+  EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
+}
+
+TEST_F(DirectoryPoolTest, AMorselWhoseNameCannotBeMadeDurableDoesNotOpen) {
+  Open();
+  Create(Wanted("a"));
+  pool_.reset();
+  class BrokenDisk : public pmem::SystemCalls {
+   public:
+    bool is_broken = false;
+    int FSync(int file) override {
+      if (!is_broken) return SystemCalls::FSync(file);
+      errno = EIO;
+      return -1;
+    }
+  };
+  BrokenDisk calls;
+  Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+  ASSERT_TRUE(pool.has_value()) << LastError();
+  calls.is_broken = true;
+  EXPECT_EQ((*pool)->Open("a", /*read_only=*/false).error(), Code::kIo);
+  EXPECT_TRUE((*pool)->Open("a", /*read_only=*/true).has_value()) << LastError();
+}
+
+TEST_F(DirectoryPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryCheckpoint) {
+  Open();
+  uint64_t base = 0;
+  {
+    std::unique_ptr<Backing> morsel = Create(Wanted("a"));
+    base = morsel->record().base;
+    EXPECT_EQ(morsel->record().generation, 1u);
+    *static_cast<uint64_t*>(morsel->process_page()) = 7;
+    ASSERT_TRUE(morsel->Resize(3 * kSubtreeBytes).ok());
+    WordsOf(*morsel)[2 * kSubtreeBytes / 8] = 99;
+    ASSERT_TRUE(morsel->Checkpoint(1234).ok()) << LastError();
+    WordsOf(*morsel)[1] = 5;  // after the last checkpoint: lost
+  }
+  Open();
+  std::unique_ptr<Backing> morsel = OpenMorsel("a");
+  EXPECT_EQ(morsel->record().base, base);
+  EXPECT_EQ(morsel->record().size_bytes, 3 * kSubtreeBytes);
+  EXPECT_EQ(morsel->record().live_bytes, 1234u);
+  EXPECT_EQ(morsel->record().generation, 2u);
+  EXPECT_EQ(WordsOf(*morsel)[0], base);
+  EXPECT_EQ(WordsOf(*morsel)[1], 0u);
+  EXPECT_EQ(WordsOf(*morsel)[2 * kSubtreeBytes / 8], 99u);
+  EXPECT_EQ(*static_cast<uint64_t*>(morsel->process_page()), 0u);
+}
+
+TEST_F(DirectoryPoolTest, WhatWasCutOffIsZeroWhenItComesBack) {
+  Open();
+  std::unique_ptr<Backing> morsel = Create(Wanted("a", 2 * kSubtreeBytes));
+  WordsOf(*morsel)[kSubtreeBytes / 8] = 1;
+  ASSERT_TRUE(morsel->Checkpoint(0).ok());
+  ASSERT_TRUE(morsel->Resize(kSubtreeBytes).ok());
+  ASSERT_TRUE(morsel->Checkpoint(0).ok());
+  ASSERT_TRUE(morsel->Resize(2 * kSubtreeBytes).ok());
+  EXPECT_EQ(WordsOf(*morsel)[kSubtreeBytes / 8], 0u);
+  ASSERT_TRUE(morsel->Checkpoint(0).ok());
+  morsel.reset();
+  morsel = OpenMorsel("a");
+  EXPECT_EQ(WordsOf(*morsel)[kSubtreeBytes / 8], 0u);
+}
+
+TEST_F(DirectoryPoolTest, ListFindsImagesByNameAndPassesOverTheRest) {
+  fs::create_directory(path_);
+  std::ofstream(path_ + "/a-stranger") << "hello";
+  fs::create_directory(path_ + "/a-directory");
+  ASSERT_EQ(mkfifo((path_ + "/a-pipe").c_str(), 0600), 0);
+  fs::create_symlink("/etc/passwd", path_ + "/a-link");
+  Open();
+  Record wanted = Wanted("b");
+  wanted.mode = 0640;
+  wanted.grows = true;
+  const Id id = Create(wanted)->record().id;
+  Create(Wanted("a"));
+  const Result<std::vector<Record>> list = pool_->List();
+  ASSERT_TRUE(list.has_value()) << LastError();
+  ASSERT_EQ(list->size(), 2u);
+  EXPECT_EQ((*list)[0].name, "a");
+  EXPECT_EQ((*list)[1].name, "b");
+  EXPECT_EQ((*list)[1].id, id);
+  EXPECT_EQ((*list)[1].mode, 0640u);
+  EXPECT_TRUE((*list)[1].grows);
+  EXPECT_FALSE((*list)[0].grows);
+  EXPECT_EQ((*list)[0].user, geteuid());
+  EXPECT_EQ(pool_->Find("b")->id, id);
+  EXPECT_EQ(pool_->Find("c").error(), Code::kNotFound);
+  EXPECT_EQ(pool_->Find("a-stranger").error(), Code::kCorrupt);
+  EXPECT_EQ(pool_->Find("a-directory").error(), Code::kInvalidArgument);
+  EXPECT_EQ(pool_->Find("a-pipe").error(), Code::kInvalidArgument);
+  EXPECT_EQ(pool_->Find("a-link").error(), Code::kInvalidArgument);
+  EXPECT_EQ(pool_->Remove("a-stranger").code(), Code::kCorrupt);
+  EXPECT_TRUE(fs::exists(path_ + "/a-stranger"));
+  EXPECT_EQ(pool_->Create(Wanted("a"), [](auto&, auto) {}).error(), Code::kExists);
+  EXPECT_EQ(pool_->Create(Wanted("a-link"), [](auto&, auto) {}).error(), Code::kExists);
+  EXPECT_TRUE(Check().empty());
+}
+
+TEST_F(DirectoryPoolTest, NoCheckpointGoesIntoAFileThatNobodyFindsAgain) {
+  Open();
+  std::unique_ptr<Backing> morsel = Create(Wanted("a"));
+  fs::rename(path_ + "/a", path_ + "/elsewhere");
+  EXPECT_EQ(morsel->Checkpoint(0).code(), Code::kNotFound);
+  EXPECT_TRUE(Says("removed or renamed while open") && Says("copy what matters")) << LastError();
+  fs::copy_file(path_ + "/elsewhere", path_ + "/a");
+  EXPECT_EQ(morsel->Checkpoint(0).code(), Code::kNotFound);
+  EXPECT_TRUE(Says("replaced while open")) << LastError();
+  fs::rename(path_ + "/elsewhere", path_ + "/a");
+  WordsOf(*morsel)[1] = 5;
+  EXPECT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+  morsel.reset();
+  EXPECT_EQ(WordsOf(*OpenMorsel("a"))[1], 5u);
+}
+
+TEST_F(DirectoryPoolTest, RemovedIsGone) {
+  Open();
+  Create(Wanted("a"));
+  ASSERT_TRUE(pool_->Remove("a").ok()) << LastError();
+  EXPECT_EQ(pool_->Find("a").error(), Code::kNotFound);
+  EXPECT_EQ(pool_->Remove("a").code(), Code::kNotFound);
+  EXPECT_EQ(pool_->Open("a", false).error(), Code::kNotFound);
+  EXPECT_TRUE(Says("has no morsel 'a'")) << LastError();
+}
+
+TEST_F(DirectoryPoolTest, WhatIsNoPoolIsToldApart) {
+  EXPECT_EQ(TryOpen(path_, {}).error(), Code::kNotFound);
+  EXPECT_EQ(TryOpen(path_ + "/x/y", {.create = true}).error(), Code::kNotFound);
+  fs::create_directory(path_);
+  EXPECT_EQ(TryOpen(path_, {}).error(), Code::kNotFound);
+  EXPECT_TRUE(Says("is not a pool")) << LastError();
+  EXPECT_EQ(TryOpen(path_, {.create = true, .read_only = true}).error(), Code::kNotFound);
+  EXPECT_TRUE(fs::is_empty(path_));
+  EXPECT_TRUE(TryOpen(path_ + "//", {.create = true, .exclusive = true}).has_value());
+  EXPECT_EQ(TryOpen(path_, {.create = true, .exclusive = true}).error(), Code::kExists);
+  EXPECT_TRUE(TryOpen(path_, {.create = true}).has_value()) << LastError();
+}
+
+TEST_F(DirectoryPoolTest, ADirectoryIsMadeWithTheModeAsked) {
+  const mode_t before = umask(077);
+  Open({.create = true, .mode = 0755});
+  umask(before);
+  EXPECT_EQ(fs::status(path_).permissions(), fs::perms(0755));
+  EXPECT_EQ(fs::status(path_ + "/.morsel-pool").permissions(), fs::perms(0644));
+}
+
+TEST_F(DirectoryPoolTest, OneWritesOrManyRead) {
+  Open();
+  EXPECT_EQ(TryOpen(path_, {}).error(), Code::kBusy);
+  EXPECT_TRUE(Says("in this process")) << LastError();
+  EXPECT_EQ(TryOpen(path_, {.read_only = true}).error(), Code::kBusy);
+  const pid_t other = fork();
+  if (other == 0) {
+    // The child's copy of the descriptors is a share in the lock: it is its parent that has it.
+    const bool is_busy = TryOpen(path_, {}).error() == Code::kBusy;
+    _exit(is_busy && Says(("in process " + std::to_string(getppid())).c_str()) ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(other, &status, 0), other);
+  EXPECT_EQ(status, 0);
+  OpenReadOnly();
+  EXPECT_TRUE(TryOpen(path_, {.read_only = true}).has_value()) << LastError();
+  EXPECT_EQ(TryOpen(path_, {}).error(), Code::kBusy);
+}
+
+TEST_F(DirectoryPoolTest, AChildThatClosedAfterForkDoesNotKeepTheLock) {
+  Open();
+  int go[2];
+  ASSERT_EQ(pipe(go), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(go[1]);
+    pool_->CloseAfterFork();
+    char end;
+    (void)!read(go[0], &end, 1);  // lives on until its parent has looked
+    _exit(0);
+  }
+  close(go[0]);
+  pool_.reset();
+  Code code = Code::kBusy;
+  while (code == Code::kBusy) {  // until the child has come that far
+    code = TryOpen(path_, {}).error();
+  }
+  EXPECT_EQ(code, Code::kOk);
+  close(go[1]);
+  waitpid(child, nullptr, 0);
+}
+
+TEST_F(DirectoryPoolTest, ReadOnlyReadsAndChangesNothing) {
+  Open();
+  Create(Wanted("a"));
+  pool_.reset();
+  std::ofstream(path_ + "/.morsel-tmp-00") << "left by a crash";
+  OpenReadOnly();
+  EXPECT_TRUE(fs::exists(path_ + "/.morsel-tmp-00"));
+  const fs::file_time_type before = fs::last_write_time(path_ + "/a");
+  {
+    std::unique_ptr<Backing> morsel = OpenMorsel("a", true);
+    EXPECT_TRUE(morsel->read_only());
+    EXPECT_EQ(WordsOf(*morsel)[0], morsel->record().base);
+    const Result<pmem::Medium> medium = pmem::MediumOf(pmem::KernelCalls(), path_, false);
+    EXPECT_EQ(pool_->medium(), pmem::MediumName(*medium));
+  }
+  EXPECT_EQ(fs::last_write_time(path_ + "/a"), before);
+  Open();
+  EXPECT_FALSE(fs::exists(path_ + "/.morsel-tmp-00"));
+}
+
+TEST_F(DirectoryPoolTest, ACopyOpensUnderItsNewNameUnlessTheOriginalIsOpen) {
+  Open();
+  std::unique_ptr<Backing> original = Create(Wanted("a"));
+  fs::copy_file(path_ + "/a", path_ + "/b");
+  EXPECT_EQ(pool_->Open("b", false).error(), Code::kAddressTaken);
+  EXPECT_TRUE(Says(("morsel 'a' of pool '" + path_ + "'").c_str())) << LastError();
+  const uint64_t base = original->record().base;
+  original.reset();
+  std::unique_ptr<Backing> copy = OpenMorsel("b");
+  EXPECT_EQ(copy->record().base, base);
+  EXPECT_EQ(copy->record().name, "b");
+  const std::vector<Finding> findings = Check();
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].subject, "morsel 'b'");
+  EXPECT_NE(findings[0].sentence.find("copy of morsel 'a'"), std::string::npos);
+}
+
+TEST_F(DirectoryPoolTest, CheckNamesTheDamagedSubtree) {
+  Open();
+  {
+    std::unique_ptr<Backing> morsel = Create(Wanted("a", 2 * kSubtreeBytes));
+    WordsOf(*morsel)[kSubtreeBytes / 8 + 5] = 1;
+    ASSERT_TRUE(morsel->Checkpoint(0).ok());
+  }
+  // The last leaf written, that of subtree 1, is where the one of this word is.
+  std::fstream file(path_ + "/a", std::ios::in | std::ios::out | std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const size_t at = bytes.find(std::string("\0\0\0\0\0\0\0\0\1\0\0\0", 12), 3 * kMiB / 2);
+  ASSERT_NE(at, std::string::npos);
+  file.seekp(static_cast<std::streamoff>(at));
+  file.put(1);
+  file.close();
+  const std::vector<Finding> findings = Check();
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_NE(findings[0].sentence.find("subtree 1 (0x"), std::string::npos) << findings[0].sentence;
+  EXPECT_EQ(pool_->Open("a", false).error(), Code::kCorrupt);
+  EXPECT_TRUE(Says("subtree 1 (0x")) << LastError();
+}
+
+TEST_F(DirectoryPoolTest, RefusesWhatItCannotServe) {
+  Open();
+  Record fine = Wanted("a");
+  fine.contract = Contract::kFine;
+  EXPECT_EQ(pool_->Create(fine, [](auto&, auto) {}).error(), Code::kUnsupported);
+  EXPECT_TRUE(Says("refuses MAP_SYNC")) << LastError();
+  Record giant = Wanted("a");
+  giant.giant = true;
+  EXPECT_EQ(pool_->Create(giant, [](auto&, auto) {}).error(), Code::kUnsupported);
+  Record wide = Wanted("a");
+  wide.capacity_bytes = uint64_t{1} << 47;
+  EXPECT_EQ(pool_->Create(wide, [](auto&, auto) {}).error(), Code::kAddressExhausted);
+  EXPECT_TRUE(pool_->List()->empty());
+}
+
+TEST_F(DirectoryPoolTest, MakingAPoolThatFailsLeavesNothingOrAPool) {
+  for (const int error : {ENOSPC, EIO, EROFS, pmem::FaultyCalls::kShort}) {
+    for (int call = 0;; ++call) {
+      pmem::FaultyCalls calls;
+      calls.FailOnce(call, error);
+      const bool made = DirectoryPool::Open(path_, {.create = true}, calls).has_value();
+      SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
+      if (fs::exists(path_)) {
+        EXPECT_TRUE(TryOpen(path_, {}).has_value()) << LastError();
+        EXPECT_EQ(std::distance(fs::directory_iterator(path_), {}), 1);
+        fs::remove_all(path_);
+      } else {
+        EXPECT_FALSE(made);
+      }
+      if (calls.count <= call) break;
+    }
+  }
+}
+
+// [P6] Whatever fails, what was checkpointed is there afterwards, and no more morsels than before.
+TEST_F(DirectoryPoolTest, AMorselThatCannotBeMadeOrOpenedOrRemovedIsAsItWas) {
+  Open();
+  Create(Wanted("a"));
+  for (int call = 0;; ++call) {
+    pool_.reset();
+    pmem::FaultyCalls calls;
+    Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+    ASSERT_TRUE(pool.has_value()) << LastError();
+    calls.FailOnce(call, EIO);
+    (void)(*pool)->List();
+    const bool opened = (*pool)->Open("a", false).has_value();
+    const bool made = (*pool)->Create(Wanted("b"), [](auto&, auto) {}).has_value();
+    const bool removed = made && (*pool)->Remove("b").ok();
+    const bool was_last_call = calls.count <= call;
+    calls.Heal();
+    SCOPED_TRACE(testing::Message() << "call " << call);
+    pool->reset();
+    Open();
+    EXPECT_NE(OpenMorsel("a"), nullptr);
+    const Code b = pool_->Find("b").error();
+    EXPECT_TRUE((made && !removed) || b == Code::kNotFound);
+    EXPECT_TRUE(b == Code::kNotFound || pool_->Remove("b").ok()) << LastError();
+    if (was_last_call) {
+      EXPECT_TRUE(opened && made && removed);
+      break;
+    }
+  }
+}
+
+TEST_F(DirectoryPoolTest, ADamagedPoolFileIsRefusedAndSaysWhatToDo) {
+  Open();
+  pool_.reset();
+  for (size_t at = 0; at < sizeof(PoolFileLayout); ++at) {
+    std::fstream file(path_ + "/.morsel-pool", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(at));
+    const int byte = file.get();
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(static_cast<char>(byte ^ 0x10));
+    file.close();
+    const Code code = TryOpen(path_, {}).error();
+    EXPECT_TRUE(code == Code::kCorrupt || code == Code::kVersion) << at << LastError();
+    file.open(path_ + "/.morsel-pool", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(static_cast<char>(byte));
+  }
+  fs::resize_file(path_ + "/.morsel-pool", sizeof(PoolFileLayout) - 1);
+  EXPECT_EQ(TryOpen(path_, {}).error(), Code::kCorrupt);
+}
+
+}  // namespace
+}  // namespace morsel

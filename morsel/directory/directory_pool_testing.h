@@ -1,0 +1,59 @@
+// For tests: a directory pool, and the morsels in it below their heaps.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "morsel/directory/directory_pool.h"
+#include "os/testing/scratch_testing.h"
+
+namespace morsel {
+
+class DirectoryPoolFixture : public testing::Test {
+ protected:
+  explicit DirectoryPoolFixture(pmem::Scratch (*place)()) : scratch_(place()) {}
+
+  void OpenPool(const DirectoryPoolOptions& options, pmem::SystemCalls& calls) {
+    pool_.reset();
+    Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, options, calls);
+    ASSERT_TRUE(pool.has_value()) << LastError();
+    pool_ = std::move(*pool);
+  }
+  /// Its first word is the base, as a heap's might be.
+  Result<std::unique_ptr<Backing>> TryCreate(const Record& wanted) {
+    return pool_->Create(wanted, [](const Record& record, pmem::Persist persist) {
+      auto* const word = reinterpret_cast<uint64_t*>(record.base);
+      *word = record.base;
+      persist.Flush(word, sizeof *word);
+    });
+  }
+  std::unique_ptr<Backing> Create(const Record& wanted) { return Expect(TryCreate(wanted)); }
+  std::unique_ptr<Backing> OpenMorsel(const std::string& name, bool read_only = false) {
+    return Expect(pool_->Open(name, read_only));
+  }
+  std::vector<Finding> Check() {
+    std::vector<Finding> findings;
+    EXPECT_TRUE(pool_->Check([&](const Finding& finding) { findings.push_back(finding); }).ok());
+    return findings;
+  }
+  static uint64_t* WordsOf(const Backing& backing) {
+    return reinterpret_cast<uint64_t*>(backing.record().base);
+  }
+
+  pmem::Scratch scratch_;
+  std::string path_ = scratch_.At("p");
+  std::unique_ptr<AbstractPool> pool_;
+
+ private:
+  static std::unique_ptr<Backing> Expect(Result<std::unique_ptr<Backing>> backing) {
+    EXPECT_TRUE(backing.has_value()) << LastError();
+    return backing ? std::move(*backing) : nullptr;
+  }
+};
+
+}  // namespace morsel

@@ -1,0 +1,102 @@
+#include "morsel/directory/image_backing.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "image/image_copy.h"
+#include "morsel/pool/image_record.h"
+
+namespace morsel {
+
+ImageBacking::ImageBacking(Record record, bool read_only, pmem::AddressRange range,
+                           pmem::Frames frames, const pmem::Directory& directory,
+                           pmem::image::ImageFile image, std::unique_ptr<pmem::DirtyPages> dirty)
+    : Backing(std::move(record), read_only),
+      frames_(std::move(frames)),
+      directory_(directory),
+      image_(std::move(image)),
+      dirty_(std::move(dirty)) {
+  range_ = std::move(range);
+  if (!read_only) TrackFrom(0);
+}
+
+// Where the kernel cannot, checkpoints compare from now on.
+void ImageBacking::TrackFrom(uint64_t begin) {
+  if (!is_known_) return;
+  const KeepLastError keep;
+  is_known_ = dirty_->Track(frames_, begin).ok();
+}
+
+// ORDER  the written pages join the set  <  the checkpoint  <  the set is empty
+// WHY    they are told once only: those of a checkpoint that fails are the next one's, too. [IBK-1]
+// CRASH  no difference: the set is volatile.
+// TEST   morsel/directory/image_backing_test: AFailedCheckpointForgetsNoPage
+void ImageBacking::Collect() {
+  const KeepLastError keep;
+  if (!is_known_) return;
+  const Result<bool> known = dirty_->Collect(frames_, pages_);
+  is_known_ = known && *known;
+}
+
+uint32_t ImageBacking::granularity_bytes() const { return kPageBytes; }
+
+Status ImageBacking::Resize(uint64_t size_bytes) {
+  MORSEL_CHECK(!read_only_ && IsAligned(size_bytes, kSubtreeBytes) &&
+               size_bytes <= record_.capacity_bytes);
+  const uint64_t before = record_.size_bytes;
+  const uint64_t frames_before = frames_.end();
+  MORSEL_TRY(frames_.Resize(range_, size_bytes));
+  if (frames_.end() > frames_before) TrackFrom(frames_before);
+  // What was cut off and comes back is zero, and the image may still have what was there.
+  const uint64_t in_image = std::min(size_bytes, image_.info().size_bytes);
+  if (in_image > before) pages_.Add(before, in_image - before);
+  record_.size_bytes = size_bytes;
+  return Code::kOk;
+}
+
+Status ImageBacking::Checkpoint(uint64_t live_bytes) {
+  MORSEL_CHECK(!read_only_);
+  Collect();
+  const pmem::PageSet* const pages = is_known_ ? &pages_ : nullptr;
+  MORSEL_TRY(image_.Store(range_.at(0), record_.size_bytes, live_bytes, pages, &frames_));
+  pages_.Clear();
+  // Nobody would find the checkpoint again.
+  if (const Status led = directory_.ExpectLeadsTo(record_.name, image_.file()); !led.ok()) {
+    return Fail(led.code(),
+                "%s; no checkpoint of the morsel can be kept: copy what matters into another one, "
+                "then discard this one",
+                LastError());
+  }
+  record_.live_bytes = live_bytes;
+  record_.generation = image_.info().generation;
+  return Code::kOk;
+}
+
+Status ImageBacking::Export(const pmem::Directory& to, const std::string& file_name,
+                            const ExportOptions& options) {
+  if (options.skipped != nullptr) return IsAnImage("morsel '" + record_.name + "'");
+  const pmem::image::Progress own = image_.progress();
+  if (options.progress) image_.set_progress(options.progress);
+  const Status made = Write(to, file_name, options);
+  image_.set_progress(own);
+  return made;
+}
+
+Status ImageBacking::Write(const pmem::Directory& to, const std::string& file_name,
+                           const ExportOptions& options) const {
+  pmem::image::ImageInfo info = image_.info();
+  const pmem::image::Codec codec = options.codec.value_or(info.codec);
+  if (codec != info.codec) {
+    // Whoever may write the memory has just made a checkpoint of it, and the heap is still.
+    info.codec = codec;
+    return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0), &frames_,
+                                          image_.progress())
+        .status();
+  }
+  return pmem::image::CopyInto(image_, to, file_name, record_.mode);
+}
+
+}  // namespace morsel

@@ -1,0 +1,242 @@
+// What a checkpoint of a morsel in a directory knows to have changed.
+#include "morsel/directory/image_backing.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/directory/directory_pool_testing.h"
+#include "os/testing/faults_testing.h"
+#include "os/testing/frames_testing.h"
+
+namespace morsel {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kEachWay[] = {"scan", "fault", "compare"};
+
+// ThreadSanitizer keeps account of all of a range when it is mapped, and of each byte that is
+// copied: there less is enough.
+#ifdef __SANITIZE_THREAD__
+constexpr bool kSlowBuild = true;
+#else
+constexpr bool kSlowBuild = false;
+#endif
+
+class ImageBackingTest : public DirectoryPoolFixture {
+ protected:
+  ImageBackingTest() : DirectoryPoolFixture(pmem::Scratch::OnDisk) {}
+  void OpenPool(pmem::SystemCalls& calls) {
+    fs::remove_all(path_);
+    DirectoryPoolFixture::OpenPool({.create = true}, calls);
+  }
+  std::unique_ptr<Backing> Create(uint64_t size_bytes = 4 * kSubtreeBytes) {
+    Record wanted;
+    wanted.name = "a";
+    wanted.capacity_bytes = std::max(size_bytes, 16 * kSubtreeBytes);
+    wanted.size_bytes = size_bytes;
+    return DirectoryPoolFixture::Create(wanted);
+  }
+  std::unique_ptr<Backing> Reopen() { return OpenMorsel("a"); }
+};
+
+// [IBK-1] Each checkpoint fails at one of its calls; the next one has all that was stored since the
+// last good one.
+TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
+  for (const char* const way : kEachWay) {
+    const pmem::Setting setting("MORSEL_DIRTY", way);
+    for (int call = 0;; call += kSlowBuild ? 4 : 1) {
+      pmem::FaultyCalls calls;
+      ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
+      std::unique_ptr<Backing> morsel = Create();
+      const uint64_t words = 4 * kSubtreeBytes / sizeof(uint64_t);
+      std::vector<uint64_t> expected(words);
+      const auto store = [&](uint64_t word, uint64_t value) {
+        WordsOf(*morsel)[word] = value;
+        expected[word] = value;
+      };
+      expected[0] = morsel->record().base;
+      for (uint64_t word = 1; word < words; word += 64) store(word, word);
+      ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+      store(700, 1);
+      store(words - 1, 2);
+      calls.FailOnce(call, ENOSPC);
+      const bool failed = !morsel->Checkpoint(0).ok();
+      const bool was_last = calls.count <= call;
+      calls.Heal();
+      store(words / 2, 3);
+      // After a sync that failed only opening again helps.
+      if (morsel->Checkpoint(0).ok()) {
+        morsel.reset();
+        morsel = Reopen();
+        ASSERT_EQ(std::memcmp(WordsOf(*morsel), expected.data(), words * sizeof(uint64_t)), 0)
+            << way << ", call " << call << (failed ? " failed" : "");
+      } else {
+        EXPECT_NE(std::strstr(LastError(), "earlier sync failed"), nullptr) << LastError();
+      }
+      morsel.reset();
+      pool_.reset();
+      if (was_last) break;
+    }
+  }
+}
+
+// What was cut off and came back is zero, though the image still has what was there.
+TEST_F(ImageBackingTest, WhatIsCutOffAndComesBackIsDirty) {
+  for (const char* const way : kEachWay) {
+    const pmem::Setting setting("MORSEL_DIRTY", way);
+    ASSERT_NO_FATAL_FAILURE(OpenPool(pmem::KernelCalls()));
+    std::unique_ptr<Backing> morsel = Create();
+    const uint64_t word = 3 * kSubtreeBytes / sizeof(uint64_t);
+    WordsOf(*morsel)[word] = 7;
+    WordsOf(*morsel)[word + 1000] = 7;
+    ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+    ASSERT_TRUE(morsel->Resize(2 * kSubtreeBytes).ok()) << LastError();
+    ASSERT_TRUE(morsel->Resize(4 * kSubtreeBytes).ok()) << LastError();
+    WordsOf(*morsel)[word + 1000] = 9;
+    ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+    WordsOf(*morsel)[word + 2000] = 11;
+    ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+    morsel.reset();
+    morsel = Reopen();
+    EXPECT_EQ(WordsOf(*morsel)[word], 0u) << way;
+    EXPECT_EQ(WordsOf(*morsel)[word + 1000], 9u) << way;
+    EXPECT_EQ(WordsOf(*morsel)[word + 2000], 11u) << way;
+    morsel.reset();
+    pool_.reset();
+  }
+}
+
+class CountingCalls : public pmem::SystemCalls {
+ public:
+  uint64_t written_bytes = 0;
+  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
+    written_bytes += size_bytes;
+    return SystemCalls::PWrite(file, bytes, size_bytes, offset);
+  }
+  uint64_t read_bytes = 0;
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    read_bytes += size_bytes;
+    return SystemCalls::PRead(file, bytes, size_bytes, offset);
+  }
+  int FDataSync(int) override { return 0; }
+  int FSync(int) override { return 0; }
+};
+
+struct Outcome {
+  std::vector<uint64_t> written_bytes;  // of each checkpoint
+  std::string contents;
+  bool operator==(const Outcome&) const = default;
+};
+
+// Each way, on each kind of frames: the same writes make the same images, and of the same length,
+// though the kernel tells 2 MiB or 1 GiB at a time of some.
+TEST_F(ImageBackingTest, EachWayOnEachKindOfFramesStoresTheSame) {
+  pmem::HugePages huge_pages;
+  huge_pages.ProvideEach(8 * kSubtreeBytes);
+  std::optional<Outcome> first;
+  for (const pmem::FrameKind kind : pmem::kEachFrameKind) {
+    for (const char* const way : kEachWay) {
+      // The other ways on those are os/memory/dirty_pages_test's: 1 GiB takes its time.
+      if (kind == pmem::FrameKind::kHugetlb1G && (way != kEachWay[0] || kSlowBuild)) continue;
+      SCOPED_TRACE(std::string(way) + " on " + pmem::FrameKindName(kind));
+      const pmem::Setting frames("MORSEL_FRAMES", pmem::FrameKindName(kind));
+      const pmem::Setting dirty("MORSEL_DIRTY", way);
+      CountingCalls calls;
+      ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
+      const uint64_t size_bytes =
+          kind == pmem::FrameKind::kHugetlb1G ? kGiantBytes : 8 * kSubtreeBytes;
+      std::unique_ptr<Backing> morsel = Create(size_bytes);
+      ASSERT_NE(morsel, nullptr);
+      EXPECT_EQ(static_cast<ImageBacking&>(*morsel).frames().BytesOf(kind), size_bytes);
+      char* const bytes = reinterpret_cast<char*>(WordsOf(*morsel));
+      std::memset(bytes, 0, sizeof(uint64_t));  // its base: another one each time
+      std::mt19937_64 random(5);
+      const auto write_pages = [&](uint64_t count, uint64_t subtrees) {
+        for (uint64_t i = 0; i < count; ++i) {
+          bytes[random() % (subtrees * kSubtreeBytes)] = static_cast<char>(random() | 1);
+        }
+      };
+      Outcome outcome;
+      for (const uint64_t count : {3000, 1, 40, 0, 700, 40}) {
+        write_pages(count, count == 3000 ? 4 : 8);
+        const uint64_t before = calls.written_bytes;
+        ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+        outcome.written_bytes.push_back(calls.written_bytes - before);
+      }
+      write_pages(20, 8);
+      morsel.reset();  // what was not stored is not there
+      morsel = Reopen();
+      ASSERT_NE(morsel, nullptr);
+      outcome.contents.assign(reinterpret_cast<char*>(WordsOf(*morsel)), 8 * kSubtreeBytes);
+      if (!first) first = outcome;
+      EXPECT_EQ(outcome.written_bytes, first->written_bytes);
+      EXPECT_TRUE(outcome == *first);
+      morsel.reset();
+      pool_.reset();
+    }
+  }
+}
+
+uint64_t TouchedPages(const Backing& backing) {
+  const pmem::Frames& frames = static_cast<const ImageBacking&>(backing).frames();
+  uint64_t pages = 0;
+  for (uint64_t at = 0; at < frames.end(); at += kSubtreeBytes) {
+    pages += frames.Of(SubtreePosition(at / kSubtreeBytes)).count();
+  }
+  return pages;
+}
+
+// 64 GiB, of which 32 MiB are used here and there: checkpoints and opening take what those cost.
+TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInIt) {
+  constexpr uint64_t kBytes = kSlowBuild ? 1 * kGiB : 64 * kGiB;
+  constexpr uint64_t kUsed = 16;
+  for (const pmem::FrameKind kind : {pmem::FrameKind::kAnonymous, pmem::FrameKind::kShmem}) {
+    for (const char* const way : kEachWay) {
+      SCOPED_TRACE(std::string(way) + " on " + pmem::FrameKindName(kind));
+      const pmem::Setting frames("MORSEL_FRAMES", pmem::FrameKindName(kind));
+      const pmem::Setting dirty("MORSEL_DIRTY", way);
+      CountingCalls calls;
+      ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
+      std::unique_ptr<Backing> morsel = Create(kBytes);
+      ASSERT_NE(morsel, nullptr);
+      char* bytes = reinterpret_cast<char*>(WordsOf(*morsel));
+      for (uint64_t i = 0; i < kUsed; ++i) {
+        std::memset(bytes + i * (kBytes / kUsed) + kSubtreeBytes, 7, kSubtreeBytes);
+      }
+      const uint64_t touched = TouchedPages(*morsel);
+      EXPECT_LE(touched, (kUsed + 1) * pmem::kPagesPerSubtree);
+      uint64_t written = calls.written_bytes;
+      ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+      EXPECT_LE(calls.written_bytes - written, kUsed * (kSubtreeBytes + 64 * kKiB));
+      written = calls.written_bytes;
+      bytes[kSubtreeBytes] = 8;
+      ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+      EXPECT_LE(calls.written_bytes - written, 64 * kKiB);
+      EXPECT_EQ(TouchedPages(*morsel), touched) << "a checkpoint took memory";
+      morsel.reset();
+      calls.read_bytes = 0;
+      morsel = Reopen();
+      ASSERT_NE(morsel, nullptr);
+      bytes = reinterpret_cast<char*>(WordsOf(*morsel));
+      EXPECT_EQ(bytes[kSubtreeBytes], 8);
+      EXPECT_LE(calls.read_bytes, (kUsed + 1) * (kSubtreeBytes + 128 * kKiB));
+      EXPECT_LE(TouchedPages(*morsel), (kUsed + 1) * pmem::kPagesPerSubtree);
+      morsel.reset();
+      pool_.reset();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace morsel

@@ -1,0 +1,92 @@
+#include "morsel/directory/pool_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cinttypes>
+#include <string>
+
+#include "base/bits.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "os/file/file_lock.h"
+
+namespace morsel {
+namespace {
+
+// Who may read the directory may lock the pool for reading, who may write it, for writing.
+Result<mode_t> ModeFor(const pmem::Directory& directory) {
+  struct stat status;
+  if (fstat(directory.descriptor(), &status) != 0) {
+    return FailErrno("'%s': fstat", directory.path().c_str());
+  }
+  return status.st_mode & 0666;
+}
+
+uint64_t ChecksumOf(PoolFileLayout layout) {
+  layout.checksum = 0;
+  return Checksum64(&layout, sizeof layout);
+}
+
+Status Validate(const pmem::File& file, const PoolFileLayout& layout) {
+  const char* const path = file.path().c_str();
+  if (layout.magic != kPoolFileMagic) {
+    return Fail(Code::kCorrupt, "'%s' is not a pool's file: it does not begin like one", path);
+  }
+  if (layout.version != kPoolFileVersion || (layout.features & ~kPoolFileFeatures) != 0) {
+    return Fail(Code::kVersion,
+                "'%s' is of version %" PRIu32 " with features 0x%" PRIx64
+                "; this library knows version %" PRIu32 " only: use a newer one",
+                path, layout.version, layout.features, kPoolFileVersion);
+  }
+  if (layout.checksum != ChecksumOf(layout)) {
+    return Fail(Code::kCorrupt,
+                "'%s' fails its checksum; restore it from a copy, or remove it and open the pool "
+                "with MORSEL_CREATE: the morsels beside it do not need it",
+                path);
+  }
+  if (layout.window_begin >= layout.window_end || !IsAligned(layout.window_begin, kGiantBytes) ||
+      !IsAligned(layout.window_end, kGiantBytes)) {
+    return Fail(Code::kCorrupt, "'%s' has an impossible address window 0x%" PRIx64 "-0x%" PRIx64,
+                path, layout.window_begin, layout.window_end);
+  }
+  return Code::kOk;
+}
+
+}  // namespace
+
+Status PoolFile::Create(const pmem::Directory& directory) {
+  const Result<Window> window = WindowFromEnvironment();
+  if (!window) return window.status();
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  PoolFileLayout layout{};
+  layout.magic = kPoolFileMagic;
+  layout.version = kPoolFileVersion;
+  layout.id = *id;
+  layout.window_begin = window->begin;
+  layout.window_end = window->end;
+  layout.checksum = ChecksumOf(layout);
+
+  const Result<mode_t> mode = ModeFor(directory);
+  if (!mode) return mode.status();
+  const Result<pmem::TemporaryFile> temporary = directory.MakeTemporary(kPoolFileName, *mode);
+  if (!temporary) return temporary.status();
+  Status status = temporary->file.WriteAll(&layout, sizeof layout, 0);
+  if (status.ok()) status = directory.Publish(temporary->file, temporary->name, kPoolFileName);
+  if (!status.ok()) directory.Abandon(temporary->name);
+  return status;
+}
+
+Result<PoolFile> PoolFile::Open(const pmem::Directory& directory, bool read_only) {
+  Result<pmem::File> file = directory.OpenFile(kPoolFileName, read_only ? O_RDONLY : O_RDWR);
+  if (!file) return file.status();
+  MORSEL_TRY(pmem::LockFile(*file, read_only, "pool '" + directory.path() + "'"));
+  PoolFileLayout layout;
+  MORSEL_TRY(file->ReadExactly(&layout, sizeof layout, 0));
+  MORSEL_TRY(Validate(*file, layout));
+  return PoolFile(std::move(*file), layout.id, {layout.window_begin, layout.window_end});
+}
+
+}  // namespace morsel

@@ -1,0 +1,69 @@
+// `.morsel-pool`: what makes a directory a pool, and its lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "base/random.h"
+#include "base/result.h"
+#include "morsel/pool/address_window.h"
+#include "os/file/directory.h"
+#include "os/file/file.h"
+
+namespace morsel {
+
+inline constexpr char kPoolFileName[] = ".morsel-pool";
+inline constexpr uint64_t kPoolFileMagic = 0x31524944'4c53524d;  // "MRSLDIR1"
+inline constexpr uint32_t kPoolFileVersion = 1;
+inline constexpr uint64_t kPoolFileFeatures = 0;
+
+/// The whole file, little endian. Never changed once it is there.
+/// Magic, checksum and version are where they are in every version.
+struct PoolFileLayout {
+  uint64_t magic;
+  uint64_t checksum;  ///< XXH3-64 of the structure with this field zero
+  uint32_t version;
+  uint32_t reserved_0;
+  uint64_t features;  ///< a bit that is not known: the pool cannot be used
+  Id id;
+  uint64_t window_begin;
+  uint64_t window_end;
+  uint64_t reserved_1[8];
+};
+static_assert(sizeof(PoolFileLayout) == 128 && std::is_trivially_copyable_v<PoolFileLayout>);
+static_assert(offsetof(PoolFileLayout, checksum) == 8 && offsetof(PoolFileLayout, version) == 16);
+static_assert(offsetof(PoolFileLayout, features) == 24 && offsetof(PoolFileLayout, id) == 32);
+static_assert(offsetof(PoolFileLayout, window_begin) == 48 &&
+              offsetof(PoolFileLayout, window_end) == 56);
+static_assert(std::has_unique_object_representations_v<PoolFileLayout>);
+
+/// An open pool file, locked.
+/// Ownership  the lock goes with the object.
+class PoolFile {
+ public:
+  /// Makes the directory a pool. Another process may do so at the same time: one of them succeeds.
+  /// Durability  on return.
+  /// Errors      kExists; kNoSpace, kPermission, kIo; kInvalidArgument (MORSEL_WINDOW).
+  static Status Create(const pmem::Directory& directory);
+
+  /// Locks and reads it.
+  /// Errors  kNotFound; kBusy, naming who has it; kCorrupt; kVersion; kPermission; kIo.
+  static Result<PoolFile> Open(const pmem::Directory& directory, bool read_only);
+
+  const Id& id() const { return id_; }
+  const Window& window() const { return window_; }
+  /// For what is asked of the file system that the pool is on.
+  const pmem::File& file() const { return file_; }
+  void Close() { file_.Close(); }
+
+ private:
+  PoolFile(pmem::File file, const Id& id, const Window& window)
+      : file_(std::move(file)), id_(id), window_(window) {}
+
+  pmem::File file_;
+  Id id_;
+  Window window_;
+};
+
+}  // namespace morsel

@@ -1,0 +1,390 @@
+// The C API over OpenPool and OpenMorsel: handles in and out, codes for statuses.
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "morsel/morsel.h"
+#include "morsel/open/open_morsel.h"
+#include "morsel/open/open_options.h"
+#include "morsel/open/open_pool.h"
+#include "morsel/open/process.h"
+#include "morsel/pool/image_file_at.h"
+
+namespace {
+
+using morsel::Code;
+using morsel::OpenMorsel;
+using morsel::OpenPool;
+using morsel::Result;
+using morsel::Status;
+
+static_assert(static_cast<int>(Code::kOk) == MORSEL_OK);
+static_assert(static_cast<int>(Code::kNoSpace) == MORSEL_NO_SPACE);
+static_assert(static_cast<int>(Code::kInvalidArgument) == MORSEL_INVALID_ARGUMENT);
+static_assert(static_cast<int>(Code::kNotFound) == MORSEL_NOT_FOUND);
+static_assert(static_cast<int>(Code::kExists) == MORSEL_EXISTS);
+static_assert(static_cast<int>(Code::kBusy) == MORSEL_BUSY);
+static_assert(static_cast<int>(Code::kAddressTaken) == MORSEL_ADDRESS_TAKEN);
+static_assert(static_cast<int>(Code::kCorrupt) == MORSEL_CORRUPT);
+static_assert(static_cast<int>(Code::kVersion) == MORSEL_VERSION);
+static_assert(static_cast<int>(Code::kPermission) == MORSEL_PERMISSION);
+static_assert(static_cast<int>(Code::kIo) == MORSEL_IO);
+static_assert(static_cast<int>(Code::kUnsupported) == MORSEL_UNSUPPORTED);
+static_assert(static_cast<int>(Code::kNoMemory) == MORSEL_NO_MEMORY);
+static_assert(static_cast<int>(Code::kAddressExhausted) == MORSEL_ADDRESS_EXHAUSTED);
+
+morsel_code CodeOf(Status status) {
+  return static_cast<morsel_code>(static_cast<int>(status.code()));
+}
+
+// Programs in C, and those without exceptions, cannot catch one, and below here nothing unwinds: a
+// lock would stay held, a table half changed. What is on the medium is as after any crash.
+template <class Body>
+auto EndingWithoutMemory(const char* call, Body body) noexcept {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    morsel::Die("%s: the process has no memory for the library's own tables", call);
+  }
+}
+
+template <class Body>
+morsel_code CodeOf(const char* call, Body body) {
+  return CodeOf(EndingWithoutMemory(call, body));
+}
+
+// Of the calls that are given no options.
+struct TellsProgress {
+  void (*call)(const morsel_progress*, void*) = nullptr;
+  void* context = nullptr;
+};
+thread_local TellsProgress tells_progress;
+
+morsel::pmem::image::Progress ProgressOfThread() {
+  return morsel::ProgressOf(tells_progress.call, tells_progress.context);
+}
+
+OpenPool* Pool(morsel_pool_t* pool) { return reinterpret_cast<OpenPool*>(pool); }
+OpenMorsel* Morsel(morsel_t* morsel) { return reinterpret_cast<OpenMorsel*>(morsel); }
+const OpenMorsel* Morsel(const morsel_t* morsel) {
+  return reinterpret_cast<const OpenMorsel*>(morsel);
+}
+
+Status Missing(const char* call, const char* what) {
+  return morsel::Fail(Code::kInvalidArgument, "%s needs %s, not NULL", call, what);
+}
+
+Status NoHandle(const char* call) { return Missing(call, "an open handle"); }
+
+int ErrnoOf(Code code) {
+  switch (code) {
+    case Code::kNoSpace:
+    case Code::kNoMemory:
+    case Code::kAddressExhausted:
+      return ENOMEM;
+    case Code::kInvalidArgument:
+      return EINVAL;
+    case Code::kNotFound:
+      return ENOENT;
+    case Code::kBusy:
+      return EBUSY;
+    case Code::kPermission:
+      return EACCES;
+    default:
+      return EIO;
+  }
+}
+
+void* PointerOf(const Result<void*>& result) {
+  if (result) return *result;
+  errno = ErrnoOf(result.error());
+  return nullptr;
+}
+
+Result<void*> Allocate(morsel_t* morsel, size_t size, size_t alignment, const char* call) {
+  if (morsel == nullptr) return NoHandle(call);
+  OpenMorsel& open = *Morsel(morsel);
+  MORSEL_TRY(open.MayWrite(call));
+  return EndingWithoutMemory(call, [&] { return open.heap().Allocate(size, alignment); });
+}
+
+// A block given to free or its like: calls that have no way to answer end the process, but in a
+// child, where nothing is done: morsel_of() knows no morsel of the parent's there.
+bool MayTouch(morsel_t* morsel, const char* call) {
+  if (morsel == nullptr && morsel::ForkCount() > 0) {
+    errno = EBUSY;
+    return false;
+  }
+  if (morsel == nullptr) morsel::Die("%s of a block with a NULL handle", call);
+  const Status status = Morsel(morsel)->MayWrite(call);
+  if (status.ok()) return true;
+  errno = ErrnoOf(status.code());
+  return false;
+}
+
+// What malloc and free do where there is more to do than a few instructions: functions of their own
+// and called last, so that those need no frame.
+[[gnu::noinline]] void* AllocateSlowly(morsel_t* morsel, size_t size) {
+  if (morsel != nullptr && size <= morsel::alloc::kBlockBytesMax) {
+    void* const block = Morsel(morsel)->heap().TakeInside(morsel::alloc::ClassOf(size));
+    if (block != nullptr) return block;
+  }
+  return PointerOf(Allocate(morsel, size, morsel::alloc::kBlockBytesMin, "morsel_malloc"));
+}
+
+[[gnu::noinline]] void FreeSlowly(morsel_t* morsel, void* block) {
+  if (block == nullptr || (morsel != nullptr && Morsel(morsel)->heap().FreeInside(block))) return;
+  if (!MayTouch(morsel, "morsel_free")) return;
+  EndingWithoutMemory("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
+}
+
+}  // namespace
+
+extern "C" {
+
+morsel_code morsel_pool_open(const char* path, const morsel_pool_options* options,
+                             morsel_pool_t** pool) {
+  if (pool == nullptr) return CodeOf(Missing("morsel_pool_open", "a place for the handle"));
+  Result<std::unique_ptr<OpenPool>> opened = EndingWithoutMemory("morsel_pool_open", [&] {
+    return OpenPool::Open(path, options, morsel::pmem::KernelCalls());
+  });
+  if (!opened) return CodeOf(opened.status());
+  *pool = reinterpret_cast<morsel_pool_t*>(std::move(opened).value().release());
+  return MORSEL_OK;
+}
+
+morsel_code morsel_pool_close(morsel_pool_t* pool) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_pool_close"));
+  if (const Status status = Pool(pool)->MayClose(); !status.ok()) return CodeOf(status);
+  delete Pool(pool);
+  return MORSEL_OK;
+}
+
+morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_options* options,
+                        morsel_t** morsel) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_open"));
+  if (morsel == nullptr) return CodeOf(Missing("morsel_open", "a place for the handle"));
+  const Result<OpenMorsel*> opened = EndingWithoutMemory(
+      "morsel_open", [&] { return Pool(pool)->OpenMorselNamed(name, options); });
+  if (!opened) return CodeOf(opened.status());
+  *morsel = reinterpret_cast<morsel_t*>(*opened);
+  return MORSEL_OK;
+}
+
+morsel_code morsel_close(morsel_t* morsel) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_close"));
+  return CodeOf("morsel_close",
+                [&] { return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/false); });
+}
+
+morsel_code morsel_discard(morsel_t* morsel) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_discard"));
+  return CodeOf("morsel_discard",
+                [&] { return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/true); });
+}
+
+morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_remove"));
+  return CodeOf("morsel_remove", [&] { return Pool(pool)->Remove(name); });
+}
+
+void morsel_set_progress(void (*progress)(const morsel_progress*, void*), void* context) {
+  tells_progress = {progress, context};
+}
+
+morsel_code morsel_export(morsel_pool_t* pool, const char* name, const char* path) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_export"));
+  if (path == nullptr) return CodeOf(Missing("morsel_export", "a path"));
+  return CodeOf("morsel_export",
+                [&] { return Pool(pool)->Export(name, path, {.progress = ProgressOfThread()}); });
+}
+
+morsel_code morsel_export_coded(morsel_pool_t* pool, const char* name, const char* path,
+                                uint32_t codec) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_export_coded"));
+  if (path == nullptr) return CodeOf(Missing("morsel_export_coded", "a path"));
+  return CodeOf("morsel_export_coded", [&]() -> Status {
+    const morsel::Result<morsel::pmem::image::Codec> checked = morsel::CheckedCodec(codec);
+    if (!checked) return checked.status();
+    return Pool(pool)->Export(name, path, {.codec = *checked, .progress = ProgressOfThread()});
+  });
+}
+
+morsel_code morsel_import(morsel_pool_t* pool, const char* path, const char* name) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_import"));
+  if (path == nullptr) return CodeOf(Missing("morsel_import", "a path"));
+  return CodeOf("morsel_import",
+                [&] { return Pool(pool)->Import(path, name, ProgressOfThread()); });
+}
+
+morsel_code morsel_verify(const char* path, void (*visit)(const char* sentence, void*),
+                          void* context) {
+  if (path == nullptr) return CodeOf(Missing("morsel_verify", "a path"));
+  return CodeOf("morsel_verify", [&]() -> Status {
+    auto image = morsel::OpenImageAt(morsel::pmem::KernelCalls(), path);
+    if (!image) return image.status();
+    image->set_progress(ProgressOfThread());
+    return morsel::VerifyImage(*image, [&](const char* sentence) {
+      if (visit != nullptr) visit(sentence, context);
+    });
+  });
+}
+
+morsel_code morsel_salvage(const char* path, const char* to,
+                           void (*visit)(const char* sentence, void*), void* context) {
+  if (path == nullptr) return CodeOf(Missing("morsel_salvage", "a path"));
+  return CodeOf("morsel_salvage", [&]() -> Status {
+    const auto intact = morsel::SalvageImage(
+        morsel::pmem::KernelCalls(), path, to == nullptr ? "" : to,
+        [&](const char* sentence) {
+          if (visit != nullptr) visit(sentence, context);
+        },
+        ProgressOfThread());
+    return intact.status();
+  });
+}
+
+morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, void*),
+                        void* context) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_list"));
+  if (visit == nullptr) return CodeOf(Missing("morsel_list", "a function to call"));
+  return CodeOf("morsel_list", [&] { return Pool(pool)->List(visit, context); });
+}
+
+morsel_code morsel_stat(morsel_t* morsel, morsel_info* info) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_stat"));
+  if (info == nullptr) return CodeOf(Missing("morsel_stat", "a place for what it finds"));
+  if (info->struct_size != 0 && info->struct_size != sizeof *info) {
+    return CodeOf(morsel::Fail(Code::kInvalidArgument,
+                               "morsel_stat into %u bytes: this library knows %zu; set struct_size "
+                               "to sizeof or 0",
+                               info->struct_size, sizeof *info));
+  }
+  return CodeOf("morsel_stat", [&] { return Morsel(morsel)->Fill(info); });
+}
+
+morsel_code morsel_resize(morsel_t* morsel, uint64_t size_bytes) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_resize"));
+  return CodeOf("morsel_resize", [&] { return Morsel(morsel)->Resize(size_bytes); });
+}
+
+// A thread that a heap knows has been let in before, and a fork makes it unknown: so neither of
+// these checks anything where the heap takes the short way.
+
+void* morsel_malloc(morsel_t* morsel, size_t size) {
+  void* const block = morsel::alloc::Heap::TryAllocate(morsel, size);
+  if (block != nullptr) [[likely]]
+    return block;
+  return AllocateSlowly(morsel, size);
+}
+
+void* morsel_calloc(morsel_t* morsel, size_t count, size_t size) {
+  if (size != 0 && count > std::numeric_limits<size_t>::max() / size) {
+    return PointerOf(morsel::Fail(Code::kNoSpace,
+                                  "morsel_calloc of %zu times %zu bytes: no morsel is that large",
+                                  count, size));
+  }
+  void* const block =
+      PointerOf(Allocate(morsel, count * size, morsel::alloc::kBlockBytesMin, "morsel_calloc"));
+  if (block != nullptr) std::memset(block, 0, count * size);
+  return block;
+}
+
+void* morsel_realloc(morsel_t* morsel, void* block, size_t size) {
+  if (block == nullptr) return morsel_malloc(morsel, size);
+  if (!MayTouch(morsel, "morsel_realloc")) return nullptr;
+  if (size == 0) {
+    morsel_free(morsel, block);
+    return nullptr;
+  }
+  return PointerOf(EndingWithoutMemory(
+      "morsel_realloc", [&] { return Morsel(morsel)->heap().Reallocate(block, size); }));
+}
+
+void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
+  return PointerOf(Allocate(morsel, size, alignment, "morsel_aligned_alloc"));
+}
+
+void morsel_free(morsel_t* morsel, void* block) {
+  // No slab is at NULL.
+  if (morsel::alloc::Heap::TryFree(morsel, block)) [[likely]]
+    return;
+  FreeSlowly(morsel, block);
+}
+
+size_t morsel_usable_size(morsel_t* morsel, const void* block) {
+  if (block == nullptr) return 0;
+  if (morsel == nullptr && morsel::ForkCount() > 0) return 0;
+  if (morsel == nullptr) morsel::Die("morsel_usable_size of a block with a NULL handle");
+  if (!Morsel(morsel)->MayRead().ok()) return 0;
+  return EndingWithoutMemory("morsel_usable_size",
+                             [&] { return Morsel(morsel)->heap().UsableBytes(block); });
+}
+
+morsel_code morsel_persist(morsel_t* morsel, const void* address, size_t size) {
+  const morsel_code code = morsel_flush(morsel, address, size);
+  return code == MORSEL_OK ? morsel_fence(morsel) : code;
+}
+
+morsel_code morsel_flush(morsel_t* morsel, const void* address, size_t size) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_flush"));
+  return CodeOf("morsel_flush", [&] { return Morsel(morsel)->Flush(address, size); });
+}
+
+morsel_code morsel_fence(morsel_t* morsel) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_fence"));
+  return CodeOf("morsel_fence", [&] { return Morsel(morsel)->Fence(); });
+}
+
+morsel_code morsel_memcpy_persist(morsel_t* morsel, void* to, const void* from, size_t size) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_memcpy_persist"));
+  const morsel_code code =
+      CodeOf("morsel_memcpy_persist", [&] { return Morsel(morsel)->Copy(to, from, size); });
+  return code == MORSEL_OK ? morsel_fence(morsel) : code;
+}
+
+morsel_code morsel_checkpoint(morsel_t* morsel) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_checkpoint"));
+  return CodeOf("morsel_checkpoint", [&] { return Morsel(morsel)->Checkpoint(); });
+}
+
+morsel_code morsel_set_root(morsel_t* morsel, const char* name, void* object) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_set_root"));
+  if (name == nullptr) return CodeOf(Missing("morsel_set_root", "a name"));
+  return CodeOf("morsel_set_root", [&] { return Morsel(morsel)->SetRoot(name, object); });
+}
+
+void* morsel_root(morsel_t* morsel, const char* name) {
+  if (morsel == nullptr) return PointerOf(NoHandle("morsel_root"));
+  if (name == nullptr) return PointerOf(Missing("morsel_root", "a name"));
+  return PointerOf(EndingWithoutMemory("morsel_root", [&] { return Morsel(morsel)->Root(name); }));
+}
+
+morsel_t* morsel_of(const void* address) {
+  return reinterpret_cast<morsel_t*>(morsel::MorselAt(address));
+}
+
+void* morsel_base(const morsel_t* morsel) {
+  return morsel == nullptr ? nullptr : Morsel(morsel)->base();
+}
+
+uint64_t morsel_capacity(const morsel_t* morsel) {
+  return morsel == nullptr ? 0 : Morsel(morsel)->record().capacity_bytes;
+}
+
+uint64_t morsel_size(const morsel_t* morsel) {
+  // In a child another thread of the parent may have held the heap's lock for ever.
+  if (morsel == nullptr || !Morsel(morsel)->MayRead().ok()) return 0;
+  return Morsel(const_cast<morsel_t*>(morsel))->size_bytes();
+}
+
+const char* morsel_last_error(void) { return morsel::LastError(); }
+
+const char* morsel_code_name(morsel_code code) {
+  return morsel::CodeName(static_cast<Code>(static_cast<int>(code)));
+}
+
+}  // extern "C"

@@ -1,0 +1,31 @@
+#include "morsel/memory_resource.hpp"
+
+#include <new>
+
+#include "morsel/open/open_morsel.h"
+#include "morsel/open/process.h"
+
+namespace morsel {
+
+void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
+  OpenMorsel* const morsel = MorselAt(base_);
+  if (morsel != nullptr && alignment <= alloc::kBlockBytesMin) {
+    if (void* const block = alloc::Heap::TryAllocate(morsel, bytes); block != nullptr) return block;
+  }
+  if (morsel == nullptr || !morsel->MayWrite("allocate").ok()) throw std::bad_alloc();
+  const Result<void*> block = morsel->heap().Allocate(bytes, alignment);
+  if (!block) throw std::bad_alloc();
+  return *block;
+}
+
+void memory_resource::do_deallocate(void* block, size_t, size_t) {
+  OpenMorsel* const morsel = MorselAt(base_);
+  if (morsel == nullptr || alloc::Heap::TryFree(morsel, block)) return;
+  if (morsel->MayWrite("deallocate").ok()) morsel->heap().Free(block);
+}
+
+bool memory_resource::do_is_equal(const std::pmr::memory_resource& other) const noexcept {
+  return this == &other;
+}
+
+}  // namespace morsel

@@ -1,0 +1,288 @@
+#include "morsel/open/open_morsel.h"
+
+#include <cinttypes>
+#include <cstring>
+#include <new>
+
+#include "alloc/heap/guard/guard.h"
+#include "alloc/heap/guard/memory_marks.h"
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/size_words.h"
+#include "morsel/memory_resource.hpp"
+#include "morsel/open/process.h"
+#include "morsel/open/root_table.h"
+
+namespace morsel {
+namespace {
+
+alloc::HeapPlace PlaceOf(const Record& record) {
+  return {reinterpret_cast<void*>(record.base), record.size_bytes, record.capacity_bytes,
+          record.id};
+}
+
+}  // namespace
+
+void OpenMorsel::Format(const Record& record, pmem::Persist persist) {
+  alloc::Heap::Format(PlaceOf(record), kRootTableBytes, persist);
+}
+
+OpenMorsel::OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::Heap> heap,
+                       std::string label, OpenPool* owner)
+    : backing_(std::move(backing)),
+      heap_(std::move(heap)),
+      label_(std::move(label)),
+      owner_(owner),
+      fork_count_(ForkCount()) {
+  heap_->set_key(this);  // the handle that calls are given
+}
+
+Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> backing,
+                                                     const std::string& pool_path,
+                                                     OpenPool* owner) {
+  const Record& record = backing->record();
+  const bool fine = record.contract == Contract::kFine;
+  Result<std::unique_ptr<alloc::Heap>> heap =
+      alloc::Heap::Open(PlaceOf(record), backing->persist(), fine, backing->read_only());
+  if (!heap) return heap.status();
+  if ((*heap)->root_table_bytes() != kRootTableBytes) {
+    return Fail(Code::kCorrupt,
+                "morsel '%s' of pool '%s' has %" PRIu64 " bytes of roots where %" PRIu64
+                " are due; restore it from a copy",
+                record.name.c_str(), pool_path.c_str(), (*heap)->root_table_bytes(),
+                kRootTableBytes);
+  }
+  const Result<bool> guarded = alloc::Guard::IsWanted();
+  if (!guarded) return guarded.status();
+  if (*guarded && !backing->read_only()) (*heap)->BeGuarded();
+  Backing* const memory = backing.get();
+  if (record.grows && !backing->read_only()) {
+    (*heap)->set_growth([memory](uint64_t size_bytes) -> Result<uint64_t> {
+      if (memory->record().giant) size_bytes = AlignUp(size_bytes, kGiantBytes);
+      MORSEL_TRY(memory->Resize(size_bytes));
+      return memory->record().size_bytes;
+    });
+  }
+  new (backing->process_page()) memory_resource(reinterpret_cast<void*>(record.base));
+  std::string label = "morsel '" + record.name + "' of pool '" + pool_path + "'";
+  std::unique_ptr<OpenMorsel> open(
+      new OpenMorsel(std::move(backing), std::move(heap).value(), std::move(label), owner));
+  RememberRange(open->record().base, open->record().capacity_bytes, open.get());
+  open->in_table_ = true;
+  return open;
+}
+
+OpenMorsel::~OpenMorsel() {
+  if (in_table_) ForgetRange(record().base, record().capacity_bytes);
+}
+
+uint64_t OpenMorsel::size_bytes() { return heap_->size_bytes(); }
+
+Status OpenMorsel::MayRead() const {
+  if (fork_count_ == ForkCount()) return Code::kOk;
+  return Fail(Code::kBusy,
+              "%s was opened before this process was forked: the child has not got its memory; "
+              "open the pool again in the child",
+              label_.c_str());
+}
+
+Status OpenMorsel::MayWrite(const char* call) const {
+  MORSEL_TRY(MayRead());
+  if (!read_only()) return Code::kOk;
+  return Fail(Code::kPermission,
+              "%s: %s is open for reading only; open it without MORSEL_READ_ONLY", call,
+              label_.c_str());
+}
+
+Status OpenMorsel::OnlyFine(const char* call) const {
+  if (fine()) return Code::kOk;
+  return Fail(Code::kUnsupported,
+              "%s: %s is under the snapshot contract, where only a checkpoint makes anything "
+              "durable; create it with MORSEL_FINE, or call morsel_checkpoint",
+              call, label_.c_str());
+}
+
+Result<void*> OpenMorsel::Root(const char* name) {
+  MORSEL_TRY(MayRead());
+  const auto held = heap_->Held();
+  void* const object = RootTable(heap_->root_table(), heap_->persist()).Find(name);
+  if (object == nullptr) {
+    return Fail(Code::kNotFound, "%s has no root '%s'; name one with morsel_set_root",
+                label_.c_str(), name);
+  }
+  if (reinterpret_cast<uint64_t>(object) - record().base >= record().size_bytes) {
+    return Fail(Code::kCorrupt,
+                "root '%s' of %s is %p, outside its memory; restore the morsel from a copy", name,
+                label_.c_str(), object);
+  }
+  return object;
+}
+
+Status OpenMorsel::SetRoot(const char* name, void* object) {
+  MORSEL_TRY(MayWrite("set_root"));
+  if (object != nullptr) {
+    const uint64_t offset = reinterpret_cast<uint64_t>(object) - record().base;
+    const Result<bool> live = offset < size_bytes() ? heap_->IsLive(object) : false;
+    if (!live) return live.status();
+    if (!*live) {
+      return Fail(Code::kInvalidArgument,
+                  "root '%s' cannot be %p: that lies in no live block of %s; allocate the object "
+                  "there first",
+                  name, object, label_.c_str());
+    }
+    // ORDER  the object's allocation  <  the root's word
+    // WHY    whatever a root names must be live after a crash.                     [P2]
+    // CRASH  before the word: the object is allocated, and nobody reaches it yet.
+    // TEST   morsel/open/open_morsel_test: ARootedObjectIsLiveAfterACrash
+    MORSEL_TRY(heap_->Flush(object, 0));
+    heap_->Fence();
+  }
+  const auto held = heap_->Held();
+  return RootTable(heap_->root_table(), heap_->persist()).Set(name, object);
+}
+
+Status OpenMorsel::MayFlush(const void* address, uint64_t size_bytes, const char* call) {
+  MORSEL_TRY(MayWrite(call));
+  MORSEL_TRY(OnlyFine(call));
+  const uint64_t offset = reinterpret_cast<uint64_t>(address) - record().base;
+  const uint64_t end = this->size_bytes();
+  if (!Within(offset, size_bytes, end)) {
+    return Fail(Code::kInvalidArgument,
+                "%s of %" PRIu64 " bytes at %p: they do not all lie in the %" PRIu64
+                " bytes of %s at %p; give a range of that morsel",
+                call, size_bytes, address, end, label_.c_str(), base());
+  }
+  return Code::kOk;
+}
+
+Status OpenMorsel::Flush(const void* address, uint64_t size_bytes) {
+  MORSEL_TRY(MayFlush(address, size_bytes, "flush"));
+  return size_bytes > 0 ? heap_->Flush(address, size_bytes) : Status();
+}
+
+Status OpenMorsel::Copy(void* to, const void* from, uint64_t size_bytes) {
+  MORSEL_TRY(MayFlush(to, size_bytes, "memcpy_persist"));
+  return heap_->Copy(to, from, size_bytes);
+}
+
+Status OpenMorsel::Fence() {
+  MORSEL_TRY(MayWrite("fence"));
+  MORSEL_TRY(OnlyFine("fence"));
+  heap_->Fence();
+  return Code::kOk;
+}
+
+Status OpenMorsel::Checkpoint() {
+  MORSEL_TRY(MayWrite("checkpoint"));
+  const Result<uint64_t> live_bytes = heap_->LiveBytes();
+  if (!live_bytes) return live_bytes.status();
+  if (fine()) heap_->SettleAll();
+  const auto still = heap_->Still();
+  // All of the memory is read, whoever may.
+  const alloc::Guard::Opening open(heap_->guard());
+  const alloc::ReportsAreOff quiet;
+  return backing_->Checkpoint(*live_bytes);
+}
+
+Status OpenMorsel::Export(const pmem::Directory& to, const std::string& file_name,
+                          const ExportOptions& options) {
+  MORSEL_TRY(MayRead());
+  if (!read_only() && !fine()) MORSEL_TRY(Checkpoint());
+  const auto still = heap_->Still();
+  const alloc::Guard::Opening open(heap_->guard());
+  const alloc::ReportsAreOff quiet;
+  return backing_->Export(to, file_name, options);
+}
+
+Status OpenMorsel::Resize(uint64_t size_bytes) {
+  MORSEL_TRY(MayWrite("resize"));
+  const uint64_t step = record().giant ? kGiantBytes : kSubtreeBytes;
+  if (size_bytes > record().capacity_bytes) {
+    return Fail(Code::kAddressExhausted,
+                "%s cannot have %s: its address range ends after %s; create one with a larger "
+                "capacity",
+                label_.c_str(), FormatSizeExactly(size_bytes).c_str(),
+                FormatSizeExactly(record().capacity_bytes).c_str());
+  }
+  if (size_bytes == 0) {
+    return Fail(Code::kInvalidArgument, "%s cannot have no bytes; morsel_remove removes it",
+                label_.c_str());
+  }
+  size_bytes = AlignUp(size_bytes, step);
+  const auto still = heap_->Still();
+  const uint64_t before = record().size_bytes;
+  if (size_bytes < before) {
+    if (const Status status = heap_->Shrink(size_bytes); !status.ok()) {
+      if (status.code() != Code::kBusy) return status;
+      return Fail(Code::kBusy,
+                  "%s cannot shrink from %s to %s: blocks are in use behind that; free them first",
+                  label_.c_str(), FormatSizeExactly(before).c_str(),
+                  FormatSizeExactly(size_bytes).c_str());
+    }
+    if (const Status status = backing_->Resize(size_bytes); !status.ok()) {
+      KeepLastError keep;
+      (void)heap_->Grow(before);
+      return status;
+    }
+    return Code::kOk;
+  }
+  MORSEL_TRY(backing_->Resize(size_bytes));
+  const Status grown = heap_->Grow(size_bytes);
+  if (grown.ok()) return grown;
+  KeepLastError keep;
+  (void)backing_->Resize(before);
+  return grown;
+}
+
+void FillInfo(const Record& record, uint32_t granularity_bytes, morsel_info* info) {
+  info->flags = 0;
+  if (record.contract == Contract::kFine) info->flags |= MORSEL_FINE;
+  if (record.giant) info->flags |= MORSEL_GIANT;
+  info->mode = record.mode;
+  info->granularity = granularity_bytes;
+  std::memset(info->name, 0, sizeof info->name);
+  std::memcpy(info->name, record.name.data(),
+              record.name.size() < sizeof info->name ? record.name.size() : sizeof info->name - 1);
+  std::memcpy(info->id, record.id.data(), sizeof info->id);
+  info->base = reinterpret_cast<void*>(record.base);
+  info->size_bytes = record.size_bytes;
+  info->capacity_bytes = record.capacity_bytes;
+  info->live_bytes = record.live_bytes;
+  info->generation = record.generation;
+  info->codec = static_cast<uint32_t>(record.codec);
+  info->reserved = 0;
+}
+
+Status OpenMorsel::Fill(morsel_info* info) {
+  MORSEL_TRY(MayRead());
+  const Result<uint64_t> live_bytes = heap_->LiveBytes();
+  if (!live_bytes) return live_bytes.status();
+  const auto held = heap_->Held();
+  FillInfo(record(), backing_->granularity_bytes(), info);
+  if (read_only()) info->flags |= MORSEL_READ_ONLY;
+  info->live_bytes = *live_bytes;
+  return Code::kOk;
+}
+
+Status OpenMorsel::CloseFine() {
+  const Result<uint64_t> live_bytes = heap_->LiveBytes();
+  if (!live_bytes) return live_bytes.status();
+  MORSEL_TRY(backing_->Checkpoint(*live_bytes));
+  return heap_->Close();
+}
+
+Status OpenMorsel::Close() {
+  MORSEL_TRY(MayRead());
+  if (read_only()) return Code::kOk;
+  return fine() ? CloseFine() : Checkpoint();
+}
+
+Status OpenMorsel::Discard() {
+  MORSEL_TRY(MayRead());
+  if (read_only() || !fine()) return Code::kOk;
+  // What is damaged is closed all the same: the heap stays marked as in use.
+  if (const Status status = CloseFine(); status.code() != Code::kCorrupt) return status;
+  return Code::kOk;
+}
+
+}  // namespace morsel

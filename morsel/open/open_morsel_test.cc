@@ -1,0 +1,151 @@
+#include "morsel/open/open_morsel.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "base/error.h"
+#include "morsel/open/root_table.h"
+#include "morsel/pool/address_window.h"
+#include "os/memory/frames.h"
+#include "sim/model/crash_recorder_testing.h"
+
+namespace morsel {
+namespace {
+
+constexpr uint64_t kBytes = 2 * kSubtreeBytes;
+constexpr uint64_t kLargeBytes = 64 * kKiB;
+
+// A fine morsel's memory, of which the recorder knows what a crash may leave.
+class RecordedBacking final : public Backing {
+ public:
+  explicit RecordedBacking(const Record& record) : Backing(record, false) {
+    const Result<Window> window = WindowFromEnvironment();
+    record_.base = window->begin + 64 * kGiB;
+    auto range = pmem::AddressRange::Reserve(record_.base, RangeBytes(kBytes), "a test");
+    EXPECT_TRUE(range) << LastError();
+    range_ = std::move(*range);
+    frames_.emplace(std::move(*pmem::Frames::Open(false)));
+    EXPECT_TRUE(frames_->Resize(range_, kBytes).ok()) << LastError();
+    EXPECT_TRUE(pmem::PlaceProcessPage(range_, kBytes).ok()) << LastError();
+    recorder_ = std::make_unique<pmem::CrashRecorder>(
+        std::vector<pmem::CrashRecorder::Span>{{range_.at(0), kBytes}});
+  }
+  pmem::Persist persist() const override { return recorder_->persist(); }
+  uint32_t granularity_bytes() const override { return 64; }
+  Status Resize(uint64_t) override { return Code::kNoSpace; }
+  Status Checkpoint(uint64_t) override { return Code::kOk; }
+  Status Export(const pmem::Directory&, const std::string&, const ExportOptions&) override {
+    return Code::kUnsupported;
+  }
+  pmem::CrashRecorder& recorder() { return *recorder_; }
+
+ private:
+  std::optional<pmem::Frames> frames_;
+  std::unique_ptr<pmem::CrashRecorder> recorder_;
+};
+
+struct OpenMorselTest : testing::Test {
+  void SetUp() override {
+    Record record;
+    record.name = "m";
+    record.contract = Contract::kFine;
+    record.capacity_bytes = record.size_bytes = kBytes;
+    auto made = std::make_unique<RecordedBacking>(record);
+    recorder = &made->recorder();
+    OpenMorsel::Format(made->record(), made->persist());
+    auto opened = OpenMorsel::Make(std::move(made), "a test", nullptr);
+    ASSERT_TRUE(opened) << LastError();
+    morsel = std::move(*opened);
+  }
+
+  // Calls `check(root)` with what the heap and the roots of every image say of the root "r".
+  void ForEachImage(const std::function<void(void* root, alloc::Heap& heap)>& check) {
+    const Record record = morsel->record();
+    recorder->Observe();
+    recorder->ForEachImage(256, random, [&] {
+      const alloc::HeapPlace place{morsel->base(), kBytes, kBytes, record.id};
+      auto heap = alloc::Heap::Open(place, pmem::VolatilePersist(), /*fine=*/true, false);
+      ASSERT_TRUE(heap) << LastError();
+      check(RootTable((*heap)->root_table(), pmem::VolatilePersist()).Find("r"), **heap);
+    });
+  }
+
+  std::mt19937_64 random{1};
+  pmem::CrashRecorder* recorder = nullptr;
+  std::unique_ptr<OpenMorsel> morsel;
+};
+
+TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrash) {
+  // Of slabs and, every other one, an extent.
+  for (int i = 0; i < 6; ++i) {
+    void* const object = *morsel->heap().Allocate(i % 2 == 0 ? 64 : 2 * kLargeBytes, 16);
+    int images = 0;
+    recorder->set_before_fence([&] {
+      ForEachImage([&](void* root, alloc::Heap& heap) {
+        ++images;
+        if (root != nullptr) {
+          EXPECT_TRUE(*heap.IsLive(root)) << root;
+        }
+      });
+    });
+    ASSERT_TRUE(morsel->SetRoot("r", object).ok()) << LastError();
+    EXPECT_GT(images, 0);
+    recorder->set_before_fence(nullptr);
+    ForEachImage([&](void* root, alloc::Heap& heap) {
+      EXPECT_EQ(root, object);
+      EXPECT_TRUE(*heap.IsLive(object));
+    });
+  }
+}
+
+TEST_F(OpenMorselTest, WhatWasFlushedAndFencedIsThereAfterACrash) {
+  auto* const word = static_cast<uint64_t*>(*morsel->heap().Allocate(64, 16));
+  *word = 4711;
+  ASSERT_TRUE(morsel->Flush(word, sizeof *word).ok());
+  ASSERT_TRUE(morsel->Fence().ok());
+  ForEachImage([&](void*, alloc::Heap& heap) {
+    EXPECT_TRUE(*heap.IsLive(word));
+    EXPECT_EQ(*word, 4711u);
+  });
+}
+
+TEST_F(OpenMorselTest, WhatWasCopiedAndFencedIsThereAfterACrash) {
+  std::vector<char> from(5000);
+  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i % 251);
+  char* const block = static_cast<char*>(*morsel->heap().Allocate(from.size() + 1, 16));
+  ASSERT_TRUE(morsel->Copy(block + 1, from.data(), from.size()).ok());
+  ASSERT_TRUE(morsel->Fence().ok());
+  ForEachImage([&](void*, alloc::Heap& heap) {
+    EXPECT_TRUE(*heap.IsLive(block));
+    EXPECT_EQ(std::memcmp(block + 1, from.data(), from.size()), 0);
+  });
+}
+
+TEST_F(OpenMorselTest, ARootMustBeALiveBlockOfTheMorsel) {
+  int elsewhere = 0;
+  EXPECT_EQ(morsel->SetRoot("r", &elsewhere).code(), Code::kInvalidArgument);
+  EXPECT_EQ(morsel->SetRoot("r", morsel->base()).code(), Code::kInvalidArgument);
+  void* const freed = *morsel->heap().Allocate(64, 16);
+  morsel->heap().Free(freed);
+  EXPECT_EQ(morsel->SetRoot("r", freed).code(), Code::kInvalidArgument);
+}
+
+TEST_F(OpenMorselTest, FlushesOnlyWhatIsItsOwn) {
+  char* const base = static_cast<char*>(morsel->base());
+  EXPECT_TRUE(morsel->Flush(base, kBytes).ok());
+  EXPECT_EQ(morsel->Flush(base, kBytes + 1).code(), Code::kInvalidArgument);
+  EXPECT_EQ(morsel->Flush(base - 64, 64).code(), Code::kInvalidArgument);
+  EXPECT_EQ(morsel->Flush(base + 64, ~uint64_t{0}).code(), Code::kInvalidArgument);
+  const char bytes[64] = {1};
+  EXPECT_EQ(morsel->Copy(base + kBytes - 63, bytes, 64).code(), Code::kInvalidArgument);
+  EXPECT_EQ(morsel->Copy(base - 64, bytes, 64).code(), Code::kInvalidArgument);
+  EXPECT_EQ(base[kBytes - 63], 0);
+  EXPECT_TRUE(morsel->Copy(base + kBytes, bytes, 0).ok());
+}
+
+}  // namespace
+}  // namespace morsel

@@ -1,0 +1,169 @@
+#include "morsel/open/open_options.h"
+
+#include <cinttypes>
+#include <cstring>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/size_words.h"
+#include "base/units.h"
+
+namespace morsel {
+namespace {
+
+constexpr uint32_t kPoolFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY | MORSEL_CARVED;
+constexpr uint32_t kMorselFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY |
+                                  MORSEL_FINE | MORSEL_LAZY | MORSEL_GIANT | MORSEL_SALVAGE;
+
+static_assert(static_cast<int>(pmem::image::Codec::kNone) == MORSEL_CODEC_NONE);
+static_assert(static_cast<int>(pmem::image::Codec::kLz4) == MORSEL_CODEC_LZ4);
+static_assert(static_cast<int>(pmem::image::Codec::kZstd) == MORSEL_CODEC_ZSTD);
+
+// More than any address space has; what is below can be rounded up without overflow.
+constexpr uint64_t kBytesMax = uint64_t{1} << 56;
+
+template <class Options>
+Status CheckCommon(const char* what, const Options& options, uint32_t known) {
+  if (options.struct_size != 0 && options.struct_size != sizeof(Options)) {
+    return Fail(Code::kInvalidArgument,
+                "%s options of %u bytes: this library knows %zu; set struct_size to sizeof or 0",
+                what, options.struct_size, sizeof(Options));
+  }
+  if ((options.flags & ~known) != 0) {
+    return Fail(Code::kInvalidArgument,
+                "%s options with flags 0x%x: a %s has no meaning for flags 0x%x", what,
+                options.flags, what, options.flags & ~known);
+  }
+  const bool create = (options.flags & MORSEL_CREATE) != 0;
+  if ((options.flags & MORSEL_EXCLUSIVE) != 0 && !create) {
+    return Fail(Code::kInvalidArgument, "%s options with MORSEL_EXCLUSIVE need MORSEL_CREATE too",
+                what);
+  }
+  if ((options.flags & MORSEL_READ_ONLY) != 0 && create) {
+    return Fail(Code::kInvalidArgument,
+                "%s options with MORSEL_READ_ONLY and MORSEL_CREATE contradict themselves: leave "
+                "one out",
+                what);
+  }
+  if ((options.mode & ~07777u) != 0) {
+    return Fail(Code::kInvalidArgument, "%s options with mode 0%o: permission bits end at 07777",
+                what, options.mode);
+  }
+  return Code::kOk;
+}
+
+}  // namespace
+
+Result<pmem::image::Codec> CheckedCodec(uint32_t codec) {
+  if (codec <= MORSEL_CODEC_ZSTD) return static_cast<pmem::image::Codec>(codec);
+  return Fail(Code::kInvalidArgument, "codec %u: it must be one of MORSEL_CODEC_*", codec);
+}
+
+Result<morsel_pool_options> CheckedPoolOptions(const morsel_pool_options* options) {
+  morsel_pool_options checked{};
+  if (options != nullptr) checked = *options;
+  MORSEL_TRY(CheckCommon("pool", checked, kPoolFlags));
+  if (checked.reserved != 0) {
+    return Fail(Code::kInvalidArgument, "pool options with reserved %u: it must be 0",
+                checked.reserved);
+  }
+  if (checked.size_bytes != 0 && (checked.flags & MORSEL_CARVED) == 0) {
+    return Fail(Code::kInvalidArgument,
+                "a pool of %s: only a carved pool has a size; set MORSEL_CARVED",
+                FormatSizeExactly(checked.size_bytes).c_str());
+  }
+  return checked;
+}
+
+Result<morsel_options> CheckedMorselOptions(const morsel_options* options) {
+  morsel_options checked{};
+  if (options != nullptr) checked = *options;
+  MORSEL_TRY(CheckCommon("morsel", checked, kMorselFlags));
+  if (const auto codec = CheckedCodec(checked.codec); !codec) return codec.status();
+  const bool salvage = (checked.flags & MORSEL_SALVAGE) != 0;
+  if (salvage && (checked.flags & MORSEL_READ_ONLY) == 0) {
+    return Fail(Code::kInvalidArgument,
+                "morsel options with MORSEL_SALVAGE need MORSEL_READ_ONLY too: what is damaged is "
+                "only read");
+  }
+  if (!salvage && checked.damaged != nullptr) {
+    return Fail(Code::kInvalidArgument,
+                "morsel options with `damaged` need MORSEL_SALVAGE: without it damage is an error");
+  }
+  if ((checked.flags & MORSEL_LAZY) != 0) {
+    return Fail(Code::kUnsupported,
+                "MORSEL_LAZY is not built yet: leave it out, and the morsel is loaded whole");
+  }
+  return checked;
+}
+
+Status CheckMorselName(const char* name) {
+  const char* wrong = nullptr;
+  const size_t length = name == nullptr ? 0 : strnlen(name, kNameBytesMax + 1);
+  if (length == 0) {
+    wrong = "it is empty";
+  } else if (length > kNameBytesMax) {
+    wrong = "it is longer than 200 bytes";
+  } else if (std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0) {
+    wrong = "\".\" and \"..\" are directories";
+  } else if (std::strncmp(name, ".morsel", 7) == 0) {
+    wrong = "\".morsel\" begins the pool's own files";
+  }
+  for (size_t i = 0; wrong == nullptr && i < length; ++i) {
+    const unsigned char c = static_cast<unsigned char>(name[i]);
+    if (c == '/') wrong = "it has a '/'";
+    if (c < 0x20 || c == 0x7f) wrong = "it has a control character";
+  }
+  if (wrong == nullptr) return Code::kOk;
+  return Fail(Code::kInvalidArgument, "'%.60s%s' cannot name a morsel: %s; choose another name",
+              name == nullptr ? "" : name, length > 60 ? "..." : "", wrong);
+}
+
+Result<Record> WantedRecord(const char* name, const morsel_options& options) {
+  if (options.size_bytes > kBytesMax || options.capacity_bytes > kBytesMax) {
+    return Fail(Code::kAddressExhausted,
+                "morsel '%s' cannot have %s of size and %s of capacity: no address window is that "
+                "large; ask for less",
+                name, FormatSizeExactly(options.size_bytes).c_str(),
+                FormatSizeExactly(options.capacity_bytes).c_str());
+  }
+  Record record;
+  record.name = name;
+  record.contract = (options.flags & MORSEL_FINE) != 0 ? Contract::kFine : Contract::kSnapshot;
+  record.codec = static_cast<pmem::image::Codec>(options.codec);
+  record.giant = (options.flags & MORSEL_GIANT) != 0;
+  record.grows = options.size_bytes == 0;
+  record.mode = options.mode != 0 ? options.mode : 0600;
+  const uint64_t step = record.giant ? kGiantBytes : kSubtreeBytes;
+  record.size_bytes = AlignUp(record.grows ? step : options.size_bytes, step);
+  uint64_t capacity = options.capacity_bytes;
+  if (capacity == 0) {
+    capacity =
+        record.size_bytes > kDefaultCapacityBytes ? record.size_bytes : kDefaultCapacityBytes;
+  }
+  record.capacity_bytes = AlignUp(capacity, step);
+  if (record.size_bytes > record.capacity_bytes) {
+    return Fail(
+        Code::kInvalidArgument,
+        "morsel '%s' cannot have %s in a capacity of %s: raise capacity_bytes, or leave it 0", name,
+        FormatSizeExactly(record.size_bytes).c_str(),
+        FormatSizeExactly(record.capacity_bytes).c_str());
+  }
+  return record;
+}
+
+static_assert(static_cast<int>(pmem::image::Activity::kLoading) == MORSEL_LOADING);
+static_assert(static_cast<int>(pmem::image::Activity::kStoring) == MORSEL_STORING);
+static_assert(static_cast<int>(pmem::image::Activity::kVerifying) == MORSEL_VERIFYING);
+
+pmem::image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context),
+                                 void* context) {
+  if (call == nullptr) return {};
+  return [call, context](const pmem::image::ProgressNow& now) {
+    const morsel_progress plain = {static_cast<uint32_t>(now.activity), 0, now.done_bytes,
+                                   now.total_bytes};
+    call(&plain, context);
+  };
+}
+
+}  // namespace morsel

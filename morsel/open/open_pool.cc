@@ -1,0 +1,282 @@
+#include "morsel/open/open_pool.h"
+
+#include <vector>
+
+#include "base/error.h"
+#include "morsel/carved/carved_pool.h"
+#include "morsel/directory/directory_pool.h"
+#include "morsel/open/open_options.h"
+#include "morsel/open/process.h"
+#include "pmem/media/medium.h"
+
+namespace morsel {
+namespace {
+
+Result<std::unique_ptr<AbstractPool>> OpenAt(const char* path, const morsel_pool_options& options,
+                                             pmem::SystemCalls& calls) {
+  const bool create = (options.flags & MORSEL_CREATE) != 0;
+  const bool exclusive = (options.flags & MORSEL_EXCLUSIVE) != 0;
+  const bool carved = (options.flags & MORSEL_CARVED) != 0;
+  const bool read_only = (options.flags & MORSEL_READ_ONLY) != 0;
+  const Result<pmem::PathKind> kind = pmem::KindOfPath(path);
+  if (!kind && (kind.error() != Code::kNotFound || !create)) return kind.status();
+  if (!kind && carved) {
+    const uint32_t mode = options.mode != 0 ? options.mode : 0600;
+    return CarvedPool::Create(path, options.size_bytes, mode, calls);
+  }
+  if (kind && *kind != pmem::PathKind::kDirectory) {
+    if (create && exclusive) {
+      return Fail(Code::kExists, "'%s' exists: open it without MORSEL_EXCLUSIVE, or choose another",
+                  path);
+    }
+    return CarvedPool::Open(path, read_only, calls);
+  }
+  if (carved) {
+    return Fail(Code::kInvalidArgument,
+                "'%s' is a directory: a carved pool is a file of its own; name one, or leave "
+                "MORSEL_CARVED out",
+                path);
+  }
+  return DirectoryPool::Open(path, {create, exclusive, read_only, options.mode}, calls);
+}
+
+}  // namespace
+
+OpenPool::OpenPool(std::unique_ptr<AbstractPool> pool, pmem::SystemCalls& calls)
+    : pool_(std::move(pool)), calls_(calls), fork_count_(ForkCount()) {
+  RememberPool(pool_.get());
+}
+
+OpenPool::~OpenPool() {
+  const auto no_fork = KeepFromForking();
+  ForgetPool(pool_.get());
+  pool_.reset();
+}
+
+Result<std::unique_ptr<OpenPool>> OpenPool::Open(const char* path,
+                                                 const morsel_pool_options* options,
+                                                 pmem::SystemCalls& calls) {
+  const Result<morsel_pool_options> checked = CheckedPoolOptions(options);
+  if (!checked) return checked.status();
+  if (path == nullptr || *path == '\0') {
+    return Fail(Code::kInvalidArgument,
+                "a pool needs a path: a directory, or a carved pool's file");
+  }
+  // A child that is forked between the pool's lock and its entry would hold the lock.
+  const auto no_fork = KeepFromForking();
+  Result<std::unique_ptr<AbstractPool>> pool = OpenAt(path, *checked, calls);
+  if (!pool) return pool.status();
+  return std::unique_ptr<OpenPool>(new OpenPool(std::move(pool).value(), calls));
+}
+
+bool OpenPool::forked() const { return fork_count_ != ForkCount(); }
+
+Status OpenPool::MayUse() const {
+  if (!forked()) return Code::kOk;
+  return Fail(Code::kBusy,
+              "pool '%s' was opened before this process was forked: open it again in the child",
+              pool_->path().c_str());
+}
+
+Status OpenPool::MayClose() {
+  MORSEL_TRY(MayUse());
+  std::lock_guard lock(mutex_);
+  if (open_.empty()) return Code::kOk;
+  return Fail(Code::kBusy,
+              "pool '%s' cannot be closed: morsel '%s' of it is open; close that first",
+              pool_->path().c_str(), open_.begin()->first.c_str());
+}
+
+Result<OpenMorsel*> OpenPool::OpenMorselNamed(const char* name, const morsel_options* options) {
+  MORSEL_TRY(MayUse());
+  MORSEL_TRY(CheckMorselName(name));
+  const Result<morsel_options> checked = CheckedMorselOptions(options);
+  if (!checked) return checked.status();
+  std::lock_guard lock(mutex_);
+  const auto found = open_.find(name);
+  if (found != open_.end()) {
+    return OpenAgain(found->second, options == nullptr ? nullptr : &*checked);
+  }
+  return OpenOrCreate(name, options == nullptr ? nullptr : &*checked);
+}
+
+namespace {
+
+// What `options` ask of a morsel that exists, where a nullptr asks nothing.
+Status CheckAgainst(const Record& record, const std::string& label, const morsel_options* options) {
+  if (options == nullptr) return Code::kOk;
+  if ((options->flags & MORSEL_EXCLUSIVE) != 0) {
+    return Fail(Code::kExists,
+                "%s exists: open it without MORSEL_EXCLUSIVE, or choose another name",
+                label.c_str());
+  }
+  const bool fine = (options->flags & MORSEL_FINE) != 0;
+  const bool is_fine = record.contract == Contract::kFine;
+  const bool asks = fine || (options->flags & MORSEL_CREATE) != 0;
+  if (asks && fine != is_fine) {
+    return Fail(Code::kInvalidArgument,
+                "%s exists under the %s contract, and cannot be opened under the other: %s",
+                label.c_str(), is_fine ? "fine" : "snapshot",
+                is_fine ? "set MORSEL_FINE" : "leave MORSEL_FINE out");
+  }
+  return Code::kOk;
+}
+
+}  // namespace
+
+Result<OpenMorsel*> OpenPool::OpenAgain(Counted& counted, const morsel_options* options) {
+  OpenMorsel& morsel = *counted.morsel;
+  MORSEL_TRY(CheckAgainst(morsel.record(), morsel.label(), options));
+  const bool wants_to_write =
+      options == nullptr ? !pool_->read_only() : (options->flags & MORSEL_READ_ONLY) == 0;
+  if (morsel.read_only() && wants_to_write) {
+    return Fail(Code::kBusy,
+                "%s is open in this process for reading only: close it there before opening it for "
+                "writing",
+                morsel.label().c_str());
+  }
+  const bool salvage = options != nullptr && (options->flags & MORSEL_SALVAGE) != 0;
+  if (counted.is_salvaged && !salvage) {
+    return Fail(
+        Code::kBusy,
+        "%s is open in this process with MORSEL_SALVAGE, and what is damaged of it is zero: "
+        "close it there first, or open it with that flag, too",
+        morsel.label().c_str());
+  }
+  ++counted.opens;
+  return &morsel;
+}
+
+Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name, const morsel_options* options) {
+  const bool read_only =
+      options == nullptr ? pool_->read_only() : (options->flags & MORSEL_READ_ONLY) != 0;
+  if (pool_->read_only() && !read_only) {
+    return Fail(Code::kPermission,
+                "morsel '%s' cannot be opened for writing: pool '%s' is open for reading only; set "
+                "MORSEL_READ_ONLY, or open the pool for writing",
+                name.c_str(), pool_->path().c_str());
+  }
+  const bool create = options != nullptr && (options->flags & MORSEL_CREATE) != 0;
+  const Result<Record> record = pool_->Find(name);
+  if (!record && (record.error() != Code::kNotFound || !create)) return record.status();
+  if (record) {
+    const std::string label = "morsel '" + name + "' of pool '" + pool_->path() + "'";
+    MORSEL_TRY(CheckAgainst(*record, label, options));
+  }
+  pool_->set_progress(options == nullptr
+                          ? pmem::image::Progress()
+                          : ProgressOf(options->progress, options->progress_context));
+  if (options != nullptr && (options->flags & MORSEL_SALVAGE) != 0) {
+    return OpenIntact(name, *options);
+  }
+  Result<std::unique_ptr<Backing>> backing =
+      record ? pool_->Open(name, read_only) : Create(name, *options);
+  if (!backing) return backing.status();
+  Result<std::unique_ptr<OpenMorsel>> morsel =
+      OpenMorsel::Make(std::move(backing).value(), pool_->path(), this);
+  if (!morsel) return morsel.status();
+  OpenMorsel* const opened = morsel->get();
+  open_[name] = {std::move(morsel).value(), 1};
+  return opened;
+}
+
+Result<OpenMorsel*> OpenPool::OpenIntact(const std::string& name, const morsel_options& options) {
+  bool is_damaged = false;
+  const pmem::image::Damaged damaged = [&](Status) {
+    is_damaged = true;
+    if (options.damaged != nullptr) options.damaged(LastError(), options.damaged_context);
+    return Status();
+  };
+  Result<std::unique_ptr<Backing>> backing = pool_->OpenIntact(name, damaged);
+  if (!backing) return backing.status();
+  Result<std::unique_ptr<OpenMorsel>> morsel =
+      OpenMorsel::Make(std::move(backing).value(), pool_->path(), this);
+  if (!morsel && is_damaged && morsel.error() == Code::kCorrupt) {
+    return Fail(Code::kCorrupt,
+                "morsel '%s' of pool '%s' is damaged where its heap begins, so that nothing in it "
+                "can be found, not with MORSEL_SALVAGE either; restore it from a copy",
+                name.c_str(), pool_->path().c_str());
+  }
+  if (!morsel) return morsel.status();
+  OpenMorsel* const opened = morsel->get();
+  open_[name] = {std::move(morsel).value(), 1, is_damaged};
+  return opened;
+}
+
+Result<std::unique_ptr<Backing>> OpenPool::Create(const std::string& name,
+                                                  const morsel_options& options) {
+  const Result<Record> wanted = WantedRecord(name.c_str(), options);
+  if (!wanted) return wanted.status();
+  MORSEL_TRY(pool_->Supports(wanted->contract, wanted->giant));
+  if (wanted->contract == Contract::kFine && wanted->codec != pmem::image::Codec::kNone) {
+    return Fail(Code::kUnsupported,
+                "morsel '%s' cannot be compressed under the fine contract, where it lies in place: "
+                "leave the codec out, or MORSEL_FINE",
+                name.c_str());
+  }
+  return pool_->Create(*wanted, OpenMorsel::Format);
+}
+
+Status OpenPool::Close(OpenMorsel* morsel, bool discard) {
+  MORSEL_TRY(MayUse());
+  std::lock_guard lock(mutex_);
+  const auto found = open_.find(morsel->record().name);
+  if (found == open_.end() || found->second.morsel.get() != morsel) {
+    return Fail(Code::kInvalidArgument, "a handle that is not open cannot be closed");
+  }
+  Counted& counted = found->second;
+  if (counted.opens > 1 && discard) {
+    return Fail(Code::kBusy, "%s is open %llu times in this process: only the last may discard it",
+                morsel->label().c_str(), static_cast<unsigned long long>(counted.opens));
+  }
+  if (counted.opens > 1) {
+    --counted.opens;
+    return Code::kOk;
+  }
+  MORSEL_TRY(discard ? morsel->Discard() : morsel->Close());
+  open_.erase(found);
+  return Code::kOk;
+}
+
+Status OpenPool::Remove(const char* name) {
+  MORSEL_TRY(MayUse());
+  MORSEL_TRY(CheckMorselName(name));
+  std::lock_guard lock(mutex_);
+  if (open_.contains(name)) {
+    return Fail(Code::kBusy, "morsel '%s' of pool '%s' is open: close it before removing it", name,
+                pool_->path().c_str());
+  }
+  if (pool_->read_only()) {
+    return Fail(
+        Code::kPermission,
+        "morsel '%s' cannot be removed: pool '%s' is open for reading only; open it for writing",
+        name, pool_->path().c_str());
+  }
+  return pool_->Remove(name);
+}
+
+Status OpenPool::List(int (*visit)(const morsel_info*, void*), void* context) {
+  MORSEL_TRY(MayUse());
+  std::vector<morsel_info> infos;
+  {
+    std::lock_guard lock(mutex_);
+    const Result<std::vector<Record>> records = pool_->List();
+    if (!records) return records.status();
+    for (const Record& record : *records) {
+      morsel_info info{};
+      info.struct_size = sizeof info;
+      const auto open = open_.find(record.name);
+      // An open one whose heap is damaged is listed as the pool knows it.
+      if (open == open_.end() || !open->second.morsel->Fill(&info).ok()) {
+        FillInfo(record, pool_->granularity_bytes(record.contract), &info);
+      }
+      infos.push_back(info);
+    }
+  }
+  for (const morsel_info& info : infos) {
+    if (visit(&info, context) != 0) break;
+  }
+  return Code::kOk;
+}
+
+}  // namespace morsel

@@ -1,0 +1,235 @@
+// Export and import with every system call failing, and killed at every one.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/open/open_pool.h"
+#include "morsel/pool/image_file_at.h"
+#include "os/file/directory.h"
+#include "os/testing/faults_testing.h"
+#include "os/testing/scratch_testing.h"
+
+namespace morsel {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Set before main(), and so before libpmem2 looks.
+const bool kGranularityIsForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1) == 0;
+
+constexpr char kMorsel[] = "m";
+constexpr uint64_t kValue = 0x5eed;
+
+// Under /dev/shm a directory stands in for one on a DAX file system, too.
+// Coded: a snapshot that is exported by another codec than its own.
+enum class Kind { kSnapshot, kCoded, kCarved, kFile };
+std::string NameOf(Kind kind) {
+  switch (kind) {
+    case Kind::kSnapshot:
+      return "Snapshot";
+    case Kind::kCoded:
+      return "Coded";
+    case Kind::kCarved:
+      return "Carved";
+    case Kind::kFile:
+      return "File";
+  }
+  return "";
+}
+
+class TransferFaultsTest : public testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override {
+    // Each call that is made is one that can be counted.
+    setenv("MORSEL_IO", "plain", 1);
+    ASSERT_TRUE(kGranularityIsForced);
+    fs::create_directory(exports_);
+    const auto pool = Make(source_);
+    Open(target_, pmem::KernelCalls(), MORSEL_CREATE);
+    morsel_options options{};
+    options.flags = MORSEL_CREATE | (fine() ? uint32_t{MORSEL_FINE} : 0);
+    options.size_bytes = kSubtreeBytes;
+    const Result<OpenMorsel*> m = pool->OpenMorselNamed(kMorsel, &options);
+    ASSERT_TRUE(m) << LastError();
+    auto* const value = static_cast<uint64_t*>(*(*m)->heap().Allocate(sizeof kValue, 16));
+    *value = kValue;
+    ASSERT_TRUE((*m)->SetRoot("value", value).ok()) << LastError();
+    ASSERT_TRUE(pool->Close(*m, false).ok()) << LastError();
+  }
+
+  bool fine() const { return GetParam() == Kind::kCarved || GetParam() == Kind::kFile; }
+  bool carved() const { return GetParam() == Kind::kCarved; }
+
+  std::unique_ptr<OpenPool> Open(const std::string& path, pmem::SystemCalls& calls,
+                                 uint32_t flags = 0) {
+    morsel_pool_options options{};
+    options.flags = flags;
+    if (carved() && flags != 0) {
+      options.flags |= MORSEL_CARVED;
+      options.size_bytes = 8 * kMiB;
+    }
+    auto pool = OpenPool::Open(path.c_str(), &options, calls);
+    EXPECT_TRUE(pool) << LastError();
+    return std::move(*pool);
+  }
+  std::unique_ptr<OpenPool> Make(const std::string& path) {
+    return Open(path, pmem::KernelCalls(), MORSEL_CREATE);
+  }
+
+  Status Export(OpenPool& pool) const {
+    ExportOptions options;
+    if (GetParam() == Kind::kCoded) options.codec = pmem::image::Codec::kZstd;
+    return pool.Export(kMorsel, image_.c_str(), options);
+  }
+  Status Export(pmem::SystemCalls& calls = pmem::KernelCalls()) {
+    return Export(*Open(source_, calls));
+  }
+
+  // What is there is whole: what the morsel's root says, or nothing of that name.
+  bool TargetHasIt() {
+    const auto pool = Open(target_, pmem::KernelCalls());
+    EXPECT_TRUE(
+        pool->pool().Check([](const Finding& finding) { ADD_FAILURE() << finding.sentence; }).ok());
+    const Result<OpenMorsel*> m = pool->OpenMorselNamed(kMorsel, nullptr);
+    if (!m) {
+      EXPECT_EQ(m.error(), Code::kNotFound) << LastError();
+      return false;
+    }
+    const Result<void*> value = (*m)->Root("value");
+    EXPECT_TRUE(value && *static_cast<uint64_t*>(*value) == kValue);
+    EXPECT_TRUE(pool->Close(*m, true).ok());
+    return true;
+  }
+  bool ImageIsThere() const {
+    if (!fs::exists(image_)) return false;
+    const auto image = OpenImageAt(pmem::KernelCalls(), image_);
+    EXPECT_TRUE(image) << LastError();
+    EXPECT_TRUE(VerifyImage(*image, [](const char*) {}).ok()) << LastError();
+    return true;
+  }
+  static int TemporariesIn(const std::string& directory) {
+    int found = 0;
+    for (const auto& entry : fs::directory_iterator(directory)) {
+      if (entry.path().filename().string().rfind(pmem::kTemporaryPrefix, 0) == 0) ++found;
+    }
+    return found;
+  }
+  void RemoveFromTarget() {
+    const auto pool = Open(target_, pmem::KernelCalls());
+    EXPECT_TRUE(pool->Remove(kMorsel).ok()) << LastError();
+  }
+
+  // Runs `work` in a child that is killed at each of its calls in turn; `look` in between.
+  void KillAtEachCall(const std::function<void(pmem::FaultyCalls&)>& work,
+                      const std::function<void()>& look) {
+    for (int call = 0;; ++call) {
+      const pid_t child = fork();
+      if (child == 0) {
+        pmem::FaultyCalls calls;
+        calls.fault = [call](int now) {
+          if (now == call) _exit(1);
+          return 0;
+        };
+        work(calls);
+        _exit(0);
+      }
+      int status = 0;
+      ASSERT_EQ(waitpid(child, &status, 0), child);
+      ASSERT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+      SCOPED_TRACE("killed at call " + std::to_string(call));
+      look();
+      if (HasFailure() || WEXITSTATUS(status) == 0) {
+        EXPECT_GT(call, 10);
+        return;
+      }
+    }
+  }
+
+  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  std::string source_ = scratch_.At("source");
+  std::string target_ = scratch_.At("target");
+  std::string exports_ = scratch_.At("exports");
+  std::string image_ = exports_ + "/m.image";
+};
+
+INSTANTIATE_TEST_SUITE_P(All, TransferFaultsTest,
+                         testing::Values(Kind::kSnapshot, Kind::kCoded, Kind::kCarved, Kind::kFile),
+                         [](const auto& info) { return NameOf(info.param); });
+
+TEST_P(TransferFaultsTest, AnExportThatFailsLeavesNothing) {
+  for (const int error : {EIO, ENOSPC, pmem::FaultyCalls::kShort}) {
+    bool failed = true;
+    for (int call = 0; failed; ++call) {
+      SCOPED_TRACE("call " + std::to_string(call) + " fails with " + std::to_string(error));
+      pmem::FaultyCalls calls;
+      const auto pool = Open(source_, calls);
+      calls.FailOnce(call, error);
+      const Status status = Export(*pool);
+      failed = calls.count > call;
+      calls.Heal();
+      EXPECT_EQ(ImageIsThere(), status.ok());
+      EXPECT_EQ(TemporariesIn(exports_), 0);
+      fs::remove(image_);
+      ASSERT_FALSE(HasFailure());
+    }
+  }
+}
+
+TEST_P(TransferFaultsTest, AnImportThatFailsLeavesNothing) {
+  ASSERT_TRUE(Export().ok()) << LastError();
+  for (const int error : {EIO, ENOSPC, pmem::FaultyCalls::kShort}) {
+    bool failed = true;
+    for (int call = 0; failed; ++call) {
+      SCOPED_TRACE("call " + std::to_string(call) + " fails with " + std::to_string(error));
+      pmem::FaultyCalls calls;
+      auto pool = Open(target_, calls);
+      calls.FailOnce(call, error);
+      const Status status = pool->Import(image_.c_str(), kMorsel);
+      failed = calls.count > call;
+      calls.Heal();
+      pool.reset();
+      EXPECT_EQ(TargetHasIt(), status.ok());
+      EXPECT_EQ(carved() ? 0 : TemporariesIn(target_), 0);
+      if (status.ok()) RemoveFromTarget();
+      ASSERT_FALSE(HasFailure());
+    }
+  }
+}
+
+TEST_P(TransferFaultsTest, AnExportThatIsKilledLeavesATemporaryThatTheNextRemoves) {
+  int temporaries = 0;
+  KillAtEachCall([&](pmem::FaultyCalls& calls) { (void)Export(calls); },
+                 [&] {
+                   temporaries = std::max(temporaries, TemporariesIn(exports_));
+                   EXPECT_LE(TemporariesIn(exports_), 1);
+                   if (ImageIsThere()) fs::remove(image_);
+                 });
+  EXPECT_EQ(temporaries, 1);
+  ASSERT_TRUE(Export().ok()) << LastError();
+  EXPECT_EQ(TemporariesIn(exports_), 0);
+  EXPECT_TRUE(ImageIsThere());
+}
+
+TEST_P(TransferFaultsTest, AnImportThatIsKilledMakesItOrNothing) {
+  ASSERT_TRUE(Export().ok()) << LastError();
+  bool had_it = false;
+  KillAtEachCall(
+      [&](pmem::FaultyCalls& calls) {
+        (void)Open(target_, calls)->Import(image_.c_str(), kMorsel);
+      },
+      [&] {
+        had_it = TargetHasIt();
+        EXPECT_EQ(carved() ? 0 : TemporariesIn(target_), 0);
+        if (had_it) RemoveFromTarget();
+      });
+  EXPECT_TRUE(had_it);
+}
+
+}  // namespace
+}  // namespace morsel

@@ -1,0 +1,159 @@
+#include "morsel/open/process.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "base/units.h"
+#include "os/memory/bus_error.h"
+
+namespace morsel {
+namespace {
+
+// The table has the shape of a page table: 1 GiB entries for the 47-bit space, each empty, one
+// morsel's (the lowest bit clear), or a table of 2 MiB entries (the lowest bit set). Tables are
+// never freed, so that readers need no lock.
+using Entry = std::atomic<uintptr_t>;
+struct Table {
+  Entry entries[kSubtreesPerGiant] = {};
+  Table* next = nullptr;
+};
+constexpr uint64_t kAddressBytes = uint64_t{1} << 47;
+Entry giants[kAddressBytes / kGiantBytes];
+/// All of them: an entry points one byte into its table, which valgrind takes for a leak.
+Table* tables = nullptr;
+
+Table* TableOf(uintptr_t entry) { return reinterpret_cast<Table*>(entry & ~uintptr_t{1}); }
+bool IsTable(uintptr_t entry) { return (entry & 1) != 0; }
+
+struct Range {
+  uint64_t base;
+  uint64_t size_bytes;
+};
+struct Opened {
+  std::mutex mutex;
+  std::set<AbstractPool*> pools;
+  std::vector<Range> ranges;
+};
+Opened& AllOpened() {
+  static Opened* const opened = new Opened;  // outlives every static of the program
+  return *opened;
+}
+
+std::atomic<uint32_t> fork_count{0};
+
+std::mutex& ForkGate() {
+  static std::mutex* const gate = new std::mutex;
+  return *gate;
+}
+
+void Enter(uint64_t address, uintptr_t value) {
+  Entry& giant = giants[address / kGiantBytes];
+  uintptr_t entry = giant.load(std::memory_order_relaxed);
+  if (!IsTable(entry)) {
+    Table* const table = new Table;
+    table->next = tables;
+    tables = table;
+    entry = reinterpret_cast<uintptr_t>(table) | 1;
+    giant.store(entry, std::memory_order_release);
+  }
+  TableOf(entry)->entries[address / kSubtreeBytes % kSubtreesPerGiant].store(
+      value, std::memory_order_release);
+}
+
+void Fill(uint64_t base, uint64_t size_bytes, uintptr_t value) {
+  for (uint64_t address = base; address < base + size_bytes;) {
+    Entry& giant = giants[address / kGiantBytes];
+    const bool whole = address % kGiantBytes == 0 && base + size_bytes - address >= kGiantBytes;
+    if (whole && !IsTable(giant.load(std::memory_order_relaxed))) {
+      giant.store(value, std::memory_order_release);
+      address += kGiantBytes;
+    } else {
+      Enter(address, value);
+      address += kSubtreeBytes;
+    }
+  }
+}
+
+// Every lock that a child may need is free in it, whatever other threads did when it was forked.
+void BeforeFork() {
+  ForkGate().lock();
+  AllOpened().mutex.lock();
+  pmem::AddressRange::BeforeFork();
+  pmem::BusErrorsBeforeFork();
+}
+
+void InParent() {
+  pmem::BusErrorsAfterFork(/*child=*/false);
+  pmem::AddressRange::AfterFork(/*child=*/false);
+  AllOpened().mutex.unlock();
+  ForkGate().unlock();
+}
+
+void InChild() {
+  pmem::BusErrorsAfterFork(/*child=*/true);
+  pmem::AddressRange::AfterFork(/*child=*/true);
+  Opened& opened = AllOpened();
+  fork_count.fetch_add(1, std::memory_order_relaxed);
+  for (AbstractPool* pool : opened.pools) pool->CloseAfterFork();
+  for (const Range& range : opened.ranges) Fill(range.base, range.size_bytes, 0);
+  opened.pools.clear();
+  opened.ranges.clear();
+  opened.mutex.unlock();
+  ForkGate().unlock();
+}
+
+void WatchForks() {
+  static const int once = pthread_atfork(BeforeFork, InParent, InChild);
+  (void)once;
+}
+
+}  // namespace
+
+uint32_t ForkCount() { return fork_count.load(std::memory_order_relaxed); }
+
+std::unique_lock<std::mutex> KeepFromForking() {
+  WatchForks();
+  return std::unique_lock(ForkGate());
+}
+
+void RememberPool(AbstractPool* pool) {
+  WatchForks();
+  std::lock_guard lock(AllOpened().mutex);
+  AllOpened().pools.insert(pool);
+}
+
+void ForgetPool(AbstractPool* pool) {
+  std::lock_guard lock(AllOpened().mutex);
+  AllOpened().pools.erase(pool);
+}
+
+void RememberRange(uint64_t base, uint64_t size_bytes, OpenMorsel* morsel) {
+  std::lock_guard lock(AllOpened().mutex);
+  AllOpened().ranges.push_back({base, size_bytes});
+  Fill(base, size_bytes, reinterpret_cast<uintptr_t>(morsel));
+}
+
+void ForgetRange(uint64_t base, uint64_t size_bytes) {
+  Opened& opened = AllOpened();
+  std::lock_guard lock(opened.mutex);
+  Fill(base, size_bytes, 0);
+  std::erase_if(opened.ranges, [&](const Range& range) { return range.base == base; });
+}
+
+OpenMorsel* MorselAt(const void* address) {
+  const uint64_t at = reinterpret_cast<uint64_t>(address);
+  if (at >= kAddressBytes) return nullptr;
+  uintptr_t entry = giants[at / kGiantBytes].load(std::memory_order_acquire);
+  if (IsTable(entry)) {
+    entry = TableOf(entry)->entries[at / kSubtreeBytes % kSubtreesPerGiant].load(
+        std::memory_order_acquire);
+  }
+  return reinterpret_cast<OpenMorsel*>(entry);
+}
+
+}  // namespace morsel

@@ -1,0 +1,98 @@
+#include "morsel/open/process.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/units.h"
+
+namespace morsel {
+namespace {
+
+OpenMorsel* Morsel(uint64_t n) { return reinterpret_cast<OpenMorsel*>(n * 64); }
+void* At(uint64_t address) { return reinterpret_cast<void*>(address); }
+
+constexpr uint64_t kBase = 0x7000'0000'0000 - 40 * kGiB;
+
+TEST(Process, FindsTheMorselOfAnAddress) {
+  RememberRange(kBase, 3 * kGiB + 2 * kMiB, Morsel(1));
+  RememberRange(kBase + 3 * kGiB + 2 * kMiB, 4 * kMiB, Morsel(2));
+  EXPECT_EQ(MorselAt(At(kBase - 1)), nullptr);
+  EXPECT_EQ(MorselAt(At(kBase)), Morsel(1));
+  EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB - 1)), Morsel(1));
+  EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB + 2 * kMiB - 1)), Morsel(1));
+  EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB + 2 * kMiB)), Morsel(2));
+  EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB + 6 * kMiB)), nullptr);
+  ForgetRange(kBase, 3 * kGiB + 2 * kMiB);
+  EXPECT_EQ(MorselAt(At(kBase + kGiB)), nullptr);
+  EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB)), nullptr);
+  EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB + 2 * kMiB)), Morsel(2));
+  // A place of many small ones takes one large one again.
+  ForgetRange(kBase + 3 * kGiB + 2 * kMiB, 4 * kMiB);
+  RememberRange(kBase, 8 * kGiB, Morsel(3));
+  EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB + 5 * kMiB)), Morsel(3));
+  EXPECT_EQ(MorselAt(At(kBase + 8 * kGiB - 1)), Morsel(3));
+  ForgetRange(kBase, 8 * kGiB);
+}
+
+TEST(Process, NoAddressIsBeyondTheTable) {
+  EXPECT_EQ(MorselAt(nullptr), nullptr);
+  EXPECT_EQ(MorselAt(At(~uint64_t{0})), nullptr);
+  EXPECT_EQ(MorselAt(At(uint64_t{1} << 47)), nullptr);
+}
+
+class DescriptorPool final : public AbstractPool {
+ public:
+  explicit DescriptorPool(int descriptor) : AbstractPool("p", false), descriptor_(descriptor) {}
+  std::string medium() const override { return ""; }
+  uint32_t granularity_bytes(Contract) const override { return 1; }
+  Status Supports(Contract, bool) const override { return Code::kOk; }
+  Result<Record> Find(const std::string&) override { return Code::kNotFound; }
+  Result<std::vector<Record>> List() override { return std::vector<Record>(); }
+  Result<std::unique_ptr<Backing>> Create(const Record&, const Formatter&) override {
+    return Code::kUnsupported;
+  }
+  Result<std::unique_ptr<Backing>> Open(const std::string&, bool) override {
+    return Code::kNotFound;
+  }
+  Status Remove(const std::string&) override { return Code::kNotFound; }
+  Status Export(const std::string&, const pmem::Directory&, const std::string&,
+                const ExportOptions&) override {
+    return Code::kUnsupported;
+  }
+  Status Import(const std::string&, const pmem::image::ImageFile&) override {
+    return Code::kUnsupported;
+  }
+  void CloseAfterFork() override { close(descriptor_); }
+  Status Check(const std::function<void(const Finding&)>&) override { return Code::kOk; }
+
+ private:
+  int descriptor_;
+};
+
+TEST(Process, AForkedChildHasNeitherRangesNorDescriptors) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  DescriptorPool pool(ends[1]);
+  RememberPool(&pool);
+  RememberRange(kBase, kGiB, Morsel(1));
+  const uint32_t before = ForkCount();
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool gone =
+        ForkCount() != before && MorselAt(At(kBase)) == nullptr && write(ends[1], "x", 1) == -1;
+    _exit(gone ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT_EQ(ForkCount(), before);
+  EXPECT_EQ(MorselAt(At(kBase)), Morsel(1));
+  ForgetRange(kBase, kGiB);
+  ForgetPool(&pool);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+}  // namespace
+}  // namespace morsel

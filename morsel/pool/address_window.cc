@@ -1,0 +1,124 @@
+#include "morsel/pool/address_window.h"
+
+#include <cctype>
+#include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+
+#include "base/bits.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/pool/pool.h"
+
+namespace morsel {
+namespace {
+
+// The kernel hands out nothing at or above this without being asked to.
+constexpr uint64_t kUserSpaceEnd = uint64_t{1} << 47;
+
+// The first try knows nothing of the process' mappings, and between a look at them and the
+// reservation another thread may map something.
+constexpr int kReserveTriesMax = 16;
+
+// A hexadecimal number with or without 0x that ends at `terminator`; moves `text` behind it.
+std::optional<uint64_t> ParseHex(const char*& text, char terminator) {
+  const bool prefixed = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+  const char* digits = prefixed ? text + 2 : text;
+  if (!std::isxdigit(static_cast<unsigned char>(*digits))) return std::nullopt;
+  char* end = nullptr;
+  errno = 0;
+  const uint64_t value = std::strtoull(digits, &end, 16);
+  if (errno != 0 || *end != terminator) return std::nullopt;
+  text = end + (terminator != '\0');
+  return value;
+}
+
+// Everything that this process has mapped. A process that cannot read its own
+// map learns of a conflict from the reservation alone.
+TakenRanges Mappings() {
+  TakenRanges mappings;
+  std::FILE* maps = std::fopen("/proc/self/maps", "re");
+  if (maps == nullptr) return mappings;
+  char line[512];
+  bool at_line_start = true;
+  while (std::fgets(line, sizeof line, maps) != nullptr) {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    if (at_line_start && std::sscanf(line, "%" SCNx64 "-%" SCNx64, &begin, &end) == 2) {
+      mappings.Add(begin, end - begin);
+    }
+    at_line_start = std::string_view(line).ends_with('\n');
+  }
+  std::fclose(maps);
+  return mappings;
+}
+
+// As TakenRanges::FirstFree(), of two together.
+std::optional<uint64_t> FirstFree(const TakenRanges& taken, const TakenRanges& mappings,
+                                  uint64_t from, uint64_t end, uint64_t size_bytes,
+                                  uint64_t alignment) {
+  for (;;) {
+    const auto base = taken.FirstFree(from, end, size_bytes, alignment);
+    if (!base) return base;
+    const auto also = mappings.FirstFree(*base, end, size_bytes, alignment);
+    if (!also || *also == *base) return also;
+    from = *also;
+  }
+}
+
+}  // namespace
+
+Result<Window> WindowFromEnvironment() {
+  const char* const set = std::getenv("MORSEL_WINDOW");
+  if (set == nullptr || *set == '\0') return kDefaultWindow;
+  const char* text = set;
+  const std::optional<uint64_t> begin = ParseHex(text, '-');
+  const std::optional<uint64_t> end = begin ? ParseHex(text, '\0') : std::nullopt;
+  if (!end || *begin == 0 || *begin >= *end || *end > kUserSpaceEnd ||
+      !IsAligned(*begin, kGiantBytes) || !IsAligned(*end, kGiantBytes)) {
+    return Fail(
+        Code::kInvalidArgument,
+        "MORSEL_WINDOW is '%s'; it must be start-end, two hexadecimal multiples of 0x%" PRIx64
+        ", start the smaller, end at most 0x%" PRIx64,
+        set, kGiantBytes, kUserSpaceEnd);
+  }
+  return Window{*begin, *end};
+}
+
+Result<pmem::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
+                                      const TakenRanges& taken, const std::string& label) {
+  const uint64_t window_bytes = window.end - window.begin;
+  const auto exhausted = [&] {
+    return Fail(Code::kAddressExhausted,
+                "the address window 0x%" PRIx64 "-0x%" PRIx64 " has no room for the %" PRIu64
+                " bytes of capacity of %s; ask for less, or remove morsels",
+                window.begin, window.end, capacity_bytes, label.c_str());
+  };
+  if (capacity_bytes >= window_bytes || RangeBytes(capacity_bytes) > window_bytes) {
+    return exhausted();
+  }
+  const uint64_t size_bytes = RangeBytes(capacity_bytes);
+  const uint64_t alignment = capacity_bytes >= kGiantBytes ? kGiantBytes : kSubtreeBytes;
+  const uint64_t places = (window_bytes - size_bytes) / alignment + 1;
+  const uint64_t first = window.begin + Checksum64(id.data(), id.size()) % places * alignment;
+
+  TakenRanges mappings;
+  for (int tries = 0; tries < kReserveTriesMax; ++tries) {
+    const auto first_from = [&](uint64_t from) {
+      return FirstFree(taken, mappings, from, window.end, size_bytes, alignment);
+    };
+    std::optional<uint64_t> base = first_from(first);
+    if (!base) base = first_from(window.begin);
+    if (!base) return exhausted();
+    Result<pmem::AddressRange> range = pmem::AddressRange::Reserve(*base, size_bytes, label);
+    if (range.has_value() || range.error() != Code::kAddressTaken) return range;
+    mappings = Mappings();
+  }
+  return exhausted();
+}
+
+}  // namespace morsel

@@ -1,0 +1,145 @@
+#include "morsel/pool/address_window.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/pool/pool.h"
+
+namespace morsel {
+namespace {
+
+// Sets MORSEL_WINDOW and puts back what was there, which the sanitizers' builds need.
+class ScopedWindow {
+ public:
+  explicit ScopedWindow(const char* text) {
+    const char* before = std::getenv("MORSEL_WINDOW");
+    if (before != nullptr) before_ = before;
+    text == nullptr ? unsetenv("MORSEL_WINDOW") : setenv("MORSEL_WINDOW", text, 1);
+  }
+  ~ScopedWindow() {
+    before_.empty() ? unsetenv("MORSEL_WINDOW") : setenv("MORSEL_WINDOW", before_.c_str(), 1);
+  }
+
+ private:
+  std::string before_;
+};
+
+// A part of the usable window that is small enough to fill.
+Window SmallWindow(uint64_t size_bytes) {
+  Window window = WindowFromEnvironment().value();
+  window.begin += 3 * kGiantBytes;
+  window.end = window.begin + size_bytes;
+  return window;
+}
+
+Id IdOf(unsigned char number) { return Id{number}; }
+
+TEST(WindowTest, TheDefaultIsUsedWhereNothingIsSet) {
+  ScopedWindow scoped(nullptr);
+  const Result<Window> window = WindowFromEnvironment();
+  ASSERT_TRUE(window.has_value());
+  EXPECT_EQ(window->begin, kDefaultWindow.begin);
+  EXPECT_EQ(window->end, kDefaultWindow.end);
+}
+
+TEST(WindowTest, WithAndWithoutPrefix) {
+  ScopedWindow scoped("0x1000000000-7f00000000");
+  const Result<Window> window = WindowFromEnvironment();
+  ASSERT_TRUE(window.has_value()) << LastError();
+  EXPECT_EQ(window->begin, 0x1000000000u);
+  EXPECT_EQ(window->end, 0x7f00000000u);
+}
+
+TEST(WindowTest, WhatCannotBeAWindowIsQuoted) {
+  for (const char* text :
+       {"nonsense", "0x1000000000", "0x1000000000-", "-0x1000000000", "0x0-0x1000000000",
+        "0x2000000000-0x1000000000", "0x1000000000-0x1000000000", "0x1000000001-0x2000000000",
+        "0x1000000000-0x2000100000", "0x1000000000-0x2000000000 ", "0x1000000000-0x1000000000000",
+        "0x1000000000-0xffffffffffffffffffff", "0x-0x1000000000", " 0x1000000000-0x2000000000"}) {
+    ScopedWindow scoped(text);
+    EXPECT_EQ(WindowFromEnvironment().error(), Code::kInvalidArgument) << text;
+    EXPECT_NE(std::string(LastError()).find(text), std::string::npos) << LastError();
+  }
+}
+
+TEST(ReserveNewTest, RangesHoldTheCapacityAndTheProcessPage) {
+  EXPECT_EQ(RangeBytes(kSubtreeBytes), 2 * kSubtreeBytes);
+  EXPECT_EQ(RangeBytes(kGiantBytes), kGiantBytes + kSubtreeBytes);
+  const Window window = SmallWindow(64 * kGiantBytes);
+  const auto range = ReserveNew(window, IdOf(1), 6 * kSubtreeBytes, {}, "morsel 'a'");
+  ASSERT_TRUE(range.has_value()) << LastError();
+  EXPECT_EQ(range->size_bytes(), RangeBytes(6 * kSubtreeBytes));
+  EXPECT_TRUE(IsAligned(range->base(), kSubtreeBytes));
+  EXPECT_GE(range->base(), window.begin);
+  EXPECT_LE(range->base() + range->size_bytes(), window.end);
+}
+
+TEST(ReserveNewTest, WhatMayReachAGiantSubtreeIsAlignedToOne) {
+  const Window window = SmallWindow(64 * kGiantBytes);
+  for (unsigned char number = 0; number < 8; ++number) {
+    const auto range = ReserveNew(window, IdOf(number), kGiantBytes, {}, "morsel 'a'");
+    ASSERT_TRUE(range.has_value()) << LastError();
+    EXPECT_TRUE(IsAligned(range->base(), kGiantBytes));
+  }
+}
+
+TEST(ReserveNewTest, TheIdDecidesAndTheSameIdChoosesTheSame) {
+  const Window window = SmallWindow(64 * kGiantBytes);
+  uint64_t first = 0;
+  {
+    const auto range = ReserveNew(window, IdOf(1), kSubtreeBytes, {}, "morsel 'a'");
+    ASSERT_TRUE(range.has_value());
+    first = range->base();
+  }
+  const auto again = ReserveNew(window, IdOf(1), kSubtreeBytes, {}, "morsel 'a'");
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->base(), first);
+  const auto other = ReserveNew(window, IdOf(2), kSubtreeBytes, {}, "morsel 'b'");
+  ASSERT_TRUE(other.has_value());
+  EXPECT_NE(other->base(), first);
+}
+
+TEST(ReserveNewTest, RangesOfThePoolAndOfTheProcessAreAvoidedUntilTheWindowIsFull) {
+  const Window window = SmallWindow(kGiantBytes);
+  const uint64_t capacity = 127 * kSubtreeBytes;  // a range of 128 subtrees: four fit
+  // One of four places is a closed morsel's, one is some mapping of the process.
+  TakenRanges taken;
+  taken.Add(window.begin + kSubtreeBytes, kSubtreeBytes);
+  const auto mapping =
+      pmem::AddressRange::Reserve(window.end - kPageBytes, kPageBytes, "a mapping");
+  ASSERT_TRUE(mapping.has_value()) << LastError();
+  std::vector<pmem::AddressRange> ranges;
+  for (unsigned char number = 0; number < 8; ++number) {
+    auto range = ReserveNew(window, IdOf(number), capacity, taken, "morsel 'a'");
+    if (!range.has_value()) {
+      EXPECT_EQ(range.error(), Code::kAddressExhausted);
+      EXPECT_NE(std::string(LastError()).find("morsel 'a'"), std::string::npos);
+      break;
+    }
+    EXPECT_GE(range->base(), window.begin + 2 * kSubtreeBytes);
+    EXPECT_LE(range->base() + range->size_bytes(), window.end - kPageBytes);
+    ranges.push_back(std::move(range).value());
+  }
+  EXPECT_GE(ranges.size(), 1u);
+  EXPECT_LE(ranges.size(), 3u);
+}
+
+TEST(ReserveNewTest, ACapacityBeyondTheWindowIsExhausted) {
+  const Window window = SmallWindow(kGiantBytes);
+  for (const uint64_t capacity : {kGiantBytes, 2 * kGiantBytes, ~uint64_t{0} - kSubtreeBytes + 1}) {
+    EXPECT_EQ(ReserveNew(window, IdOf(1), capacity, {}, "morsel 'a'").error(),
+              Code::kAddressExhausted);
+  }
+  const auto whole = ReserveNew(window, IdOf(1), kGiantBytes - kSubtreeBytes, {}, "morsel 'a'");
+  ASSERT_TRUE(whole.has_value()) << LastError();
+  EXPECT_EQ(whole->base(), window.begin);
+}
+
+}  // namespace
+}  // namespace morsel

@@ -1,0 +1,99 @@
+#include "morsel/pool/image_file_at.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cinttypes>
+
+#include "base/error.h"
+#include "image/image_copy.h"
+#include "os/file/directory.h"
+
+namespace morsel {
+
+using pmem::image::ImageFile;
+
+Result<pmem::File> OpenRegularAt(pmem::SystemCalls& calls, const std::string& path) {
+  Result<pmem::File> file = pmem::File::Open(calls, AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
+  if (!file) return file.status();
+  struct stat status;
+  if (fstat(file->descriptor(), &status) != 0) return FailErrno("'%s': fstat", path.c_str());
+  if (!S_ISREG(status.st_mode)) {
+    return Fail(Code::kInvalidArgument, "'%s' is not a regular file, and so no image",
+                path.c_str());
+  }
+  return file;
+}
+
+Result<ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path) {
+  Result<pmem::File> file = OpenRegularAt(calls, path);
+  if (!file) return file.status();
+  return ImageFile::Open(std::move(*file), /*read_only=*/true);
+}
+
+namespace {
+
+using Report = std::function<void(const char* sentence)>;
+
+Status LookForLost(const ImageFile& image, const Report& lost) {
+  MORSEL_TRY(image.Verify(lost, pmem::image::Verified::kLoadable));
+  return pmem::image::ExpectKept(image);
+}
+
+Status WriteIntact(const ImageFile& image, pmem::SystemCalls& calls, const std::string& to,
+                   const Report& lost) {
+  const Result<pmem::SplitPath> split = pmem::SplitAtName(to);
+  if (!split) return split.status();
+  const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split->directory);
+  if (!directory) return directory.status();
+  const pmem::image::Damaged damaged = [&](Status) {
+    lost(LastError());
+    return Status();
+  };
+  constexpr mode_t kOwnersOnly = 0600;
+  return pmem::image::RecodeInto(image, image.info().codec, *directory, split->name, kOwnersOnly,
+                                 &damaged);
+}
+
+}  // namespace
+
+Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
+                              const std::string& to,
+                              const std::function<void(const char* sentence)>& report,
+                              const pmem::image::Progress& progress) {
+  const pmem::image::Damaged damaged = [&](Status) {
+    report(LastError());
+    return Status();
+  };
+  Result<pmem::File> file = OpenRegularAt(calls, path);
+  if (!file) return file.status();
+  Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
+  if (!image) return image.status();
+  image->set_progress(progress);
+  // Those of damaged tables are not there.
+  uint64_t intact_bytes = image->LoadedBytes();
+  const auto lost = [&](const char* sentence) {
+    intact_bytes -= kSubtreeBytes;
+    report(sentence);
+  };
+  const Status status =
+      to.empty() ? LookForLost(*image, lost) : WriteIntact(*image, calls, to, lost);
+  if (!status.ok()) return status;
+  return intact_bytes;
+}
+
+Status VerifyImage(const ImageFile& image,
+                   const std::function<void(const char* sentence)>& report) {
+  uint64_t damaged = 0;
+  MORSEL_TRY(image.Verify([&](const char* sentence) {
+    ++damaged;
+    report(sentence);
+  }));
+  MORSEL_TRY(pmem::image::ExpectKept(image));
+  if (damaged == 0) return Code::kOk;
+  return Fail(Code::kCorrupt,
+              "image '%s': %" PRIu64 " of its subtrees cannot be believed; restore it from a copy",
+              image.file().path().c_str(), damaged);
+}
+
+}  // namespace morsel

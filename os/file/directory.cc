@@ -1,0 +1,184 @@
+#include "os/file/directory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace morsel::pmem {
+namespace {
+
+// Whether nobody else, who would be making it just now, has locked it.
+bool Lock(const File& file) {
+  int failed = 0;
+  do {
+    failed = flock(file.descriptor(), LOCK_EX | LOCK_NB);
+  } while (failed != 0 && errno == EINTR);
+  return failed == 0 || errno != EWOULDBLOCK;
+}
+
+}  // namespace
+
+Result<SplitPath> SplitAtName(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  SplitPath split = {".", path};
+  if (slash != std::string::npos) {
+    split = {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+  }
+  if (!split.name.empty() && split.name != "." && split.name != "..") return split;
+  return Fail(Code::kInvalidArgument, "'%s' is not the path of a file; name the file itself",
+              path.c_str());
+}
+
+Result<Directory> Directory::Open(SystemCalls& calls, const std::string& path) {
+  Result<File> file = File::Open(calls, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, path);
+  if (!file) return file.status();
+  return Directory(std::move(*file));
+}
+
+Result<File> Directory::OpenFile(const std::string& name, int flags) const {
+  Result<File> file =
+      File::Open(calls(), descriptor(), name, flags | O_NOFOLLOW | O_NONBLOCK, 0, PathOf(name));
+  struct stat status;
+  const bool is_there =
+      file ? fstat(file->descriptor(), &status) == 0
+           : fstatat(descriptor(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+  if (is_there && !S_ISREG(status.st_mode)) {
+    return Fail(Code::kInvalidArgument, "'%s' is not a regular file", PathOf(name).c_str());
+  }
+  return file;
+}
+
+Result<std::vector<std::string>> Directory::Names() const {
+  // A description of its own: the position in the directory belongs to it.
+  const int own = openat(descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* const stream = own < 0 ? nullptr : fdopendir(own);
+  if (stream == nullptr) {
+    const Status status = FailErrno("the directory '%s' cannot be read", path().c_str());
+    if (own >= 0) close(own);
+    return status;
+  }
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* const entry = readdir(stream)) {
+    names.emplace_back(entry->d_name);
+    errno = 0;
+  }
+  const int error = errno;
+  closedir(stream);
+  errno = error;
+  if (error != 0) return FailErrno("the directory '%s' cannot be read", path().c_str());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Status Directory::ExpectNone(const std::string& name) const {
+  if (faccessat(descriptor(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) return Code::kOk;
+  return Fail(Code::kExists, "'%s' exists already; choose another name, or remove it",
+              PathOf(name).c_str());
+}
+
+Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t mode) const {
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  std::string temporary_name = kTemporaryPrefix;
+  for (const unsigned char byte : *id) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", byte);
+    temporary_name += digits;
+  }
+  Result<File> file = File::Open(calls(), descriptor(), temporary_name,
+                                 O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, PathOf(name));
+  if (!file) return file.status();
+  (void)Lock(*file);  // nobody else knows it yet
+  // The umask is for programs that do not say what they want.
+  if (calls().FChMod(file->descriptor(), mode) != 0) {
+    const Status status = FailErrno("'%s' cannot get the permissions 0%o", PathOf(name).c_str(),
+                                    static_cast<unsigned>(mode));
+    Abandon(temporary_name);
+    return status;
+  }
+  return TemporaryFile{std::move(*file), std::move(temporary_name)};
+}
+
+Status Directory::Publish(const File& file, const std::string& temporary_name,
+                          const std::string& name) const {
+  // ORDER  the file's bytes, synced  <  its name  <  the directory, synced  <  return
+  // WHY    a name must never lead to less than the whole file, and what was returned as made must
+  //        be found after a crash.
+  // CRASH  before the name is durable: a temporary, which the next writer removes. After: the file.
+  // TEST   os/file/directory_test: ANameIsOfASyncedFileAndIsSyncedItself
+  if (calls().FSync(file.descriptor()) != 0) return FailErrno("'%s': fsync", file.path().c_str());
+  MORSEL_TRY(Rename(temporary_name, name));
+  const Status status = Sync();
+  if (!status.ok()) Abandon(name);
+  return status;
+}
+
+Status Directory::Rename(const std::string& from, const std::string& to) const {
+  int failed = calls().RenameAt2(descriptor(), from.c_str(), to.c_str(), RENAME_NOREPLACE);
+  if (failed != 0 && (errno == EINVAL || errno == ENOSYS)) {
+    // The file system cannot rename without replacing; a second link never replaces.
+    failed = calls().LinkAt(descriptor(), from.c_str(), to.c_str());
+    if (failed == 0) Abandon(from);
+  }
+  if (failed == 0) return Code::kOk;
+  if (errno == EEXIST) {
+    return Fail(Code::kExists, "'%s' exists already; choose another name, or remove it",
+                PathOf(to).c_str());
+  }
+  return FailErrno("'%s' cannot be given its name", PathOf(to).c_str());
+}
+
+void Directory::Abandon(const std::string& temporary_name) const {
+  const KeepLastError keep;
+  (void)calls().UnlinkAt(descriptor(), temporary_name.c_str(), 0);
+}
+
+Status Directory::RemoveTemporaries() const {
+  const Result<std::vector<std::string>> names = Names();
+  if (!names) return names.status();
+  for (const std::string& name : *names) {
+    if (name.rfind(kTemporaryPrefix, 0) != 0) continue;
+    const KeepLastError keep;
+    const Result<File> file = OpenFile(name, O_RDONLY);
+    if (!file || Lock(*file)) Abandon(name);
+  }
+  return Code::kOk;
+}
+
+Status Directory::Remove(const std::string& name) const {
+  if (calls().UnlinkAt(descriptor(), name.c_str(), 0) != 0) {
+    return FailErrno("'%s' cannot be removed", PathOf(name).c_str());
+  }
+  return Sync();
+}
+
+Status Directory::Sync() const {
+  if (calls().FSync(descriptor()) == 0) return Code::kOk;
+  return FailErrno("the directory '%s' cannot be synced", path().c_str());
+}
+
+Status Directory::ExpectLeadsTo(const std::string& name, const File& file) const {
+  struct stat ours;
+  struct stat found;
+  if (fstat(file.descriptor(), &ours) != 0) return FailErrno("'%s': fstat", file.path().c_str());
+  if (fstatat(descriptor(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno != ENOENT) return FailErrno("'%s': stat", PathOf(name).c_str());
+    return Fail(Code::kNotFound, "'%s' is not there any more: it was removed or renamed while open",
+                PathOf(name).c_str());
+  }
+  if (found.st_dev == ours.st_dev && found.st_ino == ours.st_ino) return Code::kOk;
+  return Fail(Code::kNotFound, "'%s' is another file now: it was replaced while open",
+              PathOf(name).c_str());
+}
+
+}  // namespace morsel::pmem

@@ -1,0 +1,100 @@
+#include "os/file/file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cinttypes>
+#include <utility>
+
+#include "base/error.h"
+
+namespace morsel::pmem {
+
+File::File(File&& other) noexcept
+    : calls_(other.calls_),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      path_(std::move(other.path_)) {}
+
+File& File::operator=(File&& other) noexcept {
+  if (this != &other) {
+    Close();
+    calls_ = other.calls_;
+    descriptor_ = std::exchange(other.descriptor_, -1);
+    path_ = std::move(other.path_);
+  }
+  return *this;
+}
+
+File::~File() { Close(); }
+
+void File::Close() {
+  if (descriptor_ >= 0) close(std::exchange(descriptor_, -1));
+}
+
+Result<File> File::Open(SystemCalls& calls, int directory, const std::string& name, int flags,
+                        mode_t mode, std::string path) {
+  const int descriptor = calls.OpenAt(directory, name.c_str(), flags, mode);
+  if (descriptor < 0) return FailErrno("'%s' cannot be opened", path.c_str());
+  return File(calls, descriptor, std::move(path));
+}
+
+Result<uint64_t> File::SizeBytes() const {
+  struct stat status;
+  if (fstat(descriptor_, &status) != 0) return FailErrno("'%s': fstat", path_.c_str());
+  return static_cast<uint64_t>(status.st_size);
+}
+
+Status File::ReadExactly(void* bytes, size_t size_bytes, uint64_t offset) const {
+  char* to = static_cast<char*>(bytes);
+  while (size_bytes > 0) {
+    const ssize_t got = calls_->PRead(descriptor_, to, size_bytes, static_cast<int64_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      return FailErrno("'%s': reading %zu bytes at offset %" PRIu64, path_.c_str(), size_bytes,
+                       offset);
+    }
+    if (got == 0) {
+      return Fail(Code::kCorrupt,
+                  "'%s' ends at offset %" PRIu64
+                  ", where %zu more bytes are due: it was truncated; "
+                  "restore it from a copy",
+                  path_.c_str(), offset, size_bytes);
+    }
+    to += got;
+    size_bytes -= static_cast<size_t>(got);
+    offset += static_cast<uint64_t>(got);
+  }
+  return Code::kOk;
+}
+
+Status File::WriteAll(const void* bytes, size_t size_bytes, uint64_t offset) const {
+  const char* from = static_cast<const char*>(bytes);
+  while (size_bytes > 0) {
+    const ssize_t put = calls_->PWrite(descriptor_, from, size_bytes, static_cast<int64_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put == 0) errno = EIO;
+    if (put <= 0) {
+      return FailErrno("'%s': writing %zu bytes at offset %" PRIu64, path_.c_str(), size_bytes,
+                       offset);
+    }
+    from += put;
+    size_bytes -= static_cast<size_t>(put);
+    offset += static_cast<uint64_t>(put);
+  }
+  return Code::kOk;
+}
+
+Status File::Sync() const {
+  if (calls_->FDataSync(descriptor_) != 0) return FailErrno("'%s': fdatasync", path_.c_str());
+  return Code::kOk;
+}
+
+Status File::Resize(uint64_t size_bytes) const {
+  if (calls_->FTruncate(descriptor_, static_cast<int64_t>(size_bytes)) != 0) {
+    return FailErrno("'%s': making it %" PRIu64 " bytes long", path_.c_str(), size_bytes);
+  }
+  return Code::kOk;
+}
+
+}  // namespace morsel::pmem

@@ -1,0 +1,57 @@
+#include "os/file/system_calls.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace morsel::pmem {
+
+int SystemCalls::OpenAt(int directory, const char* name, int flags, mode_t mode) {
+  return openat(directory, name, flags | O_CLOEXEC, mode);
+}
+ssize_t SystemCalls::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
+  return pread(file, bytes, size_bytes, offset);
+}
+ssize_t SystemCalls::PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) {
+  return pwrite(file, bytes, size_bytes, offset);
+}
+int SystemCalls::FTruncate(int file, int64_t size_bytes) { return ftruncate(file, size_bytes); }
+int SystemCalls::FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) {
+  return fallocate(file, mode, offset, size_bytes);
+}
+int SystemCalls::FDataSync(int file) { return fdatasync(file); }
+int SystemCalls::FSync(int file) { return fsync(file); }
+int SystemCalls::RenameAt2(int directory, const char* from, const char* to, unsigned flags) {
+  return renameat2(directory, from, directory, to, flags);
+}
+int SystemCalls::LinkAt(int directory, const char* from, const char* to) {
+  return linkat(directory, from, directory, to, 0);
+}
+int SystemCalls::UnlinkAt(int directory, const char* name, int flags) {
+  return unlinkat(directory, name, flags);
+}
+int SystemCalls::MkDirAt(int directory, const char* name, mode_t mode) {
+  return mkdirat(directory, name, mode);
+}
+int SystemCalls::FChMod(int file, mode_t mode) { return fchmod(file, mode); }
+
+std::unique_ptr<IoRing> SystemCalls::OpenRing(const IoRingSetup& setup) {
+  return MakeCallingRing(*this, setup);
+}
+
+namespace {
+class WithKernelRings : public SystemCalls {
+ public:
+  std::unique_ptr<IoRing> OpenRing(const IoRingSetup& setup) override {
+    return OpenKernelRing(setup);
+  }
+};
+}  // namespace
+
+SystemCalls& KernelCalls() {
+  static WithKernelRings calls;
+  return calls;
+}
+
+}  // namespace morsel::pmem

@@ -1,0 +1,192 @@
+#include "os/memory/bus_error.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <vector>
+
+namespace morsel::pmem {
+namespace {
+
+constexpr size_t kTextBytes = 256;
+
+// A watched range. Nodes are linked once and never freed, so that the handler needs no lock; a free
+// one is empty and is used again.
+struct Watched {
+  std::atomic<uint64_t> begin = 0;
+  std::atomic<uint64_t> end = 0;  ///< 0: free
+  uint64_t file_offset = 0;
+  char label[kTextBytes] = "";
+  char path[kTextBytes] = "";
+  Watched* next = nullptr;
+};
+
+std::atomic<Watched*> first = nullptr;
+struct sigaction previous;  // set before the handler is
+
+// The same nodes, for those who may lock.
+struct Index {
+  std::mutex mutex;
+  std::map<uint64_t, Watched*> in_use;  // by begin
+  std::vector<Watched*> free;
+};
+Index& Ranges() {
+  static Index* const index = new Index;  // outlives every static of the program
+  return *index;
+}
+
+// A sentence that is put together without memory, locks and stdio, and cut off where it is too
+// long.
+class Sentence {
+ public:
+  Sentence& operator<<(const char* text) {
+    const size_t length = strnlen(text, sizeof text_ - 1 - length_);
+    std::memcpy(text_ + length_, text, length);
+    length_ += length;
+    return *this;
+  }
+  Sentence& Hexadecimal(uint64_t number) {
+    char digits[19] = "0x";
+    int shift = 60;
+    while (shift > 0 && number >> shift == 0) shift -= 4;
+    char* to = digits + 2;
+    for (; shift >= 0; shift -= 4) *to++ = "0123456789abcdef"[number >> shift & 15];
+    *to = '\0';
+    return *this << digits;
+  }
+  void Write() const {
+    const char* from = text_;
+    for (size_t left = length_; left > 0;) {
+      const ssize_t put = write(STDERR_FILENO, from, left);
+      if (put < 0 && errno == EINTR) continue;
+      if (put <= 0) return;
+      from += put;
+      left -= static_cast<size_t>(put);
+    }
+  }
+
+ private:
+  char text_[1024] = "";
+  size_t length_ = 0;
+};
+
+const char* Cause(int code) {
+  switch (code) {
+    case BUS_MCEERR_AR:
+    case BUS_MCEERR_AO:
+      return "the medium has an error there, and what it held is lost";
+    case BUS_ADRERR:
+      return "there is nothing behind it: a medium error, a device that is gone, or a file that "
+             "was "
+             "truncated";
+    default:
+      return "the kernel could not serve it";
+  }
+}
+
+void Tell(const siginfo_t& info) {
+  const uint64_t address = reinterpret_cast<uint64_t>(info.si_addr);
+  for (const Watched* at = first.load(std::memory_order_acquire); at != nullptr; at = at->next) {
+    const uint64_t end = at->end.load(std::memory_order_acquire);
+    const uint64_t begin = at->begin.load(std::memory_order_relaxed);
+    if (address < begin || address >= end) continue;
+    Sentence sentence;
+    sentence << "morsel: " << at->label << ": an access at ";
+    sentence.Hexadecimal(address) << " failed, offset ";
+    sentence.Hexadecimal(at->file_offset + (address - begin)) << " of '" << at->path << "': ";
+    sentence << Cause(info.si_code) << "; `morselctl check` lists what is bad\n";
+    return sentence.Write();
+  }
+}
+
+void OnBusError(int signal_number, siginfo_t* info, void* context) {
+  const int saved = errno;
+  if (info->si_code > 0) Tell(*info);  // else another process sent it
+  errno = saved;
+  if ((previous.sa_flags & SA_SIGINFO) != 0) {
+    return previous.sa_sigaction(signal_number, info, context);
+  }
+  if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+    return previous.sa_handler(signal_number);
+  }
+  struct sigaction by_default = {};
+  by_default.sa_handler = SIG_DFL;
+  sigaction(SIGBUS, &by_default, nullptr);
+  raise(SIGBUS);  // delivered when this returns
+}
+
+void Install() {
+  static const bool once = [] {
+    struct sigaction action = {};
+    action.sa_sigaction = OnBusError;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigaction(SIGBUS, nullptr, &previous);
+    return sigaction(SIGBUS, &action, nullptr) == 0;
+  }();
+  (void)once;
+}
+
+void Copy(char (&to)[kTextBytes], const std::string& from) {
+  to[from.copy(to, kTextBytes - 1)] = '\0';
+}
+
+}  // namespace
+
+void WatchForBusErrors(const void* memory, uint64_t size_bytes, uint64_t file_offset,
+                       const std::string& label, const std::string& path) {
+  Index& index = Ranges();
+  const std::lock_guard lock(index.mutex);
+  Install();
+  const bool is_new = index.free.empty();
+  Watched* const node = is_new ? new Watched : index.free.back();
+  if (!is_new) index.free.pop_back();
+  const uint64_t begin = reinterpret_cast<uint64_t>(memory);
+  index.in_use[begin] = node;
+  node->file_offset = file_offset;
+  Copy(node->label, label);
+  Copy(node->path, path);
+  node->begin.store(begin, std::memory_order_relaxed);
+  node->end.store(begin + size_bytes, std::memory_order_release);
+  if (!is_new) return;
+  node->next = first.load(std::memory_order_relaxed);
+  first.store(node, std::memory_order_release);
+}
+
+void ForgetBusErrors(const void* memory, uint64_t size_bytes) {
+  Index& index = Ranges();
+  const std::lock_guard lock(index.mutex);
+  const uint64_t begin = reinterpret_cast<uint64_t>(memory);
+  auto at = index.in_use.lower_bound(begin);
+  if (at != index.in_use.begin()) {
+    Watched& before = *std::prev(at)->second;
+    if (before.end.load(std::memory_order_relaxed) > begin) {
+      before.end.store(begin, std::memory_order_release);
+    }
+  }
+  while (at != index.in_use.end() && at->first < begin + size_bytes) {
+    at->second->end.store(0, std::memory_order_release);
+    index.free.push_back(at->second);
+    at = index.in_use.erase(at);
+  }
+}
+
+void BusErrorsBeforeFork() { Ranges().mutex.lock(); }
+
+void BusErrorsAfterFork(bool child) {
+  Index& index = Ranges();
+  if (child) {
+    for (const auto& [begin, node] : index.in_use) {
+      node->end.store(0, std::memory_order_release);
+      index.free.push_back(node);
+    }
+    index.in_use.clear();
+  }
+  index.mutex.unlock();
+}
+
+}  // namespace morsel::pmem

@@ -1,0 +1,113 @@
+#include "os/memory/bus_error.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "base/units.h"
+
+namespace morsel::pmem {
+namespace {
+
+constexpr uint64_t kFilePages = 4;
+
+// A mapping of a file that has lost its second half.
+class BusErrorTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const int file = memfd_create("morsel", MFD_CLOEXEC);
+    ASSERT_EQ(ftruncate(file, kFilePages * kPageBytes), 0);
+    void* const mapped =
+        mmap(nullptr, kFilePages * kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    ASSERT_NE(mapped, MAP_FAILED);
+    ASSERT_EQ(ftruncate(file, kFilePages / 2 * kPageBytes), 0);
+    close(file);
+    memory_ = static_cast<volatile char*>(mapped);
+  }
+  void TearDown() override { munmap(const_cast<char*>(memory_), kFilePages * kPageBytes); }
+  const void* memory() const { return const_cast<const char*>(memory_); }
+  void Watch() const {
+    WatchForBusErrors(memory(), kFilePages * kPageBytes, 0x200000, "morsel 'graph'", "/dev/dax0.0");
+  }
+  void Touch(uint64_t page) { memory_[page * kPageBytes + 0x10] = 1; }
+
+  volatile char* memory_ = nullptr;
+};
+
+sigjmp_buf back;
+void JumpBack(int) { siglongjmp(back, 1); }
+
+TEST_F(BusErrorTest, EndsTheProcessAndNamesMorselOffsetAndDevice) {
+  EXPECT_EXIT(
+      {
+        Watch();
+        Touch(1);  // what is there works
+        Touch(2);
+      },
+      testing::KilledBySignal(SIGBUS),
+      "morsel: morsel 'graph': an access at 0x[0-9a-f]*010 failed, offset 0x202010 of "
+      "'/dev/dax0.0': there is nothing behind it");
+}
+
+TEST_F(BusErrorTest, GoesToWhoeverHandledItBefore) {
+  EXPECT_EXIT(
+      {
+        signal(SIGBUS, JumpBack);
+        Watch();
+        if (sigsetjmp(back, 1) == 0) Touch(3);
+        _exit(7);
+      },
+      testing::ExitedWithCode(7), "offset 0x203010");
+}
+
+TEST_F(BusErrorTest, SaysNothingOfWhatIsNotWatched) {
+  EXPECT_EXIT(
+      {
+        Watch();
+        ForgetBusErrors(memory(), kFilePages * kPageBytes);
+        Touch(2);
+      },
+      testing::KilledBySignal(SIGBUS), "^$");
+  EXPECT_EXIT(
+      {
+        Watch();
+        raise(SIGBUS);
+      },
+      testing::KilledBySignal(SIGBUS), "^$");
+}
+
+TEST_F(BusErrorTest, WhatIsLeftOfARangeIsWatched) {
+  EXPECT_EXIT(
+      {
+        Watch();
+        ForgetBusErrors(const_cast<const char*>(memory_) + 3 * kPageBytes, kPageBytes);
+        Touch(2);
+      },
+      testing::KilledBySignal(SIGBUS), "offset 0x202010");
+  EXPECT_EXIT(
+      {
+        Watch();
+        ForgetBusErrors(const_cast<const char*>(memory_) + 3 * kPageBytes, kPageBytes);
+        Touch(3);
+      },
+      testing::KilledBySignal(SIGBUS), "^$");
+}
+
+TEST_F(BusErrorTest, AChildOfAForkHasNoneOfTheRanges) {
+  EXPECT_EXIT(
+      {
+        Watch();
+        BusErrorsBeforeFork();
+        BusErrorsAfterFork(/*child=*/true);
+        Touch(2);
+      },
+      testing::KilledBySignal(SIGBUS), "^$");
+}
+
+}  // namespace
+}  // namespace morsel::pmem

@@ -1,0 +1,99 @@
+#include "os/memory/dirty_pages.h"
+
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "base/error.h"
+#include "os/memory/dirty_pages_ways.h"
+
+namespace morsel::pmem {
+namespace {
+
+// Linux 6.1's, which asks for rights to the file instead of the process.
+constexpr char kDevice[] = "/dev/userfaultfd";
+const unsigned long kDeviceNew = _IO(0xAA, 0x00);
+
+class Comparing final : public DirtyPages {
+ public:
+  const char* way() const override { return "compare"; }
+  Status Track(const Frames&, uint64_t) override { return Code::kOk; }
+  Result<bool> Collect(const Frames&, PageSet&) override { return false; }
+};
+
+Result<std::unique_ptr<DirtyPages>> Forced(std::unique_ptr<DirtyPages> way, const char* name) {
+  if (way != nullptr) return way;
+  const int error = errno;
+  return Fail(Code::kUnsupported,
+              "MORSEL_DIRTY is %s, and the kernel does not track stores so for this process: %s; "
+              "set MORSEL_DIRTY=compare, or nothing",
+              name, std::strerror(error));
+}
+
+}  // namespace
+
+int OpenUserfaultfd(int flags, uint64_t features) {
+  flags |= O_CLOEXEC | O_NONBLOCK;
+  auto faults = static_cast<int>(syscall(SYS_userfaultfd, flags));
+  if (faults < 0 && errno == EPERM) {
+    const int device = open(kDevice, O_RDWR | O_CLOEXEC);
+    if (device >= 0) faults = ioctl(device, kDeviceNew, flags);
+    const int error = errno;
+    if (device >= 0) close(device);
+    errno = error;
+  }
+  if (faults < 0) return -1;
+  uffdio_api api{};
+  api.api = UFFD_API;
+  api.features = features;
+  if (ioctl(faults, UFFDIO_API, &api) == 0) return faults;
+  const int error = errno;
+  close(faults);
+  errno = error;
+  return -1;
+}
+
+Status RegisterFrames(int userfaultfd, const Frames& frames, uint64_t begin) {
+  for (const FrameRun& run : frames.runs()) {
+    if (run.end() <= begin) continue;
+    const uint64_t offset = std::max(begin, run.offset);
+    uffdio_register registered{};
+    registered.range = {reinterpret_cast<uint64_t>(frames.at(offset)), run.end() - offset};
+    registered.mode = UFFDIO_REGISTER_MODE_WP;
+    if (ioctl(userfaultfd, UFFDIO_REGISTER, &registered) != 0) {
+      return FailErrnoOfMemory("tracking", frames.at(offset), run.end() - offset);
+    }
+  }
+  return Code::kOk;
+}
+
+Status FailErrnoOfMemory(const char* what, const void* memory, uint64_t size_bytes) {
+  return FailErrno("%s %" PRIu64 " bytes of memory at %p", what, size_bytes, memory);
+}
+
+Result<std::unique_ptr<DirtyPages>> DirtyPages::Open() {
+  const char* const set = std::getenv("MORSEL_DIRTY");
+  const std::string_view way = set != nullptr ? set : "";
+  if (way == "compare") return std::unique_ptr<DirtyPages>(new Comparing);
+  if (way == "scan") return Forced(OpenScanning(), set);
+  if (way == "fault") return Forced(OpenFaulting(), set);
+  if (!way.empty() && way != "auto") {
+    return Fail(Code::kInvalidArgument,
+                "MORSEL_DIRTY is '%s'; it must be auto, scan, fault or compare", set);
+  }
+  std::unique_ptr<DirtyPages> found = OpenScanning();
+  if (found == nullptr) found = OpenFaulting();
+  if (found == nullptr) found.reset(new Comparing);
+  return found;
+}
+
+}  // namespace morsel::pmem

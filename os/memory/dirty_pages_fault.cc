@@ -1,0 +1,211 @@
+// A thread of ours answers the first store to each page.
+//
+// It takes the page's protection away, and that is all: which pages have none is in the page
+// tables, so that nothing has to be remembered, however many there are. It allocates nothing and
+// takes no lock, for the thread that waits for it may hold any; no signal's handler runs on it.
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "os/memory/dirty_pages_ways.h"
+#include "os/memory/pagemap.h"
+
+namespace morsel::pmem {
+namespace {
+
+int SetProtection(int faults, uint64_t memory, uint64_t size_bytes, uint64_t mode) {
+  uffdio_writeprotect protect{};
+  protect.range = {memory, size_bytes};
+  protect.mode = mode;
+  int result;
+  do {
+    result = ioctl(faults, UFFDIO_WRITEPROTECT, &protect);
+  } while (result != 0 && errno == EAGAIN);  // mappings are being changed
+  return result;
+}
+
+// Whatever becomes of it, the thread that waits goes on: memory that is gone meanwhile is its own
+// affair.
+void LetWrite(int faults, uint64_t address) {
+  for (const uint64_t unit : {kPageBytes, kSubtreeBytes, kGiantBytes}) {
+    const uint64_t page = address & ~(unit - 1);
+    if (SetProtection(faults, page, unit, 0) == 0) return;
+    if (errno != EINVAL) break;  // a page of hugetlb wants to be named whole
+  }
+  uffdio_range range = {address & ~(kPageBytes - 1), kPageBytes};
+  (void)ioctl(faults, UFFDIO_WAKE, &range);
+}
+
+struct Extent {
+  uint64_t offset;
+  uint64_t size_bytes;
+};
+
+class Faulting final : public DirtyPages {
+ public:
+  // The descriptors are taken.
+  Faulting(int faults, int end, Pagemap pagemap)
+      : faults_(faults), end_(end), pagemap_(std::move(pagemap)), process_(getpid()) {}
+  ~Faulting() override;
+  const char* way() const override { return "fault"; }
+
+  // 0 or an error's number.
+  int StartThread();
+
+  Status Track(const Frames& frames, uint64_t begin) override;
+  Result<bool> Collect(const Frames& frames, PageSet& pages) override;
+
+ private:
+  static void* Run(void* faulting);
+  static Extent FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes);
+  Status Protect(const Frames& frames, Extent extent) const;
+  Result<PageSet::Pages> Written(const Frames& frames, const FrameRun& run,
+                                 SubtreePosition position) const;
+
+  int faults_;
+  int end_;
+  Pagemap pagemap_;
+  pid_t process_;
+  pthread_t thread_{};
+  bool has_thread_ = false;
+  uffdio_range tracked_{};
+};
+
+// Closing the descriptor alone would let nobody go on who waits, or comes to wait, where a child
+// that was forked has it, too.
+Faulting::~Faulting() {
+  if (process_ == getpid()) {  // a child has neither the memory nor the thread
+    if (tracked_.len != 0) (void)ioctl(faults_, UFFDIO_UNREGISTER, &tracked_);
+    if (has_thread_) {
+      (void)eventfd_write(end_, 1);
+      pthread_join(thread_, nullptr);
+    }
+  }
+  close(end_);
+  close(faults_);
+}
+
+int Faulting::StartThread() {
+  // Signals are the program's business: they go to its own threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error = pthread_create(&thread_, nullptr, &Run, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  has_thread_ = error == 0;
+  return error;
+}
+
+void* Faulting::Run(void* faulting) {
+  const auto& self = *static_cast<const Faulting*>(faulting);
+  const int faults = self.faults_;
+  std::array<pollfd, 2> wait = {{{faults, POLLIN, 0}, {self.end_, POLLIN, 0}}};
+  for (;;) {
+    if (poll(wait.data(), wait.size(), -1) < 0) continue;
+    std::array<uffd_msg, 16> messages;
+    const ssize_t got = read(faults, messages.data(), sizeof messages);
+    for (ssize_t i = 0; i < got / static_cast<ssize_t>(sizeof messages[0]); ++i) {
+      const uffd_msg& message = messages[static_cast<size_t>(i)];
+      if (message.event == UFFD_EVENT_PAGEFAULT) LetWrite(faults, message.arg.pagefault.address);
+    }
+    if ((wait[1].revents & POLLIN) != 0) return nullptr;
+  }
+}
+
+// Frames that the run meets, whole: the page tables of one are read in pieces, and it may have been
+// written in between.
+Extent Faulting::FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes) {
+  const uint64_t frame_bytes = FrameBytes(run.kind);
+  const uint64_t begin = AlignDown(offset - run.offset, frame_bytes);
+  const uint64_t end = AlignUp(offset + size_bytes - run.offset, frame_bytes);
+  return {run.offset + begin, end - begin};
+}
+
+Status Faulting::Protect(const Frames& frames, Extent extent) const {
+  if (SetProtection(faults_, reinterpret_cast<uint64_t>(frames.at(extent.offset)),
+                    extent.size_bytes, UFFDIO_WRITEPROTECT_MODE_WP) == 0) {
+    return Code::kOk;
+  }
+  return FailErrnoOfMemory("protecting", frames.at(extent.offset), extent.size_bytes);
+}
+
+Status Faulting::Track(const Frames& frames, uint64_t begin) {
+  tracked_ = {reinterpret_cast<uint64_t>(frames.at(0)),
+              std::max<uint64_t>(tracked_.len, frames.end())};
+  MORSEL_TRY(RegisterFrames(faults_, frames, begin));
+  for (const FrameRun& run : frames.runs()) {
+    MORSEL_TRY(ForEachRun(
+        std::max(begin, run.offset), run.end(),
+        [&](SubtreePosition position) -> Result<PageSet::Pages> { return frames.Of(position); },
+        [&](uint64_t offset, uint64_t size_bytes) {
+          return Protect(frames, FramesOf(run, offset, size_bytes));
+        }));
+  }
+  return Code::kOk;
+}
+
+// A page that is protected is not found again, so that it is in the set before, whatever becomes of
+// protecting it. A store in between is in the set, too.                                  [DRT-1]
+Result<bool> Faulting::Collect(const Frames& frames, PageSet& pages) {
+  for (const FrameRun& run : frames.runs()) {
+    MORSEL_TRY(ForEachRun(
+        run.offset, run.end(),
+        [&](SubtreePosition position) { return Written(frames, run, position); },
+        [&](uint64_t offset, uint64_t size_bytes) {
+          const Extent extent = FramesOf(run, offset, size_bytes);
+          pages.Add(extent.offset, extent.size_bytes);
+          return Protect(frames, extent);
+        }));
+  }
+  return true;
+}
+
+// What was touched and has no protection: it has lost it, or is new.
+Result<PageSet::Pages> Faulting::Written(const Frames& frames, const FrameRun& run,
+                                         SubtreePosition position) const {
+  const Result<Pagemap::Subtree> subtree =
+      pagemap_.Read(frames.at(position.value() * kSubtreeBytes));
+  if (!subtree) return subtree.status();
+  // A page of a memory file may have left the page table since it was written.
+  const PageSet::Pages touched = IsMemoryFile(run.kind) ? frames.Of(position) : subtree->populated;
+  return touched & ~subtree->protected_from_writes;
+}
+
+}  // namespace
+
+std::unique_ptr<DirtyPages> OpenFaulting() {
+  // Not of this process' own instructions alone: read(2) stores, too.
+  const int faults = OpenUserfaultfd(0, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+  if (faults < 0) return nullptr;
+  const KeepLastError keep;
+  Result<Pagemap> pagemap = Pagemap::Open();
+  const int end = eventfd(0, EFD_CLOEXEC);
+  if (!pagemap || end < 0) {
+    const int error = pagemap ? errno : EACCES;
+    if (end >= 0) close(end);
+    close(faults);
+    errno = error;
+    return nullptr;
+  }
+  auto faulting = std::make_unique<Faulting>(faults, end, std::move(*pagemap));
+  const int error = faulting->StartThread();
+  if (error == 0) return faulting;
+  faulting.reset();
+  errno = error;
+  return nullptr;
+}
+
+}  // namespace morsel::pmem

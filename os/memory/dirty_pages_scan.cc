@@ -1,0 +1,112 @@
+// The kernel notes which pages are written, and is asked.
+#include <linux/userfaultfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "base/error.h"
+#include "os/memory/dirty_pages_ways.h"
+#include "os/memory/pagemap.h"
+#include "os/memory/pagemap_scan.h"
+
+namespace morsel::pmem {
+namespace {
+
+// Linux 6.7's, as PAGEMAP_SCAN is.
+constexpr uint64_t kFeatureWpUnpopulated = uint64_t{1} << 13;
+constexpr uint64_t kFeatureWpAsync = uint64_t{1} << 15;
+constexpr int kUserModeOnly = 1;
+
+class Scanning final : public DirtyPages {
+ public:
+  // The descriptor is taken.
+  Scanning(int faults, Pagemap pagemap) : faults_(faults), pagemap_(std::move(pagemap)) {}
+  ~Scanning() override { close(faults_); }
+  const char* way() const override { return "scan"; }
+
+  // What is there already counts as written until it was told.
+  Status Track(const Frames& frames, uint64_t begin) override {
+    MORSEL_TRY(RegisterFrames(faults_, frames, begin));
+    return Scan(frames, begin, nullptr);
+  }
+
+  Result<bool> Collect(const Frames& frames, PageSet& pages) override {
+    MORSEL_TRY(Scan(frames, 0, &pages));
+    return true;
+  }
+
+ private:
+  Status Scan(const Frames& frames, uint64_t begin, PageSet* pages) {
+    for (const FrameRun& run : frames.runs()) {
+      if (run.end() <= begin) continue;
+      const uint64_t offset = std::max(begin, run.offset);
+      if (!IsMemoryFile(run.kind)) {
+        MORSEL_TRY(
+            ScanRange(frames, offset, run.end() - offset, kPageIsPresent | kPageIsSwapped, pages));
+        continue;
+      }
+      // A written page of a memory file may have left the page table again: what the file has and
+      // is not known to be protected is written. What it has not is not asked for.
+      MORSEL_TRY(ForEachRun(
+          offset, run.end(),
+          [&](SubtreePosition position) -> Result<PageSet::Pages> { return frames.Of(position); },
+          [&](uint64_t at, uint64_t size_bytes) {
+            return ScanRange(frames, at, size_bytes, 0, pages);
+          }));
+    }
+    return Code::kOk;
+  }
+
+  // `any_of`: of written pages those only that have one of these marks; 0: all. To the kernel a
+  // page that was never touched is a written one, and it would get a page table to be protected in.
+  Status ScanRange(const Frames& frames, uint64_t offset, uint64_t size_bytes, uint64_t any_of,
+                   PageSet* pages) {
+    const auto base = reinterpret_cast<uint64_t>(frames.at(0));
+    std::array<PageRegion, 256> regions;
+    ScanArguments scan{};
+    scan.size = sizeof scan;
+    // Memory that nobody tracks would be told to be clean: the second flag makes it an error.
+    scan.flags = kScanProtects | kScanChecksAsync;
+    scan.end = base + offset + size_bytes;
+    scan.regions = reinterpret_cast<uint64_t>(regions.data());
+    scan.region_count = regions.size();
+    scan.category_mask = kPageIsWritten;
+    scan.category_any_of = any_of;
+    scan.return_mask = kPageIsWritten;
+    for (uint64_t at = base + offset; at < scan.end; at = scan.walk_end) {
+      scan.start = at;
+      const int found = ioctl(pagemap_.descriptor(), kPagemapScan, &scan);
+      if (found < 0 && errno == EINTR) {
+        scan.walk_end = at;
+        continue;
+      }
+      if (found < 0) {
+        return FailErrnoOfMemory("finding the written pages of", frames.at(offset), size_bytes);
+      }
+      for (int i = 0; i < found && pages != nullptr; ++i) {
+        const PageRegion& region = regions[static_cast<size_t>(i)];
+        pages->Add(region.start - base, region.end - region.start);
+      }
+    }
+    return Code::kOk;
+  }
+
+  int faults_;
+  Pagemap pagemap_;
+};
+
+}  // namespace
+
+std::unique_ptr<DirtyPages> OpenScanning() {
+  const int faults = OpenUserfaultfd(kUserModeOnly, kFeatureWpUnpopulated | kFeatureWpAsync);
+  if (faults < 0) return nullptr;
+  const KeepLastError keep;
+  Result<Pagemap> pagemap = Pagemap::Open();
+  if (pagemap) return std::make_unique<Scanning>(faults, std::move(*pagemap));
+  close(faults);
+  errno = EACCES;
+  return nullptr;
+}
+
+}  // namespace morsel::pmem

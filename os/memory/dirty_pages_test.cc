@@ -1,0 +1,292 @@
+// Each way on each kind of frame, against what was really written.
+#include "os/memory/dirty_pages.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <tuple>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "os/testing/frames_testing.h"
+
+namespace morsel::pmem {
+namespace {
+
+using Pages = std::set<uint64_t>;
+
+Pages PagesOf(const PageSet& set) {
+  Pages pages;
+  for (const auto& [position, bits] : set.subtrees()) {
+    for (uint64_t page = 0; page < kPagesPerSubtree; ++page) {
+      if (bits.test(page)) pages.insert(position.value() * kPagesPerSubtree + page);
+    }
+  }
+  return pages;
+}
+
+/// The way is this kernel's, and this process may use it.
+std::unique_ptr<DirtyPages> OpenWay(const char* way) {
+  const Setting setting("MORSEL_DIRTY", way);
+  Result<std::unique_ptr<DirtyPages>> dirty = DirtyPages::Open();
+  EXPECT_TRUE(dirty.has_value()) << LastError();
+  if (!dirty) return nullptr;
+  EXPECT_STREQ((*dirty)->way(), way);
+  return std::move(*dirty);
+}
+
+struct Memory {
+  FrameKind kind;
+  bool is_small;  // private memory, and no huge pages of it
+};
+constexpr Memory kEachMemory[] = {{FrameKind::kHugetlb1G, false}, {FrameKind::kHugetlb2M, false},
+                                  {FrameKind::kShmemHuge, false}, {FrameKind::kShmem, true},
+                                  {FrameKind::kAnonymous, false}, {FrameKind::kAnonymous, true}};
+
+class DirtyPagesTest : public testing::TestWithParam<std::tuple<Memory, const char*>> {
+ protected:
+  static void SetUpTestSuite() {
+    huge_pages.emplace();
+    huge_pages->ProvideEach(16 * kSubtreeBytes);
+  }
+  static void TearDownTestSuite() { huge_pages.reset(); }
+  void SetUp() override {
+    bytes_ = kind() == FrameKind::kHugetlb1G ? kGiantBytes : 16 * kSubtreeBytes;
+    range_ = ReserveAnywhere(bytes_);
+    const Setting setting("MORSEL_FRAMES", FrameKindName(kind()));
+    frames_.emplace(*Frames::Open(false));
+    ASSERT_TRUE(frames_->Resize(range_, bytes_).ok()) << LastError();
+    if (is_small()) (void)madvise(frames_->at(0), bytes_, MADV_NOHUGEPAGE);
+    // The rest is never touched before it is tracked.
+    std::memset(frames_->at(0), 1, 8 * kSubtreeBytes);
+    dirty_ = OpenWay(std::get<1>(GetParam()));
+    ASSERT_NE(dirty_, nullptr);
+  }
+  FrameKind kind() const { return std::get<0>(GetParam()).kind; }
+  bool is_small() const { return std::get<0>(GetParam()).is_small; }
+  // What one store may make dirty.
+  uint64_t unit() const {
+    return is_small() ? kPageBytes : std::max(kSubtreeBytes, FrameBytes(kind()));
+  }
+  void StoreAtomically(uint64_t page, char value) {
+    reinterpret_cast<std::atomic<char>*>(frames_->at(page * kPageBytes))->store(value);
+  }
+  Pages Collect() {
+    PageSet set;
+    const Result<bool> known = dirty_->Collect(*frames_, set);
+    EXPECT_TRUE(known.has_value() && *known) << LastError();
+    return PagesOf(set);
+  }
+
+  static inline std::optional<HugePages> huge_pages;
+  uint64_t bytes_ = 0;
+  AddressRange range_;
+  std::optional<Frames> frames_;
+  std::unique_ptr<DirtyPages> dirty_;
+};
+std::string NameOf(const testing::TestParamInfo<std::tuple<Memory, const char*>>& info) {
+  const auto& [memory, way] = info.param;
+  return std::string(way) + TestNameOf(memory.kind) + (memory.is_small ? "small" : "");
+}
+INSTANTIATE_TEST_SUITE_P(EachWay, DirtyPagesTest,
+                         testing::Combine(testing::ValuesIn(kEachMemory),
+                                          testing::Values("scan", "fault")),
+                         NameOf);
+
+TEST_P(DirtyPagesTest, EachWrittenPageIsToldOnce) {
+  ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
+  EXPECT_TRUE(Collect().empty()) << "nothing was written yet";
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 10; ++round) {
+    Pages written;
+    for (int i = 0; i < 50; ++i) {
+      const uint64_t at = random() % bytes_;
+      written.insert(at / kPageBytes);
+      if (i % 5 != 0) {
+        *frames_->at(at) = static_cast<char>(round);
+      } else {  // the kernel's stores count, too
+        ASSERT_EQ(write(pipe_ends[1], "x", 1), 1);
+        ASSERT_EQ(read(pipe_ends[0], frames_->at(at), 1), 1) << std::strerror(errno);
+        ASSERT_EQ(*frames_->at(at), 'x');
+      }
+    }
+    const Pages found = Collect();
+    Pages allowed;
+    for (const uint64_t page : written) {
+      ASSERT_TRUE(found.count(page) == 1) << page;
+      allowed.insert(page / (unit() / kPageBytes));
+    }
+    for (const uint64_t page : found) {
+      ASSERT_TRUE(allowed.count(page / (unit() / kPageBytes)) == 1) << page;
+    }
+  }
+  EXPECT_TRUE(Collect().empty());
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+}
+
+// [DRT-1] Two threads store while pages are asked for; signals they get are never ours to handle.
+TEST_P(DirtyPagesTest, WhatIsWrittenMeanwhileIsToldThenOrLater) {
+  ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
+  Pages written[2];
+  std::atomic<int> running = 2;
+  const auto store = [&](int thread) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    std::mt19937_64 random(static_cast<uint64_t>(thread));
+    for (int i = 0; i < 2000; ++i) {
+      const uint64_t page = random() % (bytes_ / kPageBytes);
+      auto* const word = reinterpret_cast<std::atomic<uint32_t>*>(frames_->at(page * kPageBytes));
+      word->fetch_add(1);
+      written[thread].insert(page);
+    }
+    --running;
+  };
+  std::thread first(store, 0);
+  std::thread second(store, 1);
+  Pages found;
+  while (running > 0) found.merge(Collect());
+  first.join();
+  second.join();
+  found.merge(Collect());
+  for (const Pages& pages : written) {
+    for (const uint64_t page : pages) ASSERT_EQ(found.count(page), 1u) << page;
+  }
+}
+
+// Its memory goes while a child, which has the descriptors, lives on.
+TEST_P(DirtyPagesTest, AStoreThatWaitsGoesOnWhenTrackingEnds) {
+  for (int round = 0; round < 5; ++round) {
+    ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
+    int pipe_ends[2];
+    ASSERT_EQ(pipe(pipe_ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      char byte;
+      close(pipe_ends[1]);
+      _exit(read(pipe_ends[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    ASSERT_GT(child, 0);
+    std::atomic<bool> ends = false;
+    std::thread thread([&] {
+      for (uint64_t page = 0; !ends; page = (page + 1) % (8 * kPagesPerSubtree)) {
+        StoreAtomically(page, 3);
+      }
+    });
+    (void)Collect();
+    dirty_.reset();
+    // Some hundred all over it, however large it is.
+    const uint64_t pages = bytes_ / kPageBytes;
+    for (uint64_t page = 0; page < pages; page += pages / 600 + 1) StoreAtomically(page, 4);
+    ends = true;
+    thread.join();
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    dirty_ = OpenWay(std::get<1>(GetParam()));
+  }
+}
+
+TEST_P(DirtyPagesTest, MemoryThatIsNotTrackedIsNotToldToBeClean) {
+  PageSet set;
+  const Result<bool> known = dirty_->Collect(*frames_, set);
+  EXPECT_TRUE(!known.has_value() || PagesOf(set).size() >= 8 * kPagesPerSubtree);
+}
+
+// What comes later is tracked where it begins.
+TEST_P(DirtyPagesTest, FramesThatGoAndComeAreTrackedAnew) {
+  const uint64_t half = kind() == FrameKind::kHugetlb1G ? 0 : bytes_ / 2;
+  ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
+  ASSERT_TRUE(frames_->Resize(range_, half).ok()) << LastError();
+  ASSERT_TRUE(frames_->Resize(range_, bytes_).ok()) << LastError();
+  ASSERT_TRUE(dirty_->Track(*frames_, half).ok()) << LastError();
+  EXPECT_TRUE(Collect().empty());
+  *frames_->at(bytes_ - 1) = 1;
+  const Pages found = Collect();
+  EXPECT_EQ(found.count(bytes_ / kPageBytes - 1), 1u);
+  EXPECT_LE(found.size(), unit() / kPageBytes * 512);
+}
+
+// [DRT-2] 64 GiB, of which a few pages are used.
+class SparseDirtyPagesTest : public testing::TestWithParam<std::tuple<FrameKind, const char*>> {};
+INSTANTIATE_TEST_SUITE_P(EachWay, SparseDirtyPagesTest,
+                         testing::Combine(testing::Values(FrameKind::kAnonymous, FrameKind::kShmem),
+                                          testing::Values("scan", "fault")),
+                         [](const auto& info) {
+                           return std::string(std::get<1>(info.param)) +
+                                  TestNameOf(std::get<0>(info.param));
+                         });
+
+uint64_t StatusKiB(const char* name) {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(name, 0) == 0) return std::stoull(line.substr(std::strlen(name)));
+  }
+  return 0;
+}
+
+TEST_P(SparseDirtyPagesTest, WhatWasNeverTouchedCostsNothing) {
+  constexpr uint64_t kBytes = 64 * kGiB;
+  const Setting setting("MORSEL_FRAMES", FrameKindName(std::get<0>(GetParam())));
+  AddressRange range = ReserveAnywhere(kBytes);
+  Frames frames = *Frames::Open(false);
+  ASSERT_TRUE(frames.Resize(range, kBytes).ok()) << LastError();
+  ASSERT_EQ(madvise(frames.at(0), kBytes, MADV_NOHUGEPAGE), 0);
+  Pages expected;
+  for (uint64_t i = 0; i < 20; ++i) {
+    const uint64_t page = i * 797003 % (kBytes / kPageBytes);
+    *frames.at(page * kPageBytes) = 1;
+    expected.insert(page);
+  }
+  const std::unique_ptr<DirtyPages> dirty = OpenWay(std::get<1>(GetParam()));
+  const uint64_t tables_before = StatusKiB("VmPTE:");
+  const uint64_t resident_before = StatusKiB("VmRSS:");
+  ASSERT_TRUE(dirty->Track(frames, 0).ok()) << LastError();
+  PageSet none;
+  ASSERT_TRUE(dirty->Collect(frames, none).has_value()) << LastError();
+  EXPECT_TRUE(none.subtrees().empty());
+  for (const uint64_t page : expected) *frames.at(page * kPageBytes) = 2;
+  const uint64_t fresh = 5;
+  *frames.at(fresh * kPageBytes) = 2;
+  expected.insert(fresh);
+  PageSet set;
+  ASSERT_TRUE(dirty->Collect(frames, set).has_value()) << LastError();
+  EXPECT_EQ(PagesOf(set), expected);
+  EXPECT_LE(StatusKiB("VmPTE:"), tables_before + 64);
+  EXPECT_LE(StatusKiB("VmRSS:"), resident_before + 8 * 1024);
+}
+
+TEST(DirtyPages, ComparingKnowsNothing) {
+  AddressRange range = ReserveAnywhere(kSubtreeBytes);
+  const Setting setting("MORSEL_FRAMES", "anonymous");
+  Frames frames = *Frames::Open(false);
+  ASSERT_TRUE(frames.Resize(range, kSubtreeBytes).ok());
+  const std::unique_ptr<DirtyPages> dirty = OpenWay("compare");
+  ASSERT_TRUE(dirty->Track(frames, 0).ok());
+  PageSet set;
+  EXPECT_FALSE(*dirty->Collect(frames, set));
+}
+
+TEST(DirtyPages, AnUnknownWayIsRefused) {
+  const Setting setting("MORSEL_DIRTY", "guess");
+  EXPECT_EQ(DirtyPages::Open().error(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace morsel::pmem

@@ -1,0 +1,48 @@
+// The ways of finding written pages that need the kernel, for dirty_pages.cc alone.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+#include "os/memory/dirty_pages.h"
+
+namespace morsel::pmem {
+
+/// Null, and errno, where the kernel has it not or does not allow it.
+std::unique_ptr<DirtyPages> OpenScanning();
+std::unique_ptr<DirtyPages> OpenFaulting();
+
+/// A userfaultfd with exactly these features, for the caller to close; -1 and errno.
+/// `flags` are those of userfaultfd(2).
+int OpenUserfaultfd(int flags, uint64_t features);
+
+/// Registers the frames from `begin` on for write protection.
+Status RegisterFrames(int userfaultfd, const Frames& frames, uint64_t begin);
+
+/// As FailErrno(), of `what` is done with memory.
+Status FailErrnoOfMemory(const char* what, const void* memory, uint64_t size_bytes);
+
+/// Calls visit(offset, size_bytes) for each run of neighbours of the pages that pages_of(position)
+/// has of the subtrees in [begin, end), until one fails.
+template <class PagesOf, class Visit>
+Status ForEachRun(uint64_t begin, uint64_t end, const PagesOf& pages_of, const Visit& visit) {
+  uint64_t run = begin;
+  uint64_t run_end = begin;
+  for (uint64_t at = begin; at < end; at += kSubtreeBytes) {
+    const Result<PageSet::Pages> pages = pages_of(SubtreePosition(at / kSubtreeBytes));
+    if (!pages) return pages.status();
+    if (pages->none()) continue;
+    for (uint64_t page = 0; page < kPagesPerSubtree; ++page) {
+      if (!pages->test(page)) continue;
+      const uint64_t offset = at + page * kPageBytes;
+      if (offset != run_end) {
+        if (run_end > run) MORSEL_TRY(visit(run, run_end - run));
+        run = offset;
+      }
+      run_end = offset + kPageBytes;
+    }
+  }
+  return run_end > run ? visit(run, run_end - run) : Status();
+}
+
+}  // namespace morsel::pmem

@@ -1,0 +1,130 @@
+#include "os/memory/frame_kind.h"
+
+#include <array>
+#include <cinttypes>
+#include <cstdlib>
+#include <fstream>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/units.h"
+
+namespace morsel::pmem {
+namespace {
+
+constexpr char kHugetlbFolder[] = "/sys/kernel/mm/hugepages/hugepages-";
+constexpr char kThpFolder[] = "/sys/kernel/mm/transparent_hugepage/";
+
+constexpr std::array kAllKinds = {FrameKind::kHugetlb1G, FrameKind::kHugetlb2M,
+                                  FrameKind::kShmemHuge, FrameKind::kShmem, FrameKind::kAnonymous};
+
+// The word in brackets of e.g. "always [madvise] never"; empty where there is no such file.
+std::string ThpSetting(const char* name) {
+  std::ifstream file(std::string(kThpFolder) + name);
+  for (std::string word; file >> word;) {
+    if (word.size() > 2 && word.front() == '[') return word.substr(1, word.size() - 2);
+  }
+  return "";
+}
+
+bool IsOn(const std::string& setting) {
+  return !setting.empty() && setting != "never" && setting != "deny";
+}
+
+uint64_t HugetlbCount(FrameKind kind, const char* name) {
+  std::ifstream file(kHugetlbFolder + std::to_string(FrameBytes(kind) / kKiB) + "kB/" + name);
+  uint64_t count = 0;
+  return file >> count ? count : 0;
+}
+
+// What can be reserved: free ones may be promised to somebody.
+uint64_t HugetlbBytes(FrameKind kind) {
+  const uint64_t free = HugetlbCount(kind, "free_hugepages");
+  const uint64_t promised = HugetlbCount(kind, "resv_hugepages");
+  return free > promised ? (free - promised) * FrameBytes(kind) : 0;
+}
+
+Result<FrameChoice> Forced(FrameKind kind) {
+  if (kind == FrameKind::kShmemHuge && !IsOn(ThpSetting("shmem_enabled"))) {
+    return Fail(Code::kUnsupported,
+                "MORSEL_FRAMES is %s, and this host gives memory files no huge pages; write "
+                "'advise' to %sshmem_enabled, or set another kind",
+                FrameKindName(kind), kThpFolder);
+  }
+  FrameChoice choice = {{kind}, true};
+  // The end of a morsel need not be that of a whole page of 1 GiB.
+  if (kind == FrameKind::kHugetlb1G) choice.kinds.push_back(FrameKind::kHugetlb2M);
+  if (kind == FrameKind::kHugetlb1G) choice.kinds.push_back(FrameKind::kAnonymous);
+  return choice;
+}
+
+}  // namespace
+
+const char* FrameKindName(FrameKind kind) {
+  switch (kind) {
+    case FrameKind::kHugetlb1G:
+      return "hugetlb-1g";
+    case FrameKind::kHugetlb2M:
+      return "hugetlb-2m";
+    case FrameKind::kShmemHuge:
+      return "shmem-huge";
+    case FrameKind::kShmem:
+      return "shmem";
+    case FrameKind::kAnonymous:
+      return "anonymous";
+  }
+  return "unknown";
+}
+
+uint64_t FrameBytes(FrameKind kind) {
+  if (kind == FrameKind::kHugetlb1G) return kGiantBytes;
+  return kind == FrameKind::kHugetlb2M ? kSubtreeBytes : kPageBytes;
+}
+
+bool IsMemoryFile(FrameKind kind) {
+  return kind == FrameKind::kShmem || kind == FrameKind::kShmemHuge;
+}
+
+Result<FrameChoice> ChooseFrames(bool read_only) {
+  const char* const set = std::getenv("MORSEL_FRAMES");
+  const std::string_view name = set != nullptr ? set : "";
+  for (const FrameKind kind : kAllKinds) {
+    if (name == FrameKindName(kind)) return Forced(kind);
+  }
+  if (!name.empty() && name != "auto") {
+    return Fail(Code::kInvalidArgument,
+                "MORSEL_FRAMES is '%s'; it must be auto, hugetlb-1g, hugetlb-2m, shmem-huge, shmem "
+                "or anonymous",
+                set);
+  }
+  FrameChoice choice;
+  if (read_only) choice.kinds.push_back(FrameKind::kHugetlb1G);
+  choice.kinds.push_back(FrameKind::kHugetlb2M);
+  // Nobody shares frames, and of private memory a page that is only read costs nothing: memory
+  // files are for hosts where huge pages are theirs alone.
+  if (!IsOn(ThpSetting("enabled")) && IsOn(ThpSetting("shmem_enabled"))) {
+    choice.kinds.push_back(FrameKind::kShmemHuge);
+  }
+  choice.kinds.push_back(FrameKind::kAnonymous);
+  return choice;
+}
+
+std::string FramesInWords() {
+  const Result<FrameChoice> choice = ChooseFrames(false);
+  if (!choice) return LastError();
+  std::string words;
+  for (const FrameKind kind : choice->kinds) {
+    std::string part = FrameKindName(kind);
+    if (FrameBytes(kind) > kPageBytes) {
+      const uint64_t bytes = HugetlbBytes(kind);
+      if (bytes == 0 && !choice->is_forced) continue;
+      part += " (" + std::to_string(bytes / kMiB) + " MiB to be had)";
+    } else if (kind == FrameKind::kAnonymous) {
+      part += IsOn(ThpSetting("enabled")) ? " (in huge pages where it can)" : " (in 4 KiB pages)";
+    }
+    words += (words.empty() ? "" : ", then ") + part;
+  }
+  return words;
+}
+
+}  // namespace morsel::pmem

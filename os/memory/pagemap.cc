@@ -1,0 +1,77 @@
+#include "os/memory/pagemap.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "base/error.h"
+#include "os/memory/pagemap_scan.h"
+
+namespace morsel::pmem {
+namespace {
+
+constexpr uint64_t kPresent = uint64_t{1} << 63;
+constexpr uint64_t kSwapped = uint64_t{1} << 62;
+constexpr uint64_t kWriteProtected = uint64_t{1} << 57;
+
+}  // namespace
+
+Pagemap::Pagemap(Pagemap&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+
+Pagemap& Pagemap::operator=(Pagemap&& other) noexcept {
+  std::swap(file_, other.file_);
+  return *this;
+}
+
+Pagemap::~Pagemap() {
+  if (file_ >= 0) close(file_);
+}
+
+Result<Pagemap> Pagemap::Open() {
+  Pagemap pagemap;
+  pagemap.file_ = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (pagemap.file_ < 0) return FailErrno("/proc/self/pagemap cannot be opened");
+  return pagemap;
+}
+
+Result<Pagemap::Subtree> Pagemap::Read(const char* memory) const {
+  std::array<uint64_t, kPagesPerSubtree> entries;
+  const uint64_t offset = reinterpret_cast<uint64_t>(memory) / kPageBytes * sizeof entries[0];
+  ssize_t got;
+  do {
+    got = pread(file_, entries.data(), sizeof entries, static_cast<off_t>(offset));
+  } while (got < 0 && errno == EINTR);
+  if (got != static_cast<ssize_t>(sizeof entries)) {
+    return FailErrno("/proc/self/pagemap cannot be read for the memory at %p", memory);
+  }
+  Subtree subtree;
+  for (size_t page = 0; page < entries.size(); ++page) {
+    if ((entries[page] & (kPresent | kSwapped)) != 0) subtree.populated.set(page);
+    if ((entries[page] & kWriteProtected) != 0) subtree.protected_from_writes.set(page);
+  }
+  return subtree;
+}
+
+Result<const char*> Pagemap::FirstPopulated(const char* begin, const char* end) const {
+  PageRegion region{};
+  ScanArguments scan{};
+  scan.size = sizeof scan;
+  scan.start = reinterpret_cast<uint64_t>(begin);
+  scan.end = reinterpret_cast<uint64_t>(end);
+  scan.regions = reinterpret_cast<uint64_t>(&region);
+  scan.region_count = 1;
+  scan.pages_max = 1;
+  scan.category_any_of = kPageIsPresent | kPageIsSwapped;
+  scan.return_mask = kPageIsPresent | kPageIsSwapped;
+  int found;
+  do {
+    found = ioctl(file_, kPagemapScan, &scan);
+  } while (found < 0 && errno == EINTR);
+  if (found < 0) return FailErrno("finding the pages of the memory at %p", begin);
+  return found == 0 ? end : reinterpret_cast<const char*>(region.start);
+}
+
+}  // namespace morsel::pmem

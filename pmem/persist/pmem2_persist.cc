@@ -1,0 +1,161 @@
+#include "pmem/persist/pmem2_persist.h"
+
+#include <libpmem2.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cinttypes>
+#include <utility>
+
+#include "base/error.h"
+#include "base/units.h"
+
+namespace morsel::pmem {
+namespace {
+
+struct Functions {
+  pmem2_flush_fn flush;
+  pmem2_drain_fn drain;
+  pmem2_memset_fn memset;
+  pmem2_memcpy_fn memcpy;
+
+  explicit Functions(pmem2_map* map)
+      : flush(pmem2_get_flush_fn(map)),
+        drain(pmem2_get_drain_fn(map)),
+        memset(pmem2_get_memset_fn(map)),
+        memcpy(pmem2_get_memcpy_fn(map)) {}
+};
+
+// The context is a Functions that is never freed: libpmem2 has one pair for each
+// granularity, so there are at most two.
+constexpr PersistTable kPmem2Table = {
+    .flush =
+        [](void* context, const void* address, size_t size_bytes) {
+          static_cast<Functions*>(context)->flush(address, size_bytes);
+        },
+    .fence = [](void* context) { static_cast<Functions*>(context)->drain(); },
+    .zero =
+        [](void* context, void* address, size_t size_bytes) {
+          static_cast<Functions*>(context)->memset(address, 0, size_bytes,
+                                                   PMEM2_F_MEM_NONTEMPORAL | PMEM2_F_MEM_NODRAIN);
+        },
+    // From which size on it goes past the caches is libpmem2's to know.
+    .copy =
+        [](void* context, void* to, const void* from, size_t size_bytes) {
+          static_cast<Functions*>(context)->memcpy(to, from, size_bytes, PMEM2_F_MEM_NODRAIN);
+        },
+};
+
+Persist PersistFor(pmem2_map* map, pmem2_granularity granularity) {
+  if (granularity == PMEM2_GRANULARITY_BYTE) {
+    static Functions byte(map);
+    return Persist(&kPmem2Table, &byte);
+  }
+  static Functions line(map);
+  return Persist(&kPmem2Table, &line);
+}
+
+// libpmem2's objects are freed on every way out.
+struct Request {
+  pmem2_config* config = nullptr;
+  pmem2_source* source = nullptr;
+  ~Request() {
+    if (source != nullptr) pmem2_source_delete(&source);
+    if (config != nullptr) pmem2_config_delete(&config);
+  }
+};
+
+// libpmem2's code is a negative errno, or one of its own below -100000.
+Status FailPmem2(const File& file, const char* tried, int code) {
+  if (code > -100000) {
+    errno = -code;
+    return FailErrno("'%s': %s through libpmem2", file.path().c_str(), tried);
+  }
+  return Fail(code == PMEM2_E_MAP_RANGE ? Code::kCorrupt : Code::kIo, "'%s': %s: libpmem2 says: %s",
+              file.path().c_str(), tried, pmem2_errormsg());
+}
+
+// Maps the beginning of the file, or all of it where size_bytes is 0, of any granularity.
+Status MapWhatever(const File& file, uint64_t size_bytes, bool read_only, pmem2_map** map) {
+  Request request;
+  int code = pmem2_config_new(&request.config);
+  if (code == 0) code = pmem2_source_from_fd(&request.source, file.descriptor());
+  if (code == 0) {
+    // Page granularity is accepted to find out the real one and to say it in our words.
+    code = pmem2_config_set_required_store_granularity(request.config, PMEM2_GRANULARITY_PAGE);
+  }
+  if (code == 0) code = pmem2_config_set_length(request.config, size_bytes);
+  if (code == 0) {
+    const unsigned protection = PMEM2_PROT_READ | (read_only ? 0 : PMEM2_PROT_WRITE);
+    code = pmem2_config_set_protection(request.config, protection);
+  }
+  if (code != 0) return FailPmem2(file, "preparing to map it", code);
+  code = pmem2_map_new(map, request.config, request.source);
+  if (code == 0) return Code::kOk;
+  *map = nullptr;
+  return FailPmem2(file, "mapping it", code);
+}
+
+}  // namespace
+
+Pmem2Mapping::Pmem2Mapping(Pmem2Mapping&& other) noexcept { *this = std::move(other); }
+
+Pmem2Mapping& Pmem2Mapping::operator=(Pmem2Mapping&& other) noexcept {
+  std::swap(map_, other.map_);
+  std::swap(memory_, other.memory_);
+  std::swap(size_bytes_, other.size_bytes_);
+  std::swap(granularity_bytes_, other.granularity_bytes_);
+  std::swap(persist_, other.persist_);
+  return *this;
+}
+
+Pmem2Mapping::~Pmem2Mapping() {
+  if (map_ != nullptr) pmem2_map_delete(&map_);
+}
+
+Result<Pmem2Mapping> Pmem2Mapping::Map(const File& file, uint64_t size_bytes, bool read_only) {
+  Pmem2Mapping mapping;
+  MORSEL_TRY(MapWhatever(file, size_bytes, read_only, &mapping.map_));
+  const pmem2_granularity granularity = pmem2_map_get_store_granularity(mapping.map_);
+  if (granularity == PMEM2_GRANULARITY_PAGE) {
+    return Fail(Code::kUnsupported,
+                "'%s' is not on persistent memory: its medium makes stores durable by whole pages "
+                "only; put it on a DAX file system, or use a directory pool (for tests, "
+                "PMEM2_FORCE_GRANULARITY=CACHE_LINE lets a file on /dev/shm stand in)",
+                file.path().c_str());
+  }
+  mapping.memory_ = static_cast<char*>(pmem2_map_get_address(mapping.map_));
+  mapping.size_bytes_ = pmem2_map_get_size(mapping.map_);
+  mapping.granularity_bytes_ = granularity == PMEM2_GRANULARITY_BYTE ? 1 : kLineBytes;
+  mapping.persist_ = PersistFor(mapping.map_, granularity);
+  if (madvise(mapping.memory_, mapping.size_bytes_, MADV_DONTFORK) != 0) {
+    return FailErrno("the mapping of '%s' cannot be kept from children", file.path().c_str());
+  }
+  return mapping;
+}
+
+Result<uint32_t> GranularityOf(const File& file) {
+  pmem2_map* map = nullptr;
+  MORSEL_TRY(MapWhatever(file, 0, true, &map));
+  const pmem2_granularity granularity = pmem2_map_get_store_granularity(map);
+  pmem2_map_delete(&map);
+  if (granularity == PMEM2_GRANULARITY_PAGE) return static_cast<uint32_t>(kPageBytes);
+  return granularity == PMEM2_GRANULARITY_BYTE ? 1 : static_cast<uint32_t>(kLineBytes);
+}
+
+Result<void*> MapPart(const File& file, uint64_t offset, uint64_t size_bytes, bool read_only) {
+  const int protection = PROT_READ | (read_only ? 0 : PROT_WRITE);
+  const auto map = [&](int flags) {
+    return mmap(nullptr, size_bytes, protection, flags, file.descriptor(),
+                static_cast<off_t>(offset));
+  };
+  void* mapping = map(MAP_SHARED_VALIDATE | MAP_SYNC);
+  if (mapping == MAP_FAILED && (errno == EOPNOTSUPP || errno == EINVAL)) mapping = map(MAP_SHARED);
+  if (mapping == MAP_FAILED) {
+    return FailErrno("'%s': mapping %" PRIu64 " bytes at offset %" PRIu64, file.path().c_str(),
+                     size_bytes, offset);
+  }
+  return mapping;
+}
+
+}  // namespace morsel::pmem

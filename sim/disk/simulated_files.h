@@ -1,0 +1,159 @@
+// The seam towards files as a disk that can be crashed: calls go to a stage, where
+// the kernel answers them, and what they change is remembered as undecided until a
+// sync. Any call can be made to fail.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "os/file/system_calls.h"
+#include "sim/disk/disk.h"
+#include "sim/disk/disk_cover.h"
+#include "sim/disk/promises.h"
+#include "sim/disk/stage.h"
+
+namespace morsel::sim {
+
+struct Fault {
+  static constexpr uint64_t kNever = ~uint64_t{0};
+  static constexpr int kShort = -1;    ///< half of what is read or written
+  static constexpr int kPartial = -2;  ///< half of what is written, and EIO
+  uint64_t call = kNever;
+  int error = 0;       ///< an errno, or one of those
+  bool lasts = false;  ///< this call and all that follow
+};
+
+/// Which faults a call can have.
+enum class CallKind : uint8_t { kRead, kWrite, kOther };
+
+/// What one call did to the disk.
+struct TracedCall {
+  struct Made {
+    NodeId node;
+    bool is_directory;
+    mode_t mode;
+  };
+  struct Synced {
+    NodeId node;
+    bool data_only;
+    bool succeeds;
+  };
+  std::shared_ptr<const CallSite> site;
+  std::vector<Made> made;
+  std::vector<std::pair<NodeId, Change>> changes;
+  std::optional<Synced> synced;
+};
+
+void Replay(const TracedCall& call, Disk& disk);
+
+/// What had been promised when so many calls had been made.
+struct TracedPromise {
+  size_t calls;
+  Promises promises;
+  bool settles;  ///< something is promised that was not before
+};
+
+/// Threads  one.
+class SimulatedFiles : public pmem::SystemCalls {
+ public:
+  /// Shows the disk. `sees_stores`: files are changed through mappings too; what differs from what
+  /// was written is taken for written when the next call comes.
+  SimulatedFiles(Stage& stage, Disk disk, const Fault& fault, bool sees_stores);
+  ~SimulatedFiles() override;
+
+  const Disk& disk() const { return disk_; }
+  const std::vector<TracedCall>& calls() const { return calls_; }
+  const std::vector<TracedPromise>& promises() const { return promises_; }
+  /// Of all calls, those that changed nothing too.
+  const std::vector<CallKind>& kinds() const { return kinds_; }
+  /// Whether a call has failed that should not have.
+  bool struck() const { return struck_at_.has_value(); }
+  /// How many calls there were in calls() then.
+  std::optional<size_t> struck_at() const { return struck_at_; }
+
+  /// What was read of files so far.
+  const SectorsRead& sectors_read() const { return sectors_read_; }
+
+  /// The kernel's calls, for an oracle: no fault is meant for whoever looks. What it reads counts
+  /// as read.
+  /// Ownership  of this object.
+  pmem::SystemCalls& onlooker() { return onlooker_; }
+
+  void Promise(const Promises& promises, bool settles);
+  /// The process is gone: what still happens is not its doing.
+  void Stop();
+
+  /// What an oracle must find: of the data syncs from now on, counted from 0, those that `omits`
+  /// names are said to be done and are not. Nothing: none.
+  void OmitDataSyncs(std::function<bool(uint64_t number)> omits) {
+    omits_sync_ = std::move(omits);
+    data_syncs_ = 0;
+  }
+
+  int OpenAt(int directory, const char* name, int flags, mode_t mode) override;
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
+  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override;
+  int FTruncate(int file, int64_t size_bytes) override;
+  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override;
+  int FDataSync(int file) override;
+  int FSync(int file) override;
+  int RenameAt2(int directory, const char* from, const char* to, unsigned flags) override;
+  int LinkAt(int directory, const char* from, const char* to) override;
+  int UnlinkAt(int directory, const char* name, int flags) override;
+  int MkDirAt(int directory, const char* name, mode_t mode) override;
+  int FChMod(int file, mode_t mode) override;
+
+ private:
+  class Onlooker : public pmem::SystemCalls {
+   public:
+    explicit Onlooker(SimulatedFiles& files) : files_(files) {}
+    ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
+
+   private:
+    SimulatedFiles& files_;
+  };
+  struct Place {
+    std::optional<NodeId> directory;
+    std::string name;
+  };
+
+  bool Fails(CallKind kind = CallKind::kOther);
+  void NoteRead(int file, size_t size_bytes, int64_t offset);
+  TracedCall Begin(const char* call, const std::string& object);
+  void End(TracedCall call);
+  void Add(TracedCall& call, NodeId node, std::vector<Change> changes);
+  void AddNames(TracedCall& call, NodeId directory,
+                std::vector<std::pair<std::string, std::optional<NodeId>>> names);
+  NodeId AddNew(TracedCall& call, const Place& place, int directory, const char* name,
+                int descriptor, bool is_directory);
+  int Sync(int file, bool data_only);
+  int Renamed(const char* call, int directory, const char* from, const char* to, bool keeps_from,
+              unsigned flags);
+  Place PlaceOf(int directory, const char* name) const;
+  std::optional<NodeId> NodeIn(const Place& place) const;
+  std::string NameOf(std::optional<NodeId> node) const;
+  void SeeStores();
+  void SeeStoresOf(NodeId id, const std::string& path, TracedCall& call);
+
+  Stage& stage_;
+  Disk disk_;
+  Fault fault_;
+  bool sees_stores_;
+  bool stopped_ = false;
+  std::function<bool(uint64_t number)> omits_sync_;
+  uint64_t data_syncs_ = 0;
+  std::optional<size_t> struck_at_;
+  bool is_short_ = false;
+  bool is_partial_ = false;
+  Onlooker onlooker_{*this};
+  SectorsRead sectors_read_;
+  std::vector<CallKind> kinds_;
+  std::vector<TracedCall> calls_;
+  std::vector<TracedPromise> promises_;
+};
+
+}  // namespace morsel::sim

@@ -1,0 +1,197 @@
+#include "tests/disk/image_target.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "image/format/superblock.h"
+#include "image/load/leaf_reader.h"
+
+namespace morsel::sim {
+namespace {
+
+using pmem::Directory;
+using pmem::File;
+using pmem::image::ImageFile;
+using pmem::image::ImageInfo;
+
+constexpr char kImage[] = "a";
+constexpr mode_t kMode = 0640;
+constexpr uint64_t kSubtreesMax = 3;
+/// An address that nothing is mapped at: an image does not care.
+constexpr uint64_t kBase = 0x100100000000;
+
+// [IMG-1] Of the generation before the current one: a superblock leads there, and a medium whose
+// newest sector cannot be read any more is left with that.
+std::string JudgeOlder(pmem::SystemCalls& calls, const std::string& path) {
+  const Result<File> opened = File::Open(calls, AT_FDCWD, path, O_RDONLY, 0, "the image");
+  if (!opened) return LastError();
+  const File& file = *opened;
+  const auto superblocks = pmem::image::ReadSuperblocks(file);
+  if (!superblocks || !superblocks->older) return {};
+  const auto older = pmem::image::ReadTree(file, *superblocks->older);
+  if (!older) return std::string("the generation before is damaged: ") + LastError();
+  std::string wrong;
+  pmem::image::LeafReader reader(file, kBase);
+  (void)reader.Verify(*older, pmem::image::Verified::kAll,
+                      [&](const char* sentence) { wrong = sentence; });
+  return wrong.empty() ? wrong : "the generation before is damaged: " + wrong;
+}
+
+std::string JudgeMode(const File& file) {
+  struct stat status;
+  if (fstat(file.descriptor(), &status) != 0) return "fstat failed";
+  return (status.st_mode & 07777) == kMode ? "" : "the image has lost its permission bits";
+}
+
+}  // namespace
+
+std::string ImageTarget::NameOf(uint32_t operation) const {
+  static constexpr const char* kNames[] = {"touch", "zero", "grow", "shrink", "reopen", "remove"};
+  return kNames[operation];
+}
+
+std::string ImageTarget::Recover(FileWorld& world) {
+  Result<Directory> directory = Directory::Open(world.files(), world.root());
+  if (!directory) return Judge(world, directory.status(), "opening the directory");
+  directory_ = std::move(*directory);
+  const Status status = directory_->RemoveTemporaries();
+  if (!status.ok()) return Judge(world, status, "taking the directory up");
+  const Result<std::vector<std::string>> names = directory_->Names();
+  if (!names) return Judge(world, names.status(), "reading the directory");
+  for (const std::string& name : *names) {
+    const bool is_temporary = name.rfind(pmem::kTemporaryPrefix, 0) == 0;
+    if (is_temporary && !world.may_fail()) return "the temporary '" + name + "' was left";
+  }
+  return OpenImage(world);
+}
+
+// The same bytes are judged once, unless it is asked what is read.
+std::string ImageTarget::OlderOf(FileWorld& world) {
+  const Node* const file = world.disk().NodeAt(kImage);
+  if (file == nullptr) return {};
+  const auto [known, is_new] = olders_.try_emplace(file->visible.content.Hash());
+  if (is_new || reads_all_) {
+    known->second = JudgeOlder(world.files().onlooker(), world.root() + "/" + kImage);
+  }
+  return known->second;
+}
+
+std::string ImageTarget::OpenImage(FileWorld& world) {
+  image_.reset();
+  memory_.clear();
+  if (!directory_) return {};
+  // Names that are found may be in a cache only.
+  const Status synced = directory_->Sync();
+  if (!synced.ok()) return Judge(world, synced, "syncing the directory");
+  Result<File> file = directory_->OpenFile(kImage, O_RDWR);
+  if (!file && file.error() == Code::kNotFound) {
+    if (!world.promises().Allows(kImage, kAbsent)) return "the image is not there";
+    world.Settle(kImage, kAbsent);
+    return {};
+  }
+  if (!file) return Judge(world, file.status(), "opening the file");
+  for (const std::string& wrong : {JudgeMode(*file), OlderOf(world)}) {
+    if (!wrong.empty() && !world.may_fail()) return wrong;
+  }
+  Result<ImageFile> image = ImageFile::Open(std::move(*file), false);
+  if (!image) return Judge(world, image.status(), "opening the image");
+  std::string memory(image->info().size_bytes, '\0');
+  const Status loaded = image->Load(memory.data());
+  if (!loaded.ok()) return Judge(world, loaded, "loading the image");
+  const std::string state = StateOf(memory.data(), memory.size());
+  if (!world.promises().Allows(kImage, state)) return "the image holds " + state;
+  world.Settle(kImage, state);
+  image_ = std::move(*image);
+  memory_ = std::move(memory);
+  return {};
+}
+
+std::string ImageTarget::Create(FileWorld& world) {
+  memory_.assign((1 + world.random()() % 2) * kSubtreeBytes, '\0');
+  memory_[world.random()() % memory_.size()] = 1;
+  ImageInfo info;
+  info.id[0] = 7;
+  info.base = kBase;
+  info.capacity_bytes = kSubtreesMax * kSubtreeBytes;
+  info.size_bytes = memory_.size();
+  const std::string state = StateOf(memory_.data(), memory_.size());
+  world.Begin(kImage, state);
+  Result<ImageFile> image = ImageFile::Create(*directory_, kImage, kMode, info, memory_.data());
+  if (!image) return Judge(world, image.status(), "making the image");
+  world.Settle(kImage, state);
+  image_ = std::move(*image);
+  return {};
+}
+
+std::string ImageTarget::Remove(FileWorld& world) {
+  image_.reset();
+  world.Begin(kImage, kAbsent);
+  const Status removed = directory_->Remove(kImage);
+  if (removed.ok() || removed.code() == Code::kNotFound) {
+    if (removed.ok()) world.Settle(kImage, kAbsent);
+    return {};
+  }
+  return Judge(world, removed, "removing the image");
+}
+
+void ImageTarget::Change(uint32_t operation, FileWorld& world) {
+  const uint64_t subtrees = memory_.size() / kSubtreeBytes;
+  const uint64_t subtree = world.random()() % subtrees;
+  char* const bytes = memory_.data() + subtree * kSubtreeBytes;
+  switch (operation) {
+    case kTouch:
+      for (int i = 0; i < 2; ++i) bytes[world.random()() % kSubtreeBytes] ^= 5;
+      break;
+    case kZero:
+      std::memset(bytes, 0, kSubtreeBytes);
+      break;
+    case kGrow:
+      if (subtrees < kSubtreesMax) memory_.resize(memory_.size() + kSubtreeBytes, '\0');
+      memory_[memory_.size() - 1 - world.random()() % kSubtreeBytes] ^= 9;
+      break;
+    case kShrink:
+      if (subtrees > 1) memory_.resize(memory_.size() - kSubtreeBytes);
+      break;
+  }
+}
+
+std::string ImageTarget::Store(FileWorld& world) {
+  const std::string state = StateOf(memory_.data(), memory_.size());
+  world.Begin(kImage, state);
+  const Status stored = image_->Store(memory_.data(), memory_.size(), 0);
+  if (!stored.ok()) return Judge(world, stored, "storing the image");
+  world.Settle(kImage, state);
+  return {};
+}
+
+std::string ImageTarget::Run(uint32_t operation, FileWorld& world) {
+  if (!directory_) return {};
+  if (operation == kReopen) return OpenImage(world);
+  if (operation == kRemove) return Remove(world);
+  if (!image_) {
+    // It may be there, and not have been opened, since a call failed.
+    if (world.may_fail()) {
+      if (std::string wrong = OpenImage(world); !wrong.empty()) return wrong;
+    }
+    if (!image_ && !world.promises().Allows(kImage, kAbsent)) return {};
+    if (!image_) {
+      std::string wrong = Create(world);
+      if (!wrong.empty() || !image_) return wrong;
+    }
+  }
+  Change(operation, world);
+  return Store(world);
+}
+
+void ImageTarget::Forget() {
+  image_.reset();
+  directory_.reset();
+}
+
+}  // namespace morsel::sim

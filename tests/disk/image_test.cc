@@ -1,0 +1,123 @@
+// Images under every crash of a disk, and with every call failing.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "sim/disk/file_explorer.h"
+#include "tests/disk/image_target.h"
+
+namespace morsel::sim {
+namespace {
+
+using Do = ImageTarget::Operation;
+
+constexpr FileOptions kQuick = {.effort = {.images_max = 8,
+                                           .later_images_max = 3,
+                                           .faulted_images_max = 3,
+                                           .go_on_one_in = 4,
+                                           .crash_again_one_in = 8},
+                                .seconds = 100};
+constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
+
+// The image's crash, that of its recovery, and that of the recovery from this.
+constexpr uint64_t kCrashesCovered = 3;
+
+void Tell(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
+
+TEST(ImageFilesTest, SequencesOfUpToThree) {
+  ImageTarget target("image, every 3 calls");
+  FileOptions quick = kQuick;
+  quick.effort.covered_max = 4096;
+  quick.effort.covered_crashes = kCrashesCovered;
+  FileExplorer explorer(target, FileOptionsFor(quick, kMost));
+  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequences(3); }));
+  Tell(explorer);
+  EXPECT_EQ(explorer.NotCovered(), "");
+}
+
+TEST(ImageFilesTest, FiftyCheckpoints) {
+  ImageTarget target("image, 50 checkpoints");
+  FileOptions quick = kQuick;
+  quick.effort.images_max = 4;
+  quick.effort.crash_again_one_in = 32;
+  quick.effort.covered_max = 4096;
+  quick.effort.covered_crashes = kCrashesCovered;
+  FileExplorer explorer(target, FileOptionsFor(quick, kMost));
+  EXPECT_TRUE(explorer.ExploreRandom([](const FileScript& script) {
+    return std::count_if(script.begin(), script.end(), ImageTarget::IsCheckpoint) == 50;
+  }));
+  Tell(explorer);
+  EXPECT_EQ(explorer.NotCovered(), "");
+}
+
+TEST(ImageFilesTest, EveryCallFails) {
+  ImageTarget target("image, every call fails");
+  FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
+  const FileScript script = {Do::kTouch,  Do::kGrow,   Do::kReopen, Do::kTouch,
+                             Do::kShrink, Do::kRemove, Do::kTouch,  Do::kReopen};
+  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreFaults(script); }));
+  Tell(explorer);
+}
+
+// Of the two syncs of a checkpoint one is missing: what a superblock leads to is not durable before
+// it, or it is not durable itself when the checkpoint is told to be. A sample finds that, and so do
+// the images that stand for all.
+class WithoutASync : public ImageTarget {
+ public:
+  explicit WithoutASync(uint64_t which)
+      : ImageTarget("image, without a sync of each checkpoint"), which_(which) {}
+  std::string Recover(FileWorld& world) override {
+    world.files().OmitDataSyncs([this](uint64_t number) { return number % 2 == which_; });
+    return ImageTarget::Recover(world);
+  }
+
+ private:
+  uint64_t which_;
+};
+
+TEST(ImageFilesTest, AMissingSyncIsFound) {
+  for (const uint64_t which : {0, 1}) {
+    for (const uint64_t covered_max : {0, 4096}) {
+      WithoutASync target(which);
+      Effort effort = kQuick.effort;
+      effort.covered_max = covered_max;
+      if (covered_max > 0) effort.images_max = 0;
+      FileExplorer explorer(target, {.effort = effort, .seconds = 60});
+      EXPECT_FALSE(explorer.Explore({Do::kTouch, Do::kTouch, Do::kTouch}))
+          << "sync " << which << ", covered " << covered_max;
+    }
+  }
+}
+
+// After a kill the superblock that is found may be in a cache only. A recovery that goes on without
+// making it durable gives away what the medium's own still leads to, and tells of a checkpoint that
+// a power cut takes back: only all crashes of recovery show that.
+class WithoutTheSyncOfOpening : public ImageTarget {
+ public:
+  WithoutTheSyncOfOpening() : ImageTarget("image, opened without a sync") {}
+  std::string Recover(FileWorld& world) override {
+    world.files().OmitDataSyncs([](uint64_t) { return true; });
+    std::string wrong = ImageTarget::Recover(world);
+    world.files().OmitDataSyncs({});
+    return wrong;
+  }
+};
+
+TEST(ImageFilesTest, AMissingSyncOfRecoveryIsFound) {
+  for (const uint64_t crashes : {1, 2}) {
+    WithoutTheSyncOfOpening target;
+    const Effort effort = {.images_max = 0, .covered_max = 4096, .covered_crashes = crashes};
+    // No sample crashes recovery.
+    FileExplorer explorer(target, {.crashes = 1, .effort = effort, .seconds = 60});
+    const bool is_found = !explorer.Explore({Do::kTouch, Do::kTouch, Do::kTouch});
+    EXPECT_EQ(is_found, crashes == 2) << crashes << " crashes in a row";
+    if (!is_found) continue;
+    ASSERT_EQ(explorer.failure()->crashes.size(), 2u);
+    EXPECT_TRUE(explorer.failure()->crashes[0].kill);
+    EXPECT_FALSE(explorer.failure()->crashes[1].lost.empty());
+  }
+}
+
+}  // namespace
+}  // namespace morsel::sim

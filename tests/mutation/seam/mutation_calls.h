@@ -1,0 +1,103 @@
+// For the mutation check only: syncs of files and directories that misbehave.
+#pragma once
+
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "os/file/system_calls.h"
+#include "tests/mutation/seam/mutation_switch.h"
+
+namespace morsel::pmem::mutation {
+
+class MutantCalls;
+
+/// A sync that comes after the thread's next change of a file or a directory, if that goes through
+/// the same calls: others may outlive these.
+struct LateSync {
+  MutantCalls* calls = nullptr;
+  int file = -1;
+  bool data_only = false;
+};
+
+inline thread_local LateSync late_sync;
+
+/// Passes on what it is asked, syncs excepted that the switch names.
+class MutantCalls : public SystemCalls {
+ public:
+  explicit MutantCalls(SystemCalls& calls) : calls_(calls) {}
+
+  int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
+    return calls_.OpenAt(directory, name, flags, mode);
+  }
+  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
+    return calls_.PRead(file, bytes, size_bytes, offset);
+  }
+  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
+    return Changed(calls_.PWrite(file, bytes, size_bytes, offset));
+  }
+  int FTruncate(int file, int64_t size_bytes) override {
+    return Changed(calls_.FTruncate(file, size_bytes));
+  }
+  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
+    return Changed(calls_.FAllocate(file, mode, offset, size_bytes));
+  }
+  int FDataSync(int file) override { return Sync(file, true); }
+  int FSync(int file) override { return Sync(file, false); }
+  int RenameAt2(int directory, const char* from, const char* to, unsigned flags) override {
+    return Changed(calls_.RenameAt2(directory, from, to, flags));
+  }
+  int LinkAt(int directory, const char* from, const char* to) override {
+    return Changed(calls_.LinkAt(directory, from, to));
+  }
+  int UnlinkAt(int directory, const char* name, int flags) override {
+    return Changed(calls_.UnlinkAt(directory, name, flags));
+  }
+  int MkDirAt(int directory, const char* name, mode_t mode) override {
+    return Changed(calls_.MkDirAt(directory, name, mode));
+  }
+  int FChMod(int file, mode_t mode) override { return Changed(calls_.FChMod(file, mode)); }
+
+ private:
+  [[gnu::noinline]] int Sync(int file, bool data_only) {
+    const Mutation mutation = MutationHere("sync");
+    if (mutation == Mutation::kDrop) return Changed(0);
+    if (mutation == Mutation::kDelay) {
+      CatchUp();
+      late_sync = {this, file, data_only};
+      return 0;
+    }
+    return Changed(data_only ? calls_.FDataSync(file) : calls_.FSync(file));
+  }
+
+  template <class Answer>
+  Answer Changed(Answer answer) {
+    const int error = errno;
+    CatchUp();
+    errno = error;
+    return answer;
+  }
+
+  void CatchUp() {
+    const LateSync late = late_sync;
+    late_sync = {};
+    if (late.calls != this) return;
+    late.data_only ? calls_.FDataSync(late.file) : calls_.FSync(late.file);
+  }
+
+  SystemCalls& calls_;
+};
+
+/// `calls` with the switch before them. Lives as long as the process.
+inline SystemCalls& Above(SystemCalls& calls) {
+  if (dynamic_cast<MutantCalls*>(&calls) != nullptr) return calls;
+  static std::mutex mutex;
+  static auto& all = *new std::map<SystemCalls*, std::unique_ptr<MutantCalls>>;
+  const std::lock_guard lock(mutex);
+  std::unique_ptr<MutantCalls>& above = all[&calls];
+  if (above == nullptr) above = std::make_unique<MutantCalls>(calls);
+  return *above;
+}
+
+}  // namespace morsel::pmem::mutation
