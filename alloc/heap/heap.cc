@@ -62,7 +62,7 @@ Result<ThreadHeap*> Heap::Mine() {
   if (mine == nullptr) mine = ended;
   if (mine == nullptr) {
     const uint64_t frees_first = unclean_ ? 1 : kFreesBeforeSettle;
-    mine = new (std::nothrow) ThreadHeap(runs_, persist_, fine_, frees_first);
+    mine = new (std::nothrow) ThreadHeap(segments_, persist_, fine_, frees_first);
     if (mine == nullptr) {
       return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
                   static_cast<void*>(header_));
@@ -97,7 +97,7 @@ void Heap::ThreadEnds(uint64_t thread) {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != thread) continue;
     const ClosedGate closed(this);
-    one->GiveUp([this](Run* run) { ListAsFound(run); });
+    one->GiveUp([this](Segment* segment) { ListAsFound(segment); });
     const std::lock_guard threads_lock(threads_mutex_);
     one->thread = 0;
     one->slot = nullptr;
@@ -117,86 +117,87 @@ void Heap::TakeOverFromEnded() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != 0 || !one->MayTakeBack()) continue;
     const ClosedGate closed(this);
-    one->GiveUp([this](Run* run) { ListAsFound(run); });
+    one->GiveUp([this](Segment* segment) { ListAsFound(segment); });
   }
 }
 
-Run* Heap::Remember(UnitIndex head) {
-  Run* const run = units_.Remember(head);
-  if (run == nullptr) {
+Segment* Heap::Remember(UnitIndex head) {
+  Segment* const segment = units_.Remember(head);
+  if (segment == nullptr) {
     (void)Fail(Code::kNoMemory, "no memory to keep account of a slab of the morsel at %p",
                static_cast<void*>(header_));
   }
-  return run;
+  return segment;
 }
 
-Result<Run*> Heap::TakeUp(UnitIndex head) {
-  if (Run* const known = units_.RunAt(head); known != nullptr && known->kind != UnitKind::kNone) {
+Result<Segment*> Heap::TakeUp(UnitIndex head) {
+  if (Segment* const known = units_.SegmentAt(head);
+      known != nullptr && known->kind != UnitKind::kNone) {
     return known;
   }
-  Run* const run = Remember(head);
-  if (run == nullptr) return Code::kNoMemory;
+  Segment* const segment = Remember(head);
+  if (segment == nullptr) return Code::kNoMemory;
   const UnitWord word = units_.Word(head);
   if (word.kind() == UnitKind::kSlab) {
-    run->BecomeSlab(word.size_class());
-    MORSEL_TRY(Slab(*run).Adopt(persist_, unclean_, read_only_));
-    run->kind = UnitKind::kSlab;
-    ListAsFound(run);
-    runs_.Enter(run);
+    segment->BecomeSlab(word.size_class());
+    MORSEL_TRY(Slab(*segment).Adopt(persist_, unclean_, read_only_));
+    segment->kind = UnitKind::kSlab;
+    ListAsFound(segment);
+    segments_.Enter(segment);
   } else {
-    run->units = word.units();
-    run->kind = word.kind();
+    segment->units = word.units();
+    segment->kind = word.kind();
   }
-  return run;
+  return segment;
 }
 
-Result<Run*> Heap::RunOf(const void* address) {
+Result<Segment*> Heap::SegmentOf(const void* address) {
   const Result<UnitIndex> head = units_.HeadOf(units_.UnitOf(address));
   if (!head) return head.status();
   return TakeUp(*head);
 }
 
-Run& Heap::LiveRun(const void* block, const char* call) {
-  const Result<Run*> run = RunOf(block);
-  if (!run) {
+Segment& Heap::LiveSegment(const void* block, const char* call) {
+  const Result<Segment*> segment = SegmentOf(block);
+  if (!segment) {
     Die("%s of %p, which is no block of the morsel at %p%s%s", call, block,
-        static_cast<void*>(header_), run.error() == Code::kNotFound ? "" : ": ",
-        run.error() == Code::kNotFound ? "" : LastError());
+        static_cast<void*>(header_), segment.error() == Code::kNotFound ? "" : ": ",
+        segment.error() == Code::kNotFound ? "" : LastError());
   }
-  if ((*run)->IsSlab()) {
-    (void)Slab(**run).LiveIndex(block, call);
-  } else if (block != (*run)->start) {
+  if ((*segment)->IsSlab()) {
+    (void)Slab(**segment).LiveIndex(block, call);
+  } else if (block != (*segment)->start) {
     Die("%s of %p, which is not the start of a live block of the morsel at %p (freed twice?)", call,
         block, static_cast<void*>(header_));
   }
-  return **run;
+  return **segment;
 }
 
-void Heap::ListAsFound(Run* run) {
-  if (!Slab(*run).HasRoom()) return;
-  run->flags |= Run::kAtHand;
-  classes_[run->size_class].listed.Append(run);
+void Heap::ListAsFound(Segment* segment) {
+  if (!Slab(*segment).HasRoom()) return;
+  segment->flags |= Segment::kAtHand;
+  classes_[segment->size_class].listed.Append(segment);
 }
 
 // It is looked up with the lock held from now on.
-void Heap::ForgetExtent(Run* run) {
-  if (!run->Has(Run::kEntered)) return;
-  runs_.Forget(*run);
-  run->flags &= static_cast<uint8_t>(~Run::kEntered);
+void Heap::ForgetExtent(Segment* segment) {
+  if (!segment->Has(Segment::kEntered)) return;
+  segments_.Forget(*segment);
+  segment->flags &= static_cast<uint8_t>(~Segment::kEntered);
 }
 
-void Heap::ReleaseExtent(Run* run) {
-  ForgetExtent(run);
-  units_.ClearHead(run->head, UnitCount(run->units));
-  run->kind = UnitKind::kNone;
+void Heap::ReleaseExtent(Segment* segment) {
+  ForgetExtent(segment);
+  units_.ClearHead(segment->head, UnitCount(segment->units));
+  segment->kind = UnitKind::kNone;
 }
 
-void Heap::ReleaseSlab(Run* run) {
-  runs_.Forget(*run);
-  run->quick = nullptr;
-  run->flags = 0;
-  units_.ClearHead(run->head, UnitCount(run->units));
-  run->kind = UnitKind::kNone;
+void Heap::ReleaseSlab(Segment* segment) {
+  segments_.Forget(*segment);
+  segment->quick = nullptr;
+  segment->flags = 0;
+  units_.ClearHead(segment->head, UnitCount(segment->units));
+  segment->kind = UnitKind::kNone;
 }
 
 void Heap::set_key(const void* key) {
@@ -207,7 +208,7 @@ void Heap::set_key(const void* key) {
 
 // The thread is inside the slot.
 void Heap::BeRecent(ThreadSlot& slot) {
-  if (!recent_heap.Is(key_)) recent_heap.Become(key_, this, slot, runs_.view());
+  if (!recent_heap.Is(key_)) recent_heap.Become(key_, this, slot, segments_.view());
 }
 
 // A block that this thread has at hand, or nullptr.
@@ -226,7 +227,7 @@ bool Heap::FreeInside(void* block) {
   if (!slot.Enter(this)) return false;
   BeRecent(slot);
   ThreadHeap& mine = *slot.thread_heap;
-  Run* const slab = runs_.At(block);
+  Segment* const slab = segments_.At(block);
   ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
   if (owner == &mine) {
     const bool quick = recent_heap.Is(key_) && slab->quick == &slot;
@@ -254,50 +255,50 @@ void Heap::FreeUnguarded(void* block) {
 }
 
 void Heap::FreeLocked(ThreadHeap& mine, void* block) {
-  Run& run = LiveRun(block, "free");
-  if (!run.IsSlab()) {
-    ReleaseExtent(&run);
+  Segment& segment = LiveSegment(block, "free");
+  if (!segment.IsSlab()) {
+    ReleaseExtent(&segment);
     mine.FreedExtent();
     return;
   }
-  ThreadHeap* const owner = run.owner.load(std::memory_order_relaxed);
+  ThreadHeap* const owner = segment.owner.load(std::memory_order_relaxed);
   if (owner != nullptr && owner != &mine) {
-    mine.GiveAway(run, block);
+    mine.GiveAway(segment, block);
     mine.HandOver();  // the gate may be closed
     return;
   }
   if (owner == nullptr) {
-    const bool has_room = run.Has(Run::kAtHand);
-    if (has_room) classes_[run.size_class].listed.Remove(&run);
-    run.flags &= static_cast<uint8_t>(~Run::kAtHand);
-    mine.Lease(&run, has_room);
+    const bool has_room = segment.Has(Segment::kAtHand);
+    if (has_room) classes_[segment.size_class].listed.Remove(&segment);
+    segment.flags &= static_cast<uint8_t>(~Segment::kAtHand);
+    mine.Lease(&segment, has_room);
   }
-  mine.Give(run, block);
+  mine.Give(segment, block);
 }
 
 uint64_t Heap::UsableBytes(const void* block) {
   if (guard_ != nullptr) return UsableGuarded(block, "usable_size");
-  if (Run* const slab = runs_.At(block); slab != nullptr && slab->IsSlab()) {
+  if (Segment* const slab = segments_.At(block); slab != nullptr && slab->IsSlab()) {
     (void)Slab(*slab).LiveIndex(block, "usable_size");
     return slab->block_bytes;
   }
   std::lock_guard lock(mutex_);
-  const Run& run = LiveRun(block, "usable_size");
-  return run.UsableBytes();
+  const Segment& segment = LiveSegment(block, "usable_size");
+  return segment.UsableBytes();
 }
 
 Result<bool> Heap::IsLive(const void* address) {
   if (guard_ != nullptr && guard_->HasFreed(address)) return false;
   const Stillness still = Still();  // what is cached is not live
-  const Result<Run*> run = RunOf(address);
-  if (!run && run.error() == Code::kNotFound) return false;
-  if (!run) return run.status();
-  return !(*run)->IsSlab() || Slab(**run).IsInLiveBlock(address);
+  const Result<Segment*> segment = SegmentOf(address);
+  if (!segment && segment.error() == Code::kNotFound) return false;
+  if (!segment) return segment.status();
+  return !(*segment)->IsSlab() || Slab(**segment).IsInLiveBlock(address);
 }
 
 // Whether so many units behind the extent are free; if it is the last one, the range grows for
 // them.
-Result<bool> Heap::FreeBehind(const Run& extent, UnitCount count) {
+Result<bool> Heap::FreeBehind(const Segment& extent, UnitCount count) {
   const UnitIndex behind(extent.head.value() + extent.units);
   const Result<bool> free = units_.IsFree(behind, count);
   if (!free || *free) return free;
@@ -307,24 +308,24 @@ Result<bool> Heap::FreeBehind(const Run& extent, UnitCount count) {
   return units_.IsFree(behind, count);
 }
 
-Result<bool> Heap::ResizeInPlace(Run& run, uint64_t size_bytes) {
-  if (run.IsSlab()) {
-    const uint64_t now = run.block_bytes;
+Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
+  if (segment.IsSlab()) {
+    const uint64_t now = segment.block_bytes;
     // Half of a block may be lost before moving is worth it.
     return size_bytes <= now && size_bytes > now / 2;
   }
   const uint64_t wanted = DivideUp(size_bytes, kUnitBytes);
   if (size_bytes <= kBlockBytesMax / 2) return false;
-  if (wanted > run.units) {
-    const Result<bool> free = FreeBehind(run, UnitCount(wanted - run.units));
+  if (wanted > segment.units) {
+    const Result<bool> free = FreeBehind(segment, UnitCount(wanted - segment.units));
     if (!free || !*free) return free;
     units_.SettleCleared();
   }
-  if (wanted != run.units) {
-    ForgetExtent(&run);
-    units_.ResizeExtent(run.head, UnitCount(run.units), UnitCount(wanted));
-    run.units = wanted;
-    run.word.Stored();
+  if (wanted != segment.units) {
+    ForgetExtent(&segment);
+    units_.ResizeExtent(segment.head, UnitCount(segment.units), UnitCount(wanted));
+    segment.units = wanted;
+    segment.word.Stored();
   }
   return true;
 }
@@ -334,11 +335,11 @@ Result<void*> Heap::Reallocate(void* block, uint64_t size_bytes) {
   uint64_t before = 0;
   {
     std::lock_guard lock(mutex_);
-    Run& run = LiveRun(block, "realloc");
-    const Result<bool> resized = ResizeInPlace(run, size_bytes);
+    Segment& segment = LiveSegment(block, "realloc");
+    const Result<bool> resized = ResizeInPlace(segment, size_bytes);
     if (!resized) return resized.status();
     if (*resized) return block;
-    before = run.UsableBytes();
+    before = segment.UsableBytes();
   }
   const Result<void*> moved = Allocate(size_bytes, kBlockBytesMin);
   if (!moved && size_bytes <= before) return block;  // to shrink needs no space

@@ -18,8 +18,8 @@
 #include <string>
 
 #include "alloc/heap/layout/heap_layout.h"
-#include "alloc/heap/segments/run.h"
-#include "alloc/heap/segments/run_table.h"
+#include "alloc/heap/segments/segment.h"
+#include "alloc/heap/segments/segment_table.h"
 #include "alloc/heap/segments/unit_map.h"
 #include "alloc/heap/threads/recent_heap.h"
 #include "alloc/heap/threads/thread_heap.h"
@@ -120,7 +120,7 @@ class Heap final : private ThreadEndListener {
   [[gnu::always_inline]] static bool TryFree(const void* key, void* block) {
     if (!recent_heap.Enter(key)) [[unlikely]]
       return false;
-    Run* const slab = recent_heap.runs.At(block);
+    Segment* const slab = recent_heap.segments.At(block);
     const bool freed = slab != nullptr && slab->quick == recent_heap.TheSlot() &&
                        ThreadHeap::TryGive(*slab, block, recent_heap);
     recent_heap.Leave();
@@ -223,7 +223,7 @@ class Heap final : private ThreadEndListener {
   [[gnu::noinline]] void FreeSlowly(void* block);
   [[gnu::noinline]] void SettleMine();
   Status FlushAllocations(const char* begin, const char* end);
-  void FlushRun(Run& run, const char* begin, const char* end, ThreadHeap& mine);
+  void FlushSegment(Segment& segment, const char* begin, const char* end, ThreadHeap& mine);
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
   void ThreadEnds(uint64_t thread) override;
   bool HasPartOf(uint64_t thread);
@@ -232,38 +232,38 @@ class Heap final : private ThreadEndListener {
   void EmptySlots();
   Result<ThreadHeap*> Mine();
   void SettleThread(ThreadHeap& mine);
-  Result<Run*> RunOf(const void* address);
-  Result<Run*> TakeUp(UnitIndex head);
-  Run* Remember(UnitIndex head);
-  Run& LiveRun(const void* block, const char* call);
+  Result<Segment*> SegmentOf(const void* address);
+  Result<Segment*> TakeUp(UnitIndex head);
+  Segment* Remember(UnitIndex head);
+  Segment& LiveSegment(const void* block, const char* call);
   Result<void*> AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment);
   Result<void*> AllocateWhateverFits(unsigned size_class, uint64_t alignment);
   Status NoRoomFor(UnitCount units) const;
   Result<void*> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
   Result<UnitIndex> FindUnits(UnitCount count, uint64_t alignment, uint64_t wanted_alignment);
-  Result<Run*> NextFound(unsigned size_class, uint64_t heads_max);
-  Result<Run*> MakeSlab(unsigned size_class);
-  void ListAsFound(Run* run);
+  Result<Segment*> NextFound(unsigned size_class, uint64_t heads_max);
+  Result<Segment*> MakeSlab(unsigned size_class);
+  void ListAsFound(Segment* segment);
   void TakeOverFromEnded();
-  void ReleaseExtent(Run* run);
-  void ForgetExtent(Run* run);
+  void ReleaseExtent(Segment* segment);
+  void ForgetExtent(Segment* segment);
   Status TakeUpFound(uint64_t heads_max);
   Status ReleaseEmptySlabs(uint64_t heads_max);
   bool GrowFor(UnitCount count, uint64_t alignment);
   void FreeLocked(ThreadHeap& mine, void* block);
-  Result<bool> FreeBehind(const Run& extent, UnitCount count);
-  Result<bool> ResizeInPlace(Run& run, uint64_t size_bytes);
+  Result<bool> FreeBehind(const Segment& extent, UnitCount count);
+  Result<bool> ResizeInPlace(Segment& segment, uint64_t size_bytes);
   Status FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const char* end);
   Status SettleFound();
 
   // With the gate closed besides.
   void SettleAllThreads();
-  void ReleaseSlab(Run* run);
+  void ReleaseSlab(Segment* segment);
 
   // What threads read without the lock; no line of it is written meanwhile.
   alignas(kLineBytes) ptrdiff_t slot_offset_;  ///< SlotOffset()
   const void* key_ = this;
-  RunTable runs_;
+  SegmentTable segments_;
   HeapHeader* header_;
   pmem::Persist persist_;
   bool fine_;

@@ -61,20 +61,21 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
 Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
   if (void* const block = mine.Take(size_class); block != nullptr) return block;
   TakeOverFromEnded();
-  Result<Run*> run = NextFound(size_class, kHeadsPerLook);
-  if (!run) return run.status();
-  if (*run == nullptr) {
-    run = MakeSlab(size_class);
-    if (!run && run.error() == Code::kNoSpace) return AllocateWhateverFits(size_class, alignment);
-    if (!run) return run.status();
+  Result<Segment*> segment = NextFound(size_class, kHeadsPerLook);
+  if (!segment) return segment.status();
+  if (*segment == nullptr) {
+    segment = MakeSlab(size_class);
+    if (!segment && segment.error() == Code::kNoSpace)
+      return AllocateWhateverFits(size_class, alignment);
+    if (!segment) return segment.status();
   }
-  mine.Lease(*run, /*has_room=*/true);
+  mine.Lease(*segment, /*has_room=*/true);
   return mine.Take(size_class);
 }
 
 // A slab of the class with room that nobody holds, taken from its list; or nullptr if none is found
 // at `heads_max` heads.
-Result<Run*> Heap::NextFound(unsigned size_class, uint64_t heads_max) {
+Result<Segment*> Heap::NextFound(unsigned size_class, uint64_t heads_max) {
   SizeClass& of = classes_[size_class];
   uint64_t taken_up = 0;
   for (uint64_t heads = 0; of.listed.first() == nullptr && heads < heads_max; ++heads) {
@@ -84,35 +85,35 @@ Result<Run*> Heap::NextFound(unsigned size_class, uint64_t heads_max) {
     const UnitWord word = units_.Word(*head);
     if (word.kind() == UnitKind::kSlab && word.size_class() == size_class) {
       if (heads_max != kAllHeads && taken_up++ == kSlabsPerLook) break;
-      const Result<Run*> run = TakeUp(*head);
-      if (!run) return run;
+      const Result<Segment*> segment = TakeUp(*head);
+      if (!segment) return segment;
     }
     of.cursor = UnitIndex(head->value() + 1);
   }
-  Run* const run = of.listed.PopLow();
-  if (run != nullptr) run->flags &= static_cast<uint8_t>(~Run::kAtHand);
-  return run;
+  Segment* const segment = of.listed.PopLow();
+  if (segment != nullptr) segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
+  return segment;
 }
 
-Result<Run*> Heap::MakeSlab(unsigned size_class) {
+Result<Segment*> Heap::MakeSlab(unsigned size_class) {
   const UnitCount units = SlabUnits(size_class);
   const Result<UnitIndex> place = FindUnits(units, units.value(), units.value());
   if (!place) return place.status();
-  Run* const run = Remember(*place);
-  if (run == nullptr) return Code::kNoMemory;
+  Segment* const segment = Remember(*place);
+  if (segment == nullptr) return Code::kNoMemory;
   units_.FlushCleared();
-  run->BecomeSlab(size_class);
+  segment->BecomeSlab(size_class);
   // ORDER  heads that were taken away, zeroed bits  <  head word  <  the first block
   // WHY    who finds the head trusts the bits; persist() of a block flushes its bits and
   //        relies on the head.                                             [HEAP-2, HEAP-7]
   // CRASH  before the head: the units are free. After: a slab of free blocks.
   // TEST   alloc/heap/heap_crash_test: ASlabIsBornInOrder
-  Slab(*run).Make(persist_);
+  Slab(*segment).Make(persist_);
   units_.SetHead(*place, UnitWord::Slab(size_class), units);
   persist_.Range(units_.WordAt(*place), sizeof(uint64_t));
-  run->kind = UnitKind::kSlab;
-  runs_.Enter(run);
-  return run;
+  segment->kind = UnitKind::kSlab;
+  segments_.Enter(segment);
+  return segment;
 }
 
 // Of whichever thread.
@@ -125,10 +126,10 @@ Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment
     for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
       if (void* const block = one->Take(other); block != nullptr) return block;
     }
-    const Result<Run*> run = NextFound(other, kAllHeads);
-    if (!run) return run.status();
-    if (*run == nullptr) continue;
-    (*mine)->Lease(*run, /*has_room=*/true);
+    const Result<Segment*> segment = NextFound(other, kAllHeads);
+    if (!segment) return segment.status();
+    if (*segment == nullptr) continue;
+    (*mine)->Lease(*segment, /*has_room=*/true);
     return (*mine)->Take(other);
   }
   return AllocateExtent(BlockBytes(size_class), alignment);
@@ -144,14 +145,14 @@ Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
   Result<UnitIndex> place = FindUnits(units, least, liked);
   if (!place && place.error() == Code::kNoSpace) return NoRoomFor(units);
   if (!place) return place.status();
-  Run* const run = Remember(*place);
-  if (run == nullptr) return Code::kNoMemory;
+  Segment* const segment = Remember(*place);
+  if (segment == nullptr) return Code::kNoMemory;
   units_.SettleCleared();
   units_.SetHead(*place, UnitWord::Extent(units), units);
-  run->kind = UnitKind::kExtent;
-  run->units = units.value();
-  run->word.Stored();
-  return run->start;
+  segment->kind = UnitKind::kExtent;
+  segment->units = units.value();
+  segment->word.Stored();
+  return segment->start;
 }
 
 Status Heap::NoRoomFor(UnitCount units) const {
@@ -173,18 +174,18 @@ Status Heap::NoRoomFor(UnitCount units) const {
 // Units aligned to `liked`, or else to `least`. What is known to be empty is given back first, then
 // the range grows; only then is all looked at that an earlier process left.
 Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
-  Result<UnitIndex> place = units_.FindRun(count, liked);
+  Result<UnitIndex> place = units_.FindFreeUnits(count, liked);
   const auto settled = [&] { return place || place.error() != Code::kNoSpace; };
   if (settled()) return place;
   MORSEL_TRY(ReleaseEmptySlabs(kSlabsPerGrowth));
-  place = units_.FindRun(count, liked);
-  if (!settled() && GrowFor(count, liked)) place = units_.FindRun(count, liked);
+  place = units_.FindFreeUnits(count, liked);
+  if (!settled() && GrowFor(count, liked)) place = units_.FindFreeUnits(count, liked);
   if (!settled() && !all_found_) {
     MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
-    place = units_.FindRun(count, liked);
+    place = units_.FindFreeUnits(count, liked);
   }
-  if (!settled() && liked != least) place = units_.FindRun(count, least);
-  if (!settled() && GrowFor(count, least)) place = units_.FindRun(count, least);
+  if (!settled() && liked != least) place = units_.FindFreeUnits(count, least);
+  if (!settled() && GrowFor(count, least)) place = units_.FindFreeUnits(count, least);
   return place;
 }
 
@@ -218,8 +219,8 @@ Status Heap::TakeUpFound(uint64_t heads_max) {
       all_found_ = true;
       break;
     }
-    const Result<Run*> run = TakeUp(*head);
-    if (!run) return run.status();
+    const Result<Segment*> segment = TakeUp(*head);
+    if (!segment) return segment.status();
     found_ = UnitIndex(head->value() + 1);
   }
   return Code::kOk;
@@ -235,14 +236,14 @@ Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
     one->Settle();
   }
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    one->ReleaseEmpty([this](Run* run) { ReleaseSlab(run); });
+    one->ReleaseEmpty([this](Segment* segment) { ReleaseSlab(segment); });
   }
   for (SizeClass& of : classes_) {
-    for (Run *run = of.listed.first(), *next; run != nullptr; run = next) {
-      next = run->next;
-      if (!Slab(*run).IsEmpty()) continue;
-      of.listed.Remove(run);
-      ReleaseSlab(run);
+    for (Segment *segment = of.listed.first(), *next; segment != nullptr; segment = next) {
+      next = segment->next;
+      if (!Slab(*segment).IsEmpty()) continue;
+      of.listed.Remove(segment);
+      ReleaseSlab(segment);
     }
   }
   return Code::kOk;

@@ -294,7 +294,8 @@ TEST_F(HeapCrashTest, AMapIsZeroBeforeItIsFound) {
   WatchBeginningsOfRegions();
   CrashOften();
   Begin();
-  // The first run that reaches into region 1 makes its map, where an extent has just been freed.
+  // The first segment that reaches into region 1 makes its map, where an extent has just been
+  // freed.
   char* const freed = life_->Allocate(kUnitBytes + 1);
   life_->Persist(freed);
   life_->Free(freed);

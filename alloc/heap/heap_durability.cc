@@ -23,9 +23,9 @@ Status Heap::Copy(void* to, const void* from, uint64_t size_bytes) {
 Status Heap::FlushAllocations(const char* begin, const char* end) {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (slot.Enter(this)) {
-    Run* const run = runs_.At(begin);
-    const bool one = run != nullptr && end <= run->end();
-    if (one) FlushRun(*run, begin, end, *slot.thread_heap);
+    Segment* const segment = segments_.At(begin);
+    const bool one = segment != nullptr && end <= segment->end();
+    if (one) FlushSegment(*segment, begin, end, *slot.thread_heap);
     slot.Leave();
     if (one) return Code::kOk;
   }
@@ -35,14 +35,15 @@ Status Heap::FlushAllocations(const char* begin, const char* end) {
   return FlushAllocationsLocked(**mine, begin, end);
 }
 
-// What makes [begin, end) of the run allocated is to be durable with the thread's next fence: an
-// extent's head, or the lines of bits of all blocks that are touched.
-void Heap::FlushRun(Run& run, const char* begin, const char* end, ThreadHeap& mine) {
-  if (!run.IsSlab()) {
-    if (!run.word.IsDurable()) FlushLater(mine.pending(), run.word, units_.WordAt(run.head));
+// What makes [begin, end) of the segment allocated is to be durable with the thread's next fence:
+// an extent's head, or the lines of bits of all blocks that are touched.
+void Heap::FlushSegment(Segment& segment, const char* begin, const char* end, ThreadHeap& mine) {
+  if (!segment.IsSlab()) {
+    if (!segment.word.IsDurable())
+      FlushLater(mine.pending(), segment.word, units_.WordAt(segment.head));
     return;
   }
-  Slab(run).ForEachLine(begin, end, [&](LineCounter& counter, const void* line) {
+  Slab(segment).ForEachLine(begin, end, [&](LineCounter& counter, const void* line) {
     if (!counter.IsDurable()) FlushLater(mine.pending(), counter, line);
   });
 }
@@ -63,15 +64,16 @@ Status Heap::FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const c
       unit = *next;
       continue;
     }
-    const Result<Run*> taken = TakeUp(*head);
+    const Result<Segment*> taken = TakeUp(*head);
     if (!taken) return taken.status();
-    Run& run = **taken;
-    FlushRun(run, std::max<const char*>(begin, run.start), std::min(end, run.end()), mine);
-    if (!run.IsSlab()) {
-      runs_.Enter(&run, begin, end);  // the next time no lock is taken
-      run.flags |= Run::kEntered;
+    Segment& segment = **taken;
+    FlushSegment(segment, std::max<const char*>(begin, segment.start), std::min(end, segment.end()),
+                 mine);
+    if (!segment.IsSlab()) {
+      segments_.Enter(&segment, begin, end);  // the next time no lock is taken
+      segment.flags |= Segment::kEntered;
     }
-    unit = UnitIndex(run.head.value() + run.units);
+    unit = UnitIndex(segment.head.value() + segment.units);
   }
   return Code::kOk;
 }
@@ -130,23 +132,23 @@ Status Heap::SettleFound() {
 
 void Heap::SettleAllThreads() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->TakeBack();
-  units_.ForEachRun([&](Run& run) {
-    if (run.kind == UnitKind::kExtent && !run.word.IsDurable()) {
-      persist_.Flush(units_.WordAt(run.head), sizeof(uint64_t));
+  units_.ForEachSegment([&](Segment& segment) {
+    if (segment.kind == UnitKind::kExtent && !segment.word.IsDurable()) {
+      persist_.Flush(units_.WordAt(segment.head), sizeof(uint64_t));
     }
-    if (!run.IsSlab()) return;
-    const Slab slab(run);
-    for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
-      const bool freed = run.Has(Run::kUnsettled) && slab.HasRoom(line);
-      if (freed || !run.lines[line].IsDurable()) persist_.Flush(slab.LineAt(line), kLineBytes);
+    if (!segment.IsSlab()) return;
+    const Slab slab(segment);
+    for (uint64_t line = 0; line < BitLineCount(segment.size_class); ++line) {
+      const bool freed = segment.Has(Segment::kUnsettled) && slab.HasRoom(line);
+      if (freed || !segment.lines[line].IsDurable()) persist_.Flush(slab.LineAt(line), kLineBytes);
     }
   });
   persist_.Fence();
   units_.SettleCleared();
   // Nothing was stored meanwhile: the gate is closed.
-  units_.ForEachRun([](Run& run) {
-    run.word.RaiseDurable(run.word.stored.load());
-    for (LineCounter& line : run.lines) line.RaiseDurable(line.stored.load());
+  units_.ForEachSegment([](Segment& segment) {
+    segment.word.RaiseDurable(segment.word.stored.load());
+    for (LineCounter& line : segment.lines) line.RaiseDurable(line.stored.load());
   });
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->Settled();
 }
@@ -157,8 +159,8 @@ void Heap::SettleAll() {
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
     if (!head || head->value() >= units_.unit_count()) break;
-    const Result<Run*> run = TakeUp(*head);
-    if (run) persist_.Flush((*run)->start, (*run)->units * kUnitBytes);
+    const Result<Segment*> segment = TakeUp(*head);
+    if (segment) persist_.Flush((*segment)->start, (*segment)->units * kUnitBytes);
     at = UnitIndex(head->value() + 1);
   }
   SettleAllThreads();

@@ -27,7 +27,7 @@ Result<void*> Heap::AllocateGuarded(uint64_t size_bytes, uint64_t alignment) {
 
 uint64_t Heap::UsableUnguarded(const void* block, const char* call) {
   const std::lock_guard lock(mutex_);
-  return LiveRun(block, call).UsableBytes();
+  return LiveSegment(block, call).UsableBytes();
 }
 
 uint64_t Heap::UsableGuarded(const void* block, const char* call) {

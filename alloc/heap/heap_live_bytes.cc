@@ -19,16 +19,16 @@ Result<uint64_t> Heap::LiveBytes() {
       live_bytes += word.units() * kUnitBytes;
     } else {
       // Looked at without taking it up: a heap that is only counted remembers nothing of it.
-      Run run;
-      run.head = *head;
-      run.start = units_.AddressOf(*head);
-      run.BecomeSlab(word.size_class());
-      const Slab slab(run);
+      Segment segment;
+      segment.head = *head;
+      segment.start = units_.AddressOf(*head);
+      segment.BecomeSlab(word.size_class());
+      const Slab slab(segment);
       uint64_t blocks = 0;
       for (uint64_t i = 0; i < slab.WordCount(); ++i) {
         blocks += static_cast<uint64_t>(std::popcount(slab.Allocated(i)));
       }
-      live_bytes += blocks * run.block_bytes;
+      live_bytes += blocks * segment.block_bytes;
     }
     at = UnitIndex(head->value() + 1);
   }

@@ -170,7 +170,7 @@ TEST_F(HeapTest, GiantExtentsLieOnGiantBoundariesWhereThereIsRoom) {
 }
 
 TEST_F(HeapTest, TheMapOfARegionIsNotPlacedInWhatIsBeingHandedOut) {
-  // Regions 1 and 2 have no maps yet; a run that reaches into them needs them.
+  // Regions 1 and 2 have no maps yet; a segment that reaches into them needs them.
   Make(3 * kGiB);
   void* const crossing = Allocate(2 * kGiB, 4096);
   ASSERT_NE(crossing, nullptr);

@@ -51,7 +51,7 @@ class Validator {
   void CheckDirectory();
   void CheckRegion(uint64_t region);
   void CheckWord(uint64_t unit, UnitWord word);
-  void CheckRun(uint64_t unit, uint64_t length);
+  void CheckSegment(uint64_t unit, uint64_t length);
   void CheckPieces(uint64_t head, uint64_t length);
   void CheckSlab(uint64_t unit, unsigned size_class);
   void CheckRemembered(uint64_t unit);
@@ -62,7 +62,7 @@ class Validator {
   std::vector<const uint64_t*> maps_;       ///< by region; nullptr: none, or none that can be read
   std::map<uint64_t, uint64_t> map_units_;  ///< units that hold maps, and whose
   uint64_t covered_head_ = 0;
-  uint64_t covered_end_ = 0;  ///< of the live runs up to where the walk is
+  uint64_t covered_end_ = 0;  ///< of the live segments up to where the walk is
   bool differed_ = false;
 };
 
@@ -133,13 +133,13 @@ void Validator::CheckWord(uint64_t unit, UnitWord word) {
          unit, unit * kUnitBytes, length, count);
     return;
   }
-  CheckRun(unit, length);
+  CheckSegment(unit, length);
   if (word.kind() == UnitKind::kExtent) CheckPieces(unit, length);
   if (word.kind() == UnitKind::kSlab) CheckSlab(unit, word.size_class());
 }
 
 // [HEAP-1] [HEAP-2] [HEAP-6]
-void Validator::CheckRun(uint64_t unit, uint64_t length) {
+void Validator::CheckSegment(uint64_t unit, uint64_t length) {
   if (unit < header_->first_unit) {
     Tell("[HEAP-1] a run begins at unit %" PRIu64 " (offset 0x%" PRIx64
          "), before the first that is not the heap's own",
@@ -176,11 +176,11 @@ void Validator::CheckPieces(uint64_t head, uint64_t length) {
 
 // [HEAP-7]
 void Validator::CheckSlab(uint64_t unit, unsigned size_class) {
-  Run run;
-  run.head = UnitIndex(unit);
-  run.start = units_.AddressOf(run.head);
-  run.BecomeSlab(size_class);
-  const Slab slab(run);
+  Segment segment;
+  segment.head = UnitIndex(unit);
+  segment.start = units_.AddressOf(segment.head);
+  segment.BecomeSlab(size_class);
+  const Slab slab(segment);
   if (slab.Header()->magic != (kSlabMagic ^ unit)) {
     Tell("[HEAP-2] the slab at unit %" PRIu64 " (offset 0x%" PRIx64
          ") has no slab's header, but 0x%" PRIx64,

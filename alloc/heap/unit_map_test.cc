@@ -36,7 +36,7 @@ class UnitMapTest : public testing::Test {
 
   // As the heap does it.
   std::optional<uint64_t> Take(uint64_t count, uint64_t alignment = 1) {
-    const Result<UnitIndex> place = map_->FindRun(UnitCount(count), alignment);
+    const Result<UnitIndex> place = map_->FindFreeUnits(UnitCount(count), alignment);
     if (!place) return std::nullopt;
     map_->SettleCleared();
     map_->SetHead(*place, UnitWord::Extent(UnitCount(count)), UnitCount(count));
@@ -132,10 +132,11 @@ TEST_F(UnitMapTest, RunsOverTheEndOfARegion) {
 
 TEST_F(UnitMapTest, ARegionThatGetsItsMapDoesNotPlaceItInTheRunThatIsSought) {
   Make(2 * kGiB);
-  const uint64_t run = Take(kUnitsPerRegion).value();
+  const uint64_t segment = Take(kUnitsPerRegion).value();
   const uint64_t map = reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset)[1];
   EXPECT_NE(map, 0u);
-  EXPECT_TRUE(map + kMapUnits.value() <= run || map >= run + kUnitsPerRegion) << map << " " << run;
+  EXPECT_TRUE(map + kMapUnits.value() <= segment || map >= segment + kUnitsPerRegion)
+      << map << " " << segment;
   EXPECT_TRUE(map_->IsRememberedAsUsed(UnitIndex(map)).value());
 }
 
@@ -190,7 +191,7 @@ TEST_F(UnitMapTest, WordsThatCannotBeAreCorrupt) {
     *WordOfRegion0(9) = word;
     EXPECT_EQ(map_->Build(UnitIndex(0)).code(), Code::kCorrupt) << word;
     EXPECT_NE(std::string(LastError()).find("unit 9"), std::string::npos);
-    EXPECT_EQ(map_->FindRun(UnitCount(1), 1).error(), Code::kCorrupt);
+    EXPECT_EQ(map_->FindFreeUnits(UnitCount(1), 1).error(), Code::kCorrupt);
   }
   map_.reset();
   memory_.reset();
@@ -212,7 +213,7 @@ TEST_F(UnitMapTest, DirectoryWordsThatCannotBeAreCorrupt) {
     Make(2 * kGiB);
     reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset)[1] = word;
     Open();
-    EXPECT_EQ(map_->FindRun(UnitCount(1), 1).error(), Code::kCorrupt) << word;
+    EXPECT_EQ(map_->FindFreeUnits(UnitCount(1), 1).error(), Code::kCorrupt) << word;
   }
   map_.reset();
   memory_.reset();
@@ -221,7 +222,7 @@ TEST_F(UnitMapTest, DirectoryWordsThatCannotBeAreCorrupt) {
       reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset);
   directory[1] = directory[2] = 50;
   Open();
-  EXPECT_EQ(map_->FindRun(UnitCount(1), 1).error(), Code::kCorrupt);
+  EXPECT_EQ(map_->FindFreeUnits(UnitCount(1), 1).error(), Code::kCorrupt);
 }
 
 TEST_F(UnitMapTest, NothingIsMadeWhereNothingIsSought) {

@@ -25,7 +25,7 @@ STEPS = {
     ("alloc/heap/heap_durability.cc", "Heap::Fence"),
     ("alloc/heap/heap_durability.cc", "Heap::Flush"),
     ("alloc/heap/heap_durability.cc", "Heap::FlushAllocations"),
-    ("alloc/heap/heap_durability.cc", "Heap::FlushRun"),
+    ("alloc/heap/heap_durability.cc", "Heap::FlushSegment"),
     ("alloc/heap/heap_durability.cc", "Heap::FlushLater"),
     ("alloc/heap/heap_durability.cc", "Heap::SettleAllThreads"),
     ("alloc/heap/threads/pending_lines.h", "Flush"),

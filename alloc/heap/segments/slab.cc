@@ -9,8 +9,8 @@
 namespace morsel::alloc {
 
 uint64_t Slab::Blocks(uint64_t word) const {
-  const uint64_t first = run_.first_block;
-  const uint64_t end = run_.end_block;
+  const uint64_t first = segment_.first_block;
+  const uint64_t end = segment_.end_block;
   const uint64_t low = word * 64;
   uint64_t blocks = ~uint64_t{0};
   if (first > low) blocks = first >= low + 64 ? 0 : blocks << (first - low);
@@ -23,22 +23,22 @@ uint64_t Slab::Allocated(uint64_t word) const {
 }
 
 void Slab::Make(pmem::Persist persist) {
-  const uint64_t bytes = BitLineCount(run_.size_class) * kLineBytes;
+  const uint64_t bytes = BitLineCount(segment_.size_class) * kLineBytes;
   SlabHeader header{};
-  header.magic = kSlabMagic ^ run_.head.value();
-  std::memcpy(run_.start, &header, sizeof header);
+  header.magic = kSlabMagic ^ segment_.head.value();
+  std::memcpy(segment_.start, &header, sizeof header);
   std::memset(static_cast<void*>(Pairs()), 0, bytes);
-  persist.Flush(run_.start, sizeof header);
+  persist.Flush(segment_.start, sizeof header);
   persist.Flush(Pairs(), bytes);
   persist.Fence();
 }
 
 Status Slab::Adopt(pmem::Persist persist, bool unclean, bool read_only) {
-  if (Header()->magic != (kSlabMagic ^ run_.head.value())) {
+  if (Header()->magic != (kSlabMagic ^ segment_.head.value())) {
     return Fail(Code::kCorrupt,
                 "the slab of unit %" PRIu64 " at %p has no slab's header (0x%" PRIx64
                 "); restore the morsel from a copy",
-                run_.head.value(), static_cast<void*>(run_.start), Header()->magic);
+                segment_.head.value(), static_cast<void*>(segment_.start), Header()->magic);
   }
   if (!read_only) Fold();
   if (unclean && !read_only) {
@@ -48,7 +48,7 @@ Status Slab::Adopt(pmem::Persist persist, bool unclean, bool read_only) {
     //        *set* unseen could stay unflushed under an object that is linked.  [HEAP-5]
     // CRASH  before: the slab is as it was read, or as it was before those stores.
     // TEST   alloc/heap/heap_crash_test: KillThenPowerCut
-    persist.Range(Pairs(), BitLineCount(run_.size_class) * kLineBytes);
+    persist.Range(Pairs(), BitLineCount(segment_.size_class) * kLineBytes);
   }
   return Code::kOk;
 }
@@ -60,8 +60,8 @@ uint64_t Slab::Take(uint64_t word, uint64_t count_max) {
   if (count_max < 64 && static_cast<uint64_t>(std::popcount(free)) > count_max) {
     // The lowest that lie together; there is at least one.
     const int low = std::countr_zero(free);
-    const uint64_t run = static_cast<uint64_t>(std::countr_one(free >> low));
-    const uint64_t count = std::min(run, count_max);
+    const uint64_t segment = static_cast<uint64_t>(std::countr_one(free >> low));
+    const uint64_t count = std::min(segment, count_max);
     taken = (count < 64 ? (uint64_t{1} << count) - 1 : ~uint64_t{0}) << low;
   }
   if (const uint64_t twice = pmem::Load(Freed(word)) & taken; twice != 0) {
@@ -73,7 +73,7 @@ uint64_t Slab::Take(uint64_t word, uint64_t count_max) {
   // WHY    persist() of a block skips its line if that counts as durable.          [P2]
   // CRASH  blocks that were not handed out may be allocated: as many as a magazine holds.
   // TEST   alloc/heap/segments/slab_test: ABitIsStoredBeforeItsLineCounts
-  run_.lines[word / kPairsPerLine].Stored();
+  segment_.lines[word / kPairsPerLine].Stored();
   return taken;
 }
 
@@ -121,11 +121,11 @@ bool Slab::IsEmpty() const {
   return true;
 }
 
-void Slab::DieOf(const void* block, Run::Place place, const char* call) const {
-  const uint64_t bytes = run_.block_bytes;
-  if (place.index < run_.first_block || place.index >= run_.end_block || !place.is_start) {
+void Slab::DieOf(const void* block, Segment::Place place, const char* call) const {
+  const uint64_t bytes = segment_.block_bytes;
+  if (place.index < segment_.first_block || place.index >= segment_.end_block || !place.is_start) {
     Die("%s of %p, which is no block's start: it lies in a slab of %" PRIu64 "-byte blocks at %p",
-        call, block, bytes, static_cast<void*>(run_.start));
+        call, block, bytes, static_cast<void*>(segment_.start));
   }
   Die("%s of %p, a block of %" PRIu64 " bytes that is not allocated: it was freed before", call,
       block, bytes);

@@ -3,7 +3,7 @@
 
 #include <bit>
 
-#include "alloc/heap/segments/run.h"
+#include "alloc/heap/segments/segment.h"
 #include "base/bits.h"
 #include "base/result.h"
 #include "pmem/persist/persist.h"
@@ -13,8 +13,8 @@ namespace morsel::alloc {
 /// Threads  the slab's holder [RUN-1], unless said otherwise.
 class Slab {
  public:
-  /// `run` describes a slab: head, start, and by BecomeSlab() its class.
-  explicit Slab(Run& run) : run_(run) {}
+  /// `segment` describes a slab: head, start, and by BecomeSlab() its class.
+  explicit Slab(Segment& segment) : segment_(segment) {}
 
   /// Writes header and bits of a slab without blocks, flushed and fenced.
   /// The units are free and settled; the head is the caller's to publish afterwards.
@@ -32,13 +32,13 @@ class Slab {
   /// Frees the block that begins at `block`: stores one word. False, and nothing is done, if there
   /// is no allocated one.
   bool Give(const void* block) {
-    const Run::Place place = PlaceOf(block);
+    const Segment::Place place = PlaceOf(block);
     const Found found = Find(place.index);
     if (!place.is_start || !found.IsSet()) return false;
     found.Clear();
     return true;
   }
-  Run::Place PlaceOf(const void* block) const { return run_.PlaceOf(OffsetOf(block)); }
+  Segment::Place PlaceOf(const void* block) const { return segment_.PlaceOf(OffsetOf(block)); }
 
   /// The bit of a block, and the word that it is in, as it was when it was looked at.
   struct Found {
@@ -90,7 +90,7 @@ class Slab {
   /// process ends.
   /// Threads  any.
   uint64_t LiveIndex(const void* block, const char* call) const {
-    const Run::Place place = run_.PlaceOf(OffsetOf(block));
+    const Segment::Place place = segment_.PlaceOf(OffsetOf(block));
     if (!place.is_start || !Bit(place.index)) [[unlikely]]
       DieOf(block, place, call);
     return place.index;
@@ -99,26 +99,28 @@ class Slab {
   /// Whether `address` lies in an allocated block.
   /// Threads  any.
   bool IsInLiveBlock(const void* address) const {
-    const uint64_t index = run_.PlaceOf(OffsetOf(address)).index;
-    return index < run_.end_block && index >= run_.first_block && Bit(index);
+    const uint64_t index = segment_.PlaceOf(OffsetOf(address)).index;
+    return index < segment_.end_block && index >= segment_.first_block && Bit(index);
   }
 
   /// Calls `each(counter, line)` for the lines of bits of all blocks that [begin, end) touches.
   /// Threads  any.
   template <class Each>
   void ForEachLine(const char* begin, const char* end, Each each) const {
-    const uint64_t first = run_.PlaceOf(OffsetOf(begin)).index / kBlocksPerLine;
-    const uint64_t last = run_.PlaceOf(OffsetOf(end - 1)).index / kBlocksPerLine;
+    const uint64_t first = segment_.PlaceOf(OffsetOf(begin)).index / kBlocksPerLine;
+    const uint64_t last = segment_.PlaceOf(OffsetOf(end - 1)).index / kBlocksPerLine;
     for (uint64_t line = first; line <= last && line < kBitLinesMax; ++line) {
-      each(run_.lines[line], LineAt(line));
+      each(segment_.lines[line], LineAt(line));
     }
   }
 
-  SlabHeader* Header() const { return reinterpret_cast<SlabHeader*>(run_.start); }
-  BitPair* Pairs() const { return run_.pairs; }
+  SlabHeader* Header() const { return reinterpret_cast<SlabHeader*>(segment_.start); }
+  BitPair* Pairs() const { return segment_.pairs; }
   const void* LineAt(uint64_t line) const { return &Pairs()[line * kPairsPerLine]; }
 
-  char* BlockAt(uint64_t index) const { return run_.start + index * uint64_t{run_.block_bytes}; }
+  char* BlockAt(uint64_t index) const {
+    return segment_.start + index * uint64_t{segment_.block_bytes};
+  }
   /// The bits of 64 indices, of blocks only, that are free.
   /// Threads  any.
   uint64_t Free(uint64_t word) const { return ~pmem::Load(Bits(word)) & Blocks(word); }
@@ -127,11 +129,11 @@ class Slab {
   uint64_t Allocated(uint64_t word) const;
   /// Which of 64 indices are blocks.
   uint64_t Blocks(uint64_t word) const;
-  uint64_t WordCount() const { return DivideUp(run_.end_block, 64); }
+  uint64_t WordCount() const { return DivideUp(segment_.end_block, 64); }
 
  private:
   uint64_t OffsetOf(const void* address) const {
-    return static_cast<uint64_t>(static_cast<const char*>(address) - run_.start);
+    return static_cast<uint64_t>(static_cast<const char*>(address) - segment_.start);
   }
   uint64_t* Bits(uint64_t word) const { return &Pairs()[word].bits; }
   uint64_t* Freed(uint64_t word) const { return &Pairs()[word].freed; }
@@ -140,9 +142,10 @@ class Slab {
     const uint64_t allocated = pmem::Load(&pair.bits) & ~pmem::Load(&pair.freed);
     return (allocated >> (index % 64)) & 1;
   }
-  [[noreturn, gnu::cold]] void DieOf(const void* block, Run::Place place, const char* call) const;
+  [[noreturn, gnu::cold]] void DieOf(const void* block, Segment::Place place,
+                                     const char* call) const;
 
-  Run& run_;
+  Segment& segment_;
 };
 
 }  // namespace morsel::alloc

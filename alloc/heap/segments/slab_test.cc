@@ -70,11 +70,11 @@ class LineWatch {
 class SlabTest : public testing::Test {
  protected:
   Slab Describe(unsigned size_class) {
-    run_ = std::make_unique<alloc::Run>();
-    run_->head = UnitIndex(32);
-    run_->start = memory_.base();
-    run_->BecomeSlab(size_class);
-    return Slab(*run_);
+    segment_ = std::make_unique<alloc::Segment>();
+    segment_->head = UnitIndex(32);
+    segment_->start = memory_.base();
+    segment_->BecomeSlab(size_class);
+    return Slab(*segment_);
   }
 
   Slab Make(unsigned size_class) {
@@ -109,7 +109,7 @@ class SlabTest : public testing::Test {
   }
 
   FixedMemory memory_{kSubtreeBytes};
-  std::unique_ptr<alloc::Run> run_;  // testing::Test has a Run of its own
+  std::unique_ptr<alloc::Segment> segment_;  // testing::Test has a Run of its own
   pmem::CrashRecorder recorder_{{Dirty()}};
 };
 
@@ -118,19 +118,20 @@ TEST_F(SlabTest, EachClassGivesAllItsBlocksOnce) {
     const Slab slab = Make(size_class);
     const uint64_t bytes = BlockBytes(size_class);
     const std::vector<char*> blocks = TakeAll(slab);
-    ASSERT_EQ(blocks.size(), run_->capacity());
+    ASSERT_EQ(blocks.size(), segment_->capacity());
     EXPECT_GE(blocks.size(), kBlocksPerSlabMin - 1);
     char* behind = reinterpret_cast<char*>(slab.Pairs()) + BitLineCount(size_class) * kLineBytes;
     for (char* const block : blocks) {
       ASSERT_GE(block, behind);
-      ASSERT_EQ(static_cast<uint64_t>(block - run_->start) % bytes, 0u);
+      ASSERT_EQ(static_cast<uint64_t>(block - segment_->start) % bytes, 0u);
       ASSERT_TRUE(slab.IsInLiveBlock(block));
       ASSERT_TRUE(slab.IsInLiveBlock(block + bytes - 1));
-      ASSERT_EQ(slab.LiveIndex(block, "test"), static_cast<uint64_t>(block - run_->start) / bytes);
+      ASSERT_EQ(slab.LiveIndex(block, "test"),
+                static_cast<uint64_t>(block - segment_->start) / bytes);
       behind = block + bytes;
     }
-    EXPECT_LE(behind, run_->start + SlabUnits(size_class).value() * kUnitBytes);
-    EXPECT_FALSE(slab.IsInLiveBlock(run_->start));
+    EXPECT_LE(behind, segment_->start + SlabUnits(size_class).value() * kUnitBytes);
+    EXPECT_FALSE(slab.IsInLiveBlock(segment_->start));
   }
 }
 
@@ -154,7 +155,7 @@ TEST_F(SlabTest, EveryOffsetBelongsToTheBlockThatADivisionSays) {
     const uint64_t bytes = BlockBytes(size_class);
     for (uint64_t index = 0; index < EndBlock(size_class); ++index) {
       for (const uint64_t in_block : {uint64_t{0}, uint64_t{1}, bytes / 2, bytes - 1}) {
-        const auto place = run_->PlaceOf(index * bytes + in_block);
+        const auto place = segment_->PlaceOf(index * bytes + in_block);
         ASSERT_EQ(place.index, index) << bytes;
         ASSERT_EQ(place.is_start, in_block == 0) << bytes;
       }
@@ -189,8 +190,8 @@ TEST_F(SlabTest, ANewSlabIsDurableAndTakingFlushesNothing) {
 
 TEST_F(SlabTest, ALineThatBlocksAreTakenFromIsNotDurable) {
   Slab slab = Make(0);
-  LineCounter& line = run_->lines[0];
-  const uint64_t word = run_->first_block / 64;
+  LineCounter& line = segment_->lines[0];
+  const uint64_t word = segment_->first_block / 64;
   ASSERT_NE(slab.Take(word, 1), 0u);
   const uint64_t seen = line.stored.load();
   EXPECT_FALSE(line.IsDurable());
@@ -200,15 +201,15 @@ TEST_F(SlabTest, ALineThatBlocksAreTakenFromIsNotDurable) {
   line.RaiseDurable(line.stored.load());
   EXPECT_TRUE(line.IsDurable());
   // What is freed is nobody's to persist.
-  ASSERT_TRUE(slab.Give(slab.BlockAt(run_->first_block)));
+  ASSERT_TRUE(slab.Give(slab.BlockAt(segment_->first_block)));
   EXPECT_TRUE(line.IsDurable());
 }
 
 TEST_F(SlabTest, ABitIsStoredBeforeItsLineCounts) {
   Slab slab = Make(0);
-  const uint64_t word = run_->first_block / 64;
+  const uint64_t word = segment_->first_block / 64;
   const auto values =
-      LineWatch::Watch(slab.Pairs(), run_->lines[0].stored, [&] { slab.Take(word, 7); });
+      LineWatch::Watch(slab.Pairs(), segment_->lines[0].stored, [&] { slab.Take(word, 7); });
   // Nothing, the bits, and then the count.
   ASSERT_EQ(values.size(), 3u);
   EXPECT_EQ(values[1].line[word].bits, values[2].line[word].bits);
@@ -289,7 +290,7 @@ TEST_F(SlabTest, AdoptReadOnlyStoresNothing) {
 TEST_F(SlabTest, AdoptTakesNoOthersHeader) {
   Make(2);
   Slab slab = Describe(2);
-  run_->head = UnitIndex(33);
+  segment_->head = UnitIndex(33);
   EXPECT_EQ(slab.Adopt(recorder_.persist(), false, false).code(), Code::kCorrupt);
   EXPECT_NE(std::string(LastError()).find("unit 33"), std::string::npos);
 }
@@ -305,8 +306,8 @@ TEST_F(SlabTest, BitsOfNoBlockAreNothing) {
   for (uint64_t word = 0; word < adopted.WordCount(); ++word) {
     allocated += static_cast<uint64_t>(std::popcount(adopted.Allocated(word)));
   }
-  EXPECT_EQ(allocated, run_->capacity());
-  EXPECT_FALSE(adopted.IsInLiveBlock(run_->start));
+  EXPECT_EQ(allocated, segment_->capacity());
+  EXPECT_FALSE(adopted.IsInLiveBlock(segment_->start));
 }
 
 TEST_F(SlabTest, FoldsBitsBeforeTheMask) {
@@ -319,7 +320,7 @@ TEST_F(SlabTest, FoldsBitsBeforeTheMask) {
   std::array<BitPair, kPairsPerLine> found;
   std::copy_n(line, found.size(), found.begin());
   const auto values =
-      LineWatch::Watch(line, run_->lines[1].stored, [&] { slab.Fold(); });  // which stays
+      LineWatch::Watch(line, segment_->lines[1].stored, [&] { slab.Fold(); });  // which stays
   ASSERT_EQ(values.size(), 1u + 2 * 3);  // bits and mask of three words, one by one
   for (const LineWatch::Value& value : values) {
     for (size_t i = 0; i < kPairsPerLine; ++i) {

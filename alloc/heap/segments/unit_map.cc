@@ -16,9 +16,10 @@ uint64_t InRegion(uint64_t unit) { return unit % kUnitsPerRegion; }
 
 }  // namespace
 
-UnitMap::Region::Region() : runs(static_cast<Run**>(calloc(kUnitsPerRegion, sizeof(Run*)))) {}
+UnitMap::Region::Region()
+    : segments(static_cast<Segment**>(calloc(kUnitsPerRegion, sizeof(Segment*)))) {}
 
-UnitMap::Region::~Region() { free(runs); }
+UnitMap::Region::~Region() { free(segments); }
 
 UnitMap::UnitMap(HeapHeader* header, uint64_t size_bytes, pmem::Persist persist, bool read_only,
                  bool unclean)
@@ -32,7 +33,7 @@ UnitMap::UnitMap(HeapHeader* header, uint64_t size_bytes, pmem::Persist persist,
       regions_(region_count_) {}
 
 UnitMap::~UnitMap() {
-  while (RunChunk* const chunk = chunks_) {
+  while (SegmentBatch* const chunk = chunks_) {
     chunks_ = chunk->next;
     delete chunk;
   }
@@ -52,30 +53,30 @@ uint64_t* UnitMap::WordAt(UnitIndex unit) const {
   return MapOf(RegionOf(unit.value())) + InRegion(unit.value());
 }
 
-Run* UnitMap::RunAt(UnitIndex head) const {
-  return regions_[RegionOf(head.value())]->runs[InRegion(head.value())];
+Segment* UnitMap::SegmentAt(UnitIndex head) const {
+  return regions_[RegionOf(head.value())]->segments[InRegion(head.value())];
 }
 
-Run* UnitMap::NewRun() {
-  if (chunks_ == nullptr || chunks_->count == RunChunk::kRuns) {
-    RunChunk* const chunk = new (std::nothrow) RunChunk;
+Segment* UnitMap::NewSegment() {
+  if (chunks_ == nullptr || chunks_->count == SegmentBatch::kSegments) {
+    SegmentBatch* const chunk = new (std::nothrow) SegmentBatch;
     if (chunk == nullptr) return nullptr;
     chunk->next = chunks_;
     chunks_ = chunk;
   }
-  return &chunks_->runs[chunks_->count++];
+  return &chunks_->segments[chunks_->count++];
 }
 
-Run* UnitMap::Remember(UnitIndex head) {
-  Run*& run = regions_[RegionOf(head.value())]->runs[InRegion(head.value())];
-  if (run != nullptr) return run;
-  run = NewRun();
-  if (run == nullptr) return nullptr;
-  run->head = head;
-  run->start = AddressOf(head);
-  run->next_remembered = remembered_;
-  remembered_ = run;
-  return run;
+Segment* UnitMap::Remember(UnitIndex head) {
+  Segment*& segment = regions_[RegionOf(head.value())]->segments[InRegion(head.value())];
+  if (segment != nullptr) return segment;
+  segment = NewSegment();
+  if (segment == nullptr) return nullptr;
+  segment->head = head;
+  segment->start = AddressOf(head);
+  segment->next_remembered = remembered_;
+  remembered_ = segment;
+  return segment;
 }
 
 void UnitMap::Mark(UnitIndex first, uint64_t count, bool used) {
@@ -119,7 +120,8 @@ uint64_t UnitMap::AlignedUnit(uint64_t unit, uint64_t alignment) const {
   return AlignUp(base + unit, alignment) - base;
 }
 
-Result<UnitIndex> UnitMap::FindRunBefore(uint64_t units, UnitCount count, uint64_t alignment) {
+Result<UnitIndex> UnitMap::FindFreeUnitsBefore(uint64_t units, UnitCount count,
+                                               uint64_t alignment) {
   uint64_t begin = AlignedUnit(header_->first_unit, alignment);
   uint64_t end = begin;  // [begin, end) is known to be free
   while (begin + count.value() <= units) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "alloc/heap/layout/heap_layout.h"
-#include "alloc/heap/segments/run.h"
+#include "alloc/heap/segments/segment.h"
 #include "base/result.h"
 #include "pmem/persist/persist.h"
 
@@ -41,8 +41,8 @@ class UnitMap {
   /// The first of `count` free units, aligned to `alignment` units (a power of two).
   /// On the medium only maps of regions are made.
   /// Errors  kNoSpace (no sentence); as Build().
-  Result<UnitIndex> FindRun(UnitCount count, uint64_t alignment) {
-    return FindRunBefore(units_, count, alignment);
+  Result<UnitIndex> FindFreeUnits(UnitCount count, uint64_t alignment) {
+    return FindFreeUnitsBefore(units_, count, alignment);
   }
 
   /// The unit behind the last that is used.
@@ -58,9 +58,9 @@ class UnitMap {
   /// Likewise, without the fence: the caller fences before the units get another head.
   void FlushCleared();
 
-  /// Marks the run and stores its head; of an extent that crosses regions, its pieces before.
+  /// Marks the segment and stores its head; of an extent that crosses regions, its pieces before.
   /// Durability  a slab's head: none. Pieces: on return. An extent's head: none.
-  /// The run's units were free and settled.
+  /// The segment's units were free and settled.
   void SetHead(UnitIndex head, UnitWord word, UnitCount units);
 
   /// Shortens or lengthens an extent; `units` is its new length. What it takes was free and
@@ -73,13 +73,14 @@ class UnitMap {
   uint64_t* WordAt(UnitIndex unit) const;
   UnitWord Word(UnitIndex unit) const { return {pmem::Load(WordAt(unit))}; }
 
-  /// The head of the live run that covers the unit, or kNotFound (no sentence). Builds its region.
+  /// The head of the live segment that covers the unit, or kNotFound (no sentence). Builds its
+  /// region.
   Result<UnitIndex> HeadOf(UnitIndex unit);
 
-  /// The remembered run of a head, or nullptr. Its region is built.
-  Run* RunAt(UnitIndex head) const;
+  /// The remembered segment of a head, or nullptr. Its region is built.
+  Segment* SegmentAt(UnitIndex head) const;
   /// Likewise; it is made if there is none. nullptr: no memory (no sentence).
-  Run* Remember(UnitIndex head);
+  Segment* Remember(UnitIndex head);
 
   /// All that is on the medium is durable: what is built from now on counts as flushed.
   void FoundIsDurable() { unclean_ = false; }
@@ -99,10 +100,11 @@ class UnitMap {
   /// Errors  kBusy: a unit from size_bytes on is in use. Nothing changed.
   Status Shrink(uint64_t size_bytes);
 
-  /// Calls `visit(Run&)` for each remembered run.
+  /// Calls `visit(Segment&)` for each remembered segment.
   template <class Visit>
-  void ForEachRun(Visit visit) {
-    for (Run* run = remembered_; run != nullptr; run = run->next_remembered) visit(*run);
+  void ForEachSegment(Visit visit) {
+    for (Segment* segment = remembered_; segment != nullptr; segment = segment->next_remembered)
+      visit(*segment);
   }
 
  private:
@@ -110,23 +112,23 @@ class UnitMap {
     uint64_t used[kUnitsPerRegion / 64] = {};
     uint64_t heads[kUnitsPerRegion / 64] = {};
     uint64_t used_count = 0;
-    Run** runs = nullptr;  ///< by unit; pages come as they are touched
+    Segment** segments = nullptr;  ///< by unit; pages come as they are touched
     Region();
     ~Region();
   };
 
   /// Side by side, so that they do not begin at multiples of a power of two, as pieces of malloc()
   /// do, and share few sets of the caches.
-  struct RunChunk {
-    static constexpr size_t kRuns = 64;
-    RunChunk* next = nullptr;
+  struct SegmentBatch {
+    static constexpr size_t kSegments = 64;
+    SegmentBatch* next = nullptr;
     size_t count = 0;
-    Run runs[kRuns];
+    Segment segments[kSegments];
   };
-  static_assert(sizeof(Run) / kLineBytes % 2 == 1);
+  static_assert(sizeof(Segment) / kLineBytes % 2 == 1);
 
-  Run* NewRun();
-  Result<UnitIndex> FindRunBefore(uint64_t units, UnitCount count, uint64_t alignment);
+  Segment* NewSegment();
+  Result<UnitIndex> FindFreeUnitsBefore(uint64_t units, UnitCount count, uint64_t alignment);
   uint64_t* Directory() const;
   /// The region's words, or nullptr where it has no map yet.
   uint64_t* MapOf(uint64_t region) const;
@@ -153,8 +155,8 @@ class UnitMap {
   Shared<uint64_t> units_;
   uint64_t region_count_;
   std::vector<std::unique_ptr<Region>> regions_;
-  Run* remembered_ = nullptr;
-  RunChunk* chunks_ = nullptr;
+  Segment* remembered_ = nullptr;
+  SegmentBatch* chunks_ = nullptr;
   std::vector<const uint64_t*> cleared_;  ///< stored as free, not durable yet
 };
 

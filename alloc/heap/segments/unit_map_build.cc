@@ -11,7 +11,7 @@
 //   slab or extent, no room      anywhere         kCorrupt: over another or the end
 //   anything else                anywhere         kCorrupt
 //
-// The words that a live run covers are passed over unread.
+// The words that a live segment covers are passed over unread.
 #include <algorithm>
 #include <cinttypes>
 #include <cstring>
@@ -34,7 +34,7 @@ Status UnitMap::Build(UnitIndex unit) {
   if (MapOf(region) == nullptr && !read_only_) MORSEL_TRY(MakeMap(region));
   if (regions_[region] != nullptr) return Code::kOk;
   regions_[region].reset(new (std::nothrow) Region);
-  if (regions_[region] == nullptr || regions_[region]->runs == nullptr) {
+  if (regions_[region] == nullptr || regions_[region]->segments == nullptr) {
     regions_[region].reset();
     return Fail(Code::kNoMemory, "no memory to keep account of 1 GiB of the morsel at %p",
                 static_cast<void*>(base_));
@@ -156,7 +156,7 @@ Status UnitMap::MarkMaps(uint64_t region) {
 Result<UnitIndex> UnitMap::PlaceOfMap(uint64_t region) {
   const uint64_t first = region * kUnitsPerRegion;
   // Not in the region itself while others have room, so that giant extents find it whole.
-  const Result<UnitIndex> place = FindRunBefore(std::min(first, unit_count()), kMapUnits, 1);
+  const Result<UnitIndex> place = FindFreeUnitsBefore(std::min(first, unit_count()), kMapUnits, 1);
   if (place || place.error() != Code::kNoSpace) return place;
   if (first + kMapUnits.value() <= units_) return UnitIndex(first);
   return Code::kNoSpace;

@@ -9,7 +9,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "alloc/heap/segments/run_table.h"
+#include "alloc/heap/segments/segment_table.h"
 #include "alloc/heap/threads/thread_slots.h"
 
 namespace morsel::alloc {
@@ -21,7 +21,7 @@ struct RecentHeap {
   ThreadHeap* part = nullptr;
   /// Read anew where it is needed: free() has no register to spare for it.
   std::atomic<ThreadSlot*> slot{nullptr};
-  RunView runs{};
+  SegmentView segments{};
   std::atomic<uint32_t> inside{0};
 
   // Threads  the thread's own.
@@ -41,10 +41,11 @@ struct RecentHeap {
   [[gnu::always_inline]] void Leave() { inside.store(0, std::memory_order_release); }
 
   /// The thread is inside its slot of that heap.
-  void Become(const void* whose, const Heap* heap, ThreadSlot& its_slot, const RunView& its_runs) {
+  void Become(const void* whose, const Heap* heap, ThreadSlot& its_slot,
+              const SegmentView& its_runs) {
     part = its_slot.thread_heap;
     slot.store(&its_slot, std::memory_order_relaxed);
-    runs = its_runs;
+    segments = its_runs;
     // ORDER  the key  <  the look at the slot
     // WHY    who empties the slots takes the keys away behind that and a barrier: one of the two
     //        sees what the other did. Else the key would stay when the heap is not to be used.

@@ -8,11 +8,15 @@
 
 namespace morsel::alloc {
 
-ThreadHeap::ThreadHeap(const RunTable& runs, pmem::Persist persist, bool fine, uint64_t frees_first)
-    : runs_(runs), persist_(persist), fine_(fine), frees_left_(fine ? frees_first : kNever) {
+ThreadHeap::ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine,
+                       uint64_t frees_first)
+    : segments_(segments),
+      persist_(persist),
+      fine_(fine),
+      frees_left_(fine ? frees_first : kNever) {
   void** words = words_.data();
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
-    bins_[size_class].magazines.Begin(words, size_class);
+    caches_[size_class].magazines.Begin(words, size_class);
     words += Magazines::Words(size_class);
   }
 }
@@ -21,11 +25,11 @@ ThreadHeap::ThreadHeap(const RunTable& runs, pmem::Persist persist, bool fine, u
 // ahead comes first.
 void* ThreadHeap::Take(unsigned size_class) {
   constexpr uint64_t kPartWorthIt = 4;
-  Bin& bin = bins_[size_class];
-  Magazines& magazines = bin.magazines;
+  ClassCache& cache = caches_[size_class];
+  Magazines& magazines = cache.magazines;
   if (void* const block = magazines.TryTake(); block != nullptr) return block;
   if (magazines.FreedCount() < DivideUp(magazines.places(), kPartWorthIt)) {
-    void* const block = Refill(bin, slot == nullptr ? 1 : magazines.places());
+    void* const block = Refill(cache, slot == nullptr ? 1 : magazines.places());
     if (block != nullptr) return block;
   }
   magazines.Exchange();
@@ -35,39 +39,40 @@ void* ThreadHeap::Take(unsigned size_class) {
 // Slabs of small blocks are gone through word by word, in turn: while the others are, blocks of one
 // are freed, and each word has more to give when it is looked at again. One of large blocks has few
 // words and takes much room: there it counts that some slabs become empty.
-void* ThreadHeap::Refill(Bin& bin, uint64_t count) {
+void* ThreadHeap::Refill(ClassCache& cache, uint64_t count) {
   for (bool looked = false;;) {
-    if (bin.run != nullptr) {
-      if (void* const block = TakeFrom(bin, count); block != nullptr) return block;
-      Leave(bin, /*swept=*/true);
+    if (cache.segment != nullptr) {
+      if (void* const block = TakeFrom(cache, count); block != nullptr) return block;
+      Leave(cache, /*swept=*/true);
     }
-    if (!looked && bin.listed.first() == nullptr) {
+    if (!looked && cache.listed.first() == nullptr) {
       looked = true;
       TakeBack();
     }
-    Run* const first = bin.listed.first();
+    Segment* const first = cache.listed.first();
     if (first == nullptr) return nullptr;
-    bin.run = first->block_bytes > kSmallBytesMax ? bin.listed.PopLow() : bin.listed.Pop();
-    bin.next_word = bin.run->first_block / 64;
-    bin.run->flags &= static_cast<uint8_t>(~Run::kFreed);
-    bin.run->quick = nullptr;  // so that the next free is noted
+    cache.segment =
+        first->block_bytes > kSmallBytesMax ? cache.listed.PopLow() : cache.listed.Pop();
+    cache.next_word = cache.segment->first_block / 64;
+    cache.segment->flags &= static_cast<uint8_t>(~Segment::kFreed);
+    cache.segment->quick = nullptr;  // so that the next free is noted
   }
 }
 
 // Takes blocks of the bin's slab, makes all but one ready, and answers that, or nullptr if there is
 // none.
-void* ThreadHeap::TakeFrom(Bin& bin, uint64_t count) {
-  Run& run = *bin.run;
-  const uint64_t bytes = run.block_bytes;
-  const uint64_t word_end = Slab(run).WordCount();
-  Magazines::Filling filling(bin.magazines);
-  for (uint64_t left = count; left > 0 && bin.next_word < word_end;) {
-    uint64_t taken = Slab(run).Take(bin.next_word, left);
+void* ThreadHeap::TakeFrom(ClassCache& cache, uint64_t count) {
+  Segment& segment = *cache.segment;
+  const uint64_t bytes = segment.block_bytes;
+  const uint64_t word_end = Slab(segment).WordCount();
+  Magazines::Filling filling(cache.magazines);
+  for (uint64_t left = count; left > 0 && cache.next_word < word_end;) {
+    uint64_t taken = Slab(segment).Take(cache.next_word, left);
     if (taken == 0) {
-      ++bin.next_word;
+      ++cache.next_word;
       continue;
     }
-    char* const begin = Slab(run).BlockAt(bin.next_word * 64);
+    char* const begin = Slab(segment).BlockAt(cache.next_word * 64);
     while (taken != 0) {
       const int low = std::countr_zero(taken);
       const int together = std::countr_one(taken >> low);
@@ -77,124 +82,124 @@ void* ThreadHeap::TakeFrom(Bin& bin, uint64_t count) {
     }
   }
   filling.End();
-  return bin.magazines.TryTake();
+  return cache.magazines.TryTake();
 }
 
 void ThreadHeap::PutBack() {
   HandOver();
-  for (Bin& bin : bins_) {
-    for (int i = 0; i < 2; ++i, bin.magazines.Exchange()) {
-      while (void* const block = bin.magazines.TryTake()) {
-        Run& run = *runs_.At(block);
-        Slab(run).GiveOrDie(block);
-        Touched(run);
+  for (ClassCache& cache : caches_) {
+    for (int i = 0; i < 2; ++i, cache.magazines.Exchange()) {
+      while (void* const block = cache.magazines.TryTake()) {
+        Segment& segment = *segments_.At(block);
+        Slab(segment).GiveOrDie(block);
+        Touched(segment);
         CountFree();
       }
     }
   }
 }
 
-void ThreadHeap::Give(Run& run, void* block) {
-  if (bins_[run.size_class].magazines.WasGivenLast(block)) Slab(run).DieOfTwice(block);
-  Slab(run).GiveOrDie(block);
-  Touched(run);
+void ThreadHeap::Give(Segment& segment, void* block) {
+  if (caches_[segment.size_class].magazines.WasGivenLast(block)) Slab(segment).DieOfTwice(block);
+  Slab(segment).GiveOrDie(block);
+  Touched(segment);
   CountFree();
 }
 
-void ThreadHeap::List(Bin& bin, Run* run) {
-  if (run->Has(Run::kAtHand)) return;
-  run->flags |= Run::kAtHand;
-  bin.listed.Append(run);
+void ThreadHeap::List(ClassCache& cache, Segment* segment) {
+  if (segment->Has(Segment::kAtHand)) return;
+  segment->flags |= Segment::kAtHand;
+  cache.listed.Append(segment);
 }
 
 // The bin has no slab afterwards. `swept`: it has looked at all words.
-void ThreadHeap::Leave(Bin& bin, bool swept) {
-  Run* const run = bin.run;
-  if (run == nullptr) return;
-  bin.run = nullptr;
-  run->flags &= static_cast<uint8_t>(~Run::kAtHand);
-  if (!swept || run->Has(Run::kFreed)) {
-    List(bin, run);
+void ThreadHeap::Leave(ClassCache& cache, bool swept) {
+  Segment* const segment = cache.segment;
+  if (segment == nullptr) return;
+  cache.segment = nullptr;
+  segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
+  if (!swept || segment->Has(Segment::kFreed)) {
+    List(cache, segment);
   } else {
-    run->quick = nullptr;
+    segment->quick = nullptr;
   }
 }
 
-void ThreadHeap::LeaveIfEmpty(Bin& bin) {
-  if (bin.run != nullptr && Slab(*bin.run).IsEmpty()) Leave(bin, /*swept=*/false);
+void ThreadHeap::LeaveIfEmpty(ClassCache& cache) {
+  if (cache.segment != nullptr && Slab(*cache.segment).IsEmpty()) Leave(cache, /*swept=*/false);
 }
 
 // Its frees are to be settled one day.
-void ThreadHeap::Unsettled(Run* run) {
-  if (run->Has(Run::kUnsettled)) return;
-  run->flags |= Run::kUnsettled;
+void ThreadHeap::Unsettled(Segment* segment) {
+  if (segment->Has(Segment::kUnsettled)) return;
+  segment->flags |= Segment::kUnsettled;
   if (!fine_) return;
-  run->next_unsettled = unsettled_;
-  unsettled_ = run;
+  segment->next_unsettled = unsettled_;
+  unsettled_ = segment;
 }
 
 // Something of it was freed.
-void ThreadHeap::Touched(Run& run) {
-  run.flags |= Run::kFreed;
-  List(bins_[run.size_class], &run);
-  Unsettled(&run);
-  run.quick = slot;
+void ThreadHeap::Touched(Segment& segment) {
+  segment.flags |= Segment::kFreed;
+  List(caches_[segment.size_class], &segment);
+  Unsettled(&segment);
+  segment.quick = slot;
 }
 
-void ThreadHeap::Lease(Run* run, bool has_room) {
-  run->magazines = &bins_[run->size_class].magazines;
-  run->owner.store(this, std::memory_order_release);
-  if (has_room) List(bins_[run->size_class], run);
+void ThreadHeap::Lease(Segment* segment, bool has_room) {
+  segment->magazines = &caches_[segment->size_class].magazines;
+  segment->owner.store(this, std::memory_order_release);
+  if (has_room) List(caches_[segment->size_class], segment);
 }
 
 // Who frees what another thread has allocated mostly frees neighbours, one after the other.
-void ThreadHeap::GiveAway(Run& run, void* block) {
-  const uint64_t index = Slab(run).LiveIndex(block, "free");
+void ThreadHeap::GiveAway(Segment& segment, void* block) {
+  const uint64_t index = Slab(segment).LiveIndex(block, "free");
   const uint64_t bit = uint64_t{1} << (index % 64);
-  if (away_run_ != &run || away_word_ != index / 64) {
+  if (away_segment_ != &segment || away_word_ != index / 64) {
     HandOver();
-    away_run_ = &run;
+    away_segment_ = &segment;
     away_word_ = index / 64;
   } else if ((away_bits_ & bit) != 0) {
-    Slab(run).DieOfTwice(block);
+    Slab(segment).DieOfTwice(block);
   }
   away_bits_ |= bit;
   if (fine_) CountFree();
 }
 
 void ThreadHeap::HandOver() {
-  if (away_run_ == nullptr) return;
-  Run& run = *std::exchange(away_run_, nullptr);
-  Slab(run).GiveAsOther(away_word_, std::exchange(away_bits_, 0));
+  if (away_segment_ == nullptr) return;
+  Segment& segment = *std::exchange(away_segment_, nullptr);
+  Slab(segment).GiveAsOther(away_word_, std::exchange(away_bits_, 0));
   // ORDER  the freed bits  <  the look at has_freed  (the owner: has_freed cleared < looks at bits)
   // WHY    one of the two sees what the other did; else a freed block would be found by nobody.
   // CRASH  nothing of this is on the medium: recovery folds all freed bits.
   // TEST   alloc/heap/heap_parts_test: NothingThatOthersFreeMeanwhileIsLost
-  if (!run.has_freed.load() && !run.has_freed.exchange(true)) {
+  if (!segment.has_freed.load() && !segment.has_freed.exchange(true)) {
     // The slab keeps its owner until the gate is closed, and before that this is called.   [RUN-1]
-    run.owner.load(std::memory_order_acquire)->FreedOf(&run);
+    segment.owner.load(std::memory_order_acquire)->FreedOf(&segment);
   }
-  if (fine_) NoteOther(&run);
+  if (fine_) NoteOther(&segment);
 }
 
 // In a line without room nothing is free.
 template <class What>
-void ThreadHeap::ForEachLineWithRoom(Run& run, What what) {
-  for (uint64_t line = 0; line < BitLineCount(run.size_class); ++line) {
-    if (Slab(run).HasRoom(line)) what(line);
+void ThreadHeap::ForEachLineWithRoom(Segment& segment, What what) {
+  for (uint64_t line = 0; line < BitLineCount(segment.size_class); ++line) {
+    if (Slab(segment).HasRoom(line)) what(line);
   }
 }
 
 // Its frees are to be settled one day, too.
-void ThreadHeap::NoteOther(Run* run) {
-  const size_t hash = (reinterpret_cast<uintptr_t>(run) / sizeof(Run)) % kRecentMax;
-  if (recent_[hash] == run) return;
-  recent_[hash] = run;
-  others_[other_count_++] = run;
+void ThreadHeap::NoteOther(Segment* segment) {
+  const size_t hash = (reinterpret_cast<uintptr_t>(segment) / sizeof(Segment)) % kRecentMax;
+  if (recent_[hash] == segment) return;
+  recent_[hash] = segment;
+  others_[other_count_++] = segment;
   if (other_count_ < kOthersMax) return;
   // Where many slabs are freed of in turn, most are there more than once.
-  Run** const begin = others_.data();
-  std::sort(begin, begin + other_count_, std::less<Run*>());
+  Segment** const begin = others_.data();
+  std::sort(begin, begin + other_count_, std::less<Segment*>());
   other_count_ = static_cast<size_t>(std::unique(begin, begin + other_count_) - begin);
   if (other_count_ <= kOthersMax / 2) return;
   FlushOthers();
@@ -211,51 +216,53 @@ void ThreadHeap::ForgetOthers() {
   recent_ = {};
 }
 
-void ThreadHeap::FlushFreed(Run& run) {
-  const Slab slab(run);
-  ForEachLineWithRoom(run, [&](uint64_t line) { persist_.Flush(slab.LineAt(line), kLineBytes); });
+void ThreadHeap::FlushFreed(Segment& segment) {
+  const Slab slab(segment);
+  ForEachLineWithRoom(segment,
+                      [&](uint64_t line) { persist_.Flush(slab.LineAt(line), kLineBytes); });
 }
 
-void ThreadHeap::FreedOf(Run* run) {
-  Run* first = freed_.load(std::memory_order_relaxed);
+void ThreadHeap::FreedOf(Segment* segment) {
+  Segment* first = freed_.load(std::memory_order_relaxed);
   do {
-    run->next_freed = first;
-  } while (!freed_.compare_exchange_weak(first, run, std::memory_order_release,
+    segment->next_freed = first;
+  } while (!freed_.compare_exchange_weak(first, segment, std::memory_order_release,
                                          std::memory_order_relaxed));
 }
 
 bool ThreadHeap::TakeBack() {
   if (freed_.load(std::memory_order_relaxed) == nullptr) return false;
-  Run* run = freed_.exchange(nullptr, std::memory_order_acquire);
-  while (run != nullptr) {
-    Run* const next_freed = run->next_freed;  // another's as soon as has_freed is cleared
-    run->has_freed.exchange(false);
-    Slab(*run).Fold();
-    Touched(*run);
-    run = next_freed;
+  Segment* segment = freed_.exchange(nullptr, std::memory_order_acquire);
+  while (segment != nullptr) {
+    Segment* const next_freed = segment->next_freed;  // another's as soon as has_freed is cleared
+    segment->has_freed.exchange(false);
+    Slab(*segment).Fold();
+    Touched(*segment);
+    segment = next_freed;
   }
   return true;
 }
 
 void ThreadHeap::Settle() {
   HandOver();
-  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) FlushFreed(*run);
+  for (Segment* segment = unsettled_; segment != nullptr; segment = segment->next_unsettled)
+    FlushFreed(*segment);
   FlushOthers();
   persist_.Fence();
   // To own slabs nothing was stored meanwhile.
-  for (Run* run = unsettled_; run != nullptr; run = run->next_unsettled) {
-    ForEachLineWithRoom(*run, [&](uint64_t line) {
-      run->lines[line].RaiseDurable(run->lines[line].stored.load());
+  for (Segment* segment = unsettled_; segment != nullptr; segment = segment->next_unsettled) {
+    ForEachLineWithRoom(*segment, [&](uint64_t line) {
+      segment->lines[line].RaiseDurable(segment->lines[line].stored.load());
     });
   }
   Settled();
 }
 
 void ThreadHeap::Settled() {
-  while (Run* const run = unsettled_) {
-    unsettled_ = run->next_unsettled;
-    run->flags &= static_cast<uint8_t>(~Run::kUnsettled);
-    run->quick = nullptr;  // so that the next free is noted
+  while (Segment* const segment = unsettled_) {
+    unsettled_ = segment->next_unsettled;
+    segment->flags &= static_cast<uint8_t>(~Segment::kUnsettled);
+    segment->quick = nullptr;  // so that the next free is noted
   }
   ForgetOthers();
   if (fine_) frees_left_ = kFreesBeforeSettle;

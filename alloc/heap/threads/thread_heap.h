@@ -8,8 +8,8 @@
 #include <atomic>
 #include <cstdint>
 
-#include "alloc/heap/segments/run.h"
-#include "alloc/heap/segments/run_table.h"
+#include "alloc/heap/segments/segment.h"
+#include "alloc/heap/segments/segment_table.h"
 #include "alloc/heap/segments/slab.h"
 #include "alloc/heap/threads/magazines.h"
 #include "alloc/heap/threads/pending_lines.h"
@@ -32,13 +32,13 @@ class alignas(kLineBytes) ThreadHeap {
  public:
   /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
   /// SettleIsDue().
-  ThreadHeap(const RunTable& runs, pmem::Persist persist, bool fine, uint64_t frees_first);
+  ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine, uint64_t frees_first);
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
 
   /// A block of the class that takes no look at slabs, or nullptr. Stores nothing on the medium.
   [[gnu::always_inline]] void* TryTake(unsigned size_class) {
-    return bins_[size_class].magazines.TryTake();
+    return caches_[size_class].magazines.TryTake();
   }
 
   /// A block of the class, or nullptr if none is at hand. Where the thread has a slot, more of them
@@ -47,16 +47,17 @@ class alignas(kLineBytes) ThreadHeap {
 
   /// Frees a block of an own slab that is noted. Stores one bit at most, and counts that in `slot`.
   /// False, and nothing is done, if this takes a closer look.
-  [[gnu::always_inline]] static bool TryGive(Run& run, void* block, const RecentHeap& recent) {
-    const Slab slab(run);
-    const Run::Place place = slab.PlaceOf(block);
+  [[gnu::always_inline]] static bool TryGive(Segment& segment, void* block,
+                                             const RecentHeap& recent) {
+    const Slab slab(segment);
+    const Segment::Place place = slab.PlaceOf(block);
     if (!place.is_start) [[unlikely]]
       return false;
     const Slab::Found found = slab.Find(place.index);
     if (!found.IsSet()) [[unlikely]]
       return false;
-    if (run.magazines->TryGive(block)) return true;
-    if (run.magazines->WasGivenLast(block)) [[unlikely]]
+    if (segment.magazines->TryGive(block)) return true;
+    if (segment.magazines->WasGivenLast(block)) [[unlikely]]
       return false;
     if (--recent.TheSlot()->frees_left < 0) [[unlikely]]
       return false;
@@ -68,11 +69,11 @@ class alignas(kLineBytes) ThreadHeap {
   void PutBack();
 
   /// Frees a block of an own slab. Stores one bit at most. Ends the process if there is none.
-  void Give(Run& run, void* block);
+  void Give(Segment& segment, void* block);
 
   /// Frees a block of a slab that belongs to another: its bit is stored with others of its word,
   /// by HandOver() at the latest.
-  void GiveAway(Run& run, void* block);
+  void GiveAway(Segment& segment, void* block);
   /// Stores what GiveAway() has left.
   void HandOver();
 
@@ -98,7 +99,7 @@ class alignas(kLineBytes) ThreadHeap {
   void Settled();
 
   /// Becomes the holder of a slab that nobody holds and that is in no list.
-  void Lease(Run* run, bool has_room);
+  void Lease(Segment* segment, bool has_room);
 
   /// Frees what others have freed. False if that is nothing.
   bool TakeBack();
@@ -106,31 +107,31 @@ class alignas(kLineBytes) ThreadHeap {
   /// Threads  any.
   bool MayTakeBack() const { return freed_.load(std::memory_order_relaxed) != nullptr; }
 
-  /// Calls `release(run)` for each slab without blocks, and forgets it.
+  /// Calls `release(segment)` for each slab without blocks, and forgets it.
   template <class Release>
   void ReleaseEmpty(Release release) {
-    for (Bin& bin : bins_) {
-      LeaveIfEmpty(bin);
-      for (Run *run = bin.listed.first(), *next; run != nullptr; run = next) {
-        next = run->next;
-        if (!Slab(*run).IsEmpty()) continue;
-        bin.listed.Remove(run);
-        Disown(run);
-        release(run);
+    for (ClassCache& cache : caches_) {
+      LeaveIfEmpty(cache);
+      for (Segment *segment = cache.listed.first(), *next; segment != nullptr; segment = next) {
+        next = segment->next;
+        if (!Slab(*segment).IsEmpty()) continue;
+        cache.listed.Remove(segment);
+        Disown(segment);
+        release(segment);
       }
     }
   }
 
-  /// Gives up every slab with room: `take_over(run)` is told of each. The gate is closed.
+  /// Gives up every slab with room: `take_over(segment)` is told of each. The gate is closed.
   template <class TakeOver>
   void GiveUp(TakeOver take_over) {
     TakeBack();
     Settle();  // whose the slabs will be settles nothing that was freed of them before
-    for (Bin& bin : bins_) {
-      Leave(bin, /*swept=*/false);
-      while (Run* const run = bin.listed.Pop()) {
-        Disown(run);
-        take_over(run);
+    for (ClassCache& cache : caches_) {
+      Leave(cache, /*swept=*/false);
+      while (Segment* const segment = cache.listed.Pop()) {
+        Disown(segment);
+        take_over(segment);
       }
     }
   }
@@ -138,11 +139,11 @@ class alignas(kLineBytes) ThreadHeap {
   PendingLines& pending() { return pending_; }
 
  private:
-  struct alignas(kLineBytes) Bin {
+  struct alignas(kLineBytes) ClassCache {
     Magazines magazines;
-    Run* run = nullptr;      ///< where more come from; not listed
-    SlabList listed;         ///< others with room
-    uint64_t next_word = 0;  ///< of `run`
+    Segment* segment = nullptr;  ///< where more come from; not listed
+    SlabList listed;             ///< others with room
+    uint64_t next_word = 0;      ///< of `segment`
   };
 
   static constexpr uint64_t kWords = [] {
@@ -157,29 +158,29 @@ class alignas(kLineBytes) ThreadHeap {
   static constexpr size_t kOthersMax = 4096;
   static constexpr size_t kRecentMax = 64;
 
-  void* Refill(Bin& bin, uint64_t count);
-  void* TakeFrom(Bin& bin, uint64_t count);
+  void* Refill(ClassCache& cache, uint64_t count);
+  void* TakeFrom(ClassCache& cache, uint64_t count);
   void CountFree(uint64_t count = 1) { frees_left_ -= std::min(count, frees_left_); }
-  [[gnu::noinline]] void Touched(Run& run);
-  void Unsettled(Run* run);
-  void List(Bin& bin, Run* run);
-  void Leave(Bin& bin, bool swept);
-  void LeaveIfEmpty(Bin& bin);
-  static void Disown(Run* run) {
-    run->flags &= static_cast<uint8_t>(~Run::kAtHand);
-    run->quick = nullptr;
-    run->magazines = nullptr;
-    run->owner.store(nullptr, std::memory_order_release);
+  [[gnu::noinline]] void Touched(Segment& segment);
+  void Unsettled(Segment* segment);
+  void List(ClassCache& cache, Segment* segment);
+  void Leave(ClassCache& cache, bool swept);
+  void LeaveIfEmpty(ClassCache& cache);
+  static void Disown(Segment* segment) {
+    segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
+    segment->quick = nullptr;
+    segment->magazines = nullptr;
+    segment->owner.store(nullptr, std::memory_order_release);
   }
-  void FreedOf(Run* run);
-  void NoteOther(Run* run);
-  void FlushFreed(Run& run);
+  void FreedOf(Segment* segment);
+  void NoteOther(Segment* segment);
+  void FlushFreed(Segment& segment);
   void FlushOthers();
   void ForgetOthers();
   template <class What>
-  static void ForEachLineWithRoom(Run& run, What what);
+  static void ForEachLineWithRoom(Segment& segment, What what);
 
-  std::array<Bin, kClassCount> bins_;  // first, so that a class is found by a shift
+  std::array<ClassCache, kClassCount> caches_;  // first, so that a class is found by a shift
 
  public:
   /// The thread whose it is; 0: it has ended. Of the lock's holder.
@@ -192,25 +193,25 @@ class alignas(kLineBytes) ThreadHeap {
   ThreadHeap* next = nullptr;
 
  private:
-  const RunTable& runs_;
+  const SegmentTable& segments_;
   pmem::Persist persist_;
   bool fine_;
   uint64_t frees_left_;
-  Run* unsettled_ = nullptr;  ///< own slabs in which something was freed
+  Segment* unsettled_ = nullptr;  ///< own slabs in which something was freed
   // Slabs of others, of which this thread has freed something. One may be there more than once. No
   // slab is released while it is in this or in unsettled_.
-  std::array<Run*, kOthersMax> others_;
+  std::array<Segment*, kOthersMax> others_;
   size_t other_count_ = 0;
-  std::array<Run*, kRecentMax> recent_{};  ///< by hash: these are there
+  std::array<Segment*, kRecentMax> recent_{};  ///< by hash: these are there
   // What was given away and is not stored yet: blocks of one word.
-  Run* away_run_ = nullptr;
+  Segment* away_segment_ = nullptr;
   uint64_t away_word_ = 0;
   uint64_t away_bits_ = 0;
   PendingLines pending_;
   std::array<void*, kWords> words_{};  ///< the magazines'
 
   /// Slabs of which others have freed something.
-  alignas(kLineBytes) std::atomic<Run*> freed_{nullptr};
+  alignas(kLineBytes) std::atomic<Segment*> freed_{nullptr};
 };
 
 }  // namespace morsel::alloc

@@ -29,15 +29,16 @@ class Shared {
   std::atomic<T> value_;
 };
 
-/// Made at the run's first touch. It stays until the heap is closed, for the next run that begins
-/// at the same unit: threads may still hold its counters.
+/// Made at the segment's first touch. It stays until the heap is closed, for the next one that
+/// begins at the same unit: threads may still hold its counters.
 ///
 /// [RUN-1] A slab has at most one holder: the thread whose heap `owner` is; the heap's lock where
 ///         it is null or a heap whose thread has ended; or whoever has closed the gate.
 /// [RUN-2] Only the holder changes the slab's bits, its flags and the lists that it is in.
-/// [RUN-3] A slab with room is listed, or its bin's, or something was freed of it by others that
+/// [RUN-3] A slab with room is listed, or in its class cache, or something was freed of it by
+/// others that
 ///         the holder has not looked at.
-struct Run {
+struct Segment {
   // What free() needs, on one line.
   char* start = nullptr;
   Shared<BitPair*> pairs;       ///< on the medium
@@ -56,21 +57,22 @@ struct Run {
   alignas(kLineBytes) UnitIndex head{};
   Shared<UnitKind> kind = UnitKind::kNone;  ///< kNone: nothing lives here now
   Shared<uint64_t> units = 0;
-  LineCounter word;     ///< of an extent's head; a slab's is durable before its first block
-  Run* next = nullptr;  ///< in the list of slabs with room
-  Run* previous = nullptr;
-  Run* next_unsettled = nullptr;
+  LineCounter word;         ///< of an extent's head; a slab's is durable before its first block
+  Segment* next = nullptr;  ///< in the list of slabs with room
+  Segment* previous = nullptr;
+  Segment* next_unsettled = nullptr;
 
   alignas(kLineBytes) std::atomic<bool> has_freed{false};  ///< it is in its owner's list of such
-  Run* next_freed = nullptr;
-  Run* next_remembered = nullptr;
+  Segment* next_freed = nullptr;
+  Segment* next_remembered = nullptr;
 
   std::array<LineCounter, kBitLinesMax> lines;
 
   static constexpr uint8_t kAtHand = 1;
   static constexpr uint8_t kUnsettled = 2;  ///< in its owner's list of such
-  static constexpr uint8_t kFreed = 4;      ///< something was, since its bin began with it
-  static constexpr uint8_t kEntered = 8;  ///< an extent that is in the RunTable, part of it or all
+  static constexpr uint8_t kFreed = 4;      ///< something was, since its class cache began with it
+  static constexpr uint8_t kEntered =
+      8;  ///< an extent that is in the SegmentTable, part of it or all
   bool Has(uint8_t flag) const { return (flags & flag) != 0; }
 
   /// `head` and `start` are set.
@@ -111,29 +113,29 @@ struct Run {
 /// Slabs with room, in the order in which they were listed.
 class SlabList {
  public:
-  Run* first() const { return first_; }
-  void Append(Run* run) {
-    run->next = nullptr;
-    run->previous = last_;
-    (last_ != nullptr ? last_->next : first_) = run;
-    last_ = run;
+  Segment* first() const { return first_; }
+  void Append(Segment* segment) {
+    segment->next = nullptr;
+    segment->previous = last_;
+    (last_ != nullptr ? last_->next : first_) = segment;
+    last_ = segment;
   }
-  void Remove(Run* run) {
-    (run->previous != nullptr ? run->previous->next : first_) = run->next;
-    (run->next != nullptr ? run->next->previous : last_) = run->previous;
+  void Remove(Segment* segment) {
+    (segment->previous != nullptr ? segment->previous->next : first_) = segment->next;
+    (segment->next != nullptr ? segment->next->previous : last_) = segment->previous;
   }
-  Run* Pop() {
-    Run* const run = first_;
-    if (run != nullptr) Remove(run);
-    return run;
+  Segment* Pop() {
+    Segment* const segment = first_;
+    if (segment != nullptr) Remove(segment);
+    return segment;
   }
   /// Of the first few the one that lies lowest. What is passed over stays where it is and is passed
   /// over again while something lower is there, until it has no blocks and can be given back.
-  Run* PopLow() {
-    Run* low = first_;
-    Run* run = first_;
-    for (int i = 0; i < kLooks && run != nullptr; ++i, run = run->next) {
-      if (run->start < low->start) low = run;
+  Segment* PopLow() {
+    Segment* low = first_;
+    Segment* segment = first_;
+    for (int i = 0; i < kLooks && segment != nullptr; ++i, segment = segment->next) {
+      if (segment->start < low->start) low = segment;
     }
     if (low != nullptr) Remove(low);
     return low;
@@ -142,8 +144,8 @@ class SlabList {
  private:
   static constexpr int kLooks = 4;
 
-  Run* first_ = nullptr;
-  Run* last_ = nullptr;
+  Segment* first_ = nullptr;
+  Segment* last_ = nullptr;
 };
 
 }  // namespace morsel::alloc
