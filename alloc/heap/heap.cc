@@ -97,7 +97,7 @@ void Heap::ThreadEnds(uint64_t thread) {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != thread) continue;
     const ClosedGate closed(this);
-    one->GiveUp([this](Segment* segment) { ListAsFound(segment); });
+    one->Abandon([this](Segment* segment) { ListAsFound(segment); });
     const std::lock_guard threads_lock(threads_mutex_);
     one->thread = 0;
     one->slot = nullptr;
@@ -113,11 +113,11 @@ bool Heap::HasPartOf(uint64_t thread) {
 }
 
 // What others have freed of slabs that ended threads hold is for anybody.
-void Heap::TakeOverFromEnded() {
+void Heap::ReclaimAbandoned() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    if (one->thread != 0 || !one->MayTakeBack()) continue;
+    if (one->thread != 0 || !one->HasRemote()) continue;
     const ClosedGate closed(this);
-    one->GiveUp([this](Segment* segment) { ListAsFound(segment); });
+    one->Abandon([this](Segment* segment) { ListAsFound(segment); });
   }
 }
 
@@ -233,7 +233,7 @@ bool Heap::FreeInside(void* block) {
     const bool quick = recent_heap.Is(key_) && slab->quick == &slot;
     if (!quick || !ThreadHeap::TryGive(*slab, block, recent_heap)) mine.Give(*slab, block);
   } else if (owner != nullptr) {
-    mine.GiveAway(*slab, block);
+    mine.FreeRemote(*slab, block);
   }
   const bool due = mine.SettleIsDue() || slot.frees_left <= 0;
   slot.Leave();
@@ -263,8 +263,8 @@ void Heap::FreeLocked(ThreadHeap& mine, void* block) {
   }
   ThreadHeap* const owner = segment.owner.load(std::memory_order_relaxed);
   if (owner != nullptr && owner != &mine) {
-    mine.GiveAway(segment, block);
-    mine.HandOver();  // the gate may be closed
+    mine.FreeRemote(segment, block);
+    mine.FlushRemote();  // the gate may be closed
     return;
   }
   if (owner == nullptr) {

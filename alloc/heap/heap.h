@@ -244,7 +244,7 @@ class Heap final : private ThreadEndListener {
   Result<Segment*> NextFound(unsigned size_class, uint64_t heads_max);
   Result<Segment*> MakeSlab(unsigned size_class);
   void ListAsFound(Segment* segment);
-  void TakeOverFromEnded();
+  void ReclaimAbandoned();
   void ReleaseExtent(Segment* segment);
   void ForgetExtent(Segment* segment);
   Status TakeUpFound(uint64_t heads_max);

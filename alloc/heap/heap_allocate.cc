@@ -60,7 +60,7 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
 
 Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
   if (void* const block = mine.Take(size_class); block != nullptr) return block;
-  TakeOverFromEnded();
+  ReclaimAbandoned();
   Result<Segment*> segment = NextFound(size_class, kHeadsPerLook);
   if (!segment) return segment.status();
   if (*segment == nullptr) {
@@ -231,7 +231,7 @@ Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
   const ClosedGate closed(this);
   MORSEL_TRY(TakeUpFound(heads_max));
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    one->TakeBack();
+    one->DrainRemote();
     // Nobody remembers a slab to be settled that is none any more.
     one->Settle();
   }

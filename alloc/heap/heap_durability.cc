@@ -131,7 +131,7 @@ Status Heap::SettleFound() {
 }
 
 void Heap::SettleAllThreads() {
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->TakeBack();
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->DrainRemote();
   units_.ForEachSegment([&](Segment& segment) {
     if (segment.kind == UnitKind::kExtent && !segment.word.IsDurable()) {
       persist_.Flush(units_.WordAt(segment.head), sizeof(uint64_t));

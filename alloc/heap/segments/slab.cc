@@ -78,7 +78,7 @@ uint64_t Slab::Take(uint64_t word, uint64_t count_max) {
 }
 
 void Slab::GiveAsOther(uint64_t word, uint64_t bits) {
-  // Sequentially consistent, as what the holder looks at it with: see ThreadHeap::HandOver().
+  // Sequentially consistent, as what the holder looks at it with: see ThreadHeap::FlushRemote().
   if (const uint64_t twice = pmem::SetBits(Freed(word), bits) & bits; twice != 0) {
     DieOfTwice(BlockAt(word * 64 + static_cast<uint64_t>(std::countr_zero(twice))));
   }

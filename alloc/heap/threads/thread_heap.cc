@@ -47,7 +47,7 @@ void* ThreadHeap::Refill(ClassCache& cache, uint64_t count) {
     }
     if (!looked && cache.listed.first() == nullptr) {
       looked = true;
-      TakeBack();
+      DrainRemote();
     }
     Segment* const first = cache.listed.first();
     if (first == nullptr) return nullptr;
@@ -86,7 +86,7 @@ void* ThreadHeap::TakeFrom(ClassCache& cache, uint64_t count) {
 }
 
 void ThreadHeap::PutBack() {
-  HandOver();
+  FlushRemote();
   for (ClassCache& cache : caches_) {
     for (int i = 0; i < 2; ++i, cache.magazines.Exchange()) {
       while (void* const block = cache.magazines.TryTake()) {
@@ -153,24 +153,24 @@ void ThreadHeap::Lease(Segment* segment, bool has_room) {
 }
 
 // Who frees what another thread has allocated mostly frees neighbours, one after the other.
-void ThreadHeap::GiveAway(Segment& segment, void* block) {
+void ThreadHeap::FreeRemote(Segment& segment, void* block) {
   const uint64_t index = Slab(segment).LiveIndex(block, "free");
   const uint64_t bit = uint64_t{1} << (index % 64);
-  if (away_segment_ != &segment || away_word_ != index / 64) {
-    HandOver();
-    away_segment_ = &segment;
-    away_word_ = index / 64;
-  } else if ((away_bits_ & bit) != 0) {
+  if (remote_segment_ != &segment || remote_word_ != index / 64) {
+    FlushRemote();
+    remote_segment_ = &segment;
+    remote_word_ = index / 64;
+  } else if ((remote_bits_ & bit) != 0) {
     Slab(segment).DieOfTwice(block);
   }
-  away_bits_ |= bit;
+  remote_bits_ |= bit;
   if (fine_) CountFree();
 }
 
-void ThreadHeap::HandOver() {
-  if (away_segment_ == nullptr) return;
-  Segment& segment = *std::exchange(away_segment_, nullptr);
-  Slab(segment).GiveAsOther(away_word_, std::exchange(away_bits_, 0));
+void ThreadHeap::FlushRemote() {
+  if (remote_segment_ == nullptr) return;
+  Segment& segment = *std::exchange(remote_segment_, nullptr);
+  Slab(segment).GiveAsOther(remote_word_, std::exchange(remote_bits_, 0));
   // ORDER  the freed bits  <  the look at has_freed  (the owner: has_freed cleared < looks at bits)
   // WHY    one of the two sees what the other did; else a freed block would be found by nobody.
   // CRASH  nothing of this is on the medium: recovery folds all freed bits.
@@ -230,7 +230,7 @@ void ThreadHeap::FreedOf(Segment* segment) {
                                          std::memory_order_relaxed));
 }
 
-bool ThreadHeap::TakeBack() {
+bool ThreadHeap::DrainRemote() {
   if (freed_.load(std::memory_order_relaxed) == nullptr) return false;
   Segment* segment = freed_.exchange(nullptr, std::memory_order_acquire);
   while (segment != nullptr) {
@@ -244,7 +244,7 @@ bool ThreadHeap::TakeBack() {
 }
 
 void ThreadHeap::Settle() {
-  HandOver();
+  FlushRemote();
   for (Segment* segment = unsettled_; segment != nullptr; segment = segment->next_unsettled)
     FlushFreed(*segment);
   FlushOthers();

@@ -72,10 +72,10 @@ class alignas(kLineBytes) ThreadHeap {
   void Give(Segment& segment, void* block);
 
   /// Frees a block of a slab that belongs to another: its bit is stored with others of its word,
-  /// by HandOver() at the latest.
-  void GiveAway(Segment& segment, void* block);
-  /// Stores what GiveAway() has left.
-  void HandOver();
+  /// by FlushRemote() at the latest.
+  void FreeRemote(Segment& segment, void* block);
+  /// Stores what FreeRemote() has left.
+  void FlushRemote();
 
   /// An extent was freed: its head is settled before its units are anything else, and with the
   /// rest.
@@ -102,10 +102,10 @@ class alignas(kLineBytes) ThreadHeap {
   void Lease(Segment* segment, bool has_room);
 
   /// Frees what others have freed. False if that is nothing.
-  bool TakeBack();
+  bool DrainRemote();
   /// Whether it would find anything.
   /// Threads  any.
-  bool MayTakeBack() const { return freed_.load(std::memory_order_relaxed) != nullptr; }
+  bool HasRemote() const { return freed_.load(std::memory_order_relaxed) != nullptr; }
 
   /// Calls `release(segment)` for each slab without blocks, and forgets it.
   template <class Release>
@@ -124,8 +124,8 @@ class alignas(kLineBytes) ThreadHeap {
 
   /// Gives up every slab with room: `take_over(segment)` is told of each. The gate is closed.
   template <class TakeOver>
-  void GiveUp(TakeOver take_over) {
-    TakeBack();
+  void Abandon(TakeOver take_over) {
+    DrainRemote();
     Settle();  // whose the slabs will be settles nothing that was freed of them before
     for (ClassCache& cache : caches_) {
       Leave(cache, /*swept=*/false);
@@ -204,9 +204,9 @@ class alignas(kLineBytes) ThreadHeap {
   size_t other_count_ = 0;
   std::array<Segment*, kRecentMax> recent_{};  ///< by hash: these are there
   // What was given away and is not stored yet: blocks of one word.
-  Segment* away_segment_ = nullptr;
-  uint64_t away_word_ = 0;
-  uint64_t away_bits_ = 0;
+  Segment* remote_segment_ = nullptr;
+  uint64_t remote_word_ = 0;
+  uint64_t remote_bits_ = 0;
   PendingLines pending_;
   std::array<void*, kWords> words_{};  ///< the magazines'
 
