@@ -97,7 +97,7 @@ void Heap::ThreadEnds(uint64_t thread) {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != thread) continue;
     const ClosedGate closed(this);
-    one->Abandon([this](Segment* segment) { ListAsFound(segment); });
+    one->Abandon([this](Segment* segment) { ListIfRoom(segment); });
     const std::lock_guard threads_lock(threads_mutex_);
     one->thread = 0;
     one->slot = nullptr;
@@ -117,7 +117,7 @@ void Heap::ReclaimAbandoned() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != 0 || !one->HasRemote()) continue;
     const ClosedGate closed(this);
-    one->Abandon([this](Segment* segment) { ListAsFound(segment); });
+    one->Abandon([this](Segment* segment) { ListIfRoom(segment); });
   }
 }
 
@@ -130,7 +130,7 @@ Segment* Heap::Remember(UnitIndex head) {
   return segment;
 }
 
-Result<Segment*> Heap::TakeUp(UnitIndex head) {
+Result<Segment*> Heap::Adopt(UnitIndex head) {
   if (Segment* const known = units_.SegmentAt(head);
       known != nullptr && known->kind != UnitKind::kNone) {
     return known;
@@ -142,7 +142,7 @@ Result<Segment*> Heap::TakeUp(UnitIndex head) {
     segment->BecomeSlab(word.size_class());
     MORSEL_TRY(Slab(*segment).Adopt(persist_, unclean_, read_only_));
     segment->kind = UnitKind::kSlab;
-    ListAsFound(segment);
+    ListIfRoom(segment);
     segments_.Enter(segment);
   } else {
     segment->units = word.units();
@@ -154,7 +154,7 @@ Result<Segment*> Heap::TakeUp(UnitIndex head) {
 Result<Segment*> Heap::SegmentOf(const void* address) {
   const Result<UnitIndex> head = units_.HeadOf(units_.UnitOf(address));
   if (!head) return head.status();
-  return TakeUp(*head);
+  return Adopt(*head);
 }
 
 Segment& Heap::LiveSegment(const void* block, const char* call) {
@@ -173,7 +173,7 @@ Segment& Heap::LiveSegment(const void* block, const char* call) {
   return **segment;
 }
 
-void Heap::ListAsFound(Segment* segment) {
+void Heap::ListIfRoom(Segment* segment) {
   if (!Slab(*segment).HasRoom()) return;
   segment->flags |= Segment::kAtHand;
   classes_[segment->size_class].listed.Append(segment);

@@ -233,7 +233,7 @@ class Heap final : private ThreadEndListener {
   Result<ThreadHeap*> Mine();
   void SettleThread(ThreadHeap& mine);
   Result<Segment*> SegmentOf(const void* address);
-  Result<Segment*> TakeUp(UnitIndex head);
+  Result<Segment*> Adopt(UnitIndex head);
   Segment* Remember(UnitIndex head);
   Segment& LiveSegment(const void* block, const char* call);
   Result<void*> AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment);
@@ -241,20 +241,20 @@ class Heap final : private ThreadEndListener {
   Status NoRoomFor(UnitCount units) const;
   Result<void*> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
   Result<UnitIndex> FindUnits(UnitCount count, uint64_t alignment, uint64_t wanted_alignment);
-  Result<Segment*> NextFound(unsigned size_class, uint64_t heads_max);
+  Result<Segment*> NextRecovered(unsigned size_class, uint64_t heads_max);
   Result<Segment*> MakeSlab(unsigned size_class);
-  void ListAsFound(Segment* segment);
+  void ListIfRoom(Segment* segment);
   void ReclaimAbandoned();
   void ReleaseExtent(Segment* segment);
   void ForgetExtent(Segment* segment);
-  Status TakeUpFound(uint64_t heads_max);
+  Status AdoptRecovered(uint64_t heads_max);
   Status ReleaseEmptySlabs(uint64_t heads_max);
   bool GrowFor(UnitCount count, uint64_t alignment);
   void FreeLocked(ThreadHeap& mine, void* block);
   Result<bool> FreeBehind(const Segment& extent, UnitCount count);
   Result<bool> ResizeInPlace(Segment& segment, uint64_t size_bytes);
   Status FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const char* end);
-  Status SettleFound();
+  Status FlushRecovered();
 
   // With the gate closed besides.
   void SettleAllThreads();
@@ -273,8 +273,8 @@ class Heap final : private ThreadEndListener {
   bool unclean_;
   UnitMap units_;
   std::array<SizeClass, kClassCount> classes_{};
-  UnitIndex found_{};       ///< all that an earlier process left before it is taken up
-  bool all_found_ = false;  ///< and behind it
+  UnitIndex recovered_{};       ///< all that an earlier process left before it is taken up
+  bool all_recovered_ = false;  ///< and behind it
   ThreadHeap* thread_heaps_ = nullptr;
   std::mutex threads_mutex_;  ///< for that list, and whose they are; what changes them has both
   uint32_t closings_ = 0;     ///< nested ClosedGates

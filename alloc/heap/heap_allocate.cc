@@ -61,7 +61,7 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
 Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
   if (void* const block = mine.Take(size_class); block != nullptr) return block;
   ReclaimAbandoned();
-  Result<Segment*> segment = NextFound(size_class, kHeadsPerLook);
+  Result<Segment*> segment = NextRecovered(size_class, kHeadsPerLook);
   if (!segment) return segment.status();
   if (*segment == nullptr) {
     segment = MakeSlab(size_class);
@@ -75,17 +75,17 @@ Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_
 
 // A slab of the class with room that nobody holds, taken from its list; or nullptr if none is found
 // at `heads_max` heads.
-Result<Segment*> Heap::NextFound(unsigned size_class, uint64_t heads_max) {
+Result<Segment*> Heap::NextRecovered(unsigned size_class, uint64_t heads_max) {
   SizeClass& of = classes_[size_class];
-  uint64_t taken_up = 0;
+  uint64_t adopted = 0;
   for (uint64_t heads = 0; of.listed.first() == nullptr && heads < heads_max; ++heads) {
     const Result<UnitIndex> head = units_.NextHead(of.cursor);
     if (!head) return head.status();
     if (head->value() >= units_.unit_count()) break;
     const UnitWord word = units_.Word(*head);
     if (word.kind() == UnitKind::kSlab && word.size_class() == size_class) {
-      if (heads_max != kAllHeads && taken_up++ == kSlabsPerLook) break;
-      const Result<Segment*> segment = TakeUp(*head);
+      if (heads_max != kAllHeads && adopted++ == kSlabsPerLook) break;
+      const Result<Segment*> segment = Adopt(*head);
       if (!segment) return segment;
     }
     of.cursor = UnitIndex(head->value() + 1);
@@ -126,7 +126,7 @@ Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment
     for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
       if (void* const block = one->Take(other); block != nullptr) return block;
     }
-    const Result<Segment*> segment = NextFound(other, kAllHeads);
+    const Result<Segment*> segment = NextRecovered(other, kAllHeads);
     if (!segment) return segment.status();
     if (*segment == nullptr) continue;
     (*mine)->Lease(*segment, /*has_room=*/true);
@@ -180,7 +180,7 @@ Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t like
   MORSEL_TRY(ReleaseEmptySlabs(kSlabsPerGrowth));
   place = units_.FindFreeUnits(count, liked);
   if (!settled() && GrowFor(count, liked)) place = units_.FindFreeUnits(count, liked);
-  if (!settled() && !all_found_) {
+  if (!settled() && !all_recovered_) {
     MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
     place = units_.FindFreeUnits(count, liked);
   }
@@ -200,7 +200,7 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   const uint64_t need = AlignUp(
       (units_.AlignedUnit(end->value(), alignment) + count.value()) * kUnitBytes, kSubtreeBytes);
   if (need > capacity) return false;
-  const uint64_t more = all_found_ ? AlignDown(now + now / kGrowthPart, kSubtreeBytes) : need;
+  const uint64_t more = all_recovered_ ? AlignDown(now + now / kGrowthPart, kSubtreeBytes) : need;
   const uint64_t liked = std::min(std::max(need, more), capacity);
   Result<uint64_t> grown = growth_(liked);
   if (!grown && need < liked) grown = growth_(need);
@@ -211,17 +211,17 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
 }
 
 // So many at most.
-Status Heap::TakeUpFound(uint64_t heads_max) {
-  for (uint64_t heads = 0; !all_found_ && heads < heads_max; ++heads) {
-    const Result<UnitIndex> head = units_.NextHead(found_);
+Status Heap::AdoptRecovered(uint64_t heads_max) {
+  for (uint64_t heads = 0; !all_recovered_ && heads < heads_max; ++heads) {
+    const Result<UnitIndex> head = units_.NextHead(recovered_);
     if (!head) return head.status();
     if (head->value() >= units_.unit_count()) {
-      all_found_ = true;
+      all_recovered_ = true;
       break;
     }
-    const Result<Segment*> segment = TakeUp(*head);
+    const Result<Segment*> segment = Adopt(*head);
     if (!segment) return segment.status();
-    found_ = UnitIndex(head->value() + 1);
+    recovered_ = UnitIndex(head->value() + 1);
   }
   return Code::kOk;
 }
@@ -229,7 +229,7 @@ Status Heap::TakeUpFound(uint64_t heads_max) {
 // Of those that an earlier process left, it looks at so many more.
 Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
   const ClosedGate closed(this);
-  MORSEL_TRY(TakeUpFound(heads_max));
+  MORSEL_TRY(AdoptRecovered(heads_max));
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     one->DrainRemote();
     // Nobody remembers a slab to be settled that is none any more.

@@ -64,7 +64,7 @@ Status Heap::FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const c
       unit = *next;
       continue;
     }
-    const Result<Segment*> taken = TakeUp(*head);
+    const Result<Segment*> taken = Adopt(*head);
     if (!taken) return taken.status();
     Segment& segment = **taken;
     FlushSegment(segment, std::max<const char*>(begin, segment.start), std::min(end, segment.end()),
@@ -106,7 +106,7 @@ void Heap::SettleMine() {
 void Heap::SettleThread(ThreadHeap& mine) {
   // What was freed before a kill may not be durable yet. Were it left so, the bound would hold for
   // each life of the program and not for all of them.
-  (void)SettleFound();
+  (void)FlushRecovered();
   units_.FlushCleared();
   mine.Settle();  // its fence is for those, too
   ThreadSlot& slot = SlotAt(slot_offset_);
@@ -117,15 +117,15 @@ void Heap::SettleThread(ThreadHeap& mine) {
 
 void Heap::Settle() {
   const Stillness still = Still();
-  (void)SettleFound();  // what is damaged belongs to nobody who could be told
+  (void)FlushRecovered();  // what is damaged belongs to nobody who could be told
   SettleAllThreads();
 }
 
 // After an unclean end, what was not taken up yet may be visible without being durable.
-Status Heap::SettleFound() {
+Status Heap::FlushRecovered() {
   if (!unclean_) return Code::kOk;
-  MORSEL_TRY(TakeUpFound(kAllHeads));
-  units_.FoundIsDurable();
+  MORSEL_TRY(AdoptRecovered(kAllHeads));
+  units_.RecoveredIsDurable();
   unclean_ = false;
   return Code::kOk;
 }
@@ -155,11 +155,11 @@ void Heap::SettleAllThreads() {
 
 void Heap::SettleAll() {
   const Stillness still = Still();
-  (void)SettleFound();
+  (void)FlushRecovered();
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
     if (!head || head->value() >= units_.unit_count()) break;
-    const Result<Segment*> segment = TakeUp(*head);
+    const Result<Segment*> segment = Adopt(*head);
     if (segment) persist_.Flush((*segment)->start, (*segment)->units * kUnitBytes);
     at = UnitIndex(head->value() + 1);
   }
@@ -174,7 +174,7 @@ Status Heap::Close() {
   // WHY    after a clean end nothing is flushed again before it is trusted.      [HEAP-5]
   // CRASH  before the state: the next open takes the end for unclean, and flushes.
   // TEST   alloc/heap/heap_crash_test: CleanMeansDurable
-  const Status found = SettleFound();
+  const Status found = FlushRecovered();
   SettleAllThreads();
   if (found.ok()) persist_.Publish(&header_->state, kHeapClean);
   return found;

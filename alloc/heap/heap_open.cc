@@ -141,7 +141,7 @@ Status Heap::Shrink(uint64_t size_bytes) {
   MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
   const Status status = units_.Shrink(size_bytes);
   if (!status.ok()) return status;
-  found_ = std::min(found_, UnitIndex(units_.unit_count()));
+  recovered_ = std::min(recovered_, UnitIndex(units_.unit_count()));
   for (SizeClass& of : classes_) of.cursor = std::min(of.cursor, UnitIndex(units_.unit_count()));
   return Code::kOk;
 }

@@ -83,7 +83,7 @@ class UnitMap {
   Segment* Remember(UnitIndex head);
 
   /// All that is on the medium is durable: what is built from now on counts as flushed.
-  void FoundIsDurable() { unclean_ = false; }
+  void RecoveredIsDurable() { unclean_ = false; }
 
   /// Whether the volatile bitmap has the unit as used; nothing where there is no bitmap yet.
   std::optional<bool> IsRememberedAsUsed(UnitIndex unit) const {
