@@ -13,14 +13,14 @@
 
 namespace morsel::alloc {
 
-Heap::ClosedGate::ClosedGate(Heap* heap) : heap_(heap) {
+Heap::Gate::Gate(Heap* heap) : heap_(heap) {
   if (heap_->closings_++ > 0) return;
   heap_->EmptySlots();
   for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->PutBack();
 }
 
 // The slots stay empty: the lock lets each thread fill its own again.
-Heap::ClosedGate::~ClosedGate() { --heap_->closings_; }
+Heap::Gate::~Gate() { --heap_->closings_; }
 
 // Nobody is inside afterwards.
 void Heap::EmptySlots() {
@@ -49,7 +49,7 @@ void Heap::EmptySlots() {
 }
 
 // The calling thread's part: the one it has, one whose thread has ended, or a new one.
-Result<ThreadHeap*> Heap::Mine() {
+Result<ThreadHeap*> Heap::MyCache() {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (slot.Is(this)) return slot.thread_heap;
   ThreadHeap* mine = nullptr;
@@ -96,7 +96,7 @@ void Heap::ThreadEnds(uint64_t thread) {
   const std::lock_guard lock(mutex_);
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != thread) continue;
-    const ClosedGate closed(this);
+    const Gate closed(this);
     one->Abandon([this](Segment* segment) { ListIfRoom(segment); });
     const std::lock_guard threads_lock(threads_mutex_);
     one->thread = 0;
@@ -116,7 +116,7 @@ bool Heap::HasPartOf(uint64_t thread) {
 void Heap::ReclaimAbandoned() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != 0 || !one->HasRemote()) continue;
-    const ClosedGate closed(this);
+    const Gate closed(this);
     one->Abandon([this](Segment* segment) { ListIfRoom(segment); });
   }
 }
@@ -246,7 +246,7 @@ void Heap::FreeUnguarded(void* block) {
   bool due = false;
   {
     std::lock_guard lock(mutex_);
-    const Result<ThreadHeap*> mine = Mine();
+    const Result<ThreadHeap*> mine = MyCache();
     if (!mine) Die("free of %p: %s", block, LastError());
     FreeLocked(**mine, block);
     due = (*mine)->SettleIsDue();
@@ -289,7 +289,7 @@ uint64_t Heap::UsableBytes(const void* block) {
 
 Result<bool> Heap::IsLive(const void* address) {
   if (guard_ != nullptr && guard_->HasFreed(address)) return false;
-  const Stillness still = Still();  // what is cached is not live
+  const StoppedWorld stopped = StopTheWorld();  // what is cached is not live
   const Result<Segment*> segment = SegmentOf(address);
   if (!segment && segment.error() == Code::kNotFound) return false;
   if (!segment) return segment.status();

@@ -159,21 +159,21 @@ class Heap final : private ThreadEndListener {
   /// Threads  any; waits for nobody.
   uint64_t size_bytes() const { return units_.unit_count() * kUnitBytes; }
 
-  /// The range has grown to size_bytes, durably. Held() is held.
+  /// The range has grown to size_bytes, durably. Lock() is held.
   Status Grow(uint64_t size_bytes) {
     units_.Grow(size_bytes);
     return Code::kOk;
   }
-  /// The range is to shrink. Still() is held.
+  /// The range is to shrink. StopTheWorld() is held.
   /// Errors  kBusy: as before.
   Status Shrink(uint64_t size_bytes);
 
   /// Keeps calls out that change the range, the roots, or more than what the caller's thread holds.
-  [[nodiscard]] std::unique_lock<std::mutex> Held() { return std::unique_lock(mutex_); }
+  [[nodiscard]] std::unique_lock<std::mutex> Lock() { return std::unique_lock(mutex_); }
 
   /// Keeps all other calls out while it lives.
-  class Stillness;
-  [[nodiscard]] Stillness Still();
+  class StoppedWorld;
+  [[nodiscard]] StoppedWorld StopTheWorld();
 
   /// Settle(), and marks the heap as left in order. Only the destructor may follow.
   /// Errors  kCorrupt: part of the heap cannot be read; it stays marked as in use.
@@ -195,12 +195,12 @@ class Heap final : private ThreadEndListener {
   };
 
   /// While it lives the gate is closed. The lock is held.
-  class ClosedGate {
+  class Gate {
    public:
-    explicit ClosedGate(Heap* heap);
-    ~ClosedGate();
-    ClosedGate(const ClosedGate&) = delete;
-    ClosedGate& operator=(const ClosedGate&) = delete;
+    explicit Gate(Heap* heap);
+    ~Gate();
+    Gate(const Gate&) = delete;
+    Gate& operator=(const Gate&) = delete;
 
    private:
     Heap* heap_;
@@ -230,7 +230,7 @@ class Heap final : private ThreadEndListener {
 
   // With the lock held.
   void EmptySlots();
-  Result<ThreadHeap*> Mine();
+  Result<ThreadHeap*> MyCache();
   void SettleThread(ThreadHeap& mine);
   Result<Segment*> SegmentOf(const void* address);
   Result<Segment*> Adopt(UnitIndex head);
@@ -277,21 +277,21 @@ class Heap final : private ThreadEndListener {
   bool all_recovered_ = false;  ///< and behind it
   ThreadHeap* thread_heaps_ = nullptr;
   std::mutex threads_mutex_;  ///< for that list, and whose they are; what changes them has both
-  uint32_t closings_ = 0;     ///< nested ClosedGates
+  uint32_t closings_ = 0;     ///< nested Gates
   std::unique_ptr<Guard> guard_;
   Growth growth_;
   std::string growth_failure_;  ///< why the range could not grow the last time; empty if it could
 };
 
-class Heap::Stillness {
+class Heap::StoppedWorld {
  public:
-  explicit Stillness(Heap* heap) : lock_(heap->mutex_), gate_(heap) {}
+  explicit StoppedWorld(Heap* heap) : lock_(heap->mutex_), gate_(heap) {}
 
  private:
   std::unique_lock<std::mutex> lock_;
-  ClosedGate gate_;
+  Gate gate_;
 };
 
-inline Heap::Stillness Heap::Still() { return Stillness(this); }
+inline Heap::StoppedWorld Heap::StopTheWorld() { return StoppedWorld(this); }
 
 }  // namespace morsel::alloc

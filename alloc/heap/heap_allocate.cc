@@ -46,11 +46,11 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
     while (!Aligned(size_class, alignment)) ++size_class;  // the largest is aligned to its size
     if (void* const block = TakeInside(size_class); block != nullptr) return block;
     std::lock_guard lock(mutex_);
-    const Result<ThreadHeap*> mine = Mine();
+    const Result<ThreadHeap*> mine = MyCache();
     if (!mine) return mine.status();
     if ((*mine)->SettleIsDue()) {
       SettleThread(**mine);
-      (void)Mine();  // may be in haste again
+      (void)MyCache();  // may be in haste again
     }
     return AllocateBlock(**mine, size_class, alignment);
   }
@@ -118,8 +118,8 @@ Result<Segment*> Heap::MakeSlab(unsigned size_class) {
 
 // Of whichever thread.
 Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment) {
-  const ClosedGate closed(this);
-  const Result<ThreadHeap*> mine = Mine();
+  const Gate closed(this);
+  const Result<ThreadHeap*> mine = MyCache();
   if (!mine) return mine.status();
   for (unsigned other = size_class; other < kClassCount; ++other) {
     if (!Aligned(other, alignment)) continue;
@@ -228,7 +228,7 @@ Status Heap::AdoptRecovered(uint64_t heads_max) {
 
 // Of those that an earlier process left, it looks at so many more.
 Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
-  const ClosedGate closed(this);
+  const Gate closed(this);
   MORSEL_TRY(AdoptRecovered(heads_max));
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     one->DrainRemote();

@@ -275,7 +275,7 @@ void CrashLife::CloseAndOpen() {
 void CrashLife::Resize(uint64_t size_bytes) {
   Note("resize to " + std::to_string(size_bytes));
   {
-    const auto held = heap_->Held();
+    const auto held = heap_->Lock();
     if (size_bytes > world_.size_bytes) {
       world_.size_bytes = size_bytes;
       EXPECT_TRUE(heap_->Grow(size_bytes).ok());

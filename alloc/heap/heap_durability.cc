@@ -30,7 +30,7 @@ Status Heap::FlushAllocations(const char* begin, const char* end) {
     if (one) return Code::kOk;
   }
   std::lock_guard lock(mutex_);
-  const Result<ThreadHeap*> mine = Mine();
+  const Result<ThreadHeap*> mine = MyCache();
   if (!mine) return mine.status();
   return FlushAllocationsLocked(**mine, begin, end);
 }
@@ -84,7 +84,7 @@ void Heap::Fence() {
   std::unique_lock<std::mutex> lock;
   if (mine == nullptr) {
     lock = std::unique_lock(mutex_);
-    const Result<ThreadHeap*> found = Mine();
+    const Result<ThreadHeap*> found = MyCache();
     if (found) mine = *found;  // if not, nothing was flushed with success
   }
   if (mine != nullptr) {
@@ -97,7 +97,7 @@ void Heap::Fence() {
 
 void Heap::SettleMine() {
   std::lock_guard lock(mutex_);
-  const Result<ThreadHeap*> mine = Mine();
+  const Result<ThreadHeap*> mine = MyCache();
   if (!mine) return;  // it has freed nothing
   SettleThread(**mine);
 }
@@ -116,7 +116,7 @@ void Heap::SettleThread(ThreadHeap& mine) {
 }
 
 void Heap::Settle() {
-  const Stillness still = Still();
+  const StoppedWorld stopped = StopTheWorld();
   (void)FlushRecovered();  // what is damaged belongs to nobody who could be told
   SettleAllThreads();
 }
@@ -154,7 +154,7 @@ void Heap::SettleAllThreads() {
 }
 
 void Heap::SettleAll() {
-  const Stillness still = Still();
+  const StoppedWorld stopped = StopTheWorld();
   (void)FlushRecovered();
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
@@ -168,7 +168,7 @@ void Heap::SettleAll() {
 
 Status Heap::Close() {
   FreeWhatIsKept();
-  const Stillness still = Still();
+  const StoppedWorld stopped = StopTheWorld();
   if (read_only_ || !fine_) return Code::kOk;
   // ORDER  all bits and heads, those that were only found included  <  the state "clean"
   // WHY    after a clean end nothing is flushed again before it is trusted.      [HEAP-5]

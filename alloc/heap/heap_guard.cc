@@ -9,7 +9,7 @@
 namespace morsel::alloc {
 
 void Heap::BeGuarded() {
-  const Stillness still = Still();  // no slot is filled; from now on none will be
+  const StoppedWorld stopped = StopTheWorld();  // no slot is filled; from now on none will be
   guard_ = std::make_unique<Guard>();
 }
 

@@ -8,7 +8,7 @@ namespace morsel::alloc {
 
 Result<uint64_t> Heap::LiveBytes() {
   FreeWhatIsKept();
-  const Stillness still = Still();  // what is cached is not live
+  const StoppedWorld stopped = StopTheWorld();  // what is cached is not live
   uint64_t live_bytes = 0;
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);

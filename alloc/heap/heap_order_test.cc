@@ -228,7 +228,7 @@ TEST_F(HeapOrderTest, NoSlabIsLeftWhereTheRangeEnded) {
   Persist(behind);
   heap_->Free(behind);
   {
-    const Heap::Stillness still = heap_->Still();
+    const Heap::StoppedWorld stopped = heap_->StopTheWorld();
     ASSERT_TRUE(heap_->Shrink(2 * kMiB).ok());
   }
   std::mt19937_64 random(1);

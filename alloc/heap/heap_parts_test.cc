@@ -124,7 +124,7 @@ TEST_F(HeapPartsTest, WhatIsPersistedOfAnExtentAgainTakesNoLock) {
   });
   while (turn.load() == 0) std::this_thread::yield();
   {
-    const std::unique_lock<std::mutex> lock = heap_->Held();
+    const std::unique_lock<std::mutex> lock = heap_->Lock();
     turn = 2;
     turn.notify_all();
     while (turn.load() == 2) std::this_thread::yield();
@@ -228,7 +228,7 @@ TEST_F(HeapPartsTest, WhoIsInsideIsWaitedFor) {
   ASSERT_TRUE(recent_heap.Enter(heap_.get()));
   std::atomic<bool> alone{false};
   std::thread other([&] {
-    const auto still = heap_->Still();
+    const auto stopped = heap_->StopTheWorld();
     alone.store(true);
   });
   while (recent_heap.Is(heap_.get())) std::this_thread::yield();
@@ -257,7 +257,7 @@ TEST_F(HeapPartsTest, NobodyIsInsideWhileOneHasTheHeapToItself) {
     });
   }
   for (int round = 0; round < kRounds; ++round) {
-    const auto still = heap_->Still();
+    const auto stopped = heap_->StopTheWorld();
     const Sum128 before = Checksum128(memory_.base(), kBytes);
     std::this_thread::yield();
     const Sum128 after = Checksum128(memory_.base(), kBytes);
@@ -317,10 +317,10 @@ TEST_F(HeapPartsTest, AHeapWithoutItsSlotIsNotFoundByItsKey) {
   });
   while (step.load() != 1) std::this_thread::yield();
   {
-    const std::unique_lock<std::mutex> held = heap->Held();
+    const std::unique_lock<std::mutex> held = heap->Lock();
     step.store(2);
     for (int i = 0; i < 1000; ++i) {
-      const auto still = heap_->Still();
+      const auto stopped = heap_->StopTheWorld();
       std::this_thread::yield();
     }
   }

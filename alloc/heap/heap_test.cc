@@ -299,7 +299,7 @@ TEST_F(HeapTest, ShrinksAndGrowsWithTheMapsOfRegions) {
   Make(kGiB, 4 * kGiB);
   for (int round = 0; round < 3; ++round) {
     {
-      const auto held = heap_->Held();
+      const auto held = heap_->Lock();
       ASSERT_TRUE(heap_->Grow(3 * kGiB).ok());
       size_bytes_ = 3 * kGiB;
     }
@@ -307,13 +307,13 @@ TEST_F(HeapTest, ShrinksAndGrowsWithTheMapsOfRegions) {
     void* const small = Allocate(100);
     ASSERT_NE(large, nullptr);
     {
-      const auto held = heap_->Held();
+      const auto held = heap_->Lock();
       EXPECT_EQ(heap_->Shrink(kGiB).code(), Code::kBusy);
     }
     CheckAll();
     Free(large);
     {
-      const auto held = heap_->Held();
+      const auto held = heap_->Lock();
       ASSERT_TRUE(heap_->Shrink(kGiB / 2).ok());
       size_bytes_ = kGiB / 2;
     }

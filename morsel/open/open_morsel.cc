@@ -104,7 +104,7 @@ Status OpenMorsel::OnlyFine(const char* call) const {
 
 Result<void*> OpenMorsel::Root(const char* name) {
   MORSEL_TRY(MayRead());
-  const auto held = heap_->Held();
+  const auto held = heap_->Lock();
   void* const object = RootTable(heap_->root_table(), heap_->persist()).Find(name);
   if (object == nullptr) {
     return Fail(Code::kNotFound, "%s has no root '%s'; name one with morsel_set_root",
@@ -137,7 +137,7 @@ Status OpenMorsel::SetRoot(const char* name, void* object) {
     MORSEL_TRY(heap_->Flush(object, 0));
     heap_->Fence();
   }
-  const auto held = heap_->Held();
+  const auto held = heap_->Lock();
   return RootTable(heap_->root_table(), heap_->persist()).Set(name, object);
 }
 
@@ -177,7 +177,7 @@ Status OpenMorsel::Checkpoint() {
   const Result<uint64_t> live_bytes = heap_->LiveBytes();
   if (!live_bytes) return live_bytes.status();
   if (fine()) heap_->SettleAll();
-  const auto still = heap_->Still();
+  const auto stopped = heap_->StopTheWorld();
   // All of the memory is read, whoever may.
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
@@ -188,7 +188,7 @@ Status OpenMorsel::Export(const pmem::Directory& to, const std::string& file_nam
                           const ExportOptions& options) {
   MORSEL_TRY(MayRead());
   if (!read_only() && !fine()) MORSEL_TRY(Checkpoint());
-  const auto still = heap_->Still();
+  const auto stopped = heap_->StopTheWorld();
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
   return backing_->Export(to, file_name, options);
@@ -209,7 +209,7 @@ Status OpenMorsel::Resize(uint64_t size_bytes) {
                 label_.c_str());
   }
   size_bytes = AlignUp(size_bytes, step);
-  const auto still = heap_->Still();
+  const auto stopped = heap_->StopTheWorld();
   const uint64_t before = record().size_bytes;
   if (size_bytes < before) {
     if (const Status status = heap_->Shrink(size_bytes); !status.ok()) {
@@ -257,7 +257,7 @@ Status OpenMorsel::Fill(morsel_info* info) {
   MORSEL_TRY(MayRead());
   const Result<uint64_t> live_bytes = heap_->LiveBytes();
   if (!live_bytes) return live_bytes.status();
-  const auto held = heap_->Held();
+  const auto held = heap_->Lock();
   FillInfo(record(), backing_->granularity_bytes(), info);
   if (read_only()) info->flags |= MORSEL_READ_ONLY;
   info->live_bytes = *live_bytes;

@@ -253,7 +253,7 @@ void HeapHand::Lose() {
 }
 
 void HeapHand::Resize() {
-  const auto still = room_.heap().Still();
+  const auto stopped = room_.heap().StopTheWorld();
   const uint64_t size_bytes = dice_.Between(1, 32) * kSubtreeBytes;
   if (size_bytes >= room_.heap().size_bytes()) return;
   if (room_.heap().Shrink(size_bytes).ok()) log_.heap_bytes.store(size_bytes);

@@ -172,7 +172,7 @@ void PoolTarget::Change(FileWorld& world) {
 std::string PoolTarget::Checkpoint(FileWorld& world, bool closes) {
   // A checkpoint takes back what threads hold ahead, which is in the bits: first, so that what is
   // stored is known before.
-  { const auto still = morsel_->heap().Still(); }
+  { const auto stopped = morsel_->heap().StopTheWorld(); }
   const std::string state =
       StateOf(static_cast<const char*>(morsel_->base()), morsel_->size_bytes());
   if (const Result<void*> root = morsel_->Root(kRoot)) {
