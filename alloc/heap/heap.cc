@@ -61,7 +61,7 @@ Result<ThreadHeap*> Heap::MyCache() {
   }
   if (mine == nullptr) mine = ended;
   if (mine == nullptr) {
-    const uint64_t frees_first = unclean_ ? 1 : kFreesBeforeSettle;
+    const uint64_t frees_first = unclean_ ? 1 : kFreesBeforeFlush;
     mine = new (std::nothrow) ThreadHeap(segments_, persist_, fine_, frees_first);
     if (mine == nullptr) {
       return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
@@ -82,7 +82,7 @@ Result<ThreadHeap*> Heap::MyCache() {
   recent_heap.Forget();
   // Who has to settle first is not to free in haste, and what is guarded is not either.
   if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr &&
-      !mine->SettleIsDue()) {
+      !mine->FlushIsDue()) {
     mine->slot = &slot;
     mine->recent = &recent_heap;
     slot.Fill(this, mine, mine->FreesForSlot());
@@ -235,10 +235,10 @@ bool Heap::FreeInside(void* block) {
   } else if (owner != nullptr) {
     mine.FreeRemote(*slab, block);
   }
-  const bool due = mine.SettleIsDue() || slot.frees_left <= 0;
+  const bool due = mine.FlushIsDue() || slot.frees_left <= 0;
   slot.Leave();
   if (owner == nullptr) return false;
-  if (due) SettleMine();
+  if (due) FlushMyFrees();
   return true;
 }
 
@@ -249,9 +249,9 @@ void Heap::FreeUnguarded(void* block) {
     const Result<ThreadHeap*> mine = MyCache();
     if (!mine) Die("free of %p: %s", block, LastError());
     FreeLocked(**mine, block);
-    due = (*mine)->SettleIsDue();
+    due = (*mine)->FlushIsDue();
   }
-  if (due) SettleMine();
+  if (due) FlushMyFrees();
 }
 
 void Heap::FreeLocked(ThreadHeap& mine, void* block) {
@@ -319,7 +319,7 @@ Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
   if (wanted > segment.units) {
     const Result<bool> free = FreeBehind(segment, UnitCount(wanted - segment.units));
     if (!free || !*free) return free;
-    units_.SettleCleared();
+    units_.PersistCleared();
   }
   if (wanted != segment.units) {
     ForgetExtent(&segment);

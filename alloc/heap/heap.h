@@ -3,7 +3,7 @@
 // malloc and free store bits and flush nothing; a block's bit becomes durable with
 // the first flush and fence that touch the block. A crash can therefore leave a
 // block allocated that nobody reaches, never the reverse; after a crash at most
-// kFreesUnsettledMax blocks that each thread freed, or had taken ahead and not
+// kFreesUnflushedMax blocks that each thread freed, or had taken ahead and not
 // handed out, are still allocated, and whatever was allocated and never linked.
 //
 // Each thread has a ThreadHeap, in which it allocates and frees without a lock.
@@ -147,10 +147,10 @@ class Heap final : private ThreadEndListener {
   void Fence();
 
   /// Makes every allocation and free so far durable.
-  void Settle();
+  void FlushFrees();
 
-  /// Flushes and fences every byte that is allocated, and Settle().
-  void SettleAll();
+  /// Flushes and fences every byte that is allocated, and FlushFrees().
+  void PersistAll();
 
   /// Bytes of all live blocks.
   /// Cost  reads every slab's bits.
@@ -175,7 +175,7 @@ class Heap final : private ThreadEndListener {
   class StoppedWorld;
   [[nodiscard]] StoppedWorld StopTheWorld();
 
-  /// Settle(), and marks the heap as left in order. Only the destructor may follow.
+  /// FlushFrees(), and marks the heap as left in order. Only the destructor may follow.
   /// Errors  kCorrupt: part of the heap cannot be read; it stays marked as in use.
   Status Close();
 
@@ -221,7 +221,7 @@ class Heap final : private ThreadEndListener {
   // Without the lock.
   void BeRecent(ThreadSlot& slot);
   [[gnu::noinline]] void FreeSlowly(void* block);
-  [[gnu::noinline]] void SettleMine();
+  [[gnu::noinline]] void FlushMyFrees();
   Status FlushAllocations(const char* begin, const char* end);
   void FlushSegment(Segment& segment, const char* begin, const char* end, ThreadHeap& mine);
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
@@ -231,7 +231,7 @@ class Heap final : private ThreadEndListener {
   // With the lock held.
   void EmptySlots();
   Result<ThreadHeap*> MyCache();
-  void SettleThread(ThreadHeap& mine);
+  void FlushFreesOf(ThreadHeap& mine);
   Result<Segment*> SegmentOf(const void* address);
   Result<Segment*> Adopt(UnitIndex head);
   Segment* Remember(UnitIndex head);
@@ -257,7 +257,7 @@ class Heap final : private ThreadEndListener {
   Status FlushRecovered();
 
   // With the gate closed besides.
-  void SettleAllThreads();
+  void FlushAllFrees();
   void ReleaseSlab(Segment* segment);
 
   // What threads read without the lock; no line of it is written meanwhile.

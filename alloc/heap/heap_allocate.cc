@@ -48,8 +48,8 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
     std::lock_guard lock(mutex_);
     const Result<ThreadHeap*> mine = MyCache();
     if (!mine) return mine.status();
-    if ((*mine)->SettleIsDue()) {
-      SettleThread(**mine);
+    if ((*mine)->FlushIsDue()) {
+      FlushFreesOf(**mine);
       (void)MyCache();  // may be in haste again
     }
     return AllocateBlock(**mine, size_class, alignment);
@@ -147,7 +147,7 @@ Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
   if (!place) return place.status();
   Segment* const segment = Remember(*place);
   if (segment == nullptr) return Code::kNoMemory;
-  units_.SettleCleared();
+  units_.PersistCleared();
   units_.SetHead(*place, UnitWord::Extent(units), units);
   segment->kind = UnitKind::kExtent;
   segment->units = units.value();
@@ -233,7 +233,7 @@ Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     one->DrainRemote();
     // Nobody remembers a slab to be settled that is none any more.
-    one->Settle();
+    one->FlushFrees();
   }
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     one->ReleaseEmpty([this](Segment* segment) { ReleaseSlab(segment); });

@@ -358,8 +358,8 @@ TEST_F(HeapCrashTest, FreedBlocksThatComeBackAreBounded) {
   std::unique_ptr<Heap> heap = Heap::Open(place, recorder.persist(), true, false).value();
   std::vector<void*> blocks;
   while (const Result<void*> block = heap->Allocate(16, 16)) blocks.push_back(*block);
-  ASSERT_GT(blocks.size(), 3 * kFreesUnsettledMax);
-  heap->Settle();
+  ASSERT_GT(blocks.size(), 3 * kFreesUnflushedMax);
+  heap->FlushFrees();
   std::mt19937_64 random(TestSeed(5));
   std::shuffle(blocks.begin(), blocks.end(), random);
   uint64_t most = 0;
@@ -377,8 +377,8 @@ TEST_F(HeapCrashTest, FreedBlocksThatComeBackAreBounded) {
       }).join();
     });
   }
-  EXPECT_LE(most, kFreesUnsettledMax);
-  EXPECT_GT(most, kFreesUnsettledMax / 2);  // else the images show nothing
+  EXPECT_LE(most, kFreesUnflushedMax);
+  EXPECT_GT(most, kFreesUnflushedMax / 2);  // else the images show nothing
 }
 
 TEST_F(HeapCrashTest, RandomLives) {

@@ -251,9 +251,9 @@ void CrashLife::Reallocate(char* block, uint64_t size_bytes) {
   Crash();
 }
 
-void CrashLife::Settle() {
+void CrashLife::FlushFrees() {
   Note("settle");
-  heap_->Settle();
+  heap_->FlushFrees();
   for (auto& [block, owner] : owners_) owner.live_durable = true;
   Crash();
 }
@@ -315,7 +315,7 @@ void CrashLife::OperateHere() {
   } else if (kind < 93) {
     Reallocate(block, world_.sizes[random_() % world_.sizes.size()]);
   } else if (kind < 95) {
-    Settle();
+    FlushFrees();
   } else if (kind < 97) {
     CloseAndOpen();
   } else if (world_.may_resize) {

@@ -105,7 +105,7 @@ class CrashLife {
     Fence();
   }
   void Reallocate(char* block, uint64_t size_bytes);
-  void Settle();
+  void FlushFrees();
   void CloseAndOpen();
   void Close();
   void Resize(uint64_t size_bytes);

@@ -95,30 +95,30 @@ void Heap::Fence() {
   if (mine != nullptr) mine->pending().Fenced();
 }
 
-void Heap::SettleMine() {
+void Heap::FlushMyFrees() {
   std::lock_guard lock(mutex_);
   const Result<ThreadHeap*> mine = MyCache();
   if (!mine) return;  // it has freed nothing
-  SettleThread(**mine);
+  FlushFreesOf(**mine);
 }
 
 // What the calling thread has freed.
-void Heap::SettleThread(ThreadHeap& mine) {
+void Heap::FlushFreesOf(ThreadHeap& mine) {
   // What was freed before a kill may not be durable yet. Were it left so, the bound would hold for
   // each life of the program and not for all of them.
   (void)FlushRecovered();
   units_.FlushCleared();
-  mine.Settle();  // its fence is for those, too
+  mine.FlushFrees();  // its fence is for those, too
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (slot.Is(this)) {
     slot.frees_left = static_cast<int64_t>(mine.FreesForSlot());
   }
 }
 
-void Heap::Settle() {
+void Heap::FlushFrees() {
   const StoppedWorld stopped = StopTheWorld();
   (void)FlushRecovered();  // what is damaged belongs to nobody who could be told
-  SettleAllThreads();
+  FlushAllFrees();
 }
 
 // After an unclean end, what was not taken up yet may be visible without being durable.
@@ -130,7 +130,7 @@ Status Heap::FlushRecovered() {
   return Code::kOk;
 }
 
-void Heap::SettleAllThreads() {
+void Heap::FlushAllFrees() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->DrainRemote();
   units_.ForEachSegment([&](Segment& segment) {
     if (segment.kind == UnitKind::kExtent && !segment.word.IsDurable()) {
@@ -139,21 +139,21 @@ void Heap::SettleAllThreads() {
     if (!segment.IsSlab()) return;
     const Slab slab(segment);
     for (uint64_t line = 0; line < BitLineCount(segment.size_class); ++line) {
-      const bool freed = segment.Has(Segment::kUnsettled) && slab.HasRoom(line);
+      const bool freed = segment.Has(Segment::kUnflushed) && slab.HasRoom(line);
       if (freed || !segment.lines[line].IsDurable()) persist_.Flush(slab.LineAt(line), kLineBytes);
     }
   });
   persist_.Fence();
-  units_.SettleCleared();
+  units_.PersistCleared();
   // Nothing was stored meanwhile: the gate is closed.
   units_.ForEachSegment([](Segment& segment) {
     segment.word.RaiseDurable(segment.word.stored.load());
     for (LineCounter& line : segment.lines) line.RaiseDurable(line.stored.load());
   });
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->Settled();
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->FreesFlushed();
 }
 
-void Heap::SettleAll() {
+void Heap::PersistAll() {
   const StoppedWorld stopped = StopTheWorld();
   (void)FlushRecovered();
   for (UnitIndex at(0);;) {
@@ -163,7 +163,7 @@ void Heap::SettleAll() {
     if (segment) persist_.Flush((*segment)->start, (*segment)->units * kUnitBytes);
     at = UnitIndex(head->value() + 1);
   }
-  SettleAllThreads();
+  FlushAllFrees();
 }
 
 Status Heap::Close() {
@@ -175,7 +175,7 @@ Status Heap::Close() {
   // CRASH  before the state: the next open takes the end for unclean, and flushes.
   // TEST   alloc/heap/heap_crash_test: CleanMeansDurable
   const Status found = FlushRecovered();
-  SettleAllThreads();
+  FlushAllFrees();
   if (found.ok()) persist_.Publish(&header_->state, kHeapClean);
   return found;
 }

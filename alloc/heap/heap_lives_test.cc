@@ -106,7 +106,7 @@ TEST(HeapLives, WhatManyKillsLeaveAllocatedIsBoundedTogether) {
   const Result<uint64_t> live_bytes = (*heap)->LiveBytes();
   ASSERT_TRUE(live_bytes) << LastError();
   EXPECT_GE(*live_bytes, live * 16);
-  EXPECT_LE(*live_bytes, (live + kFreesUnsettledMax) * 16);
+  EXPECT_LE(*live_bytes, (live + kFreesUnflushedMax) * 16);
 }
 
 // Threads free their own blocks, or others' as well, until the power fails: of each one's
@@ -144,7 +144,7 @@ uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
     });
   }
   together.arrive_and_wait();
-  heap->Settle();
+  heap->FlushFrees();
   together.arrive_and_wait();
   together.arrive_and_wait();
   const std::vector<char> left = shadow.durable();
@@ -168,7 +168,7 @@ uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
       EXPECT_TRUE(is_live) << "thread " << number << ", block " << i;
     }
     std::printf("thread %zu: of %zu freed %" PRIu64 " came back\n", number, freed[number], back);
-    EXPECT_LE(back, kFreesUnsettledMax);
+    EXPECT_LE(back, kFreesUnflushedMax);
     most = std::max(most, back);
   }
   EXPECT_EQ(after->LiveBytes().value(), live * 16) << "something is allocated that nobody had";
@@ -181,7 +181,7 @@ TEST(HeapLives, WhatEachThreadFreedAndComesBackIsBounded) {
   for (uint64_t round = 0; round < 4; ++round) {
     most = std::max(most, FreeAndCutPower(seed + round, /*own_only=*/round % 2 == 0));
   }
-  EXPECT_GT(most, kSlowBuild ? 500u : kFreesUnsettledMax / 4);  // else this shows nothing
+  EXPECT_GT(most, kSlowBuild ? 500u : kFreesUnflushedMax / 4);  // else this shows nothing
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ class HeapOrderTest : public testing::Test {
     bool settled = false;
     recorder_->set_before_fence([&] { settled = true; });
     std::vector<void*> blocks(8 * Magazines::kPlacesMax);
-    for (uint64_t i = 0; i < 2 * kFreesUnsettledMax && !settled; i += blocks.size()) {
+    for (uint64_t i = 0; i < 2 * kFreesUnflushedMax && !settled; i += blocks.size()) {
       for (void*& block : blocks) block = Allocate(64);
       for (void* const block : blocks) {
         if (!settled) heap_->Free(block);
@@ -120,7 +120,7 @@ TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterSettle) {
   char* const extent = Allocate(3 * kUnitBytes);
   Persist(extent);
   heap_->Free(extent);
-  heap_->Settle();
+  heap_->FlushFrees();
   ForEachImage([&](Heap& after) { EXPECT_FALSE(*after.IsLive(extent)); });
 }
 
@@ -130,7 +130,7 @@ TEST_F(HeapOrderTest, EveryAllocatedByteIsDurableAfterSettleAll) {
   auto* const large = reinterpret_cast<uint64_t*>(Allocate(3 * kUnitBytes));
   *small = 4711;
   large[2 * kUnitBytes / sizeof *large] = 4712;
-  heap_->SettleAll();
+  heap_->PersistAll();
   ForEachImage([&](Heap& after) {
     EXPECT_TRUE(*after.IsLive(small));
     EXPECT_TRUE(*after.IsLive(large));
@@ -195,7 +195,7 @@ TEST_F(HeapOrderTest, AMapIsMadeWhereNoHeadCanComeBack) {
   char* const block = Allocate(64);
   Persist(block);
   heap_->Free(block);
-  heap_->Settle();
+  heap_->FlushFrees();
   int asked = 0;
   heap_->set_growth([&](uint64_t size_bytes) -> Result<uint64_t> {
     if (++asked == 1) return Code::kNoSpace;  // so that empty slabs are given back

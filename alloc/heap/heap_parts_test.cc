@@ -106,7 +106,7 @@ TEST(HeapPartsCostTest, ScatteredFreesOfOthersBlocksAreSettledTogether) {
     fences_of_frees = fences - before;
   }).join();
   // A quarter of the bound is for others' blocks.
-  EXPECT_LE(fences_of_frees, kBlocks / (kFreesBeforeSettle / 4));
+  EXPECT_LE(fences_of_frees, kBlocks / (kFreesBeforeFlush / 4));
 }
 
 // Tables and arrays are persisted a few words at a time, by many threads. Who took the lock would
@@ -362,7 +362,7 @@ TEST(HeapPartsCostTest, WhatIsFreedOfAnEndedThreadsSlabIsSettled) {
   ASSERT_EQ(reinterpret_cast<uint64_t>(mine[0]) / kUnitBytes, watched);
   for (int round = 0; round < 2; ++round) {
     flushes = 0;
-    for (uint64_t frees = 0; frees < kFreesUnsettledMax; frees += mine.size() / 2) {
+    for (uint64_t frees = 0; frees < kFreesUnflushedMax; frees += mine.size() / 2) {
       for (void* const block : mine) heap->Free(block);
       for (void*& block : mine) block = heap->Allocate(64, 16).value();
     }

@@ -233,7 +233,7 @@ sim::Script HeapTarget::GoOn(uint64_t pick) {
 std::string HeapTarget::Verify(const sim::Log& log) {
   if (!complaint_.empty()) return complaint_;
   // Whatever was freed since the last crash is gone, settled or not.
-  heap_->Settle();
+  heap_->FlushFrees();
   if (std::string wrong = CheckLeak(log, true); !wrong.empty()) return wrong;
   if (const std::string findings = Findings(*heap_); !findings.empty()) return findings;
   if (std::string wrong = CheckFresh(); !wrong.empty()) return wrong;
@@ -380,7 +380,7 @@ void HeapTarget::Settle(bool reopen, sim::Log& log) {
     heap_.reset();
     Open();
   } else {
-    heap_->Settle();
+    heap_->FlushFrees();
   }
   log.Note(kSettled);
   if (sim::Recorder::ThisThread() != 0) return;  // others may allocate and link meanwhile

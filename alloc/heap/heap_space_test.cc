@@ -123,7 +123,7 @@ TEST_F(HeapSpaceTest, TheFirstAllocationAfterAKillDoesNotGrowWithTheHeap) {
     // The range is full: the next slab makes it grow.
     const uint64_t before = size_bytes_;
     while (size_bytes_ == before) Allocate(64 * kKiB);
-    heap_->Settle();
+    heap_->FlushFrees();
     Open();
     (void)TakeFlushes();
     Allocate(20'000);
@@ -136,7 +136,7 @@ TEST_F(HeapSpaceTest, TheFirstAllocationAfterAKillDoesNotGrowWithTheHeap) {
 TEST_F(HeapSpaceTest, WhatAnEarlierProcessLeftEmptyIsFoundBeforeThereIsNoSpace) {
   std::vector<void*> blocks;
   while (size_bytes_ < 64 * kMiB) blocks.push_back(Allocate(1000));
-  heap_->Settle();
+  heap_->FlushFrees();
   for (size_t i = blocks.size() * 9 / 10; i < blocks.size(); ++i) heap_->Free(blocks[i]);
   Open();
   heap_->set_growth(nullptr);

@@ -473,12 +473,12 @@ TEST_F(HeapTest, RandomOperationsAgreeWithAModel) {
         model_.Remove(block);
         model_.Add(*heap_, *moved, size_bytes, 16);
       } else if (kind < 998) {
-        heap_->Settle();
+        heap_->FlushFrees();
       } else {
         if (random() % 2 == 0) {
           MORSEL_CHECK(heap_->Close().ok());
         } else {
-          heap_->Settle();  // or a kill would leave some that were freed allocated
+          heap_->FlushFrees();  // or a kill would leave some that were freed allocated
         }
         Open();
         MayGrowTo(48 * kMiB);

@@ -113,7 +113,7 @@ class HeapThreadsTest : public testing::Test {
         mine.pop_back();
         if (other) mine.push_back(*other);
       } else if (random() % 100 == 0) {
-        heap_->Settle();
+        heap_->FlushFrees();
       } else {
         EXPECT_TRUE(IsTrue(heap_->IsLive(block.begin)));
       }

@@ -38,14 +38,14 @@ class UnitMapTest : public testing::Test {
   std::optional<uint64_t> Take(uint64_t count, uint64_t alignment = 1) {
     const Result<UnitIndex> place = map_->FindFreeUnits(UnitCount(count), alignment);
     if (!place) return std::nullopt;
-    map_->SettleCleared();
+    map_->PersistCleared();
     map_->SetHead(*place, UnitWord::Extent(UnitCount(count)), UnitCount(count));
     return place->value();
   }
 
   void Give(uint64_t head, uint64_t count) {
     map_->ClearHead(UnitIndex(head), UnitCount(count));
-    map_->SettleCleared();
+    map_->PersistCleared();
   }
 
   uint64_t HeadOf(uint64_t unit) {
@@ -168,7 +168,7 @@ TEST_F(UnitMapTest, ResizedExtents) {
   map_->ResizeExtent(UnitIndex(head), UnitCount(10), UnitCount(4));
   EXPECT_EQ(HeadOf(head + 3), head);
   EXPECT_EQ(HeadOf(head + 4), kNobody);
-  map_->SettleCleared();
+  map_->PersistCleared();
   map_->ResizeExtent(UnitIndex(head), UnitCount(4), UnitCount(20));
   EXPECT_EQ(HeadOf(head + 19), head);
   EXPECT_EQ(Take(1), head + 20);

@@ -176,7 +176,7 @@ Status OpenMorsel::Checkpoint() {
   MORSEL_TRY(MayWrite("checkpoint"));
   const Result<uint64_t> live_bytes = heap_->LiveBytes();
   if (!live_bytes) return live_bytes.status();
-  if (fine()) heap_->SettleAll();
+  if (fine()) heap_->PersistAll();
   const auto stopped = heap_->StopTheWorld();
   // All of the memory is read, whoever may.
   const alloc::Guard::Opening open(heap_->guard());

@@ -128,9 +128,9 @@ void Extents(Table& table) {
 void Lives(Table& table) {
   table.Row("settle after a malloc of 64 B", [&] {
     (void)table.Allocate(64);
-    table.heap().Settle();
+    table.heap().FlushFrees();
   });
-  table.Row("settle with nothing to do", [&] { table.heap().Settle(); });
+  table.Row("settle with nothing to do", [&] { table.heap().FlushFrees(); });
   table.Row("close", [&] { MORSEL_CHECK(table.heap().Close().ok()); });
   table.Row("open after a close", [&] { table.Open(); });
   table.Row("malloc of 64 B, the first after a close", [&] { (void)table.Allocate(64); });

@@ -163,7 +163,7 @@ void Check::Forgotten() {
            std::to_string(more) + " more than threads may take ahead; in flight were at most " +
            std::to_string(in_flight));
   }
-  if (freed > kWriterThreadsMax * alloc::kFreesUnsettledMax) {
+  if (freed > kWriterThreadsMax * alloc::kFreesUnflushedMax) {
     Report(std::to_string(freed) + " blocks are allocated that were freed");
   }
   uint64_t live_bytes = 0;

@@ -112,7 +112,7 @@ void Check::Unreached(HeapLeak* leak) {
   std::array<uint64_t, kHeapThreadsMax> freed{};
   for (const Block& block : unreached) Attribute(block, leak, &freed);
   NeverGiven(unreached);
-  if (leak->freed > alloc::kFreesUnsettledMax) {
+  if (leak->freed > alloc::kFreesUnflushedMax) {
     Report(std::to_string(leak->freed) + " blocks that one thread freed are allocated");
   }
   if (!good()) return;

@@ -51,7 +51,7 @@ class HeapHand {
   void Scratch();
   /// Allocates a block that nobody will ever reach.
   void Lose();
-  void Settle() { room_.heap().Settle(); }
+  void Settle() { room_.heap().FlushFrees(); }
   /// Shrinks the heap, if nothing is in the way; it grows by itself.
   void Resize();
   /// Frees what lies on the table.

@@ -111,7 +111,7 @@ std::optional<uint64_t> Guard::SizeOf(const void* block, const char* call) {
 
 std::vector<void*> Guard::Freed(void* block, uint64_t usable_bytes) {
   // What is kept here counts as freed and not settled, as what is cached without a guard.
-  static_assert(kKeptCountMax <= kFreesUnsettledMax - kFreesBeforeSettle);
+  static_assert(kKeptCountMax <= kFreesUnflushedMax - kFreesBeforeFlush);
   const std::lock_guard lock(mutex_);
   auto found = Find(block, "free");
   if (found == blocks_.end()) {

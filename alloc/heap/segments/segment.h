@@ -60,7 +60,7 @@ struct Segment {
   LineCounter word;         ///< of an extent's head; a slab's is durable before its first block
   Segment* next = nullptr;  ///< in the list of slabs with room
   Segment* previous = nullptr;
-  Segment* next_unsettled = nullptr;
+  Segment* next_unflushed = nullptr;
 
   alignas(kLineBytes) std::atomic<bool> has_freed{false};  ///< it is in its owner's list of such
   Segment* next_freed = nullptr;
@@ -69,7 +69,7 @@ struct Segment {
   std::array<LineCounter, kBitLinesMax> lines;
 
   static constexpr uint8_t kAtHand = 1;
-  static constexpr uint8_t kUnsettled = 2;  ///< in its owner's list of such
+  static constexpr uint8_t kUnflushed = 2;  ///< in its owner's list of such
   static constexpr uint8_t kFreed = 4;      ///< something was, since its class cache began with it
   static constexpr uint8_t kEntered =
       8;  ///< an extent that is in the SegmentTable, part of it or all

@@ -172,7 +172,7 @@ Result<UnitIndex> UnitMap::EndOfUsed() {
   return UnitIndex(0);
 }
 
-void UnitMap::SettleCleared() {
+void UnitMap::PersistCleared() {
   if (cleared_.empty()) return;
   FlushCleared();
   persist_.Fence();

@@ -54,7 +54,7 @@ class UnitMap {
 
   /// Flushes and fences the heads that were taken away since the last call. To be called before
   /// units are handed out in another shape.
-  void SettleCleared();
+  void PersistCleared();
   /// Likewise, without the fence: the caller fences before the units get another head.
   void FlushCleared();
 
@@ -64,10 +64,10 @@ class UnitMap {
   void SetHead(UnitIndex head, UnitWord word, UnitCount units);
 
   /// Shortens or lengthens an extent; `units` is its new length. What it takes was free and
-  /// settled; what it gives up may be used after SettleCleared().
+  /// settled; what it gives up may be used after PersistCleared().
   void ResizeExtent(UnitIndex head, UnitCount old_units, UnitCount units);
 
-  /// Takes a head away; the units are free after SettleCleared().
+  /// Takes a head away; the units are free after PersistCleared().
   void ClearHead(UnitIndex head, UnitCount units);
 
   uint64_t* WordAt(UnitIndex unit) const;

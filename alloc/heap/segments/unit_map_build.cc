@@ -165,7 +165,7 @@ Result<UnitIndex> UnitMap::PlaceOfMap(uint64_t region) {
 Status UnitMap::MakeMap(uint64_t region) {
   Result<UnitIndex> place = PlaceOfMap(region);
   if (!place) return place.status();
-  SettleCleared();
+  PersistCleared();
   void* const map = AddressOf(*place);
   // ORDER  the map's zeroes  <  the directory's word
   // WHY    whoever finds the map trusts every word in it.                        [HEAP-6]
@@ -208,7 +208,7 @@ Status UnitMap::Shrink(uint64_t size_bytes) {
     }
     if (!free) return Code::kBusy;
   }
-  SettleCleared();
+  PersistCleared();
   for (uint64_t region : maps) {
     const UnitIndex place(pmem::Load(&Directory()[region]));
     // ORDER  heads cleared, the directory's word cleared  <  the pool takes the subtrees back

@@ -130,19 +130,19 @@ void ThreadHeap::LeaveIfEmpty(ClassCache& cache) {
 }
 
 // Its frees are to be settled one day.
-void ThreadHeap::Unsettled(Segment* segment) {
-  if (segment->Has(Segment::kUnsettled)) return;
-  segment->flags |= Segment::kUnsettled;
+void ThreadHeap::NoteUnflushed(Segment* segment) {
+  if (segment->Has(Segment::kUnflushed)) return;
+  segment->flags |= Segment::kUnflushed;
   if (!fine_) return;
-  segment->next_unsettled = unsettled_;
-  unsettled_ = segment;
+  segment->next_unflushed = unflushed_;
+  unflushed_ = segment;
 }
 
 // Something of it was freed.
 void ThreadHeap::Touched(Segment& segment) {
   segment.flags |= Segment::kFreed;
   List(caches_[segment.size_class], &segment);
-  Unsettled(&segment);
+  NoteUnflushed(&segment);
   segment.quick = slot;
 }
 
@@ -243,29 +243,29 @@ bool ThreadHeap::DrainRemote() {
   return true;
 }
 
-void ThreadHeap::Settle() {
+void ThreadHeap::FlushFrees() {
   FlushRemote();
-  for (Segment* segment = unsettled_; segment != nullptr; segment = segment->next_unsettled)
+  for (Segment* segment = unflushed_; segment != nullptr; segment = segment->next_unflushed)
     FlushFreed(*segment);
   FlushOthers();
   persist_.Fence();
   // To own slabs nothing was stored meanwhile.
-  for (Segment* segment = unsettled_; segment != nullptr; segment = segment->next_unsettled) {
+  for (Segment* segment = unflushed_; segment != nullptr; segment = segment->next_unflushed) {
     ForEachLineWithRoom(*segment, [&](uint64_t line) {
       segment->lines[line].RaiseDurable(segment->lines[line].stored.load());
     });
   }
-  Settled();
+  FreesFlushed();
 }
 
-void ThreadHeap::Settled() {
-  while (Segment* const segment = unsettled_) {
-    unsettled_ = segment->next_unsettled;
-    segment->flags &= static_cast<uint8_t>(~Segment::kUnsettled);
+void ThreadHeap::FreesFlushed() {
+  while (Segment* const segment = unflushed_) {
+    unflushed_ = segment->next_unflushed;
+    segment->flags &= static_cast<uint8_t>(~Segment::kUnflushed);
     segment->quick = nullptr;  // so that the next free is noted
   }
   ForgetOthers();
-  if (fine_) frees_left_ = kFreesBeforeSettle;
+  if (fine_) frees_left_ = kFreesBeforeFlush;
 }
 
 }  // namespace morsel::alloc

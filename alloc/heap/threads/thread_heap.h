@@ -20,18 +20,18 @@
 namespace morsel::alloc {
 
 /// So many frees of a thread, at most, are not durable yet.
-inline constexpr uint64_t kFreesUnsettledMax = 65'536;
+inline constexpr uint64_t kFreesUnflushedMax = 65'536;
 /// So many are made before they are settled: what is at hand is allocated after a crash, and
 /// counted once its bits are cleared, which may come on top of the rest; at its end the count may
 /// err by a few.
-inline constexpr uint64_t kFreesBeforeSettle = kFreesUnsettledMax - 2 * Magazines::BlocksMax() - 64;
+inline constexpr uint64_t kFreesBeforeFlush = kFreesUnflushedMax - 2 * Magazines::BlocksMax() - 64;
 
 /// Threads  the one whose it is, inside the gate or with the heap's lock held; whoever has closed
 ///          the gate; the lock's holder, if its thread has ended.
 class alignas(kLineBytes) ThreadHeap {
  public:
   /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
-  /// SettleIsDue().
+  /// FlushIsDue().
   ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine, uint64_t frees_first);
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
@@ -81,12 +81,12 @@ class alignas(kLineBytes) ThreadHeap {
   /// rest.
   void FreedExtent() { CountFree(); }
 
-  /// Whether so much has been freed that Settle() is due.
-  bool SettleIsDue() const { return frees_left_ == 0; }
+  /// Whether so much has been freed that FlushFrees() is due.
+  bool FlushIsDue() const { return frees_left_ == 0; }
 
   /// How many blocks may be freed without a word to this; they count as freed. Not all of what
   /// is left, for nobody hears of it where the slot that they are counted in is another heap's.
-  /// SettleIsDue() is false.
+  /// FlushIsDue() is false.
   uint64_t FreesForSlot() {
     const uint64_t part = frees_left_ > kPartKept ? frees_left_ - frees_left_ / kPartKept : 1;
     if (frees_left_ > part) frees_left_ -= part;
@@ -94,9 +94,9 @@ class alignas(kLineBytes) ThreadHeap {
   }
 
   /// Makes the frees of this thread durable.
-  void Settle();
+  void FlushFrees();
   /// Somebody else has: forgets them.
-  void Settled();
+  void FreesFlushed();
 
   /// Becomes the holder of a slab that nobody holds and that is in no list.
   void Lease(Segment* segment, bool has_room);
@@ -126,7 +126,7 @@ class alignas(kLineBytes) ThreadHeap {
   template <class TakeOver>
   void Abandon(TakeOver take_over) {
     DrainRemote();
-    Settle();  // whose the slabs will be settles nothing that was freed of them before
+    FlushFrees();  // whose the slabs will be settles nothing that was freed of them before
     for (ClassCache& cache : caches_) {
       Leave(cache, /*swept=*/false);
       while (Segment* const segment = cache.listed.Pop()) {
@@ -162,7 +162,7 @@ class alignas(kLineBytes) ThreadHeap {
   void* TakeFrom(ClassCache& cache, uint64_t count);
   void CountFree(uint64_t count = 1) { frees_left_ -= std::min(count, frees_left_); }
   [[gnu::noinline]] void Touched(Segment& segment);
-  void Unsettled(Segment* segment);
+  void NoteUnflushed(Segment* segment);
   void List(ClassCache& cache, Segment* segment);
   void Leave(ClassCache& cache, bool swept);
   void LeaveIfEmpty(ClassCache& cache);
@@ -197,9 +197,9 @@ class alignas(kLineBytes) ThreadHeap {
   pmem::Persist persist_;
   bool fine_;
   uint64_t frees_left_;
-  Segment* unsettled_ = nullptr;  ///< own slabs in which something was freed
+  Segment* unflushed_ = nullptr;  ///< own slabs in which something was freed
   // Slabs of others, of which this thread has freed something. One may be there more than once. No
-  // slab is released while it is in this or in unsettled_.
+  // slab is released while it is in this or in unflushed_.
   std::array<Segment*, kOthersMax> others_;
   size_t other_count_ = 0;
   std::array<Segment*, kRecentMax> recent_{};  ///< by hash: these are there
