@@ -223,7 +223,7 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   if (poisoned_) return Poisoned();
   const uint64_t size_bytes = source.size_bytes;
   MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
-  TreeWriter writer(file_, space_, tree_, current_.generation + 1, current_.codec, fold_bytes_);
+  TreeWriter writer(file_, space_, tree_, current_.generation + 1, current_.codec, compact_bytes_);
   ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
   Result<Tree> tree = writer.Write(source, meter);
   if (!tree) {
@@ -241,7 +241,7 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   std::fill(std::begin(next.lists), std::end(next.lists), PatchList{});
   std::copy(tree->lists.begin(), tree->lists.end(), next.lists);
   MORSEL_TRY(Publish(next, writer.written()));
-  fold_bytes_ = writer.left_for_folding();
+  compact_bytes_ = writer.left_for_compacting();
   Accept(next, std::move(*tree));
   meter.Finish();
   return Code::kOk;

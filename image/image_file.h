@@ -129,7 +129,7 @@ class ImageFile {
   Space space_;
   std::vector<Extent> retired_;
   std::vector<Extent> quarantined_;
-  int64_t fold_bytes_ = 0;  // what the next checkpoint may spend on folding
+  int64_t compact_bytes_ = 0;  // what the next checkpoint may spend on compacting
   bool read_only_ = false;
   bool poisoned_ = false;
 };

@@ -20,7 +20,7 @@ std::vector<SubtreePosition> PresentIn(const Tree& tree) {
   return present;
 }
 
-// Pages that replace others are folded in: no codec is for single pages, what is read once is
+// Pages that replace others are compacted in: no codec is for single pages, what is read once is
 // better read at a stretch, and the whole leaf passes by anyway.
 class LeavesOf final : public LeafSource {
  public:

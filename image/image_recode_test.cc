@@ -67,7 +67,7 @@ TEST_P(ImageRecodeAllTest, HoldsTheSameByEachCodec) {
     EXPECT_EQ(made->info().live_bytes, image->info().live_bytes);
     EXPECT_EQ(made->info().size_bytes, image->info().size_bytes);
     EXPECT_EQ(made->info().generation, 1u);
-    EXPECT_EQ(made->tree().patch_count, 0u) << "replaced pages are not folded in";
+    EXPECT_EQ(made->tree().patch_count, 0u) << "replaced pages are not compacted in";
     EXPECT_EQ(made->tree().leaf(SubtreePosition(1)).codec, codec);
     const Result<Memory> found = Read(name);
     ASSERT_TRUE(found) << LastError();

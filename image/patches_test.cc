@@ -92,14 +92,14 @@ TEST_F(PatchesTest, CheckpointsCostTheSameHoweverManyThereWere) {
   std::mt19937_64 random(12);
   const uint64_t bound = kPages * kPageBytes * 3 / 2 + kMiB;
   calls.written_bytes = 0;
-  uint64_t folded = 0;
+  uint64_t compacted = 0;
   for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
     const PageSet dirty = ChangePages(memory, random, kPages);
     const uint64_t before = calls.written_bytes;
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
     const uint64_t written = calls.written_bytes - before;
     EXPECT_LE(written, bound + 2 * (kSubtreeBytes + kPageSumsBytes)) << checkpoint;
-    folded += written > kSubtreeBytes ? 1 : 0;
+    compacted += written > kSubtreeBytes ? 1 : 0;
     if (checkpoint % 40 == 39) {
       EXPECT_LE(calls.written_bytes / 40, bound) << checkpoint;
       EXPECT_LE(AllocatedBytes("a"), 2 * memory.size());
@@ -107,7 +107,7 @@ TEST_F(PatchesTest, CheckpointsCostTheSameHoweverManyThereWere) {
       calls.written_bytes = 0;
     }
   }
-  EXPECT_GT(folded, kCheckpoints / 5) << "the image never had to make room";
+  EXPECT_GT(compacted, kCheckpoints / 5) << "the image never had to make room";
 }
 
 // A list stays as long as most of it counts. Where the rest lay others may be, or the file ends.

@@ -125,7 +125,7 @@ bool LeafWriter::CopyWhole(const Slot& slot) {
 }
 
 Status LeafWriter::Add(SubtreePosition position, const char* subtree, const PageSet::Pages& touched,
-                       bool folds) {
+                       bool compacts) {
   if (touched.none()) {
     ForgetPatches(position);
     return Code::kOk;
@@ -135,12 +135,12 @@ Status LeafWriter::Add(SubtreePosition position, const char* subtree, const Page
   Slot& slot = slots_[*index];
   slot.position = position;
   slot.subtree = subtree;
-  slot.folds = folds;
+  slot.compacts = compacts;
   slot.old = old_.leaf(position);
   slot.fate = Fate::kUndecided;
   slot.encoded_bytes = 0;
   slot.touched = touched;
-  slot.compares = !folds && IsPresent(slot.old) && ReadOldSums(slot);
+  slot.compares = !compacts && IsPresent(slot.old) && ReadOldSums(slot);
   prepared_.push_back(*index);
   workers_->Start(*index);
   return Code::kOk;
@@ -173,7 +173,7 @@ Status LeafWriter::AddTaken(SubtreePosition position) {
   Slot& slot = slots_[index];
   slot.position = position;
   slot.subtree = slot.bounce()->pages;
-  slot.folds = false;
+  slot.compacts = false;
   slot.old = Entry{};
   slot.fate = Fate::kUndecided;
   slot.encoded_bytes = 0;
@@ -229,7 +229,7 @@ Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
     return Fate::kDone;
   }
   // Not one whose sums could not be believed: a leaf of its own is due, see ReadOldSums().
-  const bool may_stay = slot.compares || slot.folds;
+  const bool may_stay = slot.compares || slot.compacts;
   if (may_stay && IsPresent(slot.old) && SumOf(slot.old) == slot.sum) {
     Entry& leaf = tree_.LeafToSet(slot.position) = slot.old;
     // Its own bytes count again.                                                       [IMG-8]
@@ -286,7 +286,7 @@ Status LeafWriter::Write(size_t index) {
   leaf.offset = target_.space.Take(size_bytes);
   target_.written.push_back({leaf.offset, size_bytes});
   tree_.LeafToSet(slot.position) = leaf;
-  if (slot.folds) folded_bytes_ += size_bytes;
+  if (slot.compacts) compacted_bytes_ += size_bytes;
   const char* bytes = slot.bounce()->pages;
   if (slot.encoded_bytes != 0) {
     char* const end = slot.encoded() + slot.encoded_bytes;

@@ -48,11 +48,11 @@ class LeafWriter {
 
   /// Sets the tree's leaf at `position` until Finish(): absent where the subtree is zero, the old
   /// one where that has its bytes, with some of its pages replaced where they differ by a few, else
-  /// one that is written. `touched`: the pages that are read; the others are zero. `folds`: the old
-  /// one gets no more patches. Later positions come later.
+  /// one that is written. `touched`: the pages that are read; the others are zero. `compacts`: the
+  /// old one gets no more patches. Later positions come later.
   /// Errors  kNoSpace, kIo, of this leaf or an earlier one; kNoMemory; as BlockIo::Open().
   Status Add(SubtreePosition position, const char* subtree, const PageSet::Pages& touched,
-             bool folds);
+             bool compacts);
 
   /// 2 MiB for the caller to fill with a leaf, nobody else's until AddTaken(). At most kTakenMax.
   /// Errors  as Add().
@@ -67,7 +67,7 @@ class LeafWriter {
   Status Finish();
 
   /// What was written of leaves that were to get no more patches.
-  uint64_t folded_bytes() const { return folded_bytes_; }
+  uint64_t compacted_bytes() const { return compacted_bytes_; }
 
  private:
   /// Of fewer leaves the buffers are not registered: that takes longer than it saves.
@@ -85,7 +85,7 @@ class LeafWriter {
   struct Slot {
     SubtreePosition position;
     const char* subtree = nullptr;
-    bool folds = false;
+    bool compacts = false;
     Entry old{};
     PageSet::Pages touched;
     Buffer memory;
@@ -132,7 +132,7 @@ class LeafWriter {
   size_t decided_max_ = 1;       // as many as are compressed at a time
   std::vector<size_t> free_;
   std::vector<Encoder> encoders_;  // one for each thread
-  uint64_t folded_bytes_ = 0;
+  uint64_t compacted_bytes_ = 0;
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<BlockIo> io_;
 };

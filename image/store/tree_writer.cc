@@ -19,12 +19,12 @@ namespace {
 constexpr size_t kDirtyMax = kPagesPerLeaf / 2;
 
 // What a checkpoint may write beside its pages, on the average: half as much again, and this. Of it
-// are tables and lists; what is left is for folding. What one does not spend the next may, up to a
-// bound, and later ones save what one could not help spending.
-constexpr int64_t kFoldBytes = kSubtreeBytes + kPageSumsBytes;
+// are tables and lists; what is left is for compacting. What one does not spend the next may, up to
+// a bound, and later ones save what one could not help spending.
+constexpr int64_t kCompactBytes = kSubtreeBytes + kPageSumsBytes;
 constexpr int64_t kEarnedForNothing = kMiB;
-constexpr int64_t kSavedMax = 2 * kFoldBytes;
-constexpr int64_t kOwedMax = 16 * kFoldBytes;
+constexpr int64_t kSavedMax = 2 * kCompactBytes;
+constexpr int64_t kOwedMax = 16 * kCompactBytes;
 
 uint64_t BytesOf(SubtreePosition position, const PageSet* dirty) {
   if (dirty == nullptr) return kSubtreeBytes;
@@ -77,25 +77,26 @@ Result<Tree> TreeWriter::Write(const Source& source, ProgressMeter& meter) {
 }
 
 void TreeWriter::Settle() {
-  const uint64_t beside_pages = folded_bytes_ + patches_.list_bytes() + table_bytes_;
+  const uint64_t beside_pages = compacted_bytes_ + patches_.list_bytes() + table_bytes_;
   const uint64_t earned = patches_.page_bytes() / 2 + kEarnedForNothing;
-  fold_bytes_ += static_cast<int64_t>(earned) - static_cast<int64_t>(beside_pages);
-  fold_bytes_ = std::clamp(fold_bytes_, -kOwedMax, kSavedMax);
+  compact_bytes_ += static_cast<int64_t>(earned) - static_cast<int64_t>(beside_pages);
+  compact_bytes_ = std::clamp(compact_bytes_, -kOwedMax, kSavedMax);
 }
 
 // With more of its pages dirty a subtree is looked at as a whole: it may be in one huge frame.
-TreeWriter::Way TreeWriter::WayOf(SubtreePosition position, const PageSet* dirty) const {
-  if (folded_.contains(position)) return Way::kFold;
-  if (dirty == nullptr) return Way::kLook;
+TreeWriter::Action TreeWriter::ActionOf(SubtreePosition position, const PageSet* dirty) const {
+  if (compacted_.contains(position)) return Action::kRewrite;
+  if (dirty == nullptr) return Action::kCompare;
   const PageSet::Pages* const pages = dirty->Of(position);
-  if (pages == nullptr) return Way::kKeep;
-  return IsPresent(old_.leaf(position)) && pages->count() <= kDirtyMax ? Way::kReplace : Way::kLook;
+  if (pages == nullptr) return Action::kReuse;
+  return IsPresent(old_.leaf(position)) && pages->count() <= kDirtyMax ? Action::kPatch
+                                                                       : Action::kCompare;
 }
 
 // Those with the most patches: a leaf costs the same however many it is rid of. From a part of what
 // may count on, as many as there is to spend for; and as many as keep room for what a checkpoint
 // brings, whatever that costs. How what is dirty was found does not matter.
-void TreeWriter::ChooseFolded(uint64_t leaves, uint64_t patch_count) {
+void TreeWriter::ChooseCompacted(uint64_t leaves, uint64_t patch_count) {
   const uint64_t many = patches_max_ / 5 * 3;
   const uint64_t too_many = patches_max_ / 8 * 7;
   if (patch_count <= many) return;
@@ -106,12 +107,12 @@ void TreeWriter::ChooseFolded(uint64_t leaves, uint64_t patch_count) {
   // A heap: only the first few are wanted.
   std::make_heap(by_count.begin(), by_count.end());
   uint64_t left = patch_count;
-  for (int64_t spent = kFoldBytes; !by_count.empty(); spent += kFoldBytes) {
-    const bool may_fold = left > many && spent <= fold_bytes_;
-    const bool must_fold = left > too_many;
-    if (!may_fold && !must_fold) return;
+  for (int64_t spent = kCompactBytes; !by_count.empty(); spent += kCompactBytes) {
+    const bool may_compact = left > many && spent <= compact_bytes_;
+    const bool must_compact = left > too_many;
+    if (!may_compact && !must_compact) return;
     std::pop_heap(by_count.begin(), by_count.end());
-    folded_.insert(by_count.back().second);
+    compacted_.insert(by_count.back().second);
     left -= by_count.back().first;
     by_count.pop_back();
   }
@@ -125,7 +126,7 @@ Status TreeWriter::WriteLeaves(const Source& source, ProgressMeter& meter, Tree&
        ++it) {
     tree.patch_count -= it->second->size();
   }
-  ChooseFolded(leaves, tree.patch_count);
+  ChooseCompacted(leaves, tree.patch_count);
   MORSEL_TRY(source.leaves != nullptr ? WriteFrom(*source.leaves, meter, tree)
                                       : WriteChanged(source, meter, tree));
   return patches_.Finish(tree);
@@ -134,31 +135,31 @@ Status TreeWriter::WriteLeaves(const Source& source, ProgressMeter& meter, Tree&
 // What failed of leaves is over on return.
 Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree) {
   const uint64_t leaves = source.size_bytes / kSubtreeBytes;
-  uint64_t expected = source.dirty == nullptr ? leaves : folded_.size();
+  uint64_t expected = source.dirty == nullptr ? leaves : compacted_.size();
   for (uint64_t i = 0; source.dirty != nullptr && i < leaves; ++i) {
-    if (WayOf(SubtreePosition(i), source.dirty) == Way::kLook) ++expected;
+    if (ActionOf(SubtreePosition(i), source.dirty) == Action::kCompare) ++expected;
   }
   LeafWriter writer({file_, space_, written_, generation_, codec_}, old_, patches_, tree, expected);
   TouchedWalk touched(source.touched, SubtreePosition(leaves));
   for (uint64_t i = 0; i < leaves; ++i) {
     const SubtreePosition position(i);
-    const Way way = WayOf(position, source.dirty);
-    if (way != Way::kKeep) meter.Advance(BytesOf(position, source.dirty));
-    if (way == Way::kKeep || way == Way::kReplace) tree.Keep(position, old_);
-    if (way == Way::kKeep) continue;
+    const Action action = ActionOf(position, source.dirty);
+    if (action != Action::kReuse) meter.Advance(BytesOf(position, source.dirty));
+    if (action == Action::kReuse || action == Action::kPatch) tree.Keep(position, old_);
+    if (action == Action::kReuse) continue;
     const char* const subtree = source.frames + i * kSubtreeBytes;
     const PageSet::Pages read = touched.Of(position);
-    if (way == Way::kReplace) {
+    if (action == Action::kPatch) {
       const Result<bool> replaced =
           patches_.Replace(position, *source.dirty->Of(position), {subtree, read}, tree);
       if (!replaced) return replaced.status();
       if (*replaced) continue;
       tree.Drop(position);
     }
-    MORSEL_TRY(writer.Add(position, subtree, read, way != Way::kLook));
+    MORSEL_TRY(writer.Add(position, subtree, read, action != Action::kCompare));
   }
   MORSEL_TRY(writer.Finish());
-  folded_bytes_ = writer.folded_bytes();
+  compacted_bytes_ = writer.compacted_bytes();
   return Code::kOk;
 }
 

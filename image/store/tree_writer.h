@@ -29,16 +29,16 @@ struct Source {
 class TreeWriter {
  public:
   /// `old` is the published generation, whose extents are used again where nothing has changed;
-  /// what is new is stored by `codec`, as `generation`. fold_bytes may be spent on leaves that have
-  /// many patches; less than none is owed.
+  /// what is new is stored by `codec`, as `generation`. compact_bytes may be spent on leaves that
+  /// have many patches; less than none is owed.
   TreeWriter(const File& file, Space& space, const Tree& old, uint64_t generation, Codec codec,
-             int64_t fold_bytes)
+             int64_t compact_bytes)
       : file_(file),
         space_(space),
         old_(old),
         generation_(generation),
         codec_(codec),
-        fold_bytes_(fold_bytes),
+        compact_bytes_(compact_bytes),
         patches_max_(PatchesMax(old)),
         patches_(file, space, written_, generation, patches_max_) {}
 
@@ -52,13 +52,13 @@ class TreeWriter {
   /// What was taken from the space so far.
   const std::vector<Extent>& written() const { return written_; }
 
-  /// What the next generation may spend on folding.
-  int64_t left_for_folding() const { return fold_bytes_; }
+  /// What the next generation may spend on compacting.
+  int64_t left_for_compacting() const { return compact_bytes_; }
 
  private:
-  enum class Way { kKeep, kReplace, kLook, kFold };
-  Way WayOf(SubtreePosition position, const PageSet* dirty) const;
-  void ChooseFolded(uint64_t leaves, uint64_t patch_count);
+  enum class Action { kReuse, kPatch, kCompare, kRewrite };
+  Action ActionOf(SubtreePosition position, const PageSet* dirty) const;
+  void ChooseCompacted(uint64_t leaves, uint64_t patch_count);
   void Settle();
   Status WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree);
   Status WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree);
@@ -72,10 +72,10 @@ class TreeWriter {
   const Tree& old_;
   uint64_t generation_;
   Codec codec_;
-  int64_t fold_bytes_;
-  uint64_t folded_bytes_ = 0;
+  int64_t compact_bytes_;
+  uint64_t compacted_bytes_ = 0;
   uint64_t table_bytes_ = 0;
-  std::set<SubtreePosition> folded_;
+  std::set<SubtreePosition> compacted_;
   std::vector<Extent> written_;
   uint64_t patches_max_;
   PatchWriter patches_;
