@@ -71,7 +71,7 @@ Result<ImageInfo> ImageFile::Peek(const File& file) {
 
 Result<ImageFile> ImageFile::Create(const Directory& directory, const std::string& name,
                                     mode_t mode, const ImageInfo& info, const char* frames,
-                                    const TouchedPages* touched, const Progress& progress) {
+                                    const PageFilter* touched, const Progress& progress) {
   return Make(directory, name, mode, info, {frames, info.size_bytes, nullptr, touched}, progress);
 }
 
@@ -214,7 +214,7 @@ Status ImageFile::Verify(const std::function<void(const char*)>& report, Verifie
 }
 
 Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
-                        const PageSet* dirty, const TouchedPages* touched) {
+                        const PageSet* dirty, const PageFilter* touched) {
   return Store({frames, size_bytes, dirty, touched}, live_bytes);
 }
 

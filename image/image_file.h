@@ -15,8 +15,8 @@
 #include "image/pipeline/progress.h"
 #include "os/file/directory.h"
 #include "os/file/file.h"
+#include "os/memory/page_filter.h"
 #include "os/memory/page_set.h"
-#include "os/memory/touched_pages.h"
 
 namespace morsel::pmem::image {
 
@@ -40,7 +40,7 @@ class ImageFile {
   /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo.
   static Result<ImageFile> Create(const Directory& directory, const std::string& name, mode_t mode,
                                   const ImageInfo& info, const char* frames,
-                                  const TouchedPages* touched = nullptr,
+                                  const PageFilter* touched = nullptr,
                                   const Progress& progress = {});
 
   /// As Create(), of leaves that come one by one: what has none is zero.
@@ -103,7 +103,7 @@ class ImageFile {
   ///             nothing can be promised until the image is opened again.
   /// Cost        2 fdatasyncs.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
-               const PageSet* dirty = nullptr, const TouchedPages* touched = nullptr);
+               const PageSet* dirty = nullptr, const PageFilter* touched = nullptr);
 
  private:
   ImageFile(File file, const Superblock& current) : file_(std::move(file)), current_(current) {}

@@ -79,7 +79,7 @@ TEST_P(MemoryTest, StaysBelowItsBound) {
 }
 
 // One page of each 4 GiB.
-class SparseTouched final : public TouchedPages {
+class SparseTouched final : public PageFilter {
  public:
   static constexpr uint64_t kStep = 4 * kGiantBytes / kSubtreeBytes;
   PageSet::Pages Of(SubtreePosition position) const override {

@@ -92,7 +92,7 @@ TEST_F(StoreTest, TheFileStaysWithinItsLastTwoGenerations) {
 }
 
 // Memory of 64 GiB that ends the process where it is read and was not touched.
-class SparseMemory final : public TouchedPages {
+class SparseMemory final : public PageFilter {
  public:
   explicit SparseMemory(uint64_t size_bytes)
       : size_bytes_(size_bytes),

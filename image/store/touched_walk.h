@@ -2,7 +2,7 @@
 #pragma once
 
 #include "image/store/touched_copy.h"
-#include "os/memory/touched_pages.h"
+#include "os/memory/page_filter.h"
 
 namespace morsel::pmem::image {
 
@@ -10,7 +10,7 @@ namespace morsel::pmem::image {
 class TouchedWalk {
  public:
   /// Of subtrees before `end`; nullptr: all pages are.
-  TouchedWalk(const TouchedPages* touched, SubtreePosition end) : touched_(touched), end_(end) {}
+  TouchedWalk(const PageFilter* touched, SubtreePosition end) : touched_(touched), end_(end) {}
 
   /// Later positions come later.
   PageSet::Pages Of(SubtreePosition position) {
@@ -23,7 +23,7 @@ class TouchedWalk {
   }
 
  private:
-  const TouchedPages* touched_;
+  const PageFilter* touched_;
   SubtreePosition end_;
   SubtreePosition last_{};
   SubtreePosition next_{};  // from the last one that was asked for so far none was touched

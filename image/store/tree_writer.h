@@ -11,8 +11,8 @@
 #include "image/store/leaf_source.h"
 #include "image/store/patch_writer.h"
 #include "os/file/file.h"
+#include "os/memory/page_filter.h"
 #include "os/memory/page_set.h"
-#include "os/memory/touched_pages.h"
 
 namespace morsel::pmem::image {
 
@@ -21,7 +21,7 @@ struct Source {
   const char* frames;
   uint64_t size_bytes;
   const PageSet* dirty;          ///< what may differ from the old generation; nullptr: all may
-  const TouchedPages* touched;   ///< the pages that are read, the others being zero; nullptr: all
+  const PageFilter* touched;     ///< the pages that are read, the others being zero; nullptr: all
   LeafSource* leaves = nullptr;  ///< what comes instead of frames, where there is no generation
 };
 

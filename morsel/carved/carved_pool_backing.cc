@@ -9,8 +9,8 @@
 #include "base/size_words.h"
 #include "morsel/pool/image_record.h"
 #include "os/memory/frames.h"
+#include "os/memory/page_filter.h"
 #include "os/memory/page_set.h"
-#include "os/memory/touched_pages.h"
 
 namespace morsel {
 
@@ -152,9 +152,9 @@ Result<std::vector<pmem::ByteRange>> CarvedBacking::BadRanges() const {
 namespace {
 
 // All but what is bad, which reads as zero.
-class IntactPages final : public pmem::TouchedPages {
+class ReadableExceptBad final : public pmem::PageFilter {
  public:
-  explicit IntactPages(const std::vector<pmem::ByteRange>& bad) {
+  explicit ReadableExceptBad(const std::vector<pmem::ByteRange>& bad) {
     for (const pmem::ByteRange& range : bad) bad_.Add(range.offset, range.size_bytes);
   }
   pmem::PageSet::Pages Of(SubtreePosition position) const override {
@@ -191,7 +191,7 @@ Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_
                 bad->size() > 1 ? ", and elsewhere" : "");
   }
   for (const pmem::ByteRange& range : *bad) (*options.skipped)(SentenceOf(record_, range));
-  const IntactPages intact(*bad);
+  const ReadableExceptBad intact(*bad);
   pmem::image::ImageInfo info = record_;
   info.codec = options.codec.value_or(pmem::image::Codec::kNone);
   return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0),

@@ -188,7 +188,7 @@ TEST_F(ImageBackingTest, EachWayOnEachKindOfFramesStoresTheSame) {
   }
 }
 
-uint64_t TouchedPages(const Backing& backing) {
+uint64_t PageFilter(const Backing& backing) {
   const pmem::Frames& frames = static_cast<const ImageBacking&>(backing).frames();
   uint64_t pages = 0;
   for (uint64_t at = 0; at < frames.end(); at += kSubtreeBytes) {
@@ -214,7 +214,7 @@ TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInIt) {
       for (uint64_t i = 0; i < kUsed; ++i) {
         std::memset(bytes + i * (kBytes / kUsed) + kSubtreeBytes, 7, kSubtreeBytes);
       }
-      const uint64_t touched = TouchedPages(*morsel);
+      const uint64_t touched = PageFilter(*morsel);
       EXPECT_LE(touched, (kUsed + 1) * pmem::kPagesPerSubtree);
       uint64_t written = calls.written_bytes;
       ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
@@ -223,7 +223,7 @@ TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInIt) {
       bytes[kSubtreeBytes] = 8;
       ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
       EXPECT_LE(calls.written_bytes - written, 64 * kKiB);
-      EXPECT_EQ(TouchedPages(*morsel), touched) << "a checkpoint took memory";
+      EXPECT_EQ(PageFilter(*morsel), touched) << "a checkpoint took memory";
       morsel.reset();
       calls.read_bytes = 0;
       morsel = Reopen();
@@ -231,7 +231,7 @@ TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInIt) {
       bytes = reinterpret_cast<char*>(WordsOf(*morsel));
       EXPECT_EQ(bytes[kSubtreeBytes], 8);
       EXPECT_LE(calls.read_bytes, (kUsed + 1) * (kSubtreeBytes + 128 * kKiB));
-      EXPECT_LE(TouchedPages(*morsel), (kUsed + 1) * pmem::kPagesPerSubtree);
+      EXPECT_LE(PageFilter(*morsel), (kUsed + 1) * pmem::kPagesPerSubtree);
       morsel.reset();
       pool_.reset();
     }

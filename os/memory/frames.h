@@ -11,8 +11,8 @@
 #include "base/result.h"
 #include "os/memory/address_range.h"
 #include "os/memory/frame_kind.h"
+#include "os/memory/page_filter.h"
 #include "os/memory/pagemap.h"
-#include "os/memory/touched_pages.h"
 
 namespace morsel::pmem {
 
@@ -30,7 +30,7 @@ struct FrameRun {
 /// [FRM-2] What lies in [size_bytes(), end()) is zero: a page of 1 GiB that the end came to lie in.
 /// Ownership  the memory is its range's; what else there is goes with the object.
 /// Threads    one at a time.
-class Frames final : public TouchedPages {
+class Frames final : public PageFilter {
  public:
   /// Of no bytes yet.
   /// Errors  as ChooseFrames().

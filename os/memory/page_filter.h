@@ -5,9 +5,9 @@
 
 namespace morsel::pmem {
 
-class TouchedPages {
+class PageFilter {
  public:
-  virtual ~TouchedPages() = default;
+  virtual ~PageFilter() = default;
 
   /// Those of a subtree. All others are zero: whoever read them would take memory for them.
   virtual PageSet::Pages Of(SubtreePosition position) const = 0;
