@@ -121,14 +121,14 @@ Status CopyBytes(const ImageFile& image, const File& copy) {
   std::vector<Extent> pieces = PiecesOf(image.tree());
   MORSEL_TRY(copy.Resize(pieces.empty() ? kExtentsStart : pieces.back().end()));
   MORSEL_TRY(Copying(image.file(), copy, std::move(pieces), image.progress()).Run());
-  MORSEL_TRY(ExpectKept(image));
+  MORSEL_TRY(CheckNotOverwritten(image));
   return WriteSuperblock(copy, image.superblock());
 }
 
 }  // namespace
 
 // A generation's extents are written over once the second after it has been published.   [IMG-1]
-Status ExpectKept(const ImageFile& image) {
+Status CheckNotOverwritten(const ImageFile& image) {
   const Result<Superblocks> now = ReadSuperblocks(image.file());
   const Superblock& then = image.superblock();
   if (now && now->current.id == then.id && now->current.generation >= then.generation &&
@@ -143,7 +143,7 @@ Status ExpectKept(const ImageFile& image) {
       image.file().path().c_str());
 }
 
-Status ExpectSound(const ImageFile& image) {
+Status CheckSound(const ImageFile& image) {
   std::string first;
   uint64_t others = 0;
   MORSEL_TRY(image.Verify([&](const char* sentence) {
@@ -153,7 +153,7 @@ Status ExpectSound(const ImageFile& image) {
       ++others;
     }
   }));
-  MORSEL_TRY(ExpectKept(image));
+  MORSEL_TRY(CheckNotOverwritten(image));
   if (first.empty()) return Code::kOk;
   if (others == 0) return Fail(Code::kCorrupt, "%s", first.c_str());
   return Fail(Code::kCorrupt, "%s; so do %" PRIu64 " others: `morselctl verify` names them",
@@ -164,7 +164,7 @@ Status ExpectSound(const ImageFile& image) {
 // matter.
 Status CopyInto(const ImageFile& image, const Directory& directory, const std::string& name,
                 mode_t mode) {
-  MORSEL_TRY(ExpectSound(image));
+  MORSEL_TRY(CheckSound(image));
   const Result<TemporaryFile> temporary = directory.MakeTemporary(name, mode);
   if (!temporary) return temporary.status();
   Status status = CopyBytes(image, temporary->file);

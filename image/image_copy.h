@@ -11,13 +11,13 @@ namespace morsel::pmem::image {
 
 /// Whether all that `image` was opened with is still in its file: somebody else may write it.
 /// Errors  kBusy: it may have been written over since, so that what was read proves nothing; kIo.
-Status ExpectKept(const ImageFile& image);
+Status CheckNotOverwritten(const ImageFile& image);
 
 /// Makes the file `name` of the directory an image of what `image` has, by the bytes: each extent
 /// lies where it did, and where nothing is there are holes. All is read and held against its sums
 /// first.
 /// Durability  on return; a crash before leaves a temporary, or the whole image.
-/// Errors      kCorrupt: it is damaged, and nothing was made; kBusy, as ExpectKept(); kExists;
+/// Errors      kCorrupt: it is damaged, and nothing was made; kBusy, as CheckNotOverwritten(); kExists;
 ///             kNoSpace; kPermission; kNoMemory; kIo.
 /// Cost        reads the image twice; 32 MiB of buffers.
 Status CopyInto(const ImageFile& image, const Directory& directory, const std::string& name,
@@ -32,7 +32,7 @@ Status RecodeInto(const ImageFile& image, Codec codec, const Directory& director
                   const std::string& name, mode_t mode, const Damaged* damaged = nullptr);
 
 /// The first thing that is damaged in it, as an error.
-/// Errors  kCorrupt; kBusy, as ExpectKept(); kNoMemory.
-Status ExpectSound(const ImageFile& image);
+/// Errors  kCorrupt; kBusy, as CheckNotOverwritten(); kNoMemory.
+Status CheckSound(const ImageFile& image);
 
 }  // namespace morsel::pmem::image

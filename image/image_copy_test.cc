@@ -87,12 +87,12 @@ TEST_F(ImageCopyTest, WhatSomebodyWritesMeanwhileIsNotBelieved) {
   const Memory then = memory;
   FillSubtree(memory, 0, 2);
   ASSERT_TRUE(writer->Store(memory.data(), memory.size(), 3).ok());
-  EXPECT_TRUE(ExpectKept(*reader).ok()) << LastError();
+  EXPECT_TRUE(CheckNotOverwritten(*reader).ok()) << LastError();
   ASSERT_TRUE(Copy(*reader, "b").ok()) << LastError();
   ExpectHolds("b", then);
   FillSubtree(memory, 0, 3);
   ASSERT_TRUE(writer->Store(memory.data(), memory.size(), 3).ok());
-  EXPECT_EQ(ExpectKept(*reader).code(), Code::kBusy);
+  EXPECT_EQ(CheckNotOverwritten(*reader).code(), Code::kBusy);
   EXPECT_EQ(Copy(*reader, "c").code(), Code::kBusy);
   EXPECT_TRUE(Says("somebody else")) << LastError();
   EXPECT_EQ(Read("c").error(), Code::kNotFound);

@@ -43,7 +43,7 @@ class LeavesOf final : public LeafSource {
     std::memset(leaf, 0, kSubtreeBytes);
     return (*damaged_)(read);
   }
-  Status Finish() override { return ExpectKept(image_); }
+  Status Finish() override { return CheckNotOverwritten(image_); }
   void Drain() override { reader_.Drain(); }
 
  private:
@@ -57,7 +57,7 @@ class LeavesOf final : public LeafSource {
 
 Status RecodeInto(const ImageFile& image, Codec codec, const Directory& directory,
                   const std::string& name, mode_t mode, const Damaged* damaged) {
-  MORSEL_TRY(directory.ExpectNone(name));
+  MORSEL_TRY(directory.CheckNone(name));
   LeavesOf leaves(image, damaged);
   MORSEL_TRY(leaves.Begin());
   ImageInfo info = image.info();

@@ -185,7 +185,7 @@ TEST_F(StoreTest, AStoreDuringTheCheckpointDamagesNothing) {
 // A checkpoint of "a" over `last` fails at each of its calls in turn.
 class StoreFaultTest : public StoreTest, public testing::WithParamInterface<int> {
  protected:
-  void ExpectSound(ImageFile& image, bool stored, const Memory& last, const Memory& next) {
+  void CheckSound(ImageFile& image, bool stored, const Memory& last, const Memory& next) {
     const Result<Memory> found = Read("a");
     ASSERT_TRUE(found.has_value()) << LastError();
     EXPECT_TRUE(stored ? *found == next : (*found == last || *found == next));
@@ -233,7 +233,7 @@ TEST_P(StoreFaultTest, LeavesTheLastGenerationOrTheNext) {
         EXPECT_LE(AllocatedBytes("a"), before) << "a failed checkpoint keeps room";
       }
       EXPECT_TRUE(stored || !is_transient || call >= 4) << LastError();
-      ASSERT_NO_FATAL_FAILURE(ExpectSound(*image, stored, last, next));
+      ASSERT_NO_FATAL_FAILURE(CheckSound(*image, stored, last, next));
       if (was_last_call) break;
     }
   }

@@ -18,7 +18,7 @@ Status FillFromImage(char* memory, uint64_t size_bytes, const pmem::image::Image
   // CRASH  before: nobody's bytes. After: the morsel, whole.
   // TEST   morsel/carved/carved_pool_sim_test: ImportedMorsels  <- fails without the flush
   persist.Flush(memory, size_bytes);
-  return pmem::image::ExpectKept(image);
+  return pmem::image::CheckNotOverwritten(image);
 }
 
 // Somewhere: the morsel's own range may be in use, by what was exported.
@@ -44,10 +44,10 @@ Status CarvedPool::Import(const std::string& name, const pmem::image::ImageFile&
   record.mode &= kPermissionBits;
   record.user = geteuid();
   record.group = getegid();
-  MORSEL_TRY(ExpectRoomFor(*this, record));
+  MORSEL_TRY(CheckRoomFor(*this, record));
   const Window window = {superblock().window_begin, superblock().window_end};
   MORSEL_TRY(
-      ExpectPlaceFor(*this, window, alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes, record));
+      CheckPlaceFor(*this, window, alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes, record));
   const std::lock_guard lock(medium_->mutex);
   CarvedMetadata& metadata = medium_->metadata();
   const Result<SlotIndex> slot = metadata.catalog().FreeSlot();

@@ -263,7 +263,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
                                                        const Formatter& format) {
   MORSEL_CHECK(!read_only_);
   MORSEL_TRY(Supports(wanted.contract, wanted.giant));
-  MORSEL_TRY(directory_.ExpectNone(wanted.name));
+  MORSEL_TRY(directory_.CheckNone(wanted.name));
   Record record = wanted;
   const Result<Id> id = RandomId();
   if (!id) return id.status();
@@ -340,7 +340,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const
       pmem::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
   if (!range) return range.status();
   MORSEL_TRY(frames->Resize(*range, record->size_bytes));
-  MORSEL_TRY(frames->ExpectUseOf(image->LoadedBytes()));
+  MORSEL_TRY(frames->CheckMemoryFor(image->LoadedBytes()));
   MORSEL_TRY(pmem::PlaceProcessPage(*range, record->capacity_bytes));
   image->set_progress(progress_);
   MORSEL_TRY(damaged != nullptr ? image->LoadIntact(range->at(0), *damaged)
@@ -377,8 +377,8 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   MORSEL_CHECK(!read_only_);
   const Result<Record> record = RecordOf(name, image.file(), image.info());
   if (!record) return record.status();
-  MORSEL_TRY(ExpectRoomFor(*this, *record));
-  MORSEL_TRY(directory_.ExpectNone(name));
+  MORSEL_TRY(CheckRoomFor(*this, *record));
+  MORSEL_TRY(directory_.CheckNone(name));
   const uint32_t mode = record->mode & kPermissionBits;
   if (record->contract == Contract::kSnapshot) {
     return pmem::image::CopyInto(image, directory_, name, mode);
@@ -386,7 +386,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   Record fine = *record;
   fine.codec = pmem::image::Codec::kNone;
   fine.mode = mode;
-  MORSEL_TRY(ExpectPlaceFor(*this, pool_file_.window(), kSubtreeBytes, fine));
+  MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, fine));
   return ImportDirectFile(directory_, pool_file_.window(), fine, image);
 }
 

@@ -64,7 +64,7 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   MORSEL_TRY(image_.Store(range_.at(0), record_.size_bytes, live_bytes, pages, &frames_));
   pages_.Clear();
   // Nobody would find the checkpoint again.
-  if (const Status led = directory_.ExpectLeadsTo(record_.name, image_.file()); !led.ok()) {
+  if (const Status led = directory_.CheckLeadsTo(record_.name, image_.file()); !led.ok()) {
     return Fail(led.code(),
                 "%s; no checkpoint of the morsel can be kept: copy what matters into another one, "
                 "then discard this one",

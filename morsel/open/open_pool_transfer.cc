@@ -15,7 +15,7 @@ Status OpenPool::Export(const char* name, const char* path, const ExportOptions&
   if (!split) return split.status();
   const Result<pmem::Directory> to = pmem::Directory::Open(calls_, split->directory);
   if (!to) return to.status();
-  MORSEL_TRY(to->ExpectNone(split->name));
+  MORSEL_TRY(to->CheckNone(split->name));
   {
     // Those of others, which may not be removed, are theirs.
     const KeepLastError keep;

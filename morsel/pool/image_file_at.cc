@@ -37,7 +37,7 @@ using Report = std::function<void(const char* sentence)>;
 
 Status LookForLost(const ImageFile& image, const Report& lost) {
   MORSEL_TRY(image.Verify(lost, pmem::image::Verified::kLoadable));
-  return pmem::image::ExpectKept(image);
+  return pmem::image::CheckNotOverwritten(image);
 }
 
 Status WriteIntact(const ImageFile& image, pmem::SystemCalls& calls, const std::string& to,
@@ -89,7 +89,7 @@ Status VerifyImage(const ImageFile& image,
     ++damaged;
     report(sentence);
   }));
-  MORSEL_TRY(pmem::image::ExpectKept(image));
+  MORSEL_TRY(pmem::image::CheckNotOverwritten(image));
   if (damaged == 0) return Code::kOk;
   return Fail(Code::kCorrupt,
               "image '%s': %" PRIu64 " of its subtrees cannot be believed; restore it from a copy",

@@ -32,7 +32,7 @@ Status IsAnImage(const std::string& label) {
               label.c_str());
 }
 
-Status ExpectRoomFor(AbstractPool& pool, const Record& record) {
+Status CheckRoomFor(AbstractPool& pool, const Record& record) {
   if (const Status served = pool.Supports(record.contract, record.giant); !served.ok()) {
     return Fail(served.code(),
                 "morsel '%s' is under the %s contract: %s; choose another pool to import it into",
@@ -62,8 +62,8 @@ Status ExpectRoomFor(AbstractPool& pool, const Record& record) {
   return Code::kOk;
 }
 
-Status ExpectPlaceFor(const AbstractPool& pool, const Window& window, uint64_t unit_bytes,
-                      const Record& record) {
+Status CheckPlaceFor(const AbstractPool& pool, const Window& window, uint64_t unit_bytes,
+                     const Record& record) {
   if (record.size_bytes == 0) {
     return Fail(Code::kCorrupt,
                 "the image of morsel '%s' is of one without any memory; restore it from a copy",

@@ -80,7 +80,7 @@ Result<std::vector<std::string>> Directory::Names() const {
   return names;
 }
 
-Status Directory::ExpectNone(const std::string& name) const {
+Status Directory::CheckNone(const std::string& name) const {
   if (faccessat(descriptor(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) return Code::kOk;
   return Fail(Code::kExists, "'%s' exists already; choose another name, or remove it",
               PathOf(name).c_str());
@@ -167,7 +167,7 @@ Status Directory::Sync() const {
   return FailErrno("the directory '%s' cannot be synced", path().c_str());
 }
 
-Status Directory::ExpectLeadsTo(const std::string& name, const File& file) const {
+Status Directory::CheckLeadsTo(const std::string& name, const File& file) const {
   struct stat ours;
   struct stat found;
   if (fstat(file.descriptor(), &ours) != 0) return FailErrno("'%s': fstat", file.path().c_str());

@@ -49,7 +49,7 @@ class Directory {
   Result<std::vector<std::string>> Names() const;
 
   /// Errors  kExists: something of that name is there. For who would work long in vain.
-  Status ExpectNone(const std::string& name) const;
+  Status CheckNone(const std::string& name) const;
 
   /// A new file for reading and writing, with the permission bits `mode`, that Publish() will call
   /// `name`; sentences call it so already.
@@ -78,7 +78,7 @@ class Directory {
 
   /// Whether `name` leads to the open file.
   /// Errors  kNotFound: nothing has that name any more, or another file has it; kIo.
-  Status ExpectLeadsTo(const std::string& name, const File& file) const;
+  Status CheckLeadsTo(const std::string& name, const File& file) const;
 
  private:
   explicit Directory(File file) : file_(std::move(file)) {}

@@ -133,7 +133,7 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
     }
   } else {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-    if (FrameBytes(kind) == kPageBytes) flags |= MAP_NORESERVE;  // see ExpectUseOf()
+    if (FrameBytes(kind) == kPageBytes) flags |= MAP_NORESERVE;  // see CheckMemoryFor()
     // Pages of hugetlb are promised to the mapping here, so that none is missing at a first touch.
     if (FrameBytes(kind) > kPageBytes) {
       flags |= MAP_HUGETLB | std::countr_zero(FrameBytes(kind)) << MAP_HUGE_SHIFT;
@@ -188,7 +188,7 @@ void Frames::DropRunsFrom(uint64_t offset) {
 }
 
 // The kernel is asked: it knows memory, swap, limits and how strictly it is to promise.
-Status Frames::ExpectUseOf(uint64_t bytes) const {
+Status Frames::CheckMemoryFor(uint64_t bytes) const {
   const uint64_t promised = BytesOf(FrameKind::kHugetlb1G) + BytesOf(FrameKind::kHugetlb2M);
   if (bytes <= promised) return Code::kOk;
   bytes -= promised;

@@ -48,7 +48,7 @@ class Frames final : public PageFilter {
   /// That so many of their bytes will be used: a morsel's size may be more than there is of memory,
   /// what is in it not.
   /// Errors  kNoMemory.
-  Status ExpectUseOf(uint64_t bytes) const;
+  Status CheckMemoryFor(uint64_t bytes) const;
 
   /// Makes them read-only: a store ends in SIGSEGV.
   /// Errors  kNoMemory.

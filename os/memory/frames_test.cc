@@ -233,8 +233,8 @@ TEST(Frames, MayBeMoreThanThereIsOfMemoryIfTheyAreNotUsed) {
   Frames frames = *Frames::Open(false);
   ASSERT_TRUE(frames.Resize(range, kBytes).ok()) << LastError();
   *frames.at(kBytes - 1) = 1;
-  EXPECT_TRUE(frames.ExpectUseOf(kMiB).ok()) << LastError();
-  EXPECT_EQ(frames.ExpectUseOf(kBytes * 15 / 16).code(), Code::kNoMemory);
+  EXPECT_TRUE(frames.CheckMemoryFor(kMiB).ok()) << LastError();
+  EXPECT_EQ(frames.CheckMemoryFor(kBytes * 15 / 16).code(), Code::kNoMemory);
 }
 
 TEST(ProcessPage, LiesBesideTheFrames) {
