@@ -41,7 +41,7 @@ int CheckIt(const Arguments& arguments, bool json) {
   if (json) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const Finding& finding : findings) {
-      list.push_back({{"subject", finding.subject}, {"sentence", finding.sentence}});
+      list.push_back({{"subject", finding.subject}, {"sentence", finding.message}});
     }
     Print(nlohmann::ordered_json{{"pool", arguments.pool},
                                  {"clean", summary.damages == 0 && summary.obstacle == Code::kOk},
@@ -53,7 +53,7 @@ int CheckIt(const Arguments& arguments, bool json) {
   } else {
     std::string text;
     for (const Finding& finding : findings) {
-      text += Printable(finding.subject) + ": " + Printable(finding.sentence) + "\n";
+      text += Printable(finding.subject) + ": " + Printable(finding.message) + "\n";
     }
     Print(text + Sum(summary) + "\n");
   }

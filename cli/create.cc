@@ -86,7 +86,7 @@ int CreateMorsel(const Arguments& arguments, bool json) {
   try {
     pool = OpenPoolAt(arguments.pool, Access::kWrite);
   } catch (Failure& failure) {
-    if (failure.code == Code::kNotFound) failure.sentence += ", then make the morsel in it";
+    if (failure.code == Code::kNotFound) failure.message += ", then make the morsel in it";
     throw;
   }
   if (!arguments.fine && !pool->pool().Supports(Contract::kSnapshot, false).ok() &&

@@ -12,7 +12,7 @@ namespace morsel::cli {
 /// Thrown by commands; main() prints it.
 struct Failure {
   Code code;
-  std::string sentence;
+  std::string message;
 };
 
 /// What the process ends with. They are scripts' to rely on: none ever changes its meaning.

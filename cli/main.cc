@@ -34,11 +34,11 @@ bool WantsJson(int argc, char** argv) {
   return false;
 }
 
-int Fails(bool json, Code code, const std::string& sentence) {
+int Fails(bool json, Code code, const std::string& message) {
   if (json) {
-    PrintErrorJson(CodeName(code), sentence);
+    PrintErrorJson(CodeName(code), message);
   } else {
-    PrintError(sentence);
+    PrintError(message);
   }
   return ExitCodeOf(code);
 }
@@ -82,7 +82,7 @@ int Main(int argc, char** argv) {
   try {
     return invocation.run();
   } catch (const Failure& failure) {
-    return Fails(invocation.json, failure.code, failure.sentence);
+    return Fails(invocation.json, failure.code, failure.message);
   } catch (const std::bad_alloc&) {
     return Fails(invocation.json, Code::kNoMemory, "there is not enough memory; free some");
   }

@@ -85,12 +85,12 @@ void Print(const std::string& text) {
 
 void Print(const nlohmann::ordered_json& json) { Print(Dumped(json)); }
 
-void PrintError(const std::string& sentence) {
-  std::fprintf(stderr, "morselctl: %s\n", Printable(sentence).c_str());
+void PrintError(const std::string& message) {
+  std::fprintf(stderr, "morselctl: %s\n", Printable(message).c_str());
 }
 
-void PrintErrorJson(const char* code, const std::string& sentence) {
-  const nlohmann::ordered_json json = {{"error", {{"code", code}, {"message", sentence}}}};
+void PrintErrorJson(const char* code, const std::string& message) {
+  const nlohmann::ordered_json json = {{"error", {{"code", code}, {"message", message}}}};
   std::fputs(Dumped(json).c_str(), stderr);
 }
 

@@ -53,8 +53,8 @@ void Print(const std::string& text);
 void Print(const nlohmann::ordered_json& json);
 
 /// "morselctl: <sentence>" to standard error.
-void PrintError(const std::string& sentence);
+void PrintError(const std::string& message);
 /// {"error": {"code": ..., "message": ...}} to standard error.
-void PrintErrorJson(const char* code, const std::string& sentence);
+void PrintErrorJson(const char* code, const std::string& message);
 
 }  // namespace morsel::cli

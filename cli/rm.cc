@@ -59,7 +59,7 @@ int Rm(const Arguments& arguments, bool json) {
     }
     if (const Status status = pool->Remove(name.c_str()); !status.ok()) {
       Failure failure{status.code(), LastError()};
-      for (const std::string& gone : removed) failure.sentence += "; '" + gone + "' was removed";
+      for (const std::string& gone : removed) failure.message += "; '" + gone + "' was removed";
       throw failure;
     }
     removed.push_back(name);

@@ -25,7 +25,7 @@ int Salvage(const Arguments& arguments, bool json) {
     const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
     intact_bytes = Must(SalvageImage(
         pmem::KernelCalls(), arguments.file, arguments.to,
-        [&](const char* sentence) { findings.emplace_back(sentence); }, ProgressOf(bar.get())));
+        [&](const char* message) { findings.emplace_back(message); }, ProgressOf(bar.get())));
   }
   if (json) {
     nlohmann::ordered_json report = {{"file", arguments.file},

@@ -29,7 +29,7 @@ struct ExportArguments : Arguments {
 int Export(const ExportArguments& arguments, bool json) {
   const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kRead);
   std::vector<std::string> findings;
-  const TellSkipped skipped = [&](const std::string& sentence) { findings.push_back(sentence); };
+  const OnSkipped skipped = [&](const std::string& message) { findings.push_back(message); };
   {
     const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
     ExportOptions options;

@@ -33,7 +33,7 @@ Verified Verify(const std::string& path) {
   const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
   image->set_progress(ProgressOf(bar.get()));
   const Status status =
-      VerifyImage(*image, [&](const char* sentence) { verified.findings.emplace_back(sentence); });
+      VerifyImage(*image, [&](const char* message) { verified.findings.emplace_back(message); });
   if (status.code() != Code::kCorrupt) Must(status);
   return verified;
 }

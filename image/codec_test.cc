@@ -91,11 +91,11 @@ TEST_P(CodecTest, VerifyNamesACompressedLeafThatIsDamaged) {
     std::string bytes = bytes_;
     if (flipped != 0) bytes[flipped] = static_cast<char>(bytes[flipped] ^ 0x40);
     SetBytes("b", bytes);
-    std::vector<std::string> sentences;
+    std::vector<std::string> messages;
     const Result<ImageFile> image = Open("b", true);
     EXPECT_TRUE(image.has_value()) << LastError();
-    EXPECT_TRUE(image->Verify([&](const char* words) { sentences.emplace_back(words); }).ok());
-    return sentences;
+    EXPECT_TRUE(image->Verify([&](const char* words) { messages.emplace_back(words); }).ok());
+    return messages;
   };
   EXPECT_EQ(sentences_of(0).size(), 0u);
   EXPECT_EQ(sentences_of(leaf_.offset + leaf_.stored_bytes / 2).size(), 1u);

@@ -117,13 +117,13 @@ TEST_F(DamageTest, VerifyNamesEachDamagedSubtreeAndGoesOn) {
   // Each leaf is somewhere behind the tables; all of them are hit.
   for (uint64_t at = 16 * kBlockBytes; at < bytes.size(); at += kSubtreeBytes / 2) bytes[at] ^= 1;
   SetBytes("b", bytes);
-  std::vector<std::string> sentences;
+  std::vector<std::string> messages;
   const Result<ImageFile> damaged = Open("b", true);
   ASSERT_TRUE(damaged.has_value()) << LastError();
-  ASSERT_TRUE(damaged->Verify([&](const char* words) { sentences.emplace_back(words); }).ok());
-  ASSERT_EQ(sentences.size(), 2u);
-  EXPECT_NE(sentences[0].find("subtree 0 ("), std::string::npos) << sentences[0];
-  EXPECT_NE(sentences[1].find("subtree 1 ("), std::string::npos) << sentences[1];
+  ASSERT_TRUE(damaged->Verify([&](const char* words) { messages.emplace_back(words); }).ok());
+  ASSERT_EQ(messages.size(), 2u);
+  EXPECT_NE(messages[0].find("subtree 0 ("), std::string::npos) << messages[0];
+  EXPECT_NE(messages[1].find("subtree 1 ("), std::string::npos) << messages[1];
 }
 
 TEST_F(DamageTest, ATruncatedFileIsRefusedOrWhole) {

@@ -146,9 +146,9 @@ Status CheckNotOverwritten(const ImageFile& image) {
 Status CheckSound(const ImageFile& image) {
   std::string first;
   uint64_t others = 0;
-  MORSEL_TRY(image.Verify([&](const char* sentence) {
+  MORSEL_TRY(image.Verify([&](const char* message) {
     if (first.empty()) {
-      first = sentence;
+      first = message;
     } else {
       ++others;
     }

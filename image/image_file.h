@@ -87,7 +87,7 @@ class ImageFile {
 
   /// Reads all leaves and reports each that is damaged or cannot be read, in a sentence.
   /// Errors  kNoMemory.
-  Status Verify(const std::function<void(const char* sentence)>& report,
+  Status Verify(const std::function<void(const char* message)>& report,
                 Verified what = Verified::kAll) const;
 
   /// Writes `frames`, size_bytes long (a multiple of 2 MiB, at most the capacity), as the next

@@ -90,7 +90,7 @@ TEST_F(PatchReaderTest, ManyThatAreSaidToLieInOnePlaceAreEachHeldAgainstTheirSum
   const LivePatch one = patches->front();
   LeafPatches same;
   for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
-    same.push_back({one.offset, one.sum, one.born, page});
+    same.push_back({one.offset, one.sum, one.generation, page});
     if (page % 3 == 0) same.back().sum.low ^= 1;
   }
   Tree tree;

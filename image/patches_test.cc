@@ -228,7 +228,7 @@ TEST_F(PatchesTest, ALeafWhoseSumsAreDamagedIsWrittenAgain) {
     Result<ImageFile> image = Open("a", false, calls);
     ASSERT_TRUE(image.has_value()) << LastError();
     std::vector<std::string> damaged;
-    const auto report = [&](const char* sentence) { damaged.emplace_back(sentence); };
+    const auto report = [&](const char* message) { damaged.emplace_back(message); };
     ASSERT_TRUE(image->Verify(report).ok()) << LastError();
     ASSERT_EQ(damaged.size(), 1u);
     EXPECT_NE(damaged[0].find("subtree 2 ("), std::string::npos) << damaged[0];

@@ -112,7 +112,7 @@ TEST_F(SalvageTest, SumsBehindALeafAreDamageThatLosesNothing) {
   const Result<ImageFile> image = Open("a", true);
   ASSERT_TRUE(image) << LastError();
   std::vector<std::string> said;
-  const auto report = [&](const char* sentence) { said.emplace_back(sentence); };
+  const auto report = [&](const char* message) { said.emplace_back(message); };
   ASSERT_TRUE(image->Verify(report, Verified::kLoadable).ok()) << LastError();
   EXPECT_TRUE(said.empty()) << said[0];
   ASSERT_TRUE(image->Verify(report).ok()) << LastError();
@@ -128,7 +128,7 @@ TEST_F(SalvageTest, SumsThatCannotBeReadLoseNothingAndALeafThatCannotIsNamed) {
   const Result<ImageFile> image = Open("a", true, calls);
   ASSERT_TRUE(image) << LastError();
   std::vector<std::string> said;
-  const auto report = [&](const char* sentence) { said.emplace_back(sentence); };
+  const auto report = [&](const char* message) { said.emplace_back(message); };
   calls.bad_offset = end - 1;
   ASSERT_TRUE(image->Verify(report, Verified::kLoadable).ok()) << LastError();
   EXPECT_TRUE(said.empty()) << said[0];

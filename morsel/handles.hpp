@@ -30,7 +30,7 @@ struct MorselOptions {
   uint32_t codec = MORSEL_CODEC_NONE;
   void (*progress)(const morsel_progress* progress, void* context) = nullptr;
   void* progress_context = nullptr;
-  void (*damaged)(const char* sentence, void* context) = nullptr;
+  void (*damaged)(const char* message, void* context) = nullptr;
   void* damaged_context = nullptr;
 };
 
@@ -55,12 +55,12 @@ class Morsel {
   Morsel(Morsel&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
   Morsel& operator=(Morsel&& other) noexcept {
     if (this != &other) {
-      CloseOrTell();
+      CloseOrWarn();
       handle_ = std::exchange(other.handle_, nullptr);
     }
     return *this;
   }
-  ~Morsel() { CloseOrTell(); }
+  ~Morsel() { CloseOrWarn(); }
 
   explicit operator bool() const { return handle_ != nullptr; }
   /// For the C API; still this object's.
@@ -146,7 +146,7 @@ class Morsel {
     if (code == MORSEL_OK) handle_ = nullptr;
     return Code(code);
   }
-  void CloseOrTell() {
+  void CloseOrWarn() {
     if (handle_ == nullptr || close().ok()) return;
     if (morsel_discard(handle_) == MORSEL_OK) {
       std::fprintf(stderr, "morsel: closed without a checkpoint: %s\n", last_error());
@@ -175,12 +175,12 @@ class Pool {
   Pool(Pool&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
   Pool& operator=(Pool&& other) noexcept {
     if (this != &other) {
-      CloseOrTell();
+      CloseOrWarn();
       handle_ = std::exchange(other.handle_, nullptr);
     }
     return *this;
   }
-  ~Pool() { CloseOrTell(); }
+  ~Pool() { CloseOrWarn(); }
 
   /// For the C API; still this object's.
   morsel_pool_t* handle() const { return handle_; }
@@ -245,7 +245,7 @@ class Pool {
   };
 
   explicit Pool(morsel_pool_t* handle) : handle_(handle) {}
-  void CloseOrTell() {
+  void CloseOrWarn() {
     if (handle_ == nullptr || close().ok()) return;
     std::fprintf(stderr, "morsel: a pool stays open: %s\n", last_error());
   }
@@ -292,8 +292,8 @@ inline void set_progress(void (*progress)(const morsel_progress* progress, void*
 /// As morsel_verify(): what is damaged in the image at `path`, a sentence for each subtree, which
 /// are added to `damages` where that is not nullptr.
 inline Status verify(const std::string& path, std::vector<std::string>* damages = nullptr) {
-  const auto add = [](const char* sentence, void* to) {
-    if (to != nullptr) static_cast<std::vector<std::string>*>(to)->emplace_back(sentence);
+  const auto add = [](const char* message, void* to) {
+    if (to != nullptr) static_cast<std::vector<std::string>*>(to)->emplace_back(message);
   };
   return Code(morsel_verify(path.c_str(), add, damages));
 }
@@ -301,8 +301,8 @@ inline Status verify(const std::string& path, std::vector<std::string>* damages 
 /// As morsel_salvage(): `damages` as of verify(); `to`: empty for none.
 inline Status salvage(const std::string& path, const std::string& to,
                       std::vector<std::string>* damages = nullptr) {
-  const auto add = [](const char* sentence, void* list) {
-    if (list != nullptr) static_cast<std::vector<std::string>*>(list)->emplace_back(sentence);
+  const auto add = [](const char* message, void* list) {
+    if (list != nullptr) static_cast<std::vector<std::string>*>(list)->emplace_back(message);
   };
   return Code(morsel_salvage(path.c_str(), to.empty() ? nullptr : to.c_str(), add, damages));
 }

@@ -124,7 +124,7 @@ typedef struct morsel_options {
   /* With MORSEL_SALVAGE: NULL, or called, before morsel_open() returns, for each subtree and each
    * table of the morsel's image that is damaged, with a sentence as of morsel_salvage(). What
    * `progress` must not do it must not do either. */
-  void (*damaged)(const char *sentence, void *context);
+  void (*damaged)(const char *message, void *context);
   void *damaged_context;
 } morsel_options;
 
@@ -241,7 +241,7 @@ morsel_code morsel_import(morsel_pool_t *pool, const char *path, const char *nam
  * Errors  CORRUPT (something is damaged; of what no subtree can be found without, morsel_last_error()
  *         alone tells); VERSION; BUSY (somebody writes the image); NOT_FOUND; INVALID_ARGUMENT;
  *         PERMISSION; NO_MEMORY; IO. */
-morsel_code morsel_verify(const char *path, void (*visit)(const char *sentence, void *),
+morsel_code morsel_verify(const char *path, void (*visit)(const char *message, void *),
                           void *context);
 
 /* Finds what is intact of the damaged image at `path`. visit: as of morsel_verify(), for each subtree
@@ -256,7 +256,7 @@ morsel_code morsel_verify(const char *path, void (*visit)(const char *sentence, 
  *             something is damaged is none.
  * Cost        reads the image once, with 64 MiB of memory, and 136 bytes for each 2 MiB it holds. */
 morsel_code morsel_salvage(const char *path, const char *to,
-                           void (*visit)(const char *sentence, void *), void *context);
+                           void (*visit)(const char *message, void *), void *context);
 
 typedef struct morsel_info {
   uint32_t struct_size;

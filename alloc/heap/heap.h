@@ -184,7 +184,7 @@ class Heap final : private ThreadEndListener {
   pmem::Persist persist() const { return persist_; }
 
   /// Tells every invariant of heap_layout.h that does not hold. Nothing is changed.
-  void Validate(const std::function<void(const std::string& sentence)>& report);
+  void Validate(const std::function<void(const std::string& message)>& report);
 
  private:
   static constexpr uint64_t kAllHeads = ~uint64_t{0};

@@ -389,7 +389,7 @@ TEST_F(HeapDeathTest, FreedTwice) {
 // Among what is at hand, too, where the bit does not tell.
 TEST_F(HeapDeathTest, FreedTwiceInARow) {
   Make(4 * kMiB);
-  const char* const sentence = "morsel: free of 0x[0-9a-f]+, a block of 64 bytes .*freed before";
+  const char* const message = "morsel: free of 0x[0-9a-f]+, a block of 64 bytes .*freed before";
   // The first free of a slab is noted, and clears the bit; then there is room at hand, and then
   // none.
   std::vector<void*> blocks(2 * Magazines::kPlacesMax);
@@ -398,7 +398,7 @@ TEST_F(HeapDeathTest, FreedTwiceInARow) {
     if (!Heap::TryFree(heap_.get(), blocks[i])) heap_->Free(blocks[i]);
     ASSERT_FALSE(Heap::TryFree(heap_.get(), blocks[i])) << i;
     if (i % 16 == 15) {
-      EXPECT_DEATH(heap_->Free(blocks[i]), sentence) << i;
+      EXPECT_DEATH(heap_->Free(blocks[i]), message) << i;
     }
   }
 }
@@ -413,11 +413,11 @@ TEST_F(HeapDeathTest, FreedTwiceByAnotherThread) {
       for (void* const one : blocks) heap_->Free(one);
     }).join();
   };
-  const char* const sentence = "morsel: free of 0x[0-9a-f]+, a block of 64 bytes .*freed before";
-  EXPECT_DEATH(free_as_another({block, first, block}), sentence) << "one word";
-  EXPECT_DEATH(free_as_another({block, Allocate(1000), block}), sentence) << "another between";
+  const char* const message = "morsel: free of 0x[0-9a-f]+, a block of 64 bytes .*freed before";
+  EXPECT_DEATH(free_as_another({block, first, block}), message) << "one word";
+  EXPECT_DEATH(free_as_another({block, Allocate(1000), block}), message) << "another between";
   free_as_another({block});
-  EXPECT_DEATH(free_as_another({block}), sentence) << "two threads";
+  EXPECT_DEATH(free_as_another({block}), message) << "two threads";
 }
 
 TEST_F(HeapDeathTest, PointersThatAreNoBlocks) {

@@ -33,7 +33,7 @@ inline bool IsTrue(const Result<bool>& result) { return result && *result; }
 /// All that Validate() finds, a line each.
 inline std::string Findings(Heap& heap) {
   std::string findings;
-  heap.Validate([&](const std::string& sentence) { findings += sentence + "\n"; });
+  heap.Validate([&](const std::string& message) { findings += message + "\n"; });
   return findings;
 }
 

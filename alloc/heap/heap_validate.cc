@@ -16,7 +16,7 @@
 namespace morsel::alloc {
 namespace {
 
-using Report = std::function<void(const std::string& sentence)>;
+using Report = std::function<void(const std::string& message)>;
 
 class Validator {
  public:
@@ -26,7 +26,7 @@ class Validator {
   void Walk() {
     if (header_->magic != kHeapMagic ||
         header_->checksum != Checksum64(header_, offsetof(HeapHeader, checksum))) {
-      Tell("the heap's header (offset 0x0) has changed since the heap was opened");
+      Add("the heap's header (offset 0x0) has changed since the heap was opened");
       return;
     }
     CheckDirectory();
@@ -35,13 +35,13 @@ class Validator {
   }
 
  private:
-  [[gnu::format(printf, 2, 3)]] void Tell(const char* format, ...) {
-    char sentence[256];
+  [[gnu::format(printf, 2, 3)]] void Add(const char* format, ...) {
+    char message[256];
     std::va_list arguments;
     va_start(arguments, format);
-    std::vsnprintf(sentence, sizeof sentence, format, arguments);
+    std::vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    report_(sentence);
+    report_(message);
   }
 
   const uint64_t* WordsAt(uint64_t offset) const {
@@ -78,17 +78,17 @@ void Validator::CheckDirectory() {
     if (unit == 0) continue;
     if (region == 0 || unit < header_->first_unit ||
         !Within(unit, kMapUnits.value(), units_.unit_count())) {
-      Tell("[HEAP-6] the directory's word of region %" PRIu64 " (offset 0x%" PRIx64
-           ") is 0x%" PRIx64 ", where no map can be",
-           region, offset, unit);
+      Add("[HEAP-6] the directory's word of region %" PRIu64 " (offset 0x%" PRIx64 ") is 0x%" PRIx64
+          ", where no map can be",
+          region, offset, unit);
       continue;
     }
     for (uint64_t i = unit; i < unit + kMapUnits.value(); ++i) {
       const auto [other, is_new] = map_units_.emplace(i, region);
       if (is_new) continue;
-      Tell("[HEAP-6] the directory (offset 0x%" PRIx64 ") has the map of region %" PRIu64
-           " at unit %" PRIu64 ", where that of region %" PRIu64 " is",
-           offset, region, i, other->second);
+      Add("[HEAP-6] the directory (offset 0x%" PRIx64 ") has the map of region %" PRIu64
+          " at unit %" PRIu64 ", where that of region %" PRIu64 " is",
+          offset, region, i, other->second);
     }
     maps_[region] = WordsAt(unit * kUnitBytes);
   }
@@ -122,15 +122,15 @@ void Validator::CheckWord(uint64_t unit, UnitWord word) {
     length = word.units();
   }
   if (length == 0) {
-    Tell("[HEAP-3] the word of unit %" PRIu64 " (offset 0x%" PRIx64 ") is 0x%" PRIx64
-         ", which is neither zero nor a head that can be there",
-         unit, unit * kUnitBytes, word.raw);
+    Add("[HEAP-3] the word of unit %" PRIu64 " (offset 0x%" PRIx64 ") is 0x%" PRIx64
+        ", which is neither zero nor a head that can be there",
+        unit, unit * kUnitBytes, word.raw);
     return;
   }
   if (!Within(unit, length, count)) {
-    Tell("[HEAP-1] the run at unit %" PRIu64 " (offset 0x%" PRIx64 "), %" PRIu64
-         " units long, ends behind the heap's %" PRIu64 " units",
-         unit, unit * kUnitBytes, length, count);
+    Add("[HEAP-1] the segment at unit %" PRIu64 " (offset 0x%" PRIx64 "), %" PRIu64
+        " units long, ends behind the heap's %" PRIu64 " units",
+        unit, unit * kUnitBytes, length, count);
     return;
   }
   CheckSegment(unit, length);
@@ -141,19 +141,19 @@ void Validator::CheckWord(uint64_t unit, UnitWord word) {
 // [HEAP-1] [HEAP-2] [HEAP-6]
 void Validator::CheckSegment(uint64_t unit, uint64_t length) {
   if (unit < header_->first_unit) {
-    Tell("[HEAP-1] a run begins at unit %" PRIu64 " (offset 0x%" PRIx64
-         "), before the first that is not the heap's own",
-         unit, unit * kUnitBytes);
+    Add("[HEAP-1] a segment begins at unit %" PRIu64 " (offset 0x%" PRIx64
+        "), before the first that is not the heap's own",
+        unit, unit * kUnitBytes);
   } else if (unit < covered_end_) {
-    Tell("[HEAP-2] the run at unit %" PRIu64 " (offset 0x%" PRIx64
-         ") lies in the one at unit %" PRIu64,
-         unit, unit * kUnitBytes, covered_head_);
+    Add("[HEAP-2] the segment at unit %" PRIu64 " (offset 0x%" PRIx64
+        ") lies in the one at unit %" PRIu64,
+        unit, unit * kUnitBytes, covered_head_);
   }
   const auto map = map_units_.lower_bound(unit);
   if (map != map_units_.end() && map->first < unit + length) {
-    Tell("[HEAP-6] the run at unit %" PRIu64 " (offset 0x%" PRIx64 "), %" PRIu64
-         " units long, covers unit %" PRIu64 ", which holds the map of region %" PRIu64,
-         unit, unit * kUnitBytes, length, map->first, map->second);
+    Add("[HEAP-6] the segment at unit %" PRIu64 " (offset 0x%" PRIx64 "), %" PRIu64
+        " units long, covers unit %" PRIu64 ", which holds the map of region %" PRIu64,
+        unit, unit * kUnitBytes, length, map->first, map->second);
   }
   if (unit + length > covered_end_) {
     covered_head_ = unit;
@@ -168,9 +168,9 @@ void Validator::CheckPieces(uint64_t head, uint64_t length) {
     const uint64_t unit = region * kUnitsPerRegion;
     const uint64_t word = maps_[region] == nullptr ? 0 : pmem::Load(&maps_[region][0]);
     if (word == UnitWord::Piece(UnitCount(unit - head)).raw) continue;
-    Tell("[HEAP-4] the extent at unit %" PRIu64 " (offset 0x%" PRIx64 ") goes on in region %" PRIu64
-         ", whose first word is 0x%" PRIx64 " and not its piece",
-         head, head * kUnitBytes, region, word);
+    Add("[HEAP-4] the extent at unit %" PRIu64 " (offset 0x%" PRIx64 ") goes on in region %" PRIu64
+        ", whose first word is 0x%" PRIx64 " and not its piece",
+        head, head * kUnitBytes, region, word);
   }
 }
 
@@ -182,9 +182,9 @@ void Validator::CheckSlab(uint64_t unit, unsigned size_class) {
   segment.BecomeSlab(size_class);
   const Slab slab(segment);
   if (slab.Header()->magic != (kSlabMagic ^ unit)) {
-    Tell("[HEAP-2] the slab at unit %" PRIu64 " (offset 0x%" PRIx64
-         ") has no slab's header, but 0x%" PRIx64,
-         unit, unit * kUnitBytes, slab.Header()->magic);
+    Add("[HEAP-2] the slab at unit %" PRIu64 " (offset 0x%" PRIx64
+        ") has no slab's header, but 0x%" PRIx64,
+        unit, unit * kUnitBytes, slab.Header()->magic);
     return;
   }
   for (uint64_t i = 0; i < BitLineCount(size_class) * kPairsPerLine; ++i) {
@@ -192,9 +192,9 @@ void Validator::CheckSlab(uint64_t unit, unsigned size_class) {
     const uint64_t blocks = slab.Blocks(i);
     const uint64_t wrong = (pmem::Load(&pair.bits) | pmem::Load(&pair.freed)) & ~blocks;
     if (wrong == 0) continue;
-    Tell("[HEAP-7] the slab at unit %" PRIu64 " (offset 0x%" PRIx64 ") of %" PRIu64
-         "-byte blocks has the bits 0x%" PRIx64 " set in word %" PRIu64 ", which are no blocks'",
-         unit, unit * kUnitBytes, BlockBytes(size_class), wrong, i);
+    Add("[HEAP-7] the slab at unit %" PRIu64 " (offset 0x%" PRIx64 ") of %" PRIu64
+        "-byte blocks has the bits 0x%" PRIx64 " set in word %" PRIu64 ", which are no blocks'",
+        unit, unit * kUnitBytes, BlockBytes(size_class), wrong, i);
   }
 }
 
@@ -204,9 +204,9 @@ void Validator::CheckRemembered(uint64_t unit) {
   const bool used = unit < covered_end_ || map_units_.contains(unit);
   const bool differs = remembered && *remembered != used;
   if (differs && !differed_) {
-    Tell("[HEAP-1] from unit %" PRIu64 " (offset 0x%" PRIx64
-         ") on, units are %s on the medium and remembered as %s",
-         unit, unit * kUnitBytes, used ? "used" : "free", used ? "free" : "used");
+    Add("[HEAP-1] from unit %" PRIu64 " (offset 0x%" PRIx64
+        ") on, units are %s on the medium and remembered as %s",
+        unit, unit * kUnitBytes, used ? "used" : "free", used ? "free" : "used");
   }
   differed_ = differs;
 }

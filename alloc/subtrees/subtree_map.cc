@@ -17,7 +17,7 @@ using pmem::Store;
 // In place of a position that no word has.
 constexpr SubtreeIndex kNowhere = SubtreeIndex(~uint64_t{0});
 
-[[gnu::format(printf, 1, 2)]] std::string Sentence(const char* format, ...) {
+[[gnu::format(printf, 1, 2)]] std::string Message(const char* format, ...) {
   char text[256];
   va_list arguments;
   va_start(arguments, format);
@@ -47,7 +47,7 @@ void SubtreeMap::Load(const std::vector<OwnerState>& owners, Access access) {
   }
   for (uint64_t i = 0; i < owners.size(); ++i) {
     if (!owners[i].is_damaged) continue;
-    findings_.push_back(Sentence("slot %" PRIu64 " of the catalog is damaged", i));
+    findings_.push_back(Message("slot %" PRIu64 " of the catalog is damaged", i));
   }
   std::vector<uint64_t> stale;
   Classify(owners, stale);
@@ -71,9 +71,9 @@ void SubtreeMap::Classify(const std::vector<OwnerState>& owners, std::vector<uin
     if (word == 0) continue;
     SubtreeWord subtree;
     if (!Decode(word, &subtree) || subtree.owner > owners.size()) {
-      findings_.push_back(Sentence("word %" PRIu64 " of the subtree map is 0x%016" PRIx64
-                                   ", which nothing could have written [S-6]",
-                                   index, word));
+      findings_.push_back(Message("word %" PRIu64 " of the subtree map is 0x%016" PRIx64
+                                  ", which nothing could have written [S-6]",
+                                  index, word));
       continue;
     }
     const OwnerState& owner = owners[subtree.owner - 1];
@@ -98,12 +98,12 @@ void SubtreeMap::AddLive(uint64_t index, const SubtreeWord& subtree, uint64_t si
   for (uint64_t i = index; fits && i < index + unit; ++i) overlaps |= !free_.IsFree(i);
   if (!fits || overlaps || owned[subtree.position / unit] != kNowhere) {
     incomplete_[subtree.owner - 1] = true;
-    findings_.push_back(Sentence("word %" PRIu64 " of the subtree map says position %" PRIu64
-                                 " of slot %" PRIu64 ", %s [S-4]",
-                                 index, subtree.position, subtree.owner - 1,
-                                 !fits      ? "where that cannot lie"
-                                 : overlaps ? "inside of another subtree"
-                                            : "a second time"));
+    findings_.push_back(Message("word %" PRIu64 " of the subtree map says position %" PRIu64
+                                " of slot %" PRIu64 ", %s [S-4]",
+                                index, subtree.position, subtree.owner - 1,
+                                !fits      ? "where that cannot lie"
+                                : overlaps ? "inside of another subtree"
+                                           : "a second time"));
     return;
   }
   owned[subtree.position / unit] = SubtreeIndex(index);
@@ -118,9 +118,9 @@ void SubtreeMap::FindMissing(const std::vector<OwnerState>& owners) {
         owned_[i].begin(), owned_[i].end(), [](SubtreeIndex s) { return s != kNowhere; }));
     if (found == due) continue;
     incomplete_[i] = true;
-    findings_.push_back(Sentence("the subtree map has %" PRIu64 " of the %" PRIu64
-                                 " subtrees of slot %" PRIu64 " [S-4]",
-                                 found, due, i));
+    findings_.push_back(Message("the subtree map has %" PRIu64 " of the %" PRIu64
+                                " subtrees of slot %" PRIu64 " [S-4]",
+                                found, due, i));
   }
 }
 

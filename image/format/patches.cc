@@ -148,8 +148,8 @@ std::vector<uint64_t> LiveCounts(const Tree& tree) {
   for (const auto& [position, patches] : tree.patches) {
     for (const LivePatch& patch : *patches) {
       const auto list = std::lower_bound(
-          tree.lists.begin(), tree.lists.end(), patch.born,
-          [](const PatchList& one, uint64_t born) { return one.generation < born; });
+          tree.lists.begin(), tree.lists.end(), patch.generation,
+          [](const PatchList& one, uint64_t generation) { return one.generation < generation; });
       if (list != tree.lists.end()) ++counts[static_cast<size_t>(list - tree.lists.begin())];
     }
   }

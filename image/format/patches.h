@@ -32,8 +32,8 @@ struct Reading {
 struct LivePatch {
   uint64_t offset;  ///< of its bytes in the file
   Sum128 sum;
-  uint64_t born;  ///< a generation: it is in the first list that is not earlier
-  uint32_t page;  ///< of the leaf's 512
+  uint64_t generation;  ///< a generation: it is in the first list that is not earlier
+  uint32_t page;        ///< of the leaf's 512
 };
 
 /// A leaf's, by page; there are some.

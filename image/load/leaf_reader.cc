@@ -110,15 +110,15 @@ Status LeafReader::Verify(const Tree& tree, Verified what,
   verifies_sums_ = what == Verified::kAll;
   ProgressMeter meter(progress, Activity::kVerifying, LoadedBytes(tree));
   meter_ = &meter;
-  std::map<SubtreePosition, std::string> sentences;
+  std::map<SubtreePosition, std::string> messages;
   const Ended ended = [&](SubtreePosition position, const Status& status) {
-    if (!status.ok()) sentences.emplace(position, LastError());
+    if (!status.ok()) messages.emplace(position, LastError());
     return Status();
   };
   const Status begun = Begin(kSlots, kLeafBytes);
   const Status read = !begun.ok() ? begun : ReadAll(tree, nullptr, ended);
   if (read.ok()) meter.Finish();
-  for (const auto& [position, sentence] : sentences) report(sentence.c_str());
+  for (const auto& [position, message] : messages) report(message.c_str());
   return read;
 }
 
@@ -196,7 +196,7 @@ LeafReader::Ended LeafReader::EndedSingly() {
     --single.pieces;
     if (!status.ok() && single.code == Code::kOk) {
       single.code = status.code();
-      single.sentence = LastError();
+      single.message = LastError();
     }
     return Status();
   };
@@ -212,9 +212,9 @@ Status LeafReader::Await(SubtreePosition position) {
   Single& single = singles_.at(position);
   MORSEL_TRY(ReadSingle(position, single));
   const Code code = single.code;
-  const std::string sentence = std::move(single.sentence);
+  const std::string message = std::move(single.message);
   singles_.erase(position);
-  return code == Code::kOk ? Status() : Fail(code, "%s", sentence.c_str());
+  return code == Code::kOk ? Status() : Fail(code, "%s", message.c_str());
 }
 
 // A leaf is verified as it was written before any of its pages is replaced.             [IMG-8]

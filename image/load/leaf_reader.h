@@ -47,7 +47,7 @@ class LeafReader {
   /// Reports each leaf that is damaged or cannot be read, in a sentence, by position.
   /// Errors  kNoMemory.
   Status Verify(const Tree& tree, Verified what,
-                const std::function<void(const char* sentence)>& report,
+                const std::function<void(const char* message)>& report,
                 const Progress& progress = {});
 
   /// Instead of all that: leaves one at a time, in memory of the caller's. The tree outlives it.
@@ -89,7 +89,7 @@ class LeafReader {
     char* leaf;
     unsigned pieces = 0;  ///< that are not there yet
     Code code = Code::kOk;
-    std::string sentence;  ///< of the first failure
+    std::string message;  ///< of the first failure
   };
   /// What becomes of a piece, a failure included: success, and the others are read.
   using Ended = std::function<Status(SubtreePosition position, Status status)>;

@@ -30,7 +30,7 @@ class ProgressMeter {
   void Finish();
 
  private:
-  void Tell(std::chrono::steady_clock::time_point now);
+  void Report(std::chrono::steady_clock::time_point now);
 
   const Progress& progress_;
   ProgressNow now_;

@@ -160,11 +160,11 @@ Status PatchWriter::WriteList(Tree& tree) {
   const uint64_t size_bytes = ListExtentOf(list).size_bytes;
   list_ = MakeBuffer(size_bytes);
   if (list_ == nullptr) return Fail(Code::kNoMemory, "no memory for a checkpoint's list of pages");
-  const uint64_t born_after = kept > 0 ? tree.lists.back().generation : 0;
+  const uint64_t generation_kept = kept > 0 ? tree.lists.back().generation : 0;
   uint64_t at = 0;
   for (const auto& [position, patches] : tree.patches) {
     for (const LivePatch& patch : *patches) {
-      if (patch.born <= born_after) continue;
+      if (patch.generation <= generation_kept) continue;
       const Patch listed = {patch.offset, position.value() * kPagesPerLeaf + patch.page,
                             patch.sum.low, patch.sum.high};
       MORSEL_CHECK(at + sizeof listed <= size_bytes);

@@ -56,7 +56,7 @@ class BadRangesInPoolTest : public testing::Test {
     return findings ? *findings : std::vector<Finding>();
   }
   static bool Says(const Finding& finding, const char* words) {
-    return finding.sentence.find(words) != std::string::npos;
+    return finding.message.find(words) != std::string::npos;
   }
 
   Superblock plan_;
@@ -73,17 +73,17 @@ TEST_F(BadRangesInPoolTest, AreNamedByMorselAndOffset) {
   EXPECT_EQ(findings[0].subject, "morsel 'a'");
   EXPECT_EQ(findings[0].code, Code::kIo);
   EXPECT_TRUE(Says(findings[0], "4096 bytes at offset 0x805000 of '/dev/dax0.0'"))
-      << findings[0].sentence;
-  EXPECT_TRUE(Says(findings[0], "offset 0x405000 of the morsel")) << findings[0].sentence;
+      << findings[0].message;
+  EXPECT_TRUE(Says(findings[0], "offset 0x405000 of the morsel")) << findings[0].message;
 }
 
 TEST_F(BadRangesInPoolTest, ARangeAcrossMorselsIsOfBoth) {
   const std::vector<Finding> findings = Find({{plan_.data_offset + 2 * kSubtreeBytes - 512, 1024}});
   ASSERT_EQ(findings.size(), 2u);
   EXPECT_EQ(findings[0].subject, "morsel 'a'");
-  EXPECT_TRUE(Says(findings[0], "512 bytes at offset 0x5ffe00")) << findings[0].sentence;
+  EXPECT_TRUE(Says(findings[0], "512 bytes at offset 0x5ffe00")) << findings[0].message;
   EXPECT_EQ(findings[1].subject, "morsel 'b'");
-  EXPECT_TRUE(Says(findings[1], "offset 0x0 of the morsel")) << findings[1].sentence;
+  EXPECT_TRUE(Says(findings[1], "offset 0x0 of the morsel")) << findings[1].message;
 }
 
 TEST_F(BadRangesInPoolTest, WhatIsNobodysIsThePools) {
@@ -91,8 +91,8 @@ TEST_F(BadRangesInPoolTest, WhatIsNobodysIsThePools) {
       Find({{4096, 512}, {plan_.data_offset + 6 * kSubtreeBytes, 512}});
   ASSERT_EQ(findings.size(), 2u);
   EXPECT_EQ(findings[0].subject, "pool 'test'");
-  EXPECT_TRUE(Says(findings[0], "own tables")) << findings[0].sentence;
-  EXPECT_TRUE(Says(findings[1], "free space")) << findings[1].sentence;
+  EXPECT_TRUE(Says(findings[0], "own tables")) << findings[0].message;
+  EXPECT_TRUE(Says(findings[1], "free space")) << findings[1].message;
 }
 
 }  // namespace

@@ -199,8 +199,8 @@ Status CarvedPool::Remove(const std::string& name) {
 
 Status CarvedPool::Check(const std::function<void(const Finding&)>& report) {
   const std::lock_guard lock(medium_->mutex);
-  for (const std::string& sentence : medium_->metadata().Validate()) {
-    report({.subject = PoolSubject(path_), .sentence = sentence});
+  for (const std::string& message : medium_->metadata().Validate()) {
+    report({.subject = PoolSubject(path_), .message = message});
   }
   const Result<std::vector<pmem::ByteRange>> bad = medium_->BadRanges();
   if (!bad) return bad.status();

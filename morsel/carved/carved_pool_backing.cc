@@ -166,7 +166,7 @@ class ReadableExceptBad final : public pmem::PageFilter {
   pmem::PageSet bad_;
 };
 
-std::string SentenceOf(const Record& record, const pmem::ByteRange& range) {
+std::string MessageOf(const Record& record, const pmem::ByteRange& range) {
   char text[160];
   std::snprintf(text, sizeof text,
                 ": %" PRIu64 " bytes at offset 0x%" PRIx64 " (address 0x%" PRIx64
@@ -187,10 +187,9 @@ Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_
     return Fail(Code::kIo,
                 "%s%s; nothing was made. `morselctl export --salvage` writes all else, with zeros "
                 "there",
-                SentenceOf(record_, bad->front()).c_str(),
-                bad->size() > 1 ? ", and elsewhere" : "");
+                MessageOf(record_, bad->front()).c_str(), bad->size() > 1 ? ", and elsewhere" : "");
   }
-  for (const pmem::ByteRange& range : *bad) (*options.skipped)(SentenceOf(record_, range));
+  for (const pmem::ByteRange& range : *bad) (*options.skipped)(MessageOf(record_, range));
   const ReadableExceptBad intact(*bad);
   pmem::image::ImageInfo info = record_;
   info.codec = options.codec.value_or(pmem::image::Codec::kNone);

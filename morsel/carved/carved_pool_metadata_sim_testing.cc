@@ -262,9 +262,9 @@ std::string MetadataTarget::CheckReader(const Morsels& due) const {
 std::string MetadataTarget::CheckAll(const Due& due, uint64_t pool, sim::Log* log) {
   const Morsels& morsels = due.pools.at(pool);
   if (std::string wrong = CheckMorsels(*metadata_, morsels, log); !wrong.empty()) return wrong;
-  for (const std::string& sentence : metadata_->Validate()) {
-    const bool superblock = sentence.ends_with("[POOL-1]");
-    if (!superblock || !due.formatted_in_part) return sentence;
+  for (const std::string& message : metadata_->Validate()) {
+    const bool superblock = message.ends_with("[POOL-1]");
+    if (!superblock || !due.formatted_in_part) return message;
   }
   return CheckOwners(*metadata_);
 }

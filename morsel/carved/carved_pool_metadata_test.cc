@@ -85,7 +85,7 @@ Owners OwnersOf(CarvedMetadata& metadata) {
 }
 
 void ExpectWhole(CarvedMetadata& metadata) {
-  for (const std::string& sentence : metadata.Validate()) ADD_FAILURE() << sentence;
+  for (const std::string& message : metadata.Validate()) ADD_FAILURE() << message;
 }
 
 // Opens with the real recovery, and goes on working.

@@ -177,12 +177,12 @@ std::string CarvedPoolTarget::OpenAll() {
 std::string CarvedPoolTarget::Validate() {
   std::string found;
   const Status checked = pool_->pool().Check([&](const Finding& finding) {
-    if (found.empty()) found = finding.subject + ": " + finding.sentence;
+    if (found.empty()) found = finding.subject + ": " + finding.message;
   });
   if (!checked.ok()) return LastError();
   for (const auto& [number, morsel] : open_) {
-    morsel->heap().Validate([&, name = NameOfMorsel(number)](const std::string& sentence) {
-      if (found.empty()) found = name + ": " + sentence;
+    morsel->heap().Validate([&, name = NameOfMorsel(number)](const std::string& message) {
+      if (found.empty()) found = name + ": " + message;
     });
   }
   return found;

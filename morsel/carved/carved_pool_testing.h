@@ -86,7 +86,7 @@ class CarvedPoolFixture : public testing::Test {
   }
   static void ExpectWhole(AbstractPool& pool) {
     const Status checked = pool.Check([](const Finding& finding) {
-      ADD_FAILURE() << finding.subject << ": " << finding.sentence;
+      ADD_FAILURE() << finding.subject << ": " << finding.message;
     });
     EXPECT_TRUE(checked.ok()) << LastError();
   }

@@ -379,7 +379,7 @@ TEST_F(CarvedPoolTroubleTest, WhatTheMediumCannotServeFailsAnExportAndIsSkippedB
   EXPECT_NE(access(scratch_.At("image").c_str(), F_OK), 0) << "nothing was made";
 
   std::vector<std::string> skipped;
-  const TellSkipped tell = [&](const std::string& sentence) { skipped.push_back(sentence); };
+  const OnSkipped tell = [&](const std::string& message) { skipped.push_back(message); };
   ASSERT_TRUE(backing->Export(*folder, "image", {.skipped = &tell}).ok()) << LastError();
   ASSERT_EQ(skipped.size(), 1u);
   EXPECT_NE(skipped[0].find("2076672 bytes at offset 0x405000"), std::string::npos) << skipped[0];

@@ -12,10 +12,10 @@
 namespace morsel {
 namespace {
 
-using Sentences = std::vector<std::string>;
+using Messages = std::vector<std::string>;
 
 // [POOL-1]
-void SuperblocksAreWhole(const char* memory, Sentences& found) {
+void SuperblocksAreWhole(const char* memory, Messages& found) {
   if (SuperblocksAgree(memory)) return;
   found.push_back(
       "one of the two superblocks (offsets 0 and 4096) is damaged or says something else; the pool "
@@ -23,13 +23,13 @@ void SuperblocksAreWhole(const char* memory, Sentences& found) {
 }
 
 // [POOL-3]
-void UseIsKnown(const PoolUse& use, Sentences& found) {
+void UseIsKnown(const PoolUse& use, Messages& found) {
   if (use.in_use <= 1) return;
   found.push_back("the word that says whether the pool is in use is neither 0 nor 1 [POOL-3]");
 }
 
 // [J-1]
-void JournalIsIdle(const pmem::Journal& journal, Sentences& found) {
+void JournalIsIdle(const pmem::Journal& journal, Messages& found) {
   const Result<bool> pending = journal.IsPending();
   if (!pending.has_value()) {
     found.push_back("the journal cannot be what a crash left [J-1]");
@@ -39,7 +39,7 @@ void JournalIsIdle(const pmem::Journal& journal, Sentences& found) {
 }
 
 // [POOL-6]; names are the catalog's to compare.
-void IdsAndRangesAreApart(const Catalog& catalog, Sentences& found) {
+void IdsAndRangesAreApart(const Catalog& catalog, Messages& found) {
   std::map<Id, std::string> ids;
   std::map<uint64_t, std::pair<uint64_t, std::string>> ranges;
   for (const SlotIndex slot : catalog.List()) {
@@ -67,7 +67,7 @@ void IdsAndRangesAreApart(const Catalog& catalog, Sentences& found) {
 }  // namespace
 
 std::vector<std::string> CarvedMetadata::Validate() {
-  Sentences found;
+  Messages found;
   SuperblocksAreWhole(memory_, found);
   UseIsKnown(*use(), found);
   JournalIsIdle(journal_, found);

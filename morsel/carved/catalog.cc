@@ -16,7 +16,7 @@ namespace {
 
 using pmem::Store;
 
-[[gnu::format(printf, 1, 2)]] std::string Sentence(const char* format, ...) {
+[[gnu::format(printf, 1, 2)]] std::string Message(const char* format, ...) {
   char text[512];
   va_list arguments;
   va_start(arguments, format);
@@ -82,12 +82,12 @@ std::optional<std::string> Catalog::FaultOf(const CatalogSlot& slot) const {
       identity.capacity_bytes >= window_.end || !IsAligned(identity.base, unit) ||
       identity.base < window_.begin ||
       !Within(identity.base, RangeBytes(identity.capacity_bytes), window_.end)) {
-    return Sentence("has the range 0x%" PRIx64 " and %" PRIu64
-                    " bytes, which cannot be in the pool's window [POOL-5]",
-                    identity.base, identity.capacity_bytes);
+    return Message("has the range 0x%" PRIx64 " and %" PRIu64
+                   " bytes, which cannot be in the pool's window [POOL-5]",
+                   identity.base, identity.capacity_bytes);
   }
   if (!IsAligned(status.size_bytes, unit) || status.size_bytes > identity.capacity_bytes) {
-    return Sentence("has the size %" PRIu64 ", which cannot be [POOL-5]", status.size_bytes);
+    return Message("has the size %" PRIu64 ", which cannot be [POOL-5]", status.size_bytes);
   }
   return std::nullopt;
 }
@@ -106,7 +106,7 @@ void Catalog::Load() {
     }
     if (!fault) continue;
     damaged_[i] = true;
-    findings_.push_back(Sentence("slot %" PRIu64 " of the catalog %s", i, fault->c_str()));
+    findings_.push_back(Message("slot %" PRIu64 " of the catalog %s", i, fault->c_str()));
   }
 }
 

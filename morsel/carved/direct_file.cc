@@ -125,8 +125,8 @@ Result<std::vector<Finding>> CheckDirectFile(const pmem::File& file, const std::
   if (!findings) return findings.status();
   // Whatever the slot calls it.
   for (Finding& finding : *findings) finding.subject = subject;
-  for (const std::string& sentence : copy->metadata->Validate()) {
-    findings->push_back({.subject = subject, .sentence = sentence});
+  for (const std::string& message : copy->metadata->Validate()) {
+    findings->push_back({.subject = subject, .message = message});
   }
   return findings;
 }

@@ -149,10 +149,10 @@ class Check {
   void CheckMorsel(const std::string& name) {
     const std::string subject = SubjectOf(name);
     bool said = known_.contains(subject);
-    const Say say = [&](const std::string& sentence) {
+    const Say say = [&](const std::string& message) {
       said = true;
       ++summary_.damages;
-      report_({subject, sentence, Code::kCorrupt});
+      report_({subject, message, Code::kCorrupt});
     };
     const Result<std::unique_ptr<Backing>> backing = pool_.Open(name, /*read_only=*/true);
     const Status status = backing ? CheckHeap(**backing, say, summary_) : backing.status();

@@ -107,14 +107,13 @@ class CheckTest : public testing::TestWithParam<bool> {
   bool Found(const std::string& subject, const std::string& words) const {
     for (const Finding& finding : findings_) {
       const bool is_it = finding.subject.find(subject) != std::string::npos;
-      if (is_it && finding.sentence.find(words) != std::string::npos) return true;
+      if (is_it && finding.message.find(words) != std::string::npos) return true;
     }
     return false;
   }
   std::string AllFound() const {
     std::string all;
-    for (const Finding& finding : findings_)
-      all += finding.subject + ": " + finding.sentence + "\n";
+    for (const Finding& finding : findings_) all += finding.subject + ": " + finding.message + "\n";
     return all;
   }
 

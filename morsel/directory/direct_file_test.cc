@@ -140,7 +140,7 @@ TEST_F(DirectFileTest, ACopyOpensUnderItsNewNameUnlessTheOriginalIsOpen) {
   EXPECT_EQ(copy->record().name, "b");
   const std::vector<Finding> findings = Check();
   ASSERT_EQ(findings.size(), 1u);
-  EXPECT_NE(findings[0].sentence.find("copy of morsel 'a'"), std::string::npos);
+  EXPECT_NE(findings[0].message.find("copy of morsel 'a'"), std::string::npos);
 }
 
 TEST_F(DirectFileTest, LivesBesideSnapshotMorsels) {

@@ -68,8 +68,8 @@ Status CheckImage(const pmem::Directory& directory, const std::string& name, con
   }
   const ImageInfo& info = image->info();
   known.push_back({name, info.id, info.base, info.capacity_bytes});
-  return image->Verify([&](const char* sentence) {
-    report({SubjectOf(name), sentence, Code::kCorrupt});
+  return image->Verify([&](const char* message) {
+    report({SubjectOf(name), message, Code::kCorrupt});
   });
 }
 

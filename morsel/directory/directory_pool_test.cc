@@ -338,7 +338,7 @@ TEST_F(DirectoryPoolTest, ACopyOpensUnderItsNewNameUnlessTheOriginalIsOpen) {
   const std::vector<Finding> findings = Check();
   ASSERT_EQ(findings.size(), 1u);
   EXPECT_EQ(findings[0].subject, "morsel 'b'");
-  EXPECT_NE(findings[0].sentence.find("copy of morsel 'a'"), std::string::npos);
+  EXPECT_NE(findings[0].message.find("copy of morsel 'a'"), std::string::npos);
 }
 
 TEST_F(DirectoryPoolTest, CheckNamesTheDamagedSubtree) {
@@ -358,7 +358,7 @@ TEST_F(DirectoryPoolTest, CheckNamesTheDamagedSubtree) {
   file.close();
   const std::vector<Finding> findings = Check();
   ASSERT_EQ(findings.size(), 1u);
-  EXPECT_NE(findings[0].sentence.find("subtree 1 (0x"), std::string::npos) << findings[0].sentence;
+  EXPECT_NE(findings[0].message.find("subtree 1 (0x"), std::string::npos) << findings[0].message;
   EXPECT_EQ(pool_->Open("a", false).error(), Code::kCorrupt);
   EXPECT_TRUE(Says("subtree 1 (0x")) << LastError();
 }

@@ -43,7 +43,7 @@ morsel_code CodeOf(Status status) {
 // Programs in C, and those without exceptions, cannot catch one, and below here nothing unwinds: a
 // lock would stay held, a table half changed. What is on the medium is as after any crash.
 template <class Body>
-auto EndingWithoutMemory(const char* call, Body body) noexcept {
+auto AbortOnBadAlloc(const char* call, Body body) noexcept {
   try {
     return body();
   } catch (const std::bad_alloc&) {
@@ -53,18 +53,18 @@ auto EndingWithoutMemory(const char* call, Body body) noexcept {
 
 template <class Body>
 morsel_code CodeOf(const char* call, Body body) {
-  return CodeOf(EndingWithoutMemory(call, body));
+  return CodeOf(AbortOnBadAlloc(call, body));
 }
 
 // Of the calls that are given no options.
-struct TellsProgress {
+struct ProgressCallback {
   void (*call)(const morsel_progress*, void*) = nullptr;
   void* context = nullptr;
 };
-thread_local TellsProgress tells_progress;
+thread_local ProgressCallback progress_callback;
 
 morsel::pmem::image::Progress ProgressOfThread() {
-  return morsel::ProgressOf(tells_progress.call, tells_progress.context);
+  return morsel::ProgressOf(progress_callback.call, progress_callback.context);
 }
 
 OpenPool* Pool(morsel_pool_t* pool) { return reinterpret_cast<OpenPool*>(pool); }
@@ -108,7 +108,7 @@ Result<void*> Allocate(morsel_t* morsel, size_t size, size_t alignment, const ch
   if (morsel == nullptr) return NoHandle(call);
   OpenMorsel& open = *Morsel(morsel);
   MORSEL_TRY(open.MayWrite(call));
-  return EndingWithoutMemory(call, [&] { return open.heap().Allocate(size, alignment); });
+  return AbortOnBadAlloc(call, [&] { return open.heap().Allocate(size, alignment); });
 }
 
 // A block given to free or its like: calls that have no way to answer end the process, but in a
@@ -138,7 +138,7 @@ bool MayTouch(morsel_t* morsel, const char* call) {
 [[gnu::noinline]] void FreeSlowly(morsel_t* morsel, void* block) {
   if (block == nullptr || (morsel != nullptr && Morsel(morsel)->heap().FreeInside(block))) return;
   if (!MayTouch(morsel, "morsel_free")) return;
-  EndingWithoutMemory("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
+  AbortOnBadAlloc("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
 }
 
 }  // namespace
@@ -148,7 +148,7 @@ extern "C" {
 morsel_code morsel_pool_open(const char* path, const morsel_pool_options* options,
                              morsel_pool_t** pool) {
   if (pool == nullptr) return CodeOf(Missing("morsel_pool_open", "a place for the handle"));
-  Result<std::unique_ptr<OpenPool>> opened = EndingWithoutMemory("morsel_pool_open", [&] {
+  Result<std::unique_ptr<OpenPool>> opened = AbortOnBadAlloc("morsel_pool_open", [&] {
     return OpenPool::Open(path, options, morsel::pmem::KernelCalls());
   });
   if (!opened) return CodeOf(opened.status());
@@ -167,8 +167,8 @@ morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_opti
                         morsel_t** morsel) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_open"));
   if (morsel == nullptr) return CodeOf(Missing("morsel_open", "a place for the handle"));
-  const Result<OpenMorsel*> opened = EndingWithoutMemory(
-      "morsel_open", [&] { return Pool(pool)->OpenMorselNamed(name, options); });
+  const Result<OpenMorsel*> opened =
+      AbortOnBadAlloc("morsel_open", [&] { return Pool(pool)->OpenMorselNamed(name, options); });
   if (!opened) return CodeOf(opened.status());
   *morsel = reinterpret_cast<morsel_t*>(*opened);
   return MORSEL_OK;
@@ -192,7 +192,7 @@ morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
 }
 
 void morsel_set_progress(void (*progress)(const morsel_progress*, void*), void* context) {
-  tells_progress = {progress, context};
+  progress_callback = {progress, context};
 }
 
 morsel_code morsel_export(morsel_pool_t* pool, const char* name, const char* path) {
@@ -220,27 +220,27 @@ morsel_code morsel_import(morsel_pool_t* pool, const char* path, const char* nam
                 [&] { return Pool(pool)->Import(path, name, ProgressOfThread()); });
 }
 
-morsel_code morsel_verify(const char* path, void (*visit)(const char* sentence, void*),
+morsel_code morsel_verify(const char* path, void (*visit)(const char* message, void*),
                           void* context) {
   if (path == nullptr) return CodeOf(Missing("morsel_verify", "a path"));
   return CodeOf("morsel_verify", [&]() -> Status {
     auto image = morsel::OpenImageAt(morsel::pmem::KernelCalls(), path);
     if (!image) return image.status();
     image->set_progress(ProgressOfThread());
-    return morsel::VerifyImage(*image, [&](const char* sentence) {
-      if (visit != nullptr) visit(sentence, context);
+    return morsel::VerifyImage(*image, [&](const char* message) {
+      if (visit != nullptr) visit(message, context);
     });
   });
 }
 
 morsel_code morsel_salvage(const char* path, const char* to,
-                           void (*visit)(const char* sentence, void*), void* context) {
+                           void (*visit)(const char* message, void*), void* context) {
   if (path == nullptr) return CodeOf(Missing("morsel_salvage", "a path"));
   return CodeOf("morsel_salvage", [&]() -> Status {
     const auto intact = morsel::SalvageImage(
         morsel::pmem::KernelCalls(), path, to == nullptr ? "" : to,
-        [&](const char* sentence) {
-          if (visit != nullptr) visit(sentence, context);
+        [&](const char* message) {
+          if (visit != nullptr) visit(message, context);
         },
         ProgressOfThread());
     return intact.status();
@@ -300,8 +300,8 @@ void* morsel_realloc(morsel_t* morsel, void* block, size_t size) {
     morsel_free(morsel, block);
     return nullptr;
   }
-  return PointerOf(EndingWithoutMemory(
-      "morsel_realloc", [&] { return Morsel(morsel)->heap().Reallocate(block, size); }));
+  return PointerOf(AbortOnBadAlloc("morsel_realloc",
+                                   [&] { return Morsel(morsel)->heap().Reallocate(block, size); }));
 }
 
 void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
@@ -320,8 +320,8 @@ size_t morsel_usable_size(morsel_t* morsel, const void* block) {
   if (morsel == nullptr && morsel::ForkCount() > 0) return 0;
   if (morsel == nullptr) morsel::Die("morsel_usable_size of a block with a NULL handle");
   if (!Morsel(morsel)->MayRead().ok()) return 0;
-  return EndingWithoutMemory("morsel_usable_size",
-                             [&] { return Morsel(morsel)->heap().UsableBytes(block); });
+  return AbortOnBadAlloc("morsel_usable_size",
+                         [&] { return Morsel(morsel)->heap().UsableBytes(block); });
 }
 
 morsel_code morsel_persist(morsel_t* morsel, const void* address, size_t size) {
@@ -360,7 +360,7 @@ morsel_code morsel_set_root(morsel_t* morsel, const char* name, void* object) {
 void* morsel_root(morsel_t* morsel, const char* name) {
   if (morsel == nullptr) return PointerOf(NoHandle("morsel_root"));
   if (name == nullptr) return PointerOf(Missing("morsel_root", "a name"));
-  return PointerOf(EndingWithoutMemory("morsel_root", [&] { return Morsel(morsel)->Root(name); }));
+  return PointerOf(AbortOnBadAlloc("morsel_root", [&] { return Morsel(morsel)->Root(name); }));
 }
 
 morsel_t* morsel_of(const void* address) {

@@ -95,7 +95,7 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
   bool TargetHasIt() {
     const auto pool = Open(target_, pmem::KernelCalls());
     EXPECT_TRUE(
-        pool->pool().Check([](const Finding& finding) { ADD_FAILURE() << finding.sentence; }).ok());
+        pool->pool().Check([](const Finding& finding) { ADD_FAILURE() << finding.message; }).ok());
     const Result<OpenMorsel*> m = pool->OpenMorselNamed(kMorsel, nullptr);
     if (!m) {
       EXPECT_EQ(m.error(), Code::kNotFound) << LastError();

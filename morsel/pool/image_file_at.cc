@@ -33,7 +33,7 @@ Result<ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path)
 
 namespace {
 
-using Report = std::function<void(const char* sentence)>;
+using Report = std::function<void(const char* message)>;
 
 Status LookForLost(const ImageFile& image, const Report& lost) {
   MORSEL_TRY(image.Verify(lost, pmem::image::Verified::kLoadable));
@@ -59,7 +59,7 @@ Status WriteIntact(const ImageFile& image, pmem::SystemCalls& calls, const std::
 
 Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
                               const std::string& to,
-                              const std::function<void(const char* sentence)>& report,
+                              const std::function<void(const char* message)>& report,
                               const pmem::image::Progress& progress) {
   const pmem::image::Damaged damaged = [&](Status) {
     report(LastError());
@@ -72,9 +72,9 @@ Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
   image->set_progress(progress);
   // Those of damaged tables are not there.
   uint64_t intact_bytes = image->LoadedBytes();
-  const auto lost = [&](const char* sentence) {
+  const auto lost = [&](const char* message) {
     intact_bytes -= kSubtreeBytes;
-    report(sentence);
+    report(message);
   };
   const Status status =
       to.empty() ? LookForLost(*image, lost) : WriteIntact(*image, calls, to, lost);
@@ -82,12 +82,11 @@ Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
   return intact_bytes;
 }
 
-Status VerifyImage(const ImageFile& image,
-                   const std::function<void(const char* sentence)>& report) {
+Status VerifyImage(const ImageFile& image, const std::function<void(const char* message)>& report) {
   uint64_t damaged = 0;
-  MORSEL_TRY(image.Verify([&](const char* sentence) {
+  MORSEL_TRY(image.Verify([&](const char* message) {
     ++damaged;
-    report(sentence);
+    report(message);
   }));
   MORSEL_TRY(pmem::image::CheckNotOverwritten(image));
   if (damaged == 0) return Code::kOk;

@@ -27,13 +27,13 @@ Result<pmem::image::ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::
 ///             kBusy, kNoSpace, kNoMemory.
 Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
                               const std::string& to,
-                              const std::function<void(const char* sentence)>& report,
+                              const std::function<void(const char* message)>& report,
                               const pmem::image::Progress& progress = {});
 
 /// Reads all of an image, and reports what is damaged, a sentence each.
 /// Errors  kCorrupt: something was reported; as OpenImageAt(), of which nothing is reported; kBusy:
 ///         somebody writes it.
 Status VerifyImage(const pmem::image::ImageFile& image,
-                   const std::function<void(const char* sentence)>& report);
+                   const std::function<void(const char* message)>& report);
 
 }  // namespace morsel

@@ -47,13 +47,13 @@ inline constexpr uint64_t kProcessPageBytes = uint64_t{4} << 10;
 uint64_t RangeBytes(uint64_t capacity_bytes);
 
 /// Told of each run of a morsel's pages that its medium cannot serve, in a sentence.
-using TellSkipped = std::function<void(const std::string& sentence)>;
+using OnSkipped = std::function<void(const std::string& message)>;
 
 /// How a morsel leaves its pool as an image.
 struct ExportOptions {
   /// carved: what the medium cannot serve is told, and zero in the image; nullptr: that is an
   /// error.
-  const TellSkipped* skipped = nullptr;
+  const OnSkipped* skipped = nullptr;
   /// By what its leaves are compressed; none given: as the morsel's own image, and carved: not.
   std::optional<pmem::image::Codec> codec = {};
   /// Is told of what is read, and of what is written; empty: as of the morsel, where it is open.
@@ -114,8 +114,8 @@ using Formatter = std::function<void(const Record& record, pmem::Persist persist
 
 /// Something wrong that a check found.
 struct Finding {
-  std::string subject;   ///< e.g. "pool '/data'" or "morsel 'graph'"
-  std::string sentence;  ///< what, where, what to do
+  std::string subject;  ///< e.g. "pool '/data'" or "morsel 'graph'"
+  std::string message;  ///< what, where, what to do
   /// kCorrupt or kVersion: damage. kOk: nothing is wrong, and yet worth knowing. Another: it could
   /// not be looked at.
   Code code = Code::kCorrupt;

@@ -42,15 +42,15 @@ Index& Ranges() {
 
 // A sentence that is put together without memory, locks and stdio, and cut off where it is too
 // long.
-class Sentence {
+class Message {
  public:
-  Sentence& operator<<(const char* text) {
+  Message& operator<<(const char* text) {
     const size_t length = strnlen(text, sizeof text_ - 1 - length_);
     std::memcpy(text_ + length_, text, length);
     length_ += length;
     return *this;
   }
-  Sentence& Hexadecimal(uint64_t number) {
+  Message& Hexadecimal(uint64_t number) {
     char digits[19] = "0x";
     int shift = 60;
     while (shift > 0 && number >> shift == 0) shift -= 4;
@@ -89,24 +89,24 @@ const char* Cause(int code) {
   }
 }
 
-void Tell(const siginfo_t& info) {
+void Report(const siginfo_t& info) {
   const uint64_t address = reinterpret_cast<uint64_t>(info.si_addr);
   for (const Watched* at = first.load(std::memory_order_acquire); at != nullptr; at = at->next) {
     const uint64_t end = at->end.load(std::memory_order_acquire);
     const uint64_t begin = at->begin.load(std::memory_order_relaxed);
     if (address < begin || address >= end) continue;
-    Sentence sentence;
-    sentence << "morsel: " << at->label << ": an access at ";
-    sentence.Hexadecimal(address) << " failed, offset ";
-    sentence.Hexadecimal(at->file_offset + (address - begin)) << " of '" << at->path << "': ";
-    sentence << Cause(info.si_code) << "; `morselctl check` lists what is bad\n";
-    return sentence.Write();
+    Message message;
+    message << "morsel: " << at->label << ": an access at ";
+    message.Hexadecimal(address) << " failed, offset ";
+    message.Hexadecimal(at->file_offset + (address - begin)) << " of '" << at->path << "': ";
+    message << Cause(info.si_code) << "; `morselctl check` lists what is bad\n";
+    return message.Write();
   }
 }
 
 void OnBusError(int signal_number, siginfo_t* info, void* context) {
   const int saved = errno;
-  if (info->si_code > 0) Tell(*info);  // else another process sent it
+  if (info->si_code > 0) Report(*info);  // else another process sent it
   errno = saved;
   if ((previous.sa_flags & SA_SIGINFO) != 0) {
     return previous.sa_sigaction(signal_number, info, context);

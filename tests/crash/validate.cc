@@ -17,7 +17,7 @@ Findings Validate(const std::string& pool_path) {
   Findings findings;
   const Result<CheckSummary> summary =
       CheckPool((*pool)->pool(), /*only=*/"", [&](const Finding& finding) {
-        findings.push_back("validating: " + finding.subject + ": " + finding.sentence);
+        findings.push_back("validating: " + finding.subject + ": " + finding.message);
       });
   if (!summary) findings.push_back(std::string("validating: ") + LastError());
   return findings;
