@@ -95,7 +95,7 @@ class Run {
 
   std::string path_;
   NoSpaceCalls calls_;
-  std::unique_ptr<morsel::AbstractPool> pool_;
+  std::unique_ptr<morsel::impl::Pool> pool_;
 };
 
 }  // namespace

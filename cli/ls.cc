@@ -40,7 +40,7 @@ std::string TableOf(const std::vector<Record>& records) {
 
 // What the list passes over: files of a directory pool that begin as an image does and do not say
 // what they are. A carved pool's catalog has no names of what is damaged in it.
-std::vector<std::string> DamagedIn(AbstractPool& pool, const std::vector<Record>& records) {
+std::vector<std::string> DamagedIn(impl::Pool& pool, const std::vector<Record>& records) {
   std::vector<std::string> damaged;
   if (Must(pmem::KindOfPath(pool.path())) != pmem::PathKind::kDirectory) return damaged;
   const pmem::Directory directory = Must(pmem::Directory::Open(pmem::KernelCalls(), pool.path()));

@@ -84,7 +84,7 @@ void Promise(const std::string& path, PoolFacts& facts) {
 }  // namespace
 
 PoolFacts FactsOf(OpenPool& open) {
-  AbstractPool& pool = open.pool();
+  impl::Pool& pool = open.pool();
   PoolFacts facts;
   CarvedPool* const carved = dynamic_cast<CarvedPool*>(&pool);
   facts.carved = carved != nullptr;

@@ -23,9 +23,8 @@ std::string PoolSubject(const std::string& path) { return "pool '" + path + "'";
 
 }  // namespace
 
-Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path,
-                                                         uint64_t size_bytes, uint32_t mode,
-                                                         pmem::SystemCalls& calls) {
+Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, uint64_t size_bytes,
+                                                       uint32_t mode, pmem::SystemCalls& calls) {
   const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
   if (!split) return split.status();
   struct stat status;
@@ -44,12 +43,12 @@ Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path
     made = CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes),
                                 PoolSubject(path));
   }
-  std::unique_ptr<AbstractPool> pool;
+  std::unique_ptr<impl::Pool> pool;
   if (made.ok()) {
     const int descriptor = fcntl(temporary->file.descriptor(), F_DUPFD_CLOEXEC, 0);
     if (descriptor < 0) made = FailErrno("'%s'", path.c_str());
     if (made.ok()) {
-      Result<std::unique_ptr<AbstractPool>> adopted =
+      Result<std::unique_ptr<impl::Pool>> adopted =
           Adopt(pmem::File(calls, descriptor, path), false);
       made = adopted.status();
       if (adopted.has_value()) pool = std::move(*adopted);
@@ -61,8 +60,8 @@ Result<std::unique_ptr<AbstractPool>> CarvedPool::Create(const std::string& path
   return made;
 }
 
-Result<std::unique_ptr<AbstractPool>> CarvedPool::Open(const std::string& path, bool read_only,
-                                                       pmem::SystemCalls& calls) {
+Result<std::unique_ptr<impl::Pool>> CarvedPool::Open(const std::string& path, bool read_only,
+                                                     pmem::SystemCalls& calls) {
   Result<pmem::File> file = pmem::File::Open(calls, AT_FDCWD, path,
                                              (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
   if (!file) return file.status();
@@ -70,12 +69,12 @@ Result<std::unique_ptr<AbstractPool>> CarvedPool::Open(const std::string& path, 
   return Adopt(std::move(*file), read_only);
 }
 
-Result<std::unique_ptr<AbstractPool>> CarvedPool::Adopt(pmem::File file, bool read_only) {
+Result<std::unique_ptr<impl::Pool>> CarvedPool::Adopt(pmem::File file, bool read_only) {
   const std::string path = file.path();
   Result<std::unique_ptr<CarvedMedium>> medium =
       CarvedMedium::Open(std::move(file), read_only, PoolSubject(path));
   if (!medium) return medium.status();
-  return std::unique_ptr<AbstractPool>(new CarvedPool(path, read_only, std::move(*medium)));
+  return std::unique_ptr<impl::Pool>(new CarvedPool(path, read_only, std::move(*medium)));
 }
 
 std::string CarvedPool::SubjectOf(const std::string& name) const {

@@ -16,19 +16,19 @@ namespace morsel {
 /// Who may open the file may read and write all of it. The owner and mode that the catalog has for
 /// each morsel keep honest programs apart, no others.
 /// Threads  any. The pool outlives what it hands out.
-class CarvedPool : public AbstractPool {
+class CarvedPool : public impl::Pool {
  public:
   /// Makes a new regular file of size_bytes, rounded up to 2 MiB, a pool and opens it for writing.
   /// Durability  on return; after a crash before, there is nothing of that name.
   /// Errors      kExists; kInvalidArgument (too small); kUnsupported (not on persistent memory);
   ///             kNoSpace; kPermission; kIo.
-  static Result<std::unique_ptr<AbstractPool>> Create(const std::string& path, uint64_t size_bytes,
-                                                      uint32_t mode, pmem::SystemCalls& calls);
+  static Result<std::unique_ptr<impl::Pool>> Create(const std::string& path, uint64_t size_bytes,
+                                                    uint32_t mode, pmem::SystemCalls& calls);
 
   /// Errors  kNotFound; kBusy, naming the process that has it; kCorrupt; kVersion; kUnsupported;
   ///         kPermission; kNoSpace; kNoMemory; kIo.
-  static Result<std::unique_ptr<AbstractPool>> Open(const std::string& path, bool read_only,
-                                                    pmem::SystemCalls& calls);
+  static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path, bool read_only,
+                                                  pmem::SystemCalls& calls);
 
   std::string medium() const override { return medium_->name(); }
   uint32_t granularity_bytes(Contract) const override { return medium_->granularity_bytes(); }
@@ -49,8 +49,8 @@ class CarvedPool : public AbstractPool {
 
  private:
   CarvedPool(std::string path, bool read_only, std::unique_ptr<CarvedMedium> medium)
-      : AbstractPool(std::move(path), read_only), medium_(std::move(medium)) {}
-  static Result<std::unique_ptr<AbstractPool>> Adopt(pmem::File file, bool read_only);
+      : impl::Pool(std::move(path), read_only), medium_(std::move(medium)) {}
+  static Result<std::unique_ptr<impl::Pool>> Adopt(pmem::File file, bool read_only);
   Record Carved(const Record& asked) const;
   Status Load(const Record& record, const pmem::image::ImageFile& image,
               const std::vector<SubtreeIndex>& subtrees);

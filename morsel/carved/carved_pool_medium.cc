@@ -100,10 +100,10 @@ Result<Superblock> FindSuperblock(const pmem::File& file,
 }
 
 Status MustBe(CarvedMedium::As as, const Superblock& superblock, const std::string& subject) {
-  const bool is_lone = (superblock.features & kPoolLone) != 0;
-  if (is_lone == (as == CarvedMedium::As::kLoneMorsel)) return Code::kOk;
+  const bool is_single = (superblock.features & kPoolSingle) != 0;
+  if (is_single == (as == CarvedMedium::As::kSingleMorsel)) return Code::kOk;
   return Fail(Code::kInvalidArgument,
-              is_lone
+              is_single
                   ? "%s is one morsel of a directory pool: open the directory that it lies in"
                   : "%s is a carved pool, and no morsel of a directory pool: open it by its path",
               subject.c_str());

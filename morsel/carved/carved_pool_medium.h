@@ -23,7 +23,7 @@ namespace morsel {
 class CarvedMedium {
  public:
   /// What the file is meant to be.
-  enum class As { kPool, kLoneMorsel };
+  enum class As { kPool, kSingleMorsel };
 
   /// Takes `file`, which is locked: maps its metadata and recovers them.
   /// Errors  kCorrupt, kVersion, kUnsupported, kNoSpace, kNoMemory, kIo; kInvalidArgument: it is a
@@ -36,7 +36,7 @@ class CarvedMedium {
   /// Errors      kInvalidArgument, kUnsupported, kNoSpace, kIo.
   static Status Format(const pmem::File& file, uint64_t size_bytes, const std::string& subject);
 
-  /// As Format(), of what PlanSuperblock() or PlanLone() said.
+  /// As Format(), of what PlanSuperblock() or PlanSingle() said.
   static Status FormatFile(const pmem::File& file, const Superblock& plan);
 
   /// The layout of a pool on a device, carved into units that the device can map.

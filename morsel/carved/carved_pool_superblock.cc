@@ -141,8 +141,8 @@ Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, con
   return s;
 }
 
-Result<Superblock> PlanLone(uint64_t capacity_bytes, const Window& window, const Id& id,
-                            const std::string& subject) {
+Result<Superblock> PlanSingle(uint64_t capacity_bytes, const Window& window, const Id& id,
+                              const std::string& subject) {
   if (capacity_bytes > uint64_t{1} << 50) {
     return Fail(Code::kInvalidArgument, "%s cannot have a capacity of %s: no file is that large",
                 subject.c_str(), FormatSizeExactly(capacity_bytes).c_str());
@@ -154,7 +154,7 @@ Result<Superblock> PlanLone(uint64_t capacity_bytes, const Window& window, const
     size_bytes += kSubtreeBytes;
     s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
   }
-  s.features = kPoolLone;
+  s.features = kPoolSingle;
   s.checksum = ChecksumOf(s);
   return s;
 }
@@ -163,10 +163,10 @@ bool LooksForeign(const char* bytes) {
   return KindOf(At(bytes, 0)) == Kind::kNone && KindOf(At(bytes, 1)) == Kind::kNone;
 }
 
-bool LooksLone(const char* bytes) {
+bool LooksSingle(const char* bytes) {
   for (uint64_t number = 0; number < kSuperblocks; ++number) {
     const Superblock s = At(bytes, number);
-    if (s.magic == kPoolMagic && (s.features & kPoolLone) != 0) return true;
+    if (s.magic == kPoolMagic && (s.features & kPoolSingle) != 0) return true;
   }
   return false;
 }

@@ -22,15 +22,15 @@ Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, con
 /// The layout of a file that is one morsel of a directory pool, with room for `capacity_bytes`, a
 /// multiple of 2 MiB. magic and checksum are set.
 /// Errors  kInvalidArgument: no file can be that large.
-Result<Superblock> PlanLone(uint64_t capacity_bytes, const Window& window, const Id& id,
-                            const std::string& subject);
+Result<Superblock> PlanSingle(uint64_t capacity_bytes, const Window& window, const Id& id,
+                              const std::string& subject);
 
 /// Whether the bytes, kSuperblocks superblocks, are of no pool at all, not even a damaged one.
 bool LooksForeign(const char* bytes);
 
 /// Whether the bytes, kSuperblocks superblocks, begin a file that is one morsel of a directory
 /// pool, or was one before it was damaged.
-bool LooksLone(const char* bytes);
+bool LooksSingle(const char* bytes);
 
 /// Takes the magic of both superblocks away: from here on the medium holds no pool.
 /// Durability  on return.

@@ -91,7 +91,7 @@ TEST_F(CarvedPoolTest, GiantSubtreesLieOnTheirBoundariesAndAreNotInTheWayOfHugeO
   calls.takes_no_space = true;
   auto made = CarvedPool::Create(path_, 4 * kGiantBytes, 0600, calls);
   ASSERT_TRUE(made.has_value()) << LastError();
-  AbstractPool& pool = **made;
+  impl::Pool& pool = **made;
   auto huge = Make(pool, "huge", 16);
   Record wanted = Wanted("giant");
   wanted.giant = true;

@@ -49,12 +49,12 @@ class FaultyCalls : public pmem::SystemCalls {
 
 class CarvedPoolFixture : public testing::Test {
  protected:
-  std::unique_ptr<AbstractPool> MakePool(uint64_t size_bytes = 34 * kMiB) {
+  std::unique_ptr<impl::Pool> MakePool(uint64_t size_bytes = 34 * kMiB) {
     auto pool = CarvedPool::Create(path_, size_bytes, 0600, pmem::KernelCalls());
     EXPECT_TRUE(pool.has_value()) << LastError();
     return pool.has_value() ? std::move(*pool) : nullptr;
   }
-  std::unique_ptr<AbstractPool> OpenPool(bool read_only = false) {
+  std::unique_ptr<impl::Pool> OpenPool(bool read_only = false) {
     auto pool = CarvedPool::Open(path_, read_only, pmem::KernelCalls());
     EXPECT_TRUE(pool.has_value()) << LastError();
     return pool.has_value() ? std::move(*pool) : nullptr;
@@ -67,24 +67,24 @@ class CarvedPoolFixture : public testing::Test {
     record.capacity_bytes = capacity * kSubtreeBytes;
     return record;
   }
-  static std::unique_ptr<Backing> Make(AbstractPool& pool, const std::string& name,
+  static std::unique_ptr<Backing> Make(impl::Pool& pool, const std::string& name,
                                        uint64_t subtrees = 1) {
     auto backing = pool.Create(Wanted(name, subtrees), kNoFormat);
     EXPECT_TRUE(backing.has_value()) << LastError();
     return backing.has_value() ? std::move(*backing) : nullptr;
   }
-  static std::unique_ptr<Backing> OpenMorsel(AbstractPool& pool, const std::string& name,
+  static std::unique_ptr<Backing> OpenMorsel(impl::Pool& pool, const std::string& name,
                                              bool read_only = false) {
     auto backing = pool.Open(name, read_only);
     EXPECT_TRUE(backing.has_value()) << LastError();
     return backing.has_value() ? std::move(*backing) : nullptr;
   }
-  static std::vector<Record> Listed(AbstractPool& pool) {
+  static std::vector<Record> Listed(impl::Pool& pool) {
     auto records = pool.List();
     EXPECT_TRUE(records.has_value()) << LastError();
     return records.has_value() ? std::move(*records) : std::vector<Record>();
   }
-  static void ExpectWhole(AbstractPool& pool) {
+  static void ExpectWhole(impl::Pool& pool) {
     const Status checked = pool.Check([](const Finding& finding) {
       ADD_FAILURE() << finding.subject << ": " << finding.message;
     });

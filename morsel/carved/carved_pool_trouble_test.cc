@@ -183,7 +183,7 @@ TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncLeavesEverythingAsItWa
   FaultyCalls calls;
   auto made = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
   ASSERT_TRUE(made.has_value()) << LastError();
-  AbstractPool& pool = **made;
+  impl::Pool& pool = **made;
   auto backing = Make(pool, "a");
   for (const bool sync : {false, true}) {
     for (int good = 0; good < 4; ++good) {

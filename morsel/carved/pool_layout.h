@@ -18,8 +18,8 @@ namespace morsel {
 inline constexpr uint64_t kPoolMagic = 0x314c4f504c53524d;  // "MRSLPOL1"
 inline constexpr uint32_t kPoolVersion = 1;
 /// Features that a library must know to open the pool.
-inline constexpr uint64_t kPoolLone = 1;  ///< the file is one morsel of a directory pool
-inline constexpr uint64_t kPoolFeaturesKnown = kPoolLone;
+inline constexpr uint64_t kPoolSingle = 1;  ///< the file is one morsel of a directory pool
+inline constexpr uint64_t kPoolFeaturesKnown = kPoolSingle;
 inline constexpr uint64_t kSuperblockBytes = 4 * kKiB;
 inline constexpr uint64_t kSuperblocks = 2;
 inline constexpr uint64_t kSlotsMin = 16;

@@ -111,7 +111,7 @@ Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) 
 
 class Check {
  public:
-  Check(AbstractPool& pool, const std::string& only, const Report& report)
+  Check(impl::Pool& pool, const std::string& only, const Report& report)
       : pool_(pool), only_(only), report_(report) {}
 
   Result<CheckSummary> Run() {
@@ -165,7 +165,7 @@ class Check {
     }
   }
 
-  AbstractPool& pool_;
+  impl::Pool& pool_;
   const std::string& only_;
   const Report& report_;
   CheckSummary summary_;
@@ -174,7 +174,7 @@ class Check {
 
 }  // namespace
 
-Result<CheckSummary> CheckPool(AbstractPool& pool, const std::string& only, const Report& report) {
+Result<CheckSummary> CheckPool(impl::Pool& pool, const std::string& only, const Report& report) {
   return Check(pool, only, report).Run();
 }
 

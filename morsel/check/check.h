@@ -28,7 +28,7 @@ struct CheckSummary {
 /// itself
 ///         cannot be read). What is found is no error.
 /// Cost    reads every image whole and every heap's bits.
-Result<CheckSummary> CheckPool(AbstractPool& pool, const std::string& only,
+Result<CheckSummary> CheckPool(impl::Pool& pool, const std::string& only,
                                const std::function<void(const Finding&)>& report);
 
 }  // namespace morsel

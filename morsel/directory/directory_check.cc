@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "image/image_file.h"
-#include "morsel/carved/direct_file.h"
+#include "morsel/carved/fine_file.h"
 
 namespace morsel {
 namespace {
@@ -76,10 +76,10 @@ Status CheckImage(const pmem::Directory& directory, const std::string& name, con
 void CheckDirect(const pmem::Directory& directory, const std::string& name, const Report& report,
                  std::vector<Named>& known) {
   const Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
-  const Result<Record> record = file ? ReadDirectFile(*file, name) : file.status();
+  const Result<Record> record = file ? ReadFineFile(*file, name) : file.status();
   if (!record) return report({SubjectOf(name), LastError(), record.error()});
   known.push_back({name, record->id, record->base, record->capacity_bytes});
-  const Result<std::vector<Finding>> findings = CheckDirectFile(*file, SubjectOf(name));
+  const Result<std::vector<Finding>> findings = CheckFineFile(*file, SubjectOf(name));
   if (!findings) return report({SubjectOf(name), LastError(), findings.error()});
   for (const Finding& finding : *findings) report(finding);
 }

@@ -92,16 +92,15 @@ Result<PoolFile> OpenOrCreate(const pmem::Directory& directory, const DirectoryP
 
 }  // namespace
 
-Result<std::unique_ptr<AbstractPool>> DirectoryPool::Open(const std::string& given_path,
-                                                          const DirectoryPoolOptions& options,
-                                                          pmem::SystemCalls& calls) {
+Result<std::unique_ptr<impl::Pool>> DirectoryPool::Open(const std::string& given_path,
+                                                        const DirectoryPoolOptions& options,
+                                                        pmem::SystemCalls& calls) {
   const std::string path = WithoutTrailingSlashes(given_path);
   const mode_t mode = options.mode != 0 ? options.mode : kDirectoryMode;
   Result<bool> made = false;
   if (options.create && !options.read_only) made = MakeDirectory(calls, path, mode);
   if (!made) return made.status();
-  Result<std::unique_ptr<AbstractPool>> pool =
-      OpenDirectory(path, options, *made ? mode : 0, calls);
+  Result<std::unique_ptr<impl::Pool>> pool = OpenDirectory(path, options, *made ? mode : 0, calls);
   if (!pool && *made) {
     const KeepLastError keep;
     // Only where nothing came to be in it.
@@ -110,7 +109,7 @@ Result<std::unique_ptr<AbstractPool>> DirectoryPool::Open(const std::string& giv
   return pool;
 }
 
-Result<std::unique_ptr<AbstractPool>> DirectoryPool::OpenDirectory(
+Result<std::unique_ptr<impl::Pool>> DirectoryPool::OpenDirectory(
     const std::string& path, const DirectoryPoolOptions& options, mode_t new_mode,
     pmem::SystemCalls& calls) {
   Result<pmem::Directory> directory = pmem::Directory::Open(calls, path);
@@ -127,7 +126,7 @@ Result<std::unique_ptr<AbstractPool>> DirectoryPool::OpenDirectory(
     // TEST   tests/disk/pool_test: SequencesOfUpToThree
     MORSEL_TRY(directory->Sync());
   }
-  return std::unique_ptr<AbstractPool>(
+  return std::unique_ptr<impl::Pool>(
       new DirectoryPool(path, options.read_only, std::move(*directory), std::move(*pool_file)));
 }
 
@@ -190,11 +189,11 @@ Result<pmem::File> DirectoryPool::OpenFile(const std::string& name, int flags) c
 Result<Record> DirectoryPool::Find(const std::string& name) {
   const Result<pmem::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
-  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
   if (*is_direct) {
     const std::shared_ptr<CarvedMedium> open = OpenMedium(name);
-    return open ? ReadOpenDirectFile(*open, *file, name) : ReadDirectFile(*file, name);
+    return open ? ReadOpenFineFile(*open, *file, name) : ReadFineFile(*file, name);
   }
   const Result<ImageInfo> info = ImageFile::Peek(*file);
   if (!info) return info.status();
@@ -213,7 +212,7 @@ Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
     if (!file) continue;
     const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
     if (is_image && *is_image) names.images.push_back(name);
-    const Result<bool> is_direct = LooksLikeDirectFile(*file);
+    const Result<bool> is_direct = LooksLikeFineFile(*file);
     if (is_direct && *is_direct) names.direct.push_back(name);
   }
   return names;
@@ -234,7 +233,7 @@ Result<std::vector<Record>> DirectoryPool::List() {
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::Remember(const std::string& name,
-                                                         Result<DirectMorsel> morsel) {
+                                                         Result<FineMorsel> morsel) {
   if (!morsel) return morsel.status();
   const std::lock_guard lock(mutex_);
   open_[name] = morsel->medium;
@@ -271,8 +270,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
   if (wanted.contract == Contract::kSnapshot) return CreateImage(std::move(record), format);
   Result<pmem::AddressRange> range = ReserveFor(record);
   if (!range) return range.status();
-  return Remember(record.name, CreateDirectFile(directory_, pool_file_.window(), record,
-                                                std::move(*range), format));
+  return Remember(record.name, CreateFineFile(directory_, pool_file_.window(), record,
+                                              std::move(*range), format));
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(Record record,
@@ -306,19 +305,19 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   // CRASH  before: the name is there or not, and nothing was promised of it. After: it is there.
   // TEST   tests/disk/pool_test: SequencesOfUpToThree
   if (!read_only) MORSEL_TRY(directory_.Sync());
-  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
   if (!*is_direct) return OpenImage(std::move(*file), name, read_only, nullptr);
-  return Remember(name, OpenDirectFile(std::move(*file), name, read_only, LabelOf(name)));
+  return Remember(name, OpenFineFile(std::move(*file), name, read_only, LabelOf(name)));
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::OpenIntact(const std::string& name,
                                                            const pmem::image::Damaged& damaged) {
   Result<pmem::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
-  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
-  if (*is_direct) return AbstractPool::OpenIntact(name, damaged);
+  if (*is_direct) return impl::Pool::OpenIntact(name, damaged);
   return OpenImage(std::move(*file), name, /*read_only=*/true, &damaged);
 }
 
@@ -355,7 +354,7 @@ Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
                              const std::string& file_name, const ExportOptions& options) {
   Result<pmem::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
-  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
   if (*is_direct) {
     const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
@@ -387,7 +386,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   fine.codec = pmem::image::Codec::kNone;
   fine.mode = mode;
   MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, fine));
-  return ImportDirectFile(directory_, pool_file_.window(), fine, image);
+  return ImportFineFile(directory_, pool_file_.window(), fine, image);
 }
 
 Status DirectoryPool::Remove(const std::string& name) {
@@ -397,7 +396,7 @@ Status DirectoryPool::Remove(const std::string& name) {
   if (!file) return file.status();
   const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
   if (!is_image) return is_image.status();
-  const Result<bool> is_direct = LooksLikeDirectFile(*file);
+  const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
   if (!*is_image && !*is_direct) {
     return Fail(Code::kCorrupt, "'%s' is not a morsel's file: it does not begin like one",

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "image/image_file.h"
-#include "morsel/carved/direct_file.h"
+#include "morsel/carved/fine_file.h"
 #include "morsel/directory/pool_file.h"
 #include "morsel/pool/pool.h"
 #include "os/file/directory.h"
@@ -26,15 +26,15 @@ struct DirectoryPoolOptions {
   uint32_t mode = 0;       ///< of a directory that is made; 0: 0700
 };
 
-class DirectoryPool final : public AbstractPool {
+class DirectoryPool final : public impl::Pool {
  public:
   /// Opened for writing it removes what crashes left of morsels that were being created.
   /// Durability  a pool that was made is durable on return.
   /// Errors      kNotFound; kExists; kBusy (who has it); kCorrupt; kVersion; kPermission;
   ///             kNoSpace; kIo.
-  static Result<std::unique_ptr<AbstractPool>> Open(const std::string& path,
-                                                    const DirectoryPoolOptions& options,
-                                                    pmem::SystemCalls& calls);
+  static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path,
+                                                  const DirectoryPoolOptions& options,
+                                                  pmem::SystemCalls& calls);
 
   std::string medium() const override;
   uint32_t granularity_bytes(Contract contract) const override;
@@ -54,15 +54,15 @@ class DirectoryPool final : public AbstractPool {
 
  private:
   DirectoryPool(std::string path, bool read_only, pmem::Directory directory, PoolFile pool_file)
-      : AbstractPool(std::move(path), read_only),
+      : impl::Pool(std::move(path), read_only),
         directory_(std::move(directory)),
         pool_file_(std::move(pool_file)) {}
 
   /// `new_mode`: of the directory that was made for the pool; 0: it was there.
-  static Result<std::unique_ptr<AbstractPool>> OpenDirectory(const std::string& path,
-                                                             const DirectoryPoolOptions& options,
-                                                             mode_t new_mode,
-                                                             pmem::SystemCalls& calls);
+  static Result<std::unique_ptr<impl::Pool>> OpenDirectory(const std::string& path,
+                                                           const DirectoryPoolOptions& options,
+                                                           mode_t new_mode,
+                                                           pmem::SystemCalls& calls);
   /// "morsel 'graph' of pool '/data'"
   std::string LabelOf(const std::string& name) const;
   Result<pmem::File> OpenFile(const std::string& name, int flags) const;
@@ -79,7 +79,7 @@ class DirectoryPool final : public AbstractPool {
   Result<std::unique_ptr<Backing>> OpenImage(pmem::File file, const std::string& name,
                                              bool read_only, const pmem::image::Damaged* damaged);
   /// Keeps what is known of an open one as long as it lives.
-  Result<std::unique_ptr<Backing>> Remember(const std::string& name, Result<DirectMorsel> morsel);
+  Result<std::unique_ptr<Backing>> Remember(const std::string& name, Result<FineMorsel> morsel);
   /// The medium of a fine morsel that is open, or nullptr.
   std::shared_ptr<CarvedMedium> OpenMedium(const std::string& name);
 

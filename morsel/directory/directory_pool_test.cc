@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 class DirectoryPoolTest : public DirectoryPoolFixture {
  protected:
   DirectoryPoolTest() : DirectoryPoolFixture(pmem::Scratch::OnDisk) {}
-  static Result<std::unique_ptr<AbstractPool>> TryOpen(const std::string& path,
-                                                       const DirectoryPoolOptions& options) {
+  static Result<std::unique_ptr<impl::Pool>> TryOpen(const std::string& path,
+                                                     const DirectoryPoolOptions& options) {
     return DirectoryPool::Open(path, options, pmem::KernelCalls());
   }
   void Open(const DirectoryPoolOptions& options = {.create = true}) {
@@ -108,7 +108,7 @@ TEST_F(DirectoryPoolTest, NamesThatAreFoundAreMadeDurable) {
   Create(Wanted("a"));
   pool_.reset();
   DirectoryWitness calls;
-  Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+  Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, {}, calls);
   ASSERT_TRUE(pool.has_value()) << LastError();
   EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
   fs::copy_file(path_ + "/a", path_ + "/b");
@@ -133,7 +133,7 @@ TEST_F(DirectoryPoolTest, AMorselWhoseNameCannotBeMadeDurableDoesNotOpen) {
     }
   };
   BrokenDisk calls;
-  Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+  Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, {}, calls);
   ASSERT_TRUE(pool.has_value()) << LastError();
   calls.is_broken = true;
   EXPECT_EQ((*pool)->Open("a", /*read_only=*/false).error(), Code::kIo);
@@ -404,7 +404,7 @@ TEST_F(DirectoryPoolTest, AMorselThatCannotBeMadeOrOpenedOrRemovedIsAsItWas) {
   for (int call = 0;; ++call) {
     pool_.reset();
     pmem::FaultyCalls calls;
-    Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, {}, calls);
+    Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, {}, calls);
     ASSERT_TRUE(pool.has_value()) << LastError();
     calls.FailOnce(call, EIO);
     (void)(*pool)->List();

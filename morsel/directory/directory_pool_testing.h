@@ -20,7 +20,7 @@ class DirectoryPoolFixture : public testing::Test {
 
   void OpenPool(const DirectoryPoolOptions& options, pmem::SystemCalls& calls) {
     pool_.reset();
-    Result<std::unique_ptr<AbstractPool>> pool = DirectoryPool::Open(path_, options, calls);
+    Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, options, calls);
     ASSERT_TRUE(pool.has_value()) << LastError();
     pool_ = std::move(*pool);
   }
@@ -47,7 +47,7 @@ class DirectoryPoolFixture : public testing::Test {
 
   pmem::Scratch scratch_;
   std::string path_ = scratch_.At("p");
-  std::unique_ptr<AbstractPool> pool_;
+  std::unique_ptr<impl::Pool> pool_;
 
  private:
   static std::unique_ptr<Backing> Expect(Result<std::unique_ptr<Backing>> backing) {

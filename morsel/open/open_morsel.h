@@ -78,7 +78,7 @@ class OpenMorsel {
   bool in_table_ = false;
 };
 
-/// What a pool's record says, as the C API shows it. `granularity_bytes` as AbstractPool's.
+/// What a pool's record says, as the C API shows it. `granularity_bytes` as impl::Pool's.
 void FillInfo(const Record& record, uint32_t granularity_bytes, morsel_info* info);
 
 }  // namespace morsel

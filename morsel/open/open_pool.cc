@@ -12,8 +12,8 @@
 namespace morsel {
 namespace {
 
-Result<std::unique_ptr<AbstractPool>> OpenAt(const char* path, const morsel_pool_options& options,
-                                             pmem::SystemCalls& calls) {
+Result<std::unique_ptr<impl::Pool>> OpenAt(const char* path, const morsel_pool_options& options,
+                                           pmem::SystemCalls& calls) {
   const bool create = (options.flags & MORSEL_CREATE) != 0;
   const bool exclusive = (options.flags & MORSEL_EXCLUSIVE) != 0;
   const bool carved = (options.flags & MORSEL_CARVED) != 0;
@@ -42,7 +42,7 @@ Result<std::unique_ptr<AbstractPool>> OpenAt(const char* path, const morsel_pool
 
 }  // namespace
 
-OpenPool::OpenPool(std::unique_ptr<AbstractPool> pool, pmem::SystemCalls& calls)
+OpenPool::OpenPool(std::unique_ptr<impl::Pool> pool, pmem::SystemCalls& calls)
     : pool_(std::move(pool)), calls_(calls), fork_count_(ForkCount()) {
   RememberPool(pool_.get());
 }
@@ -64,7 +64,7 @@ Result<std::unique_ptr<OpenPool>> OpenPool::Open(const char* path,
   }
   // A child that is forked between the pool's lock and its entry would hold the lock.
   const auto no_fork = KeepFromForking();
-  Result<std::unique_ptr<AbstractPool>> pool = OpenAt(path, *checked, calls);
+  Result<std::unique_ptr<impl::Pool>> pool = OpenAt(path, *checked, calls);
   if (!pool) return pool.status();
   return std::unique_ptr<OpenPool>(new OpenPool(std::move(pool).value(), calls));
 }

@@ -24,7 +24,7 @@ class OpenPool {
   OpenPool(const OpenPool&) = delete;
   OpenPool& operator=(const OpenPool&) = delete;
 
-  AbstractPool& pool() { return *pool_; }
+  impl::Pool& pool() { return *pool_; }
 
   /// kBusy while a morsel is open, and in a forked child.
   Status MayClose();
@@ -46,14 +46,14 @@ class OpenPool {
     bool is_salvaged = false;  ///< what is damaged of it is zero
   };
 
-  OpenPool(std::unique_ptr<AbstractPool> pool, pmem::SystemCalls& calls);
+  OpenPool(std::unique_ptr<impl::Pool> pool, pmem::SystemCalls& calls);
   Status MayUse() const;
   Result<OpenMorsel*> OpenAgain(Counted& counted, const morsel_options* options);
   Result<OpenMorsel*> OpenOrCreate(const std::string& name, const morsel_options* options);
   Result<OpenMorsel*> OpenIntact(const std::string& name, const morsel_options& options);
   Result<std::unique_ptr<Backing>> Create(const std::string& name, const morsel_options& options);
 
-  std::unique_ptr<AbstractPool> pool_;
+  std::unique_ptr<impl::Pool> pool_;
   pmem::SystemCalls& calls_;
   std::mutex mutex_;
   std::map<std::string, Counted> open_;

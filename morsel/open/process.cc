@@ -36,7 +36,7 @@ struct Range {
 };
 struct Opened {
   std::mutex mutex;
-  std::set<AbstractPool*> pools;
+  std::set<impl::Pool*> pools;
   std::vector<Range> ranges;
 };
 Opened& AllOpened() {
@@ -99,7 +99,7 @@ void InChild() {
   pmem::AddressRange::AfterFork(/*child=*/true);
   Opened& opened = AllOpened();
   fork_count.fetch_add(1, std::memory_order_relaxed);
-  for (AbstractPool* pool : opened.pools) pool->CloseAfterFork();
+  for (impl::Pool* pool : opened.pools) pool->CloseAfterFork();
   for (const Range& range : opened.ranges) Fill(range.base, range.size_bytes, 0);
   opened.pools.clear();
   opened.ranges.clear();
@@ -121,13 +121,13 @@ std::unique_lock<std::mutex> KeepFromForking() {
   return std::unique_lock(ForkGate());
 }
 
-void RememberPool(AbstractPool* pool) {
+void RememberPool(impl::Pool* pool) {
   WatchForks();
   std::lock_guard lock(AllOpened().mutex);
   AllOpened().pools.insert(pool);
 }
 
-void ForgetPool(AbstractPool* pool) {
+void ForgetPool(impl::Pool* pool) {
   std::lock_guard lock(AllOpened().mutex);
   AllOpened().pools.erase(pool);
 }

@@ -20,8 +20,8 @@ uint32_t ForkCount();
 
 /// Lets a fork close the pool's descriptors in the child.
 /// Threads  any.
-void RememberPool(AbstractPool* pool);
-void ForgetPool(AbstractPool* pool);
+void RememberPool(impl::Pool* pool);
+void ForgetPool(impl::Pool* pool);
 
 /// Enters [base, base + size_bytes), multiples of kSubtreeBytes, into the table.
 /// Threads  any.

@@ -41,9 +41,9 @@ TEST(Process, NoAddressIsBeyondTheTable) {
   EXPECT_EQ(MorselAt(At(uint64_t{1} << 47)), nullptr);
 }
 
-class DescriptorPool final : public AbstractPool {
+class DescriptorPool final : public impl::Pool {
  public:
-  explicit DescriptorPool(int descriptor) : AbstractPool("p", false), descriptor_(descriptor) {}
+  explicit DescriptorPool(int descriptor) : impl::Pool("p", false), descriptor_(descriptor) {}
   std::string medium() const override { return ""; }
   uint32_t granularity_bytes(Contract) const override { return 1; }
   Status Supports(Contract, bool) const override { return Code::kOk; }

@@ -32,7 +32,7 @@ Status IsAnImage(const std::string& label) {
               label.c_str());
 }
 
-Status CheckRoomFor(AbstractPool& pool, const Record& record) {
+Status CheckRoomFor(impl::Pool& pool, const Record& record) {
   if (const Status served = pool.Supports(record.contract, record.giant); !served.ok()) {
     return Fail(served.code(),
                 "morsel '%s' is under the %s contract: %s; choose another pool to import it into",
@@ -62,7 +62,7 @@ Status CheckRoomFor(AbstractPool& pool, const Record& record) {
   return Code::kOk;
 }
 
-Status CheckPlaceFor(const AbstractPool& pool, const Window& window, uint64_t unit_bytes,
+Status CheckPlaceFor(const impl::Pool& pool, const Window& window, uint64_t unit_bytes,
                      const Record& record) {
   if (record.size_bytes == 0) {
     return Fail(Code::kCorrupt,

@@ -22,13 +22,13 @@ Status IsAnImage(const std::string& label);
 
 /// Whether the pool can take up the morsel of `record`, with its id and at its base.
 /// Errors  kUnsupported: the pool cannot serve its contract; kExists; kAddressTaken, naming the
-///         morsel of the pool that has a part of its range; as AbstractPool::List().
-Status CheckRoomFor(AbstractPool& pool, const Record& record);
+///         morsel of the pool that has a part of its range; as impl::Pool::List().
+Status CheckRoomFor(impl::Pool& pool, const Record& record);
 
 /// Whether a catalog with that window, on a medium of units of `unit_bytes`, would believe what
 /// `record` says: it is to be in `pool`.                                                 [POOL-5]
 /// Errors  kUnsupported; kCorrupt: the morsel has no memory at all.
-Status CheckPlaceFor(const AbstractPool& pool, const Window& window, uint64_t unit_bytes,
+Status CheckPlaceFor(const impl::Pool& pool, const Window& window, uint64_t unit_bytes,
                      const Record& record);
 
 }  // namespace morsel

@@ -12,8 +12,8 @@ uint64_t RangeBytes(uint64_t capacity_bytes) {
   return AlignUp(capacity_bytes + kProcessPageBytes, kSubtreeBytes);
 }
 
-Result<std::unique_ptr<Backing>> AbstractPool::OpenIntact(const std::string& name,
-                                                          const pmem::image::Damaged&) {
+Result<std::unique_ptr<Backing>> impl::Pool::OpenIntact(const std::string& name,
+                                                        const pmem::image::Damaged&) {
   return Fail(Code::kUnsupported,
               "morsel '%s' of pool '%s' is a fine one, whose memory lies in place and not in an "
               "image: open it without MORSEL_SALVAGE, or write what its medium serves as an image "

@@ -121,11 +121,14 @@ struct Finding {
   Code code = Code::kCorrupt;
 };
 
-class AbstractPool {
+namespace impl {
+
+/// What every pool can do, whatever it is made of. morsel::Pool is the user's handle.
+class Pool {
  public:
-  virtual ~AbstractPool() = default;
-  AbstractPool(const AbstractPool&) = delete;
-  AbstractPool& operator=(const AbstractPool&) = delete;
+  virtual ~Pool() = default;
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
 
   const std::string& path() const { return path_; }
   bool read_only() const { return read_only_; }
@@ -191,11 +194,12 @@ class AbstractPool {
   virtual Status Check(const std::function<void(const Finding&)>& report) = 0;
 
  protected:
-  AbstractPool(std::string path, bool read_only) : path_(std::move(path)), read_only_(read_only) {}
+  Pool(std::string path, bool read_only) : path_(std::move(path)), read_only_(read_only) {}
 
   std::string path_;
   bool read_only_;
   pmem::image::Progress progress_;
 };
 
+}  // namespace impl
 }  // namespace morsel

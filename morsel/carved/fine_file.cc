@@ -1,4 +1,4 @@
-#include "morsel/carved/direct_file.h"
+#include "morsel/carved/fine_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -67,38 +67,38 @@ Result<Record> Named(Record record, const std::string& name, const pmem::File& f
   return record;
 }
 
-Result<DirectMorsel> MakeIn(const pmem::File& file, const Window& window, const Record& record,
-                            pmem::AddressRange range, const Formatter& format) {
+Result<FineMorsel> MakeIn(const pmem::File& file, const Window& window, const Record& record,
+                          pmem::AddressRange range, const Formatter& format) {
   const Result<Superblock> plan =
-      PlanLone(record.capacity_bytes, window, record.id, SubjectOf(file));
+      PlanSingle(record.capacity_bytes, window, record.id, SubjectOf(file));
   if (!plan) return plan.status();
   MORSEL_TRY(CarvedMedium::FormatFile(file, *plan));
   const int descriptor = fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
   if (descriptor < 0) return FailErrno("'%s'", file.path().c_str());
   Result<std::unique_ptr<CarvedMedium>> medium =
       CarvedMedium::Open(pmem::File(file.calls(), descriptor, file.path()), false, SubjectOf(file),
-                         CarvedMedium::As::kLoneMorsel);
+                         CarvedMedium::As::kSingleMorsel);
   if (!medium) return medium.status();
   const std::shared_ptr<CarvedMedium> shared = std::move(*medium);
   const std::lock_guard lock(shared->mutex);
   Result<std::unique_ptr<CarvedBacking>> backing =
       CarvedBacking::Create(shared, record, std::move(range), format);
   if (!backing) return backing.status();
-  return DirectMorsel{std::move(*backing), shared};
+  return FineMorsel{std::move(*backing), shared};
 }
 
 }  // namespace
 
-Result<bool> LooksLikeDirectFile(const pmem::File& file) {
+Result<bool> LooksLikeFineFile(const pmem::File& file) {
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
   alignas(Superblock) char superblocks[kSuperblocksBytes];
   if (*size_bytes < sizeof superblocks) return false;
   MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
-  return LooksLone(superblocks);
+  return LooksSingle(superblocks);
 }
 
-Result<Record> ReadDirectFile(const pmem::File& file, const std::string& name) {
+Result<Record> ReadFineFile(const pmem::File& file, const std::string& name) {
   const Result<Copy> copy = ReadMetadata(file);
   if (!copy) return copy.status();
   const Catalog& catalog = copy->metadata->catalog();
@@ -107,8 +107,8 @@ Result<Record> ReadDirectFile(const pmem::File& file, const std::string& name) {
   return Named(catalog.record(*slot), name, file);
 }
 
-Result<Record> ReadOpenDirectFile(CarvedMedium& medium, const pmem::File& file,
-                                  const std::string& name) {
+Result<Record> ReadOpenFineFile(CarvedMedium& medium, const pmem::File& file,
+                                const std::string& name) {
   const std::lock_guard lock(medium.mutex);
   const Catalog& catalog = medium.metadata().catalog();
   const Result<SlotIndex> slot = OnlySlot(catalog, file.path());
@@ -116,7 +116,7 @@ Result<Record> ReadOpenDirectFile(CarvedMedium& medium, const pmem::File& file,
   return Named(catalog.record(*slot), name, file);
 }
 
-Result<std::vector<Finding>> CheckDirectFile(const pmem::File& file, const std::string& subject) {
+Result<std::vector<Finding>> CheckFineFile(const pmem::File& file, const std::string& subject) {
   const Result<Copy> copy = ReadMetadata(file);
   if (!copy) return copy.status();
   const Result<std::vector<pmem::ByteRange>> bad = pmem::BadRangesOf(file);
@@ -134,12 +134,12 @@ Result<std::vector<Finding>> CheckDirectFile(const pmem::File& file, const std::
 namespace {
 
 // `filled` is what became of the formatter's work: without it, nothing gets the name.
-Result<DirectMorsel> MakeNamed(const pmem::Directory& directory, const Window& window,
-                               const Record& record, pmem::AddressRange range,
-                               const Formatter& format, const Status& filled) {
+Result<FineMorsel> MakeNamed(const pmem::Directory& directory, const Window& window,
+                             const Record& record, pmem::AddressRange range,
+                             const Formatter& format, const Status& filled) {
   const Result<pmem::TemporaryFile> temporary = directory.MakeTemporary(record.name, record.mode);
   if (!temporary) return temporary.status();
-  Result<DirectMorsel> made = MakeIn(temporary->file, window, record, std::move(range), format);
+  Result<FineMorsel> made = MakeIn(temporary->file, window, record, std::move(range), format);
   Status status = made.status();
   if (status.ok()) status = filled;
   if (status.ok()) status = directory.Publish(temporary->file, temporary->name, record.name);
@@ -151,14 +151,14 @@ Result<DirectMorsel> MakeNamed(const pmem::Directory& directory, const Window& w
 
 }  // namespace
 
-Result<DirectMorsel> CreateDirectFile(const pmem::Directory& directory, const Window& window,
-                                      const Record& record, pmem::AddressRange range,
-                                      const Formatter& format) {
+Result<FineMorsel> CreateFineFile(const pmem::Directory& directory, const Window& window,
+                                  const Record& record, pmem::AddressRange range,
+                                  const Formatter& format) {
   return MakeNamed(directory, window, record, std::move(range), format, Code::kOk);
 }
 
-Status ImportDirectFile(const pmem::Directory& directory, const Window& window,
-                        const Record& record, const pmem::image::ImageFile& image) {
+Status ImportFineFile(const pmem::Directory& directory, const Window& window, const Record& record,
+                      const pmem::image::ImageFile& image) {
   Result<pmem::AddressRange> range =
       ReserveNew(window, record.id, record.capacity_bytes, {}, "morsel '" + record.name + "'");
   if (!range) return range.status();
@@ -170,13 +170,13 @@ Status ImportDirectFile(const pmem::Directory& directory, const Window& window,
   return MakeNamed(directory, window, record, std::move(*range), load, filled).status();
 }
 
-Result<DirectMorsel> OpenDirectFile(pmem::File file, const std::string& name, bool read_only,
-                                    const std::string& label) {
+Result<FineMorsel> OpenFineFile(pmem::File file, const std::string& name, bool read_only,
+                                const std::string& label) {
   const std::string path = file.path();
   const Result<Record> named = Named({}, name, file);
   if (!named) return named.status();
   Result<std::unique_ptr<CarvedMedium>> medium = CarvedMedium::Open(
-      std::move(file), read_only, "'" + path + "'", CarvedMedium::As::kLoneMorsel);
+      std::move(file), read_only, "'" + path + "'", CarvedMedium::As::kSingleMorsel);
   if (!medium) return medium.status();
   const std::shared_ptr<CarvedMedium> shared = std::move(*medium);
   const std::lock_guard lock(shared->mutex);
@@ -193,7 +193,7 @@ Result<DirectMorsel> OpenDirectFile(pmem::File file, const std::string& name, bo
   Result<std::unique_ptr<CarvedBacking>> backing =
       CarvedBacking::Open(shared, *slot, record, read_only, std::move(*range));
   if (!backing) return backing.status();
-  return DirectMorsel{std::move(*backing), shared};
+  return FineMorsel{std::move(*backing), shared};
 }
 
 }  // namespace morsel

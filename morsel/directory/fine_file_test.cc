@@ -43,9 +43,9 @@ class Witness : public pmem::SystemCalls {
   }
 };
 
-class DirectFileTest : public DirectoryPoolFixture {
+class FineFileTest : public DirectoryPoolFixture {
  protected:
-  DirectFileTest() : DirectoryPoolFixture(pmem::Scratch::InMemory) {}
+  FineFileTest() : DirectoryPoolFixture(pmem::Scratch::InMemory) {}
   void SetUp() override { Reopen(); }
   void Reopen(bool read_only = false) {
     OpenPool({.create = true, .read_only = read_only}, calls_);
@@ -70,7 +70,7 @@ class DirectFileTest : public DirectoryPoolFixture {
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
-TEST_F(DirectFileTest, IsAtItsAddressWithWhatWasPersisted) {
+TEST_F(FineFileTest, IsAtItsAddressWithWhatWasPersisted) {
   std::unique_ptr<Backing> made = Create(Wanted("a"));
   ASSERT_NE(made, nullptr);
   EXPECT_EQ(made->granularity_bytes(), kLineBytes);
@@ -91,13 +91,13 @@ TEST_F(DirectFileTest, IsAtItsAddressWithWhatWasPersisted) {
   EXPECT_EQ(Check().size(), 0u);
 }
 
-TEST_F(DirectFileTest, IsSyncedBeforeItHasItsNameWhichIsSynced) {
+TEST_F(FineFileTest, IsSyncedBeforeItHasItsNameWhichIsSynced) {
   calls_.seen.clear();
   ASSERT_NE(Create(Wanted("a")), nullptr);
   EXPECT_EQ(calls_.seen, (std::vector<std::string>{"file", "name", "directory"}));
 }
 
-TEST_F(DirectFileTest, WithoutSpaceNothingIsMade) {
+TEST_F(FineFileTest, WithoutSpaceNothingIsMade) {
   calls_.is_full = true;
   EXPECT_EQ(TryCreate(Wanted("a")).error(), Code::kNoSpace);
   calls_.is_full = false;
@@ -105,7 +105,7 @@ TEST_F(DirectFileTest, WithoutSpaceNothingIsMade) {
   EXPECT_EQ(std::distance(fs::directory_iterator(path_), fs::directory_iterator()), 1);
 }
 
-TEST_F(DirectFileTest, HasSpaceForItsSizeAndNotForItsCapacity) {
+TEST_F(FineFileTest, HasSpaceForItsSizeAndNotForItsCapacity) {
   const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
   ASSERT_NE(morsel, nullptr);
   const uint64_t before = SpaceOf("a");
@@ -118,7 +118,7 @@ TEST_F(DirectFileTest, HasSpaceForItsSizeAndNotForItsCapacity) {
   EXPECT_EQ(SpaceOf("a"), before);
 }
 
-TEST_F(DirectFileTest, GrowingWithoutSpaceLeavesItAsItWas) {
+TEST_F(FineFileTest, GrowingWithoutSpaceLeavesItAsItWas) {
   const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
   ASSERT_NE(morsel, nullptr);
   calls_.is_full = true;
@@ -129,7 +129,7 @@ TEST_F(DirectFileTest, GrowingWithoutSpaceLeavesItAsItWas) {
   EXPECT_TRUE(morsel->Resize(8 * kSubtreeBytes).ok()) << LastError();
 }
 
-TEST_F(DirectFileTest, ACopyOpensUnderItsNewNameUnlessTheOriginalIsOpen) {
+TEST_F(FineFileTest, ACopyOpensUnderItsNewNameUnlessTheOriginalIsOpen) {
   std::unique_ptr<Backing> made = Create(Wanted("a"));
   fs::copy_file(path_ + "/a", path_ + "/b");
   EXPECT_EQ(pool_->Open("b", true).error(), Code::kAddressTaken);
@@ -143,7 +143,7 @@ TEST_F(DirectFileTest, ACopyOpensUnderItsNewNameUnlessTheOriginalIsOpen) {
   EXPECT_NE(findings[0].message.find("copy of morsel 'a'"), std::string::npos);
 }
 
-TEST_F(DirectFileTest, LivesBesideSnapshotMorsels) {
+TEST_F(FineFileTest, LivesBesideSnapshotMorsels) {
   ASSERT_NE(Create(Wanted("b")), nullptr);
   Record snapshot = Wanted("a");
   snapshot.contract = Contract::kSnapshot;
@@ -157,7 +157,7 @@ TEST_F(DirectFileTest, LivesBesideSnapshotMorsels) {
   EXPECT_EQ(pool_->List()->size(), 1u);
 }
 
-TEST_F(DirectFileTest, IsReadAndNotChangedByWhoOnlyReads) {
+TEST_F(FineFileTest, IsReadAndNotChangedByWhoOnlyReads) {
   ASSERT_NE(Create(Wanted("a")), nullptr);
   Reopen(/*read_only=*/true);
   const std::unique_ptr<Backing> morsel = OpenMorsel("a", /*read_only=*/true);
@@ -167,7 +167,7 @@ TEST_F(DirectFileTest, IsReadAndNotChangedByWhoOnlyReads) {
   EXPECT_DEATH(WordsOf(*morsel)[0] = 1, "");
 }
 
-TEST_F(DirectFileTest, IsNotTakenForACarvedPoolNorTheOtherWayRound) {
+TEST_F(FineFileTest, IsNotTakenForACarvedPoolNorTheOtherWayRound) {
   ASSERT_NE(Create(Wanted("a")), nullptr);
   EXPECT_EQ(CarvedPool::Open(path_ + "/a", true, pmem::KernelCalls()).error(),
             Code::kInvalidArgument);
@@ -180,7 +180,7 @@ TEST_F(DirectFileTest, IsNotTakenForACarvedPoolNorTheOtherWayRound) {
   EXPECT_EQ(pool_->Remove("pool").code(), Code::kCorrupt);
 }
 
-TEST_F(DirectFileTest, DamagedMetadataAreNamed) {
+TEST_F(FineFileTest, DamagedMetadataAreNamed) {
   ASSERT_NE(Create(Wanted("a")), nullptr);
   const int file = open((path_ + "/a").c_str(), O_RDWR | O_CLOEXEC);
   Superblock superblock;
@@ -195,7 +195,7 @@ TEST_F(DirectFileTest, DamagedMetadataAreNamed) {
   EXPECT_EQ(pool_->Open("a", false).error(), Code::kCorrupt);
 }
 
-TEST_F(DirectFileTest, AChildThatClosedAfterAForkLeavesItAsItIs) {
+TEST_F(FineFileTest, AChildThatClosedAfterAForkLeavesItAsItIs) {
   const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
   ASSERT_NE(morsel, nullptr);
   const pid_t child = fork();

@@ -19,19 +19,19 @@ namespace morsel {
 
 /// Whether the file begins like one.
 /// Errors  kIo.
-Result<bool> LooksLikeDirectFile(const pmem::File& file);
+Result<bool> LooksLikeFineFile(const pmem::File& file);
 
 /// What the file says of its morsel, by a copy of its metadata: nothing is mapped or changed.
 /// Errors  kCorrupt, kVersion, kNoMemory, kIo.
-Result<Record> ReadDirectFile(const pmem::File& file, const std::string& name);
+Result<Record> ReadFineFile(const pmem::File& file, const std::string& name);
 
 /// A finding for all that is wrong with the metadata, and for each bad range of the medium; of the
 /// heap nothing is looked at.
-/// Errors  as ReadDirectFile().
-Result<std::vector<Finding>> CheckDirectFile(const pmem::File& file, const std::string& subject);
+/// Errors  as ReadFineFile().
+Result<std::vector<Finding>> CheckFineFile(const pmem::File& file, const std::string& subject);
 
 /// An open one: the backing, and what it stands on, which lives as long.
-struct DirectMorsel {
+struct FineMorsel {
   std::unique_ptr<Backing> backing;
   std::weak_ptr<CarvedMedium> medium;
 };
@@ -40,27 +40,27 @@ struct DirectMorsel {
 /// Durability  on return; after a crash before, there is nothing of that name.
 /// Errors      kExists; kUnsupported (not on persistent memory); kNoSpace, kNoMemory, kPermission,
 ///             kIo.
-Result<DirectMorsel> CreateDirectFile(const pmem::Directory& directory, const Window& window,
-                                      const Record& record, pmem::AddressRange range,
-                                      const Formatter& format);
+Result<FineMorsel> CreateFineFile(const pmem::Directory& directory, const Window& window,
+                                  const Record& record, pmem::AddressRange range,
+                                  const Formatter& format);
 
 /// Makes a file of the morsel that `record` describes and `image` has, which is not opened: its
 /// range may be in use, by what was exported.
 /// Durability  on return; after a crash before, there is nothing of that name.
-/// Errors      as CreateDirectFile(), and kCorrupt; kBusy: somebody writes the image;
+/// Errors      as CreateFineFile(), and kCorrupt; kBusy: somebody writes the image;
 ///             kAddressExhausted.
-Status ImportDirectFile(const pmem::Directory& directory, const Window& window,
-                        const Record& record, const pmem::image::ImageFile& image);
+Status ImportFineFile(const pmem::Directory& directory, const Window& window, const Record& record,
+                      const pmem::image::ImageFile& image);
 
 /// Maps the morsel of `file` at its recorded address. `label` is what others are told who meet it.
-/// Errors  as ReadDirectFile(), and kUnsupported, kAddressTaken.
-Result<DirectMorsel> OpenDirectFile(pmem::File file, const std::string& name, bool read_only,
-                                    const std::string& label);
+/// Errors  as ReadFineFile(), and kUnsupported, kAddressTaken.
+Result<FineMorsel> OpenFineFile(pmem::File file, const std::string& name, bool read_only,
+                                const std::string& label);
 
 /// What an open one says now; `file` is the same once more.
 /// Threads  any.
 /// Errors   kIo.
-Result<Record> ReadOpenDirectFile(CarvedMedium& medium, const pmem::File& file,
-                                  const std::string& name);
+Result<Record> ReadOpenFineFile(CarvedMedium& medium, const pmem::File& file,
+                                const std::string& name);
 
 }  // namespace morsel
