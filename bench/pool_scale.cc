@@ -36,8 +36,8 @@ T Must(morsel::Result<T> result, const char* tried) {
   return std::move(*result);
 }
 
-morsel::Record Wanted(uint64_t number) {
-  morsel::Record record;
+morsel::CatalogRecord Wanted(uint64_t number) {
+  morsel::CatalogRecord record;
   record.name = "morsel-" + std::to_string(number);
   record.contract = morsel::Contract::kFine;
   record.size_bytes = kSubtreeBytes;
@@ -55,7 +55,7 @@ class Run {
     });
     pool_.reset();
     Time("open, empty", 1, [&] { Open(); });
-    const morsel::Formatter nothing = [](const morsel::Record&, morsel::pmem::Persist) {};
+    const morsel::Formatter nothing = [](const morsel::CatalogRecord&, morsel::pmem::Persist) {};
     // In four parts: each costs as much as the one before where none looks at all the others.
     for (uint64_t part = 0; part < 4; ++part) {
       Time("create a quarter", morsels / 4, [&] {

@@ -113,7 +113,7 @@ int CreateMorsel(const Arguments& arguments, bool json) {
   OpenMorsel* const morsel = Must(pool->OpenMorselNamed(arguments.name.c_str(), &options));
   // What was created is durable already; this ends the heap's use.
   Must(pool->Close(morsel, /*discard=*/true));
-  const Record record = FindMorsel(*pool, arguments.name);
+  const CatalogRecord record = FindMorsel(*pool, arguments.name);
   if (json) {
     Print(JsonOf(record, pool->pool().granularity_bytes(record.contract)));
   } else {

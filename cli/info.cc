@@ -70,7 +70,7 @@ int InfoOfPool(OpenPool& pool, bool json) {
   return kExitDone;
 }
 
-void AddRange(const Record& record, Facts& lines) {
+void AddRange(const CatalogRecord& record, Facts& lines) {
   lines.Add("addresses", FormatAddress(record.base) + " - " +
                              FormatAddress(record.base + record.capacity_bytes));
   lines.Add("capacity", FormatSizeFully(record.capacity_bytes));
@@ -80,7 +80,7 @@ void AddRange(const Record& record, Facts& lines) {
 }
 
 // How many of a fine morsel's subtrees one fault maps whole, as this process has them mapped.
-Result<uint64_t> MappedHuge(OpenPool& pool, const Record& record) {
+Result<uint64_t> MappedHuge(OpenPool& pool, const CatalogRecord& record) {
   const Result<std::unique_ptr<Backing>> backing =
       pool.pool().Open(record.name, /*read_only=*/true);
   if (!backing) return backing.status();
@@ -88,7 +88,7 @@ Result<uint64_t> MappedHuge(OpenPool& pool, const Record& record) {
                                record.size_bytes / kSubtreeBytes);
 }
 
-std::string HugeInWords(const Record& record, const Result<uint64_t>& huge) {
+std::string HugeInWords(const CatalogRecord& record, const Result<uint64_t>& huge) {
   if (!huge) return std::string("unknown: ") + LastError();
   const uint64_t subtrees = record.size_bytes / kSubtreeBytes;
   return std::to_string(*huge * 100 / subtrees) + " % (" + std::to_string(*huge) + " of " +
@@ -98,7 +98,7 @@ std::string HugeInWords(const Record& record, const Result<uint64_t>& huge) {
 // By its superblock: that it is whole is for `verify` to say.
 int InfoOfImage(const pmem::File& file, bool json) {
   const std::string& path = file.path();
-  const Record record = Must(RecordOf(path, file, Must(pmem::image::ImageFile::Peek(file))));
+  const CatalogRecord record = Must(RecordOf(path, file, Must(pmem::image::ImageFile::Peek(file))));
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) Must(FailErrno("'%s': fstat", path.c_str()));
   const auto file_bytes = static_cast<uint64_t>(status.st_size);
@@ -145,7 +145,7 @@ std::optional<pmem::File> ImageAt(const std::string& path) {
 }
 
 int InfoOfMorsel(OpenPool& pool, const std::string& name, bool json) {
-  const Record record = FindMorsel(pool, name);
+  const CatalogRecord record = FindMorsel(pool, name);
   const uint32_t granularity_bytes = pool.pool().granularity_bytes(record.contract);
   const bool fine = record.contract == Contract::kFine;
   const Result<uint64_t> huge = fine ? MappedHuge(pool, record) : 0;

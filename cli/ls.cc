@@ -18,7 +18,7 @@
 namespace morsel::cli {
 namespace {
 
-std::string TableOf(const std::vector<Record>& records) {
+std::string TableOf(const std::vector<CatalogRecord>& records) {
   using enum Table::Align;
   Table table({{"NAME", kLeft},
                {"CONTRACT", kLeft},
@@ -29,7 +29,7 @@ std::string TableOf(const std::vector<Record>& records) {
                {"GENERATION", kRight},
                {"MODE", kLeft},
                {"OWNER", kLeft}});
-  for (const Record& record : records) {
+  for (const CatalogRecord& record : records) {
     table.Add({Printable(record.name), ContractName(record), FormatSize(record.size_bytes),
                FormatSize(record.capacity_bytes), FormatSize(record.live_bytes),
                FormatAddress(record.base), std::to_string(record.generation),
@@ -40,12 +40,12 @@ std::string TableOf(const std::vector<Record>& records) {
 
 // What the list passes over: files of a directory pool that begin as an image does and do not say
 // what they are. A carved pool's catalog has no names of what is damaged in it.
-std::vector<std::string> DamagedIn(impl::Pool& pool, const std::vector<Record>& records) {
+std::vector<std::string> DamagedIn(impl::Pool& pool, const std::vector<CatalogRecord>& records) {
   std::vector<std::string> damaged;
   if (Must(pmem::KindOfPath(pool.path())) != pmem::PathKind::kDirectory) return damaged;
   const pmem::Directory directory = Must(pmem::Directory::Open(pmem::KernelCalls(), pool.path()));
   for (const std::string& name : Must(directory.Names())) {
-    const auto is_it = [&](const Record& record) { return record.name == name; };
+    const auto is_it = [&](const CatalogRecord& record) { return record.name == name; };
     if (name.starts_with(".") || std::any_of(records.begin(), records.end(), is_it)) continue;
     const Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
     if (!file) continue;
@@ -57,11 +57,11 @@ std::vector<std::string> DamagedIn(impl::Pool& pool, const std::vector<Record>& 
 
 int Ls(const std::string& path, bool json) {
   const std::unique_ptr<OpenPool> pool = OpenPoolAt(path, Access::kRead);
-  const std::vector<Record> records = Must(pool->pool().List());
+  const std::vector<CatalogRecord> records = Must(pool->pool().List());
   const std::vector<std::string> damaged = DamagedIn(pool->pool(), records);
   if (json) {
     nlohmann::ordered_json morsels = nlohmann::ordered_json::array();
-    for (const Record& record : records) {
+    for (const CatalogRecord& record : records) {
       morsels.push_back(JsonOf(record, pool->pool().granularity_bytes(record.contract)));
     }
     Print(nlohmann::ordered_json{{"pool", path}, {"morsels", morsels}, {"damaged", damaged}});

@@ -27,7 +27,7 @@ std::unique_ptr<OpenPool> OpenPoolAt(const std::string& path, Access access) {
   return Must(std::move(pool));
 }
 
-Record FindMorsel(OpenPool& pool, const std::string& name) {
+CatalogRecord FindMorsel(OpenPool& pool, const std::string& name) {
   Must(CheckMorselName(name.c_str()));
   return Must(pool.pool().Find(name));
 }

@@ -14,6 +14,6 @@ enum class Access { kRead, kWrite };
 std::unique_ptr<OpenPool> OpenPoolAt(const std::string& path, Access access);
 
 /// Throws  Failure: there is no morsel of that name, or nothing can be called so.
-Record FindMorsel(OpenPool& pool, const std::string& name);
+CatalogRecord FindMorsel(OpenPool& pool, const std::string& name);
 
 }  // namespace morsel::cli

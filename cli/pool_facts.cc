@@ -38,13 +38,13 @@ void ReadDirectory(const std::string& path, PoolFacts& facts) {
 }
 
 void ReadCarved(CarvedPool& pool, PoolFacts& facts) {
-  const Superblock& superblock = pool.superblock();
+  const PoolSuperblock& superblock = pool.superblock();
   std::copy(std::begin(superblock.id), std::end(superblock.id), facts.id.begin());
   facts.window = {superblock.window_begin, superblock.window_end};
   facts.unit_bytes = superblock.unit_bytes;
   facts.size_bytes = superblock.subtree_count * kSubtreeBytes;
   facts.free_bytes = facts.size_bytes;
-  for (const Record& record : Must(pool.List())) {
+  for (const CatalogRecord& record : Must(pool.List())) {
     facts.free_bytes -= std::min(record.size_bytes, facts.free_bytes);
   }
 }

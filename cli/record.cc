@@ -12,11 +12,11 @@
 
 namespace morsel::cli {
 
-const char* ContractName(const Record& record) {
+const char* ContractName(const CatalogRecord& record) {
   return record.contract == Contract::kFine ? "fine" : "snapshot";
 }
 
-std::string OwnerOf(const Record& record) {
+std::string OwnerOf(const CatalogRecord& record) {
   const passwd* const user = getpwuid(record.user);
   const group* const group = getgrgid(record.group);
   return (user != nullptr ? user->pw_name : std::to_string(record.user)) + ":" +
@@ -47,7 +47,7 @@ std::string GranularityInWords(uint32_t granularity_bytes) {
   }
 }
 
-nlohmann::ordered_json JsonOf(const Record& record, uint32_t granularity_bytes) {
+nlohmann::ordered_json JsonOf(const CatalogRecord& record, uint32_t granularity_bytes) {
   char mode[8];
   std::snprintf(mode, sizeof mode, "%04o", record.mode & 07777);
   return {{"name", record.name},

@@ -9,10 +9,10 @@
 namespace morsel::cli {
 
 /// "fine" or "snapshot".
-const char* ContractName(const Record& record);
+const char* ContractName(const CatalogRecord& record);
 
 /// "alice:users", numbers where there are no names.
-std::string OwnerOf(const Record& record);
+std::string OwnerOf(const CatalogRecord& record);
 
 /// "00112233-...": 32 hexadecimal digits in the groups of a UUID.
 std::string FormatId(const Id& id);
@@ -21,6 +21,6 @@ std::string FormatId(const Id& id);
 std::string GranularityInWords(uint32_t granularity_bytes);
 
 /// Sizes in bytes, addresses and ids as strings.
-nlohmann::ordered_json JsonOf(const Record& record, uint32_t granularity_bytes);
+nlohmann::ordered_json JsonOf(const CatalogRecord& record, uint32_t granularity_bytes);
 
 }  // namespace morsel::cli

@@ -34,7 +34,7 @@ int Resize(const Arguments& arguments, bool json) {
   otherwise_leave_as_it_was(morsel->Resize(arguments.size_bytes));
   // Under the snapshot contract, what makes the new size durable.
   otherwise_leave_as_it_was(pool->Close(morsel, /*discard=*/false));
-  const Record record = FindMorsel(*pool, arguments.name);
+  const CatalogRecord record = FindMorsel(*pool, arguments.name);
   if (json) {
     Print(JsonOf(record, pool->pool().granularity_bytes(record.contract)));
   } else {

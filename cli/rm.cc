@@ -25,7 +25,7 @@ struct Arguments {
 // What is going to be lost, where the pool can tell. A morsel that is damaged can be removed too.
 std::string Loss(OpenPool& pool, const std::string& name) {
   Must(CheckMorselName(name.c_str()));
-  const Result<Record> record = pool.pool().Find(name);
+  const Result<CatalogRecord> record = pool.pool().Find(name);
   if (record) return FormatSize(record->live_bytes) + " live";
   if (record.error() == Code::kCorrupt || record.error() == Code::kVersion) return "damaged";
   throw Failure{record.error(), LastError()};

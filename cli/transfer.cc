@@ -61,7 +61,7 @@ int Import(const Arguments& arguments, bool has_name, bool json) {
     const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
     Must(pool->Import(arguments.file.c_str(), name.c_str(), ProgressOf(bar.get())));
   }
-  const Record record = FindMorsel(*pool, name);
+  const CatalogRecord record = FindMorsel(*pool, name);
   if (json) {
     Print(JsonOf(record, pool->pool().granularity_bytes(record.contract)));
   } else {

@@ -20,7 +20,7 @@ namespace {
 // What is in it, where so much can be read.
 struct Verified {
   std::vector<std::string> findings;
-  std::optional<Record> record;
+  std::optional<CatalogRecord> record;
 };
 
 Verified Verify(const std::string& path) {
@@ -54,7 +54,7 @@ int VerifyIt(const std::string& path, bool json) {
     std::string text;
     for (const std::string& finding : verified.findings) text += Printable(finding) + "\n";
     if (is_clean) {
-      const Record& record = *verified.record;
+      const CatalogRecord& record = *verified.record;
       text += "clean: a morsel under the " + std::string(ContractName(record)) + " contract, " +
               FormatSize(record.size_bytes) + " of " + FormatSize(record.capacity_bytes) + " at " +
               FormatAddress(record.base) + ", generation " + std::to_string(record.generation) +

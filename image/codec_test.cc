@@ -17,7 +17,7 @@ class CodecTest : public DamageTest, public testing::WithParamInterface<Codec> {
 
   Entry LeafOf(const std::string& name, uint64_t position) {
     const Result<ImageFile> image = Open(name, true);
-    const Result<Superblocks> superblocks = ReadSuperblocks(image->file());
+    const Result<ImageSuperblocks> superblocks = ReadSuperblocks(image->file());
     const Result<Tree> tree = ReadTree(image->file(), superblocks->current);
     return tree->leaf(SubtreePosition(position));
   }

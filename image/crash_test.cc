@@ -144,23 +144,23 @@ TEST_F(CrashTest, NothingThatASuperblockLeadsToIsTouched) {
   FillSubtree(memory, 1, 1);
   ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
   RecordingCalls calls(Bytes("a"));
-  std::vector<Extent> reachable;
+  std::vector<FileExtent> reachable;
   const auto look = [&] {
     SetBytes("medium", calls.durable());
     const Result<File> file =
         File::Open(KernelCalls(), AT_FDCWD, path_ + "/medium", O_RDONLY, 0, "medium");
-    const Result<Superblocks> superblocks = ReadSuperblocks(*file);
+    const Result<ImageSuperblocks> superblocks = ReadSuperblocks(*file);
     ASSERT_TRUE(superblocks.has_value()) << LastError();
     reachable = ReadTree(*file, superblocks->current)->Extents();
     if (!superblocks->older) return;
     const Result<Tree> older = ReadTree(*file, *superblocks->older);
     ASSERT_TRUE(older.has_value()) << LastError();
-    const std::vector<Extent> more = older->Extents();
+    const std::vector<FileExtent> more = older->Extents();
     reachable.insert(reachable.end(), more.begin(), more.end());
   };
   calls.before_change = [&](uint64_t offset, uint64_t size_bytes) {
     look();
-    for (const Extent& extent : reachable) {
+    for (const FileExtent& extent : reachable) {
       EXPECT_FALSE(offset < extent.end() && extent.offset < offset + size_bytes)
           << "changing " << size_bytes << " bytes at offset " << offset << " meets "
           << extent.size_bytes << " bytes at offset " << extent.offset;

@@ -78,7 +78,7 @@ TEST_F(DamageTest, ListsOfReplacedPagesThatAreImpossibleAreRefused) {
   refuse([](PatchList& list) { list.sum_low ^= 1; }, "list of replaced pages");
   refuse([](PatchList& list) { list.count = 2; }, "list of replaced pages");
   // Two of one generation, and a gap.
-  Superblock wrong = superblock_;
+  ImageSuperblock wrong = superblock_;
   wrong.lists[1] = list_;
   ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "list 1 of 1 replaced pages");
   wrong.lists[0] = {};
@@ -131,8 +131,8 @@ TEST_F(DamageTest, ATruncatedFileIsRefusedOrWhole) {
   for (const Entry& entry : {superblock_.root, node_}) {
     needed = std::max(needed, TableExtentOf(entry).end());
   }
-  for (const Extent& extent :
-       {LeafExtentOf(leaf_), ListExtentOf(list_), Extent{patch_.offset, kPageBytes}}) {
+  for (const FileExtent& extent :
+       {LeafExtentOf(leaf_), ListExtentOf(list_), FileExtent{patch_.offset, kPageBytes}}) {
     needed = std::max(needed, extent.end());
   }
   std::filesystem::copy_file(path_ + "/a", path_ + "/b");
@@ -170,14 +170,14 @@ TEST_F(DamageTest, TheOlderGenerationStandsWhereTheNewestSuperblockIsTorn) {
 }
 
 TEST_F(DamageTest, AnOlderVersionIsSaidToBeOne) {
-  Superblock older = superblock_;
+  ImageSuperblock older = superblock_;
   older.version = kVersion - 1;
   ExpectRefused(Sealed(bytes_, older), Code::kVersion,
                 "is of version 3 with features 0x0; this library knows version 4 only");
 }
 
 TEST_F(DamageTest, ANewerVersionOrFeatureIsSaidToBeOne) {
-  Superblock newer = superblock_;
+  ImageSuperblock newer = superblock_;
   newer.version = kVersion + 1;
   ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "is of version 5");
   newer = superblock_;
@@ -198,31 +198,31 @@ TEST_F(DamageTest, ANewerVersionOrFeatureIsSaidToBeOne) {
 }
 
 TEST_F(DamageTest, ImpossibleSuperblocksAreRefused) {
-  const auto refuse = [&](void (*spoil)(Superblock&)) {
-    Superblock wrong = superblock_;
+  const auto refuse = [&](void (*spoil)(ImageSuperblock&)) {
+    ImageSuperblock wrong = superblock_;
     spoil(wrong);
     ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "impossible");
   };
-  refuse([](Superblock& s) { s.base = 0; });
-  refuse([](Superblock& s) { s.base += 4096; });
-  refuse([](Superblock& s) { s.base = kAddressEnd - kSubtreeBytes; });
-  refuse([](Superblock& s) { s.base = ~uint64_t{0} << 21; });
-  refuse([](Superblock& s) { s.capacity_bytes = 0; });
-  refuse([](Superblock& s) { s.capacity_bytes += 1; });
-  refuse([](Superblock& s) { s.capacity_bytes = ~uint64_t{0} << 21; });
-  refuse([](Superblock& s) { s.size_bytes += 4096; });
-  refuse([](Superblock& s) { s.size_bytes = s.capacity_bytes + kSubtreeBytes; });
-  refuse([](Superblock& s) { s.live_bytes = s.size_bytes + 1; });
-  refuse([](Superblock& s) { s.root.offset = 0; });
-  refuse([](Superblock& s) { s.root.offset += 1; });
-  refuse([](Superblock& s) { s.root.stored_bytes = 0; });
-  refuse([](Superblock& s) { s.root.stored_bytes = 65; });
-  refuse([](Superblock& s) { s.root.stored_bytes = 2 * sizeof(Entry); });
-  refuse([](Superblock& s) { s.root.stored_bytes = ~uint32_t{63}; });
+  refuse([](ImageSuperblock& s) { s.base = 0; });
+  refuse([](ImageSuperblock& s) { s.base += 4096; });
+  refuse([](ImageSuperblock& s) { s.base = kAddressEnd - kSubtreeBytes; });
+  refuse([](ImageSuperblock& s) { s.base = ~uint64_t{0} << 21; });
+  refuse([](ImageSuperblock& s) { s.capacity_bytes = 0; });
+  refuse([](ImageSuperblock& s) { s.capacity_bytes += 1; });
+  refuse([](ImageSuperblock& s) { s.capacity_bytes = ~uint64_t{0} << 21; });
+  refuse([](ImageSuperblock& s) { s.size_bytes += 4096; });
+  refuse([](ImageSuperblock& s) { s.size_bytes = s.capacity_bytes + kSubtreeBytes; });
+  refuse([](ImageSuperblock& s) { s.live_bytes = s.size_bytes + 1; });
+  refuse([](ImageSuperblock& s) { s.root.offset = 0; });
+  refuse([](ImageSuperblock& s) { s.root.offset += 1; });
+  refuse([](ImageSuperblock& s) { s.root.stored_bytes = 0; });
+  refuse([](ImageSuperblock& s) { s.root.stored_bytes = 65; });
+  refuse([](ImageSuperblock& s) { s.root.stored_bytes = 2 * sizeof(Entry); });
+  refuse([](ImageSuperblock& s) { s.root.stored_bytes = ~uint32_t{63}; });
 }
 
 TEST_F(DamageTest, ExtentsOutsideTheFileAreRefused) {
-  Superblock wrong = superblock_;
+  ImageSuperblock wrong = superblock_;
   wrong.root.offset = AlignDown(~uint64_t{0}, kBlockBytes);
   ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "the root table lies at");
   Entry leaf = leaf_;
@@ -272,7 +272,7 @@ TEST_F(DamageTest, EntriesThatAreNotKnownAreRefused) {
 
 // Else writing would give away what the newest generation has.
 TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
-  Superblock older;
+  ImageSuperblock older;
   Load(older, SlotOffset(1));
   // One that claims a part of the newest generation's leaf for its own table.
   older.root.offset = leaf_.offset + kBlockBytes;

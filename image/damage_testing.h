@@ -37,7 +37,7 @@ class DamageTest : public ImageTest {
     std::memcpy(&to, bytes_.data() + offset, sizeof to);
   }
   /// As whoever wrote a wrong superblock on purpose would.
-  static std::string Sealed(std::string bytes, Superblock superblock) {
+  static std::string Sealed(std::string bytes, ImageSuperblock superblock) {
     const uint64_t offset = SlotOffset(superblock.generation);
     superblock.checksum = 0;
     superblock.checksum = Checksum64(&superblock, sizeof superblock);
@@ -47,7 +47,7 @@ class DamageTest : public ImageTest {
   std::string WithRootTable(const Entry& node) const {
     std::string bytes = bytes_;
     std::memcpy(bytes.data() + superblock_.root.offset, &node, sizeof node);
-    Superblock superblock = superblock_;
+    ImageSuperblock superblock = superblock_;
     const Sum128 sum = Checksum128(&node, sizeof node);
     superblock.root.sum_low = sum.low;
     superblock.root.sum_high = sum.high;
@@ -64,7 +64,7 @@ class DamageTest : public ImageTest {
   }
 
   std::string WithList(const PatchList& list) const {
-    Superblock superblock = superblock_;
+    ImageSuperblock superblock = superblock_;
     superblock.lists[0] = list;
     return Sealed(bytes_, superblock);
   }
@@ -91,7 +91,7 @@ class DamageTest : public ImageTest {
   Memory older_;
   Memory memory_;
   std::string bytes_;
-  Superblock superblock_;
+  ImageSuperblock superblock_;
   Entry node_;
   Entry leaf_;  ///< one page of it is replaced in the second generation
   PatchList list_;

@@ -18,9 +18,9 @@ constexpr size_t kSlots = 2 * kIoDepth;
 constexpr uint64_t kPieceBytes = kSubtreeBytes;
 
 // What the tree leads to, in pieces that fit into a buffer.
-std::vector<Extent> PiecesOf(const Tree& tree) {
-  std::vector<Extent> pieces;
-  for (const Extent& extent : tree.Extents()) {
+std::vector<FileExtent> PiecesOf(const Tree& tree) {
+  std::vector<FileExtent> pieces;
+  for (const FileExtent& extent : tree.Extents()) {
     for (uint64_t done = 0; done < extent.size_bytes; done += kPieceBytes) {
       pieces.push_back({extent.offset + done, std::min(kPieceBytes, extent.size_bytes - done)});
     }
@@ -28,16 +28,17 @@ std::vector<Extent> PiecesOf(const Tree& tree) {
   return pieces;
 }
 
-uint64_t BytesOf(const std::vector<Extent>& pieces) {
+uint64_t BytesOf(const std::vector<FileExtent>& pieces) {
   uint64_t bytes = 0;
-  for (const Extent& piece : pieces) bytes += piece.size_bytes;
+  for (const FileExtent& piece : pieces) bytes += piece.size_bytes;
   return bytes;
 }
 
 // Reads and writes at the same time.
 class Copying {
  public:
-  Copying(const File& from, const File& to, std::vector<Extent> pieces, const Progress& progress)
+  Copying(const File& from, const File& to, std::vector<FileExtent> pieces,
+          const Progress& progress)
       : from_(from),
         to_(to),
         pieces_(std::move(pieces)),
@@ -79,7 +80,7 @@ class Copying {
 
   char* SlotAt(size_t slot) const { return memory_.get() + slot * kPieceBytes; }
 
-  Status Read(const Extent& piece) {
+  Status Read(const FileExtent& piece) {
     const size_t slot = free_.back();
     in_slots_[slot] = piece;
     MORSEL_TRY(reads_->StartRead(SlotAt(slot), piece.size_bytes, piece.offset,
@@ -93,7 +94,7 @@ class Copying {
     const BlockIo::Done done = reads_->Wait();
     if (!done.status.ok()) return done.status;
     if (writes_->in_flight() == kIoDepth) MORSEL_TRY(Finish());
-    const Extent& piece = in_slots_[done.tag];
+    const FileExtent& piece = in_slots_[done.tag];
     return writes_->StartWrite(SlotAt(done.tag), piece.size_bytes, piece.offset,
                                static_cast<int>(done.tag), done.tag);
   }
@@ -107,9 +108,9 @@ class Copying {
 
   const File& from_;
   const File& to_;
-  std::vector<Extent> pieces_;
+  std::vector<FileExtent> pieces_;
   ProgressMeter meter_;
-  Extent in_slots_[kSlots];
+  FileExtent in_slots_[kSlots];
   std::vector<size_t> free_;
   Buffer memory_;  // goes after the requests do
   std::unique_ptr<BlockIo> reads_;
@@ -118,7 +119,7 @@ class Copying {
 
 // As sparse as the tree is.
 Status CopyBytes(const ImageFile& image, const File& copy) {
-  std::vector<Extent> pieces = PiecesOf(image.tree());
+  std::vector<FileExtent> pieces = PiecesOf(image.tree());
   MORSEL_TRY(copy.Resize(pieces.empty() ? kExtentsStart : pieces.back().end()));
   MORSEL_TRY(Copying(image.file(), copy, std::move(pieces), image.progress()).Run());
   MORSEL_TRY(CheckNotOverwritten(image));
@@ -129,8 +130,8 @@ Status CopyBytes(const ImageFile& image, const File& copy) {
 
 // A generation's extents are written over once the second after it has been published.   [IMG-1]
 Status CheckNotOverwritten(const ImageFile& image) {
-  const Result<Superblocks> now = ReadSuperblocks(image.file());
-  const Superblock& then = image.superblock();
+  const Result<ImageSuperblocks> now = ReadSuperblocks(image.file());
+  const ImageSuperblock& then = image.superblock();
   if (now && now->current.id == then.id && now->current.generation >= then.generation &&
       now->current.generation <= then.generation + 1) {
     return Code::kOk;

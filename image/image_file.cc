@@ -19,7 +19,7 @@
 namespace morsel::pmem::image {
 namespace {
 
-ImageInfo InfoOf(const Superblock& superblock) {
+ImageInfo InfoOf(const ImageSuperblock& superblock) {
   return {.id = superblock.id,
           .base = superblock.base,
           .capacity_bytes = superblock.capacity_bytes,
@@ -33,8 +33,8 @@ ImageInfo InfoOf(const Superblock& superblock) {
 }
 
 // Of no generation yet.
-Superblock SuperblockOf(const ImageInfo& info) {
-  Superblock superblock{};
+ImageSuperblock SuperblockOf(const ImageInfo& info) {
+  ImageSuperblock superblock{};
   superblock.magic = kMagic;
   superblock.version = kVersion;
   superblock.flags = (info.grows ? kFlagGrows : 0) | (info.giant ? kFlagGiant : 0);
@@ -46,13 +46,14 @@ Superblock SuperblockOf(const ImageInfo& info) {
   return superblock;
 }
 
-std::vector<Extent> Without(const std::vector<Extent>& all, const std::vector<Extent>& these) {
-  std::vector<Extent> rest;
+std::vector<FileExtent> Without(const std::vector<FileExtent>& all,
+                                const std::vector<FileExtent>& these) {
+  std::vector<FileExtent> rest;
   std::set_difference(all.begin(), all.end(), these.begin(), these.end(), std::back_inserter(rest));
   return rest;
 }
 
-bool AreDisjoint(const std::vector<Extent>& sorted) {
+bool AreDisjoint(const std::vector<FileExtent>& sorted) {
   for (size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i].offset < sorted[i - 1].end()) return false;
   }
@@ -64,7 +65,7 @@ bool AreDisjoint(const std::vector<Extent>& sorted) {
 ImageInfo ImageFile::info() const { return InfoOf(current_); }
 
 Result<ImageInfo> ImageFile::Peek(const File& file) {
-  const Result<Superblocks> superblocks = ReadSuperblocks(file);
+  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   return InfoOf(superblocks->current);
 }
@@ -100,7 +101,7 @@ Result<ImageFile> ImageFile::Make(const Directory& directory, const std::string&
 }
 
 Result<ImageFile> ImageFile::Open(File file, bool read_only) {
-  const Result<Superblocks> superblocks = ReadSuperblocks(file);
+  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadTree(file, superblocks->current);
   if (!tree) return tree.status();
@@ -114,7 +115,7 @@ Result<ImageFile> ImageFile::Open(File file, bool read_only) {
 }
 
 Result<ImageFile> ImageFile::OpenIntact(File file, const Damaged& damaged) {
-  const Result<Superblocks> superblocks = ReadSuperblocks(file);
+  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadIntact(file, superblocks->current, damaged);
   if (!tree) return tree.status();
@@ -125,7 +126,7 @@ Result<ImageFile> ImageFile::OpenIntact(File file, const Damaged& damaged) {
 }
 
 // Before anything else is written.
-Status ImageFile::TakeSpace(const std::optional<Superblock>& older) {
+Status ImageFile::TakeSpace(const std::optional<ImageSuperblock>& older) {
   // ORDER  the superblock that was found, synced  <  every other write
   // WHY    after a sync that failed it may be in the cache only; what it replaced is then still the
   //        medium's newest, and its extents would be written over.                         [IMG-1]
@@ -137,13 +138,13 @@ Status ImageFile::TakeSpace(const std::optional<Superblock>& older) {
     return Fail(status.code(), "%s; the image can only be opened read-only", LastError());
   }
 
-  std::vector<Extent> used = tree_.Extents();
+  std::vector<FileExtent> used = tree_.Extents();
   if (older.has_value()) {
     // It protects what it can lead to. Damaged, it leads nowhere.
     const Result<Tree> older_tree = ReadTree(file_, *older);
     if (older_tree) {
       retired_ = Without(older_tree->Extents(), used);
-      std::vector<Extent> both;
+      std::vector<FileExtent> both;
       std::merge(used.begin(), used.end(), retired_.begin(), retired_.end(),
                  std::back_inserter(both));
       if (AreDisjoint(both)) {
@@ -163,7 +164,7 @@ Status ImageFile::TakeSpace(const std::optional<Superblock>& older) {
 
 // Until the next checkpoint all that the file has is taken: what could not be read of the older
 // generation may lie anywhere.                                                            [IMF-3]
-Status ImageFile::TakeAll(const std::vector<Extent>& used) {
+Status ImageFile::TakeAll(const std::vector<FileExtent>& used) {
   const Result<uint64_t> file_bytes = file_.SizeBytes();
   if (!file_bytes) return file_bytes.status();
   const uint64_t end = AlignUp(std::max(*file_bytes, kExtentsStart), kBlockBytes);
@@ -233,7 +234,7 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
     GiveBack(writer.written());
     return tree.status();
   }
-  Superblock next = current_;
+  ImageSuperblock next = current_;
   next.generation = current_.generation + 1;
   next.size_bytes = size_bytes;
   next.live_bytes = std::min(live_bytes, size_bytes);
@@ -247,7 +248,7 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   return Code::kOk;
 }
 
-Status ImageFile::Publish(const Superblock& next, const std::vector<Extent>& written) {
+Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written) {
   // ORDER  tables and leaves, synced  <  superblock
   // WHY    a superblock that leads to bytes that are not there is a lost morsel.           [IMG-1]
   // CRASH  before the superblock: the last generation. After: this one, whole.
@@ -261,12 +262,12 @@ Status ImageFile::Publish(const Superblock& next, const std::vector<Extent>& wri
   return Code::kOk;
 }
 
-void ImageFile::Accept(const Superblock& next, Tree tree) {
+void ImageFile::Accept(const ImageSuperblock& next, Tree tree) {
   // ORDER  superblock, synced  <  what only older generations have is free
   // WHY    until then the medium's slot still leads to it.                        [IMG-1] [IMF-2]
   // CRASH  before: the last generation or this one, and all that either leads to is there.
   // TEST   image/crash_test: NothingThatASuperblockLeadsToIsTouched
-  std::vector<Extent> freed = std::move(retired_);
+  std::vector<FileExtent> freed = std::move(retired_);
   freed.insert(freed.end(), quarantined_.begin(), quarantined_.end());
   quarantined_.clear();
   retired_ = ExtentsOnlyIn(tree_, tree);
@@ -294,10 +295,10 @@ Status ImageFile::Poisoned() const {
               file_.path().c_str());
 }
 
-void ImageFile::GiveBack(const std::vector<Extent>& extents) {
-  for (const Extent& extent : extents) space_.Give(extent);
+void ImageFile::GiveBack(const std::vector<FileExtent>& extents) {
+  for (const FileExtent& extent : extents) space_.Give(extent);
   // Single pages are soon taken again: a hole for each costs more than it saves.
-  for (const Extent& extent : extents) {
+  for (const FileExtent& extent : extents) {
     if (extent.size_bytes >= kFragmentBytes && extent.end() <= space_.end()) {
       ReturnToFileSystem(extent);
     }
@@ -306,7 +307,7 @@ void ImageFile::GiveBack(const std::vector<Extent>& extents) {
 }
 
 // What fails here costs room in the file system, nothing else.
-void ImageFile::ReturnToFileSystem(Extent free_run) const {
+void ImageFile::ReturnToFileSystem(FileExtent free_run) const {
   (void)file_.calls().FAllocate(file_.descriptor(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                 static_cast<int64_t>(free_run.offset),
                                 static_cast<int64_t>(free_run.size_bytes));

@@ -66,7 +66,7 @@ class ImageFile {
   ImageInfo info() const;
   const File& file() const { return file_; }
   /// Of the current generation.
-  const Superblock& superblock() const { return current_; }
+  const ImageSuperblock& superblock() const { return current_; }
   const Tree& tree() const { return tree_; }
 
   /// Is called from now on by whoever stores, loads, verifies and copies.
@@ -106,29 +106,30 @@ class ImageFile {
                const PageSet* dirty = nullptr, const PageFilter* touched = nullptr);
 
  private:
-  ImageFile(File file, const Superblock& current) : file_(std::move(file)), current_(current) {}
+  ImageFile(File file, const ImageSuperblock& current)
+      : file_(std::move(file)), current_(current) {}
 
   static Result<ImageFile> Make(const Directory& directory, const std::string& name, mode_t mode,
                                 const ImageInfo& info, const Source& source,
                                 const Progress& progress);
   Status Store(const Source& source, uint64_t live_bytes);
-  Status TakeSpace(const std::optional<Superblock>& older);
-  Status TakeAll(const std::vector<Extent>& used);
-  Status Publish(const Superblock& next, const std::vector<Extent>& written);
-  void Accept(const Superblock& next, Tree tree);
+  Status TakeSpace(const std::optional<ImageSuperblock>& older);
+  Status TakeAll(const std::vector<FileExtent>& used);
+  Status Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written);
+  void Accept(const ImageSuperblock& next, Tree tree);
   Status Poison(Status status, int error);
   Status Poisoned() const;
-  void GiveBack(const std::vector<Extent>& extents);
-  void ReturnToFileSystem(Extent free_run) const;
+  void GiveBack(const std::vector<FileExtent>& extents);
+  void ReturnToFileSystem(FileExtent free_run) const;
   void TrimTail() const;
 
   File file_;
   Progress progress_;
-  Superblock current_;
+  ImageSuperblock current_;
   Tree tree_;
   Space space_;
-  std::vector<Extent> retired_;
-  std::vector<Extent> quarantined_;
+  std::vector<FileExtent> retired_;
+  std::vector<FileExtent> quarantined_;
   int64_t compact_bytes_ = 0;  // what the next checkpoint may spend on compacting
   bool read_only_ = false;
   bool poisoned_ = false;

@@ -135,7 +135,7 @@ TEST_F(ImageFuzzTest, ChangedImagesAreRefusedOrWhole) {
 TEST_F(ImageFuzzTest, SealedImagesAreBelieved) {
   const std::string seed = Seed(Codec::kLz4, 3);
   std::string bytes = seed.substr(1);
-  Superblock superblock;
+  ImageSuperblock superblock;
   const uint64_t slot = SlotOffset(4);
   std::memcpy(&superblock, &bytes[slot], sizeof superblock);
   superblock.live_bytes = 77;

@@ -53,7 +53,7 @@ class Sealing {
 
   void Run() {
     for (const uint64_t offset : {uint64_t{0}, kSuperblockBytes}) {
-      Superblock superblock;
+      ImageSuperblock superblock;
       if (!Get(superblock, offset)) continue;
       SealTable(superblock.root, 0);
       for (PatchList& list : superblock.lists) SealList(list);

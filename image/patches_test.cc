@@ -57,9 +57,9 @@ TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
     const PageSet dirty = ChangePages(memory, random, kPages);
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
     Tree tree = TreeOf("a");
-    const std::vector<Extent> before = last.Extents();
-    const std::vector<Extent> after = tree.Extents();
-    std::vector<Extent> gone;
+    const std::vector<FileExtent> before = last.Extents();
+    const std::vector<FileExtent> after = tree.Extents();
+    std::vector<FileExtent> gone;
     std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
                         std::back_inserter(gone));
     EXPECT_EQ(ExtentsOnlyIn(last, tree), gone) << checkpoint;

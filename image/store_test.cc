@@ -334,7 +334,7 @@ TEST_F(StoreTest, WhatCannotBeReadOfTheOlderGenerationIsKept) {
     std::filesystem::remove(path_ + "/a");
     Memory memory;
     CreateTwo(memory);
-    Superblock older;
+    ImageSuperblock older;
     std::memcpy(&older, Bytes("a").data() + SlotOffset(1), sizeof older);
     BadPlaceCalls calls;
     calls.bad_offset = static_cast<int64_t>(older.root.offset);

@@ -128,7 +128,7 @@ inline constexpr uint32_t kFlagGrows = 1;  ///< created with no size: grows as i
 inline constexpr uint32_t kFlagGiant = 2;  ///< was made of subtrees of 1 GiB, in a carved pool
 
 /// Magic, checksum, version, features and generation are where they are in every version.
-struct Superblock {
+struct ImageSuperblock {
   uint64_t magic;
   uint64_t checksum;  ///< XXH3-64 of the whole superblock with this field zero
   uint32_t version;
@@ -151,18 +151,24 @@ struct Superblock {
   PatchList lists[kPatchListsMax];  ///< the first ones; the others are zero
   uint64_t reserved_2[368];
 };
-static_assert(sizeof(Superblock) == kSuperblockBytes && std::is_trivially_copyable_v<Superblock>);
-static_assert(offsetof(Superblock, checksum) == 8 && offsetof(Superblock, version) == 16);
-static_assert(offsetof(Superblock, flags) == 20 && offsetof(Superblock, read_features) == 24);
-static_assert(offsetof(Superblock, write_features) == 32 && offsetof(Superblock, generation) == 40);
-static_assert(offsetof(Superblock, id) == 48 && offsetof(Superblock, base) == 64);
-static_assert(offsetof(Superblock, capacity_bytes) == 72 && offsetof(Superblock, size_bytes) == 80);
-static_assert(offsetof(Superblock, live_bytes) == 88 && offsetof(Superblock, contract) == 96);
-static_assert(offsetof(Superblock, codec) == 100);
-static_assert(offsetof(Superblock, log_offset) == 104 && offsetof(Superblock, log_position) == 112);
-static_assert(offsetof(Superblock, root) == 128 && offsetof(Superblock, lists) == 192);
-static_assert(offsetof(Superblock, reserved_2) == 1152);
-static_assert(std::has_unique_object_representations_v<Superblock>);
+static_assert(sizeof(ImageSuperblock) == kSuperblockBytes &&
+              std::is_trivially_copyable_v<ImageSuperblock>);
+static_assert(offsetof(ImageSuperblock, checksum) == 8 && offsetof(ImageSuperblock, version) == 16);
+static_assert(offsetof(ImageSuperblock, flags) == 20 &&
+              offsetof(ImageSuperblock, read_features) == 24);
+static_assert(offsetof(ImageSuperblock, write_features) == 32 &&
+              offsetof(ImageSuperblock, generation) == 40);
+static_assert(offsetof(ImageSuperblock, id) == 48 && offsetof(ImageSuperblock, base) == 64);
+static_assert(offsetof(ImageSuperblock, capacity_bytes) == 72 &&
+              offsetof(ImageSuperblock, size_bytes) == 80);
+static_assert(offsetof(ImageSuperblock, live_bytes) == 88 &&
+              offsetof(ImageSuperblock, contract) == 96);
+static_assert(offsetof(ImageSuperblock, codec) == 100);
+static_assert(offsetof(ImageSuperblock, log_offset) == 104 &&
+              offsetof(ImageSuperblock, log_position) == 112);
+static_assert(offsetof(ImageSuperblock, root) == 128 && offsetof(ImageSuperblock, lists) == 192);
+static_assert(offsetof(ImageSuperblock, reserved_2) == 1152);
+static_assert(std::has_unique_object_representations_v<ImageSuperblock>);
 
 inline constexpr uint64_t kEntriesPerNode = kSubtreesPerGiant;
 

@@ -12,7 +12,7 @@
 namespace morsel::pmem::image {
 namespace {
 
-bool IsBlockRun(const Reading& reading, Extent extent) {
+bool IsBlockRun(const Reading& reading, FileExtent extent) {
   return IsAligned(extent.offset, kBlockBytes) && extent.offset >= kExtentsStart &&
          Within(extent.offset, extent.size_bytes, reading.file_bytes);
 }
@@ -139,7 +139,7 @@ Status AddList(const Reading& reading, const PatchList& list, std::span<const Pa
 
 }  // namespace
 
-Extent ListExtentOf(const PatchList& list) {
+FileExtent ListExtentOf(const PatchList& list) {
   return {list.offset, AlignUp(list.count * sizeof(Patch), kBlockBytes)};
 }
 
@@ -157,7 +157,7 @@ std::vector<uint64_t> LiveCounts(const Tree& tree) {
 }
 
 Status ReadPatches(const Reading& reading, Tree& tree) {
-  const Superblock& superblock = reading.superblock;
+  const ImageSuperblock& superblock = reading.superblock;
   uint64_t count = kPatchListsMax;
   while (count > 0 && superblock.lists[count - 1] == PatchList{}) --count;
   tree.lists.assign(superblock.lists, superblock.lists + count);

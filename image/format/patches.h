@@ -23,7 +23,7 @@ using Damaged = std::function<Status(Status)>;
 /// The tables of one generation, while they are read.
 struct Reading {
   const File& file;
-  const Superblock& superblock;
+  const ImageSuperblock& superblock;
   uint64_t file_bytes;
   const Damaged& damaged;
 };
@@ -43,7 +43,7 @@ using LeafPatches = std::vector<LivePatch>;
 using PatchMap = std::map<SubtreePosition, std::shared_ptr<const LeafPatches>>;
 
 /// What the bytes of a list take.
-Extent ListExtentOf(const PatchList& list);
+FileExtent ListExtentOf(const PatchList& list);
 
 /// How many patches count of each of the tree's lists.
 std::vector<uint64_t> LiveCounts(const Tree& tree);

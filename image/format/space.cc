@@ -7,16 +7,16 @@
 
 namespace morsel::pmem::image {
 
-Extent TableExtentOf(const Entry& entry) {
+FileExtent TableExtentOf(const Entry& entry) {
   return {entry.offset, AlignUp(entry.stored_bytes, kBlockBytes)};
 }
 
-Extent LeafExtentOf(const Entry& leaf) {
+FileExtent LeafExtentOf(const Entry& leaf) {
   return {leaf.offset, AlignUp(leaf.stored_bytes, kBlockBytes) + kPageSumsBytes};
 }
 
-Space::Space(const std::vector<Extent>& used) {
-  for (const Extent& extent : used) {
+Space::Space(const std::vector<FileExtent>& used) {
+  for (const FileExtent& extent : used) {
     if (extent.offset > end_) Insert(end_, extent.offset);
     end_ = std::max(end_, extent.end());
   }
@@ -44,7 +44,7 @@ uint64_t Space::Take(uint64_t size_bytes) {
   return TakeFrom(best, size_bytes).offset;
 }
 
-Extent Space::TakeSome(uint64_t size_bytes, uint64_t fragments_max) {
+FileExtent Space::TakeSome(uint64_t size_bytes, uint64_t fragments_max) {
   const bool many = fragment_bytes_ > fragments_max;
   const auto run = by_size_.lower_bound({many ? 0 : kFragmentBytes, 0});
   if (run != by_size_.end()) return TakeFrom(run, size_bytes);
@@ -52,15 +52,16 @@ Extent Space::TakeSome(uint64_t size_bytes, uint64_t fragments_max) {
   return {end_ - size_bytes, size_bytes};
 }
 
-Extent Space::TakeFrom(std::set<std::pair<uint64_t, uint64_t>>::iterator run, uint64_t size_bytes) {
-  const Extent some = {run->second, std::min(size_bytes, run->first)};
+FileExtent Space::TakeFrom(std::set<std::pair<uint64_t, uint64_t>>::iterator run,
+                           uint64_t size_bytes) {
+  const FileExtent some = {run->second, std::min(size_bytes, run->first)};
   const uint64_t end = run->second + run->first;
   Erase(free_.find(some.offset));
   if (some.end() < end) Insert(some.end(), end);
   return some;
 }
 
-void Space::Give(Extent extent) {
+void Space::Give(FileExtent extent) {
   uint64_t begin = extent.offset;
   uint64_t end = extent.end();
   MORSEL_CHECK(begin >= kExtentsStart && begin < end && end <= end_);

@@ -13,17 +13,17 @@
 namespace morsel::pmem::image {
 
 /// Where an entry's bytes are, padding included.
-struct Extent {
+struct FileExtent {
   uint64_t offset = 0;
   uint64_t size_bytes = 0;
   uint64_t end() const { return offset + size_bytes; }
-  friend auto operator<=>(const Extent&, const Extent&) = default;
+  friend auto operator<=>(const FileExtent&, const FileExtent&) = default;
 };
 
 /// What a table's `entry`, which is present, takes of the file.
-Extent TableExtentOf(const Entry& entry);
+FileExtent TableExtentOf(const Entry& entry);
 /// What the bytes and sums of a leaf that is present take; not what replaces its pages.
-Extent LeafExtentOf(const Entry& leaf);
+FileExtent LeafExtentOf(const Entry& leaf);
 
 /// A free run shorter than this is worth no hole in the file, and no write of its own.
 inline constexpr uint64_t kFragmentBytes = 64 * kKiB;
@@ -33,7 +33,7 @@ inline constexpr uint64_t kFragmentBytes = 64 * kKiB;
 class Space {
  public:
   /// All that is not in `used`, which is sorted; what meets there counts once.
-  explicit Space(const std::vector<Extent>& used = {});
+  explicit Space(const std::vector<FileExtent>& used = {});
 
   /// Claims size_bytes, a multiple of 4096: the smallest free run that holds them, else the end.
   uint64_t Take(uint64_t size_bytes);
@@ -42,10 +42,10 @@ class Space {
   /// of kFragmentBytes or more has, so that larger ones are there for what needs them. Even smaller
   /// ones are taken only while there are more of them than fragments_max bytes: each is a write of
   /// its own.
-  Extent TakeSome(uint64_t size_bytes, uint64_t fragments_max);
+  FileExtent TakeSome(uint64_t size_bytes, uint64_t fragments_max);
 
   /// Gives back what was taken, or a part of it.
-  void Give(Extent extent);
+  void Give(FileExtent extent);
 
   /// Nothing is in use from here on.
   uint64_t end() const { return end_; }
@@ -55,7 +55,7 @@ class Space {
  private:
   void Insert(uint64_t begin, uint64_t end);
   void Erase(std::map<uint64_t, uint64_t>::iterator run);
-  Extent TakeFrom(std::set<std::pair<uint64_t, uint64_t>>::iterator run, uint64_t size_bytes);
+  FileExtent TakeFrom(std::set<std::pair<uint64_t, uint64_t>>::iterator run, uint64_t size_bytes);
 
   std::map<uint64_t, uint64_t> free_;                // offset -> end
   std::set<std::pair<uint64_t, uint64_t>> by_size_;  // the same: size, offset

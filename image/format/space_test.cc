@@ -32,13 +32,13 @@ TEST(Space, SomeIsTakenOfLargeRunsAndOfManyFragments) {
   // Free: one block, two blocks, one large run; 8 blocks at the end of each are used.
   Space space({{3 * kBlock, kBlock}, {6 * kBlock, kBlock}, {7 * kBlock + large, kBlock}});
   const uint64_t end = space.end();
-  EXPECT_EQ(space.TakeSome(kBlock, 2 * kBlock), (Extent{2 * kBlock, kBlock}));
-  EXPECT_EQ(space.TakeSome(2 * large, 2 * kBlock), (Extent{7 * kBlock, large}));
-  EXPECT_EQ(space.TakeSome(3 * kBlock, 2 * kBlock), (Extent{end, 3 * kBlock}));
-  EXPECT_EQ(space.TakeSome(3 * kBlock, 0), (Extent{4 * kBlock, 2 * kBlock}));
-  EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{end + 3 * kBlock, kBlock}));
+  EXPECT_EQ(space.TakeSome(kBlock, 2 * kBlock), (FileExtent{2 * kBlock, kBlock}));
+  EXPECT_EQ(space.TakeSome(2 * large, 2 * kBlock), (FileExtent{7 * kBlock, large}));
+  EXPECT_EQ(space.TakeSome(3 * kBlock, 2 * kBlock), (FileExtent{end, 3 * kBlock}));
+  EXPECT_EQ(space.TakeSome(3 * kBlock, 0), (FileExtent{4 * kBlock, 2 * kBlock}));
+  EXPECT_EQ(space.TakeSome(kBlock, 0), (FileExtent{end + 3 * kBlock, kBlock}));
   space.Give({2 * kBlock, kBlock});
-  EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{2 * kBlock, kBlock}));
+  EXPECT_EQ(space.TakeSome(kBlock, 0), (FileExtent{2 * kBlock, kBlock}));
 }
 
 // So that what can hold a leaf, or a list, is there when one is written.
@@ -49,10 +49,10 @@ TEST(Space, SomeIsTakenOfTheSmallestRunThatIsNoFragment) {
   const uint64_t second = first + large + kBlock;
   Space space({{second - kBlock, kBlock}, {second + kFragmentBytes, kBlock}});
   const uint64_t end = space.end();
-  EXPECT_EQ(space.TakeSome(large, 0), (Extent{second, kFragmentBytes}));
-  EXPECT_EQ(space.TakeSome(kBlock, 0), (Extent{first, kBlock}));
-  EXPECT_EQ(space.TakeSome(large, 0), (Extent{first + kBlock, large - kBlock}));
-  EXPECT_EQ(space.TakeSome(large, 0), (Extent{end, large}));
+  EXPECT_EQ(space.TakeSome(large, 0), (FileExtent{second, kFragmentBytes}));
+  EXPECT_EQ(space.TakeSome(kBlock, 0), (FileExtent{first, kBlock}));
+  EXPECT_EQ(space.TakeSome(large, 0), (FileExtent{first + kBlock, large - kBlock}));
+  EXPECT_EQ(space.TakeSome(large, 0), (FileExtent{end, large}));
 }
 
 TEST(Space, WhatIsGivenBackAtTheEndMovesTheEnd) {
@@ -80,20 +80,21 @@ TEST(SpaceDeathTest, NothingIsGivenBackTwice) {
 TEST(Space, NoBlockHasTwoOwners) {
   std::mt19937_64 random(1);
   Space space;
-  std::vector<Extent> owned;
+  std::vector<FileExtent> owned;
   std::set<uint64_t> blocks;
   for (int step = 0; step < 5000; ++step) {
     if (owned.empty() || random() % 2 == 0) {
       const uint64_t size_bytes = (1 + random() % 9) * kBlock;
-      const Extent extent = random() % 2 == 0 ? Extent{space.Take(size_bytes), size_bytes}
-                                              : space.TakeSome(size_bytes, random() % 64 * kBlock);
+      const FileExtent extent = random() % 2 == 0
+                                    ? FileExtent{space.Take(size_bytes), size_bytes}
+                                    : space.TakeSome(size_bytes, random() % 64 * kBlock);
       for (uint64_t at = extent.offset; at < extent.end(); at += kBlock) {
         ASSERT_TRUE(at >= kExtentsStart && blocks.insert(at).second);
       }
       owned.push_back(extent);
     } else {
       std::swap(owned[random() % owned.size()], owned.back());
-      const Extent extent = owned.back();
+      const FileExtent extent = owned.back();
       owned.pop_back();
       for (uint64_t at = extent.offset; at < extent.end(); at += kBlock) blocks.erase(at);
       space.Give(extent);

@@ -10,12 +10,12 @@ namespace {
 
 enum class Slot { kForeign, kDamaged, kMisplaced, kValid };
 
-uint64_t ChecksumOf(Superblock superblock) {
+uint64_t ChecksumOf(ImageSuperblock superblock) {
   superblock.checksum = 0;
   return Checksum64(&superblock, sizeof superblock);
 }
 
-Slot StateOf(const Superblock& superblock, uint64_t offset) {
+Slot StateOf(const ImageSuperblock& superblock, uint64_t offset) {
   if (superblock.magic != kMagic) return Slot::kForeign;
   if (superblock.checksum != ChecksumOf(superblock)) return Slot::kDamaged;
   if (superblock.generation == 0 || SlotOffset(superblock.generation) != offset) {
@@ -39,7 +39,7 @@ const char* Words(Slot state) {
 }
 
 // Nothing of the superblock is believed because its checksum is right.
-Status Validate(const File& file, const Superblock& superblock) {
+Status Validate(const File& file, const ImageSuperblock& superblock) {
   const char* const path = file.path().c_str();
   if (superblock.version != kVersion || (superblock.read_features & ~kReadFeatures) != 0 ||
       superblock.contract > 1 || !IsKnown(superblock.codec)) {
@@ -65,7 +65,7 @@ Status Validate(const File& file, const Superblock& superblock) {
               superblock.size_bytes, superblock.live_bytes);
 }
 
-Status NothingToChoose(const File& file, const Superblock (&slots)[2], Slot a, Slot b) {
+Status NothingToChoose(const File& file, const ImageSuperblock (&slots)[2], Slot a, Slot b) {
   const char* const path = file.path().c_str();
   if (a == Slot::kForeign && b == Slot::kForeign) {
     return Fail(
@@ -74,7 +74,7 @@ Status NothingToChoose(const File& file, const Superblock (&slots)[2], Slot a, S
         "export` made, or one of a directory pool",
         path);
   }
-  for (const Superblock& slot : slots) {
+  for (const ImageSuperblock& slot : slots) {
     if (slot.magic == kMagic && slot.version > kVersion) {
       return Fail(Code::kVersion,
                   "image '%s' is of version %" PRIu32
@@ -89,7 +89,7 @@ Status NothingToChoose(const File& file, const Superblock (&slots)[2], Slot a, S
               path, Words(a), kSuperblockBytes, Words(b));
 }
 
-Status ReadSlots(const File& file, Superblock (&slots)[2]) {
+Status ReadSlots(const File& file, ImageSuperblock (&slots)[2]) {
   Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
   if (*size_bytes < kExtentsStart) {
@@ -118,8 +118,8 @@ Status ReadSlots(const File& file, Superblock (&slots)[2]) {
 //   the newer one valid, its tree or its fields damaged     kCorrupt; going back to the older one
 //                                                           would lose a checkpoint silently
 // A slot that cannot be read at all (EIO) might be the newer one: kIo.
-Result<Superblocks> ReadSuperblocks(const File& file) {
-  Superblock slots[2];
+Result<ImageSuperblocks> ReadSuperblocks(const File& file) {
+  ImageSuperblock slots[2];
   MORSEL_TRY(ReadSlots(file, slots));
   const Slot a = StateOf(slots[0], 0);
   const Slot b = StateOf(slots[1], kSuperblockBytes);
@@ -127,9 +127,9 @@ Result<Superblocks> ReadSuperblocks(const File& file) {
   const bool newer_is_a =
       a == Slot::kValid && (b != Slot::kValid || slots[0].generation > slots[1].generation);
   const bool has_older = a == Slot::kValid && b == Slot::kValid;
-  Superblocks chosen{.current = slots[newer_is_a ? 0 : 1], .older = std::nullopt};
+  ImageSuperblocks chosen{.current = slots[newer_is_a ? 0 : 1], .older = std::nullopt};
   MORSEL_TRY(Validate(file, chosen.current));
-  const Superblock& other = slots[newer_is_a ? 1 : 0];
+  const ImageSuperblock& other = slots[newer_is_a ? 1 : 0];
   if (has_older && other.generation + 1 == chosen.current.generation &&
       Validate(file, other).ok()) {
     chosen.older = other;
@@ -149,7 +149,7 @@ Result<bool> LooksLikeImage(const File& file) {
   return false;
 }
 
-Status MayWrite(const File& file, const Superblock& superblock) {
+Status MayWrite(const File& file, const ImageSuperblock& superblock) {
   if ((superblock.write_features & ~kWriteFeatures) == 0) return Code::kOk;
   return Fail(Code::kVersion,
               "image '%s' has features 0x%" PRIx64
@@ -157,8 +157,8 @@ Status MayWrite(const File& file, const Superblock& superblock) {
               file.path().c_str(), superblock.write_features);
 }
 
-Status WriteSuperblock(const File& file, const Superblock& superblock) {
-  Superblock sealed = superblock;
+Status WriteSuperblock(const File& file, const ImageSuperblock& superblock) {
+  ImageSuperblock sealed = superblock;
   sealed.checksum = ChecksumOf(superblock);
   return file.WriteAll(&sealed, sizeof sealed, SlotOffset(sealed.generation));
 }

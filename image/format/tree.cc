@@ -57,7 +57,7 @@ Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry
                 "; restore it from a copy",
                 path, name, entry.stored_bytes, entry.offset);
   }
-  const Extent extent = subject.is_leaf ? LeafExtentOf(entry) : TableExtentOf(entry);
+  const FileExtent extent = subject.is_leaf ? LeafExtentOf(entry) : TableExtentOf(entry);
   if (!Within(extent.offset, extent.size_bytes, reading.file_bytes)) {
     return Fail(Code::kCorrupt,
                 "image '%s' has %" PRIu64 " bytes, but %s lies at offset %" PRIu64 ", %" PRIu64
@@ -83,7 +83,7 @@ Status ReadTable(const Reading& reading, const Subject& subject, const Entry& en
   return Code::kOk;
 }
 
-std::string NodeName(const Superblock& superblock, uint64_t giant) {
+std::string NodeName(const ImageSuperblock& superblock, uint64_t giant) {
   char text[128];
   const uint64_t begin = superblock.base + giant * kGiantBytes;
   std::snprintf(text, sizeof text,
@@ -123,7 +123,7 @@ Status ReadNodes(const Reading& reading, Tree& tree) {
 }
 
 // [IMG-4] Loops need no other check: a table that lies in its own tree twice meets itself.
-Status ValidateDisjoint(const Reading& reading, const std::vector<Extent>& extents) {
+Status ValidateDisjoint(const Reading& reading, const std::vector<FileExtent>& extents) {
   for (size_t i = 1; i < extents.size(); ++i) {
     if (extents[i].offset >= extents[i - 1].end()) continue;
     return Fail(Code::kCorrupt,
@@ -150,7 +150,7 @@ Status ReadRoot(const Reading& reading, Tree& tree) {
 // Of tables that meet the one that comes first in the file stays. So memory is bounded by the
 // file's size.
 Status DropMeetingTables(const Reading& reading, Tree& tree) {
-  std::vector<std::pair<Extent, uint64_t>> tables;
+  std::vector<std::pair<FileExtent, uint64_t>> tables;
   for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
     const Entry& entry = tree.nodes[giant].entry;
     if (IsPresent(entry)) tables.push_back({TableExtentOf(entry), giant});
@@ -206,8 +206,8 @@ void Tree::Drop(SubtreePosition position) {
   patches.erase(position);
 }
 
-std::vector<Extent> Tree::Extents() const {
-  std::vector<Extent> extents;
+std::vector<FileExtent> Tree::Extents() const {
+  std::vector<FileExtent> extents;
   if (IsPresent(root)) extents.push_back(TableExtentOf(root));
   for (const Node& node : nodes) {
     if (IsPresent(node.entry)) extents.push_back(TableExtentOf(node.entry));
@@ -226,7 +226,7 @@ std::vector<Extent> Tree::Extents() const {
 namespace {
 
 // The tables' and the leaves'.
-void AddTablesOnlyIn(const Tree& tree, const Tree& other, std::vector<Extent>& extents) {
+void AddTablesOnlyIn(const Tree& tree, const Tree& other, std::vector<FileExtent>& extents) {
   if (IsPresent(tree.root) && tree.root.offset != other.root.offset) {
     extents.push_back(TableExtentOf(tree.root));
   }
@@ -247,7 +247,7 @@ void AddTablesOnlyIn(const Tree& tree, const Tree& other, std::vector<Extent>& e
 }
 
 void AddPatchesOnlyIn(const LeafPatches& patches, const LeafPatches* other,
-                      std::vector<Extent>& extents) {
+                      std::vector<FileExtent>& extents) {
   size_t at = 0;
   const size_t end = other != nullptr ? other->size() : 0;
   for (const LivePatch& patch : patches) {
@@ -260,8 +260,8 @@ void AddPatchesOnlyIn(const LeafPatches& patches, const LeafPatches* other,
 
 }  // namespace
 
-std::vector<Extent> ExtentsOnlyIn(const Tree& tree, const Tree& other) {
-  std::vector<Extent> extents;
+std::vector<FileExtent> ExtentsOnlyIn(const Tree& tree, const Tree& other) {
+  std::vector<FileExtent> extents;
   AddTablesOnlyIn(tree, other, extents);
   for (const PatchList& list : tree.lists) {
     const auto is_it = [&](const PatchList& one) { return one.offset == list.offset; };
@@ -286,7 +286,7 @@ Sum128 SumPages(const char* leaf, PageSums& sums) {
   return Checksum128(&sums, sizeof sums);
 }
 
-Result<Tree> ReadTree(const File& file, const Superblock& superblock) {
+Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock) {
   const Result<uint64_t> file_bytes = file.SizeBytes();
   if (!file_bytes) return file_bytes.status();
   const Damaged refuse = [](Status status) { return status; };
@@ -303,7 +303,8 @@ Result<Tree> ReadTree(const File& file, const Superblock& superblock) {
   return tree;
 }
 
-Result<Tree> ReadIntact(const File& file, const Superblock& superblock, const Damaged& damaged) {
+Result<Tree> ReadIntact(const File& file, const ImageSuperblock& superblock,
+                        const Damaged& damaged) {
   const Result<uint64_t> file_bytes = file.SizeBytes();
   if (!file_bytes) return file_bytes.status();
   const Reading reading = {file, superblock, *file_bytes, damaged};
@@ -323,7 +324,7 @@ std::string SubtreeName(uint64_t base, SubtreePosition position) {
   return text;
 }
 
-Status FailSum(const File& file, uint64_t base, SubtreePosition position, Extent extent) {
+Status FailSum(const File& file, uint64_t base, SubtreePosition position, FileExtent extent) {
   return Fail(Code::kCorrupt,
               "image '%s': %s, %" PRIu64 " bytes at offset %" PRIu64
               ", fails its checksum; restore it from a copy",

@@ -37,26 +37,27 @@ struct Tree {
   /// Makes the leaf at `position`, for which there is a node, absent; patch_count stays.
   void Drop(SubtreePosition position);
   /// All extents, sorted.
-  std::vector<Extent> Extents() const;
+  std::vector<FileExtent> Extents() const;
 };
 
 /// As ReadTree(), of an image of which some is damaged: only what no part can be found without is
 /// an error. Leaves may meet each other: it is their sums that tell.
-Result<Tree> ReadIntact(const File& file, const Superblock& superblock, const Damaged& damaged);
+Result<Tree> ReadIntact(const File& file, const ImageSuperblock& superblock,
+                        const Damaged& damaged);
 
 /// The extents of one generation that another has not got, sorted. Where both share patches they
 /// are not looked at one by one.
-std::vector<Extent> ExtentsOnlyIn(const Tree& tree, const Tree& other);
+std::vector<FileExtent> ExtentsOnlyIn(const Tree& tree, const Tree& other);
 
 /// Reads and validates the tables that `superblock` leads to; leaves are not read.
 /// Errors  kCorrupt, naming the file, the subtrees and the offset; kVersion; kIo.
-Result<Tree> ReadTree(const File& file, const Superblock& superblock);
+Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock);
 
 /// "subtree 5 (0x...-0x...)"; for sentences.
 std::string SubtreeName(uint64_t base, SubtreePosition position);
 
 /// kCorrupt: the bytes at `extent`, of the subtree at `position`, are not what they were.
-Status FailSum(const File& file, uint64_t base, SubtreePosition position, Extent extent);
+Status FailSum(const File& file, uint64_t base, SubtreePosition position, FileExtent extent);
 
 /// `status`, which LastError() explains, of what could not be read of the subtree at `position`.
 Status FailRead(uint64_t base, SubtreePosition position, Status status);

@@ -21,9 +21,9 @@ namespace morsel::pmem::image {
 /// What leaves are written to, and how.
 struct LeafTarget {
   const File& file;
-  Space& space;                  ///< extents are claimed from it
-  std::vector<Extent>& written;  ///< and remembered here
-  uint64_t generation;           ///< the new one
+  Space& space;                      ///< extents are claimed from it
+  std::vector<FileExtent>& written;  ///< and remembered here
+  uint64_t generation;               ///< the new one
   Codec codec;
 };
 

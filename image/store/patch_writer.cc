@@ -92,7 +92,8 @@ Status PatchWriter::Flush() {
   Batch& batch = batches_[filling_];
   const uint64_t fragments_max = std::min(space_.end() / kFragmentsPart, kFragmentsMax);
   for (size_t done = 0; done < batch.places.size();) {
-    const Extent run = space_.TakeSome((batch.places.size() - done) * kPageBytes, fragments_max);
+    const FileExtent run =
+        space_.TakeSome((batch.places.size() - done) * kPageBytes, fragments_max);
     written_.push_back(run);
     const char* const bytes = batch.memory.get() + done * kPageBytes;
     for (uint64_t offset = run.offset; offset < run.end(); offset += kPageBytes, ++done) {

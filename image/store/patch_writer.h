@@ -31,7 +31,7 @@ class PatchWriter {
  public:
   /// Extents are claimed from `space` and remembered in `written`. `generation` is the new one, of
   /// whose patches at most patches_max count.
-  PatchWriter(const File& file, Space& space, std::vector<Extent>& written, uint64_t generation,
+  PatchWriter(const File& file, Space& space, std::vector<FileExtent>& written, uint64_t generation,
               uint64_t patches_max)
       : file_(file),
         space_(space),
@@ -82,7 +82,7 @@ class PatchWriter {
 
   const File& file_;
   Space& space_;
-  std::vector<Extent>& written_;
+  std::vector<FileExtent>& written_;
   uint64_t generation_;
   uint64_t patches_max_;
   std::array<Batch, 2> batches_;

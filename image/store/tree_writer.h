@@ -50,7 +50,7 @@ class TreeWriter {
   static uint64_t BytesToLookAt(const Source& source);
 
   /// What was taken from the space so far.
-  const std::vector<Extent>& written() const { return written_; }
+  const std::vector<FileExtent>& written() const { return written_; }
 
   /// What the next generation may spend on compacting.
   int64_t left_for_compacting() const { return compact_bytes_; }
@@ -76,7 +76,7 @@ class TreeWriter {
   uint64_t compacted_bytes_ = 0;
   uint64_t table_bytes_ = 0;
   std::set<SubtreePosition> compacted_;
-  std::vector<Extent> written_;
+  std::vector<FileExtent> written_;
   uint64_t patches_max_;
   PatchWriter patches_;
 };

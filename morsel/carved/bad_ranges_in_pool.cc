@@ -9,14 +9,14 @@ namespace {
 
 // A run of subtrees: where it is on the medium, and in which morsel.
 struct Owned {
-  pmem::Extent extent;
+  pmem::DeviceExtent extent;
   std::string name;
 };
 
 Result<std::vector<Owned>> OwnedOf(CarvedMetadata& metadata) {
   std::vector<Owned> owned;
   for (const SlotIndex slot : metadata.catalog().List()) {
-    const Record record = metadata.catalog().record(slot);
+    const CatalogRecord record = metadata.catalog().record(slot);
     const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes;
     const Result<std::vector<SubtreeIndex>> subtrees = metadata.Subtrees(slot);
     if (!subtrees) return subtrees.status();

@@ -38,7 +38,7 @@ class BadRangesInPoolTest : public testing::Test {
   }
   SlotIndex Make(const std::string& name, unsigned char number, uint64_t subtrees) {
     const SlotIndex slot = *metadata_->catalog().FreeSlot();
-    Record record;
+    CatalogRecord record;
     record.name = name;
     record.id = Id{number};
     record.contract = Contract::kFine;
@@ -59,7 +59,7 @@ class BadRangesInPoolTest : public testing::Test {
     return finding.message.find(words) != std::string::npos;
   }
 
-  Superblock plan_;
+  PoolSuperblock plan_;
   std::unique_ptr<char, Free> memory_;
   std::unique_ptr<CarvedMetadata> metadata_;
 };

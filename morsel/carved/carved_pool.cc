@@ -95,7 +95,7 @@ Status CarvedPool::Supports(Contract contract, bool) const {
               PoolSubject(path_).c_str());
 }
 
-Result<Record> CarvedPool::Find(const std::string& name) {
+Result<CatalogRecord> CarvedPool::Find(const std::string& name) {
   const std::lock_guard lock(medium_->mutex);
   const Catalog& catalog = medium_->metadata().catalog();
   const Result<SlotIndex> slot = catalog.Find(name);
@@ -103,17 +103,17 @@ Result<Record> CarvedPool::Find(const std::string& name) {
   return catalog.record(*slot);
 }
 
-Result<std::vector<Record>> CarvedPool::List() {
+Result<std::vector<CatalogRecord>> CarvedPool::List() {
   const std::lock_guard lock(medium_->mutex);
   const Catalog& catalog = medium_->metadata().catalog();
-  std::vector<Record> records;
+  std::vector<CatalogRecord> records;
   for (const SlotIndex slot : catalog.List()) records.push_back(catalog.record(slot));
   return records;
 }
 
 // What is asked for, in units that the medium can map.
-Record CarvedPool::Carved(const Record& asked) const {
-  Record record = asked;
+CatalogRecord CarvedPool::Carved(const CatalogRecord& asked) const {
+  CatalogRecord record = asked;
   if (superblock().unit_bytes < kGiantBytes) return record;
   record.giant = true;
   record.size_bytes = AlignUp(record.size_bytes, kGiantBytes);
@@ -121,9 +121,10 @@ Record CarvedPool::Carved(const Record& asked) const {
   return record;
 }
 
-Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& asked, const Formatter& format) {
+Result<std::unique_ptr<Backing>> CarvedPool::Create(const CatalogRecord& asked,
+                                                    const Formatter& format) {
   MORSEL_TRY(MustBeWritable("made"));
-  const Record wanted = Carved(asked);
+  const CatalogRecord wanted = Carved(asked);
   MORSEL_TRY(Supports(wanted.contract, wanted.giant));
   const alloc::SubtreeRole role = RoleOf(wanted);
   const uint64_t unit_bytes = alloc::SubtreesOf(role) * kSubtreeBytes;
@@ -150,7 +151,7 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const Record& asked, const F
       window, *id, wanted.capacity_bytes, metadata.catalog().Ranges(), SubjectOf(wanted.name));
   if (!range) return range.status();
 
-  Record record = wanted;
+  CatalogRecord record = wanted;
   record.id = *id;
   record.base = range->base();
   record.user = geteuid();
@@ -167,7 +168,7 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
   CarvedMetadata& metadata = medium_->metadata();
   const Result<SlotIndex> slot = metadata.catalog().Find(name);
   if (!slot) return slot.status();
-  const Record record = metadata.catalog().record(*slot);
+  const CatalogRecord record = metadata.catalog().record(*slot);
   MORSEL_TRY(MayOpen(Identity::OfProcess(), record, read_only, SubjectOf(name)));
   Result<pmem::AddressRange> range =
       pmem::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), SubjectOf(name));
@@ -190,7 +191,7 @@ Status CarvedPool::Remove(const std::string& name) {
   CarvedMetadata& metadata = medium_->metadata();
   const Result<SlotIndex> slot = metadata.catalog().Find(name);
   if (!slot) return slot.status();
-  const Record record = metadata.catalog().record(*slot);
+  const CatalogRecord record = metadata.catalog().record(*slot);
   MORSEL_TRY(MayRemove(Identity::OfProcess(), record, SubjectOf(name)));
   medium_->GiveBack(RoleOf(record), metadata.Remove(*slot));
   return Code::kOk;

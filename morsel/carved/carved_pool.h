@@ -32,12 +32,13 @@ class CarvedPool : public impl::Pool {
 
   std::string medium() const override { return medium_->name(); }
   uint32_t granularity_bytes(Contract) const override { return medium_->granularity_bytes(); }
-  const Superblock& superblock() const { return medium_->metadata().superblock(); }
+  const PoolSuperblock& superblock() const { return medium_->metadata().superblock(); }
   Status Supports(Contract contract, bool giant) const override;
-  Result<Record> Find(const std::string& name) override;
-  Result<std::vector<Record>> List() override;
+  Result<CatalogRecord> Find(const std::string& name) override;
+  Result<std::vector<CatalogRecord>> List() override;
   /// On a medium of units of 1 GiB every morsel is giant, whatever was asked for.
-  Result<std::unique_ptr<Backing>> Create(const Record& asked, const Formatter& format) override;
+  Result<std::unique_ptr<Backing>> Create(const CatalogRecord& asked,
+                                          const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
   Status Export(const std::string& name, const pmem::Directory& to, const std::string& file_name,
                 const ExportOptions& options) override;
@@ -51,8 +52,8 @@ class CarvedPool : public impl::Pool {
   CarvedPool(std::string path, bool read_only, std::unique_ptr<CarvedMedium> medium)
       : impl::Pool(std::move(path), read_only), medium_(std::move(medium)) {}
   static Result<std::unique_ptr<impl::Pool>> Adopt(pmem::File file, bool read_only);
-  Record Carved(const Record& asked) const;
-  Status Load(const Record& record, const pmem::image::ImageFile& image,
+  CatalogRecord Carved(const CatalogRecord& asked) const;
+  Status Load(const CatalogRecord& record, const pmem::image::ImageFile& image,
               const std::vector<SubtreeIndex>& subtrees);
   Status MustBeWritable(const char* tried) const;
   std::string SubjectOf(const std::string& name) const;

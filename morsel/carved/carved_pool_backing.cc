@@ -15,7 +15,7 @@
 namespace morsel {
 
 CarvedBacking::CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot,
-                             const Record& record, bool read_only, pmem::AddressRange range)
+                             const CatalogRecord& record, bool read_only, pmem::AddressRange range)
     : Backing(record, read_only), medium_(std::move(medium)), slot_(slot) {
   range_ = std::move(range);
 }
@@ -28,7 +28,7 @@ Status CarvedBacking::Map(const std::vector<SubtreeIndex>& subtrees) {
 }
 
 Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Create(std::shared_ptr<CarvedMedium> medium,
-                                                             const Record& record,
+                                                             const CatalogRecord& record,
                                                              pmem::AddressRange range,
                                                              const Formatter& format) {
   CarvedMetadata& metadata = medium->metadata();
@@ -51,7 +51,8 @@ Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Create(std::shared_ptr<Car
 }
 
 Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Open(std::shared_ptr<CarvedMedium> medium,
-                                                           SlotIndex slot, const Record& record,
+                                                           SlotIndex slot,
+                                                           const CatalogRecord& record,
                                                            bool read_only,
                                                            pmem::AddressRange range) {
   const Result<std::vector<SubtreeIndex>> subtrees = medium->metadata().Subtrees(slot);
@@ -123,7 +124,7 @@ Status CarvedBacking::Checkpoint(uint64_t live_bytes) {
 // What the kernel lists as bad, without touching it, and what it cannot map. In the morsel's own
 // offsets, by pages; a page may be in two.
 Result<std::vector<pmem::ByteRange>> CarvedBacking::BadRanges() const {
-  std::vector<pmem::Extent> extents;
+  std::vector<pmem::DeviceExtent> extents;
   {
     const std::lock_guard lock(medium_->mutex);
     const Result<std::vector<SubtreeIndex>> subtrees = medium_->metadata().Subtrees(slot_);
@@ -166,7 +167,7 @@ class ReadableExceptBad final : public pmem::PageFilter {
   pmem::PageSet bad_;
 };
 
-std::string MessageOf(const Record& record, const pmem::ByteRange& range) {
+std::string MessageOf(const CatalogRecord& record, const pmem::ByteRange& range) {
   char text[160];
   std::snprintf(text, sizeof text,
                 ": %" PRIu64 " bytes at offset 0x%" PRIx64 " (address 0x%" PRIx64

@@ -22,7 +22,7 @@ class CarvedBacking : public Backing {
   ///             of that name.
   /// Errors  kNoMemory, kNoSpace, kIo: nothing is claimed.
   static Result<std::unique_ptr<CarvedBacking>> Create(std::shared_ptr<CarvedMedium> medium,
-                                                       const Record& record,
+                                                       const CatalogRecord& record,
                                                        pmem::AddressRange range,
                                                        const Formatter& format);
 
@@ -30,7 +30,7 @@ class CarvedBacking : public Backing {
   /// medium  the caller holds its mutex.
   /// Errors  kCorrupt, kNoMemory, kNoSpace, kIo.
   static Result<std::unique_ptr<CarvedBacking>> Open(std::shared_ptr<CarvedMedium> medium,
-                                                     SlotIndex slot, const Record& record,
+                                                     SlotIndex slot, const CatalogRecord& record,
                                                      bool read_only, pmem::AddressRange range);
 
   pmem::Persist persist() const override { return medium_->persist(); }
@@ -41,7 +41,7 @@ class CarvedBacking : public Backing {
                 const ExportOptions& options) override;
 
  private:
-  CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot, const Record& record,
+  CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot, const CatalogRecord& record,
                 bool read_only, pmem::AddressRange range);
   std::string Label() const;
   Status Map(const std::vector<SubtreeIndex>& subtrees);

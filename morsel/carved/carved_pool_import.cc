@@ -22,7 +22,7 @@ Status FillFromImage(char* memory, uint64_t size_bytes, const pmem::image::Image
 }
 
 // Somewhere: the morsel's own range may be in use, by what was exported.
-Status CarvedPool::Load(const Record& record, const pmem::image::ImageFile& image,
+Status CarvedPool::Load(const CatalogRecord& record, const pmem::image::ImageFile& image,
                         const std::vector<SubtreeIndex>& subtrees) {
   const Window window = {superblock().window_begin, superblock().window_end};
   Result<pmem::AddressRange> range =
@@ -35,10 +35,10 @@ Status CarvedPool::Load(const Record& record, const pmem::image::ImageFile& imag
 
 Status CarvedPool::Import(const std::string& name, const pmem::image::ImageFile& image) {
   MORSEL_TRY(MustBeWritable("made"));
-  const Result<Record> found = RecordOf(name, image.file(), image.info());
+  const Result<CatalogRecord> found = RecordOf(name, image.file(), image.info());
   if (!found) return found.status();
   // The heap knows its capacity: what the medium's units would make of it is another one.
-  Record record = Carved(*found);
+  CatalogRecord record = Carved(*found);
   record.capacity_bytes = found->capacity_bytes;
   record.codec = pmem::image::Codec::kNone;
   record.mode &= kPermissionBits;

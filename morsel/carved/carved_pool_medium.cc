@@ -70,9 +70,9 @@ Status ReadSuperblocks(const pmem::File& file, const std::optional<pmem::DaxDevi
   return Code::kOk;
 }
 
-Result<Superblock> FindSuperblock(const pmem::File& file,
-                                  const std::optional<pmem::DaxDevice>& device,
-                                  const std::string& subject) {
+Result<PoolSuperblock> FindSuperblock(const pmem::File& file,
+                                      const std::optional<pmem::DaxDevice>& device,
+                                      const std::string& subject) {
   const Result<uint64_t> size_bytes = device ? device->size_bytes : file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
   if (*size_bytes < kSuperblocksBytes) {
@@ -81,14 +81,14 @@ Result<Superblock> FindSuperblock(const pmem::File& file,
                 " bytes long; restore it from a copy, or name a pool",
                 subject.c_str(), *size_bytes);
   }
-  alignas(Superblock) char superblocks[kSuperblocksBytes];
+  alignas(PoolSuperblock) char superblocks[kSuperblocksBytes];
   MORSEL_TRY(ReadSuperblocks(file, device, superblocks));
   if (device && LooksForeign(superblocks)) {
     return Fail(Code::kCorrupt,
                 "%s is no morsel pool: there is no superblock; `morselctl format %s` makes it one",
                 subject.c_str(), file.path().c_str());
   }
-  const Result<Superblock> chosen = ChooseSuperblock(superblocks, *size_bytes, subject);
+  const Result<PoolSuperblock> chosen = ChooseSuperblock(superblocks, *size_bytes, subject);
   if (chosen && device && !IsAligned(chosen->unit_bytes, device->align_bytes)) {
     return Fail(Code::kUnsupported,
                 "%s is carved into units of %" PRIu64
@@ -99,7 +99,7 @@ Result<Superblock> FindSuperblock(const pmem::File& file,
   return chosen;
 }
 
-Status MustBe(CarvedMedium::As as, const Superblock& superblock, const std::string& subject) {
+Status MustBe(CarvedMedium::As as, const PoolSuperblock& superblock, const std::string& subject) {
   const bool is_single = (superblock.features & kPoolSingle) != 0;
   if (is_single == (as == CarvedMedium::As::kSingleMorsel)) return Code::kOk;
   return Fail(Code::kInvalidArgument,
@@ -117,12 +117,12 @@ Status CarvedMedium::Format(const pmem::File& file, uint64_t size_bytes,
   if (!window) return window.status();
   const Result<Id> id = RandomId();
   if (!id) return id.status();
-  const Result<Superblock> plan = PlanSuperblock(size_bytes, *window, *id, subject);
+  const Result<PoolSuperblock> plan = PlanSuperblock(size_bytes, *window, *id, subject);
   if (!plan) return plan.status();
   return FormatFile(file, *plan);
 }
 
-Status CarvedMedium::FormatFile(const pmem::File& file, const Superblock& plan) {
+Status CarvedMedium::FormatFile(const pmem::File& file, const PoolSuperblock& plan) {
   pmem::PreferHugeExtents(file);
   MORSEL_TRY(file.Resize(plan.size_bytes));
   if (pmem::IsDax(file)) {
@@ -134,7 +134,7 @@ Status CarvedMedium::FormatFile(const pmem::File& file, const Superblock& plan) 
   return FormatMapped(file, plan, plan.metadata_bytes);
 }
 
-Status CarvedMedium::FormatMapped(const pmem::File& file, const Superblock& plan,
+Status CarvedMedium::FormatMapped(const pmem::File& file, const PoolSuperblock& plan,
                                   uint64_t mapped_bytes) {
   const Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(file, mapped_bytes, false);
   if (!mapping) return mapping.status();
@@ -142,8 +142,8 @@ Status CarvedMedium::FormatMapped(const pmem::File& file, const Superblock& plan
   return Code::kOk;
 }
 
-Result<Superblock> CarvedMedium::PlanDevice(const pmem::DaxDevice& device,
-                                            const std::string& subject) {
+Result<PoolSuperblock> CarvedMedium::PlanDevice(const pmem::DaxDevice& device,
+                                                const std::string& subject) {
   const Result<Window> window = WindowFromEnvironment();
   if (!window) return window.status();
   const Result<Id> id = RandomId();
@@ -154,7 +154,7 @@ Result<Superblock> CarvedMedium::PlanDevice(const pmem::DaxDevice& device,
 }
 
 // Whole units are mapped, and data begins with one.
-Status CarvedMedium::FormatDevice(const pmem::File& file, const Superblock& plan) {
+Status CarvedMedium::FormatDevice(const pmem::File& file, const PoolSuperblock& plan) {
   return FormatMapped(file, plan, plan.data_offset);
 }
 
@@ -162,7 +162,7 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool r
                                                          const std::string& subject, As as) {
   const Result<std::optional<pmem::DaxDevice>> device = DeviceOf(file);
   if (!device) return device.status();
-  const Result<Superblock> chosen = FindSuperblock(file, *device, subject);
+  const Result<PoolSuperblock> chosen = FindSuperblock(file, *device, subject);
   if (!chosen) return chosen.status();
   MORSEL_TRY(MustBe(as, *chosen, subject));
   const bool is_device = device->has_value();

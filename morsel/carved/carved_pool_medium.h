@@ -37,16 +37,17 @@ class CarvedMedium {
   static Status Format(const pmem::File& file, uint64_t size_bytes, const std::string& subject);
 
   /// As Format(), of what PlanSuperblock() or PlanSingle() said.
-  static Status FormatFile(const pmem::File& file, const Superblock& plan);
+  static Status FormatFile(const pmem::File& file, const PoolSuperblock& plan);
 
   /// The layout of a pool on a device, carved into units that the device can map.
   /// Errors  kInvalidArgument: it is too small, or the address window in the environment cannot be.
-  static Result<Superblock> PlanDevice(const pmem::DaxDevice& device, const std::string& subject);
+  static Result<PoolSuperblock> PlanDevice(const pmem::DaxDevice& device,
+                                           const std::string& subject);
 
   /// Makes the device `file` what PlanDevice() said, whatever it holds.
   /// Durability  on return; after a crash before, it holds no pool, or this one.
   /// Errors      kUnsupported, kNoMemory, kIo.
-  static Status FormatDevice(const pmem::File& file, const Superblock& plan);
+  static Status FormatDevice(const pmem::File& file, const PoolSuperblock& plan);
 
   ~CarvedMedium();
   CarvedMedium(const CarvedMedium&) = delete;
@@ -91,7 +92,8 @@ class CarvedMedium {
   template <class Visit>
   Status ForEachRun(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees,
                     Visit visit) const;
-  static Status FormatMapped(const pmem::File& file, const Superblock& plan, uint64_t mapped_bytes);
+  static Status FormatMapped(const pmem::File& file, const PoolSuperblock& plan,
+                             uint64_t mapped_bytes);
   Status FillWithZeros(uint64_t offset, uint64_t size_bytes) const;
   Status StoreZeros(uint64_t offset, uint64_t size_bytes) const;
   Status FindSparse();

@@ -12,7 +12,7 @@
 namespace morsel {
 namespace {
 
-pmem::Journal JournalOf(char* memory, const Superblock& s, pmem::Persist persist,
+pmem::Journal JournalOf(char* memory, const PoolSuperblock& s, pmem::Persist persist,
                         const std::string& subject) {
   return pmem::Journal(reinterpret_cast<pmem::JournalHead*>(memory + s.journal_offset),
                        s.journal_bytes,
@@ -23,13 +23,13 @@ pmem::Journal JournalOf(char* memory, const Superblock& s, pmem::Persist persist
                        persist);
 }
 
-Catalog CatalogOf(char* memory, const Superblock& s, pmem::Journal* journal, pmem::Persist persist,
-                  const std::string& subject) {
+Catalog CatalogOf(char* memory, const PoolSuperblock& s, pmem::Journal* journal,
+                  pmem::Persist persist, const std::string& subject) {
   return Catalog(reinterpret_cast<CatalogSlot*>(memory + s.catalog_offset), s.slot_count,
                  {s.window_begin, s.window_end}, journal, persist, subject);
 }
 
-alloc::SubtreeMap MapOf(char* memory, const Superblock& s, pmem::Persist persist,
+alloc::SubtreeMap MapOf(char* memory, const PoolSuperblock& s, pmem::Persist persist,
                         const std::string& subject) {
   const uint64_t to_giant = AlignUp(s.data_offset, kGiantBytes) - s.data_offset;
   return alloc::SubtreeMap(reinterpret_cast<uint64_t*>(memory + s.map_offset), s.subtree_count,
@@ -38,7 +38,7 @@ alloc::SubtreeMap MapOf(char* memory, const Superblock& s, pmem::Persist persist
 
 }  // namespace
 
-void FormatPool(char* medium, const Superblock& plan, pmem::Persist persist) {
+void FormatPool(char* medium, const PoolSuperblock& plan, pmem::Persist persist) {
   // ORDER  the old magics are gone  <  anything new
   // WHY    half of a new pool must not be taken for the old one.                       [POOL-1]
   // CRASH  before: the old pool, whole. After: no pool.
@@ -54,8 +54,8 @@ void FormatPool(char* medium, const Superblock& plan, pmem::Persist persist) {
   WriteSuperblocks(medium, plan, persist);
 }
 
-CarvedMetadata::CarvedMetadata(char* memory, const Superblock& superblock, pmem::Persist persist,
-                               Access access, std::string subject)
+CarvedMetadata::CarvedMetadata(char* memory, const PoolSuperblock& superblock,
+                               pmem::Persist persist, Access access, std::string subject)
     : memory_(memory),
       superblock_(superblock),
       persist_(persist),
@@ -72,7 +72,7 @@ PoolUse* CarvedMetadata::use() const {
 }
 
 Result<std::unique_ptr<CarvedMetadata>> CarvedMetadata::Open(char* medium,
-                                                             const Superblock& superblock,
+                                                             const PoolSuperblock& superblock,
                                                              pmem::Persist persist, Access access,
                                                              std::string subject) {
   char* memory = medium;
@@ -146,7 +146,7 @@ void CarvedMetadata::Cancel(alloc::SubtreeRole role, const std::vector<SubtreeIn
   map().Cancel(role, subtrees);
 }
 
-void CarvedMetadata::Create(SlotIndex slot, const Record& record,
+void CarvedMetadata::Create(SlotIndex slot, const CatalogRecord& record,
                             const std::vector<SubtreeIndex>& subtrees) {
   MORSEL_CHECK(access_ == Access::kWrite);
   // ORDER  the morsel's first bytes and the subtrees' words  <  the slot is live
@@ -159,7 +159,7 @@ void CarvedMetadata::Create(SlotIndex slot, const Record& record,
 
 void CarvedMetadata::Grow(SlotIndex slot, const std::vector<SubtreeIndex>& subtrees) {
   MORSEL_CHECK(access_ == Access::kWrite);
-  const Record record = catalog_.record(slot);
+  const CatalogRecord record = catalog_.record(slot);
   const alloc::SubtreeRole role = RoleOf(record);
   // ORDER  the new subtrees' words  <  the size
   // WHY    the map has every position below the size.                                     [S-4]

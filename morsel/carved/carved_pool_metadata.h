@@ -22,9 +22,9 @@ namespace morsel {
 
 /// Makes the first plan.metadata_bytes of `medium` a pool without morsels, whatever was there.
 /// Durability  on return; after a crash before, there is no pool, or this one.
-void FormatPool(char* medium, const Superblock& plan, pmem::Persist persist);
+void FormatPool(char* medium, const PoolSuperblock& plan, pmem::Persist persist);
 
-constexpr alloc::SubtreeRole RoleOf(const Record& record) {
+constexpr alloc::SubtreeRole RoleOf(const CatalogRecord& record) {
   return record.giant ? alloc::SubtreeRole::kGiant : alloc::SubtreeRole::kHuge;
 }
 
@@ -36,7 +36,8 @@ class CarvedMetadata {
   /// Recovers what a crash left and reads the catalog, not the map. To read, nothing on the medium
   /// changes: a record of the journal that is pending is applied to a private copy.
   /// Errors  kCorrupt (the journal); kNoMemory.
-  static Result<std::unique_ptr<CarvedMetadata>> Open(char* medium, const Superblock& superblock,
+  static Result<std::unique_ptr<CarvedMetadata>> Open(char* medium,
+                                                      const PoolSuperblock& superblock,
                                                       pmem::Persist persist, Access access,
                                                       std::string subject);
   ~CarvedMetadata();
@@ -48,7 +49,7 @@ class CarvedMetadata {
   void Close();
 
   const Catalog& catalog() const { return catalog_; }
-  const Superblock& superblock() const { return superblock_; }
+  const PoolSuperblock& superblock() const { return superblock_; }
   /// The map is read when it is first asked for.
   alloc::SubtreeMap& map();
 
@@ -65,7 +66,8 @@ class CarvedMetadata {
   /// Makes the morsel true. `slot` is from catalog().FreeSlot(); `subtrees` from Reserve() for
   /// record.size_bytes, their content flushed by this thread.
   /// Durability  on return; after a crash before, there is nothing of that name.
-  void Create(SlotIndex slot, const Record& record, const std::vector<SubtreeIndex>& subtrees);
+  void Create(SlotIndex slot, const CatalogRecord& record,
+              const std::vector<SubtreeIndex>& subtrees);
 
   /// Makes the morsel longer by `subtrees`, whose content is flushed by this thread.
   /// Durability  on return; a crash leaves the old size or the new one.
@@ -86,13 +88,13 @@ class CarvedMetadata {
   std::vector<std::string> Validate();
 
  private:
-  CarvedMetadata(char* memory, const Superblock& superblock, pmem::Persist persist, Access access,
-                 std::string subject);
+  CarvedMetadata(char* memory, const PoolSuperblock& superblock, pmem::Persist persist,
+                 Access access, std::string subject);
   PoolUse* use() const;
 
   char* memory_;
   void* copy_ = nullptr;  ///< memory_, where that is private
-  Superblock superblock_;
+  PoolSuperblock superblock_;
   pmem::Persist persist_;
   Access access_;
   bool was_unclean_ = false;

@@ -42,9 +42,9 @@ enum Note : uint32_t {
 };
 
 /// Fewer slots than PlanSuperblock() has for so many subtrees, for speed.
-Superblock PlanOf(uint64_t pool) {
-  Superblock plan = *PlanSuperblock(kMediumBytes, kWindow, Id{static_cast<unsigned char>(pool)},
-                                    "the simulated pool");
+PoolSuperblock PlanOf(uint64_t pool) {
+  PoolSuperblock plan = *PlanSuperblock(kMediumBytes, kWindow, Id{static_cast<unsigned char>(pool)},
+                                        "the simulated pool");
   plan.slot_count = kSlotsMin;
   plan.map_offset =
       AlignUp(plan.catalog_offset + plan.slot_count * sizeof(CatalogSlot), kPageBytes);
@@ -56,8 +56,8 @@ Superblock PlanOf(uint64_t pool) {
   return plan;
 }
 
-const Superblock& AnyPlan() {
-  static const Superblock plan = PlanOf(kFirstPool);
+const PoolSuperblock& AnyPlan() {
+  static const PoolSuperblock plan = PlanOf(kFirstPool);
   return plan;
 }
 
@@ -69,8 +69,8 @@ uint64_t UnitBytes(uint64_t morsel) { return IsGiant(morsel) ? kGiantBytes : kSu
 std::string NameOfMorsel(uint64_t morsel) { return "m" + std::to_string(morsel); }
 uint64_t LiveBytesOf(uint64_t generation) { return 3 * generation; }
 
-Record RecordOf(uint64_t morsel, uint64_t size_units) {
-  Record record;
+CatalogRecord RecordOf(uint64_t morsel, uint64_t size_units) {
+  CatalogRecord record;
   record.name = NameOfMorsel(morsel);
   record.id = Id{static_cast<unsigned char>(morsel), 0x4d};
   record.contract = Contract::kFine;
@@ -82,10 +82,10 @@ Record RecordOf(uint64_t morsel, uint64_t size_units) {
 }
 
 // The number of a morsel with that record, and nothing where no such one was made.
-std::optional<uint64_t> MorselOf(const Record& found) {
+std::optional<uint64_t> MorselOf(const CatalogRecord& found) {
   if (found.name.size() < 2) return std::nullopt;
   const uint64_t morsel = std::strtoull(found.name.c_str() + 1, nullptr, 10);
-  const Record made = RecordOf(morsel, 0);
+  const CatalogRecord made = RecordOf(morsel, 0);
   const bool same = found.name == made.name && found.id == made.id &&
                     found.contract == made.contract && found.giant == made.giant &&
                     found.base == made.base && found.capacity_bytes == made.capacity_bytes &&
@@ -95,7 +95,7 @@ std::optional<uint64_t> MorselOf(const Record& found) {
 
 // What the pool is that lies there; 0: none.
 uint64_t PoolAt(const char* memory) {
-  const Result<Superblock> found = ChooseSuperblock(memory, kMediumBytes, "the simulated pool");
+  const Result<PoolSuperblock> found = ChooseSuperblock(memory, kMediumBytes, "the simulated pool");
   if (found) return found->id[0];
   const bool none = *reinterpret_cast<const uint64_t*>(memory) == 0 &&
                     *reinterpret_cast<const uint64_t*>(memory + kSuperblockBytes) == 0;
@@ -104,7 +104,7 @@ uint64_t PoolAt(const char* memory) {
 
 // Of all but the journal, which is most of the medium and seldom in use.
 uint64_t SumOf(const char* memory) {
-  const Superblock& plan = AnyPlan();
+  const PoolSuperblock& plan = AnyPlan();
   const uint64_t sums[] = {
       Checksum64(memory, plan.journal_offset + kPageBytes),
       Checksum64(memory + plan.catalog_offset, plan.metadata_bytes - plan.catalog_offset)};
@@ -175,7 +175,7 @@ MetadataTarget::Due MetadataTarget::DueOf(const sim::Log& log) const {
 }
 
 std::string MetadataTarget::OpenAgain() {
-  const Result<Superblock> superblock =
+  const Result<PoolSuperblock> superblock =
       ChooseSuperblock(memory_, kMediumBytes, "the simulated pool");
   if (!superblock) return LastError();
   Result<std::unique_ptr<CarvedMetadata>> opened =
@@ -189,7 +189,7 @@ std::string MetadataTarget::CheckMorsels(CarvedMetadata& metadata, const Morsels
                                          sim::Log* log) const {
   std::map<uint64_t, State> found;
   for (const SlotIndex slot : metadata.catalog().List()) {
-    const Record record = metadata.catalog().record(slot);
+    const CatalogRecord record = metadata.catalog().record(slot);
     const std::optional<uint64_t> morsel = MorselOf(record);
     if (!morsel) return "'" + record.name + "' is there, and not as any morsel was made";
     found[*morsel] = {record.size_bytes / UnitBytes(*morsel), record.generation};
@@ -212,7 +212,7 @@ std::string MetadataTarget::CheckOwners(CarvedMetadata& metadata) const {
   std::vector<uint64_t> owners(kSubtreeCount, 0);
   uint64_t heads = 0;
   for (const SlotIndex slot : metadata.catalog().List()) {
-    const Record record = metadata.catalog().record(slot);
+    const CatalogRecord record = metadata.catalog().record(slot);
     const Result<std::vector<SubtreeIndex>> subtrees = metadata.Subtrees(slot);
     if (!subtrees) return LastError();
     const uint64_t unit = alloc::SubtreesOf(RoleOf(record));
@@ -247,7 +247,7 @@ std::string MetadataTarget::CheckOwners(CarvedMetadata& metadata) const {
 // Who may only read sees the same, and changes nothing.
 std::string MetadataTarget::CheckReader(const Morsels& due) const {
   const uint64_t before = SumOf(memory_);
-  const Result<Superblock> superblock =
+  const Result<PoolSuperblock> superblock =
       ChooseSuperblock(memory_, kMediumBytes, "the simulated pool");
   const Result<std::unique_ptr<CarvedMetadata>> reader =
       CarvedMetadata::Open(memory_, *superblock, Medium(), Access::kRead, "the simulated pool");
@@ -311,7 +311,7 @@ SlotIndex MetadataTarget::SlotOf(uint64_t morsel) const {
 uint64_t MetadataTarget::Create(bool giant, sim::Log& log) {
   const uint64_t morsel = (morsels_ + 1) * 2 + (giant ? 1 : 0);
   const uint64_t units = giant ? 1 : 2;
-  const Record record = RecordOf(morsel, units);
+  const CatalogRecord record = RecordOf(morsel, units);
   const Result<std::vector<SubtreeIndex>> subtrees =
       metadata_->Reserve(RoleOf(record), record.size_bytes);
   const Result<SlotIndex> slot = metadata_->catalog().FreeSlot();
@@ -326,7 +326,7 @@ uint64_t MetadataTarget::Create(bool giant, sim::Log& log) {
 
 void MetadataTarget::Grow(uint64_t morsel, sim::Log& log) {
   const SlotIndex slot = SlotOf(morsel);
-  const Record record = metadata_->catalog().record(slot);
+  const CatalogRecord record = metadata_->catalog().record(slot);
   if (record.size_bytes == record.capacity_bytes) return;
   const Result<std::vector<SubtreeIndex>> subtrees =
       metadata_->Reserve(RoleOf(record), UnitBytes(morsel));
@@ -339,7 +339,7 @@ void MetadataTarget::Grow(uint64_t morsel, sim::Log& log) {
 
 void MetadataTarget::Shrink(uint64_t morsel, sim::Log& log) {
   const SlotIndex slot = SlotOf(morsel);
-  const Record record = metadata_->catalog().record(slot);
+  const CatalogRecord record = metadata_->catalog().record(slot);
   const uint64_t units = record.size_bytes / UnitBytes(morsel) - 1;
   if (units == 0) return;
   log.Note(kMayBe, morsel, units, record.generation);
@@ -356,7 +356,7 @@ void MetadataTarget::Remove(uint64_t morsel, sim::Log& log) {
 
 void MetadataTarget::Checkpoint(uint64_t morsel, sim::Log& log) {
   const SlotIndex slot = SlotOf(morsel);
-  const Record record = metadata_->catalog().record(slot);
+  const CatalogRecord record = metadata_->catalog().record(slot);
   const uint64_t generation = record.generation + 1;
   const uint64_t units = record.size_bytes / UnitBytes(morsel);
   log.Note(kMayBe, morsel, units, generation);

@@ -24,7 +24,7 @@ constexpr uint64_t kPoolBytes = 2 * kMiB + 64 * kSubtreeBytes;
 constexpr Window kWindow = {0x10000000000, 0x20000000000};
 constexpr alloc::SubtreeRole kHuge = alloc::SubtreeRole::kHuge;
 
-Superblock Plan(unsigned char number = 1) {
+PoolSuperblock Plan(unsigned char number = 1) {
   return *PlanSuperblock(kPoolBytes, kWindow, Id{number}, "pool 'test'");
 }
 
@@ -41,10 +41,10 @@ std::unique_ptr<CarvedMetadata> Opened(CrashMedium& medium, Access access = Acce
   return metadata.has_value() ? std::move(*metadata) : nullptr;
 }
 
-Record Wanted(const std::string& name, uint64_t subtrees) {
+CatalogRecord Wanted(const std::string& name, uint64_t subtrees) {
   static uint64_t number = 0;
   ++number;
-  Record record;
+  CatalogRecord record;
   record.name = name;
   record.id = Id{static_cast<unsigned char>(number), static_cast<unsigned char>(number >> 8)};
   record.contract = Contract::kFine;

@@ -12,7 +12,7 @@ namespace {
 constexpr uint32_t kRead = 4;
 constexpr uint32_t kWrite = 2;
 
-bool May(const Identity& who, const Record& record, uint32_t wanted) {
+bool May(const Identity& who, const CatalogRecord& record, uint32_t wanted) {
   if (who.user == 0) return true;
   const bool is_of_group =
       std::find(who.groups.begin(), who.groups.end(), record.group) != who.groups.end();
@@ -20,7 +20,7 @@ bool May(const Identity& who, const Record& record, uint32_t wanted) {
   return (record.mode >> shift & wanted) == wanted;
 }
 
-Status Refuse(const Identity& who, const Record& record, const char* what,
+Status Refuse(const Identity& who, const CatalogRecord& record, const char* what,
               const std::string& subject) {
   return Fail(Code::kPermission,
               "%s belongs to user %u and has mode 0%o: it may not be %s by user %u",
@@ -42,13 +42,13 @@ Identity Identity::OfProcess() {
   return who;
 }
 
-Status MayOpen(const Identity& who, const Record& record, bool read_only,
+Status MayOpen(const Identity& who, const CatalogRecord& record, bool read_only,
                const std::string& subject) {
   if (May(who, record, read_only ? kRead : kRead | kWrite)) return Code::kOk;
   return Refuse(who, record, read_only ? "opened for reading" : "opened for writing", subject);
 }
 
-Status MayRemove(const Identity& who, const Record& record, const std::string& subject) {
+Status MayRemove(const Identity& who, const CatalogRecord& record, const std::string& subject) {
   if (who.user == record.user || May(who, record, kWrite)) return Code::kOk;
   return Refuse(who, record, "removed", subject);
 }

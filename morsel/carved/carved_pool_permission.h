@@ -21,11 +21,11 @@ struct Identity {
 };
 
 /// Errors  kPermission. Root passes.
-Status MayOpen(const Identity& who, const Record& record, bool read_only,
+Status MayOpen(const Identity& who, const CatalogRecord& record, bool read_only,
                const std::string& subject);
 
 /// The owner may, and who may write.
 /// Errors  kPermission. Root passes.
-Status MayRemove(const Identity& who, const Record& record, const std::string& subject);
+Status MayRemove(const Identity& who, const CatalogRecord& record, const std::string& subject);
 
 }  // namespace morsel

@@ -11,7 +11,7 @@ namespace morsel {
 namespace {
 
 TEST(CarvedPoolPermissionTest, OwnerGroupAndOthersAsInAFileSystem) {
-  Record record;
+  CatalogRecord record;
   record.user = 7;
   record.group = 8;
   const Identity owner = {.user = 7, .groups = {1}};

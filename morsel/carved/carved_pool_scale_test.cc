@@ -62,7 +62,7 @@ class FullMetadataTest : public testing::Test {
     auto base = base_from(first);
     if (!base) base = base_from(plan_.window_begin);
     ASSERT_TRUE(base.has_value()) << number;
-    Record record;
+    CatalogRecord record;
     record.name = NameOf(number);
     record.contract = Contract::kFine;
     std::memcpy(record.id.data(), &number, sizeof number);
@@ -79,7 +79,7 @@ class FullMetadataTest : public testing::Test {
            metadata.map().looked_at();
   }
 
-  Superblock plan_{};
+  PoolSuperblock plan_{};
   char* memory_ = nullptr;
   std::mt19937_64 random_{20};
 };
@@ -123,7 +123,7 @@ TEST_F(FullMetadataTest, MorselsComeAndGoAmong65536ByAFewLooks) {
 }
 
 // As it is for a pool's file: how often each is called, and how much space it takes.
-class CountingCalls : public FaultyCalls {
+class CountingCalls : public FullDiskCalls {
  public:
   uint64_t allocations = 0;
   uint64_t allocated_bytes = 0;
@@ -132,19 +132,19 @@ class CountingCalls : public FaultyCalls {
   int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
     ++allocations;
     allocated_bytes += static_cast<uint64_t>(size_bytes);
-    return FaultyCalls::FAllocate(file, mode, offset, size_bytes);
+    return FullDiskCalls::FAllocate(file, mode, offset, size_bytes);
   }
   ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
     ++others;
-    return FaultyCalls::PRead(file, bytes, size_bytes, offset);
+    return FullDiskCalls::PRead(file, bytes, size_bytes, offset);
   }
   ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
     ++others;
-    return FaultyCalls::PWrite(file, bytes, size_bytes, offset);
+    return FullDiskCalls::PWrite(file, bytes, size_bytes, offset);
   }
   int FDataSync(int file) override {
     ++others;
-    return FaultyCalls::FDataSync(file);
+    return FullDiskCalls::FDataSync(file);
   }
 };
 
@@ -179,7 +179,7 @@ TEST_F(CarvedPoolScaleTest, AMorselCostsAsManyCallsWhateverThePoolHolds) {
   ASSERT_TRUE(pool.has_value()) << LastError();
   const auto made = [&](int number) {
     const uint64_t before = calls.allocations + calls.others;
-    Record record = Wanted("morsel-" + std::to_string(number));
+    CatalogRecord record = Wanted("morsel-" + std::to_string(number));
     EXPECT_TRUE((*pool)->Create(record, kNoFormat).has_value()) << LastError();
     return calls.allocations + calls.others - before;
   };
@@ -188,7 +188,7 @@ TEST_F(CarvedPoolScaleTest, AMorselCostsAsManyCallsWhateverThePoolHolds) {
 }
 
 // The sync of one thread's new space waits until another morsel has grown.
-class WaitingCalls : public FaultyCalls {
+class WaitingCalls : public FullDiskCalls {
  public:
   static thread_local bool waits;
   std::promise<void> entered;
@@ -202,7 +202,7 @@ class WaitingCalls : public FaultyCalls {
       const auto waited = may_leave.get_future().wait_for(std::chrono::seconds(20));
       had_to_give_up = waited != std::future_status::ready;
     }
-    return FaultyCalls::FDataSync(file);
+    return FullDiskCalls::FDataSync(file);
   }
 };
 thread_local bool WaitingCalls::waits = false;

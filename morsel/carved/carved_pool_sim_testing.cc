@@ -124,7 +124,7 @@ void CarvedPoolTarget::Prepare() {
   if (!complaint_.empty()) Die("%s", complaint_.c_str());
   Forget(true);
 
-  const Superblock plan =
+  const PoolSuperblock plan =
       *PlanSuperblock(PoolBytes(kind_), {kGiantBytes, 2 * kGiantBytes}, Id{}, "");
   std::vector<sim::FilePart> parts = {{0, plan.metadata_bytes}};
   for (uint64_t i = 0; i < std::min(kSmallSubtrees, plan.subtree_count); ++i) {
@@ -205,7 +205,7 @@ std::string CarvedPoolTarget::CheckObject(OpenMorsel& morsel, uint64_t* says) co
 
 // Memory that nobody has written to is zero.
 std::string CarvedPoolTarget::CheckZeroes(uint64_t morsel, const Due& due) const {
-  const Record& record = open_.at(morsel)->record();
+  const CatalogRecord& record = open_.at(morsel)->record();
   for (uint64_t subtree = 0; subtree < record.size_bytes / UnitBytes(morsel); ++subtree) {
     if (due.written.contains({morsel, subtree})) continue;
     const uint64_t watched = WatchedBytes(morsel);
@@ -230,7 +230,7 @@ std::string CarvedPoolTarget::CheckAll(const Due& due, sim::Log* log) {
   if (std::string wrong = Validate(); !wrong.empty()) return wrong;
   for (const auto& [number, morsel] : open_) {
     if (!due.morsels.contains(number)) return morsel->label() + " is there, which was never made";
-    const Record& record = morsel->record();
+    const CatalogRecord& record = morsel->record();
     if (record.giant != IsGiant(number) || record.grows != Grows(number) ||
         record.contract != Contract::kFine) {
       return morsel->label() + " is not as it was made";

@@ -14,13 +14,13 @@
 namespace morsel {
 namespace {
 
-uint64_t ChecksumOf(Superblock superblock) {
+uint64_t ChecksumOf(PoolSuperblock superblock) {
   superblock.checksum = 0;
   return Checksum64(&superblock, sizeof superblock);
 }
 
-Superblock At(const char* bytes, uint64_t number) {
-  Superblock superblock;
+PoolSuperblock At(const char* bytes, uint64_t number) {
+  PoolSuperblock superblock;
   std::memcpy(&superblock, bytes + number * kSuperblockBytes, sizeof superblock);
   return superblock;
 }
@@ -31,16 +31,16 @@ uint64_t* WordsAt(char* medium, uint64_t number) {
 
 enum class Kind { kNone, kBroken, kUnknownVersion, kValid };
 
-Kind KindOf(const Superblock& superblock) {
+Kind KindOf(const PoolSuperblock& superblock) {
   if (superblock.magic != kPoolMagic) return Kind::kNone;
   if (superblock.checksum != ChecksumOf(superblock)) return Kind::kBroken;
   return superblock.version == kPoolVersion ? Kind::kValid : Kind::kUnknownVersion;
 }
 
 // Where the parts lie is checked even under a good checksum: a pool may have been made to deceive.
-const char* LayoutFault(const Superblock& s) {  // [POOL-2]
+const char* LayoutFault(const PoolSuperblock& s) {  // [POOL-2]
   constexpr uint64_t kTooMuch = uint64_t{1} << 60;
-  if (s.header_bytes != sizeof(Superblock)) return "header_bytes";
+  if (s.header_bytes != sizeof(PoolSuperblock)) return "header_bytes";
   if (s.size_bytes > kTooMuch || s.unit_bytes < kSubtreeBytes || s.unit_bytes > kGiantBytes ||
       !IsAligned(s.unit_bytes, kSubtreeBytes) || (s.unit_bytes & (s.unit_bytes - 1)) != 0) {
     return "size_bytes or unit_bytes";
@@ -69,8 +69,8 @@ const char* LayoutFault(const Superblock& s) {  // [POOL-2]
   return nullptr;
 }
 
-Result<Superblock> Validated(const Superblock& chosen, uint64_t medium_bytes,
-                             const std::string& subject) {
+Result<PoolSuperblock> Validated(const PoolSuperblock& chosen, uint64_t medium_bytes,
+                                 const std::string& subject) {
   if ((chosen.features & ~kPoolFeaturesKnown) != 0) {
     return Fail(Code::kVersion,
                 "%s uses features (0x%" PRIx64
@@ -98,12 +98,12 @@ Result<Superblock> Validated(const Superblock& chosen, uint64_t medium_bytes,
 namespace {
 
 // Everything but the checksum.
-Superblock Planned(uint64_t size_bytes, const Window& window, const Id& id, uint64_t unit_bytes,
-                   uint64_t slot_count) {
-  Superblock s{};
+PoolSuperblock Planned(uint64_t size_bytes, const Window& window, const Id& id, uint64_t unit_bytes,
+                       uint64_t slot_count) {
+  PoolSuperblock s{};
   s.magic = kPoolMagic;
   s.version = kPoolVersion;
-  s.header_bytes = sizeof(Superblock);
+  s.header_bytes = sizeof(PoolSuperblock);
   s.sequence = 1;
   std::copy(id.begin(), id.end(), std::begin(s.id));
   s.window_begin = window.begin;
@@ -126,8 +126,8 @@ Superblock Planned(uint64_t size_bytes, const Window& window, const Id& id, uint
 
 }  // namespace
 
-Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
-                                  const std::string& subject, uint64_t unit_bytes) {
+Result<PoolSuperblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
+                                      const std::string& subject, uint64_t unit_bytes) {
   if (size_bytes < 2 * unit_bytes || size_bytes > uint64_t{1} << 50) {
     return Fail(Code::kInvalidArgument,
                 "%s cannot be made of %s: a pool needs %s at least (%s for itself and as much for "
@@ -136,20 +136,20 @@ Result<Superblock> PlanSuperblock(uint64_t size_bytes, const Window& window, con
                 FormatSizeExactly(2 * unit_bytes).c_str(), FormatSizeExactly(unit_bytes).c_str());
   }
   const uint64_t slots = std::clamp(size_bytes / kSubtreeBytes, kSlotsMin, kSlotsMax);
-  Superblock s = Planned(size_bytes, window, id, unit_bytes, slots);
+  PoolSuperblock s = Planned(size_bytes, window, id, unit_bytes, slots);
   s.checksum = ChecksumOf(s);
   return s;
 }
 
-Result<Superblock> PlanSingle(uint64_t capacity_bytes, const Window& window, const Id& id,
-                              const std::string& subject) {
+Result<PoolSuperblock> PlanSingle(uint64_t capacity_bytes, const Window& window, const Id& id,
+                                  const std::string& subject) {
   if (capacity_bytes > uint64_t{1} << 50) {
     return Fail(Code::kInvalidArgument, "%s cannot have a capacity of %s: no file is that large",
                 subject.c_str(), FormatSizeExactly(capacity_bytes).c_str());
   }
   // What is not used of the file has no space.
   uint64_t size_bytes = capacity_bytes + kSubtreeBytes;
-  Superblock s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
+  PoolSuperblock s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
   while (s.subtree_count * kSubtreeBytes < capacity_bytes) {
     size_bytes += kSubtreeBytes;
     s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
@@ -165,7 +165,7 @@ bool LooksForeign(const char* bytes) {
 
 bool LooksSingle(const char* bytes) {
   for (uint64_t number = 0; number < kSuperblocks; ++number) {
-    const Superblock s = At(bytes, number);
+    const PoolSuperblock s = At(bytes, number);
     if (s.magic == kPoolMagic && (s.features & kPoolSingle) != 0) return true;
   }
   return false;
@@ -179,8 +179,8 @@ void EraseSuperblocks(char* medium, pmem::Persist persist) {
   persist.Fence();
 }
 
-void WriteSuperblocks(char* medium, const Superblock& superblock, pmem::Persist persist) {
-  static_assert(offsetof(Superblock, magic) == 0);
+void WriteSuperblocks(char* medium, const PoolSuperblock& superblock, pmem::Persist persist) {
+  static_assert(offsetof(PoolSuperblock, magic) == 0);
   uint64_t words[kSuperblockBytes / sizeof(uint64_t)];
   std::memcpy(words, &superblock, sizeof words);
   for (uint64_t number = 0; number < kSuperblocks; ++number) {
@@ -205,10 +205,10 @@ void WriteSuperblocks(char* medium, const Superblock& superblock, pmem::Persist 
 //   valid, broken or none               the valid one
 //   broken, broken or none              kCorrupt: damaged
 //   none, none                          kCorrupt: foreign
-Result<Superblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
-                                    const std::string& subject) {
-  const Superblock a = At(bytes, 0);
-  const Superblock b = At(bytes, 1);
+Result<PoolSuperblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
+                                        const std::string& subject) {
+  const PoolSuperblock a = At(bytes, 0);
+  const PoolSuperblock b = At(bytes, 1);
   const Kind kind_a = KindOf(a);
   const Kind kind_b = KindOf(b);
   if (kind_a == Kind::kUnknownVersion || kind_b == Kind::kUnknownVersion) {
@@ -240,8 +240,8 @@ Result<Superblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
 }
 
 bool SuperblocksAgree(const char* bytes) {
-  Superblock a = At(bytes, 0);
-  Superblock b = At(bytes, 1);
+  PoolSuperblock a = At(bytes, 0);
+  PoolSuperblock b = At(bytes, 1);
   if (KindOf(a) != Kind::kValid || KindOf(b) != Kind::kValid) return false;
   a.sequence = b.sequence = 0;
   a.checksum = b.checksum = 0;

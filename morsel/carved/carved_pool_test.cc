@@ -20,7 +20,7 @@ TEST_F(CarvedPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryOpen) {
     auto pool = MakePool();
     EXPECT_EQ(pool->granularity_bytes(Contract::kFine), kLineBytes);
     auto backing =
-        pool->Create(Wanted("graph", 3), [](const Record& record, pmem::Persist persist) {
+        pool->Create(Wanted("graph", 3), [](const CatalogRecord& record, pmem::Persist persist) {
           auto* const first = reinterpret_cast<uint64_t*>(record.base);
           pmem::Store(first, 42);
           persist.Range(first, sizeof *first);
@@ -87,13 +87,13 @@ TEST_F(CarvedPoolTest, NamesAndSpaceAreUsedAgainAfterRemove) {
 }
 
 TEST_F(CarvedPoolTest, GiantSubtreesLieOnTheirBoundariesAndAreNotInTheWayOfHugeOnes) {
-  FaultyCalls calls;
+  FullDiskCalls calls;
   calls.takes_no_space = true;
   auto made = CarvedPool::Create(path_, 4 * kGiantBytes, 0600, calls);
   ASSERT_TRUE(made.has_value()) << LastError();
   impl::Pool& pool = **made;
   auto huge = Make(pool, "huge", 16);
-  Record wanted = Wanted("giant");
+  CatalogRecord wanted = Wanted("giant");
   wanted.giant = true;
   wanted.capacity_bytes = 4 * kGiantBytes;
   wanted.size_bytes = kGiantBytes;

@@ -22,10 +22,10 @@ namespace morsel {
 // Set before main(), and so before libpmem2 looks.
 inline const bool kGranularityIsForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1) == 0;
 
-inline const Formatter kNoFormat = [](const Record&, pmem::Persist) {};
+inline const Formatter kNoFormat = [](const CatalogRecord&, pmem::Persist) {};
 
 /// The file system is full, or its syncs fail, after so many that went well; negative: never.
-class FaultyCalls : public pmem::SystemCalls {
+class FullDiskCalls : public pmem::SystemCalls {
  public:
   int allocations_until_full = -1;
   int syncs_until_failure = -1;
@@ -59,8 +59,9 @@ class CarvedPoolFixture : public testing::Test {
     EXPECT_TRUE(pool.has_value()) << LastError();
     return pool.has_value() ? std::move(*pool) : nullptr;
   }
-  static Record Wanted(const std::string& name, uint64_t subtrees = 1, uint64_t capacity = 16) {
-    Record record;
+  static CatalogRecord Wanted(const std::string& name, uint64_t subtrees = 1,
+                              uint64_t capacity = 16) {
+    CatalogRecord record;
     record.name = name;
     record.contract = Contract::kFine;
     record.size_bytes = subtrees * kSubtreeBytes;
@@ -79,10 +80,10 @@ class CarvedPoolFixture : public testing::Test {
     EXPECT_TRUE(backing.has_value()) << LastError();
     return backing.has_value() ? std::move(*backing) : nullptr;
   }
-  static std::vector<Record> Listed(impl::Pool& pool) {
+  static std::vector<CatalogRecord> Listed(impl::Pool& pool) {
     auto records = pool.List();
     EXPECT_TRUE(records.has_value()) << LastError();
-    return records.has_value() ? std::move(*records) : std::vector<Record>();
+    return records.has_value() ? std::move(*records) : std::vector<CatalogRecord>();
   }
   static void ExpectWhole(impl::Pool& pool) {
     const Status checked = pool.Check([](const Finding& finding) {

@@ -73,7 +73,7 @@ TEST_F(CarvedPoolTroubleTest, ATruncatedPoolIsCorrupt) {
 
 TEST_F(CarvedPoolTroubleTest, AnUnknownVersionIsSaid) {
   { MakePool(); }
-  Superblock superblock;
+  PoolSuperblock superblock;
   const std::string bytes = ReadAll();
   for (const bool feature : {false, true}) {
     std::memcpy(&superblock, bytes.data(), sizeof superblock);
@@ -108,12 +108,12 @@ TEST_F(CarvedPoolTroubleTest, FlippedBitsNeverEndTheProcess) {
     if (!pool.has_value()) continue;
     int findings = 0;
     EXPECT_TRUE((*pool)->Check([&](const Finding&) { ++findings; }).ok());
-    for (const Record& record : Listed(**pool)) {
+    for (const CatalogRecord& record : Listed(**pool)) {
       (void)(*pool)->Open(record.name, true).has_value();
     }
     if (round % 2 == 0) continue;
     (void)(*pool)->Create(Wanted("c"), kNoFormat).has_value();
-    for (const Record& record : Listed(**pool)) (void)(*pool)->Remove(record.name);
+    for (const CatalogRecord& record : Listed(**pool)) (void)(*pool)->Remove(record.name);
   }
 }
 
@@ -164,7 +164,7 @@ TEST_F(CarvedPoolTroubleTest, WhatCannotBeMadeLeavesNothing) {
   EXPECT_EQ(
       CarvedPool::Create("/dev/shm/no-such-directory/pool", 34 * kMiB, 0600, KernelCalls()).error(),
       Code::kNotFound);
-  FaultyCalls calls;
+  FullDiskCalls calls;
   for (int good = 0; good < 3; ++good) {
     calls.allocations_until_full = good;
     const auto pool = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
@@ -180,7 +180,7 @@ TEST_F(CarvedPoolTroubleTest, WhatCannotBeMadeLeavesNothing) {
 }
 
 TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncLeavesEverythingAsItWas) {
-  FaultyCalls calls;
+  FullDiskCalls calls;
   auto made = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
   ASSERT_TRUE(made.has_value()) << LastError();
   impl::Pool& pool = **made;
@@ -206,7 +206,7 @@ TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncLeavesEverythingAsItWa
 
 // A crash, or the file system, may keep the space of what is free, with its old bytes.
 TEST_F(CarvedPoolTroubleTest, SpaceThatWasNotGivenBackIsZeroWhenGrantedAgain) {
-  FaultyCalls calls;
+  FullDiskCalls calls;
   auto made = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
   ASSERT_TRUE(made.has_value()) << LastError();
   auto backing = Make(**made, "a", 4);
@@ -227,7 +227,7 @@ TEST_F(CarvedPoolTroubleTest, ASparseCopyGetsItsSpaceWhenOpened) {
   const int file = open(path_.c_str(), O_RDWR);
   ASSERT_EQ(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2 * kMiB, 32 * kMiB), 0);
   close(file);
-  FaultyCalls calls;
+  FullDiskCalls calls;
   calls.allocations_until_full = 0;
   EXPECT_EQ(CarvedPool::Open(path_, false, calls).error(), Code::kNoSpace);
   calls.allocations_until_full = 1;
@@ -247,7 +247,7 @@ TEST_F(CarvedPoolTroubleTest, SizesThatCannotBeAreRefused) {
   EXPECT_EQ(backing->Resize(0).code(), Code::kInvalidArgument);
   EXPECT_EQ(backing->Resize(kSubtreeBytes + 1).code(), Code::kInvalidArgument);
   EXPECT_EQ(backing->Resize(17 * kSubtreeBytes).code(), Code::kAddressExhausted);
-  Record wanted = Wanted("b");
+  CatalogRecord wanted = Wanted("b");
   wanted.giant = true;
   EXPECT_EQ(pool->Create(wanted, kNoFormat).error(), Code::kInvalidArgument);
   wanted = Wanted("b");
@@ -287,7 +287,7 @@ TEST_F(CarvedPoolTroubleTest, AnAddressThatIsTakenIsNamed) {
 
 TEST_F(CarvedPoolTroubleTest, AMorselIsItsMakersAndHasItsMode) {
   auto pool = MakePool();
-  Record wanted = Wanted("shared");
+  CatalogRecord wanted = Wanted("shared");
   wanted.mode = 0640;
   ASSERT_TRUE(pool->Create(wanted, kNoFormat).has_value());
   const auto found = pool->Find("shared");
@@ -348,7 +348,7 @@ TEST_F(CarvedPoolTroubleTest, KilledAnywhereEverySubtreeIsItsMorselsOwn) {
     ASSERT_TRUE(WIFSIGNALED(status)) << "exit " << WEXITSTATUS(status);
     auto pool = OpenPool(round % 2 == 0);
     ExpectWhole(*pool);
-    for (const Record& record : Listed(*pool)) {
+    for (const CatalogRecord& record : Listed(*pool)) {
       auto backing = OpenMorsel(*pool, record.name, pool->read_only());
       for (uint64_t i = 0; i < record.size_bytes / kSubtreeBytes; ++i) {
         const uint64_t says = *At(*backing, i * kSubtreeBytes);
@@ -366,7 +366,7 @@ TEST_F(CarvedPoolTroubleTest, WhatTheMediumCannotServeFailsAnExportAndIsSkippedB
   const auto pool = MakePool();
   const auto backing = Make(*pool, "m", 3);
   for (uint64_t at = 0; at < kSizeBytes; at += sizeof(uint64_t)) *At(*backing, at) = at + 1;
-  const Superblock& superblock = static_cast<CarvedPool&>(*pool).superblock();
+  const PoolSuperblock& superblock = static_cast<CarvedPool&>(*pool).superblock();
   // The first morsel of a pool has its first subtrees.
   ASSERT_EQ(truncate(path_.c_str(), static_cast<off_t>(superblock.data_offset + kLostOffset)), 0);
   const auto folder = pmem::Directory::Open(KernelCalls(), scratch_.path());

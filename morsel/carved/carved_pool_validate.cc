@@ -43,7 +43,7 @@ void IdsAndRangesAreApart(const Catalog& catalog, Messages& found) {
   std::map<Id, std::string> ids;
   std::map<uint64_t, std::pair<uint64_t, std::string>> ranges;
   for (const SlotIndex slot : catalog.List()) {
-    const Record record = catalog.record(slot);
+    const CatalogRecord record = catalog.record(slot);
     const auto [same, is_new] = ids.emplace(record.id, record.name);
     if (!is_new) {
       found.push_back("morsels '" + same->second + "' and '" + record.name +

@@ -120,10 +120,10 @@ Result<SlotIndex> Catalog::Find(const std::string& name) const {
   return found->second;
 }
 
-Record Catalog::record(SlotIndex slot) const {
+CatalogRecord Catalog::record(SlotIndex slot) const {
   const SlotIdentity& identity = slots_[slot.value()].identity;
   const SlotStatus status = StatusOf(slot);
-  Record record;
+  CatalogRecord record;
   record.name = NameOf(identity);
   std::copy(std::begin(identity.id), std::end(identity.id), record.id.begin());
   record.contract = identity.flags & kSlotFine ? Contract::kFine : Contract::kSnapshot;
@@ -208,7 +208,7 @@ void Catalog::CommitStatus(SlotIndex slot, SlotStatus status) {
   journal_->Commit(writes);
 }
 
-void Catalog::Insert(SlotIndex slot, const Record& record) {
+void Catalog::Insert(SlotIndex slot, const CatalogRecord& record) {
   MORSEL_CHECK(free_.Has(slot.value()) && record.name.size() <= kNameBytesMax);
   SlotIdentity identity{};
   std::memcpy(identity.name, record.name.data(), record.name.size());

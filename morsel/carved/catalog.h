@@ -48,7 +48,7 @@ class Catalog {
   /// Errors  kNotFound, naming `name`.
   Result<SlotIndex> Find(const std::string& name) const;
   /// The slot is live.
-  Record record(SlotIndex slot) const;
+  CatalogRecord record(SlotIndex slot) const;
   /// By name.
   std::vector<SlotIndex> List() const;
   /// For SubtreeMap::Load(): element i is slot i.
@@ -67,7 +67,7 @@ class Catalog {
   /// Makes the morsel true, in a slot that is free. Its subtrees' words and its first bytes are
   /// durable before.
   /// Durability  on return; after a crash before, there is nothing of that name.
-  void Insert(SlotIndex slot, const Record& record);
+  void Insert(SlotIndex slot, const CatalogRecord& record);
 
   /// Durability  on return; a crash leaves the old words or the new ones, all of them.
   void SetSize(SlotIndex slot, uint64_t size_bytes);

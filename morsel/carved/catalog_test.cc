@@ -17,8 +17,8 @@ using pmem::ForEachPowerCut;
 constexpr uint64_t kSlots = 16;
 constexpr Window kWindow = {0x10000000000, 0x20000000000};
 
-Record Named(const std::string& name, unsigned char number = 1) {
-  Record record;
+CatalogRecord Named(const std::string& name, unsigned char number = 1) {
+  CatalogRecord record;
   record.name = name;
   record.id = Id{number};
   record.contract = Contract::kFine;
@@ -31,7 +31,7 @@ Record Named(const std::string& name, unsigned char number = 1) {
   return record;
 }
 
-void ExpectSame(const Record& a, const Record& b) {
+void ExpectSame(const CatalogRecord& a, const CatalogRecord& b) {
   EXPECT_EQ(a.name, b.name);
   EXPECT_EQ(a.id, b.id);
   EXPECT_EQ(a.contract, b.contract);
@@ -79,7 +79,7 @@ class CatalogTest : public testing::Test {
     bench->catalog.Load();
     return bench;
   }
-  static void Insert(Catalog& catalog, const Record& record) {
+  static void Insert(Catalog& catalog, const CatalogRecord& record) {
     catalog.Insert(*catalog.FreeSlot(), record);
   }
 
@@ -87,11 +87,11 @@ class CatalogTest : public testing::Test {
 };
 
 TEST_F(CatalogTest, SaysWhatItWasTold) {
-  Record giant = Named("giant", 2);
+  CatalogRecord giant = Named("giant", 2);
   giant.giant = giant.grows = true;
   giant.capacity_bytes = 4 * kGiantBytes;
   giant.size_bytes = kGiantBytes;
-  Record longest = Named(std::string(kNameBytesMax, 'x'), 7);
+  CatalogRecord longest = Named(std::string(kNameBytesMax, 'x'), 7);
   {
     auto bench = Recovered(medium_);
     Insert(bench->catalog, Named("huge"));
@@ -100,7 +100,7 @@ TEST_F(CatalogTest, SaysWhatItWasTold) {
     bench->catalog.SetCheckpoint(*bench->catalog.Find("huge"), 99, 5);
     bench->catalog.SetSize(*bench->catalog.Find("giant"), 3 * kGiantBytes);
   }
-  Record huge = Named("huge");
+  CatalogRecord huge = Named("huge");
   huge.live_bytes = 99;
   huge.generation = 5;
   giant.size_bytes = 3 * kGiantBytes;
@@ -162,7 +162,7 @@ TEST_F(CatalogTest, EveryChangeIsAllOrNothing) {
         EXPECT_TRUE(recovered->catalog.findings().empty()) << recovered->catalog.findings()[0];
         const auto there = recovered->catalog.Find("a");
         if (!there.has_value()) return;
-        const Record record = recovered->catalog.record(*there);
+        const CatalogRecord record = recovered->catalog.record(*there);
         EXPECT_EQ(record.live_bytes, record.generation * 1000);
         const bool is_grown = record.size_bytes == 5 * kSubtreeBytes;
         EXPECT_TRUE(is_grown || record.size_bytes == 2 * kSubtreeBytes);
@@ -212,7 +212,7 @@ TEST_F(CatalogTest, AFlippedBitDamagesItsSlotAndNoOther) {
 
 // Signed, and made to deceive.
 TEST_F(CatalogTest, WhatCannotBeIsDamaged) {
-  std::vector<Record> wrong(7, Named("a"));
+  std::vector<CatalogRecord> wrong(7, Named("a"));
   wrong[0].base += kPageBytes;
   wrong[1].base = kWindow.end - kSubtreeBytes;
   wrong[2].base = kWindow.begin - kSubtreeBytes;

@@ -30,9 +30,10 @@ struct Copy {
 Result<Copy> ReadMetadata(const pmem::File& file) {
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
-  alignas(Superblock) char superblocks[kSuperblocksBytes];
+  alignas(PoolSuperblock) char superblocks[kSuperblocksBytes];
   MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
-  const Result<Superblock> superblock = ChooseSuperblock(superblocks, *size_bytes, SubjectOf(file));
+  const Result<PoolSuperblock> superblock =
+      ChooseSuperblock(superblocks, *size_bytes, SubjectOf(file));
   if (!superblock) return superblock.status();
   Copy copy;
   copy.bytes.reset(static_cast<char*>(std::aligned_alloc(kPageBytes, superblock->metadata_bytes)));
@@ -57,7 +58,7 @@ Result<SlotIndex> OnlySlot(const Catalog& catalog, const std::string& path) {
 }
 
 // What the catalog says, with the file system's word on the rest.
-Result<Record> Named(Record record, const std::string& name, const pmem::File& file) {
+Result<CatalogRecord> Named(CatalogRecord record, const std::string& name, const pmem::File& file) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
   record.name = name;
@@ -67,9 +68,9 @@ Result<Record> Named(Record record, const std::string& name, const pmem::File& f
   return record;
 }
 
-Result<FineMorsel> MakeIn(const pmem::File& file, const Window& window, const Record& record,
+Result<FineMorsel> MakeIn(const pmem::File& file, const Window& window, const CatalogRecord& record,
                           pmem::AddressRange range, const Formatter& format) {
-  const Result<Superblock> plan =
+  const Result<PoolSuperblock> plan =
       PlanSingle(record.capacity_bytes, window, record.id, SubjectOf(file));
   if (!plan) return plan.status();
   MORSEL_TRY(CarvedMedium::FormatFile(file, *plan));
@@ -92,13 +93,13 @@ Result<FineMorsel> MakeIn(const pmem::File& file, const Window& window, const Re
 Result<bool> LooksLikeFineFile(const pmem::File& file) {
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
-  alignas(Superblock) char superblocks[kSuperblocksBytes];
+  alignas(PoolSuperblock) char superblocks[kSuperblocksBytes];
   if (*size_bytes < sizeof superblocks) return false;
   MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
   return LooksSingle(superblocks);
 }
 
-Result<Record> ReadFineFile(const pmem::File& file, const std::string& name) {
+Result<CatalogRecord> ReadFineFile(const pmem::File& file, const std::string& name) {
   const Result<Copy> copy = ReadMetadata(file);
   if (!copy) return copy.status();
   const Catalog& catalog = copy->metadata->catalog();
@@ -107,8 +108,8 @@ Result<Record> ReadFineFile(const pmem::File& file, const std::string& name) {
   return Named(catalog.record(*slot), name, file);
 }
 
-Result<Record> ReadOpenFineFile(CarvedMedium& medium, const pmem::File& file,
-                                const std::string& name) {
+Result<CatalogRecord> ReadOpenFineFile(CarvedMedium& medium, const pmem::File& file,
+                                       const std::string& name) {
   const std::lock_guard lock(medium.mutex);
   const Catalog& catalog = medium.metadata().catalog();
   const Result<SlotIndex> slot = OnlySlot(catalog, file.path());
@@ -135,7 +136,7 @@ namespace {
 
 // `filled` is what became of the formatter's work: without it, nothing gets the name.
 Result<FineMorsel> MakeNamed(const pmem::Directory& directory, const Window& window,
-                             const Record& record, pmem::AddressRange range,
+                             const CatalogRecord& record, pmem::AddressRange range,
                              const Formatter& format, const Status& filled) {
   const Result<pmem::TemporaryFile> temporary = directory.MakeTemporary(record.name, record.mode);
   if (!temporary) return temporary.status();
@@ -152,19 +153,19 @@ Result<FineMorsel> MakeNamed(const pmem::Directory& directory, const Window& win
 }  // namespace
 
 Result<FineMorsel> CreateFineFile(const pmem::Directory& directory, const Window& window,
-                                  const Record& record, pmem::AddressRange range,
+                                  const CatalogRecord& record, pmem::AddressRange range,
                                   const Formatter& format) {
   return MakeNamed(directory, window, record, std::move(range), format, Code::kOk);
 }
 
-Status ImportFineFile(const pmem::Directory& directory, const Window& window, const Record& record,
-                      const pmem::image::ImageFile& image) {
+Status ImportFineFile(const pmem::Directory& directory, const Window& window,
+                      const CatalogRecord& record, const pmem::image::ImageFile& image) {
   Result<pmem::AddressRange> range =
       ReserveNew(window, record.id, record.capacity_bytes, {}, "morsel '" + record.name + "'");
   if (!range) return range.status();
   char* const memory = static_cast<char*>(range->at(0));
   Status filled;
-  const Formatter load = [&](const Record&, pmem::Persist persist) {
+  const Formatter load = [&](const CatalogRecord&, pmem::Persist persist) {
     filled = FillFromImage(memory, record.size_bytes, image, persist);
   };
   return MakeNamed(directory, window, record, std::move(*range), load, filled).status();
@@ -173,7 +174,7 @@ Status ImportFineFile(const pmem::Directory& directory, const Window& window, co
 Result<FineMorsel> OpenFineFile(pmem::File file, const std::string& name, bool read_only,
                                 const std::string& label) {
   const std::string path = file.path();
-  const Result<Record> named = Named({}, name, file);
+  const Result<CatalogRecord> named = Named({}, name, file);
   if (!named) return named.status();
   Result<std::unique_ptr<CarvedMedium>> medium = CarvedMedium::Open(
       std::move(file), read_only, "'" + path + "'", CarvedMedium::As::kSingleMorsel);
@@ -182,7 +183,7 @@ Result<FineMorsel> OpenFineFile(pmem::File file, const std::string& name, bool r
   const std::lock_guard lock(shared->mutex);
   const Result<SlotIndex> slot = OnlySlot(shared->metadata().catalog(), path);
   if (!slot) return slot.status();
-  Record record = shared->metadata().catalog().record(*slot);
+  CatalogRecord record = shared->metadata().catalog().record(*slot);
   record.name = name;
   record.mode = named->mode;
   record.user = named->user;

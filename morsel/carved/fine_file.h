@@ -23,7 +23,7 @@ Result<bool> LooksLikeFineFile(const pmem::File& file);
 
 /// What the file says of its morsel, by a copy of its metadata: nothing is mapped or changed.
 /// Errors  kCorrupt, kVersion, kNoMemory, kIo.
-Result<Record> ReadFineFile(const pmem::File& file, const std::string& name);
+Result<CatalogRecord> ReadFineFile(const pmem::File& file, const std::string& name);
 
 /// A finding for all that is wrong with the metadata, and for each bad range of the medium; of the
 /// heap nothing is looked at.
@@ -41,7 +41,7 @@ struct FineMorsel {
 /// Errors      kExists; kUnsupported (not on persistent memory); kNoSpace, kNoMemory, kPermission,
 ///             kIo.
 Result<FineMorsel> CreateFineFile(const pmem::Directory& directory, const Window& window,
-                                  const Record& record, pmem::AddressRange range,
+                                  const CatalogRecord& record, pmem::AddressRange range,
                                   const Formatter& format);
 
 /// Makes a file of the morsel that `record` describes and `image` has, which is not opened: its
@@ -49,8 +49,8 @@ Result<FineMorsel> CreateFineFile(const pmem::Directory& directory, const Window
 /// Durability  on return; after a crash before, there is nothing of that name.
 /// Errors      as CreateFineFile(), and kCorrupt; kBusy: somebody writes the image;
 ///             kAddressExhausted.
-Status ImportFineFile(const pmem::Directory& directory, const Window& window, const Record& record,
-                      const pmem::image::ImageFile& image);
+Status ImportFineFile(const pmem::Directory& directory, const Window& window,
+                      const CatalogRecord& record, const pmem::image::ImageFile& image);
 
 /// Maps the morsel of `file` at its recorded address. `label` is what others are told who meet it.
 /// Errors  as ReadFineFile(), and kUnsupported, kAddressTaken.
@@ -60,7 +60,7 @@ Result<FineMorsel> OpenFineFile(pmem::File file, const std::string& name, bool r
 /// What an open one says now; `file` is the same once more.
 /// Threads  any.
 /// Errors   kIo.
-Result<Record> ReadOpenFineFile(CarvedMedium& medium, const pmem::File& file,
-                                const std::string& name);
+Result<CatalogRecord> ReadOpenFineFile(CarvedMedium& medium, const pmem::File& file,
+                                       const std::string& name);
 
 }  // namespace morsel

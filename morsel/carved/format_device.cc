@@ -167,7 +167,7 @@ Status FormatDevice(const std::string& path, DeviceData data, pmem::SystemCalls&
   }
   const Result<pmem::DaxDevice> device = pmem::DaxDeviceOf(*file);
   if (!device) return device.status();
-  const Result<Superblock> plan = CarvedMedium::PlanDevice(*device, subject);
+  const Result<PoolSuperblock> plan = CarvedMedium::PlanDevice(*device, subject);
   if (!plan) return plan.status();
   if (data == DeviceData::kMustBeAbsent) {
     const Result<Look> look = Look::At(*file, device->size_bytes);

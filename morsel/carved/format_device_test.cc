@@ -52,7 +52,7 @@ TEST(FormatDeviceTest, NothingButADeviceIsFormatted) {
 }
 
 TEST(FormatDeviceTest, UnitsOfOneGibibyteLeaveTheFirstToTheMetadata) {
-  const Result<Superblock> plan =
+  const Result<PoolSuperblock> plan =
       PlanSuperblock(3 * kGiantBytes, kWindow, Id{}, "device", kGiantBytes);
   ASSERT_TRUE(plan) << LastError();
   EXPECT_EQ(plan->unit_bytes, kGiantBytes);

@@ -30,7 +30,7 @@ inline constexpr uint64_t kSlotsMax = 65536;
 /// [POOL-1] A superblock is valid iff its magic and checksum are good. Of two valid ones that with
 ///          the higher sequence says what the pool is, A if they are equal.
 /// [POOL-2] The parts lie in the order above, aligned, without overlap, inside of size_bytes.
-struct Superblock {
+struct PoolSuperblock {
   uint64_t magic;
   uint32_t version;
   uint32_t header_bytes;  ///< sizeof(Superblock)
@@ -54,11 +54,11 @@ struct Superblock {
   uint64_t subtree_count;
   uint64_t reserved[491];
 };
-static_assert(sizeof(Superblock) == kSuperblockBytes);
-static_assert(offsetof(Superblock, checksum) == 16);
-static_assert(offsetof(Superblock, id) == 48);
-static_assert(offsetof(Superblock, subtree_count) == 160);
-static_assert(std::has_unique_object_representations_v<Superblock>);
+static_assert(sizeof(PoolSuperblock) == kSuperblockBytes);
+static_assert(offsetof(PoolSuperblock, checksum) == 16);
+static_assert(offsetof(PoolSuperblock, id) == 48);
+static_assert(offsetof(PoolSuperblock, subtree_count) == 160);
+static_assert(std::has_unique_object_representations_v<PoolSuperblock>);
 
 /// One page. [POOL-3] in_use is 0 only where every word of metadata that is visible is durable.
 struct PoolUse {

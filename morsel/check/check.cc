@@ -39,7 +39,7 @@ std::string Shown(const RootEntry& entry) {
 }
 
 // [ROOT-1] [ROOT-2]. Returns how many there are.
-uint64_t CheckRoots(const Record& record, alloc::Heap& heap, const Say& say) {
+uint64_t CheckRoots(const CatalogRecord& record, alloc::Heap& heap, const Say& say) {
   const auto* const entries = static_cast<const RootEntry*>(heap.root_table());
   std::set<std::string> names;
   uint64_t roots = 0;
@@ -76,7 +76,7 @@ uint64_t CheckRoots(const Record& record, alloc::Heap& heap, const Say& say) {
 // Takes up the morsel's heap and looks at it.
 // Errors  what taking it up answers.
 Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) {
-  const Record& record = backing.record();
+  const CatalogRecord& record = backing.record();
   std::vector<pmem::ByteRange> unreadable;
   if (record.contract == Contract::kFine) {
     unreadable =
@@ -118,11 +118,11 @@ class Check {
     if (!only_.empty()) MORSEL_TRY(CheckMorselName(only_.c_str()));
     std::vector<std::string> names;
     if (only_.empty()) {
-      const Result<std::vector<Record>> records = pool_.List();
+      const Result<std::vector<CatalogRecord>> records = pool_.List();
       if (!records) return records.status();
-      for (const Record& record : *records) names.push_back(record.name);
+      for (const CatalogRecord& record : *records) names.push_back(record.name);
     } else {
-      const Result<Record> record = pool_.Find(only_);
+      const Result<CatalogRecord> record = pool_.Find(only_);
       if (!record && record.error() == Code::kNotFound) return record.status();
       names.push_back(only_);
     }

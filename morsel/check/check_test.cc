@@ -180,7 +180,7 @@ TEST_P(CheckTest, DamageOfOneMorselIsNotToldOfAnother) {
 TEST_P(CheckTest, ARangeThatIsTakenIsNoDamage) {
   Make();
   Fill("a");
-  const Record record = pool_->pool().Find("a").value();
+  const CatalogRecord record = pool_->pool().Find("a").value();
   void* const base = reinterpret_cast<void*>(record.base);
   ASSERT_EQ(
       mmap(base, kPageBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),

@@ -76,7 +76,7 @@ Status CheckImage(const pmem::Directory& directory, const std::string& name, con
 void CheckDirect(const pmem::Directory& directory, const std::string& name, const Report& report,
                  std::vector<Named>& known) {
   const Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
-  const Result<Record> record = file ? ReadFineFile(*file, name) : file.status();
+  const Result<CatalogRecord> record = file ? ReadFineFile(*file, name) : file.status();
   if (!record) return report({SubjectOf(name), LastError(), record.error()});
   known.push_back({name, record->id, record->base, record->capacity_bytes});
   const Result<std::vector<Finding>> findings = CheckFineFile(*file, SubjectOf(name));

@@ -162,7 +162,7 @@ Status DirectoryPool::Supports(Contract contract, bool giant) const {
 }
 
 // On a DAX file system, too: an image is no memory to persist into.
-Status DirectoryPool::ServesImageOf(const Record& record) const {
+Status DirectoryPool::ServesImageOf(const CatalogRecord& record) const {
   MORSEL_TRY(Supports(Contract::kSnapshot, record.giant));
   if (record.contract == Contract::kSnapshot) return Code::kOk;
   return Fail(
@@ -186,7 +186,7 @@ Result<pmem::File> DirectoryPool::OpenFile(const std::string& name, int flags) c
   return file;
 }
 
-Result<Record> DirectoryPool::Find(const std::string& name) {
+Result<CatalogRecord> DirectoryPool::Find(const std::string& name) {
   const Result<pmem::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   const Result<bool> is_direct = LooksLikeFineFile(*file);
@@ -218,15 +218,15 @@ Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
   return names;
 }
 
-Result<std::vector<Record>> DirectoryPool::List() {
+Result<std::vector<CatalogRecord>> DirectoryPool::List() {
   Result<Names> names = MorselNames();
   if (!names) return names.status();
   std::vector<std::string> all = std::move(names->images);
   all.insert(all.end(), names->direct.begin(), names->direct.end());
   std::sort(all.begin(), all.end());
-  std::vector<Record> records;
+  std::vector<CatalogRecord> records;
   for (const std::string& name : all) {
-    Result<Record> record = Find(name);
+    Result<CatalogRecord> record = Find(name);
     if (record) records.push_back(std::move(*record));
   }
   return records;
@@ -247,23 +247,24 @@ std::shared_ptr<CarvedMedium> DirectoryPool::OpenMedium(const std::string& name)
 }
 
 // Sets the base.
-Result<pmem::AddressRange> DirectoryPool::ReserveFor(Record& record) {
-  const Result<std::vector<Record>> others = List();
+Result<pmem::AddressRange> DirectoryPool::ReserveFor(CatalogRecord& record) {
+  const Result<std::vector<CatalogRecord>> others = List();
   if (!others) return others.status();
   TakenRanges taken;
-  for (const Record& other : *others) taken.Add(other.base, RangeBytes(other.capacity_bytes));
+  for (const CatalogRecord& other : *others)
+    taken.Add(other.base, RangeBytes(other.capacity_bytes));
   Result<pmem::AddressRange> range = ReserveNew(pool_file_.window(), record.id,
                                                 record.capacity_bytes, taken, LabelOf(record.name));
   if (range) record.base = range->base();
   return range;
 }
 
-Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
+Result<std::unique_ptr<Backing>> DirectoryPool::Create(const CatalogRecord& wanted,
                                                        const Formatter& format) {
   MORSEL_CHECK(!read_only_);
   MORSEL_TRY(Supports(wanted.contract, wanted.giant));
   MORSEL_TRY(directory_.CheckNone(wanted.name));
-  Record record = wanted;
+  CatalogRecord record = wanted;
   const Result<Id> id = RandomId();
   if (!id) return id.status();
   record.id = *id;
@@ -274,7 +275,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const Record& wanted,
                                               std::move(*range), format));
 }
 
-Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(Record record,
+Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record,
                                                             const Formatter& format) {
   Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
   if (!dirty) return dirty.status();
@@ -289,7 +290,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(Record record,
   Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, record,
                                               range->at(0), &*frames, progress_);
   if (!image) return image.status();
-  const Result<Record> made = RecordOf(record.name, image->file(), image->info());
+  const Result<CatalogRecord> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
   return std::unique_ptr<Backing>(new ImageBacking(*made, false, std::move(*range),
                                                    std::move(*frames), directory_,
@@ -332,7 +333,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const
   Result<ImageFile> image = damaged != nullptr ? ImageFile::OpenIntact(std::move(file), *damaged)
                                                : ImageFile::Open(std::move(file), read_only);
   if (!image) return image.status();
-  const Result<Record> record = RecordOf(name, image->file(), image->info());
+  const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
   MORSEL_TRY(ServesImageOf(*record));
   Result<pmem::AddressRange> range =
@@ -364,7 +365,7 @@ Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
   Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
   if (!image) return image.status();
   image->set_progress(options.progress);
-  const Result<Record> record = RecordOf(name, image->file(), image->info());
+  const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
   const pmem::image::Codec codec = options.codec.value_or(image->info().codec);
   return codec == image->info().codec
@@ -374,7 +375,7 @@ Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
 
 Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   MORSEL_CHECK(!read_only_);
-  const Result<Record> record = RecordOf(name, image.file(), image.info());
+  const Result<CatalogRecord> record = RecordOf(name, image.file(), image.info());
   if (!record) return record.status();
   MORSEL_TRY(CheckRoomFor(*this, *record));
   MORSEL_TRY(directory_.CheckNone(name));
@@ -382,7 +383,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   if (record->contract == Contract::kSnapshot) {
     return pmem::image::CopyInto(image, directory_, name, mode);
   }
-  Record fine = *record;
+  CatalogRecord fine = *record;
   fine.codec = pmem::image::Codec::kNone;
   fine.mode = mode;
   MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, fine));

@@ -39,9 +39,10 @@ class DirectoryPool final : public impl::Pool {
   std::string medium() const override;
   uint32_t granularity_bytes(Contract contract) const override;
   Status Supports(Contract contract, bool giant) const override;
-  Result<Record> Find(const std::string& name) override;
-  Result<std::vector<Record>> List() override;
-  Result<std::unique_ptr<Backing>> Create(const Record& wanted, const Formatter& format) override;
+  Result<CatalogRecord> Find(const std::string& name) override;
+  Result<std::vector<CatalogRecord>> List() override;
+  Result<std::unique_ptr<Backing>> Create(const CatalogRecord& wanted,
+                                          const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
   Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
                                               const pmem::image::Damaged& damaged) override;
@@ -72,9 +73,9 @@ class DirectoryPool final : public impl::Pool {
   };
   /// The entries that look like morsels, damaged ones too.
   Result<Names> MorselNames() const;
-  Result<pmem::AddressRange> ReserveFor(Record& record);
-  Status ServesImageOf(const Record& record) const;
-  Result<std::unique_ptr<Backing>> CreateImage(Record record, const Formatter& format);
+  Result<pmem::AddressRange> ReserveFor(CatalogRecord& record);
+  Status ServesImageOf(const CatalogRecord& record) const;
+  Result<std::unique_ptr<Backing>> CreateImage(CatalogRecord record, const Formatter& format);
   /// damaged: as of OpenIntact(); nullptr: damage is an error.
   Result<std::unique_ptr<Backing>> OpenImage(pmem::File file, const std::string& name,
                                              bool read_only, const pmem::image::Damaged* damaged);

@@ -34,8 +34,8 @@ class DirectoryPoolTest : public DirectoryPoolFixture {
   }
   void OpenReadOnly() { Open({.read_only = true}); }
 
-  static Record Wanted(const std::string& name, uint64_t size_bytes = kSubtreeBytes) {
-    Record wanted;
+  static CatalogRecord Wanted(const std::string& name, uint64_t size_bytes = kSubtreeBytes) {
+    CatalogRecord wanted;
     wanted.name = name;
     wanted.capacity_bytes = 16 * kSubtreeBytes;
     wanted.size_bytes = size_bytes;
@@ -187,12 +187,12 @@ TEST_F(DirectoryPoolTest, ListFindsImagesByNameAndPassesOverTheRest) {
   ASSERT_EQ(mkfifo((path_ + "/a-pipe").c_str(), 0600), 0);
   fs::create_symlink("/etc/passwd", path_ + "/a-link");
   Open();
-  Record wanted = Wanted("b");
+  CatalogRecord wanted = Wanted("b");
   wanted.mode = 0640;
   wanted.grows = true;
   const Id id = Create(wanted)->record().id;
   Create(Wanted("a"));
-  const Result<std::vector<Record>> list = pool_->List();
+  const Result<std::vector<CatalogRecord>> list = pool_->List();
   ASSERT_TRUE(list.has_value()) << LastError();
   ASSERT_EQ(list->size(), 2u);
   EXPECT_EQ((*list)[0].name, "a");
@@ -365,14 +365,14 @@ TEST_F(DirectoryPoolTest, CheckNamesTheDamagedSubtree) {
 
 TEST_F(DirectoryPoolTest, RefusesWhatItCannotServe) {
   Open();
-  Record fine = Wanted("a");
+  CatalogRecord fine = Wanted("a");
   fine.contract = Contract::kFine;
   EXPECT_EQ(pool_->Create(fine, [](auto&, auto) {}).error(), Code::kUnsupported);
   EXPECT_TRUE(Says("refuses MAP_SYNC")) << LastError();
-  Record giant = Wanted("a");
+  CatalogRecord giant = Wanted("a");
   giant.giant = true;
   EXPECT_EQ(pool_->Create(giant, [](auto&, auto) {}).error(), Code::kUnsupported);
-  Record wide = Wanted("a");
+  CatalogRecord wide = Wanted("a");
   wide.capacity_bytes = uint64_t{1} << 47;
   EXPECT_EQ(pool_->Create(wide, [](auto&, auto) {}).error(), Code::kAddressExhausted);
   EXPECT_TRUE(pool_->List()->empty());

@@ -25,14 +25,14 @@ class DirectoryPoolFixture : public testing::Test {
     pool_ = std::move(*pool);
   }
   /// Its first word is the base, as a heap's might be.
-  Result<std::unique_ptr<Backing>> TryCreate(const Record& wanted) {
-    return pool_->Create(wanted, [](const Record& record, pmem::Persist persist) {
+  Result<std::unique_ptr<Backing>> TryCreate(const CatalogRecord& wanted) {
+    return pool_->Create(wanted, [](const CatalogRecord& record, pmem::Persist persist) {
       auto* const word = reinterpret_cast<uint64_t*>(record.base);
       *word = record.base;
       persist.Flush(word, sizeof *word);
     });
   }
-  std::unique_ptr<Backing> Create(const Record& wanted) { return Expect(TryCreate(wanted)); }
+  std::unique_ptr<Backing> Create(const CatalogRecord& wanted) { return Expect(TryCreate(wanted)); }
   std::unique_ptr<Backing> OpenMorsel(const std::string& name, bool read_only = false) {
     return Expect(pool_->Open(name, read_only));
   }

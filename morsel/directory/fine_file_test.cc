@@ -50,8 +50,8 @@ class FineFileTest : public DirectoryPoolFixture {
   void Reopen(bool read_only = false) {
     OpenPool({.create = true, .read_only = read_only}, calls_);
   }
-  static Record Wanted(const std::string& name, uint64_t size_bytes = 2 * kSubtreeBytes) {
-    Record wanted;
+  static CatalogRecord Wanted(const std::string& name, uint64_t size_bytes = 2 * kSubtreeBytes) {
+    CatalogRecord wanted;
     wanted.name = name;
     wanted.contract = Contract::kFine;
     wanted.mode = 0640;
@@ -79,7 +79,7 @@ TEST_F(FineFileTest, IsAtItsAddressWithWhatWasPersisted) {
   const uint64_t base = made->record().base;
   made.reset();
   Reopen();
-  const Result<Record> found = pool_->Find("a");
+  const Result<CatalogRecord> found = pool_->Find("a");
   ASSERT_TRUE(found.has_value()) << LastError();
   EXPECT_EQ(found->base, base);
   EXPECT_EQ(found->mode, 0640u);
@@ -145,10 +145,10 @@ TEST_F(FineFileTest, ACopyOpensUnderItsNewNameUnlessTheOriginalIsOpen) {
 
 TEST_F(FineFileTest, LivesBesideSnapshotMorsels) {
   ASSERT_NE(Create(Wanted("b")), nullptr);
-  Record snapshot = Wanted("a");
+  CatalogRecord snapshot = Wanted("a");
   snapshot.contract = Contract::kSnapshot;
   ASSERT_NE(Create(snapshot), nullptr);
-  const Result<std::vector<Record>> records = pool_->List();
+  const Result<std::vector<CatalogRecord>> records = pool_->List();
   ASSERT_EQ(records->size(), 2u);
   EXPECT_EQ(records->at(0).contract, Contract::kSnapshot);
   EXPECT_EQ(records->at(1).contract, Contract::kFine);
@@ -183,7 +183,7 @@ TEST_F(FineFileTest, IsNotTakenForACarvedPoolNorTheOtherWayRound) {
 TEST_F(FineFileTest, DamagedMetadataAreNamed) {
   ASSERT_NE(Create(Wanted("a")), nullptr);
   const int file = open((path_ + "/a").c_str(), O_RDWR | O_CLOEXEC);
-  Superblock superblock;
+  PoolSuperblock superblock;
   ASSERT_EQ(pread(file, &superblock, sizeof superblock, 0), ssize_t{sizeof superblock});
   const uint64_t wrong = ~uint64_t{0};
   const off_t state = static_cast<off_t>(superblock.catalog_offset + offsetof(CatalogSlot, status));

@@ -11,7 +11,7 @@
 
 namespace morsel {
 
-ImageBacking::ImageBacking(Record record, bool read_only, pmem::AddressRange range,
+ImageBacking::ImageBacking(CatalogRecord record, bool read_only, pmem::AddressRange range,
                            pmem::Frames frames, const pmem::Directory& directory,
                            pmem::image::ImageFile image, std::unique_ptr<pmem::DirtyPages> dirty)
     : Backing(std::move(record), read_only),

@@ -15,7 +15,7 @@ class ImageBacking final : public Backing {
   /// `range` is RangeBytes(capacity) long and has the frames and the process' page. `directory`,
   /// where the record's name leads to the image, outlives it. The frames hold what the image does.
   /// `dirty`: nullptr where it is read only.
-  ImageBacking(Record record, bool read_only, pmem::AddressRange range, pmem::Frames frames,
+  ImageBacking(CatalogRecord record, bool read_only, pmem::AddressRange range, pmem::Frames frames,
                const pmem::Directory& directory, pmem::image::ImageFile image,
                std::unique_ptr<pmem::DirtyPages> dirty);
 

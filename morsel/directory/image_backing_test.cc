@@ -41,7 +41,7 @@ class ImageBackingTest : public DirectoryPoolFixture {
     DirectoryPoolFixture::OpenPool({.create = true}, calls);
   }
   std::unique_ptr<Backing> Create(uint64_t size_bytes = 4 * kSubtreeBytes) {
-    Record wanted;
+    CatalogRecord wanted;
     wanted.name = "a";
     wanted.capacity_bytes = std::max(size_bytes, 16 * kSubtreeBytes);
     wanted.size_bytes = size_bytes;

@@ -16,14 +16,14 @@
 namespace morsel {
 namespace {
 
-alloc::HeapPlace PlaceOf(const Record& record) {
+alloc::HeapPlace PlaceOf(const CatalogRecord& record) {
   return {reinterpret_cast<void*>(record.base), record.size_bytes, record.capacity_bytes,
           record.id};
 }
 
 }  // namespace
 
-void OpenMorsel::Format(const Record& record, pmem::Persist persist) {
+void OpenMorsel::Format(const CatalogRecord& record, pmem::Persist persist) {
   alloc::Heap::Format(PlaceOf(record), kRootTableBytes, persist);
 }
 
@@ -40,7 +40,7 @@ OpenMorsel::OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::
 Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> backing,
                                                      const std::string& pool_path,
                                                      OpenPool* owner) {
-  const Record& record = backing->record();
+  const CatalogRecord& record = backing->record();
   const bool fine = record.contract == Contract::kFine;
   Result<std::unique_ptr<alloc::Heap>> heap =
       alloc::Heap::Open(PlaceOf(record), backing->persist(), fine, backing->read_only());
@@ -234,7 +234,7 @@ Status OpenMorsel::Resize(uint64_t size_bytes) {
   return grown;
 }
 
-void FillInfo(const Record& record, uint32_t granularity_bytes, morsel_info* info) {
+void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_info* info) {
   info->flags = 0;
   if (record.contract == Contract::kFine) info->flags |= MORSEL_FINE;
   if (record.giant) info->flags |= MORSEL_GIANT;

@@ -20,7 +20,7 @@ class OpenPool;
 class OpenMorsel {
  public:
   /// Writes the heap and the empty roots of a new morsel into its memory.
-  static void Format(const Record& record, pmem::Persist persist);
+  static void Format(const CatalogRecord& record, pmem::Persist persist);
 
   /// Takes up the heap in the backing's memory. The object is entered into the process' table.
   /// Errors  kCorrupt, kVersion, kNoMemory.
@@ -32,7 +32,7 @@ class OpenMorsel {
 
   /// The pool that it is open in.
   OpenPool& owner() const { return *owner_; }
-  const Record& record() const { return backing_->record(); }
+  const CatalogRecord& record() const { return backing_->record(); }
   bool read_only() const { return backing_->read_only(); }
   bool fine() const { return record().contract == Contract::kFine; }
   alloc::Heap& heap() { return *heap_; }
@@ -79,6 +79,6 @@ class OpenMorsel {
 };
 
 /// What a pool's record says, as the C API shows it. `granularity_bytes` as impl::Pool's.
-void FillInfo(const Record& record, uint32_t granularity_bytes, morsel_info* info);
+void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_info* info);
 
 }  // namespace morsel

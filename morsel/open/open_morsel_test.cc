@@ -22,7 +22,7 @@ constexpr uint64_t kLargeBytes = 64 * kKiB;
 // A fine morsel's memory, of which the recorder knows what a crash may leave.
 class RecordedBacking final : public Backing {
  public:
-  explicit RecordedBacking(const Record& record) : Backing(record, false) {
+  explicit RecordedBacking(const CatalogRecord& record) : Backing(record, false) {
     const Result<Window> window = WindowFromEnvironment();
     record_.base = window->begin + 64 * kGiB;
     auto range = pmem::AddressRange::Reserve(record_.base, RangeBytes(kBytes), "a test");
@@ -50,7 +50,7 @@ class RecordedBacking final : public Backing {
 
 struct OpenMorselTest : testing::Test {
   void SetUp() override {
-    Record record;
+    CatalogRecord record;
     record.name = "m";
     record.contract = Contract::kFine;
     record.capacity_bytes = record.size_bytes = kBytes;
@@ -64,7 +64,7 @@ struct OpenMorselTest : testing::Test {
 
   // Calls `check(root)` with what the heap and the roots of every image say of the root "r".
   void ForEachImage(const std::function<void(void* root, alloc::Heap& heap)>& check) {
-    const Record record = morsel->record();
+    const CatalogRecord record = morsel->record();
     recorder->Observe();
     recorder->ForEachImage(256, random, [&] {
       const alloc::HeapPlace place{morsel->base(), kBytes, kBytes, record.id};

@@ -119,7 +119,7 @@ Status CheckMorselName(const char* name) {
               name == nullptr ? "" : name, length > 60 ? "..." : "", wrong);
 }
 
-Result<Record> WantedRecord(const char* name, const morsel_options& options) {
+Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& options) {
   if (options.size_bytes > kBytesMax || options.capacity_bytes > kBytesMax) {
     return Fail(Code::kAddressExhausted,
                 "morsel '%s' cannot have %s of size and %s of capacity: no address window is that "
@@ -127,7 +127,7 @@ Result<Record> WantedRecord(const char* name, const morsel_options& options) {
                 name, FormatSizeExactly(options.size_bytes).c_str(),
                 FormatSizeExactly(options.capacity_bytes).c_str());
   }
-  Record record;
+  CatalogRecord record;
   record.name = name;
   record.contract = (options.flags & MORSEL_FINE) != 0 ? Contract::kFine : Contract::kSnapshot;
   record.codec = static_cast<pmem::image::Codec>(options.codec);

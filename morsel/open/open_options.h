@@ -21,7 +21,7 @@ Status CheckMorselName(const char* name);
 
 /// What a new morsel's record says of `options`: contract, sizes rounded to subtrees.
 /// Errors  kInvalidArgument (more size than capacity); kAddressExhausted.
-Result<Record> WantedRecord(const char* name, const morsel_options& options);
+Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& options);
 
 /// What tells `call`, with `context`; empty where it is nullptr.
 pmem::image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context),

@@ -103,7 +103,8 @@ Result<OpenMorsel*> OpenPool::OpenMorselNamed(const char* name, const morsel_opt
 namespace {
 
 // What `options` ask of a morsel that exists, where a nullptr asks nothing.
-Status CheckAgainst(const Record& record, const std::string& label, const morsel_options* options) {
+Status CheckAgainst(const CatalogRecord& record, const std::string& label,
+                    const morsel_options* options) {
   if (options == nullptr) return Code::kOk;
   if ((options->flags & MORSEL_EXCLUSIVE) != 0) {
     return Fail(Code::kExists,
@@ -157,7 +158,7 @@ Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name, const morsel
                 name.c_str(), pool_->path().c_str());
   }
   const bool create = options != nullptr && (options->flags & MORSEL_CREATE) != 0;
-  const Result<Record> record = pool_->Find(name);
+  const Result<CatalogRecord> record = pool_->Find(name);
   if (!record && (record.error() != Code::kNotFound || !create)) return record.status();
   if (record) {
     const std::string label = "morsel '" + name + "' of pool '" + pool_->path() + "'";
@@ -205,7 +206,7 @@ Result<OpenMorsel*> OpenPool::OpenIntact(const std::string& name, const morsel_o
 
 Result<std::unique_ptr<Backing>> OpenPool::Create(const std::string& name,
                                                   const morsel_options& options) {
-  const Result<Record> wanted = WantedRecord(name.c_str(), options);
+  const Result<CatalogRecord> wanted = WantedRecord(name.c_str(), options);
   if (!wanted) return wanted.status();
   MORSEL_TRY(pool_->Supports(wanted->contract, wanted->giant));
   if (wanted->contract == Contract::kFine && wanted->codec != pmem::image::Codec::kNone) {
@@ -260,9 +261,9 @@ Status OpenPool::List(int (*visit)(const morsel_info*, void*), void* context) {
   std::vector<morsel_info> infos;
   {
     std::lock_guard lock(mutex_);
-    const Result<std::vector<Record>> records = pool_->List();
+    const Result<std::vector<CatalogRecord>> records = pool_->List();
     if (!records) return records.status();
-    for (const Record& record : *records) {
+    for (const CatalogRecord& record : *records) {
       morsel_info info{};
       info.struct_size = sizeof info;
       const auto open = open_.find(record.name);

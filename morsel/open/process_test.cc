@@ -47,9 +47,9 @@ class DescriptorPool final : public impl::Pool {
   std::string medium() const override { return ""; }
   uint32_t granularity_bytes(Contract) const override { return 1; }
   Status Supports(Contract, bool) const override { return Code::kOk; }
-  Result<Record> Find(const std::string&) override { return Code::kNotFound; }
-  Result<std::vector<Record>> List() override { return std::vector<Record>(); }
-  Result<std::unique_ptr<Backing>> Create(const Record&, const Formatter&) override {
+  Result<CatalogRecord> Find(const std::string&) override { return Code::kNotFound; }
+  Result<std::vector<CatalogRecord>> List() override { return std::vector<CatalogRecord>(); }
+  Result<std::unique_ptr<Backing>> Create(const CatalogRecord&, const Formatter&) override {
     return Code::kUnsupported;
   }
   Result<std::unique_ptr<Backing>> Open(const std::string&, bool) override {

@@ -13,10 +13,11 @@ namespace morsel {
 
 using pmem::image::ImageInfo;
 
-Result<Record> RecordOf(const std::string& name, const pmem::File& file, const ImageInfo& info) {
+Result<CatalogRecord> RecordOf(const std::string& name, const pmem::File& file,
+                               const ImageInfo& info) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
-  Record record;
+  CatalogRecord record;
   static_cast<ImageInfo&>(record) = info;
   record.name = name;
   record.mode = status.st_mode & 07777;
@@ -32,17 +33,17 @@ Status IsAnImage(const std::string& label) {
               label.c_str());
 }
 
-Status CheckRoomFor(impl::Pool& pool, const Record& record) {
+Status CheckRoomFor(impl::Pool& pool, const CatalogRecord& record) {
   if (const Status served = pool.Supports(record.contract, record.giant); !served.ok()) {
     return Fail(served.code(),
                 "morsel '%s' is under the %s contract: %s; choose another pool to import it into",
                 record.name.c_str(), record.contract == Contract::kFine ? "fine" : "snapshot",
                 LastError());
   }
-  const Result<std::vector<Record>> others = pool.List();
+  const Result<std::vector<CatalogRecord>> others = pool.List();
   if (!others) return others.status();
   const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
-  for (const Record& other : *others) {
+  for (const CatalogRecord& other : *others) {
     if (other.name == record.name) {
       return Fail(Code::kExists,
                   "pool '%s' has a morsel '%s' already; choose another name for what is imported "
@@ -63,7 +64,7 @@ Status CheckRoomFor(impl::Pool& pool, const Record& record) {
 }
 
 Status CheckPlaceFor(const impl::Pool& pool, const Window& window, uint64_t unit_bytes,
-                     const Record& record) {
+                     const CatalogRecord& record) {
   if (record.size_bytes == 0) {
     return Fail(Code::kCorrupt,
                 "the image of morsel '%s' is of one without any memory; restore it from a copy",

@@ -32,7 +32,7 @@ inline constexpr uint64_t kDefaultCapacityBytes = uint64_t{16} << 30;
 using pmem::image::Contract;
 
 /// What a pool knows of a morsel: what its image says, or would say, and who may use it.
-struct Record : pmem::image::ImageInfo {
+struct CatalogRecord : pmem::image::ImageInfo {
   std::string name;
   uint32_t mode = 0600;
   uint32_t user = 0;
@@ -69,7 +69,7 @@ class Backing {
   Backing(const Backing&) = delete;
   Backing& operator=(const Backing&) = delete;
 
-  const Record& record() const { return record_; }
+  const CatalogRecord& record() const { return record_; }
   bool read_only() const { return read_only_; }
   /// The private page at base + capacity; zeroed when opened.
   void* process_page() const { return range_.at(record_.capacity_bytes); }
@@ -101,16 +101,17 @@ class Backing {
                         const ExportOptions& options) = 0;
 
  protected:
-  Backing(Record record, bool read_only) : record_(std::move(record)), read_only_(read_only) {}
+  Backing(CatalogRecord record, bool read_only)
+      : record_(std::move(record)), read_only_(read_only) {}
 
-  Record record_;
+  CatalogRecord record_;
   bool read_only_;
   pmem::AddressRange range_;  ///< RangeBytes(capacity) long, the process' page placed in it
 };
 
 /// Writes the first bytes of a new morsel into its zeroed memory, and flushes and fences them.
 /// Until the pool has made the morsel true, nobody believes them.
-using Formatter = std::function<void(const Record& record, pmem::Persist persist)>;
+using Formatter = std::function<void(const CatalogRecord& record, pmem::Persist persist)>;
 
 /// Something wrong that a check found.
 struct Finding {
@@ -144,16 +145,16 @@ class Pool {
   virtual Status Supports(Contract contract, bool giant) const = 0;
 
   /// Errors  kNotFound, kCorrupt, kVersion, kPermission, kIo.
-  virtual Result<Record> Find(const std::string& name) = 0;
+  virtual Result<CatalogRecord> Find(const std::string& name) = 0;
 
   /// All morsels that can be read, by name.
-  virtual Result<std::vector<Record>> List() = 0;
+  virtual Result<std::vector<CatalogRecord>> List() = 0;
 
   /// Makes the morsel that `wanted` describes (id and base are chosen here; size and capacity are
   /// set, valid and rounded) and opens it for writing.
   /// Durability  on return; after a crash before, there is nothing of that name.
   /// Errors      kExists, kNoSpace, kAddressExhausted, kNoMemory, kPermission, kIo.
-  virtual Result<std::unique_ptr<Backing>> Create(const Record& wanted,
+  virtual Result<std::unique_ptr<Backing>> Create(const CatalogRecord& wanted,
                                                   const Formatter& format) = 0;
 
   /// Errors  as Find(), and kAddressTaken, kNoMemory.

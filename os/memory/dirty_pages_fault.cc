@@ -48,7 +48,7 @@ void LetWrite(int faults, uint64_t address) {
   (void)ioctl(faults, UFFDIO_WAKE, &range);
 }
 
-struct Extent {
+struct TrackedRange {
   uint64_t offset;
   uint64_t size_bytes;
 };
@@ -69,8 +69,8 @@ class Faulting final : public DirtyPages {
 
  private:
   static void* Run(void* faulting);
-  static Extent FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes);
-  Status Protect(const Frames& frames, Extent extent) const;
+  static TrackedRange FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes);
+  Status Protect(const Frames& frames, TrackedRange extent) const;
   Result<PageSet::Pages> Written(const Frames& frames, const FrameRun& run,
                                  SubtreePosition position) const;
 
@@ -127,14 +127,14 @@ void* Faulting::Run(void* faulting) {
 
 // Frames that the run meets, whole: the page tables of one are read in pieces, and it may have been
 // written in between.
-Extent Faulting::FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes) {
+TrackedRange Faulting::FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes) {
   const uint64_t frame_bytes = FrameBytes(run.kind);
   const uint64_t begin = AlignDown(offset - run.offset, frame_bytes);
   const uint64_t end = AlignUp(offset + size_bytes - run.offset, frame_bytes);
   return {run.offset + begin, end - begin};
 }
 
-Status Faulting::Protect(const Frames& frames, Extent extent) const {
+Status Faulting::Protect(const Frames& frames, TrackedRange extent) const {
   if (SetProtection(faults_, reinterpret_cast<uint64_t>(frames.at(extent.offset)),
                     extent.size_bytes, UFFDIO_WRITEPROTECT_MODE_WP) == 0) {
     return Code::kOk;
@@ -165,7 +165,7 @@ Result<bool> Faulting::Collect(const Frames& frames, PageSet& pages) {
         run.offset, run.end(),
         [&](SubtreePosition position) { return Written(frames, run, position); },
         [&](uint64_t offset, uint64_t size_bytes) {
-          const Extent extent = FramesOf(run, offset, size_bytes);
+          const TrackedRange extent = FramesOf(run, offset, size_bytes);
           pages.Add(extent.offset, extent.size_bytes);
           return Protect(frames, extent);
         }));

@@ -82,7 +82,7 @@ Result<std::vector<ByteRange>> BadOfDevice(const std::string& folder) {
               folder.c_str());
 }
 
-Result<std::vector<Extent>> ExtentsOf(const File& file) {
+Result<std::vector<DeviceExtent>> ExtentsOf(const File& file) {
   constexpr uint32_t kExtents = 256;
   struct Free {
     void operator()(fiemap* memory) const { std::free(memory); }
@@ -90,7 +90,7 @@ Result<std::vector<Extent>> ExtentsOf(const File& file) {
   const size_t bytes = sizeof(fiemap) + kExtents * sizeof(fiemap_extent);
   const std::unique_ptr<fiemap, Free> map(static_cast<fiemap*>(std::malloc(bytes)));
   if (map == nullptr) return Fail(Code::kNoMemory, "no memory for the extents of a file");
-  std::vector<Extent> extents;
+  std::vector<DeviceExtent> extents;
   for (uint64_t start = 0;;) {
     std::memset(static_cast<void*>(map.get()), 0, bytes);
     map->fm_start = start;
@@ -125,10 +125,10 @@ bool IsServed(const char* memory, uint64_t size_bytes) {
 
 }  // namespace
 
-std::vector<ByteRange> BadOfFile(const std::vector<Extent>& extents,
+std::vector<ByteRange> BadOfFile(const std::vector<DeviceExtent>& extents,
                                  const std::vector<ByteRange>& bad) {
   std::vector<ByteRange> found;
-  for (const Extent& extent : extents) {
+  for (const DeviceExtent& extent : extents) {
     for (const ByteRange& range : bad) {
       const uint64_t begin = std::max(range.offset, extent.on_device);
       const uint64_t end =
@@ -147,7 +147,7 @@ Result<std::vector<ByteRange>> BadRangesOf(const File& file, const std::string& 
   if (S_ISCHR(status.st_mode)) return BadOfDevice(folder);
   const Result<std::vector<ByteRange>> bad = BadOfBlockDevice(folder);
   if (!bad || bad->empty()) return bad;
-  const Result<std::vector<Extent>> extents = ExtentsOf(file);
+  const Result<std::vector<DeviceExtent>> extents = ExtentsOf(file);
   if (!extents) return extents.status();
   return BadOfFile(*extents, *bad);
 }

@@ -16,7 +16,7 @@ struct ByteRange {
 };
 
 /// A piece of a file: where it is in the file and where on the device.
-struct Extent {
+struct DeviceExtent {
   uint64_t offset = 0;
   uint64_t on_device = 0;
   uint64_t size_bytes = 0;
@@ -29,7 +29,7 @@ struct Extent {
 Result<std::vector<ByteRange>> BadRangesOf(const File& file, const std::string& sys = "/sys");
 
 /// `bad` ranges of a device as ranges of the file that has `extents` of it.
-std::vector<ByteRange> BadOfFile(const std::vector<Extent>& extents,
+std::vector<ByteRange> BadOfFile(const std::vector<DeviceExtent>& extents,
                                  const std::vector<ByteRange>& bad);
 
 /// The pages of [memory, memory + size_bytes), multiples of kSubtreeBytes, that the medium cannot

@@ -24,7 +24,7 @@ Pairs PairsOf(const std::vector<ByteRange>& ranges) {
 }
 
 TEST(BadRangesTest, AreThoseOfTheFilesExtents) {
-  const std::vector<Extent> extents = {{0, 10000, 1000}, {4000, 2000, 500}};
+  const std::vector<DeviceExtent> extents = {{0, 10000, 1000}, {4000, 2000, 500}};
   EXPECT_EQ(PairsOf(BadOfFile(extents, {{0, 100}})), Pairs());
   EXPECT_EQ(PairsOf(BadOfFile(extents, {{10100, 50}})), (Pairs{{100, 50}}));
   EXPECT_EQ(PairsOf(BadOfFile(extents, {{1900, 200}, {2499, 9000}})),
