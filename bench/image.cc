@@ -20,8 +20,8 @@
 #include "base/units.h"
 #include "image/image_file.h"
 #include "image/pipeline/coder.h"
-#include "os/memory/dirty_pages.h"
 #include "os/memory/frames.h"
+#include "os/memory/open_dirty_tracker.h"
 
 namespace morsel::bench {
 namespace {
@@ -162,7 +162,7 @@ class Measurement {
     }
     const double store = SecondsOf([&] { StoreAs(name, size_bytes); });
     unsetenv("MORSEL_DIRTY");
-    const std::unique_ptr<pmem::DirtyPages> dirty = *pmem::DirtyPages::Open();
+    const std::unique_ptr<pmem::DirtyTracker> dirty = *pmem::OpenDirtyTracker();
     const double track = SecondsOf([&] { Expect(dirty->Track(memory_->frames(), 0), "tracking"); });
     for (uint64_t page = 0; page < options_.pages; ++page) {
       const uint64_t at = random_() % used_bytes;
@@ -220,7 +220,7 @@ class Measurement {
   // Checkpoints by one way of finding what was written, of an image that was just stored.
   void Again(const char* way) {
     setenv("MORSEL_DIRTY", way, 1);
-    Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
+    Result<std::unique_ptr<pmem::DirtyTracker>> dirty = pmem::OpenDirtyTracker();
     if (!dirty) return;  // not this kernel's
     StoreAnew("image", bytes_);
     const double track =
@@ -243,7 +243,7 @@ class Measurement {
     Fill(memory_->bytes(), bytes);
     const double first = SecondsOf([&] { StoreAs(name, bytes); });
     unsetenv("MORSEL_DIRTY");
-    const std::unique_ptr<pmem::DirtyPages> dirty = *pmem::DirtyPages::Open();
+    const std::unique_ptr<pmem::DirtyTracker> dirty = *pmem::OpenDirtyTracker();
     Expect(dirty->Track(memory_->frames(), 0), "tracking");
     (void)Checkpoint(*dirty, 4 * options_.checkpoints, bytes);
     const Checkpoints all = Checkpoint(*dirty, options_.checkpoints, bytes);
@@ -272,7 +272,7 @@ class Measurement {
     pmem::PageSet pages;  // the same: what
   };
 
-  Checkpoints Checkpoint(pmem::DirtyPages& dirty, uint64_t count, uint64_t bytes) {
+  Checkpoints Checkpoint(pmem::DirtyTracker& dirty, uint64_t count, uint64_t bytes) {
     Checkpoints all;
     uint64_t written = WrittenBytes();
     for (uint64_t i = 0; i < count; ++i) {

@@ -16,8 +16,8 @@
 #include "cli/units.h"
 #include "morsel/carved/carved_pool.h"
 #include "morsel/directory/pool_file.h"
-#include "os/memory/dirty_pages.h"
 #include "os/memory/frame_kind.h"
+#include "os/memory/open_dirty_tracker.h"
 #include "pmem/media/medium.h"
 #include "pmem/media/power_safety.h"
 
@@ -93,8 +93,8 @@ PoolFacts FactsOf(OpenPool& open) {
   } else {
     ReadDirectory(pool.path(), facts);
     facts.frames = pmem::FramesInWords();
-    const auto dirty = pmem::DirtyPages::Open();
-    facts.dirty = dirty ? (*dirty)->way() : LastError();
+    const auto dirty = pmem::OpenDirtyTracker();
+    facts.dirty = dirty ? (*dirty)->method() : LastError();
   }
   facts.file_system = FileSystemOf(pool.path());
   const bool in_memory =

@@ -16,6 +16,7 @@
 #include "morsel/pool/address_window.h"
 #include "morsel/pool/image_record.h"
 #include "os/memory/frames.h"
+#include "os/memory/open_dirty_tracker.h"
 #include "pmem/media/dax_file.h"
 #include "pmem/media/medium.h"
 #include "pmem/persist/pmem2_persist.h"
@@ -277,7 +278,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const CatalogRecord& want
 
 Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record,
                                                             const Formatter& format) {
-  Result<std::unique_ptr<pmem::DirtyPages>> dirty = pmem::DirtyPages::Open();
+  Result<std::unique_ptr<pmem::DirtyTracker>> dirty = pmem::OpenDirtyTracker();
   if (!dirty) return dirty.status();
   Result<pmem::Frames> frames = pmem::Frames::Open(false);
   if (!frames) return frames.status();
@@ -325,8 +326,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenIntact(const std::string& na
 Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const std::string& name,
                                                           bool read_only,
                                                           const pmem::image::Damaged* damaged) {
-  Result<std::unique_ptr<pmem::DirtyPages>> dirty(nullptr);
-  if (!read_only) dirty = pmem::DirtyPages::Open();
+  Result<std::unique_ptr<pmem::DirtyTracker>> dirty(nullptr);
+  if (!read_only) dirty = pmem::OpenDirtyTracker();
   if (!dirty) return dirty.status();
   Result<pmem::Frames> frames = pmem::Frames::Open(read_only);
   if (!frames) return frames.status();

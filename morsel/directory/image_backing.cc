@@ -13,7 +13,7 @@ namespace morsel {
 
 ImageBacking::ImageBacking(CatalogRecord record, bool read_only, pmem::AddressRange range,
                            pmem::Frames frames, const pmem::Directory& directory,
-                           pmem::image::ImageFile image, std::unique_ptr<pmem::DirtyPages> dirty)
+                           pmem::image::ImageFile image, std::unique_ptr<pmem::DirtyTracker> dirty)
     : Backing(std::move(record), read_only),
       frames_(std::move(frames)),
       directory_(directory),

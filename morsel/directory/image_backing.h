@@ -5,7 +5,7 @@
 
 #include "image/image_file.h"
 #include "morsel/pool/pool.h"
-#include "os/memory/dirty_pages.h"
+#include "os/memory/dirty_tracker.h"
 #include "os/memory/frames.h"
 
 namespace morsel {
@@ -17,7 +17,7 @@ class ImageBacking final : public Backing {
   /// `dirty`: nullptr where it is read only.
   ImageBacking(CatalogRecord record, bool read_only, pmem::AddressRange range, pmem::Frames frames,
                const pmem::Directory& directory, pmem::image::ImageFile image,
-               std::unique_ptr<pmem::DirtyPages> dirty);
+               std::unique_ptr<pmem::DirtyTracker> dirty);
 
   pmem::Persist persist() const override { return pmem::VolatilePersist(); }
   uint32_t granularity_bytes() const override;
@@ -36,7 +36,7 @@ class ImageBacking final : public Backing {
   pmem::Frames frames_;
   const pmem::Directory& directory_;
   pmem::image::ImageFile image_;
-  std::unique_ptr<pmem::DirtyPages> dirty_;
+  std::unique_ptr<pmem::DirtyTracker> dirty_;
   /// [IBK-1] Pages that may differ from the image are in here, or the kernel tells them, or
   ///         is_known_ is false. Only a checkpoint that succeeded empties it.
   pmem::PageSet pages_;

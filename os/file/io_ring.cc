@@ -8,7 +8,6 @@
 #include <cstdio>
 
 #include "base/check.h"
-#include "os/file/system_calls.h"
 
 namespace morsel::pmem {
 namespace {
@@ -75,33 +74,6 @@ class KernelRing : public IoRing {
   bool has_buffers_;
 };
 
-class CallingRing : public IoRing {
- public:
-  CallingRing(SystemCalls& calls, int file) : calls_(calls), file_(file) {}
-
-  int Submit(const Request& request) override {
-    pending_.push_back(request);
-    return 0;
-  }
-
-  Completion Wait() override {
-    MORSEL_CHECK(!pending_.empty());
-    const Request now = pending_.back();
-    pending_.pop_back();
-    const ssize_t done = now.writes ? calls_.PWrite(file_, now.bytes, now.size_bytes, now.offset)
-                                    : calls_.PRead(file_, now.bytes, now.size_bytes, now.offset);
-    return {now.tag, done < 0 ? -errno : done};
-  }
-
-  // None is made before it is waited for.
-  bool HasCompletion() const override { return false; }
-
- private:
-  SystemCalls& calls_;
-  int file_;
-  std::vector<Request> pending_;
-};
-
 }  // namespace
 
 std::unique_ptr<IoRing> OpenKernelRing(const IoRingSetup& setup) {
@@ -119,10 +91,6 @@ std::unique_ptr<IoRing> OpenKernelRing(const IoRingSetup& setup) {
   const bool registered = setup.buffer_count > 0 &&
                           io_uring_register_buffers(&ring, setup.buffers, setup.buffer_count) == 0;
   return std::make_unique<KernelRing>(ring, direct, registered);
-}
-
-std::unique_ptr<IoRing> MakeCallingRing(SystemCalls& calls, const IoRingSetup& setup) {
-  return std::make_unique<CallingRing>(calls, setup.file);
 }
 
 }  // namespace morsel::pmem

@@ -6,11 +6,8 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 namespace morsel::pmem {
-
-class SystemCalls;
 
 /// Ownership  destroyed only when nothing is in flight.
 /// Threads    one.
@@ -53,9 +50,5 @@ struct IoRingSetup {
 /// 4096. nullptr and errno where io_uring is not to be had (ENOSYS, EPERM ...) or the file system
 /// refuses O_DIRECT (EINVAL).
 std::unique_ptr<IoRing> OpenKernelRing(const IoRingSetup& setup);
-
-/// Makes the requests by `calls`' PRead() and PWrite(), each when it is waited for, the newest
-/// first: whoever stands in the seam sees every one, in another order than they were submitted.
-std::unique_ptr<IoRing> MakeCallingRing(SystemCalls& calls, const IoRingSetup& setup);
 
 }  // namespace morsel::pmem

@@ -5,6 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <vector>
+
+#include "base/check.h"
+
 namespace morsel::pmem {
 
 int SystemCalls::OpenAt(int directory, const char* name, int flags, mode_t mode) {
@@ -36,11 +41,37 @@ int SystemCalls::MkDirAt(int directory, const char* name, mode_t mode) {
 }
 int SystemCalls::FChMod(int file, mode_t mode) { return fchmod(file, mode); }
 
-std::unique_ptr<IoRing> SystemCalls::OpenRing(const IoRingSetup& setup) {
-  return MakeCallingRing(*this, setup);
-}
-
 namespace {
+
+// Makes each request when it is waited for, the newest first: whoever stands in the seam sees every
+// one, in another order than they were submitted.
+class CallingRing : public IoRing {
+ public:
+  CallingRing(SystemCalls& calls, int file) : calls_(calls), file_(file) {}
+
+  int Submit(const Request& request) override {
+    pending_.push_back(request);
+    return 0;
+  }
+
+  Completion Wait() override {
+    MORSEL_CHECK(!pending_.empty());
+    const Request now = pending_.back();
+    pending_.pop_back();
+    const ssize_t done = now.writes ? calls_.PWrite(file_, now.bytes, now.size_bytes, now.offset)
+                                    : calls_.PRead(file_, now.bytes, now.size_bytes, now.offset);
+    return {now.tag, done < 0 ? -errno : done};
+  }
+
+  // None is made before it is waited for.
+  bool HasCompletion() const override { return false; }
+
+ private:
+  SystemCalls& calls_;
+  int file_;
+  std::vector<Request> pending_;
+};
+
 class WithKernelRings : public SystemCalls {
  public:
   std::unique_ptr<IoRing> OpenRing(const IoRingSetup& setup) override {
@@ -48,6 +79,10 @@ class WithKernelRings : public SystemCalls {
   }
 };
 }  // namespace
+
+std::unique_ptr<IoRing> SystemCalls::OpenRing(const IoRingSetup& setup) {
+  return std::make_unique<CallingRing>(*this, setup.file);
+}
 
 SystemCalls& KernelCalls() {
   static WithKernelRings calls;

@@ -1,26 +1,12 @@
-// The ways of finding written pages that need the kernel, for dirty_pages.cc alone.
+// Runs of neighbours among the pages of subtrees.
 #pragma once
 
-#include <memory>
+#include <cstdint>
 
 #include "base/result.h"
-#include "os/memory/dirty_pages.h"
+#include "os/memory/page_set.h"
 
 namespace morsel::pmem {
-
-/// Null, and errno, where the kernel has it not or does not allow it.
-std::unique_ptr<DirtyPages> OpenScanning();
-std::unique_ptr<DirtyPages> OpenFaulting();
-
-/// A userfaultfd with exactly these features, for the caller to close; -1 and errno.
-/// `flags` are those of userfaultfd(2).
-int OpenUserfaultfd(int flags, uint64_t features);
-
-/// Registers the frames from `begin` on for write protection.
-Status RegisterFrames(int userfaultfd, const Frames& frames, uint64_t begin);
-
-/// As FailErrno(), of `what` is done with memory.
-Status FailErrnoOfMemory(const char* what, const void* memory, uint64_t size_bytes);
 
 /// Calls visit(offset, size_bytes) for each run of neighbours of the pages that pages_of(position)
 /// has of the subtrees in [begin, end), until one fails.

@@ -3,6 +3,8 @@
 // It takes the page's protection away, and that is all: which pages have none is in the page
 // tables, so that nothing has to be remembered, however many there are. It allocates nothing and
 // takes no lock, for the thread that waits for it may hold any; no signal's handler runs on it.
+#include "os/memory/fault_tracker.h"
+
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -19,8 +21,9 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/units.h"
-#include "os/memory/dirty_pages_ways.h"
+#include "os/memory/page_runs.h"
 #include "os/memory/pagemap.h"
+#include "os/memory/userfaultfd.h"
 
 namespace morsel::pmem {
 namespace {
@@ -53,13 +56,13 @@ struct TrackedRange {
   uint64_t size_bytes;
 };
 
-class Faulting final : public DirtyPages {
+class FaultTracker final : public DirtyTracker {
  public:
   // The descriptors are taken.
-  Faulting(int faults, int end, Pagemap pagemap)
+  FaultTracker(int faults, int end, Pagemap pagemap)
       : faults_(faults), end_(end), pagemap_(std::move(pagemap)), process_(getpid()) {}
-  ~Faulting() override;
-  const char* way() const override { return "fault"; }
+  ~FaultTracker() override;
+  const char* method() const override { return "fault"; }
 
   // 0 or an error's number.
   int StartThread();
@@ -85,7 +88,7 @@ class Faulting final : public DirtyPages {
 
 // Closing the descriptor alone would let nobody go on who waits, or comes to wait, where a child
 // that was forked has it, too.
-Faulting::~Faulting() {
+FaultTracker::~FaultTracker() {
   if (process_ == getpid()) {  // a child has neither the memory nor the thread
     if (tracked_.len != 0) (void)ioctl(faults_, UFFDIO_UNREGISTER, &tracked_);
     if (has_thread_) {
@@ -97,7 +100,7 @@ Faulting::~Faulting() {
   close(faults_);
 }
 
-int Faulting::StartThread() {
+int FaultTracker::StartThread() {
   // Signals are the program's business: they go to its own threads.
   sigset_t all;
   sigset_t before;
@@ -109,8 +112,8 @@ int Faulting::StartThread() {
   return error;
 }
 
-void* Faulting::Run(void* faulting) {
-  const auto& self = *static_cast<const Faulting*>(faulting);
+void* FaultTracker::Run(void* faulting) {
+  const auto& self = *static_cast<const FaultTracker*>(faulting);
   const int faults = self.faults_;
   std::array<pollfd, 2> wait = {{{faults, POLLIN, 0}, {self.end_, POLLIN, 0}}};
   for (;;) {
@@ -127,14 +130,14 @@ void* Faulting::Run(void* faulting) {
 
 // Frames that the run meets, whole: the page tables of one are read in pieces, and it may have been
 // written in between.
-TrackedRange Faulting::FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes) {
+TrackedRange FaultTracker::FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes) {
   const uint64_t frame_bytes = FrameBytes(run.kind);
   const uint64_t begin = AlignDown(offset - run.offset, frame_bytes);
   const uint64_t end = AlignUp(offset + size_bytes - run.offset, frame_bytes);
   return {run.offset + begin, end - begin};
 }
 
-Status Faulting::Protect(const Frames& frames, TrackedRange extent) const {
+Status FaultTracker::Protect(const Frames& frames, TrackedRange extent) const {
   if (SetProtection(faults_, reinterpret_cast<uint64_t>(frames.at(extent.offset)),
                     extent.size_bytes, UFFDIO_WRITEPROTECT_MODE_WP) == 0) {
     return Code::kOk;
@@ -142,7 +145,7 @@ Status Faulting::Protect(const Frames& frames, TrackedRange extent) const {
   return FailErrnoOfMemory("protecting", frames.at(extent.offset), extent.size_bytes);
 }
 
-Status Faulting::Track(const Frames& frames, uint64_t begin) {
+Status FaultTracker::Track(const Frames& frames, uint64_t begin) {
   tracked_ = {reinterpret_cast<uint64_t>(frames.at(0)),
               std::max<uint64_t>(tracked_.len, frames.end())};
   MORSEL_TRY(RegisterFrames(faults_, frames, begin));
@@ -159,7 +162,7 @@ Status Faulting::Track(const Frames& frames, uint64_t begin) {
 
 // A page that is protected is not found again, so that it is in the set before, whatever becomes of
 // protecting it. A store in between is in the set, too.                                  [DRT-1]
-Result<bool> Faulting::Collect(const Frames& frames, PageSet& pages) {
+Result<bool> FaultTracker::Collect(const Frames& frames, PageSet& pages) {
   for (const FrameRun& run : frames.runs()) {
     MORSEL_TRY(ForEachRun(
         run.offset, run.end(),
@@ -174,7 +177,7 @@ Result<bool> Faulting::Collect(const Frames& frames, PageSet& pages) {
 }
 
 // What was touched and has no protection: it has lost it, or is new.
-Result<PageSet::Pages> Faulting::Written(const Frames& frames, const FrameRun& run,
+Result<PageSet::Pages> FaultTracker::Written(const Frames& frames, const FrameRun& run,
                                          SubtreePosition position) const {
   const Result<Pagemap::Subtree> subtree =
       pagemap_.Read(frames.at(position.value() * kSubtreeBytes));
@@ -186,7 +189,7 @@ Result<PageSet::Pages> Faulting::Written(const Frames& frames, const FrameRun& r
 
 }  // namespace
 
-std::unique_ptr<DirtyPages> OpenFaulting() {
+std::unique_ptr<DirtyTracker> OpenFaultTracker() {
   // Not of this process' own instructions alone: read(2) stores, too.
   const int faults = OpenUserfaultfd(0, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
   if (faults < 0) return nullptr;
@@ -200,7 +203,7 @@ std::unique_ptr<DirtyPages> OpenFaulting() {
     errno = error;
     return nullptr;
   }
-  auto faulting = std::make_unique<Faulting>(faults, end, std::move(*pagemap));
+  auto faulting = std::make_unique<FaultTracker>(faults, end, std::move(*pagemap));
   const int error = faulting->StartThread();
   if (error == 0) return faulting;
   faulting.reset();

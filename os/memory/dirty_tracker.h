@@ -1,16 +1,7 @@
 // Finds the pages of a morsel's frames that were written since they were last asked for.
-//
-// `scan`: userfaultfd write-protects the frames, the kernel notes each first store by itself, and
-// PAGEMAP_SCAN tells them and protects them again (Linux 6.7 and later). `fault`: a thread of ours
-// answers each first store and takes the protection away, and the page tables tell later where
-// there is none (Linux 5.7 and later, of hugetlb and memory files 5.19; needs the right to answer
-// the faults of system calls: root, CAP_SYS_PTRACE, vm.unprivileged_userfaultfd or
-// /dev/userfaultfd). `compare`: nothing is known, and whoever stores an image compares all of it.
-// The first that the kernel has and allows is used; MORSEL_DIRTY chooses one.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 
 #include "base/result.h"
 #include "os/memory/frames.h"
@@ -23,17 +14,14 @@ namespace morsel::pmem {
 /// [DRT-2] Pages that were never touched are not looked at one by one, get no page table, and cost
 ///         nothing.
 /// Threads  one call at a time; the frames' are not its concern.
-class DirtyPages {
+class DirtyTracker {
  public:
-  /// Errors  kInvalidArgument: MORSEL_DIRTY has no such way; kUnsupported: it names one that is not
-  ///         to be had.
-  static Result<std::unique_ptr<DirtyPages>> Open();
-  virtual ~DirtyPages() = default;
-  DirtyPages(const DirtyPages&) = delete;
-  DirtyPages& operator=(const DirtyPages&) = delete;
+  virtual ~DirtyTracker() = default;
+  DirtyTracker(const DirtyTracker&) = delete;
+  DirtyTracker& operator=(const DirtyTracker&) = delete;
 
   /// "scan", "fault" or "compare".
-  virtual const char* way() const = 0;
+  virtual const char* method() const = 0;
 
   /// From now on stores to the frames from `begin` on, where one of them begins, are noted, those
   /// of system calls too. Ends with the mapping, or with this object, which the frames outlive.
@@ -46,7 +34,7 @@ class DirtyPages {
   virtual Result<bool> Collect(const Frames& frames, PageSet& pages) = 0;
 
  protected:
-  DirtyPages() = default;
+  DirtyTracker() = default;
 };
 
 }  // namespace morsel::pmem

@@ -1,6 +1,4 @@
 // Each way on each kind of frame, against what was really written.
-#include "os/memory/dirty_pages.h"
-
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -19,6 +17,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "os/memory/open_dirty_tracker.h"
 #include "os/testing/frames_testing.h"
 
 namespace morsel::pmem {
@@ -37,12 +36,12 @@ Pages PagesOf(const PageSet& set) {
 }
 
 /// The way is this kernel's, and this process may use it.
-std::unique_ptr<DirtyPages> OpenWay(const char* way) {
+std::unique_ptr<DirtyTracker> OpenWay(const char* way) {
   const Setting setting("MORSEL_DIRTY", way);
-  Result<std::unique_ptr<DirtyPages>> dirty = DirtyPages::Open();
+  Result<std::unique_ptr<DirtyTracker>> dirty = OpenDirtyTracker();
   EXPECT_TRUE(dirty.has_value()) << LastError();
   if (!dirty) return nullptr;
-  EXPECT_STREQ((*dirty)->way(), way);
+  EXPECT_STREQ((*dirty)->method(), way);
   return std::move(*dirty);
 }
 
@@ -54,7 +53,7 @@ constexpr Memory kEachMemory[] = {{FrameKind::kHugetlb1G, false}, {FrameKind::kH
                                   {FrameKind::kShmemHuge, false}, {FrameKind::kShmem, true},
                                   {FrameKind::kAnonymous, false}, {FrameKind::kAnonymous, true}};
 
-class DirtyPagesTest : public testing::TestWithParam<std::tuple<Memory, const char*>> {
+class DirtyTrackerTest : public testing::TestWithParam<std::tuple<Memory, const char*>> {
  protected:
   static void SetUpTestSuite() {
     huge_pages.emplace();
@@ -93,18 +92,18 @@ class DirtyPagesTest : public testing::TestWithParam<std::tuple<Memory, const ch
   uint64_t bytes_ = 0;
   AddressRange range_;
   std::optional<Frames> frames_;
-  std::unique_ptr<DirtyPages> dirty_;
+  std::unique_ptr<DirtyTracker> dirty_;
 };
 std::string NameOf(const testing::TestParamInfo<std::tuple<Memory, const char*>>& info) {
   const auto& [memory, way] = info.param;
   return std::string(way) + TestNameOf(memory.kind) + (memory.is_small ? "small" : "");
 }
-INSTANTIATE_TEST_SUITE_P(EachWay, DirtyPagesTest,
+INSTANTIATE_TEST_SUITE_P(EachWay, DirtyTrackerTest,
                          testing::Combine(testing::ValuesIn(kEachMemory),
                                           testing::Values("scan", "fault")),
                          NameOf);
 
-TEST_P(DirtyPagesTest, EachWrittenPageIsToldOnce) {
+TEST_P(DirtyTrackerTest, EachWrittenPageIsToldOnce) {
   ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
   EXPECT_TRUE(Collect().empty()) << "nothing was written yet";
   int pipe_ends[2];
@@ -139,7 +138,7 @@ TEST_P(DirtyPagesTest, EachWrittenPageIsToldOnce) {
 }
 
 // [DRT-1] Two threads store while pages are asked for; signals they get are never ours to handle.
-TEST_P(DirtyPagesTest, WhatIsWrittenMeanwhileIsToldThenOrLater) {
+TEST_P(DirtyTrackerTest, WhatIsWrittenMeanwhileIsToldThenOrLater) {
   ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
   Pages written[2];
   std::atomic<int> running = 2;
@@ -169,7 +168,7 @@ TEST_P(DirtyPagesTest, WhatIsWrittenMeanwhileIsToldThenOrLater) {
 }
 
 // Its memory goes while a child, which has the descriptors, lives on.
-TEST_P(DirtyPagesTest, AStoreThatWaitsGoesOnWhenTrackingEnds) {
+TEST_P(DirtyTrackerTest, AStoreThatWaitsGoesOnWhenTrackingEnds) {
   for (int round = 0; round < 5; ++round) {
     ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
     int pipe_ends[2];
@@ -203,14 +202,14 @@ TEST_P(DirtyPagesTest, AStoreThatWaitsGoesOnWhenTrackingEnds) {
   }
 }
 
-TEST_P(DirtyPagesTest, MemoryThatIsNotTrackedIsNotToldToBeClean) {
+TEST_P(DirtyTrackerTest, MemoryThatIsNotTrackedIsNotToldToBeClean) {
   PageSet set;
   const Result<bool> known = dirty_->Collect(*frames_, set);
   EXPECT_TRUE(!known.has_value() || PagesOf(set).size() >= 8 * kPagesPerSubtree);
 }
 
 // What comes later is tracked where it begins.
-TEST_P(DirtyPagesTest, FramesThatGoAndComeAreTrackedAnew) {
+TEST_P(DirtyTrackerTest, FramesThatGoAndComeAreTrackedAnew) {
   const uint64_t half = kind() == FrameKind::kHugetlb1G ? 0 : bytes_ / 2;
   ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
   ASSERT_TRUE(frames_->Resize(range_, half).ok()) << LastError();
@@ -224,8 +223,8 @@ TEST_P(DirtyPagesTest, FramesThatGoAndComeAreTrackedAnew) {
 }
 
 // [DRT-2] 64 GiB, of which a few pages are used.
-class SparseDirtyPagesTest : public testing::TestWithParam<std::tuple<FrameKind, const char*>> {};
-INSTANTIATE_TEST_SUITE_P(EachWay, SparseDirtyPagesTest,
+class SparseDirtyTrackerTest : public testing::TestWithParam<std::tuple<FrameKind, const char*>> {};
+INSTANTIATE_TEST_SUITE_P(EachWay, SparseDirtyTrackerTest,
                          testing::Combine(testing::Values(FrameKind::kAnonymous, FrameKind::kShmem),
                                           testing::Values("scan", "fault")),
                          [](const auto& info) {
@@ -241,7 +240,7 @@ uint64_t StatusKiB(const char* name) {
   return 0;
 }
 
-TEST_P(SparseDirtyPagesTest, WhatWasNeverTouchedCostsNothing) {
+TEST_P(SparseDirtyTrackerTest, WhatWasNeverTouchedCostsNothing) {
   constexpr uint64_t kBytes = 64 * kGiB;
   const Setting setting("MORSEL_FRAMES", FrameKindName(std::get<0>(GetParam())));
   AddressRange range = ReserveAnywhere(kBytes);
@@ -254,7 +253,7 @@ TEST_P(SparseDirtyPagesTest, WhatWasNeverTouchedCostsNothing) {
     *frames.at(page * kPageBytes) = 1;
     expected.insert(page);
   }
-  const std::unique_ptr<DirtyPages> dirty = OpenWay(std::get<1>(GetParam()));
+  const std::unique_ptr<DirtyTracker> dirty = OpenWay(std::get<1>(GetParam()));
   const uint64_t tables_before = StatusKiB("VmPTE:");
   const uint64_t resident_before = StatusKiB("VmRSS:");
   ASSERT_TRUE(dirty->Track(frames, 0).ok()) << LastError();
@@ -272,20 +271,20 @@ TEST_P(SparseDirtyPagesTest, WhatWasNeverTouchedCostsNothing) {
   EXPECT_LE(StatusKiB("VmRSS:"), resident_before + 8 * 1024);
 }
 
-TEST(DirtyPages, ComparingKnowsNothing) {
+TEST(DirtyTracker, ComparingKnowsNothing) {
   AddressRange range = ReserveAnywhere(kSubtreeBytes);
   const Setting setting("MORSEL_FRAMES", "anonymous");
   Frames frames = *Frames::Open(false);
   ASSERT_TRUE(frames.Resize(range, kSubtreeBytes).ok());
-  const std::unique_ptr<DirtyPages> dirty = OpenWay("compare");
+  const std::unique_ptr<DirtyTracker> dirty = OpenWay("compare");
   ASSERT_TRUE(dirty->Track(frames, 0).ok());
   PageSet set;
   EXPECT_FALSE(*dirty->Collect(frames, set));
 }
 
-TEST(DirtyPages, AnUnknownWayIsRefused) {
+TEST(DirtyTracker, AnUnknownWayIsRefused) {
   const Setting setting("MORSEL_DIRTY", "guess");
-  EXPECT_EQ(DirtyPages::Open().error(), Code::kInvalidArgument);
+  EXPECT_EQ(OpenDirtyTracker().error(), Code::kInvalidArgument);
 }
 
 }  // namespace

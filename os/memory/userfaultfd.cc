@@ -1,4 +1,4 @@
-#include "os/memory/dirty_pages.h"
+#include "os/memory/userfaultfd.h"
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -9,12 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cinttypes>
-#include <cstdlib>
-#include <cstring>
-#include <string_view>
 
 #include "base/error.h"
-#include "os/memory/dirty_pages_ways.h"
 
 namespace morsel::pmem {
 namespace {
@@ -22,22 +18,6 @@ namespace {
 // Linux 6.1's, which asks for rights to the file instead of the process.
 constexpr char kDevice[] = "/dev/userfaultfd";
 const unsigned long kDeviceNew = _IO(0xAA, 0x00);
-
-class Comparing final : public DirtyPages {
- public:
-  const char* way() const override { return "compare"; }
-  Status Track(const Frames&, uint64_t) override { return Code::kOk; }
-  Result<bool> Collect(const Frames&, PageSet&) override { return false; }
-};
-
-Result<std::unique_ptr<DirtyPages>> Forced(std::unique_ptr<DirtyPages> way, const char* name) {
-  if (way != nullptr) return way;
-  const int error = errno;
-  return Fail(Code::kUnsupported,
-              "MORSEL_DIRTY is %s, and the kernel does not track stores so for this process: %s; "
-              "set MORSEL_DIRTY=compare, or nothing",
-              name, std::strerror(error));
-}
 
 }  // namespace
 
@@ -78,22 +58,6 @@ Status RegisterFrames(int userfaultfd, const Frames& frames, uint64_t begin) {
 
 Status FailErrnoOfMemory(const char* what, const void* memory, uint64_t size_bytes) {
   return FailErrno("%s %" PRIu64 " bytes of memory at %p", what, size_bytes, memory);
-}
-
-Result<std::unique_ptr<DirtyPages>> DirtyPages::Open() {
-  const char* const set = std::getenv("MORSEL_DIRTY");
-  const std::string_view way = set != nullptr ? set : "";
-  if (way == "compare") return std::unique_ptr<DirtyPages>(new Comparing);
-  if (way == "scan") return Forced(OpenScanning(), set);
-  if (way == "fault") return Forced(OpenFaulting(), set);
-  if (!way.empty() && way != "auto") {
-    return Fail(Code::kInvalidArgument,
-                "MORSEL_DIRTY is '%s'; it must be auto, scan, fault or compare", set);
-  }
-  std::unique_ptr<DirtyPages> found = OpenScanning();
-  if (found == nullptr) found = OpenFaulting();
-  if (found == nullptr) found.reset(new Comparing);
-  return found;
 }
 
 }  // namespace morsel::pmem

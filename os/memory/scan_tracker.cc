@@ -1,4 +1,6 @@
 // The kernel notes which pages are written, and is asked.
+#include "os/memory/scan_tracker.h"
+
 #include <linux/userfaultfd.h>
 #include <unistd.h>
 
@@ -6,9 +8,10 @@
 #include <cerrno>
 
 #include "base/error.h"
-#include "os/memory/dirty_pages_ways.h"
+#include "os/memory/page_runs.h"
 #include "os/memory/pagemap.h"
 #include "os/memory/pagemap_scan.h"
+#include "os/memory/userfaultfd.h"
 
 namespace morsel::pmem {
 namespace {
@@ -18,12 +21,12 @@ constexpr uint64_t kFeatureWpUnpopulated = uint64_t{1} << 13;
 constexpr uint64_t kFeatureWpAsync = uint64_t{1} << 15;
 constexpr int kUserModeOnly = 1;
 
-class Scanning final : public DirtyPages {
+class ScanTracker final : public DirtyTracker {
  public:
   // The descriptor is taken.
-  Scanning(int faults, Pagemap pagemap) : faults_(faults), pagemap_(std::move(pagemap)) {}
-  ~Scanning() override { close(faults_); }
-  const char* way() const override { return "scan"; }
+  ScanTracker(int faults, Pagemap pagemap) : faults_(faults), pagemap_(std::move(pagemap)) {}
+  ~ScanTracker() override { close(faults_); }
+  const char* method() const override { return "scan"; }
 
   // What is there already counts as written until it was told.
   Status Track(const Frames& frames, uint64_t begin) override {
@@ -98,12 +101,12 @@ class Scanning final : public DirtyPages {
 
 }  // namespace
 
-std::unique_ptr<DirtyPages> OpenScanning() {
+std::unique_ptr<DirtyTracker> OpenScanTracker() {
   const int faults = OpenUserfaultfd(kUserModeOnly, kFeatureWpUnpopulated | kFeatureWpAsync);
   if (faults < 0) return nullptr;
   const KeepLastError keep;
   Result<Pagemap> pagemap = Pagemap::Open();
-  if (pagemap) return std::make_unique<Scanning>(faults, std::move(*pagemap));
+  if (pagemap) return std::make_unique<ScanTracker>(faults, std::move(*pagemap));
   close(faults);
   errno = EACCES;
   return nullptr;
