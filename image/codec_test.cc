@@ -6,6 +6,7 @@
 
 #include "image/damage_testing.h"
 #include "image/format/superblock.h"
+#include "image/format/tree_reader.h"
 #include "image/pipeline/coder.h"
 
 namespace morsel::pmem::image {

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "image/format/superblock.h"
+#include "image/format/tree_reader.h"
 #include "image/image_testing.h"
 #include "sim/disk/recording_testing.h"
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "image/format/reading.h"
 #include "image/image_file.h"
 #include "os/file/directory.h"
 

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "image/format/superblock.h"
+#include "image/format/tree_reader.h"
 #include "image/load/leaf_reader.h"
 #include "image/store/tree_writer.h"
 

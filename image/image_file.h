@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "image/format/image_info.h"
 #include "image/format/layout.h"
+#include "image/format/reading.h"
 #include "image/format/space.h"
 #include "image/format/tree.h"
 #include "image/load/leaf_reader.h"

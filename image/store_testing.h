@@ -10,6 +10,7 @@
 
 #include "base/bits.h"
 #include "image/format/superblock.h"
+#include "image/format/tree_reader.h"
 #include "image/image_testing.h"
 
 namespace morsel::pmem::image {

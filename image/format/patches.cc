@@ -7,7 +7,6 @@
 
 #include "base/bits.h"
 #include "base/error.h"
-#include "image/format/tree.h"
 
 namespace morsel::pmem::image {
 namespace {
@@ -138,10 +137,6 @@ Status AddList(const Reading& reading, const PatchList& list, std::span<const Pa
 }
 
 }  // namespace
-
-FileExtent ListExtentOf(const PatchList& list) {
-  return {list.offset, AlignUp(list.count * sizeof(Patch), kBlockBytes)};
-}
 
 std::vector<uint64_t> LiveCounts(const Tree& tree) {
   std::vector<uint64_t> counts(tree.lists.size());

@@ -15,6 +15,10 @@ FileExtent LeafExtentOf(const Entry& leaf) {
   return {leaf.offset, AlignUp(leaf.stored_bytes, kBlockBytes) + kPageSumsBytes};
 }
 
+FileExtent ListExtentOf(const PatchList& list) {
+  return {list.offset, AlignUp(list.count * sizeof(Patch), kBlockBytes)};
+}
+
 Space::Space(const std::vector<FileExtent>& used) {
   for (const FileExtent& extent : used) {
     if (extent.offset > end_) Insert(end_, extent.offset);

@@ -25,6 +25,9 @@ FileExtent TableExtentOf(const Entry& entry);
 /// What the bytes and sums of a leaf that is present take; not what replaces its pages.
 FileExtent LeafExtentOf(const Entry& leaf);
 
+/// What the bytes of a list take.
+FileExtent ListExtentOf(const PatchList& list);
+
 /// A free run shorter than this is worth no hole in the file, and no write of its own.
 inline constexpr uint64_t kFragmentBytes = 64 * kKiB;
 

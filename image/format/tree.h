@@ -1,11 +1,12 @@
 // The tables of one generation, in memory.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "image/format/layout.h"
-#include "image/format/patches.h"
+#include "image/format/live_patches.h"
 #include "image/format/space.h"
 #include "os/file/file.h"
 
@@ -40,18 +41,9 @@ struct Tree {
   std::vector<FileExtent> Extents() const;
 };
 
-/// As ReadTree(), of an image of which some is damaged: only what no part can be found without is
-/// an error. Leaves may meet each other: it is their sums that tell.
-Result<Tree> ReadIntact(const File& file, const ImageSuperblock& superblock,
-                        const Damaged& damaged);
-
 /// The extents of one generation that another has not got, sorted. Where both share patches they
 /// are not looked at one by one.
 std::vector<FileExtent> ExtentsOnlyIn(const Tree& tree, const Tree& other);
-
-/// Reads and validates the tables that `superblock` leads to; leaves are not read.
-/// Errors  kCorrupt, naming the file, the subtrees and the offset; kVersion; kIo.
-Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock);
 
 /// "subtree 5 (0x...-0x...)"; for sentences.
 std::string SubtreeName(uint64_t base, SubtreePosition position);

@@ -178,7 +178,7 @@ Result<bool> FaultTracker::Collect(const Frames& frames, PageSet& pages) {
 
 // What was touched and has no protection: it has lost it, or is new.
 Result<PageSet::Pages> FaultTracker::Written(const Frames& frames, const FrameRun& run,
-                                         SubtreePosition position) const {
+                                             SubtreePosition position) const {
   const Result<Pagemap::Subtree> subtree =
       pagemap_.Read(frames.at(position.value() * kSubtreeBytes));
   if (!subtree) return subtree.status();

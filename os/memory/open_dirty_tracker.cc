@@ -19,7 +19,8 @@ class Comparing final : public DirtyTracker {
   Result<bool> Collect(const Frames&, PageSet&) override { return false; }
 };
 
-Result<std::unique_ptr<DirtyTracker>> Forced(std::unique_ptr<DirtyTracker> method, const char* name) {
+Result<std::unique_ptr<DirtyTracker>> Forced(std::unique_ptr<DirtyTracker> method,
+                                             const char* name) {
   if (method != nullptr) return method;
   const int error = errno;
   return Fail(Code::kUnsupported,

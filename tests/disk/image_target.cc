@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "image/format/superblock.h"
+#include "image/format/tree_reader.h"
 #include "image/load/leaf_reader.h"
 
 namespace morsel::sim {

@@ -1,0 +1,210 @@
+#include "image/format/tree_reader.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "image/format/patches.h"
+#include "image/format/space.h"
+
+namespace morsel::pmem::image {
+namespace {
+
+// What is said of an entry: the root has no number.
+struct Subject {
+  std::string name;
+  bool is_leaf;
+  uint64_t entries_max;  // of a table
+};
+
+Status ValidateKind(const Reading& reading, const Subject& subject, const Entry& entry) {
+  const bool kind_is_known = entry.kind == Kind::kPresent;
+  const bool codec_is_known = subject.is_leaf ? IsKnown(entry.codec) : entry.codec == Codec::kNone;
+  if (kind_is_known && codec_is_known) return Code::kOk;
+  return Fail(Code::kVersion,
+              "image '%s': %s is of kind %u, codec %u, which this library does not know: open it "
+              "with a newer one",
+              reading.file.path().c_str(), subject.name.c_str(), static_cast<unsigned>(entry.kind),
+              static_cast<unsigned>(entry.codec));
+}
+
+// [IMG-9]
+bool LeafLengthIsRight(const Entry& leaf) {
+  return leaf.codec == Codec::kNone
+             ? leaf.stored_bytes == kSubtreeBytes
+             : leaf.stored_bytes != 0 && leaf.stored_bytes <= kEncodedBytesMax;
+}
+
+Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry& entry) {
+  const char* const path = reading.file.path().c_str();
+  const char* const name = subject.name.c_str();
+  if (entry.kind == Kind::kAbsent) {
+    if (entry == Entry{}) return Code::kOk;
+    return Fail(Code::kCorrupt,
+                "image '%s': %s is absent and yet has an extent; restore it from a copy", path,
+                name);
+  }
+  MORSEL_TRY(ValidateKind(reading, subject, entry));
+  const bool length_is_right =
+      subject.is_leaf ? LeafLengthIsRight(entry)
+                      : entry.stored_bytes != 0 && entry.stored_bytes % sizeof(Entry) == 0 &&
+                            entry.stored_bytes / sizeof(Entry) <= subject.entries_max;
+  if (!length_is_right || !IsAligned(entry.offset, kBlockBytes) || entry.offset < kExtentsStart ||
+      entry.generation > reading.superblock.generation) {
+    return Fail(Code::kCorrupt,
+                "image '%s': %s has an impossible extent of %" PRIu32 " bytes at offset %" PRIu64
+                "; restore it from a copy",
+                path, name, entry.stored_bytes, entry.offset);
+  }
+  const FileExtent extent = subject.is_leaf ? LeafExtentOf(entry) : TableExtentOf(entry);
+  if (!Within(extent.offset, extent.size_bytes, reading.file_bytes)) {
+    return Fail(Code::kCorrupt,
+                "image '%s' has %" PRIu64 " bytes, but %s lies at offset %" PRIu64 ", %" PRIu64
+                " bytes long: it was truncated; restore it from a copy",
+                path, reading.file_bytes, name, entry.offset, extent.size_bytes);
+  }
+  return Code::kOk;
+}
+
+// [IMG-3]
+Status ReadTable(const Reading& reading, const Subject& subject, const Entry& entry,
+                 std::vector<Entry>& entries) {
+  MORSEL_TRY(ValidateEntry(reading, subject, entry));
+  if (!IsPresent(entry)) return Code::kOk;
+  entries.resize(entry.stored_bytes / sizeof(Entry));
+  MORSEL_TRY(reading.file.ReadExactly(entries.data(), entry.stored_bytes, entry.offset));
+  if (Checksum128(entries.data(), entry.stored_bytes) != SumOf(entry) ||
+      !IsPresent(entries.back())) {
+    return Fail(Code::kCorrupt,
+                "image '%s': %s at offset %" PRIu64 " fails its checksum; restore it from a copy",
+                reading.file.path().c_str(), subject.name.c_str(), entry.offset);
+  }
+  return Code::kOk;
+}
+
+std::string NodeName(const ImageSuperblock& superblock, uint64_t giant) {
+  char text[128];
+  const uint64_t begin = superblock.base + giant * kGiantBytes;
+  std::snprintf(text, sizeof text,
+                "the table of subtrees %" PRIu64 "-%" PRIu64 " (0x%" PRIx64 "-0x%" PRIx64 ")",
+                giant * kEntriesPerNode, (giant + 1) * kEntriesPerNode - 1, begin,
+                begin + kGiantBytes);
+  return text;
+}
+
+Status ReadNode(const Reading& reading, uint64_t giant, Node& node) {
+  const uint64_t subtrees = reading.superblock.size_bytes / kSubtreeBytes;
+  const uint64_t first = giant * kEntriesPerNode;
+  const Subject table = {NodeName(reading.superblock, giant), false,
+                         std::min(kEntriesPerNode, subtrees - first)};
+  MORSEL_TRY(ReadTable(reading, table, node.entry, node.leaves));
+  for (uint64_t i = 0; i < node.leaves.size(); ++i) {
+    if (node.leaves[i] == Entry{}) continue;
+    const Subject leaf = {SubtreeName(reading.superblock.base, SubtreePosition(first + i)), true,
+                          0};
+    const Status valid = ValidateEntry(reading, leaf, node.leaves[i]);
+    if (valid.ok()) continue;
+    MORSEL_TRY(reading.damaged(valid));
+    node.leaves[i] = Entry{};
+  }
+  return Code::kOk;
+}
+
+Status ReadNodes(const Reading& reading, Tree& tree) {
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    Node& node = tree.nodes[giant];
+    const Status read = ReadNode(reading, giant, node);
+    if (read.ok()) continue;
+    MORSEL_TRY(reading.damaged(read));
+    node = Node{};
+  }
+  return Code::kOk;
+}
+
+// [IMG-4] Loops need no other check: a table that lies in its own tree twice meets itself.
+Status ValidateDisjoint(const Reading& reading, const std::vector<FileExtent>& extents) {
+  for (size_t i = 1; i < extents.size(); ++i) {
+    if (extents[i].offset >= extents[i - 1].end()) continue;
+    return Fail(Code::kCorrupt,
+                "image '%s': two extents meet, %" PRIu64 " bytes at offset %" PRIu64 " and %" PRIu64
+                " bytes at offset %" PRIu64 "; restore it from a copy",
+                reading.file.path().c_str(), extents[i - 1].size_bytes, extents[i - 1].offset,
+                extents[i].size_bytes, extents[i].offset);
+  }
+  return Code::kOk;
+}
+
+Status ReadRoot(const Reading& reading, Tree& tree) {
+  tree.root = reading.superblock.root;
+  std::vector<Entry> entries;
+  const uint64_t giants = DivideUp(reading.superblock.size_bytes, kGiantBytes);
+  MORSEL_TRY(ReadTable(reading, {"the root table", false, giants}, tree.root, entries));
+  tree.nodes.resize(entries.size());
+  for (uint64_t giant = 0; giant < entries.size(); ++giant) {
+    tree.nodes[giant].entry = entries[giant];
+  }
+  return Code::kOk;
+}
+
+// Of tables that meet the one that comes first in the file stays. So memory is bounded by the
+// file's size.
+Status DropMeetingTables(const Reading& reading, Tree& tree) {
+  std::vector<std::pair<FileExtent, uint64_t>> tables;
+  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
+    const Entry& entry = tree.nodes[giant].entry;
+    if (IsPresent(entry)) tables.push_back({TableExtentOf(entry), giant});
+  }
+  std::sort(tables.begin(), tables.end());
+  uint64_t end = 0;
+  for (const auto& [extent, giant] : tables) {
+    if (extent.offset >= end) {
+      // What is outside of the file is refused when it is read.
+      end = std::max(end, extent.offset + extent.size_bytes);
+      continue;
+    }
+    MORSEL_TRY(reading.damaged(Fail(
+        Code::kCorrupt, "image '%s': %s at offset %" PRIu64 " meets another table",
+        reading.file.path().c_str(), NodeName(reading.superblock, giant).c_str(), extent.offset)));
+    tree.nodes[giant] = Node{};
+  }
+  return Code::kOk;
+}
+
+}  // namespace
+
+Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock) {
+  const Result<uint64_t> file_bytes = file.SizeBytes();
+  if (!file_bytes) return file_bytes.status();
+  const Damaged refuse = [](Status status) { return status; };
+  const Reading reading = {file, superblock, *file_bytes, refuse};
+  Tree tree;
+  MORSEL_TRY(ReadRoot(reading, tree));
+  // Before they are read, so that memory is bounded by the file's size, not by how often it is
+  // led to.
+  MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
+  MORSEL_TRY(ReadNodes(reading, tree));
+  MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
+  MORSEL_TRY(ReadPatches(reading, tree));
+  if (!tree.lists.empty()) MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
+  return tree;
+}
+
+Result<Tree> ReadIntact(const File& file, const ImageSuperblock& superblock,
+                        const Damaged& damaged) {
+  const Result<uint64_t> file_bytes = file.SizeBytes();
+  if (!file_bytes) return file_bytes.status();
+  const Reading reading = {file, superblock, *file_bytes, damaged};
+  Tree tree;
+  MORSEL_TRY(ReadRoot(reading, tree));
+  MORSEL_TRY(DropMeetingTables(reading, tree));
+  MORSEL_TRY(ReadNodes(reading, tree));
+  MORSEL_TRY(ReadPatches(reading, tree));
+  return tree;
+}
+
+}  // namespace morsel::pmem::image
