@@ -22,6 +22,7 @@
 #include "alloc/heap/segments/segment_table.h"
 #include "alloc/heap/segments/unit_map.h"
 #include "alloc/heap/threads/recent_heap.h"
+#include "alloc/heap/threads/thread_ends.h"
 #include "alloc/heap/threads/thread_heap.h"
 #include "alloc/heap/threads/thread_slots.h"
 #include "base/random.h"

@@ -1,5 +1,4 @@
-// Which ThreadHeap is the calling thread's, of each open heap; the gate before it;
-// and what happens when a thread ends or the process forks.
+// Which ThreadHeap is the calling thread's, of each open heap, and the gate before it.
 //
 // A thread works on its part of a heap without a lock, at the price of two plain
 // stores to its slot: it says that it is inside, and then looks whether the slot is
@@ -72,22 +71,5 @@ bool SlotsCanBeEmptied();
 void WaitUntilOutside(const std::atomic<uint32_t>& inside);
 /// Makes every running thread of the process see what the caller stored before.
 void BarrierInAllThreads();
-
-/// The calling thread's, never another's; 0 if it is ending and will not be heard of again.
-uint64_t ThreadNumber();
-
-/// Told of each thread that ends, after it has called ThreadNumber().
-class ThreadEndListener {
- public:
-  virtual void ThreadEnds(uint64_t thread) = 0;
-
- protected:
-  ~ThreadEndListener() = default;
-};
-
-/// In a forked child nobody is registered: the slots are empty there, and what heaps know of
-/// threads is their parent's.
-void Register(ThreadEndListener* listener);
-void Unregister(ThreadEndListener* listener);
 
 }  // namespace morsel::alloc

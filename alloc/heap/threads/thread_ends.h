@@ -1,0 +1,25 @@
+// What happens when a thread ends or the process forks.
+#pragma once
+
+#include <cstdint>
+
+namespace morsel::alloc {
+
+/// The calling thread's, never another's; 0 if it is ending and will not be heard of again.
+uint64_t ThreadNumber();
+
+/// Told of each thread that ends, after it has called ThreadNumber().
+class ThreadEndListener {
+ public:
+  virtual void ThreadEnds(uint64_t thread) = 0;
+
+ protected:
+  ~ThreadEndListener() = default;
+};
+
+/// In a forked child nobody is registered: the slots are empty there, and what heaps know of
+/// threads is their parent's.
+void Register(ThreadEndListener* listener);
+void Unregister(ThreadEndListener* listener);
+
+}  // namespace morsel::alloc
