@@ -15,10 +15,10 @@ constexpr uint64_t kSectorBytes = 512;
 TEST_F(DamageTest, EveryByteOfTheTablesIsGuarded) {
   SetBytes("b", bytes_);
   const uint64_t root = superblock_.root.offset;
-  const uint64_t node = node_.offset;
+  const uint64_t table = node_.offset;
   const int file = open((path_ + "/b").c_str(), O_RDWR | O_CLOEXEC);
   int harmless = 0;
-  for (const uint64_t begin : {uint64_t{0}, kSuperblockBytes, root, node}) {
+  for (const uint64_t begin : {uint64_t{0}, kSuperblockBytes, root, table}) {
     for (uint64_t at = begin; at < begin + kBlockBytes; ++at) {
       const char flipped = static_cast<char>(bytes_[at] ^ (1 << at % 8));
       ASSERT_EQ(pwrite(file, &flipped, 1, static_cast<off_t>(at)), 1);
@@ -29,7 +29,7 @@ TEST_F(DamageTest, EveryByteOfTheTablesIsGuarded) {
         const bool fell_back = begin == SlotOffset(2) && generation == 1;
         const bool is_older_slot = begin == SlotOffset(1) && generation == 2;
         const bool is_padding = (begin == root && at >= root + superblock_.root.stored_bytes) ||
-                                (begin == node && at >= node + node_.stored_bytes);
+                                (begin == table && at >= table + node_.stored_bytes);
         EXPECT_TRUE(fell_back || is_older_slot || is_padding) << "offset " << at;
         ++harmless;
       }
@@ -232,9 +232,9 @@ TEST_F(DamageTest, ExtentsOutsideTheFileAreRefused) {
 }
 
 TEST_F(DamageTest, TablesThatMeetOrLeadToThemselvesAreRefused) {
-  Entry node = node_;
-  node.offset = superblock_.root.offset;  // the root's table is its own node
-  ExpectRefused(WithRootTable(node), Code::kCorrupt, "two extents meet");
+  Entry table = node_;
+  table.offset = superblock_.root.offset;  // the root's table is itself
+  ExpectRefused(WithRootTable(table), Code::kCorrupt, "two extents meet");
   Entry leaf = leaf_;
   for (const uint64_t offset : {node_.offset, superblock_.root.offset, leaf_.offset}) {
     leaf = leaf_;
@@ -262,12 +262,12 @@ TEST_F(DamageTest, EntriesThatAreNotKnownAreRefused) {
   leaf = leaf_;
   leaf.kind = Kind::kAbsent;
   ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "");
-  Entry node = node_;
-  node.codec = Codec::kLz4;
-  ExpectRefused(WithRootTable(node), Code::kVersion, "codec 1");
-  node = node_;
-  node.kind = Kind::kAbsent;
-  ExpectRefused(WithRootTable(node), Code::kCorrupt, "");
+  Entry table = node_;
+  table.codec = Codec::kLz4;
+  ExpectRefused(WithRootTable(table), Code::kVersion, "codec 1");
+  table = node_;
+  table.kind = Kind::kAbsent;
+  ExpectRefused(WithRootTable(table), Code::kCorrupt, "");
 }
 
 // Else writing would give away what the newest generation has.
@@ -278,10 +278,10 @@ TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
   older.root.offset = leaf_.offset + kBlockBytes;
   older.root.stored_bytes = sizeof(Entry);
   std::string bytes = bytes_;
-  Entry absent_node{};
-  absent_node.kind = Kind::kPresent;
-  absent_node.offset = older.root.offset + 3 * kBlockBytes;
-  absent_node.stored_bytes = sizeof(Entry);
+  Entry absent_table{};
+  absent_table.kind = Kind::kPresent;
+  absent_table.offset = older.root.offset + 3 * kBlockBytes;
+  absent_table.stored_bytes = sizeof(Entry);
   // It has to look right, so the newest leaf's bytes are made to be such tables, and summed again.
   Entry inner = leaf_;
   inner.offset = leaf_.offset + 64 * kBlockBytes;
@@ -289,11 +289,11 @@ TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
   inner.generation = 1;
   bytes.resize(bytes.size() + kSubtreeBytes, 'y');
   const Sum128 inner_sum = Checksum128(&inner, sizeof inner);
-  absent_node.sum_low = inner_sum.low;
-  absent_node.sum_high = inner_sum.high;
-  std::memcpy(bytes.data() + absent_node.offset, &inner, sizeof inner);
-  std::memcpy(bytes.data() + older.root.offset, &absent_node, sizeof absent_node);
-  const Sum128 root_sum = Checksum128(&absent_node, sizeof absent_node);
+  absent_table.sum_low = inner_sum.low;
+  absent_table.sum_high = inner_sum.high;
+  std::memcpy(bytes.data() + absent_table.offset, &inner, sizeof inner);
+  std::memcpy(bytes.data() + older.root.offset, &absent_table, sizeof absent_table);
+  const Sum128 root_sum = Checksum128(&absent_table, sizeof absent_table);
   older.root.sum_low = root_sum.low;
   older.root.sum_high = root_sum.high;
   Entry leaf = leaf_;

@@ -44,22 +44,22 @@ class DamageTest : public ImageTest {
     std::memcpy(bytes.data() + offset, &superblock, sizeof superblock);
     return bytes;
   }
-  std::string WithRootTable(const Entry& node) const {
+  std::string WithRootTable(const Entry& table) const {
     std::string bytes = bytes_;
-    std::memcpy(bytes.data() + superblock_.root.offset, &node, sizeof node);
+    std::memcpy(bytes.data() + superblock_.root.offset, &table, sizeof table);
     ImageSuperblock superblock = superblock_;
-    const Sum128 sum = Checksum128(&node, sizeof node);
+    const Sum128 sum = Checksum128(&table, sizeof table);
     superblock.root.sum_low = sum.low;
     superblock.root.sum_high = sum.high;
     return Sealed(bytes, superblock);
   }
   std::string WithLeaf(const Entry& leaf) const {
-    Entry node = node_;
+    Entry table = node_;
     const Sum128 sum = Checksum128(&leaf, sizeof leaf);
-    node.sum_low = sum.low;
-    node.sum_high = sum.high;
-    std::string bytes = WithRootTable(node);
-    std::memcpy(bytes.data() + node.offset, &leaf, sizeof leaf);
+    table.sum_low = sum.low;
+    table.sum_high = sum.high;
+    std::string bytes = WithRootTable(table);
+    std::memcpy(bytes.data() + table.offset, &leaf, sizeof leaf);
     return bytes;
   }
 

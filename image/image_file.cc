@@ -180,9 +180,9 @@ Status ImageFile::TakeAll(const std::vector<FileExtent>& used) {
 
 uint64_t ImageFile::LoadedBytes() const {
   uint64_t leaves = 0;
-  for (const Node& node : tree_.nodes) {
+  for (const Table& table : tree_.tables) {
     leaves +=
-        static_cast<uint64_t>(std::count_if(node.leaves.begin(), node.leaves.end(), IsPresent));
+        static_cast<uint64_t>(std::count_if(table.leaves.begin(), table.leaves.end(), IsPresent));
   }
   return leaves * kSubtreeBytes;
 }

@@ -11,10 +11,10 @@ namespace {
 
 std::vector<SubtreePosition> PresentIn(const Tree& tree) {
   std::vector<SubtreePosition> present;
-  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    const std::vector<Entry>& leaves = tree.nodes[giant].leaves;
+  for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
+    const std::vector<Entry>& leaves = tree.tables[giant].leaves;
     for (uint64_t i = 0; i < leaves.size(); ++i) {
-      if (IsPresent(leaves[i])) present.emplace_back(giant * kEntriesPerNode + i);
+      if (IsPresent(leaves[i])) present.emplace_back(giant * kEntriesPerTable + i);
     }
   }
   return present;

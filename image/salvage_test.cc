@@ -93,7 +93,7 @@ TEST_F(SalvageTest, AListOfReplacedPagesLosesWhatIsOlder) {
 
 TEST_F(SalvageTest, ATableLosesWhatItLedToAndNoMore) {
   Make(kSubtreesPerGiant + 3, {0, 1, kSubtreesPerGiant + 2});
-  Damage(tree_.nodes[0].entry.offset + 5);
+  Damage(tree_.tables[0].entry.offset + 5);
   ExpectLost({0, 1}, {"the table of subtrees 0-511 (0x100100000000-0x100140000000)"});
 }
 

@@ -9,7 +9,7 @@
 //         tables and leaves are written where neither the current generation nor
 //         the one before it has any.
 // [IMG-2] Generation g is in slot A if g is odd, else in slot B: the older of two.
-// [IMG-3] The root's and a node's table hold the first entries only, up to the last
+// [IMG-3] The root table and those below it hold the first entries only, up to the last
 //         one that is not absent; a table of none is itself absent.
 // [IMG-4] Two extents of one generation share no byte and lie between the
 //         superblocks and the end of the file.
@@ -170,7 +170,7 @@ static_assert(offsetof(ImageSuperblock, root) == 128 && offsetof(ImageSuperblock
 static_assert(offsetof(ImageSuperblock, reserved_2) == 1152);
 static_assert(std::has_unique_object_representations_v<ImageSuperblock>);
 
-inline constexpr uint64_t kEntriesPerNode = kSubtreesPerGiant;
+inline constexpr uint64_t kEntriesPerTable = kSubtreesPerGiant;
 
 inline bool IsPresent(const Entry& entry) { return entry.kind != Kind::kAbsent; }
 /// [IMG-2]

@@ -82,11 +82,11 @@ void Drop(SubtreePosition position, Tree& tree) {
 
 // Of what a damaged list may have had pages.
 void DropOlder(const PatchList& list, Tree& tree) {
-  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    const std::vector<Entry>& leaves = tree.nodes[giant].leaves;
+  for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
+    const std::vector<Entry>& leaves = tree.tables[giant].leaves;
     for (uint64_t i = 0; i < leaves.size(); ++i) {
       const bool may_be = IsPresent(leaves[i]) && leaves[i].generation < list.generation;
-      if (may_be) Drop(SubtreePosition(giant * kEntriesPerNode + i), tree);
+      if (may_be) Drop(SubtreePosition(giant * kEntriesPerTable + i), tree);
     }
   }
 }

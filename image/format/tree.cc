@@ -10,10 +10,10 @@
 
 namespace morsel::pmem::image {
 Entry Tree::leaf(SubtreePosition position) const {
-  const uint64_t giant = position.value() / kEntriesPerNode;
-  const uint64_t index = position.value() % kEntriesPerNode;
-  if (giant >= nodes.size() || index >= nodes[giant].leaves.size()) return {};
-  return nodes[giant].leaves[index];
+  const uint64_t giant = position.value() / kEntriesPerTable;
+  const uint64_t index = position.value() % kEntriesPerTable;
+  if (giant >= tables.size() || index >= tables[giant].leaves.size()) return {};
+  return tables[giant].leaves[index];
 }
 
 const LeafPatches* Tree::PatchesOf(SubtreePosition position) const {
@@ -23,8 +23,8 @@ const LeafPatches* Tree::PatchesOf(SubtreePosition position) const {
 
 // Rows are as long as what is in them, so that a morsel may be large and hold little.
 Entry& Tree::LeafToSet(SubtreePosition position) {
-  std::vector<Entry>& leaves = nodes[position.value() / kEntriesPerNode].leaves;
-  const uint64_t index = position.value() % kEntriesPerNode;
+  std::vector<Entry>& leaves = tables[position.value() / kEntriesPerTable].leaves;
+  const uint64_t index = position.value() % kEntriesPerTable;
   if (leaves.size() <= index) leaves.resize(index + 1);
   return leaves[index];
 }
@@ -45,9 +45,9 @@ void Tree::Drop(SubtreePosition position) {
 std::vector<FileExtent> Tree::Extents() const {
   std::vector<FileExtent> extents;
   if (IsPresent(root)) extents.push_back(TableExtentOf(root));
-  for (const Node& node : nodes) {
-    if (IsPresent(node.entry)) extents.push_back(TableExtentOf(node.entry));
-    for (const Entry& leaf : node.leaves) {
+  for (const Table& table : tables) {
+    if (IsPresent(table.entry)) extents.push_back(TableExtentOf(table.entry));
+    for (const Entry& leaf : table.leaves) {
       if (IsPresent(leaf)) extents.push_back(LeafExtentOf(leaf));
     }
   }
@@ -66,17 +66,17 @@ void AddTablesOnlyIn(const Tree& tree, const Tree& other, std::vector<FileExtent
   if (IsPresent(tree.root) && tree.root.offset != other.root.offset) {
     extents.push_back(TableExtentOf(tree.root));
   }
-  static const Node kNothing;
-  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    const Node& node = tree.nodes[giant];
-    const Node& other_node = giant < other.nodes.size() ? other.nodes[giant] : kNothing;
-    if (IsPresent(node.entry) && node.entry.offset != other_node.entry.offset) {
-      extents.push_back(TableExtentOf(node.entry));
+  static const Table kNothing;
+  for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
+    const Table& table = tree.tables[giant];
+    const Table& other_table = giant < other.tables.size() ? other.tables[giant] : kNothing;
+    if (IsPresent(table.entry) && table.entry.offset != other_table.entry.offset) {
+      extents.push_back(TableExtentOf(table.entry));
     }
-    for (uint64_t i = 0; i < node.leaves.size(); ++i) {
-      const Entry& leaf = node.leaves[i];
+    for (uint64_t i = 0; i < table.leaves.size(); ++i) {
+      const Entry& leaf = table.leaves[i];
       const bool is_shared =
-          i < other_node.leaves.size() && leaf.offset == other_node.leaves[i].offset;
+          i < other_table.leaves.size() && leaf.offset == other_table.leaves[i].offset;
       if (IsPresent(leaf) && !is_shared) extents.push_back(LeafExtentOf(leaf));
     }
   }

@@ -13,7 +13,7 @@
 namespace morsel::pmem::image {
 
 /// 1 GiB: the first of its entries, see [IMG-3].
-struct Node {
+struct Table {
   Entry entry{};
   std::vector<Entry> leaves;
 };
@@ -21,7 +21,7 @@ struct Node {
 /// Its size is in proportion to what the image holds, not to the morsel's capacity.
 struct Tree {
   Entry root{};
-  std::vector<Node> nodes;
+  std::vector<Table> tables;
   std::vector<PatchList> lists;  ///< by generation
   PatchMap patches;              ///< of all leaves that have any
   uint64_t patch_count = 0;      ///< in all of them
@@ -30,12 +30,12 @@ struct Tree {
   Entry leaf(SubtreePosition position) const;
   /// Its patches; nullptr where there are none.
   const LeafPatches* PatchesOf(SubtreePosition position) const;
-  /// The leaf at `position`, to be set; there is a node for it.
+  /// The leaf at `position`, to be set; there is a table for it.
   Entry& LeafToSet(SubtreePosition position);
   /// Sets the leaf at `position`, where `old` has one, and its patches to what `old` has there;
-  /// there is a node for it. patch_count stays.
+  /// there is a table for it. patch_count stays.
   void Keep(SubtreePosition position, const Tree& old);
-  /// Makes the leaf at `position`, for which there is a node, absent; patch_count stays.
+  /// Makes the leaf at `position`, for which there is a table, absent; patch_count stays.
   void Drop(SubtreePosition position);
   /// All extents, sorted.
   std::vector<FileExtent> Extents() const;

@@ -87,41 +87,41 @@ Status ReadTable(const Reading& reading, const Subject& subject, const Entry& en
   return Code::kOk;
 }
 
-std::string NodeName(const ImageSuperblock& superblock, uint64_t giant) {
+std::string TableName(const ImageSuperblock& superblock, uint64_t giant) {
   char text[128];
   const uint64_t begin = superblock.base + giant * kGiantBytes;
   std::snprintf(text, sizeof text,
                 "the table of subtrees %" PRIu64 "-%" PRIu64 " (0x%" PRIx64 "-0x%" PRIx64 ")",
-                giant * kEntriesPerNode, (giant + 1) * kEntriesPerNode - 1, begin,
+                giant * kEntriesPerTable, (giant + 1) * kEntriesPerTable - 1, begin,
                 begin + kGiantBytes);
   return text;
 }
 
-Status ReadNode(const Reading& reading, uint64_t giant, Node& node) {
+Status ReadLeafTable(const Reading& reading, uint64_t giant, Table& table) {
   const uint64_t subtrees = reading.superblock.size_bytes / kSubtreeBytes;
-  const uint64_t first = giant * kEntriesPerNode;
-  const Subject table = {NodeName(reading.superblock, giant), false,
-                         std::min(kEntriesPerNode, subtrees - first)};
-  MORSEL_TRY(ReadTable(reading, table, node.entry, node.leaves));
-  for (uint64_t i = 0; i < node.leaves.size(); ++i) {
-    if (node.leaves[i] == Entry{}) continue;
+  const uint64_t first = giant * kEntriesPerTable;
+  const Subject subject = {TableName(reading.superblock, giant), false,
+                           std::min(kEntriesPerTable, subtrees - first)};
+  MORSEL_TRY(ReadTable(reading, subject, table.entry, table.leaves));
+  for (uint64_t i = 0; i < table.leaves.size(); ++i) {
+    if (table.leaves[i] == Entry{}) continue;
     const Subject leaf = {SubtreeName(reading.superblock.base, SubtreePosition(first + i)), true,
                           0};
-    const Status valid = ValidateEntry(reading, leaf, node.leaves[i]);
+    const Status valid = ValidateEntry(reading, leaf, table.leaves[i]);
     if (valid.ok()) continue;
     MORSEL_TRY(reading.damaged(valid));
-    node.leaves[i] = Entry{};
+    table.leaves[i] = Entry{};
   }
   return Code::kOk;
 }
 
-Status ReadNodes(const Reading& reading, Tree& tree) {
-  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    Node& node = tree.nodes[giant];
-    const Status read = ReadNode(reading, giant, node);
+Status ReadLeafTables(const Reading& reading, Tree& tree) {
+  for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
+    Table& table = tree.tables[giant];
+    const Status read = ReadLeafTable(reading, giant, table);
     if (read.ok()) continue;
     MORSEL_TRY(reading.damaged(read));
-    node = Node{};
+    table = Table{};
   }
   return Code::kOk;
 }
@@ -144,9 +144,9 @@ Status ReadRoot(const Reading& reading, Tree& tree) {
   std::vector<Entry> entries;
   const uint64_t giants = DivideUp(reading.superblock.size_bytes, kGiantBytes);
   MORSEL_TRY(ReadTable(reading, {"the root table", false, giants}, tree.root, entries));
-  tree.nodes.resize(entries.size());
+  tree.tables.resize(entries.size());
   for (uint64_t giant = 0; giant < entries.size(); ++giant) {
-    tree.nodes[giant].entry = entries[giant];
+    tree.tables[giant].entry = entries[giant];
   }
   return Code::kOk;
 }
@@ -155,8 +155,8 @@ Status ReadRoot(const Reading& reading, Tree& tree) {
 // file's size.
 Status DropMeetingTables(const Reading& reading, Tree& tree) {
   std::vector<std::pair<FileExtent, uint64_t>> tables;
-  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    const Entry& entry = tree.nodes[giant].entry;
+  for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
+    const Entry& entry = tree.tables[giant].entry;
     if (IsPresent(entry)) tables.push_back({TableExtentOf(entry), giant});
   }
   std::sort(tables.begin(), tables.end());
@@ -169,8 +169,8 @@ Status DropMeetingTables(const Reading& reading, Tree& tree) {
     }
     MORSEL_TRY(reading.damaged(Fail(
         Code::kCorrupt, "image '%s': %s at offset %" PRIu64 " meets another table",
-        reading.file.path().c_str(), NodeName(reading.superblock, giant).c_str(), extent.offset)));
-    tree.nodes[giant] = Node{};
+        reading.file.path().c_str(), TableName(reading.superblock, giant).c_str(), extent.offset)));
+    tree.tables[giant] = Table{};
   }
   return Code::kOk;
 }
@@ -187,7 +187,7 @@ Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock) {
   // Before they are read, so that memory is bounded by the file's size, not by how often it is
   // led to.
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
-  MORSEL_TRY(ReadNodes(reading, tree));
+  MORSEL_TRY(ReadLeafTables(reading, tree));
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
   MORSEL_TRY(ReadPatches(reading, tree));
   if (!tree.lists.empty()) MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
@@ -202,7 +202,7 @@ Result<Tree> ReadIntact(const File& file, const ImageSuperblock& superblock,
   Tree tree;
   MORSEL_TRY(ReadRoot(reading, tree));
   MORSEL_TRY(DropMeetingTables(reading, tree));
-  MORSEL_TRY(ReadNodes(reading, tree));
+  MORSEL_TRY(ReadLeafTables(reading, tree));
   MORSEL_TRY(ReadPatches(reading, tree));
   return tree;
 }

@@ -21,15 +21,15 @@ constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
 // Into frames: replaced pages come on top.
 uint64_t LoadedBytes(const Tree& tree) {
   uint64_t bytes = tree.patch_count * kPageBytes;
-  for (const Node& node : tree.nodes) {
-    for (const Entry& leaf : node.leaves) bytes += IsPresent(leaf) ? kSubtreeBytes : 0;
+  for (const Table& table : tree.tables) {
+    for (const Entry& leaf : table.leaves) bytes += IsPresent(leaf) ? kSubtreeBytes : 0;
   }
   return bytes;
 }
 
 bool HasEncoded(const Tree& tree) {
-  for (const Node& node : tree.nodes) {
-    for (const Entry& leaf : node.leaves) {
+  for (const Table& table : tree.tables) {
+    for (const Entry& leaf : table.leaves) {
       if (leaf.codec != Codec::kNone) return true;
     }
   }
@@ -93,7 +93,7 @@ Status LeafReader::LoadIntact(
 
 Status LeafReader::LoadAll(const Tree& tree, char* frames, const Ended& ended,
                            const Progress& progress) {
-  if (tree.nodes.empty()) return Code::kOk;
+  if (tree.tables.empty()) return Code::kOk;
   ProgressMeter meter(progress, Activity::kLoading, LoadedBytes(tree));
   meter_ = &meter;
   MORSEL_TRY(Begin(kSlots, HasEncoded(tree) ? kEncodedBytesMax : 0));
@@ -105,7 +105,7 @@ Status LeafReader::LoadAll(const Tree& tree, char* frames, const Ended& ended,
 Status LeafReader::Verify(const Tree& tree, Verified what,
                           const std::function<void(const char*)>& report,
                           const Progress& progress) {
-  if (tree.nodes.empty()) return Code::kOk;
+  if (tree.tables.empty()) return Code::kOk;
   verifies_ = true;
   verifies_sums_ = what == Verified::kAll;
   ProgressMeter meter(progress, Activity::kVerifying, LoadedBytes(tree));
@@ -126,10 +126,10 @@ Status LeafReader::ReadAll(const Tree& tree, char* frames, const Ended& ended) {
   const auto frame_of = [&](SubtreePosition position) {
     return verifies_ ? nullptr : frames + position.value() * kSubtreeBytes;
   };
-  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    const std::vector<Entry>& leaves = tree.nodes[giant].leaves;
+  for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
+    const std::vector<Entry>& leaves = tree.tables[giant].leaves;
     for (uint64_t i = 0; i < leaves.size(); ++i) {
-      const SubtreePosition position(giant * kEntriesPerNode + i);
+      const SubtreePosition position(giant * kEntriesPerTable + i);
       if (IsPresent(leaves[i])) {
         MORSEL_TRY(Read(PieceOf(position, leaves[i], frame_of(position)), ended));
       }

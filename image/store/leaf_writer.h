@@ -33,8 +33,8 @@ struct LeafTarget {
 /// Threads    one.
 class LeafWriter {
  public:
-  /// `old` is the published generation. Leaves are added to `tree`, which has its nodes, pages that
-  /// replace some of a leaf's own to `patches`. About expected_leaves will be.
+  /// `old` is the published generation. Leaves are added to `tree`, which has its tables, pages
+  /// that replace some of a leaf's own to `patches`. About expected_leaves will be.
   LeafWriter(const LeafTarget& target, const Tree& old, PatchWriter& patches, Tree& tree,
              uint64_t expected_leaves)
       : target_(target),

@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/error.h"
+#include "image/format/patches.h"
 #include "image/store/touched_copy.h"
 
 namespace morsel::pmem::image {
@@ -22,9 +23,10 @@ static_assert(kReplacedMax <= kPatchesMax);
 
 uint64_t LeafCount(const Tree& tree) {
   uint64_t count = 0;
-  for (const Node& node : tree.nodes) {
-    count += static_cast<uint64_t>(std::count_if(
-        node.leaves.begin(), node.leaves.end(), [](const Entry& leaf) { return IsPresent(leaf); }));
+  for (const Table& table : tree.tables) {
+    count +=
+        static_cast<uint64_t>(std::count_if(table.leaves.begin(), table.leaves.end(),
+                                            [](const Entry& leaf) { return IsPresent(leaf); }));
   }
   return count;
 }

@@ -38,9 +38,9 @@ uint64_t PageCount(const PageSet& set) {
   return count;
 }
 
-std::vector<Entry> EntriesOf(const std::vector<Node>& nodes) {
+std::vector<Entry> EntriesOf(const std::vector<Table>& tables) {
   std::vector<Entry> entries;
-  for (const Node& node : nodes) entries.push_back(node.entry);
+  for (const Table& table : tables) entries.push_back(table.entry);
   return entries;
 }
 
@@ -54,24 +54,24 @@ uint64_t TreeWriter::BytesToLookAt(const Source& source) {
 
 Result<Tree> TreeWriter::Write(const Source& source, ProgressMeter& meter) {
   Tree tree;
-  tree.nodes.resize(DivideUp(source.size_bytes, kGiantBytes));
+  tree.tables.resize(DivideUp(source.size_bytes, kGiantBytes));
   if (Status status = WriteLeaves(source, meter, tree); !status.ok()) {
     patches_.Drain();
     return status;
   }
-  static const Node kNothing;
-  for (uint64_t giant = 0; giant < tree.nodes.size(); ++giant) {
-    Node& node = tree.nodes[giant];
-    const Node& old = giant < old_.nodes.size() ? old_.nodes[giant] : kNothing;
-    const Result<Entry> entry = WriteTable(node.leaves, old.entry, old.leaves);
+  static const Table kNothing;
+  for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
+    Table& table = tree.tables[giant];
+    const Table& old = giant < old_.tables.size() ? old_.tables[giant] : kNothing;
+    const Result<Entry> entry = WriteTable(table.leaves, old.entry, old.leaves);
     if (!entry) return entry.status();
-    node.entry = *entry;
+    table.entry = *entry;
   }
-  std::vector<Entry> entries = EntriesOf(tree.nodes);
-  Result<Entry> root = WriteTable(entries, old_.root, EntriesOf(old_.nodes));
+  std::vector<Entry> entries = EntriesOf(tree.tables);
+  Result<Entry> root = WriteTable(entries, old_.root, EntriesOf(old_.tables));
   if (!root) return root.status();
   tree.root = *root;
-  tree.nodes.resize(entries.size());
+  tree.tables.resize(entries.size());
   Settle();
   return tree;
 }

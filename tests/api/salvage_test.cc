@@ -198,12 +198,12 @@ TEST_F(SalvageTest, ADamagedListLosesTheLeavesThatAreOlder) {
 }
 
 TEST_F(SalvageTest, ADamagedTableLosesItsSubtrees) {
-  ASSERT_EQ(tree_.nodes.size(), 2u);
+  ASSERT_EQ(tree_.tables.size(), 2u);
   std::set<uint64_t> lost;
   for (uint64_t i = 0; i < morsel::kSubtreesPerGiant; ++i) {
     lost.insert(morsel::kSubtreesPerGiant + i);
   }
-  Damage(tree_.nodes[1].entry.offset + 5);
+  Damage(tree_.tables[1].entry.offset + 5);
   ExpectLost(lost, {"the table of subtrees 512-"});
 }
 
