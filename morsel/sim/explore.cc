@@ -14,7 +14,7 @@ ExploreReport Explore(const std::vector<Workload>& workloads,
                                              .later_images_max = options.later_images_max,
                                              .crash_again_one_in = options.crash_again_one_in,
                                              .schedules = options.schedules,
-                                             .tell = false,
+                                             .print_failure = false,
                                              .seconds = options.seconds}));
   Script script;
   for (uint32_t i = 0; i < workloads.size(); ++i) script.push_back({i});

@@ -89,7 +89,7 @@ std::string InWords(const std::vector<CoverCounts>& counts) {
                   "; %sall disks at %" PRIu64 " points of %" PRIu64 " by %" PRIu64
                   ", up to 2^%.0f at one, and %" PRIu64 " kills, by %" PRIu64 " recoveries",
                   kWhere[std::min(i, std::size(kWhere) - 1)], of.whole, of.points, of.disks,
-                  of.disks_log2, of.kills, of.lives);
+                  of.disks_log2, of.kills, of.incarnations);
     words += text;
   }
   return words;
@@ -179,12 +179,12 @@ std::optional<SectorsRead> CrashTree::Recover(const FilePast& past) {
 // [CRT-2]
 std::optional<SectorsRead> CrashTree::Branch(const FilePast& past) {
   const size_t number = past.crashes.size();
-  ++CountsAfter(number - 1).lives;
-  const std::optional<FileLife> life = live_(past);
-  if (!life) return std::nullopt;
-  SectorsRead read = life->read;
+  ++CountsAfter(number - 1).incarnations;
+  const std::optional<FileIncarnation> incarnation = recovery_(past);
+  if (!incarnation) return std::nullopt;
+  SectorsRead read = incarnation->read;
   const auto crash = [&](const FilePoint& point) { return CrashAt(point, read); };
-  if (number < crashes_ && !ForEachPoint(past, *life, 0, crash)) return std::nullopt;
+  if (number < crashes_ && !ForEachPoint(past, *incarnation, 0, crash)) return std::nullopt;
   return read;
 }
 

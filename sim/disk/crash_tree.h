@@ -1,4 +1,4 @@
-// All crashes of a life, of the recoveries from them, and of the recoveries from
+// All crashes of an incarnation, of the recoveries from them, and of the recoveries from
 // crashes of those, by as few of them as recovery can tell apart.
 //
 // CoverDisks() says which disks stand for all that one crash may leave. Here what recovers on each
@@ -34,19 +34,19 @@
 #include <vector>
 
 #include "sim/disk/disk_cover.h"
-#include "sim/disk/file_life.h"
+#include "sim/disk/file_incarnation.h"
 
 namespace morsel::sim {
 
-/// Of the crashes of lives after so many crashes: 0 those of a first life, 1 those in recovery, 2
-/// those in the recovery of that.
+/// Of the crashes of incarnations after so many crashes: 0 those of a first incarnation, 1 those in
+/// recovery, 2 those in the recovery of that.
 struct CoverCounts {
   uint64_t points = 0;    ///< at which power is cut
   uint64_t whole = 0;     ///< of those, points all disks of which are stood for
   uint64_t disks = 0;     ///< that stand for them
   double disks_log2 = 0;  ///< the most that were stood for at one point
   uint64_t kills = 0;
-  uint64_t lives = 0;  ///< recoveries after either, those that are alike once
+  uint64_t incarnations = 0;  ///< recoveries after either, those that are alike once
 };
 
 /// "; all disks at 7 points of 7 ..."; empty where there are none.
@@ -55,13 +55,13 @@ std::string InWords(const std::vector<CoverCounts>& counts);
 class CrashTree {
  public:
   /// Recovers, and nothing else; answers nothing where no more is to be tried.
-  using Live = std::function<std::optional<FileLife>(const FilePast& past)>;
+  using Recovery = std::function<std::optional<FileIncarnation>(const FilePast& past)>;
 
   /// `crashes` in a row are tried, at each point `disks_max` disks.
-  CrashTree(size_t crashes, uint64_t disks_max, std::mt19937_64& random, Live live)
-      : crashes_(crashes), disks_max_(disks_max), random_(random), live_(std::move(live)) {}
+  CrashTree(size_t crashes, uint64_t disks_max, std::mt19937_64& random, Recovery recovery)
+      : crashes_(crashes), disks_max_(disks_max), random_(random), recovery_(std::move(recovery)) {}
 
-  /// Tries all crashes of a point of a first life; false where `live` answered nothing.
+  /// Tries all crashes of a point of a first incarnation; false where `recovery` answered nothing.
   bool Crash(const FilePoint& point);
 
   const std::vector<CoverCounts>& counts() const { return counts_; }
@@ -88,7 +88,7 @@ class CrashTree {
   size_t crashes_;
   uint64_t disks_max_;
   std::mt19937_64& random_;
-  Live live_;
+  Recovery recovery_;
   std::vector<CoverCounts> counts_;
   std::map<Key, std::vector<Known>> known_;
   std::unordered_map<uint64_t, SectorsRead> known_after_kills_;

@@ -25,15 +25,15 @@ class Recovery {
 
   /// What it found: letters and dots for what it did not read.
   const std::set<std::string>& found() const { return found_; }
-  uint64_t lives() const { return lives_; }
+  uint64_t incarnations() const { return incarnations_; }
 
-  FileLife Live(const FilePast& past) {
-    ++lives_;
-    SimulatedFiles files(stage_, past.disk, past.fault, false);
-    const int root = files.OpenAt(AT_FDCWD, stage_.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
+  FileIncarnation RunIncarnation(const FilePast& past) {
+    ++incarnations_;
+    SimulatedFiles files(sandbox_, past.disk, past.fault, false);
+    const int root = files.OpenAt(AT_FDCWD, sandbox_.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
     const int file = files.OpenAt(root, kFile, O_RDWR, 0);
     std::string found(kLetters, '.');
-    FileLife life;
+    FileIncarnation incarnation;
     if (file >= 0) {
       Work(files, file, found);
       close(file);
@@ -42,10 +42,10 @@ class Recovery {
     close(root);
     files.Stop();
     found_.insert(found);
-    life.calls = files.calls();
-    life.promises = files.promises();
-    life.read = files.sectors_read();
-    return life;
+    incarnation.calls = files.calls();
+    incarnation.promises = files.promises();
+    incarnation.read = files.sectors_read();
+    return incarnation;
   }
 
  private:
@@ -80,16 +80,16 @@ class Recovery {
   }
 
   bool syncs_;
-  Stage stage_;
+  Sandbox sandbox_;
   std::set<std::string> found_;
-  uint64_t lives_ = 0;
+  uint64_t incarnations_ = 0;
 };
 
 // Two calls that leave each of the sectors changed, and a name that may be lost.
-FileLife Begin() {
-  Stage stage;
-  SimulatedFiles files(stage, Disk(), Fault{}, false);
-  const int root = files.OpenAt(AT_FDCWD, stage.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
+FileIncarnation Begin() {
+  Sandbox sandbox;
+  SimulatedFiles files(sandbox, Disk(), Fault{}, false);
+  const int root = files.OpenAt(AT_FDCWD, sandbox.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
   const int file = files.OpenAt(root, kFile, O_RDWR | O_CREAT | O_EXCL, 0600);
   const std::string first(kLetters * kSectorBytes, 'p');
   EXPECT_EQ(files.PWrite(file, first.data(), first.size(), 0), static_cast<ssize_t>(first.size()));
@@ -101,10 +101,10 @@ FileLife Begin() {
   close(file);
   close(root);
   files.Stop();
-  FileLife life;
-  life.calls = files.calls();
-  life.promises = files.promises();
-  return life;
+  FileIncarnation incarnation;
+  incarnation.calls = files.calls();
+  incarnation.promises = files.promises();
+  return incarnation;
 }
 
 // By disk_choices.h, which decides each part of each change.
@@ -112,9 +112,9 @@ void CrashInEveryWay(Recovery& recovery, const FilePoint& point, size_t crashes_
   std::mt19937_64 random(1);
   const auto recover = [&](const Disk& disk) {
     const FilePast next{disk, point.promises, {}, {}};
-    const FileLife life = recovery.Live(next);
+    const FileIncarnation incarnation = recovery.RunIncarnation(next);
     if (crashes_left == 1) return;
-    ForEachPoint(next, life, 0, [&](const FilePoint& later) {
+    ForEachPoint(next, incarnation, 0, [&](const FilePoint& later) {
       CrashInEveryWay(recovery, later, crashes_left - 1);
       return true;
     });
@@ -132,17 +132,18 @@ class CrashTreeTest : public testing::TestWithParam<std::tuple<bool, size_t>> {}
 TEST_P(CrashTreeTest, FindsWhatAllCrashesLeave) {
   const auto [syncs, crashes] = GetParam();
   const FilePast begin{};
-  const FileLife life = Begin();
+  const FileIncarnation incarnation = Begin();
   Recovery all(syncs);
   Recovery some(syncs);
   std::mt19937_64 random(1);
-  CrashTree tree(crashes, 4096, random, [&](const FilePast& past) { return some.Live(past); });
-  EXPECT_TRUE(ForEachPoint(begin, life, 0, [&](const FilePoint& point) {
+  CrashTree tree(crashes, 4096, random,
+                 [&](const FilePast& past) { return some.RunIncarnation(past); });
+  EXPECT_TRUE(ForEachPoint(begin, incarnation, 0, [&](const FilePoint& point) {
     CrashInEveryWay(all, point, crashes);
     return tree.Crash(point);
   }));
   EXPECT_EQ(some.found(), all.found());
-  EXPECT_LT(some.lives() * 4, all.lives());
+  EXPECT_LT(some.incarnations() * 4, all.incarnations());
   for (const CoverCounts& of : tree.counts()) EXPECT_EQ(of.whole, of.points);
   EXPECT_EQ(tree.counts().size(), crashes);
 }

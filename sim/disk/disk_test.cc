@@ -33,13 +33,13 @@ std::string BytesOf(const NodeState& state) {
 }
 
 struct DiskTest : testing::Test {
-  DiskTest() : files(stage, Disk(), Fault{}, false) {}
+  DiskTest() : files(sandbox, Disk(), Fault{}, false) {}
 
   int Make(const std::string& name) {
-    return files.OpenAt(AT_FDCWD, (stage.root() + "/" + name).c_str(), O_RDWR | O_CREAT | O_EXCL,
+    return files.OpenAt(AT_FDCWD, (sandbox.root() + "/" + name).c_str(), O_RDWR | O_CREAT | O_EXCL,
                         0600);
   }
-  int Root() { return files.OpenAt(AT_FDCWD, stage.root().c_str(), O_RDONLY | O_DIRECTORY, 0); }
+  int Root() { return files.OpenAt(AT_FDCWD, sandbox.root().c_str(), O_RDONLY | O_DIRECTORY, 0); }
   void Write(int file, const std::string& bytes, int64_t offset) {
     ASSERT_EQ(files.PWrite(file, bytes.data(), bytes.size(), offset),
               static_cast<ssize_t>(bytes.size()));
@@ -62,7 +62,7 @@ struct DiskTest : testing::Test {
   }
   using Words = std::set<std::string>;
 
-  Stage stage;
+  Sandbox sandbox;
   SimulatedFiles files;
 };
 
@@ -115,10 +115,10 @@ TEST_F(DiskTest, TruncatedAndPunchedBytesMayComeBack) {
 }
 
 TEST(FailingSyncTest, NothingIsProvenByALaterSyncThatSucceeds) {
-  Stage stage;
+  Sandbox sandbox;
   // open, open, write, fsync of the directory, then the one that fails.
-  SimulatedFiles files(stage, Disk(), Fault{.call = 4, .error = EIO, .lasts = false}, false);
-  const int root = files.OpenAt(AT_FDCWD, stage.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
+  SimulatedFiles files(sandbox, Disk(), Fault{.call = 4, .error = EIO, .lasts = false}, false);
+  const int root = files.OpenAt(AT_FDCWD, sandbox.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
   const int file = files.OpenAt(root, "a", O_RDWR | O_CREAT | O_EXCL, 0600);
   EXPECT_EQ(files.PWrite(file, kOne.data(), kOne.size(), 0), 512);
   EXPECT_EQ(files.FSync(root), 0);
@@ -136,10 +136,10 @@ TEST(FailingSyncTest, NothingIsProvenByALaterSyncThatSucceeds) {
 }
 
 TEST(FailingSyncTest, ADirectoryKeepsItsNamesForALaterSync) {
-  Stage stage;
+  Sandbox sandbox;
   // open, open, then the one that fails.
-  SimulatedFiles files(stage, Disk(), Fault{.call = 2, .error = EIO, .lasts = false}, false);
-  const int root = files.OpenAt(AT_FDCWD, stage.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
+  SimulatedFiles files(sandbox, Disk(), Fault{.call = 2, .error = EIO, .lasts = false}, false);
+  const int root = files.OpenAt(AT_FDCWD, sandbox.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
   ASSERT_GE(files.OpenAt(root, "a", O_RDWR | O_CREAT | O_EXCL, 0600), 0);
   EXPECT_EQ(files.FSync(root), -1);
   EXPECT_TRUE(files.disk().node(kRootNode).durable.names.empty());
@@ -149,29 +149,29 @@ TEST(FailingSyncTest, ADirectoryKeepsItsNamesForALaterSync) {
   EXPECT_TRUE(files.disk().node(kRootNode).undecided.empty());
 }
 
-TEST(StageTest, ShowsWhatIsVisible) {
-  Stage stage;
+TEST(SandboxTest, ShowsWhatIsVisible) {
+  Sandbox sandbox;
   Disk disk;
   {
-    SimulatedFiles files(stage, disk, Fault{}, false);
-    const int root = files.OpenAt(AT_FDCWD, stage.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
-    ASSERT_EQ(files.MkDirAt(AT_FDCWD, (stage.root() + "/d").c_str(), 0750), 0);
+    SimulatedFiles files(sandbox, disk, Fault{}, false);
+    const int root = files.OpenAt(AT_FDCWD, sandbox.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
+    ASSERT_EQ(files.MkDirAt(AT_FDCWD, (sandbox.root() + "/d").c_str(), 0750), 0);
     const int file = files.OpenAt(root, "d/a", O_RDWR | O_CREAT | O_EXCL, 0600);
     ASSERT_GE(file, 0);
     EXPECT_EQ(files.PWrite(file, kOne.data(), kOne.size(), 512), 512);
     EXPECT_EQ(files.FChMod(file, 0640), 0);
     disk = files.disk();
   }
-  stage.Show(Disk());
-  EXPECT_FALSE(stage.NodeAt(AT_FDCWD, stage.root() + "/d").has_value());
-  stage.Show(disk);
+  sandbox.Show(Disk());
+  EXPECT_FALSE(sandbox.NodeAt(AT_FDCWD, sandbox.root() + "/d").has_value());
+  sandbox.Show(disk);
   struct stat status;
-  ASSERT_EQ(stat((stage.root() + "/d/a").c_str(), &status), 0);
+  ASSERT_EQ(stat((sandbox.root() + "/d/a").c_str(), &status), 0);
   EXPECT_EQ(status.st_size, 1024);
   EXPECT_EQ(status.st_mode & 0777, 0640u);
 }
 
-// Another life has written to the file meanwhile.
+// Another incarnation has written to the file meanwhile.
 // Who reads the first sector, and the second one where that is new: of 2^3 disks and two sizes.
 TEST_F(DiskTest, WhatIsNotReadNeedsNotBeTried) {
   const int root = Root();
@@ -180,7 +180,7 @@ TEST_F(DiskTest, WhatIsNotReadNeedsNotBeTried) {
   Write(file, std::string(3 * kSectorBytes, '0'), 0);
   ASSERT_EQ(files.FSync(file), 0);
   Write(file, kOne + kOne + kOne, 0);
-  const NodeId node = *stage.NodeOf(file);
+  const NodeId node = *sandbox.NodeOf(file);
   std::multiset<std::string> found;
   std::mt19937_64 random(1);
   const auto recover = [&](const Disk& disk) -> std::optional<SectorsRead> {
@@ -209,7 +209,7 @@ TEST_F(DiskTest, EachSizeAndNameIsTried) {
   ASSERT_EQ(files.FTruncate(file, 512), 0);
   ASSERT_EQ(files.FTruncate(file, 1024), 0);
   Make("b");
-  const NodeId node = *stage.NodeOf(file);
+  const NodeId node = *sandbox.NodeOf(file);
   std::multiset<std::string> found;
   std::mt19937_64 random(1);
   const Cover cover = CoverDisks(files.disk(), 100, random, [&](const Disk& disk) {
@@ -221,27 +221,27 @@ TEST_F(DiskTest, EachSizeAndNameIsTried) {
   EXPECT_EQ(found, (std::multiset<std::string>{"", "0", "00", "00b", "0b", "b"}));
 }
 
-TEST(StageTest, ShowsAFileThatHadNoNameForALifeAsItWas) {
-  Stage stage;
-  const auto live = [&](const Disk& disk, const std::function<void(SimulatedFiles&, int)>& live) {
-    SimulatedFiles files(stage, disk, Fault{}, false);
-    const int root = files.OpenAt(AT_FDCWD, stage.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
-    live(files, root);
+TEST(SandboxTest, ShowsTheDurableBytesOfAFileAfterAnIncarnationWithoutIt) {
+  Sandbox sandbox;
+  const auto run = [&](const Disk& disk, const std::function<void(SimulatedFiles&, int)>& act) {
+    SimulatedFiles files(sandbox, disk, Fault{}, false);
+    const int root = files.OpenAt(AT_FDCWD, sandbox.root().c_str(), O_RDONLY | O_DIRECTORY, 0);
+    act(files, root);
     close(root);
     return files.disk();
   };
-  const Disk there = live(Disk(), [](SimulatedFiles& files, int root) {
+  const Disk there = run(Disk(), [](SimulatedFiles& files, int root) {
     const int file = files.OpenAt(root, "a", O_RDWR | O_CREAT | O_EXCL, 0600);
     EXPECT_EQ(files.PWrite(file, kOne.data(), kOne.size(), 0), 512);
   });
-  const Disk gone = live(
+  const Disk gone = run(
       there, [](SimulatedFiles& files, int root) { EXPECT_EQ(files.UnlinkAt(root, "a", 0), 0); });
-  live(there, [](SimulatedFiles& files, int root) {
+  run(there, [](SimulatedFiles& files, int root) {
     const int file = files.OpenAt(root, "a", O_RDWR, 0);
     EXPECT_EQ(files.PWrite(file, kTwo.data(), kTwo.size(), 0), 512);
   });
-  live(gone, [](SimulatedFiles&, int) {});
-  live(there, [](SimulatedFiles& files, int root) {
+  run(gone, [](SimulatedFiles&, int) {});
+  run(there, [](SimulatedFiles& files, int root) {
     std::string bytes(kSectorBytes, '?');
     const int file = files.OpenAt(root, "a", O_RDONLY, 0);
     EXPECT_EQ(files.PRead(file, bytes.data(), bytes.size(), 0), 512);

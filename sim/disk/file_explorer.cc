@@ -123,7 +123,7 @@ bool FileExplorer::Explore(const FileScript& script) {
   if (failure_) return false;
   script_ = script;
   ++counts_.scripts;
-  return Conclude(ExploreLife(FilePast{}, script));
+  return Conclude(ExploreIncarnation(FilePast{}, script));
 }
 
 bool FileExplorer::ExploreSequences(uint32_t length) {
@@ -177,7 +177,7 @@ bool FileExplorer::ExploreFaults(const FileScript& script) {
   if (failure_) return false;
   script_ = script;
   ++counts_.scripts;
-  const FileLife whole = Live(FilePast{}, script);
+  const FileIncarnation whole = RunIncarnation(FilePast{}, script);
   if (!whole.failure.empty()) return Conclude(Fail(FilePast{}, whole.failure));
   std::vector<Fault> faults = FaultsOf(whole.kinds);
   std::shuffle(faults.begin(), faults.end(), random_);
@@ -193,38 +193,38 @@ bool FileExplorer::ExploreFault(const FileScript& script, const Fault& fault) {
   script_ = script;
   FilePast past;
   past.fault = fault;
-  return ExploreLife(past, script);
+  return ExploreIncarnation(past, script);
 }
 
-FileLife FileExplorer::Live(const FilePast& past, const FileScript& script) {
-  FileLife life;
+FileIncarnation FileExplorer::RunIncarnation(const FilePast& past, const FileScript& script) {
+  FileIncarnation incarnation;
   const uint64_t number = past.crashes.size();
   SeedRandomBytes(options_.seed + number);
   last_words = "while " + target_.Name() + " lived, MORSEL_SEED=" + std::to_string(options_.seed) +
                ", after " + std::to_string(number) + " crashes: ";
   for (const uint32_t operation : script_) last_words += target_.NameOf(operation) + "; ";
   last_words += InWords(past.fault) + "\n";
-  SimulatedFiles files(stage_, past.disk, past.fault, target_.maps_files());
-  FileWorld world(files, stage_.root(), past.promises, options_.seed + number);
-  life.failure = target_.Recover(world);
-  for (size_t i = 0; i < script.size() && life.failure.empty(); ++i) {
-    life.failure = target_.Run(script[i], world);
+  SimulatedFiles files(sandbox_, past.disk, past.fault, target_.maps_files());
+  FileWorld world(files, sandbox_.root(), past.promises, options_.seed + number);
+  incarnation.failure = target_.Recover(world);
+  for (size_t i = 0; i < script.size() && incarnation.failure.empty(); ++i) {
+    incarnation.failure = target_.Run(script[i], world);
   }
   files.Stop();
   target_.Forget();
   // Unmapped files have been stored to behind our back.
-  if (target_.maps_files()) stage_.Distrust();
-  life.calls = files.calls();
-  life.promises = files.promises();
-  life.kinds = files.kinds();
-  life.struck_at = files.struck_at();
-  life.read = files.sectors_read();
-  return life;
+  if (target_.maps_files()) sandbox_.Distrust();
+  incarnation.calls = files.calls();
+  incarnation.promises = files.promises();
+  incarnation.kinds = files.kinds();
+  incarnation.struck_at = files.struck_at();
+  incarnation.read = files.sectors_read();
+  return incarnation;
 }
 
-bool FileExplorer::Fail(const FilePast& past, std::string sentence) {
+bool FileExplorer::Fail(const FilePast& past, std::string message) {
   failure_ = FileFailure{.target = target_.Name(),
-                         .sentence = std::move(sentence),
+                         .message = std::move(message),
                          .seed = options_.seed,
                          .script = script_,
                          .fault = past.crashes.empty() ? past.fault : Fault{},
@@ -234,30 +234,30 @@ bool FileExplorer::Fail(const FilePast& past, std::string sentence) {
   return false;
 }
 
-bool FileExplorer::ExploreLife(const FilePast& past, const FileScript& script) {
+bool FileExplorer::ExploreIncarnation(const FilePast& past, const FileScript& script) {
   if (OutOfTime()) return true;
-  const FileLife life = Live(past, script);
-  if (!life.failure.empty()) return Fail(past, life.failure);
+  const FileIncarnation incarnation = RunIncarnation(past, script);
+  if (!incarnation.failure.empty()) return Fail(past, incarnation.failure);
   const bool is_first = past.crashes.empty();
   if (past.crashes.size() >= options_.crashes) return true;
   if (!past.crashes_again) return true;
-  if (Walk(past, life)) return true;
-  // What came before the crash that is told of last: a fault belongs to the first life.
+  if (Walk(past, incarnation)) return true;
+  // What came before the crash that is told of last: a fault belongs to the first incarnation.
   if (is_first && failure_) failure_->fault = past.fault;
   return false;
 }
 
-bool FileExplorer::Walk(const FilePast& past, const FileLife& life) {
+bool FileExplorer::Walk(const FilePast& past, const FileIncarnation& incarnation) {
   uint64_t images_max =
       past.crashes.empty() ? options_.effort.images_max : options_.effort.later_images_max;
   size_t first = 0;
   if (past.fault.call != Fault::kNever) {
-    if (!life.struck_at) return true;
-    // Until then it is the life without the fault.
-    first = *life.struck_at;
+    if (!incarnation.struck_at) return true;
+    // Until then it is the incarnation without the fault.
+    first = *incarnation.struck_at;
     images_max = options_.effort.faulted_images_max;
   }
-  return ForEachPoint(past, life, first, [&](const FilePoint& point) {
+  return ForEachPoint(past, incarnation, first, [&](const FilePoint& point) {
     const bool crashes = point.settles || !point.newest.empty();
     return (!crashes || CrashAt(point, images_max)) && CoverAt(point);
   });
@@ -292,11 +292,11 @@ bool FileExplorer::CrashAt(const FilePoint& point, uint64_t images_max) {
   return good && (questions.empty() || AfterKill(point));
 }
 
-std::optional<FileLife> FileExplorer::RecoverReadingAll(const FilePast& past) {
+std::optional<FileIncarnation> FileExplorer::RecoverReadingAll(const FilePast& past) {
   if (OutOfTime()) return std::nullopt;
-  FileLife life = Live(past, {});
-  if (life.failure.empty()) return life;
-  (void)Fail(past, life.failure);
+  FileIncarnation incarnation = RunIncarnation(past, {});
+  if (incarnation.failure.empty()) return incarnation;
+  (void)Fail(past, incarnation.failure);
   return std::nullopt;
 }
 
@@ -326,7 +326,7 @@ bool FileExplorer::AfterPowerCut(const FilePoint& point, const std::vector<Quest
   if (!IsNew(next, point.crash)) return true;
   next.crashes.back().lost = LostOf(point.disk, questions, answers);
   const FileScript script = HowItGoesOn();
-  if (ExploreLife(next, script)) return true;
+  if (ExploreIncarnation(next, script)) return true;
   // Only of the last crash: what came before it is as it must be to get here.
   if (failure_->crashes.size() == next.crashes.size()) {
     const Answers less = LoseLess(point, questions, answers, script);
@@ -341,7 +341,7 @@ bool FileExplorer::AfterKill(const FilePoint& point) {
   FilePast next{point.disk, point.promises, point.past.crashes, {}};
   if (!IsNew(next, point.crash)) return true;
   next.crashes.back().kill = true;
-  return ExploreLife(next, HowItGoesOn());
+  return ExploreIncarnation(next, HowItGoesOn());
 }
 
 Answers FileExplorer::LoseLess(const FilePoint& point, const std::vector<Question>& questions,
@@ -352,16 +352,16 @@ Answers FileExplorer::LoseLess(const FilePoint& point, const std::vector<Questio
     less[i] = 0;
     FilePast next{DiskAfter(point.disk, questions, less), point.promises, point.past.crashes, {}};
     next.crashes.push_back(point.crash);
-    const FileLife life = Live(next, script);
-    if (life.failure.empty()) continue;
+    const FileIncarnation incarnation = RunIncarnation(next, script);
+    if (incarnation.failure.empty()) continue;
     answers = less;
-    failure_->sentence = life.failure;
+    failure_->message = incarnation.failure;
   }
   return answers;
 }
 
-// Fewer operations of the first life, as long as it fails in some way: many at a time, then single
-// ones.
+// Fewer operations of the first incarnation, as long as it fails in some way: many at a time, then
+// single ones.
 void FileExplorer::LoseOperations() {
   const auto deadline = Clock::now() + Milliseconds(kSecondsToMinimise);
   size_t count = failure_->script.size();
@@ -390,7 +390,7 @@ void FileExplorer::LoseOperations() {
 bool FileExplorer::Conclude(bool good) {
   if (good || voice_ == Voice::kQuiet) return good;
   LoseOperations();
-  const std::string path = Keep(*failure_, stage_);
+  const std::string path = Keep(*failure_, sandbox_);
   std::fprintf(stderr, "%s", Describe(*failure_, target_).c_str());
   if (!path.empty()) std::fprintf(stderr, "  disk     %s\n", path.c_str());
   return false;

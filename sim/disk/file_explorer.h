@@ -14,9 +14,9 @@
 
 #include "sim/disk/crash_tree.h"
 #include "sim/disk/file_failure.h"
-#include "sim/disk/file_life.h"
+#include "sim/disk/file_incarnation.h"
 #include "sim/disk/file_target.h"
-#include "sim/disk/stage.h"
+#include "sim/disk/sandbox.h"
 
 namespace morsel::sim {
 
@@ -32,15 +32,15 @@ inline constexpr bool kTriesAllCrashes = true;
 struct Effort {
   /// Images at one point, before a sample is taken.
   uint64_t images_max = 4096;
-  /// Where all crashes of a first life are tried as well, as CrashTree does: so many disks at each
-  /// point; 0: not.
+  /// Where all crashes of a first incarnation are tried as well, as CrashTree does: so many disks
+  /// at each point; 0: not.
   uint64_t covered_max = 0;
   uint64_t covered_crashes = 1;     ///< in a row, of those: 2 crashes recovery, too
-  uint64_t later_images_max = 8;    ///< the same, in lives after a crash
-  uint64_t faulted_images_max = 8;  ///< the same, in lives with a call that fails
-  /// Of the lives after a crash, one in so many goes on after recovery.
+  uint64_t later_images_max = 8;    ///< the same, in incarnations after a crash
+  uint64_t faulted_images_max = 8;  ///< the same, in incarnations with a call that fails
+  /// Of the incarnations after a crash, one in so many goes on after recovery.
   uint64_t go_on_one_in = 1;
-  /// Of the lives after a crash, one in so many is crashed again.
+  /// Of the incarnations after a crash, one in so many is crashed again.
   uint64_t crash_again_one_in = 1;
 
   friend bool operator==(const Effort&, const Effort&) = default;
@@ -64,8 +64,8 @@ FileOptions FileOptionsFor(FileOptions quick, const Effort& most);
 struct FileCounts {
   uint64_t scripts = 0;
   uint64_t images = 0;         ///< of power cuts and kills, that were recovered from
-  uint64_t later_crashes = 0;  ///< of those, in a life after a crash
-  uint64_t faults = 0;         ///< lives with a call that failed
+  uint64_t later_crashes = 0;  ///< of those, in an incarnation after a crash
+  uint64_t faults = 0;         ///< incarnations with a call that failed
   uint64_t known = 0;          ///< images met again, with the same promises
   bool cut_short = false;      ///< by `seconds`
 };
@@ -102,8 +102,8 @@ class FileExplorer {
   const std::vector<CoverCounts>& covers() const { return tree_.counts(); }
   const std::optional<FileFailure>& failure() const { return failure_; }
 
-  /// A sentence where not all crashes of the first lives were tried, as many in a row as the effort
-  /// says, or some were a sample; not under a sanitizer.
+  /// A message where not all crashes of the first incarnations were tried, as many in a row as the
+  /// effort says, or some were a sample; not under a sanitizer.
   std::string NotCovered() const;
 
   /// "proof: TARGET, STATES states, CRASHES crashes in recovery, SECONDS s", and the seed.
@@ -113,14 +113,14 @@ class FileExplorer {
   enum class Voice { kQuiet, kLoud };
   FileExplorer(FileTarget& target, const FileOptions& options, Voice voice);
 
-  FileLife Live(const FilePast& past, const FileScript& script);
-  bool ExploreLife(const FilePast& past, const FileScript& script);
+  FileIncarnation RunIncarnation(const FilePast& past, const FileScript& script);
+  bool ExploreIncarnation(const FilePast& past, const FileScript& script);
   bool ExploreFault(const FileScript& script, const Fault& fault);
-  bool Walk(const FilePast& past, const FileLife& life);
+  bool Walk(const FilePast& past, const FileIncarnation& incarnation);
   bool CrashAt(const FilePoint& point, uint64_t images_max);
   bool CoverAt(const FilePoint& point);
   /// What the tree of crashes asks for.
-  std::optional<FileLife> RecoverReadingAll(const FilePast& past);
+  std::optional<FileIncarnation> RecoverReadingAll(const FilePast& past);
   bool AfterPowerCut(const FilePoint& point, const std::vector<Question>& questions,
                      const Answers& answers);
   bool AfterKill(const FilePoint& point);
@@ -128,7 +128,7 @@ class FileExplorer {
   /// Whether `past` is to be lived on from: not if it has been already. Decides whether that
   /// crashes again.
   bool IsNew(FilePast& past, const DiskCrash& crash);
-  bool Fail(const FilePast& past, std::string sentence);
+  bool Fail(const FilePast& past, std::string message);
   /// The answers with as much kept as the failure allows.
   Answers LoseLess(const FilePoint& point, const std::vector<Question>& questions, Answers answers,
                    const FileScript& script);
@@ -139,7 +139,7 @@ class FileExplorer {
 
   FileTarget& target_;
   FileOptions options_;
-  Stage stage_;
+  Sandbox sandbox_;
   std::mt19937_64 random_;
   FileCounts counts_;
   CrashTree tree_;

@@ -81,7 +81,8 @@ void DescribeCrash(const DiskCrash& crash, size_t number, const Callers& callers
     }
     const LostCall& lost = crash.lost[i];
     text += lost.is_torn ? "    torn   " : "    lost   ";
-    text += (lost.site != nullptr ? callers.Of(*lost.site) : "a call of an earlier life") + "\n";
+    text +=
+        (lost.site != nullptr ? callers.Of(*lost.site) : "a call of an earlier incarnation") + "\n";
   }
 }
 
@@ -97,7 +98,7 @@ std::string InWords(const Fault& fault) {
 
 std::string Describe(const FileFailure& failure, const FileTarget& target) {
   const Callers callers(failure);
-  std::string text = failure.target + ": " + failure.sentence + "\n";
+  std::string text = failure.target + ": " + failure.message + "\n";
   text += "  seed     MORSEL_SEED=" + std::to_string(failure.seed) + "\n  script  ";
   for (const uint32_t operation : failure.script) text += " " + target.NameOf(operation) + ";";
   text += "\n";
@@ -111,12 +112,12 @@ std::string Describe(const FileFailure& failure, const FileTarget& target) {
   return text;
 }
 
-std::string Keep(const FileFailure& failure, Stage& stage) {
+std::string Keep(const FileFailure& failure, Sandbox& sandbox) {
   std::string name = failure.target;
   for (char& letter : name) letter = letter == ' ' ? '-' : letter;
   std::string path = FolderToKeepIn() + "/morsel-disk-" + name + "-" + std::to_string(getpid());
-  stage.Show(failure.disk);
-  return stage.CopyTo(path) ? path : std::string();
+  sandbox.Show(failure.disk);
+  return sandbox.CopyTo(path) ? path : std::string();
 }
 
 }  // namespace morsel::sim

@@ -19,12 +19,12 @@ struct DiskCrash {
 
 struct FileFailure {
   std::string target;
-  std::string sentence;
+  std::string message;
   uint64_t seed = 0;
-  FileScript script;               ///< of the first life
-  Fault fault;                     ///< in the first life
-  std::vector<DiskCrash> crashes;  ///< one for each life that ended by one
-  Disk disk;                       ///< what the life that failed found
+  FileScript script;               ///< of the first incarnation
+  Fault fault;                     ///< in the first incarnation
+  std::vector<DiskCrash> crashes;  ///< one for each incarnation that ended by one
+  Disk disk;                       ///< what the incarnation that failed found
   Promises promises;               ///< what it was promised
 };
 
@@ -34,8 +34,8 @@ std::string Describe(const FileFailure& failure, const FileTarget& target);
 /// The fault in words; empty where there is none.
 std::string InWords(const Fault& fault);
 
-/// Copies what the failing life found to a directory of its own; answers its path, or an empty one
-/// where that cannot be done.
-std::string Keep(const FileFailure& failure, Stage& stage);
+/// Copies what the failing incarnation found to a directory of its own; answers its path, or an
+/// empty one where that cannot be done.
+std::string Keep(const FileFailure& failure, Sandbox& sandbox);
 
 }  // namespace morsel::sim

@@ -16,7 +16,7 @@ namespace morsel::sim {
 /// Numbers that the target gives to its operations.
 using FileScript = std::vector<uint32_t>;
 
-/// One life of a target: from one crash, or the beginning, to the next.
+/// One incarnation of a target: from one crash, or the beginning, to the next.
 class FileWorld {
  public:
   FileWorld(SimulatedFiles& files, std::string root, Promises promises, uint64_t seed)
@@ -68,21 +68,21 @@ class FileTarget {
   /// Whether files are stored to through mappings.
   virtual bool maps_files() const { return false; }
 
-  /// Opens what is on the disk, as a process does that finds it, and answers a sentence where it is
-  /// not as it was promised. In a first life there is nothing.
+  /// Opens what is on the disk, as a process does that finds it, and answers a message where it is
+  /// not as it was promised. In a first incarnation there is nothing.
   virtual std::string Recover(FileWorld& world) = 0;
 
-  /// A sentence where the operation fails though nothing made it to, or lies.
+  /// A message where the operation fails though nothing made it to, or lies.
   virtual std::string Run(uint32_t operation, FileWorld& world) = 0;
 
   /// Gives up what is volatile, as the end of the process does.
   virtual void Forget() = 0;
 
   /// From now on whether Recover() reads all that its answer depends on, by the world's files:
-  /// nothing is remembered of other lives.
+  /// nothing is remembered of other incarnations.
   virtual void ReadAll(bool) {}
 
-  /// How a life goes on after a crash.
+  /// How an incarnation goes on after a crash.
   virtual FileScript GoOn() const { return {}; }
 };
 

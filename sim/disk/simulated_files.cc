@@ -35,9 +35,9 @@ void Replay(const TracedCall& call, Disk& disk) {
   if (call.synced) disk.Sync(call.synced->node, call.synced->data_only, call.synced->succeeds);
 }
 
-SimulatedFiles::SimulatedFiles(Stage& stage, Disk disk, const Fault& fault, bool sees_stores)
-    : stage_(stage), disk_(std::move(disk)), fault_(fault), sees_stores_(sees_stores) {
-  stage_.Show(disk_);
+SimulatedFiles::SimulatedFiles(Sandbox& sandbox, Disk disk, const Fault& fault, bool sees_stores)
+    : sandbox_(sandbox), disk_(std::move(disk)), fault_(fault), sees_stores_(sees_stores) {
+  sandbox_.Show(disk_);
 }
 
 SimulatedFiles::~SimulatedFiles() { Stop(); }
@@ -45,7 +45,7 @@ SimulatedFiles::~SimulatedFiles() { Stop(); }
 void SimulatedFiles::Stop() {
   if (stopped_) return;
   SeeStores();
-  stage_.Shows(disk_);
+  sandbox_.Shows(disk_);
   stopped_ = true;
 }
 
@@ -106,7 +106,7 @@ NodeId SimulatedFiles::AddNew(TracedCall& call, const Place& place, int director
   struct stat status;
   const mode_t mode = fstat(descriptor, &status) == 0 ? status.st_mode & 07777 : 0;
   const NodeId node = disk_.Make(is_directory, mode);
-  stage_.Adopt(directory, name, descriptor, node);
+  sandbox_.Adopt(directory, name, descriptor, node);
   call.made.push_back({node, is_directory, mode});
   AddNames(call, *place.directory, {{place.name, node}});
   return node;
@@ -115,9 +115,9 @@ NodeId SimulatedFiles::AddNew(TracedCall& call, const Place& place, int director
 SimulatedFiles::Place SimulatedFiles::PlaceOf(int directory, const char* name) const {
   const std::string path = name;
   const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return {stage_.NodeAt(directory, "."), path};
+  if (slash == std::string::npos) return {sandbox_.NodeAt(directory, "."), path};
   const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
-  return {stage_.NodeAt(directory, parent), path.substr(slash + 1)};
+  return {sandbox_.NodeAt(directory, parent), path.substr(slash + 1)};
 }
 
 std::optional<NodeId> SimulatedFiles::NodeIn(const Place& place) const {
@@ -144,11 +144,11 @@ int SimulatedFiles::OpenAt(int directory, const char* name, int flags, mode_t mo
   if (Fails()) return -1;
   const int descriptor = SystemCalls::OpenAt(directory, name, flags, mode);
   if (descriptor < 0 || stopped_) return descriptor;
-  if ((flags & O_CREAT) != 0 && !stage_.NodeOf(descriptor)) {
+  if ((flags & O_CREAT) != 0 && !sandbox_.NodeOf(descriptor)) {
     const Place place = PlaceOf(directory, name);
     if (place.directory) AddNew(call, place, directory, name, descriptor, false);
   }
-  const std::optional<NodeId> node = stage_.NodeOf(descriptor);
+  const std::optional<NodeId> node = sandbox_.NodeOf(descriptor);
   if (node && (flags & O_TRUNC) != 0) Add(call, *node, disk_.Resizing(*node, 0));
   if (!call.changes.empty()) End(std::move(call));
   return descriptor;
@@ -160,13 +160,13 @@ ssize_t SimulatedFiles::PRead(int file, void* bytes, size_t size_bytes, int64_t 
   return SystemCalls::PRead(file, bytes, is_short_ ? Half(size_bytes) : size_bytes, offset);
 }
 
-ssize_t SimulatedFiles::Onlooker::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
+ssize_t SimulatedFiles::Observer::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
   files_.NoteRead(file, size_bytes, offset);
   return SystemCalls::PRead(file, bytes, size_bytes, offset);
 }
 
 void SimulatedFiles::NoteRead(int file, size_t size_bytes, int64_t offset) {
-  const std::optional<NodeId> node = stage_.NodeOf(file);
+  const std::optional<NodeId> node = sandbox_.NodeOf(file);
   if (!node || size_bytes == 0) return;
   const auto begin = static_cast<uint64_t>(offset) / kSectorBytes;
   const uint64_t end = DivideUp(static_cast<uint64_t>(offset) + size_bytes, kSectorBytes);
@@ -176,7 +176,7 @@ void SimulatedFiles::NoteRead(int file, size_t size_bytes, int64_t offset) {
 }
 
 ssize_t SimulatedFiles::PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) {
-  const std::optional<NodeId> node = stage_.NodeOf(file);
+  const std::optional<NodeId> node = sandbox_.NodeOf(file);
   TracedCall call =
       Begin("writing", Range("", static_cast<int64_t>(size_bytes), offset) + NameOf(node));
   if (Fails(CallKind::kWrite)) return -1;
@@ -198,7 +198,7 @@ ssize_t SimulatedFiles::PWrite(int file, const void* bytes, size_t size_bytes, i
 }
 
 int SimulatedFiles::FTruncate(int file, int64_t size_bytes) {
-  const std::optional<NodeId> node = stage_.NodeOf(file);
+  const std::optional<NodeId> node = sandbox_.NodeOf(file);
   TracedCall call = Begin("resizing", NameOf(node) + " to " + std::to_string(size_bytes));
   if (Fails()) return -1;
   const int failed = SystemCalls::FTruncate(file, size_bytes);
@@ -209,7 +209,7 @@ int SimulatedFiles::FTruncate(int file, int64_t size_bytes) {
 }
 
 int SimulatedFiles::FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) {
-  const std::optional<NodeId> node = stage_.NodeOf(file);
+  const std::optional<NodeId> node = sandbox_.NodeOf(file);
   const bool punches = (mode & FALLOC_FL_PUNCH_HOLE) != 0;
   TracedCall call =
       Begin(punches ? "punching" : "allocating", Range("", size_bytes, offset) + NameOf(node));
@@ -229,11 +229,11 @@ int SimulatedFiles::FAllocate(int file, int mode, int64_t offset, int64_t size_b
 }
 
 int SimulatedFiles::Sync(int file, bool data_only) {
-  const std::optional<NodeId> node = stage_.NodeOf(file);
+  const std::optional<NodeId> node = sandbox_.NodeOf(file);
   TracedCall call = Begin(data_only ? "fdatasync of" : "fsync of", NameOf(node));
   const bool fails = Fails();
   const bool is_omitted = data_only && omits_sync_ && omits_sync_(data_syncs_++);
-  // The stage's own memory needs no sync.
+  // The sandbox's own memory needs no sync.
   if (node && !stopped_ && !is_omitted) {
     call.synced = {*node, data_only, !fails};
     End(std::move(call));
@@ -297,7 +297,7 @@ int SimulatedFiles::MkDirAt(int directory, const char* name, mode_t mode) {
 }
 
 int SimulatedFiles::FChMod(int file, mode_t mode) {
-  const std::optional<NodeId> node = stage_.NodeOf(file);
+  const std::optional<NodeId> node = sandbox_.NodeOf(file);
   TracedCall call = Begin("chmod of", NameOf(node));
   if (Fails()) return -1;
   const int failed = SystemCalls::FChMod(file, mode);
@@ -317,7 +317,7 @@ void SimulatedFiles::SeeStores() {
   TracedCall call{.site = std::move(site), .made = {}, .changes = {}, .synced = {}};
   std::vector<std::pair<NodeId, std::string>> files;
   for (const auto& [id, node] : disk_.nodes()) {
-    if (!node.is_directory) files.emplace_back(id, stage_.StorePathOf(id));
+    if (!node.is_directory) files.emplace_back(id, sandbox_.StorePathOf(id));
   }
   for (const auto& [id, path] : files) SeeStoresOf(id, path, call);
   if (!call.changes.empty()) End(std::move(call));

@@ -1,4 +1,4 @@
-// The seam towards files as a disk that can be crashed: calls go to a stage, where
+// The seam towards files as a disk that can be crashed: calls go to a sandbox, where
 // the kernel answers them, and what they change is remembered as undecided until a
 // sync. Any call can be made to fail.
 #pragma once
@@ -14,7 +14,7 @@
 #include "sim/disk/disk.h"
 #include "sim/disk/disk_cover.h"
 #include "sim/disk/promises.h"
-#include "sim/disk/stage.h"
+#include "sim/disk/sandbox.h"
 
 namespace morsel::sim {
 
@@ -62,7 +62,7 @@ class SimulatedFiles : public pmem::SystemCalls {
  public:
   /// Shows the disk. `sees_stores`: files are changed through mappings too; what differs from what
   /// was written is taken for written when the next call comes.
-  SimulatedFiles(Stage& stage, Disk disk, const Fault& fault, bool sees_stores);
+  SimulatedFiles(Sandbox& sandbox, Disk disk, const Fault& fault, bool sees_stores);
   ~SimulatedFiles() override;
 
   const Disk& disk() const { return disk_; }
@@ -81,7 +81,7 @@ class SimulatedFiles : public pmem::SystemCalls {
   /// The kernel's calls, for an oracle: no fault is meant for whoever looks. What it reads counts
   /// as read.
   /// Ownership  of this object.
-  pmem::SystemCalls& onlooker() { return onlooker_; }
+  pmem::SystemCalls& observer() { return observer_; }
 
   void Promise(const Promises& promises, bool settles);
   /// The process is gone: what still happens is not its doing.
@@ -108,9 +108,9 @@ class SimulatedFiles : public pmem::SystemCalls {
   int FChMod(int file, mode_t mode) override;
 
  private:
-  class Onlooker : public pmem::SystemCalls {
+  class Observer : public pmem::SystemCalls {
    public:
-    explicit Onlooker(SimulatedFiles& files) : files_(files) {}
+    explicit Observer(SimulatedFiles& files) : files_(files) {}
     ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
 
    private:
@@ -139,7 +139,7 @@ class SimulatedFiles : public pmem::SystemCalls {
   void SeeStores();
   void SeeStoresOf(NodeId id, const std::string& path, TracedCall& call);
 
-  Stage& stage_;
+  Sandbox& sandbox_;
   Disk disk_;
   Fault fault_;
   bool sees_stores_;
@@ -149,7 +149,7 @@ class SimulatedFiles : public pmem::SystemCalls {
   std::optional<size_t> struck_at_;
   bool is_short_ = false;
   bool is_partial_ = false;
-  Onlooker onlooker_{*this};
+  Observer observer_{*this};
   SectorsRead sectors_read_;
   std::vector<CallKind> kinds_;
   std::vector<TracedCall> calls_;

@@ -80,9 +80,9 @@ bool Explorer::Explore(const Script& script) {
   uint64_t pick = 0;
   if (!quiet_ && Replay(target_.Name(), &kept, &kept_log, &pick)) {
     const Past past{MediumState(std::move(kept)), std::move(kept_log), {}, {}};
-    if (ExploreLife(past, target_.GoOn(pick), 0)) return true;
+    if (ExploreIncarnation(past, target_.GoOn(pick), 0)) return true;
     quiet_ = true;
-    Tell();
+    Report();
     return false;
   }
   script_ = script;
@@ -90,10 +90,10 @@ bool Explorer::Explore(const Script& script) {
   const bool threads = script.size() > 1;
   for (uint64_t i = 0; i < (threads ? options_.schedules : 1); ++i) {
     schedule_ = first_schedule_ + i;
-    if (ExploreLife(Past{}, script, schedule_)) continue;
+    if (ExploreIncarnation(Past{}, script, schedule_)) continue;
     if (!quiet_) {
       LoseCrashesAndOperations();
-      Tell();
+      Report();
     }
     return false;
   }
@@ -135,16 +135,17 @@ bool Explorer::ExploreRandom(uint32_t operations, uint32_t length_min, uint32_t 
   return true;
 }
 
-bool Explorer::ExploreLife(const Past& past, const Script& script, uint64_t schedule) {
+bool Explorer::ExploreIncarnation(const Past& past, const Script& script, uint64_t schedule) {
   if (OutOfTime()) return true;
-  ++counts_.lives;
+  ++counts_.incarnations;
   Log log = past.log;
   const bool first = past.crashes.empty();
-  const Life life = runner_.Run(past.medium.Visible(), log, script, schedule, &past.answers);
-  counts_.events += life.trace.size();
-  if (!life.failure.empty()) {
+  const Incarnation incarnation =
+      runner_.Run(past.medium.Visible(), log, script, schedule, &past.answers);
+  counts_.events += incarnation.trace.size();
+  if (!incarnation.failure.empty()) {
     failure_ = Failure{.target = target_.Name(),
-                       .sentence = life.failure,
+                       .message = incarnation.failure,
                        .seed = options_.seed,
                        .schedule = schedule_,
                        .script = script_,
@@ -160,16 +161,16 @@ bool Explorer::ExploreLife(const Past& past, const Script& script, uint64_t sche
       random_() % options_.crash_again_one_in != 0) {
     return true;
   }
-  return Walk(past, life, log);
+  return Walk(past, incarnation, log);
 }
 
-bool Explorer::Walk(Past past, const Life& life, const Log& log) {
-  past.answers = life.answers;
+bool Explorer::Walk(Past past, const Incarnation& incarnation, const Log& log) {
+  past.answers = incarnation.answers;
   MediumState state = past.medium;
   uint64_t entries = past.log.entries().size();
   Log promised = past.log;
   CrashPoint at;
-  for (const Event& event : life.trace) {
+  for (const Event& event : incarnation.trace) {
     state.Apply(event, Prepared);
     ++at.event;
     if (event.kind == Event::Kind::kStore) {
@@ -209,8 +210,8 @@ bool Explorer::CrashAt(const Past& past, const MediumState& state, std::optional
     return AfterPowerCut(past, state, choice, log, at);
   });
   if (!good) return false;
-  // Where every line is decided, a kill leaves what a power cut leaves; and a kill in the last life
-  // of all would be followed by nothing that tells them apart.
+  // Where every line is decided, a kill leaves what a power cut leaves; and a kill in the last
+  // incarnation of all would be followed by nothing that tells them apart.
   const bool tells = past.crashes.size() + 1 < options_.crashes && !state.undecided().empty();
   return !options_.kills || !tells || AfterKill(past, state, log, at);
 }
@@ -227,7 +228,7 @@ bool Explorer::AfterPowerCut(const Past& past, const MediumState& state, const C
   next.crashes.push_back(at);
   next.crashes.back().lost = Lost(state, choice);
   next.crashes.back().pick = random_();
-  if (ExploreLife(next, target_.GoOn(next.crashes.back().pick), 0)) return true;
+  if (ExploreIncarnation(next, target_.GoOn(next.crashes.back().pick), 0)) return true;
   // Only of the last crash: what came before it is as it must be to get here.
   if (!quiet_ && failure_->crashes.size() == next.crashes.size()) {
     Failure found = *failure_;
@@ -252,21 +253,21 @@ bool Explorer::AfterKill(const Past& past, const MediumState& state, const Log& 
   next.crashes.push_back(at);
   next.crashes.back().kill = true;
   next.crashes.back().pick = random_();
-  return ExploreLife(next, target_.GoOn(next.crashes.back().pick), 0);
+  return ExploreIncarnation(next, target_.GoOn(next.crashes.back().pick), 0);
 }
 
 Choice Explorer::LoseLess(const Past& past, const MediumState& state, Choice choice, const Log& log,
                           uint64_t pick) {
-  if (failure_->sentence.starts_with("the code under test")) return choice;  // once is enough
+  if (failure_->message.starts_with("the code under test")) return choice;  // once is enough
   const Choice newest = state.Newest();
   for (size_t i = 0; i < choice.size(); ++i) {
     if (choice[i] == newest[i]) continue;
     Choice less = choice;
     less[i] = newest[i];
     Log promised = log;
-    const Life life =
+    const Incarnation incarnation =
         runner_.Run(state.After(less), promised, target_.GoOn(pick), 0, &past.answers);
-    if (!life.failure.empty()) choice = less;
+    if (!incarnation.failure.empty()) choice = less;
   }
   return choice;
 }
@@ -279,9 +280,9 @@ bool Explorer::FailsAlso(const Script& script, Options options) {
   return true;
 }
 
-// Fewer crashes, then fewer operations of the first life, as long as it fails in some way.
+// Fewer crashes, then fewer operations of the first incarnation, as long as it fails in some way.
 void Explorer::LoseCrashesAndOperations() {
-  if (failure_->sentence.starts_with("the code under test")) return;
+  if (failure_->message.starts_with("the code under test")) return;
   Options options = options_;
   for (options.crashes = 0; options.crashes < failure_->crashes.size(); ++options.crashes) {
     if (FailsAlso(failure_->script, options)) break;
@@ -298,18 +299,18 @@ void Explorer::LoseCrashesAndOperations() {
   }
 }
 
-void Explorer::Tell() {
+void Explorer::Report() {
   failure_->kept = Keep(*failure_);
-  if (options_.tell) std::fputs(Describe(*failure_, target_).c_str(), stderr);
+  if (options_.print_failure) std::fputs(Describe(*failure_, target_).c_str(), stderr);
 }
 
 std::string Explorer::Summary() const {
   char text[320];
   std::snprintf(text, sizeof text,
-                "%s: seed %" PRIu64 ", %" PRIu64 " scripts, %" PRIu64 " lives, %" PRIu64
+                "%s: seed %" PRIu64 ", %" PRIu64 " scripts, %" PRIu64 " incarnations, %" PRIu64
                 " images, %" PRIu64 " kills, %" PRIu64 " crashes after a crash, %" PRIu64
                 " states met again, %" PRIu64 " events%s",
-                target_.Name().c_str(), options_.seed, counts_.scripts, counts_.lives,
+                target_.Name().c_str(), options_.seed, counts_.scripts, counts_.incarnations,
                 counts_.images, counts_.kills, counts_.later_crashes, counts_.known, counts_.events,
                 counts_.cut_short ? "; out of time" : "");
   return text;

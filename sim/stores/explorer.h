@@ -14,7 +14,7 @@
 #include "sim/model/crash_model.h"
 #include "sim/model/medium_state.h"
 #include "sim/stores/failure.h"
-#include "sim/stores/life.h"
+#include "sim/stores/incarnation.h"
 #include "sim/stores/log.h"
 #include "sim/stores/recorder.h"
 #include "sim/stores/target.h"
@@ -23,20 +23,20 @@ namespace morsel::sim {
 
 struct Options {
   uint64_t seed = 1;
-  /// Crashes in a row: 1 is a crash of the workload, 2 also one in the life after it.
+  /// Crashes in a row: 1 is a crash of the workload, 2 also one in the incarnation after it.
   uint32_t crashes = 2;
   /// Images at one point, before a sample is taken.
   uint64_t images_max = 4096;
-  uint64_t later_images_max = 64;  ///< the same, in lives after a crash
-  /// Of the lives after a crash, one in so many is crashed again.
+  uint64_t later_images_max = 64;  ///< the same, in incarnations after a crash
+  /// Of the incarnations after a crash, one in so many is crashed again.
   uint64_t crash_again_one_in = 1;
   bool kills = true;
   /// Stores without a hook are failures.
   bool strict = false;
   /// Schedules for a script of several threads.
   uint64_t schedules = 16;
-  bool tell = true;      ///< a failure, on standard error
-  double seconds = 1e9;  ///< until it stops, with the truth that it has told so far
+  bool print_failure = true;  ///< a failure, on standard error
+  double seconds = 1e9;       ///< until it stops, with the truth that it has told so far
 };
 
 /// `seed` and `seconds` from MORSEL_SIM_SEED and MORSEL_PROOF_SECONDS, where they are set.
@@ -47,10 +47,10 @@ bool Thorough();
 
 struct Counts {
   uint64_t scripts = 0;
-  uint64_t lives = 0;
+  uint64_t incarnations = 0;
   uint64_t images = 0;         ///< of power cuts, that were recovered from
   uint64_t kills = 0;          ///< likewise
-  uint64_t later_crashes = 0;  ///< of both, those in a life after a crash
+  uint64_t later_crashes = 0;  ///< of both, those in an incarnation after a crash
   uint64_t known = 0;          ///< images met again, with the same promises
   uint64_t events = 0;
   bool cut_short = false;  ///< by `seconds`
@@ -87,19 +87,19 @@ class Explorer {
   std::string Summary() const;
 
  private:
-  /// Of one life and what came before it.
+  /// Of one incarnation and what came before it.
   struct Past {
     MediumState medium;
     Log log;
     std::vector<CrashPoint> crashes;
-    std::set<std::string> answers;  ///< that the last life gave; empty: any is right
+    std::set<std::string> answers;  ///< that the last incarnation gave; empty: any is right
   };
 
   /// Over the medium that `watching` has from another explorer; tells and keeps nothing.
   Explorer(Target& target, Options options, Recorder& watching);
 
-  bool ExploreLife(const Past& past, const Script& script, uint64_t schedule);
-  bool Walk(Past past, const Life& life, const Log& log);
+  bool ExploreIncarnation(const Past& past, const Script& script, uint64_t schedule);
+  bool Walk(Past past, const Incarnation& incarnation, const Log& log);
   bool CrashAt(const Past& past, const MediumState& state, std::optional<LineNumber> newest,
                const Log& log, const CrashPoint& at);
   bool AfterPowerCut(const Past& past, const MediumState& state, const Choice& choice,
@@ -113,18 +113,18 @@ class Explorer {
   /// Whether that fails, too; if so, it is the failure from now on.
   bool FailsAlso(const Script& script, Options options);
   void LoseCrashesAndOperations();
-  void Tell();
+  void Report();
   bool OutOfTime();
 
   Target& target_;
   Options options_;
-  LifeRunner runner_;
+  IncarnationRunner runner_;
   std::mt19937_64 random_;
   Counts counts_;
   std::unordered_map<uint64_t, uint32_t> known_;  ///< crashes that were left, by state and promises
   std::optional<Failure> failure_;
   bool quiet_ = false;
-  Script script_;  ///< of the first life
+  Script script_;  ///< of the first incarnation
   uint64_t schedule_ = 0;
   uint64_t first_schedule_;
   std::chrono::steady_clock::time_point deadline_;

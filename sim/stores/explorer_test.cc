@@ -98,7 +98,7 @@ TEST(ExplorerTest, FindsNothingWhereAllIsWell) {
 TEST(ExplorerTest, FindsAMissingPersistAndSaysWhichStoreWasLost) {
   const auto failure = FailureOf(Bug::kNoPersist, {{List::kNothing, List::kPush, List::kNothing}});
   ASSERT_TRUE(failure);
-  EXPECT_EQ(failure->sentence, "node 1 is not whole");
+  EXPECT_EQ(failure->message, "node 1 is not whole");
   EXPECT_EQ(failure->script, (Script{{List::kPush}}));
   ASSERT_EQ(failure->crashes.size(), 1u);
   ASSERT_EQ(failure->crashes[0].lost.size(), 1u);
@@ -112,7 +112,7 @@ TEST(ExplorerTest, FindsAWrongOrder) { EXPECT_TRUE(FailureOf(Bug::kWrongOrder, {
 TEST(ExplorerTest, FindsAPromiseThatIsNotKept) {
   const auto failure = FailureOf(Bug::kForgets, {{List::kPush}});
   ASSERT_TRUE(failure);
-  EXPECT_EQ(failure->sentence, "the head is 0, due is 1");
+  EXPECT_EQ(failure->message, "the head is 0, due is 1");
 }
 
 TEST(ExplorerTest, FindsWhatOnlyAKillBeforeThePowerCutShows) {
@@ -126,7 +126,7 @@ TEST(ExplorerTest, FindsWhatOnlyAKillBeforeThePowerCutShows) {
 TEST(ExplorerTest, TellsOfADeathInRecovery) {
   const auto failure = FailureOf(Bug::kDies, {{List::kPush}});
   ASSERT_TRUE(failure);
-  EXPECT_NE(failure->sentence.find("died"), std::string::npos);
+  EXPECT_NE(failure->message.find("died"), std::string::npos);
 }
 
 TEST(ExplorerTest, ASeedGivesTheSameRunAgain) {
@@ -137,7 +137,7 @@ TEST(ExplorerTest, ASeedGivesTheSameRunAgain) {
     EXPECT_TRUE(explorer.ExploreSequences(1, 3));
     of = explorer.counts();
   }
-  EXPECT_EQ(counts[0].lives, counts[1].lives);
+  EXPECT_EQ(counts[0].incarnations, counts[1].incarnations);
   EXPECT_EQ(counts[0].events, counts[1].events);
 }
 

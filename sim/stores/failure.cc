@@ -92,7 +92,7 @@ std::string FolderToKeepIn() {
 std::string Describe(const Failure& failure, Target& target) {
   const Lines lines(failure);
   std::string text;
-  Append(text, "%s: %s\n", failure.target.c_str(), failure.sentence.c_str());
+  Append(text, "%s: %s\n", failure.target.c_str(), failure.message.c_str());
   Append(text, "  seed     %" PRIu64 " (MORSEL_SIM_SEED), schedule %" PRIu64 "\n", failure.seed,
          failure.schedule);
   AppendScript("does    ", failure.script, target, text);

@@ -20,20 +20,20 @@ struct LostStore {
 
 struct CrashPoint {
   bool kill = false;
-  uint64_t event = 0;           ///< it comes after so many events of the life
+  uint64_t event = 0;           ///< it comes after so many events of the incarnation
   const void* pc = nullptr;     ///< of the last store before it; nullptr: the log grew
   std::vector<LostStore> lost;  ///< of a power cut
-  uint64_t pick = 0;            ///< how the life after it goes on
+  uint64_t pick = 0;            ///< how the incarnation after it goes on
 };
 
 struct Failure {
   std::string target;
-  std::string sentence;
+  std::string message;
   uint64_t seed = 0;
   uint64_t schedule = 0;
-  Script script;                    ///< of the first life
-  std::vector<CrashPoint> crashes;  ///< one in each life
-  Image image;                      ///< what the life that failed found
+  Script script;                    ///< of the first incarnation
+  std::vector<CrashPoint> crashes;  ///< one in each incarnation
+  Image image;                      ///< what the incarnation that failed found
   Log log;                          ///< what it was promised
   std::string kept;                 ///< the file that has the image; empty: none
 };

@@ -156,8 +156,8 @@ void Scheduler::GivenBack(const pthread_mutex_t* mutex) {
   }
 }
 
-void Scheduler::Abandon(const char* sentence) {
-  schedule->ended_badly = sentence;
+void Scheduler::Abandon(const char* message) {
+  schedule->ended_badly = message;
   sem_post(&schedule->over);
   for (;;) pause();
 }

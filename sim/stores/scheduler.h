@@ -20,7 +20,7 @@ class Scheduler {
  public:
   static constexpr size_t kThreadsMax = 3;
 
-  /// Runs each body in a thread of its own until all have returned. Answers a sentence where they
+  /// Runs each body in a thread of its own until all have returned. Answers a message where they
   /// wait for each other for ever, where they do not come to an end, or where one dies: they are
   /// left as they are, for good.
   static std::string Run(const std::vector<std::function<void()>>& bodies, uint64_t seed);
@@ -33,7 +33,7 @@ class Scheduler {
   static void WaitFor(const pthread_mutex_t* mutex);
   static void GivenBack(const pthread_mutex_t* mutex);
   /// Ends the run; the calling thread stays where it is. May be called by a signal's handler.
-  [[noreturn]] static void Abandon(const char* sentence);
+  [[noreturn]] static void Abandon(const char* message);
 };
 
 }  // namespace morsel::sim

@@ -75,13 +75,13 @@ TEST(SchedulerTest, ADeadlockIsTold) {
 TEST(SchedulerTest, ThreadsThatGoOnForEverAreTold) {
   static std::atomic<bool> never = false;
   Recorder::Get().Begin(false);
-  const std::string sentence = Scheduler::Run({[] {
-                                                while (!never) {
-                                                }
-                                              }},
-                                              1);
+  const std::string message = Scheduler::Run({[] {
+                                               while (!never) {
+                                               }
+                                             }},
+                                             1);
   (void)Recorder::Get().End();
-  EXPECT_NE(sentence, "");
+  EXPECT_NE(message, "");
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ namespace morsel::sim {
 /// after recovery.
 using Script = std::vector<std::vector<uint32_t>>;
 
-/// A life is what happens between two crashes, or before the first: Recover(), a script, Forget().
-/// In every life the medium is at the same address, and flushed and fenced through
+/// An incarnation is what happens between two crashes, or before the first: Recover(), a script,
+/// Forget(). In every incarnation the medium is at the same address, and flushed and fenced through
 /// Recorder::Get().persist().
 class Target {
  public:
@@ -26,30 +26,31 @@ class Target {
   virtual std::string NameOf(uint32_t operation) const = 0;
   virtual std::vector<Span> Spans() = 0;
 
-  /// Writes what the first life finds. It counts as durable, and is not recorded.
+  /// Writes what the first incarnation finds. It counts as durable, and is not recorded.
   virtual void Prepare() = 0;
 
-  /// Opens what is on the medium, and answers a sentence where it is not what the log promises. The
-  /// log is empty in the first life; what is added to it is promised from then on.
+  /// Opens what is on the medium, and answers a message where it is not what the log promises. The
+  /// log is empty in the first incarnation; what is added to it is promised from then on.
   virtual std::string Recover(Log& log) = 0;
 
   /// The explorer logs when it began and that it returned.
   virtual void Run(uint32_t operation, Log& log) = 0;
 
-  /// Looks at whatever is left to be looked at when a life has gone on as far as it will; may
-  /// change what it likes: no crash comes any more. Empty if all is well.
+  /// Looks at whatever is left to be looked at when an incarnation has gone on as far as it will;
+  /// may change what it likes: no crash comes any more. Empty if all is well.
   virtual std::string Verify(const Log&) { return {}; }
 
   /// Gives up what is volatile, as the end of the process does; nothing that it stores counts. Not
   /// `orderly`: the process ended in a call, so there may be no telling what can be destroyed.
   virtual void Forget(bool orderly) = 0;
 
-  /// How a life after a crash goes on, until the next crash: one way of many, as `pick` decides.
+  /// How an incarnation after a crash goes on, until the next crash: one way of many, as `pick`
+  /// decides.
   virtual Script GoOn(uint64_t /*pick*/) { return {}; }
 
   /// What there is to know for whoever asks, in words; called where Recover() may have been, and
   /// after every operation. Not empty: after a crash it must be what it was after some operation,
-  /// or before the first, in a life of one thread that did not crash.
+  /// or before the first, in an incarnation of one thread that did not crash.
   virtual std::string Answers() { return {}; }
 };
 

@@ -78,7 +78,7 @@ std::string ImageTarget::OlderOf(FileWorld& world) {
   if (file == nullptr) return {};
   const auto [known, is_new] = olders_.try_emplace(file->visible.content.Hash());
   if (is_new || reads_all_) {
-    known->second = JudgeOlder(world.files().onlooker(), world.root() + "/" + kImage);
+    known->second = JudgeOlder(world.files().observer(), world.root() + "/" + kImage);
   }
   return known->second;
 }

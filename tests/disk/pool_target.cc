@@ -59,7 +59,7 @@ std::string PoolTarget::StateOfImage(FileWorld& world, const std::string& name) 
   if (file == nullptr) return kAbsent;
   const auto [known, is_new] = states_.try_emplace(file->visible.content.Hash());
   if (is_new || reads_all_) {
-    known->second = ReadState(world.files().onlooker(), PathOf(world) + "/" + name);
+    known->second = ReadState(world.files().observer(), PathOf(world) + "/" + name);
   }
   return known->second;
 }

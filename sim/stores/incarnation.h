@@ -1,4 +1,4 @@
-// One life of a target: on the medium as a crash left it, recorded, and brought to
+// One incarnation of a target: on the medium as a crash left it, recorded, and brought to
 // an end even where the code under test dies or does not end.
 #pragma once
 
@@ -12,25 +12,25 @@
 
 namespace morsel::sim {
 
-struct Life {
+struct Incarnation {
   std::string failure;  ///< empty: it found what was promised, and ran to its end
   Trace trace;
-  /// Those after recovery and after each operation; of a life of several threads, none.
+  /// Those after recovery and after each operation; of an incarnation of several threads, none.
   std::set<std::string> answers;
 };
 
-class LifeRunner {
+class IncarnationRunner {
  public:
-  LifeRunner(Target& target, bool strict) : target_(target), strict_(strict) {}
+  IncarnationRunner(Target& target, bool strict) : target_(target), strict_(strict) {}
 
-  /// Lives on the medium as `visible` says. The log grows by what the target adds. `right`: the
+  /// Runs on the medium as `visible` says. The log grows by what the target adds. `right`: the
   /// answers that may be given after recovery; nullptr: any.
-  Life Run(const Image& visible, Log& log, const Script& script, uint64_t schedule,
-           const std::set<std::string>* right);
+  Incarnation Run(const Image& visible, Log& log, const Script& script, uint64_t schedule,
+                  const std::set<std::string>* right);
 
  private:
   std::string RunProtected(const Script& script, Log& log, uint64_t schedule,
-                           const std::set<std::string>* right, Life* life);
+                           const std::set<std::string>* right, Incarnation* incarnation);
   std::string RunThreads(const Script& script, Log& log, uint64_t schedule);
   void RunOperation(uint32_t operation, Log& log);
 
@@ -38,9 +38,9 @@ class LifeRunner {
 
   Target& target_;
   bool strict_;
-  bool left_threads_ = false;  ///< of this life: they did not come to their end
+  bool left_threads_ = false;  ///< of this incarnation: they did not come to their end
   bool stores_unseen_ = false;
-  uint64_t lives_ = 0;
+  uint64_t incarnations_ = 0;
 };
 
 }  // namespace morsel::sim

@@ -1,4 +1,4 @@
-// A life on a simulated disk, from what it found to what it did, and the moments at
+// An incarnation on a simulated disk, from what it found to what it did, and the moments at
 // which a crash may end it.
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace morsel::sim {
 
-/// What a life begins with.
+/// What an incarnation begins with.
 struct FilePast {
   Disk disk;  ///< after a kill with what is undecided still
   Promises promises;
@@ -23,7 +23,7 @@ struct FilePast {
 };
 
 /// What came of it.
-struct FileLife {
+struct FileIncarnation {
   std::string failure;
   std::vector<TracedCall> calls;
   std::vector<TracedPromise> promises;
@@ -50,7 +50,7 @@ struct FilePoint {
 /// Calls `visit` with each point at which a crash may leave what it could not before, until it
 /// answers false; says whether it never did. `first`: of the calls before so many there is nothing
 /// to say.
-bool ForEachPoint(const FilePast& past, const FileLife& life, size_t first,
+bool ForEachPoint(const FilePast& past, const FileIncarnation& incarnation, size_t first,
                   const std::function<bool(const FilePoint& point)>& visit);
 
 }  // namespace morsel::sim

@@ -1,4 +1,4 @@
-#include "sim/disk/file_life.h"
+#include "sim/disk/file_incarnation.h"
 
 #include <algorithm>
 
@@ -18,28 +18,29 @@ std::vector<std::pair<NodeId, size_t>> ChangedBy(const TracedCall& call) {
 
 }  // namespace
 
-bool ForEachPoint(const FilePast& past, const FileLife& life, size_t first,
+bool ForEachPoint(const FilePast& past, const FileIncarnation& incarnation, size_t first,
                   const std::function<bool(const FilePoint& point)>& visit) {
   Disk disk = past.disk;
   Promises promises = past.promises;
   DiskCrash crash;
   size_t next = 0;
-  for (size_t i = 0; i <= life.calls.size(); ++i) {
+  for (size_t i = 0; i <= incarnation.calls.size(); ++i) {
     bool settles = false;
     Promises demanded = promises;
-    for (; next < life.promises.size() && life.promises[next].calls == i; ++next) {
-      promises = life.promises[next].promises;
+    for (; next < incarnation.promises.size() && incarnation.promises[next].calls == i; ++next) {
+      promises = incarnation.promises[next].promises;
       // What is only begun allows more and demands nothing: what was right is right.
-      if (life.promises[next].settles) demanded = promises;
-      settles = settles || life.promises[next].settles;
+      if (incarnation.promises[next].settles) demanded = promises;
+      settles = settles || incarnation.promises[next].settles;
     }
-    settles = (settles || (first > 0 && i == life.calls.size())) && i >= first;
+    settles = (settles || (first > 0 && i == incarnation.calls.size())) && i >= first;
     // Until a sync there are only more images, and nothing more is promised.
-    const bool decides = settles || (i < life.calls.size() && life.calls[i].synced.has_value());
+    const bool decides =
+        settles || (i < incarnation.calls.size() && incarnation.calls[i].synced.has_value());
     const Promises& held_against = settles ? demanded : promises;
     if (decides && !visit({past, disk, held_against, crash, {}, settles, decides})) return false;
-    if (i == life.calls.size()) break;
-    const TracedCall& call = life.calls[i];
+    if (i == incarnation.calls.size()) break;
+    const TracedCall& call = incarnation.calls[i];
     Replay(call, disk);
     ++crash.calls;
     crash.newest = call.site;

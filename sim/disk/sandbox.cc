@@ -1,4 +1,4 @@
-#include "sim/disk/stage.h"
+#include "sim/disk/sandbox.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -40,19 +40,19 @@ void WritePage(int descriptor, uint64_t index, const Content::Page* page) {
 
 }  // namespace
 
-Stage::Stage() {
+Sandbox::Sandbox() {
   MustDo(mkdir(scratch_.At("store").c_str(), 0700) == 0, "making", scratch_.At("store"));
 }
 
-Stage::~Stage() {
+Sandbox::~Sandbox() {
   for (const auto& [id, slot] : slots_) close(slot.descriptor);
 }
 
-std::string Stage::StorePathOf(NodeId node) const {
+std::string Sandbox::StorePathOf(NodeId node) const {
   return scratch_.path() + "/store/" + std::to_string(node);
 }
 
-void Stage::Forget(NodeId node) {
+void Sandbox::Forget(NodeId node) {
   const auto slot = slots_.find(node);
   if (slot == slots_.end()) return;
   nodes_.erase(InodeOf(slot->second.descriptor));
@@ -61,7 +61,7 @@ void Stage::Forget(NodeId node) {
   slots_.erase(slot);
 }
 
-void Stage::Show(const Disk& disk) {
+void Sandbox::Show(const Disk& disk) {
   std::error_code error;
   std::filesystem::remove_all(root_, error);
   MustDo(!error, "emptying", root_);
@@ -73,7 +73,7 @@ void Stage::Show(const Disk& disk) {
   ShowDirectory(disk, kRootNode, root_);
 }
 
-void Stage::ShowDirectory(const Disk& disk, NodeId id, const std::string& path) {
+void Sandbox::ShowDirectory(const Disk& disk, NodeId id, const std::string& path) {
   const Node& node = disk.node(id);
   MustDo(mkdir(path.c_str(), 0700) == 0, "making", path);
   MustDo(chmod(path.c_str(), node.visible.mode) == 0, "chmod of", path);
@@ -90,7 +90,7 @@ void Stage::ShowDirectory(const Disk& disk, NodeId id, const std::string& path) 
   }
 }
 
-void Stage::ShowFile(const Node& node, NodeId id, const std::string& path) {
+void Sandbox::ShowFile(const Node& node, NodeId id, const std::string& path) {
   const std::string store = StorePathOf(id);
   if (slots_.count(id) == 0) {
     const int descriptor = open(store.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -112,23 +112,23 @@ void Stage::ShowFile(const Node& node, NodeId id, const std::string& path) {
   MustDo(link(store.c_str(), path.c_str()) == 0, "linking", path);
 }
 
-void Stage::Shows(const Disk& disk) {
+void Sandbox::Shows(const Disk& disk) {
   for (auto& [id, slot] : slots_) {
     if (slot.is_on && disk.nodes().count(id) != 0) slot.shown = disk.node(id).visible.content;
   }
 }
 
-void Stage::Distrust() {
+void Sandbox::Distrust() {
   while (!slots_.empty()) Forget(slots_.begin()->first);
 }
 
-std::optional<NodeId> Stage::NodeOf(int descriptor) const {
+std::optional<NodeId> Sandbox::NodeOf(int descriptor) const {
   const auto found = nodes_.find(InodeOf(descriptor));
   if (found == nodes_.end()) return std::nullopt;
   return found->second;
 }
 
-std::optional<NodeId> Stage::NodeAt(int directory, const std::string& path) const {
+std::optional<NodeId> Sandbox::NodeAt(int directory, const std::string& path) const {
   struct stat status;
   if (fstatat(directory, path.c_str(), &status, 0) != 0) return std::nullopt;
   const auto found = nodes_.find(status.st_ino);
@@ -136,7 +136,7 @@ std::optional<NodeId> Stage::NodeAt(int directory, const std::string& path) cons
   return found->second;
 }
 
-void Stage::Adopt(int directory, const char* name, int descriptor, NodeId node) {
+void Sandbox::Adopt(int directory, const char* name, int descriptor, NodeId node) {
   Forget(node);
   struct stat status;
   MustDo(fstat(descriptor, &status) == 0, "fstat of", name);
@@ -149,7 +149,7 @@ void Stage::Adopt(int directory, const char* name, int descriptor, NodeId node) 
   slots_[node] = {.descriptor = own, .shown = {}, .is_on = true};
 }
 
-bool Stage::CopyTo(const std::string& path) const {
+bool Sandbox::CopyTo(const std::string& path) const {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (!error) {

@@ -17,12 +17,12 @@ namespace morsel::sim {
 
 /// Ownership  the directory is removed with the object.
 /// Threads    one.
-class Stage {
+class Sandbox {
  public:
-  Stage();
-  ~Stage();
-  Stage(const Stage&) = delete;
-  Stage& operator=(const Stage&) = delete;
+  Sandbox();
+  ~Sandbox();
+  Sandbox(const Sandbox&) = delete;
+  Sandbox& operator=(const Sandbox&) = delete;
 
   /// The simulated disk's root directory; always the same path.
   const std::string& root() const { return root_; }

@@ -1,4 +1,4 @@
-#include "sim/stores/life.h"
+#include "sim/stores/incarnation.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -14,17 +14,17 @@
 namespace morsel::sim {
 namespace {
 
-/// Far more than a life of a few operations needs.
+/// Far more than an incarnation of a few operations needs.
 constexpr uint64_t kHooksMax = 200'000'000;
 constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
 constexpr int kEndless = 1 << 16;
 
-sigjmp_buf end_of_life;
-volatile sig_atomic_t living = 0;
+sigjmp_buf end_of_incarnation;
+volatile sig_atomic_t running = 0;
 
 void OnSignal(int signal) {
   if (hook_state.scheduled) Scheduler::Abandon("the code under test died in one of its threads");
-  if (living == 0) {
+  if (running == 0) {
     // Not the code under test: the process ends as it would have.
     struct sigaction otherwise {};
     otherwise.sa_handler = SIG_DFL;
@@ -32,8 +32,8 @@ void OnSignal(int signal) {
     raise(signal);
     return;
   }
-  living = 0;
-  siglongjmp(end_of_life, signal);
+  running = 0;
+  siglongjmp(end_of_incarnation, signal);
 }
 
 class DeathWatch {
@@ -46,10 +46,10 @@ class DeathWatch {
       sigaction(kSignals[i], &action, &before_[i]);
     }
     hook_bounds.fuel = kHooksMax;
-    living = 1;
+    running = 1;
   }
   ~DeathWatch() {
-    living = 0;
+    running = 0;
     for (size_t i = 0; i < std::size(kSignals); ++i) {
       sigaction(kSignals[i], &before_[i], nullptr);
     }
@@ -69,18 +69,18 @@ std::string HowItDied(int signal) {
 void OutOfFuel() {
   hook_bounds.fuel = UINT64_MAX;
   if (hook_state.scheduled) Scheduler::Abandon("the code under test does not end");
-  if (living == 0) return;
-  living = 0;
-  siglongjmp(end_of_life, kEndless);
+  if (running == 0) return;
+  running = 0;
+  siglongjmp(end_of_incarnation, kEndless);
 }
 
-void LifeRunner::RunOperation(uint32_t operation, Log& log) {
+void IncarnationRunner::RunOperation(uint32_t operation, Log& log) {
   log.Began(operation);
   target_.Run(operation, log);
   log.Returned(operation);
 }
 
-std::string LifeRunner::RunThreads(const Script& script, Log& log, uint64_t schedule) {
+std::string IncarnationRunner::RunThreads(const Script& script, Log& log, uint64_t schedule) {
   std::vector<std::function<void()>> bodies;
   for (const std::vector<uint32_t>& operations : script) {
     bodies.push_back([&] {
@@ -92,8 +92,9 @@ std::string LifeRunner::RunThreads(const Script& script, Log& log, uint64_t sche
   return failure;
 }
 
-std::string LifeRunner::RunProtected(const Script& script, Log& log, uint64_t schedule,
-                                     const std::set<std::string>* right, Life* life) {
+std::string IncarnationRunner::RunProtected(const Script& script, Log& log, uint64_t schedule,
+                                            const std::set<std::string>* right,
+                                            Incarnation* incarnation) {
   std::string failure = target_.Recover(log);
   if (!failure.empty()) return failure;
   const std::string answer = target_.Answers();
@@ -101,46 +102,46 @@ std::string LifeRunner::RunProtected(const Script& script, Log& log, uint64_t sc
     return "it answers what it never would have without a crash: " + answer;
   }
   if (script.size() > 1) return RunThreads(script, log, schedule);
-  if (!answer.empty()) life->answers.insert(answer);
+  if (!answer.empty()) incarnation->answers.insert(answer);
   for (size_t i = 0; !script.empty() && i < script.front().size(); ++i) {
     RunOperation(script.front()[i], log);
-    if (!answer.empty()) life->answers.insert(target_.Answers());
+    if (!answer.empty()) incarnation->answers.insert(target_.Answers());
   }
   return {};
 }
 
-// Pages that nobody was seen to store to are looked at in one life of a few, until something is
-// found there.
-void LifeRunner::InspectAtTimes() {
-  constexpr uint64_t kLivesPerLook = 16;
-  if (!strict_ && !stores_unseen_ && lives_++ % kLivesPerLook != 0) return;
+// Pages that nobody was seen to store to are looked at in one incarnation of a few, until something
+// is found there.
+void IncarnationRunner::InspectAtTimes() {
+  constexpr uint64_t kIncarnationsPerInspection = 16;
+  if (!strict_ && !stores_unseen_ && incarnations_++ % kIncarnationsPerInspection != 0) return;
   stores_unseen_ = Recorder::Get().Inspect() || stores_unseen_;
 }
 
-Life LifeRunner::Run(const Image& visible, Log& log, const Script& script, uint64_t schedule,
-                     const std::set<std::string>* right) {
+Incarnation IncarnationRunner::Run(const Image& visible, Log& log, const Script& script,
+                                   uint64_t schedule, const std::set<std::string>* right) {
   Recorder& recorder = Recorder::Get();
   recorder.Put(visible);
-  Life life;
+  Incarnation incarnation;
   left_threads_ = false;
   DeathWatch watch;
   recorder.Begin(strict_);
-  const int died = sigsetjmp(end_of_life, 1);
+  const int died = sigsetjmp(end_of_incarnation, 1);
   if (died == 0) {
-    life.failure = RunProtected(script, log, schedule, right, &life);
+    incarnation.failure = RunProtected(script, log, schedule, right, &incarnation);
     InspectAtTimes();
-    life.trace = recorder.End();
-    if (life.failure.empty()) life.failure = recorder.unseen();
+    incarnation.trace = recorder.End();
+    if (incarnation.failure.empty()) incarnation.failure = recorder.unseen();
     recorder.Begin(false);
-    if (life.failure.empty()) life.failure = target_.Verify(log);
+    if (incarnation.failure.empty()) incarnation.failure = target_.Verify(log);
   } else {
     hook_state.depth = 0;
-    life.failure = HowItDied(died);
+    incarnation.failure = HowItDied(died);
   }
   // What it stores is seen, so that it can be taken away again.
   target_.Forget(died == 0 && !left_threads_);
   (void)recorder.End();
-  return life;
+  return incarnation;
 }
 
 }  // namespace morsel::sim
