@@ -36,22 +36,10 @@ class InSimulator {
   InSimulator& operator=(const InSimulator&) = delete;
 };
 
-/// Reads what the thread announced last.
-void SettlePending();
-
-/// The code under test has called so many hooks that it will not end.
-void OutOfFuel();
-
 inline bool Hooked() { return hook_bounds.active && hook_state.depth == 0; }
 
 inline bool MayBeWatched(const void* address) {
   return reinterpret_cast<uintptr_t>(address) - hook_bounds.low < hook_bounds.extent_bytes;
-}
-
-/// Before every hook's own work.
-inline void BeginHook() {
-  if (hook_state.pending_bytes != 0) SettlePending();
-  if (hook_bounds.fuel-- == 0) OutOfFuel();
 }
 
 }  // namespace morsel::sim

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <functional>
 
-#include "sim/stores/hook_state.h"
+#include "sim/stores/hooks.h"
 #include "sim/stores/recorder.h"
 #include "sim/stores/scheduler.h"
 
@@ -87,7 +87,9 @@ std::string IncarnationRunner::RunThreads(const Script& script, Log& log, uint64
       for (const uint32_t operation : operations) RunOperation(operation, log);
     });
   }
-  std::string failure = Scheduler::Run(bodies, schedule);
+  std::string failure = Scheduler::Run(bodies, schedule, [] {
+    if (hook_state.pending_bytes != 0) RecordPending();
+  });
   left_threads_ = !failure.empty();
   return failure;
 }

@@ -24,6 +24,12 @@ Recorder& Recorder::Get() {
   return *recorder;
 }
 
+void RecordPending() {
+  const size_t size_bytes = hook_state.pending_bytes;
+  hook_state.pending_bytes = 0;
+  Recorder::Get().Stored(hook_state.pending, size_bytes, hook_state.pending_pc);
+}
+
 uint8_t Recorder::ThisThread() { return hook_state.thread; }
 
 void Recorder::Watch(std::vector<Span> spans) {
@@ -147,7 +153,7 @@ void Recorder::Begin(bool strict) {
 
 Trace Recorder::End() {
   InSimulator in;
-  if (hook_state.pending_bytes != 0) SettlePending();
+  if (hook_state.pending_bytes != 0) RecordPending();
   for (const uint64_t page : touched_pages_) TakePage(page);
   hook_bounds.active = false;
   recording_ = false;
@@ -244,7 +250,7 @@ void Recorder::Stored(const void* address, uint64_t size_bytes, const void* pc) 
 
 void Recorder::Flush(const void* address, uint64_t size_bytes, const void* pc) {
   if (!recording_) return;
-  if (hook_state.pending_bytes != 0) SettlePending();
+  if (hook_state.pending_bytes != 0) RecordPending();
   Scheduler::SwitchPoint();
   InSimulator in;
   FlushAs(hook_state.thread, address, size_bytes, pc);
@@ -252,7 +258,7 @@ void Recorder::Flush(const void* address, uint64_t size_bytes, const void* pc) {
 
 void Recorder::MadeDurable(const void* address, uint64_t size_bytes) {
   if (!recording_) return;
-  if (hook_state.pending_bytes != 0) SettlePending();
+  if (hook_state.pending_bytes != 0) RecordPending();
   InSimulator in;
   FlushAs(kKernelThread, address, size_bytes, nullptr);
   trace_.push_back({Event::Kind::kFence, kKernelThread, 0, 0, nullptr});
@@ -283,7 +289,7 @@ void Recorder::FlushAs(uint8_t thread, const void* address, uint64_t size_bytes,
 
 void Recorder::Fence(const void* pc) {
   if (!recording_) return;
-  if (hook_state.pending_bytes != 0) SettlePending();
+  if (hook_state.pending_bytes != 0) RecordPending();
   Scheduler::SwitchPoint();
   InSimulator in;
   for (const uint64_t page : touched_pages_) TakePage(page);
@@ -292,7 +298,7 @@ void Recorder::Fence(const void* pc) {
 
 void Recorder::NoteLog(uint64_t entries) {
   if (!recording_) return;
-  if (hook_state.pending_bytes != 0) SettlePending();
+  if (hook_state.pending_bytes != 0) RecordPending();
   InSimulator in;
   trace_.push_back({Event::Kind::kLog, hook_state.thread, 0, entries, nullptr});
 }

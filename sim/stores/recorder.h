@@ -102,4 +102,7 @@ class Recorder {
   std::string unseen_;
 };
 
+/// Records the store that this thread's last hook announced: it has been made by now.
+void RecordPending();
+
 }  // namespace morsel::sim

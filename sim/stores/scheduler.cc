@@ -37,6 +37,7 @@ struct Schedule {
   uint64_t points_per_switch = 1;
   uint64_t steps = 0;
   const char* ended_badly = nullptr;
+  void (*at_thread_end)() = nullptr;
   sem_t over;
 
   /// One that may go on, other than `self`; count if there is none.
@@ -82,7 +83,7 @@ struct AtThreadEnd {
   bool runs = false;
   ~AtThreadEnd() {
     if (!runs) return;
-    if (hook_state.pending_bytes != 0) SettlePending();
+    if (schedule->at_thread_end != nullptr) schedule->at_thread_end();
     hook_state.scheduled = false;
     Finish();
   }
@@ -99,13 +100,15 @@ void RunWorker(size_t number, const std::function<void()>& body) {
 
 }  // namespace
 
-std::string Scheduler::Run(const std::vector<std::function<void()>>& bodies, uint64_t seed) {
+std::string Scheduler::Run(const std::vector<std::function<void()>>& bodies, uint64_t seed,
+                           void (*at_thread_end)()) {
   if (bodies.empty()) return {};
   MORSEL_CHECK(bodies.size() <= kThreadsMax && schedule == nullptr);
   // Stays where threads are left that know it.
   Schedule* const run = new Schedule;
   run->count = bodies.size();
   run->random.seed(seed);
+  run->at_thread_end = at_thread_end;
   run->points_per_switch = uint64_t{1} << run->random() % 4;
   for (size_t i = 0; i < run->workers.size(); ++i) {
     sem_init(&run->workers[i].turn, 0, 0);

@@ -23,7 +23,10 @@ class Scheduler {
   /// Runs each body in a thread of its own until all have returned. Answers a message where they
   /// wait for each other for ever, where they do not come to an end, or where one dies: they are
   /// left as they are, for good.
-  static std::string Run(const std::vector<std::function<void()>>& bodies, uint64_t seed);
+  ///
+  /// Each thread calls `at_thread_end` last, when all its other destructors have run.
+  static std::string Run(const std::vector<std::function<void()>>& bodies, uint64_t seed,
+                         void (*at_thread_end)() = nullptr);
 
   // For the hooks, of a thread whose turn it is.
 

@@ -3,25 +3,14 @@
 #include <cstdlib>
 
 #include "base/check.h"
-#include "sim/stores/hook_state.h"
-#include "sim/stores/recorder.h"
+#include "sim/stores/hooks.h"
 
 namespace morsel::sim {
-
-thread_local constinit HookState hook_state{};
-constinit HookBounds hook_bounds{};
-
-void SettlePending() {
-  const size_t size_bytes = hook_state.pending_bytes;
-  hook_state.pending_bytes = 0;
-  Recorder::Get().Stored(hook_state.pending, size_bytes, hook_state.pending_pc);
-}
-
 namespace {
 
 // Most hooks are this one. Nothing is pending while nothing is recorded.
 inline void OnRead() {
-  if (__builtin_expect(hook_state.pending_bytes != 0, 0)) SettlePending();
+  if (__builtin_expect(hook_state.pending_bytes != 0, 0)) RecordPending();
 }
 
 inline void OnEntry() {

@@ -1,8 +1,7 @@
 // Atomic operations, which the compiler leaves to the runtime altogether. Each is
 // a place where the scheduler may let another thread go on, and each is done in one
 // piece: one thread runs at a time.
-#include "sim/stores/hook_state.h"
-#include "sim/stores/recorder.h"
+#include "sim/stores/hooks.h"
 #include "sim/stores/scheduler.h"
 
 namespace morsel::sim {

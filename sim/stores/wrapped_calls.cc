@@ -4,8 +4,7 @@
 #include <cstdarg>
 #include <cstddef>
 
-#include "sim/stores/hook_state.h"
-#include "sim/stores/recorder.h"
+#include "sim/stores/hooks.h"
 
 using namespace morsel::sim;
 

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "sim/stores/hook_state.h"
+#include "sim/stores/hooks.h"
 #include "sim/stores/scheduler.h"
 
 using namespace morsel::sim;
