@@ -38,9 +38,9 @@ const UnitWord* MapOf(const alloc::HeapHeader& header, uint64_t region) {
 
 bool ByAddress(const Block& a, const Block& b) { return a.address < b.address; }
 
-uint64_t FreshSize(Dice& dice) {
-  if (dice.OneIn(1000)) return dice.Logarithmic(alloc::kUnitBytes, 4 * alloc::kUnitBytes);
-  return dice.OneIn(50) ? dice.Logarithmic(1024, 8 * 1024) : dice.Between(1, 400);
+uint64_t FreshSize(Random& random) {
+  if (random.OneIn(1000)) return random.Logarithmic(alloc::kUnitBytes, 4 * alloc::kUnitBytes);
+  return random.OneIn(50) ? random.Logarithmic(1024, 8 * 1024) : random.Between(1, 400);
 }
 
 }  // namespace
@@ -95,22 +95,22 @@ uint64_t MoreThanTakenAhead(const std::vector<Block>& blocks, uint64_t threads) 
 }
 
 std::vector<Block> AllocateFresh(const std::function<Block(uint64_t size_bytes)>& allocate,
-                                 uint64_t count, Dice& dice) {
+                                 uint64_t count, Random& random) {
   std::vector<Block> blocks;
   for (uint64_t i = 0; i < count; ++i) {
-    const Block block = allocate(FreshSize(dice));
+    const Block block = allocate(FreshSize(random));
     if (block.address == 0) break;
     blocks.push_back(block);
   }
   return blocks;
 }
 
-std::vector<Block> AllocateFresh(morsel_t* morsel, uint64_t count, Dice& dice) {
+std::vector<Block> AllocateFresh(morsel_t* morsel, uint64_t count, Random& random) {
   const auto allocate = [&](uint64_t size_bytes) {
     void* const block = morsel_malloc(morsel, size_bytes);
     return Block{reinterpret_cast<uint64_t>(block), morsel_usable_size(morsel, block)};
   };
-  return AllocateFresh(allocate, count, dice);
+  return AllocateFresh(allocate, count, random);
 }
 
 const Block* BlockAt(const std::vector<Block>& blocks, const void* address) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "morsel/morsel.h"
-#include "tests/crash/dice.h"
+#include "tests/crash/random.h"
 
 namespace morsel::crash {
 
@@ -33,8 +33,8 @@ uint64_t MoreThanTakenAhead(const std::vector<Block>& blocks, uint64_t threads);
 /// So many new blocks of mixed sizes, from `allocate(size_bytes)`. Fewer where there is no more
 /// room: it answers none of address 0.
 std::vector<Block> AllocateFresh(const std::function<Block(uint64_t size_bytes)>& allocate,
-                                 uint64_t count, Dice& dice);
-std::vector<Block> AllocateFresh(morsel_t* morsel, uint64_t count, Dice& dice);
+                                 uint64_t count, Random& random);
+std::vector<Block> AllocateFresh(morsel_t* morsel, uint64_t count, Random& random);
 
 struct Owned {
   Block block;

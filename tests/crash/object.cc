@@ -31,8 +31,8 @@ uint64_t BytesOfWord(uint64_t bytes, uint64_t index) {
 
 std::string Describe(const Object& object) {
   if (!object) return "no object";
-  return "object " + std::to_string(object.serial) + " of shelf " + std::to_string(object.owner) +
-         " (" + std::to_string(object.size_bytes) + " bytes)";
+  return "object " + std::to_string(object.serial) + " of partition " +
+         std::to_string(object.owner) + " (" + std::to_string(object.size_bytes) + " bytes)";
 }
 
 void WriteObject(void* at, const Object& object) {

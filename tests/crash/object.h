@@ -18,7 +18,7 @@ struct Object {
   friend bool operator==(const Object&, const Object&) = default;
 };
 
-/// e.g. "object 17 of shelf 2 (640 bytes)", "no object".
+/// e.g. "object 17 of partition 2 (640 bytes)", "no object".
 std::string Describe(const Object& object);
 
 /// Writes all size_bytes.

@@ -23,7 +23,7 @@ constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_i
 // The image's crash, that of its recovery, and that of the recovery from this.
 constexpr uint64_t kCrashesCovered = 3;
 
-void Tell(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
+void PrintSummary(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
 TEST(ImageFilesTest, SequencesOfUpToThree) {
   ImageTarget target("image, every 3 calls");
@@ -32,7 +32,7 @@ TEST(ImageFilesTest, SequencesOfUpToThree) {
   quick.effort.covered_crashes = kCrashesCovered;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequences(3); }));
-  Tell(explorer);
+  PrintSummary(explorer);
   EXPECT_EQ(explorer.NotCovered(), "");
 }
 
@@ -47,7 +47,7 @@ TEST(ImageFilesTest, FiftyCheckpoints) {
   EXPECT_TRUE(explorer.ExploreRandom([](const FileScript& script) {
     return std::count_if(script.begin(), script.end(), ImageTarget::IsCheckpoint) == 50;
   }));
-  Tell(explorer);
+  PrintSummary(explorer);
   EXPECT_EQ(explorer.NotCovered(), "");
 }
 
@@ -57,7 +57,7 @@ TEST(ImageFilesTest, EveryCallFails) {
   const FileScript script = {Do::kTouch,  Do::kGrow,   Do::kReopen, Do::kTouch,
                              Do::kShrink, Do::kRemove, Do::kTouch,  Do::kReopen};
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreFaults(script); }));
-  Tell(explorer);
+  PrintSummary(explorer);
 }
 
 // Of the two syncs of a checkpoint one is missing: what a superblock leads to is not durable before

@@ -19,7 +19,7 @@ constexpr FileOptions kQuick = {.effort = {.images_max = 6,
                                 .seconds = 100};
 constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
-void Tell(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
+void PrintSummary(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
 TEST(PoolFilesTest, SequencesOfUpToThree) {
   PoolTarget target("directory pool, every 3 calls");
@@ -28,7 +28,7 @@ TEST(PoolFilesTest, SequencesOfUpToThree) {
   quick.effort.covered_crashes = 2;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequences(3); }));
-  Tell(explorer);
+  PrintSummary(explorer);
   EXPECT_EQ(explorer.NotCovered(), "");
 }
 
@@ -39,7 +39,7 @@ TEST(PoolFilesTest, LongSequences) {
   quick.scripts = 6;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.ExploreRandom(20));
-  Tell(explorer);
+  PrintSummary(explorer);
 }
 
 TEST(PoolFilesTest, EveryCallFails) {
@@ -48,7 +48,7 @@ TEST(PoolFilesTest, EveryCallFails) {
   const FileScript script = {Do::kCheckpoint, Do::kDiscard, Do::kResize,    Do::kReopen,
                              Do::kClose,      Do::kRemove,  Do::kCheckpoint};
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreFaults(script); }));
-  Tell(explorer);
+  PrintSummary(explorer);
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ class Check:
         return verdicts
 
 
-def complaints(verdicts, equivalents, known, missed=()):
+def failures(verdicts, equivalents, known, missed=()):
     """Why the check fails, in sentences. `known`: the keys of all mutants, or None in a share;
     `missed`: the calls that no test reaches."""
     found = [f"no test reaches {name}" for name in missed]

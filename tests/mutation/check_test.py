@@ -100,19 +100,19 @@ class Checks(unittest.TestCase):
         self.assertEqual(verdicts["drop 4"].by, "a_test Suite.Second (timeout)")
         self.assertEqual(verdicts["drop 3"].ending, "survived")
         self.assertEqual(verdicts["drop 3"].tests, 2)
-        found = check.complaints(verdicts.values(), {}, set())
+        found = check.failures(verdicts.values(), {}, set())
         self.assertEqual(len(found), 3)  # 3 without and with delay, 4 with
 
     def test_out_of_time_nothing_is_decided(self):
         verdicts = self.verdicts(seconds=0)
         self.assertEqual(verdicts["drop 3"].ending, "undecided")
-        self.assertIn("6 of 6 are not decided", check.complaints(verdicts.values(), {}, None)[0])
+        self.assertIn("6 of 6 are not decided", check.failures(verdicts.values(), {}, None)[0])
 
     def test_only_a_share_may_leave_some_undecided(self):
         one, other = list(self.verdicts().values())[:2]
         one.ending, other.ending = "undecided", "killed"
-        self.assertEqual(check.complaints([one, other], {}, None), [])
-        self.assertIn("1 of 2", check.complaints([one, other], {}, set())[0])
+        self.assertEqual(check.failures([one, other], {}, None), [])
+        self.assertIn("1 of 2", check.failures([one, other], {}, set())[0])
 
     def test_what_is_to_survive_comes_first(self):
         key = "a.cc F: line 4", "delay"
@@ -131,7 +131,7 @@ class Checks(unittest.TestCase):
         verdicts = self.verdicts(equivalents)
         self.assertEqual(verdicts["drop 3"].ending, "equivalent")
         known = {v.mutant.key for v in verdicts.values()}
-        found = check.complaints(verdicts.values(), equivalents, known)
+        found = check.failures(verdicts.values(), equivalents, known)
         self.assertEqual(len(found), 2, found)
         self.assertIn("killed by a_test Suite.First: a.cc F: line 2 (drop)", found[0])
         self.assertIn("not found: a.cc F: line 9 (drop)", found[1])

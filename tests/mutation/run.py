@@ -113,9 +113,9 @@ def main():
     verdicts = run.judge_all(chosen, show)
     known = {mutant.key for mutant in everything} if whole else None
     missed = sites.never_reached(run.sites, sites.Sources()) if whole else []
-    found = check.complaints(verdicts, equivalents, known, missed)
-    for complaint in found:
-        print(complaint)
+    found = check.failures(verdicts, equivalents, known, missed)
+    for failure in found:
+        print(failure)
     print(score(verdicts, time.monotonic() - started))
     return 1 if found or not everything else 0
 

@@ -24,13 +24,13 @@ void Checkpoint(GraphSession& session, GraphLog& log) {
   log.completed = number;
 }
 
-// Whatever is thrown ends the process, with its sentence in the log.
+// Whatever is thrown ends the process, with its message in the log.
 template <class Work>
 void OrGiveUp(GraphLog& log, Work work) {
   try {
     work();
   } catch (const std::exception& error) {
-    GiveUp(log.complaint, error.what());
+    Fail(log.failure, error.what());
   }
 }
 
@@ -61,7 +61,7 @@ void GrowGraph(const std::string& pool, uint64_t seed, GraphLog& log) {
       log.steps.Raise();
     }
   });
-  GiveUp(log.complaint, "it came to its end");
+  Fail(log.failure, "it came to its end");
 }
 
 std::string CheckGraph(const std::string& pool, GraphLog& log) {

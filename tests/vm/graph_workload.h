@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
-#include "tests/crash/complaint.h"
 #include "tests/crash/counter.h"
+#include "tests/crash/failure.h"
 
 namespace morsel::crash {
 
@@ -23,7 +23,7 @@ struct GraphLog {
   std::array<Said, 2> said;  ///< a checkpoint's place is its number, modulo
   std::atomic<uint64_t> begun = 0;
   std::atomic<uint64_t> completed = 0;
-  Complaint complaint;
+  Failure failure;
 
   Said& SaidOf(uint64_t checkpoint) { return said[checkpoint % said.size()]; }
 };

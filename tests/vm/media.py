@@ -10,7 +10,7 @@ LOGS = "$(logs)"
 class Medium:
     """A place for a pool.
 
-    kind: "direct" or "image", what kind of morsel the writer works on; "" where nothing is written.
+    kind: "fine" or "image", what kind of morsel the writer works on; "" where nothing is written.
     """
 
     kind = ""
@@ -110,7 +110,7 @@ class OnDax(Medium):
 class FileOnDax(OnDax):
     """A carved pool in a file."""
 
-    kind = "direct"
+    kind = "fine"
 
     def try_out(self, guest, results):
         self._expect(guest, results, "a carved pool is made",
@@ -181,7 +181,7 @@ class DirectoryOnDax(OnDax):
 class Device(Medium):
     """A carved pool on a device-dax device."""
 
-    kind = "direct"
+    kind = "fine"
 
     def __init__(self, name, number, align, space):
         super().__init__(name, "/nowhere", number)

@@ -36,11 +36,11 @@ WORK_SECONDS = 12
 class Session:
     """One kernel, from its first boot to its last."""
 
-    def __init__(self, guest, its_media, results, dice):
+    def __init__(self, guest, its_media, results, generator):
         self._guest = guest
         self._media = its_media
         self._report = results
-        self._dice = dice
+        self._generator = generator
         self._steps = {}
 
     def run(self, ends):
@@ -61,16 +61,16 @@ class Session:
     def _end(self, writers):
         """Lets each writer make some steps, ends the machine in the midst of the next, compares."""
         for medium in writers:
-            medium.write(self._guest, self._dice.getrandbits(32))
+            medium.write(self._guest, self._generator.getrandbits(32))
         deadline = time.monotonic() + WORK_SECONDS
         for medium in writers:
-            medium.await_steps(self._guest, self._dice.randint(*STEPS), deadline)
-        time.sleep(self._dice.uniform(0, 1.5))
+            medium.await_steps(self._guest, self._generator.randint(*STEPS), deadline)
+        time.sleep(self._generator.uniform(0, 1.5))
         self._guest.cut()
         self._guest.start()
         for medium in writers:
             medium.attach(self._guest)
-            problem, steps = medium.check(self._guest, self._dice.getrandbits(32))
+            problem, steps = medium.check(self._guest, self._generator.getrandbits(32))
             worked = steps > self._steps.get(medium.name, 0)
             self._steps[medium.name] = steps
             if not problem and not worked:

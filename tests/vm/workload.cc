@@ -32,12 +32,12 @@
 #include "base/check.h"
 #include "base/units.h"
 #include "morsel/morsel.h"
-#include "tests/crash/direct_checker.h"
-#include "tests/crash/direct_pool.h"
-#include "tests/crash/direct_writer.h"
-#include "tests/crash/image_checker.h"
-#include "tests/crash/image_pool.h"
-#include "tests/crash/image_writer.h"
+#include "tests/crash/fine/fine_checker.h"
+#include "tests/crash/fine/fine_pool.h"
+#include "tests/crash/fine/fine_writer.h"
+#include "tests/crash/image/image_checker.h"
+#include "tests/crash/image/image_pool.h"
+#include "tests/crash/image/image_writer.h"
 #include "tests/vm/graph_workload.h"
 
 namespace morsel::crash {
@@ -57,23 +57,23 @@ Log* LogAt(const std::string& path, const std::string& number) {
   return static_cast<Log*>(memory);
 }
 
-int Tell(const Findings& findings, const char* complaint) {
+int PrintFindings(const Findings& findings, const char* failure) {
   for (const std::string& finding : findings) std::printf("%s\n", finding.c_str());
-  if (*complaint != '\0') std::printf("the writer gave up: %s\n", complaint);
-  return findings.empty() && *complaint == '\0' ? 0 : 1;
+  if (*failure != '\0') std::printf("the writer failed: %s\n", failure);
+  return findings.empty() && *failure == '\0' ? 0 : 1;
 }
 
-int Direct(const std::string& verb, PoolKind kind, const std::string& pool, DirectLog* log,
-           uint64_t seed) {
+int Fine(const std::string& verb, PoolKind kind, const std::string& pool, FineLog* log,
+         uint64_t seed) {
   if (verb == "make") {
-    new (log) DirectLog();
-    const std::string why = MakeDirect(pool, kind);
-    return Tell(why.empty() ? Findings() : Findings{why}, "");
+    new (log) FineLog();
+    const std::string why = MakeFinePool(pool, kind);
+    return PrintFindings(why.empty() ? Findings() : Findings{why}, "");
   }
-  if (verb == "write") return RunDirectWriter(pool, seed, 0, Lie::kNone, *log);
+  if (verb == "write") return RunFineWriter(pool, seed, 0, Lie::kNone, *log);
   const uint64_t steps = log->steps.value();
-  const int status =
-      Tell(CheckDirect(pool, {.seed = seed, .fresh_blocks = 2'000}, *log), log->complaint.text);
+  const int status = PrintFindings(CheckFine(pool, {.seed = seed, .fresh_blocks = 2'000}, *log),
+                                   log->failure.text);
   std::printf("steps %lu\n", steps);
   return status;
 }
@@ -85,8 +85,8 @@ int Image(const std::string& verb, const std::string& pool, ImageLog* log, uint6
     return 0;
   }
   if (verb == "write") return RunImageWriter(pool, seed, 0, Calls::kAnyDuringCheckpoints, *log);
-  const int status =
-      Tell(CheckImage(pool, {.seed = seed, .fresh_blocks = 2'000}, *log), log->complaint.text);
+  const int status = PrintFindings(CheckImage(pool, {.seed = seed, .fresh_blocks = 2'000}, *log),
+                                   log->failure.text);
   uint64_t steps = 0;
   for (const Counter& moment : log->moments) steps += moment.value();
   std::printf("steps %lu\n", steps);
@@ -101,7 +101,7 @@ int Graph(const std::string& verb, const std::string& pool, GraphLog* log, uint6
   }
   if (verb == "write") GrowGraph(pool, seed, *log);
   const std::string why = CheckGraph(pool, *log);
-  const int status = Tell(why.empty() ? Findings() : Findings{why}, log->complaint.text);
+  const int status = PrintFindings(why.empty() ? Findings() : Findings{why}, log->failure.text);
   std::printf("steps %lu\n", log->steps.value());
   return status;
 }
@@ -128,7 +128,7 @@ int Touch(const std::string& path, uint64_t size_bytes, bool giant) {
   constexpr char kName[] = "touched";
   morsel_pool_t* pool = nullptr;
   morsel_code code = morsel_pool_open(path.c_str(), nullptr, &pool);
-  if (code != MORSEL_OK) return Tell({Sentence("morsel_pool_open", code)}, "");
+  if (code != MORSEL_OK) return PrintFindings({Message("morsel_pool_open", code)}, "");
   const uint32_t flags =
       MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_FINE | (giant ? MORSEL_GIANT : 0);
   morsel_options options = {};
@@ -138,17 +138,17 @@ int Touch(const std::string& path, uint64_t size_bytes, bool giant) {
   options.capacity_bytes = size_bytes;
   morsel_t* morsel = nullptr;
   code = morsel_open(pool, kName, &options, &morsel);
-  if (code != MORSEL_OK) return Tell({Sentence("morsel_open", code)}, "");
+  if (code != MORSEL_OK) return PrintFindings({Message("morsel_open", code)}, "");
   morsel_info info = {};
   info.struct_size = sizeof info;
   code = morsel_stat(morsel, &info);
-  if (code != MORSEL_OK) return Tell({Sentence("morsel_stat", code)}, "");
+  if (code != MORSEL_OK) return PrintFindings({Message("morsel_stat", code)}, "");
   const std::string why = MarkZeros(static_cast<char*>(info.base), size_bytes);
-  if (!why.empty()) return Tell({why}, "");
+  if (!why.empty()) return PrintFindings({why}, "");
   // Closed and opened again, nothing of it is in the page table.
   code = morsel_close(morsel);
   if (code == MORSEL_OK) code = morsel_open(pool, kName, nullptr, &morsel);
-  if (code != MORSEL_OK) return Tell({Sentence("morsel_open", code)}, "");
+  if (code != MORSEL_OK) return PrintFindings({Message("morsel_open", code)}, "");
   auto* const memory = static_cast<uint64_t*>(info.base);
   const long before = Faults();
   // In one access each, which is a store and yet changes nothing: the heap stays what it is, and no
@@ -160,7 +160,7 @@ int Touch(const std::string& path, uint64_t size_bytes, bool giant) {
   code = morsel_close(morsel);
   if (code == MORSEL_OK) code = morsel_remove(pool, kName);
   if (code == MORSEL_OK) code = morsel_pool_close(pool);
-  return Tell(code == MORSEL_OK ? Findings() : Findings{Sentence("closing", code)}, "");
+  return PrintFindings(code == MORSEL_OK ? Findings() : Findings{Message("closing", code)}, "");
 }
 
 int Scribble(const std::string& path, uint64_t offset) {
@@ -245,9 +245,9 @@ int Main(int count, char** arguments) {
   if ((verb != "make" && verb != "write" && verb != "check") || count < 6) return Usage();
   const uint64_t seed = count > 6 ? std::stoul(argument(6)) : 0;
   const std::string pool = argument(3);
-  if (argument(2) == "direct" || argument(2) == "files") {
+  if (argument(2) == "fine" || argument(2) == "files") {
     const PoolKind kind = argument(2) == "files" ? PoolKind::kDirectory : PoolKind::kCarved;
-    return Direct(verb, kind, pool, LogAt<DirectLog>(argument(4), argument(5)), seed);
+    return Fine(verb, kind, pool, LogAt<FineLog>(argument(4), argument(5)), seed);
   }
   if (argument(2) == "graph") {
     return Graph(verb, pool, LogAt<GraphLog>(argument(4), argument(5)), seed);

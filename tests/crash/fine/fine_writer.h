@@ -1,0 +1,18 @@
+// The process that works on a fine morsel until it is killed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tests/crash/fine/fine_log.h"
+#include "tests/crash/fine/fine_partition.h"
+
+namespace morsel::crash {
+
+/// Opens the pool and does a mixed workload from several threads, closing and reopening now and
+/// then, for so many sessions; 0: without end.
+/// Returns  the exit status; Fail() ends it too.
+int RunFineWriter(const std::string& pool_path, uint64_t seed, uint64_t sessions, Lie lie,
+                  FineLog& log);
+
+}  // namespace morsel::crash

@@ -1,0 +1,18 @@
+// The process that works on a heap, by 1 to 8 threads, until it is killed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tests/crash/heap/heap_log.h"
+#include "tests/crash/heap/heap_worker.h"
+
+namespace morsel::crash {
+
+/// Opens the heap and does a mixed workload, closing and reopening now and then, for so many
+/// sessions; 0: without end.
+/// Returns  the exit status; Fail() ends it too.
+int RunHeapWriter(const std::string& path, uint64_t seed, uint64_t sessions, HeapLie lie,
+                  HeapLog& log);
+
+}  // namespace morsel::crash

@@ -1,0 +1,60 @@
+// What the writer of a snapshot morsel says of each checkpoint before and after
+// making it, in memory that it shares with those who kill and compare.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "base/checksum.h"
+#include "tests/crash/counter.h"
+#include "tests/crash/failure.h"
+#include "tests/crash/image/churn.h"
+
+namespace morsel::crash {
+
+/// The morsel as it is when a checkpoint begins.
+struct Said {
+  uint64_t generation = 0;
+  uint64_t size_bytes = 0;
+  uint64_t live_bytes = 0;
+  uint64_t library_sum = 0;
+  bool quiet = false;  ///< nobody was in the allocator: `bytes` is of all size_bytes
+  Sum128 bytes;
+  std::array<ChurnCut, kChurners> cuts;  ///< else
+};
+
+/// The second morsel of the pool, which is made, filled and removed.
+enum class Side : uint64_t { kAbsent, kComing, kEmpty, kFilling, kFull, kGoing };
+
+/// What a writer is about to do when it raises the moment's count: instants to kill it at.
+enum class Moment : uint64_t {
+  kOpen,
+  kChange,
+  kCheckpoint,
+  kClose,
+  kDiscard,
+  kCreate,
+  kFill,
+  kRemove,
+  kCount
+};
+
+struct ImageLog {
+  std::array<Counter, static_cast<uint64_t>(Moment::kCount)> moments;
+  /// How long the last one took.
+  std::array<std::atomic<uint64_t>, static_cast<uint64_t>(Moment::kCount)> nanoseconds{};
+
+  /// A checkpoint's place is its generation's, modulo. The newest is said before `begun` names it.
+  std::array<Said, 2> said;
+  std::atomic<uint64_t> begun = 0;
+  std::atomic<uint64_t> completed = 0;
+  std::array<ChurnLog, kChurners> churn;
+
+  std::atomic<Side> side = Side::kAbsent;
+  Failure failure;
+
+  Said& SaidOf(uint64_t generation) { return said[generation % said.size()]; }
+};
+
+}  // namespace morsel::crash
