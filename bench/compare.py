@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Our heap beside other allocators: rates, flushes and fences, as a table, a CSV file and a picture."""
+"""Compares our heap with other allocators: rates, flushes and fences.
+
+Writes a table, a CSV file and a picture.
+"""
 
 import argparse
 import fnmatch
@@ -32,8 +35,12 @@ def parse(arguments):
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--shrink", type=int, default=1, help="divides the numbers of objects")
     parser.add_argument("--size", type=int, default=2 << 30, help="bytes that a file may have")
-    parser.add_argument("--folder", default="/dev/shm", help="for files: on (emulated) persistent memory")
-    parser.add_argument("--out", type=pathlib.Path, default="bench-results", help="for compare.csv and .svg")
+    parser.add_argument(
+        "--folder", default="/dev/shm", help="for files: on (emulated) persistent memory"
+    )
+    parser.add_argument(
+        "--out", type=pathlib.Path, default="bench-results", help="for compare.csv and .svg"
+    )
     options = parser.parse_args(arguments)
     options.threads = [int(threads) for threads in options.threads.split(",")]
     return options

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The comparison as a whole, with tiny inputs: every rival runs, and what is written is complete."""
+"""The comparison as a whole, with tiny inputs: every rival runs, and the results are complete."""
 
 import csv
 import os
@@ -55,9 +55,12 @@ class Compare(unittest.TestCase):
 
     def test_every_rival_ran_every_workload_that_it_can_run_in_every_round(self):
         ran = sorted(
-            (row["workload"], int(row["threads"]), row["rival"], int(row["round"])) for row in self.rows
+            (row["workload"], int(row["threads"]), row["rival"], int(row["round"]))
+            for row in self.rows
         )
-        expected = sorted((*contest, number) for contest in expected_contests() for number in (1, 2))
+        expected = sorted(
+            (*contest, number) for contest in expected_contests() for number in (1, 2)
+        )
         self.assertEqual(ran, expected)
 
     def test_every_column_is_filled(self):
@@ -97,7 +100,11 @@ class Compare(unittest.TestCase):
         self.assertEqual(root.tag, "{http://www.w3.org/2000/svg}svg")
         words = {" ".join(text.split()) for text in root.itertext()}
         names = {rival.replace("_", "-") for rival in RIVALS}
-        titles = {f"{kind}, {threads}" for kind in ("volatile", "durable") for threads in ("1 thread", "2 threads")}
+        titles = {
+            f"{kind}, {threads}"
+            for kind in ("volatile", "durable")
+            for threads in ("1 thread", "2 threads")
+        }
         expected = names | OF_ONE_THREAD | OF_MANY_THREADS | DURABLE | titles
         self.assertEqual(expected - words, set())
 
@@ -111,7 +118,10 @@ class Choosing(unittest.TestCase):
         found = programs.rivals(programs.HERE / "rivals" / "compare")
         planned = compare.contests([found["mimalloc"], found["morsel"]], options)
         self.assertEqual(
-            [(workload, threads, [rival.name for rival in of]) for workload, threads, of in planned],
+            [
+                (workload, threads, [rival.name for rival in of])
+                for workload, threads, of in planned
+            ],
             [
                 ("larson", 2, ["mimalloc", "morsel"]),
                 ("larson", 3, ["mimalloc", "morsel"]),

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""How fast images are stored and loaded, beside fio and other ways, and what a further checkpoint costs."""
+"""How fast images are stored and loaded, and what a further checkpoint costs.
+
+fio and other ways do the same beside it.
+"""
 
 import argparse
 import contextlib
@@ -20,12 +23,22 @@ WAYS = tuple(f"{kind}-{way}" for kind in KINDS for way in ("scan", "fault", "com
 SPREADS = ("dense", "sparse")
 COSTS = ("store_s", "track_s", "again_s", "load_s")
 WORN = ("worn", "worn_whole")
-WORN_COLUMNS = ("first_s", "again_s", "worst_s", "worst_written_bytes", "written_bytes", "file_bytes", "load_s")
+WORN_COLUMNS = (
+    "first_s", "again_s", "worst_s", "worst_written_bytes", "written_bytes", "file_bytes", "load_s"
+)
 COLUMNS = [
     *("round", "bytes", "fio_write_s", "store_s", "fio_read_s"),
     *(f"{kind}_{what}" for kind in KINDS for what in ("load_s", "frames_s")),
-    *(f"{way}_{what}" for way in WAYS for what in ("track_s", "find_s", "compare_s", "store_s", "worst_s")),
-    *(f"{way}_{what}" for way in WAYS for what in ("worst_written_bytes", "written_bytes", "file_bytes")),
+    *(
+        f"{way}_{what}"
+        for way in WAYS
+        for what in ("track_s", "find_s", "compare_s", "store_s", "worst_s")
+    ),
+    *(
+        f"{way}_{what}"
+        for way in WAYS
+        for what in ("worst_written_bytes", "written_bytes", "file_bytes")
+    ),
     *(f"{spread}_{cost}" for spread in SPREADS for cost in COSTS),
     *(f"{worn}_{what}" for worn in WORN for what in WORN_COLUMNS),
 ]
@@ -35,19 +48,28 @@ CODEC_COLUMNS = ["round", "data", "codec", "bytes", "store_s", "load_s", "file_b
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size-mib", type=int, default=4096, help="of the morsel, incompressible")
-    parser.add_argument("--pages", type=int, default=1000, help="written before each further checkpoint")
+    parser.add_argument(
+        "--pages", type=int, default=1000, help="written before each further checkpoint"
+    )
     parser.add_argument("--checkpoints", type=int, default=100, help="further ones, by each way")
     parser.add_argument("--rounds", type=int, default=5, help="the median of them is shown")
     parser.add_argument("--folder", default=".", help="on the disk that is meant")
-    parser.add_argument("--out", type=pathlib.Path, default="bench-results", help="for the CSV files and the pictures")
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default="bench-results",
+        help="for the CSV files and the pictures",
+    )
     image_rivals.add_options(parser)
     return parser.parse_args(arguments)
 
 
 @contextlib.contextmanager
 def reserved(count):
-    """So many pages of 2 MiB more, where this process may ask for them and the host has them; else their rows are
-    empty."""
+    """So many pages of 2 MiB more, where this process may ask for them and the host has them.
+
+    Else their rows are empty.
+    """
     file = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
     if not os.access(file, os.W_OK):
         yield
@@ -62,8 +84,12 @@ def reserved(count):
 
 def fio(folder, size_mib, what):
     """Seconds for all of it, the sync at the end included."""
-    command = ["fio", "--name=sequential", f"--filename={folder}/fio", f"--size={size_mib}m", "--bs=2m"]
-    command += ["--iodepth=8", "--ioengine=io_uring", "--direct=1", f"--rw={what}", "--output-format=json"]
+    command = [
+        "fio", "--name=sequential", f"--filename={folder}/fio", f"--size={size_mib}m", "--bs=2m"
+    ]
+    command += [
+        "--iodepth=8", "--ioengine=io_uring", "--direct=1", f"--rw={what}", "--output-format=json"
+    ]
     command += ["--end_fsync=1"] if what == "write" else []
     result = json.loads(programs.run(command))
     return result["jobs"][0]["read" if what == "read" else "write"]["runtime"] / 1000
@@ -82,10 +108,16 @@ def measure(options, codecs):
             with reserved(options.size_mib // 2):
                 result = programs.run_json(command)
             codecs += [{"round": number} | found for found in result.pop("codecs")]
-            row |= dict.fromkeys(f"{kind}_{what}" for kind in KINDS for what in ("load_s", "frames_s"))
+            row |= dict.fromkeys(
+                f"{kind}_{what}" for kind in KINDS for what in ("load_s", "frames_s")
+            )
             for way in WAYS:
                 found = result.pop(way, {})
-                row |= {column: found.get(column.removeprefix(f"{way}_")) for column in COLUMNS if column.startswith(way)}
+                row |= {
+                    column: found.get(column.removeprefix(f"{way}_"))
+                    for column in COLUMNS
+                    if column.startswith(way)
+                }
             for spread in SPREADS:
                 row |= {f"{spread}_{cost}": seconds for cost, seconds in result.pop(spread).items()}
             for worn in WORN:
@@ -103,8 +135,16 @@ def text(rows, options):
     loads = [(f"{kind}_load_s", "fio_read_s") for kind in KINDS if median(f"{kind}_load_s")]
     for ours, theirs in [("store_s", "fio_write_s"), *loads]:
         ratio = statistics.median(row[theirs] / row[ours] for row in rows if row[ours])
-        lines.append([ours[:-2].replace("_", " "), *(report.number(gib / median(column)) for column in (ours, theirs)), f"{ratio:.2f}"])
-    touches = ", ".join(f"{kind} {median(f'{kind}_frames_s'):.2f} s" for kind in KINDS if median(f"{kind}_frames_s"))
+        lines.append(
+            [
+                ours[:-2].replace("_", " "),
+                *(report.number(gib / median(column)) for column in (ours, theirs)),
+                f"{ratio:.2f}",
+            ]
+        )
+    touches = ", ".join(
+        f"{kind} {median(f'{kind}_frames_s'):.2f} s" for kind in KINDS if median(f"{kind}_frames_s")
+    )
     title = f"{gib:.3g} GiB, GiB/s, median; frames were there (their first touch: {touches})"
     answer = report.aligned(title, ["", "morsel", "fio", "ratio"], lines)
     lines = []
@@ -115,15 +155,35 @@ def text(rows, options):
         lines.append(
             [
                 way,
-                *(f"{1000 * median(f'{way}_{what}'):.1f}" for what in ("track_s", "find_s", "compare_s")),
+                *(
+                    f"{1000 * median(f'{way}_{what}'):.1f}"
+                    for what in ("track_s", "find_s", "compare_s")
+                ),
                 *(f"{1000 * value:.1f}" for value in (seconds, median(f"{way}_worst_s"))),
                 f"{median('store_s') / seconds:.1f}",
-                *(f"{median(f'{way}_{what}') / 2**20:.2f}" for what in ("worst_written_bytes", "written_bytes")),
+                *(
+                    f"{median(f'{way}_{what}') / 2**20:.2f}"
+                    for what in ("worst_written_bytes", "written_bytes")
+                ),
                 f"{median(f'{way}_file_bytes') / rows[0]['bytes']:.2f}",
             ]
         )
-    header = ["way", "track ms", "find ms", "compare ms", "all ms", "worst ms", "of the store", "worst MiB", "mean MiB", "file/live"]
-    title = f"further checkpoints, {options.pages} pages written before each, mean of {options.checkpoints}"
+    header = [
+        "way",
+        "track ms",
+        "find ms",
+        "compare ms",
+        "all ms",
+        "worst ms",
+        "of the store",
+        "worst MiB",
+        "mean MiB",
+        "file/live",
+    ]
+    title = (
+        f"further checkpoints, {options.pages} pages written before each, "
+        f"mean of {options.checkpoints}"
+    )
     answer += "\n" + report.aligned(title, header, lines)
     lines = []
     for cost in COSTS:
@@ -131,16 +191,41 @@ def text(rows, options):
         ratio = report.number(sparse / dense) if dense else ""
         lines.append([cost[:-2], *(f"{1000 * seconds:.1f}" for seconds in (dense, sparse)), ratio])
     used = min(gib, 1)
-    title = f"{used:.3g} GiB used of a morsel of {64 * used:.3g} GiB, beside one of {used:.3g} GiB, ms, median"
+    title = (
+        f"{used:.3g} GiB used of a morsel of {64 * used:.3g} GiB, "
+        f"beside one of {used:.3g} GiB, ms, median"
+    )
     answer += "\n" + report.aligned(title, ["", "full", "sparse", "ratio"], lines)
     lines = []
     for worn, size in zip(WORN, (used, gib)):
-        first, again, worst, worst_bytes, mean_bytes, file_bytes, load = (median(f"{worn}_{what}") for what in WORN_COLUMNS)
-        line = [f"{size:.3g} GiB", *(f"{1000 * seconds:.1f}" for seconds in (first, again, worst)), f"{first / again:.1f}"]
-        line += [*(f"{value / 2**20:.2f}" for value in (worst_bytes, mean_bytes)), f"{file_bytes / 2**30 / size:.2f}"]
+        first, again, worst, worst_bytes, mean_bytes, file_bytes, load = (
+            median(f"{worn}_{what}") for what in WORN_COLUMNS
+        )
+        line = [
+            f"{size:.3g} GiB",
+            *(f"{1000 * seconds:.1f}" for seconds in (first, again, worst)),
+            f"{first / again:.1f}",
+        ]
+        line += [
+            *(f"{value / 2**20:.2f}" for value in (worst_bytes, mean_bytes)),
+            f"{file_bytes / 2**30 / size:.2f}",
+        ]
         lines.append([*line, f"{1000 * load:.1f}"])
-    title = f"worn: {options.checkpoints} checkpoints of {options.pages} pages after {4 * options.checkpoints} of them"
-    header = ["", "store ms", "checkpoint ms", "worst ms", "of the store", "worst MiB", "mean MiB", "file/live", "load ms"]
+    title = (
+        f"worn: {options.checkpoints} checkpoints of {options.pages} pages "
+        f"after {4 * options.checkpoints} of them"
+    )
+    header = [
+        "",
+        "store ms",
+        "checkpoint ms",
+        "worst ms",
+        "of the store",
+        "worst MiB",
+        "mean MiB",
+        "file/live",
+        "load ms",
+    ]
     return answer + "\n" + report.aligned(title, header, lines)
 
 
@@ -172,7 +257,9 @@ def main(arguments):
         file.write_all(codecs)
     print(text(rows, options))
     print(codecs_text(codecs))
-    for name in [options.out / "image.csv", options.out / "image-codecs.csv", *image_rivals.run(options)]:
+    for name in [
+        options.out / "image.csv", options.out / "image-codecs.csv", *image_rivals.run(options)
+    ]:
         print(name)
     return 0
 

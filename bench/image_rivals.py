@@ -27,7 +27,9 @@ _COLORS = ("#D55E00", "#56B4E9", "#009E73", "#0072B2", "#E69F00")
 
 
 def add_options(parser):
-    parser.add_argument("--rivals-mib", type=int, default=1024, help="of memory that each way stores")
+    parser.add_argument(
+        "--rivals-mib", type=int, default=1024, help="of memory that each way stores"
+    )
     parser.add_argument("--rivals-rounds", type=int, default=3, help="the median of them is shown")
     parser.add_argument("--memory", default="/dev/shm", help="a folder in memory, for cp")
     parser.add_argument("--index", help="a Packages file for the graph; by default what apt knows")
@@ -66,9 +68,22 @@ def _copied(folder, options):
     """cp knows nothing of what has changed: storing again is storing."""
     with programs.scratch_folder(options.memory) as memory:
         source = pathlib.Path(memory) / "source"
-        subprocess.run(["dd", "if=/dev/urandom", f"of={source}", "bs=1M", f"count={options.rivals_mib}", "status=none"], check=True)
+        subprocess.run(
+            [
+                "dd",
+                "if=/dev/urandom",
+                f"of={source}",
+                "bs=1M",
+                f"count={options.rivals_mib}",
+                "status=none",
+            ],
+            check=True,
+        )
         copy = f"{folder}/file"
-        row = {name: _seconds("cp", source, copy) + _seconds("sync", copy) for name in ("store_s", "again_s")}
+        row = {
+            name: _seconds("cp", source, copy) + _seconds("sync", copy)
+            for name in ("store_s", "again_s")
+        }
         row["cached_bytes"] = _forget(copy)
         source.unlink()
         before = _read_bytes()
@@ -83,7 +98,9 @@ def measure(options):
                 if way == "cp":
                     result = _copied(folder, options)
                 else:
-                    command = [programs.HERE / "image_rivals_program", f"--folder={folder}", f"--way={way}"]
+                    command = [
+                        programs.HERE / "image_rivals_program", f"--folder={folder}", f"--way={way}"
+                    ]
                     command += [f"--size-mib={options.rivals_mib}", f"--pages={options.pages}"]
                     result = programs.run_json(command)
                 row = {"round": number, "way": way, "bytes": options.rivals_mib << 20} | result
@@ -116,7 +133,10 @@ def measure_graph(options):
 def _medians(rows, measures):
     """{way: {measure: seconds}}, in the order of the rows."""
     ways = dict.fromkeys(row["way"] for row in rows)
-    return {way: {m: statistics.median(row[m] for row in rows if row["way"] == way) for m in measures} for way in ways}
+    return {
+        way: {m: statistics.median(row[m] for row in rows if row["way"] == way) for m in measures}
+        for way in ways
+    }
 
 
 def text(rows, options):
@@ -132,8 +152,17 @@ def text(rows, options):
         ]
         for way, of in medians.items()
     ]
-    header = ["way", "store GiB/s", "load GiB/s", "again ms", *(f"{name}, of ours" for name in MEASURES.values())]
-    title = f"{gib:.3g} GiB of incompressible memory, durable; cold page cache; again: {options.pages} random pages changed"
+    header = [
+        "way",
+        "store GiB/s",
+        "load GiB/s",
+        "again ms",
+        *(f"{name}, of ours" for name in MEASURES.values()),
+    ]
+    title = (
+        f"{gib:.3g} GiB of incompressible memory, durable; cold page cache; "
+        f"again: {options.pages} random pages changed"
+    )
     return report.aligned(title, header, lines)
 
 
@@ -150,13 +179,26 @@ def graph_text(rows):
         ]
         for way, of in medians.items()
     ]
-    header = ["way", *(f"{name} ms" for name in GRAPH_MEASURES.values()), "store, of ours", "load, of ours", "MiB"]
-    return report.aligned(f"the graph of {rows[0]['nodes']} packages and names; cold page cache, a new process", header, lines)
+    header = [
+        "way",
+        *(f"{name} ms" for name in GRAPH_MEASURES.values()),
+        "store, of ours",
+        "load, of ours",
+        "MiB",
+    ]
+    return report.aligned(
+        f"the graph of {rows[0]['nodes']} packages and names; cold page cache, a new process",
+        header,
+        lines,
+    )
 
 
 def _script(rows, measures, titles, path, what):
     medians = _medians(rows, measures)
-    data = [f'"{name}" ' + " ".join(f"{of[m]:.6f}" for of in medians.values()) for m, name in measures.items()]
+    data = [
+        f'"{name}" ' + " ".join(f"{of[m]:.6f}" for of in medians.values())
+        for m, name in measures.items()
+    ]
     least = min(seconds for of in medians.values() for seconds in of.values())
     bars = [
         f'$data using {column}:xtic(1) title "{titles[way]}" linecolor rgb "{_COLORS[column - 2]}"'
@@ -193,7 +235,10 @@ def _draw(*arguments):
 def run(options):
     """Measures, prints, writes and draws all of it; answers the files."""
     out = options.out
-    names = [out / name for name in ("image-rivals.csv", "image-rivals.svg", "image-graph.csv", "image-graph.svg")]
+    names = [
+        out / name
+        for name in ("image-rivals.csv", "image-rivals.svg", "image-graph.csv", "image-graph.svg")
+    ]
     with report.CsvFile(names[0], COLUMNS) as file:
         rows = file.write_all(measure(options))
     print(text(rows, options))
@@ -202,5 +247,11 @@ def run(options):
     with report.CsvFile(names[2], GRAPH_COLUMNS) as file:
         rows = file.write_all(measure_graph(options))
     print(graph_text(rows))
-    _draw(rows, GRAPH_MEASURES, GRAPH_WAYS, names[3], f"the graph of {rows[0]['nodes']} Debian packages and names")
+    _draw(
+        rows,
+        GRAPH_MEASURES,
+        GRAPH_WAYS,
+        names[3],
+        f"the graph of {rows[0]['nodes']} Debian packages and names",
+    )
     return names

@@ -20,20 +20,35 @@ class Image(unittest.TestCase):
         with tempfile.TemporaryDirectory(dir=os.environ["TEST_TMPDIR"]) as folder:
             arguments = ["--size-mib=16", "--pages=5", "--checkpoints=3", "--rounds=2"]
             arguments += [f"--folder={folder}", f"--out={folder}", f"--memory={folder}"]
-            arguments += ["--rivals-mib=4", "--rivals-rounds=2", "--index=examples/pkggraph/small_index.txt"]
+            arguments += [
+                "--rivals-mib=4", "--rivals-rounds=2", "--index=examples/pkggraph/small_index.txt"
+            ]
             self.assertEqual(image.main(arguments), 0)
             with open(pathlib.Path(folder) / "image.csv", newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             self.assertEqual(list(rows[0]), [*machine.facts(), *image.COLUMNS])
             self.assertEqual([row["round"] for row in rows], ["1", "2"])
             for row in rows:
-                for column in ("fio_write_s", "store_s", "fio_read_s", "anonymous_load_s", "anonymous-compare_store_s", "worn_again_s"):
+                for column in (
+                    "fio_write_s",
+                    "store_s",
+                    "fio_read_s",
+                    "anonymous_load_s",
+                    "anonymous-compare_store_s",
+                    "worn_again_s",
+                ):
                     self.assertGreater(float(row[column]), 0, column)
                 self.assertGreater(int(row["anonymous-compare_file_bytes"]), 16 << 20)
                 self.assertLess(int(row["anonymous-compare_file_bytes"]), 32 << 20)
-            with open(pathlib.Path(folder) / "image-codecs.csv", newline="", encoding="utf-8") as file:
+            with open(
+                pathlib.Path(folder) / "image-codecs.csv", newline="", encoding="utf-8"
+            ) as file:
                 rows = list(csv.DictReader(file))
-            kinds = [(data, codec) for data in ("halves", "half zero") for codec in ("none", "lz4", "zstd")]
+            kinds = [
+                (data, codec)
+                for data in ("halves", "half zero")
+                for codec in ("none", "lz4", "zstd")
+            ]
             self.assertEqual([(row["data"], row["codec"]) for row in rows], 2 * kinds)
             for row in rows:
                 expected = 1 if (row["data"], row["codec"]) == ("halves", "none") else 0.6
@@ -43,7 +58,13 @@ class Image(unittest.TestCase):
                 ("image-graph", image_rivals.GRAPH_COLUMNS, image_rivals.GRAPH_WAYS),
             ):
                 self.check_rivals(pathlib.Path(folder), name, columns, list(ways))
-            names = ["image-codecs.csv", "image-graph.csv", "image-graph.svg", "image-rivals.csv", "image-rivals.svg"]
+            names = [
+                "image-codecs.csv",
+                "image-graph.csv",
+                "image-graph.svg",
+                "image-rivals.csv",
+                "image-rivals.svg",
+            ]
             names.append("image.csv")
             self.assertEqual(sorted(os.listdir(folder)), names)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long a fine morsel takes to come back after a clean close and after SIGKILL, by live objects."""
+"""How long a fine morsel takes to open after a clean close and after SIGKILL, by live objects."""
 
 import argparse
 import pathlib
@@ -22,7 +22,9 @@ def parse(arguments):
     parser.add_argument("--objects", default="100000,1000000,10000000", help="live, of 64 bytes")
     parser.add_argument("--new", type=int, default=100_000, help="to allocate after each opening")
     parser.add_argument("--rounds", type=int, default=5, help="the median of them is shown")
-    parser.add_argument("--folder", default="/dev/shm", help="for a pool: on (emulated) persistent memory")
+    parser.add_argument(
+        "--folder", default="/dev/shm", help="for a pool: on (emulated) persistent memory"
+    )
     parser.add_argument("--out", type=pathlib.Path, default="bench-results", help="for opening.csv")
     options = parser.parse_args(arguments)
     options.objects = [int(objects) for objects in options.objects.split(",")]

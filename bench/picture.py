@@ -24,8 +24,12 @@ def _block(name, results, workloads, rivals, threads):
     """A gnuplot data block: a line for each workload, a column for each rival."""
     yield f"${name} << EOD"
     for workload in workloads:
-        rates = [results.median(workload, threads, rival, "mops_per_cpu_second") for rival in rivals]
-        yield " ".join([f'"{workload}"', *("?" if rate is None else f"{rate:.4f}" for rate in rates)])
+        rates = [
+            results.median(workload, threads, rival, "mops_per_cpu_second") for rival in rivals
+        ]
+        yield " ".join(
+            [f'"{workload}"', *("?" if rate is None else f"{rate:.4f}" for rate in rates)]
+        )
     yield "EOD"
 
 
@@ -87,7 +91,9 @@ def script(results, path):
     ]
     for row, threads in enumerate(thread_counts):
         height = 1 / len(thread_counts)
-        panels = [panel for durable in (False, True) if (panel := _panel(results, threads, durable))]
+        panels = [
+            panel for durable in (False, True) if (panel := _panel(results, threads, durable))
+        ]
         left = 0.0
         for panel in panels:
             title, workloads, rivals = panel

@@ -25,7 +25,10 @@ def aligned(title, header, rows):
 
 
 class CsvFile:
-    """Rows with the facts of this machine. Written at once: a run that is cut short leaves what it has."""
+    """Writes rows with the facts of this machine.
+
+    Each is written at once, so that a run that is cut short leaves what it has.
+    """
 
     def __init__(self, path, columns):
         path.parent.mkdir(parents=True, exist_ok=True)

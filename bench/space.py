@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Bytes taken from the medium over bytes asked for, of our heap and of mimalloc's resident memory."""
+"""Bytes taken from the medium over bytes asked for.
+
+It measures our heap, and the resident memory of mimalloc beside it.
+"""
 
 import argparse
 import json
@@ -20,11 +23,15 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rivals", default="morsel,mimalloc", help="also glibc, jemalloc")
     parser.add_argument("--objects", type=int, default=10**6, help="of 64 bytes")
-    parser.add_argument("--allocations", type=int, default=10**7, help="of random sizes, in each churn")
+    parser.add_argument(
+        "--allocations", type=int, default=10**7, help="of random sizes, in each churn"
+    )
     parser.add_argument("--churns", type=int, default=10)
     parser.add_argument("--live", type=int, default=256 << 20, help="bytes in use during churns")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", default="/dev/shm", help="for files: on (emulated) persistent memory")
+    parser.add_argument(
+        "--folder", default="/dev/shm", help="for files: on (emulated) persistent memory"
+    )
     parser.add_argument("--out", type=pathlib.Path, default="bench-results", help="for space.csv")
     return parser.parse_args(arguments)
 
@@ -67,8 +74,9 @@ def smallest(options):
     with programs.scratch_folder(options.folder) as folder:
         room = programs.run_json([programs.HERE / "smallest", folder])
     return (
-        f"\na morsel of {room['size_bytes']} bytes has room for a block of each of {room['classes']} "
-        f"size classes together,\nor for {room['bytes_in_64']} bytes in blocks of 64, or for "
+        f"\na morsel of {room['size_bytes']} bytes has room for a block of each of "
+        f"{room['classes']} size classes together,\n"
+        f"or for {room['bytes_in_64']} bytes in blocks of 64, or for "
         f"{room['bytes_in_4096']} in blocks of 4096, or for one block of {room['largest_bytes']}"
     )
 

@@ -192,7 +192,9 @@ class Image:
     def read_tables(self):
         subtrees = self.superblock.size // SUBTREE
         giants = -(-subtrees // PER_TABLE)
-        for giant, node in enumerate(self.read_table(self.superblock.root, giants, "the root table")):
+        for giant, node in enumerate(
+            self.read_table(self.superblock.root, giants, "the root table")
+        ):
             first = giant * PER_TABLE
             here = min(PER_TABLE, subtrees - first)
             for i, leaf in enumerate(self.read_table(node, here, f"the table of GiB {giant}")):

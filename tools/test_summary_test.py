@@ -55,7 +55,9 @@ class TestSummary(unittest.TestCase):
         if content is not None:
             path.write_text(content)
         done = subprocess.run(
-            [sys.executable, SUMMARY, f"machine={path}"], stdout=subprocess.PIPE, text=True, check=False
+            [
+                sys.executable, SUMMARY, f"machine={path}"
+            ], stdout=subprocess.PIPE, text=True, check=False
         )
         return done.returncode, done.stdout.splitlines()
 

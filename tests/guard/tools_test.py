@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""valgrind and AddressSanitizer see a user's mistakes with blocks, and nothing where there are none."""
+"""valgrind and AddressSanitizer report a user's mistakes with blocks, and nothing else."""
 
 import os
 import pathlib

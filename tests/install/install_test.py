@@ -78,14 +78,18 @@ class Install(unittest.TestCase):
         Installation("/usr", "lib/some-arch").install(stage)
         staged = Installation(stage / "usr")
         self.assertEqual(staged.files(), self.expected_files("lib/some-arch"))
-        for name in ("pkgconfig/morsel.pc", "pkgconfig/morsel-sim.pc", "cmake/morsel/morsel-config.cmake"):
+        for name in (
+            "pkgconfig/morsel.pc", "pkgconfig/morsel-sim.pc", "cmake/morsel/morsel-config.cmake"
+        ):
             text = (staged.prefix / "lib/some-arch" / name).read_text()
             self.assertNotIn(str(stage), text)
             self.assertNotIn("@", text)
 
     def test_the_library_exports_the_api_and_nothing_else(self):
         library = self.installation.libraries / "libmorsel.so"
-        table = run("nm", "--dynamic", "--defined-only", "--extern-only", "--with-symbol-versions", library)
+        table = run(
+            "nm", "--dynamic", "--defined-only", "--extern-only", "--with-symbol-versions", library
+        )
         exported = {line.split()[-1] for line in table.splitlines()}
         self.assertEqual({name for name in exported if not EXPORTED.fullmatch(name)}, set())
 

@@ -38,7 +38,9 @@ def _measure(case, timeout, may_be_slow, seed):
 def measure(cases, jobs, timeout, may_be_slow, seed):
     """Of each case that reaches the seam; where `may_be_slow`, as far as it comes in time."""
     # The longest last would leave processors idle; nobody knows which, but crash tests are long.
-    cases = sorted(cases, key=lambda case: "crash" not in case.program and "sim" not in case.program)
+    cases = sorted(
+        cases, key=lambda case: "crash" not in case.program and "sim" not in case.program
+    )
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(_measure, case, timeout, may_be_slow, seed) for case in cases]
         try:

@@ -51,7 +51,9 @@ class CheckOfProgram(check.Check):
         for reach in reaches:
             for kind, chain in reach.chains:
                 name = f"a.cc F: line {chain[0]}"
-                site = found.setdefault(name, check.sites.Site(name, kind, {reach.case.program: {chain}}))
+                site = found.setdefault(
+                    name, check.sites.Site(name, kind, {reach.case.program: {chain}})
+                )
                 self._cases[site.name].append(reach.case)
         return found
 

@@ -45,7 +45,9 @@ class Equivalents(unittest.TestCase):
 
     def test_the_same_twice_is_refused(self):
         with self.assertRaises(equivalent.Malformed):
-            equivalent.parse(GOOD + "\nsite  a/b.cc G: persist.Fence();\nmutation  drop\nreason  x\n")
+            equivalent.parse(
+                GOOD + "\nsite  a/b.cc G: persist.Fence();\nmutation  drop\nreason  x\n"
+            )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ def site(name, kind):
 
 class Mutants(unittest.TestCase):
     def setUp(self):
-        found = dict([site("a.cc F: x;", "flush"), site("a.cc F: y;", "range"), site("b.cc: z", "sync")])
+        found = dict(
+            [site("a.cc F: x;", "flush"), site("a.cc F: y;", "range"), site("b.cc: z", "sync")]
+        )
         self.all = mutants.all_mutants(found)
 
     def test_each_kind_has_its_own_mutations(self):

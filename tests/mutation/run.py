@@ -95,7 +95,9 @@ def main():
     deadline = started + options.seconds
     for reach in reaches:
         if reach.cut_short:
-            print(f"{reach.case} takes longer than {slow:.0f} s; what it reaches later is not known")
+            print(
+                f"{reach.case} takes longer than {slow:.0f} s; what it reaches later is not known"
+            )
     run = check.Check(reaches, equivalents, options.jobs, options.test_seed, deadline)
     everything = mutants.all_mutants(run.sites)
     chosen = [m for m in mutants.share(everything, part, parts, options.seed)

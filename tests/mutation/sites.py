@@ -214,7 +214,8 @@ def sites_of(reached, symbols_of, sources):
 
 # How the sources spell a call of the seam. Stores are many, and of interest only beside others.
 _CALL = re.compile(
-    r"\b(?:persist_?|persist\(\)|heap_)(?:\.|->)(?:Flush|Fence|Range|Publish|Zero)\(|\bF(?:Data)?Sync\([^)i]"
+    r"\b(?:persist_?|persist\(\)|heap_)(?:\.|->)(?:Flush|Fence|Range|Publish|Zero)\("
+    r"|\bF(?:Data)?Sync\([^)i]"
 )
 
 

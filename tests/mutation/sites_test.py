@@ -62,7 +62,11 @@ class Sites(unittest.TestCase):
                 5: [("morsel/carved/catalog_test.cc", 5)],
                 6: [("/usr/include/c++/12/functional", 5)],
                 7: [("pmem/persist/journal.cc", 13), ("pmem/persist/journal.cc", 15)],
-                8: [("pmem/persist/journal.cc", 13), ("pmem/persist/journal.cc", 12), ("pmem/persist/journal.cc", 15)],
+                8: [
+                    ("pmem/persist/journal.cc", 13),
+                    ("pmem/persist/journal.cc", 12),
+                    ("pmem/persist/journal.cc", 15),
+                ],
             }
         )
 
@@ -81,12 +85,15 @@ class Sites(unittest.TestCase):
 
     def test_a_text_that_a_function_has_twice_is_numbered(self):
         found = self.names((1, 4, 5))
-        self.assertEqual(list(found), ["pmem/persist/journal.cc Journal::Commit: persist_.Fence(); [2]"])
+        self.assertEqual(
+            list(found), ["pmem/persist/journal.cc Journal::Commit: persist_.Fence(); [2]"]
+        )
 
     def test_a_step_that_a_test_takes_is_a_site_of_its_own(self):
         found = self.names((1, 2, 5))
         self.assertEqual(
-            list(found), ["pmem/persist/journal.cc Journal::FlushRecord: persist_.Flush(record, 64);"]
+            list(found),
+            ["pmem/persist/journal.cc Journal::FlushRecord: persist_.Flush(record, 64);"],
         )
         self.assertEqual(next(iter(found.values())).chains, {"p": {(1, 2)}})
 
@@ -105,7 +112,9 @@ class Sites(unittest.TestCase):
             "pmem/persist/journal.cc Journal::Each: persist_.Flush(word, 8);"
             " < pmem/persist/journal.cc Journal::Each: flush(word);"
         )
-        self.assertEqual([(n, site.chains["p"]) for n, site in found.items()], [(name, {(1, 7), (1, 8)})])
+        self.assertEqual(
+            [(n, site.chains["p"]) for n, site in found.items()], [(name, {(1, 7), (1, 8)})]
+        )
 
     def test_two_calls_must_not_share_a_line(self):
         reached = {"p": {("flush", (1, 4)), ("fence", (1, 4))}}

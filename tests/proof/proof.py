@@ -27,12 +27,15 @@ _TARGET = re.compile(
     r"(?P<seconds>[\d.]+) s"
 )
 _EXPLORER = re.compile(
-    r"^(?P<name>[^:]+): seed \d+, .*?(?P<states>\d+) images, .*?(?P<again>\d+) crashes after a crash"
+    r"^(?P<name>[^:]+): seed \d+, .*?(?P<states>\d+) images, "
+    r".*?(?P<again>\d+) crashes after a crash"
 )
 # What GoogleTest says of the case around it.
 _BEGUN = re.compile(r"^\[ RUN      \] \w+\.(?P<case>\S+)")
 _ENDED = re.compile(r"^\[  (?:     OK|FAILED) \] .*\((?P<milliseconds>\d+) ms\)$")
-_MUTANTS = re.compile(r"^proof: mutants, (?P<killed>\d+) of (?P<all>\d+) killed .*, (?P<seconds>\d+) s")
+_MUTANTS = re.compile(
+    r"^proof: mutants, (?P<killed>\d+) of (?P<all>\d+) killed .*, (?P<seconds>\d+) s"
+)
 
 
 def targets_in(output):
@@ -62,7 +65,9 @@ def cases_in(program):
 def simulate(program, seconds, seed):
     """The exit status and what it said. `seed`: None for the program's own."""
     with tempfile.TemporaryDirectory(prefix="proof-") as folder:
-        environment = {**os.environ, "TEST_TMPDIR": folder, "MORSEL_PROOF_SECONDS": f"{seconds:.1f}"}
+        environment = {
+            **os.environ, "TEST_TMPDIR": folder, "MORSEL_PROOF_SECONDS": f"{seconds:.1f}"
+        }
         if seed is not None:
             environment.update(MORSEL_SEED=str(seed), MORSEL_SIM_SEED=str(seed))
         done = subprocess.run(

@@ -17,7 +17,7 @@ SIMULATION = """\
 if [ "$1" = --gtest_list_tests ]; then echo Suite.; echo "  One"; exit; fi
 echo "proof: heap, $MORSEL_SEED, 7 states, 3 crashes in recovery, 1.5 s (seed 1)"
 echo "[ RUN      ] Suite.Pairs"
-echo "list: seed 1, 2 scripts, 3 incarnations, 40 images, 5 kills, 6 crashes after a crash, 0 events"
+echo "list: seed 1, 2 scripts, 3 incarnations, 40 images, 5 kills, 6 crashes after a crash"
 echo "[       OK ] Suite.Pairs (2340 ms)"
 exit ${SIMULATION_STATUS:-0}
 """

@@ -42,7 +42,9 @@ def main():
             # Twice: a program that makes a pool finds it the next time.
             with tempfile.TemporaryDirectory(dir=folder) as place:
                 for _ in range(2):
-                    print(f"README.md:{line}: {run(program, cwd=place, env=installation.environment)}")
+                    print(
+                        f"README.md:{line}: {run(program, cwd=place, env=installation.environment)}"
+                    )
     return 0
 
 

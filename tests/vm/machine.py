@@ -24,7 +24,7 @@ MIB = 1 << 20
 RAM_BYTES = 4 * GIB
 LOG_BYTES = 512 * MIB
 LOG_STRIDE = 32 * MIB
-# What the media and the memory of one machine come to: most of what they are said to be is never touched.
+# What the media and the memory of one machine come to. Most of their nominal size is never touched.
 STATE_BYTES = 8 * GIB
 
 
@@ -73,9 +73,10 @@ class Died(Exception):
 class Machine:
     """One machine with all of its media; it can be started again after each end.
 
-    Media: two NVDIMMs, two regions of `memmap=`, virtio-pmem, a disk, and memory for the logs of tests
-    that the host keeps (ivshmem), which nothing that happens to the machine takes away. Its memory is
-    a file, too: to what lies in regions of `memmap=`, its end is a reset at any instruction.
+    Media: two NVDIMMs, two regions of `memmap=`, virtio-pmem, a disk, and memory for the logs of
+    tests that the host keeps (ivshmem), which nothing that happens to the machine takes away. Its
+    memory is a file, too: to what lies in regions of `memmap=`, its end is a reset at any
+    instruction.
     """
 
     def __init__(self, kernel, root):
@@ -87,8 +88,10 @@ class Machine:
         self._files = {"root": NamelessFile("root"), "console": NamelessFile("console"),
                        "errors": NamelessFile("errors")}
         self._files["root"].write(root)
-        for name, size in (("ram", RAM_BYTES), ("nvdimm0", 4 * GIB + LABEL_BYTES), ("nvdimm1", 4 * GIB + LABEL_BYTES),
-                           ("virtio_pmem", GIB), ("disk", GIB), ("logs", LOG_BYTES)):
+        sizes = {"ram": RAM_BYTES, "nvdimm0": 4 * GIB + LABEL_BYTES,
+                 "nvdimm1": 4 * GIB + LABEL_BYTES, "virtio_pmem": GIB, "disk": GIB,
+                 "logs": LOG_BYTES}
+        for name, size in sizes.items():
             self._files[name] = NamelessFile(name, size)
 
     def _file(self, name):
@@ -129,7 +132,7 @@ class Machine:
         return command
 
     def start(self):
-        """Boots. One boot in a hundred ends in the kernel, before anything of ours runs: it has two."""
+        """Boots; tries twice, since one boot in a hundred ends in the kernel before our code."""
         for attempt in (1, 2):
             self._launch()
             try:

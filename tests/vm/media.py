@@ -1,4 +1,4 @@
-"""The media of the machine: how each is set up, what is tried on it, what works on it to the end."""
+"""The media of the machine: how each is set up, what is tried on it, what works on it last."""
 
 import time
 
@@ -78,9 +78,10 @@ class Medium:
         return lines
 
     def _count_faults(self, guest, results, size_mib, at_most, subtrees="huge"):
-        lines = self._expect(guest, results, f"stores to {size_mib} MiB take {at_most} faults or less",
-                             f"touched=$(workload touch {self.pool} {size_mib} {subtrees}); "
-                             f'echo "$touched"; [ "${{touched#faults }}" -le {at_most} ]')
+        lines = self._expect(
+            guest, results, f"stores to {size_mib} MiB take {at_most} faults or less",
+            f"touched=$(workload touch {self.pool} {size_mib} {subtrees}); "
+            f'echo "$touched"; [ "${{touched#faults }}" -le {at_most} ]')
         counts = [int(line.split()[1]) for line in lines if line.startswith("faults ")]
         if counts:
             results.faults(self.name, counts[0], size_mib * machine.MIB)
@@ -104,7 +105,9 @@ class OnDax(Medium):
             guest.must(f"xfs_io -c 'extsize 2m' {self.place}")
 
     def attach(self, guest):
-        guest.must(f"mount_at {self.place} {self._file_system} {self._options} {self._space.device}")
+        guest.must(
+            f"mount_at {self.place} {self._file_system} {self._options} {self._space.device}"
+        )
 
 
 class FileOnDax(OnDax):
@@ -143,8 +146,9 @@ class DirectoryOnDax(OnDax):
                "cat /tmp/extents; ! grep -q '0x[0-9a-f]*[89a-f][0-9a-f][0-9a-f]$' /tmp/extents")
         expect("what is exported comes back in, mapped huge, too",
                f"morselctl export {self.pool} m /tmp/m && morselctl rm {self.pool} m --yes && "
-               f"morselctl import {self.pool} /tmp/m && rm /tmp/m && morselctl info {self.pool} m && "
-               f"morselctl check {self.pool}", "100 % (32 of 32 subtrees)", "clean: 1 morsel")
+               f"morselctl import {self.pool} /tmp/m && rm /tmp/m && "
+               f"morselctl info {self.pool} m && morselctl check {self.pool}",
+               "100 % (32 of 32 subtrees)", "clean: 1 morsel")
         expect("what has grown is mapped huge, too",
                f"morselctl resize {self.pool} m 128M && morselctl info {self.pool} m",
                "100 % (64 of 64 subtrees)")
@@ -152,7 +156,8 @@ class DirectoryOnDax(OnDax):
                f"morselctl check {self.pool}", "clean: 2 morsels")
         expect("a full file system refuses, and leaves what there is",
                f"morselctl create {self.pool} n --fine --size 2G; status=$?; "
-               f"morselctl check {self.pool} && exit $status", "no space", "clean: 2 morsels", status=11)
+               f"morselctl check {self.pool} && exit $status", "no space", "clean: 2 morsels",
+               status=11)
         guest.must(f"rm -r {self.pool}")
 
 
@@ -175,7 +180,9 @@ class DirectoryOnDax(OnDax):
         self._expect(guest, results, "a store to it ends the process and says where",
                      f"workload poke {self.pool} m 0x400000", "morsel 'm': an access at",
                      f"offset 0x600000 of '{self.pool}/m'", status=128 + 7)
-        self._expect(guest, results, "what is beside it is there", f"workload poke {self.pool} m 0x600000")
+        self._expect(
+            guest, results, "what is beside it is there", f"workload poke {self.pool} m 0x600000"
+        )
 
 
 class Device(Medium):
@@ -219,7 +226,8 @@ class Device(Medium):
         expect("force alone is not enough", f"morselctl format {self.pool} --force",
                "--yes-destroy", status=2)
         expect("the name of another does not do",
-               f"morselctl format {self.pool} --force --yes-destroy dax9.9", "not the name", status=2)
+               f"morselctl format {self.pool} --force --yes-destroy dax9.9", "not the name",
+               status=2)
         expect("a device in use is not formatted",
                # The shell itself has it open, from before the command until behind it.
                f"(exec 3<{self.pool}; morselctl format {self.pool} --force "
@@ -366,8 +374,8 @@ def try_out_pairs(guest, its_media, results):
         medium = "two pools on one region" + one.name[one.name.rindex(" ("):]
         status, lines = guest.run(f"workload pair {one.pool} {other.pool}")
         problem = "" if status == 0 else f"ended with {status}: {' '.join(lines)}"
-        results.test(medium, f"{one.name.rpartition(' (')[0]} beside {other.name.rpartition(' (')[0]}",
-                     problem)
+        first, second = (each.name.rpartition(" (")[0] for each in (one, other))
+        results.test(medium, f"{first} beside {second}", problem)
 
 
 def all_media(kernel):
@@ -377,8 +385,12 @@ def all_media(kernel):
         Device(f"device-dax 1G ({kernel})", 1, "1G", Namespace("nmem1", "giant", "4G")),
         FileOnDax(f"ext4 DAX, file ({kernel})", 2, "ext4", Namespace("nmem0", "ext4", "640M")),
         FileOnDax(f"XFS DAX, file ({kernel})", 3, "xfs", Namespace("nmem0", "xfs", "640M")),
-        DirectoryOnDax(f"ext4 DAX, directory ({kernel})", 8, "ext4", Namespace("nmem0", "ext4d", "768M")),
-        DirectoryOnDax(f"XFS DAX, directory ({kernel})", 9, "xfs", Namespace("nmem0", "xfsd", "768M")),
+        DirectoryOnDax(
+            f"ext4 DAX, directory ({kernel})", 8, "ext4", Namespace("nmem0", "ext4d", "768M")
+        ),
+        DirectoryOnDax(
+            f"XFS DAX, directory ({kernel})", 9, "xfs", Namespace("nmem0", "xfsd", "768M")
+        ),
         Device(f"memmap, device-dax 2M ({kernel})", 4, "2M", MemMap("4G")),
         FileOnDax(f"memmap, ext4 DAX ({kernel})", 5, "ext4", MemMap("6G")),
         disk,

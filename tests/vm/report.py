@@ -27,8 +27,8 @@ class Report:
         return sum(bool(problem) for _, _, problem in self._tests)
 
     def _row(self, medium):
-        return self._media.setdefault(medium, {"tests": 0, "failed": 0, "faults": "", "kills": 0, "steps": 0,
-                                               "fewest": 0})
+        empty = {"tests": 0, "failed": 0, "faults": "", "kills": 0, "steps": 0, "fewest": 0}
+        return self._media.setdefault(medium, empty)
 
     def test(self, medium, name, problem=""):
         """Takes a test that has ended; `problem` is empty or says what is wrong."""
@@ -68,7 +68,15 @@ class Report:
 
     def table(self):
         """Lines: what is known of each medium."""
-        head = ("medium", "tests", "failed", "faults per GiB", "kills survived", "steps", "fewest before a kill")
+        head = (
+            "medium",
+            "tests",
+            "failed",
+            "faults per GiB",
+            "kills survived",
+            "steps",
+            "fewest before a kill",
+        )
         rows = [head] + [
             (medium, str(row["tests"]), str(row["failed"]), row["faults"] or "-",
              str(row["kills"] or "-"), str(row["steps"] or "-"), str(row["fewest"] or "-"))

@@ -1,8 +1,9 @@
 """What the machine boots: Debian's kernel and a root in memory, both made from packages.
 
 Nothing is installed. The kernel's package is downloaded by apt and unpacked in a cache; the root is
-busybox, the tools that set up persistent memory, and the kernel's modules for it. The programs under test
-are appended for each run, as an archive of their own, so that the rest is made once for each kernel.
+busybox, the tools that set up persistent memory, and the kernel's modules for it. The programs
+under test are appended for each run, as an archive of their own, so that the rest is made once for
+each kernel.
 """
 
 import functools
@@ -41,7 +42,10 @@ PACKAGES = {
 
 
 class Missing(Exception):
-    """Something that this machine needs to play another one. The text says what and how to get it."""
+    """This machine lacks what it needs to play another one.
+
+    The text says what that is and how to get it.
+    """
 
 
 def find(program):
@@ -71,7 +75,9 @@ def cache():
 
 def kernel_package(wanted):
     """The package that `wanted`, e.g. linux-image-amd64, stands for today."""
-    listing = must_run(find("apt-cache"), "depends", "--no-recommends", "--no-suggests", wanted).decode()
+    listing = must_run(
+        find("apt-cache"), "depends", "--no-recommends", "--no-suggests", wanted
+    ).decode()
     for line in listing.splitlines():
         kind, _, package = line.strip().partition(": ")
         if kind == "Depends":
@@ -135,7 +141,9 @@ def add_module(root, kernel, name, seen):
 def add_program(root, program):
     """The program with the libraries that it is linked to, each at its place."""
     shutil.copy(program, root / "usr/bin" / program.name)
-    libraries = subprocess.run([find("ldd"), program], capture_output=True, text=True, check=False).stdout
+    libraries = subprocess.run(
+        [find("ldd"), program], capture_output=True, text=True, check=False
+    ).stdout
     for word in libraries.split():
         if word.startswith("/"):
             place = root / word.lstrip("/")
@@ -182,7 +190,9 @@ def programs_archive(programs):
         skeleton(root)
         for program in programs:
             add_program(root, program)
-        for name, place in (("init", "init"), ("modprobe", "usr/sbin/modprobe"), ("media.sh", "media.sh")):
+        for name, place in (
+            ("init", "init"), ("modprobe", "usr/sbin/modprobe"), ("media.sh", "media.sh")
+        ):
             shutil.copy(GUEST / name, root / place)
             (root / place).chmod(0o755)
         return archive(root)

@@ -4,8 +4,8 @@
 usage: vm.py MORSELCTL WORKLOAD [--kernel PACKAGE]... [--ends N] [--xml FILE]
 
 Boots Debian's kernels under QEMU with NVDIMMs, `memmap=` regions, virtio-pmem and a disk; makes
-pools on each, counts faults, and lets writers work until the power is cut, again and again: each time all owners and all bytes are compared. Ends with a table and
-`N passed, N failed, N skipped`.
+pools on each, counts faults, and lets writers work until the power is cut, again and again: each
+time all owners and all bytes are compared. Ends with a table and `N passed, N failed, N skipped`.
 """
 
 import argparse
@@ -103,7 +103,10 @@ def run_kernel(wanted, programs, results, seed, ends):
         raise
     finally:
         guest.close()
-    print(f"vm: Linux {kernel.release}: {guest.boots} boots, {time.monotonic() - began:.0f} s", flush=True)
+    print(
+        f"vm: Linux {kernel.release}: {guest.boots} boots, {time.monotonic() - began:.0f} s",
+        flush=True,
+    )
 
 
 def run_kernels(kernels, *arguments):
