@@ -129,7 +129,7 @@ void CrashInEveryWay(Recovery& recovery, const FilePoint& point, size_t crashes_
 
 class CrashTreeTest : public testing::TestWithParam<std::tuple<bool, size_t>> {};
 
-TEST_P(CrashTreeTest, FindsWhatAllCrashesLeave) {
+TEST_P(CrashTreeTest, FindsAllThatTryingEveryCrashFinds) {
   const auto [syncs, crashes] = GetParam();
   const FilePast begin{};
   const FileIncarnation incarnation = Begin();

@@ -114,7 +114,7 @@ TEST_F(DiskTest, TruncatedAndPunchedBytesMayComeBack) {
   EXPECT_TRUE(Left().count("a=02 ") == 1 && Left().count("a=0 ") == 1);
 }
 
-TEST(FailingSyncTest, NothingIsProvenByALaterSyncThatSucceeds) {
+TEST(FailingSyncTest, ALaterGoodSyncDoesNotProveWhatAFailedOneLost) {
   Sandbox sandbox;
   // open, open, write, fsync of the directory, then the one that fails.
   SimulatedFiles files(sandbox, Disk(), Fault{.call = 4, .error = EIO, .lasts = false}, false);
@@ -173,7 +173,7 @@ TEST(SandboxTest, ShowsWhatIsVisible) {
 
 // Another incarnation has written to the file meanwhile.
 // Who reads the first sector, and the second one where that is new: of 2^3 disks and two sizes.
-TEST_F(DiskTest, WhatIsNotReadNeedsNotBeTried) {
+TEST_F(DiskTest, TriesOnlyDisksThatDifferInSectorsThatAreRead) {
   const int root = Root();
   const int file = Make("a");
   ASSERT_EQ(files.FSync(root), 0);
@@ -202,7 +202,7 @@ TEST_F(DiskTest, WhatIsNotReadNeedsNotBeTried) {
 }
 
 // They are asked for by calls that nobody records.
-TEST_F(DiskTest, EachSizeAndNameIsTried) {
+TEST_F(DiskTest, TriesEachSizeAndName) {
   const int root = Root();
   const int file = Make("a");
   ASSERT_EQ(files.FSync(root), 0);

@@ -46,7 +46,7 @@ TEST_F(CrashRecorderTest, StoresMayBeLostUntilFlushedAndFenced) {
   EXPECT_EQ(recorder_.undecided_lines(), 0u);
 }
 
-TEST_F(CrashRecorderTest, WhatIsStoredAfterAFlushIsNotCovered) {
+TEST_F(CrashRecorderTest, AFlushDoesNotCoverLaterStores) {
   page_.words[0] = 1;
   persist_.Flush(&page_.words[0], 8);
   page_.words[0] = 2;
@@ -80,7 +80,7 @@ TEST_F(CrashRecorderTest, AKillLeavesLinesUndecided) {
   EXPECT_EQ(first, (std::set<uint64_t>{0, 1}));
 }
 
-TEST_F(CrashRecorderTest, TooManyImagesAreSampledAndTorn) {
+TEST_F(CrashRecorderTest, SamplesTornImagesWhenThereAreTooMany) {
   for (uint64_t i = 0; i < 64; ++i) page_.words[i] = i + 1;
   std::set<uint64_t> prefixes;
   uint64_t count = 0;
@@ -95,7 +95,7 @@ TEST_F(CrashRecorderTest, TooManyImagesAreSampledAndTorn) {
   EXPECT_GT(prefixes.size(), 4u);
 }
 
-TEST_F(CrashRecorderTest, AFenceIsAnnounced) {
+TEST_F(CrashRecorderTest, CallsBeforeFenceWhenAFenceBegins) {
   uint64_t undecided = 0;
   recorder_.set_before_fence([&] {
     recorder_.Observe();

@@ -41,7 +41,7 @@ class MediumStateTest : public testing::Test {
   std::mt19937_64 random_{1};
 };
 
-TEST_F(MediumStateTest, LinesReachTheMediumInAnyOrderStoresOfALineInTheirs) {
+TEST_F(MediumStateTest, LinesBecomeDurableInAnyOrderStoresOfALineInProgramOrder) {
   Store(0, 1);
   Store(8, 2);
   Store(0, 3);
@@ -67,7 +67,7 @@ TEST_F(MediumStateTest, AFlushCoversNoLaterStore) {
   EXPECT_EQ(Images(), (std::multiset<std::pair<uint64_t, uint64_t>>{{1, 0}, {2, 0}}));
 }
 
-TEST_F(MediumStateTest, AnOldFlushSaysNothingOfALineThatWasDecidedSince) {
+TEST_F(MediumStateTest, AFlushFromBeforeALineWasDecidedDoesNotCoverLaterStores) {
   Store(0, 1);
   Flush(0, kOne);
   Flush(0, kOther);
@@ -77,7 +77,7 @@ TEST_F(MediumStateTest, AnOldFlushSaysNothingOfALineThatWasDecidedSince) {
   EXPECT_EQ(Images(), (std::multiset<std::pair<uint64_t, uint64_t>>{{1, 0}, {2, 0}}));
 }
 
-TEST_F(MediumStateTest, AfterAKillNothingOfTheDeadIsFenced) {
+TEST_F(MediumStateTest, AFenceAfterAKillDoesNotCoverFlushesOfTheKilledProcess) {
   Store(0, 1);
   Flush(0);
   state_.Kill();
@@ -86,7 +86,7 @@ TEST_F(MediumStateTest, AfterAKillNothingOfTheDeadIsFenced) {
   EXPECT_EQ(state_.Visible()[0][0], 1u);
 }
 
-TEST_F(MediumStateTest, EqualImagesAreOne) {
+TEST_F(MediumStateTest, VisitsEqualImagesOnce) {
   Store(0, 1);
   Store(0, 0);
   EXPECT_EQ(Images(), (std::multiset<std::pair<uint64_t, uint64_t>>{{0, 0}, {1, 0}}));

@@ -86,7 +86,7 @@ std::optional<Failure> FailureOf(Bug bug, const Script& script) {
   return explorer.failure();
 }
 
-TEST(ExplorerTest, FindsNothingWhereAllIsWell) {
+TEST(ExplorerTest, FindsNothingInACorrectTarget) {
   List list(Bug::kNone);
   Explorer explorer(list, {});
   EXPECT_TRUE(explorer.ExploreSequences(2, 3));
@@ -107,9 +107,11 @@ TEST(ExplorerTest, FindsAMissingPersistAndSaysWhichStoreWasLost) {
   EXPECT_NE(Describe(*failure, list).find("sim/stores/explorer_test.cc:"), std::string::npos);
 }
 
-TEST(ExplorerTest, FindsAWrongOrder) { EXPECT_TRUE(FailureOf(Bug::kWrongOrder, {{List::kPush}})); }
+TEST(ExplorerTest, FindsTwoPersistsInTheWrongOrder) {
+  EXPECT_TRUE(FailureOf(Bug::kWrongOrder, {{List::kPush}}));
+}
 
-TEST(ExplorerTest, FindsAPromiseThatIsNotKept) {
+TEST(ExplorerTest, FindsABrokenPromise) {
   const auto failure = FailureOf(Bug::kForgets, {{List::kPush}});
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->message, "the head is 0, due is 1");
@@ -123,13 +125,13 @@ TEST(ExplorerTest, FindsWhatOnlyAKillBeforeThePowerCutShows) {
   EXPECT_FALSE(failure->crashes[1].kill);
 }
 
-TEST(ExplorerTest, TellsOfADeathInRecovery) {
+TEST(ExplorerTest, ReportsACrashOfRecoveryItself) {
   const auto failure = FailureOf(Bug::kDies, {{List::kPush}});
   ASSERT_TRUE(failure);
   EXPECT_NE(failure->message.find("died"), std::string::npos);
 }
 
-TEST(ExplorerTest, ASeedGivesTheSameRunAgain) {
+TEST(ExplorerTest, TheSameSeedGivesTheSameRun) {
   Counts counts[2];
   for (Counts& of : counts) {
     List list(Bug::kNone);

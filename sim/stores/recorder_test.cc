@@ -37,7 +37,7 @@ class RecorderTest : public testing::Test {
   alignas(4096) char memory_[8192] = {};
 };
 
-TEST_F(RecorderTest, SeesStoresOfEverySize) {
+TEST_F(RecorderTest, RecordsStoresOfEverySize) {
   char* const bytes = memory_;
   const Trace trace = Record([&] {
     *reinterpret_cast<volatile uint64_t*>(bytes) = 1;
@@ -50,7 +50,7 @@ TEST_F(RecorderTest, SeesStoresOfEverySize) {
   for (const Event& event : trace) EXPECT_NE(event.pc, nullptr);
 }
 
-TEST_F(RecorderTest, SeesAStoreToTwoWordsAsTwo) {
+TEST_F(RecorderTest, RecordsAStoreToTwoWordsAsTwo) {
   const Trace trace = Record([&] {
     const uint64_t value = ~uint64_t{0};
     std::memcpy(memory_ + 4, &value, sizeof value);
@@ -58,7 +58,7 @@ TEST_F(RecorderTest, SeesAStoreToTwoWordsAsTwo) {
   EXPECT_EQ(Values(trace), (std::vector<uint64_t>{0xffffffff'00000000, 0xffffffff}));
 }
 
-TEST_F(RecorderTest, SeesCopiesOfStructsAndCalls) {
+TEST_F(RecorderTest, RecordsCopiesOfStructsAndLibraryCalls) {
   Big big;
   for (uint64_t i = 0; i < 32; ++i) big.words[i] = i + 1;
   const Trace trace = Record([&] {
@@ -71,7 +71,7 @@ TEST_F(RecorderTest, SeesCopiesOfStructsAndCalls) {
   EXPECT_EQ(Recorder::Get().unseen(), "");
 }
 
-TEST_F(RecorderTest, SeesAtomics) {
+TEST_F(RecorderTest, RecordsAtomics) {
   const Trace trace = Record([&] {
     std::atomic_ref word(words()[0]);
     word.store(1);
@@ -87,7 +87,7 @@ TEST_F(RecorderTest, SeesAtomics) {
   EXPECT_EQ(words()[0], 8u);
 }
 
-TEST_F(RecorderTest, TellsFlushesAndFencesInTheirPlace) {
+TEST_F(RecorderTest, RecordsFlushesAndFencesInOrder) {
   const pmem::Persist persist = Recorder::Get().persist();
   const Trace trace = Record([&] {
     persist.Publish(words() + 8, 1);
@@ -103,7 +103,7 @@ TEST_F(RecorderTest, TellsFlushesAndFencesInTheirPlace) {
 }
 
 // A system call has no hooks.
-TEST_F(RecorderTest, TakesWhatIsStoredUnseen) {
+TEST_F(RecorderTest, RecordsStoresWithoutHooks) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   ASSERT_EQ(write(ends[1], "unseen..", 8), 8);
@@ -123,7 +123,7 @@ TEST_F(RecorderTest, TakesWhatIsStoredUnseen) {
   close(ends[1]);
 }
 
-TEST_F(RecorderTest, PutsImagesAndTakesThemAway) {
+TEST_F(RecorderTest, PutsAnImageAndRestoresTheMedium) {
   Line line{};
   line[3] = 5;
   Recorder::Get().Put({{2, line}});
@@ -135,7 +135,7 @@ TEST_F(RecorderTest, PutsImagesAndTakesThemAway) {
   EXPECT_EQ(words()[100], 0u);
 }
 
-TEST_F(RecorderTest, KnowsTheMediumByOtherAddresses) {
+TEST_F(RecorderTest, RecordsStoresThroughAliases) {
   Recorder& recorder = Recorder::Get();
   recorder.Watch({{memory_, 4096}});
   uint64_t* const other = words() + 512;  // stands for a second mapping of the same bytes

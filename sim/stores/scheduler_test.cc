@@ -23,7 +23,7 @@ int LostIncrements(uint64_t seed) {
   return count;
 }
 
-TEST(SchedulerTest, ASeedGivesTheSameInterleavingAgain) {
+TEST(SchedulerTest, TheSameSeedGivesTheSameInterleaving) {
   std::set<int> found;
   for (uint64_t seed = 0; seed < 50; ++seed) {
     const int count = LostIncrements(seed);
@@ -53,7 +53,7 @@ TEST(SchedulerTest, MutexesKeepThreadsApart) {
 }
 
 // Both mutexes outlive the threads, which are left.
-TEST(SchedulerTest, ADeadlockIsTold) {
+TEST(SchedulerTest, ReportsADeadlock) {
   static std::mutex one;
   static std::mutex other;
   const auto both = [](std::mutex& first, std::mutex& second) {
@@ -72,7 +72,7 @@ TEST(SchedulerTest, ADeadlockIsTold) {
   EXPECT_TRUE(deadlocked);
 }
 
-TEST(SchedulerTest, ThreadsThatGoOnForEverAreTold) {
+TEST(SchedulerTest, ReportsThreadsThatNeverEnd) {
   static std::atomic<bool> never = false;
   Recorder::Get().Begin(false);
   const std::string message = Scheduler::Run({[] {

@@ -57,7 +57,7 @@ class CppApi : public testing::Test {
   std::string carved_;
 };
 
-TEST_F(CppApi, ContainersAreThereAgainAtTheSameAddress) {
+TEST_F(CppApi, ContainersReopenAtTheSameAddress) {
   morsel::Pool pool = Directory();
   void* base = nullptr;
   Map* map = nullptr;
@@ -89,7 +89,7 @@ TEST_F(CppApi, ContainersAreThereAgainAtTheSameAddress) {
   EXPECT_EQ(m.root("map"), nullptr);
 }
 
-TEST_F(CppApi, ASnapshotIsTheLastCheckpoint) {
+TEST_F(CppApi, ASnapshotMorselReopensAsItsLastCheckpoint) {
   morsel::Pool pool = Directory();
   {
     morsel::Morsel m = Open(pool);
@@ -174,7 +174,7 @@ TEST_F(CppApi, FineObjectsArePersistedOneByOne) {
   EXPECT_EQ(node, nullptr);
 }
 
-TEST_F(CppApi, EachContractRefusesWhatItCannotPromise) {
+TEST_F(CppApi, CallsOfTheOtherContractFail) {
   morsel::Pool directory = Directory();
   morsel::Morsel snapshot = Open(directory);
   void* const block = snapshot.malloc(64);
@@ -192,7 +192,7 @@ TEST_F(CppApi, EachContractRefusesWhatItCannotPromise) {
             morsel::Code::kUnsupported);
 }
 
-TEST_F(CppApi, OpenedTwiceIsOneHandleCounted) {
+TEST_F(CppApi, OpeningTwiceReturnsOneCountedHandle) {
   morsel::Pool pool = Directory();
   morsel::Morsel first = Open(pool);
   morsel::Morsel second = Open(pool, 0);
@@ -212,7 +212,7 @@ TEST_F(CppApi, OpenedTwiceIsOneHandleCounted) {
   EXPECT_EQ(morsel::Morsel::open(pool, "m").error(), morsel::Code::kNotFound);
 }
 
-TEST_F(CppApi, WhatIsOpenForReadingIsNotOpenedForWritingBeside) {
+TEST_F(CppApi, OpeningForWritingFailsWhileOpenForReading) {
   morsel::Pool pool = Directory();
   ASSERT_TRUE(Open(pool).close().ok());
   auto reader = morsel::Morsel::open(pool, "m", {.flags = MORSEL_READ_ONLY});
@@ -222,7 +222,7 @@ TEST_F(CppApi, WhatIsOpenForReadingIsNotOpenedForWritingBeside) {
   EXPECT_EQ(errno, EACCES);
 }
 
-TEST_F(CppApi, WhatIsMadeIsItsOwnersOnly) {
+TEST_F(CppApi, NewFilesAreAccessibleToTheirOwnerOnly) {
   morsel::Pool directory = Directory();
   morsel::Morsel m = Open(directory);
   morsel::Pool carved = Carved();
@@ -269,7 +269,7 @@ TEST_F(CppApi, AMorselWithoutASizeGrowsAsItIsUsed) {
   }
 }
 
-TEST_F(CppApi, AThrowingAllocatorTellsOfFullMorsels) {
+TEST_F(CppApi, TheAllocatorThrowsWhenTheMorselIsFull) {
   morsel::Pool pool = Directory();
   auto m = morsel::Morsel::open(
       pool, "small", {.flags = MORSEL_CREATE, .size_bytes = 2 << 20, .capacity_bytes = 2 << 20});
@@ -300,7 +300,7 @@ TEST_F(CppApi, ManyThreadsUseOneHandle) {
   EXPECT_EQ(m.stat()->live_bytes, 0u);
 }
 
-TEST_F(CppApi, WhatAVisitorThrowsEndsTheListAndIsThrownOn) {
+TEST_F(CppApi, AnExceptionOfAVisitorEndsTheListAndPropagates) {
   morsel::Pool pool = Directory();
   morsel::Morsel m = Open(pool);
   ASSERT_TRUE(morsel::Morsel::open(pool, "n", {.flags = MORSEL_CREATE}).has_value());
@@ -316,7 +316,7 @@ TEST_F(CppApi, WhatAVisitorThrowsEndsTheListAndIsThrownOn) {
   EXPECT_EQ(names, "mn");
 }
 
-TEST_F(CppApi, LoadsAndStoresTellHowFarTheyAre) {
+TEST_F(CppApi, LoadsAndStoresReportProgress) {
   struct Told {
     std::thread::id thread = std::this_thread::get_id();
     std::vector<morsel_progress> calls;
@@ -361,7 +361,7 @@ TEST_F(CppApi, LoadsAndStoresTellHowFarTheyAre) {
 }
 
 // The program keeps its stores still during a checkpoint; allocator calls need not be.
-TEST_F(CppApi, AllocatorCallsGoOnBesideCheckpoints) {
+TEST_F(CppApi, AllocationContinuesDuringCheckpoints) {
   morsel::Pool pool = Directory();
   morsel::Morsel m = Open(pool);
   std::vector<std::thread> threads;

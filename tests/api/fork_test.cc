@@ -46,7 +46,7 @@ class Fork : public testing::Test {
   std::string directory_;
 };
 
-TEST_F(Fork, TheChildsCallsAreBusyAndChangeNothing) {
+TEST_F(Fork, CallsOfTheChildFailAsBusyAndChangeNothing) {
   morsel::Pool pool = OpenPool("a");
   morsel::Morsel m = Open(pool);
   void* const block = m.malloc(100);
@@ -66,7 +66,7 @@ TEST_F(Fork, TheChildsCallsAreBusyAndChangeNothing) {
   EXPECT_EQ(numbers[99], 7);
 }
 
-TEST_F(Fork, ThreadsOfTheParentDoNotStopTheChild) {
+TEST_F(Fork, ThreadsOfTheParentDoNotBlockTheChild) {
   morsel::Pool busy_pool = OpenPool("busy");
   std::atomic<bool> done = false;
   std::vector<std::thread> threads;

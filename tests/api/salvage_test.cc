@@ -175,14 +175,14 @@ class SalvageTest : public testing::Test {
   std::vector<std::string> told_;
 };
 
-TEST_F(SalvageTest, ADamagedLeafIsZeroAndAllElseIsAsItWas) {
+TEST_F(SalvageTest, ADamagedLeafReadsAsZerosAndAllElseIsIntact) {
   const uint64_t position = PositionOfObject(5);
   Damage(tree_.leaf(SubtreePosition(position)).offset + 7);
   ExpectLost({position}, {"subtree " + std::to_string(position) + " (0x"});
 }
 
 // Which leaves it had pages of is not known any more; younger ones it had none of.
-TEST_F(SalvageTest, ADamagedListLosesTheLeavesThatAreOlder) {
+TEST_F(SalvageTest, ADamagedListLosesOnlyOlderLeaves) {
   ASSERT_FALSE(tree_.lists.empty());
   std::set<uint64_t> lost;
   for (uint64_t position = 0; position < 2 * morsel::kSubtreesPerGiant; ++position) {
@@ -207,7 +207,7 @@ TEST_F(SalvageTest, ADamagedTableLosesItsSubtrees) {
   ExpectLost(lost, {"the table of subtrees 512-"});
 }
 
-TEST_F(SalvageTest, WithoutItsHeapsHeaderItIsNotOpened) {
+TEST_F(SalvageTest, OpenFailsWithoutTheHeapsHeader) {
   Damage(tree_.leaf(SubtreePosition(0)).offset + 7);
   morsel::Pool pool = Open();
   EXPECT_EQ(Salvage(pool).error(), Code::kCorrupt);
@@ -219,7 +219,7 @@ TEST_F(SalvageTest, WithoutItsHeapsHeaderItIsNotOpened) {
   EXPECT_NE(std::strstr(morsel::last_error(), "the root table"), nullptr) << morsel::last_error();
 }
 
-TEST_F(SalvageTest, WhatIsDamagedIsTakenForNothingElse) {
+TEST_F(SalvageTest, ASalvagedMorselIsNeitherOpenedOtherwiseNorExported) {
   Damage(tree_.leaf(SubtreePosition(PositionOfObject(5))).offset + 7);
   morsel::Pool pool = Open(0);
   {
@@ -237,7 +237,7 @@ TEST_F(SalvageTest, WhatIsDamagedIsTakenForNothingElse) {
   EXPECT_EQ(morsel::Morsel::open(pool, "m").error(), Code::kCorrupt);
 }
 
-TEST_F(SalvageTest, AWholeOneIsOpenedAsEver) {
+TEST_F(SalvageTest, AnUndamagedMorselOpensAsUsual) {
   morsel::Pool pool = Open();
   auto m = Salvage(pool);
   ASSERT_TRUE(m) << morsel::last_error();
@@ -246,7 +246,7 @@ TEST_F(SalvageTest, AWholeOneIsOpenedAsEver) {
   EXPECT_TRUE(pool.export_to("m", scratch_.At("x")).ok()) << morsel::last_error();
 }
 
-TEST_F(SalvageTest, OtherOpensAreRefused) {
+TEST_F(SalvageTest, SalvageFailsWithoutReadOnlyOrAnImage) {
   morsel::Pool pool = Open(0);
   EXPECT_EQ(morsel::Morsel::open(pool, "m", {.flags = MORSEL_SALVAGE}).error(),
             Code::kInvalidArgument);

@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(All, TransferProgressTest,
                          testing::Values(Kind::kSnapshot, Kind::kCarved, Kind::kFile),
                          [](const auto& info) { return NameOf(info.param); });
 
-TEST_P(TransferProgressTest, EachStepIsToldToItsEnd) {
+TEST_P(TransferProgressTest, ReportsEachStepToItsEnd) {
   morsel::Pool pool = Open("one");
   ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
   EXPECT_EQ(told_.Whole(), fine() ? Steps({kStoring}) : Steps({kVerifying, kStoring}));
@@ -129,7 +129,7 @@ TEST_P(TransferProgressTest, EachStepIsToldToItsEnd) {
   EXPECT_TRUE(told_.calls.empty());
 }
 
-TEST_P(TransferProgressTest, SalvagingIsToldToItsEnd) {
+TEST_P(TransferProgressTest, ReportsSalvagingToItsEnd) {
   {
     morsel::Pool pool = Open("one");
     ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();

@@ -107,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(All, AllKinds,
                          testing::Values(Kind::kSnapshot, Kind::kCarved, Kind::kFile),
                          [](const auto& info) { return NameOf(info.param); });
 
-TEST_P(AllKinds, ComeBackElsewhereAsTheyWere) {
+TEST_P(AllKinds, ImportsInAnotherPoolUnchanged) {
   void* base = nullptr;
   std::string id;
   {
@@ -136,7 +136,7 @@ TEST_P(AllKinds, ComeBackElsewhereAsTheyWere) {
 }
 
 // What grows goes on growing, and what was freed is used again.
-TEST_P(AllKinds, GoOnAsBefore) {
+TEST_P(AllKinds, GrowsAndReusesFreedBlocksAfterImport) {
   {
     morsel::Pool pool = Open("one", carved());
     morsel::Morsel m = OpenMorsel(pool, "m", fine());
@@ -158,7 +158,7 @@ TEST_P(AllKinds, GoOnAsBefore) {
   EXPECT_GT(m.size(), before);
 }
 
-TEST_P(AllKinds, AreExportedWhileTheyAreOpen) {
+TEST_P(AllKinds, ExportsWhileOpen) {
   {
     morsel::Pool pool = Open("one", carved());
     morsel::Morsel m = OpenMorsel(pool, "m", fine());
@@ -183,7 +183,7 @@ TEST_P(AllKinds, AreExportedWhileTheyAreOpen) {
   EXPECT_EQ(LengthOf(n), 3000u);
 }
 
-TEST_P(AllKinds, ReadersExportToo) {
+TEST_P(AllKinds, ExportsFromAPoolOpenForReading) {
   {
     morsel::Pool pool = Open("one", carved());
     morsel::Morsel m = OpenMorsel(pool, "m", fine());
@@ -204,7 +204,7 @@ TEST_P(AllKinds, ReadersExportToo) {
 }
 
 // From each to each: what is exported, and what comes of it, is the same memory.
-TEST_P(AllKinds, AnyCodecBecomesAnyOther) {
+TEST_P(AllKinds, ConvertsAnyCodecToAnyOther) {
   constexpr uint64_t kNodes = 3000;
   for (uint32_t own = MORSEL_CODEC_NONE; own <= (fine() ? MORSEL_CODEC_NONE : MORSEL_CODEC_ZSTD);
        ++own) {
@@ -245,7 +245,7 @@ TEST_P(AllKinds, AnyCodecBecomesAnyOther) {
 }
 
 // What of the memory is no checkpoint yet becomes one.
-TEST_P(AllKinds, AnotherCodecIsExportedWhileTheyAreOpen) {
+TEST_P(AllKinds, ExportsByAnotherCodecWhileOpen) {
   {
     morsel::Pool pool = Open("one", carved());
     morsel::Morsel m = OpenMorsel(pool, "m", fine());
@@ -264,7 +264,7 @@ TEST_P(AllKinds, AnotherCodecIsExportedWhileTheyAreOpen) {
   EXPECT_EQ(LengthOf(n), 2000u);
 }
 
-TEST_F(TransferTest, NothingIsMadeByAnotherCodecOfADamagedMorsel) {
+TEST_F(TransferTest, ExportByAnotherCodecOfADamagedMorselLeavesNothing) {
   const std::string damaged = scratch_.At("other/m");
   morsel::Pool other = Open("other", false);
   {
@@ -285,7 +285,7 @@ TEST_F(TransferTest, NothingIsMadeByAnotherCodecOfADamagedMorsel) {
 }
 
 // As it stands: what it lacks for order it is given where it is opened.
-TEST_F(TransferTest, AFineMorselThatAKillLeftIsExportedWhole) {
+TEST_F(TransferTest, ExportsAFineMorselAfterAKillWhole) {
   const pid_t child = fork();
   if (child == 0) {
     morsel::Pool pool = Open("one", true);
@@ -308,7 +308,7 @@ TEST_F(TransferTest, AFineMorselThatAKillLeftIsExportedWhole) {
   EXPECT_EQ(LengthOf(n), 10'000u);
 }
 
-TEST_F(TransferTest, APoolThatCannotServeTheContractSaysSo) {
+TEST_F(TransferTest, ImportFailsWhereThePoolCannotServeTheContract) {
   morsel::Pool directory = Open("directory", false);
   morsel::Pool carved = Open("carved", true);
   { morsel::Morsel m = OpenMorsel(directory, "m", false); }
@@ -323,7 +323,7 @@ TEST_F(TransferTest, APoolThatCannotServeTheContractSaysSo) {
 }
 
 // It is no morsel there, and whole all the same.
-TEST_F(TransferTest, AFineImageInADirectoryIsExportedByAnotherCodec) {
+TEST_F(TransferTest, ExportsAFineImageInADirectoryByAnotherCodec) {
   morsel::Pool carved = Open("carved", true);
   {
     morsel::Morsel m = OpenMorsel(carved, "m", true);
@@ -341,7 +341,7 @@ TEST_F(TransferTest, AFineImageInADirectoryIsExportedByAnotherCodec) {
   EXPECT_EQ(LengthOf(m), 1000u);
 }
 
-TEST_F(TransferTest, FineMorselsGoBetweenCarvedPoolsAndDirectories) {
+TEST_F(TransferTest, MovesFineMorselsBetweenCarvedPoolsAndDirectories) {
   void* base = nullptr;
   {
     morsel::Pool carved = Open("carved", true);
@@ -371,7 +371,7 @@ TEST_F(TransferTest, FineMorselsGoBetweenCarvedPoolsAndDirectories) {
   ExpectNoTemporaries();
 }
 
-TEST_P(AllKinds, WhoHasTheRangeIsNamed) {
+TEST_P(AllKinds, ImportNamesTheMorselThatHasTheRange) {
   morsel::Pool pool = Open("one", carved());
   { morsel::Morsel m = OpenMorsel(pool, "holder", fine()); }
   ASSERT_TRUE(pool.export_to("holder", file_).ok()) << morsel::last_error();
@@ -380,7 +380,7 @@ TEST_P(AllKinds, WhoHasTheRangeIsNamed) {
   EXPECT_FALSE(morsel::Morsel::open(pool, "n"));
 }
 
-TEST_P(AllKinds, NothingIsMadeOfADamagedImage) {
+TEST_P(AllKinds, ImportOfADamagedImageLeavesNothing) {
   {
     morsel::Pool pool = Open("one", carved());
     morsel::Morsel m = OpenMorsel(pool, "m", fine());
@@ -414,7 +414,7 @@ TEST_P(AllKinds, NothingIsMadeOfADamagedImage) {
   Lengthen(n, 20'000, fine());
 }
 
-TEST_F(TransferTest, WhatCannotBeIsRefused) {
+TEST_F(TransferTest, InvalidArgumentsFail) {
   morsel::Pool pool = Open("one", false);
   { morsel::Morsel m = OpenMorsel(pool, "m", false); }
   using morsel::Code;
@@ -441,7 +441,7 @@ TEST_F(TransferTest, WhatCannotBeIsRefused) {
 }
 
 // Its range is what the pool's catalog would not believe.
-TEST_F(TransferTest, ACarvedPoolOfAnotherWindowRefuses) {
+TEST_F(TransferTest, ImportFailsInACarvedPoolOfAnotherWindow) {
   {
     morsel::Pool pool = Open("one", true);
     { morsel::Morsel m = OpenMorsel(pool, "m", true); }

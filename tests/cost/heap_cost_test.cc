@@ -138,7 +138,7 @@ void Lives(Table& table) {
   table.Row("malloc of 64 B, the first after a kill", [&] { (void)table.Allocate(64); });
 }
 
-TEST(HeapCost, IsThatOfTheGoldenTable) {
+TEST(HeapCost, MatchesTheGoldenTable) {
   Table table;
   table.Row("format of 64 MiB", [&] { table.Format(); });
   table.Row("open", [&] { table.Open(); });

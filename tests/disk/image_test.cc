@@ -51,7 +51,7 @@ TEST(ImageFilesTest, FiftyCheckpoints) {
   EXPECT_EQ(explorer.NotCovered(), "");
 }
 
-TEST(ImageFilesTest, EveryCallFails) {
+TEST(ImageFilesTest, SurvivesAFailureOfEachCall) {
   ImageTarget target("image, every call fails");
   FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
   const FileScript script = {Do::kTouch,  Do::kGrow,   Do::kReopen, Do::kTouch,
@@ -76,7 +76,7 @@ class WithoutASync : public ImageTarget {
   uint64_t which_;
 };
 
-TEST(ImageFilesTest, AMissingSyncIsFound) {
+TEST(ImageFilesTest, FindsAMissingSync) {
   for (const uint64_t which : {0, 1}) {
     for (const uint64_t covered_max : {0, 4096}) {
       WithoutASync target(which);
@@ -104,7 +104,7 @@ class WithoutTheSyncOfOpening : public ImageTarget {
   }
 };
 
-TEST(ImageFilesTest, AMissingSyncOfRecoveryIsFound) {
+TEST(ImageFilesTest, FindsAMissingSyncOfRecovery) {
   for (const uint64_t crashes : {1, 2}) {
     WithoutTheSyncOfOpening target;
     const Effort effort = {.images_max = 0, .covered_max = 4096, .covered_crashes = crashes};

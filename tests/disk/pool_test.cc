@@ -42,7 +42,7 @@ TEST(PoolFilesTest, LongSequences) {
   PrintSummary(explorer);
 }
 
-TEST(PoolFilesTest, EveryCallFails) {
+TEST(PoolFilesTest, SurvivesAFailureOfEachCall) {
   PoolTarget target("directory pool, every call fails");
   FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
   const FileScript script = {Do::kCheckpoint, Do::kDiscard, Do::kResize,    Do::kReopen,

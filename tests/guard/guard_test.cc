@@ -62,7 +62,7 @@ class GuardTest : public testing::Test {
 };
 using GuardDeathTest = GuardTest;
 
-TEST_F(GuardDeathTest, ADoubleFree) {
+TEST_F(GuardDeathTest, ReportsADoubleFree) {
   char* const block = Make(40);
   morsel_free(morsel_, block);
   EXPECT_DEATH(
@@ -74,13 +74,13 @@ TEST_F(GuardDeathTest, ADoubleFree) {
   EXPECT_DEATH(morsel_usable_size(morsel_, block), "usable_size of .* it was freed before");
 }
 
-TEST_F(GuardDeathTest, ADoubleFreeByAnotherThread) {
+TEST_F(GuardDeathTest, ReportsADoubleFreeByAnotherThread) {
   char* const block = Make(3000);
   morsel_free(morsel_, block);
   EXPECT_DEATH(std::thread([&] { morsel_free(morsel_, block); }).join(), "it was freed before");
 }
 
-TEST_F(GuardDeathTest, AnInvalidFree) {
+TEST_F(GuardDeathTest, ReportsAnInvalidFree) {
   char* const block = Make(100);
   EXPECT_DEATH(morsel_free(morsel_, block + 24),
                "free of 0x[0-9a-f]+, which is no block's start: it lies 24 bytes into a block of "
@@ -89,7 +89,7 @@ TEST_F(GuardDeathTest, AnInvalidFree) {
                "which is no block of the morsel");
 }
 
-TEST_F(GuardDeathTest, AnOverrunAtFree) {
+TEST_F(GuardDeathTest, ReportsAnOverrunWhenTheBlockIsFreed) {
   char* const block = Make(40);
   EXPECT_DEATH(
       {
@@ -108,7 +108,7 @@ TEST_F(GuardDeathTest, AnOverrunAtFree) {
       "offset 100020");
 }
 
-TEST_F(GuardDeathTest, AnOverrunOfALiveBlockAtClose) {
+TEST_F(GuardDeathTest, ReportsAnOverrunOfALiveBlockAtClose) {
   EXPECT_DEATH(
       {
         Store(Make(8), 9, 'B');
@@ -117,7 +117,7 @@ TEST_F(GuardDeathTest, AnOverrunOfALiveBlockAtClose) {
       "a block of 8 bytes \\(size class 32\\): something wrote behind its end, 0x42 at offset 9");
 }
 
-TEST_F(GuardDeathTest, AWriteAfterFree) {
+TEST_F(GuardDeathTest, ReportsAWriteAfterFree) {
   char* const block = Make(40);
   morsel_free(morsel_, block);
   EXPECT_DEATH(
@@ -129,7 +129,7 @@ TEST_F(GuardDeathTest, AWriteAfterFree) {
       "0x43 at offset 17");
 }
 
-TEST_F(GuardTest, AFreedBlockIsPoisonedAndStays) {
+TEST_F(GuardTest, AFreedBlockIsPoisonedAndNotReused) {
   char* const block = Make(40);
   std::memset(block, 7, 40);
   morsel_free(morsel_, block);
@@ -142,7 +142,7 @@ TEST_F(GuardTest, AFreedBlockIsPoisonedAndStays) {
   EXPECT_EQ(morsel_set_root(morsel_, "freed", block), MORSEL_INVALID_ARGUMENT);
 }
 
-TEST_F(GuardTest, WhatIsKeptIsBounded) {
+TEST_F(GuardTest, FreedBlocksThatAreKeptBackAreBounded) {
   for (int i = 0; i < 100'000; ++i) morsel_free(morsel_, Make(200));
   for (int i = 0; i < 40; ++i) {
     char* const large = Make(8 << 20);  // there is room for one
@@ -152,7 +152,7 @@ TEST_F(GuardTest, WhatIsKeptIsBounded) {
   EXPECT_EQ(AllocatedBlocks(morsel_).size(), 0u);
 }
 
-TEST_F(GuardTest, SizesAreThoseAskedFor) {
+TEST_F(GuardTest, UsableSizeIsTheSizeAskedFor) {
   char* const block = Make(40);
   EXPECT_EQ(morsel_usable_size(morsel_, block), 40u);
   std::memset(block, 9, 40);
@@ -164,7 +164,7 @@ TEST_F(GuardTest, SizesAreThoseAskedFor) {
 }
 
 // Written with a guard, opened without one, and the reverse.
-TEST_F(GuardTest, TheMorselIsLikeAnyOther) {
+TEST_F(GuardTest, AMorselOpensWithAndWithoutTheGuard) {
   char* const block = Make(40);
   std::strcpy(block, "kept");
   ASSERT_EQ(morsel_persist(morsel_, block, 40), MORSEL_OK);
@@ -186,7 +186,7 @@ TEST_F(GuardTest, TheMorselIsLikeAnyOther) {
   EXPECT_EQ(AllocatedBlocks(morsel_).size(), 0u);
 }
 
-TEST_F(GuardTest, OtherValuesAreRefused) {
+TEST_F(GuardTest, OpenFailsWithAnotherValueOfTheVariable) {
   Close();
   setenv("MORSEL_GUARD", "yes", 1);
   EXPECT_EQ(morsel_open(pool_, "guarded", nullptr, &morsel_), MORSEL_INVALID_ARGUMENT);
@@ -194,7 +194,7 @@ TEST_F(GuardTest, OtherValuesAreRefused) {
                "MORSEL_GUARD is 'yes': set it to 1 to guard all blocks, to 0 to guard none");
 }
 
-TEST_F(GuardTest, ThreadsFreeOneAnothersBlocks) {
+TEST_F(GuardTest, ThreadsFreeBlocksOfEachOther) {
   std::vector<char*> blocks(2000);
   for (char*& block : blocks) block = Make(50);
   std::vector<std::thread> threads;

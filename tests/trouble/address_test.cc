@@ -21,7 +21,7 @@ int KeepBase(const morsel_info* info, void* base) {
   return 0;
 }
 
-TEST_P(AddressTest, AMappingThatIsInTheWayIsNamed) {
+TEST_P(AddressTest, OpenNamesAMappingInTheWay) {
   MakeIt();
   const Bytes before = AllBytes(folder_);
   morsel_pool_t* const pool = OpenPool(path(), MORSEL_READ_ONLY);
@@ -43,7 +43,7 @@ TEST_P(AddressTest, AMappingThatIsInTheWayIsNamed) {
   EXPECT_TRUE(AllBytes(folder_) == before);
 }
 
-TEST_F(TroubleTest, ACopyBesideItsOriginalNamesIt) {
+TEST_F(TroubleTest, OpeningACopyNamesTheOpenOriginal) {
   Make(directory_, 0, {"original"});
   std::filesystem::copy_file(directory_ + "/original", directory_ + "/copy");
   morsel_pool_t* const pool = OpenPool(directory_);

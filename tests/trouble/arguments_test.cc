@@ -9,7 +9,7 @@ namespace {
 
 using ArgumentsTest = TroubleTest;
 
-TEST_F(ArgumentsTest, APathThatIsNeither) {
+TEST_F(ArgumentsTest, OpeningAPathThatIsNoPoolFails) {
   ExpectFailure(TryPool("/dev/null"), MORSEL_INVALID_ARGUMENT,
                 {"'/dev/null'", "character device", "a directory"});
   const std::string pipe = folder_ + "/pipe";
@@ -26,7 +26,7 @@ TEST_F(ArgumentsTest, APathThatIsNeither) {
   ExpectFailure(TryPool(folder_ + "/link"), MORSEL_NOT_FOUND, {"'" + folder_ + "/link'"});
 }
 
-TEST_F(ArgumentsTest, NullsAreNoHandles) {
+TEST_F(ArgumentsTest, NullArgumentsFail) {
   morsel_t* morsel = nullptr;
   morsel_pool_t* pool = nullptr;
   ExpectFailure(morsel_pool_open(nullptr, nullptr, &pool), MORSEL_INVALID_ARGUMENT, {"path"});
@@ -45,7 +45,7 @@ class NamesTest : public TroubleTest, public testing::WithParamInterface<bool> {
 INSTANTIATE_TEST_SUITE_P(Kinds, NamesTest, testing::Bool(),
                          [](const auto& kind) { return kind.param ? "Carved" : "Directory"; });
 
-TEST_P(NamesTest, ThatCannotBe) {
+TEST_P(NamesTest, InvalidNamesFail) {
   morsel_pool_t* const pool = GetParam() ? MakeCarvedPool() : MakeDirectoryPool();
   const Bytes before = AllBytes(folder_);
   const uint32_t create = MORSEL_CREATE | (GetParam() ? kFine : 0);
@@ -78,7 +78,7 @@ TEST_P(NamesTest, ThatCannotBe) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
-TEST_F(ArgumentsTest, FlagsThatMeanNothingOrAreNotBuilt) {
+TEST_F(ArgumentsTest, InvalidAndUnsupportedFlagsFail) {
   ExpectFailure(TryPool(directory_, MORSEL_EXCLUSIVE), MORSEL_INVALID_ARGUMENT,
                 {"MORSEL_EXCLUSIVE", "MORSEL_CREATE"});
   ExpectFailure(TryPool(directory_, MORSEL_CREATE | MORSEL_READ_ONLY), MORSEL_INVALID_ARGUMENT,
@@ -119,7 +119,7 @@ TEST_F(ArgumentsTest, FlagsThatMeanNothingOrAreNotBuilt) {
   EXPECT_EQ(morsel_pool_close(carved), MORSEL_OK);
 }
 
-TEST_F(ArgumentsTest, SizesThatCannotBe) {
+TEST_F(ArgumentsTest, InvalidSizesFail) {
   morsel_pool_t* const pool = MakeDirectoryPool();
   const Bytes before = AllBytes(folder_);
   morsel_t* morsel = nullptr;
@@ -148,7 +148,7 @@ TEST_F(ArgumentsTest, SizesThatCannotBe) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
-TEST_F(ArgumentsTest, ACarvedPoolThatCannotBe) {
+TEST_F(ArgumentsTest, InvalidOptionsOfACarvedPoolFail) {
   morsel_pool_t* pool = nullptr;
   morsel_pool_options options{};
   options.flags = MORSEL_CREATE | MORSEL_CARVED;
@@ -170,7 +170,7 @@ TEST_F(ArgumentsTest, ACarvedPoolThatCannotBe) {
   EXPECT_TRUE(AllBytes(folder_).empty());
 }
 
-TEST_F(ArgumentsTest, ModesAreAsTheHeaderSaysWhereNoneIsAskedFor) {
+TEST_F(ArgumentsTest, DefaultModesAreThoseOfTheHeader) {
   const auto make = [](const std::string& path, uint32_t flags, uint64_t size_bytes) {
     morsel_pool_options options{};
     options.flags = flags;

@@ -36,7 +36,7 @@ class DamageTest : public TroubleTest {
   }
 };
 
-TEST_F(DamageTest, ADirectoryPoolsFile) {
+TEST_F(DamageTest, OpenNamesADamagedFileOfADirectoryPool) {
   Make(directory_, 0, {"a"});
   const std::string file = directory_ + "/.morsel-pool";
   const std::string whole = pmem::BytesOf(file);
@@ -57,7 +57,7 @@ TEST_F(DamageTest, ADirectoryPoolsFile) {
   EXPECT_EQ(TextOf(Open(pool, "a")), "as it was");
 }
 
-TEST_F(DamageTest, AnImage) {
+TEST_F(DamageTest, OpenNamesADamagedImage) {
   Make(directory_, 0, {"a", "other"});
   const std::string file = directory_ + "/a";
   const std::string whole = pmem::BytesOf(file);
@@ -95,7 +95,7 @@ void SetVersion(const std::string& path, uint64_t offset, char version) {
   Overwrite(path, offset, superblock);
 }
 
-TEST_F(DamageTest, ACarvedPool) {
+TEST_F(DamageTest, OpenNamesADamagedCarvedPool) {
   Make(carved_, MORSEL_CARVED, {"a"});
   const std::string whole = pmem::BytesOf(carved_);
   const std::string name = "'" + carved_ + "'";
@@ -117,7 +117,7 @@ TEST_F(DamageTest, ACarvedPool) {
   EXPECT_EQ(TextOf(Open(pool, "a")), "as it was");
 }
 
-TEST_F(DamageTest, AHeapInACarvedPool) {
+TEST_F(DamageTest, OpenNamesADamagedHeapInACarvedPool) {
   Make(carved_, MORSEL_CARVED, {"a"});
   const size_t heap = pmem::BytesOf(carved_).find("mrslHeap");
   ASSERT_NE(heap, std::string::npos);

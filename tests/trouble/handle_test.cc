@@ -21,7 +21,7 @@ class HandleTest : public TroubleTest, public testing::WithParamInterface<bool> 
 INSTANTIATE_TEST_SUITE_P(Kinds, HandleTest, testing::Bool(),
                          [](const auto& kind) { return kind.param ? "Carved" : "Directory"; });
 
-TEST_P(HandleTest, TwiceIsTheSameHandleCounted) {
+TEST_P(HandleTest, OpeningTwiceReturnsOneCountedHandle) {
   MakeIt();
   morsel_pool_t* const pool = OpenPool(path());
   morsel_t* const morsel = Open(pool, "a");
@@ -42,7 +42,7 @@ TEST_P(HandleTest, TwiceIsTheSameHandleCounted) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
-TEST_P(HandleTest, WithMoreRightsThanTheOpenOne) {
+TEST_P(HandleTest, OpeningWithMoreRightsThanTheOpenHandleFails) {
   MakeIt();
   morsel_pool_t* const pool = OpenPool(path());
   morsel_t* const morsel = Open(pool, "a", MORSEL_READ_ONLY);
@@ -52,7 +52,7 @@ TEST_P(HandleTest, WithMoreRightsThanTheOpenOne) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
-TEST_F(TroubleTest, ASnapshotThatIsDiscardedIsAsItWas) {
+TEST_F(TroubleTest, ADiscardedSnapshotMorselIsUnchanged) {
   Make(directory_, 0, {"a"});
   const Bytes before = AllBytes(folder_);
   morsel_pool_t* const pool = OpenPool(directory_);
@@ -68,7 +68,7 @@ TEST_F(TroubleTest, ASnapshotThatIsDiscardedIsAsItWas) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
-TEST_P(HandleTest, ReadOnlyChangesNothing) {
+TEST_P(HandleTest, ReadOnlyHandlesChangeNothing) {
   MakeIt();
   const Bytes before = AllBytes(folder_);
   morsel_pool_t* const pool = OpenPool(path(), MORSEL_READ_ONLY);
@@ -109,7 +109,7 @@ int Keep(const morsel_info* info, void* context) {
   return 0;
 }
 
-TEST_P(HandleTest, ListingWhileSomeAreOpen) {
+TEST_P(HandleTest, ListsOpenAndClosedMorsels) {
   MakeIt({"b", "a"});
   morsel_pool_t* const pool = OpenPool(path());
   Listed closed;
@@ -126,7 +126,7 @@ TEST_P(HandleTest, ListingWhileSomeAreOpen) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
-TEST_P(HandleTest, ResizedBothWays) {
+TEST_P(HandleTest, GrowsAndShrinks) {
   MakeIt();
   morsel_pool_t* const pool = OpenPool(path());
   morsel_t* morsel = Open(pool, "a");
@@ -158,7 +158,7 @@ TEST_P(HandleTest, ResizedBothWays) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
-TEST_P(HandleTest, WhatTheOtherContractHas) {
+TEST_P(HandleTest, CallsOfTheOtherContractFail) {
   MakeIt();
   morsel_pool_t* const pool = OpenPool(path());
   morsel_t* const morsel = Open(pool, "a");

@@ -23,7 +23,7 @@ class MediaTest : public TroubleTest {
   }
 };
 
-TEST_F(MediaTest, NothingIsMadeOnAFullDisk) {
+TEST_F(MediaTest, CreateOnAFullDiskLeavesNothing) {
   InChild([this] {
     SmallDisk disk(folder_);
     morsel_pool_t* const pool = MakeDirectoryPool();
@@ -45,7 +45,7 @@ TEST_F(MediaTest, NothingIsMadeOnAFullDisk) {
   });
 }
 
-TEST_F(MediaTest, ACheckpointOnAFullDiskLeavesTheLastOne) {
+TEST_F(MediaTest, ACheckpointOnAFullDiskKeepsTheLastOne) {
   InChild([this] {
     SmallDisk disk(folder_);
     Make(directory_, 0, {"a"});
@@ -84,7 +84,7 @@ TEST_F(MediaTest, AnExportByAnotherCodecOnAFullDiskLeavesNothing) {
   });
 }
 
-TEST_F(MediaTest, ACloseThatFailsLeavesTheMorselOpen) {
+TEST_F(MediaTest, AFailedCloseLeavesTheMorselOpen) {
   InChild([this] {
     SmallDisk disk(folder_);
     Make(directory_, 0, {"a"});
@@ -106,7 +106,7 @@ TEST_F(MediaTest, ACloseThatFailsLeavesTheMorselOpen) {
   });
 }
 
-TEST_F(MediaTest, ACarvedPoolHasItsSpaceFromTheBeginningOrIsFull) {
+TEST_F(MediaTest, AFullCarvedPoolRefusesAndChangesNothing) {
   morsel_pool_t* const pool = MakeCarvedPool();
   const Bytes before = AllBytes(folder_);
   morsel_options options{};
@@ -131,7 +131,7 @@ class ReadOnlyTest : public MediaTest, public testing::WithParamInterface<bool> 
 INSTANTIATE_TEST_SUITE_P(By, ReadOnlyTest, testing::Bool(),
                          [](const auto& by) { return by.param ? "Mount" : "Permissions"; });
 
-TEST_P(ReadOnlyTest, WhatIsThereCanBeReadAndNothingElse) {
+TEST_P(ReadOnlyTest, ReadsSucceedAndWritesFail) {
   Make(directory_, 0, {"a"});
   Make(carved_, MORSEL_CARVED, {"a"});
   const Bytes before = AllBytes(folder_);

@@ -145,7 +145,7 @@ class MemoryTest : public TroubleTest, public testing::WithParamInterface<bool> 
   int shortages_ = 0;
 };
 
-TEST_P(MemoryTest, GivesOutAndNothingIsThrown) {
+TEST_P(MemoryTest, EachFailingAllocationIsReportedAndNothingThrown) {
   for (const auto& [name, call] : Calls()) {
     Make(Path(), GetParam() ? uint32_t{MORSEL_CARVED} : 0, {"a", "other"});
     ExpectToldEverywhere(name, call);

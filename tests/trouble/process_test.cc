@@ -55,7 +55,7 @@ class Holder {
   int end_;
 };
 
-TEST_P(ProcessTest, WhoHasThePoolIsNamed) {
+TEST_P(ProcessTest, OpenNamesTheProcessThatHasThePool) {
   MakeIt();
   {
     const Holder writer([&] { OpenPool(path()); });
@@ -75,7 +75,7 @@ TEST_P(ProcessTest, WhoHasThePoolIsNamed) {
   EXPECT_EQ(morsel_pool_close(beside), MORSEL_OK);
 }
 
-TEST_P(ProcessTest, ThisProcessIsNamedToo) {
+TEST_P(ProcessTest, OpenNamesThisProcessWhenItHasThePool) {
   MakeIt();
   morsel_pool_t* const writer = OpenPool(path());
   ExpectFailure(TryPool(path()), MORSEL_BUSY, {"'" + path() + "'", "this process"});
@@ -117,7 +117,7 @@ void ExpectAllBusy(morsel_pool_t* pool, morsel_t* morsel, void* block) {
   EXPECT_EQ(errno, ENOMEM);
 }
 
-TEST_P(ProcessTest, AForkedChildHasNothingAndChangesNothing) {
+TEST_P(ProcessTest, CallsOfAForkedChildFailAsBusyAndChangeNothing) {
   MakeIt();
   morsel_pool_t* const pool = OpenPool(path());
   morsel_t* const morsel = Open(pool, "a");
@@ -166,7 +166,7 @@ TEST_P(ProcessTest, AForkedChildHoldsNoLock) {
   for (const int end : {child_may_go[1], parent_may_go[0], parent_may_go[1]}) close(end);
 }
 
-TEST_P(ProcessTest, AChildMayOpenThePoolOnceItsParentHasClosedIt) {
+TEST_P(ProcessTest, AForkedChildOpensThePoolAfterItsParentClosedIt) {
   MakeIt();
   morsel_pool_t* const pool = OpenPool(path());
   EXPECT_EQ(morsel_close(Open(pool, "a")), MORSEL_OK);

@@ -72,25 +72,25 @@ class FineChecker : public testing::Test {
   SharedFile<FineLog> log_{scratch_.At("log")};
 };
 
-TEST_F(FineChecker, SeesAModelThatIsOneObjectOff) {
+TEST_F(FineChecker, FindsAnObjectOfAnotherSerial) {
   const auto [partition, slot] = FullSlot();
   ++log_->partitions[partition].slots[slot].serial;
   EXPECT_THAT(Check(), Contains(HasSubstr("is due")));
 }
 
-TEST_F(FineChecker, SeesAnObjectThatTheModelHasForgotten) {
+TEST_F(FineChecker, FindsAnObjectThatTheLogDoesNotHave) {
   const auto [partition, slot] = FullSlot();
   log_->partitions[partition].slots[slot] = {};
   EXPECT_THAT(Check(), Contains(HasSubstr("where no object is due")));
 }
 
-TEST_F(FineChecker, SeesALostObject) {
+TEST_F(FineChecker, FindsALostObject) {
   const auto [partition, slot] = FullSlot();
   Change([&](morsel_t* morsel) { *ArraySlot(morsel, partition, slot) = 0; });
   EXPECT_THAT(Check(), Contains(HasSubstr("it is empty where object")));
 }
 
-TEST_F(FineChecker, SeesAByteChanged) {
+TEST_F(FineChecker, FindsAChangedByte) {
   const auto [partition, slot] = FullSlot();
   const uint64_t last = log_->partitions[partition].slots[slot].size_bytes - 1;
   Change(
@@ -98,7 +98,7 @@ TEST_F(FineChecker, SeesAByteChanged) {
   EXPECT_THAT(Check(), Contains(HasSubstr("at offset")));
 }
 
-TEST_F(FineChecker, SeesTwoSlotsWithOneObject) {
+TEST_F(FineChecker, FindsAnObjectInTwoSlots) {
   const auto [partition, slot] = FullSlot();
   uint64_t empty = 0;
   while (log_->partitions[partition].slots[empty]) ++empty;
@@ -109,17 +109,17 @@ TEST_F(FineChecker, SeesTwoSlotsWithOneObject) {
   EXPECT_THAT(Check(), Contains(HasSubstr("share bytes")));
 }
 
-TEST_F(FineChecker, SeesAWriterThatFreesBeforeUnlinking) {
+TEST_F(FineChecker, FindsFreeingBeforeUnlinking) {
   Write(Lie::kFreesBeforeUnlinking);
   EXPECT_THAT(Check(), Contains(HasSubstr("which is not the start of an allocated block")));
 }
 
-TEST_F(FineChecker, SeesAForgottenBlock) {
+TEST_F(FineChecker, FindsABlockWithoutAnOwner) {
   Write(Lie::kForgetsABlock);
   EXPECT_THAT(Check(), Contains(HasSubstr("blocks are allocated that nobody reaches")));
 }
 
-TEST_F(FineChecker, SeesADamagedHeap) {
+TEST_F(FineChecker, FindsADamagedHeap) {
   Change([](morsel_t* morsel) {
     for (const Block& block : AllocatedBlocks(morsel)) {
       // Slabs of such blocks are one unit long and begin with a magic number.
@@ -131,7 +131,7 @@ TEST_F(FineChecker, SeesADamagedHeap) {
   EXPECT_THAT(Check(), Contains(HasSubstr("validating: ")));
 }
 
-TEST_F(FineChecker, SeesALostMorsel) {
+TEST_F(FineChecker, FindsALostMorsel) {
   log_->side.store(Presence::kPresent);
   const Findings findings = FindInChild([&] {
     morsel_pool_t* pool = nullptr;
@@ -143,7 +143,7 @@ TEST_F(FineChecker, SeesALostMorsel) {
   EXPECT_THAT(Check(), Contains("the side morsel is lost"));
 }
 
-TEST(FirstOverlap, SaysWhoSharesBytes) {
+TEST(FirstOverlap, NamesTheOwnersOfOverlappingBlocks) {
   EXPECT_EQ(FirstOverlap({{{32, 16}, "a"}, {{0, 16}, "b"}, {{16, 16}, "c"}}), "");
   EXPECT_THAT(FirstOverlap({{{32, 16}, "a"}, {{0, 17}, "b"}, {{16, 16}, "c"}}),
               HasSubstr("b and c share bytes"));

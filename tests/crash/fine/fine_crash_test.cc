@@ -55,7 +55,7 @@ class FineCrash : public testing::TestWithParam<PoolKind> {
   SharedFile<FineLog> log_{scratch_.At("log")};
 };
 
-TEST_P(FineCrash, KilledAnywhere) {
+TEST_P(FineCrash, KeepsItsPromisesWhenKilledAnywhere) {
   const uint64_t kills = Rounds(GetParam() == PoolKind::kCarved ? kKills : kKillsInDirectory);
   const uint64_t seed = Seed();
   Random random(seed);

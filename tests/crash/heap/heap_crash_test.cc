@@ -53,7 +53,7 @@ class HeapCrash : public testing::Test {
 };
 
 // About 4 seconds of a processor.
-TEST_F(HeapCrash, KilledAnywhere) {
+TEST_F(HeapCrash, KeepsItsPromisesWhenKilledAnywhere) {
   const uint64_t seed = Seed();
   Random random(seed);
   HeapLeak most;
@@ -80,7 +80,7 @@ TEST_F(HeapCrash, KilledAnywhere) {
   EXPECT_GT(most.never_linked, 0u);
 }
 
-TEST_F(HeapCrash, NobodyIsAccusedWhoIsNotKilled) {
+TEST_F(HeapCrash, FindsNothingWhenTheWriterEndsByItself) {
   for (uint64_t seed = 1; seed <= 3; ++seed) {
     Child writer([&] { return RunHeapWriter(path_, seed, 2, HeapLie::kNone, *log_); });
     EXPECT_EQ(writer.Wait(), "");
@@ -89,18 +89,18 @@ TEST_F(HeapCrash, NobodyIsAccusedWhoIsNotKilled) {
   EXPECT_GT(log_->giants.load(), 0u);
 }
 
-TEST_F(HeapCrash, FreeingBeforeUnlinkingIsFound) {
+TEST_F(HeapCrash, FindsFreeingBeforeUnlinking) {
   EXPECT_NE(CheckLiar(HeapLie::kFreesBeforeUnlinking), Findings());
 }
 
-TEST_F(HeapCrash, ABlockThatIsNobodysIsFound) {
+TEST_F(HeapCrash, FindsABlockWithoutAnOwner) {
   const Findings findings = CheckLiar(HeapLie::kForgetsABlock);
   ASSERT_EQ(findings.size(), 1u);
   EXPECT_NE(findings[0].find("blocks are allocated that nobody was given"), std::string::npos)
       << findings[0];
 }
 
-TEST_F(HeapCrash, WritingAfterFreeingIsFound) {
+TEST_F(HeapCrash, FindsWritingAfterFreeing) {
   EXPECT_NE(CheckLiar(HeapLie::kWritesAfterFreeing), Findings());
 }
 

@@ -68,30 +68,30 @@ class ImageChecker : public testing::Test {
   SharedFile<ImageLog> log_{scratch_.At("log")};
 };
 
-TEST_F(ImageChecker, SeesASumThatIsOneBitOff) {
+TEST_F(ImageChecker, FindsASumWithOneChangedBit) {
   Last().bytes.high ^= 1;
   EXPECT_THAT(Check(), Contains(HasSubstr("its bytes are not what they were")));
 }
 
-TEST_F(ImageChecker, SeesAByteChangedWhereNobodyLooks) {
+TEST_F(ImageChecker, FindsAChangedByteInFreeSpace) {
   Change([](morsel_t* morsel) {
     static_cast<char*>(morsel_base(morsel))[morsel_size(morsel) - 1] ^= 1;
   });
   EXPECT_THAT(Check(), Contains(HasSubstr("its bytes are not what they were")));
 }
 
-TEST_F(ImageChecker, SeesABlockTooMany) {
+TEST_F(ImageChecker, FindsAnExtraBlock) {
   Change([](morsel_t* morsel) { EXPECT_NE(morsel_malloc(morsel, 100), nullptr); });
   EXPECT_THAT(Check(), Contains(HasSubstr("other bytes are allocated")));
 }
 
-TEST_F(ImageChecker, SeesAnotherLibrary) {
+TEST_F(ImageChecker, FindsALibraryThatTheLogDoesNotHave) {
   Last().quiet = false;
   ++Last().library_sum;
   EXPECT_THAT(Check(), Contains(HasSubstr("the library is another")));
 }
 
-TEST_F(ImageChecker, SeesALibraryChanged) {
+TEST_F(ImageChecker, FindsAChangedLibrary) {
   Last().quiet = false;
   Change([](morsel_t* morsel) {
     Random random(3);
@@ -100,7 +100,7 @@ TEST_F(ImageChecker, SeesALibraryChanged) {
   EXPECT_THAT(Check(), Contains(HasSubstr("the library is another")));
 }
 
-TEST_F(ImageChecker, SeesALostCheckpoint) {
+TEST_F(ImageChecker, FindsALostCheckpoint) {
   const std::string image = pool_path_ + "/" + kImageName;
   fs::copy_file(image, scratch_.At("older"));
   const uint64_t before = log_->completed.load();
@@ -110,14 +110,14 @@ TEST_F(ImageChecker, SeesALostCheckpoint) {
   EXPECT_THAT(Check(), Contains(HasSubstr("the morsel is of generation")));
 }
 
-TEST_F(ImageChecker, SeesALostMorsel) {
+TEST_F(ImageChecker, FindsALostMorsel) {
   while (log_->side.load() != Side::kFull) Write(9);
   ASSERT_THAT(Check(), IsEmpty());
   fs::remove(pool_path_ + "/" + kImageSideName);
   EXPECT_THAT(Check(), Contains("the side morsel is absent and was full"));
 }
 
-TEST_F(ImageChecker, SeesAHalfMadeMorsel) {
+TEST_F(ImageChecker, FindsAHalfMadeMorsel) {
   log_->side.store(Side::kFull);
   Child half([&] {
     morsel_pool_t* pool = nullptr;
@@ -134,7 +134,7 @@ TEST_F(ImageChecker, SeesAHalfMadeMorsel) {
   EXPECT_THAT(Check(), Contains("the side morsel is empty and was full"));
 }
 
-TEST_F(ImageChecker, SeesWhatIsLeftBehind) {
+TEST_F(ImageChecker, FindsAFileThatIsLeftBehind) {
   std::ofstream(pool_path_ + "/left") << "behind";
   EXPECT_THAT(Check(), Contains("'left' is left in the pool"));
 }
@@ -155,25 +155,25 @@ std::vector<Block> Blocks(std::initializer_list<uint64_t> addresses) {
   return blocks;
 }
 
-TEST(WhyNoCut, AllowsWhatTheThreadHadAtSomeInstant) {
+TEST(WhyNoCut, AllowsTheBlocksOfAnyInstantOfTheCheckpoint) {
   EXPECT_EQ(WhyNoCut(ThirdRound(66, 68), 0, Blocks({64, 65})), "");
   EXPECT_EQ(WhyNoCut(ThirdRound(66, 68), 0, Blocks({64, 65, 66, 67})), "");
   EXPECT_EQ(WhyNoCut(ThirdRound(66, 67), 0, Blocks({64, 65, 66, 900})), "");  // not returned yet
 }
 
-TEST(WhyNoCut, SeesCallsFromBeforeMissing) {
+TEST(WhyNoCut, RefusesMissingCallsFromBeforeTheCheckpoint) {
   EXPECT_NE(WhyNoCut(ThirdRound(66, 68), 0, Blocks({64})), "");
 }
 
-TEST(WhyNoCut, SeesALaterCallWithoutAnEarlierOne) {
+TEST(WhyNoCut, RefusesALaterCallWithoutAnEarlierOne) {
   EXPECT_NE(WhyNoCut(ThirdRound(66, 68), 0, Blocks({64, 65, 67})), "");
 }
 
-TEST(WhyNoCut, SeesCallsFromAfterwards) {
+TEST(WhyNoCut, RefusesCallsFromAfterTheCheckpoint) {
   EXPECT_NE(WhyNoCut(ThirdRound(64, 65), 0, Blocks({64, 65, 66})), "");
 }
 
-TEST(WhyNoCut, SeesFreesOutOfOrder) {
+TEST(WhyNoCut, RefusesFreesOutOfOrder) {
   ChurnCut cut = ThirdRound(126, 127);  // two blocks of the third round are not freed yet
   EXPECT_EQ(WhyNoCut(cut, 0, Blocks({94, 95})), "");
   EXPECT_EQ(WhyNoCut(cut, 0, Blocks({})), "");  // the last call may not have returned

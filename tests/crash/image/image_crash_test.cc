@@ -102,11 +102,11 @@ class ImageCrashInMemory : public ImageCrash {
   ImageCrashInMemory() : ImageCrash(pmem::Scratch::InMemory) {}
 };
 
-TEST_F(ImageCrashOnDisk, KilledAnywhere) {
+TEST_F(ImageCrashOnDisk, ReopensAsACheckpointWhenKilledAnywhere) {
   KillAgainAndAgain(Calls::kNoneDuringCheckpoints, Rounds(kKills / 2));
 }
 
-TEST_F(ImageCrashInMemory, KilledWhileOthersAllocate) {
+TEST_F(ImageCrashInMemory, ReopensAsACheckpointWhenKilledWhileOthersAllocate) {
   KillAgainAndAgain(Calls::kAnyDuringCheckpoints, Rounds(kKills / 2));
 }
 
