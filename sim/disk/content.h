@@ -1,5 +1,5 @@
-// What a file holds, in pages that copies of it share: a crash leaves many images
-// that differ in a few sectors only.
+// The content of a file, in pages that copies share. Copies are cheap, because a crash leaves many
+// images that differ in a few sectors only.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 
 namespace morsel::sim {
 
-/// Threads  one at a time for all that share pages.
+/// Threads  one at a time, for all objects that share pages.
 class Content {
  public:
   static constexpr uint64_t kPageBytes = 16 * kKiB;
@@ -22,23 +22,23 @@ class Content {
   };
 
   uint64_t size_bytes() const { return size_bytes_; }
-  /// What is cut off is gone; what is added is zero.
+  /// Discards what is cut off, and adds zeros.
   void Resize(uint64_t size_bytes);
 
-  /// The file ends behind what is written, or later.
+  /// Writes the bytes. The file grows if they reach beyond its end.
   void Write(uint64_t offset, const char* bytes, uint64_t size_bytes);
 
-  /// Whether [offset, offset + size_bytes) is that; what lies behind the end is zero.
+  /// Whether [offset, offset + size_bytes) holds these bytes. Zeros lie beyond the end.
   bool Equals(uint64_t offset, const char* bytes, uint64_t size_bytes) const;
 
   uint64_t pages() const { return pages_.size(); }
-  /// nullptr: zeros. What is behind the end is zero too.
+  /// The page; nullptr if it is all zeros, as pages beyond the end are.
   const Page* page(uint64_t index) const {
     return index < pages_.size() ? pages_[index].get() : nullptr;
   }
-  /// The page, or one of zeros.
+  /// The page, or a page of zeros.
   const Page& PageOrZeros(uint64_t index) const;
-  /// The same for a page of zeros and for none.
+  /// The hash of a page. It is the same for a page of zeros and for a missing one.
   uint64_t PageHash(uint64_t index) const;
   uint64_t Hash() const;
 

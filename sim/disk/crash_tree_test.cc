@@ -1,4 +1,5 @@
-// The tree of crashes against all of them, of a recovery that is small enough for that.
+// Compares the tree of crashes with all crashes, one by one, of a recovery that is small enough for
+// that.
 #include "sim/disk/crash_tree.h"
 
 #include <fcntl.h>

@@ -1,19 +1,17 @@
-// A disk with one directory tree: what programs see of it, what is durable, and
-// what is neither lost nor durable yet.
+// A disk with one directory tree. It knows what programs see, what is durable, and what is
+// undecided, that is, neither lost nor durable yet.
 //
-// [DSK-1] A change is visible at once, and undecided until a sync of its file or
-//         directory that began after it has succeeded: data and size by fdatasync
-//         or fsync, permission bits by fsync, names by fsync of the directory.
-// [DSK-2] Undecided data is lost or kept sector by sector, in any order with other
-//         undecided data; each size, mode and change of names as a whole. A rename
-//         is one change.
-// [DSK-3] After a sync of a file that failed its changes stay undecided, whatever
-//         syncs follow, until what they changed is changed and synced anew: what could
-//         not be written is forgotten. Names are the file system's own; it keeps what
-//         it could not write, or refuses everything from then on, so that a sync of
-//         the directory that succeeds later makes them durable.
-// [DSK-4] Where a size is lost, data behind it is lost. Where data is lost, what was
-//         there before is there, and zeros where there was nothing.
+// [DSK-1] A change is visible at once. It is undecided until a sync of its file or directory that
+//         began after it has succeeded: fdatasync or fsync for data and size, fsync for permission
+//         bits, fsync of the directory for names.
+// [DSK-2] Undecided data is lost or kept sector by sector, in any order with other undecided data.
+//         Each size, mode and change of names is lost or kept as a whole. A rename is one change.
+// [DSK-3] After a failed sync of a file its changes stay undecided, whatever syncs follow, until
+//         what they changed is changed and synced anew: the kernel forgets what it could not write.
+//         Names are the file system's own. It keeps what it could not write, or refuses everything
+//         from then on, so a later successful sync of the directory makes them durable.
+// [DSK-4] Where a size is lost, the data beyond it is lost. Where data is lost, the old data is
+//         there, or zeros where there was none.
 #pragma once
 
 #include <sys/types.h>
@@ -36,7 +34,7 @@ inline constexpr uint64_t kSectorBytes = 512;
 using NodeId = uint32_t;
 inline constexpr NodeId kRootNode = 0;
 
-/// A system call in words, and the return addresses of who made it, innermost first.
+/// A system call in words, and the return addresses of its callers, innermost first.
 struct CallSite {
   std::string words;
   std::array<const void*, 16> callers{};
@@ -51,13 +49,13 @@ struct Piece {
 struct Change {
   enum class Kind : uint8_t { kData, kSize, kMode, kNames };
   Kind kind;
-  std::shared_ptr<const std::vector<Piece>> pieces;  ///< kData: what differs from before
+  std::shared_ptr<const std::vector<Piece>> pieces;  ///< kData: the bytes that differ from before
   uint64_t value = 0;                                ///< kSize, kMode
-  /// kNames: what each leads to now.
+  /// kNames: what each name leads to now.
   std::vector<std::pair<std::string, std::optional<NodeId>>> names;
   std::shared_ptr<const CallSite> site;
 
-  /// What of it can be lost by itself.
+  /// How many parts of it can be lost independently.
   size_t parts() const { return kind == Kind::kData ? pieces->size() : 1; }
 };
 
@@ -72,7 +70,7 @@ struct Node {
   NodeState durable;
   NodeState visible;
   std::vector<Change> undecided;  ///< in the order in which they were made
-  size_t doubtful = 0;            ///< so many of them, the first, are behind a sync that failed
+  size_t doubtful = 0;            ///< how many of them, from the first, precede a failed sync
 };
 
 class Disk {
@@ -82,14 +80,14 @@ class Disk {
 
   const std::map<NodeId, Node>& nodes() const { return nodes_; }
   const Node& node(NodeId id) const { return nodes_.at(id); }
-  /// What programs see at "a/b" below the root; nullptr: nothing.
+  /// What programs see at a path like "a/b" below the root; nullptr: nothing.
   const Node* NodeAt(const std::string& path) const;
 
-  /// A file or directory that has no name yet.
+  /// Makes a file or directory that has no name yet.
   NodeId Make(bool is_directory, mode_t mode);
   void Make(NodeId id, bool is_directory, mode_t mode);
 
-  /// What it would take; empty where nothing would be different.
+  /// The changes that a call would make; empty where nothing would differ.
   std::vector<Change> Writing(NodeId file, uint64_t offset, const char* bytes,
                               uint64_t size_bytes) const;
   std::vector<Change> Zeroing(NodeId file, uint64_t offset, uint64_t size_bytes) const;
@@ -98,10 +96,11 @@ class Disk {
   void Apply(NodeId id, const Change& change);
   void Sync(NodeId id, bool data_only, bool succeeds);
 
-  /// Of what is visible and what is undecided, by names.
+  /// A hash of what is visible and what is undecided, by names.
   uint64_t Hash() const;
 
-  /// All changes that are kept are durable, the others never were. `keep(id, change, part)`.
+  /// The disk with those changes durable for which `keep(id, change, part)` is true, and without
+  /// the others.
   template <class Keep>
   Disk Decided(Keep keep, const std::map<NodeId, bool>& backwards) const;
 

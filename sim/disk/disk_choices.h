@@ -1,4 +1,4 @@
-// Which of the disks that a power cut may leave are looked at.
+// Chooses which of the disks that a power cut may leave are tried.
 #pragma once
 
 #include <cstdint>
@@ -11,35 +11,35 @@
 
 namespace morsel::sim {
 
-/// One thing that a power cut decides, and the ways in which it may.
+/// One thing that a power cut decides, and the ways in which it may decide it.
 struct Question {
   NodeId node;
   size_t change;
-  bool is_order = false;  ///< of the node's data: option 0 as it was written, 1 backwards
-  /// For each part of the change whether it is kept. The first: all of it; the last: nothing.
+  bool is_order = false;  ///< the order of the node's data; option 0: as written, 1: backwards
+  /// Which parts of the change each option keeps. The first option keeps all, the last nothing.
   std::vector<std::vector<bool>> options;
   bool is_newest = false;  ///< of the last call
 };
 
-/// An option for each question.
+/// The chosen option of each question.
 using Answers = std::vector<size_t>;
 
-/// `newest`: how many of each node's changes, the last, are of the last call. Up to `tears_max`
-/// parts of one change are lost and kept in every way, more in some ways.
+/// `newest`: how many of each node's changes, counted from the last, the last call made. A change
+/// of up to `tears_max` parts is torn in every way, a longer one in some ways.
 std::vector<Question> QuestionsOf(const Disk& disk,
                                   const std::vector<std::pair<NodeId, size_t>>& newest,
                                   size_t tears_max, std::mt19937_64& random);
 
 Disk DiskAfter(const Disk& disk, const std::vector<Question>& questions, const Answers& answers);
 
-/// Calls `visit` with answers until it says false; says whether it never did. All answers if they
-/// are no more than images_max, else everything, nothing, only one, all but one, and a sample as
-/// `random` decides. Where something is newest, only those in which not all of that is lost: the
-/// others were possible before.
+/// Calls `visit` with answers until it returns false. Returns whether it never did. Visits all
+/// answers if there are at most images_max. Else it visits those that keep everything, nothing,
+/// only one change or all but one, and a random sample. Where something is newest, it skips answers
+/// that lose all of that: they were possible before.
 bool ForEachAnswers(const std::vector<Question>& questions, uint64_t images_max,
                     std::mt19937_64& random, const std::function<bool(const Answers&)>& visit);
 
-/// What is lost, in words, with who wrote it.
+/// A call of which something is lost.
 struct LostCall {
   std::shared_ptr<const CallSite> site;
   bool is_torn = false;
@@ -47,7 +47,7 @@ struct LostCall {
 std::vector<LostCall> LostOf(const Disk& disk, const std::vector<Question>& questions,
                              const Answers& answers);
 
-/// The same, of what `keep(node, change, part)` is false for.
+/// The calls of the parts for which `keep(node, change, part)` is false.
 template <class Keep>
 std::vector<LostCall> LostWhereNot(const Disk& disk, Keep keep) {
   std::vector<LostCall> lost;

@@ -310,7 +310,7 @@ bool FileExplorer::CoverAt(const FilePoint& point) {
   const bool whole = tree_.Crash(point);
   target_.ReadAll(false);
   if (whole || !failure_) return true;  // nothing is wrong; time may be over
-  tree_.TellLost(failure_->crashes);
+  tree_.AddLost(failure_->crashes);
   return false;
 }
 

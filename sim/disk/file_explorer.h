@@ -1,6 +1,6 @@
-// Lets a target live on a simulated disk, crash in every way that the model allows,
-// recover, go on and crash again, with calls that fail, and tells the first way in
-// which it does not get over it.
+// Runs a target on a simulated disk, crashes it in every way that the model allows, lets it
+// recover, continues and crashes it again; calls may fail, too. Reports the first crash from which
+// the target does not recover as it promised.
 #pragma once
 
 #include <chrono>
@@ -20,27 +20,27 @@
 
 namespace morsel::sim {
 
-/// Under a sanitizer few crashes are: it sees what calls do, and has nothing to say of what a disk
-/// loses.
+/// Under a sanitizer few crashes are tried. It checks what calls do; what a disk loses does not
+/// concern it.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 inline constexpr bool kTriesAllCrashes = false;
 #else
 inline constexpr bool kTriesAllCrashes = true;
 #endif
 
-/// How much of what may be is looked at.
+/// How much of what is possible is tried.
 struct Effort {
-  /// Images at one point, before a sample is taken.
+  /// The most images that are tried at one point. Where there are more, a sample is tried.
   uint64_t images_max = 4096;
-  /// Where all crashes of a first incarnation are tried as well, as CrashTree does: so many disks
-  /// at each point; 0: not.
+  /// The most disks at each point where a CrashTree tries all crashes of a first incarnation as
+  /// well; 0: it does not.
   uint64_t covered_max = 0;
-  uint64_t covered_crashes = 1;     ///< in a row, of those: 2 crashes recovery, too
-  uint64_t later_images_max = 8;    ///< the same, in incarnations after a crash
-  uint64_t faulted_images_max = 8;  ///< the same, in incarnations with a call that fails
-  /// Of the incarnations after a crash, one in so many goes on after recovery.
+  uint64_t covered_crashes = 1;     ///< in a row, by the CrashTree; 2 crash recovery, too
+  uint64_t later_images_max = 8;    ///< as images_max, in incarnations after a crash
+  uint64_t faulted_images_max = 8;  ///< as images_max, in incarnations with a failing call
+  /// One in this many of the incarnations after a crash continues after recovery.
   uint64_t go_on_one_in = 1;
-  /// Of the incarnations after a crash, one in so many is crashed again.
+  /// One in this many of the incarnations after a crash is crashed again.
   uint64_t crash_again_one_in = 1;
 
   friend bool operator==(const Effort&, const Effort&) = default;
@@ -50,60 +50,60 @@ struct FileOptions {
   uint64_t seed = 1;
   /// Crashes in a row.
   uint32_t crashes = 2;
-  Effort effort;                  ///< to begin with
-  Effort most = effort;           ///< what Deepen() comes to
+  Effort effort;                  ///< at first
+  Effort most = effort;           ///< the most that Deepen() uses
   uint64_t scripts = 1;           ///< of ExploreRandom()
-  double seconds = 1e9;           ///< until it stops, with the truth that it has told so far
-  bool uses_all_seconds = false;  ///< there is more to be tried than there is time for
+  double seconds = 1e9;           ///< of exploring; what was found until then is valid
+  bool uses_all_seconds = false;  ///< there is always more to try than time allows
 };
 
-/// `quick` with the seed of MORSEL_SEED where that is set. Where MORSEL_PROOF_SECONDS is, those
-/// seconds, efforts up to `most`, and as many scripts as there is time for.
+/// Returns `quick`, with the seed of MORSEL_SEED if that is set. If MORSEL_PROOF_SECONDS is set, it
+/// uses those seconds, efforts up to `most`, and as many scripts as there is time for.
 FileOptions FileOptionsFor(FileOptions quick, const Effort& most);
 
 struct FileCounts {
   uint64_t scripts = 0;
-  uint64_t images = 0;         ///< of power cuts and kills, that were recovered from
-  uint64_t later_crashes = 0;  ///< of those, in an incarnation after a crash
+  uint64_t images = 0;         ///< of power cuts and kills that were recovered from
+  uint64_t later_crashes = 0;  ///< those in an incarnation after a crash
   uint64_t faults = 0;         ///< incarnations with a call that failed
-  uint64_t known = 0;          ///< images met again, with the same promises
-  bool cut_short = false;      ///< by `seconds`
+  uint64_t known = 0;          ///< images that were tried before, with the same promises
+  bool cut_short = false;      ///< `seconds` were over
 };
 
 class FileExplorer {
  public:
-  /// The target outlives it.
+  /// The target must outlive the explorer.
   FileExplorer(FileTarget& target, const FileOptions& options);
   FileExplorer(const FileExplorer&) = delete;
   FileExplorer& operator=(const FileExplorer&) = delete;
 
-  /// False at the first failure, which has been minimised, kept and printed, with the seed. What
-  /// was explored for an earlier script is not explored again.
+  /// Returns false at the first failure. It has then been minimised, kept in a file and printed
+  /// with its seed. What was explored for an earlier script is not explored again.
   bool Explore(const FileScript& script);
 
-  /// Every sequence of `length` operations, and so every shorter one, since crashes come
-  /// everywhere.
+  /// Explores every sequence of `length` operations. That includes every shorter one, since crashes
+  /// come everywhere.
   bool ExploreSequences(uint32_t length);
 
-  /// As many sequences as the options say, each of random operations until it is enough.
+  /// Explores as many sequences as the options say. Each gets random operations until `is_enough`.
   bool ExploreRandom(const std::function<bool(const FileScript& script)>& is_enough);
   bool ExploreRandom(uint32_t length);
 
-  /// The script with each of its calls failing in each way, alone and with all that follow, and
-  /// crashes from there on.
+  /// Explores the script with each of its calls failing in each way, alone and together with all
+  /// calls that follow, and tries crashes from there on.
   bool ExploreFaults(const FileScript& script);
 
-  /// Calls `explore` with the effort to begin with, then, while `seconds` last, with more and more,
-  /// up to the most. Answers whether nothing failed.
+  /// Calls `explore` with the first effort and then, while `seconds` last, with more and more, up
+  /// to the most. Returns whether nothing failed.
   bool Deepen(const std::function<bool()>& explore);
 
   const FileCounts& counts() const { return counts_; }
-  /// By how many crashes came before.
+  /// Indexed by how many crashes came before.
   const std::vector<CoverCounts>& covers() const { return tree_.counts(); }
   const std::optional<FileFailure>& failure() const { return failure_; }
 
-  /// A message where not all crashes of the first incarnations were tried, as many in a row as the
-  /// effort says, or some were a sample; not under a sanitizer.
+  /// Returns a message if some crashes of the first incarnations were not tried, up to as many in a
+  /// row as the effort says, or if some were sampled. Under a sanitizer it returns none.
   std::string NotCovered() const;
 
   /// "proof: TARGET, STATES states, CRASHES crashes in recovery, SECONDS s", and the seed.
@@ -119,21 +119,21 @@ class FileExplorer {
   bool Walk(const FilePast& past, const FileIncarnation& incarnation);
   bool CrashAt(const FilePoint& point, uint64_t images_max);
   bool CoverAt(const FilePoint& point);
-  /// What the tree of crashes asks for.
+  /// The recovery that the CrashTree runs.
   std::optional<FileIncarnation> RecoverReadingAll(const FilePast& past);
   bool AfterPowerCut(const FilePoint& point, const std::vector<Question>& questions,
                      const Answers& answers);
   bool AfterKill(const FilePoint& point);
   FileScript HowItGoesOn();
-  /// Whether `past` is to be lived on from: not if it has been already. Decides whether that
-  /// crashes again.
+  /// Whether to continue from `past`: not if that was done already. Also decides whether that
+  /// incarnation crashes again.
   bool IsNew(FilePast& past, const DiskCrash& crash);
   bool Fail(const FilePast& past, std::string message);
-  /// The answers with as much kept as the failure allows.
+  /// The answers that keep as much as they can and still fail.
   Answers LoseLess(const FilePoint& point, const std::vector<Question>& questions, Answers answers,
                    const FileScript& script);
   void LoseOperations();
-  /// Tells of a failure.
+  /// Reports the failure, if there is one.
   bool Conclude(bool good);
   bool OutOfTime();
 

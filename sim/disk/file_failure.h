@@ -1,4 +1,4 @@
-// What is told of a crash of a disk that the code under test does not get over.
+// The description of a crash of a disk from which the code under test does not recover.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 namespace morsel::sim {
 
 struct DiskCrash {
-  bool kill = false;                       ///< the process only: the disk keeps what is visible
-  uint64_t calls = 0;                      ///< it came after so many calls that changed something
+  bool kill = false;   ///< only the process died: the disk keeps what is visible
+  uint64_t calls = 0;  ///< how many calls that changed something precede it
   std::shared_ptr<const CallSite> newest;  ///< the last of them
   std::vector<LostCall> lost;
 };
@@ -23,19 +23,19 @@ struct FileFailure {
   uint64_t seed = 0;
   FileScript script;               ///< of the first incarnation
   Fault fault;                     ///< in the first incarnation
-  std::vector<DiskCrash> crashes;  ///< one for each incarnation that ended by one
-  Disk disk;                       ///< what the incarnation that failed found
-  Promises promises;               ///< what it was promised
+  std::vector<DiskCrash> crashes;  ///< one for each incarnation that a crash ended
+  Disk disk;                       ///< what the failing incarnation found
+  Promises promises;               ///< what had been promised
 };
 
-/// In words, with source lines.
+/// Describes the failure in words, with source lines.
 std::string Describe(const FileFailure& failure, const FileTarget& target);
 
-/// The fault in words; empty where there is none.
+/// Describes the fault in words; empty if there is none.
 std::string InWords(const Fault& fault);
 
-/// Copies what the failing incarnation found to a directory of its own; answers its path, or an
-/// empty one where that cannot be done.
+/// Copies what the failing incarnation found to a new directory. Returns its path, or an empty one
+/// if that fails.
 std::string Keep(const FileFailure& failure, Sandbox& sandbox);
 
 }  // namespace morsel::sim

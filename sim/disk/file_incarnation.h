@@ -1,5 +1,5 @@
-// An incarnation on a simulated disk, from what it found to what it did, and the moments at
-// which a crash may end it.
+// An incarnation on a simulated disk: what it found, what it did, and the points at which a crash
+// may end it.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,14 @@ namespace morsel::sim {
 
 /// What an incarnation begins with.
 struct FilePast {
-  Disk disk;  ///< after a kill with what is undecided still
+  Disk disk;  ///< after a kill, with what is still undecided
   Promises promises;
   std::vector<DiskCrash> crashes;
   Fault fault;
   bool crashes_again = true;
 };
 
-/// What came of it.
+/// What an incarnation did.
 struct FileIncarnation {
   std::string failure;
   std::vector<TracedCall> calls;
@@ -32,24 +32,23 @@ struct FileIncarnation {
   SectorsRead read;
 };
 
-/// Between two of its calls.
+/// A point between two calls of an incarnation.
 struct FilePoint {
   const FilePast& past;
   const Disk& disk;
   const Promises& promises;
   DiskCrash crash;
-  /// Of which nodes how many changes, the last, are of the call that came before. Empty: the point
-  /// is one at which something was promised, or a sync comes.
+  /// For each node that the preceding call changed, how many of the node's last changes that call
+  /// made. Empty at a point at which something was promised or a sync comes.
   std::vector<std::pair<NodeId, size_t>> newest;
   bool settles = false;  ///< something is promised that was not before
-  /// A sync or a promise follows what was done: whatever a power cut may have left since the last
-  /// such point, it may leave here.
+  /// A sync or a promise comes next. Whatever a power cut may have left since the last such point,
+  /// it may leave here.
   bool decides = false;
 };
 
-/// Calls `visit` with each point at which a crash may leave what it could not before, until it
-/// answers false; says whether it never did. `first`: of the calls before so many there is nothing
-/// to say.
+/// Calls `visit` with each point at which a crash may leave something new, until it returns false.
+/// Returns whether it never did. It skips the first `first` calls.
 bool ForEachPoint(const FilePast& past, const FileIncarnation& incarnation, size_t first,
                   const std::function<bool(const FilePoint& point)>& visit);
 

@@ -1,5 +1,5 @@
-// What is explored on a disk: code that keeps something in files, and an oracle that
-// knows what must be found there after a crash.
+// What the explorer explores on a disk: code that keeps something in files, and an oracle that
+// knows what must be there after a crash.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace morsel::sim {
 /// Numbers that the target gives to its operations.
 using FileScript = std::vector<uint32_t>;
 
-/// One incarnation of a target: from one crash, or the beginning, to the next.
+/// The world of one incarnation of a target, from the beginning or a crash to the next crash.
 class FileWorld {
  public:
   FileWorld(SimulatedFiles& files, std::string root, Promises promises, uint64_t seed)
@@ -24,10 +24,10 @@ class FileWorld {
 
   SimulatedFiles& files() { return files_; }
   const Disk& disk() const { return files_.disk(); }
-  /// The directory to live in.
+  /// The directory that the target uses.
   const std::string& root() const { return root_; }
   std::mt19937_64& random() { return random_; }
-  /// Whether calls may fail: one has been made to.
+  /// Whether calls may fail, because one has been made to fail.
   bool may_fail() const { return files_.struck(); }
 
   const Promises& promises() const { return promises_; }
@@ -51,10 +51,11 @@ class FileWorld {
   std::mt19937_64 random_;
 };
 
-/// What a failed call is told of, unless a failure was due: empty.
+/// Returns a message if the call failed and no call was made to fail, or with an error that a
+/// failing call must not lead to, e.g. damage. Else returns empty.
 std::string Judge(const FileWorld& world, Status status, const char* tried);
 
-/// A digest of a morsel's memory, in words.
+/// A digest of a morsel's memory, as text.
 std::string StateOf(const char* memory, uint64_t size_bytes);
 
 class FileTarget {
@@ -63,26 +64,27 @@ class FileTarget {
 
   virtual std::string Name() const = 0;
   virtual std::string NameOf(uint32_t operation) const = 0;
-  /// They are numbered from 0.
+  /// How many operations there are. They are numbered from 0.
   virtual uint32_t operations() const = 0;
-  /// Whether files are stored to through mappings.
+  /// Whether the target stores to files through mappings.
   virtual bool maps_files() const { return false; }
 
-  /// Opens what is on the disk, as a process does that finds it, and answers a message where it is
-  /// not as it was promised. In a first incarnation there is nothing.
+  /// Opens what is on the disk, as the next process does. Returns a message where it is not what
+  /// was promised. In a first incarnation there is nothing.
   virtual std::string Recover(FileWorld& world) = 0;
 
-  /// A message where the operation fails though nothing made it to, or lies.
+  /// Does one operation. Returns a message where it fails though no call was made to fail, or where
+  /// its result is wrong.
   virtual std::string Run(uint32_t operation, FileWorld& world) = 0;
 
-  /// Gives up what is volatile, as the end of the process does.
+  /// Drops what is volatile, as the end of the process does.
   virtual void Forget() = 0;
 
-  /// From now on whether Recover() reads all that its answer depends on, by the world's files:
-  /// nothing is remembered of other incarnations.
+  /// Whether Recover() must read all that its answer depends on by the world's files from now on,
+  /// and use nothing that it remembers of other incarnations.
   virtual void ReadAll(bool) {}
 
-  /// How an incarnation goes on after a crash.
+  /// The script of an incarnation after a crash.
   virtual FileScript GoOn() const { return {}; }
 };
 

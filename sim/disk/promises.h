@@ -1,5 +1,5 @@
-// What a workload was promised: for each thing that it keeps on the disk the states
-// in which a crash may leave it.
+// What a workload was promised: for each thing that it keeps on the disk, the states in which a
+// crash may leave it.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +10,18 @@
 namespace morsel::sim {
 
 inline constexpr char kAbsent[] = "absent";
-/// Whatever is there: its maker has not come to say what it made.
+/// Any state: its maker has not reported yet what it made.
 inline constexpr char kNew[] = "new";
 
-/// A state is a digest of every byte, in words. What was never mentioned is absent.
+/// A state is a digest of every byte, as text. A subject that was never mentioned is absent.
 class Promises {
  public:
-  /// A call was begun: after a crash `subject` may be in this state too.
+  /// A call began: after a crash `subject` may be in this state, too.
   void Begin(const std::string& subject, const std::string& state);
-  /// From now on it is in this state, whatever happens.
+  /// From now on `subject` is in this state and no other.
   void Settle(const std::string& subject, const std::string& state);
 
-  /// From now on it is not in this state.
+  /// From now on `subject` is not in this state.
   void Exclude(const std::string& subject, const std::string& state);
 
   bool Allows(const std::string& subject, const std::string& state) const;

@@ -1,8 +1,8 @@
-// For tests: what a disk may hold of one file after the power was cut.
+// For tests: what a disk may hold of one file after a power cut.
 //
-// What was written and not synced is lost, kept or torn at 512 bytes, each write by
-// itself and in any order. After a sync that failed, what it should have written is
-// lost, though the cache still shows it, and no later sync writes it.
+// A write that was not synced is lost, kept or torn at 512-byte boundaries, independently of other
+// writes and in any order. After a failed sync, what it should have written is lost, though the
+// cache still shows it, and no later sync writes it.
 #pragma once
 
 #include <algorithm>
@@ -29,14 +29,14 @@ struct Change {
 
 using Random = std::mt19937_64;
 
-/// Passes on to the kernel and remembers, for one file.
+/// Passes calls on to the kernel, and records the changes of one file.
 class RecordingCalls : public SystemCalls {
  public:
-  /// Called before a sync takes effect: what is pending() may be lost or kept.
+  /// Called before a sync takes effect. Changes in pending() may be lost or kept at that moment.
   std::function<void()> before_sync;
   /// Called before a change of [offset, offset + size_bytes).
   std::function<void(uint64_t offset, uint64_t size_bytes)> before_change;
-  /// The syncs that fail; negative: none. Counted down.
+  /// How many syncs succeed before one fails; negative: none fails. Counted down.
   int syncs_until_failure = -1;
 
   explicit RecordingCalls(std::string durable = "") : durable_(std::move(durable)) {}
@@ -74,7 +74,7 @@ class RecordingCalls : public SystemCalls {
     std::memcpy(file.data() + change.offset, change.bytes.data(), change.bytes.size());
   }
 
-  /// The durable file with the pending changes whose bit is set in `kept`.
+  /// The durable file with those pending changes whose bit is set in `kept`.
   std::string Kept(uint64_t kept) const {
     std::string file = durable_;
     for (size_t i = 0; i < pending_.size(); ++i) {
@@ -83,7 +83,7 @@ class RecordingCalls : public SystemCalls {
     return file;
   }
 
-  /// The durable file with some of the pending changes, in another order, torn.
+  /// The durable file with some of the pending changes, torn and in another order.
   std::string Torn(Random& random) const {
     std::string file = durable_;
     std::vector<size_t> order(pending_.size());

@@ -1,6 +1,6 @@
-// A real directory on a memory file system that shows what is visible of a
-// simulated disk: open, stat, readdir, flock and mmap are the kernel's own there,
-// so that code under test runs as it is, whatever it calls beside the seam.
+// A real directory on a memory file system that shows what is visible on a simulated disk. The
+// kernel itself answers open, stat, readdir, flock and mmap there, so code under test runs
+// unchanged, whatever it calls beside the seam.
 #pragma once
 
 #include <sys/types.h>
@@ -15,7 +15,7 @@
 
 namespace morsel::sim {
 
-/// Ownership  the directory is removed with the object.
+/// Ownership  the destructor removes the directory.
 /// Threads    one.
 class Sandbox {
  public:
@@ -24,29 +24,29 @@ class Sandbox {
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
 
-  /// The simulated disk's root directory; always the same path.
+  /// The root directory of the simulated disk. Its path never changes.
   const std::string& root() const { return root_; }
 
-  /// Makes the directory show the disk.
+  /// Makes the directory show this disk.
   void Show(const Disk& disk);
 
-  /// It has come to show this disk by what was done in it.
+  /// Notes that the directory shows this disk already, by the calls that were made in it.
   void Shows(const Disk& disk);
 
-  /// What its files hold is not known any more.
+  /// Notes that the content of its files is no longer known.
   void Distrust();
 
-  /// What of the disk a descriptor or a path is, if anything.
+  /// The node of the disk behind a descriptor or a path, if there is one.
   std::optional<NodeId> NodeOf(int descriptor) const;
   std::optional<NodeId> NodeAt(int directory, const std::string& path) const;
 
-  /// The file or directory `name` below `directory`, open as `descriptor`, is `node` from now on.
+  /// From now on the file or directory `name` below `directory`, open as `descriptor`, is `node`.
   void Adopt(int directory, const char* name, int descriptor, NodeId node);
 
-  /// Where the bytes of a file are, whatever its names.
+  /// The path of the bytes of a file, independent of its names.
   std::string StorePathOf(NodeId node) const;
 
-  /// Copies what is shown to `path`, for a person.
+  /// Copies what is shown to `path`, for a person to look at.
   bool CopyTo(const std::string& path) const;
 
  private:
@@ -54,7 +54,7 @@ class Sandbox {
   struct Slot {
     int descriptor = -1;
     Content shown;
-    bool is_on = false;  ///< since the last Show(); others keep what they showed before
+    bool is_on = false;  ///< since the last Show(); other slots keep what they showed before
   };
 
   void Forget(NodeId node);

@@ -1,6 +1,6 @@
-// The seam towards files as a disk that can be crashed: calls go to a sandbox, where
-// the kernel answers them, and what they change is remembered as undecided until a
-// sync. Any call can be made to fail.
+// The seam for files, over a disk that can be crashed. Calls go to a sandbox, where the kernel
+// answers them. What they change is remembered as undecided until a sync. Any call can be made to
+// fail.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +24,10 @@ struct Fault {
   static constexpr int kPartial = -2;  ///< half of what is written, and EIO
   uint64_t call = kNever;
   int error = 0;       ///< an errno, or one of those
-  bool lasts = false;  ///< this call and all that follow
+  bool lasts = false;  ///< it fails, and all calls that follow
 };
 
-/// Which faults a call can have.
+/// Decides which faults a call can have.
 enum class CallKind : uint8_t { kRead, kWrite, kOther };
 
 /// What one call did to the disk.
@@ -50,7 +50,7 @@ struct TracedCall {
 
 void Replay(const TracedCall& call, Disk& disk);
 
-/// What had been promised when so many calls had been made.
+/// What had been promised after a number of calls.
 struct TracedPromise {
   size_t calls;
   Promises promises;
@@ -60,35 +60,35 @@ struct TracedPromise {
 /// Threads  one.
 class SimulatedFiles : public pmem::SystemCalls {
  public:
-  /// Shows the disk. `sees_stores`: files are changed through mappings too; what differs from what
-  /// was written is taken for written when the next call comes.
+  /// Shows the disk. `sees_stores`: the code also changes files through mappings. What then differs
+  /// from what was written counts as written when the next call comes.
   SimulatedFiles(Sandbox& sandbox, Disk disk, const Fault& fault, bool sees_stores);
   ~SimulatedFiles() override;
 
   const Disk& disk() const { return disk_; }
   const std::vector<TracedCall>& calls() const { return calls_; }
   const std::vector<TracedPromise>& promises() const { return promises_; }
-  /// Of all calls, those that changed nothing too.
+  /// The kinds of all calls, including those that changed nothing.
   const std::vector<CallKind>& kinds() const { return kinds_; }
-  /// Whether a call has failed that should not have.
+  /// Whether the fault has made a call fail.
   bool struck() const { return struck_at_.has_value(); }
-  /// How many calls there were in calls() then.
+  /// The size of calls() at that moment.
   std::optional<size_t> struck_at() const { return struck_at_; }
 
-  /// What was read of files so far.
+  /// The sectors that were read so far.
   const SectorsRead& sectors_read() const { return sectors_read_; }
 
-  /// The kernel's calls, for an oracle: no fault is meant for whoever looks. What it reads counts
-  /// as read.
+  /// The kernel's calls, for an oracle. They never fail by the fault. What they read counts as
+  /// read.
   /// Ownership  of this object.
   pmem::SystemCalls& observer() { return observer_; }
 
   void Promise(const Promises& promises, bool settles);
-  /// The process is gone: what still happens is not its doing.
+  /// Notes the end of the process. Calls that follow are not its own.
   void Stop();
 
-  /// What an oracle must find: of the data syncs from now on, counted from 0, those that `omits`
-  /// names are said to be done and are not. Nothing: none.
+  /// Plants a bug that an oracle must find: data syncs for which `omits` is true report success but
+  /// do nothing. They are counted from 0 from now on. An empty `omits` ends that.
   void OmitDataSyncs(std::function<bool(uint64_t number)> omits) {
     omits_sync_ = std::move(omits);
     data_syncs_ = 0;

@@ -1,4 +1,4 @@
-// The crash model, its words, and the small types that the simulator is made of.
+// The crash model, its terms, and the small types on which the simulator is built.
 //
 // DAX. A store is visible at once and durable some time later. Stores reach the
 // medium in any order, cache line by cache line, each line as some prefix of its
@@ -14,19 +14,16 @@
 // will never come. Then power fails, and lines from before the kill may go back to
 // any prefix that was undecided then, unless recovery has flushed and fenced them.
 //
-// SSD. A write to a file is durable once a sync that began after it has returned
-// well. Until then it may be lost, kept, or torn at 512-byte boundaries, in any
-// order with other such writes. A sync that failed promises nothing about what was
-// written since the last good one, and asking again proves nothing. Names are
-// durable with a sync of their directory; a file system keeps those that it could
-// not write, so that a later sync which succeeds makes them durable. This part of
-// the model is about system calls, not stores; it stands behind
-// os/file/system_calls.h.
+// SSD. A write to a file is durable once a sync that began after it has succeeded. Until then it
+// may be lost, kept, or torn at 512-byte boundaries, in any order with other such writes. A failed
+// sync promises nothing about what was written since the last successful one, and a sync that is
+// repeated proves nothing. Names are durable after a sync of their directory. A file system keeps
+// names that it could not write, so a later sync that succeeds makes them durable. This part of the
+// model is about system calls, not stores. It is implemented behind os/file/system_calls.h.
 //
-// What a run of the code under test did is a trace: stores, flushes, fences and
-// additions to the log, in the order in which they were made. All images that a
-// crash may leave follow from a trace, so the code under test runs once and is gone
-// before the first image is opened.
+// A trace is what a run of the code under test did: stores, flushes, fences and additions to the
+// log, in the order in which they were made. All images that a crash may leave follow from a trace,
+// so the code under test runs once and has ended before the first image is opened.
 //
 //   medium   the watched bytes, one span of memory or several, as the code sees them
 //   line     64 bytes of it, numbered over all spans
@@ -56,7 +53,7 @@ struct Span {
   uint64_t size_bytes;
 };
 
-/// The lines that differ from the medium as it was prepared; others may be in it too.
+/// The lines that differ from the prepared medium. It may contain other lines, too.
 using Image = std::map<LineNumber, Line>;
 
 struct Event {
@@ -67,7 +64,7 @@ struct Event {
   uint64_t place;
   /// Store: what the word holds afterwards. Flush: how many lines. Log: how many entries.
   uint64_t value;
-  /// Where in the code; nullptr of a store that was found, not seen.
+  /// The place in the code; nullptr for a store by code without hooks.
   const void* pc;
 };
 using Trace = std::vector<Event>;

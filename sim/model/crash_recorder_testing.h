@@ -1,16 +1,14 @@
-// What a power cut may leave of a block of memory.
+// For tests: what a power cut may leave of a block of memory.
 //
-// The model: a store reaches the medium at any time after it is made, line by
-// line, each line as some prefix of its stores. It must have reached it once the
-// thread that flushed its line afterwards has fenced. A kill takes nothing away:
-// who goes on with the same recorder sees all stores, and the lines stay
-// undecided.
+// The model: a store reaches the medium at any time after it is made, line by line, each line as
+// some prefix of its stores. It has reached the medium once a thread that flushed the line
+// afterwards has fenced. A kill takes nothing away: a test that continues with the same recorder
+// sees all stores, and the lines stay undecided.
 //
-// The recorder does not see stores. It compares lines with what it saw last: at a
-// flush those that are flushed, at Observe() and before images are formed all of
-// them. The values that a line had at those instants are told apart; of what
-// changed between two of them also prefixes are left, in the order of addresses,
-// 8 bytes at a time.
+// The recorder does not see stores. It compares lines with what it saw last: flushed lines at a
+// flush, all lines at Observe() and before it forms images. It distinguishes the values that a line
+// had at those instants. Of what changed between two of them it also leaves prefixes, in the order
+// of addresses, 8 bytes at a time.
 #pragma once
 
 #include <array>
@@ -27,11 +25,11 @@
 
 namespace morsel::pmem {
 
-/// Threads  one call at a time, and none that stores meanwhile.
+/// Threads  one call at a time, and no stores meanwhile.
 class CrashRecorder {
  public:
-  /// Whole lines of memory, in ascending order. What lies between spans is not watched: it keeps
-  /// what is stored there.
+  /// Whole lines of memory, in ascending order. Memory between spans is not watched and keeps what
+  /// is stored there.
   struct Span {
     char* begin;
     uint64_t size_bytes;
@@ -40,45 +38,44 @@ class CrashRecorder {
   /// What the spans hold now is durable.
   explicit CrashRecorder(std::vector<Span> spans);
 
-  /// Goes on from the same state over the same memory, by itself; nothing is called before its
-  /// fences.
+  /// Continues independently from the same state, over the same memory. The copy calls nothing
+  /// before its fences.
   CrashRecorder(const CrashRecorder& other);
   CrashRecorder& operator=(const CrashRecorder&) = delete;
 
-  /// Records into this object, which must outlive it.
+  /// A table of flush and fence that records into this object, which must outlive it.
   Persist persist();
 
-  /// Called when a fence begins: all that a crash since the last fence may have left can still be
-  /// left. The memory must be on return what it was.
+  /// Sets what is called when a fence begins. At that moment a crash may still leave all that it
+  /// may have left since the last fence. The function must leave the memory as it was.
   void set_before_fence(std::function<void()> before_fence) {
     before_fence_ = std::move(before_fence);
   }
 
-  /// Takes note of what was stored. Call it where stores to one line are to be told apart: it reads
-  /// all of the memory.
+  /// Notes what was stored. Call it where stores to one line are to be distinguished. It reads all
+  /// of the memory.
   void Observe();
 
-  /// How many lines may be lost in part or whole; as of the last Observe().
+  /// How many lines may be lost, in part or as a whole, as of the last Observe().
   uint64_t undecided_lines() const { return lines_.size(); }
 
-  /// Puts images that a crash may leave into the memory, one after the other, and calls `visit`
-  /// for each, which may store what it likes. All images if they are no more than `images_max`;
-  /// else the oldest, the newest, and others as `random` decides. Afterwards the memory is what
-  /// it was.
+  /// Puts images that a crash may leave into the memory, one after the other, and calls `visit` for
+  /// each. `visit` may store what it likes. Visits all images if there are at most `images_max`;
+  /// else the oldest, the newest and a random sample. Restores the memory afterwards.
   void ForEachImage(uint64_t images_max, std::mt19937_64& random,
                     const std::function<void()>& visit);
 
-  /// Calls `visit`, which may store what it likes. Afterwards the memory is what it was.
+  /// Calls `visit`, which may store what it likes. Restores the memory afterwards.
   void WithMemory(const std::function<void()>& visit);
 
  private:
   using Line = std::array<uint64_t, kLineBytes / sizeof(uint64_t)>;
-  /// Of a line, by its number: counted over all spans.
+  /// The history of one line. Lines are numbered over all spans.
   struct History {
-    uint64_t dropped = 0;      ///< values older than the durable one
+    uint64_t dropped = 0;      ///< how many values older than the durable one
     std::vector<Line> values;  ///< the durable one first, the visible one last
   };
-  /// For each undecided line, which of its values is taken.
+  /// The index of the chosen value of each undecided line.
   using Choice = std::vector<size_t>;
 
   char* AddressOf(uint64_t line) const;
@@ -93,7 +90,7 @@ class CrashRecorder {
   uint64_t line_count_ = 0;
   std::unique_ptr<Line[]> seen_;
   std::map<uint64_t, History> lines_;
-  /// Line and value flushed by a thread that has not fenced since.
+  /// For each thread, lines and values that it flushed and has not fenced since.
   std::map<std::thread::id, std::map<uint64_t, uint64_t>> flushed_;
   std::function<void()> before_fence_;
 };

@@ -1,9 +1,8 @@
 // For tests: memory that forgets what was not flushed and fenced.
 //
-// The model is docs' crash model for byte-addressable media: a line reaches the
-// medium at its flush and the fence after it; before that, any part of what was
-// stored in it may be there. Parts are words here, in any order, which is more
-// than a processor does.
+// The model is the documented crash model for byte-addressable media. A line has reached the medium
+// after its flush and the fence that follows. Before that, any part of what was stored in it may be
+// there. Parts are words here, in any order, which is more than a processor does.
 #pragma once
 
 #include <algorithm>
@@ -41,16 +40,17 @@ class CrashMedium {
   uint64_t flushes = 0;
   uint64_t fences = 0;
 
-  /// All that is visible becomes durable, e.g. what a test prepared.
+  /// Makes everything visible durable, e.g. what a test prepared.
   void Settle() {
     std::memcpy(durable_.get(), live_.get(), size_bytes_);
     flushed_.clear();
   }
 
-  /// kAllButOne, kOnlyOne: of the undecided lines, the seed-th is lost, or kept.
+  /// What happens to undecided lines. kAllButOne loses only the seed-th of them, kOnlyOne keeps
+  /// only the seed-th.
   enum class Unfenced { kLost, kKept, kSome, kAllButOne, kOnlyOne };
 
-  /// How many lines may be lost or kept at this moment.
+  /// How many lines are undecided at this moment.
   uint64_t undecided_lines() const {
     uint64_t count = 0;
     for (size_t at = 0; at < size_bytes_; at += kLineBytes) count += IsUndecided(at);
@@ -97,8 +97,8 @@ class CrashMedium {
     return after;
   }
 
-  /// The medium as the next process sees it after a kill at this moment: everything is visible,
-  /// and nothing more is durable than before.
+  /// The medium as the next process sees it after a kill at this moment: everything is visible, and
+  /// no more is durable than before.
   std::unique_ptr<CrashMedium> AfterKill() const {
     auto after = std::make_unique<CrashMedium>(size_bytes_);
     std::memcpy(after->live_.get(), live_.get(), size_bytes_);
@@ -149,8 +149,8 @@ class CrashMedium {
 };
 
 /// Runs `operation`, which changes `medium`, and calls verify(the medium after a power cut) for
-/// power cuts at every flush, every fence and the end, with all, nothing, all but one line, one
-/// line and some of what was not fenced.
+/// power cuts at every flush, at every fence and at the end. Each keeps all, nothing, all but one
+/// line, one line or some of what was not fenced.
 inline void ForEachPowerCut(CrashMedium& medium, const std::function<void()>& operation,
                             const std::function<void(CrashMedium&)>& verify,
                             uint64_t seeds_per_event = 4) {
@@ -175,7 +175,8 @@ inline void ForEachPowerCut(CrashMedium& medium, const std::function<void()>& op
   cut();
 }
 
-/// Likewise for kills: verify(the medium as the next process sees it), whose power may be cut next.
+/// Runs `operation` and calls verify(the medium as the next process sees it) for kills at the same
+/// points. `verify` may cut the power of that medium.
 inline void ForEachKill(CrashMedium& medium, const std::function<void()>& operation,
                         const std::function<void(CrashMedium&)>& verify) {
   const auto kill = [&] { verify(*medium.AfterKill()); };

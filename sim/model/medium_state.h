@@ -1,5 +1,5 @@
-// What of the medium is durable, what is undecided, and so which images a crash
-// may leave at this point of a trace.
+// What is durable and what is undecided on the medium at one point of a trace. The images that a
+// crash there may leave follow from it.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@ struct UndecidedStore {
   const void* pc;
 };
 
-/// A line whose last stores need not be durable.
+/// A line whose last stores may not be durable.
 struct UndecidedLine {
   Line durable;
-  uint64_t decided = 0;  ///< stores that have become durable since the line got this history
+  uint64_t decided = 0;  ///< how many stores have become durable since this history began
   std::vector<UndecidedStore> stores;
 
   /// The line with its first `count` undecided stores.
@@ -29,14 +29,14 @@ struct UndecidedLine {
 /// How many of its stores each undecided line keeps, in the order of lines.
 using Choice = std::vector<size_t>;
 
-/// Copied freely.
+/// Cheap enough to copy.
 class MediumState {
  public:
-  /// All of it is durable.
+  /// Everything is durable.
   MediumState() = default;
   explicit MediumState(Image durable) : durable_(std::move(durable)) {}
 
-  /// Goes on by one event. `prepared` answers what a line held that no store was seen to.
+  /// Applies one event. `prepared` returns what a line held before its first recorded store.
   template <class Prepared>
   void Apply(const Event& event, const Prepared& prepared) {
     switch (event.kind) {
@@ -51,19 +51,20 @@ class MediumState {
     }
   }
 
-  /// The process has died: what was flushed will never be fenced.
+  /// Notes the death of the process: what it flushed will never be fenced.
   void Kill() { flushed_.clear(); }
 
   const std::map<LineNumber, UndecidedLine>& undecided() const { return undecided_; }
 
-  /// The medium as it is seen: with all stores.
+  /// The visible medium: with all stores.
   Image Visible() const;
-  /// As a power cut leaves it, with so many stores of each undecided line.
+  /// The medium as a power cut leaves it, with as many stores of each undecided line as `choice`
+  /// says.
   Image After(const Choice& choice) const;
-  /// The choice of all stores.
+  /// The choice that keeps all stores.
   Choice Newest() const;
 
-  /// Of what is durable and what is not.
+  /// A hash of what is durable and what is undecided.
   uint64_t Hash() const;
 
  private:
@@ -83,11 +84,13 @@ class MediumState {
 
   Image durable_;
   std::map<LineNumber, UndecidedLine> undecided_;
-  /// By thread: lines flushed and not fenced since, and how many of their stores that covers.
+  /// For each thread, the lines that it flushed and has not fenced since, and how many of their
+  /// stores that covers.
   std::map<uint8_t, std::map<LineNumber, uint64_t>> flushed_;
 };
 
-/// Of an image, whatever it was made from; lines as prepared count for nothing.
+/// A hash of an image. Lines that are as they were prepared do not count, so equal images have
+/// equal hashes.
 template <class Prepared>
 uint64_t HashOf(const Image& image, const Prepared& prepared);
 

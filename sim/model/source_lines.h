@@ -6,9 +6,9 @@
 
 namespace morsel::sim {
 
-/// For each return address the line of the call, innermost first where functions were inlined,
-/// e.g. "alloc/heap/segments/slab.cc:41, called at alloc/heap/heap.cc:80". What cannot be found is
-/// a number.
+/// Returns for each return address the line of the call, innermost first where functions were
+/// inlined, e.g. "alloc/heap/segments/slab.cc:41, called at alloc/heap/heap.cc:80". An address
+/// without a line is returned as a number.
 /// Cost  runs addr2line once.
 std::vector<std::string> SourceLines(const std::vector<const void*>& return_addresses);
 

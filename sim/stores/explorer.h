@@ -1,5 +1,6 @@
-// Lets a target live, crash in every way that the model allows, recover, go on and
-// crash again, and tells the first way in which it does not get over it.
+// Runs a target, crashes it in every way that the crash model allows, lets it recover, continues
+// and crashes it again. Reports the first crash from which the target does not recover as it
+// promised.
 #pragma once
 
 #include <chrono>
@@ -23,79 +24,80 @@ namespace morsel::sim {
 
 struct Options {
   uint64_t seed = 1;
-  /// Crashes in a row: 1 is a crash of the workload, 2 also one in the incarnation after it.
+  /// Crashes in a row. 1 crashes the workload only; 2 crashes the incarnation after that, too.
   uint32_t crashes = 2;
-  /// Images at one point, before a sample is taken.
+  /// The most images that are tried at one point. Where there are more, a sample is tried.
   uint64_t images_max = 4096;
-  uint64_t later_images_max = 64;  ///< the same, in incarnations after a crash
-  /// Of the incarnations after a crash, one in so many is crashed again.
+  uint64_t later_images_max = 64;  ///< the same limit, in incarnations after a crash
+  /// One in this many of the incarnations after a crash is crashed again.
   uint64_t crash_again_one_in = 1;
   bool kills = true;
-  /// Stores without a hook are failures.
+  /// Whether a store without a hook is a failure.
   bool strict = false;
-  /// Schedules for a script of several threads.
+  /// How many schedules are tried of a script of several threads.
   uint64_t schedules = 16;
-  bool print_failure = true;  ///< a failure, on standard error
-  double seconds = 1e9;       ///< until it stops, with the truth that it has told so far
+  bool print_failure = true;  ///< on standard error
+  double seconds = 1e9;       ///< of exploring; what was found until then is valid
 };
 
 /// `seed` and `seconds` from MORSEL_SIM_SEED and MORSEL_PROOF_SECONDS, where they are set.
 Options FromEnvironment(Options options);
 
-/// Whether MORSEL_PROOF_SECONDS is set: whoever sets it wants all that there is time for.
+/// Whether MORSEL_PROOF_SECONDS is set. Whoever sets it wants as much as there is time for.
 bool Thorough();
 
 struct Counts {
   uint64_t scripts = 0;
   uint64_t incarnations = 0;
-  uint64_t images = 0;         ///< of power cuts, that were recovered from
-  uint64_t kills = 0;          ///< likewise
-  uint64_t later_crashes = 0;  ///< of both, those in an incarnation after a crash
-  uint64_t known = 0;          ///< images met again, with the same promises
+  uint64_t images = 0;         ///< of power cuts that were recovered from
+  uint64_t kills = 0;          ///< that were recovered from
+  uint64_t later_crashes = 0;  ///< power cuts and kills in an incarnation after a crash
+  uint64_t known = 0;          ///< images that were tried before, with the same promises
   uint64_t events = 0;
-  bool cut_short = false;  ///< by `seconds`
+  bool cut_short = false;  ///< `seconds` were over
 };
 
 class Explorer {
  public:
-  /// Prepares the medium. The target outlives it.
+  /// Prepares the medium. The target must outlive the explorer.
   Explorer(Target& target, Options options);
   Explorer(const Explorer&) = delete;
   Explorer& operator=(const Explorer&) = delete;
 
-  /// False at the first failure, which has been minimised, kept and printed, with the seed. What
-  /// was explored for an earlier script is not explored again.
+  /// Returns false at the first failure. It has then been minimised, kept in a file and printed
+  /// with its seed. What was explored for an earlier script is not explored again.
   bool Explore(const Script& script);
 
-  /// Every sequence of 1 .. length_max of the operations 0 .. operations - 1, in one thread.
+  /// Explores every sequence of 1 .. length_max of the operations 0 .. operations - 1, in one
+  /// thread.
   bool ExploreSequences(uint32_t operations, uint32_t length_max);
-  /// Every one of that length, which has all crashes of the shorter ones, too; in an order that the
-  /// seed decides, for where there is no time for all.
+  /// Explores every sequence of this length. It includes all crashes of the shorter sequences. The
+  /// seed decides the order, so that a run without time for all of them is a sample.
   bool ExploreSequencesOf(uint32_t operations, uint32_t length);
 
-  /// Sequences of length_min .. length_max of the operations 0 .. operations - 1, at random, in one
-  /// thread, until the time is over.
+  /// Explores random sequences of length_min .. length_max of the operations 0 .. operations - 1,
+  /// in one thread, until the time is over.
   bool ExploreRandom(uint32_t operations, uint32_t length_min, uint32_t length_max);
 
-  /// From now on scripts of several threads meet other schedules.
+  /// From now on scripts of several threads run under other schedules.
   void ChangeSchedules() { first_schedule_ += options_.schedules; }
 
   const Counts& counts() const { return counts_; }
   const std::optional<Failure>& failure() const { return failure_; }
 
-  /// One line about all of it.
+  /// One line about everything that was explored.
   std::string Summary() const;
 
  private:
-  /// Of one incarnation and what came before it.
+  /// What an incarnation begins with, and what came before it.
   struct Past {
     MediumState medium;
     Log log;
     std::vector<CrashPoint> crashes;
-    std::set<std::string> answers;  ///< that the last incarnation gave; empty: any is right
+    std::set<std::string> answers;  ///< of the last incarnation; empty: any is right
   };
 
-  /// Over the medium that `watching` has from another explorer; tells and keeps nothing.
+  /// Explores the medium that `watching` has from another explorer. It prints and keeps nothing.
   Explorer(Target& target, Options options, Recorder& watching);
 
   bool ExploreIncarnation(const Past& past, const Script& script, uint64_t schedule);
@@ -105,12 +107,12 @@ class Explorer {
   bool AfterPowerCut(const Past& past, const MediumState& state, const Choice& choice,
                      const Log& log, const CrashPoint& at);
   bool AfterKill(const Past& past, const MediumState& state, const Log& log, const CrashPoint& at);
-  /// Whether a state with these promises is new, for so many more crashes.
+  /// Whether a state with these promises has not been explored with this many crashes left.
   bool IsNew(uint64_t state, const Log& log, uint32_t crashes_left);
-  /// The choice with as many stores as the failure allows.
+  /// The choice that keeps as many stores as it can and still fails.
   Choice LoseLess(const Past& past, const MediumState& state, Choice choice, const Log& log,
                   uint64_t pick);
-  /// Whether that fails, too; if so, it is the failure from now on.
+  /// Whether this script fails, too. If so, that is the failure from now on.
   bool FailsAlso(const Script& script, Options options);
   void LoseCrashesAndOperations();
   void Report();
@@ -121,7 +123,7 @@ class Explorer {
   IncarnationRunner runner_;
   std::mt19937_64 random_;
   Counts counts_;
-  std::unordered_map<uint64_t, uint32_t> known_;  ///< crashes that were left, by state and promises
+  std::unordered_map<uint64_t, uint32_t> known_;  ///< crashes left, by state and promises
   std::optional<Failure> failure_;
   bool quiet_ = false;
   Script script_;  ///< of the first incarnation

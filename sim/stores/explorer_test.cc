@@ -1,4 +1,4 @@
-// The explorer, over a structure so small that its bugs can be planted by a flag.
+// Tests the explorer with a structure so small that a flag can plant each bug.
 #include "sim/stores/explorer.h"
 
 #include <gtest/gtest.h>

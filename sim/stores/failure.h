@@ -1,4 +1,4 @@
-// What is told of a crash that the code under test does not get over.
+// The description of a crash from which the code under test does not recover.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace morsel::sim {
 
-/// A store that was visible when the crash came and is not in the image.
+/// A store that was visible at the crash and is missing from the image.
 struct LostStore {
   const void* address;
   uint64_t value;
@@ -20,10 +20,10 @@ struct LostStore {
 
 struct CrashPoint {
   bool kill = false;
-  uint64_t event = 0;           ///< it comes after so many events of the incarnation
-  const void* pc = nullptr;     ///< of the last store before it; nullptr: the log grew
+  uint64_t event = 0;           ///< how many events of the incarnation precede it
+  const void* pc = nullptr;     ///< of the last store before it; nullptr: a log entry
   std::vector<LostStore> lost;  ///< of a power cut
-  uint64_t pick = 0;            ///< how the incarnation after it goes on
+  uint64_t pick = 0;            ///< chooses how the next incarnation continues
 };
 
 struct Failure {
@@ -33,19 +33,19 @@ struct Failure {
   uint64_t schedule = 0;
   Script script;                    ///< of the first incarnation
   std::vector<CrashPoint> crashes;  ///< one in each incarnation
-  Image image;                      ///< what the incarnation that failed found
-  Log log;                          ///< what it was promised
-  std::string kept;                 ///< the file that has the image; empty: none
+  Image image;                      ///< what the failing incarnation found
+  Log log;                          ///< what had been promised
+  std::string kept;                 ///< the file with the image; empty: none
 };
 
-/// In words, with source lines.
+/// Describes the failure in words, with source lines.
 std::string Describe(const Failure& failure, Target& target);
 
-/// Writes the failing image and its log to a file of its own; answers the path, or an empty one
-/// where that cannot be done.
+/// Writes the failing image and its log to a new file. Returns the path, or an empty one if that
+/// fails.
 std::string Keep(const Failure& failure);
 
-/// What MORSEL_SIM_REPLAY names, if it was kept of this target.
+/// Reads the file that MORSEL_SIM_REPLAY names. Returns false unless it was kept for this target.
 bool Replay(const std::string& target, Image* image, Log* log, uint64_t* pick);
 
 }  // namespace morsel::sim

@@ -1,4 +1,5 @@
-// What a hook looks at before it does anything: it runs at every access to memory.
+// The state that a hook reads before it does anything. Hooks run at every access to memory, so it
+// is small and inline.
 #pragma once
 
 #include <cstddef>
@@ -6,28 +7,28 @@
 
 namespace morsel::sim {
 
-/// Of each thread.
+/// The state of one thread.
 struct HookState {
-  const void* pending;   ///< announced, not yet made
-  size_t pending_bytes;  ///< 0: nothing
+  const void* pending;   ///< a store that was announced and may not have been made yet
+  size_t pending_bytes;  ///< 0: none
   const void* pending_pc;
-  uint32_t depth;         ///< above 0: the simulator itself is at work
-  uint32_t initializing;  ///< statics that this thread is initializing
-  uint8_t thread;         ///< of the scheduler's, from 1 on; 0: any other
+  uint32_t depth;         ///< above 0 while the simulator's own code runs
+  uint32_t initializing;  ///< how many statics this thread is initializing
+  uint8_t thread;         ///< numbered by the scheduler from 1; 0: not one of its threads
   bool scheduled;
 };
 extern thread_local constinit HookState hook_state;
 
-/// Of the process: recording, and the addresses among which all watched ones lie.
+/// The state of the process: whether it records, and a range that contains all watched addresses.
 struct HookBounds {
   bool active;
   uintptr_t low;
   uintptr_t extent_bytes;
-  uint64_t fuel;  ///< hooks until the code under test is taken for endless
+  uint64_t fuel;  ///< how many more hooks may run before the code under test counts as endless
 };
 extern constinit HookBounds hook_bounds;
 
-/// Makes the hooks of this thread do nothing while it lives.
+/// Makes the hooks of this thread do nothing while the object exists.
 class InSimulator {
  public:
   InSimulator() { ++hook_state.depth; }

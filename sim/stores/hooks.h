@@ -7,7 +7,8 @@
 
 namespace morsel::sim {
 
-/// The code under test has called so many hooks that it will not end. incarnation.cc ends it.
+/// Ends the code under test, which has called so many hooks that it counts as endless.
+/// incarnation.cc defines it.
 void OutOfFuel();
 
 inline void BeginHook() {

@@ -1,5 +1,5 @@
-// One incarnation of a target: on the medium as a crash left it, recorded, and brought to
-// an end even where the code under test dies or does not end.
+// Runs one incarnation of a target on the medium as a crash left it, and records it. It returns
+// even where the code under test dies or never ends.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@
 namespace morsel::sim {
 
 struct Incarnation {
-  std::string failure;  ///< empty: it found what was promised, and ran to its end
+  std::string failure;  ///< empty: it found what was promised, and completed
   Trace trace;
-  /// Those after recovery and after each operation; of an incarnation of several threads, none.
+  /// The answers after recovery and after each operation. Empty for several threads.
   std::set<std::string> answers;
 };
 
@@ -23,8 +23,8 @@ class IncarnationRunner {
  public:
   IncarnationRunner(Target& target, bool strict) : target_(target), strict_(strict) {}
 
-  /// Runs on the medium as `visible` says. The log grows by what the target adds. `right`: the
-  /// answers that may be given after recovery; nullptr: any.
+  /// Puts `visible` on the medium and runs the script on it. The target adds to the log. `right`:
+  /// the answers that are correct after recovery; nullptr: any.
   Incarnation Run(const Image& visible, Log& log, const Script& script, uint64_t schedule,
                   const std::set<std::string>* right);
 
@@ -38,7 +38,7 @@ class IncarnationRunner {
 
   Target& target_;
   bool strict_;
-  bool left_threads_ = false;  ///< of this incarnation: they did not come to their end
+  bool left_threads_ = false;  ///< threads of this incarnation did not end
   bool stores_unseen_ = false;
   uint64_t incarnations_ = 0;
 };

@@ -1,6 +1,5 @@
-// What a workload promised. Every entry has its place among the stores of the run,
-// so that an image is held against what had been said when the crash came, and
-// nothing more.
+// The promises of a workload. Every entry has its place among the stores of the run, so that an
+// image is compared with exactly what had been promised when the crash came.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +9,9 @@ namespace morsel::sim {
 
 struct LogEntry {
   enum class Kind : uint8_t {
-    kBegan,     ///< the operation `what` was begun: what it does may be found from now on
-    kReturned,  ///< it returned: what it promises must be found from now on
-    kNoted,     ///< whatever else the target wants to know, `what` and `words` are its own
+    kBegan,     ///< operation `what` began: its effect may be found from now on
+    kReturned,  ///< it returned: its promises must hold from now on
+    kNoted,     ///< the target's own; `what` and `words` mean what it likes
   };
   Kind kind;
   uint8_t thread;
@@ -20,7 +19,7 @@ struct LogEntry {
   uint64_t words[3];
 };
 
-/// Threads  one at a time; under the scheduler, whose turn it is.
+/// Threads  one at a time; under the scheduler, the thread whose turn it is.
 class Log {
  public:
   void Began(uint32_t operation) { Add({LogEntry::Kind::kBegan, 0, operation, {}}); }
@@ -31,10 +30,10 @@ class Log {
 
   const std::vector<LogEntry>& entries() const { return entries_; }
 
-  /// One that was kept.
+  /// A log that was kept in a file.
   static Log Of(std::vector<LogEntry> entries);
 
-  /// The log as it was when it had so many entries.
+  /// The log as it was when it had this many entries.
   Log Prefix(uint64_t entries) const;
   uint64_t Hash() const;
 

@@ -1,15 +1,12 @@
-// Sees every store, flush and fence of the code under test, on the memory that it
-// watches, and writes them down.
+// Records every store, flush and fence of the code under test on the memory that it watches.
 //
-// Stores come from the hooks that -fsanitize=thread puts before them
-// (tsan_hooks.cc), so what was stored is read at the thread's next event; flushes
-// and fences come from persist(), the simulated medium's table. The recorder keeps
-// a shadow of the medium: what differs from it without having been announced was
-// stored by code that has no hooks (a library's, a system call, asm). It is taken
-// where it is met: at an announced store to the same line, at a flush of the line,
-// at a fence or the end if its page was
-// touched before, and at Inspect(). Strict, it is an
-// error.
+// -fsanitize=thread calls a hook before each store (tsan_hooks.cc), so the recorder reads what was
+// stored at the thread's next event. Flushes and fences come from persist(), the table of the
+// simulated medium. The recorder keeps a shadow of the medium. Whatever differs from the shadow and
+// was not announced was stored by code without hooks: a library, a system call or asm. The recorder
+// takes such a store where it meets it: at an announced store to the same line, at a flush of the
+// line, at a fence or at the end if the page was touched before, and at Inspect(). In strict mode
+// such a store is an error.
 //
 // [SIM-1] While nothing runs, shadow == medium.
 // [SIM-2] Every line where the medium may differ from the prepared one is in dirty_.
@@ -25,50 +22,51 @@
 
 namespace morsel::sim {
 
-/// One for the process: hooks have no context.
-/// Threads  while a trace is recorded: one at a time, as the scheduler lets them.
+/// There is one for the process, because hooks have no context.
+/// Threads  while a trace is recorded, one at a time: the scheduler sees to that.
 class Recorder {
  public:
   static Recorder& Get();
-  /// Of the threads that the scheduler runs; 0 for all others.
+  /// The number of this thread of the scheduler; 0 for all others.
   static uint8_t ThisThread();
 
-  /// From now on the medium is these spans, as they are. Watch({}) ends it.
+  /// Makes these spans, with what they hold now, the medium. Watch({}) ends that.
   void Watch(std::vector<Span> spans);
 
-  /// The bytes [address, address + size_bytes) are those of the medium from `offset` on: a second
-  /// view of a span. Undone by Forget(), followed by Move(), for the part that meets the range.
+  /// Makes [address, address + size_bytes) a second view of the medium's bytes from `offset` on.
+  /// Forget() undoes that for the part of a view that overlaps its range; Move() moves that part.
   void Alias(const void* address, uint64_t size_bytes, uint64_t offset);
   void Move(const void* from, const void* to, uint64_t size_bytes);
   void Forget(const void* address, uint64_t size_bytes);
 
-  /// Records until End(). strict: a store without a hook is told by unseen().
+  /// Records until End(). With `strict`, unseen() reports stores without a hook.
   void Begin(bool strict);
   Trace End();
   bool recording() const { return recording_; }
   const std::string& unseen() const { return unseen_; }
 
-  /// The seam's table for the medium.
+  /// The table of flush and fence that the code under test uses for the medium.
   pmem::Persist persist();
 
-  /// Makes the medium what the image says. Nothing is recorded meanwhile.
+  /// Puts the image on the medium. Nothing may be recorded meanwhile.
   void Put(const Image& image);
-  /// The lines that differ, now.
+  /// The lines that differ from the prepared medium now.
   Image Visible() const;
   const Line& Prepared(LineNumber line) const { return prepared_[line]; }
 
-  /// Compares all of the medium with the shadow. Whether something was stored unseen.
+  /// Compares all of the medium with the shadow. Returns whether code without hooks stored
+  /// something.
   bool Inspect();
 
   void NoteLog(uint64_t entries);
 
-  /// A system call has made the bytes durable as they are; nothing else.
+  /// Notes that a system call has made these bytes durable, and nothing else.
   void MadeDurable(const void* address, uint64_t size_bytes);
 
-  /// Where the code under test has the line.
+  /// The address at which the code under test has the line.
   char* AddressOf(LineNumber line) const;
 
-  // For the hooks.
+  // Called by hooks.
   void Stored(const void* address, uint64_t size_bytes, const void* pc);
   void Flush(const void* address, uint64_t size_bytes, const void* pc);
   void Fence(const void* pc);
@@ -94,7 +92,7 @@ class Recorder {
   std::vector<Line> prepared_;
   std::vector<Line> shadow_;
   std::set<LineNumber> dirty_;
-  std::vector<bool> touched_;  ///< by page: stored to while recording
+  std::vector<bool> touched_;  ///< whether each page was stored to while recording
   std::vector<uint64_t> touched_pages_;
   Trace trace_;
   bool recording_ = false;
@@ -102,7 +100,7 @@ class Recorder {
   std::string unseen_;
 };
 
-/// Records the store that this thread's last hook announced: it has been made by now.
+/// Records the store that this thread's last hook announced. It has been made by now.
 void RecordPending();
 
 }  // namespace morsel::sim

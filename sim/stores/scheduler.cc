@@ -14,7 +14,7 @@
 namespace morsel::sim {
 namespace {
 
-/// Of the calls of SwitchPoint() in a run: far more than a few operations need.
+/// The most calls of SwitchPoint() in a run: far more than a few operations need.
 constexpr uint64_t kStepsMax = 2'000'000;
 
 void Take(sem_t& semaphore) {
@@ -29,7 +29,7 @@ struct Worker {
   sem_t turn;
 };
 
-/// Changed by the thread whose turn it is, and by nobody else.
+/// Only the thread whose turn it is changes it.
 struct Schedule {
   std::array<Worker, Scheduler::kThreadsMax> workers;
   size_t count = 0;
@@ -40,7 +40,7 @@ struct Schedule {
   void (*at_thread_end)() = nullptr;
   sem_t over;
 
-  /// One that may go on, other than `self`; count if there is none.
+  /// A thread that may run, other than `self`; `count` if there is none.
   size_t AnyReady(size_t self) {
     std::array<size_t, Scheduler::kThreadsMax> ready{};
     size_t found = 0;
@@ -77,8 +77,8 @@ void Finish() {
   sem_post(&schedule->over);
 }
 
-/// Constructed before anything of the thread's, and so destroyed last: what destructors do when a
-/// thread ends is scheduled too.
+/// It is constructed before any other thread-local object and so destroyed last. So the scheduler
+/// also orders what destructors do when a thread ends.
 struct AtThreadEnd {
   bool runs = false;
   ~AtThreadEnd() {
@@ -104,7 +104,7 @@ std::string Scheduler::Run(const std::vector<std::function<void()>>& bodies, uin
                            void (*at_thread_end)()) {
   if (bodies.empty()) return {};
   MORSEL_CHECK(bodies.size() <= kThreadsMax && schedule == nullptr);
-  // Stays where threads are left that know it.
+  // It is not deleted where threads are left that use it.
   Schedule* const run = new Schedule;
   run->count = bodies.size();
   run->random.seed(seed);
@@ -151,7 +151,7 @@ void Scheduler::WaitFor(const pthread_mutex_t* mutex) {
   LetGoOn(next);
 }
 
-void Scheduler::GivenBack(const pthread_mutex_t* mutex) {
+void Scheduler::Unlocked(const pthread_mutex_t* mutex) {
   for (Worker& worker : schedule->workers) {
     if (worker.state == Worker::State::kWaiting && worker.mutex == mutex) {
       worker.state = Worker::State::kReady;

@@ -1,10 +1,9 @@
-// Real threads, one of which runs at a time: whose turn it is changes at atomics,
-// at flushes and fences, and where a mutex is taken or given back, as a seed
-// decides. So an interleaving of a program that is the same every time can be had
-// again from its seed.
+// Runs real threads, one at a time. At atomics, flushes and fences, and where a mutex is locked or
+// unlocked, a seed decides which thread runs next. So a seed reproduces the interleaving of a
+// program that is otherwise deterministic.
 //
-// Threads wait for each other by mutexes and by looking at atomics again and again.
-// Condition variables and futexes are not known here.
+// Threads may wait for each other by mutexes and by polling atomics. The scheduler does not know
+// condition variables or futexes.
 #pragma once
 
 #include <pthread.h>
@@ -20,22 +19,22 @@ class Scheduler {
  public:
   static constexpr size_t kThreadsMax = 3;
 
-  /// Runs each body in a thread of its own until all have returned. Answers a message where they
-  /// wait for each other for ever, where they do not come to an end, or where one dies: they are
-  /// left as they are, for good.
+  /// Runs each body in a thread of its own until all have returned. Returns a message where they
+  /// deadlock, where they never end, or where one dies; such threads stay where they are for good.
   ///
-  /// Each thread calls `at_thread_end` last, when all its other destructors have run.
+  /// Each thread calls `at_thread_end` last, after the destructors of its own thread-local objects.
   static std::string Run(const std::vector<std::function<void()>>& bodies, uint64_t seed,
                          void (*at_thread_end)() = nullptr);
 
-  // For the hooks, of a thread whose turn it is.
+  // Called by hooks, in the thread whose turn it is.
 
-  /// Where another thread may go on. Nothing, in a thread that is not the scheduler's.
+  /// May let another thread run. Does nothing in a thread that is not the scheduler's.
   static void SwitchPoint();
-  /// The mutex is another's.
+  /// Waits, because another thread has the mutex.
   static void WaitFor(const pthread_mutex_t* mutex);
-  static void GivenBack(const pthread_mutex_t* mutex);
-  /// Ends the run; the calling thread stays where it is. May be called by a signal's handler.
+  /// The mutex is free: threads that wait for it may run again.
+  static void Unlocked(const pthread_mutex_t* mutex);
+  /// Ends the run. The calling thread never continues. A signal handler may call it.
   [[noreturn]] static void Abandon(const char* message);
 };
 

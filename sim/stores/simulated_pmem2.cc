@@ -1,6 +1,5 @@
-// pmem2_persist.h over the simulated medium: every file is persistent memory of
-// 64-byte lines, flushed and fenced through the recorder. Linked in place of
-// pmem2_persist.cc.
+// pmem2_persist.h over the simulated medium. Every file is persistent memory of 64-byte lines, and
+// the recorder sees its flushes and fences. This file is linked in place of pmem2_persist.cc.
 #include <sys/mman.h>
 
 #include <cinttypes>

@@ -1,5 +1,5 @@
-// What the compiler calls before each access to memory, in place of
-// ThreadSanitizer's own runtime. This file has no hooks itself.
+// The functions that the compiler calls before each access to memory, in place of ThreadSanitizer's
+// own runtime. This file is compiled without hooks.
 #include <cstdlib>
 
 #include "base/check.h"

@@ -1,6 +1,5 @@
-// Atomic operations, which the compiler leaves to the runtime altogether. Each is
-// a place where the scheduler may let another thread go on, and each is done in one
-// piece: one thread runs at a time.
+// Atomic operations, which the compiler leaves to the runtime. At each of them the scheduler may
+// let another thread run. Each is indivisible, because one thread runs at a time.
 #include "sim/stores/hooks.h"
 #include "sim/stores/scheduler.h"
 
@@ -13,7 +12,7 @@ using Bits32 = unsigned int;
 using Bits64 = unsigned long;
 __extension__ using Bits128 = unsigned __int128;
 
-// Runs `operation` between the hook's two halves. What it changes is read at once.
+// Runs `operation` between the two halves of the hook. What it changes is recorded at once.
 template <class Operation>
 inline auto Atomic(const volatile void* address, size_t size_bytes, const void* pc,
                    Operation operation) {

@@ -1,5 +1,5 @@
-// A file that is the simulated medium, or of which parts are: whatever of them the
-// code under test maps is another view of the recorder's spans.
+// A file that is the simulated medium, as a whole or in parts. What the code under test maps of
+// these parts is another view of the recorder's spans.
 #pragma once
 
 #include <algorithm>
@@ -11,18 +11,18 @@
 
 namespace morsel::sim {
 
-/// Of a file, in whole pages.
+/// A part of a file, in whole pages.
 struct FilePart {
   uint64_t offset;
   uint64_t size_bytes;
 };
 
-/// Ownership  unmapped with the object, which ends the watch.
+/// Ownership  the destructor unmaps the file and ends the watch.
 class WatchedFile {
  public:
-  /// Maps the parts of the file, as they are, for the recorder; `parts` ascend, without any it is
-  /// all of the file. What is stored elsewhere is in no image, and stays. Ends the process where
-  /// mapping fails: it is the test's own. One at a time.
+  /// Maps the parts of the file, as they are, for the recorder. `parts` ascend; none means the
+  /// whole file. What is stored elsewhere is in no image and stays. Ends the process where mapping
+  /// fails, since the file is the test's own. There is at most one object at a time.
   explicit WatchedFile(const std::string& path, std::vector<FilePart> parts = {});
   ~WatchedFile();
   WatchedFile(const WatchedFile&) = delete;
@@ -30,7 +30,7 @@ class WatchedFile {
 
   const std::vector<Span>& spans() const { return spans_; }
 
-  /// Calls `visit(span)` for what of [offset, offset + size_bytes) of the file is watched.
+  /// Calls `visit(span)` for each watched part of [offset, offset + size_bytes) of the file.
   template <class Visit>
   void ForEachSpan(uint64_t offset, uint64_t size_bytes, Visit visit) const {
     for (size_t i = 0; i < parts_.size(); ++i) {
@@ -40,8 +40,8 @@ class WatchedFile {
     }
   }
 
-  /// [address, address + size_bytes) is a mapping of the file behind `descriptor`, from `offset`
-  /// on. Nothing, if that is another file.
+  /// Notes that [address, address + size_bytes) maps the file behind `descriptor` from `offset` on.
+  /// Does nothing if that is another file.
   static void Mapped(int descriptor, const void* address, uint64_t size_bytes, uint64_t offset);
 
  private:
@@ -49,7 +49,7 @@ class WatchedFile {
   std::vector<Span> spans_;
 };
 
-/// While it lives, ids follow from the seed.
+/// While the object exists, ids follow from the seed.
 class SameIds {
  public:
   explicit SameIds(uint64_t seed = 1);

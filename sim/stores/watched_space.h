@@ -1,6 +1,5 @@
-// The file system below a watched file, as far as space is concerned: there is
-// always some, holes are zeroes, and a sync makes them durable. For code that takes
-// its system calls.
+// The file system below a watched file, as far as space is concerned. There is always space, holes
+// read as zeros, and a sync makes holes durable. It is for code whose system calls can be replaced.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +10,13 @@
 
 namespace morsel::sim {
 
-/// Of every file that it is asked about. A hole is stores to the watched file, which may be lost
-/// until a sync; a sync promises nothing about what was stored through a mapping. Before Watch()
-/// and for all other calls it is the kernel.
+/// It answers for every file. A hole is a number of stores to the watched file, which may be lost
+/// until a sync. A sync promises nothing about what was stored through a mapping. The kernel
+/// answers all other calls, and all calls before Watch().
 class WatchedSpace : public pmem::SystemCalls {
  public:
   void Watch(const WatchedFile& file) { file_ = &file; }
-  /// Power was cut: no later sync is about what was before.
+  /// Power was cut: later syncs say nothing about earlier holes.
   void Forget() { holes_.clear(); }
 
   int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override;

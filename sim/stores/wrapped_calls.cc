@@ -1,4 +1,4 @@
-// Calls that store without a hook: the linker sends them here (--wrap).
+// Library calls that store without a hook. The linker sends them here (--wrap).
 #include <sys/mman.h>
 
 #include <cstdarg>
@@ -10,7 +10,7 @@ using namespace morsel::sim;
 
 namespace {
 
-// What was stored is taken at once: it has been stored when the call returns.
+// What was stored is recorded at once, since it is there when the call returns.
 template <class Call>
 inline void* Storing(void* address, size_t size_bytes, const void* pc, Call call) {
   if (!Hooked()) return call();
@@ -43,7 +43,7 @@ void* __wrap_memset(void* to, int value, size_t size_bytes) {
   return Storing(to, size_bytes, __builtin_return_address(0),
                  [=] { return __real_memset(to, value, size_bytes); });
 }
-// What clang calls them in code with hooks.
+// The names that clang gives these calls in code with hooks.
 void* __tsan_memcpy(void* to, const void* from, size_t size_bytes) {
   return Storing(to, size_bytes, __builtin_return_address(0),
                  [=] { return __real_memcpy(to, from, size_bytes); });

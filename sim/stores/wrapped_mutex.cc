@@ -1,4 +1,4 @@
-// Where threads meet: the linker sends these calls here (--wrap).
+// Calls by which threads wait for each other. The linker sends them here (--wrap).
 #include <pthread.h>
 #include <sched.h>
 
@@ -48,7 +48,7 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t* mutex) {
   if (!Scheduled()) return __real_pthread_mutex_unlock(mutex);
   BeginHook();
   const int answer = __real_pthread_mutex_unlock(mutex);
-  Scheduler::GivenBack(mutex);
+  Scheduler::Unlocked(mutex);
   Scheduler::SwitchPoint();
   return answer;
 }
@@ -60,8 +60,8 @@ int __wrap_sched_yield() {
   return 0;
 }
 
-// Who finds a static being initialized waits for it in the kernel, out of the scheduler's sight: so
-// nobody else runs meanwhile.
+// A thread that finds a static being initialized waits for it in the kernel, where the scheduler
+// does not see it. So no other thread may run meanwhile.
 int __wrap___cxa_guard_acquire(void* guard) {
   const int mine = __real___cxa_guard_acquire(guard);
   if (mine != 0) ++hook_state.initializing;
