@@ -1,5 +1,5 @@
-// What was last said of the block at each address of a heap, in memory that a
-// writer and a checker share.
+// The last mark of the block at each address of a heap, in memory that a writer and a checker
+// share.
 #pragma once
 
 #include <sys/mman.h>
@@ -13,8 +13,8 @@
 
 namespace morsel::crash {
 
-/// A byte for each place that a block may begin at; 0 at first. Part of a SharedFile: it takes room
-/// as it is touched.
+/// A byte for each place at which a block may begin, 0 at first. It is part of a SharedFile, so
+/// only touched pages take space.
 /// Threads  any.
 template <uint64_t kHeapBytes>
 class BlockMarks {
@@ -25,10 +25,10 @@ class BlockMarks {
   uint8_t Get(const void* base, const void* block) {
     return std::atomic_ref(marks_[PlaceOf(base, block)]).load();
   }
-  /// All are 0 again. Nobody else is there.
+  /// Sets all marks to 0. No other process or thread may use them meanwhile.
   void Clear() {
     if (madvise(marks_.data(), marks_.size(), MADV_REMOVE) == 0) return;
-    marks_.fill(0);  // memory of a device gives no pages back
+    marks_.fill(0);  // memory of a device cannot give pages back
   }
 
  private:

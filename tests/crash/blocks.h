@@ -1,4 +1,4 @@
-// Which bytes of a morsel are somebody's.
+// Which bytes of a morsel have an owner.
 #pragma once
 
 #include <cstdint>
@@ -17,21 +17,22 @@ struct Block {
   friend bool operator==(const Block&, const Block&) = default;
 };
 
-/// All blocks that are allocated, by address: read from the medium's own bits, not asked of the
-/// heap. Nobody else is in the heap, and no thread has cached what it freed.
+/// All allocated blocks, by address. It reads the bits on the medium and does not ask the heap. No
+/// other thread may be in the heap, and no thread may have cached blocks that it freed.
 std::vector<Block> AllocatedBlocks(const void* heap, uint64_t size_bytes);
-/// Likewise; what threads have cached, they give back before.
+/// The same, after it has made threads give back the blocks that they cached.
 std::vector<Block> AllocatedBlocks(morsel_t* morsel);
 
-/// The one that begins there, of blocks by address; nullptr: none does.
+/// The block that begins at `address`; nullptr if none does. `blocks` are in the order of
+/// addresses.
 const Block* BlockAt(const std::vector<Block>& blocks, const void* address);
 
-/// How many of these blocks, which nobody was given, are more than so many threads may have taken
+/// How many of these blocks, which nobody was given, exceed what this many threads may have taken
 /// ahead.
 uint64_t MoreThanTakenAhead(const std::vector<Block>& blocks, uint64_t threads);
 
-/// So many new blocks of mixed sizes, from `allocate(size_bytes)`. Fewer where there is no more
-/// room: it answers none of address 0.
+/// Allocates `count` new blocks of mixed sizes by `allocate(size_bytes)`. Returns fewer where there
+/// is no space: `allocate` returns a block of address 0 then, which is left out.
 std::vector<Block> AllocateFresh(const std::function<Block(uint64_t size_bytes)>& allocate,
                                  uint64_t count, Random& random);
 std::vector<Block> AllocateFresh(morsel_t* morsel, uint64_t count, Random& random);
@@ -41,13 +42,13 @@ struct Owned {
   std::string owner;
 };
 
-/// Empty, or which two overlap first.
+/// Returns empty, or names the first two that overlap.
 std::string FirstOverlap(std::vector<Owned> owned);
 
-/// What is owned, by address.
+/// The blocks that have an owner, by address.
 std::vector<Block> BlocksOf(const std::vector<Owned>& owned);
 
-/// Those of `blocks` that are none of `others`. Both by address.
+/// The blocks that are not in `others`. Both are in the order of addresses.
 std::vector<Block> Without(const std::vector<Block>& blocks, const std::vector<Block>& others);
 
 inline void* PointerTo(const Block& block) { return reinterpret_cast<void*>(block.address); }

@@ -1,4 +1,4 @@
-// A count that one process raises and another waits for.
+// A counter that one process raises and another waits for.
 #pragma once
 
 #include <atomic>
@@ -7,7 +7,7 @@
 
 namespace morsel::crash {
 
-/// Lies in memory that both share.
+/// It lies in memory that both processes share.
 class Counter {
  public:
   uint64_t value() const { return value_.load(); }
@@ -15,10 +15,11 @@ class Counter {
   /// Threads  any.
   void Raise();
 
-  /// What WaitFor() waits for. Set before the one who raises it is started.
+  /// Sets what WaitForTarget() waits for. Call it before the process that raises the counter
+  /// starts.
   void SetTarget(uint64_t target);
 
-  /// Waits until the target is reached, at most so long.
+  /// Waits until the target is reached, but no longer than `at_most`.
   /// Returns  whether it is.
   bool WaitForTarget(std::chrono::milliseconds at_most) const;
 

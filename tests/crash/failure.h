@@ -1,4 +1,4 @@
-// How a writer gives up: a call that must succeed did not.
+// How a writer ends when a call fails that must succeed.
 #pragma once
 
 #include <string>
@@ -7,18 +7,18 @@
 
 namespace morsel::crash {
 
-/// In a writer's log.
+/// The message of the failure, in a writer's log; empty if there was none.
 struct Failure {
   char text[512] = {};
 };
 
-/// Ends the process, with the message in the log.
+/// Writes the message into the log and ends the process.
 [[noreturn]] void Fail(Failure& failure, const std::string& message);
 
-/// Gives up unless the call succeeded.
+/// Calls Fail() unless the call succeeded.
 void Must(Failure& failure, const char* call, morsel_code code);
 
-/// e.g. "morsel_open: MORSEL_BUSY: pool ...": of this thread's last call that failed.
+/// A message about this thread's last failed call, e.g. "morsel_open: MORSEL_BUSY: pool ...".
 std::string Message(const char* call, morsel_code code);
 
 }  // namespace morsel::crash

@@ -1,4 +1,4 @@
-// What a test stores in a block: bytes that say whose they are.
+// What a test stores in a block: bytes that identify their owner.
 #pragma once
 
 #include <cstdint>
@@ -6,10 +6,10 @@
 
 namespace morsel::crash {
 
-/// An object as a model knows it. Its bytes follow from it: first these members, as many as its
-/// size has room for, then a pattern that depends on the place.
+/// An object as a log knows it. Its bytes follow from these members: first the members themselves,
+/// as many as fit, then a pattern that depends on the position.
 struct Object {
-  uint64_t serial = 0;  ///< 0: there is none. Never given twice by one owner.
+  uint64_t serial = 0;  ///< 0: no object. One owner never uses a serial twice.
   uint64_t owner = 0;
   uint64_t size_bytes = 0;
   uint64_t seed = 0;
@@ -18,15 +18,15 @@ struct Object {
   friend bool operator==(const Object&, const Object&) = default;
 };
 
-/// e.g. "object 17 of partition 2 (640 bytes)", "no object".
+/// Returns text like "object 17 of partition 2 (640 bytes)" or "no object".
 std::string Describe(const Object& object);
 
-/// Writes all size_bytes.
+/// Writes all size_bytes bytes of the object.
 void WriteObject(void* at, const Object& object);
 
-/// Compares all size_bytes. Empty, or what differs where first.
+/// Compares all size_bytes bytes. Returns empty, or describes the first difference.
 std::string Difference(const void* at, const Object& object);
-/// Likewise its first bytes.
+/// The same, for the first `bytes` bytes of the object.
 std::string PrefixDifference(const void* at, const Object& object, uint64_t bytes);
 
 }  // namespace morsel::crash

@@ -13,20 +13,22 @@
 
 namespace morsel::crash {
 
-/// A fork of this process, which has one thread only. It dies with its parent.
+/// A fork of this process, which must have one thread only. The child dies with its parent.
 class Child {
  public:
-  /// What `body` returns is the exit status. No destructors of static objects are run.
+  /// The child runs `body` and exits with the status that it returns, without destructors of static
+  /// objects.
   explicit Child(const std::function<int()>& body);
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child();
 
   /// Kills it by SIGKILL `delay` after the counter has reached its target.
-  /// Returns  empty; or how it ended before that by itself, or that it came to a standstill.
+  /// Returns  empty; or a message if it ended by itself before that, or stopped making progress.
   std::string KillAtTarget(const Counter& counter, std::chrono::nanoseconds delay);
 
-  /// Empty if it exits with 0 or is killed by SIGKILL; or how it ended.
+  /// Waits for its end. Returns empty if it exits with 0 or is killed by SIGKILL, else how it
+  /// ended.
   std::string Wait();
 
  private:
@@ -35,7 +37,8 @@ class Child {
 
 using Findings = std::vector<std::string>;
 
-/// What `body` finds in a process of its own; that it died is a finding too.
+/// Runs `body` in a child process and returns what it found. The death of the child is a finding,
+/// too.
 Findings FindInChild(const std::function<Findings()>& body);
 
 }  // namespace morsel::crash

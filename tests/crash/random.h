@@ -1,4 +1,4 @@
-// Choices that a seed decides.
+// Random choices that follow from a seed.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@ class Random {
   /// first .. last.
   uint64_t Between(uint64_t first, uint64_t last) { return first + Below(last - first + 1); }
   bool OneIn(uint64_t count) { return Below(count) == 0; }
-  /// first .. last, each doubling as likely as another.
+  /// first .. last; each power of two of the range is equally likely.
   uint64_t Logarithmic(uint64_t first, uint64_t last);
 
  private:
-  std::mt19937_64 engine_;  // the standard says what it yields, so that a seed is good anywhere
+  std::mt19937_64 engine_;  // the standard defines its output, so a seed is portable
 };
 
 inline uint64_t Random::Logarithmic(uint64_t first, uint64_t last) {

@@ -1,14 +1,14 @@
-// How many rounds a test has, and from which seed.
+// How many rounds a test runs, and from which seed.
 #pragma once
 
 #include <cstdint>
 
 namespace morsel::crash {
 
-/// $MORSEL_SEED, or a number that nobody has chosen. Printed.
+/// Returns $MORSEL_SEED, or a random number if that is not set. Prints it.
 uint64_t Seed();
 
-/// `rounds`, or as many as a sanitizer leaves time for.
+/// Returns `rounds`, or fewer where a sanitizer leaves no time for all of them.
 uint64_t Rounds(uint64_t rounds);
 
 }  // namespace morsel::crash

@@ -13,8 +13,8 @@
 
 namespace morsel::crash {
 
-/// A T in a mapped file: what a process stored before it was killed is there. A new file's T is
-/// made by its default constructor, over zeroes.
+/// A T in a mapped file. It keeps what a process stored before it was killed. The default
+/// constructor makes the T, over zeros.
 template <class T>
 class SharedFile {
  public:

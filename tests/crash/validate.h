@@ -1,4 +1,4 @@
-// What `morselctl check` would say of a pool.
+// Checks a pool as `morselctl check` does.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace morsel::crash {
 
-/// Opens the pool read-only, so that nothing on the medium changes. In a process that has none of
-/// its morsels open.
+/// Opens the pool read-only, so that nothing on the medium changes. Call it in a process that has
+/// none of the pool's morsels open.
 Findings Validate(const std::string& pool_path);
 
 }  // namespace morsel::crash

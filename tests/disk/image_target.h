@@ -1,4 +1,4 @@
-// An image and its directory as a pool keeps them: made, stored, opened again, removed.
+// An image and its directory as a pool keeps them. Operations make, store, reopen and remove it.
 #pragma once
 
 #include <optional>
@@ -39,8 +39,8 @@ class ImageTarget : public FileTarget {
   std::string name_;
   std::optional<pmem::Directory> directory_;
   std::optional<pmem::image::ImageFile> image_;
-  std::string memory_;  ///< the morsel's
-  /// What is wrong with the older generation of images of these bytes, by their hash.
+  std::string memory_;  ///< of the morsel
+  /// By the hash of an image's bytes, what is wrong with its older generation.
   std::unordered_map<uint64_t, std::string> olders_;
   bool reads_all_ = false;
 };

@@ -1,5 +1,5 @@
-// A directory pool and its morsels as a program uses them: made, opened, checkpointed,
-// resized, closed, discarded, removed.
+// A directory pool and its morsels as a program uses them. Operations make, open, checkpoint,
+// resize, close, discard and remove them.
 #pragma once
 
 #include <map>
@@ -20,9 +20,9 @@ class PoolTarget : public FileTarget {
     kClose,
     kDiscard,
     kRemove,
-    kReopen,  ///< of the pool, as by a process that comes after
-    kOther,   ///< another morsel is made, or removed
-    kCopy,    ///< somebody copies the morsel's file, and the copy is opened
+    kReopen,  ///< reopens the pool, as the next process does
+    kOther,   ///< makes or removes another morsel
+    kCopy,    ///< copies the morsel's file and opens the copy
     kOperations
   };
 
@@ -51,7 +51,7 @@ class PoolTarget : public FileTarget {
   std::string MakeOrRemoveOther(FileWorld& world);
   std::string CopyToOther(FileWorld& world);
   static std::string PathOf(const FileWorld& world);
-  /// What the disk shows; nullptr: nothing.
+  /// The file as the disk shows it; nullptr: none.
   static const Node* FileOf(const FileWorld& world, const std::string& name);
   std::string StateOfImage(FileWorld& world, const std::string& name);
   static std::string ReadState(pmem::SystemCalls& calls, const std::string& path);
@@ -59,9 +59,9 @@ class PoolTarget : public FileTarget {
   std::string name_;
   std::unique_ptr<OpenPool> pool_;
   OpenMorsel* morsel_ = nullptr;
-  /// What the root's object of each state holds; kept over all lives.
+  /// What the object of the root holds in each state. It is kept over all incarnations.
   std::map<std::string, uint64_t> values_;
-  /// What images of these bytes, by their hash, hold.
+  /// By the hash of an image's bytes, the state that it holds.
   std::unordered_map<uint64_t, std::string> states_;
   bool reads_all_ = false;
 };

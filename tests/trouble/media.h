@@ -1,23 +1,23 @@
-// Media that fail, made for one process.
+// Media that fail, visible to one process only.
 #pragma once
 
 #include <string>
 
 namespace morsel::trouble {
 
-/// A disk that can be filled and emptied. Made in a child process, for which alone it is there: a
-/// small tmpfs over `folder` where namespaces are allowed, else a limit on the length of files,
-/// which every write beyond it meets just as it meets a full disk.
+/// A disk that can be filled and emptied. Only the child process that makes it sees it. Where
+/// namespaces are allowed, it is a small tmpfs over `folder`; else it is a limit on the length of
+/// files, at which writes fail as on a full disk.
 class SmallDisk {
  public:
-  /// Mounts it. Call in a process that may end up in a namespace of its own.
+  /// Mounts the disk. Call it in a process that may get a namespace of its own.
   explicit SmallDisk(const std::string& folder);
 
   /// From now on no file grows.
   void Fill();
-  /// Until now.
+  /// From now on files grow again.
   void Free();
-  /// What a sentence has to advise who meets it.
+  /// What a message about it has to advise.
   const char* advice() const { return mounted_ ? "make room" : "raise the file size limit"; }
 
  private:
@@ -29,8 +29,8 @@ class SmallDisk {
 /// else as MakeUnwritable().
 void MountReadOnly(const std::string& folder);
 
-/// Takes the right to write in `folder` and below from this process: by the modes of all that is
-/// there, and, as root, by giving up its capabilities.
+/// Takes from this process the right to write in `folder` and below. It changes the modes of
+/// everything there and, as root, drops its capabilities.
 void MakeUnwritable(const std::string& folder);
 
 }  // namespace morsel::trouble

@@ -1,5 +1,5 @@
-// Pools of both kinds, and what a call that fails must keep: its code, its
-// sentence, and every byte on the medium.
+// Pools of both kinds, and checks of calls that must fail: the code, the message, and that no byte
+// on the medium changes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,10 +14,10 @@
 
 namespace morsel::trouble {
 
-/// As a number, so that "or nothing" has one type.
+/// A number and not an enumerator, so that `condition ? kFine : 0` has one type.
 inline constexpr uint32_t kFine = MORSEL_FINE;
 
-/// Path and content of every file at or below `path`, and the path of every directory.
+/// The path and content of every file at or below `path`, and the path of every directory.
 using Bytes = std::map<std::string, std::string>;
 Bytes AllBytes(const std::string& path);
 
@@ -25,34 +25,34 @@ void WriteFile(const std::string& path, const std::string& bytes);
 void Overwrite(const std::string& path, uint64_t offset, const std::string& bytes);
 void FlipBit(const std::string& path, uint64_t offset);
 
-/// Expects `code` of the call just made, and each of `words` in its one sentence.
+/// Expects that the last call returned `expected`, and that its message has each of `words`.
 void ExpectFailure(morsel_code code, morsel_code expected, const std::vector<std::string>& words);
 
-/// Runs `body` in a forked child and expects that it ends, without a failed expectation.
+/// Runs `body` in a forked child, and expects that the child ends without a failed expectation.
 void InChild(const std::function<void()>& body);
 
-/// A folder of its own on /dev/shm, where a file can stand in for persistent memory.
+/// Tests with a folder of their own on /dev/shm, where a file can stand in for persistent memory.
 class TroubleTest : public testing::Test {
  protected:
   void SetUp() override;
   void TearDown() override;
 
-  /// Opens the pool at `path` with `flags`; a carved one is made of 8 MiB. Expects success.
+  /// Opens the pool at `path` with `flags`. Makes a carved pool with 8 MiB. Expects success.
   morsel_pool_t* OpenPool(const std::string& path, uint32_t flags = 0);
   /// A directory pool and a carved pool, open for writing.
   morsel_pool_t* MakeDirectoryPool() { return OpenPool(directory_, MORSEL_CREATE); }
   morsel_pool_t* MakeCarvedPool() { return OpenPool(carved_, MORSEL_CREATE | MORSEL_CARVED); }
 
-  /// Opens a morsel, of 2 MiB and 64 MiB of capacity where it is made. Expects success.
+  /// Opens a morsel. Makes it with 2 MiB and a capacity of 64 MiB. Expects success.
   static morsel_t* Open(morsel_pool_t* pool, const std::string& name, uint32_t flags = 0);
-  /// What morsel_open() answers.
+  /// Returns the code of morsel_open().
   static morsel_code Try(morsel_pool_t* pool, const std::string& name, uint32_t flags = 0);
   static morsel_code TryPool(const std::string& path, uint32_t flags = 0);
 
-  /// Makes morsels with a root 'text' that holds `text`, and closes all.
+  /// Makes morsels with a root 'text' that holds `text`, and closes everything.
   void Make(const std::string& path, uint32_t pool_flags, const std::vector<std::string>& names,
             const std::string& text = "as it was");
-  /// The root 'text' of a morsel, opened read-only in a process of its own state.
+  /// Returns the text at the root 'text' of a morsel.
   static std::string TextOf(morsel_t* morsel);
 
   pmem::Scratch scratch_ = pmem::Scratch::InMemory();

@@ -1,4 +1,4 @@
-// The package graph of examples/pkggraph as a writer is cut off while it grows it.
+// The package graph of examples/pkggraph, with a writer that is killed while it adds to it.
 #pragma once
 
 #include <array>
@@ -11,16 +11,16 @@
 
 namespace morsel::crash {
 
-/// What the writer says of each checkpoint before it makes it, and after. In memory that no end of
-/// the machine changes.
+/// The writer's log of each checkpoint, before and after it is made. It lies in memory that
+/// survives every end of the machine.
 struct GraphLog {
   struct Said {
     uint64_t nodes = 0;
-    uint64_t checksum = 0;  ///< over all that the graph says
+    uint64_t checksum = 0;  ///< over everything in the graph
   };
 
   Counter steps;             ///< checkpoints that were completed
-  std::array<Said, 2> said;  ///< a checkpoint's place is its number, modulo
+  std::array<Said, 2> said;  ///< checkpoints by number, modulo 2
   std::atomic<uint64_t> begun = 0;
   std::atomic<uint64_t> completed = 0;
   Failure failure;
@@ -28,14 +28,14 @@ struct GraphLog {
   Said& SaidOf(uint64_t checkpoint) { return said[checkpoint % said.size()]; }
 };
 
-/// Makes the pool, a directory, with a graph in a snapshot morsel. Gives up into the log.
+/// Makes a directory pool with a graph in a snapshot morsel. Calls Fail() on failure.
 void MakeGraph(const std::string& pool, GraphLog& log);
 
-/// Adds packages and checkpoints without end. Gives up into the log.
+/// Adds packages and makes checkpoints without end. Calls Fail() on failure.
 [[noreturn]] void GrowGraph(const std::string& pool, uint64_t seed, GraphLog& log);
 
-/// Empty where the graph is that of the last checkpoint that was completed, or of the one under
-/// way, by all that it says; else what is wrong. The log says then which it was.
+/// Returns empty if the graph is exactly that of the last completed checkpoint or of the one under
+/// way; else what is wrong. Afterwards the log says which of the two it was.
 std::string CheckGraph(const std::string& pool, GraphLog& log);
 
 }  // namespace morsel::crash

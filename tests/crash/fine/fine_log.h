@@ -1,11 +1,10 @@
-// What the writer of a fine morsel says of each change before and after making
-// it: the model that a reopened morsel is compared with.
+// The log of a fine morsel's writer. The writer logs each change before and after making it, and a
+// checker compares the reopened morsel with the log.
 //
 //   store the intent -> change the morsel -> store the result -> clear the intent
 //
-// All that was said before a kill is there after it, since the log is shared
-// memory. A change whose intent stands may have happened or not; all others must
-// be as the result says.
+// The log is shared memory, so a kill loses none of it. A change whose intent is still there may or
+// may not have happened; all other changes must have their logged result.
 #pragma once
 
 #include <array>
@@ -21,13 +20,13 @@
 namespace morsel::crash {
 
 inline constexpr uint64_t kPartitions = 4;
-/// A partition's slots: pointers in an array in the morsel, and behind them named roots.
+/// The slots of a partition: first pointers in an array in the morsel, then named roots.
 inline constexpr uint64_t kArraySlots = 240;
 inline constexpr uint64_t kRootSlots = 8;
 inline constexpr uint64_t kSlots = kArraySlots + kRootSlots;
 inline constexpr uint64_t kChangesMax = 8;
 inline constexpr uint64_t kCapacityBytes = uint64_t{256} << 20;
-/// Threads of a writer, at most.
+/// The most threads of a writer.
 inline constexpr uint64_t kWriterThreadsMax = 8;
 
 struct Change {
@@ -36,20 +35,20 @@ struct Change {
   Object after;
 };
 
-/// Of something that is made and removed as a whole.
+/// The state of something that is made and removed as a whole.
 enum class Presence : uint64_t { kAbsent, kComing, kPresent, kGoing };
 
-/// A partition is changed by one thread at a time.
+/// The log of one partition. One thread at a time changes a partition.
 struct PartitionLog {
   std::array<Object, kSlots> slots;
   uint64_t last_serial = 0;
   std::atomic<Presence> array = Presence::kAbsent;  ///< never removed
   std::atomic<uint64_t> changes_in_flight = 0;
   std::array<Change, kChangesMax> changes;
-  /// So many blocks may be allocated that nobody reaches.
+  /// How many blocks may be allocated that nothing points to.
   std::atomic<uint64_t> blocks_in_flight_max = 0;
 
-  /// `blocks` is how many blocks the work may leave allocated and unreachable, if cut off.
+  /// `blocks`: how many blocks the work may leave allocated and unreachable if it is killed.
   void Begin(std::span<const Change> wanted, uint64_t blocks) {
     std::copy(wanted.begin(), wanted.end(), changes.begin());
     changes_in_flight.store(wanted.size());
@@ -62,7 +61,7 @@ struct PartitionLog {
     }
     Cancel();
   }
-  /// The changes were not made, and nothing is left of the try.
+  /// The changes were not made, and the attempt left nothing.
   void Cancel() {
     changes_in_flight.store(0);
     blocks_in_flight_max.store(0);
@@ -80,7 +79,7 @@ enum class Operation : uint64_t {
   kCheckpoint,
   kSide,
   kReopen,
-  kNoSpace,  ///< one of the others, given up
+  kNoSpace,  ///< one of the others, for which there was no space
   kCount
 };
 
@@ -90,7 +89,7 @@ struct FineLog {
   std::array<PartitionLog, kPartitions> partitions;
   std::atomic<Presence> side = Presence::kAbsent;  ///< a second morsel
   Failure failure;
-  /// kGiven or kGivenBack, of blocks that were.
+  /// kGiven for blocks that were allocated, kGivenBack for blocks that were freed.
   BlockMarks<kCapacityBytes> marks;
 };
 inline constexpr uint8_t kGiven = 1;

@@ -1,5 +1,5 @@
-// One partition of a fine morsel, as its writer works on it: every change keeps the
-// contract and is told to the log before and after.
+// One partition of a fine morsel and the changes that its writer makes in it. Every change keeps
+// the contract, and is logged before and after.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace morsel::crash {
 
-/// What a writer does wrong on purpose, so that a checker can be tried.
+/// What a writer does wrong on purpose, to test the checker.
 enum class Lie {
   kNone,
   kFreesBeforeUnlinking,  ///< and is killed in between
@@ -27,15 +27,15 @@ class FinePartition {
 
   /// Allocates, fills and persists an object, then links it in an empty slot.
   void Put(Random& random);
-  /// The same of several objects, with one fence for all.
+  /// The same for several objects, with one fence for all.
   void PutBatch(Random& random);
-  /// Unlinks an object, persists that, then frees it.
+  /// Unlinks an object, persists that, and then frees the object.
   void Drop(Random& random);
   /// Links a new object where another one was.
   void Replace(Random& random);
   /// Allocates, reallocates and frees blocks that are never linked.
   void Scratch(Random& random);
-  /// Fills many slots with objects of one size; or empties them, so that whole slabs get free.
+  /// Fills many slots with objects of one size, or empties them, so that whole slabs become free.
   void Sweep(Random& random);
 
  private:

@@ -9,9 +9,9 @@
 
 namespace morsel::crash {
 
-/// Opens the pool and does a mixed workload from several threads, closing and reopening now and
-/// then, for so many sessions; 0: without end.
-/// Returns  the exit status; Fail() ends it too.
+/// Opens the pool and runs a mixed workload in several threads. Closes and reopens the pool after
+/// each session, `sessions` times; 0: without end.
+/// Returns  the exit status. Fail() may end the process before.
 int RunFineWriter(const std::string& pool_path, uint64_t seed, uint64_t sessions, Lie lie,
                   FineLog& log);
 

@@ -1,4 +1,4 @@
-// Compares a heap that is opened again with what its writer's log says.
+// Compares a reopened heap with its writer's log.
 #pragma once
 
 #include <cstdint>
@@ -14,24 +14,24 @@ struct HeapCheckOptions {
   uint64_t fresh_blocks = 100'000;
 };
 
-/// What a kill had left allocated that nobody reaches.
+/// The blocks that a kill left allocated and unreachable, by cause.
 struct HeapLeak {
-  uint64_t freed = 0;  ///< by one thread, at most
+  uint64_t freed = 0;  ///< the most that one thread had freed
   uint64_t never_linked = 0;
-  uint64_t never_given = 0;  ///< taken ahead, or by threads that were inside the heap
+  uint64_t never_given = 0;  ///< taken ahead, or being allocated
 };
 
-/// Opens the heap, and tells all that is wrong:
+/// Opens the heap and returns everything that is wrong:
 ///   - it does not open or close, or is not valid;
-///   - a slot has not the object that the log says, byte for byte; of a change in flight, neither;
-///   - an object is not in an allocated block of its own that has room for it;
-///   - a block that nobody reaches was neither freed nor held by a thread, nor being taken, nor may
-///   have been taken ahead; or more
-///     that one thread freed are allocated than alloc/heap/heap.h says;
+///   - a slot does not hold the object of the log, byte for byte; during a change, neither the old
+///     nor the new one;
+///   - an object is not in an allocated block of its own that is large enough;
+///   - an unreachable block is allocated that no thread had freed, held or was being given, and
+///     that no thread may have taken ahead;
+///   - more unreachable blocks that one thread freed are allocated than alloc/heap/heap.h allows;
 ///   - a new block overlaps another block, or changes its bytes;
-///   - after a clean close and an open something else is allocated.
-/// Afterwards the log says of each change in flight what became of it, and what nobody reaches is
-/// freed.
+///   - a clean close and an open change what is allocated.
+/// Afterwards the log says what became of each change in flight, and unreachable blocks are freed.
 Findings CheckHeap(const std::string& path, const HeapCheckOptions& options, HeapLog& log,
                    HeapLeak* leak);
 

@@ -1,5 +1,5 @@
-// A heap in a file that stands in for persistent memory, and that processes map one
-// after the other. It takes room as it is touched, so that it may be large.
+// A heap in a file that stands in for persistent memory. Processes map it one after the other. Only
+// touched pages take space, so the heap may be large.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace morsel::crash {
 
-/// Threads  any, but for Open() and Close().
+/// Threads  any; Open() and Close() need all others to be outside.
 class HeapFile {
  public:
   /// Maps the file; a new one gets an empty heap.
@@ -31,12 +31,13 @@ class HeapFile {
   uint64_t* Slot(uint64_t slot) const { return static_cast<uint64_t*>(heap_->root_table()) + slot; }
   void* Pointee(uint64_t slot) const { return reinterpret_cast<void*>(pmem::Load(Slot(slot))); }
 
-  /// As AllocatedBlocks(); nobody else is in the heap.
+  /// As AllocatedBlocks(). No other thread may be in the heap.
   std::vector<Block> Allocated();
 
-  /// Of large objects not all bytes are written and looked at.
+  /// Writes an object. Of a large one, Write() and Difference() skip most bytes.
   static void Write(void* at, const Object& object);
-  /// `size_bytes`: of those of the object's bytes that are still there. Empty, or what differs.
+  /// Compares the first `size_bytes` bytes, which are still the object's. Returns empty, or what
+  /// differs.
   static std::string Difference(const void* at, const Object& object, uint64_t size_bytes);
 
  private:

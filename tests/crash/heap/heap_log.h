@@ -1,5 +1,5 @@
-// What the threads that work on a heap say of each change before and after making
-// it. As in fine_log.h: a change whose intent stands may have happened or not.
+// The log of the threads that work on a heap. They log each change before and after making it. As
+// in fine_log.h, a change whose intent is still there may or may not have happened.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace morsel::crash {
 
-/// Places for pointers, in the heap's root table. Each is one thread's at a time.
+/// Slots for pointers, in the heap's root table. One thread at a time uses a slot.
 inline constexpr uint64_t kHeapSlots = 2048;
 inline constexpr uint64_t kHeapThreadsMax = 8;
 inline constexpr uint64_t kHeapBytesAtFirst = 2 * kMiB;
@@ -37,7 +37,7 @@ struct HeapSlotLog {
 
 struct HeapThreadLog {
   uint64_t last_serial = 0;
-  /// A block is being taken of which no mark tells yet.
+  /// The thread is being given a block, which has no mark yet.
   std::atomic<bool> taking = false;
 };
 
@@ -53,7 +53,7 @@ enum class HeapOperation : uint64_t {
   kSettle,
   kResize,
   kReopen,
-  kNoSpace,  ///< one of the others, given up
+  kNoSpace,  ///< one of the others, for which there was no space
   kCount
 };
 
@@ -65,14 +65,14 @@ struct HeapLog {
   std::array<HeapSlotLog, kHeapSlots> slots;
   std::array<HeapThreadLog, kHeapThreadsMax> threads;
   Failure failure;
-  /// kLinked, or a thread's kHeld or kFreed.
+  /// kLinked, or kHeld or kFreed with the number of a thread.
   BlockMarks<kHeapCapacityBytes> marks;
 };
 
-/// Marks of blocks. A thread's number is added to the last two.
+/// Marks of blocks. The number of a thread is added to kHeld and kFreed.
 inline constexpr uint8_t kLinked = 1;
-inline constexpr uint8_t kHeld =
-    0x40;  ///< the thread has it, or whoever it handed it to; or it is lost
+/// The thread has the block, or has passed it on to another thread, or has lost it.
+inline constexpr uint8_t kHeld = 0x40;
 inline constexpr uint8_t kFreed = 0x80;
 
 }  // namespace morsel::crash

@@ -1,5 +1,4 @@
-// One thread that works on a heap: every change keeps the contract and is told to
-// the log before and after.
+// One thread that works on a heap. Every change keeps the contract, and is logged before and after.
 #pragma once
 
 #include <array>
@@ -14,12 +13,12 @@
 
 namespace morsel::crash {
 
-/// What a worker does wrong on purpose, so that the checker can be tried.
+/// What a worker does wrong on purpose, to test the checker.
 enum class HeapLie {
   kNone,
   kFreesBeforeUnlinking,  ///< and is killed in between
   kForgetsABlock,         ///< and is killed
-  kWritesAfterFreeing,    ///< where another object may be by then
+  kWritesAfterFreeing,    ///< into memory that another object may have by then
 };
 
 /// An object that is linked nowhere.
@@ -28,15 +27,15 @@ struct HeldObject {
   Object object;
 };
 
-/// What the threads of a session share beside the heap: which slots somebody is busy with, and
-/// places where one leaves objects for others.
+/// What the threads of a session share beside the heap: which slots are in use by a thread, and
+/// places where threads leave objects for each other.
 struct HeapTable {
   std::array<std::atomic<bool>, kHeapSlots> busy{};
   std::mutex mutex;
   std::array<std::optional<HeldObject>, 64> places;
 };
 
-/// Threads  the one whose number it has.
+/// Threads  the thread whose number it has.
 class HeapWorker {
  public:
   HeapWorker(HeapFile& file, HeapLog& log, HeapTable& table, uint64_t number, Random& random,
@@ -45,24 +44,24 @@ class HeapWorker {
 
   /// Allocates, fills and persists an object, then links it in an empty slot.
   void Put();
-  /// The same of many objects of one size or of any, with one fence for all.
+  /// The same for many objects, of one size or of any, with one fence for all.
   void Batch();
-  /// Unlinks an object, whoever made it, persists that, then frees it; or many of them.
+  /// Unlinks an object, whoever made it, persists that, and then frees it. Sometimes drops many.
   void Drop();
   /// Links a new object where another one was.
   void Replace();
   /// Unlinks an object, resizes it, and links it again.
   void Reallocate();
-  /// Leaves an object for others; links or frees what another has left.
+  /// Leaves an object for other threads; links or frees one that another thread has left.
   void PassOn();
   /// Allocates and frees blocks that are never linked.
   void Scratch();
-  /// Allocates a block that nobody will ever reach.
+  /// Allocates a block and forgets it.
   void Lose();
   void Settle() { file_.heap().FlushFrees(); }
   /// Shrinks the heap, if nothing is in the way; it grows by itself.
   void Resize();
-  /// Frees what lies on the table.
+  /// Frees the objects that threads have left on the table.
   void ClearTable();
 
  private:
@@ -71,7 +70,8 @@ class HeapWorker {
   void Mark(const void* block, uint8_t mark) { log_.marks.Set(file_.base(), block, mark); }
   Object NextObject(uint64_t size_bytes);
   uint64_t RandomSize();
-  /// Filled, not persisted. Empty: there is no space, and some was made.
+  /// Allocates and fills an object without persisting it. Returns nothing if there was no space; it
+  /// has then made some.
   std::optional<HeldObject> Make(uint64_t size_bytes);
   void Persist(const HeldObject& held);
   void Flush(const HeldObject& held);

@@ -1,4 +1,4 @@
-// The process that works on a heap, by 1 to 8 threads, until it is killed.
+// The process that works on a heap with 1 to 8 threads until it is killed.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 
 namespace morsel::crash {
 
-/// Opens the heap and does a mixed workload, closing and reopening now and then, for so many
-/// sessions; 0: without end.
-/// Returns  the exit status; Fail() ends it too.
+/// Opens the heap and runs a mixed workload. Closes and reopens the heap after each session,
+/// `sessions` times; 0: without end.
+/// Returns  the exit status. Fail() may end the process before.
 int RunHeapWriter(const std::string& path, uint64_t seed, uint64_t sessions, HeapLie lie,
                   HeapLog& log);
 

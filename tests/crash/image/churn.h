@@ -1,6 +1,6 @@
-// Threads that allocate and free while a checkpoint is made, and what a
-// checkpoint may have of their blocks: each thread's calls up to some instant
-// within it, and none of the later ones.
+// Threads that allocate and free during a checkpoint, and what a checkpoint may contain of their
+// blocks: the calls of each thread up to some instant of the checkpoint, and none of the later
+// ones.
 #pragma once
 
 #include <array>
@@ -18,24 +18,25 @@
 namespace morsel::crash {
 
 inline constexpr uint64_t kChurners = 2;
-/// Each allocates so many blocks, then frees them in the same order, and again.
+/// Each thread allocates this many blocks, frees them in the same order, and starts again.
 inline constexpr uint64_t kChurnHeld = 32;
 inline constexpr uint64_t kChurnRing = 2048;
-/// While a checkpoint is watched no more calls than this are made by one thread.
+/// The most calls that one thread makes while a checkpoint is watched.
 inline constexpr uint64_t kChurnWatchedMax = 1000;
-/// Sizes that nobody else allocates, so that a block says whose it is.
+/// Sizes that nobody else allocates, so the size of a block tells which thread has it.
 inline constexpr std::array<uint64_t, kChurners> kChurnBytes = {kOthersBlockBytes,
                                                                 kOthersExtentBytes};
 
-/// The calls of one thread. The i-th allocates if i / kChurnHeld is even, else it frees what the
-/// (i - kChurnHeld)-th has allocated.
+/// The calls of one thread. The i-th call allocates if i / kChurnHeld is even, else it frees what
+/// the (i - kChurnHeld)-th call allocated.
 struct ChurnLog {
-  std::array<uint64_t, kChurnRing> addresses{};  ///< what the i-th call allocated, modulo
-  std::atomic<uint64_t> done = 0;                ///< calls that have returned
+  std::array<uint64_t, kChurnRing>
+      addresses{};                 ///< what the i-th call allocated, at i % kChurnRing
+  std::atomic<uint64_t> done = 0;  ///< calls that have returned
   std::atomic<uint64_t> watched_from = ~uint64_t{0};
 };
 
-/// A checkpoint's view of it.
+/// The calls of one thread that a checkpoint may contain.
 struct ChurnCut {
   std::array<uint64_t, kChurnRing> addresses{};
   uint64_t first = 0;  ///< calls that were done when the checkpoint began
@@ -43,15 +44,16 @@ struct ChurnCut {
 };
 
 void BeginWatch(ChurnLog& log);
-/// What the watch has seen so far. The thread may go on meanwhile; the process may be dead.
+/// Copies what the watch has seen so far. The thread may continue meanwhile; its process may be
+/// dead.
 void TakeCut(const ChurnLog& log, ChurnCut* cut);
 void EndWatch(ChurnLog& log);
 
-/// Empty if the thread's blocks among `allocated` are what it had after some number of calls that
-/// the cut allows.
+/// Returns empty if the thread's blocks among `allocated` are those that it had after some number
+/// of calls that the cut allows.
 std::string WhyNoCut(const ChurnCut& cut, uint64_t churner, const std::vector<Block>& allocated);
 
-/// Runs the threads while it lives; they hold nothing when it begins.
+/// Runs the threads while the object exists. They hold no blocks at the beginning.
 class Churn {
  public:
   Churn(morsel_t* morsel, std::array<ChurnLog, kChurners>& logs, Failure& failure);
@@ -62,7 +64,7 @@ class Churn {
   std::vector<std::thread> threads_;
 };
 
-/// Frees what the threads of an earlier process have left.
+/// Frees the blocks that the threads of an earlier process have left.
 void FreeChurned(morsel_t* morsel);
 
 }  // namespace morsel::crash

@@ -1,4 +1,4 @@
-// Compares a reopened snapshot morsel with what its writer's log says.
+// Compares a reopened snapshot morsel with its writer's log.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,15 @@ struct ImageCheckOptions {
   uint64_t fresh_blocks = 10'000;
 };
 
-/// Opens the pool, and tells all that is wrong:
-///   - it does not open or close, or is not valid as `morselctl check` sees it;
-///   - the morsel is neither the last checkpoint nor the one under way: byte for byte, or, where
-///     others were in the allocator, library for library, with a consistent cut of the heap;
+/// Opens the pool and returns everything that is wrong:
+///   - it does not open or close, or `morselctl check` would find it invalid;
+///   - the morsel is neither the last checkpoint nor the one under way. It is compared byte for
+///     byte, or, where other threads were in the allocator, by its library and by a consistent cut
+///     of the heap;
 ///   - a new block overlaps another block, or changes the library;
-///   - the side morsel is neither as before nor as after what was under way;
+///   - the side morsel is neither as before nor as after the work under way;
 ///   - something else is left in the pool.
-/// Afterwards the log says what was found of what was under way.
+/// Afterwards the log says what became of the work that was under way.
 Findings CheckImage(const std::string& pool_path, const ImageCheckOptions& options, ImageLog& log);
 
 }  // namespace morsel::crash

@@ -1,5 +1,5 @@
-// What the writer of a snapshot morsel says of each checkpoint before and after
-// making it, in memory that it shares with those who kill and compare.
+// The log of a snapshot morsel's writer. The writer logs each checkpoint before and after making
+// it, in memory that it shares with the processes that kill it and that check the morsel.
 #pragma once
 
 #include <array>
@@ -13,21 +13,22 @@
 
 namespace morsel::crash {
 
-/// The morsel as it is when a checkpoint begins.
+/// The morsel at the beginning of a checkpoint.
 struct Said {
   uint64_t generation = 0;
   uint64_t size_bytes = 0;
   uint64_t live_bytes = 0;
   uint64_t library_sum = 0;
-  bool quiet = false;  ///< nobody was in the allocator: `bytes` is of all size_bytes
+  bool quiet = false;  ///< no thread was in the allocator: `bytes` covers all size_bytes
   Sum128 bytes;
-  std::array<ChurnCut, kChurners> cuts;  ///< else
+  std::array<ChurnCut, kChurners> cuts;  ///< if not quiet
 };
 
 /// The second morsel of the pool, which is made, filled and removed.
 enum class Side : uint64_t { kAbsent, kComing, kEmpty, kFilling, kFull, kGoing };
 
-/// What a writer is about to do when it raises the moment's count: instants to kill it at.
+/// What a writer is about to do when it raises the counter of the moment. It is killed at such
+/// instants.
 enum class Moment : uint64_t {
   kOpen,
   kChange,
@@ -42,10 +43,10 @@ enum class Moment : uint64_t {
 
 struct ImageLog {
   std::array<Counter, static_cast<uint64_t>(Moment::kCount)> moments;
-  /// How long the last one took.
+  /// How long the last moment of each kind took.
   std::array<std::atomic<uint64_t>, static_cast<uint64_t>(Moment::kCount)> nanoseconds{};
 
-  /// A checkpoint's place is its generation's, modulo. The newest is said before `begun` names it.
+  /// Checkpoints by generation, modulo 2. The newest is complete before `begun` names it.
   std::array<Said, 2> said;
   std::atomic<uint64_t> begun = 0;
   std::atomic<uint64_t> completed = 0;

@@ -17,17 +17,17 @@ inline constexpr uint64_t kImageCapacityBytes = uint64_t{256} << 20;
 inline constexpr Object kImageSideObject = {
     .serial = 1, .owner = kLibraryPartitions, .size_bytes = 50'000, .seed = 7};
 
-/// Makes the pool, and the morsel with a library, and says what its first checkpoint has.
-/// Gives up into the log.
+/// Makes the pool and the morsel with a library, and logs its first checkpoint. Calls Fail() on
+/// failure.
 void MakeImagePool(const std::string& path, ImageLog& log);
 
 Library* LibraryOf(morsel_t* morsel);
 
-/// What there is to say of the morsel now, as the next checkpoint's; while others are in the
-/// allocator, if not `quiet`.
+/// Describes the morsel now, as the next checkpoint will have it. If not `quiet`, other threads are
+/// in the allocator.
 Said SayOf(morsel_t* morsel, bool quiet, Failure& failure);
 
-/// The generation that the morsel has on the medium.
+/// The generation of the morsel on the medium.
 uint64_t GenerationOf(morsel_t* morsel, Failure& failure);
 
 }  // namespace morsel::crash

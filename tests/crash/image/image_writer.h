@@ -9,13 +9,13 @@
 namespace morsel::crash {
 
 enum class Calls {
-  kNoneDuringCheckpoints,  ///< all threads wait: a checkpoint is known byte for byte
+  kNoneDuringCheckpoints,  ///< all threads wait, so a checkpoint is known byte for byte
   kAnyDuringCheckpoints,   ///< other threads allocate and free all the time
 };
 
-/// Opens the pool, and changes, checkpoints, closes and discards the morsel, for so many sessions;
+/// Opens the pool and changes, checkpoints, closes and discards the morsel for this many sessions;
 /// 0: without end.
-/// Returns  the exit status; Fail() ends it too.
+/// Returns  the exit status. Fail() may end the process before.
 int RunImageWriter(const std::string& pool_path, uint64_t seed, uint64_t sessions, Calls calls,
                    ImageLog& log);
 

@@ -1,5 +1,4 @@
-// Ordinary containers and raw blocks in a snapshot morsel, and what their
-// contents must be.
+// Ordinary containers and raw blocks in a snapshot morsel, and what they must contain.
 #pragma once
 
 #include <array>
@@ -18,20 +17,20 @@
 
 namespace morsel::crash {
 
-/// No block of a library is of a class that holds blocks of this size: others have it to
-/// themselves. Nor is there an extent as long as the second.
+/// Sizes that are reserved for other users of the heap. A library has no block in the size class of
+/// the first, and no extent as long as the second.
 inline constexpr uint64_t kOthersBlockBytes = 96;
 inline constexpr uint64_t kOthersExtentBytes = uint64_t{320} << 10;
 
-/// What one thread works on. Nothing in it depends on the process.
+/// The part of a library on which one thread works. Nothing in it depends on the process.
 class LibraryPartition {
  public:
   LibraryPartition(morsel_t* morsel, uint64_t number);
 
-  /// Puts, changes or takes away something.
-  /// Returns  false where there was no room.
+  /// Adds, changes or removes something.
+  /// Returns  false if there was no space.
   bool Change(Random& random);
-  /// Empty, or what is not as it was written.
+  /// Returns empty, or describes what is not as it was written.
   std::string Difference() const;
   /// Depends on all that it has, its order included.
   uint64_t Sum() const;
@@ -63,7 +62,7 @@ class LibraryPartition {
 
 inline constexpr uint64_t kLibraryPartitions = 3;
 
-/// The object that the root names.
+/// The object of the root.
 struct Library {
   explicit Library(morsel_t* morsel)
       : partitions{LibraryPartition(morsel, 0), LibraryPartition(morsel, 1),
