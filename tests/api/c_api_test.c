@@ -1,4 +1,4 @@
-/* The C API, compiled as C11: every function once, in one life of a morsel. */
+/* The C API, compiled as C11. Calls every function once, on one morsel. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// The C++ API over both kinds of pool: what a program stores is there again, at
-// the same addresses.
+// The C++ API over both kinds of pool. What a program stores is there after it reopens the morsel,
+// at the same addresses.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-// A forked child has nothing of its parent's morsels, and is not stopped by what
-// the parent's threads were doing.
+// A forked child cannot use its parent's morsels, and is not blocked by what the parent's threads
+// were doing.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>

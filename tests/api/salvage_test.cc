@@ -1,5 +1,5 @@
-// Damaged morsels that are opened for what is intact of them: each byte of each object is what it
-// was, or zero in the ranges that are told.
+// Damaged morsels that are opened for their intact parts. Each byte of each object is unchanged, or
+// zero in a range that is reported as lost.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 

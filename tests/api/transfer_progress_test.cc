@@ -1,5 +1,4 @@
-// What exports, imports, verify() and salvage() tell while they go on: each step once, up to its
-// end.
+// The progress that exports, imports, verify() and salvage() report: each step once, up to its end.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -1,4 +1,5 @@
-// Morsels that leave one pool as a file and come into another: the same addresses, the same bytes.
+// Morsels that are exported from one pool to a file and imported into another, with the same
+// addresses and bytes.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>

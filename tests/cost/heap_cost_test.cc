@@ -1,6 +1,6 @@
-// Counts lines and fences per heap operation and compares them with golden.md,
-// exactly. Where an operation has become cheaper or dearer on purpose, change
-// the table in the same commit.
+// Counts flushed lines and fences of each heap operation and compares them with golden.md. They
+// must be equal. A commit that makes an operation cheaper or dearer on purpose changes the table,
+// too.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -125,7 +125,7 @@ void Extents(Table& table) {
             [&] { (void)table.Allocate(100); });
 }
 
-void Lives(Table& table) {
+void OpenAndClose(Table& table) {
   table.Row("settle after a malloc of 64 B", [&] {
     (void)table.Allocate(64);
     table.heap().FlushFrees();
@@ -144,7 +144,7 @@ TEST(HeapCost, MatchesTheGoldenTable) {
   table.Row("open", [&] { table.Open(); });
   SmallBlocks(table);
   Extents(table);
-  Lives(table);
+  OpenAndClose(table);
   const char* const folder = std::getenv("TEST_SRCDIR");
   const char* const workspace = std::getenv("TEST_WORKSPACE");
   const std::string root =

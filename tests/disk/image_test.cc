@@ -1,4 +1,4 @@
-// Images under every crash of a disk, and with every call failing.
+// Tries every crash of a disk on images, and a failure of every call.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Directory pools under every crash of a disk, and with every call failing.
+// Tries every crash of a disk on directory pools, and a failure of every call.
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -1,7 +1,8 @@
-// What the library makes and says of images, for the reader that was written from the text.
+// Makes images by the library, and says what the library finds in them. The reader that was written
+// from docs/format.md is compared with it.
 //
 //   image_oracle make SEED DIRECTORY NAME   makes an image, some generations old
-//   image_oracle check FILE                 holds it against its sums
+//   image_oracle check FILE                 verifies its checksums
 //
 // Each prints one JSON value.
 #include <fcntl.h>

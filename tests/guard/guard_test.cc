@@ -1,5 +1,4 @@
-// What a guarded heap says of a program's mistakes, and that its morsel is like any
-// other.
+// A guarded heap reports a program's mistakes, and its morsel is like any other.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -1,4 +1,4 @@
-/* A user's program that makes the mistake that it is told to. */
+/* A user's program that makes the mistake that its argument names. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-// Promises a number that it has not persisted, and is told where it stored it.
+// A user's program that promises a number before it has persisted it. The simulator reports where
+// the number was stored.
 #include <cstdint>
 #include <cstdio>
 #include <morsel/sim.hpp>

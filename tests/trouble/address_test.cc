@@ -1,4 +1,4 @@
-// An address range that somebody has.
+// Opening a morsel whose address range is in use.
 #include <sys/mman.h>
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Calls that can never work as they were written, and what is not built yet.
+// Calls with invalid arguments, and features that are not built yet.
 #include <sys/stat.h>
 #include <unistd.h>
 

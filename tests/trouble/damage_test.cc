@@ -1,4 +1,4 @@
-// Bytes that are not what was written: named, and left as they are.
+// Damaged bytes on the medium. Calls name them and leave them unchanged.
 #include <unistd.h>
 
 #include <cstring>

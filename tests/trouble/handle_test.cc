@@ -1,4 +1,5 @@
-// Handles: opened twice, discarded, read-only; removing, listing and resizing what is open.
+// Handles that are opened twice, discarded or read-only; removing, listing and resizing open
+// morsels.
 #include <cerrno>
 #include <cstring>
 #include <string>

@@ -1,4 +1,4 @@
-// A full disk, and a directory that cannot be written.
+// Calls on a full disk, and in a directory that cannot be written.
 #include "tests/trouble/media.h"
 
 #include <cstring>

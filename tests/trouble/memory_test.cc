@@ -1,5 +1,5 @@
-// Memory for the library's own tables gives out, at each place where one is asked for: a call
-// answers NO_MEMORY or ends the process with a sentence. Nothing is thrown at a program in C.
+// Each allocation of memory for the library's own tables fails in turn. The call returns NO_MEMORY,
+// or ends the process with a message. It never throws at a program in C.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>

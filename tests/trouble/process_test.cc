@@ -1,4 +1,4 @@
-// Other processes: those that have a pool, and those that are forked from one.
+// A pool that another process has open, and processes that fork while they have one open.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -18,7 +18,7 @@ constexpr char kMorsel[] = "packages";
 void Checkpoint(GraphSession& session, GraphLog& log) {
   const uint64_t number = log.completed + 1;
   const pkggraph::Graph& graph = session.graph();
-  log.SaidOf(number) = {graph.nodes().size(), pkggraph::Checksum(graph)};
+  log.CheckpointOf(number) = {graph.nodes().size(), pkggraph::Checksum(graph)};
   log.begun = number;
   session.Checkpoint();
   log.completed = number;
@@ -34,8 +34,8 @@ void OrGiveUp(GraphLog& log, Work work) {
   }
 }
 
-std::string TextOf(const GraphLog::Said& said) {
-  return std::to_string(said.nodes) + " nodes of sum " + std::to_string(said.checksum);
+std::string TextOf(const GraphLog::Checkpoint& logged) {
+  return std::to_string(logged.nodes) + " nodes of sum " + std::to_string(logged.checksum);
 }
 
 }  // namespace
@@ -68,16 +68,16 @@ std::string CheckGraph(const std::string& pool, GraphLog& log) {
   try {
     const GraphSession session({pool, kMorsel}, Rights::kRead);
     const pkggraph::Graph& graph = session.graph();
-    const GraphLog::Said found = {graph.nodes().size(), pkggraph::Checksum(graph)};
+    const GraphLog::Checkpoint found = {graph.nodes().size(), pkggraph::Checksum(graph)};
     for (const uint64_t number : {log.completed.load(), log.begun.load()}) {
-      const GraphLog::Said& said = log.SaidOf(number);
-      if (said.nodes != found.nodes || said.checksum != found.checksum) continue;
+      const GraphLog::Checkpoint& logged = log.CheckpointOf(number);
+      if (logged.nodes != found.nodes || logged.checksum != found.checksum) continue;
       log.begun = log.completed = number;
       return "";
     }
     return "the graph has " + TextOf(found) + "; checkpoint " + std::to_string(log.completed) +
-           " was " + TextOf(log.SaidOf(log.completed)) + ", and under way was " +
-           TextOf(log.SaidOf(log.begun));
+           " was " + TextOf(log.CheckpointOf(log.completed)) + ", and under way was " +
+           TextOf(log.CheckpointOf(log.begun));
   } catch (const std::exception& error) {
     return error.what();
   }

@@ -14,18 +14,20 @@ namespace morsel::crash {
 /// The writer's log of each checkpoint, before and after it is made. It lies in memory that
 /// survives every end of the machine.
 struct GraphLog {
-  struct Said {
+  struct Checkpoint {
     uint64_t nodes = 0;
     uint64_t checksum = 0;  ///< over everything in the graph
   };
 
-  Counter steps;             ///< checkpoints that were completed
-  std::array<Said, 2> said;  ///< checkpoints by number, modulo 2
+  Counter steps;                          ///< checkpoints that were completed
+  std::array<Checkpoint, 2> checkpoints;  ///< checkpoints by number, modulo 2
   std::atomic<uint64_t> begun = 0;
   std::atomic<uint64_t> completed = 0;
   Failure failure;
 
-  Said& SaidOf(uint64_t checkpoint) { return said[checkpoint % said.size()]; }
+  Checkpoint& CheckpointOf(uint64_t checkpoint) {
+    return checkpoints[checkpoint % checkpoints.size()];
+  }
 };
 
 /// Makes a directory pool with a graph in a snapshot morsel. Calls Fail() on failure.

@@ -1,21 +1,22 @@
-// What runs in the machine of ./dev vm: a writer that is cut off, what compares
-// afterwards, and what counts faults.
+// What runs in the machine of ./dev vm: writers that are cut off, checkers that compare afterwards,
+// and what counts faults.
 //
-//   workload make  KIND POOL LOGS NUMBER        a pool, and an empty log
-//   workload write KIND POOL LOGS NUMBER SEED   works without end
-//   workload check KIND POOL LOGS NUMBER SEED   says what is wrong; status 1 if anything is
-//   workload touch POOL SIZE_MIB huge|giant             stores to every page of a fine morsel
-//   workload scribble DEVICE OFFSET                     stores a word, on a device of 2 MiB units
-//   workload poke POOL MORSEL OFFSET                    stores to a page, which may end it by
-//   SIGBUS workload poison POOL MORSEL OFFSET                  the same once the kernel was told
-//   that the page is bad workload hold POOL MORSEL                           says "holds", then
-//   stores to the morsel without end workload pair POOL POOL                             a fine
-//   morsel in each, both open at once
+//   workload make     KIND POOL LOGS NUMBER        makes a pool, and an empty log
+//   workload write    KIND POOL LOGS NUMBER SEED   works without end
+//   workload check    KIND POOL LOGS NUMBER SEED   prints what is wrong; status 1 if anything is
+//   workload touch    POOL SIZE_MIB huge|giant     stores to every page of a fine morsel
+//   workload scribble DEVICE OFFSET                stores a word, on a device of 2 MiB units
+//   workload poke     POOL MORSEL OFFSET           stores to a page; SIGBUS may end it
+//   workload poison   POOL MORSEL OFFSET           the same, once the kernel was told that the page
+//                                                  is bad
+//   workload hold     POOL MORSEL                  prints "holds", then stores without end
+//   workload pair     POOL POOL                    opens a fine morsel in each at the same time
 //
-// KIND: direct, a fine morsel in a carved pool; files, one in a directory pool; image, a snapshot
-// morsel; graph, the package graph in one.
-// LOGS is a file of at least (NUMBER + 1) times 32 MiB that no end of the machine changes:
+// KIND is one of: fine, a fine morsel in a carved pool; files, a fine morsel in a directory pool;
+// image, a snapshot morsel; graph, a snapshot morsel with the package graph.
+// LOGS is a file of at least (NUMBER + 1) times 32 MiB that survives every end of the machine:
 // memory of the host, through a PCI device.
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>

@@ -73,12 +73,12 @@ std::string Check::WhyNot(const void* found, const Object& due) const {
 
 // Whether the partition has slots in the array.
 bool Check::Array(uint64_t partition) {
-  PartitionLog& said = log_.partitions[partition];
+  PartitionLog& logged = log_.partitions[partition];
   const void* const array = morsel_root(morsel_, ArrayName(partition).c_str());
   if (array == nullptr) {
-    if (said.array.load() == Presence::kPresent)
+    if (logged.array.load() == Presence::kPresent)
       Report(ArrayName(partition) + " has lost its array");
-    said.array.store(Presence::kAbsent);
+    logged.array.store(Presence::kAbsent);
     return false;
   }
   const Block* const block = BlockAt(allocated_, array);
@@ -86,23 +86,23 @@ bool Check::Array(uint64_t partition) {
     Report(ArrayName(partition) + " has an array that is not allocated");
     return false;
   }
-  if (said.array.load() == Presence::kAbsent)
+  if (logged.array.load() == Presence::kAbsent)
     Report(ArrayName(partition) + " has an array too soon");
-  said.array.store(Presence::kPresent);
+  logged.array.store(Presence::kPresent);
   Own(array, ArrayName(partition) + "'s array");
   return true;
 }
 
 void Check::Slot(uint64_t partition, uint64_t slot) {
-  PartitionLog& said = log_.partitions[partition];
+  PartitionLog& logged = log_.partitions[partition];
   const void* const found = Pointee(morsel_, partition, slot);
   const std::string name = ArrayName(partition) + " slot " + std::to_string(slot);
   const Change* in_flight = nullptr;
-  for (uint64_t i = 0; i < said.changes_in_flight.load(); ++i) {
-    if (said.changes[i].slot == slot) in_flight = &said.changes[i];
+  for (uint64_t i = 0; i < logged.changes_in_flight.load(); ++i) {
+    if (logged.changes[i].slot == slot) in_flight = &logged.changes[i];
   }
   if (in_flight == nullptr) {
-    const std::string why = WhyNot(found, said.slots[slot]);
+    const std::string why = WhyNot(found, logged.slots[slot]);
     if (!why.empty()) return Report(name + ": " + why);
   } else {
     const std::string why_not_after = WhyNot(found, in_flight->after);
@@ -111,11 +111,11 @@ void Check::Slot(uint64_t partition, uint64_t slot) {
       return Report(name + ", changed when the writer was killed: neither after (" + why_not_after +
                     ") nor before (" + why_not_before + ")");
     }
-    said.slots[slot] = why_not_after.empty() ? in_flight->after : in_flight->before;
+    logged.slots[slot] = why_not_after.empty() ? in_flight->after : in_flight->before;
   }
   if (found == nullptr) return;
   Own(found, name);
-  linked_.push_back({found, said.slots[slot]});
+  linked_.push_back({found, logged.slots[slot]});
 }
 
 void Check::Partition(uint64_t number) {
@@ -208,21 +208,22 @@ void Check::Fresh(uint64_t count, Random& random) {
 }
 
 void CheckSide(morsel_pool_t* pool, FineLog& log, Findings* findings) {
-  const Presence said = log.side.load();
+  const Presence logged = log.side.load();
   morsel_t* side = nullptr;
   const morsel_code code = morsel_open(pool, kSideName, nullptr, &side);
   if (code == MORSEL_NOT_FOUND) {
-    if (said == Presence::kPresent) findings->push_back("the side morsel is lost");
+    if (logged == Presence::kPresent) findings->push_back("the side morsel is lost");
     log.side.store(Presence::kAbsent);
     return;
   }
   if (code != MORSEL_OK)
     return findings->push_back(Message("morsel_open of the side morsel", code));
-  if (said == Presence::kAbsent) findings->push_back("the side morsel is there, and should not be");
+  if (logged == Presence::kAbsent)
+    findings->push_back("the side morsel is there, and should not be");
   const void* const object = morsel_root(side, kSideRoot);
   std::string difference;
   if (object != nullptr) difference = Difference(object, kSideObject);
-  if (object == nullptr && said != Presence::kComing) difference = "it has lost its root";
+  if (object == nullptr && logged != Presence::kComing) difference = "it has lost its root";
   if (!difference.empty()) findings->push_back("the side morsel: " + difference);
   const morsel_code closed = morsel_close(side);
   if (closed != MORSEL_OK) findings->push_back(Message("morsel_close of the side morsel", closed));

@@ -1,4 +1,4 @@
-// The checker is no decoration: of each thing that must not be, it says so.
+// Negative tests of the checker: it reports each kind of damage that it is there to find.
 #include "tests/crash/fine/fine_checker.h"
 
 #include <gmock/gmock.h>

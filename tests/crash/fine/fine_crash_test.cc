@@ -1,5 +1,4 @@
-// A fine morsel whose writer is killed again and again, at any instant, over the
-// same pool.
+// Kills the writer of a fine morsel again and again at random instants, over the same pool.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -33,8 +32,7 @@ class FineCrash : public testing::TestWithParam<PoolKind> {
     if (HasFailure()) scratch_.Keep();
   }
 
-  /// One writer, killed at an instant that random numbers decide: often as it opens, else in its
-  /// work.
+  /// Runs one writer and kills it at a random instant: often while it opens, else while it works.
   std::string KillWriter(Random& random) {
     const uint64_t seed = random.Any();
     const uint64_t steps = random.OneIn(5) ? random.Between(1, 3) : random.Logarithmic(4, 800);

@@ -56,19 +56,19 @@ std::string Check::WhyNot(const void* found, const Object& due) const {
 }
 
 void Check::Slot(uint64_t slot) {
-  HeapSlotLog& said = log_.slots[slot];
+  HeapSlotLog& logged = log_.slots[slot];
   const void* const found = file_.Pointee(slot);
   const std::string name = "slot " + std::to_string(slot);
-  std::string why = WhyNot(found, said.now);
-  if (!why.empty() && said.changing.load()) {
-    why = WhyNot(found, said.next);
-    if (why.empty()) said.now = said.next;
+  std::string why = WhyNot(found, logged.now);
+  if (!why.empty() && logged.changing.load()) {
+    why = WhyNot(found, logged.next);
+    if (why.empty()) logged.now = logged.next;
   }
   if (!why.empty()) return Report(name + ": " + why);
-  said.changing.store(false);
+  logged.changing.store(false);
   if (found == nullptr) return;
   reachable_.push_back({*BlockAt(allocated_, found), name});
-  linked_.push_back({found, said.now});
+  linked_.push_back({found, logged.now});
 }
 
 void Check::Slots() {

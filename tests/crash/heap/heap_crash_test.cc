@@ -1,5 +1,5 @@
-// A heap whose writer, of up to eight threads, is killed again and again; a naive
-// model says after each kill who owns what.
+// Kills the writer of a heap, which has up to eight threads, again and again. After each kill a
+// naive model says who owns which bytes.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -50,7 +50,7 @@ enum class HeapOperation : uint64_t {
   kPassOn,
   kScratch,
   kLose,
-  kSettle,
+  kFlushFrees,
   kResize,
   kReopen,
   kNoSpace,  ///< one of the others, for which there was no space

@@ -84,28 +84,28 @@ void HeapWorker::Persist(const HeldObject& held) {
 }
 
 void HeapWorker::Link(uint64_t slot, const HeldObject& held) {
-  HeapSlotLog& said = log_.slots[slot];
-  said.Begin(held.object);
+  HeapSlotLog& logged = log_.slots[slot];
+  logged.Begin(held.object);
   file_.heap().persist().Publish(file_.Slot(slot), reinterpret_cast<uint64_t>(held.block));
   Mark(held.block, kLinked);
-  said.Finish();
+  logged.Finish();
   if (held.object.size_bytes > kGiB) ++log_.giants;
   Release(slot);
 }
 
 // The slot stays the caller's.
 HeldObject HeapWorker::Unlink(uint64_t slot) {
-  HeapSlotLog& said = log_.slots[slot];
-  const HeldObject held = {static_cast<char*>(file_.Pointee(slot)), said.now};
+  HeapSlotLog& logged = log_.slots[slot];
+  const HeldObject held = {static_cast<char*>(file_.Pointee(slot)), logged.now};
   Mark(held.block, static_cast<uint8_t>(kHeld + number_));
-  said.Begin({});
+  logged.Begin({});
   if (lie_ == HeapLie::kFreesBeforeUnlinking) {
-    said.Finish();
+    logged.Finish();
     file_.heap().Free(held.block);
     raise(SIGKILL);
   }
   file_.heap().persist().Publish(file_.Slot(slot), 0);
-  said.Finish();
+  logged.Finish();
   return held;
 }
 

@@ -58,7 +58,7 @@ class HeapWorker {
   void Scratch();
   /// Allocates a block and forgets it.
   void Lose();
-  void Settle() { file_.heap().FlushFrees(); }
+  void FlushFrees() { file_.heap().FlushFrees(); }
   /// Shrinks the heap, if nothing is in the way; it grows by itself.
   void Resize();
   /// Frees the objects that threads have left on the table.

@@ -22,7 +22,7 @@ HeapOperation Choose(Random& random) {
   if (draw < 920) return HeapOperation::kPassOn;
   if (draw < 985) return HeapOperation::kScratch;
   if (draw < 990) return HeapOperation::kLose;
-  return draw < 995 ? HeapOperation::kSettle : HeapOperation::kResize;
+  return draw < 995 ? HeapOperation::kFlushFrees : HeapOperation::kResize;
 }
 
 void DoOne(HeapWorker& worker, Random& random, HeapLog& log) {
@@ -52,8 +52,8 @@ void DoOne(HeapWorker& worker, Random& random, HeapLog& log) {
     case HeapOperation::kLose:
       worker.Lose();
       break;
-    case HeapOperation::kSettle:
-      worker.Settle();
+    case HeapOperation::kFlushFrees:
+      worker.FlushFrees();
       break;
     default:
       worker.Resize();

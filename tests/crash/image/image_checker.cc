@@ -78,27 +78,27 @@ void Check::Newest() {
 
 void Check::Compare(morsel_t* morsel, uint64_t generation) {
   const std::string which = "generation " + std::to_string(generation) + ": ";
-  const Said& said = log_.SaidOf(generation);
+  const LoggedCheckpoint& logged = log_.CheckpointOf(generation);
   Library* const library = LibraryOf(morsel);
   if (library == nullptr) return Report(which + "there is no library");
-  const Said now = SayOf(morsel, /*quiet=*/true, log_.failure);
-  if (said.quiet) {
-    if (now.size_bytes != said.size_bytes) Report(which + "its size is another");
-    if (now.live_bytes != said.live_bytes) Report(which + "other bytes are allocated");
-    if (!(now.bytes == said.bytes)) Report(which + "its bytes are not what they were");
+  const LoggedCheckpoint now = DescribeCheckpoint(morsel, /*quiet=*/true, log_.failure);
+  if (logged.quiet) {
+    if (now.size_bytes != logged.size_bytes) Report(which + "its size is another");
+    if (now.live_bytes != logged.live_bytes) Report(which + "other bytes are allocated");
+    if (!(now.bytes == logged.bytes)) Report(which + "its bytes are not what they were");
   }
   if (const std::string difference = library->Difference(); !difference.empty()) {
     Report(which + difference);
-  } else if (now.library_sum != said.library_sum) {
+  } else if (now.library_sum != logged.library_sum) {
     Report(which + "the library is another");
   }
-  if (!said.quiet) CompareCut(morsel, generation);
+  if (!logged.quiet) CompareCut(morsel, generation);
 }
 
 void Check::CompareCut(morsel_t* morsel, uint64_t generation) {
   const std::vector<Block> allocated = AllocatedBlocks(morsel);
   for (uint64_t i = 0; i < kChurners; ++i) {
-    ChurnCut& cut = log_.SaidOf(generation).cuts[i];
+    ChurnCut& cut = log_.CheckpointOf(generation).cuts[i];
     // Of a checkpoint that the writer did not see the end of, the cut was not taken yet.
     if (generation != log_.completed.load()) TakeCut(log_.churn[i], &cut);
     const std::string why = WhyNoCut(cut, i, allocated);

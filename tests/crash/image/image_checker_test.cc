@@ -1,4 +1,4 @@
-// The checker is no decoration: of each thing that must not be, it says so.
+// Negative tests of the checker: it reports each kind of damage that it is there to find.
 #include "tests/crash/image/image_checker.h"
 
 #include <gmock/gmock.h>
@@ -43,11 +43,11 @@ class ImageChecker : public testing::Test {
         [&] { return CheckImage(pool_path_, {.seed = 2, .fresh_blocks = 1000}, *log_); });
   }
 
-  Said& Last() { return log_->SaidOf(log_->completed.load()); }
+  LoggedCheckpoint& Last() { return log_->CheckpointOf(log_->completed.load()); }
 
   /// One more checkpoint, of which the log says that it has the same bytes as the last.
   void Change(const std::function<void(morsel_t*)>& change) {
-    const Said last = Last();
+    const LoggedCheckpoint last = Last();
     Child child([&] {
       morsel_pool_t* pool = nullptr;
       morsel_t* morsel = nullptr;

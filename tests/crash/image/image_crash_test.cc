@@ -1,5 +1,4 @@
-// A snapshot morsel whose writer is killed again and again, at any instant, over
-// the same pool.
+// Kills the writer of a snapshot morsel again and again at random instants, over the same pool.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,7 +41,7 @@ class ImageCrash : public testing::Test {
     return kWeighted[random.Below(std::size(kWeighted))];
   }
 
-  /// One writer, killed while it does something that random numbers choose, or just after.
+  /// Runs one writer and kills it at a random moment of its work, or just after.
   std::string KillWriter(Calls calls, Random& random) {
     const uint64_t seed = random.Any();
     const Moment moment = Choose(random);

@@ -14,7 +14,7 @@
 namespace morsel::crash {
 
 /// The morsel at the beginning of a checkpoint.
-struct Said {
+struct LoggedCheckpoint {
   uint64_t generation = 0;
   uint64_t size_bytes = 0;
   uint64_t live_bytes = 0;
@@ -47,7 +47,7 @@ struct ImageLog {
   std::array<std::atomic<uint64_t>, static_cast<uint64_t>(Moment::kCount)> nanoseconds{};
 
   /// Checkpoints by generation, modulo 2. The newest is complete before `begun` names it.
-  std::array<Said, 2> said;
+  std::array<LoggedCheckpoint, 2> checkpoints;
   std::atomic<uint64_t> begun = 0;
   std::atomic<uint64_t> completed = 0;
   std::array<ChurnLog, kChurners> churn;
@@ -55,7 +55,9 @@ struct ImageLog {
   std::atomic<Side> side = Side::kAbsent;
   Failure failure;
 
-  Said& SaidOf(uint64_t generation) { return said[generation % said.size()]; }
+  LoggedCheckpoint& CheckpointOf(uint64_t generation) {
+    return checkpoints[generation % checkpoints.size()];
+  }
 };
 
 }  // namespace morsel::crash

@@ -21,17 +21,17 @@ Library* LibraryOf(morsel_t* morsel) {
   return static_cast<Library*>(morsel_root(morsel, kLibraryRoot));
 }
 
-Said SayOf(morsel_t* morsel, bool quiet, Failure& failure) {
+LoggedCheckpoint DescribeCheckpoint(morsel_t* morsel, bool quiet, Failure& failure) {
   const morsel_info info = Stat(morsel, failure);
-  Said said;
-  said.generation = info.generation + 1;
-  said.library_sum = LibraryOf(morsel)->Sum();
-  said.quiet = quiet;
-  if (!quiet) return said;
-  said.size_bytes = info.size_bytes;
-  said.live_bytes = info.live_bytes;
-  said.bytes = Checksum128(info.base, info.size_bytes);
-  return said;
+  LoggedCheckpoint logged;
+  logged.generation = info.generation + 1;
+  logged.library_sum = LibraryOf(morsel)->Sum();
+  logged.quiet = quiet;
+  if (!quiet) return logged;
+  logged.size_bytes = info.size_bytes;
+  logged.live_bytes = info.live_bytes;
+  logged.bytes = Checksum128(info.base, info.size_bytes);
+  return logged;
 }
 
 void MakeImagePool(const std::string& path, ImageLog& log) {
@@ -49,11 +49,11 @@ void MakeImagePool(const std::string& path, ImageLog& log) {
   if (place == nullptr) Fail(failure, std::string("library: ") + morsel_last_error());
   Must(failure, "morsel_set_root",
        morsel_set_root(morsel, kLibraryRoot, new (place) Library(morsel)));
-  const Said said = SayOf(morsel, /*quiet=*/true, failure);
-  log.SaidOf(said.generation) = said;
+  const LoggedCheckpoint logged = DescribeCheckpoint(morsel, /*quiet=*/true, failure);
+  log.CheckpointOf(logged.generation) = logged;
   Must(failure, "morsel_close", morsel_close(morsel));
-  log.begun.store(said.generation);
-  log.completed.store(said.generation);
+  log.begun.store(logged.generation);
+  log.completed.store(logged.generation);
   Must(failure, "morsel_pool_close", morsel_pool_close(pool));
 }
 

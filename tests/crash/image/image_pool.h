@@ -25,7 +25,7 @@ Library* LibraryOf(morsel_t* morsel);
 
 /// Describes the morsel now, as the next checkpoint will have it. If not `quiet`, other threads are
 /// in the allocator.
-Said SayOf(morsel_t* morsel, bool quiet, Failure& failure);
+LoggedCheckpoint DescribeCheckpoint(morsel_t* morsel, bool quiet, Failure& failure);
 
 /// The generation of the morsel on the medium.
 uint64_t GenerationOf(morsel_t* morsel, Failure& failure);

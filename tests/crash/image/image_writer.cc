@@ -66,10 +66,10 @@ class Writer {
   /// Says what the checkpoint is going to have, lets `act` make it, and says that it is made.
   template <class Act>
   void Checkpoint(Moment moment, bool quiet, Act act) {
-    const Said said = SayOf(morsel_, quiet, log_.failure);
-    Said& shared = log_.SaidOf(said.generation);
-    shared = said;
-    log_.begun.store(said.generation);
+    const LoggedCheckpoint logged = DescribeCheckpoint(morsel_, quiet, log_.failure);
+    LoggedCheckpoint& shared = log_.CheckpointOf(logged.generation);
+    shared = logged;
+    log_.begun.store(logged.generation);
     if (!quiet) {
       for (ChurnLog& churn : log_.churn) BeginWatch(churn);
     }
@@ -77,7 +77,7 @@ class Writer {
     if (!quiet) {
       for (uint64_t i = 0; i < kChurners; ++i) TakeCut(log_.churn[i], &shared.cuts[i]);
     }
-    log_.completed.store(said.generation);
+    log_.completed.store(logged.generation);
     for (ChurnLog& churn : log_.churn) EndWatch(churn);
   }
 
@@ -129,8 +129,8 @@ class Writer {
     read_only.struct_size = sizeof read_only;
     read_only.flags = MORSEL_READ_ONLY;
     OpenMorsel(&read_only);
-    const Said now = SayOf(morsel_, /*quiet=*/true, log_.failure);
-    const Said& last = log_.SaidOf(log_.completed.load());
+    const LoggedCheckpoint now = DescribeCheckpoint(morsel_, /*quiet=*/true, log_.failure);
+    const LoggedCheckpoint& last = log_.CheckpointOf(log_.completed.load());
     if (now.generation != last.generation + 1 || now.library_sum != last.library_sum ||
         (last.quiet && !(now.bytes == last.bytes))) {
       Fail(log_.failure, "after a discard the morsel is not what its last checkpoint was");

@@ -1,5 +1,5 @@
-// The mutation check's hook in the two seams (base/seam_hook.h): it asks of each flush, fence,
-// publish and sync whether a test fails without it.
+// The mutation check's hook in the two seams (base/seam_hook.h). It lets the check ask of each
+// flush, fence, publish and sync whether a test fails without it.
 #pragma once
 
 #include "tests/mutation/seam/mutation_calls.h"

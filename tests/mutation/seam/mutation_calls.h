@@ -1,4 +1,4 @@
-// For the mutation check only: syncs of files and directories that misbehave.
+// For the mutation check only: system calls whose syncs of files and directories misbehave.
 #pragma once
 
 #include <cerrno>

@@ -1,4 +1,4 @@
-// For the mutation check only: what a flush, a fence, a publish does when it misbehaves.
+// For the mutation check only: what a flush, a fence and a publish do when they misbehave.
 #pragma once
 
 #include <atomic>
