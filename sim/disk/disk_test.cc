@@ -171,8 +171,8 @@ TEST(SandboxTest, ShowsWhatIsVisible) {
   EXPECT_EQ(status.st_mode & 0777, 0640u);
 }
 
-// Another incarnation has written to the file meanwhile.
-// Who reads the first sector, and the second one where that is new: of 2^3 disks and two sizes.
+// Recovery reads the first sector, and the second one if the first is new. There are 2^3 disks and
+// two sizes.
 TEST_F(DiskTest, TriesOnlyDisksThatDifferInSectorsThatAreRead) {
   const int root = Root();
   const int file = Make("a");
@@ -221,6 +221,8 @@ TEST_F(DiskTest, TriesEachSizeAndName) {
   EXPECT_EQ(found, (std::multiset<std::string>{"", "0", "00", "00b", "0b", "b"}));
 }
 
+// Other incarnations remove the file and write to it. The next one that begins with the first disk
+// must see the bytes of that disk.
 TEST(SandboxTest, ShowsTheDurableBytesOfAFileAfterAnIncarnationWithoutIt) {
   Sandbox sandbox;
   const auto run = [&](const Disk& disk, const std::function<void(SimulatedFiles&, int)>& act) {

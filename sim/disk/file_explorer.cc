@@ -18,7 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// So many parts of a change are lost in every way.
+/// A change of up to this many parts is torn in every way.
 constexpr size_t kTearsMax = 3;
 constexpr size_t kTearsMaxOfProof = 8;
 constexpr uint64_t kImagesOfProof = 1024;

@@ -15,7 +15,7 @@
 
 namespace {
 
-/// So many more succeed; negative: all do.
+/// How many more allocations succeed; negative: all do.
 long allocations_left = -1;
 
 }  // namespace
@@ -79,7 +79,7 @@ class MemoryTest : public TroubleTest, public testing::WithParamInterface<bool> 
   std::string Path() const { return GetParam() ? carved_ : directory_; }
   uint32_t Contract() const { return GetParam() ? kFine : 0; }
 
-  // In a child: the call has memory for so many allocations.
+  // In a child, the call has memory for this many allocations.
   Exit CallWith(long allocations, const Call& call) {
     morsel_pool_t* const pool = OpenPool(Path());
     const Handles handles = {pool, Open(pool, "a"), Contract(),

@@ -13,8 +13,8 @@ namespace morsel::pmem::mutation {
 
 class MutantCalls;
 
-/// A sync that comes after the thread's next change of a file or a directory, if that goes through
-/// the same calls: others may outlive these.
+/// A sync that is postponed until after the thread's next change of a file or a directory. Only a
+/// change through the same calls counts, since other calls may outlive these.
 struct LateSync {
   MutantCalls* calls = nullptr;
   int file = -1;
@@ -23,7 +23,7 @@ struct LateSync {
 
 inline thread_local LateSync late_sync;
 
-/// Passes on what it is asked, syncs excepted that the switch names.
+/// Passes calls on, except for syncs that the switch names.
 class MutantCalls : public SystemCalls {
  public:
   explicit MutantCalls(SystemCalls& calls) : calls_(calls) {}
@@ -89,7 +89,7 @@ class MutantCalls : public SystemCalls {
   SystemCalls& calls_;
 };
 
-/// `calls` with the switch before them. Lives as long as the process.
+/// `calls` with the switch before them. It exists as long as the process.
 inline SystemCalls& Above(SystemCalls& calls) {
   if (dynamic_cast<MutantCalls*>(&calls) != nullptr) return calls;
   static std::mutex mutex;

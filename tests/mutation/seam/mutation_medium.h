@@ -7,7 +7,7 @@
 
 namespace morsel::pmem::mutation {
 
-/// A call that comes later than it should.
+/// A call that is postponed.
 struct Late {
   enum class Kind { kFlush, kFence, kRange, kPublish };
   Kind kind;
@@ -17,7 +17,8 @@ struct Late {
   uint64_t value;
 };
 
-/// What this thread has left undone, and its last store, which may be swapped with its next.
+/// The calls that this thread has postponed, and its last store, which may be swapped with its
+/// next.
 struct Backlog {
   static constexpr size_t kLateMax = 64;
   Late late[kLateMax];
@@ -58,8 +59,8 @@ inline void Postpone(const Late& late) {
   backlog.late[backlog.late_count++] = late;
 }
 
-/// After a call on `medium`: does what was postponed until after it. At the crash points of tests
-/// whole lives go by meanwhile, so what is done is taken from the list before.
+/// After a call on `medium`, makes the calls that were postponed until then. Tests run whole
+/// recoveries at their crash points meanwhile, so a call is taken off the list before it is made.
 inline void CatchUp(const Medium& medium, bool fenced) {
   for (size_t i = 0; i < backlog.late_count;) {
     const Late& late = backlog.late[i];
@@ -78,8 +79,8 @@ inline bool SameLine(const uint64_t* one, const uint64_t* other) {
          reinterpret_cast<uintptr_t>(other) / kLineBytes;
 }
 
-/// A store. The one before is swapped with it if the switch says so, from another place and to
-/// another word of the line.
+/// Makes a store. Swaps it with the store before if the switch says so and if that was made
+/// elsewhere, to another word of the line.
 inline void StoreAsTold(uint64_t* word, uint64_t value, const Chain& chain) {
   uint64_t* const first = backlog.stored_word;
   const uint64_t old = LoadWord(word);
@@ -102,7 +103,7 @@ inline void StoreAsTold(uint64_t* word, uint64_t value, const Chain& chain) {
   StoreAsTold(word, value, ChainFrom(__builtin_frame_address(0)));
 }
 
-/// Not atomic while the check is on: what it looks for are orders, not races.
+/// It is not atomic while the check runs, since the check looks for wrong orders and not for races.
 [[gnu::noinline]] inline void ClearBits(uint64_t* word, uint64_t bits) {
   if (!IsOn()) {
     std::atomic_ref(*word).fetch_and(~bits);
@@ -136,7 +137,7 @@ inline void StoreAsTold(uint64_t* word, uint64_t value, const Chain& chain) {
   CatchUp(medium, true);
 }
 
-/// Flush and fence of one call, or a part of them.
+/// The flush and the fence of one call, or one of them.
 inline void PersistAsTold(const Medium& medium, const void* address, size_t size_bytes,
                           Mutation mutation) {
   const bool none = mutation == Mutation::kDrop || mutation == Mutation::kNoPersist;

@@ -7,17 +7,17 @@
 //   MORSEL_MUTATION_LOG    a file to which each chain is appended when it is first seen:
 //                          PROGRAM KIND CHAIN
 //
-// What names a call are addresses, not the call's text, so that the code under test
-// needs no marks; tests/mutation translates. They are found by frame pointers.
+// Calls are named by addresses and not by their text, so that the code under test needs no marks.
+// tests/mutation translates the addresses. They are found by frame pointers.
 //
-// Mutations. drop: not done. no-flush, no-fence, no-persist: not that part of it.
-// delay: done after the thread's next call on the same medium (a flush: after its next
-// fence; a sync: after its next change of a file), which swaps the two. swap (a store
-// that is followed by another to the same line, which is what a crash keeps in order):
-// at the second one the line is, for a moment, as if that had come first.
+// Mutations. drop: the call is not made. no-flush, no-fence, no-persist: that part of it is not
+// made. delay: the call is made after the thread's next call on the same medium (a flush: after its
+// next fence; a sync: after its next change of a file), which swaps the two. swap: for a store that
+// is followed by another to the same line, since a crash keeps these in order. At the second store
+// the line is, for a moment, as if that had come first.
 //
-// All of it is inline, since the seam is. Memory that a crash may lose is never
-// mutated: nothing depends on its order.
+// All of it is inline, since the seam is. Calls on memory that a crash loses anyway are never
+// mutated, since nothing depends on their order.
 #pragma once
 
 #include <fcntl.h>
@@ -32,7 +32,7 @@
 
 #include "base/units.h"
 
-// The simulator's hooks are to see what the code under test stores, not what is done here.
+// The simulator's hooks must see the stores of the code under test, not those that are made here.
 #define MORSEL_UNSEEN __attribute__((no_sanitize("thread")))
 
 extern const char __executable_start;  // NOLINT: the linker's name
@@ -58,7 +58,7 @@ struct Chain {
   bool operator==(const Chain&) const = default;
 };
 
-/// What the environment asks for.
+/// What the environment variables ask for.
 struct Switch {
   char program[64] = {};
   Mutation mutation = Mutation::kNone;
@@ -131,7 +131,7 @@ MORSEL_UNSEEN inline uintptr_t StackEnd() {
   return end;
 }
 
-/// Return addresses, from that of the function whose frame this is outwards.
+/// Return addresses, outwards from that of the function with this frame.
 MORSEL_UNSEEN inline Chain ChainFrom(const void* innermost) {
   Chain chain;
   const uintptr_t end = StackEnd();
