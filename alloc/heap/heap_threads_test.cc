@@ -14,6 +14,7 @@
 #include "alloc/heap/heap.h"
 #include "alloc/heap/heap_testing.h"
 #include "base/check.h"
+#include "base/mutex.h"
 
 namespace morsel::alloc {
 namespace {
@@ -181,6 +182,32 @@ TEST_F(HeapThreadsTest, OneAllocatesAnotherFrees) {
   producer.join();
   EXPECT_EQ(heap_->LiveBytes().value(), 0u);
   EXPECT_EQ(Findings(*heap_), "");
+}
+
+// A checkpoint calls a function of the program's while it holds the heap's mutex, for which a
+// thread that ends waits. That function may open morsels of other pools.
+TEST_F(HeapThreadsTest, AnotherHeapOpensWhileAnEndingThreadWaitsForThisOne) {
+  Make(2 * kMiB, 64 * kMiB);
+  const HeapMemory other(kSubtreeBytes, TestBase() + kGiantBytes);
+  const HeapPlace place = other.Place(kSubtreeBytes);
+  Heap::Format(place, 4096, pmem::VolatilePersist());
+  std::atomic<int> step{0};
+  std::thread ends([&] {
+    heap_->Free(heap_->Allocate(64, 16).value());
+    step.store(1);
+    while (step.load() != 2) std::this_thread::yield();
+  });
+  while (step.load() != 1) std::this_thread::yield();
+  {
+    const auto held = heap_->Lock();
+    const OutsideCall outside;
+    step.store(2);
+    for (int i = 0; i < 1000; ++i) {
+      std::this_thread::yield();
+      EXPECT_TRUE(Heap::Open(place, pmem::VolatilePersist(), /*fine=*/true, /*read_only=*/false));
+    }
+  }
+  ends.join();
 }
 
 }  // namespace
