@@ -25,6 +25,7 @@
 #include "alloc/heap/threads/thread_ends.h"
 #include "alloc/heap/threads/thread_heap.h"
 #include "alloc/heap/threads/thread_slots.h"
+#include "base/mutex.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "pmem/persist/persist.h"
@@ -170,7 +171,7 @@ class Heap final : private ThreadEndListener {
   Status Shrink(uint64_t size_bytes);
 
   /// Keeps calls out that change the range, the roots, or more than what the caller's thread holds.
-  [[nodiscard]] std::unique_lock<std::mutex> Lock() { return std::unique_lock(mutex_); }
+  [[nodiscard]] std::unique_lock<Mutex> Lock() { return std::unique_lock(mutex_); }
 
   /// Keeps all other calls out while it lives.
   class StoppedWorld;
@@ -270,15 +271,16 @@ class Heap final : private ThreadEndListener {
   bool fine_;
   bool read_only_;
 
-  alignas(kLineBytes) std::mutex mutex_;
+  alignas(kLineBytes) Mutex mutex_{LockRank::kHeap};
   bool unclean_;
   UnitMap units_;
   std::array<SizeClass, kClassCount> classes_{};
   UnitIndex recovered_{};       ///< all that an earlier process left before it is taken up
   bool all_recovered_ = false;  ///< and behind it
   ThreadHeap* thread_heaps_ = nullptr;
-  std::mutex threads_mutex_;  ///< for that list, and whose they are; what changes them has both
-  uint32_t closings_ = 0;     ///< nested Gates
+  /// For that list, and whose they are; what changes them has both.
+  Mutex threads_mutex_{LockRank::kHeapThreads};
+  uint32_t closings_ = 0;  ///< nested Gates
   std::unique_ptr<Guard> guard_;
   Growth growth_;
   std::string growth_failure_;  ///< why the range could not grow the last time; empty if it could
@@ -289,7 +291,7 @@ class Heap::StoppedWorld {
   explicit StoppedWorld(Heap* heap) : lock_(heap->mutex_), gate_(heap) {}
 
  private:
-  std::unique_lock<std::mutex> lock_;
+  std::unique_lock<Mutex> lock_;
   Gate gate_;
 };
 

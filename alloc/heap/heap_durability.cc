@@ -81,7 +81,7 @@ Status Heap::FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const c
 void Heap::Fence() {
   ThreadSlot& slot = SlotAt(slot_offset_);
   ThreadHeap* mine = slot.Enter(this) ? slot.thread_heap : nullptr;
-  std::unique_lock<std::mutex> lock;
+  std::unique_lock<Mutex> lock;
   if (mine == nullptr) {
     lock = std::unique_lock(mutex_);
     const Result<ThreadHeap*> found = MyCache();

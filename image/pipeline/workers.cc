@@ -36,7 +36,7 @@ Workers::~Workers() {
     const std::lock_guard held(mutex_);
     ends_ = true;
   }
-  queued_.notify_all();
+  queued_.NotifyAll();
   for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
 }
 
@@ -47,28 +47,28 @@ void Workers::Start(size_t slot) {
     is_idle_[slot] = false;
     queue_.push_back(slot);
   }
-  queued_.notify_one();
+  queued_.NotifyOne();
 }
 
 void Workers::Await(size_t slot) {
   std::unique_lock held(mutex_);
   while (!is_idle_[slot]) {
     if (queue_.empty()) {
-      idle_again_.wait(held);
+      idle_again_.Wait(held);
     } else {
       WorkOn(held, 0);
     }
   }
 }
 
-void Workers::WorkOn(std::unique_lock<std::mutex>& held, unsigned thread) {
+void Workers::WorkOn(std::unique_lock<Mutex>& held, unsigned thread) {
   const size_t slot = queue_.front();
   queue_.pop_front();
   held.unlock();
   work_(slot, thread);
   held.lock();
   is_idle_[slot] = true;
-  idle_again_.notify_one();
+  idle_again_.NotifyOne();
 }
 
 void* Workers::Run(void* workers) {
@@ -83,7 +83,7 @@ void* Workers::Run(void* workers) {
     } else if (self.ends_) {
       return nullptr;
     } else {
-      self.queued_.wait(held);
+      self.queued_.Wait(held);
     }
   }
 }

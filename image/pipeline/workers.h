@@ -3,12 +3,13 @@
 
 #include <pthread.h>
 
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace morsel::pmem::image {
 
@@ -36,12 +37,12 @@ class Workers {
 
  private:
   static void* Run(void* workers);
-  void WorkOn(std::unique_lock<std::mutex>& held, unsigned thread);
+  void WorkOn(std::unique_lock<Mutex>& held, unsigned thread);
 
   std::function<void(size_t, unsigned)> work_;
-  std::mutex mutex_;
-  std::condition_variable queued_;
-  std::condition_variable idle_again_;
+  Mutex mutex_{LockRank::kWorkers};
+  Condition queued_;
+  Condition idle_again_;
   std::deque<size_t> queue_;
   std::vector<bool> is_idle_;
   bool ends_ = false;

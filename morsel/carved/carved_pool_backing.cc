@@ -88,7 +88,7 @@ Status CarvedBacking::Resize(uint64_t size_bytes) {
   return Code::kOk;
 }
 
-Status CarvedBacking::Grow(uint64_t size_bytes, std::unique_lock<std::mutex>& held) {
+Status CarvedBacking::Grow(uint64_t size_bytes, std::unique_lock<Mutex>& held) {
   const alloc::SubtreeRole role = RoleOf(record_);
   const Result<std::vector<SubtreeIndex>> subtrees =
       medium_->Grant(role, size_bytes - record_.size_bytes, &held);

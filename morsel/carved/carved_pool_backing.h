@@ -45,7 +45,7 @@ class CarvedBacking : public Backing {
                 bool read_only, pmem::AddressRange range);
   std::string Label() const;
   Status Map(const std::vector<SubtreeIndex>& subtrees);
-  Status Grow(uint64_t size_bytes, std::unique_lock<std::mutex>& held);
+  Status Grow(uint64_t size_bytes, std::unique_lock<Mutex>& held);
   Status Shrink(uint64_t size_bytes);
   Result<std::vector<pmem::ByteRange>> BadRanges() const;
 

@@ -267,7 +267,7 @@ Status CarvedMedium::FillWithZeros(uint64_t offset, uint64_t size_bytes) const {
 }
 
 Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role, uint64_t size_bytes,
-                                                      std::unique_lock<std::mutex>* held) {
+                                                      std::unique_lock<Mutex>* held) {
   Result<std::vector<SubtreeIndex>> subtrees = metadata_->Reserve(role, size_bytes);
   if (!subtrees) return subtrees;
   // Claimed, they are nobody else's, and nothing below looks at what the mutex covers.

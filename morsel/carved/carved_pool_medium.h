@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "morsel/carved/carved_pool_metadata.h"
 #include "os/file/file.h"
@@ -53,7 +54,7 @@ class CarvedMedium {
   CarvedMedium(const CarvedMedium&) = delete;
   CarvedMedium& operator=(const CarvedMedium&) = delete;
 
-  std::mutex mutex;
+  Mutex mutex{LockRank::kCarvedMedium};
 
   CarvedMetadata& metadata() { return *metadata_; }
   pmem::Persist persist() const { return mapping_.persist(); }
@@ -74,7 +75,7 @@ class CarvedMedium {
   /// Ownership  ended by the metadata's Create() or Grow(), or by Return().
   /// Errors     kNoSpace, kCorrupt, kIo: nothing is claimed.
   Result<std::vector<SubtreeIndex>> Grant(alloc::SubtreeRole role, uint64_t size_bytes,
-                                          std::unique_lock<std::mutex>* held = nullptr);
+                                          std::unique_lock<Mutex>* held = nullptr);
   void Return(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
 
   /// Gives the space of free subtrees back to the file system. What cannot be given back stays

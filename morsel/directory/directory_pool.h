@@ -7,10 +7,10 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "image/image_file.h"
 #include "morsel/carved/fine_file.h"
 #include "morsel/directory/pool_file.h"
@@ -86,7 +86,7 @@ class DirectoryPool final : public impl::Pool {
 
   pmem::Directory directory_;
   PoolFile pool_file_;
-  std::mutex mutex_;  ///< of open_
+  Mutex mutex_{LockRank::kDirectoryPool};  ///< of open_
   std::map<std::string, std::weak_ptr<CarvedMedium>> open_;
 };
 

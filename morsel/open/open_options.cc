@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/mutex.h"
 #include "base/size_words.h"
 #include "base/units.h"
 
@@ -162,6 +163,7 @@ pmem::image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* 
   return [call, context](const pmem::image::ProgressNow& now) {
     const morsel_progress plain = {static_cast<uint32_t>(now.activity), 0, now.done_bytes,
                                    now.total_bytes};
+    const OutsideCall outside;
     call(&plain, context);
   };
 }

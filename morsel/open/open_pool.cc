@@ -185,7 +185,9 @@ Result<OpenMorsel*> OpenPool::OpenIntact(const std::string& name, const morsel_o
   bool is_damaged = false;
   const pmem::image::Damaged damaged = [&](Status) {
     is_damaged = true;
-    if (options.damaged != nullptr) options.damaged(LastError(), options.damaged_context);
+    if (options.damaged == nullptr) return Status();
+    const OutsideCall outside;
+    options.damaged(LastError(), options.damaged_context);
     return Status();
   };
   Result<std::unique_ptr<Backing>> backing = pool_->OpenIntact(name, damaged);

@@ -3,9 +3,9 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "morsel/morsel.h"
 #include "morsel/open/open_morsel.h"
@@ -55,7 +55,7 @@ class OpenPool {
 
   std::unique_ptr<impl::Pool> pool_;
   pmem::SystemCalls& calls_;
-  std::mutex mutex_;
+  Mutex mutex_{LockRank::kOpenPool};
   std::map<std::string, Counted> open_;
   uint32_t fork_count_;
 };

@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/units.h"
 #include "os/memory/bus_error.h"
 
@@ -35,7 +36,7 @@ struct Range {
   uint64_t size_bytes;
 };
 struct Opened {
-  std::mutex mutex;
+  Mutex mutex{LockRank::kOpened};
   std::set<impl::Pool*> pools;
   std::vector<Range> ranges;
 };
@@ -46,8 +47,8 @@ Opened& AllOpened() {
 
 std::atomic<uint32_t> fork_count{0};
 
-std::mutex& ForkGate() {
-  static std::mutex* const gate = new std::mutex;
+Mutex& ForkGate() {
+  static Mutex* const gate = new Mutex(LockRank::kForkGate);
   return *gate;
 }
 
@@ -116,7 +117,7 @@ void WatchForks() {
 
 uint32_t ForkCount() { return fork_count.load(std::memory_order_relaxed); }
 
-std::unique_lock<std::mutex> KeepFromForking() {
+std::unique_lock<Mutex> KeepFromForking() {
   WatchForks();
   return std::unique_lock(ForkGate());
 }

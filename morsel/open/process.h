@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <mutex>
 
+#include "base/mutex.h"
 #include "morsel/pool/pool.h"
 
 namespace morsel {
@@ -16,7 +17,7 @@ class OpenMorsel;
 uint32_t ForkCount();
 
 /// While what it returns lives, forks of other threads wait.
-[[nodiscard]] std::unique_lock<std::mutex> KeepFromForking();
+[[nodiscard]] std::unique_lock<Mutex> KeepFromForking();
 
 /// Lets a fork close the pool's descriptors in the child.
 /// Threads  any.

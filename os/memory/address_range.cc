@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/mutex.h"
 #include "os/memory/bus_error.h"
 
 namespace morsel::pmem {
@@ -23,7 +24,7 @@ struct Labelled {
 
 // All ranges of the process by base, so that a conflict can be named.
 struct Directory {
-  std::mutex mutex;
+  Mutex mutex{LockRank::kAddressRanges};
   std::map<uint64_t, Labelled> ranges;
 };
 

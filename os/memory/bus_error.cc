@@ -10,6 +10,8 @@
 #include <mutex>
 #include <vector>
 
+#include "base/mutex.h"
+
 namespace morsel::pmem {
 namespace {
 
@@ -31,7 +33,7 @@ struct sigaction previous;  // set before the handler is
 
 // The same nodes, for those who may lock.
 struct Index {
-  std::mutex mutex;
+  Mutex mutex{LockRank::kBusErrors};
   std::map<uint64_t, Watched*> in_use;  // by begin
   std::vector<Watched*> free;
 };

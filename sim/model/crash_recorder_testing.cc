@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutex.h"
 
 namespace morsel::pmem {
 namespace {
@@ -125,7 +126,10 @@ void CrashRecorder::Flush(const void* address, uint64_t size_bytes) {
 }
 
 void CrashRecorder::Fence() {
-  if (before_fence_) before_fence_();
+  if (before_fence_) {
+    const OutsideCall outside;  // images of what crashes leave are opened there
+    before_fence_();
+  }
   for (const auto& [line, value] : flushed_[std::this_thread::get_id()]) {
     const auto found = lines_.find(line);
     if (found == lines_.end() || value <= found->second.dropped) continue;  // another was faster

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 
+#include "base/mutex.h"
 #include "sim/stores/hooks.h"
 #include "sim/stores/recorder.h"
 #include "sim/stores/scheduler.h"
@@ -127,6 +128,7 @@ Incarnation IncarnationRunner::Run(const Image& visible, Log& log, const Script&
   Incarnation incarnation;
   left_threads_ = false;
   DeathWatch watch;
+  const OutsideCall outside;  // what a life held that died is no matter to the next one
   recorder.Begin(strict_);
   const int died = sigsetjmp(end_of_incarnation, 1);
   if (died == 0) {

@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/result.h"
 
 namespace morsel::alloc {
@@ -73,7 +73,7 @@ class Guard {
   void CheckPoison(const Blocks::value_type& entry);
   void* TakeOldest();
 
-  std::mutex mutex_;
+  Mutex mutex_{LockRank::kGuard};
   Blocks blocks_;
   std::deque<char*> kept_;  ///< freed, oldest first
   uint64_t kept_bytes_ = 0;
