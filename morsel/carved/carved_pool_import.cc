@@ -16,7 +16,7 @@ Status FillFromImage(char* memory, uint64_t size_bytes, const pmem::image::Image
   // ORDER  the morsel's bytes  <  the slot is live
   // WHY    what has a name has been imported whole. Create() fences before the slot.        [S-4]
   // CRASH  before: nobody's bytes. After: the morsel, whole.
-  // TEST   morsel/carved/carved_pool_sim_test: ImportedMorsels  <- fails without the flush
+  // TEST   morsel/open/carved_pool_sim_test: ImportedMorsels  <- fails without the flush
   persist.Flush(memory, size_bytes);
   return pmem::image::CheckNotOverwritten(image);
 }

@@ -279,7 +279,7 @@ Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role, u
   // WHY    until the sync the file system may return the old content after a crash, under a morsel
   //        that was told that its new memory is zero, or have no space there.
   // CRASH  before: the space is free. After: it is zero, whoever has it.
-  // TEST   morsel/carved/carved_pool_sim_test: Sequences
+  // TEST   morsel/open/carved_pool_sim_test: Sequences
   if (status.ok() && !device_) status = file_.Sync();
   if (held != nullptr) held->lock();
   if (status.ok()) return subtrees;

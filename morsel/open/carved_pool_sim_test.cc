@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-#include "morsel/carved/carved_pool_sim_testing.h"
+#include "morsel/open/carved_pool_sim_testing.h"
 #include "sim/stores/explorer.h"
 
 namespace morsel {

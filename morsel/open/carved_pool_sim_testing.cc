@@ -1,4 +1,4 @@
-#include "morsel/carved/carved_pool_sim_testing.h"
+#include "morsel/open/carved_pool_sim_testing.h"
 
 #include <stdlib.h>
 #include <unistd.h>
