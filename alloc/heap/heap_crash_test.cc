@@ -67,7 +67,7 @@ class HeapCrashTest : public testing::Test {
 
   std::optional<CrashWorld> world_;
   std::optional<pmem::CrashRecorder> recorder_;
-  std::optional<CrashLife> life_;
+  std::optional<CrashIncarnation> life_;
 };
 
 TEST_F(HeapCrashTest, FormatIsDurable) {
@@ -158,7 +158,7 @@ TEST_F(HeapCrashTest, KillThenPowerCut) {
       // To look at a block takes up its slab; who only allocates does not do that.
       const CrashOwners owners = extent_first ? CrashOwners() : life_->owners();
       std::thread([&] {
-        CrashLife next(*world_, &recorder, owners, 0, 5);
+        CrashIncarnation next(*world_, &recorder, owners, 0, 5);
         next.Open();
         // Of a slab that nobody has allocated from since: persist() alone must do.
         if (!extent_first) {
@@ -183,7 +183,7 @@ TEST_F(HeapCrashTest, KillThenPowerCutOfADirectoryWord) {
     recorder_->WithMemory([&] {
       pmem::CrashRecorder recorder(*recorder_);
       std::thread([&] {
-        CrashLife next(*world_, &recorder, CrashOwners(), 1, 5);
+        CrashIncarnation next(*world_, &recorder, CrashOwners(), 1, 5);
         next.Open();
         next.Persist(next.Allocate(kGiB + 300 * kMiB));
         next.PowerCut(kSlowBuild ? 4 : 20);
@@ -213,7 +213,7 @@ TEST_F(HeapCrashTest, CleanMeansDurable) {
     recorder_->WithMemory([&] {
       pmem::CrashRecorder recorder(*recorder_);
       std::thread([&] {
-        CrashLife next(*world_, &recorder, owners, 1, 5);
+        CrashIncarnation next(*world_, &recorder, owners, 1, 5);
         next.Open();
         next.Close();
         next.PowerCut(kSlowBuild ? 4 : 20);
@@ -226,7 +226,7 @@ TEST_F(HeapCrashTest, CleanMeansDurable) {
     recorder_->WithMemory([&] {
       pmem::CrashRecorder recorder(*recorder_);
       std::thread([&] {
-        CrashLife next(*world_, &recorder, owners, 1, 5);
+        CrashIncarnation next(*world_, &recorder, owners, 1, 5);
         next.Open();
         next.Persist(block);
         next.Persist(next.Allocate(23 * kUnitBytes));

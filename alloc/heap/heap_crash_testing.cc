@@ -48,8 +48,8 @@ void Worker::Do(const std::function<void()>& work) {
   changed_.wait(lock, [this] { return work_ == nullptr; });
 }
 
-CrashLife::CrashLife(CrashWorld& world, pmem::CrashRecorder* recorder, CrashOwners owners,
-                     int number, uint64_t seed)
+CrashIncarnation::CrashIncarnation(CrashWorld& world, pmem::CrashRecorder* recorder,
+                                   CrashOwners owners, int number, uint64_t seed)
     : world_(world),
       recorder_(recorder),
       owners_(std::move(owners)),
@@ -60,19 +60,19 @@ CrashLife::CrashLife(CrashWorld& world, pmem::CrashRecorder* recorder, CrashOwne
   if (!is_last()) recorder_->set_before_fence([this] { Crash(); });
 }
 
-CrashLife::~CrashLife() {
+CrashIncarnation::~CrashIncarnation() {
   if (!is_last()) recorder_->set_before_fence(nullptr);
   world_.log.resize(log_begin_);
 }
 
-bool CrashLife::Failed() const { return testing::Test::HasFailure(); }
+bool CrashIncarnation::Failed() const { return testing::Test::HasFailure(); }
 
-void CrashLife::Note(const std::string& what) {
+void CrashIncarnation::Note(const std::string& what) {
   if (filling_) return;
   world_.log.push_back("life " + std::to_string(number_) + ": " + what);
 }
 
-void CrashLife::Open() {
+void CrashIncarnation::Open() {
   Note("open");
   // Nobody looks at what the last life leaves.
   const pmem::Persist persist = is_last() ? pmem::VolatilePersist() : recorder_->persist();
@@ -85,7 +85,7 @@ void CrashLife::Open() {
   CheckOwners();
 }
 
-void CrashLife::CheckOwners() {
+void CrashIncarnation::CheckOwners() {
   for (const auto& [block, owner] : owners_) {
     if (owner.live_durable || number_ == 0) {
       ASSERT_TRUE(IsTrue(heap_->IsLive(block)))
@@ -103,14 +103,14 @@ void CrashLife::CheckOwners() {
   }
 }
 
-void CrashLife::LiveAndFill() {
+void CrashIncarnation::LiveAndFill() {
   Open();
   for (uint64_t i = 0; i < world_.operations_later && !Failed(); ++i) Operate();
   if (!Failed()) Crash();
   if (!Failed()) TakeAllFree();
 }
 
-void CrashLife::TakeAllFree() {
+void CrashIncarnation::TakeAllFree() {
   const bool crashing = std::exchange(crashing_, true);  // no crashes in between
   const uint64_t size_bytes = world_.fill_sizes[random_() % world_.fill_sizes.size()];
   Note("take all that is free in blocks of " + std::to_string(size_bytes));
@@ -124,7 +124,7 @@ void CrashLife::TakeAllFree() {
   filling_ = false;
 }
 
-void CrashLife::Crash() {
+void CrashIncarnation::Crash() {
   if (!world_.crashes || crashing_ || Failed() || is_last()) return;
   crashing_ = true;
   const bool first = number_ == 0;
@@ -136,7 +136,7 @@ void CrashLife::Crash() {
   crashing_ = false;
 }
 
-void CrashLife::PowerCut(uint64_t images) {
+void CrashIncarnation::PowerCut(uint64_t images) {
   CrashOwners kept;
   for (const auto& [block, owner] : owners_) {
     if (!owner.live_durable) continue;
@@ -153,7 +153,7 @@ void CrashLife::PowerCut(uint64_t images) {
   world_.log.pop_back();
 }
 
-void CrashLife::Kill() {
+void CrashIncarnation::Kill() {
   Note("kill");
   recorder_->WithMemory([&] {
     pmem::CrashRecorder recorder(*recorder_);
@@ -162,18 +162,18 @@ void CrashLife::Kill() {
   world_.log.pop_back();
 }
 
-void CrashLife::Next(pmem::CrashRecorder* recorder, CrashOwners owners) {
+void CrashIncarnation::Next(pmem::CrashRecorder* recorder, CrashOwners owners) {
   const uint64_t size_bytes = world_.size_bytes;
   const uint64_t seed = random_();
   // A thread of its own: a process that died leaves no thread's memory behind.
   std::thread([&] {
-    CrashLife life(world_, recorder, std::move(owners), number_ + 1, seed);
+    CrashIncarnation life(world_, recorder, std::move(owners), number_ + 1, seed);
     life.LiveAndFill();
   }).join();
   world_.size_bytes = size_bytes;
 }
 
-void CrashLife::Adopt(char* block, uint64_t size_bytes) {
+void CrashIncarnation::Adopt(char* block, uint64_t size_bytes) {
   CrashOwner owner;
   owner.size_bytes = size_bytes;
   owner.usable_bytes = heap_->UsableBytes(block);
@@ -193,7 +193,7 @@ void CrashLife::Adopt(char* block, uint64_t size_bytes) {
   owners_[block] = owner;
 }
 
-char* CrashLife::Allocate(uint64_t size_bytes) {
+char* CrashIncarnation::Allocate(uint64_t size_bytes) {
   const Result<void*> block = heap_->Allocate(size_bytes, 16);
   if (!block) {
     EXPECT_EQ(block.error(), Code::kNoSpace) << world_.Log();
@@ -206,7 +206,7 @@ char* CrashLife::Allocate(uint64_t size_bytes) {
   return static_cast<char*>(*block);
 }
 
-void CrashLife::Free(char* block) {
+void CrashIncarnation::Free(char* block) {
   Note("free the " + std::to_string(owners_[block].size_bytes) + " bytes at offset " +
        std::to_string(block - world_.memory.base()));
   owners_.erase(block);
@@ -214,7 +214,7 @@ void CrashLife::Free(char* block) {
   Crash();
 }
 
-void CrashLife::Flush(char* block) {
+void CrashIncarnation::Flush(char* block) {
   const CrashOwner& owner = owners_[block];
   Note("flush the " + std::to_string(owner.size_bytes) + " bytes at offset " +
        std::to_string(block - world_.memory.base()));
@@ -223,7 +223,7 @@ void CrashLife::Flush(char* block) {
   flushed_[std::this_thread::get_id()].push_back(block);
 }
 
-void CrashLife::Fence() {
+void CrashIncarnation::Fence() {
   Note("fence");
   heap_->Fence();
   for (char* const block : std::exchange(flushed_[std::this_thread::get_id()], {})) {
@@ -234,7 +234,7 @@ void CrashLife::Fence() {
   Crash();
 }
 
-void CrashLife::Reallocate(char* block, uint64_t size_bytes) {
+void CrashIncarnation::Reallocate(char* block, uint64_t size_bytes) {
   Note("reallocate " + std::to_string(owners_[block].size_bytes) + " bytes at offset " +
        std::to_string(block - world_.memory.base()) + " to " + std::to_string(size_bytes));
   for (auto& [thread, flushed] : flushed_) std::erase(flushed, block);
@@ -251,14 +251,14 @@ void CrashLife::Reallocate(char* block, uint64_t size_bytes) {
   Crash();
 }
 
-void CrashLife::FlushFrees() {
+void CrashIncarnation::FlushFrees() {
   Note("settle");
   heap_->FlushFrees();
   for (auto& [block, owner] : owners_) owner.live_durable = true;
   Crash();
 }
 
-void CrashLife::Close() {
+void CrashIncarnation::Close() {
   Note("close");
   MORSEL_CHECK(heap_->Close().ok());
   for (auto& [block, owner] : owners_) owner.live_durable = true;
@@ -267,12 +267,12 @@ void CrashLife::Close() {
   Crash();
 }
 
-void CrashLife::CloseAndOpen() {
+void CrashIncarnation::CloseAndOpen() {
   Close();
   if (!Failed()) Open();
 }
 
-void CrashLife::Resize(uint64_t size_bytes) {
+void CrashIncarnation::Resize(uint64_t size_bytes) {
   Note("resize to " + std::to_string(size_bytes));
   {
     const auto held = heap_->Lock();
@@ -286,7 +286,7 @@ void CrashLife::Resize(uint64_t size_bytes) {
   Crash();
 }
 
-void CrashLife::Operate() {
+void CrashIncarnation::Operate() {
   if (workers_ == nullptr) {
     OperateHere();
   } else {
@@ -294,7 +294,7 @@ void CrashLife::Operate() {
   }
 }
 
-void CrashLife::OperateHere() {
+void CrashIncarnation::OperateHere() {
   const uint64_t kind = random_() % 100;
   if (kind < 40 || owners_.empty()) {
     char* const block = Allocate(world_.sizes[random_() % world_.sizes.size()]);

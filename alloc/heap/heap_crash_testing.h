@@ -83,12 +83,12 @@ struct CrashWorld {
   std::string Log() const;       ///< its end, for a failure
 };
 
-class CrashLife {
+class CrashIncarnation {
  public:
   /// `owners`: what must be there, and what else the memory shows. `number`: 0 for the first.
-  CrashLife(CrashWorld& world, pmem::CrashRecorder* recorder, CrashOwners owners, int number,
-            uint64_t seed);
-  ~CrashLife();
+  CrashIncarnation(CrashWorld& world, pmem::CrashRecorder* recorder, CrashOwners owners, int number,
+                   uint64_t seed);
+  ~CrashIncarnation();
 
   /// Opens the heap and holds it against the oracle.
   void Open();

@@ -88,7 +88,7 @@ std::string HeapTarget::NameOf(uint32_t operation) const {
   return kNames[operation];
 }
 
-std::vector<sim::Span> HeapTarget::Spans() { return {{memory_, watched_bytes_}}; }
+std::vector<sim::Span> HeapTarget::Memory() { return {{memory_, watched_bytes_}}; }
 
 void HeapTarget::Prepare() {
   Heap::Format(PlaceAt(memory_), 4096, pmem::VolatilePersist());
@@ -387,7 +387,7 @@ void HeapTarget::Settle(bool reopen, sim::Log& log) {
   if (std::string wrong = CheckLeak(log, false); !wrong.empty()) complaint_ = std::move(wrong);
 }
 
-void HeapTarget::Run(uint32_t operation, sim::Log& log) {
+void HeapTarget::Perform(uint32_t operation, sim::Log& log) {
   switch (operation) {
     case kLinkSmall:
       return LinkAll({40}, log);

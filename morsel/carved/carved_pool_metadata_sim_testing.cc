@@ -137,7 +137,7 @@ std::string MetadataTarget::NameOf(uint32_t operation) const {
   return kNames[operation];
 }
 
-std::vector<sim::Span> MetadataTarget::Spans() { return {{memory_, AnyPlan().metadata_bytes}}; }
+std::vector<sim::Span> MetadataTarget::Memory() { return {{memory_, AnyPlan().metadata_bytes}}; }
 
 // A pool with a past: a morsel of 1 GiB, and one that is gone.
 void MetadataTarget::Prepare() {
@@ -374,7 +374,7 @@ void MetadataTarget::Format(sim::Log& log) {
   complaint_ = OpenAgain();
 }
 
-void MetadataTarget::Run(uint32_t operation, sim::Log& log) {
+void MetadataTarget::Perform(uint32_t operation, sim::Log& log) {
   if (operation == kFormat) return Format(log);
   if (metadata_ == nullptr) return;
   switch (operation) {

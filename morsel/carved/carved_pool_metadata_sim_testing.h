@@ -35,10 +35,10 @@ class MetadataTarget : public sim::Target {
 
   std::string Name() const override { return "pool-metadata"; }
   std::string NameOf(uint32_t operation) const override;
-  std::vector<sim::Span> Spans() override;
+  std::vector<sim::Span> Memory() override;
   void Prepare() override;
   std::string Recover(sim::Log& log) override;
-  void Run(uint32_t operation, sim::Log& log) override;
+  void Perform(uint32_t operation, sim::Log& log) override;
   std::string Verify(const sim::Log& log) override;
   void Forget(bool orderly) override;
   sim::Script GoOn(uint64_t pick) override;

@@ -73,8 +73,8 @@ Status CheckImage(const pmem::Directory& directory, const std::string& name, con
   });
 }
 
-void CheckDirect(const pmem::Directory& directory, const std::string& name, const Report& report,
-                 std::vector<Named>& known) {
+void CheckFine(const pmem::Directory& directory, const std::string& name, const Report& report,
+               std::vector<Named>& known) {
   const Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
   const Result<CatalogRecord> record = file ? ReadFineFile(*file, name) : file.status();
   if (!record) return report({SubjectOf(name), LastError(), record.error()});
@@ -90,7 +90,7 @@ Status CheckFiles(const pmem::Directory& directory, const std::vector<std::strin
                   const std::vector<std::string>& direct, const Report& report) {
   std::vector<Named> known;
   for (const std::string& name : images) MORSEL_TRY(CheckImage(directory, name, report, known));
-  for (const std::string& name : direct) CheckDirect(directory, name, report, known);
+  for (const std::string& name : direct) CheckFine(directory, name, report, known);
   CompareRanges(std::move(known), report);
   return Code::kOk;
 }

@@ -380,7 +380,7 @@ void CarvedPoolTarget::Reopen() {
   if (std::string wrong = OpenAll(); !wrong.empty()) complaint_ = wrong;
 }
 
-void CarvedPoolTarget::Run(uint32_t operation, sim::Log& log) {
+void CarvedPoolTarget::Perform(uint32_t operation, sim::Log& log) {
   if (operation == kCreate || operation == kCreateGiant) {
     return Create(operation == kCreateGiant, log);
   }

@@ -42,10 +42,10 @@ class CarvedPoolTarget : public sim::Target {
 
   std::string Name() const override { return "carved-pool"; }
   std::string NameOf(uint32_t operation) const override;
-  std::vector<sim::Span> Spans() override { return file_->spans(); }
+  std::vector<sim::Span> Memory() override { return file_->spans(); }
   void Prepare() override;
   std::string Recover(sim::Log& log) override;
-  void Run(uint32_t operation, sim::Log& log) override;
+  void Perform(uint32_t operation, sim::Log& log) override;
   std::string Verify(const sim::Log& log) override;
   void Forget(bool orderly) override;
   sim::Script GoOn(uint64_t pick) override;

@@ -21,10 +21,10 @@ class PoolTarget : public Target {
 
   std::string Name() const override { return "morsel"; }
   std::string NameOf(uint32_t operation) const override;
-  std::vector<Span> Spans() override { return file_->spans(); }
+  std::vector<Span> Memory() override { return file_->spans(); }
   void Prepare() override;
   std::string Recover(Log& log) override;
-  void Run(uint32_t operation, Log& log) override { workloads_[operation](morsel_, log); }
+  void Perform(uint32_t operation, Log& log) override { workloads_[operation](morsel_, log); }
   void Forget(bool orderly) override;
   Script GoOn(uint64_t pick) override;
 

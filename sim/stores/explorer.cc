@@ -54,7 +54,7 @@ Explorer::Explorer(Target& target, Options options)
       deadline_(std::chrono::steady_clock::now() +
                 std::chrono::milliseconds(static_cast<int64_t>(options.seconds * 1000))) {
   target_.Prepare();
-  Recorder::Get().Watch(target_.Spans());
+  Recorder::Get().Watch(target_.Memory());
 }
 
 Explorer::Explorer(Target& target, Options options, Recorder&)

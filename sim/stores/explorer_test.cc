@@ -23,7 +23,7 @@ class List : public Target {
   std::string NameOf(uint32_t operation) const override {
     return operation == kPush ? "push" : "nothing";
   }
-  std::vector<Span> Spans() override { return {{memory_, sizeof memory_}}; }
+  std::vector<Span> Memory() override { return {{memory_, sizeof memory_}}; }
   void Prepare() override {}
   Script GoOn(uint64_t) override { return {{kPush}}; }
 
@@ -48,7 +48,7 @@ class List : public Target {
     return {};
   }
 
-  void Run(uint32_t operation, Log& log) override {
+  void Perform(uint32_t operation, Log& log) override {
     if (operation == kNothing) return;
     const uint64_t last = *Head();
     uint64_t* const node = Node(last + 1);

@@ -77,7 +77,7 @@ void OutOfFuel() {
 
 void IncarnationRunner::RunOperation(uint32_t operation, Log& log) {
   log.Began(operation);
-  target_.Run(operation, log);
+  target_.Perform(operation, log);
   log.Returned(operation);
 }
 

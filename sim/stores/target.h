@@ -24,7 +24,7 @@ class Target {
 
   virtual std::string Name() const = 0;
   virtual std::string NameOf(uint32_t operation) const = 0;
-  virtual std::vector<Span> Spans() = 0;
+  virtual std::vector<Span> Memory() = 0;
 
   /// Writes what the first incarnation finds. That counts as durable and is not recorded.
   virtual void Prepare() = 0;
@@ -34,7 +34,7 @@ class Target {
   virtual std::string Recover(Log& log) = 0;
 
   /// Does one operation. The explorer logs that it began and that it returned.
-  virtual void Run(uint32_t operation, Log& log) = 0;
+  virtual void Perform(uint32_t operation, Log& log) = 0;
 
   /// Checks whatever is left to check at the end of an incarnation. It may change the medium, since
   /// no crash follows. Returns empty if all is well.

@@ -39,7 +39,7 @@ void ForgetSlots() {
   for (ThreadSlot& slot : thread_slots) slot.Empty();
 }
 
-void TellOfEnd(uint64_t ending) {
+void ReportEnd(uint64_t ending) {
   Listeners& listeners = *TheListeners();
   std::unique_lock lock(listeners.mutex);
   for (auto& [listener, telling] : listeners.all) {
@@ -56,7 +56,7 @@ struct AtThreadEnd {
     const uint64_t ending = number;
     number = kEnded;
     ForgetSlots();
-    TellOfEnd(ending);
+    ReportEnd(ending);
   }
 };
 
