@@ -12,14 +12,14 @@
 
 namespace morsel {
 
-/// Meets the standard's allocator requirements. It stores one pointer, to the morsel's base, so a
-/// container that lies in the morsel finds its way in every process.
+/// An allocator as the standard requires it. It stores one pointer, the morsel's base, which is the
+/// same in every process, so a container that lies in the morsel may keep its allocator.
 ///
-/// Only for the snapshot contract: containers move and free nodes behind the program's back, and
-/// nothing they do is persisted before it is linked.
+/// Use it under the snapshot contract only. Containers move and free nodes behind the program's
+/// back, and they persist nothing before they link it.
 ///
-/// Errors   allocate(): std::bad_alloc where morsel_malloc() returns NULL; the process ends if the
-///          program is built without exceptions.
+/// Errors   allocate() throws std::bad_alloc if morsel_malloc() returns NULL; in a program that is
+///          built without exceptions it ends the process.
 /// Threads  any, as the morsel.
 template <class T>
 class Allocator {
@@ -50,7 +50,7 @@ class Allocator {
   }
   void deallocate(T* block, size_t) { morsel_free(morsel_of(base_), block); }
 
-  /// The morsel's base.
+  /// The base address of the morsel that it allocates in.
   void* base() const { return base_; }
 
   template <class U>

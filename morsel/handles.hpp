@@ -14,14 +14,14 @@
 
 namespace morsel {
 
-/// What morsel_pool_options says.
+/// The options of Pool::open(). The members mean what those of morsel_pool_options mean.
 struct PoolOptions {
   uint32_t flags = 0;
   uint32_t mode = 0;
   uint64_t size_bytes = 0;
 };
 
-/// What morsel_options says.
+/// The options of Morsel::open(). The members mean what those of morsel_options mean.
 struct MorselOptions {
   uint32_t flags = 0;
   uint32_t mode = 0;
@@ -34,23 +34,27 @@ struct MorselOptions {
   void* damaged_context = nullptr;
 };
 
-/// The sentence of this thread's last failure.
+/// The message of the calling thread's last failure, valid until its next call that fails.
 inline const char* last_error() { return morsel_last_error(); }
 
 class Pool;
 
-/// An open morsel.
+/// An open morsel. A member function does what the C function of the same name does, and returns
+/// the same errors.
 ///
-/// Ownership  one morsel_open(), ended by close(), discard() or the destructor. The destructor
-///            closes; a close that fails there is told on standard error, and the morsel is
-///            discarded: call close() where the answer matters. It must not outlive its Pool.
+/// Ownership  holds one open of the morsel, which close(), discard() or the destructor ends. If the
+///            close in the destructor fails, the destructor discards the morsel and prints the
+///            message on standard error: call close() where the result matters. A Morsel must not
+///            outlive its Pool.
+/// Threads    as the C functions: any, except close(), discard(), assignment and destruction.
 class Morsel {
  public:
   Morsel() = default;
-  /// What is there, with the pool's rights; or as the options say.
+  /// Opens the morsel `name`: without options an existing one, with the pool's rights; else as
+  /// morsel_open() does.
   static Result<Morsel> open(Pool& pool, const std::string& name);
   static Result<Morsel> open(Pool& pool, const std::string& name, const MorselOptions& options);
-  /// Takes an open handle of the C API.
+  /// Takes over a handle that morsel_open() returned: this object closes it.
   explicit Morsel(morsel_t* handle) : handle_(handle) {}
   Morsel(Morsel&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
   Morsel& operator=(Morsel&& other) noexcept {
@@ -63,10 +67,10 @@ class Morsel {
   ~Morsel() { CloseOrWarn(); }
 
   explicit operator bool() const { return handle_ != nullptr; }
-  /// For the C API; still this object's.
+  /// The handle, for the C API. It stays this object's.
   morsel_t* handle() const { return handle_; }
 
-  /// After a success, and only then, the handle is empty.
+  /// The handle is empty after a success, and unchanged after a failure.
   Status close() { return End(morsel_close(handle_)); }
   Status discard() { return End(morsel_discard(handle_)); }
 
@@ -101,13 +105,17 @@ class Morsel {
   Status set_root(const char* name, void* object) {
     return Code(morsel_set_root(handle_, name, object));
   }
-  /// nullptr if there is none. That it is a T is the program's to know.
+  /// Returns the object of that name, or nullptr. The program must know that it is a T.
   template <class T = void>
   T* root(const char* name) const {
     return static_cast<T*>(morsel_root(handle_, name));
   }
 
-  /// A T in the morsel, made of `arguments`; nullptr where there is no room.
+  /// Allocates a T in the morsel and constructs it from `arguments`.
+  ///
+  /// Ownership  the caller ends it with destroy().
+  /// Errors     nullptr if the allocation fails. If T's constructor throws, the memory is freed and
+  ///            the exception passes on.
   template <class T, class... Arguments>
   T* make(Arguments&&... arguments) {
     void* const place = aligned_alloc(alignof(T), sizeof(T));
@@ -117,7 +125,7 @@ class Morsel {
     unmade.place = nullptr;
     return made;
   }
-  /// Undoes make(). nullptr is allowed.
+  /// Destroys and frees an object that make() returned. nullptr is allowed.
   template <class T>
   void destroy(T* object) {
     if (object == nullptr) return;
@@ -129,8 +137,10 @@ class Morsel {
   uint64_t capacity() const { return morsel_capacity(handle_); }
   uint64_t size() const { return morsel_size(handle_); }
 
-  /// For std::pmr containers in this morsel. It lies behind the capacity at a fixed address, so
-  /// that a container may keep the pointer, and belongs to the process that has the morsel open.
+  /// The memory resource for std::pmr containers in this morsel. It lies at a fixed address behind
+  /// the capacity, so a container in the morsel may keep the pointer to it.
+  ///
+  /// Ownership  the library's: it lives while this process has the morsel open.
   memory_resource* resource() const {
     return reinterpret_cast<memory_resource*>(static_cast<char*>(base()) + capacity());
   }
@@ -156,10 +166,13 @@ class Morsel {
   morsel_t* handle_ = nullptr;
 };
 
-/// An open pool.
+/// An open pool. A member function does what the C function of the same name does, and returns the
+/// same errors.
 ///
-/// Ownership  ended by close() or the destructor. Its morsels must be closed before: a close that
-///            fails in the destructor is told on standard error, and the pool stays open.
+/// Ownership  close() or the destructor closes the pool. Its morsels must be closed before. If the
+///            close in the destructor fails, the destructor prints the message on standard error
+///            and the pool stays open.
+/// Threads    as the C functions: any, except close(), assignment and destruction.
 class Pool {
  public:
   static Result<Pool> open(const std::string& path, const PoolOptions& options = {}) {
@@ -182,17 +195,18 @@ class Pool {
   }
   ~Pool() { CloseOrWarn(); }
 
-  /// For the C API; still this object's.
+  /// The handle, for the C API. It stays this object's.
   morsel_pool_t* handle() const { return handle_; }
 
-  /// After a success, and only then, the handle is empty.
+  /// The handle is empty after a success, and unchanged after a failure.
   Status close() {
     const morsel_code code = morsel_pool_close(handle_);
     if (code == MORSEL_OK) handle_ = nullptr;
     return Code(code);
   }
 
-  /// As morsel_export(), morsel_export_coded() with MORSEL_CODEC_*, and morsel_import().
+  /// These are morsel_export(), morsel_export_coded() with a MORSEL_CODEC_*, and morsel_import();
+  /// without `name` the morsel has the file's name.
   Status export_to(const std::string& name, const std::string& path) {
     return Code(morsel_export(handle_, name.c_str(), path.c_str()));
   }
@@ -208,8 +222,8 @@ class Pool {
 
   Status remove(const std::string& name) { return Code(morsel_remove(handle_, name.c_str())); }
 
-  /// Calls `visit(const morsel_info&)` for each morsel, by name. What it throws ends the list and
-  /// is thrown on.
+  /// Calls `visit(const morsel_info&)` for each morsel, in the order of names. If `visit` throws,
+  /// no more morsels are visited and the exception passes on.
   template <class Visit>
   Status list(Visit&& visit) {
     Visiting<std::remove_reference_t<Visit>> visiting{visit};
@@ -221,7 +235,7 @@ class Pool {
   }
 
  private:
-  // Nothing may be thrown through the C API.
+  // No exception may pass through the C API: it is kept, and thrown again behind it.
   template <class Visit>
   struct Visiting {
     Visit& visit;
@@ -283,14 +297,15 @@ inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name,
   return Opened(pool, name, &plain);
 }
 
-/// As morsel_set_progress(): of this thread's exports, imports, verify() and salvage().
+/// Sets the function that this thread's exports, imports, verify() and salvage() call, as
+/// morsel_set_progress() does.
 inline void set_progress(void (*progress)(const morsel_progress* progress, void* context),
                          void* context) {
   morsel_set_progress(progress, context);
 }
 
-/// As morsel_verify(): what is damaged in the image at `path`, a sentence for each subtree, which
-/// are added to `damages` where that is not nullptr.
+/// Reads the image at `path` and compares it with its checksums, as morsel_verify() does. It
+/// appends one message for each damaged subtree to `damages`, unless that is nullptr.
 inline Status verify(const std::string& path, std::vector<std::string>* damages = nullptr) {
   const auto add = [](const char* message, void* to) {
     if (to != nullptr) static_cast<std::vector<std::string>*>(to)->emplace_back(message);
@@ -298,7 +313,8 @@ inline Status verify(const std::string& path, std::vector<std::string>* damages 
   return Code(morsel_verify(path.c_str(), add, damages));
 }
 
-/// As morsel_salvage(): `damages` as of verify(); `to`: empty for none.
+/// Finds what is intact of the image at `path`, as morsel_salvage() does, and writes it to the new
+/// file `to`, unless that is empty. `damages` is as that of verify().
 inline Status salvage(const std::string& path, const std::string& to,
                       std::vector<std::string>* damages = nullptr) {
   const auto add = [](const char* message, void* list) {

@@ -5,16 +5,18 @@
 
 namespace morsel {
 
-/// Allocates in one morsel. The library makes it when the morsel is opened, on a page of the
-/// process' own just behind the capacity: the pointer to it stays good after a restart, its
-/// function table is never on the medium. Get it from Morsel::resource().
+/// Allocates in one morsel; Morsel::resource() returns it. The library makes one each time that a
+/// process opens the morsel, always at the same address: on a private page just behind the
+/// capacity. So a pointer to it stays good after a restart, and its function table, which is the
+/// process' own, is never on the medium.
 ///
-/// Errors   std::bad_alloc where morsel_malloc() returns NULL; the process ends if the program is
-///          built without exceptions.
-/// Threads  any.
+/// Ownership  the library's: it lives while the process has the morsel open.
+/// Errors     throws std::bad_alloc if morsel_malloc() would return NULL; in a program that is
+///            built without exceptions this ends the process.
+/// Threads    any.
 class memory_resource : public std::pmr::memory_resource {
  public:
-  /// `base` is the morsel's.
+  /// For the library: the resource of the open morsel at `base`.
   explicit memory_resource(void* base) : base_(base) {}
 
  private:

@@ -1,8 +1,7 @@
 // morsel: persistent memory objects at fixed addresses. The C++ API.
 //
-// It says the same as <morsel/morsel.h>, which holds the contracts: durability,
-// errors, threads and costs of a member function are those of the C function of
-// the same name.
+// <morsel/morsel.h> holds the contracts: a member function has the durability, errors, threads and
+// costs of the C function of the same name.
 //
 //   auto pool = morsel::Pool::open("/var/lib/graphs", {.flags = MORSEL_CREATE});
 //   auto graph = morsel::Morsel::open(*pool, "web", {.flags = MORSEL_CREATE});

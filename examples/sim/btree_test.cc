@@ -46,7 +46,7 @@ bool Holds(example::TreeBug bug) {
   const auto check = [=](morsel::Morsel& morsel, morsel::sim::Log& log) {
     return Check(morsel, log, bug);
   };
-  const morsel::sim::ExploreReport report = morsel::sim::Explore(insert, check, {.seconds = 8});
+  const morsel::sim::ExploreReport report = morsel::sim::explore(insert, check, {.seconds = 8});
   std::printf("%s\n", report.text.c_str());
   return report.ok;
 }

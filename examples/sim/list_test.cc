@@ -46,7 +46,7 @@ morsel::sim::Workload Pusher(uint64_t first, example::ListBug bug) {
 }
 
 bool Holds(example::ListBug bug) {
-  const morsel::sim::ExploreReport report = morsel::sim::Explore(
+  const morsel::sim::ExploreReport report = morsel::sim::explore(
       {Pusher(1000, bug), Pusher(2000, bug)}, Check, {.schedules = 4, .seconds = 8});
   std::printf("%s\n", report.text.c_str());
   return report.ok;

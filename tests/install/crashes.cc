@@ -26,7 +26,7 @@ std::string Check(morsel::Morsel& morsel, morsel::sim::Log& log) {
 }  // namespace
 
 int main() {
-  const morsel::sim::ExploreReport report = morsel::sim::Explore(
+  const morsel::sim::ExploreReport report = morsel::sim::explore(
       [](morsel::Morsel& morsel, morsel::sim::Log& log) {
         uint64_t* const number = Number(morsel);
         ++*number;
