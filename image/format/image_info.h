@@ -1,4 +1,4 @@
-// A morsel as its image says it.
+// What an image says about its morsel.
 #pragma once
 
 #include <cstdint>
@@ -8,20 +8,21 @@
 
 namespace morsel::pmem::image {
 
-/// As superblocks have it.
+/// The numbers are those in the superblock.
 enum class Contract : uint32_t { kSnapshot = 0, kFine = 1 };
 
+/// A morsel as its image's newest superblock describes it.
 struct ImageInfo {
   Id id{};
   uint64_t base = 0;
   uint64_t capacity_bytes = 0;  ///< a multiple of kSubtreeBytes
-  uint64_t size_bytes = 0;      ///< the same
-  uint64_t live_bytes = 0;      ///< at the last checkpoint or close
-  uint64_t generation = 0;
+  uint64_t size_bytes = 0;      ///< a multiple of kSubtreeBytes, at most the capacity
+  uint64_t live_bytes = 0;      ///< of allocated blocks, at the last checkpoint or close
+  uint64_t generation = 0;      ///< 1 when created
   Contract contract = Contract::kSnapshot;
   bool grows = false;          ///< created with size 0: it grows as it is used
-  Codec codec = Codec::kNone;  ///< of leaves that are written; set when created
-  bool giant = false;          ///< of 1 GiB subtrees
+  Codec codec = Codec::kNone;  ///< compresses the leaves that are written; set when created
+  bool giant = false;          ///< was made of subtrees of 1 GiB, in a carved pool
 };
 
 }  // namespace morsel::pmem::image

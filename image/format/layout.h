@@ -8,23 +8,28 @@
 // [IMG-1] A generation's bytes are never changed while a superblock can lead to it:
 //         tables and leaves are written where neither the current generation nor
 //         the one before it has any.
-// [IMG-2] Generation g is in slot A if g is odd, else in slot B: the older of two.
-// [IMG-3] The root table and those below it hold the first entries only, up to the last
-//         one that is not absent; a table of none is itself absent.
-// [IMG-4] Two extents of one generation share no byte and lie between the
+// [IMG-2] The superblock of generation g is in slot A if g is odd, in slot B if g is even. So a
+//         new superblock replaces the older of the two.
+// [IMG-3] A table holds its entries only up to the last one that is not absent. A table whose
+//         entries are all absent is itself absent.
+// [IMG-4] Two extents of one generation share no byte. All extents lie between the
 //         superblocks and the end of the file.
 // [IMG-5] What is absent is zero.
-// [IMG-6] What a checksum is of is what was written.
-// [IMG-7] A leaf's extent is its stored bytes, padded, then the sums of its 512 pages; the entry's
-//         sum is that of those sums, so that reading needs the bytes only, and finding what has
-//         changed the sums only. Both are of the pages as they are in memory, whatever the codec.
-// [IMG-8] A patch is a page that counts in place of a leaf's own. It counts iff its leaf is present
-//         and of an earlier generation than its list, and no later list has that page. What does
-//         not count is never looked at. A list's patches are sorted by page, each page once; lists
-//         are sorted by generation. At most kPatchesMax patches count.
-// [IMG-9] A leaf is stored by a codec only if that saves a block; else as it is, by kNone. Pages
-//         that replace others are stored as they are.
-// The morsel's name is the file's: a file that was copied opens under its new name.
+// [IMG-6] A checksum is computed from the very copy that is written, not from memory that a
+//         program may store to meanwhile.
+// [IMG-7] A leaf's extent is its stored bytes, padded, then the sums of its 512 pages. The entry's
+//         sum is the sum of those sums. So loading reads the bytes only, and finding what has
+//         changed reads the sums only. All are sums of the pages as they are in memory, whatever
+//         the codec.
+// [IMG-8] A patch is a page that replaces one of a leaf's own. It counts iff its leaf is present,
+//         the leaf's generation is lower than its list's, and no later list has that page. A patch
+//         that does not count is never looked at: others may use its space by now. A list's patches
+//         are sorted by page, each page once; lists are sorted by generation. At most kPatchesMax
+//         patches count.
+// [IMG-9] A leaf is compressed only if that saves a block; otherwise it is stored as it is, with
+//         codec kNone. Patches are always stored as they are.
+// An image does not hold its morsel's name. The file's name is the morsel's, so that a copied file
+// opens under its new name.
 #pragma once
 
 #include <bit>
@@ -42,37 +47,39 @@ static_assert(std::endian::native == std::endian::little);
 
 inline constexpr uint64_t kMagic = 0x31474d494c53524d;  // "MRSLIMG1"
 inline constexpr uint32_t kVersion = 4;
-/// What a reader must know to read, and what a writer must know to write. None yet.
+/// The features that a reader, or a writer, must know. There are none yet.
 inline constexpr uint64_t kReadFeatures = 0;
 inline constexpr uint64_t kWriteFeatures = 0;
 
 inline constexpr uint64_t kBlockBytes = 4 * kKiB;
 inline constexpr uint64_t kSuperblockBytes = kBlockBytes;
 inline constexpr uint64_t kExtentsStart = 2 * kSuperblockBytes;
-/// User addresses of x86-64 with four levels end here.
+/// User addresses end here on x86-64 with four levels of page tables.
 inline constexpr uint64_t kAddressEnd = uint64_t{1} << 47;
 
 enum class Kind : uint16_t {
-  kAbsent = 0,   ///< all zero, nothing stored
-  kPresent = 1,  ///< one extent: a table's entries, or a leaf's 2 MiB
+  kAbsent = 0,   ///< all zero; nothing is stored
+  kPresent = 1,  ///< stored in one extent: a table's entries, or a leaf's 2 MiB
 };
 /// How a leaf's 2 MiB are stored.
 enum class Codec : uint16_t {
   kNone = 0,  ///< as they are
-  kLz4 = 1,   ///< one block of LZ4's
-  kZstd = 2,  ///< one frame of zstd's
+  kLz4 = 1,   ///< one LZ4 block
+  kZstd = 2,  ///< one zstd frame
 };
+/// Whether this library can read leaves of `codec`.
 inline bool IsKnown(Codec codec) { return codec <= Codec::kZstd; }
 
-/// One entry of a table, and what a superblock has for the root.
+/// One entry of a table. The superblock has one for the root table.
 struct Entry {
   uint64_t offset;        ///< of the extent in the file; a multiple of 4096
-  uint32_t stored_bytes;  ///< before padding
+  uint32_t stored_bytes;  ///< before padding, and without a leaf's page sums
   Kind kind;
   Codec codec;
-  uint64_t sum_low;  ///< XXH3-128: a table's of the stored bytes, a leaf's of its pages' sums
+  uint64_t sum_low;  ///< XXH3-128 of a table's stored bytes, or of a leaf's page sums
   uint64_t sum_high;
-  uint64_t generation;  ///< a leaf's: what lists of this one and earlier ones say does not count
+  /// Of a leaf: patches in lists of this generation or an earlier one do not count. Of a table: 0.
+  uint64_t generation;
   uint64_t reserved[3];
 
   friend bool operator==(const Entry&, const Entry&) = default;
@@ -83,10 +90,10 @@ static_assert(offsetof(Entry, codec) == 14 && offsetof(Entry, sum_low) == 16);
 static_assert(offsetof(Entry, sum_high) == 24 && offsetof(Entry, generation) == 32);
 static_assert(std::has_unique_object_representations_v<Entry>);
 
-/// One replaced page.
+/// A page that replaces one of a leaf's own.
 struct Patch {
-  uint64_t offset;   ///< of its 4096 bytes in the file; a multiple of that
-  uint64_t page;     ///< of the morsel, counted from its base
+  uint64_t offset;   ///< of the page in the file; a multiple of 4096
+  uint64_t page;     ///< the page's number in the morsel, counted from its base
   uint64_t sum_low;  ///< XXH3-128 of the page
   uint64_t sum_high;
 
@@ -95,14 +102,15 @@ struct Patch {
 static_assert(sizeof(Patch) == 32 && std::is_trivially_copyable_v<Patch>);
 static_assert(offsetof(Patch, page) == 8 && offsetof(Patch, sum_low) == 16);
 static_assert(std::has_unique_object_representations_v<Patch>);
-/// So that what they take of memory is bounded, whoever wrote them; PatchesMax() is less.
+/// How many patches may count in an image. A reader refuses more, so that no file can make it take
+/// more memory than that. A writer makes fewer: see PatchesMax().
 inline constexpr uint64_t kPatchesMax = 1024 * 1024;
 
-/// Where a list of patches is: their bytes, padded to a block.
+/// Where a list of patches lies. Its extent holds the patches, padded to a block.
 struct PatchList {
   uint64_t offset;      ///< a multiple of 4096
-  uint64_t count;       ///< of patches, 1 .. kPatchesMax
-  uint64_t generation;  ///< that wrote it
+  uint64_t count;       ///< number of patches, 1 .. kPatchesMax
+  uint64_t generation;  ///< the generation that wrote the list
   uint64_t sum_low;     ///< XXH3-128 of the patches
   uint64_t sum_high;
 
@@ -110,31 +118,32 @@ struct PatchList {
 };
 static_assert(sizeof(PatchList) == 40 && std::is_trivially_copyable_v<PatchList>);
 static_assert(std::has_unique_object_representations_v<PatchList>);
-/// More than lists of which each is longer than all later ones together.
+/// How many lists a superblock has room for. kPatchesMax patches need fewer where each list is
+/// longer than all later ones together.
 inline constexpr uint64_t kPatchListsMax = 24;
 
-/// What a leaf takes by a codec, at most: a block less than by none.
+/// The most bytes that a compressed leaf may take: a block less than an uncompressed one. [IMG-9]
 inline constexpr uint64_t kEncodedBytesMax = kSubtreeBytes - kBlockBytes;
 
 inline constexpr uint64_t kPagesPerLeaf = kSubtreeBytes / kPageBytes;
-/// The sums behind a leaf's bytes: for each page the low and the high half of its XXH3-128.
+/// What lies behind a leaf's bytes: for each page the low and the high half of its XXH3-128.
 struct PageSums {
   uint64_t halves[2 * kPagesPerLeaf];
 };
 inline constexpr uint64_t kPageSumsBytes = sizeof(PageSums);
 static_assert(kPageSumsBytes % kBlockBytes == 0);
 
-inline constexpr uint32_t kFlagGrows = 1;  ///< created with no size: grows as it is used
+inline constexpr uint32_t kFlagGrows = 1;  ///< created with size 0: it grows as it is used
 inline constexpr uint32_t kFlagGiant = 2;  ///< was made of subtrees of 1 GiB, in a carved pool
 
-/// Magic, checksum, version, features and generation are where they are in every version.
+/// Magic, checksum, version, features and generation keep their places in every version.
 struct ImageSuperblock {
   uint64_t magic;
   uint64_t checksum;  ///< XXH3-64 of the whole superblock with this field zero
   uint32_t version;
   uint32_t flags;
-  uint64_t read_features;   ///< a bit that is not known: the image cannot be read
-  uint64_t write_features;  ///< a bit that is not known: the image cannot be written
+  uint64_t read_features;   ///< a reader that does not know one of the bits refuses the image
+  uint64_t write_features;  ///< a writer that does not know one of the bits refuses the image
   uint64_t generation;      ///< 1 when created
   Id id;
   uint64_t base;
@@ -142,13 +151,13 @@ struct ImageSuperblock {
   uint64_t size_bytes;
   uint64_t live_bytes;
   uint32_t contract;  ///< 0 snapshot, 1 fine
-  Codec codec;        ///< of leaves that are written, see [IMG-9]
+  Codec codec;        ///< compresses the leaves that are written, see [IMG-9]
   uint16_t reserved_0;
-  uint64_t log_offset;  ///< zero: there is no log
+  uint64_t log_offset;  ///< 0: there is no log
   uint64_t log_position;
   uint64_t reserved_1;
   Entry root;
-  PatchList lists[kPatchListsMax];  ///< the first ones; the others are zero
+  PatchList lists[kPatchListsMax];  ///< sorted by generation; unused ones follow and are zero
   uint64_t reserved_2[368];
 };
 static_assert(sizeof(ImageSuperblock) == kSuperblockBytes &&
@@ -173,14 +182,15 @@ static_assert(std::has_unique_object_representations_v<ImageSuperblock>);
 inline constexpr uint64_t kEntriesPerTable = kSubtreesPerGiant;
 
 inline bool IsPresent(const Entry& entry) { return entry.kind != Kind::kAbsent; }
-/// [IMG-2]
+/// Where the superblock of `generation` lies. [IMG-2]
 inline uint64_t SlotOffset(uint64_t generation) {
   return generation % 2 == 1 ? 0 : kSuperblockBytes;
 }
 inline Sum128 SumOf(const Entry& entry) { return {entry.sum_low, entry.sum_high}; }
 inline Sum128 SumOf(const PatchList& list) { return {list.sum_low, list.sum_high}; }
 
-/// Sets `sums` to those of a leaf's 2 MiB, and answers the leaf's. [IMG-7]
+/// Sets `sums` to the sums of the pages of `leaf`, which has 2 MiB. Returns the leaf's own sum,
+/// which its entry has. [IMG-7]
 Sum128 SumPages(const char* leaf, PageSums& sums);
 
 }  // namespace morsel::pmem::image

@@ -1,4 +1,4 @@
-// Pages that count in place of a leaf's own: as a generation has them in memory.
+// The patches that count, as a generation keeps them in memory.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,18 @@ namespace morsel::pmem::image {
 
 /// A patch that counts. [IMG-8]
 struct LivePatch {
-  uint64_t offset;  ///< of its bytes in the file
-  Sum128 sum;
-  uint64_t generation;  ///< a generation: it is in the first list that is not earlier
-  uint32_t page;        ///< of the leaf's 512
+  uint64_t offset;  ///< of the page in the file
+  Sum128 sum;       ///< of the page
+  /// The generation that wrote the page or, where it was read from the file, that wrote its list.
+  /// The patch is in the first list of this generation or a later one.
+  uint64_t generation;
+  uint32_t page;  ///< which of the leaf's 512
 };
 
-/// A leaf's, by page; there are some.
+/// The patches of one leaf, sorted by page; never empty.
 using LeafPatches = std::vector<LivePatch>;
 
-/// All of a generation's. Generations share those of leaves that have not changed.
+/// All patches of a generation. Generations share the patches of leaves that have not changed.
 using PatchMap = std::map<SubtreePosition, std::shared_ptr<const LeafPatches>>;
 
 }  // namespace morsel::pmem::image

@@ -61,12 +61,13 @@ bool HasPage(const LeafPatches& patches, uint32_t page) {
   return found != patches.end() && found->page == page;
 }
 
-// Adds a leaf's patches of one list to those of later lists, which count in their place. [IMG-8]
+// Adds a leaf's patches of one list to its patches of later lists. Of a page that both have, the
+// later patch counts.                                                                     [IMG-8]
 void AddEarlier(LeafPatches earlier, std::shared_ptr<const LeafPatches>& later) {
   if (later != nullptr) {
     LeafPatches all;
     const auto is_before = [](const LivePatch& a, const LivePatch& b) { return a.page < b.page; };
-    // Of equal ones set_union takes those of its first range.
+    // Of equal elements set_union takes the one of its first range.
     std::set_union(later->begin(), later->end(), earlier.begin(), earlier.end(),
                    std::back_inserter(all), is_before);
     earlier = std::move(all);
@@ -80,7 +81,7 @@ void Drop(SubtreePosition position, Tree& tree) {
   tree.Drop(position);
 }
 
-// Of what a damaged list may have had pages.
+// Drops the leaves that a damaged list may have had pages of: all that are older than the list.
 void DropOlder(const PatchList& list, Tree& tree) {
   for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
     const std::vector<Entry>& leaves = tree.tables[giant].leaves;
@@ -91,14 +92,15 @@ void DropOlder(const PatchList& list, Tree& tree) {
   }
 }
 
-// A leaf's of one list, whose later ones are there.
+// Adds the pages `found` that one list has of a leaf. Those of later lists have been added.
 Status AddLeaf(const Reading& reading, const PatchList& list, std::span<const Patch> found,
                SubtreePosition position, Tree& tree) {
   std::shared_ptr<const LeafPatches>& later = tree.patches[position];
   LeafPatches of_leaf;
   for (const Patch& patch : found) {
     const auto page = static_cast<uint32_t>(patch.page % kPagesPerLeaf);
-    // Where a page lay that was replaced again, others may be by now, or the file ends before.
+    // A later list has replaced this page again. Its old place may have other bytes by now, or lie
+    // behind the end of the file.
     if (later != nullptr && HasPage(*later, page)) continue;
     MORSEL_TRY(ValidatePatch(reading, position, patch));
     of_leaf.push_back({patch.offset, {patch.sum_low, patch.sum_high}, list.generation, page});

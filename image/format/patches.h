@@ -1,4 +1,4 @@
-// The lists of replaced pages, as they lie in the file.
+// Reads the lists of replaced pages, and finds which of their pages count.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 
 namespace morsel::pmem::image {
 
-/// How many patches count of each of the tree's lists.
+/// Returns, for each of the tree's lists, how many of its patches count.
 std::vector<uint64_t> LiveCounts(const Tree& tree);
 
-/// Takes the lists that the superblock leads to, and finds which of their patches count. The tree's
-/// leaves are there. Of a list that is damaged nobody knows which leaves it had pages of: those
-/// that are older than it become absent.
-/// Errors  kCorrupt, naming the file and the list or the
-/// subtree, and kIo, as `reading.damaged` answers.
+/// Reads the lists that the superblock leads to, and adds them to the tree with the patches that
+/// count. The tree has its leaves already. A damaged list does not tell which leaves it had pages
+/// of, so that every leaf older than the list becomes absent.
+/// Errors  kCorrupt, naming the file and the list or the subtree; kIo. Each goes to
+///         reading.damaged first; reading ends only if that returns a failure, and returns it.
 Status ReadPatches(const Reading& reading, Tree& tree);
 
 }  // namespace morsel::pmem::image

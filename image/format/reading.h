@@ -1,4 +1,4 @@
-// What is read of an image's tables, and what is done where they are damaged.
+// What the readers of an image's tables share, and what they do about damage.
 #pragma once
 
 #include <cstdint>
@@ -10,15 +10,16 @@
 
 namespace morsel::pmem::image {
 
-/// Told of a part of an image that cannot be believed, which LastError() names. Success: it counts
-/// as absent, and the rest is read.
+/// Called for each part of an image that cannot be believed, with the failure; LastError() names
+/// the part. If it returns success, the part counts as absent and the rest is read. A failure that
+/// it returns ends the reading.
 using Damaged = std::function<Status(Status)>;
 
-/// The tables of one generation, while they are read.
+/// What reading the tables of one generation needs. Refers to its parts and owns none.
 struct Reading {
   const File& file;
-  const ImageSuperblock& superblock;
-  uint64_t file_bytes;
+  const ImageSuperblock& superblock;  ///< the generation's
+  uint64_t file_bytes;                ///< the length of the file
   const Damaged& damaged;
 };
 

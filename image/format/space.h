@@ -1,4 +1,4 @@
-// Which bytes of an image's file are free. Volatile: made from the trees at open.
+// Which bytes of an image's file are free. Volatile: rebuilt from the trees at each open.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace morsel::pmem::image {
 
-/// Where an entry's bytes are, padding included.
+/// A range of the file: the bytes of an entry, a list or a page, padding included.
 struct FileExtent {
   uint64_t offset = 0;
   uint64_t size_bytes = 0;
@@ -20,34 +20,39 @@ struct FileExtent {
   friend auto operator<=>(const FileExtent&, const FileExtent&) = default;
 };
 
-/// What a table's `entry`, which is present, takes of the file.
+/// The extent of the table that `entry` leads to. The entry is present.
 FileExtent TableExtentOf(const Entry& entry);
-/// What the bytes and sums of a leaf that is present take; not what replaces its pages.
+/// The extent of a leaf that is present: its bytes and its page sums, but not its patches.
 FileExtent LeafExtentOf(const Entry& leaf);
 
-/// What the bytes of a list take.
+/// The extent of a list's patches; the pages themselves lie elsewhere.
 FileExtent ListExtentOf(const PatchList& list);
 
-/// A free run shorter than this is worth no hole in the file, and no write of its own.
+/// A free run shorter than this is a fragment: it is not worth a hole in the file, and hardly worth
+/// a write of its own.
 inline constexpr uint64_t kFragmentBytes = 64 * kKiB;
 
-/// [SPC-1] Free runs do not touch each other, nor the end.
+/// Gives out the free runs of a file and takes extents back.
+///
+/// [SPC-1] Free runs touch neither each other nor end().
+///
 /// Threads  one.
 class Space {
  public:
-  /// All that is not in `used`, which is sorted; what meets there counts once.
+  /// All is free but `used`, which is sorted and whose extents may overlap.
   explicit Space(const std::vector<FileExtent>& used = {});
 
-  /// Claims size_bytes, a multiple of 4096: the smallest free run that holds them, else the end.
+  /// Claims size_bytes, a multiple of 4096, and returns their offset. They come from the smallest
+  /// free run that holds them or, if there is none, from end().
   uint64_t Take(uint64_t size_bytes);
 
-  /// Claims some of size_bytes, a multiple of 4096, in one run: all, or what the smallest free run
-  /// of kFragmentBytes or more has, so that larger ones are there for what needs them. Even smaller
-  /// ones are taken only while there are more of them than fragments_max bytes: each is a write of
-  /// its own.
+  /// Claims size_bytes, a multiple of 4096, or a part of them, and returns them as one extent. It
+  /// comes from the smallest free run of at least kFragmentBytes, so that larger runs stay for what
+  /// needs them; if there is none, all of it comes from end(). Fragments are used, smallest first,
+  /// only while they are more than fragments_max bytes together, for each costs a write of its own.
   FileExtent TakeSome(uint64_t size_bytes, uint64_t fragments_max);
 
-  /// Gives back what was taken, or a part of it.
+  /// Gives back what was taken, or a part of it. Aborts if any of it is free already.
   void Give(FileExtent extent);
 
   /// Nothing is in use from here on.
@@ -61,7 +66,7 @@ class Space {
   FileExtent TakeFrom(std::set<std::pair<uint64_t, uint64_t>>::iterator run, uint64_t size_bytes);
 
   std::map<uint64_t, uint64_t> free_;                // offset -> end
-  std::set<std::pair<uint64_t, uint64_t>> by_size_;  // the same: size, offset
+  std::set<std::pair<uint64_t, uint64_t>> by_size_;  // the same runs: size, offset
   uint64_t end_ = kExtentsStart;
   uint64_t fragment_bytes_ = 0;  // in free runs shorter than kFragmentBytes
 };

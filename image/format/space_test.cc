@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t kBlock = kBlockBytes;
 
-TEST(Space, IsWhatIsNotUsed) {
+TEST(Space, FreeRunsAreWhatIsNotUsed) {
   const Space space({{3 * kBlock, kBlock}, {6 * kBlock, 2 * kBlock}});
   EXPECT_EQ(space.end(), 8 * kBlock);
   const std::map<uint64_t, uint64_t> free = {{2 * kBlock, 3 * kBlock}, {4 * kBlock, 6 * kBlock}};
@@ -26,10 +26,10 @@ TEST(Space, TakesTheSmallestRunThatHolds) {
   EXPECT_EQ(space.Take(kBlock), 9 * kBlock);
 }
 
-// Fragments are left alone until there are many; then the smallest go first.
-TEST(Space, SomeIsTakenOfLargeRunsAndOfManyFragments) {
+// Then the smallest fragments are used first.
+TEST(Space, TakeSomeLeavesFragmentsAloneUntilThereAreMany) {
   const uint64_t large = kFragmentBytes;
-  // Free: one block, two blocks, one large run; 8 blocks at the end of each are used.
+  // Free: one block, two blocks, one large run; one used block follows each.
   Space space({{3 * kBlock, kBlock}, {6 * kBlock, kBlock}, {7 * kBlock + large, kBlock}});
   const uint64_t end = space.end();
   EXPECT_EQ(space.TakeSome(kBlock, 2 * kBlock), (FileExtent{2 * kBlock, kBlock}));
@@ -41,9 +41,9 @@ TEST(Space, SomeIsTakenOfLargeRunsAndOfManyFragments) {
   EXPECT_EQ(space.TakeSome(kBlock, 0), (FileExtent{2 * kBlock, kBlock}));
 }
 
-// So that what can hold a leaf, or a list, is there when one is written.
-TEST(Space, SomeIsTakenOfTheSmallestRunThatIsNoFragment) {
-  // Free: a large run, and after it one that is smaller.
+// So the larger runs are still there when a leaf or a list has to be written.
+TEST(Space, TakeSomeUsesTheSmallestRunThatIsNotAFragment) {
+  // Free: a large run, and behind it a smaller one.
   const uint64_t large = 4 * kFragmentBytes;
   const uint64_t first = 2 * kBlock;
   const uint64_t second = first + large + kBlock;
@@ -55,7 +55,7 @@ TEST(Space, SomeIsTakenOfTheSmallestRunThatIsNoFragment) {
   EXPECT_EQ(space.TakeSome(large, 0), (FileExtent{end, large}));
 }
 
-TEST(Space, WhatIsGivenBackAtTheEndMovesTheEnd) {
+TEST(Space, GivingBackTheLastExtentMovesTheEnd) {
   Space space;
   const uint64_t first = space.Take(kBlock);
   const uint64_t second = space.Take(kBlock);
@@ -66,7 +66,7 @@ TEST(Space, WhatIsGivenBackAtTheEndMovesTheEnd) {
   EXPECT_TRUE(space.free_runs().empty());
 }
 
-TEST(SpaceDeathTest, NothingIsGivenBackTwice) {
+TEST(SpaceDeathTest, GivingBackTwiceAborts) {
   Space space;
   const uint64_t first = space.Take(2 * kBlock);
   space.Take(kBlock);
@@ -76,7 +76,7 @@ TEST(SpaceDeathTest, NothingIsGivenBackTwice) {
   EXPECT_DEATH(space.Give({64 * kBlock, kBlock}), "invariant");
 }
 
-// Against a set of blocks: owners are compared, never totals.
+// Holds the space against a set of blocks: it compares owners, never totals.
 TEST(Space, NoBlockHasTwoOwners) {
   std::mt19937_64 random(1);
   Space space;

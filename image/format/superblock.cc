@@ -38,7 +38,7 @@ const char* Words(Slot state) {
   return "is valid";
 }
 
-// Nothing of the superblock is believed because its checksum is right.
+// A right checksum does not make the fields right, so that each is validated.
 Status Validate(const File& file, const ImageSuperblock& superblock) {
   const char* const path = file.path().c_str();
   if (superblock.version != kVersion || (superblock.read_features & ~kReadFeatures) != 0 ||
@@ -106,18 +106,20 @@ Status ReadSlots(const File& file, ImageSuperblock (&slots)[2]) {
 
 // How a crash is recovered from. Nothing else of an image needs recovery.
 //
-//   A         B         current  older   how it comes
-//   valid     valid     newer    other   no crash, or one before the next superblock reached the
-//                                        medium. They differ by 1 ([IMG-2]: never by 0); after
-//                                        other distances the older one protects nothing.
-//   valid     not       A        none    just created; or the power went while B was written: A
-//                                        is the last checkpoint
-//   not       valid     B        none    the same the other way round
-//   not       not       -        -       never by a crash: kCorrupt; kVersion if a slot says so
+//   A         B         current  older   how it comes about
+//   valid     valid     newer    other   there was no crash, or there was one before the next
+//                                        superblock reached the medium. The generations differ by
+//                                        1, never by 0 [IMG-2]. If they differ by more, the other
+//                                        superblock protects nothing, and `older` is none.
+//   valid     not       A        none    the image was just created; or power was lost while B was
+//                                        written, and A is the last checkpoint
+//   not       valid     B        none    the same, with A and B exchanged
+//   not       not       -        -       no crash leaves this: kCorrupt; kVersion if a slot has a
+//                                        later version
 //   the newer one valid, of an unknown version or feature   kVersion
 //   the newer one valid, its tree or its fields damaged     kCorrupt; going back to the older one
 //                                                           would lose a checkpoint silently
-// A slot that cannot be read at all (EIO) might be the newer one: kIo.
+// A slot that cannot be read at all (EIO) may hold the newer superblock: kIo.
 Result<ImageSuperblocks> ReadSuperblocks(const File& file) {
   ImageSuperblock slots[2];
   MORSEL_TRY(ReadSlots(file, slots));

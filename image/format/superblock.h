@@ -1,4 +1,4 @@
-// Superblocks: which generation of an image is the current one.
+// Reads and writes superblocks, and chooses the current generation of an image.
 #pragma once
 
 #include <optional>
@@ -11,22 +11,25 @@ namespace morsel::pmem::image {
 
 struct ImageSuperblocks {
   ImageSuperblock current;
-  /// The generation before, where its superblock is there.
+  /// The superblock of the generation before the current one, if it is valid.
   std::optional<ImageSuperblock> older;
 };
 
-/// Reads both superblocks and chooses.
-/// Errors  kCorrupt (foreign, truncated or damaged: the sentence says which); kVersion; kIo.
+/// Reads both superblocks. The valid one of the higher generation is the current one.
+/// Errors  kCorrupt (foreign, truncated or damaged: the message says which); kVersion; kIo.
 Result<ImageSuperblocks> ReadSuperblocks(const File& file);
 
-/// Whether the file begins as an image does, damaged or not.
+/// Returns whether one of the two slots has an image's magic, whatever else is damaged.
 /// Errors  kIo.
 Result<bool> LooksLikeImage(const File& file);
 
-/// kVersion where the image has a feature that a writer would have to know.
+/// Checks that this library may write the image.
+/// Errors  kVersion: the image has a feature that a writer must know and this library does not.
 Status MayWrite(const File& file, const ImageSuperblock& superblock);
 
-/// Sets the checksum and writes the superblock into its slot. Not synced.
+/// Sets the checksum and writes the superblock into the slot of its generation.
+/// Durability  none before a sync.
+/// Errors      kNoSpace, kIo: any part may have been written.
 Status WriteSuperblock(const File& file, const ImageSuperblock& superblock);
 
 }  // namespace morsel::pmem::image

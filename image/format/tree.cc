@@ -21,7 +21,8 @@ const LeafPatches* Tree::PatchesOf(SubtreePosition position) const {
   return found == patches.end() ? nullptr : found->second.get();
 }
 
-// Rows are as long as what is in them, so that a morsel may be large and hold little.
+// A table's leaves end with the last one that was set, so that a large morsel that holds little
+// takes little memory.
 Entry& Tree::LeafToSet(SubtreePosition position) {
   std::vector<Entry>& leaves = tables[position.value() / kEntriesPerTable].leaves;
   const uint64_t index = position.value() % kEntriesPerTable;
@@ -61,7 +62,7 @@ std::vector<FileExtent> Tree::Extents() const {
 
 namespace {
 
-// The tables' and the leaves'.
+// Adds the extents of tables and leaves.
 void AddTablesOnlyIn(const Tree& tree, const Tree& other, std::vector<FileExtent>& extents) {
   if (IsPresent(tree.root) && tree.root.offset != other.root.offset) {
     extents.push_back(TableExtentOf(tree.root));

@@ -12,46 +12,48 @@
 
 namespace morsel::pmem::image {
 
-/// 1 GiB: the first of its entries, see [IMG-3].
+/// The table of 1 GiB: its own entry and the entries of its leaves, up to the last present one.
+/// [IMG-3]
 struct Table {
   Entry entry{};
   std::vector<Entry> leaves;
 };
 
-/// Its size is in proportion to what the image holds, not to the morsel's capacity.
+/// The tables, leaves and patches of one generation. Its memory is in proportion to what the image
+/// holds, not to the morsel's capacity.
 struct Tree {
   Entry root{};
   std::vector<Table> tables;
-  std::vector<PatchList> lists;  ///< by generation
-  PatchMap patches;              ///< of all leaves that have any
-  uint64_t patch_count = 0;      ///< in all of them
+  std::vector<PatchList> lists;  ///< sorted by generation
+  PatchMap patches;              ///< of the leaves that have any
+  uint64_t patch_count = 0;      ///< number of patches of all leaves
 
-  /// The leaf at `position`; absent where there is none.
+  /// Returns the leaf at `position`, an absent entry if there is none.
   Entry leaf(SubtreePosition position) const;
-  /// Its patches; nullptr where there are none.
+  /// Returns the patches of the leaf at `position`, nullptr if it has none.
   const LeafPatches* PatchesOf(SubtreePosition position) const;
-  /// The leaf at `position`, to be set; there is a table for it.
+  /// Returns the leaf at `position` for the caller to set. `tables` has its table.
   Entry& LeafToSet(SubtreePosition position);
-  /// Sets the leaf at `position`, where `old` has one, and its patches to what `old` has there;
-  /// there is a table for it. patch_count stays.
+  /// Takes over the leaf at `position` and its patches from `old`, if that has the leaf. `tables`
+  /// has its table. patch_count does not change.
   void Keep(SubtreePosition position, const Tree& old);
-  /// Makes the leaf at `position`, for which there is a table, absent; patch_count stays.
+  /// Makes the leaf at `position` absent, and removes its patches. patch_count does not change.
   void Drop(SubtreePosition position);
-  /// All extents, sorted.
+  /// Returns all extents of the generation, sorted.
   std::vector<FileExtent> Extents() const;
 };
 
-/// The extents of one generation that another has not got, sorted. Where both share patches they
-/// are not looked at one by one.
+/// Returns the extents of `tree` that `other` does not have, sorted. Patches that both generations
+/// share are not compared one by one.
 std::vector<FileExtent> ExtentsOnlyIn(const Tree& tree, const Tree& other);
 
-/// "subtree 5 (0x...-0x...)"; for sentences.
+/// Returns what messages call a subtree: "subtree 5 (0x...-0x...)". `base` is the morsel's.
 std::string SubtreeName(uint64_t base, SubtreePosition position);
 
-/// kCorrupt: the bytes at `extent`, of the subtree at `position`, are not what they were.
+/// Fails with kCorrupt: the bytes at `extent`, of the subtree at `position`, fail their checksum.
 Status FailSum(const File& file, uint64_t base, SubtreePosition position, FileExtent extent);
 
-/// `status`, which LastError() explains, of what could not be read of the subtree at `position`.
+/// Fails with the code of `status`, and names the subtree at `position` in front of LastError().
 Status FailRead(uint64_t base, SubtreePosition position, Status status);
 
 }  // namespace morsel::pmem::image

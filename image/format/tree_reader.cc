@@ -15,7 +15,7 @@
 namespace morsel::pmem::image {
 namespace {
 
-// What is said of an entry: the root has no number.
+// What an entry is for, and what messages call it.
 struct Subject {
   std::string name;
   bool is_leaf;
@@ -126,7 +126,7 @@ Status ReadLeafTables(const Reading& reading, Tree& tree) {
   return Code::kOk;
 }
 
-// [IMG-4] Loops need no other check: a table that lies in its own tree twice meets itself.
+// [IMG-4] This refuses loops, too: a table that a tree leads to twice overlaps itself.
 Status ValidateDisjoint(const Reading& reading, const std::vector<FileExtent>& extents) {
   for (size_t i = 1; i < extents.size(); ++i) {
     if (extents[i].offset >= extents[i - 1].end()) continue;
@@ -151,8 +151,8 @@ Status ReadRoot(const Reading& reading, Tree& tree) {
   return Code::kOk;
 }
 
-// Of tables that meet the one that comes first in the file stays. So memory is bounded by the
-// file's size.
+// Drops tables that overlap others; of those the first one in the file is kept. The tables that are
+// left take no more memory than the file is long.
 Status DropMeetingTables(const Reading& reading, Tree& tree) {
   std::vector<std::pair<FileExtent, uint64_t>> tables;
   for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
@@ -163,7 +163,7 @@ Status DropMeetingTables(const Reading& reading, Tree& tree) {
   uint64_t end = 0;
   for (const auto& [extent, giant] : tables) {
     if (extent.offset >= end) {
-      // What is outside of the file is refused when it is read.
+      // A table outside the file is refused when it is read.
       end = std::max(end, extent.offset + extent.size_bytes);
       continue;
     }
@@ -184,8 +184,8 @@ Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock) {
   const Reading reading = {file, superblock, *file_bytes, refuse};
   Tree tree;
   MORSEL_TRY(ReadRoot(reading, tree));
-  // Before they are read, so that memory is bounded by the file's size, not by how often it is
-  // led to.
+  // The root must not lead to one table many times. This is checked before the tables are read, so
+  // that they take no more memory than the file is long.
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
   MORSEL_TRY(ReadLeafTables(reading, tree));
   MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));

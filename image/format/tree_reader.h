@@ -1,4 +1,4 @@
-// How the tables of a generation come from a file into memory.
+// Reads the tables of a generation from a file into memory.
 #pragma once
 
 #include "base/result.h"
@@ -8,12 +8,16 @@
 
 namespace morsel::pmem::image {
 
-/// Reads and validates the tables that `superblock` leads to; leaves are not read.
+/// Reads and validates the tables and lists that `superblock` leads to. It does not read leaves or
+/// replaced pages.
 /// Errors  kCorrupt, naming the file, the subtrees and the offset; kVersion; kIo.
 Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock);
 
-/// As ReadTree(), of an image of which some is damaged: only what no part can be found without is
-/// an error. Leaves may meet each other: it is their sums that tell.
+/// Reads what is intact of a damaged image. Tables, leaves and lists that are damaged are passed to
+/// `damaged` and become absent. Extents of leaves may overlap here: the sums tell which of them are
+/// sound.
+/// Errors  kCorrupt, kVersion, kIo: the root table cannot be read, without which nothing can be
+///         found; what `damaged` returns.
 Result<Tree> ReadIntact(const File& file, const ImageSuperblock& superblock,
                         const Damaged& damaged);
 
