@@ -13,12 +13,12 @@
 namespace morsel::pmem::image {
 namespace {
 
-// As many as are in flight, and some that are being verified.
+// Enough for all reads in flight, and for some pieces that are being verified.
 constexpr size_t kSlots = kIoDepth + 4;
-/// With the sums behind it.
+/// A leaf that is not compressed, and the sums behind it.
 constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
 
-// Into frames: replaced pages come on top.
+// How much is put into frames. A page that is replaced counts twice: with its leaf, and by itself.
 uint64_t LoadedBytes(const Tree& tree) {
   uint64_t bytes = tree.patch_count * kPageBytes;
   for (const Table& table : tree.tables) {
@@ -62,7 +62,8 @@ Status LeafReader::BeginMemory(size_t memories, uint64_t memory_bytes, unsigned 
   return Code::kOk;
 }
 
-// None of it where leaves are read into frames.
+// Makes `memories` buffers of memory_bytes each; none if that is 0, as all is read into frames
+// then.
 Status LeafReader::Begin(size_t memories, uint64_t memory_bytes) {
   const auto threads = std::min<unsigned>(ProcessorCount(), kSlots);
   if (memory_bytes != 0) MORSEL_TRY(BeginMemory(memories, memory_bytes, threads));
@@ -135,7 +136,7 @@ Status LeafReader::ReadAll(const Tree& tree, char* frames, const Ended& ended) {
       }
     }
   }
-  // A leaf is verified as it was written before any of its pages is replaced.           [IMG-8]
+  // A leaf is verified as it was written. So its pages are replaced only afterwards.    [IMG-8]
   MORSEL_TRY(Finish(ended));
   PatchReader patches(file_, base_);
   return patches.Read(tree, frames, [&](SubtreePosition position, Status status) {
@@ -189,7 +190,7 @@ Status LeafReader::BeginSingly(const Tree& tree) {
   return Begin(kAheadMax, HasEncoded(tree) ? kEncodedBytesMax : 0);
 }
 
-// The first failure is enough.
+// Keeps the first failure of each leaf.
 LeafReader::Ended LeafReader::EndedSingly() {
   return [this](SubtreePosition position, const Status& status) {
     Single& single = singles_.at(position);
@@ -217,7 +218,7 @@ Status LeafReader::Await(SubtreePosition position) {
   return code == Code::kOk ? Status() : Fail(code, "%s", message.c_str());
 }
 
-// A leaf is verified as it was written before any of its pages is replaced.             [IMG-8]
+// A leaf is verified as it was written. So its pages are replaced only afterwards.      [IMG-8]
 Status LeafReader::ReadSingle(SubtreePosition position, Single& single) {
   const Ended ended = EndedSingly();
   while (single.pieces > 0) MORSEL_TRY(Advance(ended));
@@ -238,7 +239,7 @@ void LeafReader::Drain() {
   singles_.clear();
 }
 
-// On any thread.
+// Verifies a piece that was read, and decompresses it. Runs on any of the workers' threads.
 void LeafReader::Look(Slot& slot, unsigned thread) {
   const Piece& piece = slot.piece;
   slot.has_sums = true;
@@ -258,7 +259,8 @@ void LeafReader::Look(Slot& slot, unsigned thread) {
   slot.has_sums = !verifies_sums_ || std::memcmp(behind, &sums, sizeof sums) == 0;
 }
 
-// What is read is verified while the disk reads on.
+// Finishes one piece, or hands one that was read to the workers. They verify it while the disk goes
+// on reading.
 Status LeafReader::Advance(const Ended& ended) {
   if (!verifying_.empty() && io_->in_flight() < kIoDepth) {
     const size_t slot = verifying_.front();

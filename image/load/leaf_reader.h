@@ -1,5 +1,5 @@
-// Reads leaves, several in flight; decompresses them and holds them against their sums on several
-// threads.
+// Reads leaves, several in flight. Several threads decompress them and hold them against their
+// sums.
 #pragma once
 
 #include <deque>
@@ -20,78 +20,88 @@
 
 namespace morsel::pmem::image {
 
-/// All that is stored, or what Load() would refuse: without the sums behind leaves.
+/// What Verify() looks at: all that is stored, or only what Load() reads. Load() does not read the
+/// page sums behind leaves.
 enum class Verified { kAll, kLoadable };
 
-/// Ownership  waits for what is in flight when destroyed.
+/// Reads leaves of one generation. An object serves one Load(), LoadIntact() or Verify(), or else
+/// one BeginSingly() and the calls that follow it.
+///
+/// Ownership  the file outlives it. The destructor waits for what is in flight.
 /// Threads    one.
 class LeafReader {
  public:
-  /// `base` is the morsel's, for sentences.
+  /// `base` is the morsel's; messages name addresses.
   LeafReader(const File& file, uint64_t base) : file_(file), base_(base) {}
   ~LeafReader();
   LeafReader(const LeafReader&) = delete;
   LeafReader& operator=(const LeafReader&) = delete;
 
-  /// Straight into zeroed memory, as long as the morsel.
-  /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo; kNoMemory.
+  /// Reads all leaves and patches into `frames`, zeroed memory that is as long as the morsel.
+  /// Leaves that are not compressed are read straight into it.
+  /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo; kNoMemory; as
+  ///         BlockIo::Open().
   Status Load(const Tree& tree, char* frames, const Progress& progress = {});
 
-  /// Goes on where a leaf cannot be read or fails its sum: it is reported, with LastError(), and
-  /// what is in its frames is anything.
-  /// Errors  kNoMemory; what the report answers.
+  /// As Load(), but goes on where a leaf or a patch cannot be read or fails its sum. `report` is
+  /// called for each, with LastError(); what `frames` has of such a subtree may be anything.
+  /// Errors  kNoMemory; as BlockIo::Open(); what `report` returns.
   Status LoadIntact(const Tree& tree, char* frames,
                     const std::function<Status(SubtreePosition position, Status status)>& report,
                     const Progress& progress = {});
 
-  /// Reports each leaf that is damaged or cannot be read, in a sentence, by position.
-  /// Errors  kNoMemory.
+  /// Reads all leaves and patches and keeps none. At the end, `report` is called with a message for
+  /// each subtree that is damaged or cannot be read, in the order of their positions.
+  /// Errors  kNoMemory; as BlockIo::Open().
   Status Verify(const Tree& tree, Verified what,
                 const std::function<void(const char* message)>& report,
                 const Progress& progress = {});
 
-  /// Instead of all that: leaves one at a time, in memory of the caller's. The tree outlives it.
-  /// Errors  kNoMemory.
+  /// Prepares to read leaves one by one into the caller's memory, in place of Load().
+  /// Ownership  `tree` outlives the reader.
+  /// Errors     kNoMemory; as BlockIo::Open().
   Status BeginSingly(const Tree& tree);
-  /// Begins to read the leaf at `position`, which is present, into the 2 MiB at `leaf`: nobody
-  /// else's until Await() of it, or Drain(). At most kAheadMax are begun.
-  /// Errors  none of this
-  /// leaf's: Await() tells them.
+  /// Begins to read the leaf at `position`, which is present, into the 2 MiB at `leaf`. The caller
+  /// does not touch them before Await() of this leaf or Drain(). At most kAheadMax leaves may be
+  /// begun and not awaited.
+  /// Errors  none of this leaf: Await() returns them.
   Status Start(SubtreePosition position, char* leaf);
-  /// Until the leaf is there, verified, with the pages that replace its own.
-  /// Errors  kCorrupt, as Load(), and kIo: its 2 MiB are anything. Others can be awaited all the
-  /// same.
+  /// Waits until the leaf is read and verified, and its patches are in place.
+  /// Errors  kCorrupt, as Load(), and kIo: the 2 MiB may hold anything. Other leaves can be awaited
+  ///         all the same.
   Status Await(SubtreePosition position);
-  /// Nothing is begun any more.
+  /// Waits for the leaves that were begun, and forgets them.
   void Drain();
   static constexpr size_t kAheadMax = 5;
 
  private:
-  /// A leaf, or a replaced page of one.
+  /// A leaf, or a page that replaces one of its own.
   struct Piece {
     SubtreePosition position;
-    char* frame;            ///< where it is to be; nullptr: it is verified only
+    char* frame;            ///< where its bytes are to be; nullptr: it is verified only
     uint64_t offset;        ///< in the file
-    uint64_t stored_bytes;  ///< of a page its own, of a leaf see Entry
+    uint64_t stored_bytes;  ///< of a page kPageBytes, of a leaf see Entry
     Codec codec;
     Sum128 sum;
     bool is_page() const { return codec == Codec::kNone && stored_bytes == kPageBytes; }
   };
+  /// A piece that is being read or verified.
   struct Slot {
     Piece piece{};
-    char* stored = nullptr;  ///< where it is read to
-    char* memory = nullptr;  ///< that, where it is not the frame
-    bool is_sound = false;   ///< set by the workers
-    bool has_sums = true;    ///< the same: those behind the leaf are its own
+    char* stored = nullptr;  ///< where its bytes are read to
+    char* memory = nullptr;  ///< the same, if that is a part of memory_; nullptr: it is the frame
+    bool is_sound = false;   ///< set by the workers: its sum is right
+    bool has_sums = true;    ///< set by the workers: the sums behind the leaf are its pages'
   };
-  /// A leaf that was begun singly.
+  /// A leaf that Start() has begun.
   struct Single {
     char* leaf;
-    unsigned pieces = 0;  ///< that are not there yet
+    unsigned pieces = 0;  ///< number of its pieces that are not done yet
     Code code = Code::kOk;
     std::string message;  ///< of the first failure
   };
-  /// What becomes of a piece, a failure included: success, and the others are read.
+  /// Called when a piece is done, with its failure if there was one. If it returns success, reading
+  /// goes on.
   using Ended = std::function<Status(SubtreePosition position, Status status)>;
 
   static Piece PieceOf(SubtreePosition position, const Entry& leaf, char* frame);
@@ -111,20 +121,20 @@ class LeafReader {
 
   const File& file_;
   uint64_t base_;
-  bool verifies_sums_ = false;
-  bool verifies_ = false;       // what is read is verified only, the sums behind leaves, too
-  const Tree* tree_ = nullptr;  // of leaves that are read singly
-  std::map<SubtreePosition, Single> singles_;  // those that were begun
-  ProgressMeter* meter_ = nullptr;             // of whoever is told
-  uint64_t memory_bytes_ = 0;                  // of each piece of memory_
-  Buffer memory_;                              // where what is not read into frames is read to
-  std::vector<char*> free_memory_;             // of it
-  std::vector<IoBuffer> buffers_;              // the same, as they are registered
+  bool verifies_sums_ = false;                 // the sums behind leaves are read and verified, too
+  bool verifies_ = false;                      // what is read is verified and not kept
+  const Tree* tree_ = nullptr;                 // of leaves that are read one by one
+  std::map<SubtreePosition, Single> singles_;  // leaves that were begun and not awaited
+  ProgressMeter* meter_ = nullptr;             // nullptr while leaves are read one by one
+  uint64_t memory_bytes_ = 0;                  // size of each part of memory_
+  Buffer memory_;                              // for what is not read straight into frames
+  std::vector<char*> free_memory_;             // the parts of memory_ that no slot has
+  std::vector<IoBuffer> buffers_;              // all parts of memory_, to be registered
   Buffer decoded_;                             // when verifying: a leaf for each thread
-  std::vector<Decoder> decoders_;              // one for each thread, where there is memory
+  std::vector<Decoder> decoders_;              // one for each thread, if there is memory_
   std::vector<Slot> slots_;
-  std::vector<size_t> free_;
-  std::deque<size_t> verifying_;
+  std::vector<size_t> free_;      // slots
+  std::deque<size_t> verifying_;  // slots that the workers have, in the order of their reads
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<BlockIo> io_;
 };

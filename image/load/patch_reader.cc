@@ -8,9 +8,9 @@
 namespace morsel::pmem::image {
 namespace {
 
-// As many as are in flight, and some that are being verified.
+// Enough for all reads in flight, and for some runs that are being verified.
 constexpr size_t kRuns = kIoDepth + 4;
-/// Reading so much that is not wanted costs less than another read.
+/// Reading this much that nobody wants costs less than another read.
 constexpr uint64_t kGapMax = 32 * kKiB;
 
 }  // namespace
@@ -67,7 +67,7 @@ Status PatchReader::Read(const Tree& tree, char* frames, const Ended& ended) {
 size_t PatchReader::EndOfRun(size_t first) const {
   const uint64_t end_max = pages_[first].offset + kRunBytes;
   size_t past = first + 1;
-  // Of a damaged image several may be said to lie in one place.
+  // In a damaged image several pages may claim one place, so their number is bounded, too.
   while (past < pages_.size() && past - first < kPagesPerRun &&
          pages_[past].offset + kPageBytes <= end_max &&
          pages_[past].offset <= pages_[past - 1].offset + kPageBytes + kGapMax) {
@@ -88,7 +88,8 @@ Status PatchReader::Start(size_t first, size_t past) {
   return Code::kOk;
 }
 
-// What is read is verified while the disk reads on.
+// Finishes one run, or hands one that was read to the workers. They verify it while the disk goes
+// on reading.
 Status PatchReader::Advance(const Ended& ended) {
   if (!verifying_.empty() && io_->in_flight() < kIoDepth) {
     const size_t run = verifying_.front();
@@ -107,7 +108,8 @@ Status PatchReader::Advance(const Ended& ended) {
   return Code::kOk;
 }
 
-// On any thread.
+// Verifies the pages of a run, and copies those that are sound. Runs on any of the workers'
+// threads.
 void PatchReader::Verify(Run& run) const {
   const uint64_t offset = pages_[run.first].offset;
   for (size_t i = run.first; i < run.past; ++i) {
@@ -129,7 +131,8 @@ Status PatchReader::End(size_t index, const Ended& ended) {
   return Code::kOk;
 }
 
-// One of a run's pages, or what lies between them, cannot be read: the others may be.
+// Reads the pages of a run one by one, because the run could not be read at once. Perhaps only one
+// of them, or something between them, cannot be read.
 Status PatchReader::ReadSingly(Run& run, const Ended& ended) {
   const size_t past = run.past;
   for (; run.first < past; ++run.first) {

@@ -1,6 +1,7 @@
-// Reads the pages that replace those of leaves: as they lie in the file, many with one read.
+// Reads the pages that replace pages of leaves, in the order of the file, many with one read.
 //
-// They were written many at a time, and of many leaves: by leaf each would be a read of its own.
+// A checkpoint writes the pages of many leaves next to each other. Reading them leaf by leaf would
+// take a read for nearly each of them.
 #pragma once
 
 #include <bitset>
@@ -18,23 +19,26 @@
 
 namespace morsel::pmem::image {
 
-/// Ownership  waits for what is in flight when destroyed.
+/// Reads the patches of one generation. An object serves one Read().
+///
+/// Ownership  the file outlives it. The destructor waits for what is in flight.
 /// Threads    one.
 class PatchReader {
  public:
-  /// What becomes of a page, a failure included (LastError() says which): success, and the others
-  /// are read.
+  /// Called when a page of the leaf at `position` is done, with its failure if there was one, which
+  /// LastError() explains. If it returns success, the others are read.
   using Ended = std::function<Status(SubtreePosition position, Status status)>;
 
-  /// `base` is the morsel's, for sentences.
+  /// `base` is the morsel's; messages name addresses.
   PatchReader(const File& file, uint64_t base) : file_(file), base_(base) {}
   ~PatchReader();
   PatchReader(const PatchReader&) = delete;
   PatchReader& operator=(const PatchReader&) = delete;
 
-  /// Verifies all that count, and puts them into `frames`, where their leaves are; nullptr: they
-  /// are verified only. A page that fails its sum is not put there.
-  /// Errors  kNoMemory; what `ended` answers.
+  /// Reads and verifies all patches that count, and copies them into `frames`, which has their
+  /// leaves already. If `frames` is nullptr, they are verified only. A page that fails its sum is
+  /// not copied.
+  /// Errors  kNoMemory; as BlockIo::Open(); what `ended` returns.
   Status Read(const Tree& tree, char* frames, const Ended& ended);
 
  private:
@@ -45,12 +49,12 @@ class PatchReader {
     SubtreePosition position;
     const LivePatch* patch;
   };
-  /// Pages [first, past) of pages_, and what lies between them.
+  /// Pages [first, past) of pages_, which are read at once, with what lies between them.
   struct Run {
     size_t first = 0;
     size_t past = 0;
     char* memory = nullptr;
-    std::bitset<kPagesPerRun> sound;  ///< by their order; set by the workers
+    std::bitset<kPagesPerRun> sound;  ///< set by the workers: bit i is about page first + i
   };
 
   void Collect(const Tree& tree);
@@ -66,11 +70,11 @@ class PatchReader {
   const File& file_;
   uint64_t base_;
   char* frames_ = nullptr;
-  std::vector<Page> pages_;  // by offset
+  std::vector<Page> pages_;  // sorted by offset
   Buffer memory_;
   std::vector<Run> runs_;
-  std::vector<size_t> free_;
-  std::deque<size_t> verifying_;
+  std::vector<size_t> free_;      // runs
+  std::deque<size_t> verifying_;  // runs that the workers have, in the order of their reads
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<BlockIo> io_;
 };

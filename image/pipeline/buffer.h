@@ -1,7 +1,8 @@
 // Memory that I/O may use directly.
 //
-// Not the C heap's: what is small and stays would settle where a buffer was, the next one would not
-// fit there again, and the heap would grow with each checkpoint.
+// Each buffer is a mapping of its own and not a block of the C heap. In the heap, a small block
+// that stays could be put where a buffer was; the next buffer would no longer fit there, and the
+// heap would grow with each checkpoint.
 #pragma once
 
 #include <sys/mman.h>
@@ -14,12 +15,13 @@
 
 namespace morsel::pmem::image {
 
-/// What the buffers that are there take together.
+/// The size of all buffers that exist, together.
 inline std::atomic<uint64_t> buffer_bytes{0};
 
-/// Behind each: whoever writes on meets it.
+/// Behind each buffer lies memory that cannot be touched, so that an access beyond its end faults.
 inline constexpr uint64_t kGuardBytes = kBlockBytes;
 
+/// Unmaps a buffer and what lies behind it.
 struct FreeMemory {
   uint64_t size_bytes = 0;
   void operator()(char* memory) const {
@@ -29,8 +31,9 @@ struct FreeMemory {
 };
 using Buffer = std::unique_ptr<char, FreeMemory>;
 
-/// size_bytes, a multiple of a block, aligned to one.
-/// Errors  null where there is no memory.
+/// Returns size_bytes of zeroed memory, aligned to a block. size_bytes is a multiple of a block.
+/// Errors   nullptr: there is no memory.
+/// Threads  any.
 inline Buffer MakeBuffer(uint64_t size_bytes) {
   const uint64_t mapped_bytes = size_bytes + kGuardBytes;
   void* const memory = mmap(nullptr, mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -1,4 +1,4 @@
-// Compresses leaves and decompresses them, by LZ4 and zstd.
+// Compresses and decompresses leaves, with LZ4 and zstd.
 #pragma once
 
 #include <cstdint>
@@ -12,20 +12,22 @@ struct ZSTD_DCtx_s;
 
 namespace morsel::pmem::image {
 
-/// "none", "lz4" or "zstd".
+/// Returns "none", "lz4" or "zstd"; "unknown" for a codec that this library does not know.
 const char* CodecName(Codec codec);
 
-/// Memory  what compressing takes beyond the bytes: at most kCoderBytesMax.
-/// Threads one.
+/// The most memory that compressing takes beyond the leaf and the room for what it becomes.
 inline constexpr uint64_t kCoderBytesMax = 640 * kKiB;
 
+/// Compresses leaves with one codec.
+/// Threads  one.
 class Encoder {
  public:
   /// Errors  kNoMemory.
   static Result<Encoder> Make(Codec codec);
 
-  /// Stores a leaf's 2 MiB in kEncodedBytesMax bytes at `to`, and answers how many it takes.
-  /// 0: it does not fit, see [IMG-9], or there is no memory to compress it with.
+  /// Compresses the 2 MiB at `leaf` to the kEncodedBytesMax bytes at `to`. Returns how many of them
+  /// it used. Returns 0 if the leaf is to be stored as it is: it does not fit [IMG-9], the codec is
+  /// kNone, or there is no memory to compress it with.
   uint32_t Encode(const char* leaf, char* to);
 
  private:
@@ -40,13 +42,16 @@ class Encoder {
   std::unique_ptr<ZSTD_CCtx_s, Free> zstd_;
 };
 
+/// Decompresses leaves of any codec.
+/// Threads  one.
 class Decoder {
  public:
   /// Errors  kNoMemory.
   static Result<Decoder> Make();
 
-  /// Fills a leaf's 2 MiB from what Encode() answered. False where that is not what it is; then,
-  /// too, nothing is written or read beyond the two.
+  /// Fills the 2 MiB at `leaf` from the stored_bytes that Encode() made with `codec`. Returns false
+  /// if they do not decompress to a whole leaf, or if `codec` is kNone. Never reads beyond `stored`
+  /// or writes beyond `leaf`, whatever the bytes are.
   bool Decode(Codec codec, const char* stored, uint64_t stored_bytes, char* leaf);
 
  private:

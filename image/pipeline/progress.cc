@@ -12,7 +12,7 @@ ProgressMeter::ProgressMeter(const Progress& progress, Activity activity, uint64
 }
 
 void ProgressMeter::Advance(uint64_t bytes) {
-  // What is counted twice, or comes unexpected, is not told as more than all.
+  // Something may be counted twice, or be more than expected. More than all is never reported.
   now_.done_bytes = std::min(now_.done_bytes + bytes, now_.total_bytes);
   if (!progress_ || now_.total_bytes == 0) return;
   const Clock::time_point now = Clock::now();

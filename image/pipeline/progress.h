@@ -1,4 +1,4 @@
-// How far storing or loading an image has come, told now and then.
+// Reports how far storing or loading an image has come.
 #pragma once
 
 #include <chrono>
@@ -7,26 +7,30 @@
 
 namespace morsel::pmem::image {
 
-/// Verifying: all is read and held against its sums, and none of it kept.
+/// What takes so long. Verifying reads all, holds it against its sums, and keeps none of it.
 enum class Activity : uint32_t { kLoading = 1, kStoring = 2, kVerifying = 3 };
 
 struct ProgressNow {
   Activity activity;
-  uint64_t done_bytes;   ///< of what is looked at: never less than before
-  uint64_t total_bytes;  ///< the same in every call; not 0
+  uint64_t done_bytes;   ///< of total_bytes; never less than in the call before
+  uint64_t total_bytes;  ///< the same in every call of one activity; not 0
 };
 
-/// Empty: nobody wants to know.
+/// A function that is called with the progress. Empty: nobody wants to know.
 using Progress = std::function<void(const ProgressNow& now)>;
 
-/// Tells at the beginning, at most every kProgressInterval, and at the end.
-/// Threads  one, which is also the one that is told.
+/// Calls a function at the beginning, then at most once every kProgressInterval, and at the end. It
+/// never calls it if there is nothing to do.
+/// Ownership  `progress` outlives the meter.
+/// Threads    one; the function is called on it.
 class ProgressMeter {
  public:
+  /// Reports that nothing of total_bytes is done yet.
   ProgressMeter(const Progress& progress, Activity activity, uint64_t total_bytes);
 
+  /// Counts `bytes` as done, and reports if it is time.
   void Advance(uint64_t bytes);
-  /// All of it is done.
+  /// Reports that all is done. Not to be called after a failure.
   void Finish();
 
  private:

@@ -17,7 +17,7 @@ unsigned ProcessorCount() {
 
 Workers::Workers(size_t slots, std::function<void(size_t, unsigned)> work, unsigned threads)
     : work_(std::move(work)), is_idle_(slots, true) {
-  // Signals are the program's business: they go to its own threads.
+  // The workers block all signals, which are the program's and go to its own threads.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -61,6 +61,7 @@ void Workers::Await(size_t slot) {
   }
 }
 
+// Works on the first slot of the queue. The lock is released while work_ runs.
 void Workers::WorkOn(std::unique_lock<Mutex>& held, unsigned thread) {
   const size_t slot = queue_.front();
   queue_.pop_front();
@@ -73,7 +74,8 @@ void Workers::WorkOn(std::unique_lock<Mutex>& held, unsigned thread) {
 
 void* Workers::Run(void* workers) {
   auto& self = *static_cast<Workers*>(workers);
-  // All of a program's memory is summed, what it has freed or not written yet included.
+  // Checksums cover all of the program's memory, also what it has freed or has not written yet.
+  // That is no error.
   VALGRIND_DISABLE_ERROR_REPORTING;
   std::unique_lock held(self.mutex_);
   const unsigned thread = ++self.begun_;
