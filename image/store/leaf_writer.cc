@@ -11,11 +11,12 @@
 namespace morsel::pmem::image {
 namespace {
 
-// As many as are in flight, and some that are being prepared; fewer where each takes twice the
-// memory.
+// Enough for all writes in flight, and for some leaves that are being prepared. With a codec there
+// are fewer, as each takes twice the memory.
 constexpr uint64_t kSlots = kIoDepth + 4;
 constexpr uint64_t kSlotsOfCodec = kIoDepth + 2;
-/// With more of its pages changed a leaf is written whole, at no more than half as much again.
+/// If more pages of a leaf have changed, it is written whole. That costs at most half as much
+/// again.
 constexpr size_t kChangedMax = kPagesPerLeaf * 2 / 3;
 
 bool IsZero(const char* bytes, uint64_t size_bytes) {
@@ -63,16 +64,17 @@ Status LeafWriter::Begin() {
   return Code::kOk;
 }
 
-// On any thread.
+// Runs on any of the workers' threads.
 void LeafWriter::Work(Slot& slot, unsigned thread) {
   if (slot.fate == Fate::kUndecided) return Prepare(slot);
   slot.encoded_bytes = encoders_[thread].Encode(slot.bounce()->pages, slot.encoded());
 }
 
-// On any thread.
+// Compares a leaf with the old one, and copies it if it is to be written. Runs on any of the
+// workers' threads.
 // ORDER  copy  <  checksum  <  write
-// WHY    what the checksum is of must be what is written, whatever is stored meanwhile.  [IMG-6]
-// CRASH  no difference; a leaf that was stored to while it was written would load as kCorrupt.
+// WHY    the checksum must be of the bytes that are written, whatever is stored meanwhile. [IMG-6]
+// CRASH  makes no difference. A leaf that is stored to while it is written would load as kCorrupt.
 // TEST   image/store_test: AStoreDuringTheCheckpointDamagesNothing
 void LeafWriter::Prepare(Slot& slot) {
   slot.is_copied = false;
@@ -82,8 +84,9 @@ void LeafWriter::Prepare(Slot& slot) {
   if (is_written) CopyAndSum(slot);
 }
 
-// Where it lies: most of what is compared has not changed, or in a few pages, which are copied when
-// they are written. A copy of all costs as much again as the sums.
+// Sums the pages where they lie, without a copy. Most subtrees that are compared have not changed,
+// or only in a few pages, which are copied when they are written. Copying all of a subtree would
+// cost as much again as the sums.
 void LeafWriter::Compare(Slot& slot) {
   static const Sum128 kZeroPage = Checksum128(std::array<char, kPageBytes>().data(), kPageBytes);
   PageSums& sums = slot.bounce()->sums;
@@ -109,7 +112,7 @@ void LeafWriter::CopyAndSum(Slot& slot) {
   if (!slot.is_zero) slot.sum = SumPages(bounce.pages, bounce.sums);
 }
 
-// False where it is zero.
+// Copies a subtree into its bounce buffer. Returns false if it is zero.
 bool LeafWriter::CopyWhole(const Slot& slot) {
   char* const pages = slot.bounce()->pages;
   if (slot.touched.all()) {
@@ -190,9 +193,10 @@ Status LeafWriter::Finish() {
   return Code::kOk;
 }
 
-// The disk is kept busy, so that its queue is filled before any of it is waited for; so are the
-// processors, to which what the disk has done with goes first. What is to be compressed is known
-// before it is waited for, too.
+// Takes one step towards a free slot, and keeps disk and processors busy. If the disk has finished
+// a write, its slot is freed first, so that the processors get another leaf. Otherwise the disk's
+// queue is filled before any write is waited for. With a codec, several leaves are decided before
+// the first is waited for, so that they are compressed at the same time.
 Status LeafWriter::Advance() {
   if (io_->HasDone()) return Reap();
   const bool nothing_waits = prepared_.empty() && decided_.empty();
@@ -222,17 +226,19 @@ Status LeafWriter::Decide(size_t index) {
   return Code::kOk;
 }
 
-// A leaf that is not written is done with.
+// Decides what becomes of a leaf that was prepared, and sets it in the tree if it is not to be
+// written.
 Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
   if (slot.is_zero) {
     ForgetPatches(slot.position);
     return Fate::kDone;
   }
-  // Not one whose sums could not be believed: a leaf of its own is due, see ReadOldSums().
+  // An old leaf whose page sums could not be read does not stay, even if its bytes are the same: it
+  // is written anew, with good sums. See ReadOldSums().
   const bool may_stay = slot.compares || slot.compacts;
   if (may_stay && IsPresent(slot.old) && SumOf(slot.old) == slot.sum) {
     Entry& leaf = tree_.LeafToSet(slot.position) = slot.old;
-    // Its own bytes count again.                                                       [IMG-8]
+    // The leaf's own bytes count again, and its patches no longer do.                  [IMG-8]
     if (old_.PatchesOf(slot.position) != nullptr) leaf.generation = target_.generation;
     ForgetPatches(slot.position);
     return Fate::kDone;
@@ -256,7 +262,8 @@ void LeafWriter::ForgetPatches(SubtreePosition position) {
   if (patches != nullptr) tree_.patch_count -= patches->size();
 }
 
-// False where its pages cannot be told to be old ones: a leaf of its own is due.
+// Reads what the sums of the old pages are. Returns false if they cannot be read or are damaged:
+// then nobody can tell which pages have changed, and a new leaf is written.
 bool LeafWriter::ReadOldSums(Slot& slot) const {
   const KeepLastError keep;
   PageSums& sums = slot.old_sums;

@@ -1,5 +1,5 @@
-// Writes whole leaves of a new generation: copied, summed, compared with the old ones and
-// compressed by several threads, several in flight.
+// Writes whole leaves of a new generation, several in flight. Several threads copy and sum them,
+// compare them with the old ones, and compress them.
 #pragma once
 
 #include <deque>
@@ -18,23 +18,24 @@
 
 namespace morsel::pmem::image {
 
-/// What leaves are written to, and how.
+/// Where leaves are written to, and how.
 struct LeafTarget {
   const File& file;
   Space& space;                      ///< extents are claimed from it
-  std::vector<FileExtent>& written;  ///< and remembered here
+  std::vector<FileExtent>& written;  ///< extents that were claimed are added here
   uint64_t generation;               ///< the new one
   Codec codec;
 };
 
-/// Where the leaves of an image that is created come to lie depends on their order only, never on
-/// the threads or the disk.
-/// Ownership  the destructor waits for what is in flight.
+/// Writes leaves in the order in which they are added. Where the leaves of a new image lie depends
+/// on that order only, not on the threads or the disk.
+/// Ownership  all that it is made with outlives it. The destructor waits for what is in flight.
 /// Threads    one.
 class LeafWriter {
  public:
-  /// `old` is the published generation. Leaves are added to `tree`, which has its tables, pages
-  /// that replace some of a leaf's own to `patches`. About expected_leaves will be.
+  /// `old` is the published generation. Leaves are added to `tree`, which has its tables already.
+  /// Where only some pages of a leaf differ, they are added to `patches`. expected_leaves says
+  /// about how many calls of Add() or AddTaken() will come.
   LeafWriter(const LeafTarget& target, const Tree& old, PatchWriter& patches, Tree& tree,
              uint64_t expected_leaves)
       : target_(target),
@@ -46,42 +47,50 @@ class LeafWriter {
   LeafWriter(const LeafWriter&) = delete;
   LeafWriter& operator=(const LeafWriter&) = delete;
 
-  /// Sets the tree's leaf at `position` until Finish(): absent where the subtree is zero, the old
-  /// one where that has its bytes, with some of its pages replaced where they differ by a few, else
-  /// one that is written. `touched`: the pages that are read; the others are zero. `compacts`: the
-  /// old one gets no more patches. Later positions come later.
-  /// Errors  kNoSpace, kIo, of this leaf or an earlier one; kNoMemory; as BlockIo::Open().
+  /// Adds the subtree at `position`; positions ascend from call to call. `touched` says which pages
+  /// of it are read; the others are zero. After Finish() the tree has at `position`:
+  ///   no leaf            if the subtree is zero
+  ///   the old leaf       if it has the same bytes
+  ///   the same, patched  if a few pages differ, unless `compacts` is set
+  ///   a new leaf         otherwise
+  /// Ownership  `subtree` is read until Finish().
+  /// Errors     kNoSpace, kIo, of this leaf or an earlier one; kNoMemory; as BlockIo::Open().
   Status Add(SubtreePosition position, const char* subtree, const PageSet::Pages& touched,
              bool compacts);
 
-  /// 2 MiB for the caller to fill with a leaf, nobody else's until AddTaken(). At most kTakenMax.
+  /// Returns 2 MiB for the caller to fill with a leaf. Nobody else touches them before AddTaken().
+  /// At most kTakenMax may be taken and not added.
   /// Errors  as Add().
   Result<char*> Take();
   static constexpr size_t kTakenMax = 5;
 
-  /// As Add(), all of it touched, of what was taken first. There is no old leaf.
+  /// Adds the leaf that was taken first, as Add() does, with all pages touched. The old generation
+  /// has no leaf at `position`.
   Status AddTaken(SubtreePosition position);
 
+  /// Writes what is left, and waits until all is written.
   /// Durability  none before a sync.
   /// Errors      as Add().
   Status Finish();
 
-  /// What was written of leaves that were to get no more patches.
+  /// How many bytes were written for leaves that were added with `compacts`.
   uint64_t compacted_bytes() const { return compacted_bytes_; }
 
  private:
-  /// Of fewer leaves the buffers are not registered: that takes longer than it saves.
+  /// For fewer leaves the buffers are not registered, which would take longer than it saves.
   static constexpr uint64_t kRegisteredLeavesMin = 16;
-  /// A bounce buffer: the pages, their sums. Behind it, where there is a codec, room for Encoded.
+  /// A bounce buffer: the pages and their sums. If there is a codec, an Encoded lies behind it.
   struct Bounce {
     char pages[kSubtreeBytes];
     PageSums sums;
   };
-  /// A compressed leaf; its sums follow its last block.
+  /// Room for a compressed leaf. Its page sums follow its last block.
   struct Encoded {
     char bytes[kEncodedBytesMax + kPageSumsBytes];
   };
+  /// kDone: nothing is to be written.
   enum class Fate { kUndecided, kDone, kWrite };
+  /// A leaf on its way: prepared by the workers, then decided, compressed and written.
   struct Slot {
     SubtreePosition position;
     const char* subtree = nullptr;
@@ -89,12 +98,12 @@ class LeafWriter {
     Entry old{};
     PageSet::Pages touched;
     Buffer memory;
-    bool compares = false;  ///< old_sums are what the old leaf has, with what replaces its pages
-    PageSums old_sums;
+    bool compares = false;   ///< old_sums are known
+    PageSums old_sums;       ///< of the old leaf's pages, or of those that replace them
     bool is_zero = false;    ///< set by the workers
-    Sum128 sum;              ///< the same
-    PageSet::Pages changed;  ///< the same, where it compares
-    bool is_copied = false;  ///< the same: the bounce buffer has its pages
+    Sum128 sum;              ///< set by the workers
+    PageSet::Pages changed;  ///< set by the workers if it compares
+    bool is_copied = false;  ///< set by the workers: the bounce buffer has its pages
     Fate fate = Fate::kUndecided;
     uint32_t encoded_bytes = 0;  ///< set by the workers; 0: it is stored as it is
     Bounce* bounce() const { return reinterpret_cast<Bounce*>(memory.get()); }
@@ -126,11 +135,11 @@ class LeafWriter {
   Tree& tree_;
   bool is_registered_;
   std::vector<Slot> slots_;
-  std::deque<size_t> taken_;
-  std::deque<size_t> prepared_;  // by the order of Add()
-  std::deque<size_t> decided_;   // behind them, the same
-  size_t decided_max_ = 1;       // as many as are compressed at a time
-  std::vector<size_t> free_;
+  std::deque<size_t> taken_;       // slots that the caller fills, in the order of Take()
+  std::deque<size_t> prepared_;    // slots whose fate is not decided, in the order of Add()
+  std::deque<size_t> decided_;     // slots that are to be written, added before those of prepared_
+  size_t decided_max_ = 1;         // how many are compressed at a time
+  std::vector<size_t> free_;       // slots
   std::vector<Encoder> encoders_;  // one for each thread
   uint64_t compacted_bytes_ = 0;
   std::unique_ptr<Workers> workers_;

@@ -13,11 +13,11 @@
 namespace morsel::pmem::image {
 namespace {
 
-/// Free runs too short for a large write may take this part of what the image holds, and so much,
-/// for each of them takes memory.
+/// Fragments may take this part of the file before they are used, but no more than kFragmentsMax
+/// bytes, as each of them takes memory.
 constexpr uint64_t kFragmentsPart = 16;
 constexpr uint64_t kFragmentsMax = 256 * kMiB;
-/// Some 8 MiB of memory, and of leaves that have one or two some 40.
+/// So many patches take some 8 MiB of memory, or some 40 MiB if each leaf has only one or two.
 constexpr uint64_t kReplacedMax = 192 * 1024;
 static_assert(kReplacedMax <= kPatchesMax);
 
@@ -31,7 +31,7 @@ uint64_t LeafCount(const Tree& tree) {
   return count;
 }
 
-// Those of `pages` that `patches` has not.
+// Returns how many of `pages` are not in `patches`.
 uint64_t CountNew(const PageSet::Pages& pages, const LeafPatches* patches) {
   uint64_t count = pages.count();
   if (patches == nullptr) return count;
@@ -58,7 +58,7 @@ Status PatchWriter::Begin() {
     batch.memory = MakeBuffer(kBatchPages * kPageBytes);
     if (batch.memory == nullptr) return Fail(Code::kNoMemory, "no memory for a checkpoint's pages");
   }
-  // Buffers are not registered: that takes longer than a few writes.
+  // The buffers are not registered, which would take longer than a few writes.
   Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, true, {}, kPageIoDepth);
   if (!io) return io.status();
   io_ = std::move(*io);
@@ -78,8 +78,8 @@ Result<bool> PatchWriter::Replace(SubtreePosition position, const PageSet::Pages
 }
 
 // ORDER  copy  <  checksum  <  write
-// WHY    what the checksum is of must be what is written, whatever is stored meanwhile.  [IMG-6]
-// CRASH  no difference; a page that was stored to while it was written would load as kCorrupt.
+// WHY    the checksum must be of the bytes that are written, whatever is stored meanwhile. [IMG-6]
+// CRASH  makes no difference. A page that is stored to while it is written would load as kCorrupt.
 // TEST   image/patches_test: AStoreDuringTheCheckpointDamagesNoReplacedPage
 Status PatchWriter::Add(SubtreePosition position, uint32_t page, const SubtreeMemory& subtree) {
   Batch& batch = batches_[filling_];
@@ -89,7 +89,7 @@ Status PatchWriter::Add(SubtreePosition position, uint32_t page, const SubtreeMe
   return batch.places.size() == kBatchPages ? Flush() : Status();
 }
 
-// [IMG-1]
+// Writes the batch that is being filled to free space, and goes on with the other one.     [IMG-1]
 Status PatchWriter::Flush() {
   Batch& batch = batches_[filling_];
   const uint64_t fragments_max = std::min(space_.end() / kFragmentsPart, kFragmentsMax);
@@ -143,8 +143,9 @@ void PatchWriter::MergeInto(Tree& tree) const {
   }
 }
 
-// Takes the place of the later lists, as far as they are short. A list of which nothing counts any
-// more goes with them.
+// Writes the list of this generation. It takes the place of the last lists as far as they are
+// short. Lists at the end of which nothing counts any more are dropped, also where there is no new
+// list.
 Status PatchWriter::WriteList(Tree& tree) {
   const std::vector<uint64_t> counts = LiveCounts(tree);
   uint64_t count = 0;

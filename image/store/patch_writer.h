@@ -1,8 +1,9 @@
-// Writes pages that replace those of leaves, many at a time, and the lists of them.
+// Writes pages that replace pages of leaves, many at a time, and the lists that name them.
 //
-// Each checkpoint writes a list of its own pages only. Lists are merged so that each is more than
-// twice as long as the next one was when it was written: a page is then listed again a number of
-// times that grows with the logarithm of how many there are, and there are few lists.
+// A checkpoint that replaces pages writes one list. It has these pages, and takes in the lists
+// before it that are short: each list that stays has at least twice as many pages that count. So
+// there are few lists, and how often a page is listed again grows with the logarithm of how many
+// pages there are.
 #pragma once
 
 #include <array>
@@ -19,18 +20,19 @@
 
 namespace morsel::pmem::image {
 
-/// A subtree's memory, of which only what was touched is read; the rest is zero.
+/// The memory of a subtree. Only its touched pages are read; the others are zero.
 struct SubtreeMemory {
   const char* bytes;
   const PageSet::Pages& touched;
 };
 
-/// Ownership  the destructor waits for what is in flight.
+/// Writes the patches of one new generation.
+/// Ownership  all that it is made with outlives it. The destructor waits for what is in flight.
 /// Threads    one.
 class PatchWriter {
  public:
-  /// Extents are claimed from `space` and remembered in `written`. `generation` is the new one, of
-  /// whose patches at most patches_max count.
+  /// Extents are claimed from `space` and added to `written`. `generation` is the new one. At most
+  /// patches_max patches may count in it.
   PatchWriter(const File& file, Space& space, std::vector<FileExtent>& written, uint64_t generation,
               uint64_t patches_max)
       : file_(file),
@@ -42,22 +44,25 @@ class PatchWriter {
   PatchWriter(const PatchWriter&) = delete;
   PatchWriter& operator=(const PatchWriter&) = delete;
 
-  /// Replaces `pages` of a leaf that is kept of the old generation by those of `subtree`. False,
-  /// and nothing is done, where there would be too many patches. tree.patch_count is as if all
-  /// leaves that are not written yet were kept.
-  /// Errors  kNoSpace, kIo, of these pages or earlier ones; kNoMemory.
+  /// Replaces `pages` of the leaf at `position`, which the tree keeps from the old generation, with
+  /// those of `subtree`. The pages are copied before the call returns. Returns false, and does
+  /// nothing, if there would be too many patches; tree.patch_count counts those of the old
+  /// generation as long as their leaves are not written.
+  /// Errors  kNoSpace, kIo, of these pages or earlier ones; kNoMemory; as BlockIo::Open().
   Result<bool> Replace(SubtreePosition position, const PageSet::Pages& pages,
                        const SubtreeMemory& subtree, Tree& tree);
 
-  /// Writes what is left, and the list. `tree` has all its leaves.
+  /// Writes the pages that are left, and the list, and adds them to the tree. The tree has all its
+  /// leaves already.
   /// Durability  none before a sync.
   /// Errors      as Replace().
   Status Finish(Tree& tree);
 
-  /// Waits for what is in flight, whatever becomes of it: what was written may be given back.
+  /// Waits for what is in flight, whether it succeeds or not. Then the extents in `written` may be
+  /// given back.
   void Drain();
 
-  /// What was written: of pages, and of lists.
+  /// How many bytes of pages were written, and how many of lists.
   uint64_t page_bytes() const { return page_bytes_; }
   uint64_t list_bytes() const { return list_bytes_; }
 
@@ -67,10 +72,11 @@ class PatchWriter {
     SubtreePosition position;
     LivePatch patch;
   };
+  /// Pages that are written together. One batch is filled while the other is written.
   struct Batch {
     Buffer memory;
-    std::vector<Place> places;  ///< of its pages, in order
-    unsigned in_flight = 0;
+    std::vector<Place> places;  ///< of the pages in `memory`, in their order
+    unsigned in_flight = 0;     ///< number of its writes that are not done
   };
 
   Status Begin();
@@ -86,16 +92,17 @@ class PatchWriter {
   uint64_t generation_;
   uint64_t patches_max_;
   std::array<Batch, 2> batches_;
-  size_t filling_ = 0;
-  std::map<SubtreePosition, LeafPatches> fresh_;
-  Buffer list_;
+  size_t filling_ = 0;                            // the batch that is being filled
+  std::map<SubtreePosition, LeafPatches> fresh_;  // the patches of this generation
+  Buffer list_;                                   // while it is written
   std::unique_ptr<BlockIo> io_;
   uint64_t page_bytes_ = 0;
   uint64_t list_bytes_ = 0;
 };
 
-/// How many patches may count in an image of the tree's leaves: five eighths of their pages, so
-/// that its file stays below twice as long, and no more than 196,608, for they take memory.
+/// Returns how many patches may count in an image that has the tree's leaves. It is five eighths of
+/// their pages, so that the file stays below twice the length of the leaves; and at most 196,608,
+/// as patches take memory.
 uint64_t PatchesMax(const Tree& tree);
 
 }  // namespace morsel::pmem::image

@@ -1,4 +1,4 @@
-// Copies memory of which only what was touched is read.
+// Copies pages of memory, and reads only those that were touched.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 namespace morsel::pmem::image {
 
-/// Of memory that is read as it is.
+/// The touched pages of memory of which all is read.
 inline const PageSet::Pages kAllPages = PageSet::Pages().set();
 
-/// Copies a subtree's page, which is zero where it is not one of those that were touched.
+/// Copies a page of `subtree` to `to`. A page that was not touched is not read: it is zero.
 inline void CopyPage(char* to, const char* subtree, uint32_t page, const PageSet::Pages& touched) {
   if (touched.test(page)) {
     std::memcpy(to, subtree + page * kPageBytes, kPageBytes);

@@ -1,4 +1,4 @@
-// Which pages of each subtree are read, asked for one subtree after the other.
+// Tells which pages of each subtree are to be read, one subtree after the other.
 #pragma once
 
 #include "image/store/touched_copy.h"
@@ -6,13 +6,15 @@
 
 namespace morsel::pmem::image {
 
-/// Of neighbours that were never touched, however many they are, the kernel is asked once.
+/// Asks a filter about subtrees that follow each other. However many in a row were never touched,
+/// it asks about them once: asking the kernel about each would take long.
+/// Threads  one.
 class TouchedWalk {
  public:
-  /// Of subtrees before `end`; nullptr: all pages are.
+  /// Walks over subtrees before `end`. `touched` outlives the walk; nullptr: all pages are read.
   TouchedWalk(const PageFilter* touched, SubtreePosition end) : touched_(touched), end_(end) {}
 
-  /// Later positions come later.
+  /// Returns the pages to read of the subtree at `position`. Positions ascend from call to call.
   PageSet::Pages Of(SubtreePosition position) {
     if (touched_ == nullptr) return kAllPages;
     const bool is_neighbour = position.value() == last_.value() + 1;
@@ -26,7 +28,7 @@ class TouchedWalk {
   const PageFilter* touched_;
   SubtreePosition end_;
   SubtreePosition last_{};
-  SubtreePosition next_{};  // from the last one that was asked for so far none was touched
+  SubtreePosition next_{};  // no subtree from last_ up to this one was touched
 };
 
 }  // namespace morsel::pmem::image

@@ -15,12 +15,13 @@
 namespace morsel::pmem::image {
 namespace {
 
-/// Of a leaf's pages.
+/// A leaf that has more dirty pages is compared as a whole.
 constexpr size_t kDirtyMax = kPagesPerLeaf / 2;
 
-// What a checkpoint may write beside its pages, on the average: half as much again, and this. Of it
-// are tables and lists; what is left is for compacting. What one does not spend the next may, up to
-// a bound, and later ones save what one could not help spending.
+// On the average a checkpoint may write, beside its pages, half as much again and
+// kEarnedForNothing. Tables and lists come out of that; what is left is for compacting. What a
+// checkpoint does not spend is saved for later ones, up to kSavedMax. What it had to spend beyond
+// that is owed, up to kOwedMax, and later ones save it.
 constexpr int64_t kCompactBytes = kSubtreeBytes + kPageSumsBytes;
 constexpr int64_t kEarnedForNothing = kMiB;
 constexpr int64_t kSavedMax = 2 * kCompactBytes;
@@ -83,7 +84,8 @@ void TreeWriter::Settle() {
   compact_bytes_ = std::clamp(compact_bytes_, -kOwedMax, kSavedMax);
 }
 
-// With more of its pages dirty a subtree is looked at as a whole: it may be in one huge frame.
+// A subtree with many dirty pages is compared as a whole: it may be in one huge frame, all of whose
+// pages are dirty as soon as one is.
 TreeWriter::Action TreeWriter::ActionOf(SubtreePosition position, const PageSet* dirty) const {
   if (compacted_.contains(position)) return Action::kRewrite;
   if (dirty == nullptr) return Action::kCompare;
@@ -93,9 +95,10 @@ TreeWriter::Action TreeWriter::ActionOf(SubtreePosition position, const PageSet*
                                                                        : Action::kCompare;
 }
 
-// Those with the most patches: a leaf costs the same however many it is rid of. From a part of what
-// may count on, as many as there is to spend for; and as many as keep room for what a checkpoint
-// brings, whatever that costs. How what is dirty was found does not matter.
+// Chooses the leaves that are written whole again: those with the most patches, as each costs the
+// same however many patches it loses. While there are many patches, it chooses as many leaves as
+// there is to spend for. While there are too many, it goes on whatever that costs, so that there is
+// room for what the checkpoint brings. How the dirty pages were found does not matter.
 void TreeWriter::ChooseCompacted(uint64_t leaves, uint64_t patch_count) {
   const uint64_t many = patches_max_ / 5 * 3;
   const uint64_t too_many = patches_max_ / 8 * 7;
@@ -104,7 +107,7 @@ void TreeWriter::ChooseCompacted(uint64_t leaves, uint64_t patch_count) {
   for (const auto& [position, patches] : old_.patches) {
     if (position.value() < leaves) by_count.emplace_back(patches->size(), position);
   }
-  // A heap: only the first few are wanted.
+  // This is a heap and is not sorted, because only the first few are wanted.
   std::make_heap(by_count.begin(), by_count.end());
   uint64_t left = patch_count;
   for (int64_t spent = kCompactBytes; !by_count.empty(); spent += kCompactBytes) {
@@ -132,7 +135,7 @@ Status TreeWriter::WriteLeaves(const Source& source, ProgressMeter& meter, Tree&
   return patches_.Finish(tree);
 }
 
-// What failed of leaves is over on return.
+// On return no leaf is in flight any more, even after a failure.
 Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree) {
   const uint64_t leaves = source.size_bytes / kSubtreeBytes;
   uint64_t expected = source.dirty == nullptr ? leaves : compacted_.size();
@@ -163,12 +166,12 @@ Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree
   return Code::kOk;
 }
 
-// Some are filled while others are written.
+// Stores what comes from a source. Some leaves are filled while others are written.
 Status TreeWriter::WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tree) {
   const std::vector<SubtreePosition>& all = source.positions();
   LeafWriter writer({file_, space_, written_, generation_, codec_}, old_, patches_, tree,
                     all.size());
-  // What is filled is the writer's memory.
+  // The source fills the writer's memory, so that it is drained before the writer goes.
   const std::unique_ptr<LeafSource, void (*)(LeafSource*)> drained(
       &source, [](LeafSource* filling) { filling->Drain(); });
   const size_t ahead_max = std::min(LeafWriter::kTakenMax, source.ahead_max());
@@ -190,7 +193,7 @@ Status TreeWriter::WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tre
   return writer.Finish();
 }
 
-// [IMG-3]
+// Writes a table, unless the old generation has the same one.                              [IMG-3]
 Result<Entry> TreeWriter::WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
                                      const std::vector<Entry>& old_entries) {
   while (!entries.empty() && !IsPresent(entries.back())) entries.pop_back();
@@ -211,7 +214,7 @@ Result<Entry> TreeWriter::WriteTable(std::vector<Entry>& entries, const Entry& o
   return table;
 }
 
-// [IMG-1] `bytes` is padded to whole blocks.
+// Writes a table to free space. `bytes` is padded to whole blocks.                         [IMG-1]
 Status TreeWriter::WriteExtent(const char* bytes, Entry& entry) {
   const uint64_t padded_bytes = AlignUp(entry.stored_bytes, kBlockBytes);
   entry.kind = Kind::kPresent;

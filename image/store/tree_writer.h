@@ -1,4 +1,4 @@
-// Writes the tree of a new generation beside the old one's.
+// Writes the tree of a new generation, beside that of the old one.
 #pragma once
 
 #include <set>
@@ -19,18 +19,20 @@ namespace morsel::pmem::image {
 /// What a generation is stored from.
 struct Source {
   const char* frames;
-  uint64_t size_bytes;
-  const PageSet* dirty;          ///< what may differ from the old generation; nullptr: all may
-  const PageFilter* touched;     ///< the pages that are read, the others being zero; nullptr: all
-  LeafSource* leaves = nullptr;  ///< what comes instead of frames, where there is no generation
+  uint64_t size_bytes;           ///< of the morsel
+  const PageSet* dirty;          ///< pages that may differ from the old generation; nullptr: all
+  const PageFilter* touched;     ///< pages that are read, the others being zero; nullptr: all
+  LeafSource* leaves = nullptr;  ///< replaces `frames` for an image that has no generation yet
 };
 
-/// Threads  one.
+/// Writes one generation.
+/// Ownership  all that it is made with outlives it.
+/// Threads    one.
 class TreeWriter {
  public:
-  /// `old` is the published generation, whose extents are used again where nothing has changed;
-  /// what is new is stored by `codec`, as `generation`. compact_bytes may be spent on leaves that
-  /// have many patches; less than none is owed.
+  /// `old` is the published generation; its extents are used again where nothing has changed. What
+  /// is new is stored as `generation`, with `codec`. compact_bytes may be spent on writing leaves
+  /// that have many patches whole again; if it is negative, so much is owed and saved first.
   TreeWriter(const File& file, Space& space, const Tree& old, uint64_t generation, Codec codec,
              int64_t compact_bytes)
       : file_(file),
@@ -42,17 +44,19 @@ class TreeWriter {
         patches_max_(PatchesMax(old)),
         patches_(file, space, written_, generation, patches_max_) {}
 
-  /// Writes what of the source is not in the old generation.
+  /// Writes what the source has and the old generation has not, and returns the new tree. When it
+  /// returns, nothing is in flight any more.
   /// Durability  none before a sync.
-  /// Errors      kNoSpace, kIo, kNoMemory: written() is then to be given back.
+  /// Errors      kNoSpace; kIo; kNoMemory; as BlockIo::Open(); those of source.leaves. The caller
+  ///             then gives written() back to the space.
   Result<Tree> Write(const Source& source, ProgressMeter& meter);
-  /// What `meter` is told of, at most.
+  /// Returns how many bytes Write() reports to its meter, at most.
   static uint64_t BytesToLookAt(const Source& source);
 
-  /// What was taken from the space so far.
+  /// The extents that were taken from the space so far.
   const std::vector<FileExtent>& written() const { return written_; }
 
-  /// What the next generation may spend on compacting.
+  /// What the next generation may spend on compacting; negative if so much is owed.
   int64_t left_for_compacting() const { return compact_bytes_; }
 
  private:
@@ -75,7 +79,7 @@ class TreeWriter {
   int64_t compact_bytes_;
   uint64_t compacted_bytes_ = 0;
   uint64_t table_bytes_ = 0;
-  std::set<SubtreePosition> compacted_;
+  std::set<SubtreePosition> compacted_;  // leaves that are to be written whole again
   std::vector<FileExtent> written_;
   uint64_t patches_max_;
   PatchWriter patches_;
