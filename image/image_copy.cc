@@ -13,11 +13,11 @@
 namespace morsel::pmem::image {
 namespace {
 
-// As many as are read and written at once.
+// Enough for all reads and all writes in flight.
 constexpr size_t kSlots = 2 * kIoDepth;
 constexpr uint64_t kPieceBytes = kSubtreeBytes;
 
-// What the tree leads to, in pieces that fit into a buffer.
+// Returns all that the tree leads to, in pieces that fit into a buffer.
 std::vector<FileExtent> PiecesOf(const Tree& tree) {
   std::vector<FileExtent> pieces;
   for (const FileExtent& extent : tree.Extents()) {
@@ -34,7 +34,7 @@ uint64_t BytesOf(const std::vector<FileExtent>& pieces) {
   return bytes;
 }
 
-// Reads and writes at the same time.
+// Copies pieces from one file to another, and reads and writes at the same time.
 class Copying {
  public:
   Copying(const File& from, const File& to, std::vector<FileExtent> pieces,
@@ -89,7 +89,7 @@ class Copying {
     return Code::kOk;
   }
 
-  // What has been read is written.
+  // Waits for a piece to be read, and begins to write it.
   Status Write() {
     const BlockIo::Done done = reads_->Wait();
     if (!done.status.ok()) return done.status;
@@ -99,6 +99,7 @@ class Copying {
                                static_cast<int>(done.tag), done.tag);
   }
 
+  // Waits for a piece to be written.
   Status Finish() {
     const BlockIo::Done done = writes_->Wait();
     free_.push_back(done.tag);
@@ -112,12 +113,12 @@ class Copying {
   ProgressMeter meter_;
   FileExtent in_slots_[kSlots];
   std::vector<size_t> free_;
-  Buffer memory_;  // goes after the requests do
+  Buffer memory_;  // outlives the requests
   std::unique_ptr<BlockIo> reads_;
   std::unique_ptr<BlockIo> writes_;
 };
 
-// As sparse as the tree is.
+// Copies what the tree leads to, and the superblock last. The rest of the copy is holes.
 Status CopyBytes(const ImageFile& image, const File& copy) {
   std::vector<FileExtent> pieces = PiecesOf(image.tree());
   MORSEL_TRY(copy.Resize(pieces.empty() ? kExtentsStart : pieces.back().end()));
@@ -128,7 +129,8 @@ Status CopyBytes(const ImageFile& image, const File& copy) {
 
 }  // namespace
 
-// A generation's extents are written over once the second after it has been published.   [IMG-1]
+// The extents of a generation are written over only once the second generation after it has been
+// published. So one newer generation does no harm.                                       [IMG-1]
 Status CheckNotOverwritten(const ImageFile& image) {
   const Result<ImageSuperblocks> now = ReadSuperblocks(image.file());
   const ImageSuperblock& then = image.superblock();
@@ -161,8 +163,8 @@ Status CheckSound(const ImageFile& image) {
               first.c_str(), others);
 }
 
-// The copy has its name only when it is whole and synced: so the order of its parts does not
-// matter.
+// The copy gets its name only when it is whole and synced, so that the order in which its parts are
+// written does not matter.
 Status CopyInto(const ImageFile& image, const Directory& directory, const std::string& name,
                 mode_t mode) {
   MORSEL_TRY(CheckSound(image));

@@ -1,4 +1,4 @@
-// Copies of images: what one generation leads to, and nothing else.
+// Copies images: what one generation leads to, and nothing else.
 #pragma once
 
 #include <string>
@@ -10,30 +10,33 @@
 
 namespace morsel::pmem::image {
 
-/// Whether all that `image` was opened with is still in its file: somebody else may write it.
+/// Checks that the file still has all that `image` was opened with. Another process may be writing
+/// to it.
 /// Errors  kBusy: it may have been written over since, so that what was read proves nothing; kIo.
 Status CheckNotOverwritten(const ImageFile& image);
 
-/// Makes the file `name` of the directory an image of what `image` has, by the bytes: each extent
-/// lies where it did, and where nothing is there are holes. All is read and held against its sums
-/// first.
+/// Copies the image byte for byte to the file `name` of the directory. Each extent lies where it
+/// did, and the rest of the file is holes. All is read and held against its sums first.
 /// Durability  on return; a crash before leaves a temporary, or the whole image.
-/// Errors      kCorrupt: it is damaged, and nothing was made; kBusy, as CheckNotOverwritten(); kExists;
-///             kNoSpace; kPermission; kNoMemory; kIo.
+/// Errors      kCorrupt: the image is damaged, and nothing was made; kBusy, as
+///             CheckNotOverwritten(); kExists; kNoSpace; kPermission; kNoMemory; kIo.
 /// Cost        reads the image twice; 32 MiB of buffers.
 Status CopyInto(const ImageFile& image, const Directory& directory, const std::string& name,
                 mode_t mode);
 
-/// As CopyInto(), of leaves that are compressed by `codec`: each is read, held against its sums and
-/// written anew, with the pages that replace its own, as generation 1. `damaged`: nullptr, or told
-/// of leaves that are damaged, which are absent in what is made.
-/// Errors  as CopyInto(), and what `damaged` answers.
-/// Cost    reads the image once; 64 MiB at most, and 136 bytes for each leaf.
+/// Makes the file `name` of the directory an image of the same memory, compressed by `codec`. Each
+/// leaf is read, held against its sums and written anew, with its patches in place, as
+/// generation 1. If `damaged` is nullptr, a damaged leaf is an error. Otherwise it is passed to
+/// `damaged`, and is zero in the new image.
+/// Durability  as CopyInto().
+/// Errors      as CopyInto(), and what `damaged` returns.
+/// Cost        reads the image once; at most 64 MiB of memory, and 136 bytes for each leaf.
 Status RecodeInto(const ImageFile& image, Codec codec, const Directory& directory,
                   const std::string& name, mode_t mode, const Damaged* damaged = nullptr);
 
-/// The first thing that is damaged in it, as an error.
-/// Errors  kCorrupt; kBusy, as CheckNotOverwritten(); kNoMemory.
+/// Reads all of the image and holds it against its sums.
+/// Errors  kCorrupt, with the message for the first subtree that is damaged and the number of the
+///         others; kBusy and kIo, as CheckNotOverwritten(); kNoMemory.
 Status CheckSound(const ImageFile& image);
 
 }  // namespace morsel::pmem::image

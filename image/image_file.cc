@@ -33,7 +33,7 @@ ImageInfo InfoOf(const ImageSuperblock& superblock) {
           .giant = (superblock.flags & kFlagGiant) != 0};
 }
 
-// Of no generation yet.
+// The superblock of an image that has no generation yet.
 ImageSuperblock SuperblockOf(const ImageInfo& info) {
   ImageSuperblock superblock{};
   superblock.magic = kMagic;
@@ -126,11 +126,11 @@ Result<ImageFile> ImageFile::OpenIntact(File file, const Damaged& damaged) {
   return image;
 }
 
-// Before anything else is written.
+// Finds out what is free. To be called before anything else is written.
 Status ImageFile::TakeSpace(const std::optional<ImageSuperblock>& older) {
   // ORDER  the superblock that was found, synced  <  every other write
-  // WHY    after a sync that failed it may be in the cache only; what it replaced is then still the
-  //        medium's newest, and its extents would be written over.                         [IMG-1]
+  // WHY    after a sync that failed it may be in the cache only. The newest on the medium is then
+  //        the one it replaced, whose extents would be written over.                       [IMG-1]
   // CRASH  before: either of the two is found again. After: the medium has the one found here.
   // TEST   image/crash_test: OpeningMakesTheSuperblockDurableFirst
   Status status = WriteSuperblock(file_, current_);
@@ -141,7 +141,7 @@ Status ImageFile::TakeSpace(const std::optional<ImageSuperblock>& older) {
 
   std::vector<FileExtent> used = tree_.Extents();
   if (older.has_value()) {
-    // It protects what it can lead to. Damaged, it leads nowhere.
+    // The older superblock protects what it leads to. If its tables are damaged, it leads nowhere.
     const Result<Tree> older_tree = ReadTree(file_, *older);
     if (older_tree) {
       retired_ = Without(older_tree->Extents(), used);
@@ -163,8 +163,8 @@ Status ImageFile::TakeSpace(const std::optional<ImageSuperblock>& older) {
   return Code::kOk;
 }
 
-// Until the next checkpoint all that the file has is taken: what could not be read of the older
-// generation may lie anywhere.                                                            [IMF-3]
+// Takes all that the file has, until the next checkpoint: the tables of the older generation could
+// not be read, and what they lead to may lie anywhere.                                    [IMF-3]
 Status ImageFile::TakeAll(const std::vector<FileExtent>& used) {
   const Result<uint64_t> file_bytes = file_.SizeBytes();
   if (!file_bytes) return file_bytes.status();
@@ -193,7 +193,7 @@ Status ImageFile::Load(char* frames) const {
 }
 
 Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
-  // By position. Of a leaf with several pages that are damaged the first is enough.
+  // Sorted by position. If several pages of a leaf are damaged, the first failure is enough.
   std::map<SubtreePosition, std::pair<Code, std::string>> lost;
   LeafReader reader(file_, current_.base);
   MORSEL_TRY(reader.LoadIntact(
@@ -251,7 +251,7 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
 
 Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written) {
   // ORDER  tables and leaves, synced  <  superblock
-  // WHY    a superblock that leads to bytes that are not there is a lost morsel.           [IMG-1]
+  // WHY    if a superblock leads to bytes that are not there, the morsel is lost.          [IMG-1]
   // CRASH  before the superblock: the last generation. After: this one, whole.
   // TEST   image/crash_test: EveryCrashIsTheLastOrTheNextCheckpoint
   if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, errno);
@@ -265,7 +265,7 @@ Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExt
 
 void ImageFile::Accept(const ImageSuperblock& next, Tree tree) {
   // ORDER  superblock, synced  <  what only older generations have is free
-  // WHY    until then the medium's slot still leads to it.                        [IMG-1] [IMF-2]
+  // WHY    until then the slot on the medium still leads there.                   [IMG-1] [IMF-2]
   // CRASH  before: the last generation or this one, and all that either leads to is there.
   // TEST   image/crash_test: NothingThatASuperblockLeadsToIsTouched
   std::vector<FileExtent> freed = std::move(retired_);
@@ -277,7 +277,8 @@ void ImageFile::Accept(const ImageSuperblock& next, Tree tree) {
   GiveBack(freed);
 }
 
-// Whatever the reason, also one that would go away: trying again proves nothing.
+// Refuses every later Store(). This holds for any reason, also for one that would go away: a second
+// sync that succeeds proves nothing about what the first one lost.
 Status ImageFile::Poison(Status status, int error) {
   poisoned_ = true;
   if (current_.generation == 0) return status;
@@ -298,7 +299,7 @@ Status ImageFile::Poisoned() const {
 
 void ImageFile::GiveBack(const std::vector<FileExtent>& extents) {
   for (const FileExtent& extent : extents) space_.Give(extent);
-  // Single pages are soon taken again: a hole for each costs more than it saves.
+  // Single pages are soon taken again, and a hole for each would cost more than it saves.
   for (const FileExtent& extent : extents) {
     if (extent.size_bytes >= kFragmentBytes && extent.end() <= space_.end()) {
       ReturnToFileSystem(extent);
@@ -307,7 +308,7 @@ void ImageFile::GiveBack(const std::vector<FileExtent>& extents) {
   TrimTail();
 }
 
-// What fails here costs room in the file system, nothing else.
+// Makes a hole. If that fails, it costs room in the file system and nothing else.
 void ImageFile::ReturnToFileSystem(FileExtent free_run) const {
   (void)file_.calls().FAllocate(file_.descriptor(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                 static_cast<int64_t>(free_run.offset),

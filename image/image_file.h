@@ -1,4 +1,4 @@
-// A morsel's image in a file of its own: stored, loaded, verified.
+// A morsel's image in a file of its own: it is created, stored, loaded and verified here.
 #pragma once
 
 #include <functional>
@@ -24,84 +24,95 @@ namespace morsel::pmem::image {
 class LeafSource;
 struct Source;
 
+/// One image that is open. Everything that changes it writes to free space first and publishes the
+/// change with a superblock, so that a crash leaves the last generation or the next one.
+///
 /// [IMF-1] space_ holds exactly what is neither in the current generation, nor in retired_, nor in
 ///         quarantined_.
-/// [IMF-2] retired_ is what the generation before the current one has and the current one has not:
-///         its superblock still leads there.
-/// [IMF-3] quarantined_ is what generations have whose superblock could not be written, or perhaps
-///         was, and what an older one may have whose tables could not be read: the slot may lead
-///         there until another superblock is in it.
-/// Threads  one call at a time.
+/// [IMF-2] retired_ holds the extents that the generation before the current one has and the
+///         current one has not. The superblock of that generation still leads to them.
+/// [IMF-3] quarantined_ holds the extents of generations whose superblock could not be written, or
+///         perhaps was. If the tables of the older generation could not be read, it holds all that
+///         they may lead to. A slot may lead there until another superblock is in it.
+///
+/// Ownership  the file is closed with the object; move-only.
+/// Threads    one call at a time.
 class ImageFile {
  public:
-  /// Makes the image `name` in the directory: generation 1 is `frames`, info.size_bytes long.
-  /// `path` is what sentences call it. `touched` as of Store().
-  /// Durability  on return; a crash before leaves nothing of that name, or the whole image; a
-  ///             failure as Directory::Publish().
+  /// Makes the image `name` in the directory. Its generation 1 has `frames`, info.size_bytes long.
+  /// `touched` is as in Store().
+  /// Durability  on return; a crash before leaves nothing of that name, or the whole image. See
+  ///             Directory::Publish() for what a failure leaves.
   /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo.
   static Result<ImageFile> Create(const Directory& directory, const std::string& name, mode_t mode,
                                   const ImageInfo& info, const char* frames,
                                   const PageFilter* touched = nullptr,
                                   const Progress& progress = {});
 
-  /// As Create(), of leaves that come one by one: what has none is zero.
+  /// As Create(), but from leaves that come one by one. A subtree without a leaf is zero.
   /// Errors  as Create(), and those of `leaves`: nothing has the name then.
   static Result<ImageFile> CreateFrom(LeafSource& leaves, const Directory& directory,
                                       const std::string& name, mode_t mode, const ImageInfo& info,
                                       const Progress& progress = {});
 
-  /// Takes an open file and reads its tables. For writing, the superblock that was found is made
-  /// durable first: after a sync that failed it may have been in a cache only.
-  /// Errors  kCorrupt; kVersion; kIo; kNoSpace (opened read-only it may still work).
+  /// Opens the image in `file`: reads its superblocks and tables, but no leaves. To open it for
+  /// writing, the superblock that was found is written and synced first: after a sync that failed
+  /// it may have been in a cache only.
+  /// Errors  kCorrupt; kVersion; kIo; kNoSpace (opening it read-only may still work).
   static Result<ImageFile> Open(File file, bool read_only);
 
-  /// Takes what is intact of a damaged image, for reading. What is not is told, and counts as
-  /// absent.
-  /// Errors  as Open(): nothing of it can be found.
+  /// Opens a damaged image for reading. Every table, leaf and list that is damaged is passed to
+  /// `damaged` and counts as absent.
+  /// Errors  as Open(): nothing of the image can be found; what `damaged` returns.
   static Result<ImageFile> OpenIntact(File file, const Damaged& damaged);
 
-  /// What the newest superblock says; the tables are not read.
+  /// Returns what the newest superblock says. The tables are not read.
   /// Errors  kCorrupt, kVersion, kIo.
   static Result<ImageInfo> Peek(const File& file);
 
   ImageInfo info() const;
   const File& file() const { return file_; }
-  /// Of the current generation.
+  /// The superblock and the tree of the current generation.
   const ImageSuperblock& superblock() const { return current_; }
   const Tree& tree() const { return tree_; }
 
-  /// Is called from now on by whoever stores, loads, verifies and copies.
+  /// Sets the function that is called from now on while this image is stored, loaded, verified or
+  /// copied. It is called on the thread of that call.
   void set_progress(Progress progress) { progress_ = std::move(progress); }
   const Progress& progress() const { return progress_; }
 
-  /// What Load() fills, in whole subtrees.
+  /// Returns how many bytes of `frames` Load() fills, in whole subtrees.
   uint64_t LoadedBytes() const;
 
-  /// Fills `frames`, info().size_bytes of zeroed memory.
-  /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo. The frames are
-  ///         then filled in part.
+  /// Fills `frames`, which is info().size_bytes of zeroed memory.
+  /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo; kNoMemory; as
+  ///         BlockIo::Open(). The frames are then filled in part.
   Status Load(char* frames) const;
 
-  /// As Load(), but subtrees that are damaged are told, and zero.
-  /// Errors  kNoMemory; what `damaged` answers.
+  /// As Load(), but goes on where something is damaged. Each subtree that is damaged is passed to
+  /// `damaged`, and is zero in `frames`.
+  /// Errors  kNoMemory; as BlockIo::Open(); what `damaged` returns.
   Status LoadIntact(char* frames, const Damaged& damaged) const;
 
-  /// Reads all leaves and reports each that is damaged or cannot be read, in a sentence.
-  /// Errors  kNoMemory.
+  /// Reads all that is stored, or with kLoadable all that Load() reads. `report` is called with a
+  /// message for each subtree that is damaged or cannot be read.
+  /// Errors  kNoMemory; as BlockIo::Open().
   Status Verify(const std::function<void(const char* message)>& report,
                 Verified what = Verified::kAll) const;
 
-  /// Writes `frames`, size_bytes long (a multiple of 2 MiB, at most the capacity), as the next
-  /// generation. Subtrees that are as they were are not written again, and of those that changed a
-  /// little the changed pages only. `dirty`: the pages that may differ from the last generation
-  /// that was stored, or loaded and not changed since; nullptr: all are compared with it.
-  /// `touched`: what is read of `frames` at all, the rest being zero; nullptr: all. Not after
-  /// opening read-only.
+  /// Writes `frames`, size_bytes long, as the next generation. Of a subtree that has not changed
+  /// nothing is written, and of one that has changed a little only the changed pages. The image was
+  /// not opened read-only.
+  ///
+  /// `dirty` has the pages that may differ from the last generation that was stored, or loaded and
+  /// not changed since. If it is nullptr, all pages are compared with that generation. `touched`
+  /// says which pages of `frames` are read at all; the others are zero. If it is nullptr, all are.
   /// Durability  on return. A crash before leaves the last generation or this one, whole.
-  /// Errors      kNoSpace, kIo, kNoMemory: the last generation stands; where the superblock could
-  ///             not be written or synced, a crash or the next Open() may find this one, whole.
-  ///             A sync that fails is kIo, whatever its reason, and so is every later Store():
-  ///             nothing can be promised until the image is opened again.
+  /// Units       size_bytes: a multiple of 2 MiB, at most the capacity.
+  /// Errors      kNoSpace, kIo, kNoMemory, as BlockIo::Open(): the last generation stands. But if
+  ///             the superblock could not be written or synced, a crash or the next Open() may find
+  ///             this one, whole. A sync that fails is kIo, whatever its reason, and so is every
+  ///             later Store(): nothing can be promised until the image is opened again.
   /// Cost        2 fdatasyncs.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
                const PageSet* dirty = nullptr, const PageFilter* touched = nullptr);

@@ -1,4 +1,4 @@
-// Images of another codec, leaf by leaf.
+// Writes an image anew with another codec, leaf by leaf.
 #include <cstring>
 
 #include "base/error.h"
@@ -20,8 +20,8 @@ std::vector<SubtreePosition> PresentIn(const Tree& tree) {
   return present;
 }
 
-// Pages that replace others are compacted in: no codec is for single pages, what is read once is
-// better read at a stretch, and the whole leaf passes by anyway.
+// The leaves of an image, with their patches in place. The new image has no patches: those would
+// not be compressed, a leaf is read faster at a stretch, and all of it passes by anyway.
 class LeavesOf final : public LeafSource {
  public:
   LeavesOf(const ImageFile& image, const Damaged* damaged)
