@@ -1,5 +1,5 @@
-// Leaves that are stored by LZ4 and zstd: what they hold, what they take, and what of them is
-// damaged.
+// Leaves that are compressed with LZ4 and zstd: what they hold, how long they are, and how damage
+// to them is found.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -41,8 +41,8 @@ TEST_P(CodecTest, EachLeafTakesWhatItNeeds) {
   EXPECT_LE(LeafExtentOf(LeafOf("b", 3)).size_bytes, 4 * kBlockBytes + kPageSumsBytes);
 }
 
-// What changed is found by the sums, which are of the pages and not of what is stored.
-TEST_P(CodecTest, WhatChangedIsFoundAndStored) {
+// Changes are found by the sums, which are of the pages and not of what is stored.
+TEST_P(CodecTest, CheckpointsStoreWhatChangedAndNothingElse) {
   Memory memory = MemoryOf(4);
   for (uint64_t subtree = 0; subtree < 4; ++subtree) FillHalf(memory, subtree, subtree);
   Result<ImageFile> image = Create("b", memory, TestCalls(), codec_);
@@ -103,7 +103,7 @@ TEST_P(CodecTest, VerifyNamesACompressedLeafThatIsDamaged) {
   EXPECT_EQ(sentences_of(LeafExtentOf(leaf_).end() - 1).size(), 1u) << "the sums behind it";
 }
 
-TEST_P(CodecTest, LengthsThatLieAreRefused) {
+TEST_P(CodecTest, WrongLengthsAreRefused) {
   Entry leaf = leaf_;
   const auto with = [&](uint32_t stored_bytes) {
     leaf.stored_bytes = stored_bytes;
@@ -115,15 +115,16 @@ TEST_P(CodecTest, LengthsThatLieAreRefused) {
   ExpectRefused(with(1), Code::kCorrupt, "subtree 0");
   ExpectRefused(with(leaf_.stored_bytes - 1), Code::kCorrupt, "subtree 0");
   ExpectRefused(with(kEncodedBytesMax), Code::kCorrupt, "");
-  // Another codec's, and as it is.
+  // The leaf claims to be of another codec, and to be stored as it is.
   leaf.codec = codec_ == Codec::kLz4 ? Codec::kZstd : Codec::kLz4;
   ExpectRefused(with(leaf_.stored_bytes), Code::kCorrupt, "subtree 0");
   leaf.codec = Codec::kNone;
   ExpectRefused(with(leaf_.stored_bytes), Code::kCorrupt, "impossible extent");
 }
 
-// Under AddressSanitizer: nothing is written beyond a leaf, nothing read beyond what is stored.
-TEST_P(CodecTest, WhatIsNoLeafIsNotDecoded) {
+// AddressSanitizer sees that nothing is written beyond a leaf and nothing is read beyond what is
+// stored.
+TEST_P(CodecTest, DecodeRefusesBytesThatAreNotALeaf) {
   Result<Encoder> encoder = Encoder::Make(codec_);
   Result<Decoder> decoder = Decoder::Make();
   ASSERT_TRUE(encoder.has_value() && decoder.has_value());

@@ -1,4 +1,4 @@
-// The power is cut at every write: the image is the last or the next checkpoint, byte for byte.
+// Power is lost at every write. The image then is the last or the next checkpoint, byte for byte.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -28,7 +28,7 @@ class CrashTest : public ImageTest {
     random_.seed(seed);
   }
 
-  // A program's changes between two checkpoints.
+  // Changes memory as a program does between two checkpoints.
   void Mutate(Memory& memory) {
     const uint64_t subtrees =
         random_() % 4 == 0 ? 1 + random_() % kSubtreesMax : memory.size() / kSubtreeBytes;
@@ -41,7 +41,7 @@ class CrashTest : public ImageTest {
     }
   }
 
-  // The image that a power cut leaves holds one of two states, or there is none.
+  // The image that is left when power is lost holds one of two states.
   void ExpectOneOf(const std::string& bytes, const Memory& last, const Memory* next) {
     SetBytes("crashed", bytes);
     const Result<Memory> memory = Read("crashed");
@@ -50,7 +50,8 @@ class CrashTest : public ImageTest {
     ++crashes_;
   }
 
-  // Every way in which what is pending may be lost, where there are few; else some of them.
+  // Tries each subset of the pending writes as what is kept, if there are few; otherwise some
+  // subsets.
   void ExpectEveryCrash(const RecordingCalls& calls, const Memory& last, const Memory* next) {
     const size_t pending = calls.pending().size();
     std::vector<uint64_t> kept;
@@ -69,7 +70,7 @@ class CrashTest : public ImageTest {
     }
   }
 
-  // Stores `next` over `last`, cutting the power everywhere.
+  // Stores `next` over `last`, and looks at what is left if power is lost anywhere.
   void StoreAndCrash(ImageFile& image, RecordingCalls& calls, const Memory& last,
                      const Memory& next) {
     int syncs = 0;
@@ -81,7 +82,7 @@ class CrashTest : public ImageTest {
     ASSERT_TRUE(image.Store(next.data(), next.size(), 0).ok()) << LastError();
     calls.before_sync = nullptr;
     ASSERT_EQ(syncs, 2);
-    // What is pending now only gives space back.
+    // What is pending now does nothing but give space back.
     ExpectEveryCrash(calls, next, nullptr);
   }
 
@@ -106,7 +107,7 @@ TEST_F(CrashTest, EveryCrashIsTheLastOrTheNextCheckpoint) {
   EXPECT_GT(crashes_, kCheckpoints * 3 * kTornFiles);
 }
 
-TEST_F(CrashTest, ACrashedImageOpensForWritingAndGoesOn) {
+TEST_F(CrashTest, ImageCanBeWrittenAfterACrash) {
   Memory last = MemoryOf(3);
   FillSubtree(last, 1, 1);
   ASSERT_TRUE(Create("a", last).has_value()) << LastError();
@@ -124,7 +125,7 @@ TEST_F(CrashTest, ACrashedImageOpensForWritingAndGoesOn) {
     }
     SetBytes("a", crashed[random_() % crashed.size()]);
 
-    // Recovery is cut too, and what is written after it.
+    // Power is lost during the recovery, too, and during the next checkpoint.
     const Result<Memory> found = Read("a");
     ASSERT_TRUE(found.has_value()) << LastError();
     ASSERT_TRUE(*found == last || *found == next);
@@ -139,7 +140,7 @@ TEST_F(CrashTest, ACrashedImageOpensForWritingAndGoesOn) {
   }
 }
 
-// [IMG-1], held against what the medium's superblocks lead to at each change.
+// [IMG-1] Each change is held against what the superblocks on the medium lead to at that time.
 TEST_F(CrashTest, NothingThatASuperblockLeadsToIsTouched) {
   Memory memory = MemoryOf(3);
   FillSubtree(memory, 1, 1);
@@ -203,7 +204,7 @@ TEST_F(CrashTest, OpeningMakesTheSuperblockDurableFirst) {
     EXPECT_EQ(image->Store(three.data(), three.size(), 0).code(), Code::kIo);
     EXPECT_TRUE(Says("discard")) << LastError();
   }
-  EXPECT_TRUE(*Read("a") == three);  // the cache's
+  EXPECT_TRUE(*Read("a") == three);  // which is in the cache
   calls.before_sync = [&] { ExpectEveryCrash(calls, two, &three); };
   Result<ImageFile> image = Open("a", false, calls);
   ASSERT_TRUE(image.has_value()) << LastError();

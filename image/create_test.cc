@@ -1,4 +1,4 @@
-// Creating and opening an image, with every system call failing in turn.
+// Creating and opening an image while each system call fails in turn.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -20,7 +20,7 @@ class CreateTest : public ImageTest {
   }
 };
 
-TEST_F(CreateTest, NeverReplaces) {
+TEST_F(CreateTest, CreateNeverReplacesAnImage) {
   ASSERT_TRUE(Create("a", MemoryOf(1)).has_value()) << LastError();
   const std::string before = Bytes("a");
   EXPECT_EQ(Create("a", MemoryOf(2)).error(), Code::kExists);
@@ -28,7 +28,7 @@ TEST_F(CreateTest, NeverReplaces) {
   EXPECT_EQ(NamesThere().size(), 1u);
 }
 
-TEST_F(CreateTest, HasTheModeThatWasAskedWhateverTheUmask) {
+TEST_F(CreateTest, ImageHasTheRequestedModeWhateverTheUmask) {
   const mode_t before = umask(0777);
   const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
   const Memory memory = MemoryOf(1);
@@ -41,7 +41,7 @@ TEST_F(CreateTest, HasTheModeThatWasAskedWhateverTheUmask) {
   EXPECT_EQ(status.st_mode & 07777, 0640u);
 }
 
-TEST_F(CreateTest, WhichFailsLeavesNothing) {
+TEST_F(CreateTest, CreateFailsWithoutLeavingFiles) {
   Memory memory = MemoryOf(2);
   FillSubtree(memory, 1, 1);
   for (const int error : {ENOSPC, EIO, EROFS, FaultyCalls::kShort}) {
@@ -62,14 +62,14 @@ TEST_F(CreateTest, WhichFailsLeavesNothing) {
   }
 }
 
-TEST_F(CreateTest, WhoseCleaningUpFailsTooLeavesATemporaryOnly) {
+TEST_F(CreateTest, CreateWhoseCleanupFailsLeavesOnlyATemporary) {
   const Memory memory = MemoryOf(1);
   for (int call = 1; call < 8; ++call) {
     FaultyCalls calls;
     calls.FailFrom(call, EIO);
     ASSERT_FALSE(Create("a", memory, calls).has_value()) << call;
     for (const std::string& name : NamesThere()) {
-      // After the rename it may be there, whole.
+      // After the rename the image may be there, whole.
       if (name == "a") {
         EXPECT_TRUE(Read("a").has_value()) << LastError();
         std::filesystem::remove(path_ + "/a");
@@ -82,7 +82,7 @@ TEST_F(CreateTest, WhoseCleaningUpFailsTooLeavesATemporaryOnly) {
   }
 }
 
-TEST_F(CreateTest, OpeningThatFailsChangesNothing) {
+TEST_F(CreateTest, OpenThatFailsChangesNothing) {
   Memory memory = MemoryOf(2);
   FillSubtree(memory, 1, 1);
   {
@@ -114,7 +114,7 @@ TEST_F(CreateTest, AnImageThatCannotBeMadeDurableOpensReadOnly) {
   calls.fault = [](int) { return 0; };
   const Result<ImageFile> counted = Open("a", false, calls);
   ASSERT_TRUE(counted.has_value());
-  // Nothing is free in it, so that the last call is the sync.
+  // The image has no free space to give back, so that the last call is the sync.
   FaultyCalls failing;
   failing.FailOnce(calls.count - 1, EIO);
   EXPECT_EQ(Open("a", false, failing).error(), Code::kIo);

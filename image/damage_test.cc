@@ -1,4 +1,5 @@
-// Damaged, foreign and hostile files: refused with what and where, or harmless.
+// Damaged, foreign and hostile files are harmless, or are refused with a message that says what is
+// wrong and where.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -22,7 +23,7 @@ TEST_F(DamageTest, EveryByteOfTheTablesIsGuarded) {
     for (uint64_t at = begin; at < begin + kBlockBytes; ++at) {
       const char flipped = static_cast<char>(bytes_[at] ^ (1 << at % 8));
       ASSERT_EQ(pwrite(file, &flipped, 1, static_cast<off_t>(at)), 1);
-      // The leaves are not read: their bytes are the other test's.
+      // The leaves are not read: the next test is about their bytes.
       const Result<ImageFile> image = Open("b", true);
       if (image) {
         const uint64_t generation = image->info().generation;
@@ -61,7 +62,7 @@ TEST_F(DamageTest, EveryByteOfAReplacedPageIsGuarded) {
   }
 }
 
-TEST_F(DamageTest, ListsOfReplacedPagesThatAreImpossibleAreRefused) {
+TEST_F(DamageTest, ImpossibleListsOfReplacedPagesAreRefused) {
   const auto refuse = [&](void (*spoil)(PatchList&), const char* words) {
     PatchList wrong = list_;
     spoil(wrong);
@@ -77,7 +78,7 @@ TEST_F(DamageTest, ListsOfReplacedPagesThatAreImpossibleAreRefused) {
   refuse([](PatchList& list) { list.generation = 3; }, "of generation 3, is impossible");
   refuse([](PatchList& list) { list.sum_low ^= 1; }, "list of replaced pages");
   refuse([](PatchList& list) { list.count = 2; }, "list of replaced pages");
-  // Two of one generation, and a gap.
+  // Two lists of one generation, and an empty list before another.
   ImageSuperblock wrong = superblock_;
   wrong.lists[1] = list_;
   ExpectRefused(Sealed(bytes_, wrong), Code::kCorrupt, "list 1 of 1 replaced pages");
@@ -91,7 +92,7 @@ TEST_F(DamageTest, ListsOfReplacedPagesThatAreImpossibleAreRefused) {
 }
 
 // [IMG-8]
-TEST_F(DamageTest, WhatDoesNotCountOfAListIsNotLookedAt) {
+TEST_F(DamageTest, PatchesThatDoNotCountAreNotLookedAt) {
   const auto expect_older = [&](const std::string& bytes) {
     SetBytes("b", bytes);
     const Result<Memory> found = Read("b");
@@ -99,13 +100,13 @@ TEST_F(DamageTest, WhatDoesNotCountOfAListIsNotLookedAt) {
     EXPECT_TRUE(*found == older_);
   };
   Patch patch = patch_;
-  patch.page = kPagesPerLeaf;  // an absent leaf's
+  patch.page = kPagesPerLeaf;  // of an absent leaf
   patch.offset = 1;
   expect_older(WithPatch(patch));
   patch.page = ~uint64_t{0};
   expect_older(WithPatch(patch));
   Entry leaf = leaf_;
-  leaf.generation = 2;  // not earlier than the list
+  leaf.generation = 2;  // not lower than the list's
   expect_older(WithLeaf(leaf));
 }
 
@@ -114,7 +115,7 @@ TEST_F(DamageTest, VerifyNamesEachDamagedSubtreeAndGoesOn) {
   Result<ImageFile> image = Open("a");
   ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 3).ok());
   std::string bytes = Bytes("a");
-  // Each leaf is somewhere behind the tables; all of them are hit.
+  // The leaves lie behind the tables, and each of them is hit.
   for (uint64_t at = 16 * kBlockBytes; at < bytes.size(); at += kSubtreeBytes / 2) bytes[at] ^= 1;
   SetBytes("b", bytes);
   std::vector<std::string> messages;
@@ -148,7 +149,7 @@ TEST_F(DamageTest, ATruncatedFileIsRefusedOrWhole) {
   }
 }
 
-TEST_F(DamageTest, StrangersAreNamedAsSuch) {
+TEST_F(DamageTest, ForeignFilesAreSaidToBeForeign) {
   ExpectRefused("", Code::kCorrupt, "foreign");
   ExpectRefused("hello", Code::kCorrupt, "foreign");
   ExpectRefused(std::string(100000, 'x'), Code::kCorrupt, "not a morsel's image");
@@ -160,7 +161,7 @@ TEST_F(DamageTest, StrangersAreNamedAsSuch) {
   ExpectRefused(bytes, Code::kCorrupt, "does not belong there");
 }
 
-TEST_F(DamageTest, TheOlderGenerationStandsWhereTheNewestSuperblockIsTorn) {
+TEST_F(DamageTest, TornNewestSuperblockLeavesTheOlderGeneration) {
   std::string bytes = bytes_;
   bytes[SlotOffset(2) + 600] ^= 1;
   SetBytes("b", bytes);
@@ -169,14 +170,14 @@ TEST_F(DamageTest, TheOlderGenerationStandsWhereTheNewestSuperblockIsTorn) {
   EXPECT_TRUE(*found == older_);
 }
 
-TEST_F(DamageTest, AnOlderVersionIsSaidToBeOne) {
+TEST_F(DamageTest, OlderVersionsAreSaidToBeOlder) {
   ImageSuperblock older = superblock_;
   older.version = kVersion - 1;
   ExpectRefused(Sealed(bytes_, older), Code::kVersion,
                 "is of version 3 with features 0x0; this library knows version 4 only");
 }
 
-TEST_F(DamageTest, ANewerVersionOrFeatureIsSaidToBeOne) {
+TEST_F(DamageTest, NewerVersionsAndFeaturesAreSaidToBeNewer) {
   ImageSuperblock newer = superblock_;
   newer.version = kVersion + 1;
   ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "is of version 5");
@@ -231,9 +232,9 @@ TEST_F(DamageTest, ExtentsOutsideTheFileAreRefused) {
                 "subtree 0 (0x100100000000-0x100100200000) lies at");
 }
 
-TEST_F(DamageTest, TablesThatMeetOrLeadToThemselvesAreRefused) {
+TEST_F(DamageTest, TablesThatOverlapOrLeadToThemselvesAreRefused) {
   Entry table = node_;
-  table.offset = superblock_.root.offset;  // the root's table is itself
+  table.offset = superblock_.root.offset;  // the root table leads to itself
   ExpectRefused(WithRootTable(table), Code::kCorrupt, "two extents meet");
   Entry leaf = leaf_;
   for (const uint64_t offset : {node_.offset, superblock_.root.offset, leaf_.offset}) {
@@ -246,7 +247,7 @@ TEST_F(DamageTest, TablesThatMeetOrLeadToThemselvesAreRefused) {
   }
 }
 
-TEST_F(DamageTest, EntriesThatAreNotKnownAreRefused) {
+TEST_F(DamageTest, UnknownEntriesAreRefused) {
   Entry leaf = leaf_;
   leaf.kind = static_cast<Kind>(2);
   ExpectRefused(WithLeaf(leaf), Code::kVersion, "kind 2");
@@ -270,11 +271,11 @@ TEST_F(DamageTest, EntriesThatAreNotKnownAreRefused) {
   ExpectRefused(WithRootTable(table), Code::kCorrupt, "");
 }
 
-// Else writing would give away what the newest generation has.
-TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
+// Otherwise a checkpoint would write over what the newest generation has.
+TEST_F(DamageTest, OlderGenerationThatOverlapsTheNewestIsIgnored) {
   ImageSuperblock older;
   Load(older, SlotOffset(1));
-  // One that claims a part of the newest generation's leaf for its own table.
+  // The older generation claims a part of the newest one's leaf for its own root table.
   older.root.offset = leaf_.offset + kBlockBytes;
   older.root.stored_bytes = sizeof(Entry);
   std::string bytes = bytes_;
@@ -282,7 +283,7 @@ TEST_F(DamageTest, AnOlderGenerationThatMeetsTheNewestProtectsAndFreesNothing) {
   absent_table.kind = Kind::kPresent;
   absent_table.offset = older.root.offset + 3 * kBlockBytes;
   absent_table.stored_bytes = sizeof(Entry);
-  // It has to look right, so the newest leaf's bytes are made to be such tables, and summed again.
+  // It has to look right. So tables are put into the newest leaf's bytes, which are summed again.
   Entry inner = leaf_;
   inner.offset = leaf_.offset + 64 * kBlockBytes;
   inner.stored_bytes = kSubtreeBytes;

@@ -1,4 +1,4 @@
-// For tests: an image, and what would be in it if somebody had changed it on purpose.
+// For tests: an image, and versions of its bytes that somebody has changed on purpose.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 
 namespace morsel::pmem::image {
 
-/// A small image of two generations, its bytes, and where its parts are.
+/// Makes a small image of two generations, and knows its bytes and where its parts are.
 class DamageTest : public ImageTest {
  protected:
   explicit DamageTest(Codec codec = Codec::kNone) : codec_(codec) {}
@@ -32,11 +32,13 @@ class DamageTest : public ImageTest {
     Load(patch_, list_.offset);
   }
 
+  /// Sets `to` from the bytes at `offset`.
   template <class T>
   void Load(T& to, uint64_t offset) {
     std::memcpy(&to, bytes_.data() + offset, sizeof to);
   }
-  /// As whoever wrote a wrong superblock on purpose would.
+  /// Puts a superblock into `bytes`, with a right checksum whatever its fields say. The other
+  /// With*() do the same for a part of the image: all sums above it are right.
   static std::string Sealed(std::string bytes, ImageSuperblock superblock) {
     const uint64_t offset = SlotOffset(superblock.generation);
     superblock.checksum = 0;
@@ -78,6 +80,8 @@ class DamageTest : public ImageTest {
     return bytes;
   }
 
+  /// Reading the image fails with `code` and a message that has `words`; opening it for writing
+  /// fails, too, and changes nothing.
   void ExpectRefused(const std::string& bytes, Code code, const char* words) {
     SetBytes("b", bytes);
     const Result<Memory> found = Read("b");
@@ -93,7 +97,7 @@ class DamageTest : public ImageTest {
   std::string bytes_;
   ImageSuperblock superblock_;
   Entry node_;
-  Entry leaf_;  ///< one page of it is replaced in the second generation
+  Entry leaf_;  ///< the second generation replaces one of its pages
   PatchList list_;
   Patch patch_;
 };

@@ -1,4 +1,4 @@
-// Copies of images: the same morsel, and nothing of what is not its.
+// A copy of an image is the same morsel and has nothing of what else is in the file.
 #include "image/image_copy.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ class ImageCopyTest : public ImageTest {
   }
 };
 
-TEST_F(ImageCopyTest, IsTheLastGenerationWithItsReplacedPages) {
+TEST_F(ImageCopyTest, CopyHoldsTheLastGenerationWithItsReplacedPages) {
   Memory memory = MemoryOf(5);
   FillSubtree(memory, 0, 1);
   FillSubtree(memory, 3, 2);
@@ -39,7 +39,7 @@ TEST_F(ImageCopyTest, IsTheLastGenerationWithItsReplacedPages) {
   ASSERT_TRUE(Copy(*image, "b").ok()) << LastError();
   ExpectHolds("b", memory);
   ExpectHolds("first", older);
-  // The copy is an image like any other, and the original goes on.
+  // The copy is an image like any other, and the original can still be written.
   Result<ImageFile> copy = Open("b");
   ASSERT_TRUE(copy) << LastError();
   EXPECT_EQ(copy->info().generation, image->info().generation);
@@ -51,7 +51,7 @@ TEST_F(ImageCopyTest, IsTheLastGenerationWithItsReplacedPages) {
   ExpectHolds("b", memory);
 }
 
-TEST_F(ImageCopyTest, OfNothingIsSmall) {
+TEST_F(ImageCopyTest, CopyOfAnEmptyMorselIsSmall) {
   const Memory memory = MemoryOf(3);
   Result<ImageFile> image = Create("a", memory);
   ASSERT_TRUE(image) << LastError();
@@ -60,7 +60,7 @@ TEST_F(ImageCopyTest, OfNothingIsSmall) {
   EXPECT_EQ(Bytes("b").size(), kExtentsStart);
 }
 
-TEST_F(ImageCopyTest, OfADamagedOneIsNotMade) {
+TEST_F(ImageCopyTest, DamagedImageIsNotCopied) {
   Memory memory = MemoryOf(3);
   for (uint64_t i = 0; i < 3; ++i) FillSubtree(memory, i, i + 1);
   ASSERT_TRUE(Create("a", memory)) << LastError();
@@ -77,8 +77,8 @@ TEST_F(ImageCopyTest, OfADamagedOneIsNotMade) {
   EXPECT_EQ(Read("b").error(), Code::kNotFound);
 }
 
-// Two newer generations may have taken the place of what is read; one cannot.
-TEST_F(ImageCopyTest, WhatSomebodyWritesMeanwhileIsNotBelieved) {
+// Two newer generations may have been written over what is read; one cannot.
+TEST_F(ImageCopyTest, ImageThatIsWrittenMeanwhileIsNotCopied) {
   Memory memory = MemoryOf(2);
   FillSubtree(memory, 0, 1);
   Result<ImageFile> writer = Create("a", memory);

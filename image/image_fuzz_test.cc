@@ -1,4 +1,4 @@
-// The fuzzer's inputs once more, and some seconds of new ones. ./dev fuzz goes on for longer.
+// Tries the fuzzer's inputs again, and new ones for some seconds. ./dev fuzz tries more of them.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -22,7 +22,7 @@ constexpr char kCorpus[] = "image/fuzz_corpus";
 constexpr std::chrono::seconds kMutating(3);
 constexpr size_t kInputBytesMax = 160 * kKiB;
 
-// Small ones: their leaves compress well, or there are none.
+// Makes small images: their leaves compress well, or there are none.
 class ImageFuzzTest : public ImageTest {
  protected:
   void SetUp() override {
@@ -30,7 +30,7 @@ class ImageFuzzTest : public ImageTest {
     setenv("MORSEL_IO", "plain", 1);
   }
 
-  // A few generations, with replaced pages.
+  // Makes an input from an image of a few generations, with replaced pages.
   std::string Seed(Codec codec, uint64_t generations) {
     Memory memory = MemoryOf(4);
     std::memset(memory.data(), 'a', kSubtreeBytes / 2);
@@ -66,7 +66,7 @@ class ImageFuzzTest : public ImageTest {
     return inputs;
   }
 
-  // In the tables most of all: the first blocks, and words of eight bytes.
+  // Changes mostly tables: words of eight bytes, and the beginnings of blocks.
   static void Mutate(std::string& input, Random& random) {
     static constexpr uint64_t kWords[] = {0,    1,    2,     3,          64,
                                           4096, 8192, 12288, 0xffffffff, ~uint64_t{0}};
@@ -98,11 +98,11 @@ class ImageFuzzTest : public ImageTest {
   int seeds_ = 0;
 };
 
-TEST_F(ImageFuzzTest, WhatWasFoundBeforeIsHarmless) {
+TEST_F(ImageFuzzTest, InputsFoundBeforeAreHarmless) {
   const std::vector<std::string> inputs = Corpus();
   EXPECT_FALSE(inputs.empty());
   for (const std::string& input : inputs) TryImage(input);
-  // Where a folder is named, the fuzzer's first inputs are made there.
+  // If a folder is named, the fuzzer's first inputs are made there.
   const char* const folder = std::getenv("MORSEL_FUZZ_SEEDS");
   int number = 0;
   for (const std::string& seed : Seeds()) {
@@ -131,7 +131,7 @@ TEST_F(ImageFuzzTest, ChangedImagesAreRefusedOrWhole) {
   EXPECT_GT(tried, 10u);
 }
 
-// Else the fuzzer would see checksums and nothing behind them.
+// Otherwise the fuzzer would test the checksums and nothing behind them.
 TEST_F(ImageFuzzTest, SealedImagesAreBelieved) {
   const std::string seed = Seed(Codec::kLz4, 3);
   std::string bytes = seed.substr(1);

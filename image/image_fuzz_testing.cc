@@ -18,7 +18,7 @@
 namespace morsel::pmem::image {
 namespace {
 
-/// More than this is not loaded: an image may say that it has 128 TiB.
+/// A larger image is not loaded: it may say that it has 128 TiB.
 constexpr uint64_t kLoadedBytesMax = 16 * kSubtreeBytes;
 
 // Syncs cost time and show nothing here.
@@ -28,7 +28,7 @@ class UnsyncedCalls : public SystemCalls {
   int FSync(int) override { return 0; }
 };
 
-/// Zeroed memory, again and again.
+/// Memory that can be zeroed again and again.
 class Memory {
  public:
   Memory() {
@@ -46,7 +46,7 @@ class Memory {
   char* bytes_;
 };
 
-/// Goes from the superblocks down, and makes sums right on the way back.
+/// Walks down from the superblocks, and makes sums right on the way back.
 class Sealing {
  public:
   explicit Sealing(std::string& bytes) : bytes_(bytes) {}
@@ -74,7 +74,7 @@ class Sealing {
   void Put(const T& from, uint64_t offset) {
     std::memcpy(bytes_.data() + offset, &from, sizeof from);
   }
-  // The image may lead to the same again and again.
+  // Bounds the walk: the image may lead to the same part again and again.
   bool MayGoOn() { return steps_-- > 0; }
 
   void SealTable(Entry& table, int depth) {
@@ -135,6 +135,7 @@ class Sealing {
   std::unique_ptr<char[]> decoded_;
 };
 
+/// A file with an image, and all that is tried with it.
 class Trial {
  public:
   explicit Trial(const std::string& bytes) {
@@ -155,7 +156,7 @@ class Trial {
       is_whole = damaged == 0;
       if (image->info().size_bytes <= kLoadedBytesMax) {
         const bool loads = image->Load(memory.Zeroed()).ok();
-        // What is behind leaves is not read to load them.
+        // The reverse need not hold: loading does not read the sums behind leaves.
         MORSEL_CHECK(loads || !is_whole);
       }
     }
@@ -182,8 +183,8 @@ class Trial {
     MORSEL_CHECK(!told || !is_whole);
   }
 
-  // What is written into it is there afterwards, whatever was there before. Of a leaf that is
-  // damaged so many pages change that they do not replace some of its own: nobody reads it.
+  // What is written to the image is there afterwards, whatever was there before. If a leaf may be
+  // damaged, so many of its pages change that it is written whole and nobody reads the old one.
   void Write(Memory& memory, bool is_whole) const {
     Result<ImageFile> image = ImageFile::Open(FileOf(), false);
     if (!image || image->info().generation + 1 == 0) return;
@@ -216,9 +217,9 @@ void TryImage(const std::string& input) {
 
 }  // namespace morsel::pmem::image
 
-// What libFuzzer looks for.
+// The function that libFuzzer calls.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size_bytes) {
-  // Rings take longer to make than these files to read.
+  // Making an io_uring takes longer than reading one of these files.
   static const bool plain = setenv("MORSEL_IO", "plain", 1) == 0;
   (void)plain;
   morsel::pmem::image::TryImage(std::string(reinterpret_cast<const char*>(bytes), size_bytes));

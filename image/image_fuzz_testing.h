@@ -1,4 +1,4 @@
-// What a fuzzer does with a file that may be an image: everything that the library would.
+// What the fuzzer does with a file that may be an image: everything that the library would do.
 #pragma once
 
 #include <cstdint>
@@ -6,12 +6,12 @@
 
 namespace morsel::pmem::image {
 
-/// The first byte says whether the sums are made right first, so that what lies behind them is
-/// reached; the others are the file. Ends the process where the library contradicts itself; what it
-/// must not do besides, a sanitizer sees.
+/// Opens, verifies, loads, salvages and writes the image that `input` has behind its first byte. If
+/// that byte is odd, all sums are made right first, so that the code behind them is reached. Ends
+/// the process if the library contradicts itself. A sanitizer sees what else it must not do.
 void TryImage(const std::string& input);
 
-/// Makes the sums of all that the superblocks lead to right, leaves' too, where that is little.
+/// Makes right the sums of all that the superblocks lead to, but of a few leaves only.
 void SealImage(std::string& bytes);
 
 }  // namespace morsel::pmem::image

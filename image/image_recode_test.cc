@@ -1,4 +1,4 @@
-// Images of another codec: the same memory, whatever it is stored as.
+// Images that are written anew with another codec hold the same memory.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -14,7 +14,8 @@ namespace {
 class ImageRecodeTest : public ImageTest {
  protected:
   static constexpr uint64_t kHalves = kSlowBuild ? 8 : 12;
-  // More leaves than are under way at a time, one of random bytes, a gap, replaced pages.
+  // Makes an image of more leaves than are under way at a time. One leaf does not compress, some
+  // have patches, and some subtrees in between are zero.
   Result<ImageFile> MakePatched(Codec from = Codec::kLz4) {
     for (uint64_t i = 0; i < kHalves; ++i) FillHalf(memory_, i, i + 1);
     FillSubtree(memory_, 14, 99);
@@ -53,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(From, ImageRecodeAllTest,
                          testing::Values(Codec::kNone, Codec::kLz4, Codec::kZstd),
                          [](const auto& info) { return CodecName(info.param); });
 
-TEST_P(ImageRecodeAllTest, HoldsTheSameByEachCodec) {
+TEST_P(ImageRecodeAllTest, RecodedImageHoldsTheSameMemory) {
   const Result<ImageFile> image = MakePatched(GetParam());
   ASSERT_TRUE(image) << LastError();
   ASSERT_GT(image->tree().patch_count, 0u);
@@ -72,7 +73,7 @@ TEST_P(ImageRecodeAllTest, HoldsTheSameByEachCodec) {
     const Result<Memory> found = Read(name);
     ASSERT_TRUE(found) << LastError();
     EXPECT_TRUE(*found == memory_) << name;
-    // It is an image like any other.
+    // The new image can be written like any other.
     Memory next = memory_;
     next[5] ^= 1;
     ASSERT_TRUE(made->Store(next.data(), next.size(), 3).ok()) << LastError();
@@ -82,15 +83,15 @@ TEST_P(ImageRecodeAllTest, HoldsTheSameByEachCodec) {
   EXPECT_TRUE(*Read("a") == memory_) << "the original has changed";
 }
 
-TEST_F(ImageRecodeTest, OfNothingIsSmall) {
+TEST_F(ImageRecodeTest, RecodedEmptyMorselIsSmall) {
   const Result<ImageFile> image = Create("a", memory_, TestCalls());
   ASSERT_TRUE(image) << LastError();
   ASSERT_TRUE(Recode(*image, Codec::kLz4, "b").ok()) << LastError();
   EXPECT_EQ(Bytes("b").size(), kExtentsStart);
 }
 
-// A leaf, and a page that replaces one of another leaf's.
-TEST_F(ImageRecodeTest, OfADamagedOneIsNotMadeOrHasWhatIsIntact) {
+// A leaf is damaged, and a patch of another leaf.
+TEST_F(ImageRecodeTest, DamagedImageIsRefusedOrItsIntactPartsAreRecoded) {
   {
     const Result<ImageFile> image = MakePatched();
     ASSERT_TRUE(image) << LastError();
@@ -117,7 +118,7 @@ TEST_F(ImageRecodeTest, OfADamagedOneIsNotMadeOrHasWhatIsIntact) {
   EXPECT_TRUE(*Read("b") == memory_);
 }
 
-TEST_F(ImageRecodeTest, WhatSomebodyWritesMeanwhileIsNotBelieved) {
+TEST_F(ImageRecodeTest, ImageThatIsWrittenMeanwhileIsNotRecoded) {
   Result<ImageFile> writer = MakePatched();
   const Result<ImageFile> reader = Open("a", true);
   ASSERT_TRUE(writer && reader) << LastError();
@@ -128,8 +129,8 @@ TEST_F(ImageRecodeTest, WhatSomebodyWritesMeanwhileIsNotBelieved) {
   EXPECT_EQ(Read("b").error(), Code::kNotFound);
 }
 
-// While others are read into the writer's memory.
-TEST_F(ImageRecodeTest, AWriteThatFailsEndsItWithNothing) {
+// The write fails while other leaves are read into the writer's memory.
+TEST_F(ImageRecodeTest, FailedWriteLeavesNoImage) {
   ASSERT_TRUE(MakePatched()) << LastError();
   for (const int call : {3, 8, 16}) {
     FaultyCalls calls;

@@ -1,4 +1,4 @@
-// For tests: memory that is stored, and the file it is stored in.
+// For tests: memory that is stored, and the images that it is stored in.
 #pragma once
 
 #include <fcntl.h>
@@ -18,22 +18,22 @@
 
 namespace morsel::pmem::image {
 
-/// An address that nothing is mapped at: an image does not care.
+/// The base of test images. Nothing is mapped there, and nothing has to be.
 inline constexpr uint64_t kTestBase = 0x100100000000;
 
-/// Where each load and store is looked at, a part of what is random is tried.
+/// Set if a sanitizer looks at each load and store. Tests then try fewer random cases.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 inline constexpr bool kSlowBuild = true;
 #else
 inline constexpr bool kSlowBuild = false;
 #endif
 
-/// A morsel's memory.
+/// The memory of a morsel.
 using Memory = std::string;
 
 inline Memory MemoryOf(uint64_t subtrees) { return Memory(subtrees * kSubtreeBytes, '\0'); }
 
-/// Bytes that no other `seed` gives.
+/// Fills a subtree with bytes that do not compress; each `seed` gives other ones.
 inline void FillSubtree(Memory& memory, uint64_t subtree, uint64_t seed) {
   char* const bytes = memory.data() + subtree * kSubtreeBytes;
   uint64_t value = seed * 0x9e3779b97f4a7c15 + 1;
@@ -43,14 +43,14 @@ inline void FillSubtree(Memory& memory, uint64_t subtree, uint64_t seed) {
   }
 }
 
-/// Bytes that compress to about half.
+/// Fills a subtree with bytes that compress to about half.
 inline void FillHalf(Memory& memory, uint64_t subtree, uint64_t seed) {
   FillSubtree(memory, subtree, seed);
   char* const bytes = memory.data() + subtree * kSubtreeBytes;
   for (uint64_t at = 0; at < kSubtreeBytes; at += 128) std::memset(bytes + at, 'h', 64);
 }
 
-/// The kernel's, but for what a disk would spend on a sync.
+/// The kernel's calls, but without syncs, on which a disk would spend most of the time.
 class UnsyncedCalls : public SystemCalls {
  public:
   int FDataSync(int) override { return 0; }
@@ -61,7 +61,7 @@ inline SystemCalls& TestCalls() {
   return calls;
 }
 
-/// Counts reads; one block of the medium can be bad.
+/// Counts reads. One place of the medium can be bad: reads of it fail with EIO.
 class BadBlockCalls : public UnsyncedCalls {
  public:
   uint64_t reads = 0;
@@ -77,7 +77,7 @@ class BadBlockCalls : public UnsyncedCalls {
   }
 };
 
-/// A directory of its own for each test.
+/// Gives each test a directory of its own, and creates, opens and reads images there.
 class ImageTest : public testing::Test {
  protected:
   static void SetUpTestSuite() { KeepFreedMemory(); }
@@ -108,7 +108,7 @@ class ImageTest : public testing::Test {
     if (!file) return file.status();
     return ImageFile::Open(std::move(*file), read_only);
   }
-  /// What the image holds; the failure where it does not open or load.
+  /// Returns what the image holds, or the failure if it does not open or load.
   Result<Memory> Read(const std::string& name) {
     const Result<ImageFile> image = Open(name, true);
     if (!image) return image.status();
@@ -129,6 +129,7 @@ class ImageTest : public testing::Test {
     EXPECT_EQ(pwrite(file, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
     close(file);
   }
+  /// Whether LastError() has `words`.
   static bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
   Scratch scratch_ = Scratch::OnDisk();

@@ -1,4 +1,4 @@
-// What storing, loading, verifying and recoding an image takes of memory beyond the frames.
+// How much memory beyond the frames storing, loading, verifying and recoding an image takes.
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <sys/mman.h>
@@ -21,7 +21,7 @@ uint64_t AllocatedBytes() {
   return now.uordblks + now.hblkhd + buffer_bytes;
 }
 
-// Looks whenever something is read or written: all buffers are in use then.
+// Looks at the memory whenever something is read or written, when all buffers are in use.
 class LookingCalls : public SystemCalls {
  public:
   uint64_t most = 0;
@@ -38,8 +38,8 @@ class LookingCalls : public SystemCalls {
 class MemoryTest : public ImageTest, public testing::WithParamInterface<Codec> {};
 using SparseMemoryTest = ImageTest;
 
-// With as many threads as there are slots it would be this much more.
-TEST_P(MemoryTest, StaysBelowItsBound) {
+// `others` is what would be added if there were as many threads as slots.
+TEST_P(MemoryTest, MemoryStaysBelowItsBound) {
   const uint64_t others = 12 * (kCoderBytesMax + 64 * kKiB);
   Memory memory = MemoryOf(kSubtrees);
   for (uint64_t i = 0; i < kSubtrees; ++i) FillHalf(memory, i, i);
@@ -78,7 +78,7 @@ TEST_P(MemoryTest, StaysBelowItsBound) {
               static_cast<double>(storing) / kMiB, static_cast<double>(verifying) / kMiB);
 }
 
-// One page of each 4 GiB.
+// One page of every 4 GiB is touched.
 class SparseTouched final : public PageFilter {
  public:
   static constexpr uint64_t kStep = 4 * kGiantBytes / kSubtreeBytes;
@@ -87,8 +87,8 @@ class SparseTouched final : public PageFilter {
   }
 };
 
-// What is kept of a morsel is in proportion to what it holds, not to its size.
-TEST_F(SparseMemoryTest, AMorselThatIsLargeAndHoldsLittleTakesLittle) {
+// The memory that an image takes is in proportion to what the morsel holds, not to its size.
+TEST_F(SparseMemoryTest, LargeMorselThatHoldsLittleTakesLittleMemory) {
   constexpr uint64_t kBytes = 64 * kGiantBytes;
   void* const frames = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -109,7 +109,7 @@ TEST_F(SparseMemoryTest, AMorselThatIsLargeAndHoldsLittleTakesLittle) {
   munmap(frames, kBytes);
 }
 
-// Which the next one would not find whole again.
+// The next buffer would not find such a gap whole again.
 TEST(Buffers, LeaveNoGapsInTheHeap) {
   const auto in_heap = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
   const uint64_t before = in_heap();

@@ -1,4 +1,4 @@
-// Replaced pages are read many at a time; what cannot be read of them is told page by page.
+// Replaced pages are read many at a time, and those that cannot be read are reported one by one.
 #include "image/load/patch_reader.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ class PatchReaderTest : public StoreTest {
   static constexpr uint64_t kCheckpoints = 5;
   static constexpr uint64_t kPages = 200;
 
-  // An image "a" of which pages were replaced, some of them again.
+  // Makes an image "a" with replaced pages, some of which were replaced again.
   void SetUp() override {
     for (uint64_t i = 0; i < kSubtrees; ++i) FillSubtree(memory_, i, i);
     Result<ImageFile> image = Create("a", memory_);
@@ -35,7 +35,7 @@ class PatchReaderTest : public StoreTest {
   Tree tree_;
 };
 
-TEST_F(PatchReaderTest, FewReadsBringAll) {
+TEST_F(PatchReaderTest, FewReadsReadAllPages) {
   BadBlockCalls calls;
   const Result<ImageFile> image = Open("a", true, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
@@ -61,8 +61,8 @@ TEST_F(PatchReaderTest, FewReadsBringAll) {
   }
 }
 
-// One after the other: each is told, and no other.
-TEST_F(PatchReaderTest, OfARunThatCannotBeReadThePageThatIsBadIsTold) {
+// One page of each leaf is bad in turn.
+TEST_F(PatchReaderTest, OnlyTheBadPageOfARunIsReported) {
   for (const auto& [position, patches] : tree_.patches) {
     BadBlockCalls calls;
     const Result<ImageFile> image = Open("a", true, calls);
@@ -84,8 +84,8 @@ TEST_F(PatchReaderTest, OfARunThatCannotBeReadThePageThatIsBadIsTold) {
   }
 }
 
-// So a damaged image may have it; more than a run has room for.
-TEST_F(PatchReaderTest, ManyThatAreSaidToLieInOnePlaceAreEachHeldAgainstTheirSum) {
+// A damaged image may say so, and of more pages than a run has room for.
+TEST_F(PatchReaderTest, PagesThatClaimOnePlaceAreEachVerified) {
   const auto& [position, patches] = *tree_.patches.begin();
   const LivePatch one = patches->front();
   LeafPatches same;

@@ -1,4 +1,5 @@
-// Checkpoints that replace pages: what they write, when leaves are written again, what then counts.
+// Checkpoints that replace pages: what they write, when leaves are written whole again, and which
+// pages count then.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,8 +16,8 @@ namespace {
 
 using PatchesTest = StoreTest;
 
-// Pages that change at random, held against a plain copy: by comparing, and by what is said to be
-// dirty.
+// Pages change at random and are held against a plain copy. First the changes are found by
+// comparing, then dirty pages are given.
 TEST_F(PatchesTest, PatchedLeavesHoldWhatWasStored) {
   for (const bool is_told : {false, true}) {
     std::filesystem::remove(path_ + "/a");
@@ -37,9 +38,9 @@ TEST_F(PatchesTest, PatchedLeavesHoldWhatWasStored) {
   }
 }
 
-// At random, again and again: what is written stays in proportion to what has changed, and the file
-// to what it holds. Every part of the file that the generations do not share is found without
-// looking at all of it.
+// Pages change at random, again and again. What is written stays in proportion to what has changed,
+// and the file to what it holds. ExtentsOnlyIn() finds each part of the file that two generations
+// do not share.
 TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
   Memory memory = MemoryOf(4);
   for (uint64_t i = 0; i < 4; ++i) FillSubtree(memory, i, i);
@@ -78,8 +79,8 @@ TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
   EXPECT_LE(AllocatedBytes("a"), 2 * memory.size() + 3 * (pages_bytes + kMiB));
 }
 
-// What is written of all pages again and again has to make room for what is new. It does so a
-// little in each checkpoint, and the file stays below twice what is live.
+// Every page is replaced again and again, so that room must be made for new patches. Each
+// checkpoint makes a little of it, and the file stays below twice what is live.
 TEST_F(PatchesTest, CheckpointsCostTheSameHoweverManyThereWere) {
   constexpr uint64_t kSubtrees = 16;
   constexpr uint64_t kPages = 250;
@@ -110,8 +111,9 @@ TEST_F(PatchesTest, CheckpointsCostTheSameHoweverManyThereWere) {
   EXPECT_GT(compacted, kCheckpoints / 5) << "the image never had to make room";
 }
 
-// A list stays as long as most of it counts. Where the rest lay others may be, or the file ends.
-TEST_F(PatchesTest, AListMayNamePagesBehindTheEndThatCountNoMore) {
+// A list stays while most of it counts. The rest of its pages may have been written over, or lie
+// behind the end of the file.
+TEST_F(PatchesTest, PagesBehindTheEndOfTheFileMayBeListedIfTheyDoNotCount) {
   Memory memory = MemoryOf(2);
   for (uint64_t i = 0; i < 2; ++i) FillSubtree(memory, i, i + 1);
   ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
@@ -132,8 +134,8 @@ TEST_F(PatchesTest, AListMayNamePagesBehindTheEndThatCountNoMore) {
   EXPECT_EQ(TreeOf("a").lists.size(), 2u);
 }
 
-// Where a leaf is as it was before its pages were replaced, its own bytes count again.
-TEST_F(PatchesTest, PagesThatBecomeWhatTheyWereAreNoLongerReplaced) {
+// If a leaf is as it was before its pages were replaced, its own bytes count again.
+TEST_F(PatchesTest, PagesThatAreAsTheyWereAreNoLongerReplaced) {
   Memory memory;
   CreateTwo(memory);
   Result<ImageFile> image = Open("a");
@@ -173,8 +175,8 @@ TEST_F(PatchesTest, AStoreDuringTheCheckpointDamagesNoReplacedPage) {
   EXPECT_TRUE(found.has_value()) << LastError();
 }
 
-// Each call fails once. What is in flight then is waited for before its place is given back.
-TEST_F(PatchesTest, ACheckpointThatFailsLeavesNothingOfItsPages) {
+// Each call fails once. What is in flight then is waited for before its space is given back.
+TEST_F(PatchesTest, FailedCheckpointLeavesNoneOfItsPages) {
   uint64_t failed = 0;
   for (int call = 0;; ++call) {
     std::filesystem::remove(path_ + "/a");
@@ -211,9 +213,9 @@ TEST_F(PatchesTest, ACheckpointThatFailsLeavesNothingOfItsPages) {
   EXPECT_GE(failed, 5u) << "two batches of pages, a list, a leaf and tables";
 }
 
-// [IMG-7] Its pages cannot be told to be old ones, so that all of it is written. Its bytes are
-// good: it loads; verifying names it.
-TEST_F(PatchesTest, ALeafWhoseSumsAreDamagedIsWrittenAgain) {
+// [IMG-7] Without the sums nobody can tell which pages have changed, so that all of the leaf is
+// written. Its bytes are good: the image loads, and verifying it names the leaf.
+TEST_F(PatchesTest, LeafWithDamagedSumsIsWrittenAgain) {
   for (const bool is_changed : {true, false}) {
     std::filesystem::remove(path_ + "/a");
     Memory memory;
@@ -241,8 +243,8 @@ TEST_F(PatchesTest, ALeafWhoseSumsAreDamagedIsWrittenAgain) {
   }
 }
 
-// Too many pages are replaced, so that the leaf is looked at as a whole: it is none any more.
-TEST_F(PatchesTest, ALeafThatIsZeroOnceItHasTooManyReplacedPagesIsGone) {
+// The leaf would have too many patches, so that it is to be written whole. But it is zero.
+TEST_F(PatchesTest, LeafWithTooManyReplacedPagesIsDroppedIfItIsZero) {
   Memory memory = MemoryOf(1);
   std::memset(memory.data(), 1, 20 * kPageBytes);
   Result<ImageFile> image = Create("a", memory);
@@ -261,8 +263,9 @@ TEST_F(PatchesTest, ALeafThatIsZeroOnceItHasTooManyReplacedPagesIsGone) {
   EXPECT_EQ(TreeOf("a").patch_count, 0u);
 }
 
-// Replaced pages that go with what is cut off make room by that.
-TEST_F(PatchesTest, AMorselThatShrinksMakesNoRoomThatItHas) {
+// The patches of the part that is cut off go with it. That is room enough, so that no leaf is
+// written whole again.
+TEST_F(PatchesTest, ShrinkingMakesRoomWithoutWritingLeavesAgain) {
   constexpr uint64_t kStay = 8;
   Memory memory = MemoryOf(2 * kStay);
   for (uint64_t i = 0; i < 2 * kStay; ++i) FillSubtree(memory, i, i);

@@ -1,4 +1,4 @@
-// What is told of a store and a load while it goes on.
+// What is reported while an image is stored or loaded.
 #include "image/pipeline/progress.h"
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ class ProgressTest : public ImageTest {
       told_.push_back(now);
     };
   }
-  // An image "a" that is full, and of which the first leaf is damaged.
+  // Makes an image "a" all of whose subtrees have a leaf, and damages the first one.
   void CreateDamaged(uint64_t subtrees) {
     Memory memory = MemoryOf(subtrees);
     for (uint64_t i = 0; i < subtrees; ++i) FillSubtree(memory, i, i + 1);
@@ -30,7 +30,7 @@ class ProgressTest : public ImageTest {
     bytes[kExtentsStart + 100] ^= 1;
     SetBytes("a", bytes);
   }
-  // Of one store or load; forgets it.
+  // What was reported is that of one store or load, from nothing to all. Forgets it.
   void ExpectTold(Activity activity, uint64_t total_bytes) {
     ASSERT_GE(told_.size(), 2u);
     EXPECT_EQ(told_.front().done_bytes, 0u);
@@ -49,7 +49,7 @@ class ProgressTest : public ImageTest {
   std::vector<ProgressNow> told_;
 };
 
-TEST_F(ProgressTest, StoresAndLoadsGoUpToAllOfIt) {
+TEST_F(ProgressTest, StoresAndLoadsAreReportedUpToAllOfIt) {
   Memory memory = MemoryOf(6);
   for (uint64_t i = 0; i < 5; ++i) FillSubtree(memory, i, i);
   const Result<Directory> directory = Directory::Open(TestCalls(), path_);
@@ -71,8 +71,8 @@ TEST_F(ProgressTest, StoresAndLoadsGoUpToAllOfIt) {
   EXPECT_TRUE(told_.empty()) << "nothing was to do";
 }
 
-// It is verified before it is copied.
-TEST_F(ProgressTest, ACopyTellsOfBoth) {
+// An image is verified before it is copied.
+TEST_F(ProgressTest, CopyReportsVerifyingAndStoring) {
   Memory memory = MemoryOf(3);
   FillSubtree(memory, 0, 1);
   FillSubtree(memory, 2, 2);
@@ -92,7 +92,7 @@ TEST_F(ProgressTest, ACopyTellsOfBoth) {
   EXPECT_EQ(told_.front().activity, Activity::kVerifying);
 }
 
-TEST_F(ProgressTest, RecodingTellsOfEachLeafOnce) {
+TEST_F(ProgressTest, RecodingReportsEachLeafOnce) {
   Memory memory = MemoryOf(12);
   for (uint64_t i = 0; i < 11; ++i) FillSubtree(memory, i, i + 1);
   Result<ImageFile> image = Create("a", memory);
@@ -106,8 +106,8 @@ TEST_F(ProgressTest, RecodingTellsOfEachLeafOnce) {
   ExpectTold(Activity::kStoring, 11 * kSubtreeBytes);
 }
 
-// What is damaged counts as well.
-TEST_F(ProgressTest, WhatIsIntactIsToldUpToAllOfIt) {
+// What is damaged counts as done, too.
+TEST_F(ProgressTest, LoadOfADamagedImageIsReportedUpToAllOfIt) {
   ASSERT_NO_FATAL_FAILURE(CreateDamaged(3));
   Result<ImageFile> image = Open("a", true);
   ASSERT_TRUE(image.has_value()) << LastError();
@@ -123,7 +123,7 @@ TEST_F(ProgressTest, WhatIsIntactIsToldUpToAllOfIt) {
   ExpectTold(Activity::kLoading, 3 * kSubtreeBytes);
 }
 
-TEST_F(ProgressTest, AFailureIsNotToldAsTheEnd) {
+TEST_F(ProgressTest, FailureIsNotReportedAsTheEnd) {
   ASSERT_NO_FATAL_FAILURE(CreateDamaged(2));
   Result<ImageFile> image = Open("a", true);
   ASSERT_TRUE(image.has_value()) << LastError();
@@ -134,8 +134,8 @@ TEST_F(ProgressTest, AFailureIsNotToldAsTheEnd) {
   EXPECT_LT(told_.back().done_bytes, told_.back().total_bytes);
 }
 
-// However often it is asked.
-TEST(ProgressMeter, TellsAFewTimesASecond) {
+// However often something advances.
+TEST(ProgressMeter, ReportsAFewTimesASecond) {
   int calls = 0;
   const Progress progress = [&](const ProgressNow&) { ++calls; };
   const auto begin = std::chrono::steady_clock::now();

@@ -1,4 +1,4 @@
-// Damaged images of which all that is intact is found.
+// All that is intact of a damaged image is found.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -38,7 +38,8 @@ class SalvageTest : public ImageTest {
     byte = static_cast<char>(byte ^ 4);
     ASSERT_EQ(pwrite(file_, &byte, 1, static_cast<off_t>(offset)), 1);
   }
-  // Finds all but the subtrees of `lost`, and has `words` said, one sentence each.
+  // All but the subtrees in `lost` are found. There is one message for each of `words`, which has
+  // it.
   void ExpectLost(const std::vector<uint64_t>& lost, const std::vector<std::string>& words) {
     std::vector<std::string> said;
     const Damaged damaged = [&](Status status) {
@@ -66,21 +67,21 @@ class SalvageTest : public ImageTest {
   int file_ = -1;
 };
 
-TEST_F(SalvageTest, AWholeOneIsFoundWhole) { ExpectLost({}, {}); }
+TEST_F(SalvageTest, IntactImageIsFoundWhole) { ExpectLost({}, {}); }
 
-TEST_F(SalvageTest, ALeafIsLostAlone) {
+TEST_F(SalvageTest, DamagedLeavesAreLostAlone) {
   Damage(tree_.leaf(SubtreePosition(1)).offset + 7);
   Damage(tree_.leaf(SubtreePosition(5)).offset + 7);
   ExpectLost({1, 5}, {"subtree 1 (0x100100200000-0x100100400000)", "subtree 5 (0x100100a00000-"});
 }
 
-TEST_F(SalvageTest, AReplacedPageLosesItsSubtree) {
+TEST_F(SalvageTest, DamagedPatchLosesItsSubtree) {
   Damage((*tree_.PatchesOf(SubtreePosition(0)))[0].offset + 9);
   ExpectLost({0}, {"subtree 0 ("});
 }
 
-// Which leaves it had pages of is not known any more; younger ones it had none of.
-TEST_F(SalvageTest, AListOfReplacedPagesLosesWhatIsOlder) {
+// Nobody knows any more which leaves the list had pages of. It had none of younger leaves.
+TEST_F(SalvageTest, DamagedListLosesTheLeavesThatAreOlder) {
   {
     Result<ImageFile> image = Open("a");
     ASSERT_TRUE(image) << LastError();
@@ -91,13 +92,13 @@ TEST_F(SalvageTest, AListOfReplacedPagesLosesWhatIsOlder) {
   ExpectLost({0, 1}, {"the list of replaced pages at offset"});
 }
 
-TEST_F(SalvageTest, ATableLosesWhatItLedToAndNoMore) {
+TEST_F(SalvageTest, DamagedTableLosesItsLeavesAndNoMore) {
   Make(kSubtreesPerGiant + 3, {0, 1, kSubtreesPerGiant + 2});
   Damage(tree_.tables[0].entry.offset + 5);
   ExpectLost({0, 1}, {"the table of subtrees 0-511 (0x100100000000-0x100140000000)"});
 }
 
-TEST_F(SalvageTest, WithoutTheRootTableThereIsNothing) {
+TEST_F(SalvageTest, DamagedRootTableLosesTheImage) {
   Damage(tree_.root.offset + 5);
   Result<File> file = File::Open(TestCalls(), AT_FDCWD, path_ + "/a", O_RDONLY, 0, path_ + "/a");
   const Result<ImageFile> image =
@@ -106,8 +107,8 @@ TEST_F(SalvageTest, WithoutTheRootTableThereIsNothing) {
   EXPECT_TRUE(Says("the root table")) << LastError();
 }
 
-// They are for finding what a checkpoint has changed: nothing is lost with them.
-TEST_F(SalvageTest, SumsBehindALeafAreDamageThatLosesNothing) {
+// The sums serve to find what has changed since the last checkpoint. Nothing is lost with them.
+TEST_F(SalvageTest, DamagedSumsBehindALeafLoseNothing) {
   Damage(LeafExtentOf(tree_.leaf(SubtreePosition(1))).end() - 100);
   const Result<ImageFile> image = Open("a", true);
   ASSERT_TRUE(image) << LastError();
@@ -122,7 +123,7 @@ TEST_F(SalvageTest, SumsBehindALeafAreDamageThatLosesNothing) {
   EXPECT_TRUE(*Read("a") == memory_);
 }
 
-TEST_F(SalvageTest, SumsThatCannotBeReadLoseNothingAndALeafThatCannotIsNamed) {
+TEST_F(SalvageTest, UnreadableSumsLoseNothingAndAnUnreadableLeafIsNamed) {
   BadBlockCalls calls;
   const uint64_t end = LeafExtentOf(tree_.leaf(SubtreePosition(1))).end();
   const Result<ImageFile> image = Open("a", true, calls);

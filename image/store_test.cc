@@ -12,7 +12,7 @@
 namespace morsel::pmem::image {
 namespace {
 
-TEST_F(StoreTest, WhatIsStoredIsLoaded) {
+TEST_F(StoreTest, LoadReturnsWhatWasStored) {
   Memory memory = MemoryOf(5);
   FillSubtree(memory, 1, 1);
   memory[4 * kSubtreeBytes + 17] = 1;
@@ -34,7 +34,7 @@ TEST_F(StoreTest, WhatIsStoredIsLoaded) {
   ExpectHolds("a", memory);
 }
 
-TEST_F(StoreTest, AMorselOfNoBytesOrOfZerosIsTwoSuperblocks) {
+TEST_F(StoreTest, EmptyOrZeroMorselTakesTwoSuperblocks) {
   ASSERT_TRUE(Create("none", MemoryOf(0)).has_value()) << LastError();
   ASSERT_TRUE(Create("zeros", MemoryOf(4)).has_value()) << LastError();
   EXPECT_EQ(Bytes("none").size(), kExtentsStart);
@@ -43,21 +43,21 @@ TEST_F(StoreTest, AMorselOfNoBytesOrOfZerosIsTwoSuperblocks) {
   ExpectHolds("zeros", MemoryOf(4));
 }
 
-#ifndef __SANITIZE_THREAD__  // whose account of each gibibyte takes half a minute
-TEST_F(StoreTest, SubtreesBeyondTheFirstGiant) {
+#ifndef __SANITIZE_THREAD__  // ThreadSanitizer spends half a minute on each gibibyte
+TEST_F(StoreTest, SubtreesBehindTheFirstGibibyteAreStored) {
   Memory memory = MemoryOf(kSubtreesPerGiant + 2);
   FillSubtree(memory, kSubtreesPerGiant - 1, 1);
   FillSubtree(memory, kSubtreesPerGiant + 1, 2);
   Result<Directory> directory = Directory::Open(KernelCalls(), path_);
   ASSERT_TRUE(ImageFile::Create(*directory, "a", 0600, InfoFor(memory), memory.data()).has_value());
   ExpectHolds("a", memory);
-  // Sparse: what is zero costs nothing. Two leaves, two tables of up to 32 KiB, the root.
+  // What is zero costs nothing. There are two leaves, two tables of up to 32 KiB, and the root.
   EXPECT_LE(Bytes("a").size(),
             kExtentsStart + 2 * (kSubtreeBytes + kPageSumsBytes) + 2 * 32 * kKiB + 4 * kKiB);
 }
 #endif
 
-TEST_F(StoreTest, WritesWhatHasChangedOnly) {
+TEST_F(StoreTest, StoreWritesOnlyWhatHasChanged) {
   Memory memory;
   CreateTwo(memory);
   CountingCalls calls;
@@ -69,7 +69,7 @@ TEST_F(StoreTest, WritesWhatHasChangedOnly) {
   calls.written_bytes = 0;
   memory[2 * kSubtreeBytes] ^= 1;
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
-  // One page, its list, a superblock.
+  // One page, its list and a superblock are written.
   EXPECT_EQ(calls.written_bytes, kPageBytes + kBlockBytes + kSuperblockBytes);
   ExpectHolds("a", memory);
 }
@@ -82,7 +82,7 @@ TEST_F(StoreTest, TheFileStaysWithinItsLastTwoGenerations) {
   for (uint64_t i = 0; i < 40; ++i) {
     FillSubtree(memory, i % 3, 100 + i);
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
-    // Three leaves of each, and what the checkpoint under way wrote.
+    // The two generations have three leaves each. Then there is what this checkpoint has written.
     EXPECT_LE(AllocatedBytes("a"), 7 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes);
   }
   ASSERT_TRUE(image->Store(memory.data(), kSubtreeBytes, 0).ok());
@@ -91,7 +91,7 @@ TEST_F(StoreTest, TheFileStaysWithinItsLastTwoGenerations) {
   EXPECT_LE(AllocatedBytes("a"), kSubtreeBytes + kPageSumsBytes + 8 * kBlockBytes);
 }
 
-// Memory of 64 GiB that ends the process where it is read and was not touched.
+// Large memory that ends the process if a page is read that was never touched.
 class SparseMemory final : public PageFilter {
  public:
   explicit SparseMemory(uint64_t size_bytes)
@@ -119,7 +119,7 @@ class SparseMemory final : public PageFilter {
     const auto found = touched_.subtrees().lower_bound(from);
     return found == touched_.subtrees().end() ? end : std::min(found->first, end);
   }
-  /// How often, since then.
+  /// Returns how often the filter was asked since the last call.
   uint64_t TakeAsked() { return std::exchange(asked_, 0); }
 
  private:
@@ -129,8 +129,9 @@ class SparseMemory final : public PageFilter {
   PageSet touched_;
 };
 
-// Whole, and then compared; what was told to be dirty and never touched is zero, too.
-TEST_F(StoreTest, WhatWasNeverTouchedIsNotRead) {
+// The memory is stored whole, then compared, then stored by dirty pages. A page that is said to be
+// dirty and was never touched is zero, too.
+TEST_F(StoreTest, PagesThatWereNeverTouchedAreNotRead) {
   SparseMemory memory(64 * kGiB);
   const std::vector<uint64_t> pages = {3, 700, 511 * kPagesPerLeaf, 40000 * kPagesPerLeaf / 2};
   for (const uint64_t page : pages) memory.Put(page, 1);
@@ -154,7 +155,7 @@ TEST_F(StoreTest, WhatWasNeverTouchedIsNotRead) {
   memory.Put(702, 3);
   ASSERT_TRUE(image->Store(memory.bytes(), memory.size_bytes(), 0, &dirty, &memory).ok());
   EXPECT_LE(calls.written_bytes - before, 2 * 80 * kKiB);
-  // What is loaded is those leaves, and no more.
+  // Loading fills those leaves and no more.
   char* const loaded = static_cast<char*>(mmap(nullptr, memory.size_bytes(), PROT_READ | PROT_WRITE,
                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   ASSERT_NE(loaded, MAP_FAILED);
@@ -182,14 +183,14 @@ TEST_F(StoreTest, AStoreDuringTheCheckpointDamagesNothing) {
   EXPECT_TRUE(found.has_value()) << LastError();
 }
 
-// A checkpoint of "a" over `last` fails at each of its calls in turn.
+// A checkpoint of the image "a" fails at each of its calls in turn.
 class StoreFaultTest : public StoreTest, public testing::WithParamInterface<int> {
  protected:
   void CheckSound(ImageFile& image, bool stored, const Memory& last, const Memory& next) {
     const Result<Memory> found = Read("a");
     ASSERT_TRUE(found.has_value()) << LastError();
     EXPECT_TRUE(stored ? *found == next : (*found == last || *found == next));
-    // Healed, it goes on or says that it cannot.
+    // When calls succeed again, the image can be stored, or says that it cannot.
     const Status again = image.Store(next.data(), next.size(), 0);
     if (again.ok()) {
       ExpectHolds("a", next);
@@ -208,9 +209,9 @@ class StoreFaultTest : public StoreTest, public testing::WithParamInterface<int>
   }
 };
 
-TEST_P(StoreFaultTest, LeavesTheLastGenerationOrTheNext) {
+TEST_P(StoreFaultTest, FailedStoreLeavesTheLastGenerationOrTheNext) {
   for (const bool lasting : {false, true}) {
-    if (lasting && GetParam() == EINTR) continue;  // it would be tried again for ever
+    if (lasting && GetParam() == EINTR) continue;  // the call would be tried again for ever
     for (int call = 0;; call += kSlowBuild ? 3 : 1) {
       std::filesystem::remove(path_ + "/a");
       Memory last;
@@ -242,7 +243,7 @@ TEST_P(StoreFaultTest, LeavesTheLastGenerationOrTheNext) {
 INSTANTIATE_TEST_SUITE_P(Errors, StoreFaultTest, testing::Values(ENOSPC, EIO, FaultyCalls::kShort));
 INSTANTIATE_TEST_SUITE_P(Interrupted, StoreFaultTest, testing::Values(EINTR));
 
-// Its superblock is written, and the call says that it is not.
+// Writes the superblock and says that it could not.
 class LyingCalls : public SystemCalls {
  public:
   bool lies = false;
@@ -259,7 +260,7 @@ class LyingCalls : public SystemCalls {
   }
 };
 
-// As delayed allocation, quotas and network file systems do it.
+// Syncs find no space, as they may with delayed allocation, quotas and network file systems.
 class FullAtSyncCalls : public SystemCalls {
  public:
   bool is_full = false;
@@ -270,7 +271,7 @@ class FullAtSyncCalls : public SystemCalls {
   }
 };
 
-TEST_F(StoreTest, ASyncThatFindsNoRoomDoesNotInviteToTryAgain) {
+TEST_F(StoreTest, SyncThatFindsNoSpaceDoesNotInviteToTryAgain) {
   Memory memory;
   CreateTwo(memory);
   FullAtSyncCalls calls;
@@ -284,12 +285,12 @@ TEST_F(StoreTest, ASyncThatFindsNoRoomDoesNotInviteToTryAgain) {
   EXPECT_TRUE(Says("discard the morsel and open it again")) << LastError();
   EXPECT_FALSE(Says("try again")) << LastError();
   ExpectHolds("a", memory);
-  // There is none yet that could be opened again.
+  // Here there is no image yet that could be opened again, so trying again is right.
   EXPECT_EQ(Create("b", memory, calls).status().code(), Code::kNoSpace);
   EXPECT_TRUE(Says("make room there, and try again")) << LastError();
 }
 
-TEST_F(StoreTest, WhereASuperblockThatFailedMayLeadNothingIsWritten) {
+TEST_F(StoreTest, NothingIsWrittenWhereAFailedSuperblockMayLead) {
   Memory last;
   CreateTwo(last);
   LyingCalls calls;
@@ -302,7 +303,7 @@ TEST_F(StoreTest, WhereASuperblockThatFailedMayLeadNothingIsWritten) {
   calls.lies = false;
   int syncs = 0;
   calls.before_sync = [&] {
-    if (syncs++ == 0) ExpectHolds("a", first);  // as a crash here would find it
+    if (syncs++ == 0) ExpectHolds("a", first);  // this is what a crash here would leave
   };
   Memory second = last;
   FillSubtree(second, 1, 51);
@@ -317,7 +318,7 @@ TEST_F(StoreTest, WhereASuperblockThatFailedMayLeadNothingIsWritten) {
   EXPECT_LE(AllocatedBytes("a"), 4 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes);
 }
 
-// One place of the medium that cannot be read.
+// One place of the medium cannot be read.
 class BadPlaceCalls : public SystemCalls {
  public:
   int64_t bad_offset = -1;
@@ -329,7 +330,7 @@ class BadPlaceCalls : public SystemCalls {
   }
 };
 
-TEST_F(StoreTest, WhatCannotBeReadOfTheOlderGenerationIsKept) {
+TEST_F(StoreTest, OlderGenerationThatCannotBeReadIsKept) {
   for (const int error : {EIO, ENOMEM}) {
     std::filesystem::remove(path_ + "/a");
     Memory memory;
@@ -341,7 +342,7 @@ TEST_F(StoreTest, WhatCannotBeReadOfTheOlderGenerationIsKept) {
     calls.error = error;
     Result<ImageFile> image = Open("a", false, calls);
     ASSERT_TRUE(image.has_value()) << LastError();
-    // As if there were no newer one, it is there, whole.
+    // Without the newer superblock the older generation is found, whole.
     std::string bytes = Bytes("a");
     std::memset(bytes.data() + SlotOffset(2), 0, kSuperblockBytes);
     SetBytes("older", bytes);

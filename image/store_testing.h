@@ -1,4 +1,4 @@
-// Test support: images that are stored to, and what that writes.
+// For tests: images that are stored to, and what that writes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ namespace morsel::pmem::image {
 
 class StoreTest : public ImageTest {
  protected:
-  // Two generations of an image "a", so that both superblocks are in use.
+  // Makes an image "a" of two generations, so that both superblocks are in use.
   void CreateTwo(Memory& memory) {
     memory = MemoryOf(3);
     FillSubtree(memory, 0, 1);
@@ -27,7 +27,7 @@ class StoreTest : public ImageTest {
     FillSubtree(memory, 0, 3);
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
   }
-  // Of count bytes, anywhere; some may be of one page. What is dirty then.
+  // Changes `count` bytes anywhere; some may be in the same page. Returns the dirty pages.
   static PageSet ChangePages(Memory& memory, std::mt19937_64& random, uint64_t count) {
     PageSet dirty;
     for (uint64_t i = 0; i < count; ++i) {
@@ -53,7 +53,7 @@ class StoreTest : public ImageTest {
   }
 };
 
-// Counts what is written.
+// Counts the bytes that are written.
 class CountingCalls : public SystemCalls {
  public:
   uint64_t written_bytes = 0;
