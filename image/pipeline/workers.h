@@ -42,8 +42,8 @@ class Workers {
   void WorkOn(std::unique_lock<Mutex>& held, unsigned thread);
 
   std::function<void(size_t, unsigned)> work_;
-  // Guards queue_, is_idle_, ends_ and begun_. It is not held while work_ runs, and no other lock
-  // is taken while it is held.
+  // Guards queue_, is_idle_, ends_ and begun_. It is not held while work_ runs. While it is held,
+  // no other lock of ours is taken.
   Mutex mutex_{LockRank::kWorkers};
   Condition queued_;
   Condition idle_again_;
