@@ -80,8 +80,8 @@ class DamageTest : public ImageTest {
     return bytes;
   }
 
-  /// Reading the image fails with `code` and a message that has `words`; opening it for writing
-  /// fails, too, and changes nothing.
+  /// Checks that reading the image fails with `code` and a message that has `words`. If opening it
+  /// for writing fails, too, the file has not changed.
   void ExpectRefused(const std::string& bytes, Code code, const char* words) {
     SetBytes("b", bytes);
     const Result<Memory> found = Read("b");

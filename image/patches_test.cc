@@ -122,10 +122,10 @@ TEST_F(PatchesTest, PagesBehindTheEndOfTheFileMayBeListedIfTheyDoNotCount) {
     for (uint64_t i = first; i < first + pages; ++i) memory[kSubtreeBytes + i * kPageBytes] ^= 1;
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
   };
-  for (int i = 0; i < 3; ++i) store(0, 1);  // leaves room for a list and for no run of pages
+  for (int i = 0; i < 3; ++i) store(0, 1);  // leaves room for a list only
   store(100, 20);
   const uint64_t size_bytes = Bytes("a").size();
-  std::fill_n(memory.begin(), kSubtreeBytes, '\0');  // leaves room for pages, two generations on
+  std::fill_n(memory.begin(), kSubtreeBytes, '\0');  // makes room two generations later
   for (int i = 0; i < 3; ++i) store(0, 0);
   store(115, 5);
   for (int i = 0; i < 2; ++i) store(0, 0);

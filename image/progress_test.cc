@@ -30,7 +30,7 @@ class ProgressTest : public ImageTest {
     bytes[kExtentsStart + 100] ^= 1;
     SetBytes("a", bytes);
   }
-  // What was reported is that of one store or load, from nothing to all. Forgets it.
+  // Checks that one store or load was reported from nothing to all, and forgets the reports.
   void ExpectTold(Activity activity, uint64_t total_bytes) {
     ASSERT_GE(told_.size(), 2u);
     EXPECT_EQ(told_.front().done_bytes, 0u);

@@ -38,8 +38,8 @@ class SalvageTest : public ImageTest {
     byte = static_cast<char>(byte ^ 4);
     ASSERT_EQ(pwrite(file_, &byte, 1, static_cast<off_t>(offset)), 1);
   }
-  // All but the subtrees in `lost` are found. There is one message for each of `words`, which has
-  // it.
+  // Checks that all but the subtrees in `lost` are found, and that each message has its part of
+  // `words`.
   void ExpectLost(const std::vector<uint64_t>& lost, const std::vector<std::string>& words) {
     std::vector<std::string> said;
     const Damaged damaged = [&](Status status) {
