@@ -1,4 +1,4 @@
-// Powers of two.
+// Arithmetic on powers of two, and on bits in words.
 #pragma once
 
 #include <bit>
@@ -6,25 +6,29 @@
 
 namespace morsel {
 
-/// `alignment` is a power of two.
+/// The largest multiple of `alignment`, a power of two, that is at most `value`.
 constexpr uint64_t AlignDown(uint64_t value, uint64_t alignment) {
   return value & ~(alignment - 1);
 }
 
-/// `alignment` is a power of two; the result must be representable.
+/// The smallest multiple of `alignment`, a power of two, that is at least `value`. It must fit 64
+/// bits.
 constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
   return AlignDown(value + alignment - 1, alignment);
 }
 
+/// Whether `value` is a multiple of `alignment`, a power of two.
 constexpr bool IsAligned(uint64_t value, uint64_t alignment) {
   return (value & (alignment - 1)) == 0;
 }
 
+/// The quotient, rounded up. It does not overflow.
 constexpr uint64_t DivideUp(uint64_t value, uint64_t divisor) {
   return value / divisor + (value % divisor != 0);
 }
 
-/// How many bits are set. Unlike std::popcount no call where the instruction cannot be counted on.
+/// How many bits are set. std::popcount would be a call into the compiler's library, since the
+/// compiler may not assume that the processor has the instruction.
 constexpr uint64_t CountBits(uint64_t value) {
   value -= value >> 1 & 0x5555555555555555;
   value = (value & 0x3333333333333333) + (value >> 2 & 0x3333333333333333);
@@ -32,7 +36,7 @@ constexpr uint64_t CountBits(uint64_t value) {
   return value * 0x0101010101010101 >> 56;
 }
 
-/// The first bit at or after `from` that is `wanted`, or `end`.
+/// The first bit of [from, end) whose value is `wanted`; `end` if there is none.
 constexpr uint64_t NextBit(const uint64_t* words, uint64_t from, uint64_t end, bool wanted) {
   while (from < end) {
     const uint64_t word = wanted ? words[from / 64] : ~words[from / 64];
@@ -46,7 +50,7 @@ constexpr uint64_t NextBit(const uint64_t* words, uint64_t from, uint64_t end, b
   return end;
 }
 
-/// Whether [begin, begin + count) lies in [0, end), without overflow.
+/// Whether [begin, begin + count) lies in [0, end). Right also where begin + count overflows.
 constexpr bool Within(uint64_t begin, uint64_t count, uint64_t end) {
   return begin <= end && count <= end - begin;
 }

@@ -9,7 +9,7 @@
 namespace morsel {
 
 void Die(const char* format, ...) {
-  // No stream: the sentence must come out whole, whatever state the process is in.
+  // One write(2) and no stream: the message must come out whole, whatever state the process is in.
   char text[1024];
   int length = std::snprintf(text, sizeof text, "morsel: ");
   std::va_list arguments;

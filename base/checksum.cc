@@ -1,8 +1,8 @@
 #include "base/checksum.h"
 
 #include <xxhash.h>
-// Takes the widest vectors that the processor has; in its absence XXH3 has those that it was
-// compiled for.
+// With this header XXH3 uses the widest vector instructions that the processor has. Without it XXH3
+// uses those that it was compiled for.
 #ifdef __x86_64__
 #include <xxh_x86dispatch.h>
 #endif

@@ -33,7 +33,7 @@ Code CodeOfErrno(int error) {
   }
 }
 
-// What to do about it, where that follows from the error alone.
+// What the user can do about it, where errno alone tells; else empty.
 const char* AdviceOfErrno(int error) {
   switch (error) {
     case ENOSPC:
@@ -61,7 +61,8 @@ const char* AdviceOfErrno(int error) {
   }
 }
 
-// A sentence may quote the one before it, so it is written beside it first.
+// Makes the text this thread's message. It may quote the message before, so it is formatted beside
+// that one first. `error` is an errno whose text and advice are added; 0 adds nothing.
 void Keep(const char* format, std::va_list arguments, int error) {
   char text[kTextBytes];
   const int length = std::vsnprintf(text, sizeof text, format, arguments);

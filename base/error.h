@@ -1,33 +1,43 @@
-// How a failure gets its sentence.
+// The message of a failure: what was tried, on what, why it failed, and what to do.
 #pragma once
 
 #include "base/result.h"
 
 namespace morsel {
 
-/// Room for a path or two, and for what is said of them.
+/// The size of a message's buffer: room for a path or two and the text around them.
 inline constexpr size_t kErrorTextBytes = 8192;
 
 /// The code's name as the C API writes it, e.g. "MORSEL_NO_SPACE".
-/// Ownership  static.
+/// Ownership  a static string.
 const char* CodeName(Code code);
 
-/// Keeps the sentence for LastError() and returns the code.
+/// Formats the message that LastError() returns, and returns `code`.
 ///
-/// The sentence names the thing, what was tried, what was wrong and what to do.
-/// Cut at kErrorTextBytes - 1 bytes.
-/// Threads  any; each has a sentence of its own.
+/// The message names the thing, what was tried, what was wrong and what to do.
+/// It is cut off after kErrorTextBytes - 1 bytes.
+/// Threads  any; each thread has its own message.
 [[gnu::format(printf, 2, 3)]] Status Fail(Code code, const char* format, ...);
 
-/// As Fail(), for a system call: strerror(errno) and what to do about it end the sentence, and
-/// errno decides the code (ENOSPC, EDQUOT, EFBIG: kNoSpace; EACCES, EPERM, EROFS: kPermission;
-/// ENOENT: kNotFound; EEXIST: kExists; ENOMEM: kNoMemory; else kIo).
+/// Does what Fail() does, for a system call that failed. strerror(errno) and advice are appended to
+/// the message, and errno decides the code:
+///
+///     ENOSPC, EDQUOT, EFBIG   kNoSpace
+///     EACCES, EPERM, EROFS    kPermission
+///     ENOENT, ENOTDIR         kNotFound
+///     EEXIST                  kExists
+///     ENOMEM                  kNoMemory
+///     all others              kIo
+///
+/// Threads  any; each thread has its own message.
 [[gnu::format(printf, 1, 2)]] Status FailErrno(const char* format, ...);
 
-/// The sentence of this thread's last failure; empty if there was none.
+/// The message of this thread's last failure; empty if there was none.
+/// Ownership  the thread's own buffer, valid until its next failure.
 const char* LastError();
 
-/// Keeps this thread's sentence over what is done to clean up after a failure.
+/// Restores this thread's message at the end of a scope, so that failures while cleaning up do not
+/// replace the message of what went wrong first.
 class KeepLastError {
  public:
   KeepLastError();
@@ -41,7 +51,7 @@ class KeepLastError {
 
 }  // namespace morsel
 
-/// Returns from the function if `expression`, a Status, is a failure.
+/// Evaluates `expression`, a Status, and returns it from the function if it is a failure.
 #define MORSEL_TRY(expression)                                                                    \
   do {                                                                                            \
     if (::morsel::Status morsel_status = (expression); !morsel_status.ok()) return morsel_status; \

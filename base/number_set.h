@@ -1,4 +1,4 @@
-// A set of small numbers, in which the first one is found without looking at the others.
+// A set of small numbers that finds its smallest member without a walk over the others.
 #pragma once
 
 #include <bit>
@@ -10,12 +10,15 @@
 
 namespace morsel {
 
-/// A tree of bits: above each word of 64 one bit that says whether any in it is set.
-/// Threads  one at a time, First() included.
-/// Cost     a word for each factor of 64 in `end`.
+/// A tree of bits. The lowest level has a bit for each number. Each level above has a bit for each
+/// word of 64 bits below it, which is set while any bit of that word is.
+///
+/// Threads  one call at a time; First() counts what it reads, so it is no exception.
+/// Cost     Add() and Remove() touch at most one word of each level, First() at most two. There is
+///          one level for each factor of 64 in `end`.
 class NumberSet {
  public:
-  /// Empty; may hold the numbers below `end`.
+  /// Makes an empty set of numbers below `end`.
   explicit NumberSet(uint64_t end) {
     do {
       end = DivideUp(end, kBits);
@@ -41,9 +44,10 @@ class NumberSet {
     }
   }
 
+  /// What First() returns if there is no such number.
   static constexpr uint64_t kNone = ~uint64_t{0};
 
-  /// The smallest at or after `from`, or kNone.
+  /// The smallest member that is at least `from`, or kNone.
   uint64_t First(uint64_t from = 0) const {
     for (size_t height = 0; height < levels_.size(); ++height) {
       const std::vector<uint64_t>& level = levels_[height];
@@ -56,13 +60,13 @@ class NumberSet {
     return kNone;
   }
 
-  /// How many words First() has read in all: tests hold what it costs against a bound.
+  /// How many words all calls of First() have read together. Tests compare it with a bound.
   uint64_t looked_at() const { return looked_at_; }
 
  private:
   static constexpr uint64_t kBits = 64;
 
-  // The smallest number below bit `at` of the level, which is set.
+  // The smallest member under bit `at` of the level. The bit is set.
   uint64_t Lowest(uint64_t at, size_t height) const {
     while (height > 0) {
       ++looked_at_;

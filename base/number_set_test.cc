@@ -28,7 +28,7 @@ TEST(NumberSetTest, AgreesWithANaiveSet) {
   }
 }
 
-TEST(NumberSetTest, TheFirstIsFoundInAFewWordsWhereverItIs) {
+TEST(NumberSetTest, FirstReadsAtMostTwoWordsPerLevel) {
   constexpr uint64_t kEnd = 1 << 18;
   NumberSet numbers(kEnd);
   for (uint64_t number = kEnd; number-- > 0; number = number * 2 / 3) {

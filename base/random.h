@@ -1,4 +1,4 @@
-// Numbers nobody else has: ids.
+// Ids: random numbers that are taken to be unique.
 #pragma once
 
 #include <array>
@@ -9,8 +9,8 @@ namespace morsel {
 
 using Id = std::array<unsigned char, 16>;
 
-/// 16 bytes from the operating system's generator.
-/// Errors  kIo.
+/// Draws 16 bytes from the operating system's random number generator.
+/// Errors  by errno of getrandom(2), see FailErrno(): usually kIo.
 Result<Id> RandomId();
 
 }  // namespace morsel

@@ -1,8 +1,8 @@
-// Errors as values: one code, one sentence, no allocation, no exception.
+// Errors as values: a code and a message, without allocations or exceptions.
 //
-// The sentence that goes with a failure (what was tried, on what, why, what to
-// do) is kept in a fixed text of the failing thread, so that a Status stays
-// one word. It is valid until the thread's next failure.
+// The message of a failure (what was tried, on what, why it failed, what to do) is kept in a fixed
+// buffer of the failing thread, so that a Status stays one word. It is valid until the thread's
+// next failure.
 #pragma once
 
 #include <cstdlib>
@@ -11,25 +11,25 @@
 
 namespace morsel {
 
-/// What went wrong. The values are those of `morsel_code` in <morsel/morsel.h>.
+/// What went wrong. The values equal those of `morsel_code` in <morsel/morsel.h>.
 enum class Code : int {
   kOk = 0,
   kNoSpace,           ///< The medium, the pool, the morsel or a table is full.
   kInvalidArgument,   ///< The call can never work as it was written.
-  kNotFound,          ///< There is nothing of that name.
-  kExists,            ///< There is something of that name already.
-  kBusy,              ///< Somebody else has it open, or this process is a fork.
+  kNotFound,          ///< Nothing has that name.
+  kExists,            ///< Something has that name already.
+  kBusy,              ///< It is open elsewhere, or this process is a forked child.
   kAddressTaken,      ///< The recorded address range is in use in this process.
-  kCorrupt,           ///< Bytes on the medium are not what was written.
-  kVersion,           ///< Written by a version that this library does not know.
+  kCorrupt,           ///< The medium's bytes are not those that were written.
+  kVersion,           ///< It was written by a version unknown to this library.
   kPermission,        ///< The operating system or the handle forbids it.
   kIo,                ///< The medium failed.
-  kUnsupported,       ///< Right in itself, but not here or not yet.
-  kNoMemory,          ///< The process has no memory for it.
+  kUnsupported,       ///< The call is valid, but does not work here or yet.
+  kNoMemory,          ///< The process cannot get the memory.
   kAddressExhausted,  ///< The address window has no room for the range.
 };
 
-/// Success, or a code whose sentence LastError() holds.
+/// Success, or the code of a failure. LastError() returns the failure's message.
 class [[nodiscard]] Status {
  public:
   constexpr Status() = default;
@@ -42,8 +42,8 @@ class [[nodiscard]] Status {
   Code code_ = Code::kOk;
 };
 
-/// A value, or the code of why there is none. Named after std::expected;
-/// trivially copyable where T is.
+/// A value, or the code that says why there is none. Its functions have the names of std::expected.
+/// It is trivially copyable if T is.
 template <class T>
 class [[nodiscard]] Result {
  public:
@@ -53,14 +53,14 @@ class [[nodiscard]] Result {
 
   constexpr bool has_value() const { return value_.has_value(); }
   constexpr explicit operator bool() const { return has_value(); }
-  /// kOk where there is a value.
+  /// The code of the failure; kOk if there is a value.
   constexpr Code error() const { return code_; }
   constexpr Status status() const { return code_; }
 
-  /// The value. Where there is none, the process ends.
+  /// The value. Aborts the process if there is none.
   constexpr T& value() & { return MustHold(), *value_; }
   constexpr const T& value() const& { return MustHold(), *value_; }
-  /// By value, so that `for (x : *Make())` does not outlive what it walks over.
+  /// Returns by value, so that `for (x : *Make())` iterates over something that still exists.
   constexpr T value() && { return MustHold(), *std::move(value_); }
   constexpr T& operator*() & { return value(); }
   constexpr const T& operator*() const& { return value(); }
@@ -70,7 +70,7 @@ class [[nodiscard]] Result {
 
  private:
   static constexpr Code MustBeError(Code code) {
-    if (code == Code::kOk) std::abort();  // success without a value is a mistake of the callee
+    if (code == Code::kOk) std::abort();  // success needs a value
     return code;
   }
   constexpr void MustHold() const {

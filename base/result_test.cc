@@ -30,7 +30,7 @@ TEST(Result, HoldsAValueOrACode) {
   EXPECT_EQ(failure.error(), Code::kNotFound);
 }
 
-TEST(Result, MovesWhatCannotBeCopied) {
+TEST(Result, MovesMoveOnlyValues) {
   Result<std::unique_ptr<int>> made = std::make_unique<int>(3);
   std::unique_ptr<int> taken = std::move(made).value();
   EXPECT_EQ(*taken, 3);
@@ -38,18 +38,18 @@ TEST(Result, MovesWhatCannotBeCopied) {
 
 Result<std::string> Letters() { return std::string(100, 'a'); }
 
-TEST(Result, ATemporaryCanBeWalkedOver) {
+TEST(Result, TemporaryCanBeIterated) {
   int letters = 0;
   for (const char letter : *Letters()) letters += letter == 'a';
   EXPECT_EQ(letters, 100);
 }
 
-TEST(ResultDeathTest, AValueThatIsNotThereEndsTheProcess) {
+TEST(ResultDeathTest, ValueOfAFailureAborts) {
   Result<int> failure = Code::kIo;
   EXPECT_DEATH(failure.value(), "");
 }
 
-TEST(Error, TryPassesTheFailureOnWithItsSentence) {
+TEST(Error, TryReturnsTheFailureWithItsMessage) {
   EXPECT_EQ(Outer().code(), Code::kBusy);
   EXPECT_STREQ(LastError(), "pool 'p' is open in process 7");
 }
@@ -63,13 +63,13 @@ TEST(Error, ErrnoDecidesTheCode) {
   EXPECT_EQ(FailErrno("write").code(), Code::kIo);
 }
 
-TEST(Error, EachThreadHasItsOwnSentence) {
+TEST(Error, EachThreadHasItsOwnMessage) {
   (void)Fail(Code::kIo, "mine");
   std::thread([] { (void)Fail(Code::kIo, "the other's"); }).join();
   EXPECT_STREQ(LastError(), "mine");
 }
 
-TEST(Error, CleaningUpKeepsTheSentence) {
+TEST(Error, KeepLastErrorRestoresTheMessage) {
   (void)Fail(Code::kIo, "the cause");
   {
     KeepLastError keep;
@@ -78,7 +78,7 @@ TEST(Error, CleaningUpKeepsTheSentence) {
   EXPECT_STREQ(LastError(), "the cause");
 }
 
-TEST(Error, ALongSentenceIsCut) {
+TEST(Error, LongMessageIsCut) {
   (void)Fail(Code::kIo, "%s", std::string(20'000, 'x').c_str());
   EXPECT_EQ(std::string(LastError()).size(), kErrorTextBytes - 1);
 }

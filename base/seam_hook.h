@@ -1,14 +1,16 @@
-// Where a build for tests stands between the library and its media. The functions of the two seams,
-// persist.h and file.h, go through these macros; in any other build they are gone with the
-// preprocessor.
+// The hook of the mutation check, between the library and its media. The functions of both seams
+// (pmem/persist/persist.h, os/file/file.h) contain these macros. In an ordinary build the first
+// expands to nothing and the second to its argument.
 #pragma once
 
 #ifdef MORSEL_SEAM_HOOK
-// A header that defines them: tests/mutation names its own.
+// The build names a header that defines both macros, see tests/mutation/seam.
 #include MORSEL_SEAM_HOOK
 #else
-/// In a function of the seam for stores: `call`, of the hook, is made in its place.
+/// First line of a function of the seam for stores. With a hook the function makes this call of the
+/// hook and returns, so that the hook decides what happens.
 #define MORSEL_MUTABLE(call)
-/// System calls, with the hook before them.
+/// The SystemCalls that a File uses. With a hook these are the hook's, which pass calls on to
+/// `calls`.
 #define MORSEL_MUTABLE_CALLS(calls) calls
 #endif

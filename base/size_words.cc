@@ -8,7 +8,8 @@ namespace {
 
 constexpr std::array<const char*, 7> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 
-// Of the unit, rounded. None of it overflows: 10 EiB are less than 2^64 bytes.
+// The size in tenths of the unit 1024^power, rounded. Nothing overflows: `rest` is less than the
+// unit, and even 10 EiB and a half are less than 2^64 bytes.
 uint64_t TenthsOf(uint64_t bytes, unsigned power) {
   const uint64_t unit = uint64_t{1} << 10 * power;
   const uint64_t rest = bytes % unit;
@@ -19,7 +20,7 @@ uint64_t TenthsOf(uint64_t bytes, unsigned power) {
 
 std::string FormatSize(uint64_t bytes) {
   unsigned power = 0;
-  // What would be rounded to 1024 of a unit is 1 of the next.
+  // A size that rounds to 1024 of one unit is written as 1 of the next.
   while (power + 1 < kUnits.size() && (bytes >> 10 * power) >= 1023 &&
          TenthsOf(bytes, power) >= 10240) {
     ++power;

@@ -1,4 +1,4 @@
-// Sizes as people read them.
+// Sizes in bytes, written for people.
 #pragma once
 
 #include <cstdint>
@@ -6,14 +6,15 @@
 
 namespace morsel {
 
-/// At most one decimal, rounded: "640 B", "2 MiB", "1.5 GiB".
+/// The size in the largest unit that fits, rounded to at most one decimal: "640 B", "2 MiB",
+/// "1.5 GiB".
 std::string FormatSize(uint64_t bytes);
 
-/// FormatSize(), and all digits where that is not the same: "1.5 GiB (1610612737 bytes)".
+/// FormatSize() and, for 1 KiB or more, the number of bytes: "1.5 GiB (1610612737 bytes)".
 std::string FormatSizeFully(uint64_t bytes);
 
-/// As short as it can be and yet exact: "4 MiB", "1.5 GiB (1610612737 bytes)". For what is
-/// compared.
+/// The exact size: FormatSize() if it is a whole number of its unit, else FormatSizeFully(): "4
+/// MiB", "1.5 GiB (1610612737 bytes)". It is for sizes that people compare.
 std::string FormatSizeExactly(uint64_t bytes);
 
 }  // namespace morsel

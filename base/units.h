@@ -1,4 +1,4 @@
-// Sizes that the whole house shares, and numbers that cannot be mixed up.
+// Sizes that all floors share, and number types that cannot be mixed up.
 #pragma once
 
 #include <compare>
@@ -11,16 +11,17 @@ inline constexpr uint64_t kKiB = uint64_t{1} << 10;
 inline constexpr uint64_t kMiB = uint64_t{1} << 20;
 inline constexpr uint64_t kGiB = uint64_t{1} << 30;
 
-/// What a store reaches the medium in, and what a flush pushes.
+/// A cache line. Stores reach the medium in whole lines, and a flush pushes whole lines.
 inline constexpr uint64_t kLineBytes = 64;
 inline constexpr uint64_t kPageBytes = 4 * kKiB;
-/// A huge subtree: what one table of 4 KiB pages spans.
+/// A huge subtree: as much as one page table of 4 KiB pages maps.
 inline constexpr uint64_t kSubtreeBytes = 2 * kMiB;
-/// A giant subtree: what one table of huge ones spans.
+/// A giant subtree: as much as one page table of 2 MiB pages maps.
 inline constexpr uint64_t kGiantBytes = kGiB;
 inline constexpr uint64_t kSubtreesPerGiant = kGiantBytes / kSubtreeBytes;
 
-/// A number that says what it counts. Two of different tags do not mix.
+/// A number whose type says what it counts. Numbers with different tags do not convert to each
+/// other.
 template <class Tag>
 class Number {
  public:
@@ -33,12 +34,12 @@ class Number {
   uint64_t value_ = 0;
 };
 
-/// The first thing a pool's data is cut into, counted from the pool's data start.
+/// A subtree of a pool, counted from the start of the pool's data.
 using SubtreeIndex = Number<struct SubtreeIndexTag>;
-/// A subtree of a morsel, counted from its base.
+/// A subtree of a morsel, counted from the morsel's base address.
 using SubtreePosition = Number<struct SubtreePositionTag>;
 using SubtreeCount = Number<struct SubtreeCountTag>;
-/// A 64 KiB unit of a heap, counted from its base.
+/// A 64 KiB unit of a heap, counted from the heap's base address.
 using UnitIndex = Number<struct UnitIndexTag>;
 using UnitCount = Number<struct UnitCountTag>;
 
