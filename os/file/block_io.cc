@@ -50,7 +50,7 @@ class PlainBlockIo final : public BlockIo {
   }
 
   const File& file_;
-  std::vector<uint64_t> tags_;  // of what is done and not waited for
+  std::vector<uint64_t> tags_;  // of requests that are done and were not waited for
 };
 
 class RingBlockIo final : public BlockIo {
@@ -100,8 +100,9 @@ class RingBlockIo final : public BlockIo {
     return Code::kOk;
   }
 
-  // That a request did not come to its end says nothing of the medium. ECANCELED: signals kept the
-  // kernel from making the thread that was to work on it.
+  // Whether the kernel gave a request up for a reason that says nothing of the medium. ECANCELED:
+  // signals kept it from creating the thread that was to do the work. EINVAL: the request does not
+  // suit direct I/O.
   static bool WasGivenUp(int64_t result) {
     return result == -EINTR || result == -EAGAIN || result == -ECANCELED || result == -EINVAL;
   }
@@ -112,7 +113,7 @@ class RingBlockIo final : public BlockIo {
                      request.writes ? "writing" : "reading", request.size_bytes, request.offset);
   }
 
-  // What fell short, was given up or is not for direct I/O is finished as any file is.
+  // Finishes a request that fell short or was given up, with plain calls.
   Status Finish(const IoRing::Request& request, int64_t result) const {
     if (result == request.size_bytes) return Code::kOk;
     if (result < 0 && !WasGivenUp(result)) return Failed(request, result);

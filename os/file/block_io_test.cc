@@ -1,4 +1,4 @@
-// Each engine writes and reads the same, finishes what falls short and says what fails.
+// Both engines write and read the same bytes, finish what falls short, and report what fails.
 #include "os/file/block_io.h"
 
 #include <fcntl.h>
@@ -28,7 +28,7 @@ namespace {
 constexpr uint64_t kPieceBytes = 64 * kKiB;
 constexpr uint64_t kPieces = 3 * kIoDepth;
 
-// Sets MORSEL_IO and puts back what was there.
+// Sets MORSEL_IO, and restores its value in the end.
 class ChosenEngine {
  public:
   explicit ChosenEngine(const char* engine) {
@@ -60,7 +60,7 @@ class BlockIoTest : public testing::Test {
   Result<File> OpenFile(SystemCalls& calls, int flags = O_RDWR) {
     return File::Open(calls, AT_FDCWD, path_, flags, 0, path_);
   }
-  // Writes all pieces, several in flight; the first failure.
+  // Writes all pieces, several in flight. Returns the first failure.
   Status WriteAll(BlockIo& io, bool with_buffers) {
     Status worst;
     for (uint64_t i = 0; i < kPieces; ++i) {
@@ -108,17 +108,17 @@ class BlockIoTest : public testing::Test {
 class EachEngineTest : public BlockIoTest, public testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Engines, EachEngineTest, testing::Values("uring", "plain", "auto"));
 
-TEST_P(EachEngineTest, WhatIsWrittenIsRead) {
+TEST_P(EachEngineTest, ReadsBackWhatItWrote) {
   const ChosenEngine engine(GetParam());
   SystemCalls calls;
   ExpectWholeRoundTrip(calls, false);
   ExpectWholeRoundTrip(calls, true);
 }
 
-TEST_P(EachEngineTest, WhatFallsShortIsFinished) {
+TEST_P(EachEngineTest, FinishesShortAndInterruptedTransfers) {
   const ChosenEngine engine(GetParam());
   for (const int fault : {FaultyCalls::kShort, EINTR, EAGAIN, ECANCELED}) {
-    const bool is_rings = fault == EAGAIN || fault == ECANCELED;  // an error of plain calls
+    const bool is_rings = fault == EAGAIN || fault == ECANCELED;  // real errors of plain calls
     if (is_rings && std::strcmp(GetParam(), "plain") == 0) continue;
     FaultyCalls calls;
     calls.fault = [fault](int call) { return call > 0 && call % 2 == 0 ? fault : 0; };  // 0 opens
@@ -127,7 +127,7 @@ TEST_P(EachEngineTest, WhatFallsShortIsFinished) {
   }
 }
 
-TEST_P(EachEngineTest, WhatFailsIsSaid) {
+TEST_P(EachEngineTest, ReportsAFailedWrite) {
   const ChosenEngine engine(GetParam());
   for (const int error : {EIO, ENOSPC}) {
     FaultyCalls calls;
@@ -142,7 +142,7 @@ TEST_P(EachEngineTest, WhatFailsIsSaid) {
   }
 }
 
-TEST_P(EachEngineTest, AFileThatEndsBeforeIsTruncated) {
+TEST_P(EachEngineTest, ReadPastTheEndIsCorrupt) {
   const ChosenEngine engine(GetParam());
   SystemCalls calls;
   const Result<File> file = OpenFile(calls);
@@ -155,8 +155,9 @@ TEST_P(EachEngineTest, AFileThatEndsBeforeIsTruncated) {
   EXPECT_NE(std::strstr(LastError(), "it was truncated"), nullptr) << LastError();
 }
 
-// Where a test's directory lies decides; what is not to be had is said, or done without.
-TEST_F(BlockIoTest, TheKernelsRingOrItsRefusal) {
+// Whether io_uring works depends on the kernel and on the file system of the test's directory. If
+// it does not, `auto` does without and `uring` is refused.
+TEST_F(BlockIoTest, UsesTheKernelsRingOnlyWhereItWorks) {
   Result<File> file = OpenFile(KernelCalls());
   ASSERT_TRUE(file.has_value());
   const int direct = open(path_.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
@@ -176,14 +177,14 @@ TEST_F(BlockIoTest, TheKernelsRingOrItsRefusal) {
   EXPECT_EQ(io.has_value(), is_direct && has_rings) << LastError();
 }
 
-TEST_F(BlockIoTest, AnUnknownEngineIsRefused) {
+TEST_F(BlockIoTest, UnknownEngineIsRefused) {
   const ChosenEngine engine("dma");
   Result<File> file = OpenFile(KernelCalls());
   EXPECT_EQ(BlockIo::Open(*file, true, {}).error(), Code::kInvalidArgument);
   EXPECT_NE(std::strstr(LastError(), "MORSEL_IO is 'dma'"), nullptr) << LastError();
 }
 
-// io_uring_setup(2) fails with `error` from now on in this process.
+// Makes io_uring_setup(2) fail with `error` from now on in this process.
 bool ForbidRings(int error) {
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -196,7 +197,7 @@ bool ForbidRings(int error) {
          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-TEST_F(BlockIoTest, WhereRingsAreForbiddenPlainCallsServe) {
+TEST_F(BlockIoTest, UsesPlainCallsWhereRingsAreForbidden) {
   for (const int error : {EPERM, ENOSYS}) {
     const pid_t child = fork();
     if (child == 0) {
@@ -217,9 +218,8 @@ TEST_F(BlockIoTest, WhereRingsAreForbiddenPlainCallsServe) {
   }
 }
 
-// A request that was not waited for is not covered by a sync: the ring that stands in for the
-// kernel's has not even made it.
-TEST_F(BlockIoTest, NothingIsWrittenBeforeItIsWaitedFor) {
+// A sync does not cover a request that was not waited for. The ring of tests has not even made it.
+TEST_F(BlockIoTest, RingOfTestsWritesOnlyWhenWaitedFor) {
   const ChosenEngine engine("uring");
   FaultyCalls calls;
   const Result<File> file = OpenFile(calls);

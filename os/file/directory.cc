@@ -16,7 +16,7 @@
 namespace morsel::pmem {
 namespace {
 
-// Whether nobody else, who would be making it just now, has locked it.
+// Locks the file. False only if another has locked it, which is then the one that makes the file.
 bool Lock(const File& file) {
   int failed = 0;
   do {
@@ -58,7 +58,7 @@ Result<File> Directory::OpenFile(const std::string& name, int flags) const {
 }
 
 Result<std::vector<std::string>> Directory::Names() const {
-  // A description of its own: the position in the directory belongs to it.
+  // This call needs its own file description, since the position in the directory belongs to it.
   const int own = openat(descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* const stream = own < 0 ? nullptr : fdopendir(own);
   if (stream == nullptr) {
@@ -98,8 +98,8 @@ Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t m
   Result<File> file = File::Open(calls(), descriptor(), temporary_name,
                                  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, PathOf(name));
   if (!file) return file.status();
-  (void)Lock(*file);  // nobody else knows it yet
-  // The umask is for programs that do not say what they want.
+  (void)Lock(*file);  // the name is new: only a RemoveTemporaries() at this moment has it locked
+  // open(2) takes the bits of the umask away from a mode, and the caller has said which it wants.
   if (calls().FChMod(file->descriptor(), mode) != 0) {
     const Status status = FailErrno("'%s' cannot get the permissions 0%o", PathOf(name).c_str(),
                                     static_cast<unsigned>(mode));
@@ -115,7 +115,7 @@ Status Directory::Publish(const File& file, const std::string& temporary_name,
   // WHY    a name must never lead to less than the whole file, and what was returned as made must
   //        be found after a crash.
   // CRASH  before the name is durable: a temporary, which the next writer removes. After: the file.
-  // TEST   os/file/directory_test: ANameIsOfASyncedFileAndIsSyncedItself
+  // TEST   os/file/directory_test: PublishSyncsTheFileThenRenamesThenSyncsTheDirectory
   if (calls().FSync(file.descriptor()) != 0) return FailErrno("'%s': fsync", file.path().c_str());
   MORSEL_TRY(Rename(temporary_name, name));
   const Status status = Sync();
@@ -126,7 +126,7 @@ Status Directory::Publish(const File& file, const std::string& temporary_name,
 Status Directory::Rename(const std::string& from, const std::string& to) const {
   int failed = calls().RenameAt2(descriptor(), from.c_str(), to.c_str(), RENAME_NOREPLACE);
   if (failed != 0 && (errno == EINVAL || errno == ENOSYS)) {
-    // The file system cannot rename without replacing; a second link never replaces.
+    // The file system has no rename that refuses to replace a file. A second link never replaces.
     failed = calls().LinkAt(descriptor(), from.c_str(), to.c_str());
     if (failed == 0) Abandon(from);
   }

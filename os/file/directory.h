@@ -1,4 +1,6 @@
-// A directory in which files appear whole or not at all.
+// A directory in which a new file appears whole or not at all.
+//
+// A file is made under a temporary name, and gets its own name by Publish() when it is complete.
 #pragma once
 
 #include <string>
@@ -9,29 +11,34 @@
 
 namespace morsel::pmem {
 
-/// What a file is called until it is whole; the rest is random. Nobody else's files begin so.
+/// How the name of a file begins until the file is complete; the rest of the name is random. Only
+/// this library names files so.
 inline constexpr char kTemporaryPrefix[] = ".morsel-tmp-";
 
-/// A file that is not there yet under its own name. It is locked with flock(2) while who makes it
-/// lives, so that nobody takes it for one that a crash left.
+/// A file that does not have its own name yet. It is locked with flock(2) as long as the process
+/// that makes it has it open, so that nobody takes it for a file that a crash left behind.
 struct TemporaryFile {
   File file;
   std::string name;
 };
 
-/// The path of a file: the directory that it lies in, and its name there.
+/// The path of a file in two parts: its directory, and its name there.
 struct SplitPath {
   std::string directory;
   std::string name;
 };
-/// Errors  kInvalidArgument: it cannot be a file's.
+/// Splits `path` at its last slash. The directory of a bare name is ".".
+/// Errors  kInvalidArgument: `path` cannot be a file's, e.g. it ends in a slash or in "..".
 Result<SplitPath> SplitAtName(const std::string& path);
 
+/// An open directory. Names are those of its entries and have no slash.
+///
 /// Ownership  the descriptor is closed with the object; move-only.
 /// Threads    any.
 class Directory {
  public:
-  /// Errors  by errno: kNotFound, kPermission, ...
+  /// Opens the directory `path`.
+  /// Errors  by errno, see FailErrno(): kNotFound, kPermission, ...
   static Result<Directory> Open(SystemCalls& calls, const std::string& path);
 
   const std::string& path() const { return file_.path(); }
@@ -40,44 +47,52 @@ class Directory {
   SystemCalls& calls() const { return file_.calls(); }
   void Close() { file_.Close(); }
 
-  /// Opens an entry; a symbolic link is not followed, a pipe is not waited for.
-  /// Errors  kNotFound; kInvalidArgument (not a regular file); by errno.
+  /// Opens an entry. It does not follow a symbolic link, and does not wait for a pipe.
+  /// Errors  kNotFound; kInvalidArgument: it is no regular file; others by errno.
   Result<File> OpenFile(const std::string& name, int flags) const;
 
-  /// The names of all entries, sorted.
+  /// The names of all entries, sorted, "." and ".." included.
   /// Errors  by errno.
   Result<std::vector<std::string>> Names() const;
 
-  /// Errors  kExists: something of that name is there. For who would work long in vain.
+  /// Fails if the name is taken. Callers ask before long work; only Publish() decides.
+  /// Errors  kExists.
   Status CheckNone(const std::string& name) const;
 
-  /// A new file for reading and writing, with the permission bits `mode`, that Publish() will call
-  /// `name`; sentences call it so already.
-  /// Errors  kNoSpace, kPermission, kIo.
+  /// Makes a new file for reading and writing, with the permission bits `mode`. Messages call it
+  /// `name` already, which is to be its name.
+  /// Ownership  the caller ends it with Publish() or Abandon().
+  /// Errors     kNoSpace, kPermission, kIo.
   Result<TemporaryFile> MakeTemporary(const std::string& name, mode_t mode) const;
 
-  /// Gives the whole file its name.
-  /// Durability  file and name, on return; a crash before leaves nothing of that name, or all.
-  /// Errors      kExists; kNoSpace, kPermission, kIo: nothing has that name. Where the directory's
-  ///             sync failed, a crash may bring the whole file back.
+  /// Gives the complete file its name.
+  /// Durability  the file and its name, on return. After a crash before that, nothing has the name,
+  ///             or the complete file has it.
+  /// Errors      kExists: something else has the name. kNoSpace, kPermission, kIo: nothing has the
+  ///             name, but if the sync of the directory failed, the complete file may have it again
+  ///             after a crash. The caller abandons the temporary.
   Status Publish(const File& file, const std::string& temporary_name,
                  const std::string& name) const;
 
-  /// Removes a temporary; what fails is left to the next RemoveTemporaries().
+  /// Removes a temporary file. If that fails, the next RemoveTemporaries() removes it. LastError()
+  /// stays as it is.
   void Abandon(const std::string& temporary_name) const;
 
-  /// Removes what crashes left; what is being made just now stays.
+  /// Removes the temporary files that crashes left behind. Those that are being made now stay.
+  /// Errors  by errno: the names cannot be read. A file that cannot be removed is no error.
   Status RemoveTemporaries() const;
 
-  /// Durability  gone on return.
-  /// Errors      kNotFound, kPermission; kIo: it may be gone, and come back by a crash.
+  /// Removes a file.
+  /// Durability  the removal is durable on return.
+  /// Errors      kNotFound, kPermission; kIo: the file may be gone, and be back after a crash.
   Status Remove(const std::string& name) const;
 
+  /// Makes the directory's names durable, by fsync(2).
   /// Errors  kIo, kNoSpace.
   Status Sync() const;
 
-  /// Whether `name` leads to the open file.
-  /// Errors  kNotFound: nothing has that name any more, or another file has it; kIo.
+  /// Checks that `name` is still the name of the open file.
+  /// Errors  kNotFound: nothing has the name any more, or another file has it; kIo.
   Status CheckLeadsTo(const std::string& name, const File& file) const;
 
  private:

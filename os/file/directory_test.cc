@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Writes down the calls that matter for what a crash leaves.
+// Records the calls that decide what a crash leaves.
 class WitnessCalls : public SystemCalls {
  public:
   std::vector<std::string> seen;
@@ -35,7 +35,7 @@ class WitnessCalls : public SystemCalls {
   }
   int RenameAt2(int directory, const char* from, const char* to, unsigned flags) override {
     if (!renames) {
-      errno = EINVAL;  // as NFS says
+      errno = EINVAL;  // as on NFS
       return -1;
     }
     seen.push_back("rename");
@@ -67,13 +67,13 @@ class DirectoryTest : public testing::Test {
 
 using Seen = std::vector<std::string>;
 
-TEST_F(DirectoryTest, ANameIsOfASyncedFileAndIsSyncedItself) {
+TEST_F(DirectoryTest, PublishSyncsTheFileThenRenamesThenSyncsTheDirectory) {
   WitnessCalls calls;
   ASSERT_TRUE(Make(calls, "a").ok()) << LastError();
   EXPECT_EQ(calls.seen, (Seen{"write", "sync file", "rename", "sync directory"}));
 }
 
-TEST_F(DirectoryTest, WhereNothingRenamesWithoutReplacingALinkDoes) {
+TEST_F(DirectoryTest, PublishLinksWhereRenameCannotRefuseToReplace) {
   WitnessCalls calls;
   calls.renames = false;
   ASSERT_TRUE(Make(calls, "a").ok()) << LastError();
@@ -82,7 +82,7 @@ TEST_F(DirectoryTest, WhereNothingRenamesWithoutReplacingALinkDoes) {
   EXPECT_TRUE(fs::exists(path_ + "/a"));
 }
 
-TEST_F(DirectoryTest, RemovedIsSynced) {
+TEST_F(DirectoryTest, RemoveSyncsTheDirectory) {
   WitnessCalls calls;
   ASSERT_TRUE(Make(calls, "a").ok());
   calls.seen.clear();
@@ -92,7 +92,7 @@ TEST_F(DirectoryTest, RemovedIsSynced) {
   EXPECT_EQ(directory->Remove("a").code(), Code::kNotFound);
 }
 
-TEST_F(DirectoryTest, ATemporaryIsCalledByTheNameItWillHaveAndRemovedWhereACrashLeftIt) {
+TEST_F(DirectoryTest, TemporaryHasItsFinalPathAndIsRemovedIfACrashLeftIt) {
   const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
   {
     const Result<TemporaryFile> temporary = directory->MakeTemporary("a", 0600);
@@ -105,7 +105,7 @@ TEST_F(DirectoryTest, ATemporaryIsCalledByTheNameItWillHaveAndRemovedWhereACrash
   EXPECT_EQ(*directory->Names(), (Seen{".", "..", "other"}));
 }
 
-TEST_F(DirectoryTest, WhatIsBeingMadeIsNotTakenForWhatACrashLeft) {
+TEST_F(DirectoryTest, RemoveTemporariesKeepsAFileThatIsBeingMade) {
   const Result<Directory> maker = Directory::Open(KernelCalls(), path_);
   const Result<Directory> cleaner = Directory::Open(KernelCalls(), path_);
   const Result<TemporaryFile> temporary = maker->MakeTemporary("a", 0600);
@@ -115,7 +115,7 @@ TEST_F(DirectoryTest, WhatIsBeingMadeIsNotTakenForWhatACrashLeft) {
   EXPECT_EQ(*maker->Names(), (Seen{".", "..", "a"}));
 }
 
-TEST_F(DirectoryTest, AFilesPathIsADirectoryAndAName) {
+TEST_F(DirectoryTest, SplitsAPathIntoDirectoryAndName) {
   const auto split = [](const char* path) {
     const Result<SplitPath> parts = SplitAtName(path);
     return parts ? parts->directory + " " + parts->name : std::string(CodeName(parts.error()));

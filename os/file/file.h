@@ -1,4 +1,4 @@
-// An open file, read and written whole: what falls short is continued or is an error.
+// An open file. Reads and writes are complete: one that falls short is continued, or is an error.
 #pragma once
 
 #include <cstdint>
@@ -11,18 +11,20 @@
 namespace morsel::pmem {
 
 /// Ownership  the descriptor is closed with the object; move-only.
-/// Threads    reads and writes at different offsets: any. The rest: one at a time.
+/// Threads    any number may read and write at different offsets; all other calls: one at a time.
 class File {
  public:
   File() = default;
-  /// Takes `descriptor`. `path` is what sentences call it.
+  /// Takes over `descriptor`. Messages call the file `path`.
+  /// Ownership  `calls` outlives the file.
   File(SystemCalls& calls, int descriptor, std::string path)
       : calls_(&MORSEL_MUTABLE_CALLS(calls)), descriptor_(descriptor), path_(std::move(path)) {}
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File();
 
-  /// open(2) below `directory` (AT_FDCWD: `name` is a path). O_CLOEXEC is added.
+  /// Opens `name` in the directory with the descriptor `directory`, as openat(2) does; with
+  /// AT_FDCWD `name` is a path. O_CLOEXEC is added. Messages call the file `path`.
   /// Errors  by errno, see FailErrno().
   static Result<File> Open(SystemCalls& calls, int directory, const std::string& name, int flags,
                            mode_t mode, std::string path);
@@ -31,23 +33,31 @@ class File {
   int descriptor() const { return descriptor_; }
   const std::string& path() const { return path_; }
   SystemCalls& calls() const { return *calls_; }
+  /// Closes the descriptor now. Does nothing if it is closed.
   void Close();
 
-  /// fstat(2)'s st_size.
+  /// The file's size, as fstat(2) has it.
+  /// Errors  by errno, see FailErrno().
   Result<uint64_t> SizeBytes() const;
 
-  /// Errors  kCorrupt where the file ends before: it was truncated. kIo.
+  /// Reads [offset, offset + size_bytes).
+  /// Errors  kCorrupt: the file ends before, so it was truncated; kIo.
   Status ReadExactly(void* bytes, size_t size_bytes, uint64_t offset) const;
 
+  /// Writes all bytes at `offset`.
   /// Durability  none before Sync().
-  /// Errors      kNoSpace, kIo: any part may have been written.
+  /// Errors      kNoSpace, kIo: any part of the bytes may have been written.
   Status WriteAll(const void* bytes, size_t size_bytes, uint64_t offset) const;
 
-  /// fdatasync(2). After a failure nothing written since the last success may be
-  /// assumed, and syncing again proves nothing.
+  /// Calls fdatasync(2).
+  /// Durability  everything written before, on return.
+  /// Errors      kNoSpace, kIo: anything written since the last success may be lost. A second call
+  ///             that succeeds proves nothing about it.
   Status Sync() const;
 
-  /// ftruncate(2).
+  /// Makes the file `size_bytes` long, by ftruncate(2).
+  /// Durability  none before Sync().
+  /// Errors      by errno, see FailErrno().
   Status Resize(uint64_t size_bytes) const;
 
  private:

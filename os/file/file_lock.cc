@@ -15,7 +15,7 @@
 namespace morsel::pmem {
 namespace {
 
-// /proc/locks has kind, process, device and inode of every lock.
+// Names the process that holds the lock: /proc/locks lists kind, process, device and inode of each.
 std::string HolderOf(const File& file) {
   std::string holder = "another process";
   struct stat status;

@@ -1,4 +1,4 @@
-// Who has a file: one writer, or any number of readers.
+// The lock on a file: one writer, or any number of readers.
 #pragma once
 
 #include <string>
@@ -8,10 +8,11 @@
 
 namespace morsel::pmem {
 
-/// flock(2) on `file`, without waiting: shared to read, else exclusive. `subject` is what sentences
-/// call it, e.g. "pool '/data'".
-/// Ownership  the lock goes with the last descriptor of this open file, in children too.
-/// Errors     kBusy, naming the process that has it where the kernel tells; kIo.
+/// Locks `file` with flock(2), without waiting: shared if `read_only`, else exclusive. Messages
+/// call the file `subject`, e.g. "pool '/data'".
+/// Ownership  the lock ends when the last descriptor of this file description is closed. Forked
+///            children have such descriptors, too.
+/// Errors     kBusy: another has the lock; the message names the process if the kernel does. kIo.
 Status LockFile(const File& file, bool read_only, const std::string& subject);
 
 }  // namespace morsel::pmem

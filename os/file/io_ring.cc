@@ -12,7 +12,7 @@
 namespace morsel::pmem {
 namespace {
 
-/// The tag of a request that came to nothing.
+/// The tag of a request that was not started: nobody waits for its completion.
 constexpr uint64_t kNobody = ~uint64_t{0};
 
 class KernelRing : public IoRing {
@@ -46,7 +46,8 @@ class KernelRing : public IoRing {
       if (submitted > 0) return 0;
       if (submitted == -EINTR || submitted == -EAGAIN || submitted == -EBUSY) continue;
       if (submitted == 0) continue;
-      // What the kernel did not take it takes with the next one: by then without its memory.
+      // The entry stays in the queue, and the kernel takes it with the next request. The caller's
+      // memory may be gone by then, so the entry becomes a no-op.
       io_uring_prep_nop(entry);
       io_uring_sqe_set_data64(entry, kNobody);
       return submitted;
@@ -58,7 +59,7 @@ class KernelRing : public IoRing {
       io_uring_cqe* completed = nullptr;
       const int failed = io_uring_wait_cqe(&ring_, &completed);
       if (failed == -EINTR || failed == -EAGAIN) continue;
-      // Nobody could tell when the kernel has done with the memory.
+      // Go no further: nobody could tell when the kernel is done with the requests' memory.
       MORSEL_CHECK(failed == 0);
       const Completion completion = {completed->user_data, completed->res};
       io_uring_cqe_seen(&ring_, completed);
@@ -77,7 +78,8 @@ class KernelRing : public IoRing {
 }  // namespace
 
 std::unique_ptr<IoRing> OpenKernelRing(const IoRingSetup& setup) {
-  // A description of its own: the file's stays in the page cache, where small things are.
+  // The ring gets its own file description. That of `file` keeps using the page cache, which suits
+  // its small reads and writes.
   char path[64];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", setup.file);
   const int direct = open(path, (setup.writes ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC);

@@ -1,4 +1,5 @@
-// Several reads and writes of one file in flight: io_uring, or what stands in for it.
+// A ring: several reads and writes of one file in flight, by io_uring or by what a test puts in its
+// place.
 #pragma once
 
 #include <sys/types.h>
@@ -18,8 +19,8 @@ class IoRing {
     void* bytes;
     uint32_t size_bytes;
     int64_t offset;
-    uint64_t tag;  ///< the completion's
-    int buffer;    ///< which registered buffer `bytes` lies in; negative: none
+    uint64_t tag;  ///< repeated in the completion
+    int buffer;    ///< index of the registered buffer that `bytes` lies in; negative: none
   };
   struct Completion {
     uint64_t tag;
@@ -27,28 +28,34 @@ class IoRing {
   };
   virtual ~IoRing() = default;
 
-  /// Starts a request; at most the ring's depth are in flight. 0, or -errno: it was not started.
+  /// Starts a request. Fewer requests than the ring's depth may be in flight.
+  /// Errors  -errno if the request was not started; else 0.
   virtual int Submit(const Request& request) = 0;
 
-  /// Waits for one of those in flight, in any order. A sync covers what was waited for.
+  /// Waits until one of the requests in flight is over, whichever that is. At least one must be in
+  /// flight.
+  /// Durability  none. A sync covers only the writes that were waited for.
   virtual Completion Wait() = 0;
 
-  /// One of those in flight is over: Wait() does not wait.
+  /// Whether a request in flight is over, so that Wait() returns at once.
   virtual bool HasCompletion() const = 0;
 };
 
-/// What is asked of a ring.
+/// What a ring is opened for.
 struct IoRingSetup {
   int file;
-  bool writes;  ///< else reads only
+  bool writes;  ///< false: the ring only reads
   unsigned depth;
-  const iovec* buffers;  ///< to be registered; a kernel that will not is served without
+  const iovec* buffers;  ///< registered with the kernel if it agrees; the ring works without
   unsigned buffer_count;
 };
 
-/// The kernel's, past the page cache (O_DIRECT): offsets, lengths and addresses are multiples of
-/// 4096. nullptr and errno where io_uring is not to be had (ENOSYS, EPERM ...) or the file system
-/// refuses O_DIRECT (EINVAL).
+/// Opens an io_uring that bypasses the page cache (O_DIRECT).
+/// Ownership  the ring has its own file description and registered buffers; the buffers' memory
+///            outlives it.
+/// Units      offsets, lengths and addresses of requests are multiples of 4096.
+/// Errors     nullptr and errno: the process cannot have an io_uring (ENOSYS, EPERM ...), or the
+///            file system refuses O_DIRECT (EINVAL).
 std::unique_ptr<IoRing> OpenKernelRing(const IoRingSetup& setup);
 
 }  // namespace morsel::pmem

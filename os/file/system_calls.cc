@@ -43,8 +43,8 @@ int SystemCalls::FChMod(int file, mode_t mode) { return fchmod(file, mode); }
 
 namespace {
 
-// Makes each request when it is waited for, the newest first: whoever stands in the seam sees every
-// one, in another order than they were submitted.
+// Makes a request only when it is waited for, and the newest request first. So a test in the seam
+// sees each request, and in another order than they were submitted.
 class CallingRing : public IoRing {
  public:
   CallingRing(SystemCalls& calls, int file) : calls_(calls), file_(file) {}
@@ -63,7 +63,7 @@ class CallingRing : public IoRing {
     return {now.tag, done < 0 ? -errno : done};
   }
 
-  // None is made before it is waited for.
+  // No request is made before it is waited for.
   bool HasCompletion() const override { return false; }
 
  private:

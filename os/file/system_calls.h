@@ -1,6 +1,5 @@
-// The seam towards files: every system call that changes what a file or a
-// directory holds, or makes it durable, goes through here, so that tests can
-// let it fail, fall short or be forgotten.
+// The seam towards files. Every system call that changes what a file or a directory holds, or makes
+// it durable, goes through here, so that a test can make it fail, fall short or be forgotten.
 #pragma once
 
 #include <sys/types.h>
@@ -12,7 +11,8 @@
 
 namespace morsel::pmem {
 
-/// Each function is the system call of that name: -1 and errno on failure.
+/// Each function makes the system call of its name, and returns -1 and sets errno if that fails.
+/// OpenAt() adds O_CLOEXEC. RenameAt2() and LinkAt() work within one directory.
 /// Threads  any.
 class SystemCalls {
  public:
@@ -30,12 +30,16 @@ class SystemCalls {
   virtual int MkDirAt(int directory, const char* name, mode_t mode);
   virtual int FChMod(int file, mode_t mode);
 
-  /// A ring for reads and writes of one file. Here it makes each request by PRead() or PWrite(), so
-  /// that who stands in for those stands in for it. nullptr and errno where there is none.
+  /// Opens a ring for reads and writes of one file. The ring of this class makes each request by
+  /// PRead() or PWrite() when it is waited for. So a test that overrides those two sees the
+  /// requests of rings as well.
+  /// Ownership  the ring uses these calls and the file's descriptor, which outlive it.
+  /// Errors     nullptr and errno if there is no ring for the file.
   virtual std::unique_ptr<IoRing> OpenRing(const IoRingSetup& setup);
 };
 
-/// The kernel's; its rings are io_uring's.
+/// The kernel's own calls. Its rings are made by io_uring.
+/// Ownership  a static object.
 SystemCalls& KernelCalls();
 
 }  // namespace morsel::pmem
