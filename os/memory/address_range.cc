@@ -22,7 +22,7 @@ struct Labelled {
   std::string label;
 };
 
-// All ranges of the process by base, so that a conflict can be named.
+// The labels of all ranges of the process, by base address, so that messages can name a conflict.
 struct Directory {
   Mutex mutex{LockRank::kAddressRanges};
   std::map<uint64_t, Labelled> ranges;
@@ -33,6 +33,7 @@ Directory& ProcessRanges() {
   return *directory;
 }
 
+// The label of a range that overlaps [begin, end); empty if there is none.
 std::string NameInDirectory(uint64_t begin, uint64_t end) {
   Directory& directory = ProcessRanges();
   std::lock_guard lock(directory.mutex);
@@ -42,7 +43,7 @@ std::string NameInDirectory(uint64_t begin, uint64_t end) {
   return "";
 }
 
-// The first line of /proc/self/maps that meets the range, as the kernel writes it.
+// The first mapping of /proc/self/maps that overlaps [begin, end), as the kernel writes it.
 std::string NameInMaps(uint64_t begin, uint64_t end) {
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
   if (maps == nullptr) return "an unknown mapping";
@@ -105,7 +106,7 @@ Result<AddressRange> AddressRange::Reserve(uint64_t base, uint64_t size_bytes, s
     return FailErrno("the address range 0x%" PRIx64 "-0x%" PRIx64 " of %s cannot be reserved", base,
                      base + size_bytes, label.c_str());
   }
-  if (got != want) {  // a kernel older than MAP_FIXED_NOREPLACE takes the address for a hint
+  if (got != want) {  // a kernel without MAP_FIXED_NOREPLACE takes the address as a hint
     if (got != MAP_FAILED) munmap(got, size_bytes);
     std::string holder = NameInDirectory(base, base + size_bytes);
     if (holder.empty()) holder = NameInMaps(base, base + size_bytes);

@@ -1,8 +1,8 @@
 // A range of the process' address space that nothing else can take.
 //
-// [I-1] Between Reserve() and destruction every byte of the range is mapped by
-//       this object: what is not placed is PROT_NONE. There is never a hole.
-// [I-2] A forked child has nothing of the range.
+// [I-1] From Reserve() to destruction this object maps every byte of the range: what is not placed
+//       is PROT_NONE. There is never a hole.
+// [I-2] A forked child has no mapping of the range.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,9 @@
 
 namespace morsel::pmem {
 
-/// Ownership  unmapped with the object, and no longer watched for bus errors; move-only.
-/// Threads    one at a time for each range.
+/// Ownership  the range is unmapped with the object, and then not watched for bus errors any more;
+///            move-only.
+/// Threads    one call at a time for each range.
 class AddressRange {
  public:
   AddressRange() = default;
@@ -21,22 +22,25 @@ class AddressRange {
   AddressRange& operator=(AddressRange&& other) noexcept;
   ~AddressRange();
 
-  /// Takes [base, base + size_bytes), both multiples of the page size.
-  /// `label` is what others are told who meet it, e.g. "morsel 'graph' of pool '/data'".
-  /// Errors  kAddressTaken, naming the range or the mapping that is there; kNoMemory.
+  /// Reserves [base, base + size_bytes). Messages about conflicts call the range `label`, e.g.
+  /// "morsel 'graph' of pool '/data'".
+  /// Units   base and size_bytes are multiples of the page size.
+  /// Errors  kAddressTaken: the message names the range or mapping that is there; kNoMemory.
   static Result<AddressRange> Reserve(uint64_t base, uint64_t size_bytes, std::string label);
 
-  /// Moves the mapping [mapping, mapping + size_bytes) over the range at `offset`.
-  /// A failure leaves both as they were.
-  /// Ownership  the mapping is the range's on success.
+  /// Moves the mapping [mapping, mapping + size_bytes) to `offset` of the range, where it replaces
+  /// what is there.
+  /// Ownership  on success the range owns the mapping; after a failure the caller still does.
+  /// Errors     kNoMemory: the range is as before.
   Status Place(void* mapping, uint64_t offset, uint64_t size_bytes);
 
-  /// Gives [offset, offset + size_bytes) back to PROT_NONE; what was there is unmapped, and no
+  /// Makes [offset, offset + size_bytes) PROT_NONE again. What was placed there is unmapped, and no
   /// longer watched for bus errors.
+  /// Errors  kNoMemory: the range is as before.
   Status Withdraw(uint64_t offset, uint64_t size_bytes);
 
-  /// What a fork must do, around it, so that no child is left with a lock of another thread: the
-  /// child has no ranges.
+  /// To be called before and after fork(2), so that a child does not inherit a lock that another
+  /// thread of the parent holds. The child has no ranges.
   static void BeforeFork();
   static void AfterFork(bool child);
 

@@ -17,8 +17,8 @@ namespace {
 
 constexpr size_t kTextBytes = 256;
 
-// A watched range. Nodes are linked once and never freed, so that the handler needs no lock; a free
-// one is empty and is used again.
+// A watched range, in a list that the signal handler reads. Entries are linked once and never
+// freed, so that the handler needs no lock. A free entry is an empty range, and is used again.
 struct Watched {
   std::atomic<uint64_t> begin = 0;
   std::atomic<uint64_t> end = 0;  ///< 0: free
@@ -29,9 +29,9 @@ struct Watched {
 };
 
 std::atomic<Watched*> first = nullptr;
-struct sigaction previous;  // set before the handler is
+struct sigaction previous;  // set before the handler is installed
 
-// The same nodes, for those who may lock.
+// The same entries, for code that may take a lock.
 struct Index {
   Mutex mutex{LockRank::kBusErrors};
   std::map<uint64_t, Watched*> in_use;  // by begin
@@ -42,8 +42,8 @@ Index& Ranges() {
   return *index;
 }
 
-// A sentence that is put together without memory, locks and stdio, and cut off where it is too
-// long.
+// A message that is put together without allocations, locks and stdio, since a signal handler may
+// use none of them. It is cut off where it is too long.
 class Message {
  public:
   Message& operator<<(const char* text) {
@@ -108,7 +108,7 @@ void Report(const siginfo_t& info) {
 
 void OnBusError(int signal_number, siginfo_t* info, void* context) {
   const int saved = errno;
-  if (info->si_code > 0) Report(*info);  // else another process sent it
+  if (info->si_code > 0) Report(*info);  // else some process sent the signal
   errno = saved;
   if ((previous.sa_flags & SA_SIGINFO) != 0) {
     return previous.sa_sigaction(signal_number, info, context);
@@ -119,7 +119,7 @@ void OnBusError(int signal_number, siginfo_t* info, void* context) {
   struct sigaction by_default = {};
   by_default.sa_handler = SIG_DFL;
   sigaction(SIGBUS, &by_default, nullptr);
-  raise(SIGBUS);  // delivered when this returns
+  raise(SIGBUS);  // delivered when the handler returns
 }
 
 void Install() {

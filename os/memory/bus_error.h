@@ -1,5 +1,6 @@
-// What a load or store says that the medium cannot serve: the kernel sends SIGBUS. Of memory
-// that is watched, the process says what was touched before the signal takes its course.
+// Messages for bus errors. The kernel sends SIGBUS for a load or store that the medium cannot
+// serve. If the memory is watched, the process writes which morsel and which offset it was, and
+// then the signal takes its course.
 #pragma once
 
 #include <cstdint>
@@ -7,19 +8,22 @@
 
 namespace morsel::pmem {
 
-/// Lets a SIGBUS at [memory, memory + size_bytes) end the process with a sentence that names
-/// `label`, and where on `path`, from file_offset on, the address lies. Then it goes to whoever
-/// handled SIGBUS when the first range was watched; without one the signal ends the process.
-/// A program that handles SIGBUS itself later sees it first, and may hand it on.
+/// Watches [memory, memory + size_bytes), which maps `path` from file_offset on. A SIGBUS there
+/// first writes a message to standard error that names `label`, `path` and the offset in it.
+///
+/// Then the handler runs that was installed when the first range was watched. If there was none,
+/// the signal ends the process. A handler that the program installs later gets the signal first,
+/// and may pass it on.
 /// Threads  any.
 void WatchForBusErrors(const void* memory, uint64_t size_bytes, uint64_t file_offset,
                        const std::string& label, const std::string& path);
 
-/// Nothing of [memory, memory + size_bytes) is watched any more.
+/// Stops watching [memory, memory + size_bytes). Of a watched range that overlaps it only the part
+/// before `memory` stays watched; a part behind the end does not.
 /// Threads  any.
 void ForgetBusErrors(const void* memory, uint64_t size_bytes);
 
-/// What a fork must do, around it: the child has none of the ranges.
+/// To be called before and after fork(2). The child watches nothing.
 void BusErrorsBeforeFork();
 void BusErrorsAfterFork(bool child);
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kFilePages = 4;
 
-// A mapping of a file that has lost its second half.
+// Maps a file whose second half was then cut off.
 class BusErrorTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -46,7 +46,7 @@ TEST_F(BusErrorTest, EndsTheProcessAndNamesMorselOffsetAndDevice) {
   EXPECT_EXIT(
       {
         Watch();
-        Touch(1);  // what is there works
+        Touch(1);  // the first half is still there
         Touch(2);
       },
       testing::KilledBySignal(SIGBUS),
@@ -54,7 +54,7 @@ TEST_F(BusErrorTest, EndsTheProcessAndNamesMorselOffsetAndDevice) {
       "'/dev/dax0.0': there is nothing behind it");
 }
 
-TEST_F(BusErrorTest, GoesToWhoeverHandledItBefore) {
+TEST_F(BusErrorTest, CallsThePreviousHandler) {
   EXPECT_EXIT(
       {
         signal(SIGBUS, JumpBack);
@@ -65,7 +65,7 @@ TEST_F(BusErrorTest, GoesToWhoeverHandledItBefore) {
       testing::ExitedWithCode(7), "offset 0x203010");
 }
 
-TEST_F(BusErrorTest, SaysNothingOfWhatIsNotWatched) {
+TEST_F(BusErrorTest, WritesNothingForUnwatchedMemoryOrSentSignals) {
   EXPECT_EXIT(
       {
         Watch();
@@ -81,7 +81,7 @@ TEST_F(BusErrorTest, SaysNothingOfWhatIsNotWatched) {
       testing::KilledBySignal(SIGBUS), "^$");
 }
 
-TEST_F(BusErrorTest, WhatIsLeftOfARangeIsWatched) {
+TEST_F(BusErrorTest, PartBeforeAForgottenPartStaysWatched) {
   EXPECT_EXIT(
       {
         Watch();
@@ -98,7 +98,7 @@ TEST_F(BusErrorTest, WhatIsLeftOfARangeIsWatched) {
       testing::KilledBySignal(SIGBUS), "^$");
 }
 
-TEST_F(BusErrorTest, AChildOfAForkHasNoneOfTheRanges) {
+TEST_F(BusErrorTest, ForkedChildWatchesNothing) {
   EXPECT_EXIT(
       {
         Watch();

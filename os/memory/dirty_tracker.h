@@ -1,4 +1,4 @@
-// Finds the pages of a morsel's frames that were written since they were last asked for.
+// Finds the pages of a morsel's frames that were written since they were last collected.
 #pragma once
 
 #include <cstdint>
@@ -9,28 +9,32 @@
 
 namespace morsel::pmem {
 
-/// [DRT-1] A page that was written since Track(), and is in the set of no Collect() since, is in
-///         that of the next.
-/// [DRT-2] Pages that were never touched are not looked at one by one, get no page table, and cost
-///         nothing.
-/// Threads  one call at a time; the frames' are not its concern.
+/// [DRT-1] If a page was written after Track(), and no Collect() has reported it since, the next
+///         Collect() reports it.
+/// [DRT-2] Pages that were never touched cost nothing: they are not visited one by one, and get no
+///         page table.
+///
+/// Ownership  the frames outlive this object.
+/// Threads    one call at a time, and no Resize() of the frames meanwhile. Any thread may store to
+///            the frames.
 class DirtyTracker {
  public:
   virtual ~DirtyTracker() = default;
   DirtyTracker(const DirtyTracker&) = delete;
   DirtyTracker& operator=(const DirtyTracker&) = delete;
 
-  /// "scan", "fault" or "compare".
+  /// The method's name: "scan", "fault" or "compare".
   virtual const char* method() const = 0;
 
-  /// From now on stores to the frames from `begin` on, where one of them begins, are noted, those
-  /// of system calls too. Ends with the mapping, or with this object, which the frames outlive.
-  /// Errors  kNoMemory, kIo: they are not.
+  /// Starts to track stores to the frames from offset `begin` on, where a frame begins. Stores by
+  /// system calls count, too. Tracking ends when the memory is unmapped, or with this object.
+  /// Errors  kNoMemory, kIo: the frames are not tracked.
   virtual Status Track(const Frames& frames, uint64_t begin) = 0;
 
-  /// Adds what was written of the frames, all tracked, since the last time, and notes stores anew.
-  /// False: nothing is known.
-  /// Errors  kIo, kNoMemory: some of it may be known to nobody any more.
+  /// Adds to `pages` the pages that were written since the last Collect(), or else since Track(),
+  /// and goes on tracking. All of the frames must be tracked. Returns false if the method cannot
+  /// tell: then any page may have been written.
+  /// Errors  kIo, kNoMemory: some of the written pages may be reported neither now nor later.
   virtual Result<bool> Collect(const Frames& frames, PageSet& pages) = 0;
 
  protected:

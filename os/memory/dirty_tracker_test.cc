@@ -1,4 +1,4 @@
-// Each way on each kind of frame, against what was really written.
+// Tests each method on each kind of frame, against the pages that were really written.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -35,7 +35,7 @@ Pages PagesOf(const PageSet& set) {
   return pages;
 }
 
-/// The way is this kernel's, and this process may use it.
+/// Opens a tracker of the method `way`. This kernel must have it, and this process may use it.
 std::unique_ptr<DirtyTracker> OpenWay(const char* way) {
   const Setting setting("MORSEL_DIRTY", way);
   Result<std::unique_ptr<DirtyTracker>> dirty = OpenDirtyTracker();
@@ -47,7 +47,7 @@ std::unique_ptr<DirtyTracker> OpenWay(const char* way) {
 
 struct Memory {
   FrameKind kind;
-  bool is_small;  // private memory, and no huge pages of it
+  bool is_small;  // in pages of 4 KiB, without huge ones
 };
 constexpr Memory kEachMemory[] = {{FrameKind::kHugetlb1G, false}, {FrameKind::kHugetlb2M, false},
                                   {FrameKind::kShmemHuge, false}, {FrameKind::kShmem, true},
@@ -67,14 +67,14 @@ class DirtyTrackerTest : public testing::TestWithParam<std::tuple<Memory, const 
     frames_.emplace(*Frames::Open(false));
     ASSERT_TRUE(frames_->Resize(range_, bytes_).ok()) << LastError();
     if (is_small()) (void)madvise(frames_->at(0), bytes_, MADV_NOHUGEPAGE);
-    // The rest is never touched before it is tracked.
+    // The second half is not touched before it is tracked.
     std::memset(frames_->at(0), 1, 8 * kSubtreeBytes);
     dirty_ = OpenWay(std::get<1>(GetParam()));
     ASSERT_NE(dirty_, nullptr);
   }
   FrameKind kind() const { return std::get<0>(GetParam()).kind; }
   bool is_small() const { return std::get<0>(GetParam()).is_small; }
-  // What one store may make dirty.
+  // How many bytes one store may make dirty.
   uint64_t unit() const {
     return is_small() ? kPageBytes : std::max(kSubtreeBytes, FrameBytes(kind()));
   }
@@ -103,7 +103,7 @@ INSTANTIATE_TEST_SUITE_P(EachWay, DirtyTrackerTest,
                                           testing::Values("scan", "fault")),
                          NameOf);
 
-TEST_P(DirtyTrackerTest, EachWrittenPageIsToldOnce) {
+TEST_P(DirtyTrackerTest, EachWrittenPageIsReportedOnce) {
   ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
   EXPECT_TRUE(Collect().empty()) << "nothing was written yet";
   int pipe_ends[2];
@@ -116,7 +116,7 @@ TEST_P(DirtyTrackerTest, EachWrittenPageIsToldOnce) {
       written.insert(at / kPageBytes);
       if (i % 5 != 0) {
         *frames_->at(at) = static_cast<char>(round);
-      } else {  // the kernel's stores count, too
+      } else {  // stores by the kernel count, too
         ASSERT_EQ(write(pipe_ends[1], "x", 1), 1);
         ASSERT_EQ(read(pipe_ends[0], frames_->at(at), 1), 1) << std::strerror(errno);
         ASSERT_EQ(*frames_->at(at), 'x');
@@ -137,8 +137,9 @@ TEST_P(DirtyTrackerTest, EachWrittenPageIsToldOnce) {
   close(pipe_ends[1]);
 }
 
-// [DRT-1] Two threads store while pages are asked for; signals they get are never ours to handle.
-TEST_P(DirtyTrackerTest, WhatIsWrittenMeanwhileIsToldThenOrLater) {
+// [DRT-1] Two threads store while pages are collected. They block all signals, which tracking must
+// not need.
+TEST_P(DirtyTrackerTest, StoresDuringCollectAreReportedThenOrLater) {
   ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
   Pages written[2];
   std::atomic<int> running = 2;
@@ -167,8 +168,8 @@ TEST_P(DirtyTrackerTest, WhatIsWrittenMeanwhileIsToldThenOrLater) {
   }
 }
 
-// Its memory goes while a child, which has the descriptors, lives on.
-TEST_P(DirtyTrackerTest, AStoreThatWaitsGoesOnWhenTrackingEnds) {
+// The tracker goes while a child lives that has its descriptors.
+TEST_P(DirtyTrackerTest, WaitingStoresGoOnWhenTrackingEnds) {
   for (int round = 0; round < 5; ++round) {
     ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
     int pipe_ends[2];
@@ -188,7 +189,7 @@ TEST_P(DirtyTrackerTest, AStoreThatWaitsGoesOnWhenTrackingEnds) {
     });
     (void)Collect();
     dirty_.reset();
-    // Some hundred all over it, however large it is.
+    // Stores to about 600 pages all over the memory, however large it is.
     const uint64_t pages = bytes_ / kPageBytes;
     for (uint64_t page = 0; page < pages; page += pages / 600 + 1) StoreAtomically(page, 4);
     ends = true;
@@ -202,14 +203,14 @@ TEST_P(DirtyTrackerTest, AStoreThatWaitsGoesOnWhenTrackingEnds) {
   }
 }
 
-TEST_P(DirtyTrackerTest, MemoryThatIsNotTrackedIsNotToldToBeClean) {
+TEST_P(DirtyTrackerTest, UntrackedMemoryIsNotReportedAsClean) {
   PageSet set;
   const Result<bool> known = dirty_->Collect(*frames_, set);
   EXPECT_TRUE(!known.has_value() || PagesOf(set).size() >= 8 * kPagesPerSubtree);
 }
 
-// What comes later is tracked where it begins.
-TEST_P(DirtyTrackerTest, FramesThatGoAndComeAreTrackedAnew) {
+// Frames that are added later are tracked from where they begin.
+TEST_P(DirtyTrackerTest, RegrownFramesAreTrackedAnew) {
   const uint64_t half = kind() == FrameKind::kHugetlb1G ? 0 : bytes_ / 2;
   ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
   ASSERT_TRUE(frames_->Resize(range_, half).ok()) << LastError();
@@ -222,7 +223,7 @@ TEST_P(DirtyTrackerTest, FramesThatGoAndComeAreTrackedAnew) {
   EXPECT_LE(found.size(), unit() / kPageBytes * 512);
 }
 
-// [DRT-2] 64 GiB, of which a few pages are used.
+// [DRT-2] Of 64 GiB only a few pages are used.
 class SparseDirtyTrackerTest : public testing::TestWithParam<std::tuple<FrameKind, const char*>> {};
 INSTANTIATE_TEST_SUITE_P(EachWay, SparseDirtyTrackerTest,
                          testing::Combine(testing::Values(FrameKind::kAnonymous, FrameKind::kShmem),
@@ -240,7 +241,7 @@ uint64_t StatusKiB(const char* name) {
   return 0;
 }
 
-TEST_P(SparseDirtyTrackerTest, WhatWasNeverTouchedCostsNothing) {
+TEST_P(SparseDirtyTrackerTest, UntouchedPagesCostNothing) {
   constexpr uint64_t kBytes = 64 * kGiB;
   const Setting setting("MORSEL_FRAMES", FrameKindName(std::get<0>(GetParam())));
   AddressRange range = ReserveAnywhere(kBytes);
@@ -271,7 +272,7 @@ TEST_P(SparseDirtyTrackerTest, WhatWasNeverTouchedCostsNothing) {
   EXPECT_LE(StatusKiB("VmRSS:"), resident_before + 8 * 1024);
 }
 
-TEST(DirtyTracker, ComparingKnowsNothing) {
+TEST(DirtyTracker, CompareKnowsNothing) {
   AddressRange range = ReserveAnywhere(kSubtreeBytes);
   const Setting setting("MORSEL_FRAMES", "anonymous");
   Frames frames = *Frames::Open(false);
@@ -282,7 +283,7 @@ TEST(DirtyTracker, ComparingKnowsNothing) {
   EXPECT_FALSE(*dirty->Collect(frames, set));
 }
 
-TEST(DirtyTracker, AnUnknownWayIsRefused) {
+TEST(DirtyTracker, UnknownMethodIsRefused) {
   const Setting setting("MORSEL_DIRTY", "guess");
   EXPECT_EQ(OpenDirtyTracker().error(), Code::kInvalidArgument);
 }

@@ -1,8 +1,9 @@
-// A thread of ours answers the first store to each page.
+// Pages are write-protected, and a thread of ours answers the first store to each.
 //
-// It takes the page's protection away, and that is all: which pages have none is in the page
-// tables, so that nothing has to be remembered, however many there are. It allocates nothing and
-// takes no lock, for the thread that waits for it may hold any; no signal's handler runs on it.
+// That thread only takes the page's protection away. Nothing has to be remembered, however many
+// pages are written, since the page tables tell which pages have no protection. The thread
+// allocates nothing and takes no lock, because the thread that waits for it may hold any lock.
+// Signals are blocked in it, so that no handler of the program runs there.
 #include "os/memory/fault_tracker.h"
 
 #include <fcntl.h>
@@ -35,17 +36,17 @@ int SetProtection(int faults, uint64_t memory, uint64_t size_bytes, uint64_t mod
   int result;
   do {
     result = ioctl(faults, UFFDIO_WRITEPROTECT, &protect);
-  } while (result != 0 && errno == EAGAIN);  // mappings are being changed
+  } while (result != 0 && errno == EAGAIN);  // another thread is changing mappings
   return result;
 }
 
-// Whatever becomes of it, the thread that waits goes on: memory that is gone meanwhile is its own
-// affair.
+// Takes the protection of the page at `address` away. In any case the thread that waits goes on: if
+// the memory was unmapped meanwhile, its store fails as it would without us.
 void LetWrite(int faults, uint64_t address) {
   for (const uint64_t unit : {kPageBytes, kSubtreeBytes, kGiantBytes}) {
     const uint64_t page = address & ~(unit - 1);
     if (SetProtection(faults, page, unit, 0) == 0) return;
-    if (errno != EINVAL) break;  // a page of hugetlb wants to be named whole
+    if (errno != EINVAL) break;  // EINVAL: a page of hugetlb must be named whole
   }
   uffdio_range range = {address & ~(kPageBytes - 1), kPageBytes};
   (void)ioctl(faults, UFFDIO_WAKE, &range);
@@ -58,13 +59,13 @@ struct TrackedRange {
 
 class FaultTracker final : public DirtyTracker {
  public:
-  // The descriptors are taken.
+  // Takes over both descriptors.
   FaultTracker(int faults, int end, Pagemap pagemap)
       : faults_(faults), end_(end), pagemap_(std::move(pagemap)), process_(getpid()) {}
   ~FaultTracker() override;
   const char* method() const override { return "fault"; }
 
-  // 0 or an error's number.
+  // Returns 0, or the errno of a failure.
   int StartThread();
 
   Status Track(const Frames& frames, uint64_t begin) override;
@@ -86,8 +87,8 @@ class FaultTracker final : public DirtyTracker {
   uffdio_range tracked_{};
 };
 
-// Closing the descriptor alone would let nobody go on who waits, or comes to wait, where a child
-// that was forked has it, too.
+// Unregisters the memory, so that threads which wait for an answer go on. It is not enough to close
+// the descriptor: a forked child may have it, too, and then stores would still wait.
 FaultTracker::~FaultTracker() {
   if (process_ == getpid()) {  // a child has neither the memory nor the thread
     if (tracked_.len != 0) (void)ioctl(faults_, UFFDIO_UNREGISTER, &tracked_);
@@ -101,7 +102,7 @@ FaultTracker::~FaultTracker() {
 }
 
 int FaultTracker::StartThread() {
-  // Signals are the program's business: they go to its own threads.
+  // The new thread inherits a mask that blocks all signals: they are for the program's own threads.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -128,8 +129,8 @@ void* FaultTracker::Run(void* faulting) {
   }
 }
 
-// Frames that the run meets, whole: the page tables of one are read in pieces, and it may have been
-// written in between.
+// [offset, offset + size_bytes) of the run, widened to whole frames. The page tables of one frame
+// are read in several pieces, between which it may have been written.
 TrackedRange FaultTracker::FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes) {
   const uint64_t frame_bytes = FrameBytes(run.kind);
   const uint64_t begin = AlignDown(offset - run.offset, frame_bytes);
@@ -160,8 +161,8 @@ Status FaultTracker::Track(const Frames& frames, uint64_t begin) {
   return Code::kOk;
 }
 
-// A page that is protected is not found again, so that it is in the set before, whatever becomes of
-// protecting it. A store in between is in the set, too.                                  [DRT-1]
+// A page is added to the set before it is protected, since a protected page is not found again. So
+// it is in the set also if protecting it fails, or if it is written in between.          [DRT-1]
 Result<bool> FaultTracker::Collect(const Frames& frames, PageSet& pages) {
   for (const FrameRun& run : frames.runs()) {
     MORSEL_TRY(ForEachRun(
@@ -176,7 +177,7 @@ Result<bool> FaultTracker::Collect(const Frames& frames, PageSet& pages) {
   return true;
 }
 
-// What was touched and has no protection: it has lost it, or is new.
+// The pages that were touched and have no protection: they lost it to a store, or are new.
 Result<PageSet::Pages> FaultTracker::Written(const Frames& frames, const FrameRun& run,
                                              SubtreePosition position) const {
   const Result<Pagemap::Subtree> subtree =
@@ -190,7 +191,7 @@ Result<PageSet::Pages> FaultTracker::Written(const Frames& frames, const FrameRu
 }  // namespace
 
 std::unique_ptr<DirtyTracker> OpenFaultTracker() {
-  // Not of this process' own instructions alone: read(2) stores, too.
+  // Without UFFD_USER_MODE_ONLY, since system calls such as read(2) store to the frames, too.
   const int faults = OpenUserfaultfd(0, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
   if (faults < 0) return nullptr;
   const KeepLastError keep;

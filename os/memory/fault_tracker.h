@@ -1,4 +1,4 @@
-// Where a thread of ours answers the first store to each page.
+// The method `fault`: a thread of the library answers the first store to each page.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,8 @@
 
 namespace morsel::pmem {
 
-/// Null, and errno, where the kernel does not have it, or does not allow it to this process.
+/// Opens a tracker of this method.
+/// Errors  nullptr and errno: the kernel does not have the method, or this process may not use it.
 std::unique_ptr<DirtyTracker> OpenFaultTracker();
 
 }  // namespace morsel::pmem

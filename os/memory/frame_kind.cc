@@ -18,7 +18,8 @@ constexpr char kThpFolder[] = "/sys/kernel/mm/transparent_hugepage/";
 constexpr std::array kAllKinds = {FrameKind::kHugetlb1G, FrameKind::kHugetlb2M,
                                   FrameKind::kShmemHuge, FrameKind::kShmem, FrameKind::kAnonymous};
 
-// The word in brackets of e.g. "always [madvise] never"; empty where there is no such file.
+// The setting in a file like "always [madvise] never", which is the word in brackets. Empty if
+// there is no such file.
 std::string ThpSetting(const char* name) {
   std::ifstream file(std::string(kThpFolder) + name);
   for (std::string word; file >> word;) {
@@ -37,7 +38,7 @@ uint64_t HugetlbCount(FrameKind kind, const char* name) {
   return file >> count ? count : 0;
 }
 
-// What can be reserved: free ones may be promised to somebody.
+// How much can be reserved now: some free pages may be promised to others.
 uint64_t HugetlbBytes(FrameKind kind) {
   const uint64_t free = HugetlbCount(kind, "free_hugepages");
   const uint64_t promised = HugetlbCount(kind, "resv_hugepages");
@@ -52,7 +53,7 @@ Result<FrameChoice> Forced(FrameKind kind) {
                 FrameKindName(kind), kThpFolder);
   }
   FrameChoice choice = {{kind}, true};
-  // The end of a morsel need not be that of a whole page of 1 GiB.
+  // A morsel need not end where a page of 1 GiB ends, so the rest is of smaller pages.
   if (kind == FrameKind::kHugetlb1G) choice.kinds.push_back(FrameKind::kHugetlb2M);
   if (kind == FrameKind::kHugetlb1G) choice.kinds.push_back(FrameKind::kAnonymous);
   return choice;
@@ -100,8 +101,8 @@ Result<FrameChoice> ChooseFrames(bool read_only) {
   FrameChoice choice;
   if (read_only) choice.kinds.push_back(FrameKind::kHugetlb1G);
   choice.kinds.push_back(FrameKind::kHugetlb2M);
-  // Nobody shares frames, and of private memory a page that is only read costs nothing: memory
-  // files are for hosts where huge pages are theirs alone.
+  // Private memory is preferred: nobody shares frames, and a page of it that is only read costs
+  // nothing. Memory files are for hosts that give huge pages to memory files alone.
   if (!IsOn(ThpSetting("enabled")) && IsOn(ThpSetting("shmem_enabled"))) {
     choice.kinds.push_back(FrameKind::kShmemHuge);
   }

@@ -1,4 +1,4 @@
-// What frames can be made of, and which of it this host has.
+// The kinds of memory that frames can be made of, and which of them this host has.
 #pragma once
 
 #include <cstdint>
@@ -11,33 +11,36 @@ namespace morsel::pmem {
 
 enum class FrameKind {
   kHugetlb1G,  ///< pages of 1 GiB that the administrator reserved
-  kHugetlb2M,  ///< the same of 2 MiB
+  kHugetlb2M,  ///< pages of 2 MiB that the administrator reserved
   kShmemHuge,  ///< a memory file in transparent huge pages
   kShmem,      ///< a memory file in pages of 4 KiB
   kAnonymous,  ///< private memory, in transparent huge pages where the host gives them
 };
 
-/// As MORSEL_FRAMES has it, e.g. "hugetlb-2m".
+/// The kind's name as in MORSEL_FRAMES, e.g. "hugetlb-2m".
+/// Ownership  a static string.
 const char* FrameKindName(FrameKind kind);
-/// The unit that the kernel gives this kind in, and protects it in: 4 KiB, 2 MiB or 1 GiB.
+/// The unit in which the kernel gives and protects memory of this kind: 4 KiB, 2 MiB or 1 GiB.
 uint64_t FrameBytes(FrameKind kind);
-/// What was touched of it is not to be read from page tables: its pages come and go there.
+/// Whether the kind is a memory file. Page tables do not tell which pages of a memory file were
+/// touched: a touched page may leave them again.
 bool IsMemoryFile(FrameKind kind);
 
-/// In which order kinds are asked for.
+/// The order in which kinds are tried.
 struct FrameChoice {
   std::vector<FrameKind> kinds;
-  /// The first kind is MORSEL_FRAMES': where it runs out, that is an error.
+  /// Whether MORSEL_FRAMES names the first kind. Then it is an error if that kind runs out.
   bool is_forced = false;
 };
 
-/// What MORSEL_FRAMES says; else by what the host has. Who only reads gets pages of 1 GiB, too: in
-/// those a writer's checkpoints would compare 1 GiB for each page that was written.
+/// Chooses the kinds by MORSEL_FRAMES, or else by what the host has. Without MORSEL_FRAMES only
+/// readers get pages of 1 GiB: with them a writer's checkpoint would compare 1 GiB for each written
+/// page.
 /// Errors  kInvalidArgument: MORSEL_FRAMES names no kind; kUnsupported: it names one that this host
 ///         never gives.
 Result<FrameChoice> ChooseFrames(bool read_only);
 
-/// What a morsel that is opened for writing now would be given, in words for a person.
+/// Describes for people which frames a morsel would get if it were opened for writing now.
 std::string FramesInWords();
 
 }  // namespace morsel::pmem

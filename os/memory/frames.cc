@@ -19,6 +19,8 @@
 namespace morsel::pmem {
 namespace {
 
+// The pages of the 2 MiB at `offset` that the memory file has. All pages if the kernel does not
+// tell.
 PageSet::Pages DataOf(int file, uint64_t offset) {
   PageSet::Pages pages;
   const auto end = static_cast<off_t>(offset + kSubtreeBytes);
@@ -73,7 +75,8 @@ Status Frames::Resize(AddressRange& range, uint64_t size_bytes) {
   return Code::kOk;
 }
 
-// By the kinds from `kind` on.
+// Fills [begin, end) with memory of the kinds from index `kind` on. What does not fill a whole
+// frame of a kind, before and behind, is of the next kinds.
 Status Frames::Fill(AddressRange& range, uint64_t begin, uint64_t end, size_t kind) {
   if (begin == end) return Code::kOk;
   if (kind + 1 == choice_.kinds.size() && FrameBytes(choice_.kinds[kind]) == kPageBytes) {
@@ -90,7 +93,8 @@ Status Frames::Fill(AddressRange& range, uint64_t begin, uint64_t end, size_t ki
   return Fill(range, past - missing, end, kind + 1);
 }
 
-// As much as there is, at most to `end`. Returns where it ends.
+// Places memory of this kind from `begin` on, as much as there is, but not past `end`. Returns
+// where that memory ends.
 uint64_t Frames::TakeOf(AddressRange& range, FrameKind kind, uint64_t begin, uint64_t end) {
   uint64_t piece = end - begin;
   while (piece > 0 && begin < end) {
@@ -120,7 +124,7 @@ Status Frames::Place(AddressRange& range, FrameKind kind, uint64_t offset, uint6
   return Code::kOk;
 }
 
-// Nowhere in particular.
+// Maps the memory at an address that the kernel chooses; AddressRange::Place() moves it.
 Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) {
   constexpr int kAccess = PROT_READ | PROT_WRITE;
   void* memory = MAP_FAILED;
@@ -134,7 +138,7 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
   } else {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
     if (FrameBytes(kind) == kPageBytes) flags |= MAP_NORESERVE;  // see CheckMemoryFor()
-    // Pages of hugetlb are promised to the mapping here, so that none is missing at a first touch.
+    // mmap(2) reserves pages of hugetlb for the mapping, so that none is missing at a first touch.
     if (FrameBytes(kind) > kPageBytes) {
       flags |= MAP_HUGETLB | std::countr_zero(FrameBytes(kind)) << MAP_HUGE_SHIFT;
     }
@@ -145,7 +149,7 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
                      FrameKindName(kind), static_cast<void*>(at(offset)));
   }
   const bool is_huge = kind == FrameKind::kAnonymous || kind == FrameKind::kShmemHuge;
-  // A wish: a kernel without huge pages serves small ones.
+  // This is a hint: a kernel without huge pages gives small ones.
   if (is_huge) (void)madvise(memory, size_bytes, MADV_HUGEPAGE);
   return memory;
 }
@@ -161,8 +165,8 @@ Status Frames::RanOut(FrameKind kind, uint64_t missing_bytes) const {
               FrameBytes(kind) / kKiB);
 }
 
-// A page of 1 GiB cannot be unmapped in part, and giving it up would take it from who reads the
-// part that stays.                                                                        [FRM-2]
+// Makes the frames shorter. A page of 1 GiB that the new end lies in stays: it cannot be unmapped
+// in part, and others may read the part before the end. The part behind the end is zeroed. [FRM-2]
 Status Frames::Cut(AddressRange& range, uint64_t size_bytes) {
   uint64_t keep_to = 0;
   for (const FrameRun& run : runs_) {
@@ -182,12 +186,13 @@ Status Frames::Cut(AddressRange& range, uint64_t size_bytes) {
 void Frames::DropRunsFrom(uint64_t offset) {
   while (!runs_.empty() && runs_.back().offset >= offset) runs_.pop_back();
   if (!runs_.empty()) runs_.back().size_bytes = std::min(end(), offset) - runs_.back().offset;
-  // What was cut off of a memory file would keep its memory, and come back as it was.
-  // A memory file of one's own, with no seals, can always be made shorter.
+  // Otherwise the memory file would keep what was cut off, and the frames would come back with
+  // their old bytes. Truncating cannot fail: the file is ours and has no seals.
   if (memory_file_ >= 0) MORSEL_CHECK(ftruncate(memory_file_, static_cast<off_t>(end())) == 0);
 }
 
-// The kernel is asked: it knows memory, swap, limits and how strictly it is to promise.
+// Asks the kernel by a mapping of that size: it knows memory, swap, limits and its own overcommit
+// policy.
 Status Frames::CheckMemoryFor(uint64_t bytes) const {
   const uint64_t promised = BytesOf(FrameKind::kHugetlb1G) + BytesOf(FrameKind::kHugetlb2M);
   if (bytes <= promised) return Code::kOk;
@@ -221,7 +226,7 @@ const FrameRun& Frames::RunAt(uint64_t offset) const {
 PageSet::Pages Frames::Of(SubtreePosition position) const {
   const uint64_t offset = position.value() * kSubtreeBytes;
   const FrameRun& run = RunAt(offset);
-  // Pages of a memory file may be in no page table.
+  // A page of a memory file need not be in any page table.
   if (IsMemoryFile(run.kind)) return DataOf(memory_file_, offset);
   const KeepLastError keep;
   if (pagemap_.is_open()) {
@@ -242,7 +247,7 @@ SubtreePosition Frames::Next(SubtreePosition from, SubtreePosition end) const {
   return end;
 }
 
-// The first offset of [begin, end) that may have been touched; `end` where there is none.
+// The first offset of [begin, end) that may have been touched; `end` if there is none.
 uint64_t Frames::NextIn(const FrameRun& run, uint64_t begin, uint64_t end) const {
   if (IsMemoryFile(run.kind)) {
     const off_t data = lseek(memory_file_, static_cast<off_t>(begin), SEEK_DATA);

@@ -1,7 +1,7 @@
-// Frames: the DRAM behind a morsel that has an image, placed in its address range.
+// Frames: the DRAM behind a morsel that has an image, placed in the morsel's address range.
 //
-// All of it is this process' alone, and a child has none of it (see AddressRange), so that no page
-// is ever copied on write behind the program's back.
+// Only this process has the frames. A forked child does not (see AddressRange), so the kernel never
+// copies a page on write, unnoticed by the program.
 #pragma once
 
 #include <cstdint>
@@ -16,23 +16,25 @@
 
 namespace morsel::pmem {
 
-/// Neighbours of one kind.
+/// Adjacent frames of one kind.
 struct FrameRun {
-  uint64_t offset = 0;  ///< in the range
+  uint64_t offset = 0;  ///< from the beginning of the address range
   uint64_t size_bytes = 0;
   FrameKind kind = FrameKind::kAnonymous;
 
   uint64_t end() const { return offset + size_bytes; }
 };
 
-/// [FRM-1] Runs follow each other without a gap, from 0 to end(). What is not in them is PROT_NONE,
-///         but for what others placed behind them.
-/// [FRM-2] What lies in [size_bytes(), end()) is zero: a page of 1 GiB that the end came to lie in.
-/// Ownership  the memory is its range's; what else there is goes with the object.
-/// Threads    one at a time.
+/// [FRM-1] Runs follow each other without a gap, from 0 to end(). Behind them the range holds what
+///         others have placed there, and is PROT_NONE elsewhere.
+/// [FRM-2] [size_bytes(), end()) is zero. It is not empty if the morsel's end lies within a page of
+///         1 GiB.
+///
+/// Ownership  the address range owns the memory; files are closed with this object.
+/// Threads    one call at a time.
 class Frames final : public PageFilter {
  public:
-  /// Of no bytes yet.
+  /// Makes frames of no bytes, of the kinds that ChooseFrames() chooses.
   /// Errors  as ChooseFrames().
   static Result<Frames> Open(bool read_only);
 
@@ -40,29 +42,33 @@ class Frames final : public PageFilter {
   Frames& operator=(Frames&&) = delete;
   ~Frames() override;
 
-  /// Makes them `size_bytes` long, a multiple of 2 MiB. What is new is zero and writable. Where a
-  /// kind runs out the rest is of the next one. Always with the same range, which outlives it.
-  /// Errors  kNoMemory, of all kinds, or of the one that MORSEL_FRAMES names: all is as before.
+  /// Makes the frames `size_bytes` long. New memory is zero and writable. If a kind runs out, the
+  /// rest is of the next kind.
+  /// Ownership  `range` is the same in every call, and outlives the frames.
+  /// Units      size_bytes is a multiple of 2 MiB.
+  /// Errors     kNoMemory: all kinds ran out, or the one that MORSEL_FRAMES names. The frames are
+  ///            then as before.
   Status Resize(AddressRange& range, uint64_t size_bytes);
 
-  /// That so many of their bytes will be used: a morsel's size may be more than there is of memory,
-  /// what is in it not.
+  /// Checks that there is memory for using this many bytes of the frames. A morsel may be larger
+  /// than the memory, since frames are sparse; what is in it may not.
   /// Errors  kNoMemory.
   Status CheckMemoryFor(uint64_t bytes) const;
 
-  /// Makes them read-only: a store ends in SIGSEGV.
+  /// Makes the frames read-only: a store raises SIGSEGV.
   /// Errors  kNoMemory.
   Status Protect();
 
   uint64_t size_bytes() const { return size_bytes_; }
+  /// Where the last frame ends; at least size_bytes().
   uint64_t end() const { return runs_.empty() ? 0 : runs_.back().end(); }
   const std::vector<FrameRun>& runs() const { return runs_; }
-  /// How much there is of a kind.
+  /// How many bytes of the frames are of this kind.
   uint64_t BytesOf(FrameKind kind) const;
 
   char* at(uint64_t offset) const { return base_ + offset; }
 
-  /// Where the kernel does not say, all of them.
+  /// If the kernel does not tell, these return all pages, and each subtree.
   PageSet::Pages Of(SubtreePosition position) const override;
   SubtreePosition Next(SubtreePosition from, SubtreePosition end) const override;
 
@@ -85,11 +91,11 @@ class Frames final : public PageFilter {
   char* base_ = nullptr;
   uint64_t size_bytes_ = 0;
   std::vector<FrameRun> runs_;
-  int memory_file_ = -1;  ///< of the shmem kinds, laid out as the morsel is
+  int memory_file_ = -1;  ///< for the shmem kinds; offsets in it are those in the range
 };
 
-/// Puts the zeroed, writable page of this process at `offset`: what lies beside a morsel and is
-/// never on the medium.
+/// Places a zeroed, writable page at `offset` of the range. It lies beside a morsel, belongs to
+/// this process, and is never on the medium.
 /// Errors  kNoMemory: the range is as before.
 Status PlaceProcessPage(AddressRange& range, uint64_t offset);
 

@@ -16,7 +16,7 @@
 namespace morsel::pmem {
 namespace {
 
-// Each kind, forced, in a host that has it.
+// Each kind, forced by MORSEL_FRAMES, on a host that has it.
 class FramesTest : public testing::TestWithParam<FrameKind> {
  protected:
   static void SetUpTestSuite() {
@@ -25,11 +25,11 @@ class FramesTest : public testing::TestWithParam<FrameKind> {
   }
   static void TearDownTestSuite() { huge_pages.reset(); }
   void SetUp() override { range_ = ReserveAnywhere(full()); }
-  // A host has few pages of 1 GiB: one of them is all there is.
+  // A host has few pages of 1 GiB, so the tests of that kind use one.
   uint64_t full() const {
     return GetParam() == FrameKind::kHugetlb1G ? kGiantBytes : 4 * kSubtreeBytes;
   }
-  // What a change of size may leave, so that nothing of a frame is kept.
+  // A smaller size that cuts no frame in two.
   uint64_t less() const { return full() > kGiantBytes / 2 ? 0 : full() / 2; }
   Frames Make(bool read_only = false) {
     const Setting setting("MORSEL_FRAMES", FrameKindName(GetParam()));
@@ -44,7 +44,7 @@ class FramesTest : public testing::TestWithParam<FrameKind> {
 INSTANTIATE_TEST_SUITE_P(EachKind, FramesTest, testing::ValuesIn(kEachFrameKind),
                          [](const auto& info) { return TestNameOf(info.param); });
 
-TEST_P(FramesTest, AreZeroAndWritableAndZeroAgainAfterTheyWereCutOff) {
+TEST_P(FramesTest, NewFramesAreZeroAndWritableAlsoAfterACut) {
   Frames frames = Make();
   ASSERT_TRUE(frames.Resize(range_, less()).ok()) << LastError();
   ASSERT_TRUE(frames.Resize(range_, full()).ok()) << LastError();
@@ -61,8 +61,8 @@ TEST_P(FramesTest, AreZeroAndWritableAndZeroAgainAfterTheyWereCutOff) {
   EXPECT_TRUE(frames.runs().empty());
 }
 
-// [FRM-2] Where the morsel's end comes to lie in a frame, what was cut off is zero when it returns.
-TEST_P(FramesTest, WhatIsCutOffInAFrameComesBackAsZero) {
+// [FRM-2] If a morsel is cut within a frame, the part that was cut off comes back as zeros.
+TEST_P(FramesTest, PartCutOffWithinAFrameComesBackAsZero) {
   Frames frames = Make();
   ASSERT_TRUE(frames.Resize(range_, full()).ok()) << LastError();
   const uint64_t half = full() / 2;
@@ -78,7 +78,7 @@ TEST_P(FramesTest, WhatIsCutOffInAFrameComesBackAsZero) {
   EXPECT_EQ(frames.end(), full());
 }
 
-TEST_P(FramesTest, WhatWasNeverTouchedIsKnown) {
+TEST_P(FramesTest, KnowsWhichPagesWereNeverTouched) {
   Frames frames = Make();
   ASSERT_TRUE(frames.Resize(range_, full()).ok()) << LastError();
   const SubtreePosition last((full() - 1) / kSubtreeBytes);
@@ -92,15 +92,15 @@ TEST_P(FramesTest, WhatWasNeverTouchedIsKnown) {
   EXPECT_EQ(frames.Next(SubtreePosition(0), end), first);
   EXPECT_EQ(frames.Next(SubtreePosition(0), SubtreePosition(1)),
             std::min(first, SubtreePosition(1)));
-  // All of a page of 1 GiB is touched at once.
+  // A page of 1 GiB is touched as a whole.
   EXPECT_EQ(frames.Of(SubtreePosition(0)).none(), GetParam() != FrameKind::kHugetlb1G);
-  // Of a memory file a page that no page table of this process has is touched, too.
+  // A page of a memory file counts as touched also when it is in no page table of this process.
   (void)madvise(frames.at(0), full(), MADV_PAGEOUT);
   EXPECT_TRUE(frames.Of(last).test(kPagesPerSubtree - 1));
   EXPECT_EQ(frames.Next(SubtreePosition(0), end), first);
 }
 
-TEST_P(FramesTest, AChildHasNoneOfThem) {
+TEST_P(FramesTest, ForkedChildDoesNotGetThem) {
   Frames frames = Make();
   ASSERT_TRUE(frames.Resize(range_, full()).ok()) << LastError();
   *frames.at(0) = 1;
@@ -122,18 +122,18 @@ TEST_P(FramesTest, AChildHasNoneOfThem) {
 using FramesDeathTest = FramesTest;
 INSTANTIATE_TEST_SUITE_P(EachKind, FramesDeathTest, testing::ValuesIn(kEachFrameKind),
                          [](const auto& info) { return TestNameOf(info.param); });
-TEST_P(FramesDeathTest, AreReadOnlyOnceProtected) {
+TEST_P(FramesDeathTest, StoreAfterProtectEndsTheProcess) {
   Frames frames = Make(true);
   ASSERT_TRUE(frames.Resize(range_, full()).ok()) << LastError();
   ASSERT_TRUE(frames.Protect().ok()) << LastError();
   EXPECT_EQ(*range_.at(5), 0);
-  // A forked child would have nothing there at all, which is not what is asked.
+  // Death tests fork. The child must have the frames, or it would die of something else.
   EXPECT_NE(madvise(range_.at(0), full(), MADV_DOFORK), -1);
   EXPECT_DEATH(*static_cast<volatile char*>(range_.at(5)) = 1, "");
 }
 
-// A morsel is of whole 2 MiB: what is left beside pages of 1 GiB is of smaller ones.
-TEST(Frames, OfOneGibibyteLeaveTheEndToSmallerOnes) {
+// A morsel is a multiple of 2 MiB, so its end may need smaller pages than 1 GiB.
+TEST(Frames, EndThatFillsNoGiantPageIsOfSmallerPages) {
   HugePages huge_pages;
   huge_pages.Reserve(FrameKind::kHugetlb1G, 1);
   huge_pages.Reserve(FrameKind::kHugetlb2M, 2);
@@ -145,8 +145,8 @@ TEST(Frames, OfOneGibibyteLeaveTheEndToSmallerOnes) {
   EXPECT_EQ(frames.BytesOf(FrameKind::kHugetlb2M), kSubtreeBytes);
 }
 
-// Half of what is wanted is there.
-TEST(Frames, ThatRunOutHalfWayAreOfTheNextKindOrAnError) {
+// The host has fewer huge pages than are wanted.
+TEST(Frames, RunningOutTakesTheNextKindOrFailsIfForced) {
   HugePages huge_pages;
   constexpr uint64_t kThere = 5;
   constexpr uint64_t kWanted = 1000;
@@ -159,7 +159,7 @@ TEST(Frames, ThatRunOutHalfWayAreOfTheNextKindOrAnError) {
     const uint64_t huge = frames.BytesOf(FrameKind::kHugetlb2M);
     EXPECT_GE(huge, kThere * kSubtreeBytes);
     EXPECT_EQ(huge + frames.BytesOf(FrameKind::kAnonymous), kWanted * kSubtreeBytes);
-    // All of it works, on both sides of where one kind ends.
+    // The memory works on both sides of where the first kind ends.
     for (uint64_t at = 0; at < 2 * huge; at += kSubtreeBytes) *frames.at(at) = 1;
     ASSERT_TRUE(frames.Resize(range, 0).ok()) << LastError();
   }
@@ -169,19 +169,19 @@ TEST(Frames, ThatRunOutHalfWayAreOfTheNextKindOrAnError) {
   *frames.at(0) = 7;
   EXPECT_EQ(frames.Resize(range, kWanted * kSubtreeBytes).code(), Code::kNoMemory);
   EXPECT_NE(std::strstr(LastError(), "nr_hugepages"), nullptr) << LastError();
-  // As before, and what was taken on the way is free again.
+  // The frames are as before, and the huge pages that were taken in vain are free again.
   EXPECT_EQ(frames.end(), 2 * kSubtreeBytes);
   EXPECT_EQ(*frames.at(0), 7);
   EXPECT_TRUE(frames.Resize(range, kThere * kSubtreeBytes).ok()) << LastError();
 }
 
-TEST(Frames, AreChosenByWhatTheHostHas) {
+TEST(Frames, KindsFollowWhatTheHostHas) {
   const Setting setting("MORSEL_FRAMES", nullptr);
   HugePages huge_pages;
   huge_pages.SetShmem("never");
   using Kinds = std::vector<FrameKind>;
   EXPECT_EQ(ChooseFrames(false)->kinds, Kinds({FrameKind::kHugetlb2M, FrameKind::kAnonymous}));
-  // Who never writes has no checkpoints that would compare 1 GiB at a time.
+  // A reader has no checkpoints, which would compare 1 GiB at a time.
   EXPECT_EQ(ChooseFrames(true)->kinds,
             Kinds({FrameKind::kHugetlb1G, FrameKind::kHugetlb2M, FrameKind::kAnonymous}));
   huge_pages.SetAnonymous("never");
@@ -191,7 +191,7 @@ TEST(Frames, AreChosenByWhatTheHostHas) {
   EXPECT_NE(FramesInWords().find("shmem-huge"), std::string::npos) << FramesInWords();
 }
 
-TEST(Frames, OfAnUnknownKindOrOneThatTheHostNeverGivesAreRefused) {
+TEST(Frames, UnknownOrUnavailableKindIsRefused) {
   HugePages huge_pages;
   huge_pages.SetShmem("never");
   {
@@ -204,11 +204,11 @@ TEST(Frames, OfAnUnknownKindOrOneThatTheHostNeverGivesAreRefused) {
   EXPECT_NE(std::strstr(LastError(), "shmem_enabled"), nullptr) << LastError();
 }
 
-TEST(Frames, ThatTheProcessMayNotHaveAreNoMemory) {
+TEST(Frames, MemoryLimitOfTheProcessGivesNoMemory) {
   const Setting setting("MORSEL_FRAMES", nullptr);
   AddressRange range = ReserveAnywhere(kSubtreeBytes);
   Frames frames = *Frames::Open(false);
-  (void)LastError();  // a sanitizer takes memory when a thread's sentence is first asked for
+  (void)LastError();  // a sanitizer allocates when a thread's message is first read
   rlimit before;
   ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
   rlimit nothing_more = before;
@@ -221,10 +221,10 @@ TEST(Frames, ThatTheProcessMayNotHaveAreNoMemory) {
   EXPECT_TRUE(frames.Resize(range, kSubtreeBytes).ok());
 }
 
-// Sparse, a morsel may be larger than memory; what is stored in it may not.
-TEST(Frames, MayBeMoreThanThereIsOfMemoryIfTheyAreNotUsed) {
+// A sparse morsel may be larger than the memory. What is stored in it may not.
+TEST(Frames, SparseFramesMayExceedMemory) {
   const Setting setting("MORSEL_FRAMES", "anonymous");
-#ifdef __SANITIZE_THREAD__  // which leaves a program less room
+#ifdef __SANITIZE_THREAD__  // it leaves a program fewer addresses
   constexpr uint64_t kBytes = 128 * kGiB;
 #else
   constexpr uint64_t kBytes = 1024 * kGiB;
@@ -237,7 +237,7 @@ TEST(Frames, MayBeMoreThanThereIsOfMemoryIfTheyAreNotUsed) {
   EXPECT_EQ(frames.CheckMemoryFor(kBytes * 15 / 16).code(), Code::kNoMemory);
 }
 
-TEST(ProcessPage, LiesBesideTheFrames) {
+TEST(ProcessPage, IsZeroAndWritableBesideTheFrames) {
   AddressRange range = ReserveAnywhere(2 * kSubtreeBytes);
   Frames frames = *Frames::Open(false);
   ASSERT_TRUE(frames.Resize(range, kSubtreeBytes).ok());

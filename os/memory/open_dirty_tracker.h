@@ -1,12 +1,14 @@
-// Chooses how written pages are found.
+// Chooses the method by which written pages are found.
 //
-// `scan`: userfaultfd write-protects the frames, the kernel notes each first store by itself, and
-// PAGEMAP_SCAN tells them and protects them again (Linux 6.7 and later). `fault`: a thread of ours
-// answers each first store and takes the protection away, and the page tables tell later where
-// there is none (Linux 5.7 and later, of hugetlb and memory files 5.19; needs the right to answer
-// the faults of system calls: root, CAP_SYS_PTRACE, vm.unprivileged_userfaultfd or
-// /dev/userfaultfd). `compare`: nothing is known, and whoever stores an image compares all of it.
-// The first that the kernel has and allows is used; MORSEL_DIRTY chooses one.
+// `scan`     userfaultfd write-protects the frames, and the kernel itself notes the first store to
+//            each page. PAGEMAP_SCAN reports these pages and protects them again. Needs Linux 6.7.
+// `fault`    A thread of ours answers the first store to each page by taking the protection away.
+//            The page tables tell later which pages have none. Needs Linux 5.7, or 5.19 for hugetlb
+//            and memory files, and the right to answer faults of system calls: root,
+//            CAP_SYS_PTRACE, vm.unprivileged_userfaultfd or /dev/userfaultfd.
+// `compare`  Nothing is known. Whoever stores an image compares all of it.
+//
+// The first method that the kernel has and allows is used, unless MORSEL_DIRTY names one.
 #pragma once
 
 #include <memory>
@@ -16,8 +18,9 @@
 
 namespace morsel::pmem {
 
+/// Opens a tracker of the method that MORSEL_DIRTY names, or of the first that works.
 /// Errors  kInvalidArgument: MORSEL_DIRTY names no method; kUnsupported: it names one that this
-///         kernel does not have, or does not allow to this process.
+///         kernel does not have, or that this process may not use.
 Result<std::unique_ptr<DirtyTracker>> OpenDirtyTracker();
 
 }  // namespace morsel::pmem

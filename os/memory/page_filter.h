@@ -5,15 +5,17 @@
 
 namespace morsel::pmem {
 
+/// Tells which pages were touched. An answer may contain others, too.
 class PageFilter {
  public:
   virtual ~PageFilter() = default;
 
-  /// Those of a subtree. All others are zero: whoever read them would take memory for them.
+  /// The pages of a subtree that may have been touched. All others are zero, and need not be read:
+  /// reading them would allocate memory.
   virtual PageSet::Pages Of(SubtreePosition position) const = 0;
 
-  /// The first subtree from `from` on, and before `end`, of which any may be; `end` where there is
-  /// none. To ask for that of very many that were never touched is faster than to ask for each.
+  /// The first subtree of [from, end) that may have such pages; `end` if there is none. It skips
+  /// many untouched subtrees faster than a call of Of() for each.
   virtual SubtreePosition Next(SubtreePosition from, SubtreePosition end) const {
     return from < end ? from : end;
   }

@@ -1,4 +1,4 @@
-// Runs of neighbours among the pages of subtrees.
+// Runs of adjacent pages in a set of pages.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,10 @@
 
 namespace morsel::pmem {
 
-/// Calls visit(offset, size_bytes) for each run of neighbours of the pages that pages_of(position)
-/// has of the subtrees in [begin, end), until one fails.
+/// Calls pages_of(position) for each subtree of [begin, end), and visit(offset, size_bytes) for
+/// each run of adjacent pages in what that returns. A run may span subtrees.
+/// Units   begin and end are offsets, and multiples of 2 MiB.
+/// Errors  the first of either function, which ends the loop.
 template <class PagesOf, class Visit>
 Status ForEachRun(uint64_t begin, uint64_t end, const PagesOf& pages_of, const Visit& visit) {
   uint64_t run = begin;

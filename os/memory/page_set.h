@@ -1,4 +1,4 @@
-// Which pages of a morsel may differ from its last durable generation. Volatile.
+// The set of a morsel's pages that may differ from its last durable generation. It is volatile.
 #pragma once
 
 #include <bitset>
@@ -16,7 +16,8 @@ class PageSet {
  public:
   using Pages = std::bitset<kPagesPerSubtree>;
 
-  /// Adds the pages of [offset, offset + size_bytes) of the morsel, multiples of a page.
+  /// Adds the pages of [offset, offset + size_bytes) of the morsel.
+  /// Units  both are multiples of the page size.
   void Add(uint64_t offset, uint64_t size_bytes) {
     uint64_t page = offset / kPageBytes;
     const uint64_t end = (offset + size_bytes) / kPageBytes;
@@ -29,7 +30,8 @@ class PageSet {
     }
   }
 
-  /// Those of a subtree; nullptr where there are none.
+  /// The pages of a subtree; nullptr if the set has none of it.
+  /// Ownership  the set's, valid until the set is changed.
   const Pages* Of(SubtreePosition position) const {
     const auto found = subtrees_.find(position);
     return found == subtrees_.end() ? nullptr : &found->second;

@@ -1,4 +1,4 @@
-// What the kernel's page tables say of this process' memory (/proc/self/pagemap).
+// Reads from /proc/self/pagemap what the kernel's page tables say of this process' memory.
 #pragma once
 
 #include "base/result.h"
@@ -6,7 +6,8 @@
 
 namespace morsel::pmem {
 
-/// Threads  any.
+/// Ownership  the file is closed with the object; move-only.
+/// Threads    any.
 class Pagemap {
  public:
   Pagemap() = default;
@@ -14,20 +15,22 @@ class Pagemap {
   Pagemap& operator=(Pagemap&& other) noexcept;
   ~Pagemap();
 
-  /// Errors  kPermission, kNotFound, kIo: no /proc, or one that hides it.
+  /// Opens the file.
+  /// Errors  kPermission, kNotFound, kIo: there is no /proc, or it does not show the file.
   static Result<Pagemap> Open();
 
-  /// Of the 2 MiB at `memory`.
+  /// What the page tables say of 2 MiB.
   struct Subtree {
     PageSet::Pages populated;              ///< in memory or swapped out
     PageSet::Pages protected_from_writes;  ///< by userfaultfd
   };
+  /// Reads the entries of the 2 MiB at `memory`.
   /// Errors  kIo.
   Result<Subtree> Read(const char* memory) const;
 
-  /// The first page of [begin, end) that is in memory or swapped out; `end` where none is. Skips
-  /// what has no page tables at once.
-  /// Errors  kUnsupported, kInvalidArgument: before Linux 6.7; kIo.
+  /// The first page of [begin, end) that is in memory or swapped out; `end` if there is none.
+  /// Memory without page tables is skipped as a whole.
+  /// Errors  kIo, always so before Linux 6.7; kNoMemory.
   Result<const char*> FirstPopulated(const char* begin, const char* end) const;
 
   bool is_open() const { return file_ >= 0; }

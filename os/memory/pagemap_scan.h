@@ -1,4 +1,5 @@
-// PAGEMAP_SCAN of Linux 6.7 and later, which Debian 12's headers do not have yet.
+// The structs and constants of PAGEMAP_SCAN, which Linux 6.7 and later have and the headers of
+// Debian 12 do not.
 #pragma once
 
 #include <sys/ioctl.h>
@@ -7,11 +8,13 @@
 
 namespace morsel::pmem {
 
+/// The kernel's struct page_region.
 struct PageRegion {
   uint64_t start;
   uint64_t end;
   uint64_t categories;
 };
+/// The kernel's struct pm_scan_arg.
 struct ScanArguments {
   uint64_t size;
   uint64_t flags;

@@ -1,4 +1,4 @@
-// The kernel notes which pages are written, and is asked.
+// The kernel notes which pages are written, and PAGEMAP_SCAN asks for them.
 #include "os/memory/scan_tracker.h"
 
 #include <linux/userfaultfd.h>
@@ -16,19 +16,20 @@
 namespace morsel::pmem {
 namespace {
 
-// Linux 6.7's, as PAGEMAP_SCAN is.
+// Linux has these since 6.7, as PAGEMAP_SCAN.
 constexpr uint64_t kFeatureWpUnpopulated = uint64_t{1} << 13;
 constexpr uint64_t kFeatureWpAsync = uint64_t{1} << 15;
 constexpr int kUserModeOnly = 1;
 
 class ScanTracker final : public DirtyTracker {
  public:
-  // The descriptor is taken.
+  // Takes over the descriptor.
   ScanTracker(int faults, Pagemap pagemap) : faults_(faults), pagemap_(std::move(pagemap)) {}
   ~ScanTracker() override { close(faults_); }
   const char* method() const override { return "scan"; }
 
-  // What is there already counts as written until it was told.
+  // To the kernel, pages that exist already are written. The first scan protects them, and what it
+  // finds is ignored.
   Status Track(const Frames& frames, uint64_t begin) override {
     MORSEL_TRY(RegisterFrames(faults_, frames, begin));
     return Scan(frames, begin, nullptr);
@@ -40,6 +41,7 @@ class ScanTracker final : public DirtyTracker {
   }
 
  private:
+  // Protects the written pages from `begin` on, and adds them to `pages` if that is not null.
   Status Scan(const Frames& frames, uint64_t begin, PageSet* pages) {
     for (const FrameRun& run : frames.runs()) {
       if (run.end() <= begin) continue;
@@ -49,8 +51,8 @@ class ScanTracker final : public DirtyTracker {
             ScanRange(frames, offset, run.end() - offset, kPageIsPresent | kPageIsSwapped, pages));
         continue;
       }
-      // A written page of a memory file may have left the page table again: what the file has and
-      // is not known to be protected is written. What it has not is not asked for.
+      // A written page of a memory file may have left the page table again. So each page counts as
+      // written that the file has and that is not protected. Other pages are not asked for.
       MORSEL_TRY(ForEachRun(
           offset, run.end(),
           [&](SubtreePosition position) -> Result<PageSet::Pages> { return frames.Of(position); },
@@ -61,15 +63,17 @@ class ScanTracker final : public DirtyTracker {
     return Code::kOk;
   }
 
-  // `any_of`: of written pages those only that have one of these marks; 0: all. To the kernel a
-  // page that was never touched is a written one, and it would get a page table to be protected in.
+  // Scans one range. If `any_of` is not 0, it finds only written pages that have one of these
+  // marks. They exclude pages that were never touched: to the kernel such a page is written, too,
+  // and would get a page table so that it can be protected.
   Status ScanRange(const Frames& frames, uint64_t offset, uint64_t size_bytes, uint64_t any_of,
                    PageSet* pages) {
     const auto base = reinterpret_cast<uint64_t>(frames.at(0));
     std::array<PageRegion, 256> regions;
     ScanArguments scan{};
     scan.size = sizeof scan;
-    // Memory that nobody tracks would be told to be clean: the second flag makes it an error.
+    // The second flag makes it an error if memory is not tracked. Without it the kernel would say
+    // that such memory is clean.
     scan.flags = kScanProtects | kScanChecksAsync;
     scan.end = base + offset + size_bytes;
     scan.regions = reinterpret_cast<uint64_t>(regions.data());

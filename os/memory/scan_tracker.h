@@ -1,4 +1,4 @@
-// Where the kernel notes by itself which pages are written (PAGEMAP_SCAN).
+// The method `scan`: the kernel notes which pages are written (PAGEMAP_SCAN).
 #pragma once
 
 #include <memory>
@@ -7,7 +7,8 @@
 
 namespace morsel::pmem {
 
-/// Null, and errno, where the kernel does not have it, or does not allow it to this process.
+/// Opens a tracker of this method.
+/// Errors  nullptr and errno: the kernel does not have the method, or this process may not use it.
 std::unique_ptr<DirtyTracker> OpenScanTracker();
 
 }  // namespace morsel::pmem

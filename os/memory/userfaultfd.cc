@@ -15,7 +15,7 @@
 namespace morsel::pmem {
 namespace {
 
-// Linux 6.1's, which asks for rights to the file instead of the process.
+// Linux has this device since 6.1. Opening it takes rights to the file, not rights of the process.
 constexpr char kDevice[] = "/dev/userfaultfd";
 const unsigned long kDeviceNew = _IO(0xAA, 0x00);
 

@@ -1,4 +1,4 @@
-// What the trackers that need userfaultfd(2) have in common.
+// What both trackers that use userfaultfd(2) need.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +8,17 @@
 
 namespace morsel::pmem {
 
-/// A userfaultfd with exactly these features, for the caller to close; -1 and errno.
-/// `flags` are those of userfaultfd(2).
+/// Opens a userfaultfd with exactly these features. `flags` are those of userfaultfd(2).
+/// Ownership  the caller closes the descriptor.
+/// Errors     -1 and errno.
 int OpenUserfaultfd(int flags, uint64_t features);
 
-/// Registers the frames from `begin` on for write protection.
+/// Registers the frames from offset `begin` on for write protection.
+/// Errors  by errno, see FailErrno().
 Status RegisterFrames(int userfaultfd, const Frames& frames, uint64_t begin);
 
-/// As FailErrno(), of `what` is done with memory.
+/// Calls FailErrno() with a message that says what was done with which memory; `what` is e.g.
+/// "tracking".
 Status FailErrnoOfMemory(const char* what, const void* memory, uint64_t size_bytes);
 
 }  // namespace morsel::pmem

@@ -8,21 +8,22 @@
 
 namespace morsel::pmem {
 
-/// Counts the calls, and lets those that `fault` chooses fail.
+/// Counts the calls, and makes those fail that `fault` chooses.
 class FaultyCalls : public SystemCalls {
  public:
-  /// What happens to the call of a number: 0 nothing, kShort, or the errno it fails with.
+  /// Returns for the number of a call what happens to it: 0 (nothing), kShort (a read or write of
+  /// half the bytes), or the errno that it fails with.
   static constexpr int kShort = -1;
   std::function<int(int call)> fault;
-  /// Calls so far.
+  /// How many calls there were; also the number of the next call.
   int count = 0;
 
-  /// The call of this number, and none else.
+  /// Makes only the call with this number fail, counted from now.
   void FailOnce(int call, int error) {
     count = 0;
     fault = [call, error](int now) { return now == call ? error : 0; };
   }
-  /// The call of this number and all that follow: a full or a broken disk.
+  /// Makes the call with this number and all later ones fail, as on a full or a broken disk.
   void FailFrom(int call, int error) {
     count = 0;
     fault = [call, error](int now) { return now >= call ? error : 0; };
@@ -46,7 +47,7 @@ class FaultyCalls : public SystemCalls {
   int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
     return Fails() ? -1 : SystemCalls::FAllocate(file, mode, offset, size_bytes);
   }
-  // The power stays on: what a disk would spend on a sync is not needed.
+  // Syncs are not passed on: the power stays on, and a disk would take its time.
   int FDataSync(int) override { return Fails() ? -1 : 0; }
   int FSync(int) override { return Fails() ? -1 : 0; }
   int RenameAt2(int directory, const char* from, const char* to, unsigned flags) override {

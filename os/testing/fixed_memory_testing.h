@@ -1,4 +1,4 @@
-// For tests: memory at the same address in every run, and what kind of build it is.
+// For tests: memory at the same address in every run, and whether the build is a slow one.
 #pragma once
 
 #include <sys/mman.h>
@@ -12,13 +12,14 @@
 
 namespace morsel {
 
+/// Whether a sanitizer makes this build slow.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 inline constexpr bool kSlowBuild = true;
 #else
 inline constexpr bool kSlowBuild = false;
 #endif
 
-/// Where tests may map memory: inside MORSEL_WINDOW, if it is set.
+/// The address where tests may map memory: inside MORSEL_WINDOW, if that is set.
 inline uint64_t TestBase() {
   const char* const window = std::getenv("MORSEL_WINDOW");
   const uint64_t begin =
@@ -26,7 +27,8 @@ inline uint64_t TestBase() {
   return AlignUp(begin, kGiantBytes) + 4 * kGiantBytes;
 }
 
-/// Zeroed memory at a fixed address, which takes room as it is touched.
+/// Zeroed memory at a fixed address. Its pages are allocated as they are touched.
+/// Ownership  unmapped with the object.
 class FixedMemory {
  public:
   explicit FixedMemory(uint64_t capacity_bytes, uint64_t base = TestBase())

@@ -1,4 +1,4 @@
-// For tests: huge pages that the host is asked for and gets back, settings, a free address range.
+// For tests: huge pages borrowed from the host, environment variables, and free address ranges.
 #pragma once
 
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 
 namespace morsel::pmem {
 
-/// Sets an environment variable (nullptr: it is not set), and puts back what was there.
+/// Sets an environment variable, or unsets it if the value is nullptr. The destructor restores it.
 class Setting {
  public:
   Setting(std::string name, const char* value) : name_(std::move(name)) {
@@ -38,8 +38,9 @@ class Setting {
   std::string before_;
 };
 
-/// What this host gives frames of while it lives: pages of hugetlb beside those it has, and huge
-/// pages for memory files. Needs root. One test program of the host at a time has them.
+/// Changes which huge pages the host gives, and undoes that in the destructor: it adds hugetlb
+/// pages, and sets whether memory gets huge pages. Needs root. One test program of the host has it
+/// at a time; the constructor waits.
 class HugePages {
  public:
   HugePages() : lock_(open(kFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
@@ -52,14 +53,15 @@ class HugePages {
   HugePages(const HugePages&) = delete;
   HugePages& operator=(const HugePages&) = delete;
 
-  /// `count` can be had. Of 2 MiB there are some more: other programs of the host may take a few.
+  /// Adds `count` pages of this kind to those that the host has. Of 2 MiB it adds some more, since
+  /// other programs of the host may take a few.
   void Reserve(FrameKind kind, uint64_t count) {
     const std::string folder =
         std::string(kFolder) + "/hugepages-" + std::to_string(FrameBytes(kind) / kKiB) + "kB/";
     const uint64_t before = std::stoull(Get(folder + "nr_hugepages"));
     if (kind == FrameKind::kHugetlb2M) count += kSpare;
     Set(folder + "nr_hugepages", std::to_string(before + count));
-    // Memory in one piece may have to be made first: of what others keep for later.
+    // The host may have to drop caches and compact its memory before it has large pages.
     for (int i = 0; i < 20 && std::stoull(Get(folder + "nr_hugepages")) < before + count; ++i) {
       Put("/proc/sys/vm/drop_caches", "3");
       Put("/proc/sys/vm/compact_memory", "1");
@@ -69,20 +71,21 @@ class HugePages {
         << "the host has no memory for " << count << " pages of " << FrameBytes(kind)
         << " bytes, or this is not root";
   }
-  /// Memory files get huge pages, or do not.
+  /// Sets whether memory files get huge pages.
   void SetShmem(const char* setting) {
     Set("/sys/kernel/mm/transparent_hugepage/shmem_enabled", setting);
   }
-  /// Private memory does.
+  /// Sets whether private memory gets huge pages.
   void SetAnonymous(const char* setting) {
     Set("/sys/kernel/mm/transparent_hugepage/enabled", setting);
   }
-  /// All that `kind` needs for `size_bytes`.
+  /// Does what frames of `kind` need for `size_bytes`.
   void Provide(FrameKind kind, uint64_t size_bytes) {
     if (FrameBytes(kind) > kPageBytes) Reserve(kind, size_bytes / FrameBytes(kind));
     if (kind == FrameKind::kShmemHuge) SetShmem("advise");
   }
-  /// And of each kind so much, once for a whole suite of tests.
+  /// Does what frames of each kind need for `size_bytes`, once for a whole suite of tests. Of 1 GiB
+  /// that is one page.
   void ProvideEach(uint64_t size_bytes) {
     Provide(FrameKind::kHugetlb1G, kGiantBytes);
     Provide(FrameKind::kHugetlb2M, size_bytes);
@@ -119,7 +122,8 @@ class HugePages {
   std::vector<File> files_;
 };
 
-/// Where nothing else of a test is, under every sanitizer: the kernel chooses. Aligned to 1 GiB.
+/// Reserves a range at an address that the kernel chooses, so that it is free under each sanitizer.
+/// The range is aligned to 1 GiB.
 inline AddressRange ReserveAnywhere(uint64_t size_bytes) {
   const uint64_t mapped_bytes = size_bytes + kGiantBytes;
   void* const free_place =
@@ -136,7 +140,7 @@ inline const FrameKind kEachFrameKind[] = {FrameKind::kHugetlb1G, FrameKind::kHu
                                            FrameKind::kShmemHuge, FrameKind::kShmem,
                                            FrameKind::kAnonymous};
 
-/// For names of tests.
+/// The kind's name without hyphens, for the names of tests.
 inline std::string TestNameOf(FrameKind kind) {
   std::string name = FrameKindName(kind);
   std::erase(name, '-');

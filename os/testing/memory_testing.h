@@ -1,4 +1,4 @@
-// For tests that take and give back megabytes thousands of times.
+// For tests that allocate and free megabytes thousands of times.
 #pragma once
 
 #include <malloc.h>
@@ -7,8 +7,8 @@
 
 namespace morsel::pmem {
 
-/// Freed memory stays with the process. Where the kernel has it each time, what it does to make
-/// the same pages anew, zero them and take them back is most of what such a test waits for.
+/// Makes malloc keep freed memory in the process. If the kernel got it back each time, such a test
+/// would mostly wait for the kernel, which takes the pages back, makes them anew and zeroes them.
 inline void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, static_cast<int>(32 * kMiB));
   mallopt(M_TRIM_THRESHOLD, static_cast<int>(kGiB));

@@ -16,14 +16,15 @@ namespace fs = std::filesystem;
 
 constexpr char kPrefix[] = "morsel-test-";
 
-// Not base's: simulations bring a build of that of their own.
+// Not Die() of base/: simulations link a build of base/ of their own.
 [[noreturn]] void GiveUp(const char* tried, const std::string& path) {
   std::fprintf(stderr, "%s '%s': %m\n", tried, path.c_str());
   std::abort();
 }
 
-// A lock says whether a folder is in use: a process' number would not, since sandboxes number
-// theirs apart and share the place. It is on the folder itself, so that this is empty at first.
+// Locks the folder. The lock says that the folder is in use. A process id could not: sandboxes that
+// share the place number their processes independently. The lock is on the folder itself, so that a
+// new folder is empty. Returns the descriptor, or -1 if the folder is in use or gone.
 int LockOf(const std::string& folder) {
   const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return -1;
@@ -47,7 +48,7 @@ void RemoveStale(const fs::path& place) {
 
 Scratch::Scratch(const std::string& place) {
   RemoveStale(place);
-  // Locked under another name first, so that nobody takes it for stale in between.
+  // It gets its name only when it is locked, so that nobody takes it for stale in between.
   std::string making = place + "/making-" + kPrefix + "XXXXXX";
   if (mkdtemp(making.data()) == nullptr) GiveUp("making a folder", making);
   lock_ = LockOf(making);

@@ -1,17 +1,18 @@
-// Where a test keeps its files while it runs.
+// For tests: a folder for files while a test runs.
 #pragma once
 
 #include <string>
 
 namespace morsel::pmem {
 
-/// A folder of its own. It is removed with the object, unless Keep() was called. What earlier runs
-/// left in the same place, because they were killed or kept it, is removed when one is made.
+/// A new folder. The destructor removes it, unless Keep() was called. The constructor removes
+/// folders that earlier runs left in the same place because they were killed or kept theirs.
 class Scratch {
  public:
-  /// In /dev/shm where that can be written, which stands in for persistent memory.
+  /// Makes a folder in /dev/shm, which stands in for persistent memory; OnDisk() if /dev/shm cannot
+  /// be written.
   static Scratch InMemory();
-  /// In $TEST_TMPDIR.
+  /// Makes a folder in $TEST_TMPDIR, or in /tmp.
   static Scratch OnDisk();
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -29,7 +30,7 @@ class Scratch {
   bool kept_ = false;
 };
 
-/// What the file holds.
+/// All bytes of the file.
 std::string BytesOf(const std::string& path);
 
 }  // namespace morsel::pmem

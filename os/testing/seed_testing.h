@@ -1,4 +1,4 @@
-// For tests: where their randomness comes from.
+// For tests: the seeds of their random numbers.
 #pragma once
 
 #include <cinttypes>
@@ -9,7 +9,7 @@
 
 namespace morsel {
 
-/// MORSEL_TEST_SEED, or `otherwise`; printed.
+/// Returns and prints the seed: MORSEL_TEST_SEED if that is set, else `otherwise`.
 inline uint64_t TestSeed(uint64_t otherwise) {
   const char* const given = std::getenv("MORSEL_TEST_SEED");
   const uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : otherwise;
@@ -17,7 +17,7 @@ inline uint64_t TestSeed(uint64_t otherwise) {
   return seed;
 }
 
-/// One that nobody has tried yet; printed.
+/// Returns and prints a new seed, or MORSEL_TEST_SEED if that is set.
 inline uint64_t FreshSeed() { return TestSeed(std::random_device()()); }
 
 }  // namespace morsel
