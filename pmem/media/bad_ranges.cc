@@ -24,7 +24,7 @@ namespace {
 
 constexpr uint64_t kSectorBytes = 512;
 
-// The kernel's folder of the device that the file is, or is on; "" where it has none.
+// The kernel's folder of the device that the file is, or lies on; "" if there is none.
 std::string FolderOf(const struct stat& status, const std::string& sys) {
   const bool is_device = S_ISCHR(status.st_mode);
   const dev_t device = is_device ? status.st_rdev : status.st_dev;
@@ -34,7 +34,7 @@ std::string FolderOf(const struct stat& status, const std::string& sys) {
   return realpath(link.c_str(), folder) == nullptr ? "" : folder;
 }
 
-// The number in a file, decimal or after 0x; nothing where there is none.
+// The number in a file, which is decimal or begins with 0x; nullopt if there is none.
 std::optional<uint64_t> NumberIn(const std::string& path) {
   std::FILE* const file = std::fopen(path.c_str(), "re");
   if (file == nullptr) return {};
@@ -46,7 +46,7 @@ std::optional<uint64_t> NumberIn(const std::string& path) {
   return read && *end == '\0' ? std::optional(number) : std::nullopt;
 }
 
-// Lines of "sector count". No list: nothing is known to be bad.
+// Reads a list of bad blocks: lines of "sector count". Without the file nothing is known to be bad.
 Result<std::vector<ByteRange>> ListIn(const std::string& path) {
   std::FILE* const file = std::fopen(path.c_str(), "re");
   std::vector<ByteRange> bad;
@@ -63,12 +63,13 @@ Result<std::vector<ByteRange>> ListIn(const std::string& path) {
   return Fail(Code::kIo, "the list of bad blocks in '%s' cannot be understood", path.c_str());
 }
 
-// A part of what has the list begins at `begin` of it; it is not cut off behind.
+// Converts `bad` ranges of a whole to those of its part that begins at `begin`. The end of the part
+// is not known, so ranges behind it are included.
 std::vector<ByteRange> From(uint64_t begin, const std::vector<ByteRange>& bad) {
   return BadOfFile({{0, begin, UINT64_MAX - begin}}, bad);
 }
 
-// The region that holds a device-dax device has the list.
+// A device-dax device lies in a region, and the region has the list.
 Result<std::vector<ByteRange>> BadOfDevice(const std::string& folder) {
   const size_t region = folder.find("/region");
   if (region == std::string::npos) return std::vector<ByteRange>();
@@ -82,6 +83,7 @@ Result<std::vector<ByteRange>> BadOfDevice(const std::string& folder) {
               folder.c_str());
 }
 
+// Where the file lies on its device, by FIEMAP.
 Result<std::vector<DeviceExtent>> ExtentsOf(const File& file) {
   constexpr uint32_t kExtents = 256;
   struct Free {
@@ -109,7 +111,7 @@ Result<std::vector<DeviceExtent>> ExtentsOf(const File& file) {
   }
 }
 
-// A partition has no list of its own.
+// A partition has no list of its own, so that of the whole device is read.
 Result<std::vector<ByteRange>> BadOfBlockDevice(const std::string& folder) {
   const std::optional<uint64_t> partition = NumberIn(folder + "/partition");
   const Result<std::vector<ByteRange>> bad =
@@ -118,6 +120,7 @@ Result<std::vector<ByteRange>> BadOfBlockDevice(const std::string& folder) {
   return From(NumberIn(folder + "/start").value_or(0) * kSectorBytes, *bad);
 }
 
+// Whether all pages can be read. Errors that are not the medium's count as yes.
 bool IsServed(const char* memory, uint64_t size_bytes) {
   if (madvise(const_cast<char*>(memory), size_bytes, MADV_POPULATE_READ) == 0) return true;
   return errno != EFAULT && errno != EHWPOISON;

@@ -23,7 +23,7 @@ Pairs PairsOf(const std::vector<ByteRange>& ranges) {
   return pairs;
 }
 
-TEST(BadRangesTest, AreThoseOfTheFilesExtents) {
+TEST(BadRangesTest, DeviceRangesBecomeRangesOfTheFile) {
   const std::vector<DeviceExtent> extents = {{0, 10000, 1000}, {4000, 2000, 500}};
   EXPECT_EQ(PairsOf(BadOfFile(extents, {{0, 100}})), Pairs());
   EXPECT_EQ(PairsOf(BadOfFile(extents, {{10100, 50}})), (Pairs{{100, 50}}));
@@ -31,7 +31,8 @@ TEST(BadRangesTest, AreThoseOfTheFilesExtents) {
             (Pairs{{0, 1000}, {4000, 100}, {4499, 1}}));
 }
 
-// A device-dax device in a region of the kernel's tree; /dev/null is device 1:3.
+// A tree of our own in place of /sys, with a device-dax device in a region. The device's number is
+// 1:3, which is that of /dev/null.
 class BadRangesOfDeviceTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -51,7 +52,7 @@ class BadRangesOfDeviceTest : public testing::Test {
   Result<File> device_ = File::Open(KernelCalls(), AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
 };
 
-TEST_F(BadRangesOfDeviceTest, AreThoseOfTheRegionFromItsBeginningOn) {
+TEST_F(BadRangesOfDeviceTest, RangesOfTheRegionCountFromTheDevicesBeginning) {
   EXPECT_EQ(PairsOf(*Read()), Pairs());  // no list
   Says("region0/badblocks", "");
   EXPECT_EQ(PairsOf(*Read()), Pairs());
@@ -59,7 +60,7 @@ TEST_F(BadRangesOfDeviceTest, AreThoseOfTheRegionFromItsBeginningOn) {
   EXPECT_EQ(PairsOf(*Read()), (Pairs{{0, 1024}, {0x200000, 512}}));
 }
 
-TEST_F(BadRangesOfDeviceTest, AListThatCannotBeUnderstoodIsAnError) {
+TEST_F(BadRangesOfDeviceTest, MalformedListIsAnError) {
   Says("region0/badblocks", "8 eight");
   EXPECT_EQ(Read().error(), Code::kIo);
   Says("region0/badblocks", "8 8");
@@ -67,7 +68,7 @@ TEST_F(BadRangesOfDeviceTest, AListThatCannotBeUnderstoodIsAnError) {
   EXPECT_EQ(Read().error(), Code::kIo);
 }
 
-TEST(UnreadableRangesTest, ArePagesThatNothingIsBehind) {
+TEST(UnreadableRangesTest, FindsPagesThatNothingIsBehind) {
   const int file = memfd_create("morsel", MFD_CLOEXEC);
   ASSERT_EQ(ftruncate(file, 2 * kSubtreeBytes), 0);
   void* const memory = mmap(nullptr, 2 * kSubtreeBytes, PROT_READ, MAP_SHARED, file, 0);

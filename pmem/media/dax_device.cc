@@ -47,9 +47,9 @@ Result<DaxDevice> DaxDeviceOf(const File& file, const std::string& sys_dev_char)
 
 void StoreZeros(void* memory, uint64_t size_bytes, Persist persist) {
   persist.Zero(memory, size_bytes);
-  // ORDER  the zeros  <  whatever says whose they are
-  // WHY    who gets new memory is told that it is zero, after a crash, too.
-  // CRASH  before: the space is free. After: it is zero, whoever has it.
+  // ORDER  the zeros  <  whatever says who owns the memory
+  // WHY    new memory is promised to be zero, also after a crash.
+  // CRASH  before: the memory is free. After: it is zero, whoever owns it.
   // TEST   pmem/media/dax_device_test: ZerosAreDurable  <- fails without the line
   persist.Fence();
 }

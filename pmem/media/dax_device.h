@@ -1,4 +1,4 @@
-// A device-dax device: a character device that can be mapped and nothing else.
+// Device-dax devices: character devices that can be mapped, and neither read nor written.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +10,21 @@
 
 namespace morsel::pmem {
 
+/// The size and the alignment of a device. Offsets and lengths of its mappings are multiples of the
+/// alignment, which is also the most that one page table entry maps.
 struct DaxDevice {
-  uint64_t size_bytes = 0;
-  uint64_t align_bytes = 0;  ///< of every mapping's offset and length; what one entry maps at best
+  uint64_t size_bytes = 0;   ///< rounded down to align_bytes
+  uint64_t align_bytes = 0;  ///< 4 KiB to 1 GiB, a power of two
 };
 
-/// What the kernel says of an open device. `sys_dev_char` is where the kernel says it.
-/// Errors  kUnsupported: it is no such device, or is switched to another use; kIo.
+/// Reads size and alignment of an open device. `sys_dev_char` is the path of /sys/dev/char.
+/// Errors  kNotFound: the kernel has none, as for other kinds of device; kUnsupported: pools cannot
+///         use its alignment, or the kernel's text is no number; kPermission; kIo.
 Result<DaxDevice> DaxDeviceOf(const File& file, const std::string& sys_dev_char = "/sys/dev/char");
 
-/// Makes memory zero that may hold anything: a device has no holes to punch. Nothing of it comes
-/// into the caches.
-/// Durability  on return.
+/// Makes memory of a device zero, whatever it holds: a device has no holes to punch. The zeros go
+/// past the caches where Persist::Zero() does.
+/// Durability  the zeros, on return.
 void StoreZeros(void* memory, uint64_t size_bytes, Persist persist);
 
 }  // namespace morsel::pmem

@@ -1,5 +1,4 @@
-// What is read of the kernel's files, with files of our own in their place: there is no device
-// here.
+// Reads files of our own in place of the kernel's, since tests have no device.
 #include "pmem/media/dax_device.h"
 
 #include <fcntl.h>
@@ -18,7 +17,7 @@ namespace {
 
 class DaxDeviceTest : public testing::Test {
  protected:
-  // /dev/null is device 1:3.
+  // The device's number is 1:3, which is that of /dev/null.
   void Says(const std::string& size, const std::string& align) const {
     std::filesystem::create_directories(folder_ + "/1:3");
     std::ofstream(folder_ + "/1:3/size") << size;
@@ -30,7 +29,7 @@ class DaxDeviceTest : public testing::Test {
   Result<File> device_ = File::Open(KernelCalls(), AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
 };
 
-TEST_F(DaxDeviceTest, HasWholeUnitsOfItsAlignment) {
+TEST_F(DaxDeviceTest, SizeIsRoundedDownToTheAlignment) {
   Says("3222274048\n", "1073741824\n");
   const Result<DaxDevice> device = Read();
   ASSERT_TRUE(device) << LastError();
@@ -38,14 +37,14 @@ TEST_F(DaxDeviceTest, HasWholeUnitsOfItsAlignment) {
   EXPECT_EQ(device->size_bytes, 3 * kGiantBytes);
 }
 
-TEST_F(DaxDeviceTest, SaysWhatItCannotUse) {
+TEST_F(DaxDeviceTest, UnusableAlignmentIsUnsupported) {
   for (const char* const align : {"0\n", "2048\n", "2097153\n", "2147483648\n", "much\n"}) {
     Says("4294967296\n", align);
     EXPECT_EQ(Read().error(), Code::kUnsupported) << align;
   }
 }
 
-TEST_F(DaxDeviceTest, OtherDevicesHaveNoSize) {
+TEST_F(DaxDeviceTest, OtherDevicesAreNotFound) {
   EXPECT_EQ(DaxDeviceOf(*device_).error(), Code::kNotFound);
 }
 

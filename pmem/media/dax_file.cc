@@ -22,7 +22,7 @@ long FaultsOfThisThread() {
   return usage.ru_minflt + usage.ru_majflt;
 }
 
-// Brings the page in without a load, which would be a signal where the medium is bad.
+// Faults the page in without a load, which would raise a signal if the medium is bad there.
 bool Bring(const char* page) {
   return madvise(const_cast<char*>(page), kPageBytes, MADV_POPULATE_READ) == 0;
 }
@@ -65,7 +65,7 @@ uint64_t CountMappedHuge(const void* memory, uint64_t subtrees) {
     const char* const subtree = static_cast<const char*>(memory) + i * kSubtreeBytes;
     if (!Bring(subtree)) continue;
     const long before = FaultsOfThisThread();
-    // The last page: around a small one the kernel brings its next neighbours.
+    // Take the last page: with a small page the kernel also maps those next to it.
     if (Bring(subtree + kSubtreeBytes - kPageBytes)) huge += FaultsOfThisThread() == before;
   }
   return huge;

@@ -1,4 +1,4 @@
-// A file of a DAX file system: whether it is one, and that its space comes in pieces that one
+// Files on DAX file systems: whether a file is one, and how its space comes in pieces that one
 // fault maps.
 #pragma once
 
@@ -9,22 +9,24 @@
 
 namespace morsel::pmem {
 
-/// Whether the file's mappings are of persistent memory itself: MAP_SYNC is not refused.
+/// Whether mappings of the file are persistent memory itself, which is when MAP_SYNC is not
+/// refused. The file must be open for reading.
 bool IsDax(const File& file);
 
-/// Asks the file system to give the file, which has no space yet, space in aligned pieces of 2 MiB.
-/// A wish: XFS fulfils it, others have no such thing or do so by how they were made.
+/// Asks the file system to allocate space in aligned pieces of 2 MiB. The file must have no space
+/// yet. This is a hint: XFS follows it. Others do not know it, or align by how they were made.
 void PreferHugeExtents(const File& file);
 
-/// Stores zeros to [offset, offset + size_bytes), which has space: what was only allocated would
-/// cost a journal's transaction at the first store to each piece.
+/// Writes zeros to [offset, offset + size_bytes), for which space is allocated. Otherwise the first
+/// store to each piece would cost a transaction of the file system's journal.
 /// Durability  none before a sync.
-/// Errors      kIo, kNoSpace.
+/// Errors      kIo, kNoSpace, kNoMemory.
 Status WriteZeros(const File& file, uint64_t offset, uint64_t size_bytes);
 
-/// How many of the `subtrees` subtrees of 2 MiB at `memory`, which nothing has touched since it was
-/// mapped, one fault maps whole. Each is read in two places; what cannot be read counts as not.
-/// Threads  one at a time.
+/// How many of the `subtrees` subtrees of 2 MiB at `memory` one fault maps as a whole. Nothing may
+/// have touched the memory since it was mapped. Two pages of each subtree are read in; a subtree
+/// whose pages cannot be read does not count.
+/// Threads  one call at a time.
 /// Cost     one or two faults for each subtree.
 uint64_t CountMappedHuge(const void* memory, uint64_t subtrees);
 

@@ -23,14 +23,14 @@ File Temporary() {
   return std::move(*file);
 }
 
-TEST(DaxFileTest, MemoryThatOnlyStandsInIsNotDax) {
+TEST(DaxFileTest, FileInMemoryIsNotDax) {
   const File file = Temporary();
   ASSERT_TRUE(file.Resize(kPageBytes).ok());
   EXPECT_FALSE(IsDax(file));
-  PreferHugeExtents(file);  // a wish that nobody hears
+  PreferHugeExtents(file);  // a hint that has no effect here
 }
 
-TEST(DaxFileTest, ZerosAreWrittenWhereTheyAreDueAndNowhereElse) {
+TEST(DaxFileTest, WriteZerosChangesTheRangeAndNothingBeside) {
   const File file = Temporary();
   const uint64_t size_bytes = 2 * kSubtreeBytes + 3 * kPageBytes;
   const std::vector<char> before(size_bytes, 'x');
@@ -65,14 +65,14 @@ TEST_F(CountMappedHugeTest, SmallPagesAreNotHuge) {
   EXPECT_EQ(CountMappedHuge(memory_, kSubtrees), 0u);
 }
 
-TEST_F(CountMappedHugeTest, WhatNeedsNoSecondFaultIs) {
-  // As if the first had mapped them.
+TEST_F(CountMappedHugeTest, SubtreeThatNeedsNoSecondFaultIsHuge) {
+  // Map the last page of two subtrees, as if the first fault had.
   memory_[kSubtreeBytes - 1] = 1;
   memory_[3 * kSubtreeBytes - 1] = 1;
   EXPECT_EQ(CountMappedHuge(memory_, kSubtrees), 2u);
 }
 
-TEST_F(CountMappedHugeTest, WhatCannotBeReadIsNotAndEndsNothing) {
+TEST_F(CountMappedHugeTest, UnreadableMemoryIsNotHugeAndRaisesNoSignal) {
   memory_[kSubtreeBytes - 1] = 1;
   ASSERT_EQ(mprotect(memory_, kSubtrees * kSubtreeBytes, PROT_NONE), 0);
   EXPECT_EQ(CountMappedHuge(memory_, kSubtrees), 0u);

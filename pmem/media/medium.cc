@@ -20,7 +20,7 @@
 namespace morsel::pmem {
 namespace {
 
-// The kernel's name of a character device's kind, e.g. "dax" or "mem"; "" where it has none.
+// The kernel's subsystem of a character device, e.g. "dax" or "mem"; "" if it has none.
 std::string SubsystemOf(dev_t device) {
   char link[96];
   std::snprintf(link, sizeof link, "/sys/dev/char/%u:%u/subsystem", major(device), minor(device));

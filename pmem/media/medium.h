@@ -1,4 +1,4 @@
-// What a path is, and so what kind of pool it can hold.
+// Finds out what a path is, and so what kind of pool it can hold.
 #pragma once
 
 #include <string>
@@ -8,27 +8,31 @@
 
 namespace morsel::pmem {
 
+/// The kinds of path that can hold a pool.
 enum class PathKind { kDeviceDax, kDirectory, kRegularFile };
 
-/// Looks and touches nothing.
-/// Errors  kNotFound; kPermission; kInvalidArgument, saying what it is: nothing that holds a pool.
+/// The kind of the path, by stat(2). It opens and changes nothing.
+/// Errors  kNotFound; kPermission; kInvalidArgument: it can hold no pool, and the message says what
+///         it is.
 Result<PathKind> KindOfPath(const std::string& path);
 
+/// What a pool is stored on.
 enum class Medium {
   kDeviceDax,
   kDaxDirectory,  ///< on a file system that is known to be DAX
-  kMemory,        ///< a file or directory of a file system that is gone at power-off: tmpfs
-  kDirectory,
-  kRegularFile,
+  kMemory,        ///< file or directory of a file system that is lost at power-off, e.g. tmpfs
+  kDirectory,     ///< a directory on any other file system
+  kRegularFile,   ///< a file that is not in memory
 };
 
-/// "device-dax", "fsdax", "memory", "ssd"; a regular file is "file". Static.
+/// The medium's name for users, in the order above: "device-dax", "fsdax", "memory", "ssd", "file".
+/// Ownership  a static string.
 const char* MediumName(Medium medium);
 
-/// As KindOfPath(). Whether a directory's file system is DAX is asked by mapping a file without a
-/// name with MAP_SYNC: the directory's own attributes do not tell. Where no such file can be made
-/// (a read-only directory, a full disk) or may be, DAX is not known and the directory is an
-/// ordinary one.
+/// The medium below the path. A directory's own attributes do not tell whether its file system is
+/// DAX. So, if `may_make_file`, an unnamed file is made there and mapped with MAP_SYNC. If no such
+/// file can or may be made (a read-only directory, a full disk), the medium is kDirectory.
+/// Errors  as KindOfPath().
 Result<Medium> MediumOf(SystemCalls& calls, const std::string& path, bool may_make_file = true);
 
 }  // namespace morsel::pmem

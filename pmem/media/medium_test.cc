@@ -21,7 +21,7 @@ namespace {
 
 class MediumTest : public testing::Test {
  protected:
-  // By another way than the library's; tests may be run on a tmpfs.
+  // Returns `medium`, or kMemory if tests run on a tmpfs. It asks stat(1) and not the library.
   Medium UnlessMemory(Medium medium) const {
     std::FILE* const answer = popen(("stat -f -c %T '" + path_ + "'").c_str(), "re");
     char type[32] = "";
@@ -35,7 +35,7 @@ class MediumTest : public testing::Test {
   std::string path_ = scratch_.path();
 };
 
-TEST_F(MediumTest, OfADirectoryOrAFile) {
+TEST_F(MediumTest, TellsDirectoriesFromFiles) {
   EXPECT_EQ(*KindOfPath(path_), PathKind::kDirectory);
   std::ofstream(path_ + "/file") << "x";
   EXPECT_EQ(*KindOfPath(path_ + "/file"), PathKind::kRegularFile);
@@ -43,7 +43,7 @@ TEST_F(MediumTest, OfADirectoryOrAFile) {
   EXPECT_STREQ(MediumName(Medium::kDeviceDax), "device-dax");
 }
 
-TEST_F(MediumTest, OfATmpfsIsMemoryWhateverLiesThere) {
+TEST_F(MediumTest, TmpfsIsMemory) {
   const Scratch memory = Scratch::InMemory();
   const std::string& name = memory.path();
   std::ofstream(name + "/file") << "x";
@@ -53,8 +53,8 @@ TEST_F(MediumTest, OfATmpfsIsMemoryWhateverLiesThere) {
   EXPECT_STREQ(MediumName(Medium::kMemory), "memory");
 }
 
-// By another way than the library's: a file with a name, and what the kernel says of the mapping.
-TEST_F(MediumTest, OfADirectoryIsWhatAMappingWithMapSyncSays) {
+// Finds out what to expect by a file with a name, which the library does not use.
+TEST_F(MediumTest, DirectoryIsDaxWhereMapSyncWorks) {
   const int file = open((path_ + "/probe").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   ASSERT_EQ(ftruncate(file, 4096), 0);
   void* const mapped = mmap(nullptr, 4096, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, file, 0);
@@ -66,7 +66,7 @@ TEST_F(MediumTest, OfADirectoryIsWhatAMappingWithMapSyncSays) {
   EXPECT_TRUE(std::filesystem::is_empty(path_)) << "the probe leaves something";
 }
 
-// Where no file can be made DAX is not known, whatever the file system is.
+// Refuses to make unnamed files, so that the library cannot find out whether a directory is DAX.
 class NoNewFiles : public SystemCalls {
  public:
   int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
@@ -76,12 +76,12 @@ class NoNewFiles : public SystemCalls {
   }
 };
 
-TEST_F(MediumTest, OfADirectoryThatTakesNoFileIsOrdinary) {
+TEST_F(MediumTest, DirectoryThatTakesNoFileIsOrdinary) {
   NoNewFiles calls;
   EXPECT_EQ(*MediumOf(calls, path_), UnlessMemory(Medium::kDirectory));
 }
 
-TEST_F(MediumTest, WhatHoldsNoPoolIsNamed) {
+TEST_F(MediumTest, RefusalSaysWhatThePathIs) {
   EXPECT_EQ(KindOfPath(path_ + "/nothing").error(), Code::kNotFound);
   EXPECT_TRUE(Says("/nothing")) << LastError();
   EXPECT_EQ(KindOfPath("/dev/null").error(), Code::kInvalidArgument);

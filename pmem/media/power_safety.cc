@@ -15,7 +15,7 @@ constexpr PowerSafety kUnknown = {
     false,
     "the platform does not say whether this memory outlives the power: take it that it does not"};
 
-// The first word of a file; "" where there is none.
+// The first word of a file; "" if there is none.
 std::string WordIn(const std::string& path) {
   std::FILE* const file = std::fopen(path.c_str(), "re");
   if (file == nullptr) return "";

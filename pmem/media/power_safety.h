@@ -1,22 +1,23 @@
-// Whether what is flushed outlives the power, as far as the platform says: that
-// stores become durable by cache lines is no proof.
+// Whether what is flushed survives a power failure, as far as the platform says. That stores become
+// durable by cache lines is no proof of it.
 #pragma once
 
 #include <string>
 
 namespace morsel::pmem {
 
+/// The answer, for programs and for people.
 struct PowerSafety {
-  bool survives = false;      ///< the platform says that it does
-  const char* words = "";     ///< the same in plain words; static
-  bool keeps_caches = false;  ///< stores survive that were never flushed
+  bool survives = false;      ///< the platform says that flushed stores survive
+  const char* words = "";     ///< the same in plain words; a static string
+  bool keeps_caches = false;  ///< stores survive also if they were never flushed
 };
 
-/// Of the persistent memory below a device-dax device, or below the file system that `path` is on.
-/// What cannot be found out is unknown, and so does not survive.
+/// The power safety of the device-dax device `path`, or of the device below the file system that
+/// `path` is on. If it cannot be found out, the answer is that nothing survives.
 PowerSafety PowerSafetyOf(const std::string& path);
 
-/// Likewise of a device's folder in the kernel's tree, all links followed.
+/// The power safety of a device by its folder in /sys, whose path has no symbolic links.
 PowerSafety PowerSafetyBelow(const std::string& folder);
 
 }  // namespace morsel::pmem

@@ -1,4 +1,4 @@
-// What is made of the kernel's tree, with a tree of our own. The machine of ./dev vm has real ones.
+// Reads a tree of our own in place of /sys. The machine of ./dev vm has real devices.
 #include "pmem/media/power_safety.h"
 
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ TEST(PowerSafetyTest, BelievesThePlatformThatNamesItsDomain) {
                "the platform keeps processor caches and memory (eADR)");
 }
 
-TEST(PowerSafetyTest, WhatIsNotSaidIsNotSafe) {
+TEST(PowerSafetyTest, UnknownDomainIsNotSafe) {
   EXPECT_FALSE(WithDomain("unknown").survives);
   EXPECT_FALSE(WithDomain("").survives);
   EXPECT_FALSE(PowerSafetyBelow("/sys/devices/platform/new/region3/dax3.0").survives);

@@ -16,8 +16,8 @@ void StoreZeros(uint64_t* words, size_t count) {
 
 }  // namespace
 
-// Over the record as it lies: sequence and entry_count stand before the
-// checksum, the entries behind it.
+// The checksum of the record as it is stored. Its parts are hashed in order: sequence and
+// entry_count lie before the checksum, the entries behind it.
 uint64_t Journal::ChecksumOfRecord() const {
   const uint64_t count = Load(&head_->entry_count);
   const uint64_t parts[3] = {Load(&head_->sequence), count,
@@ -36,14 +36,15 @@ void Journal::Format() {
   persist_.Flush(head_, sizeof *head_);
 }
 
-// The record's checksum, its sequence against `retired`:
+// What is done depends on the record's checksum, and on its sequence compared with `retired`:
 //
 //   bad                      torn: its Commit() never returned        nothing to do
 //   good   retired           its values are durable                   nothing to do
 //   good   retired + 1       committed, and applied in part at most   apply it again
 //   good   anything else     no history leads here                    kCorrupt
 //
-// An entry outside of the target under a good checksum is kCorrupt too.
+// A pending record with an entry outside of the target is kCorrupt, too: its checksum is good, so
+// this is no torn record.
 Result<bool> Journal::IsPending() const {
   const uint64_t count = Load(&head_->entry_count);
   if (count > entries_max() || Load(&head_->checksum) != ChecksumOfRecord()) return false;
@@ -85,19 +86,19 @@ Status Journal::Recover() {
   if (!pending.has_value()) return pending.status();
   if (!*pending) {
     // ORDER  the retirement that was read  <  any later record
-    // WHY    after a kill it may be visible only. Were it lost once more, with the next record
-    //        durable, that record would be two above it: no history leads there.          [J-1]
+    // WHY    after a kill `retired` may be visible and not durable. If a power cut then lost it and
+    //        kept the next record, that record would be two above `retired`: kCorrupt.     [J-1]
     // CRASH  before: the old record is applied once more, which changes nothing. After: it is
     //        retired for good.
-    // TEST   pmem/persist/journal_test: WhatAKillRetiredIsMadeDurable  <- fails without the line
+    // TEST   pmem/persist/journal_test: RecoverPersistsAKilledRetirement  <- fails without the line
     persist_.Range(&head_->retired, sizeof head_->retired);
     return Code::kOk;
   }
   // ORDER  the whole record  <  the first of its values
-  // WHY    a killed process may have left a record that is visible and not durable; values must
-  //        not become durable before what can complete them.                              [J-2]
-  // CRASH  before: nothing of the record is durable but itself. After: it is applied again.
-  // TEST   pmem/persist/journal_test: ARecordThatAKillLeftIsMadeDurableFirst  <- fails when swapped
+  // WHY    a killed process may have left a record that is visible and not durable. Its values must
+  //        not become durable before the record, which alone can complete them.           [J-2]
+  // CRASH  before: none of the values is durable. After: the record is applied again.
+  // TEST   pmem/persist/journal_test: RecoverPersistsAKilledRecordFirst  <- fails when swapped
   FlushRecord();
   persist_.Fence();
   Apply();
@@ -119,7 +120,7 @@ void Journal::Commit(std::span<const JournalWrite> writes) {
   Store(&head_->entry_count, writes.size());
   Store(&head_->checksum, ChecksumOfRecord());
   // ORDER  the whole record  <  the first of its values  <  `retired`
-  // WHY    values that are durable in part are completed from the record alone, and the record is
+  // WHY    if only some of the values are durable, the record alone can complete them, and it is
   //        read only until it is retired.                                          [J-1] [J-2]
   // CRASH  before the record: none of the values. Before `retired`: all of them, by Recover().
   // TEST   pmem/persist/journal_test: AllOrNothing  <- fails when any two are swapped

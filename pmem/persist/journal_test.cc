@@ -27,7 +27,8 @@ Journal JournalOn(CrashMedium& medium) {
                  medium.persist());
 }
 
-// The i-th of words that lie on lines of their own, but for every fourth.
+// The i-th of the words that tests change. They are 48 bytes apart, so that of each four words two
+// share a line.
 uint64_t* Word(CrashMedium& medium, uint64_t i) {
   return reinterpret_cast<uint64_t*>(medium.memory() + kTargetBegin) + i * 6;
 }
@@ -38,7 +39,7 @@ std::vector<JournalWrite> Writes(CrashMedium& medium, uint64_t count, uint64_t v
   return writes;
 }
 
-// value where all `count` words say value + i; 0 where all are 0.
+// Expects word i to be value + i for all `count` words, and returns the value; 0 if all are 0.
 uint64_t ValueOf(CrashMedium& medium, uint64_t count) {
   const uint64_t value = *Word(medium, 0);
   for (uint64_t i = 0; i < count; ++i) {
@@ -57,7 +58,7 @@ class JournalTest : public testing::Test {
   CrashMedium medium_{kMediumBytes};
 };
 
-TEST_F(JournalTest, AFreshOneIsIdle) {
+TEST_F(JournalTest, FreshJournalHasNothingPending) {
   Journal journal = JournalOn(medium_);
   const auto pending = journal.IsPending();
   ASSERT_TRUE(pending.has_value());
@@ -91,7 +92,7 @@ TEST_F(JournalTest, APowerCutDuringRecoveryChangesNothing) {
   ForEachPowerCut(
       medium_, [&] { JournalOn(medium_).Commit(Writes(medium_, 5, 100)); },
       [&](CrashMedium& after) {
-        uint64_t first = 0;  // what the first recovery that comes to its end says
+        uint64_t first = 0;  // what the words are after a recovery that was not cut off
         std::vector<uint64_t> found;
         ForEachPowerCut(
             after,
@@ -107,7 +108,8 @@ TEST_F(JournalTest, APowerCutDuringRecoveryChangesNothing) {
       });
 }
 
-// What a process commits after a kill is whole whatever the power takes back.
+// After a kill another process recovers and commits, and then the power is cut. Whatever that
+// loses, the words must be those of one record.
 void KillThenCommitThenCutPower(CrashMedium& medium, uint64_t old_value, uint64_t killed_value,
                                 uint64_t next) {
   ForEachKill(
@@ -131,12 +133,12 @@ void KillThenCommitThenCutPower(CrashMedium& medium, uint64_t old_value, uint64_
       });
 }
 
-TEST_F(JournalTest, WhatAKillRetiredIsMadeDurable) {
+TEST_F(JournalTest, RecoverPersistsAKilledRetirement) {
   KillThenCommitThenCutPower(medium_, 0, 100, 200);
   KillThenCommitThenCutPower(medium_, 100, 200, 300);
 }
 
-TEST_F(JournalTest, ARecordThatAKillLeftIsMadeDurableFirst) {
+TEST_F(JournalTest, RecoverPersistsAKilledRecordFirst) {
   ForEachKill(
       medium_, [&] { JournalOn(medium_).Commit(Writes(medium_, 5, 100)); },
       [&](CrashMedium& killed) {
@@ -157,7 +159,7 @@ TEST_F(JournalTest, CommitCostsTheRecordsLinesAndThreeFences) {
   EXPECT_EQ(medium_.flushes, 1 + 5 + 1u);
 }
 
-TEST_F(JournalTest, AsMuchAsFits) {
+TEST_F(JournalTest, CommitTakesEntriesMaxWritesAndNotMore) {
   Journal journal = JournalOn(medium_);
   std::vector<JournalWrite> writes;
   for (uint64_t i = 0; i < journal.entries_max(); ++i) {
@@ -172,7 +174,7 @@ TEST_F(JournalTest, AsMuchAsFits) {
 }
 
 TEST_F(JournalTest, EveryFlippedBitIsFoundOrHarmless) {
-  // A record that is committed and not applied: the kill is right after its fence.
+  // The record is committed and not applied: of the kills, take the first after its fence.
   std::unique_ptr<CrashMedium> pending;
   ForEachKill(
       medium_, [&] { JournalOn(medium_).Commit(Writes(medium_, 3, 100)); },
@@ -196,14 +198,14 @@ TEST_F(JournalTest, EveryFlippedBitIsFoundOrHarmless) {
   }
 }
 
-// A record whose checksum is good and whose entries were made to deceive.
+// The record has a good checksum, and an entry that no Commit() writes.
 TEST_F(JournalTest, EntriesOutsideOfTheTargetAreCorrupt) {
   for (const uint64_t offset : {uint64_t{0}, kTargetBegin - 8, kTargetBegin + 4, kMediumBytes,
                                 kMediumBytes - 4, ~uint64_t{0} - 7}) {
     CrashMedium medium(kMediumBytes);
     Journal journal = JournalOn(medium);
     journal.Format();
-    // The checksum of a record is taken from what a journal over all of memory writes.
+    // Commit() would not write such an entry, so the record and its checksum are made by hand.
     std::vector<JournalEntry> entries = {{offset, 1}};
     auto* const head = reinterpret_cast<JournalHead*>(medium.memory());
     std::memcpy(head + 1, entries.data(), sizeof entries[0]);

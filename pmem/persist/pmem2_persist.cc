@@ -26,8 +26,8 @@ struct Functions {
         memcpy(pmem2_get_memcpy_fn(map)) {}
 };
 
-// The context is a Functions that is never freed: libpmem2 has one pair for each
-// granularity, so there are at most two.
+// The context is a Functions that is never freed. libpmem2 has one set of functions for each
+// granularity, so there are at most two contexts.
 constexpr PersistTable kPmem2Table = {
     .flush =
         [](void* context, const void* address, size_t size_bytes) {
@@ -39,7 +39,7 @@ constexpr PersistTable kPmem2Table = {
           static_cast<Functions*>(context)->memset(address, 0, size_bytes,
                                                    PMEM2_F_MEM_NONTEMPORAL | PMEM2_F_MEM_NODRAIN);
         },
-    // From which size on it goes past the caches is libpmem2's to know.
+    // libpmem2 decides from which size on a copy goes past the caches.
     .copy =
         [](void* context, void* to, const void* from, size_t size_bytes) {
           static_cast<Functions*>(context)->memcpy(to, from, size_bytes, PMEM2_F_MEM_NODRAIN);
@@ -55,7 +55,7 @@ Persist PersistFor(pmem2_map* map, pmem2_granularity granularity) {
   return Persist(&kPmem2Table, &line);
 }
 
-// libpmem2's objects are freed on every way out.
+// Frees libpmem2's objects on every return.
 struct Request {
   pmem2_config* config = nullptr;
   pmem2_source* source = nullptr;
@@ -65,7 +65,8 @@ struct Request {
   }
 };
 
-// libpmem2's code is a negative errno, or one of its own below -100000.
+// Turns a code of libpmem2 into a failure. It is a negative errno, or one of libpmem2's own codes,
+// which are -100000 and below.
 Status FailPmem2(const File& file, const char* tried, int code) {
   if (code > -100000) {
     errno = -code;
@@ -75,13 +76,13 @@ Status FailPmem2(const File& file, const char* tried, int code) {
               file.path().c_str(), tried, pmem2_errormsg());
 }
 
-// Maps the beginning of the file, or all of it where size_bytes is 0, of any granularity.
+// Maps the beginning of the file, or all of it if size_bytes is 0, whatever its granularity is.
 Status MapWhatever(const File& file, uint64_t size_bytes, bool read_only, pmem2_map** map) {
   Request request;
   int code = pmem2_config_new(&request.config);
   if (code == 0) code = pmem2_source_from_fd(&request.source, file.descriptor());
   if (code == 0) {
-    // Page granularity is accepted to find out the real one and to say it in our words.
+    // Accepts page granularity, so that the caller learns the real one and can report it.
     code = pmem2_config_set_required_store_granularity(request.config, PMEM2_GRANULARITY_PAGE);
   }
   if (code == 0) code = pmem2_config_set_length(request.config, size_bytes);

@@ -1,9 +1,7 @@
-// Persistent memory as libpmem2 finds it: how fine its stores become durable,
-// and with which functions.
+// Persistent memory by libpmem2: in which units stores become durable, and with which functions.
 //
-// libpmem2 chooses flush and fence by the medium and the processor, not by the
-// address, so what it says of the mapped part of a file holds for every other
-// mapping of the file.
+// libpmem2 chooses flush and fence by the medium and the processor, not by the address. So what it
+// says of one mapping of a file holds for all other mappings of the file.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +15,7 @@ struct pmem2_map;
 namespace morsel::pmem {
 
 /// The beginning of a file, mapped by libpmem2.
-/// Ownership  unmapped with the object; move-only. A forked child does not have it.
+/// Ownership  unmapped with the object; move-only. A forked child does not have the mapping.
 class Pmem2Mapping {
  public:
   Pmem2Mapping() = default;
@@ -25,15 +23,18 @@ class Pmem2Mapping {
   Pmem2Mapping& operator=(Pmem2Mapping&& other) noexcept;
   ~Pmem2Mapping();
 
-  /// Maps [0, size_bytes) of `file`, a multiple of the page size that the file has.
-  /// Errors  kUnsupported: the file is not on persistent memory; kNoMemory; kPermission; kIo.
+  /// Maps [0, size_bytes) of `file`.
+  /// Units   size_bytes is a multiple of the page size, and not more than the file has.
+  /// Errors  kUnsupported: the file is not on persistent memory; kCorrupt: the file is shorter;
+  ///         kNoMemory; kPermission; kIo.
   static Result<Pmem2Mapping> Map(const File& file, uint64_t size_bytes, bool read_only);
 
   char* memory() const { return memory_; }
   uint64_t size_bytes() const { return size_bytes_; }
-  /// What one flush makes durable: 1 (eADR: stores alone are enough, once fenced) or 64.
+  /// The unit in which stores become durable: 1 (eADR: a fence is enough, without flushes) or 64.
   uint32_t granularity_bytes() const { return granularity_bytes_; }
-  /// For this and every other mapping of the file. Good for the life of the process.
+  /// Flush and fence for this and all other mappings of the file.
+  /// Ownership  valid until the process ends, also without this object.
   Persist persist() const { return persist_; }
 
  private:
@@ -44,15 +45,15 @@ class Pmem2Mapping {
   Persist persist_ = VolatilePersist();
 };
 
-/// What one flush makes durable in mappings of the file, which is not empty: 1, kLineBytes, or
-/// kPageBytes where it is not on persistent memory.
+/// The unit in which stores to mappings of the file become durable: 1, kLineBytes, or kPageBytes if
+/// the file is not on persistent memory. The file must not be empty.
 /// Errors  kNoMemory, kPermission, kIo.
 Result<uint32_t> GranularityOf(const File& file);
 
-/// Maps [offset, offset + size_bytes) of a file that libpmem2 takes for persistent memory, wherever
-/// there is room. MAP_SYNC is asked for; a file that only stands in for persistent memory does
+/// Maps [offset, offset + size_bytes) of a file on persistent memory, at an address that the kernel
+/// chooses. It asks for MAP_SYNC; a file that only stands in for persistent memory is mapped
 /// without.
-/// Ownership  the caller unmaps it, or places it in an AddressRange.
+/// Ownership  the caller unmaps the memory, or places it in an AddressRange.
 /// Errors     kNoMemory, kPermission, kIo.
 Result<void*> MapPart(const File& file, uint64_t offset, uint64_t size_bytes, bool read_only);
 

@@ -36,7 +36,7 @@ class Pmem2PersistTest : public testing::Test {
   File file_;
 };
 
-TEST_F(Pmem2PersistTest, PageGranularityIsNoPersistentMemory) {
+TEST_F(Pmem2PersistTest, PageGranularityIsUnsupported) {
   for (const char* granularity : {"PAGE", static_cast<const char*>(nullptr)}) {
     const auto mapping = MapWith(granularity);
     EXPECT_EQ(mapping.error(), Code::kUnsupported);
@@ -68,8 +68,8 @@ TEST_F(Pmem2PersistTest, StoresThroughAnyMappingReachTheFile) {
   }
 }
 
-// By both of libpmem2's ways, from and to any byte, and nothing beside.
-TEST_F(Pmem2PersistTest, ALargeRangeIsMadeZeroPastTheCaches) {
+// With both granularities of libpmem2, and from and to bytes within a line.
+TEST_F(Pmem2PersistTest, ZeroChangesTheRangeAndNothingBeside) {
   for (const char* granularity : {"CACHE_LINE", "BYTE"}) {
     const auto mapping = MapWith(granularity);
     ASSERT_TRUE(mapping.has_value()) << LastError();
@@ -87,7 +87,7 @@ TEST_F(Pmem2PersistTest, ALargeRangeIsMadeZeroPastTheCaches) {
   }
 }
 
-TEST_F(Pmem2PersistTest, WhatIsCopiedIsThereAndNothingBeside) {
+TEST_F(Pmem2PersistTest, CopyChangesTheRangeAndNothingBeside) {
   std::string from(kSubtreeBytes, '\0');
   for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i % 251);
   for (const char* granularity : {"CACHE_LINE", "BYTE"}) {
@@ -107,15 +107,15 @@ TEST_F(Pmem2PersistTest, WhatIsCopiedIsThereAndNothingBeside) {
   }
 }
 
-TEST_F(Pmem2PersistTest, AReaderMapsAndMaySeeNoMore) {
+TEST_F(Pmem2PersistTest, ReadOnlyMappingCannotBeWritten) {
   const auto mapping = MapWith("CACHE_LINE", true);
   ASSERT_TRUE(mapping.has_value()) << LastError();
   const int zeros = open("/dev/zero", O_RDONLY);
-  EXPECT_EQ(read(zeros, mapping->memory(), 8), -1);  // the kernel may not store there either
+  EXPECT_EQ(read(zeros, mapping->memory(), 8), -1);  // the kernel cannot store there either
   close(zeros);
 }
 
-TEST_F(Pmem2PersistTest, WhatTheFileDoesNotHaveIsNotMapped) {
+TEST_F(Pmem2PersistTest, MappingPastTheEndIsCorrupt) {
   setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
   const auto mapping = Pmem2Mapping::Map(file_, 8 * kSubtreeBytes, false);
   EXPECT_EQ(mapping.error(), Code::kCorrupt) << LastError();
