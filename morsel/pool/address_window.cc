@@ -17,14 +17,15 @@
 namespace morsel {
 namespace {
 
-// The kernel hands out nothing at or above this without being asked to.
+// The kernel maps nothing at or above this address unless it is asked to.
 constexpr uint64_t kUserSpaceEnd = uint64_t{1} << 47;
 
-// The first try knows nothing of the process' mappings, and between a look at them and the
-// reservation another thread may map something.
+// The first try does not know the process' mappings. Later ones have read them, but another thread
+// may map something between that and the reservation.
 constexpr int kReserveTriesMax = 16;
 
-// A hexadecimal number with or without 0x that ends at `terminator`; moves `text` behind it.
+// Parses a hexadecimal number, with or without 0x, that ends at `terminator`, and moves `text` past
+// the terminator.
 std::optional<uint64_t> ParseHex(const char*& text, char terminator) {
   const bool prefixed = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
   const char* digits = prefixed ? text + 2 : text;
@@ -37,8 +38,8 @@ std::optional<uint64_t> ParseHex(const char*& text, char terminator) {
   return value;
 }
 
-// Everything that this process has mapped. A process that cannot read its own
-// map learns of a conflict from the reservation alone.
+// Returns everything that this process has mapped, or nothing if it cannot read its own map. Then
+// only the reservation itself reveals a conflict.
 TakenRanges Mappings() {
   TakenRanges mappings;
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
@@ -57,7 +58,7 @@ TakenRanges Mappings() {
   return mappings;
 }
 
-// As TakenRanges::FirstFree(), of two together.
+// Does what TakenRanges::FirstFree() does, for a place that must be free in both sets.
 std::optional<uint64_t> FirstFree(const TakenRanges& taken, const TakenRanges& mappings,
                                   uint64_t from, uint64_t end, uint64_t size_bytes,
                                   uint64_t alignment) {

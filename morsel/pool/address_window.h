@@ -1,5 +1,5 @@
-// Where new morsels go: the part of the address space that a pool uses, and how
-// a base is chosen in it so that ranges do not meet.
+// Where a new morsel goes: the part of the address space that a pool uses, and the choice of a base
+// in it, so that no two address ranges meet.
 #pragma once
 
 #include <cstdint>
@@ -13,26 +13,29 @@
 
 namespace morsel {
 
-/// [begin, end), both multiples of 1 GiB.
+/// The addresses [begin, end). Both are multiples of 1 GiB.
 struct Window {
   uint64_t begin = 0;
   uint64_t end = 0;
 };
 
-/// 64 TiB less 1 TiB of the 47-bit space, clear of executable, stack, mmap top and ASan's shadow.
+/// 64 TiB less 4 GiB of the 47-bit address space. The window keeps clear of the executable, the
+/// stack, the top of the mmap area and AddressSanitizer's shadow.
 inline constexpr Window kDefaultWindow = {0x100100000000, 0x500000000000};
 
-/// MORSEL_WINDOW=start-end (hexadecimal), or the default where it is not set.
-/// Errors  kInvalidArgument, quoting what was set.
+/// Returns the window that MORSEL_WINDOW=start-end (hexadecimal) sets, or the default window if the
+/// variable is not set.
+/// Errors  kInvalidArgument; the message quotes the variable's value.
 Result<Window> WindowFromEnvironment();
 
-/// Reserves the range of a new morsel: the first place at or after one that `id` decides, so that
-/// pools of other hosts seldom choose the same, that is free in the pool and in this process.
-/// The base is aligned to 1 GiB if capacity_bytes may reach that, else to 2 MiB.
+/// Reserves the address range of a new morsel. The search starts at a place that `id` decides, so
+/// that pools of different hosts seldom choose the same range, and takes the first place that is
+/// free in the pool and in this process. It begins again at the window's start when it reaches the
+/// end. The base is aligned to 1 GiB if capacity_bytes is 1 GiB or more, else to 2 MiB.
 /// taken   the ranges of the pool's morsels.
 /// Errors  kAddressExhausted; kNoMemory.
-/// Cost    one system call, and what TakenRanges::FirstFree() says; the process' mappings are read
-///         only where that place is one of them.
+/// Cost    one system call and one TakenRanges::FirstFree(). The process' mappings are read only if
+///         one of them is in the way.
 Result<pmem::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
                                       const TakenRanges& taken, const std::string& label);
 

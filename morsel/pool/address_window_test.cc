@@ -14,7 +14,8 @@
 namespace morsel {
 namespace {
 
-// Sets MORSEL_WINDOW and puts back what was there, which the sanitizers' builds need.
+// Sets MORSEL_WINDOW and restores its old value at the end: the sanitizers' builds set one of their
+// own and need it.
 class ScopedWindow {
  public:
   explicit ScopedWindow(const char* text) {
@@ -30,7 +31,7 @@ class ScopedWindow {
   std::string before_;
 };
 
-// A part of the usable window that is small enough to fill.
+// Returns a part of the usable window that is small enough to fill.
 Window SmallWindow(uint64_t size_bytes) {
   Window window = WindowFromEnvironment().value();
   window.begin += 3 * kGiantBytes;
@@ -40,7 +41,7 @@ Window SmallWindow(uint64_t size_bytes) {
 
 Id IdOf(unsigned char number) { return Id{number}; }
 
-TEST(WindowTest, TheDefaultIsUsedWhereNothingIsSet) {
+TEST(WindowTest, IsTheDefaultIfNothingIsSet) {
   ScopedWindow scoped(nullptr);
   const Result<Window> window = WindowFromEnvironment();
   ASSERT_TRUE(window.has_value());
@@ -48,7 +49,7 @@ TEST(WindowTest, TheDefaultIsUsedWhereNothingIsSet) {
   EXPECT_EQ(window->end, kDefaultWindow.end);
 }
 
-TEST(WindowTest, WithAndWithoutPrefix) {
+TEST(WindowTest, NumbersMayHaveThePrefix0xOrNot) {
   ScopedWindow scoped("0x1000000000-7f00000000");
   const Result<Window> window = WindowFromEnvironment();
   ASSERT_TRUE(window.has_value()) << LastError();
@@ -56,7 +57,7 @@ TEST(WindowTest, WithAndWithoutPrefix) {
   EXPECT_EQ(window->end, 0x7f00000000u);
 }
 
-TEST(WindowTest, WhatCannotBeAWindowIsQuoted) {
+TEST(WindowTest, AnInvalidWindowIsRefusedAndQuoted) {
   for (const char* text :
        {"nonsense", "0x1000000000", "0x1000000000-", "-0x1000000000", "0x0-0x1000000000",
         "0x2000000000-0x1000000000", "0x1000000000-0x1000000000", "0x1000000001-0x2000000000",
@@ -80,7 +81,7 @@ TEST(ReserveNewTest, RangesHoldTheCapacityAndTheProcessPage) {
   EXPECT_LE(range->base() + range->size_bytes(), window.end);
 }
 
-TEST(ReserveNewTest, WhatMayReachAGiantSubtreeIsAlignedToOne) {
+TEST(ReserveNewTest, ACapacityOfAGiantSubtreeIsAlignedToOne) {
   const Window window = SmallWindow(64 * kGiantBytes);
   for (unsigned char number = 0; number < 8; ++number) {
     const auto range = ReserveNew(window, IdOf(number), kGiantBytes, {}, "morsel 'a'");
@@ -89,7 +90,7 @@ TEST(ReserveNewTest, WhatMayReachAGiantSubtreeIsAlignedToOne) {
   }
 }
 
-TEST(ReserveNewTest, TheIdDecidesAndTheSameIdChoosesTheSame) {
+TEST(ReserveNewTest, TheSameIdChoosesTheSameBaseAndAnotherIdAnother) {
   const Window window = SmallWindow(64 * kGiantBytes);
   uint64_t first = 0;
   {
@@ -108,7 +109,7 @@ TEST(ReserveNewTest, TheIdDecidesAndTheSameIdChoosesTheSame) {
 TEST(ReserveNewTest, RangesOfThePoolAndOfTheProcessAreAvoidedUntilTheWindowIsFull) {
   const Window window = SmallWindow(kGiantBytes);
   const uint64_t capacity = 127 * kSubtreeBytes;  // a range of 128 subtrees: four fit
-  // One of four places is a closed morsel's, one is some mapping of the process.
+  // A closed morsel takes one of the four places, a mapping of the process another.
   TakenRanges taken;
   taken.Add(window.begin + kSubtreeBytes, kSubtreeBytes);
   const auto mapping =
@@ -130,7 +131,7 @@ TEST(ReserveNewTest, RangesOfThePoolAndOfTheProcessAreAvoidedUntilTheWindowIsFul
   EXPECT_LE(ranges.size(), 3u);
 }
 
-TEST(ReserveNewTest, ACapacityBeyondTheWindowIsExhausted) {
+TEST(ReserveNewTest, ACapacityLargerThanTheWindowIsRefused) {
   const Window window = SmallWindow(kGiantBytes);
   for (const uint64_t capacity : {kGiantBytes, 2 * kGiantBytes, ~uint64_t{0} - kSubtreeBytes + 1}) {
     EXPECT_EQ(ReserveNew(window, IdOf(1), capacity, {}, "morsel 'a'").error(),

@@ -70,7 +70,7 @@ Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
   Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
   if (!image) return image.status();
   image->set_progress(progress);
-  // Those of damaged tables are not there.
+  // OpenIntact() has reported the damaged tables already; their leaves are not counted here.
   uint64_t intact_bytes = image->LoadedBytes();
   const auto lost = [&](const char* message) {
     intact_bytes -= kSubtreeBytes;

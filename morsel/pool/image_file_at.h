@@ -1,4 +1,4 @@
-// Images that lie in no pool, or of whose pool nothing is asked.
+// Opens, verifies and salvages an image by its path, without opening a pool.
 #pragma once
 
 #include <functional>
@@ -9,30 +9,29 @@
 
 namespace morsel {
 
-/// Opens the file at `path`, whatever is in it, for reading.
+/// Opens the file at `path` for reading. Its contents are not looked at.
 /// Errors  kInvalidArgument: it is no regular file; kNotFound; kPermission; kIo.
 Result<pmem::File> OpenRegularAt(pmem::SystemCalls& calls, const std::string& path);
 
 /// Opens the image at `path`, a regular file or a link to one, for reading.
-/// Errors  kInvalidArgument: it is no regular file; kNotFound; kPermission; kCorrupt; kVersion;
-/// kIo.
+/// Errors  as OpenRegularAt(); kCorrupt; kVersion.
 Result<pmem::image::ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path);
 
-/// Reports what is damaged in the image at `path`, a sentence each, and, where `to` is not empty,
-/// makes the file `to` an image of the rest: what is damaged is zero in it. Answers how many bytes
-/// of memory are intact, of those that the image has.
+/// Reports each damaged part of the image at `path` with one message. If `to` is not empty, it also
+/// writes the file `to`, an image in which the damaged parts are zero. Returns how many bytes of
+/// the memory that the image holds are intact.
 ///
-/// Durability  of `to`, as CopyInto().
-/// Errors      kCorrupt, kVersion: nothing of it can be found; kExists: `to`; as OpenImageAt(), and
-///             kBusy, kNoSpace, kNoMemory.
+/// Durability  of `to`: as CopyInto().
+/// Errors      as OpenImageAt(), where kCorrupt and kVersion mean that nothing in the image can be
+///             found; kExists: `to` exists; kBusy; kNoSpace; kNoMemory.
 Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
                               const std::string& to,
                               const std::function<void(const char* message)>& report,
                               const pmem::image::Progress& progress = {});
 
-/// Reads all of an image, and reports what is damaged, a sentence each.
-/// Errors  kCorrupt: something was reported; as OpenImageAt(), of which nothing is reported; kBusy:
-///         somebody writes it.
+/// Reads the whole image and reports each damaged subtree with one message.
+/// Errors  kCorrupt: damage was reported; kBusy: somebody wrote the image meanwhile; kNoMemory;
+///         kIo.
 Status VerifyImage(const pmem::image::ImageFile& image,
                    const std::function<void(const char* message)>& report);
 

@@ -1,4 +1,4 @@
-// A morsel as its image says it, and as a pool does.
+// From an image to a pool's record of a morsel, and whether a pool can take that morsel.
 #pragma once
 
 #include <string>
@@ -9,25 +9,27 @@
 
 namespace morsel {
 
-/// What an import takes of a file's mode: no program is to run because of it.
+/// The bits of a file's mode that an import keeps. The set-user-ID, set-group-ID and sticky bits
+/// are dropped.
 inline constexpr uint32_t kPermissionBits = 0777;
 
-/// What the image and its file say, as a pool's record.
+/// Makes a pool's record of what the image says and of the mode and owner of its file.
 /// Errors  kIo.
 Result<CatalogRecord> RecordOf(const std::string& name, const pmem::File& file,
                                const pmem::image::ImageInfo& info);
 
-/// kUnsupported: the morsel has an image, and what of that is damaged is another tool's to skip.
+/// The error of an export that was asked to skip bad memory of a snapshot morsel: kUnsupported,
+/// with a message that names `morselctl salvage`.
 Status IsAnImage(const std::string& label);
 
-/// Whether the pool can take up the morsel of `record`, with its id and at its base.
-/// Errors  kUnsupported: the pool cannot serve its contract; kExists; kAddressTaken, naming the
-///         morsel of the pool that has a part of its range; as impl::Pool::List().
+/// Checks that the pool can take the morsel of `record` with the name and the base that it says.
+/// Errors  kUnsupported: the pool cannot serve its contract; kExists; kAddressTaken: the message
+///         names the pool's morsel that has a part of the range; and as impl::Pool::List().
 Status CheckRoomFor(impl::Pool& pool, const CatalogRecord& record);
 
-/// Whether a catalog with that window, on a medium of units of `unit_bytes`, would believe what
-/// `record` says: it is to be in `pool`.                                                 [POOL-5]
-/// Errors  kUnsupported; kCorrupt: the morsel has no memory at all.
+/// Checks that a catalog of `pool`, with that window and on a medium with units of `unit_bytes`,
+/// would believe `record` when it reads it again.                                        [POOL-5]
+/// Errors  kUnsupported; kCorrupt: the morsel's size is 0.
 Status CheckPlaceFor(const impl::Pool& pool, const Window& window, uint64_t unit_bytes,
                      const CatalogRecord& record);
 

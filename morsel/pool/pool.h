@@ -1,5 +1,5 @@
-// What a pool does, whatever it is made of, and what it hands out: the memory
-// of one open morsel. Heaps, roots and handles stand on these two classes.
+// The two interfaces that heaps, roots and handles stand on: impl::Pool, what every kind of pool
+// does, and Backing, the memory of one open morsel.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,8 @@ inline constexpr uint64_t kDefaultCapacityBytes = uint64_t{16} << 30;
 
 using pmem::image::Contract;
 
-/// What a pool knows of a morsel: what its image says, or would say, and who may use it.
+/// What a pool knows of a morsel: the facts that its image holds (or would hold, if it had one),
+/// its name, and who may use it.
 struct CatalogRecord : pmem::image::ImageInfo {
   std::string name;
   uint32_t mode = 0600;
@@ -40,29 +41,31 @@ struct CatalogRecord : pmem::image::ImageInfo {
   uint32_t group = 0;
 };
 
-/// One page behind the capacity belongs to the process that has the morsel open:
-/// private memory, never on the medium.
+/// The page after the capacity is private memory of the process that has the morsel open. It is
+/// never on the medium.
 inline constexpr uint64_t kProcessPageBytes = uint64_t{4} << 10;
-/// What a morsel takes of the address window: its capacity and the process' page,
-/// in whole subtrees.
+/// Returns how much of the address window a morsel takes: its capacity and the process' page,
+/// rounded up to whole subtrees.
 uint64_t RangeBytes(uint64_t capacity_bytes);
 
-/// Told of each run of a morsel's pages that its medium cannot serve, in a sentence.
+/// Called with a message for each range of a morsel's pages that its medium cannot read.
 using OnSkipped = std::function<void(const std::string& message)>;
 
-/// How a morsel leaves its pool as an image.
+/// How a morsel is exported from its pool as an image.
 struct ExportOptions {
-  /// carved: what the medium cannot serve is told, and zero in the image; nullptr: that is an
-  /// error.
+  /// For fine morsels: called for each range that the medium cannot read, which is zero in the
+  /// image. With nullptr such a range is an error.
   const OnSkipped* skipped = nullptr;
-  /// By what its leaves are compressed; none given: as the morsel's own image, and carved: not.
+  /// How the leaves are compressed. Without a value: as in the morsel's own image; those of a fine
+  /// morsel, which has none, are not compressed.
   std::optional<pmem::image::Codec> codec = {};
-  /// Is told of what is read, and of what is written; empty: as of the morsel, where it is open.
+  /// Called while the export reads and writes. If it is empty, an open morsel's own callback is
+  /// used.
   pmem::image::Progress progress = {};
 };
 
 /// The memory of one open morsel, mapped at its base.
-/// Ownership  unmapped with the object; nothing on the medium changes by that.
+/// Ownership  the destructor unmaps the memory. It changes nothing on the medium.
 /// Threads    one call at a time.
 class Backing {
  public:
@@ -72,32 +75,37 @@ class Backing {
 
   const CatalogRecord& record() const { return record_; }
   bool read_only() const { return read_only_; }
-  /// The private page at base + capacity; zeroed when opened.
+  /// The private page at base + capacity. It is zero when the morsel is opened.
   void* process_page() const { return range_.at(record_.capacity_bytes); }
 
-  /// How bytes in [base, base + size) are made durable.
+  /// The functions that make bytes in [base, base + size) durable. Those of a snapshot morsel do
+  /// nothing: only checkpoints make it durable.
   virtual pmem::Persist persist() const = 0;
-  /// Bytes that one flush makes durable: 1, 64, or 4096 where only checkpoints do.
+  /// The unit that becomes durable at once: 1 or 64 bytes, or 4096 if only checkpoints make memory
+  /// durable.
   virtual uint32_t granularity_bytes() const = 0;
 
-  /// Makes the morsel `size_bytes` long, a multiple of its subtrees, at most its capacity.
-  /// What is new is zero. What is beyond must not be in use.
-  /// Durability  carved: on return. image: with the next checkpoint.
-  /// Errors      kNoSpace, kNoMemory, kIo: the size is as before.
+  /// Makes the morsel `size_bytes` long, which is a multiple of its subtrees and at most its
+  /// capacity. New memory is zero. Memory that is cut off must not be in use.
+  /// Durability  fine: on return. snapshot: with the next checkpoint.
+  /// Errors      kNoSpace, kNoMemory, kIo: the size is unchanged.
   virtual Status Resize(uint64_t size_bytes) = 0;
 
-  /// image: writes the morsel's memory, as it is, as the next generation, durably.
-  /// carved: records `live_bytes` and the next generation, durably.
-  /// Errors  kNoSpace, kIo: the last one stands, or this one, whole.
+  /// snapshot: writes the morsel's memory durably, as its next generation.
+  /// fine: records `live_bytes` and the next generation durably.
+  /// Errors  kNoSpace, kIo: the medium holds the previous generation or this one, either one whole.
   virtual Status Checkpoint(uint64_t live_bytes) = 0;
 
-  /// Makes the file `file_name` of the directory an image: image: of the last checkpoint; carved:
-  /// of the memory as it is, which nobody changes meanwhile. It has the morsel's permission bits.
-  /// With `skipped` no signal is raised by what is known, by the kernel, to be bad. By another
-  /// codec than its image's it is written of the memory, as generation 1.
-  /// Durability  on return; a crash before leaves nothing of that name, or the whole image.
-  /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo; kUnsupported: image, and
-  ///             `skipped` is not nullptr.
+  /// Writes an image of the morsel as the file `file_name` of the directory `to`, with the morsel's
+  /// permission bits. The image of a snapshot morsel is that of its last checkpoint; that of a fine
+  /// morsel is its memory, which nobody may change meanwhile. If a snapshot morsel is exported with
+  /// another codec than its own, the image is written from the memory and begins at generation 1.
+  /// With `skipped`, memory that the kernel knows to be bad is not touched, so that it raises no
+  /// signal.
+  /// Durability  on return. After a crash before that, there is nothing of that name, or the whole
+  ///             image.
+  /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo; kUnsupported: a snapshot
+  ///             morsel, and `skipped` is not nullptr.
   virtual Status Export(const pmem::Directory& to, const std::string& file_name,
                         const ExportOptions& options) = 0;
 
@@ -107,25 +115,26 @@ class Backing {
 
   CatalogRecord record_;
   bool read_only_;
-  pmem::AddressRange range_;  ///< RangeBytes(capacity) long, the process' page placed in it
+  pmem::AddressRange range_;  ///< RangeBytes(capacity) long, with the process' page in it
 };
 
 /// Writes the first bytes of a new morsel into its zeroed memory, and flushes and fences them.
-/// Until the pool has made the morsel true, nobody believes them.
+/// The pool publishes the morsel afterwards; before that nobody reads these bytes.
 using Formatter = std::function<void(const CatalogRecord& record, pmem::Persist persist)>;
 
 /// Something wrong that a check found.
 struct Finding {
   std::string subject;  ///< e.g. "pool '/data'" or "morsel 'graph'"
-  std::string message;  ///< what, where, what to do
-  /// kCorrupt or kVersion: damage. kOk: nothing is wrong, and yet worth knowing. Another: it could
-  /// not be looked at.
+  std::string message;  ///< what is wrong, where, and what to do
+  /// kCorrupt or kVersion: the subject is damaged. kOk: nothing is wrong, but the message is worth
+  /// knowing. Any other: the subject could not be checked.
   Code code = Code::kCorrupt;
 };
 
 namespace impl {
 
-/// What every pool can do, whatever it is made of. morsel::Pool is the user's handle.
+/// What every kind of pool does. (The user's handle is morsel::Pool in morsel.hpp.)
+/// Threads  one call at a time.
 class Pool {
  public:
   virtual ~Pool() = default;
@@ -134,65 +143,74 @@ class Pool {
 
   const std::string& path() const { return path_; }
   bool read_only() const { return read_only_; }
-  /// "device-dax", "fsdax", "memory", "ssd" or "file"; for a person to read.
+  /// What the pool is made of, for a person to read: "device-dax", "fsdax", "memory", "ssd" or
+  /// "file".
   virtual std::string medium() const = 0;
-  /// As Backing's, for morsels of `contract`; kPageBytes where there can be none.
+  /// Backing::granularity_bytes() of morsels under `contract`, or kPageBytes if the pool cannot
+  /// have any.
   virtual uint32_t granularity_bytes(Contract contract) const = 0;
 
-  /// Is called while morsels that are created and opened from now on are loaded and stored.
+  /// Sets the callback of the morsels that are created and opened from now on. It is called while
+  /// they are loaded and stored.
   void set_progress(pmem::image::Progress progress) { progress_ = std::move(progress); }
 
-  /// kUnsupported, with the reason, where this pool cannot serve such a morsel.
+  /// Checks that this pool can hold such a morsel.
+  /// Errors  kUnsupported; the message has the reason.
   virtual Status Supports(Contract contract, bool giant) const = 0;
 
+  /// Returns what the pool knows of the morsel `name`.
   /// Errors  kNotFound, kCorrupt, kVersion, kPermission, kIo.
   virtual Result<CatalogRecord> Find(const std::string& name) = 0;
 
-  /// All morsels that can be read, by name.
+  /// Returns all morsels that can be read, sorted by name.
   virtual Result<std::vector<CatalogRecord>> List() = 0;
 
-  /// Makes the morsel that `wanted` describes (id and base are chosen here; size and capacity are
-  /// set, valid and rounded) and opens it for writing.
-  /// Durability  on return; after a crash before, there is nothing of that name.
+  /// Makes the morsel that `wanted` describes and opens it for writing. The pool chooses id and
+  /// base; size and capacity are set, valid and rounded.
+  /// Durability  on return; after a crash before that, there is nothing of that name.
   /// Errors      kExists, kNoSpace, kAddressExhausted, kNoMemory, kPermission, kIo.
   virtual Result<std::unique_ptr<Backing>> Create(const CatalogRecord& wanted,
                                                   const Formatter& format) = 0;
 
-  /// Errors  as Find(), and kAddressTaken, kNoMemory.
+  /// Opens the morsel `name` at its address.
+  /// Errors  as Find(); kAddressTaken; kNoMemory.
   virtual Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) = 0;
 
-  /// Opens what is intact of a damaged image, for reading. What is damaged is told, each time by
-  /// LastError(), and zero.
-  /// Errors  as Open(), kCorrupt where nothing of it can be found; kUnsupported: the morsel has no
-  ///         image; what `damaged` answers.
+  /// Opens a snapshot morsel whose image is damaged, for reading. `damaged` is called for each
+  /// damaged part, with the message in LastError(); the part is zero in memory.
+  /// Errors  as Open(), where kCorrupt means that nothing in the image can be found; kUnsupported:
+  ///         the morsel has no image; any error that `damaged` returns.
   virtual Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
                                                       const pmem::image::Damaged& damaged);
 
-  /// As Backing's, of a morsel that is not open. An image is read only, within 64 MiB, and 136
-  /// bytes for each 2 MiB it holds.
-  /// Errors  as Find() and Open(), besides.
+  /// Does what Backing::Export() does, for a morsel that is not open. A snapshot morsel is not
+  /// mapped: the export reads its image, with 64 MiB of memory and 136 bytes for each 2 MiB that
+  /// the image holds.
+  /// Errors  as Backing::Export(), Find() and Open().
   virtual Status Export(const std::string& name, const pmem::Directory& to,
                         const std::string& file_name, const ExportOptions& options) = 0;
 
-  /// Makes a morsel of an image that is open for reading, with the image's id, base, contract and
-  /// sizes, and its file's permission bits. Everything is held against its sums before. It is not
-  /// opened.
-  /// Durability  on return; after a crash before, there is nothing of that name.
-  /// Errors      kExists; kUnsupported: the pool cannot serve such a morsel; kAddressTaken, naming
-  ///             who has a part of its range; kCorrupt; kBusy: somebody writes the image;
-  ///             kPermission; kNoSpace; kNoMemory; kIo.
+  /// Makes a morsel of an image that is open for reading. The morsel has the image's id, base,
+  /// contract and sizes, and the permission bits of its file. All bytes are verified against their
+  /// checksums first. The morsel is not opened.
+  /// Durability  on return; after a crash before that, there is nothing of that name.
+  /// Errors      kExists; kUnsupported: the pool cannot serve such a morsel; kAddressTaken: the
+  ///             message names the morsel that has a part of its range; kCorrupt; kBusy: somebody
+  ///             writes the image; kPermission; kNoSpace; kNoMemory; kIo.
   virtual Status Import(const std::string& name, const pmem::image::ImageFile& image) = 0;
 
-  /// Nothing of it is open.
-  /// Durability  gone on return.
+  /// Removes the morsel `name`, which must not be open.
+  /// Durability  it is gone on return.
+  /// Errors      kNotFound, kCorrupt, kPermission, kIo.
   virtual Status Remove(const std::string& name) = 0;
 
-  /// In a forked child: closes the pool's descriptors, so that the child does not hold its lock.
-  /// Nothing else may be called afterwards. Only close(2) is used.
+  /// In a forked child: closes the pool's descriptors, so that the child does not hold the pool's
+  /// lock. It calls nothing but close(2), and nothing of the pool may be called after it.
   virtual void CloseAfterFork() = 0;
 
-  /// Reads all that the pool keeps beside the heaps, and images whole, and reports what is wrong.
-  /// Errors  kIo where it cannot be read.
+  /// Reads all that the pool keeps beside the heaps, and each image whole, and reports what is
+  /// wrong.
+  /// Errors  kIo: the pool cannot be read.
   virtual Status Check(const std::function<void(const Finding&)>& report) = 0;
 
  protected:

@@ -24,7 +24,7 @@ void TakenRanges::Remove(uint64_t base, uint64_t size_bytes) {
 std::optional<uint64_t> TakenRanges::FirstFree(uint64_t from, uint64_t end, uint64_t size_bytes,
                                                uint64_t alignment) const {
   uint64_t base = AlignUp(from, alignment);
-  // Of ranges that do not meet only the last that begins before the base can reach it.
+  // If no ranges overlap, only the last one that begins at or before the base can reach past it.
   auto at = some_meet_ ? ends_.begin() : ends_.upper_bound(base);
   if (at != ends_.begin()) --at;
   for (; at != ends_.end(); ++at) {

@@ -1,5 +1,5 @@
-// The address ranges that nobody else may have, in order: those of a pool's morsels, or what a
-// process has mapped.
+// A set of address ranges that are taken, in order of address: those of a pool's morsels, or those
+// that a process has mapped.
 #pragma once
 
 #include <cstdint>
@@ -8,17 +8,19 @@
 
 namespace morsel {
 
-/// Threads  one at a time, FirstFree() included.
+/// Threads  one call at a time, FirstFree() included.
 class TakenRanges {
  public:
-  /// Ranges may meet, as in a damaged pool: then each is looked at every time.
-  /// Cost  by the logarithm of how many there are.
+  /// Adds a range. Ranges may overlap, as they do in a damaged pool; from then on FirstFree() looks
+  /// at ranges from the lowest on.
+  /// Cost  logarithmic in the number of ranges.
   void Add(uint64_t base, uint64_t size_bytes);
-  /// One that was added.
+  /// Removes a range that was added.
   void Remove(uint64_t base, uint64_t size_bytes);
 
-  /// The first aligned base in [from, end) with size_bytes of room before the next range and `end`.
-  /// Cost  by the logarithm, and the ranges between `from` and the base.
+  /// Returns the first aligned base at or after `from` that has size_bytes of room before the next
+  /// range and before `end`, or nothing.
+  /// Cost  logarithmic in the number of ranges, and linear in those between `from` and the base.
   std::optional<uint64_t> FirstFree(uint64_t from, uint64_t end, uint64_t size_bytes,
                                     uint64_t alignment) const;
 
@@ -27,8 +29,8 @@ class TakenRanges {
   uint64_t looked_at() const { return looked_at_; }
 
  private:
-  std::multimap<uint64_t, uint64_t> ends_;  ///< by begin
-  bool some_meet_ = false;
+  std::multimap<uint64_t, uint64_t> ends_;  ///< the end of each range, by its begin
+  bool some_meet_ = false;                  ///< two ranges have overlapped at some time
   mutable uint64_t looked_at_ = 0;
 };
 

@@ -16,7 +16,7 @@ struct Range {
   uint64_t size_bytes;
 };
 
-// By looking at each place.
+// The model: looks at every place.
 std::optional<uint64_t> Naive(const std::vector<Range>& taken, uint64_t from, uint64_t end,
                               uint64_t size_bytes, uint64_t alignment) {
   for (uint64_t base = AlignUp(from, alignment); base + size_bytes <= end; base += alignment) {
@@ -51,11 +51,11 @@ void ExpectAgreement(bool may_meet, uint64_t seed) {
   }
 }
 
-TEST(TakenRangesTest, AgreesWithALookAtEachPlace) { ExpectAgreement(false, 3); }
-TEST(TakenRangesTest, RangesThatMeetAreAllAvoided) { ExpectAgreement(true, 4); }
+TEST(TakenRangesTest, FindsTheSamePlaceAsANaiveSearch) { ExpectAgreement(false, 3); }
+TEST(TakenRangesTest, FindsTheSamePlaceAsANaiveSearchIfRangesOverlap) { ExpectAgreement(true, 4); }
 
-// What a full pool needs: 65,536 morsels of 512 MiB are 32 TiB and the processes' pages.
-TEST(TakenRangesTest, APlaceAmongManyIsFoundWithAFewLooks) {
+// As in a full pool: 65,536 morsels of 512 MiB are 32 TiB, and each has the process' page besides.
+TEST(TakenRangesTest, FindsAPlaceAmongManyRangesWithAFewLooks) {
   constexpr uint64_t kBegin = 0x100100000000;
   constexpr uint64_t kEnd = 0x500000000000;
   constexpr uint64_t kSize = 514 * kMiB;
