@@ -7,7 +7,7 @@
 namespace morsel {
 namespace {
 
-// A run of subtrees: where it is on the medium, and in which morsel.
+// One subtree of a morsel: where it lies on the medium, and the name of the morsel.
 struct Owned {
   pmem::DeviceExtent extent;
   std::string name;

@@ -1,4 +1,4 @@
-// Whose the bad ranges of a carved pool's medium are.
+// Finds out which morsel each bad range of a carved pool's medium belongs to.
 #pragma once
 
 #include <string>
@@ -11,9 +11,10 @@
 
 namespace morsel {
 
-/// A finding for each bad range and each morsel that it meets, else for the pool. `path` is the
-/// file or device that the ranges are of.
-/// Errors  kCorrupt: the pool does not know whose a part is.
+/// Returns one finding for each bad range and each morsel that has a part of it, and one for the
+/// pool if a part of the range belongs to no morsel. The ranges are offsets in the file or device
+/// at `path`.
+/// Errors  kCorrupt: the subtrees of a morsel cannot be told.
 Result<std::vector<Finding>> FindingsOf(const std::vector<pmem::ByteRange>& bad,
                                         CarvedMetadata& metadata, const std::string& pool_subject,
                                         const std::string& path);

@@ -19,7 +19,7 @@ struct Free {
   void operator()(char* memory) const { std::free(memory); }
 };
 
-// The metadata of a pool with morsels 'a', of the first two subtrees and the fourth, and 'b', of
+// The metadata of a pool with two morsels: 'a' has the first two subtrees and the fourth, 'b' has
 // the third.
 class BadRangesInPoolTest : public testing::Test {
  protected:
@@ -64,9 +64,9 @@ class BadRangesInPoolTest : public testing::Test {
   std::unique_ptr<CarvedMetadata> metadata_;
 };
 
-TEST_F(BadRangesInPoolTest, NoneAreNoFindings) { EXPECT_TRUE(Find({}).empty()); }
+TEST_F(BadRangesInPoolTest, WithoutBadRangesThereAreNoFindings) { EXPECT_TRUE(Find({}).empty()); }
 
-TEST_F(BadRangesInPoolTest, AreNamedByMorselAndOffset) {
+TEST_F(BadRangesInPoolTest, AFindingNamesTheMorselAndTheOffset) {
   const std::vector<Finding> findings =
       Find({{plan_.data_offset + 3 * kSubtreeBytes + 0x5000, 4096}});
   ASSERT_EQ(findings.size(), 1u);
@@ -77,7 +77,7 @@ TEST_F(BadRangesInPoolTest, AreNamedByMorselAndOffset) {
   EXPECT_TRUE(Says(findings[0], "offset 0x405000 of the morsel")) << findings[0].message;
 }
 
-TEST_F(BadRangesInPoolTest, ARangeAcrossMorselsIsOfBoth) {
+TEST_F(BadRangesInPoolTest, ARangeAcrossTwoMorselsIsFoundInBoth) {
   const std::vector<Finding> findings = Find({{plan_.data_offset + 2 * kSubtreeBytes - 512, 1024}});
   ASSERT_EQ(findings.size(), 2u);
   EXPECT_EQ(findings[0].subject, "morsel 'a'");
@@ -86,7 +86,7 @@ TEST_F(BadRangesInPoolTest, ARangeAcrossMorselsIsOfBoth) {
   EXPECT_TRUE(Says(findings[1], "offset 0x0 of the morsel")) << findings[1].message;
 }
 
-TEST_F(BadRangesInPoolTest, WhatIsNobodysIsThePools) {
+TEST_F(BadRangesInPoolTest, ARangeOfNoMorselIsThePools) {
   const std::vector<Finding> findings =
       Find({{4096, 512}, {plan_.data_offset + 6 * kSubtreeBytes, 512}});
   ASSERT_EQ(findings.size(), 2u);

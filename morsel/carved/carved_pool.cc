@@ -37,7 +37,7 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, 
   if (!directory) return directory.status();
   Result<pmem::TemporaryFile> temporary = directory->MakeTemporary(split->name, mode);
   if (!temporary) return temporary.status();
-  // Locked before it has its name, so that nobody is in between.
+  // The file is locked before it has its name, so that no other process can open it in between.
   Status made = pmem::LockFile(temporary->file, false, PoolSubject(path));
   if (made.ok()) {
     made = CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes),
@@ -111,7 +111,7 @@ Result<std::vector<CatalogRecord>> CarvedPool::List() {
   return records;
 }
 
-// What is asked for, in units that the medium can map.
+// Returns `asked` with its sizes rounded up to the units that the medium can map.
 CatalogRecord CarvedPool::Carved(const CatalogRecord& asked) const {
   CatalogRecord record = asked;
   if (superblock().unit_bytes < kGiantBytes) return record;

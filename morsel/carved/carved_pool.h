@@ -1,5 +1,5 @@
-// A carved pool in a regular file on persistent memory or on a device-dax device,
-// for morsels of the fine contract: their memory is the medium's own.
+// A carved pool: a regular file on persistent memory, or a device-dax device, cut into subtrees. It
+// holds fine morsels, whose memory is the medium itself, mapped.
 #pragma once
 
 #include <memory>
@@ -13,19 +13,23 @@
 
 namespace morsel {
 
-/// Who may open the file may read and write all of it. The owner and mode that the catalog has for
-/// each morsel keep honest programs apart, no others.
-/// Threads  any. The pool outlives what it hands out.
+/// Whoever may open the file may read and write all of it. The owner and mode that the catalog
+/// keeps for each morsel are checked by this library only: they keep honest programs apart, no
+/// others.
+/// Threads  any.
 class CarvedPool : public impl::Pool {
  public:
-  /// Makes a new regular file of size_bytes, rounded up to 2 MiB, a pool and opens it for writing.
-  /// Durability  on return; after a crash before, there is nothing of that name.
+  /// Makes a pool in a new regular file of size_bytes, rounded up to 2 MiB, and opens it for
+  /// writing.
+  /// Durability  on return; after a crash before that, there is nothing of that name.
   /// Errors      kExists; kInvalidArgument (too small); kUnsupported (not on persistent memory);
   ///             kNoSpace; kPermission; kIo.
   static Result<std::unique_ptr<impl::Pool>> Create(const std::string& path, uint64_t size_bytes,
                                                     uint32_t mode, pmem::SystemCalls& calls);
 
-  /// Errors  kNotFound; kBusy, naming the process that has it; kCorrupt; kVersion; kUnsupported;
+  /// Opens the pool in the file or device at `path`, locks it and recovers what a crash left.
+  /// Errors  kNotFound; kBusy: the message names the process that has it open; kCorrupt; kVersion;
+  ///         kUnsupported; kInvalidArgument: it is an image, or a morsel of a directory pool;
   ///         kPermission; kNoSpace; kNoMemory; kIo.
   static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path, bool read_only,
                                                   pmem::SystemCalls& calls);
@@ -36,13 +40,14 @@ class CarvedPool : public impl::Pool {
   Status Supports(Contract contract, bool giant) const override;
   Result<CatalogRecord> Find(const std::string& name) override;
   Result<std::vector<CatalogRecord>> List() override;
-  /// On a medium of units of 1 GiB every morsel is giant, whatever was asked for.
+  /// On a medium with units of 1 GiB every morsel becomes giant, whatever was asked for.
   Result<std::unique_ptr<Backing>> Create(const CatalogRecord& asked,
                                           const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
   Status Export(const std::string& name, const pmem::Directory& to, const std::string& file_name,
                 const ExportOptions& options) override;
-  /// Loads straight into the subtrees, which are nobody's until the catalog has the morsel.
+  /// Loads the image straight into the new morsel's subtrees. They belong to nobody until the
+  /// catalog has the morsel.
   Status Import(const std::string& name, const pmem::image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
   void CloseAfterFork() override { medium_->CloseAfterFork(); }

@@ -44,7 +44,7 @@ Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Create(std::shared_ptr<Car
     medium->Return(RoleOf(record), *subtrees);
     return status;
   }
-  // The metadata's Create() fences what the formatter flushed before the morsel is true.
+  // metadata.Create() fences what the formatter flushed, before it publishes the morsel.
   format(record, medium->persist());
   metadata.Create(*slot, record, *subtrees);
   return backing;
@@ -104,7 +104,7 @@ Status CarvedBacking::Grow(uint64_t size_bytes, std::unique_lock<Mutex>& held) {
 }
 
 Status CarvedBacking::Shrink(uint64_t size_bytes) {
-  // Unmapped first: it may fail, the rest cannot.
+  // The memory is unmapped first, because that may fail and the rest cannot.
   MORSEL_TRY(range_.Withdraw(size_bytes, record_.size_bytes - size_bytes));
   medium_->GiveBack(RoleOf(record_), medium_->metadata().Shrink(slot_, size_bytes));
   return Code::kOk;
@@ -121,8 +121,9 @@ Status CarvedBacking::Checkpoint(uint64_t live_bytes) {
   return Code::kOk;
 }
 
-// What the kernel lists as bad, without touching it, and what it cannot map. In the morsel's own
-// offsets, by pages; a page may be in two.
+// Returns the ranges that cannot be read, in whole pages, as offsets in the morsel: those that the
+// kernel lists as bad, which are not touched, and those that have no memory behind them. Ranges may
+// share a page.
 Result<std::vector<pmem::ByteRange>> CarvedBacking::BadRanges() const {
   std::vector<pmem::DeviceExtent> extents;
   {
@@ -152,7 +153,7 @@ Result<std::vector<pmem::ByteRange>> CarvedBacking::BadRanges() const {
 
 namespace {
 
-// All but what is bad, which reads as zero.
+// Selects all pages but the bad ones, so that those are written as zeros.
 class ReadableExceptBad final : public pmem::PageFilter {
  public:
   explicit ReadableExceptBad(const std::vector<pmem::ByteRange>& bad) {
@@ -178,8 +179,8 @@ std::string MessageOf(const CatalogRecord& record, const pmem::ByteRange& range)
 
 }  // namespace
 
-// A heap that a crash left is written as it stands: what its next open recovers, it recovers
-// wherever that is.
+// If a crash left the heap, its memory is exported as it stands: whoever opens the heap next
+// recovers it, in whichever pool that is.
 Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_name,
                              const ExportOptions& options) {
   const Result<std::vector<pmem::ByteRange>> bad = BadRanges();

@@ -1,4 +1,5 @@
-// The memory of one open morsel of a carved pool.
+// The memory of one open fine morsel: a range of addresses with subtrees of the medium mapped in
+// it.
 #pragma once
 
 #include <memory>
@@ -13,20 +14,21 @@
 
 namespace morsel {
 
-/// Threads  one call at a time on each; several of one pool at once.
+/// Threads  one call at a time on each backing. Several backings of a pool may be called at once.
 class CarvedBacking : public Backing {
  public:
   /// Makes the morsel that `record` describes, in a free slot of the catalog, and maps it.
-  /// medium  the caller holds its mutex.
-  /// Durability  of what is in the medium's file, on return; after a crash before, there is nothing
-  ///             of that name.
-  /// Errors  kNoMemory, kNoSpace, kIo: nothing is claimed.
+  /// medium      the caller holds its mutex.
+  /// Durability  the bytes in the medium's file are durable on return; after a crash before that,
+  ///             there is nothing of that name. The caller syncs the file's own name.
+  /// Errors      kNoMemory, kNoSpace, kCorrupt, kIo: nothing is claimed.
   static Result<std::unique_ptr<CarvedBacking>> Create(std::shared_ptr<CarvedMedium> medium,
                                                        const CatalogRecord& record,
                                                        pmem::AddressRange range,
                                                        const Formatter& format);
 
-  /// Maps the morsel in `slot`, which `record` describes, and the process' page into `range`.
+  /// Opens the morsel in `slot`, which `record` describes: maps its subtrees and the process' page
+  /// into `range`.
   /// medium  the caller holds its mutex.
   /// Errors  kCorrupt, kNoMemory, kNoSpace, kIo.
   static Result<std::unique_ptr<CarvedBacking>> Open(std::shared_ptr<CarvedMedium> medium,
@@ -53,8 +55,8 @@ class CarvedBacking : public Backing {
   SlotIndex slot_;
 };
 
-/// Fills the memory of a morsel that is to be, size_bytes of zeros, with what `image` has.
-/// Durability  flushed: the metadata's Create() fences.
+/// Loads `image` into the zeroed memory, size_bytes long, of a morsel that is about to be made.
+/// Durability  the bytes are flushed; the metadata's Create() fences them.
 /// Errors      kCorrupt; kBusy: somebody writes the image; kIo; kNoMemory.
 Status FillFromImage(char* memory, uint64_t size_bytes, const pmem::image::ImageFile& image,
                      pmem::Persist persist);

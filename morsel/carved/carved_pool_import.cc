@@ -1,4 +1,4 @@
-// How an image becomes a morsel of a carved pool.
+// Imports an image as a morsel of a carved pool.
 #include <unistd.h>
 
 #include "base/error.h"
@@ -14,14 +14,15 @@ Status FillFromImage(char* memory, uint64_t size_bytes, const pmem::image::Image
                      pmem::Persist persist) {
   MORSEL_TRY(image.Load(memory));
   // ORDER  the morsel's bytes  <  the slot is live
-  // WHY    what has a name has been imported whole. Create() fences before the slot.        [S-4]
-  // CRASH  before: nobody's bytes. After: the morsel, whole.
+  // WHY    a morsel that has a name was imported whole. Create() fences before the slot.    [S-4]
+  // CRASH  before: the bytes belong to nobody. After: the morsel is there, whole.
   // TEST   morsel/open/carved_pool_sim_test: ImportedMorsels  <- fails without the flush
   persist.Flush(memory, size_bytes);
   return pmem::image::CheckNotOverwritten(image);
 }
 
-// Somewhere: the morsel's own range may be in use, by what was exported.
+// Loads the image at any free address: the morsel's own range may be in use by the morsel that was
+// exported.
 Status CarvedPool::Load(const CatalogRecord& record, const pmem::image::ImageFile& image,
                         const std::vector<SubtreeIndex>& subtrees) {
   const Window window = {superblock().window_begin, superblock().window_end};
@@ -37,7 +38,8 @@ Status CarvedPool::Import(const std::string& name, const pmem::image::ImageFile&
   MORSEL_TRY(MustBeWritable("made"));
   const Result<CatalogRecord> found = RecordOf(name, image.file(), image.info());
   if (!found) return found.status();
-  // The heap knows its capacity: what the medium's units would make of it is another one.
+  // The heap in the image knows its capacity, so the capacity is not rounded up to the medium's
+  // units.
   CatalogRecord record = Carved(*found);
   record.capacity_bytes = found->capacity_bytes;
   record.codec = pmem::image::Codec::kNone;

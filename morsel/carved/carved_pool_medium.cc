@@ -22,7 +22,7 @@
 namespace morsel {
 namespace {
 
-// st_blocks counts in these, whatever the file system's are.
+// The unit of st_blocks, whatever the file system's blocks are.
 constexpr uint64_t kStatBlockBytes = 512;
 
 int FAllocateWhole(const pmem::File& file, int mode, uint64_t offset, uint64_t size_bytes) {
@@ -34,8 +34,8 @@ int FAllocateWhole(const pmem::File& file, int mode, uint64_t offset, uint64_t s
   return failed;
 }
 
-// Space for the bytes, so that a full medium is an error now and no SIGBUS later.
-// What has space already keeps its content.
+// Takes space for the bytes, so that a full medium is an error now and not a SIGBUS later. Bytes
+// that have space already keep their content.
 Status TakeSpace(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
   if (FAllocateWhole(file, FALLOC_FL_KEEP_SIZE, offset, size_bytes) == 0) return Code::kOk;
   return FailErrno("'%s': no space for %" PRIu64 " bytes at offset %" PRIu64 " on its file system",
@@ -46,7 +46,7 @@ int PunchHole(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
   return FAllocateWhole(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size_bytes);
 }
 
-// The device that the file is; nothing if it is a regular file.
+// Returns the device that the file is, or no value if it is a regular file.
 Result<std::optional<pmem::DaxDevice>> DeviceOf(const pmem::File& file) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s'", file.path().c_str());
@@ -58,7 +58,7 @@ Result<std::optional<pmem::DaxDevice>> DeviceOf(const pmem::File& file) {
 
 constexpr size_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
 
-// Reads both superblocks. A device cannot be read, only mapped.
+// Reads both superblocks. A device has no read(2), so it is mapped.
 Status ReadSuperblocks(const pmem::File& file, const std::optional<pmem::DaxDevice>& device,
                        char* bytes) {
   if (!device) return file.ReadExactly(bytes, kSuperblocksBytes, 0);
@@ -126,7 +126,8 @@ Status CarvedMedium::FormatFile(const pmem::File& file, const PoolSuperblock& pl
   pmem::PreferHugeExtents(file);
   MORSEL_TRY(file.Resize(plan.size_bytes));
   if (pmem::IsDax(file)) {
-    // A whole unit first: a file system aligns what is large enough, and places the rest behind it.
+    // The space of a whole unit is taken first: a file system aligns a large allocation, and places
+    // the rest after it.
     MORSEL_TRY(TakeSpace(file, 0, plan.data_offset));
     MORSEL_TRY(pmem::WriteZeros(file, 0, plan.data_offset));
   }
@@ -153,7 +154,7 @@ Result<PoolSuperblock> CarvedMedium::PlanDevice(const pmem::DaxDevice& device,
                         unit_bytes);
 }
 
-// Whole units are mapped, and data begins with one.
+// A device maps whole units only, and the data begins at a unit.
 Status CarvedMedium::FormatDevice(const pmem::File& file, const PoolSuperblock& plan) {
   return FormatMapped(file, plan, plan.data_offset);
 }
@@ -173,7 +174,7 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool r
   medium->device_ = *device;
   medium->read_only_ = read_only;
   medium->is_dax_ = is_device || pmem::IsDax(medium->file_);
-  // Of a device whole units are mapped; data begins with one.
+  // A device maps whole units only, and the data begins at a unit.
   Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(
       medium->file_, is_device ? chosen->data_offset : chosen->metadata_bytes, read_only);
   if (!mapping) return mapping.status();
@@ -190,8 +191,8 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool r
   return medium;
 }
 
-// libpmem2's variable may stand in for persistent memory, and ask for more flushes than are needed,
-// never for fewer.
+// PMEM2_FORCE_GRANULARITY may let ordinary memory stand in for persistent memory, and may ask for
+// more flushes than are needed. It may never leave out flushes that are needed.
 Status CarvedMedium::MustFlush() const {
   const char* const forced = std::getenv("PMEM2_FORCE_GRANULARITY");
   if (!is_dax_ || granularity_bytes() != 1 || forced == nullptr || *forced == '\0') {
@@ -215,7 +216,7 @@ const char* CarvedMedium::name() const {
   return is_dax_ ? "fsdax" : "file";
 }
 
-// Copies of a pool may have holes where the original had zeros.
+// A copy of a pool may have holes where the original had zeros.
 Status CarvedMedium::FindSparse() {
   if (device_) return Code::kOk;
   struct stat status;
@@ -226,8 +227,8 @@ Status CarvedMedium::FindSparse() {
   return Code::kOk;
 }
 
-// Calls visit(offset in the file, offset from the first subtree, bytes) for each
-// run of adjacent subtrees.
+// Calls visit(offset in the file, offset from the first subtree's begin, bytes) for each run of
+// adjacent subtrees.
 template <class Visit>
 Status CarvedMedium::ForEachRun(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees,
                                 Visit visit) const {
@@ -270,15 +271,16 @@ Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role, u
                                                       std::unique_lock<Mutex>* held) {
   Result<std::vector<SubtreeIndex>> subtrees = metadata_->Reserve(role, size_bytes);
   if (!subtrees) return subtrees;
-  // Claimed, they are nobody else's, and nothing below looks at what the mutex covers.
+  // Nobody else can have the subtrees once they are claimed, and filling them with zeros uses
+  // nothing that the mutex guards.
   if (held != nullptr) held->unlock();
   Status status = ForEachRun(role, *subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
     return FillWithZeros(offset, run_bytes);
   });
-  // ORDER  space and its zeros, synced  <  whatever says whose they are
-  // WHY    until the sync the file system may return the old content after a crash, under a morsel
-  //        that was told that its new memory is zero, or have no space there.
-  // CRASH  before: the space is free. After: it is zero, whoever has it.
+  // ORDER  space and its zeros, synced  <  the words that give it an owner
+  // WHY    until the sync a crash may bring back the old content, in a morsel whose new memory must
+  //        be zero, or leave no space there.
+  // CRASH  before: the space is free. After: it is zero, whoever owns it.
   // TEST   morsel/open/carved_pool_sim_test: Sequences
   if (status.ok() && !device_) status = file_.Sync();
   if (held != nullptr) held->lock();
@@ -294,7 +296,7 @@ void CarvedMedium::Return(alloc::SubtreeRole role, const std::vector<SubtreeInde
 }
 
 void CarvedMedium::GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees) {
-  if (device_) return;  // its space is nobody else's
+  if (device_) return;  // no one else uses a device's space
   (void)ForEachRun(role, subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
     (void)PunchHole(file_, offset, run_bytes);
     return Status();

@@ -1,5 +1,5 @@
-// The file or device below a carved pool: its space, its mappings, and what is kept in it
-// beside the morsels. Pool and backings stand on it.
+// The file or device below a carved pool: it hands out space, makes mappings, and owns the pool's
+// metadata. The pool and its backings stand on it.
 #pragma once
 
 #include <cstdint>
@@ -20,33 +20,35 @@
 
 namespace morsel {
 
-/// Threads  one at a time, who holds `mutex`; persist() and what is const: any.
+/// Threads  the caller of a member that is not const holds `mutex`. persist() and the other const
+///          members may be called by any thread.
 class CarvedMedium {
  public:
-  /// What the file is meant to be.
+  /// What the caller expects the file to be.
   enum class As { kPool, kSingleMorsel };
 
-  /// Takes `file`, which is locked: maps its metadata and recovers them.
-  /// Errors  kCorrupt, kVersion, kUnsupported, kNoSpace, kNoMemory, kIo; kInvalidArgument: it is a
-  ///         pool of many morsels, or one morsel of a directory pool, and not what was meant.
+  /// Opens the pool in `file`, which the caller has locked: maps its metadata and recovers them.
+  /// Errors  kCorrupt, kVersion, kUnsupported, kNoSpace, kNoMemory, kIo; kInvalidArgument: the file
+  ///         is a pool of many morsels, or a single morsel of a directory pool, and `as` says the
+  ///         other.
   static Result<std::unique_ptr<CarvedMedium>> Open(pmem::File file, bool read_only,
                                                     const std::string& subject, As as = As::kPool);
 
-  /// Makes `file`, which is empty, a pool of size_bytes.
-  /// Durability  of the bytes on return, of the file's size and name by a later sync.
+  /// Makes the empty file `file` a pool of size_bytes.
+  /// Durability  the bytes are durable on return; the file's size and name with a later sync.
   /// Errors      kInvalidArgument, kUnsupported, kNoSpace, kIo.
   static Status Format(const pmem::File& file, uint64_t size_bytes, const std::string& subject);
 
-  /// As Format(), of what PlanSuperblock() or PlanSingle() said.
+  /// Does what Format() does, with a plan that PlanSuperblock() or PlanSingle() returned.
   static Status FormatFile(const pmem::File& file, const PoolSuperblock& plan);
 
-  /// The layout of a pool on a device, carved into units that the device can map.
-  /// Errors  kInvalidArgument: it is too small, or the address window in the environment cannot be.
+  /// Returns the layout of a pool on a device, carved into units that the device can map.
+  /// Errors  kInvalidArgument: the device is too small, or MORSEL_WINDOW is invalid.
   static Result<PoolSuperblock> PlanDevice(const pmem::DaxDevice& device,
                                            const std::string& subject);
 
-  /// Makes the device `file` what PlanDevice() said, whatever it holds.
-  /// Durability  on return; after a crash before, it holds no pool, or this one.
+  /// Makes the device `file` the pool that PlanDevice() planned, whatever it holds now.
+  /// Durability  on return; after a crash before that, the device holds no pool, or this one.
   /// Errors      kUnsupported, kNoMemory, kIo.
   static Status FormatDevice(const pmem::File& file, const PoolSuperblock& plan);
 
@@ -54,37 +56,39 @@ class CarvedMedium {
   CarvedMedium(const CarvedMedium&) = delete;
   CarvedMedium& operator=(const CarvedMedium&) = delete;
 
+  /// Guards the metadata and the address ranges that Place() changes. The caller takes it.
   Mutex mutex{LockRank::kCarvedMedium};
 
   CarvedMetadata& metadata() { return *metadata_; }
   pmem::Persist persist() const { return mapping_.persist(); }
   uint32_t granularity_bytes() const { return mapping_.granularity_bytes(); }
-  /// "device-dax"; "fsdax", or "file" where the file only stands in for persistent memory.
+  /// "device-dax", "fsdax", or "file" if the file only stands in for persistent memory.
   const char* name() const;
-  /// What the kernel knows to be bad of the file or device.
+  /// Returns the ranges of the file or device that the kernel knows to be bad.
   /// Errors  kIo.
   Result<std::vector<pmem::ByteRange>> BadRanges() const { return pmem::BadRangesOf(file_); }
-  /// Only close(2) is used, and nothing is called afterwards but the destructor.
+  /// In a forked child: closes the descriptor, with close(2) only. Nothing but the destructor may
+  /// be called after it.
   void CloseAfterFork() { file_.Close(); }
 
-  /// Subtrees for `size_bytes`: claimed, with space of their own, zero. Nothing says yet whose they
-  /// are.
-  /// held       what holds `mutex`, which others may have while zeros are written; nullptr: they
-  /// may
-  ///            not.
-  /// Ownership  ended by the metadata's Create() or Grow(), or by Return().
+  /// Claims subtrees for `size_bytes`, takes space for them and fills them with zeros. The metadata
+  /// do not say yet who owns them.
+  /// held       the lock on `mutex`: it is released while zeros are written, so that others may go
+  ///            on. With nullptr the mutex stays locked.
+  /// Ownership  the caller ends the claim with the metadata's Create() or Grow(), or with Return().
   /// Errors     kNoSpace, kCorrupt, kIo: nothing is claimed.
   Result<std::vector<SubtreeIndex>> Grant(alloc::SubtreeRole role, uint64_t size_bytes,
                                           std::unique_lock<Mutex>* held = nullptr);
+  /// Ends a claim of Grant(): the subtrees are free again.
   void Return(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
 
-  /// Gives the space of free subtrees back to the file system. What cannot be given back stays
-  /// with the pool, which zeroes it before it is granted again.
+  /// Gives the space of free subtrees back to the file system. Space that cannot be given back
+  /// stays with the pool, which fills it with zeros before it grants it again.
   void GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
 
-  /// Maps `subtrees` at range offset `offset` and on, each run of adjacent ones as one mapping.
-  /// label  what a SIGBUS there is said to have met, e.g. "morsel 'graph'".
-  /// Errors  kNoMemory, kNoSpace, kIo: the range is as before.
+  /// Maps `subtrees` into the range, from `offset` on. Adjacent subtrees share one mapping.
+  /// label   whose memory it is, for the message of a SIGBUS, e.g. "morsel 'graph'".
+  /// Errors  kNoMemory, kNoSpace, kIo: the range is unchanged.
   Status Place(pmem::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
                const std::vector<SubtreeIndex>& subtrees, bool read_only, const std::string& label);
 
@@ -101,10 +105,10 @@ class CarvedMedium {
   Status MustFlush() const;
 
   pmem::File file_;
-  std::optional<pmem::DaxDevice> device_;  ///< nothing where it is a regular file
+  std::optional<pmem::DaxDevice> device_;  ///< no value for a regular file
   bool read_only_ = false;
   bool is_dax_ = false;
-  bool is_sparse_ = false;  ///< some granted space may have none below it, as in a sparse copy
+  bool is_sparse_ = false;  ///< some subtrees may lie in a hole of the file, as in a sparse copy
   pmem::Pmem2Mapping mapping_;
   std::unique_ptr<CarvedMetadata> metadata_;
 };

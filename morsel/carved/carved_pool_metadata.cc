@@ -41,7 +41,7 @@ alloc::SubtreeMap MapOf(char* memory, const PoolSuperblock& s, pmem::Persist per
 void FormatPool(char* medium, const PoolSuperblock& plan, pmem::Persist persist) {
   // ORDER  the old magics are gone  <  anything new
   // WHY    half of a new pool must not be taken for the old one.                       [POOL-1]
-  // CRASH  before: the old pool, whole. After: no pool.
+  // CRASH  before: the old pool is there, whole. After: no pool is.
   // TEST   morsel/carved/carved_pool_metadata_test: FormattingIsAllOrNothing  <- fails without the line
   EraseSuperblocks(medium, persist);
   auto* const use = reinterpret_cast<uint64_t*>(medium + plan.use_offset);
@@ -100,14 +100,14 @@ Result<std::unique_ptr<CarvedMetadata>> CarvedMetadata::Open(char* medium,
     uint64_t* const in_use = &metadata->use()->in_use;
     metadata->was_unclean_ = pmem::Load(in_use) != 0;
     // ORDER  the magic that formatting publishes first  <  every change of this open
-    // WHY    formatting may have been killed when the magic was visible and not durable; with it,
-    //        the pool and what it is trusted with from here on would be gone.           [POOL-1]
+    // WHY    formatting may have been killed when the magic was visible but not durable. Without it
+    //        the pool and all that is stored in it from here on would be gone.          [POOL-1]
     // CRASH  before: there is no pool, or this one, without morsels. After: this one.
     // TEST   morsel/carved/carved_pool_metadata_test: APoolOpenedAfterAKilledFormatStays  <- fails without
     persist.Flush(medium, sizeof(uint64_t));
     // ORDER  in_use = 1  <  every change of this open
     // WHY    an open after a crash must know that words it sees may not be durable.     [POOL-3]
-    // CRASH  before: all that is visible is durable. After: the next open flushes it.
+    // CRASH  before: all that is visible is durable. After: the next open flushes what it sees.
     // TEST   morsel/carved/carved_pool_metadata_test: AKillIsRemembered  <- fails without the line
     persist.Publish(in_use, 1);
   }
@@ -117,8 +117,8 @@ Result<std::unique_ptr<CarvedMetadata>> CarvedMetadata::Open(char* medium,
 
 void CarvedMetadata::Close() {
   if (access_ != Access::kWrite) return;
-  // What the end before this one left in the map is made durable when the map is
-  // read; where it was not read, the next open has that still to do.
+  // If the last process ended uncleanly, reading the map makes durable what it left there. If the
+  // map was not read, the next open still has to do that.
   if (was_unclean_ && !map_.is_loaded()) return;
   persist_.Publish(&use()->in_use, 0);
 }
@@ -151,7 +151,7 @@ void CarvedMetadata::Create(SlotIndex slot, const CatalogRecord& record,
   MORSEL_CHECK(access_ == Access::kWrite);
   // ORDER  the morsel's first bytes and the subtrees' words  <  the slot is live
   // WHY    a live slot has all of its subtrees, and a heap in them.                       [S-4]
-  // CRASH  before: the words are stale, the name is nobody's. After: the morsel is there.
+  // CRASH  before: the words are stale, and the name is free. After: the morsel is there.
   // TEST   morsel/carved/carved_pool_metadata_test: CreationIsAllOrNothing  <- fails when swapped
   map().Record(slot.value() + 1, RoleOf(record), subtrees);
   catalog_.Insert(slot, record);
@@ -163,7 +163,7 @@ void CarvedMetadata::Grow(SlotIndex slot, const std::vector<SubtreeIndex>& subtr
   const alloc::SubtreeRole role = RoleOf(record);
   // ORDER  the new subtrees' words  <  the size
   // WHY    the map has every position below the size.                                     [S-4]
-  // CRASH  before: the words are stale, the size is the old one. After: the new one.
+  // CRASH  before: the words are stale, and the size is the old one. After: it is the new one.
   // TEST   morsel/carved/carved_pool_metadata_test: GrowingIsAllOrNothing  <- fails when swapped
   map().Record(slot.value() + 1, role, subtrees);
   catalog_.SetSize(slot,
@@ -173,10 +173,10 @@ void CarvedMetadata::Grow(SlotIndex slot, const std::vector<SubtreeIndex>& subtr
 std::vector<SubtreeIndex> CarvedMetadata::Shrink(SlotIndex slot, uint64_t size_bytes) {
   MORSEL_CHECK(access_ == Access::kWrite);
   const alloc::SubtreeRole role = RoleOf(catalog_.record(slot));
-  alloc::SubtreeMap& map = this->map();  // read while what goes is live
+  alloc::SubtreeMap& map = this->map();  // read while the subtrees to be cut off are still live
   // ORDER  the size  <  the words of 0
   // WHY    the map has every position below the size.                                     [S-4]
-  // CRASH  before: the old size. After: the new one, and stale words that Load() cleans.
+  // CRASH  before: the size is the old one. After: the new one, and Load() cleans stale words.
   // TEST   morsel/carved/carved_pool_metadata_test: ShrinkingIsAllOrNothing  <- fails when swapped
   catalog_.SetSize(slot, size_bytes);
   return map.Truncate(slot.value() + 1, role, size_bytes / kSubtreeBytes);
@@ -185,11 +185,11 @@ std::vector<SubtreeIndex> CarvedMetadata::Shrink(SlotIndex slot, uint64_t size_b
 std::vector<SubtreeIndex> CarvedMetadata::Remove(SlotIndex slot) {
   MORSEL_CHECK(access_ == Access::kWrite);
   const alloc::SubtreeRole role = RoleOf(catalog_.record(slot));
-  alloc::SubtreeMap& map = this->map();  // read while what goes is live
+  alloc::SubtreeMap& map = this->map();  // read while the morsel is still live
   // ORDER  the slot is free  <  the words of 0  <  the slot may be used again
-  // WHY    a live slot has all of its subtrees, and a stale word would be live again under the next
+  // WHY    a live slot has all of its subtrees, and a stale word would come to life under the next
   //        owner of the slot.                                                       [S-4] [S-5]
-  // CRASH  before: the morsel is there. After: it is gone; stale words are cleaned by Load().
+  // CRASH  before: the morsel is there. After: it is gone, and Load() cleans stale words.
   // TEST   morsel/carved/carved_pool_metadata_test: RemovalIsAllOrNothing  <- fails when swapped
   catalog_.Remove(slot);
   std::vector<SubtreeIndex> freed = map.Truncate(slot.value() + 1, role, 0);

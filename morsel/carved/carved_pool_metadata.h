@@ -1,8 +1,9 @@
-// What a carved pool keeps beside its morsels, as one: use, journal, catalog,
-// subtree map. Every change of a morsel's existence and size is here, in order.
+// The metadata of a carved pool: the in-use word, journal, catalog and subtree map behind one
+// interface. Every change of a morsel's existence and size is made here, in the order that keeps it
+// crash-safe.
 //
-// Over any memory that is aligned to a page and has a Persist; knows nothing of
-// files and mappings.
+// It works on any memory that is aligned to a page and has a Persist; it knows nothing of files and
+// mappings.
 #pragma once
 
 #include <cstdint>
@@ -21,20 +22,22 @@
 namespace morsel {
 
 /// Makes the first plan.metadata_bytes of `medium` a pool without morsels, whatever was there.
-/// Durability  on return; after a crash before, there is no pool, or this one.
+/// Durability  on return; after a crash before that, there is the old pool, no pool, or the new
+///             one.
 void FormatPool(char* medium, const PoolSuperblock& plan, pmem::Persist persist);
 
+/// The kind of subtrees that the morsel has.
 constexpr alloc::SubtreeRole RoleOf(const CatalogRecord& record) {
   return record.giant ? alloc::SubtreeRole::kGiant : alloc::SubtreeRole::kHuge;
 }
 
-/// Threads  one at a time.
+/// Threads  one call at a time.
 class CarvedMetadata {
  public:
   enum class Access { kRead, kWrite };
 
-  /// Recovers what a crash left and reads the catalog, not the map. To read, nothing on the medium
-  /// changes: a record of the journal that is pending is applied to a private copy.
+  /// Recovers what a crash left and reads the catalog. The map is read later. With kRead nothing on
+  /// the medium changes: if a journal entry is pending, it is applied to a private copy.
   /// Errors  kCorrupt (the journal); kNoMemory.
   static Result<std::unique_ptr<CarvedMetadata>> Open(char* medium,
                                                       const PoolSuperblock& superblock,
@@ -44,47 +47,50 @@ class CarvedMetadata {
   CarvedMetadata(const CarvedMetadata&) = delete;
   CarvedMetadata& operator=(const CarvedMetadata&) = delete;
 
-  /// Says that this open for writing ended well. Nothing else is called afterwards.
+  /// Records that this open for writing ended well. Nothing else may be called after it.
   /// Durability  on return.
   void Close();
 
   const Catalog& catalog() const { return catalog_; }
   const PoolSuperblock& superblock() const { return superblock_; }
-  /// The map is read when it is first asked for.
+  /// Returns the subtree map, which the first call reads.
   alloc::SubtreeMap& map();
 
-  /// The first subtrees of the morsel in `slot`, by position.
+  /// Returns the subtrees of the morsel in `slot`, in the order of its addresses. A giant subtree
+  /// is named by the first of its 2 MiB subtrees.
   /// Errors  kCorrupt.
   Result<std::vector<SubtreeIndex>> Subtrees(SlotIndex slot);
 
-  /// Claims subtrees of 2 MiB each or of 1 GiB each for `size_bytes`. Ended by Create(), Grow() or
-  /// Cancel(). Nothing on the medium changes.
-  /// Errors  kNoSpace; kCorrupt.
+  /// Claims subtrees of 2 MiB or 1 GiB each for `size_bytes`. Nothing on the medium changes.
+  /// Ownership  the caller ends the claim with Create(), Grow() or Cancel().
+  /// Errors     kNoSpace; kCorrupt.
   Result<std::vector<SubtreeIndex>> Reserve(alloc::SubtreeRole role, uint64_t size_bytes);
   void Cancel(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees);
 
-  /// Makes the morsel true. `slot` is from catalog().FreeSlot(); `subtrees` from Reserve() for
-  /// record.size_bytes, their content flushed by this thread.
-  /// Durability  on return; after a crash before, there is nothing of that name.
+  /// Publishes the morsel. `slot` comes from catalog().FreeSlot(), `subtrees` from Reserve() for
+  /// record.size_bytes; this thread has flushed their content.
+  /// Durability  on return; after a crash before that, there is nothing of that name.
   void Create(SlotIndex slot, const CatalogRecord& record,
               const std::vector<SubtreeIndex>& subtrees);
 
-  /// Makes the morsel longer by `subtrees`, whose content is flushed by this thread.
-  /// Durability  on return; a crash leaves the old size or the new one.
+  /// Makes the morsel longer by `subtrees`, whose content this thread has flushed.
+  /// Durability  on return; a crash before that leaves the old size or the new one.
   void Grow(SlotIndex slot, const std::vector<SubtreeIndex>& subtrees);
 
-  /// Makes the morsel shorter.
+  /// Makes the morsel shorter, and returns the subtrees that are free now.
   /// Durability  as Grow().
-  /// Returns     the subtrees that are free now.
   std::vector<SubtreeIndex> Shrink(SlotIndex slot, uint64_t size_bytes);
 
-  /// Durability  gone on return.
-  /// Returns     the subtrees that are free now.
+  /// Removes the morsel, and returns the subtrees that are free now.
+  /// Durability  the morsel is gone on return.
   std::vector<SubtreeIndex> Remove(SlotIndex slot);
 
+  /// Records a checkpoint of the morsel.
+  /// Durability  on return; a crash before that leaves both old values or both new ones.
   void SetCheckpoint(SlotIndex slot, uint64_t live_bytes, uint64_t generation);
 
-  /// One sentence for everything that is wrong: see carved_pool_validate.cc.
+  /// Returns one message for each invariant that is broken on the medium: see
+  /// carved_pool_validate.cc.
   std::vector<std::string> Validate();
 
  private:
@@ -93,7 +99,7 @@ class CarvedMetadata {
   PoolUse* use() const;
 
   char* memory_;
-  void* copy_ = nullptr;  ///< memory_, where that is private
+  void* copy_ = nullptr;  ///< memory_ if that is a private copy, else nullptr
   PoolSuperblock superblock_;
   pmem::Persist persist_;
   Access access_;

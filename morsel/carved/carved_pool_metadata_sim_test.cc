@@ -1,5 +1,5 @@
-// The metadata of a carved pool over the simulated medium: every crash of every
-// short sequence of changes.
+// Explores the metadata of a carved pool on the simulated medium: every crash in every short
+// sequence of changes.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -10,7 +10,7 @@
 namespace morsel {
 namespace {
 
-// The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
+// The most that one exploration may take, unless MORSEL_PROOF_SECONDS sets another limit.
 constexpr double kSeconds = 60;
 
 sim::Options Wanted() {
@@ -27,7 +27,7 @@ TEST(CarvedPoolMetadataSimTest, Sequences) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
-// Over a pool that is in use, after anything, and before anything.
+// Formats a pool that is in use, after and before each other operation.
 TEST(CarvedPoolMetadataSimTest, Formatting) {
   MetadataTarget target;
   sim::Explorer explorer(target, Wanted());
@@ -38,7 +38,7 @@ TEST(CarvedPoolMetadataSimTest, Formatting) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
-// Three in a row, so that what recovers from a crash in recovery is cut off, too.
+// Three crashes in a row, so that the recovery from a crash in a recovery is interrupted, too.
 TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
   sim::Options options = Wanted();
   options.crashes = 3;
@@ -52,7 +52,7 @@ TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
-// Longer than any that are all tried, and more images of each: as many as there is time for.
+// Sequences too long to try all of them, with more images of each, as many as there is time for.
 TEST(CarvedPoolMetadataSimTest, LongSequencesAtRandom) {
   sim::Options options = Wanted();
   options.images_max = 4096;

@@ -28,20 +28,20 @@ constexpr uint64_t kDataOffset = kGiantBytes - kSubtreesBefore * kSubtreeBytes;
 constexpr uint64_t kMediumBytes = kDataOffset + kSubtreeCount * kSubtreeBytes;
 constexpr Window kWindow = {0x10000000000, 0x20000000000};
 constexpr uint64_t kCapacityUnits = 4;
-/// What the first life finds.
+/// What the first incarnation finds.
 constexpr uint64_t kFirstPool = 1;
 constexpr uint64_t kFirstMorsel = 5;
-/// Something is there, which is no pool.
+/// The medium holds something that is not a pool.
 constexpr uint64_t kUnknownPool = ~uint64_t{0};
 
 enum Note : uint32_t {
-  kMayBe,   ///< morsel, size, generation
-  kIs,      ///< likewise
+  kMayBe,   ///< morsel, size, generation: what it may be from now on
+  kIs,      ///< morsel, size, generation: what it is from now on
   kNew,     ///< pool: it is about to be made
-  kPoolIs,  ///< pool, and whether making it has returned
+  kPoolIs,  ///< pool, and 1 if the call that made it has returned, else 0
 };
 
-/// Fewer slots than PlanSuperblock() has for so many subtrees, for speed.
+/// The layout of a pool, with fewer slots than PlanSuperblock() plans for this size, for speed.
 PoolSuperblock PlanOf(uint64_t pool) {
   PoolSuperblock plan = *PlanSuperblock(kMediumBytes, kWindow, Id{static_cast<unsigned char>(pool)},
                                         "the simulated pool");
@@ -63,7 +63,7 @@ const PoolSuperblock& AnyPlan() {
 
 pmem::Persist Medium() { return sim::Recorder::Get().persist(); }
 
-// The lowest bit of a morsel's number says which subtrees it has.
+// The lowest bit of a morsel's number says which kind of subtrees it has.
 bool IsGiant(uint64_t morsel) { return (morsel & 1) != 0; }
 uint64_t UnitBytes(uint64_t morsel) { return IsGiant(morsel) ? kGiantBytes : kSubtreeBytes; }
 std::string NameOfMorsel(uint64_t morsel) { return "m" + std::to_string(morsel); }
@@ -81,7 +81,7 @@ CatalogRecord RecordOf(uint64_t morsel, uint64_t size_units) {
   return record;
 }
 
-// The number of a morsel with that record, and nothing where no such one was made.
+// Returns the number of the morsel that was made with that record, if one was.
 std::optional<uint64_t> MorselOf(const CatalogRecord& found) {
   if (found.name.size() < 2) return std::nullopt;
   const uint64_t morsel = std::strtoull(found.name.c_str() + 1, nullptr, 10);
@@ -93,7 +93,7 @@ std::optional<uint64_t> MorselOf(const CatalogRecord& found) {
   return same ? std::optional(morsel) : std::nullopt;
 }
 
-// What the pool is that lies there; 0: none.
+// Returns the number of the pool on the medium, 0 if there is none, or kUnknownPool.
 uint64_t PoolAt(const char* memory) {
   const Result<PoolSuperblock> found = ChooseSuperblock(memory, kMediumBytes, "the simulated pool");
   if (found) return found->id[0];
@@ -102,7 +102,7 @@ uint64_t PoolAt(const char* memory) {
   return none ? 0 : kUnknownPool;
 }
 
-// Of all but the journal, which is most of the medium and seldom in use.
+// A checksum of all but the journal, which is most of the medium and seldom in use.
 uint64_t SumOf(const char* memory) {
   const PoolSuperblock& plan = AnyPlan();
   const uint64_t sums[] = {
@@ -139,7 +139,7 @@ std::string MetadataTarget::NameOf(uint32_t operation) const {
 
 std::vector<sim::Span> MetadataTarget::Memory() { return {{memory_, AnyPlan().metadata_bytes}}; }
 
-// A pool with a past: a morsel of 1 GiB, and one that is gone.
+// Makes a pool with a past: a morsel of 1 GiB is in it, and another one was removed.
 void MetadataTarget::Prepare() {
   FormatPool(memory_, PlanOf(kFirstPool), pmem::VolatilePersist());
   if (std::string wrong = OpenAgain(); !wrong.empty()) Die("%s", wrong.c_str());
@@ -164,7 +164,7 @@ MetadataTarget::Due MetadataTarget::DueOf(const sim::Log& log) const {
       due.pools = {{first, due.pools[first]}};
       due.formatted_in_part &= second == 0;
     } else {
-      // Nothing is done with morsels before it is known which pool it is.
+      // Morsels are not touched before it is known which pool is there.
       std::set<State>& states =
           due.pools.begin()->second.try_emplace(first, std::set<State>{{0, 0}}).first->second;
       if (entry.what == kIs) states.clear();
@@ -206,9 +206,10 @@ std::string MetadataTarget::CheckMorsels(CarvedMetadata& metadata, const Morsels
   return {};
 }
 
-// Each subtree is one morsel's, or free: granted, all that is left meets none that is owned.
+// Each subtree belongs to one morsel or is free: if all that is free is granted, no subtree of it
+// has an owner.
 std::string MetadataTarget::CheckOwners(CarvedMetadata& metadata) const {
-  const uint64_t free = metadata.map().free_count();  // what is stale is cleaned by now
+  const uint64_t free = metadata.map().free_count();  // map() has cleaned stale words
   std::vector<uint64_t> owners(kSubtreeCount, 0);
   uint64_t heads = 0;
   for (const SlotIndex slot : metadata.catalog().List()) {
@@ -244,7 +245,7 @@ std::string MetadataTarget::CheckOwners(CarvedMetadata& metadata) const {
   return "a subtree is neither free nor anybody's";
 }
 
-// Who may only read sees the same, and changes nothing.
+// An open for reading sees the same and changes nothing.
 std::string MetadataTarget::CheckReader(const Morsels& due) const {
   const uint64_t before = SumOf(memory_);
   const Result<PoolSuperblock> superblock =
@@ -307,7 +308,7 @@ SlotIndex MetadataTarget::SlotOf(uint64_t morsel) const {
   return *metadata_->catalog().Find(NameOfMorsel(morsel));
 }
 
-// The new morsel; 0: there is no room.
+// Returns the number of the new morsel, or 0 if there is no room.
 uint64_t MetadataTarget::Create(bool giant, sim::Log& log) {
   const uint64_t morsel = (morsels_ + 1) * 2 + (giant ? 1 : 0);
   const uint64_t units = giant ? 1 : 2;
@@ -405,7 +406,7 @@ void MetadataTarget::Perform(uint32_t operation, sim::Log& log) {
   }
 }
 
-// Where there is no pool all but formatting does nothing.
+// If there is no pool, every operation but formatting does nothing.
 sim::Script MetadataTarget::GoOn(uint64_t pick) {
   switch (pick % 5) {
     case 0:

@@ -1,6 +1,6 @@
-// What a carved pool keeps beside its morsels, for the simulator: morsels of both
-// kinds of subtrees come, grow, shrink and go, and the pool is formatted over. The
-// oracle asks by owner: each subtree is free, or one morsel's.
+// The metadata of a carved pool, as a target of the simulator. Morsels of both kinds of subtrees
+// are made, grown, shrunk and removed, and the pool is formatted anew. The oracle compares owners:
+// each subtree is free, or belongs to one morsel.
 #pragma once
 
 #include <map>
@@ -19,14 +19,14 @@ class MetadataTarget : public sim::Target {
  public:
   enum Operation : uint32_t {
     kCreateHuge,   ///< a morsel of two subtrees of 2 MiB
-    kCreateGiant,  ///< one of one subtree of 1 GiB
+    kCreateGiant,  ///< a morsel of one subtree of 1 GiB
     kGrow,         ///< the newest morsel, by one subtree
-    kShrink,       ///< likewise
-    kRemove,       ///< the oldest
-    kReplace,      ///< a morsel of another name takes the place of the newest
-    kCheckpoint,   ///< the newest
-    kReopen,       ///< closes in order, and opens again
-    kFormat,       ///< makes a new pool where this one is
+    kShrink,       ///< the newest morsel, by one subtree
+    kRemove,       ///< the oldest morsel
+    kReplace,      ///< makes a morsel with another name and removes the one that was the newest
+    kCheckpoint,   ///< the newest morsel
+    kReopen,       ///< closes the pool in order, and opens it again
+    kFormat,       ///< makes a new pool in the place of this one
     kOperations,
   };
 
@@ -44,14 +44,15 @@ class MetadataTarget : public sim::Target {
   sim::Script GoOn(uint64_t pick) override;
 
  private:
-  /// Size in subtrees of its role, and generation; of size 0 is what does not exist.
+  /// A morsel's size, in subtrees of its role, and its generation. Size 0: it does not exist.
   using State = std::pair<uint64_t, uint64_t>;
-  /// By the number of a morsel: what it may be. Of others nothing may be there.
+  /// The states that each morsel may be in, by its number. No other morsel may exist.
   using Morsels = std::map<uint64_t, std::set<State>>;
   struct Due {
-    /// By the number of a pool, 0 where there may be none: what its morsels may be.
+    /// The pools that may be there, by number, and what their morsels may be. Pool 0: there may be
+    /// none.
     std::map<uint64_t, Morsels> pools;
-    /// A crash came while the pool was formatted: one of its superblocks may be missing.
+    /// A crash interrupted the formatting of the pool: one of its superblocks may be missing.
     bool formatted_in_part = false;
   };
 
@@ -71,10 +72,10 @@ class MetadataTarget : public sim::Target {
 
   char* memory_;
   std::unique_ptr<CarvedMetadata> metadata_;
-  std::string complaint_;       ///< of an operation
-  std::vector<uint64_t> live_;  ///< morsels, the newest last
-  uint64_t morsels_ = 0;        ///< that ever were
-  uint64_t pool_ = 0;           ///< the last that was made, or was to be
+  std::string complaint_;       ///< what went wrong in an operation
+  std::vector<uint64_t> live_;  ///< the numbers of the morsels that exist, the newest last
+  uint64_t morsels_ = 0;        ///< how many morsels were ever made
+  uint64_t pool_ = 0;           ///< the number of the pool that was made last, or was about to be
 };
 
 }  // namespace morsel

@@ -17,7 +17,7 @@ using pmem::ForEachKill;
 using pmem::ForEachPowerCut;
 using Access = CarvedMetadata::Access;
 using SubtreeList = std::vector<SubtreeIndex>;
-// Whose each subtree is: what must hold after every crash, and no total of it.
+// The subtrees of each morsel. Tests compare these after a crash, and not totals.
 using Owners = std::map<std::string, SubtreeList>;
 
 constexpr uint64_t kPoolBytes = 2 * kMiB + 64 * kSubtreeBytes;
@@ -88,7 +88,7 @@ void ExpectWhole(CarvedMetadata& metadata) {
   for (const std::string& message : metadata.Validate()) ADD_FAILURE() << message;
 }
 
-// Opens with the real recovery, and goes on working.
+// Opens the medium with the real recovery, returns the owners, and checks that work can go on.
 Owners OwnersAfter(CrashMedium& after) {
   auto metadata = Opened(after);
   if (metadata == nullptr) return {};
@@ -113,14 +113,14 @@ class CarvedPoolMetadataTest : public testing::Test {
     Create(*metadata, "a", 2);
     Create(*metadata, "b", 9);
     Create(*metadata, "c", 2);
-    Remove(*metadata, "a");  // the next are not adjacent
+    Remove(*metadata, "a");  // so that the subtrees of 'd' are not adjacent
     Create(*metadata, "d", 10);
     metadata->Close();
     medium_.Settle();
   }
 
-  // Power cuts anywhere in `change`; then kills anywhere in it, after which the next process
-  // changes something, and power cuts anywhere in that.
+  // Cuts the power anywhere in `change`. Then kills the process anywhere in it; the next process
+  // changes something, and the power is cut anywhere in that.
   void ExpectAllOrNothing(const std::function<void(CarvedMetadata&)>& change) {
     const auto start = medium_.AfterKill();
     Owners old_owners;
@@ -158,7 +158,7 @@ class CarvedPoolMetadataTest : public testing::Test {
           auto next = Opened(killed);
           kept = OwnersOf(*next);
           ExpectWhole(*next);
-          // Held by another thread: what comes next is on other lines.
+          // Another thread holds these, so that the next changes are on other lines.
           const auto held = next->Reserve(kHuge, 4 * kSubtreeBytes);
           ASSERT_TRUE(held.has_value());
           Create(*next, "next", 3);
@@ -200,7 +200,8 @@ TEST_F(CarvedPoolMetadataTest, RemovalIsAllOrNothing) {
   ExpectAllOrNothing([](CarvedMetadata& metadata) { Remove(metadata, "b"); });
 }
 
-// A slot whose stale words were not cleaned would give its next owner too many subtrees.
+// If a slot were used before its stale words are cleaned, its next owner would have too many
+// subtrees.
 TEST_F(CarvedPoolMetadataTest, ASlotIsUsedAgainOnlyAfterItsWordsAreCleaned) {
   auto metadata = Opened(medium_);
   ForEachPowerCut(
@@ -219,7 +220,7 @@ TEST_F(CarvedPoolMetadataTest, ASlotIsUsedAgainOnlyAfterItsWordsAreCleaned) {
       });
 }
 
-TEST_F(CarvedPoolMetadataTest, WhatWasFlushedIsFencedBeforeTheMorselIsTrue) {
+TEST_F(CarvedPoolMetadataTest, CreateFencesTheFlushedBytesBeforeItPublishesTheMorsel) {
   constexpr uint64_t kValue = 4711;
   CrashMedium medium(Plan().metadata_bytes + kPageBytes);
   FormatPool(medium.memory(), Plan(), medium.persist());
@@ -240,7 +241,8 @@ TEST_F(CarvedPoolMetadataTest, WhatWasFlushedIsFencedBeforeTheMorselIsTrue) {
       });
 }
 
-// Killed while it cleans what it gave up, the next process grows into other space.
+// A process is killed while it cleans the words of subtrees that it has cut off, and the next
+// process grows into other subtrees.
 TEST_F(CarvedPoolMetadataTest, AKillIsRemembered) {
   auto metadata = Opened(medium_);
   ForEachKill(
@@ -316,8 +318,8 @@ TEST_F(CarvedPoolMetadataTest, AReaderChangesNothingAndSeesWhatIsPending) {
   EXPECT_GT(grown, 6) << "pending, and not only at the end";
 }
 
-// What a process left that was killed between record and values, with a word that nobody owns:
-// a new pool must have none of it.
+// Returns what a process leaves that was killed between the journal's record and its values, with a
+// word that nobody owns. A new pool must have none of it.
 std::unique_ptr<CrashMedium> WithWorkLeft(CrashMedium& medium) {
   std::unique_ptr<CrashMedium> left;
   auto metadata = Opened(medium);
@@ -366,14 +368,14 @@ TEST_F(CarvedPoolMetadataTest, FormattingIsAllOrNothing) {
       *medium, [&] { FormatPool(medium->memory(), Plan(2), medium->persist()); }, look, 64);
   for (const int count : counts) EXPECT_GT(count, 0);
 
-  // On return it is there, with both its superblocks.
+  // After the return the new pool is there, with both superblocks.
   const auto after = medium->AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
   auto opened = Opened(*after);
   EXPECT_EQ(opened->superblock().id[0], 2);
   ExpectWhole(*opened);
 }
 
-TEST_F(CarvedPoolMetadataTest, NothingOfWhatWasThereBeforeIsFoundInANewPool) {
+TEST_F(CarvedPoolMetadataTest, ANewPoolHasNothingOfWhatTheMediumHeldBefore) {
   CrashMedium medium(Plan().metadata_bytes);
   std::memset(medium.memory(), 0xa5, medium.size_bytes());
   medium.Settle();
@@ -405,7 +407,7 @@ TEST_F(CarvedPoolMetadataTest, EitherSuperblockIsEnough) {
   }
 }
 
-TEST_F(CarvedPoolMetadataTest, NoFlippedBitOfBothSuperblocksIsBelieved) {
+TEST_F(CarvedPoolMetadataTest, ABitThatIsFlippedInBothSuperblocksMakesThePoolCorrupt) {
   for (uint64_t bit = 0; bit < kSuperblockBytes * 8; ++bit) {
     std::string bytes(medium_.memory(), kSuperblocks * kSuperblockBytes);
     for (const uint64_t at : {bit / 8, kSuperblockBytes + bit / 8}) {

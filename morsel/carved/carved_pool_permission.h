@@ -1,5 +1,5 @@
-// Whether somebody may do something with a morsel, by the owner and mode that
-// the catalog has for it, as a file system would judge.
+// Decides whether a user may open or remove a morsel, by the owner and mode that the catalog keeps
+// for it, with the rules of a file system.
 #pragma once
 
 #include <cstdint>
@@ -11,21 +11,22 @@
 
 namespace morsel {
 
-/// Who asks.
+/// The user who asks.
 struct Identity {
   uint32_t user = 0;
   std::vector<uint32_t> groups;
 
-  /// This process, with its effective ids.
+  /// The effective user of this process, and its groups.
   static Identity OfProcess();
 };
 
-/// Errors  kPermission. Root passes.
+/// Checks that `who` may open the morsel. Root always may.
+/// Errors  kPermission.
 Status MayOpen(const Identity& who, const CatalogRecord& record, bool read_only,
                const std::string& subject);
 
-/// The owner may, and who may write.
-/// Errors  kPermission. Root passes.
+/// Checks that `who` may remove the morsel: its owner, whoever may write to it, and root may.
+/// Errors  kPermission.
 Status MayRemove(const Identity& who, const CatalogRecord& record, const std::string& subject);
 
 }  // namespace morsel

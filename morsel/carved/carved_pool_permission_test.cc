@@ -10,7 +10,7 @@
 namespace morsel {
 namespace {
 
-TEST(CarvedPoolPermissionTest, OwnerGroupAndOthersAsInAFileSystem) {
+TEST(CarvedPoolPermissionTest, OwnerGroupAndOthersAreJudgedAsByAFileSystem) {
   CatalogRecord record;
   record.user = 7;
   record.group = 8;
@@ -41,7 +41,7 @@ TEST(CarvedPoolPermissionTest, OwnerGroupAndOthersAsInAFileSystem) {
   EXPECT_NE(std::string(LastError()).find("morsel 'a' belongs to user 7"), std::string::npos);
 }
 
-TEST(CarvedPoolPermissionTest, TheProcessIsWhoItIs) {
+TEST(CarvedPoolPermissionTest, OfProcessHasTheEffectiveIds) {
   EXPECT_EQ(Identity::OfProcess().user, geteuid());
   EXPECT_EQ(Identity::OfProcess().groups[0], getegid());
 }

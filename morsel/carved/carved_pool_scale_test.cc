@@ -1,5 +1,5 @@
-// A pool of 1 TiB with as many morsels as one can have. What things cost is counted, in words
-// and system calls, and never timed.
+// A pool of 1 TiB with as many morsels as a pool can have. The tests count words and system calls,
+// and measure no time.
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -19,7 +19,7 @@ constexpr uint64_t kTebibyte = uint64_t{1} << 40;
 constexpr uint64_t kCapacityBytes = 512 * kMiB;
 constexpr alloc::SubtreeRole kHuge = alloc::SubtreeRole::kHuge;
 
-// Over memory: no file system has the space.
+// The metadata of such a pool in memory: no file system has the space.
 class FullMetadataTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -42,7 +42,7 @@ class FullMetadataTest : public testing::Test {
     EXPECT_TRUE(metadata.has_value()) << LastError();
     return metadata.has_value() ? std::move(*metadata) : nullptr;
   }
-  // From here on an access to the map ends the process, or does not.
+  // Sets the protection of the map: with PROT_NONE an access to it ends the process.
   void ProtectMap(int protection) {
     ASSERT_EQ(
         mprotect(memory_ + plan_.map_offset, plan_.metadata_bytes - plan_.map_offset, protection),
@@ -50,7 +50,7 @@ class FullMetadataTest : public testing::Test {
   }
   static std::string NameOf(uint64_t number) { return "morsel-" + std::to_string(number); }
 
-  // The base as ReserveNew() chooses it, by a number in place of the id.
+  // Makes a morsel at a base that is chosen as ReserveNew() does, by a number in place of the id.
   void Create(CarvedMetadata& metadata, uint64_t number) {
     const Catalog& catalog = metadata.catalog();
     const uint64_t room = plan_.window_end - plan_.window_begin;
@@ -73,7 +73,7 @@ class FullMetadataTest : public testing::Test {
     ASSERT_TRUE(subtrees.has_value()) << LastError();
     metadata.Create(*catalog.FreeSlot(), record, *subtrees);
   }
-  // What has been looked at to find slots, addresses and subtrees.
+  // How much has been looked at so far to find slots, addresses and subtrees.
   static uint64_t LookedAt(CarvedMetadata& metadata) {
     return metadata.catalog().looked_at() + metadata.catalog().Ranges().looked_at() +
            metadata.map().looked_at();
@@ -84,7 +84,7 @@ class FullMetadataTest : public testing::Test {
   std::mt19937_64 random_{20};
 };
 
-TEST_F(FullMetadataTest, MorselsComeAndGoAmong65536ByAFewLooks) {
+TEST_F(FullMetadataTest, CreateAndRemoveAmong65536MorselsTakeAFewLooks) {
   {
     auto metadata = Open();
     ASSERT_NE(metadata, nullptr);
@@ -122,7 +122,7 @@ TEST_F(FullMetadataTest, MorselsComeAndGoAmong65536ByAFewLooks) {
   EXPECT_EQ(metadata->Validate(), std::vector<std::string>());
 }
 
-// As it is for a pool's file: how often each is called, and how much space it takes.
+// Counts the calls on a pool's file, and the space that is allocated.
 class CountingCalls : public FullDiskCalls {
  public:
   uint64_t allocations = 0;
@@ -150,7 +150,7 @@ class CountingCalls : public FullDiskCalls {
 
 using CarvedPoolScaleTest = CarvedPoolFixture;
 
-TEST_F(CarvedPoolScaleTest, ATebibyteIsFormattedAndOpenedByItsMetadataAlone) {
+TEST_F(CarvedPoolScaleTest, FormatAndOpenOfATebibyteTouchItsMetadataOnly) {
   CountingCalls calls;
   uint64_t metadata_bytes = 0;
   {
@@ -172,7 +172,7 @@ TEST_F(CarvedPoolScaleTest, ATebibyteIsFormattedAndOpenedByItsMetadataAlone) {
   EXPECT_LE(calls.others, 1u) << "the superblocks; the rest is mapped";
 }
 
-TEST_F(CarvedPoolScaleTest, AMorselCostsAsManyCallsWhateverThePoolHolds) {
+TEST_F(CarvedPoolScaleTest, CreateMakesAsManyCallsInAFullPoolAsInAnEmptyOne) {
   CountingCalls calls;
   calls.takes_no_space = true;
   const auto pool = CarvedPool::Create(path_, kTebibyte, 0600, calls);
@@ -187,7 +187,7 @@ TEST_F(CarvedPoolScaleTest, AMorselCostsAsManyCallsWhateverThePoolHolds) {
   for (int number = 1; number < 500; ++number) ASSERT_EQ(made(number), first);
 }
 
-// The sync of one thread's new space waits until another morsel has grown.
+// Makes the sync of one thread's new space wait until another morsel has grown.
 class WaitingCalls : public FullDiskCalls {
  public:
   static thread_local bool waits;
@@ -222,7 +222,7 @@ TEST_F(CarvedPoolScaleTest, AMorselGrowsWhileTheSpaceOfAnotherIsFilled) {
   calls.may_leave.set_value();
   slow.join();
   EXPECT_FALSE(calls.had_to_give_up);
-  // Whose each is shows in what was stored.
+  // The stored words show that no subtree belongs to both.
   for (uint64_t i = 0; i < 3; ++i) *At(*one, i * kSubtreeBytes) = 10 + i;
   for (uint64_t i = 0; i < 2; ++i) *At(*other, i * kSubtreeBytes) = 20 + i;
   for (uint64_t i = 0; i < 3; ++i) EXPECT_EQ(*At(*one, i * kSubtreeBytes), 10 + i);

@@ -37,7 +37,8 @@ Kind KindOf(const PoolSuperblock& superblock) {
   return superblock.version == kPoolVersion ? Kind::kValid : Kind::kUnknownVersion;
 }
 
-// Where the parts lie is checked even under a good checksum: a pool may have been made to deceive.
+// Names the field that cannot be right, or returns nullptr. The fields are checked even if the
+// checksum is good, because a pool may have been made to deceive.
 const char* LayoutFault(const PoolSuperblock& s) {  // [POOL-2]
   constexpr uint64_t kTooMuch = uint64_t{1} << 60;
   if (s.header_bytes != sizeof(PoolSuperblock)) return "header_bytes";
@@ -97,7 +98,7 @@ Result<PoolSuperblock> Validated(const PoolSuperblock& chosen, uint64_t medium_b
 
 namespace {
 
-// Everything but the checksum.
+// Fills in everything but the checksum.
 PoolSuperblock Planned(uint64_t size_bytes, const Window& window, const Id& id, uint64_t unit_bytes,
                        uint64_t slot_count) {
   PoolSuperblock s{};
@@ -110,7 +111,8 @@ PoolSuperblock Planned(uint64_t size_bytes, const Window& window, const Id& id, 
   s.window_end = window.end;
   s.size_bytes = size_bytes;
   s.unit_bytes = unit_bytes;
-  // The map has a word for what the metadata takes too: a few words too many.
+  // The map has a word for each subtree of the whole medium, so a few more than are needed: those
+  // of the metadata.
   const uint64_t subtrees = size_bytes / kSubtreeBytes;
   s.slot_count = slot_count;
   s.use_offset = kSuperblocks * kSuperblockBytes;
@@ -147,7 +149,7 @@ Result<PoolSuperblock> PlanSingle(uint64_t capacity_bytes, const Window& window,
     return Fail(Code::kInvalidArgument, "%s cannot have a capacity of %s: no file is that large",
                 subject.c_str(), FormatSizeExactly(capacity_bytes).c_str());
   }
-  // What is not used of the file has no space.
+  // The file is sparse: parts that are not used take no space.
   uint64_t size_bytes = capacity_bytes + kSubtreeBytes;
   PoolSuperblock s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
   while (s.subtree_count * kSubtreeBytes < capacity_bytes) {
@@ -190,7 +192,7 @@ void WriteSuperblocks(char* medium, const PoolSuperblock& superblock, pmem::Pers
   }
   // ORDER  everything else of the pool  <  the magics
   // WHY    a superblock with magic and checksum is believed, and so is what it points to. [POOL-1]
-  // CRASH  before: the medium holds no pool. After one: the pool, B being written again by nobody.
+  // CRASH  before: the medium holds no pool. After the first: the pool; nobody writes B again.
   // TEST   morsel/carved/carved_pool_metadata_test: FormattingIsAllOrNothing  <- fails when swapped
   persist.Fence();
   for (uint64_t number = 0; number < kSuperblocks; ++number) {
@@ -198,9 +200,9 @@ void WriteSuperblocks(char* medium, const PoolSuperblock& superblock, pmem::Pers
   }
 }
 
-// What the two are, in any order:
+// What the two superblocks are, in either order, and what is returned:
 //
-//   an unknown version, and anything    kVersion: the newest may be in it
+//   an unknown version, and anything    kVersion: that one may be the newest
 //   valid, valid                        the one of higher sequence; A if equal
 //   valid, broken or none               the valid one
 //   broken, broken or none              kCorrupt: damaged

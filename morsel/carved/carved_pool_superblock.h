@@ -1,4 +1,4 @@
-// A carved pool's superblocks: planned, written, chosen, validated.
+// Plans, writes, chooses and validates the superblocks of a carved pool.
 #pragma once
 
 #include <cstdint>
@@ -12,42 +12,44 @@
 
 namespace morsel {
 
-/// The layout of a new pool of `size_bytes`, a multiple of `unit_bytes`, which is what the medium
-/// is carved into: 2 MiB, or its alignment if that is more, up to 1 GiB. magic and checksum are
-/// set.
-/// Errors  kInvalidArgument: less than two units, one for itself and one for morsels.
+/// Returns the layout of a new pool of `size_bytes`, a multiple of `unit_bytes`. The medium is
+/// carved into units of 2 MiB, or of its alignment if that is more, at most 1 GiB. Magic and
+/// checksum are set.
+/// Errors  kInvalidArgument: size_bytes is less than two units (the pool needs one for itself and
+///         one for morsels), or more than 1 PiB.
 Result<PoolSuperblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
                                       const std::string& subject,
                                       uint64_t unit_bytes = kSubtreeBytes);
 
-/// The layout of a file that is one morsel of a directory pool, with room for `capacity_bytes`, a
-/// multiple of 2 MiB. magic and checksum are set.
+/// Returns the layout of a file that is one morsel of a directory pool, with room for
+/// `capacity_bytes`, a multiple of 2 MiB. Magic and checksum are set.
 /// Errors  kInvalidArgument: no file can be that large.
 Result<PoolSuperblock> PlanSingle(uint64_t capacity_bytes, const Window& window, const Id& id,
                                   const std::string& subject);
 
-/// Whether the bytes, kSuperblocks superblocks, are of no pool at all, not even a damaged one.
+/// Whether the first kSuperblocks superblocks at `bytes` belong to no pool at all, not even to a
+/// damaged one.
 bool LooksForeign(const char* bytes);
 
-/// Whether the bytes, kSuperblocks superblocks, begin a file that is one morsel of a directory
-/// pool, or was one before it was damaged.
+/// Whether the first kSuperblocks superblocks at `bytes` begin a file that is one morsel of a
+/// directory pool, or was one before it was damaged.
 bool LooksSingle(const char* bytes);
 
-/// Takes the magic of both superblocks away: from here on the medium holds no pool.
+/// Erases the magic of both superblocks: from then on the medium holds no pool.
 /// Durability  on return.
 void EraseSuperblocks(char* medium, pmem::Persist persist);
 
-/// Writes both superblocks, each one's magic last. All else of the pool is durable before.
-/// Durability  on return; after a crash before, there is no pool, or this one.
+/// Writes both superblocks, the magic of each last. The caller has flushed all else of the pool.
+/// Durability  on return; after a crash before that, there is no pool, or this one.
 void WriteSuperblocks(char* medium, const PoolSuperblock& superblock, pmem::Persist persist);
 
-/// The superblock that says what the pool is, from the first 8192 bytes of the medium, which is
-/// `medium_bytes` long.
-/// Errors  kCorrupt (foreign, damaged, truncated); kVersion.
+/// Returns the superblock that says what the pool is. `bytes` are the first 8192 bytes of the
+/// medium, which is `medium_bytes` long.
+/// Errors  kCorrupt (foreign, damaged or truncated); kVersion; kInvalidArgument (an image).
 Result<PoolSuperblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
                                         const std::string& subject);
 
-/// Whether both superblocks are valid and say the same but for their sequence [POOL-1].
+/// Whether both superblocks are valid and differ in nothing but their sequence. [POOL-1]
 bool SuperblocksAgree(const char* bytes);
 
 }  // namespace morsel

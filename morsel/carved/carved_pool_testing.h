@@ -19,17 +19,18 @@
 
 namespace morsel {
 
-// Set before main(), and so before libpmem2 looks.
+// Set before main(), so that libpmem2 finds it whenever it looks.
 inline const bool kGranularityIsForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1) == 0;
 
 inline const Formatter kNoFormat = [](const CatalogRecord&, pmem::Persist) {};
 
-/// The file system is full, or its syncs fail, after so many that went well; negative: never.
+/// A file system that is full, or whose syncs fail, once that many calls have succeeded. A negative
+/// number means never.
 class FullDiskCalls : public pmem::SystemCalls {
  public:
   int allocations_until_full = -1;
   int syncs_until_failure = -1;
-  bool takes_no_space = false;  ///< a sparse file will do
+  bool takes_no_space = false;  ///< allocations succeed without taking space: files stay sparse
 
   int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
     if (Fails(allocations_until_full, ENOSPC)) return -1;

@@ -1,4 +1,4 @@
-// What a carved pool does when the world or the file is not as it should be.
+// What a carved pool does when its file is damaged, or the operating system refuses something.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -71,7 +71,7 @@ TEST_F(CarvedPoolTroubleTest, ATruncatedPoolIsCorrupt) {
   }
 }
 
-TEST_F(CarvedPoolTroubleTest, AnUnknownVersionIsSaid) {
+TEST_F(CarvedPoolTroubleTest, AnUnknownVersionOrFeatureIsRefused) {
   { MakePool(); }
   PoolSuperblock superblock;
   const std::string bytes = ReadAll();
@@ -87,7 +87,7 @@ TEST_F(CarvedPoolTroubleTest, AnUnknownVersionIsSaid) {
   }
 }
 
-// Whatever bit is wrong in the metadata: an open, a check and every operation end in a status.
+// Whatever bits are wrong in the metadata, an open, a check and every operation end in a status.
 TEST_F(CarvedPoolTroubleTest, FlippedBitsNeverEndTheProcess) {
   {
     auto pool = MakePool();
@@ -155,7 +155,7 @@ TEST_F(CarvedPoolTroubleTest, AChildHoldsNothingAfterItsClose) {
   for (const int file : {to_parent[0], to_parent[1], to_child[0]}) close(file);
 }
 
-TEST_F(CarvedPoolTroubleTest, WhatCannotBeMadeLeavesNothing) {
+TEST_F(CarvedPoolTroubleTest, CreateFailsWithoutLeavingAFile) {
   EXPECT_EQ(CarvedPool::Create(path_, 2 * kMiB, 0600, KernelCalls()).error(),
             Code::kInvalidArgument);
   EXPECT_EQ(CarvedPool::Create(path_, ~uint64_t{0}, 0600, KernelCalls()).error(),
@@ -179,7 +179,7 @@ TEST_F(CarvedPoolTroubleTest, WhatCannotBeMadeLeavesNothing) {
   EXPECT_EQ(ReadAll(), before);
 }
 
-TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncLeavesEverythingAsItWas) {
+TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncChangesNothing) {
   FullDiskCalls calls;
   auto made = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
   ASSERT_TRUE(made.has_value()) << LastError();
@@ -189,7 +189,7 @@ TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncLeavesEverythingAsItWa
     for (int good = 0; good < 4; ++good) {
       if (sync && good > 0) continue;
       const Code code = sync ? Code::kIo : Code::kNoSpace;
-      // Zeroing punches a hole and takes space: the second of each pair fails too.
+      // Zeroing makes two calls, one that punches a hole and one that takes space. Each fails once.
       (sync ? calls.syncs_until_failure : calls.allocations_until_full) = good % 2;
       EXPECT_EQ(backing->Resize(5 * kSubtreeBytes).code(), code) << LastError();
       (sync ? calls.syncs_until_failure : calls.allocations_until_full) = good % 2;
@@ -204,7 +204,8 @@ TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncLeavesEverythingAsItWa
   ExpectWhole(pool);
 }
 
-// A crash, or the file system, may keep the space of what is free, with its old bytes.
+// After a crash, or if the file system refuses the hole, free subtrees keep their space and old
+// bytes.
 TEST_F(CarvedPoolTroubleTest, SpaceThatWasNotGivenBackIsZeroWhenGrantedAgain) {
   FullDiskCalls calls;
   auto made = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
@@ -218,7 +219,7 @@ TEST_F(CarvedPoolTroubleTest, SpaceThatWasNotGivenBackIsZeroWhenGrantedAgain) {
   for (uint64_t i = 1; i < 16; ++i) EXPECT_EQ(*At(*backing, i * kSubtreeBytes), 0u);
 }
 
-// Copying tools make holes of zeros; a store into a hole must not end in SIGBUS on a full disk.
+// Copying tools turn zeros into holes. A store into a hole must not end in SIGBUS on a full disk.
 TEST_F(CarvedPoolTroubleTest, ASparseCopyGetsItsSpaceWhenOpened) {
   {
     auto pool = MakePool();
@@ -241,7 +242,7 @@ TEST_F(CarvedPoolTroubleTest, ASparseCopyGetsItsSpaceWhenOpened) {
   EXPECT_GE(static_cast<uint64_t>(status.st_blocks) * 512, 4 * kSubtreeBytes);
 }
 
-TEST_F(CarvedPoolTroubleTest, SizesThatCannotBeAreRefused) {
+TEST_F(CarvedPoolTroubleTest, ImpossibleSizesAreRefused) {
   auto pool = MakePool();
   auto backing = Make(*pool, "a");
   EXPECT_EQ(backing->Resize(0).code(), Code::kInvalidArgument);
@@ -256,7 +257,7 @@ TEST_F(CarvedPoolTroubleTest, SizesThatCannotBeAreRefused) {
   EXPECT_NE(std::string(LastError()).find("directory pool"), std::string::npos);
 }
 
-TEST_F(CarvedPoolTroubleTest, ReadOnlyIsReadOnly) {
+TEST_F(CarvedPoolTroubleTest, OpenForReadingRefusesEveryChange) {
   {
     auto pool = MakePool();
     auto writer = Make(*pool, "a");
@@ -285,7 +286,7 @@ TEST_F(CarvedPoolTroubleTest, AnAddressThatIsTakenIsNamed) {
   EXPECT_NE(std::string(LastError()).find("the squatter"), std::string::npos) << LastError();
 }
 
-TEST_F(CarvedPoolTroubleTest, AMorselIsItsMakersAndHasItsMode) {
+TEST_F(CarvedPoolTroubleTest, AMorselHasTheModeAskedForAndBelongsToItsCreator) {
   auto pool = MakePool();
   CatalogRecord wanted = Wanted("shared");
   wanted.mode = 0640;
@@ -314,8 +315,8 @@ TEST_F(CarvedPoolTroubleTest, ThreadsResizeTheirMorselsAtOnce) {
   ExpectWhole(*pool);
 }
 
-// Program order, that is all a kill can show; order on the medium is the metadata test's.
-TEST_F(CarvedPoolTroubleTest, KilledAnywhereEverySubtreeIsItsMorselsOwn) {
+// A kill shows program order only; the metadata test checks the order on the medium.
+TEST_F(CarvedPoolTroubleTest, AfterAKillAnywhereNoSubtreeHasTwoOwners) {
   { MakePool(130 * kMiB); }
   std::mt19937_64 random(3);
   for (int round = 0; round < 30; ++round) {
@@ -334,7 +335,7 @@ TEST_F(CarvedPoolTroubleTest, KilledAnywhereEverySubtreeIsItsMorselsOwn) {
         auto backing =
             opened.has_value() ? std::move(opened) : pool->Create(Wanted(name), kNoFormat);
         if (!backing.has_value()) _exit(1);
-        // Every subtree says whose it is.
+        // The first word of every subtree names its owner.
         if (!(*backing)->Resize((step % 9 + 1) * kSubtreeBytes).ok()) _exit(2);
         for (uint64_t i = 0; i < step % 9 + 1; ++i) {
           uint64_t* const word = At(**backing, i * kSubtreeBytes);
@@ -358,8 +359,9 @@ TEST_F(CarvedPoolTroubleTest, KilledAnywhereEverySubtreeIsItsMorselsOwn) {
   }
 }
 
-// The end of the file is gone: nothing is behind some pages of the morsel, which no signal tells.
-TEST_F(CarvedPoolTroubleTest, WhatTheMediumCannotServeFailsAnExportAndIsSkippedByASalvage) {
+// The end of the file is cut off, so that some pages of the morsel have nothing behind them. The
+// export finds out without a signal.
+TEST_F(CarvedPoolTroubleTest, AnUnreadableRangeFailsAnExportAndIsSkippedByASalvage) {
   constexpr uint64_t kGoodPages = 5;
   constexpr uint64_t kLostOffset = 2 * kSubtreeBytes + kGoodPages * kPageBytes;
   constexpr uint64_t kSizeBytes = 3 * kSubtreeBytes;

@@ -1,5 +1,5 @@
-// A predicate for each invariant of a carved pool, over what is on the medium
-// now: what the open pool believes is not asked.
+// A predicate for each invariant of a carved pool. They read what is on the medium now, and not
+// what the open pool has in memory.
 #include <algorithm>
 #include <cinttypes>
 #include <cstring>
@@ -38,7 +38,7 @@ void JournalIsIdle(const pmem::Journal& journal, Messages& found) {
   }
 }
 
-// [POOL-6]; names are the catalog's to compare.
+// [POOL-6], but for names, which the catalog compares.
 void IdsAndRangesAreApart(const Catalog& catalog, Messages& found) {
   std::map<Id, std::string> ids;
   std::map<uint64_t, std::pair<uint64_t, std::string>> ranges;

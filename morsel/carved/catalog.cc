@@ -40,7 +40,7 @@ bool IsZero(const SlotStatus& status) {
 
 uint64_t UnitBytes(uint32_t flags) { return flags & kSlotGiant ? kGiantBytes : kSubtreeBytes; }
 
-// Stores word by word, so that nothing reaches the medium but in whole words.
+// Copies word by word, so that every word reaches the medium whole or not at all.
 void StoreWords(void* to, const void* from, size_t size_bytes) {
   auto* const words = static_cast<uint64_t*>(to);
   for (size_t i = 0; i < size_bytes / sizeof(uint64_t); ++i) {
@@ -62,7 +62,8 @@ void Catalog::Format() {
   persist_.Flush(slots_, slot_count_ * sizeof(CatalogSlot));
 }
 
-// What [POOL-4] or [POOL-5] it breaks, in words that go behind "slot N".
+// Says how the slot breaks [POOL-4] or [POOL-5], in words that follow "slot N"; no value: it does
+// not.
 std::optional<std::string> Catalog::FaultOf(const CatalogSlot& slot) const {
   const SlotStatus& status = slot.status;
   if (IsZero(status)) return std::nullopt;
@@ -224,8 +225,8 @@ void Catalog::Insert(SlotIndex slot, const CatalogRecord& record) {
   SlotIdentity* const at = &slots_[slot.value()].identity;
   StoreWords(at, &identity, sizeof identity);
   // ORDER  the slot's identity  <  its state
-  // WHY    what is live is believed.                                                   [POOL-5]
-  // CRASH  before: the slot is free, and what its identity says is nobody's. After: it is there.
+  // WHY    a live slot is believed.                                                    [POOL-5]
+  // CRASH  before: the slot is free, and nobody reads its identity. After: the morsel is there.
   // TEST   morsel/carved/catalog_test: CreationIsAllOrNothing  <- fails when the two are swapped
   persist_.Range(at, sizeof *at);
   CommitStatus(slot, {.state = kSlotLive,

@@ -1,4 +1,4 @@
-// The catalog of a carved pool: one slot for each morsel, and what is found in it.
+// The catalog of a carved pool: one slot for each morsel.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,13 @@ namespace morsel {
 
 using SlotIndex = Number<struct SlotIndexTag>;
 
-/// Over any memory that is aligned to a line; knows nothing of files. What it says is checked when
-/// loaded; a slot that cannot be is damaged: it is not found, not listed and not used again.
-/// Threads  one at a time.
+/// It works on any memory that is aligned to a line, and knows nothing of files. Load() checks
+/// every slot. A slot that breaks an invariant is damaged: it is not found, not listed and not used
+/// again.
+/// Threads  one call at a time.
 class Catalog {
  public:
-  /// `journal` covers the slots, and outlives the catalog.
+  /// `journal` covers the slots and must outlive the catalog.
   Catalog(CatalogSlot* slots, uint64_t slot_count, Window window, pmem::Journal* journal,
           pmem::Persist persist, std::string subject)
       : slots_(slots),
@@ -41,41 +42,45 @@ class Catalog {
   /// Durability  flushed; the caller fences.
   void Format();
 
-  /// Reads every slot. What is wrong is kept for findings() and does not fail here.
+  /// Reads every slot. Damage is not an error here: findings() has a message for each damaged slot.
   void Load();
   const std::vector<std::string>& findings() const { return findings_; }
 
-  /// Errors  kNotFound, naming `name`.
+  /// Returns the slot of the morsel `name`.
+  /// Errors  kNotFound; the message has the name.
   Result<SlotIndex> Find(const std::string& name) const;
-  /// The slot is live.
+  /// Returns what a live slot says.
   CatalogRecord record(SlotIndex slot) const;
-  /// By name.
+  /// Returns the live slots, sorted by the names of their morsels.
   std::vector<SlotIndex> List() const;
-  /// For SubtreeMap::Load(): element i is slot i.
+  /// Returns the state of every slot, for SubtreeMap::Load(): element i is slot i.
   std::vector<alloc::OwnerState> Owners() const;
-  /// Of all live morsels. Good until the next change; made when first asked for.
+  /// Returns the address ranges of all live morsels, which the first call collects. The reference
+  /// is good until the next change of the catalog.
   const TakenRanges& Ranges() const;
-  /// Of all live morsels together.
+  /// Returns the sum of the sizes of all live morsels.
   uint64_t size_bytes() const;
 
-  /// The first slot that Insert() may use. Nothing on the medium changes.
-  /// Errors  kNoSpace: all are in use.
+  /// Returns the first slot that Insert() may use. Nothing on the medium changes.
+  /// Errors  kNoSpace: all slots are in use.
   Result<SlotIndex> FreeSlot() const;
-  /// How many words FreeSlot() has read in all: tests hold what it costs against a bound.
+  /// How many words FreeSlot() has read in all. Tests compare this with a bound.
   uint64_t looked_at() const { return free_.looked_at(); }
 
-  /// Makes the morsel true, in a slot that is free. Its subtrees' words and its first bytes are
-  /// durable before.
-  /// Durability  on return; after a crash before, there is nothing of that name.
+  /// Publishes the morsel in a free slot. The words of its subtrees and its first bytes are durable
+  /// before that.
+  /// Durability  on return; after a crash before that, there is nothing of that name.
   void Insert(SlotIndex slot, const CatalogRecord& record);
 
-  /// Durability  on return; a crash leaves the old words or the new ones, all of them.
+  /// Change words of a live slot.
+  /// Durability  on return; a crash before that leaves all the old words or all the new ones.
   void SetSize(SlotIndex slot, uint64_t size_bytes);
   void SetCheckpoint(SlotIndex slot, uint64_t live_bytes, uint64_t generation);
 
-  /// Durability  gone on return. The slot is free once its subtrees' words are cleaned: Free().
+  /// Removes the morsel. The slot cannot be used again before Free().
+  /// Durability  the morsel is gone on return.
   void Remove(SlotIndex slot);
-  /// The slot may be used again.
+  /// Lets the slot be used again. The words of its subtrees have been cleaned before.
   void Free(SlotIndex slot);
 
   uint64_t slot_count() const { return slot_count_; }
@@ -93,7 +98,7 @@ class Catalog {
   std::string subject_;
   std::vector<std::string> findings_;
   std::vector<bool> damaged_;
-  NumberSet free_;  ///< neither live nor damaged, nor removed and not yet freed
+  NumberSet free_;  ///< slots that Insert() may use; a removed slot joins it with Free()
   std::unordered_map<std::string, SlotIndex> by_name_;
   mutable std::optional<TakenRanges> ranges_;
 };

@@ -47,7 +47,7 @@ void ExpectSame(const CatalogRecord& a, const CatalogRecord& b) {
   EXPECT_EQ(a.generation, b.generation);
 }
 
-// A journal and a catalog on one medium.
+// A journal and a catalog on the same medium.
 struct Bench {
   explicit Bench(CrashMedium& medium)
       : journal(reinterpret_cast<pmem::JournalHead*>(medium.memory()), kPageBytes,
@@ -72,7 +72,7 @@ class CatalogTest : public testing::Test {
     bench.catalog.Format();
     medium_.Settle();
   }
-  // The catalog as it is after a crash.
+  // Opens the catalog as it is after a crash.
   static std::unique_ptr<Bench> Recovered(CrashMedium& medium) {
     auto bench = std::make_unique<Bench>(medium);
     EXPECT_TRUE(bench->journal.Recover().ok()) << LastError();
@@ -86,7 +86,7 @@ class CatalogTest : public testing::Test {
   CrashMedium medium_{kPageBytes + kSlots * sizeof(CatalogSlot)};
 };
 
-TEST_F(CatalogTest, SaysWhatItWasTold) {
+TEST_F(CatalogTest, ReturnsTheRecordsThatWereInserted) {
   CatalogRecord giant = Named("giant", 2);
   giant.giant = giant.grows = true;
   giant.capacity_bytes = 4 * kGiantBytes;
@@ -119,7 +119,7 @@ TEST_F(CatalogTest, SaysWhatItWasTold) {
 }
 
 TEST_F(CatalogTest, CreationIsAllOrNothing) {
-  // Something else was in the slot before.
+  // Another morsel was in the slot before.
   {
     auto bench = Recovered(medium_);
     Insert(bench->catalog, Named("old", 9));
@@ -170,7 +170,7 @@ TEST_F(CatalogTest, EveryChangeIsAllOrNothing) {
       });
 }
 
-TEST_F(CatalogTest, SixteenSlotsAndNoMore) {
+TEST_F(CatalogTest, AFullCatalogHasNoFreeSlotUntilOneIsFreed) {
   auto bench = Recovered(medium_);
   for (unsigned char i = 0; i < kSlots; ++i) {
     Insert(bench->catalog, Named("m" + std::to_string(i), i));
@@ -210,8 +210,8 @@ TEST_F(CatalogTest, AFlippedBitDamagesItsSlotAndNoOther) {
   }
 }
 
-// Signed, and made to deceive.
-TEST_F(CatalogTest, WhatCannotBeIsDamaged) {
+// The records have good checksums and say what cannot be, as if made to deceive.
+TEST_F(CatalogTest, AnImpossibleRecordIsDamaged) {
   std::vector<CatalogRecord> wrong(7, Named("a"));
   wrong[0].base += kPageBytes;
   wrong[1].base = kWindow.end - kSubtreeBytes;
@@ -232,7 +232,7 @@ TEST_F(CatalogTest, WhatCannotBeIsDamaged) {
   }
 }
 
-TEST_F(CatalogTest, ASecondSlotOfAnyNameIsDamaged) {
+TEST_F(CatalogTest, ASecondSlotWithTheSameNameIsDamaged) {
   {
     auto bench = Recovered(medium_);
     Insert(bench->catalog, Named("a"));

@@ -18,7 +18,7 @@ constexpr uint64_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
 
 std::string SubjectOf(const pmem::File& file) { return "'" + file.path() + "'"; }
 
-// Metadata of a file, read and not mapped.
+// The metadata of a file, read into memory and not mapped.
 struct Copy {
   struct Free {
     void operator()(char* bytes) const { std::free(bytes); }
@@ -57,7 +57,7 @@ Result<SlotIndex> OnlySlot(const Catalog& catalog, const std::string& path) {
               path.c_str(), slots.size());
 }
 
-// What the catalog says, with the file system's word on the rest.
+// Completes the catalog's record with the name, mode and owner that the file system has.
 Result<CatalogRecord> Named(CatalogRecord record, const std::string& name, const pmem::File& file) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
@@ -124,7 +124,7 @@ Result<std::vector<Finding>> CheckFineFile(const pmem::File& file, const std::st
   if (!bad) return bad.status();
   Result<std::vector<Finding>> findings = FindingsOf(*bad, *copy->metadata, subject, file.path());
   if (!findings) return findings.status();
-  // Whatever the slot calls it.
+  // The findings name the morsel as its slot does; the file's name counts.
   for (Finding& finding : *findings) finding.subject = subject;
   for (const std::string& message : copy->metadata->Validate()) {
     findings->push_back({.subject = subject, .message = message});
@@ -134,7 +134,8 @@ Result<std::vector<Finding>> CheckFineFile(const pmem::File& file, const std::st
 
 namespace {
 
-// `filled` is what became of the formatter's work: without it, nothing gets the name.
+// Makes the morsel in a temporary file and then gives the file its name. `filled` is read after
+// `format` has run: if it is an error, the file does not get its name.
 Result<FineMorsel> MakeNamed(const pmem::Directory& directory, const Window& window,
                              const CatalogRecord& record, pmem::AddressRange range,
                              const Formatter& format, const Status& filled) {

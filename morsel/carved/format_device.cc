@@ -47,7 +47,7 @@ bool IsZero(const char* bytes, size_t size_bytes) {
   return size_bytes == 0 || (*bytes == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0);
 }
 
-// A device's bytes, mapped to be looked at.
+// A device's bytes, mapped for reading.
 class Look {
  public:
   static Result<Look> At(const pmem::File& file, uint64_t size_bytes) {
@@ -62,7 +62,7 @@ class Look {
     if (bytes_ != nullptr) munmap(bytes_, size_bytes_);
   }
 
-  /// What it holds, in words; "" if nothing was found.
+  /// Describes the data that the device holds, or returns "" if none was found.
   std::string Content(uint64_t metadata_bytes) const {
     if (std::string found = SignatureIn(bytes_, std::min(size_bytes_, 128 * kKiB)); !found.empty())
       return found;
@@ -82,7 +82,7 @@ class Look {
   uint64_t size_bytes_;
 };
 
-// Whether one of the process' descriptors is the device.
+// Whether the process has the device open.
 bool Opens(const std::string& process, dev_t device) {
   const std::string folder = "/proc/" + process + "/fd";
   DIR* const descriptors = opendir(folder.c_str());
@@ -98,7 +98,7 @@ bool Opens(const std::string& process, dev_t device) {
   return opens;
 }
 
-// Whether one of its mappings is: the descriptor may be closed by now.
+// Whether the process has the device mapped. It may have closed the descriptor since.
 bool Maps(const std::string& process, dev_t device) {
   const std::string folder = "/proc/" + process + "/map_files";
   DIR* const mappings = opendir(folder.c_str());
@@ -114,7 +114,7 @@ bool Maps(const std::string& process, dev_t device) {
   return maps;
 }
 
-// The process that uses the device beside this one; "" where none is seen.
+// Returns a process other than this one that uses the device, or "" if none is seen.
 std::string UserOf(dev_t device) {
   DIR* const processes = opendir("/proc");
   if (processes == nullptr) return "";

@@ -1,5 +1,4 @@
-// Makes a device-dax device a pool: what it holds may be somebody's data, so that
-// this looks first.
+// Makes a device-dax device a pool. It looks first for data that somebody may still need.
 #pragma once
 
 #include <cstddef>
@@ -10,25 +9,26 @@
 
 namespace morsel {
 
-/// What the first bytes of a device say that is on it, e.g. "an XFS file system"; "" where they say
-/// nothing. At least 128 KiB are looked at.
+/// Names what the first bytes of a device belong to, e.g. "an XFS file system", or returns "" if no
+/// signature is known. Give it the first 128 KiB: all known signatures lie in them.
 std::string SignatureIn(const char* bytes, size_t size_bytes);
 
 enum class DeviceData {
-  kMustBeAbsent,  ///< nothing is formatted over
-  kIsDestroyed,   ///< the user said so, and of this device
+  kMustBeAbsent,  ///< a device that holds data is refused
+  kIsDestroyed,   ///< the user has agreed to lose what this device holds
 };
 
 /// Makes the device at `path` a pool.
 ///
-/// All that the pool's own metadata take is looked at for data, beyond that one page in each 64
-/// MiB. Who uses the device is looked for among the processes that this one may look at.
+/// The search for data reads everything that the pool's metadata will take, and one page in each
+/// 64 MiB after that. The search for users of the device sees the processes that this one may
+/// inspect.
 ///
-/// Durability  on return; after a crash before, there is no pool on it, or this one.
-/// Errors      kExists: it holds data, and says what is known of it; kBusy: a process uses it,
-/// whatever
-///             `data` says; kInvalidArgument: it is no such device, or too small; kUnsupported: it
-///             is not persistent memory; kPermission; kNoMemory; kIo.
+/// Durability  on return; after a crash before that, the device holds no pool, or this one.
+/// Errors      kExists: the device holds data, and the message says what is known of it; kBusy: a
+///             process uses it, whatever `data` says; kInvalidArgument: it is no device-dax device,
+///             or too small; kUnsupported: it is not persistent memory; kPermission; kNoMemory;
+///             kIo.
 Status FormatDevice(const std::string& path, DeviceData data, pmem::SystemCalls& calls);
 
 }  // namespace morsel

@@ -1,4 +1,4 @@
-// What formatting looks at. That it finds it on a device is tried where there is one: ./dev vm.
+// What formatting looks for. Formatting a real device is tested where there is one: ./dev vm.
 #include "morsel/carved/format_device.h"
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ std::string SignatureWith(size_t offset, const std::string& bytes) {
   return SignatureIn(device.data(), device.size());
 }
 
-TEST(FormatDeviceTest, KnowsWhatOthersBeginWith) {
+TEST(FormatDeviceTest, KnowsTheSignaturesOfOthers) {
   EXPECT_EQ(SignatureWith(0, ""), "");
   EXPECT_EQ(SignatureWith(0, "XFSB"), "an XFS file system");
   EXPECT_EQ(SignatureWith(1080, "\x53\xef"), "an ext2, ext3 or ext4 file system");
@@ -35,13 +35,13 @@ TEST(FormatDeviceTest, KnowsAPoolByEitherSuperblock) {
   EXPECT_EQ(SignatureWith(kSuperblockBytes, "MRSLPOL1"), "a morsel pool");
 }
 
-TEST(FormatDeviceTest, LooksAtNothingBehindTheEnd) {
+TEST(FormatDeviceTest, ReadsNothingBeyondTheEnd) {
   std::vector<char> device(1081);
   device[1080] = '\x53';
   EXPECT_EQ(SignatureIn(device.data(), device.size()), "");
 }
 
-TEST(FormatDeviceTest, NothingButADeviceIsFormatted) {
+TEST(FormatDeviceTest, RefusesAnythingButADevice) {
   for (const char* const path : {"/tmp", "/proc/self/exe"}) {
     const Status status = FormatDevice(path, DeviceData::kIsDestroyed, pmem::KernelCalls());
     EXPECT_EQ(status.code(), Code::kInvalidArgument);
@@ -51,7 +51,7 @@ TEST(FormatDeviceTest, NothingButADeviceIsFormatted) {
             Code::kInvalidArgument);
 }
 
-TEST(FormatDeviceTest, UnitsOfOneGibibyteLeaveTheFirstToTheMetadata) {
+TEST(FormatDeviceTest, WithUnitsOfOneGibibyteTheFirstUnitIsForTheMetadata) {
   const Result<PoolSuperblock> plan =
       PlanSuperblock(3 * kGiantBytes, kWindow, Id{}, "device", kGiantBytes);
   ASSERT_TRUE(plan) << LastError();

@@ -2,8 +2,8 @@
 //
 //   superblock A | superblock B | use | journal | catalog | subtree map | ... data
 //
-// All offsets count from the beginning of the medium and are written in the
-// superblock, so that a device of another alignment needs no other format.
+// All offsets count from the beginning of the medium and are written in the superblock, so that a
+// device with another alignment needs no other format.
 #pragma once
 
 #include <cstddef>
@@ -27,29 +27,29 @@ inline constexpr uint64_t kSlotsMax = 65536;
 
 /// Magic, version and checksum keep their places in every version.
 ///
-/// [POOL-1] A superblock is valid iff its magic and checksum are good. Of two valid ones that with
-///          the higher sequence says what the pool is, A if they are equal.
+/// [POOL-1] A superblock is valid iff its magic and checksum are good. If both are valid, the one
+///          with the higher sequence says what the pool is, and A if the sequences are equal.
 /// [POOL-2] The parts lie in the order above, aligned, without overlap, inside of size_bytes.
 struct PoolSuperblock {
   uint64_t magic;
   uint32_t version;
-  uint32_t header_bytes;  ///< sizeof(Superblock)
+  uint32_t header_bytes;  ///< sizeof(PoolSuperblock)
   uint64_t checksum;      ///< XXH3 over the 4096 bytes, with this word 0
   uint64_t sequence;
-  uint64_t features;             ///< each must be known
-  uint64_t features_compatible;  ///< may be unknown
+  uint64_t features;  ///< a bit that the library does not know: it must not open the pool
+  uint64_t features_compatible;  ///< bits that the library need not know
   unsigned char id[16];
   uint64_t window_begin;
   uint64_t window_end;
   uint64_t size_bytes;  ///< of the medium
-  uint64_t unit_bytes;  ///< what data is carved into; the medium's alignment if that is more
+  uint64_t unit_bytes;  ///< what data is carved into: 2 MiB, or the medium's alignment if larger
   uint64_t use_offset;
   uint64_t journal_offset;
   uint64_t journal_bytes;
   uint64_t catalog_offset;
   uint64_t slot_count;
   uint64_t map_offset;
-  uint64_t metadata_bytes;  ///< everything before this is mapped as one
+  uint64_t metadata_bytes;  ///< everything before this offset is mapped as one
   uint64_t data_offset;
   uint64_t subtree_count;
   uint64_t reserved[491];
@@ -60,7 +60,7 @@ static_assert(offsetof(PoolSuperblock, id) == 48);
 static_assert(offsetof(PoolSuperblock, subtree_count) == 160);
 static_assert(std::has_unique_object_representations_v<PoolSuperblock>);
 
-/// One page. [POOL-3] in_use is 0 only where every word of metadata that is visible is durable.
+/// One page. [POOL-3] in_use is 0 only if every word of metadata that is visible is durable.
 struct PoolUse {
   uint64_t in_use;  ///< 0, or 1 from an open for writing to its clean end
   uint64_t reserved[511];
@@ -77,7 +77,7 @@ inline constexpr uint32_t kSlotFlagsKnown = kSlotFine | kSlotGrows | kSlotGiant;
 inline constexpr uint64_t kSlotFree = 0;
 inline constexpr uint64_t kSlotLive = 0x4556494c;  // "LIVE"
 
-/// The words of a slot that change, on one line, always as one record of the journal.
+/// The words of a slot that change. They share a line, and always change as one journal entry.
 struct SlotStatus {
   uint64_t state;  ///< kSlotFree or kSlotLive
   uint64_t size_bytes;
@@ -89,7 +89,7 @@ struct SlotStatus {
 static_assert(sizeof(SlotStatus) == kLineBytes);
 static_assert(std::has_unique_object_representations_v<SlotStatus>);
 
-/// What is said of a morsel once and for all.
+/// The words of a slot that never change while the morsel exists.
 struct SlotIdentity {
   char name[208];  ///< ends with zeros
   unsigned char id[16];
@@ -107,9 +107,9 @@ static_assert(offsetof(SlotIdentity, checksum) == 256);
 static_assert(std::has_unique_object_representations_v<SlotIdentity>);
 
 /// [POOL-4] A slot's status is all zeros (never used) or its checksum is good.
-/// [POOL-5] A live slot's identity has a good checksum and what it says can be: a valid name, a
-///          range inside the window, sizes that are multiples of its subtrees, size <= capacity.
-/// [POOL-6] No two live slots have the same name or the same id, or ranges that meet.
+/// [POOL-5] A live slot's identity has a good checksum and says what can be: a valid name, a range
+///          inside the window, sizes that are multiples of its subtrees, size <= capacity.
+/// [POOL-6] No two live slots have the same name or the same id, or ranges that overlap.
 struct CatalogSlot {
   SlotIdentity identity;
   SlotStatus status;

@@ -1,5 +1,4 @@
-// A carved pool over the simulated medium: every crash of every short sequence of
-// calls.
+// Explores a carved pool on the simulated medium: every crash in every short sequence of calls.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -13,7 +12,7 @@ namespace {
 using Pool = CarvedPoolTarget::Pool;
 using Op = CarvedPoolTarget::Operation;
 
-// The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
+// The most that one exploration may take, unless MORSEL_PROOF_SECONDS sets another limit.
 constexpr double kSeconds = 60;
 
 sim::Options Wanted(double seconds) {
@@ -32,7 +31,7 @@ TEST(CarvedPoolSimTest, Sequences) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
-// Each kill is followed by every crash of the life after it: many more.
+// After each kill every crash of the next incarnation is tried, which makes many more cases.
 TEST(CarvedPoolSimTest, ShorterSequencesWithKills) {
   CarvedPoolTarget target(Pool::kSmall);
   sim::Explorer explorer(target, Wanted(kSeconds));
@@ -54,7 +53,7 @@ TEST(CarvedPoolSimTest, GiantMorsels) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
-// What is imported is there whole, in a place where something else was.
+// An imported morsel is there whole, in subtrees that another morsel had before.
 TEST(CarvedPoolSimTest, ImportedMorsels) {
   const sim::Script scripts[] = {
       {{Op::kRemove, Op::kImport, Op::kCheckpoint}},
@@ -68,7 +67,7 @@ TEST(CarvedPoolSimTest, ImportedMorsels) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
-// Longer than any that are all tried, and more images of each: as many as there is time for.
+// Sequences too long to try all of them, with more images of each, as many as there is time for.
 TEST(CarvedPoolSimTest, LongSequencesAtRandom) {
   sim::Options options = Wanted(2);
   options.images_max = 4096;

@@ -19,20 +19,20 @@ namespace {
 using alloc::kUnitBytes;
 
 constexpr uint64_t kSmallSubtrees = 6;
-/// What is looked at of each subtree: the heap's first bytes, a slab, an extent's first bytes.
+/// What is watched of each subtree: the heap's first bytes, a slab, an extent's first bytes.
 constexpr uint64_t kWatchedBytes = 3 * kUnitBytes;
 /// The map of a giant morsel's first region lies before its first slab.
 constexpr uint64_t kWatchedGiantBytes = 8 * kUnitBytes;
 constexpr uint64_t kCapacityUnits = 3;
-/// What the first life finds: two subtrees, and object 1 in the second of them.
+/// What the first incarnation finds: two subtrees, and object 1 in the second of them.
 constexpr uint64_t kFirstMorsel = 2;
 constexpr char kRoot[] = "root";
 /// Two units, so that it is an extent.
 constexpr uint64_t kFarBytes = 100'000;
 
 enum Note : uint32_t {
-  kMayBe,    ///< morsel, size, the root's object
-  kIs,       ///< likewise
+  kMayBe,    ///< morsel, size, the root's object: what it may be from now on
+  kIs,       ///< morsel, size, the root's object: what it is from now on
   kWritten,  ///< morsel, subtree: something is about to be stored there
 };
 
@@ -40,11 +40,11 @@ enum Note : uint32_t {
 struct Object {
   uint64_t serial;
   uint64_t size_bytes;
-  uint64_t check;    ///< of the two
-  uint64_t changes;  ///< since it was made
+  uint64_t check;    ///< CheckOf(serial, size_bytes)
+  uint64_t changes;  ///< how often it was changed since it was made
 };
 constexpr uint64_t kChangesMax = 1000;
-// What is known of it outside.
+// What the log remembers of an object.
 uint64_t SaysOf(const Object& object) { return object.serial * kChangesMax + object.changes; }
 uint64_t CheckOf(const Object& object) { return (object.serial ^ 0x5eed) * object.size_bytes; }
 
@@ -53,7 +53,8 @@ uint64_t PoolBytes(CarvedPoolTarget::Pool pool) {
                                                 : 2 * kGiantBytes;
 }
 
-// The lowest bit of a morsel's number says which subtrees it has, the next whether it grows.
+// The lowest bit of a morsel's number says which kind of subtrees it has, the next bit whether it
+// grows by itself.
 bool IsGiant(uint64_t morsel) { return (morsel & 1) != 0; }
 bool Grows(uint64_t morsel) { return (morsel & 2) != 0; }
 uint64_t UnitBytes(uint64_t morsel) { return IsGiant(morsel) ? kGiantBytes : kSubtreeBytes; }
@@ -106,7 +107,7 @@ std::string CarvedPoolTarget::NameOf(uint32_t operation) const {
   return kNames[operation];
 }
 
-// A pool with a past: a morsel with a root, and one that is gone.
+// Makes a pool with a past: a morsel with a root is in it, and another one was removed.
 void CarvedPoolTarget::Prepare() {
   ids_.emplace(1);
   const morsel_pool_options options = {sizeof options, MORSEL_CREATE | MORSEL_CARVED, 0, 0,
@@ -188,7 +189,7 @@ std::string CarvedPoolTarget::Validate() {
   return found;
 }
 
-// What the root leads to, if it is sound.
+// Checks the object that the root leads to, and tells in `says` what it says (0: there is no root).
 std::string CarvedPoolTarget::CheckObject(OpenMorsel& morsel, uint64_t* says) const {
   *says = 0;
   const Result<void*> root = morsel.Root(kRoot);
@@ -203,7 +204,7 @@ std::string CarvedPoolTarget::CheckObject(OpenMorsel& morsel, uint64_t* says) co
   return "the root of " + morsel.label() + " leads to an object that has lost its bytes";
 }
 
-// Memory that nobody has written to is zero.
+// Checks that memory that nobody has written to is zero.
 std::string CarvedPoolTarget::CheckZeroes(uint64_t morsel, const Due& due) const {
   const CatalogRecord& record = open_.at(morsel)->record();
   for (uint64_t subtree = 0; subtree < record.size_bytes / UnitBytes(morsel); ++subtree) {
@@ -237,7 +238,7 @@ std::string CarvedPoolTarget::CheckAll(const Due& due, sim::Log* log) {
     }
     uint64_t says = 0;
     if (std::string wrong = CheckObject(*morsel, &says); !wrong.empty()) return wrong;
-    // What is found counts for nothing before it is durable.
+    // What recovery finds may be built upon only once it is durable.
     if (log != nullptr && says != 0) Medium().Range(*morsel->Root(kRoot), sizeof(Object));
     if (std::string wrong = CheckZeroes(number, due); !wrong.empty()) return wrong;
   }
@@ -278,7 +279,7 @@ void CarvedPoolTarget::Must(bool done, const char* what) {
 
 void CarvedPoolTarget::Create(bool giant, sim::Log& log) {
   const uint64_t number = (morsels_ + 1) * 2 + (giant ? 1 : 0);
-  ids_.emplace(number);  // each morsel has one of its own, whatever life it is made in
+  ids_.emplace(number);  // each morsel has an id of its own, whatever incarnation makes it
   const morsel_options options = OptionsOf(number);
   log.Note(kMayBe, number, 1, 0);
   const Result<OpenMorsel*> made = pool_->OpenMorselNamed(NameOfMorsel(number).c_str(), &options);
@@ -324,9 +325,9 @@ void CarvedPoolTarget::SetRoot(uint64_t number, bool far, sim::Log& log) {
   const auto [size, root] = StateOf(number);
   void* const before = root == 0 ? nullptr : *morsel.Root(kRoot);
   const uint64_t size_bytes = far ? kFarBytes : sizeof(Object);
-  // A morsel that grows may take a subtree for the object.
+  // A morsel that grows by itself may take a subtree for the object.
   if (Grows(number) && size < kCapacityUnits) log.Note(kMayBe, number, size + 1, root);
-  if (!far) log.Note(kWritten, number, 0);  // a slab is born there
+  if (!far) log.Note(kWritten, number, 0);  // a slab may be made there
   const Result<void*> block =
       morsel.heap().Allocate(size_bytes, far && !IsGiant(number) ? kSubtreeBytes : 16);
   const uint64_t now = morsel.record().size_bytes / UnitBytes(number);
@@ -340,7 +341,7 @@ void CarvedPoolTarget::SetRoot(uint64_t number, bool far, sim::Log& log) {
   object = {++objects_, size_bytes, 0, 0};
   object.check = CheckOf(object);
   if (far) {
-    // The bytes only: that the object is allocated is made durable by naming it.
+    // Only the bytes are made durable here; SetRoot() makes the allocation durable.
     Medium().Range(&object, sizeof object);
   } else {
     Must(morsel.Flush(&object, sizeof object).ok() && morsel.Fence().ok(), "persist");
@@ -424,7 +425,7 @@ sim::Script CarvedPoolTarget::GoOn(uint64_t pick) {
 
 void CarvedPoolTarget::Forget(bool orderly) {
   if (orderly) {
-    // As the end of a process: nothing is closed.
+    // Nothing is checkpointed, as when a process ends.
     for (const auto& [number, morsel] : open_) (void)pool_->Close(morsel, true);
     pool_.reset();
   } else {

@@ -1,6 +1,6 @@
-// A whole carved pool in a file, for the simulator: morsels that come, grow, shrink
-// and go, with roots that lead to objects in their heaps. The oracle knows of each
-// morsel what it may be, and where nobody has written yet.
+// A whole carved pool in a file, as a target of the simulator. Morsels are made, grown, shrunk and
+// removed, and their roots lead to objects in their heaps. The oracle knows which states each
+// morsel may be in, and which subtrees nobody has written to.
 #pragma once
 
 #include <map>
@@ -21,19 +21,20 @@ namespace morsel {
 class CarvedPoolTarget : public sim::Target {
  public:
   enum Operation : uint32_t {
-    kCreate,    ///< a morsel of one subtree, every second of which grows by itself
+    kCreate,    ///< a morsel of one subtree; every second one grows by itself
     kGrow,      ///< the newest morsel, by one subtree
-    kShrink,    ///< likewise; refused where something is in use behind
-    kRemove,    ///< the oldest
-    kReplace,   ///< a morsel of another name takes the place of the newest
+    kShrink,    ///< the newest morsel, by one subtree; refused if blocks are in use there
+    kRemove,    ///< the oldest morsel
+    kReplace,   ///< makes a morsel with another name and removes the one that was the newest
     kRootNear,  ///< the newest morsel's root leads to a new object, and the old one is freed
-    kRootFar,   ///< likewise, to an extent, in a subtree of its own where it can be
+    kRootFar,   ///< like kRootNear, to an extent, in a subtree of its own if possible
     kForgetRoot,
-    kCheckpoint,  ///< stores into the root's object of the newest morsel, and makes all durable
-    kReopen,      ///< closes all in order, and opens it again
+    kCheckpoint,  ///< stores into the object of the newest morsel's root, and checkpoints the
+                  ///< morsel
+    kReopen,      ///< closes everything in order, and opens it again
     kOperations,
-    kCreateGiant = kOperations,  ///< where the pool has room for one
-    kImport,  ///< the first morsel again, as it was when the first life began, where it is gone
+    kCreateGiant = kOperations,  ///< if the pool has room for a giant morsel
+    kImport,  ///< imports the first morsel as it was at the start, if it was removed
   };
 
   enum class Pool { kSmall, kWithGiant };
@@ -51,12 +52,12 @@ class CarvedPoolTarget : public sim::Target {
   sim::Script GoOn(uint64_t pick) override;
 
  private:
-  /// Size in subtrees of its role, and what the root's object says, 0 for none; of size 0 is what
-  /// does not exist.
+  /// A morsel's size, in subtrees of its role, and what its root's object says (0: it has no root).
+  /// Size 0: the morsel does not exist.
   using State = std::pair<uint64_t, uint64_t>;
   struct Due {
-    std::map<uint64_t, std::set<State>> morsels;  ///< of others nothing may be there
-    /// Morsels and subtrees of them, counted from 0, where something was written.
+    std::map<uint64_t, std::set<State>> morsels;  ///< by number; no other morsel may exist
+    /// Where something was written: the number of a morsel, and a subtree of it, counted from 0.
     std::set<std::pair<uint64_t, uint64_t>> written;
   };
 
@@ -80,15 +81,15 @@ class CarvedPoolTarget : public sim::Target {
 
   Pool kind_;
   std::string path_;
-  std::string image_;  ///< the first morsel's
+  std::string image_;  ///< the path of the first morsel's image
   std::optional<sim::SameIds> ids_;
   sim::WatchedSpace space_;
   std::unique_ptr<sim::WatchedFile> file_;
   std::unique_ptr<OpenPool> pool_;
   std::map<uint64_t, OpenMorsel*> open_;  ///< by number; the newest has the highest
-  std::string complaint_;                 ///< of an operation
-  uint64_t morsels_ = 0;                  ///< that ever were
-  uint64_t objects_ = 0;                  ///< likewise
+  std::string complaint_;                 ///< what went wrong in an operation
+  uint64_t morsels_ = 0;                  ///< how many morsels were ever made
+  uint64_t objects_ = 0;                  ///< how many objects were ever made
 };
 
 }  // namespace morsel
