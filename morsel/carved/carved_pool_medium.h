@@ -48,7 +48,8 @@ class CarvedMedium {
                                            const std::string& subject);
 
   /// Makes the device `file` the pool that PlanDevice() planned, whatever it holds now.
-  /// Durability  on return; after a crash before that, the device holds no pool, or this one.
+  /// Durability  on return; after a crash before that, the device holds the pool that it held
+  ///             before (if any), no pool, or this one.
   /// Errors      kUnsupported, kNoMemory, kIo.
   static Status FormatDevice(const pmem::File& file, const PoolSuperblock& plan);
 
@@ -56,7 +57,7 @@ class CarvedMedium {
   CarvedMedium(const CarvedMedium&) = delete;
   CarvedMedium& operator=(const CarvedMedium&) = delete;
 
-  /// Guards the metadata and the address ranges that Place() changes. The caller takes it.
+  /// Guards metadata() and the claims on subtrees. The caller takes it.
   Mutex mutex{LockRank::kCarvedMedium};
 
   CarvedMetadata& metadata() { return *metadata_; }

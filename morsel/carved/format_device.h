@@ -24,7 +24,8 @@ enum class DeviceData {
 /// 64 MiB after that. The search for users of the device sees the processes that this one may
 /// inspect.
 ///
-/// Durability  on return; after a crash before that, the device holds no pool, or this one.
+/// Durability  on return; after a crash before that, the device holds the pool that it held before
+///             (if any), no pool, or this one.
 /// Errors      kExists: the device holds data, and the message says what is known of it; kBusy: a
 ///             process uses it, whatever `data` says; kInvalidArgument: it is no device-dax device,
 ///             or too small; kUnsupported: it is not persistent memory; kPermission; kNoMemory;

@@ -24,12 +24,12 @@ using Say = std::function<void(const std::string&)>;
 
 std::string SubjectOf(const std::string& name) { return "morsel '" + name + "'"; }
 
-// What is wrong on the medium, as opposed to what keeps this process from looking.
+// Whether the code means damage on the medium. Other codes mean that this process cannot check.
 bool IsDamage(Code code) {
   return code == Code::kCorrupt || code == Code::kVersion || code == Code::kIo;
 }
 
-// A root's name as far as it can be shown.
+// A root's name with '?' in place of control characters.
 std::string Shown(const RootEntry& entry) {
   std::string name(entry.name, strnlen(entry.name, sizeof entry.name));
   for (char& c : name) {
@@ -38,7 +38,7 @@ std::string Shown(const RootEntry& entry) {
   return name;
 }
 
-// [ROOT-1] [ROOT-2]. Returns how many there are.
+// Checks [ROOT-1] and [ROOT-2]. Returns how many roots there are.
 uint64_t CheckRoots(const CatalogRecord& record, alloc::Heap& heap, const Say& say) {
   const auto* const entries = static_cast<const RootEntry*>(heap.root_table());
   std::set<std::string> names;
@@ -73,8 +73,8 @@ uint64_t CheckRoots(const CatalogRecord& record, alloc::Heap& heap, const Say& s
   return roots;
 }
 
-// Takes up the morsel's heap and looks at it.
-// Errors  what taking it up answers.
+// Opens the morsel's heap for reading and checks it.
+// Errors  kIo: some of its memory cannot be read; those of Heap::Open() and LiveBytes().
 Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) {
   const CatalogRecord& record = backing.record();
   std::vector<pmem::ByteRange> unreadable;
@@ -132,7 +132,7 @@ class Check {
   }
 
  private:
-  // A finding of the pool's own check. Those about other morsels are not asked for.
+  // Reports a finding of the pool's own check, unless it is about a morsel that was not asked for.
   void Pass(const Finding& finding) {
     const bool other =
         finding.subject.starts_with("morsel '") && finding.subject != SubjectOf(only_);
@@ -160,7 +160,7 @@ class Check {
     if (!IsDamage(status.code())) {
       summary_.obstacle = status.code();
       report_({subject, LastError(), status.code()});
-    } else if (!said) {  // else the same has been said, in more detail
+    } else if (!said) {  // else a finding has said the same in more detail
       say(LastError());
     }
   }
@@ -169,7 +169,7 @@ class Check {
   const std::string& only_;
   const Report& report_;
   CheckSummary summary_;
-  std::set<std::string> known_;  ///< subjects of what the pool found by itself
+  std::set<std::string> known_;  ///< subjects that the pool's own check has found damaged
 };
 
 }  // namespace

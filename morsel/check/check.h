@@ -1,4 +1,4 @@
-// A pool looked at whole: what it keeps of its morsels, and the morsels themselves.
+// Checks a whole pool: what it keeps of its morsels, and the morsels themselves.
 #pragma once
 
 #include <cstdint>
@@ -10,23 +10,24 @@
 
 namespace morsel {
 
-/// What a check has looked at, and how that went.
+/// What a check has read, and the result.
 struct CheckSummary {
-  uint64_t morsels = 0;     ///< opened and read to the end
-  uint64_t roots = 0;       ///< of those
-  uint64_t live_bytes = 0;  ///< of those
+  uint64_t morsels = 0;     ///< morsels that were opened and read to the end
+  uint64_t roots = 0;       ///< the roots of those morsels
+  uint64_t live_bytes = 0;  ///< the live bytes of those morsels
   uint64_t damages = 0;     ///< findings of something wrong on the medium
-  /// Why a morsel, named by a finding, could not be looked at although nothing is known to be wrong
-  /// with it: e.g. kAddressTaken, kPermission, kNoMemory. kOk: there was none.
+  /// Why a morsel could not be checked although nothing is known to be wrong with it, e.g.
+  /// kAddressTaken, kPermission or kNoMemory; a finding names the morsel. kOk: there is no such
+  /// morsel.
   Code obstacle = Code::kOk;
 };
 
-/// Looks at the pool by itself, then opens each morsel read-only, one at a time, and looks at its
-/// heap and roots. `only`: what concerns this morsel or the pool as a whole; empty: all. None of
-/// them may be open in this process. Nothing on the medium changes, however damaged it is.
-/// Errors  kNotFound (`only`); kInvalidArgument (no name can be so); kIo, kNoMemory (the pool
-/// itself
-///         cannot be read). What is found is no error.
+/// Runs the pool's own check, then opens each morsel for reading, one at a time, and checks its
+/// heap and roots. None of them may be open in this process. Nothing on the medium changes, however
+/// damaged it is.
+/// only    the name of one morsel: findings about others are left out. Empty: all morsels.
+/// Errors  kNotFound (`only`); kInvalidArgument (`only` cannot be a name); kIo, kNoMemory (the pool
+///         itself cannot be read). A finding is no error.
 /// Cost    reads every image whole and every heap's bits.
 Result<CheckSummary> CheckPool(impl::Pool& pool, const std::string& only,
                                const std::function<void(const Finding&)>& report);

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Compared piece by piece: a sanitizer makes whole files dear.
+// Compares piece by piece, because whole files are expensive under a sanitizer.
 bool HasBytes(const fs::path& path, const std::string& bytes) {
   if (fs::file_size(path) != bytes.size()) return false;
   std::ifstream file(path, std::ios::binary);
@@ -44,7 +44,7 @@ void Overwrite(const fs::path& path, uint64_t offset, const std::string& bytes) 
   ASSERT_TRUE(file.flush()) << path;
 }
 
-// A pool of either kind in a folder of its own. /dev/shm stands in for persistent memory.
+// A pool of either kind in its own folder. /dev/shm stands in for persistent memory.
 class CheckTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override { setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1); }
@@ -86,7 +86,8 @@ class CheckTest : public testing::TestWithParam<bool> {
     EXPECT_TRUE(opened.has_value()) << LastError();
     return opened ? *opened : nullptr;
   }
-  // A morsel with small blocks, a large one and two roots. Returns its live bytes.
+  // Creates a morsel with small blocks, a large one and two roots, and closes it. Returns its live
+  // bytes.
   uint64_t Fill(const std::string& name) {
     OpenMorsel* const morsel = Create(name);
     void* small = nullptr;
@@ -145,7 +146,7 @@ TEST_P(CheckTest, ACleanPoolHasNoFindingsAndItsCountsAreRight) {
   EXPECT_EQ(one->roots, 2u);
 }
 
-TEST_P(CheckTest, WhatIsNotThereOrCannotBeIsAnError) {
+TEST_P(CheckTest, AMissingMorselOrAnInvalidNameIsAnError) {
   Make();
   EXPECT_EQ(Check("nothing").error(), Code::kNotFound);
   EXPECT_EQ(Check("a/b").error(), Code::kInvalidArgument);
@@ -165,7 +166,7 @@ TEST_P(CheckTest, ARootWhoseObjectIsFreedIsFound) {
   EXPECT_TRUE(Found("morsel 'a'", "where no block is allocated")) << AllFound();
 }
 
-TEST_P(CheckTest, DamageOfOneMorselIsNotToldOfAnother) {
+TEST_P(CheckTest, ACheckOfOneMorselReportsNoDamageOfAnother) {
   Make();
   OpenMorsel* const morsel = Create("a");
   void* const object = morsel->heap().Allocate(64, 16).value();
@@ -177,7 +178,7 @@ TEST_P(CheckTest, DamageOfOneMorselIsNotToldOfAnother) {
   EXPECT_EQ(Check("a")->damages, 1u) << AllFound();
 }
 
-TEST_P(CheckTest, ARangeThatIsTakenIsNoDamage) {
+TEST_P(CheckTest, ATakenAddressRangeIsAnObstacleAndNoDamage) {
   Make();
   Fill("a");
   const CatalogRecord record = pool_->pool().Find("a").value();
@@ -194,7 +195,7 @@ TEST_P(CheckTest, ARangeThatIsTakenIsNoDamage) {
   EXPECT_TRUE(Found("morsel 'a'", "is taken in this process by")) << AllFound();
 }
 
-// Where the morsel's heap begins in a carved pool's file.
+// Returns the offset in a carved pool's file where the morsel's heap begins.
 uint64_t HeapOffset(const std::string& bytes) {
   for (uint64_t offset = 0; offset < bytes.size(); offset += kSubtreeBytes) {
     if (std::memcmp(&bytes[offset], &alloc::kHeapMagic, sizeof alloc::kHeapMagic) == 0) {
@@ -207,7 +208,7 @@ uint64_t HeapOffset(const std::string& bytes) {
 class CarvedCheckTest : public CheckTest {};
 INSTANTIATE_TEST_SUITE_P(Kinds, CarvedCheckTest, testing::Values(true));
 
-TEST_P(CarvedCheckTest, RootsThatCannotBeAreFound) {
+TEST_P(CarvedCheckTest, ImpossibleRootsAreFound) {
   Make();
   Fill("a");
   pool_.reset();
@@ -228,7 +229,7 @@ TEST_P(CarvedCheckTest, RootsThatCannotBeAreFound) {
   EXPECT_TRUE(Found("morsel 'a'", "outside of the morsel")) << AllFound();
 }
 
-TEST_P(CarvedCheckTest, AHeapThatIsNotTheRecordsIsFound) {
+TEST_P(CarvedCheckTest, AHeapWithAnotherMorselsIdIsFound) {
   Make();
   Fill("a");
   pool_.reset();
@@ -242,7 +243,7 @@ TEST_P(CarvedCheckTest, AHeapThatIsNotTheRecordsIsFound) {
   EXPECT_TRUE(Found("morsel 'a'", "")) << AllFound();
 }
 
-// Offsets of the words that say something.
+// Returns the offsets of the words that are not zero.
 std::vector<uint64_t> WordsThatAreNotZero(const std::string& bytes) {
   std::vector<uint64_t> offsets;
   for (uint64_t offset = 0; offset + 8 <= bytes.size(); offset += 8) {
@@ -253,8 +254,8 @@ std::vector<uint64_t> WordsThatAreNotZero(const std::string& bytes) {
   return offsets;
 }
 
-// Wherever bits flip, a check ends by itself and changes nothing. That it finds what matters is for
-// the tests of the layers.
+// Wherever bits flip, a check ends by itself and changes nothing. The tests of the layers below
+// show that it finds what matters.
 TEST_P(CheckTest, NoDamageMakesACheckCrashOrWrite) {
   Make();
   Fill("a");

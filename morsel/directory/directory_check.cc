@@ -45,7 +45,8 @@ void CompareTwo(const Named& one, const Named& other, const Report& report) {
   report({SubjectOf(other.name), text, code});
 }
 
-// An image that meets several others is reported with the one that reaches furthest.
+// A morsel whose range overlaps several others is reported once, with the one that reaches
+// furthest.
 void CompareRanges(std::vector<Named> morsels, const Report& report) {
   std::stable_sort(morsels.begin(), morsels.end(),
                    [](const Named& a, const Named& b) { return a.base < b.base; });

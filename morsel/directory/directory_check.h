@@ -1,4 +1,4 @@
-// What is wrong with the morsels' files of a directory, each by itself and all together.
+// Checks the files of a directory pool's morsels, each by itself and against each other.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 
 namespace morsel {
 
-/// Reads each image whole, and the metadata of each fine morsel's file, whose names are in
-/// `direct`; compares the ids and address ranges of all.
+/// Reads each image in `images` whole and the metadata of each fine morsel's file in `direct`, and
+/// compares the ids and address ranges of all. What is wrong is reported, and is not an error.
 /// Errors  kNoMemory.
 Status CheckFiles(const pmem::Directory& directory, const std::vector<std::string>& images,
                   const std::vector<std::string>& direct,

@@ -35,7 +35,7 @@ std::string WithoutTrailingSlashes(std::string path) {
   return path;
 }
 
-// True if it was made.
+// Returns true if the directory was made, false if it was there.
 Result<bool> MakeDirectory(pmem::SystemCalls& calls, const std::string& path, mode_t mode) {
   if (calls.MkDirAt(AT_FDCWD, path.c_str(), mode) != 0) {
     if (errno == EEXIST) return false;
@@ -44,14 +44,15 @@ Result<bool> MakeDirectory(pmem::SystemCalls& calls, const std::string& path, mo
   return true;
 }
 
-// The umask is for programs that do not say what they want.
+// Sets the mode after mkdir(2), because the caller's wish goes before the umask.
 Status SetMode(const pmem::Directory& directory, mode_t mode) {
   if (directory.calls().FChMod(directory.descriptor(), mode) == 0) return Code::kOk;
   return FailErrno("'%s' cannot get the permissions 0%o", directory.path().c_str(),
                    static_cast<unsigned>(mode));
 }
 
-// Whoever has found the directory there may not be able to read what it lies in.
+// Syncs the directory's own name. If the directory was there before, this process may not be
+// allowed to read its parent; that is no error then.
 Status SyncParent(const pmem::Directory& directory, bool is_ours) {
   const Result<pmem::Directory> parent =
       pmem::Directory::Open(directory.calls(), directory.PathOf(".."));
@@ -60,20 +61,21 @@ Status SyncParent(const pmem::Directory& directory, bool is_ours) {
   return parent->Sync();
 }
 
-// Opens the pool's file, and makes it where it may be made.
+// Opens the pool's file, and makes it first if the options allow that.
 Result<PoolFile> OpenOrCreate(const pmem::Directory& directory, const DirectoryPoolOptions& options,
                               bool is_ours) {
   if (options.create && !options.read_only) {
     const bool is_there = faccessat(directory.descriptor(), kPoolFileName, F_OK, 0) == 0;
     if (!is_there) {
       // ORDER  the directory's own name, synced  <  the pool's file in it
-      // WHY    whoever made the directory may have been killed before it was durable; who finds a
-      //        pool's file asks no more.
-      // CRASH  before the file: an empty directory, or none. After: a pool.
+      // WHY    whoever made the directory may have been killed before its name was durable, and
+      //        nobody syncs the name again once the pool's file is there.
+      // CRASH  before the file: there is an empty directory, or none. After: there is a pool.
       // TEST   morsel/directory/directory_pool_test: APoolsFileIsInADirectoryThatIsDurable
       MORSEL_TRY(SyncParent(directory, is_ours));
       const Status made = PoolFile::Create(directory);
-      // Another process that makes it too may have taken our temporary for one that a crash left.
+      // Another process may make the pool at the same time, and may have removed our temporary file
+      // as one that a crash left.
       const bool other_was_first = made.code() == Code::kExists || made.code() == Code::kNotFound;
       if (!made.ok() && (!other_was_first || options.exclusive)) return made;
     } else if (options.exclusive) {
@@ -104,7 +106,7 @@ Result<std::unique_ptr<impl::Pool>> DirectoryPool::Open(const std::string& given
   Result<std::unique_ptr<impl::Pool>> pool = OpenDirectory(path, options, *made ? mode : 0, calls);
   if (!pool && *made) {
     const KeepLastError keep;
-    // Only where nothing came to be in it.
+    // This fails, as it should, if somebody has put something into the directory.
     (void)calls.UnlinkAt(AT_FDCWD, path.c_str(), AT_REMOVEDIR);
   }
   return pool;
@@ -121,8 +123,8 @@ Result<std::unique_ptr<impl::Pool>> DirectoryPool::OpenDirectory(
   if (!options.read_only) {
     MORSEL_TRY(directory->RemoveTemporaries());
     // ORDER  the names that are found, synced  <  what is done because of them
-    // WHY    who made or removed one may have been killed before it was durable; a checkpoint in a
-    //        file whose name is lost is lost with it.
+    // WHY    whoever made or removed a name may have been killed before that was durable, and a
+    //        checkpoint in a file whose name is lost is lost, too.
     // CRASH  before: such a name is there or not. After: it is as it was found.
     // TEST   tests/disk/pool_test: SequencesOfUpToThree
     MORSEL_TRY(directory->Sync());
@@ -162,7 +164,8 @@ Status DirectoryPool::Supports(Contract contract, bool giant) const {
       path_.c_str());
 }
 
-// On a DAX file system, too: an image is no memory to persist into.
+// The image of a fine morsel is refused on a DAX file system, too: an image is no memory that
+// stores can be persisted into.
 Status DirectoryPool::ServesImageOf(const CatalogRecord& record) const {
   MORSEL_TRY(Supports(Contract::kSnapshot, record.giant));
   if (record.contract == Contract::kSnapshot) return Code::kOk;
@@ -208,7 +211,7 @@ Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
   for (const std::string& name : *all) {
     if (name == "." || name == ".." || name.rfind(kOwnPrefix, 0) == 0) continue;
     const Result<pmem::File> file = directory_.OpenFile(name, O_RDONLY);
-    // What cannot be opened may well be an image: who looks closer is told why it cannot.
+    // A file without permission may well be an image. Whoever opens it gets the reason.
     if (!file && file.error() == Code::kPermission) names.images.push_back(name);
     if (!file) continue;
     const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
@@ -247,7 +250,7 @@ std::shared_ptr<CarvedMedium> DirectoryPool::OpenMedium(const std::string& name)
   return found == open_.end() ? nullptr : found->second.lock();
 }
 
-// Sets the base.
+// Reserves a range that no other morsel of the pool has, and sets the record's base.
 Result<pmem::AddressRange> DirectoryPool::ReserveFor(CatalogRecord& record) {
   const Result<std::vector<CatalogRecord>> others = List();
   if (!others) return others.status();
@@ -303,7 +306,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   Result<pmem::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
   // ORDER  the morsel's name, synced  <  the first checkpoint into it
-  // WHY    a copy that came since the pool was opened may have its name in a cache only.
+  // WHY    the file may have been copied here since the pool was opened, and its name may be in a
+  //        cache only.
   // CRASH  before: the name is there or not, and nothing was promised of it. After: it is there.
   // TEST   tests/disk/pool_test: SequencesOfUpToThree
   if (!read_only) MORSEL_TRY(directory_.Sync());
@@ -393,7 +397,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
 
 Status DirectoryPool::Remove(const std::string& name) {
   MORSEL_CHECK(!read_only_);
-  // What is no image is not ours to remove.
+  // A file that is not a morsel's is not ours to remove.
   const Result<pmem::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   const Result<bool> is_image = pmem::image::LooksLikeImage(*file);

@@ -1,8 +1,8 @@
-// A pool that is a directory, each morsel a file in it: a snapshot morsel's is its image; on a DAX
-// file system a fine morsel's is its memory.
+// A pool that is a directory. Each morsel is a file in it: the file of a snapshot morsel is its
+// image, that of a fine morsel, on a DAX file system, is its memory.
 //
-// The file system keeps names, rights and space; what lies in the directory beside
-// morsels is left alone. A morsel's file can be copied and opens under its new name.
+// The file system keeps names, permissions and space. Other files in the directory are left alone.
+// A copy of a morsel's file opens under its new name.
 #pragma once
 
 #include <map>
@@ -20,18 +20,19 @@
 namespace morsel {
 
 struct DirectoryPoolOptions {
-  bool create = false;     ///< open it, or make the directory (its parents not) a pool
-  bool exclusive = false;  ///< with create: kExists where there is a pool
-  bool read_only = false;  ///< nothing is created, whatever else is said
-  uint32_t mode = 0;       ///< of a directory that is made; 0: 0700
+  bool create = false;     ///< if there is no pool, make one, and its directory (not its parents)
+  bool exclusive = false;  ///< with create: kExists if there is a pool
+  bool read_only = false;  ///< nothing is created, even with create
+  uint32_t mode = 0;       ///< the permissions of a directory that is made; 0 means 0700
 };
 
 class DirectoryPool final : public impl::Pool {
  public:
-  /// Opened for writing it removes what crashes left of morsels that were being created.
-  /// Durability  a pool that was made is durable on return.
-  /// Errors      kNotFound; kExists; kBusy (who has it); kCorrupt; kVersion; kPermission;
-  ///             kNoSpace; kIo.
+  /// Opens the pool in the directory `path` and locks it. An open for writing removes what crashes
+  /// left of morsels that were being created.
+  /// Durability  a pool that is made is durable on return.
+  /// Errors      kNotFound; kExists; kBusy: the message names the process that has it open;
+  ///             kCorrupt; kVersion; kPermission; kNoSpace; kIo; kInvalidArgument (MORSEL_WINDOW).
   static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path,
                                                   const DirectoryPoolOptions& options,
                                                   pmem::SystemCalls& calls);
@@ -59,35 +60,35 @@ class DirectoryPool final : public impl::Pool {
         directory_(std::move(directory)),
         pool_file_(std::move(pool_file)) {}
 
-  /// `new_mode`: of the directory that was made for the pool; 0: it was there.
+  /// new_mode  the mode of the directory, if Open() has just made it, else 0.
   static Result<std::unique_ptr<impl::Pool>> OpenDirectory(const std::string& path,
                                                            const DirectoryPoolOptions& options,
                                                            mode_t new_mode,
                                                            pmem::SystemCalls& calls);
-  /// "morsel 'graph' of pool '/data'"
+  /// E.g. "morsel 'graph' of pool '/data'".
   std::string LabelOf(const std::string& name) const;
   Result<pmem::File> OpenFile(const std::string& name, int flags) const;
   struct Names {
     std::vector<std::string> images;
-    std::vector<std::string> direct;
+    std::vector<std::string> direct;  ///< files of fine morsels
   };
-  /// The entries that look like morsels, damaged ones too.
+  /// Returns the entries of the directory that look like morsels, damaged ones too.
   Result<Names> MorselNames() const;
   Result<pmem::AddressRange> ReserveFor(CatalogRecord& record);
   Status ServesImageOf(const CatalogRecord& record) const;
   Result<std::unique_ptr<Backing>> CreateImage(CatalogRecord record, const Formatter& format);
-  /// damaged: as of OpenIntact(); nullptr: damage is an error.
+  /// damaged  as for OpenIntact(); with nullptr damage is an error.
   Result<std::unique_ptr<Backing>> OpenImage(pmem::File file, const std::string& name,
                                              bool read_only, const pmem::image::Damaged* damaged);
-  /// Keeps what is known of an open one as long as it lives.
+  /// Remembers the medium of a fine morsel while it is open, and returns its backing.
   Result<std::unique_ptr<Backing>> Remember(const std::string& name, Result<FineMorsel> morsel);
-  /// The medium of a fine morsel that is open, or nullptr.
+  /// Returns the medium of a fine morsel that is open, or nullptr.
   std::shared_ptr<CarvedMedium> OpenMedium(const std::string& name);
 
   pmem::Directory directory_;
   PoolFile pool_file_;
-  Mutex mutex_{LockRank::kDirectoryPool};  ///< of open_
-  std::map<std::string, std::weak_ptr<CarvedMedium>> open_;
+  Mutex mutex_{LockRank::kDirectoryPool};                                         ///< guards open_
+  std::map<std::string, std::weak_ptr<CarvedMedium>> open_;  ///< open fine morsels, by name
 };
 
 }  // namespace morsel

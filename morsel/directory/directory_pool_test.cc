@@ -45,7 +45,7 @@ class DirectoryPoolTest : public DirectoryPoolFixture {
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
-// Writes down which directories are made and synced.
+// Records which directories are made and synced.
 class DirectoryWitness : public pmem::SystemCalls {
  public:
   std::vector<std::string> seen;
@@ -72,7 +72,7 @@ TEST_F(DirectoryPoolTest, ThePoolsOwnDirectoryIsSyncedInItsParent) {
   EXPECT_EQ(calls.seen, (std::vector<std::string>{"make p", "sync " + parent, "sync p", "sync p"}));
 }
 
-// Whoever made the directory was killed before it was durable.
+// Whoever made the directory may have been killed before its name was durable.
 TEST_F(DirectoryPoolTest, APoolsFileIsInADirectoryThatIsDurable) {
   ASSERT_TRUE(fs::create_directory(path_));
   DirectoryWitness calls;
@@ -97,12 +97,12 @@ TEST_F(DirectoryPoolTest, APoolCanBeMadeWhereTheParentCannotBeRead) {
   NoParent calls;
   ASSERT_TRUE(fs::create_directory(path_));
   EXPECT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
-  // One that it made itself would be lost.
+  // A directory that the pool makes itself could be lost, so here the parent must be synced.
   EXPECT_EQ(DirectoryPool::Open(path_ + "2", {.create = true}, calls).error(), Code::kPermission);
   EXPECT_FALSE(fs::exists(path_ + "2"));
 }
 
-// A kill may have left them in a cache only, and so may whoever copied a morsel.
+// A kill may have left names in a cache only, and so may a copy of a morsel's file.
 TEST_F(DirectoryPoolTest, NamesThatAreFoundAreMadeDurable) {
   Open();
   Create(Wanted("a"));
@@ -180,7 +180,7 @@ TEST_F(DirectoryPoolTest, WhatWasCutOffIsZeroWhenItComesBack) {
   EXPECT_EQ(WordsOf(*morsel)[kSubtreeBytes / 8], 0u);
 }
 
-TEST_F(DirectoryPoolTest, ListFindsImagesByNameAndPassesOverTheRest) {
+TEST_F(DirectoryPoolTest, ListReturnsImagesSortedByNameAndSkipsOtherFiles) {
   fs::create_directory(path_);
   std::ofstream(path_ + "/a-stranger") << "hello";
   fs::create_directory(path_ + "/a-directory");
@@ -215,7 +215,7 @@ TEST_F(DirectoryPoolTest, ListFindsImagesByNameAndPassesOverTheRest) {
   EXPECT_TRUE(Check().empty());
 }
 
-TEST_F(DirectoryPoolTest, NoCheckpointGoesIntoAFileThatNobodyFindsAgain) {
+TEST_F(DirectoryPoolTest, CheckpointFailsIfTheFileWasRenamedOrReplaced) {
   Open();
   std::unique_ptr<Backing> morsel = Create(Wanted("a"));
   fs::rename(path_ + "/a", path_ + "/elsewhere");
@@ -231,7 +231,7 @@ TEST_F(DirectoryPoolTest, NoCheckpointGoesIntoAFileThatNobodyFindsAgain) {
   EXPECT_EQ(WordsOf(*OpenMorsel("a"))[1], 5u);
 }
 
-TEST_F(DirectoryPoolTest, RemovedIsGone) {
+TEST_F(DirectoryPoolTest, ARemovedMorselIsNotFound) {
   Open();
   Create(Wanted("a"));
   ASSERT_TRUE(pool_->Remove("a").ok()) << LastError();
@@ -241,7 +241,7 @@ TEST_F(DirectoryPoolTest, RemovedIsGone) {
   EXPECT_TRUE(Says("has no morsel 'a'")) << LastError();
 }
 
-TEST_F(DirectoryPoolTest, WhatIsNoPoolIsToldApart) {
+TEST_F(DirectoryPoolTest, OpenTellsAMissingPathFromADirectoryThatIsNoPool) {
   EXPECT_EQ(TryOpen(path_, {}).error(), Code::kNotFound);
   EXPECT_EQ(TryOpen(path_ + "/x/y", {.create = true}).error(), Code::kNotFound);
   fs::create_directory(path_);
@@ -254,7 +254,7 @@ TEST_F(DirectoryPoolTest, WhatIsNoPoolIsToldApart) {
   EXPECT_TRUE(TryOpen(path_, {.create = true}).has_value()) << LastError();
 }
 
-TEST_F(DirectoryPoolTest, ADirectoryIsMadeWithTheModeAsked) {
+TEST_F(DirectoryPoolTest, ANewDirectoryHasTheModeAskedForWhateverTheUmask) {
   const mode_t before = umask(077);
   Open({.create = true, .mode = 0755});
   umask(before);
@@ -262,14 +262,14 @@ TEST_F(DirectoryPoolTest, ADirectoryIsMadeWithTheModeAsked) {
   EXPECT_EQ(fs::status(path_ + "/.morsel-pool").permissions(), fs::perms(0644));
 }
 
-TEST_F(DirectoryPoolTest, OneWritesOrManyRead) {
+TEST_F(DirectoryPoolTest, OneProcessWritesOrManyRead) {
   Open();
   EXPECT_EQ(TryOpen(path_, {}).error(), Code::kBusy);
   EXPECT_TRUE(Says("in this process")) << LastError();
   EXPECT_EQ(TryOpen(path_, {.read_only = true}).error(), Code::kBusy);
   const pid_t other = fork();
   if (other == 0) {
-    // The child's copy of the descriptors is a share in the lock: it is its parent that has it.
+    // The child's copies of the descriptors share the lock, so the message names the parent.
     const bool is_busy = TryOpen(path_, {}).error() == Code::kBusy;
     _exit(is_busy && Says(("in process " + std::to_string(getppid())).c_str()) ? 0 : 1);
   }
@@ -348,7 +348,7 @@ TEST_F(DirectoryPoolTest, CheckNamesTheDamagedSubtree) {
     WordsOf(*morsel)[kSubtreeBytes / 8 + 5] = 1;
     ASSERT_TRUE(morsel->Checkpoint(0).ok());
   }
-  // The last leaf written, that of subtree 1, is where the one of this word is.
+  // The leaf of subtree 1 was written last: its 1 is the last one in the file.
   std::fstream file(path_ + "/a", std::ios::in | std::ios::out | std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   const size_t at = bytes.find(std::string("\0\0\0\0\0\0\0\0\1\0\0\0", 12), 3 * kMiB / 2);
@@ -363,7 +363,7 @@ TEST_F(DirectoryPoolTest, CheckNamesTheDamagedSubtree) {
   EXPECT_TRUE(Says("subtree 1 (0x")) << LastError();
 }
 
-TEST_F(DirectoryPoolTest, RefusesWhatItCannotServe) {
+TEST_F(DirectoryPoolTest, RefusesFineGiantAndTooLargeMorsels) {
   Open();
   CatalogRecord fine = Wanted("a");
   fine.contract = Contract::kFine;
@@ -378,7 +378,7 @@ TEST_F(DirectoryPoolTest, RefusesWhatItCannotServe) {
   EXPECT_TRUE(pool_->List()->empty());
 }
 
-TEST_F(DirectoryPoolTest, MakingAPoolThatFailsLeavesNothingOrAPool) {
+TEST_F(DirectoryPoolTest, CreateThatFailsLeavesNothingOrAPool) {
   for (const int error : {ENOSPC, EIO, EROFS, pmem::FaultyCalls::kShort}) {
     for (int call = 0;; ++call) {
       pmem::FaultyCalls calls;
@@ -397,8 +397,8 @@ TEST_F(DirectoryPoolTest, MakingAPoolThatFailsLeavesNothingOrAPool) {
   }
 }
 
-// [P6] Whatever fails, what was checkpointed is there afterwards, and no more morsels than before.
-TEST_F(DirectoryPoolTest, AMorselThatCannotBeMadeOrOpenedOrRemovedIsAsItWas) {
+// [P6] Whatever call fails, the checkpointed morsel is there afterwards, and no other one is left.
+TEST_F(DirectoryPoolTest, AFailedCreateOpenOrRemoveChangesNoMorsel) {
   Open();
   Create(Wanted("a"));
   for (int call = 0;; ++call) {
@@ -427,7 +427,7 @@ TEST_F(DirectoryPoolTest, AMorselThatCannotBeMadeOrOpenedOrRemovedIsAsItWas) {
   }
 }
 
-TEST_F(DirectoryPoolTest, ADamagedPoolFileIsRefusedAndSaysWhatToDo) {
+TEST_F(DirectoryPoolTest, ADamagedPoolFileIsRefused) {
   Open();
   pool_.reset();
   for (size_t at = 0; at < sizeof(PoolFileLayout); ++at) {

@@ -1,4 +1,4 @@
-// For tests: a directory pool, and the morsels in it below their heaps.
+// For tests: a directory pool, and its morsels as backings, without heaps.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ class DirectoryPoolFixture : public testing::Test {
     ASSERT_TRUE(pool.has_value()) << LastError();
     pool_ = std::move(*pool);
   }
-  /// Its first word is the base, as a heap's might be.
+  /// Creates a morsel whose first word is its base, in place of a heap.
   Result<std::unique_ptr<Backing>> TryCreate(const CatalogRecord& wanted) {
     return pool_->Create(wanted, [](const CatalogRecord& record, pmem::Persist persist) {
       auto* const word = reinterpret_cast<uint64_t*>(record.base);

@@ -22,7 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Writes down in which order a file is synced and named; can have no space.
+// Records in which order a file is synced and named. It can also pretend that the file system is
+// full.
 class Witness : public pmem::SystemCalls {
  public:
   std::vector<std::string> seen;
@@ -70,7 +71,7 @@ class FineFileTest : public DirectoryPoolFixture {
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
-TEST_F(FineFileTest, IsAtItsAddressWithWhatWasPersisted) {
+TEST_F(FineFileTest, OpensAtItsAddressWithWhatWasPersisted) {
   std::unique_ptr<Backing> made = Create(Wanted("a"));
   ASSERT_NE(made, nullptr);
   EXPECT_EQ(made->granularity_bytes(), kLineBytes);
@@ -91,13 +92,13 @@ TEST_F(FineFileTest, IsAtItsAddressWithWhatWasPersisted) {
   EXPECT_EQ(Check().size(), 0u);
 }
 
-TEST_F(FineFileTest, IsSyncedBeforeItHasItsNameWhichIsSynced) {
+TEST_F(FineFileTest, TheFileIsSyncedThenNamedThenTheNameIsSynced) {
   calls_.seen.clear();
   ASSERT_NE(Create(Wanted("a")), nullptr);
   EXPECT_EQ(calls_.seen, (std::vector<std::string>{"file", "name", "directory"}));
 }
 
-TEST_F(FineFileTest, WithoutSpaceNothingIsMade) {
+TEST_F(FineFileTest, CreateWithoutSpaceLeavesNothing) {
   calls_.is_full = true;
   EXPECT_EQ(TryCreate(Wanted("a")).error(), Code::kNoSpace);
   calls_.is_full = false;
@@ -105,7 +106,7 @@ TEST_F(FineFileTest, WithoutSpaceNothingIsMade) {
   EXPECT_EQ(std::distance(fs::directory_iterator(path_), fs::directory_iterator()), 1);
 }
 
-TEST_F(FineFileTest, HasSpaceForItsSizeAndNotForItsCapacity) {
+TEST_F(FineFileTest, TakesSpaceForItsSizeAndNotForItsCapacity) {
   const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
   ASSERT_NE(morsel, nullptr);
   const uint64_t before = SpaceOf("a");
@@ -118,7 +119,7 @@ TEST_F(FineFileTest, HasSpaceForItsSizeAndNotForItsCapacity) {
   EXPECT_EQ(SpaceOf("a"), before);
 }
 
-TEST_F(FineFileTest, GrowingWithoutSpaceLeavesItAsItWas) {
+TEST_F(FineFileTest, ResizeWithoutSpaceChangesNothing) {
   const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
   ASSERT_NE(morsel, nullptr);
   calls_.is_full = true;
@@ -157,7 +158,7 @@ TEST_F(FineFileTest, LivesBesideSnapshotMorsels) {
   EXPECT_EQ(pool_->List()->size(), 1u);
 }
 
-TEST_F(FineFileTest, IsReadAndNotChangedByWhoOnlyReads) {
+TEST_F(FineFileTest, AnOpenForReadingCannotChangeIt) {
   ASSERT_NE(Create(Wanted("a")), nullptr);
   Reopen(/*read_only=*/true);
   const std::unique_ptr<Backing> morsel = OpenMorsel("a", /*read_only=*/true);

@@ -23,7 +23,7 @@ ImageBacking::ImageBacking(CatalogRecord record, bool read_only, pmem::AddressRa
   if (!read_only) TrackFrom(0);
 }
 
-// Where the kernel cannot, checkpoints compare from now on.
+// If the kernel cannot track writes, checkpoints compare all pages from now on.
 void ImageBacking::TrackFrom(uint64_t begin) {
   if (!is_known_) return;
   const KeepLastError keep;
@@ -31,7 +31,8 @@ void ImageBacking::TrackFrom(uint64_t begin) {
 }
 
 // ORDER  the written pages join the set  <  the checkpoint  <  the set is empty
-// WHY    they are told once only: those of a checkpoint that fails are the next one's, too. [IBK-1]
+// WHY    the tracker reports a page once only, and if the checkpoint fails, the next one needs the
+//        page, too.                                                                      [IBK-1]
 // CRASH  no difference: the set is volatile.
 // TEST   morsel/directory/image_backing_test: AFailedCheckpointForgetsNoPage
 void ImageBacking::Collect() {
@@ -50,7 +51,7 @@ Status ImageBacking::Resize(uint64_t size_bytes) {
   const uint64_t frames_before = frames_.end();
   MORSEL_TRY(frames_.Resize(range_, size_bytes));
   if (frames_.end() > frames_before) TrackFrom(frames_before);
-  // What was cut off and comes back is zero, and the image may still have what was there.
+  // Memory that was cut off and comes back is zero, but the image may still have its old contents.
   const uint64_t in_image = std::min(size_bytes, image_.info().size_bytes);
   if (in_image > before) pages_.Add(before, in_image - before);
   record_.size_bytes = size_bytes;
@@ -63,7 +64,7 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   const pmem::PageSet* const pages = is_known_ ? &pages_ : nullptr;
   MORSEL_TRY(image_.Store(range_.at(0), record_.size_bytes, live_bytes, pages, &frames_));
   pages_.Clear();
-  // Nobody would find the checkpoint again.
+  // If the name no longer leads to the image, nobody finds this checkpoint again.
   if (const Status led = directory_.CheckLeadsTo(record_.name, image_.file()); !led.ok()) {
     return Fail(led.code(),
                 "%s; no checkpoint of the morsel can be kept: copy what matters into another one, "
@@ -90,7 +91,8 @@ Status ImageBacking::Write(const pmem::Directory& to, const std::string& file_na
   pmem::image::ImageInfo info = image_.info();
   const pmem::image::Codec codec = options.codec.value_or(info.codec);
   if (codec != info.codec) {
-    // Whoever may write the memory has just made a checkpoint of it, and the heap is still.
+    // The memory equals the image: a morsel that may be written was checkpointed just before, and
+    // the caller has stopped the heap.
     info.codec = codec;
     return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0), &frames_,
                                           image_.progress())

@@ -1,4 +1,4 @@
-// A morsel of a directory pool: frames, and the image that a checkpoint makes of them.
+// The memory of one open snapshot morsel: frames, and the image that a checkpoint makes of them.
 #pragma once
 
 #include <memory>
@@ -12,9 +12,10 @@ namespace morsel {
 
 class ImageBacking final : public Backing {
  public:
-  /// `range` is RangeBytes(capacity) long and has the frames and the process' page. `directory`,
-  /// where the record's name leads to the image, outlives it. The frames hold what the image does.
-  /// `dirty`: nullptr where it is read only.
+  /// range      RangeBytes(capacity) long; the frames and the process' page are mapped in it.
+  /// frames     hold what the image holds.
+  /// directory  has the image under the record's name, and must outlive the backing.
+  /// dirty      nullptr if the morsel is open for reading only.
   ImageBacking(CatalogRecord record, bool read_only, pmem::AddressRange range, pmem::Frames frames,
                const pmem::Directory& directory, pmem::image::ImageFile image,
                std::unique_ptr<pmem::DirtyTracker> dirty);
@@ -37,8 +38,8 @@ class ImageBacking final : public Backing {
   const pmem::Directory& directory_;
   pmem::image::ImageFile image_;
   std::unique_ptr<pmem::DirtyTracker> dirty_;
-  /// [IBK-1] Pages that may differ from the image are in here, or the kernel tells them, or
-  ///         is_known_ is false. Only a checkpoint that succeeded empties it.
+  /// [IBK-1] A page that may differ from the image is in this set, or the dirty tracker will report
+  ///         it, or is_known_ is false. Only a checkpoint that succeeded empties the set.
   pmem::PageSet pages_;
   bool is_known_ = true;
 };

@@ -1,4 +1,4 @@
-// What a checkpoint of a morsel in a directory knows to have changed.
+// Which pages a checkpoint of a snapshot morsel takes to have changed.
 #include "morsel/directory/image_backing.h"
 
 #include <gtest/gtest.h>
@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kEachWay[] = {"scan", "fault", "compare"};
 
-// ThreadSanitizer keeps account of all of a range when it is mapped, and of each byte that is
-// copied: there less is enough.
+// ThreadSanitizer accounts for every byte of a range that is mapped or copied. Its build tests
+// less.
 #ifdef __SANITIZE_THREAD__
 constexpr bool kSlowBuild = true;
 #else
@@ -50,8 +50,8 @@ class ImageBackingTest : public DirectoryPoolFixture {
   std::unique_ptr<Backing> Reopen() { return OpenMorsel("a"); }
 };
 
-// [IBK-1] Each checkpoint fails at one of its calls; the next one has all that was stored since the
-// last good one.
+// [IBK-1] A checkpoint fails at each of its calls in turn. The next one has everything that was
+// stored since the last checkpoint that succeeded.
 TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
   for (const char* const way : kEachWay) {
     const pmem::Setting setting("MORSEL_DIRTY", way);
@@ -75,7 +75,7 @@ TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
       const bool was_last = calls.count <= call;
       calls.Heal();
       store(words / 2, 3);
-      // After a sync that failed only opening again helps.
+      // After a failed sync no checkpoint succeeds until the morsel is opened again.
       if (morsel->Checkpoint(0).ok()) {
         morsel.reset();
         morsel = Reopen();
@@ -91,8 +91,8 @@ TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
   }
 }
 
-// What was cut off and came back is zero, though the image still has what was there.
-TEST_F(ImageBackingTest, WhatIsCutOffAndComesBackIsDirty) {
+// Memory that was cut off and came back is zero, though the image still has its old contents.
+TEST_F(ImageBackingTest, MemoryThatIsCutOffAndComesBackIsDirty) {
   for (const char* const way : kEachWay) {
     const pmem::Setting setting("MORSEL_DIRTY", way);
     ASSERT_NO_FATAL_FAILURE(OpenPool(pmem::KernelCalls()));
@@ -134,20 +134,20 @@ class CountingCalls : public pmem::SystemCalls {
 };
 
 struct Outcome {
-  std::vector<uint64_t> written_bytes;  // of each checkpoint
+  std::vector<uint64_t> written_bytes;  // by each checkpoint
   std::string contents;
   bool operator==(const Outcome&) const = default;
 };
 
-// Each way, on each kind of frames: the same writes make the same images, and of the same length,
-// though the kernel tells 2 MiB or 1 GiB at a time of some.
-TEST_F(ImageBackingTest, EachWayOnEachKindOfFramesStoresTheSame) {
+// With each tracker, on each kind of frames, the same writes make the same images of the same
+// length, though the kernel reports some kinds of frames 2 MiB or 1 GiB at a time.
+TEST_F(ImageBackingTest, EachTrackerOnEachKindOfFramesStoresTheSame) {
   pmem::HugePages huge_pages;
   huge_pages.ProvideEach(8 * kSubtreeBytes);
   std::optional<Outcome> first;
   for (const pmem::FrameKind kind : pmem::kEachFrameKind) {
     for (const char* const way : kEachWay) {
-      // The other ways on those are os/memory/dirty_pages_test's: 1 GiB takes its time.
+      // os/memory/dirty_tracker_test has the other trackers on these frames: 1 GiB takes its time.
       if (kind == pmem::FrameKind::kHugetlb1G && (way != kEachWay[0] || kSlowBuild)) continue;
       SCOPED_TRACE(std::string(way) + " on " + pmem::FrameKindName(kind));
       const pmem::Setting frames("MORSEL_FRAMES", pmem::FrameKindName(kind));
@@ -160,7 +160,7 @@ TEST_F(ImageBackingTest, EachWayOnEachKindOfFramesStoresTheSame) {
       ASSERT_NE(morsel, nullptr);
       EXPECT_EQ(static_cast<ImageBacking&>(*morsel).frames().BytesOf(kind), size_bytes);
       char* const bytes = reinterpret_cast<char*>(WordsOf(*morsel));
-      std::memset(bytes, 0, sizeof(uint64_t));  // its base: another one each time
+      std::memset(bytes, 0, sizeof(uint64_t));  // the base, which differs each time
       std::mt19937_64 random(5);
       const auto write_pages = [&](uint64_t count, uint64_t subtrees) {
         for (uint64_t i = 0; i < count; ++i) {
@@ -175,7 +175,7 @@ TEST_F(ImageBackingTest, EachWayOnEachKindOfFramesStoresTheSame) {
         outcome.written_bytes.push_back(calls.written_bytes - before);
       }
       write_pages(20, 8);
-      morsel.reset();  // what was not stored is not there
+      morsel.reset();  // what was not stored is lost
       morsel = Reopen();
       ASSERT_NE(morsel, nullptr);
       outcome.contents.assign(reinterpret_cast<char*>(WordsOf(*morsel)), 8 * kSubtreeBytes);
@@ -197,8 +197,9 @@ uint64_t PageFilter(const Backing& backing) {
   return pages;
 }
 
-// 64 GiB, of which 32 MiB are used here and there: checkpoints and opening take what those cost.
-TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInIt) {
+// A morsel of 64 GiB has 32 MiB in use here and there. Checkpoints and opening cost what those
+// cost.
+TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInUseInIt) {
   constexpr uint64_t kBytes = kSlowBuild ? 1 * kGiB : 64 * kGiB;
   constexpr uint64_t kUsed = 16;
   for (const pmem::FrameKind kind : {pmem::FrameKind::kAnonymous, pmem::FrameKind::kShmem}) {

@@ -15,7 +15,8 @@
 namespace morsel {
 namespace {
 
-// Who may read the directory may lock the pool for reading, who may write it, for writing.
+// Whoever may read the directory may lock the pool for reading, and whoever may write the directory
+// may lock it for writing.
 Result<mode_t> ModeFor(const pmem::Directory& directory) {
   struct stat status;
   if (fstat(directory.descriptor(), &status) != 0) {

@@ -1,4 +1,4 @@
-// `.morsel-pool`: what makes a directory a pool, and its lock.
+// `.morsel-pool`, the file that makes a directory a pool. It also carries the pool's lock.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +18,14 @@ inline constexpr uint64_t kPoolFileMagic = 0x31524944'4c53524d;  // "MRSLDIR1"
 inline constexpr uint32_t kPoolFileVersion = 1;
 inline constexpr uint64_t kPoolFileFeatures = 0;
 
-/// The whole file, little endian. Never changed once it is there.
-/// Magic, checksum and version are where they are in every version.
+/// The whole file, little endian. It never changes once it is there. Magic, checksum and version
+/// keep their places in every version.
 struct PoolFileLayout {
   uint64_t magic;
   uint64_t checksum;  ///< XXH3-64 of the structure with this field zero
   uint32_t version;
   uint32_t reserved_0;
-  uint64_t features;  ///< a bit that is not known: the pool cannot be used
+  uint64_t features;  ///< a bit that the library does not know: it must not open the pool
   Id id;
   uint64_t window_begin;
   uint64_t window_end;
@@ -38,22 +38,23 @@ static_assert(offsetof(PoolFileLayout, window_begin) == 48 &&
               offsetof(PoolFileLayout, window_end) == 56);
 static_assert(std::has_unique_object_representations_v<PoolFileLayout>);
 
-/// An open pool file, locked.
-/// Ownership  the lock goes with the object.
+/// An open and locked pool file.
+/// Ownership  the lock ends with the object.
 class PoolFile {
  public:
-  /// Makes the directory a pool. Another process may do so at the same time: one of them succeeds.
+  /// Makes the directory a pool. If another process does so at the same time, one of them succeeds.
   /// Durability  on return.
   /// Errors      kExists; kNoSpace, kPermission, kIo; kInvalidArgument (MORSEL_WINDOW).
   static Status Create(const pmem::Directory& directory);
 
-  /// Locks and reads it.
-  /// Errors  kNotFound; kBusy, naming who has it; kCorrupt; kVersion; kPermission; kIo.
+  /// Opens, locks and reads the file.
+  /// Errors  kNotFound; kBusy: the message names the process that has it; kCorrupt; kVersion;
+  ///         kPermission; kIo.
   static Result<PoolFile> Open(const pmem::Directory& directory, bool read_only);
 
   const Id& id() const { return id_; }
   const Window& window() const { return window_; }
-  /// For what is asked of the file system that the pool is on.
+  /// The open file, for questions about the file system that the pool is on.
   const pmem::File& file() const { return file_; }
   void Close() { file_.Close(); }
 

@@ -9,7 +9,7 @@ namespace morsel::sim {
 namespace {
 
 constexpr char kMorselName[] = "sim";
-/// Beside the morsel: what the pool keeps, and room that is never taken.
+/// The room in the pool beside the morsel: for its metadata, and some that is never taken.
 constexpr uint64_t kPoolExtraBytes = uint64_t{6} << 20;
 
 std::string FreshPath() {
@@ -69,7 +69,7 @@ std::string PoolTarget::Recover(Log& log) {
 
 void PoolTarget::Forget(bool orderly) {
   if (!orderly) {
-    // Whatever they are in the middle of: never touched again.
+    // The objects may be in the middle of a change, so they are leaked and never touched again.
     (void)new Morsel(std::move(morsel_));
     if (pool_) (void)new Pool(std::move(*pool_));
     pool_.reset();

@@ -1,4 +1,5 @@
-// Users' code on a morsel of a simulated carved pool.
+// The simulator's target for users' code: their workloads run on a morsel of a simulated carved
+// pool.
 #pragma once
 
 #include <memory>
@@ -12,7 +13,8 @@
 
 namespace morsel::sim {
 
-/// Ownership  the pool's file is removed with the object.
+/// Ownership  the destructor removes the pool's file. The workloads and the check must outlive the
+///            object.
 class PoolTarget : public Target {
  public:
   PoolTarget(const std::vector<Workload>& workloads, const RecoverAndCheck& recover_and_check,
