@@ -91,8 +91,8 @@ Status ImageBacking::Write(const pmem::Directory& to, const std::string& file_na
   pmem::image::ImageInfo info = image_.info();
   const pmem::image::Codec codec = options.codec.value_or(info.codec);
   if (codec != info.codec) {
-    // The memory equals the image: a morsel that may be written was checkpointed just before, and
-    // the caller has stopped the heap.
+    // If the memory may be written, the caller has just made a checkpoint of it. It has also
+    // stopped the heap.
     info.codec = codec;
     return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0), &frames_,
                                           image_.progress())

@@ -1,4 +1,5 @@
-// The C API over OpenPool and OpenMorsel: handles in and out, codes for statuses.
+// The C API, morsel.h, on top of OpenPool and OpenMorsel. It turns handles into objects and
+// statuses into codes.
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -40,8 +41,9 @@ morsel_code CodeOf(Status status) {
   return static_cast<morsel_code>(static_cast<int>(status.code()));
 }
 
-// Programs in C, and those without exceptions, cannot catch one, and below here nothing unwinds: a
-// lock would stay held, a table half changed. What is on the medium is as after any crash.
+// Ends the process if the library has no memory for its own tables. An exception may not leave the
+// call: C programs cannot catch it, and the code below here does not unwind, so that a lock would
+// stay held and a table half changed. The medium is as after any crash.
 template <class Body>
 auto AbortOnBadAlloc(const char* call, Body body) noexcept {
   try {
@@ -56,7 +58,7 @@ morsel_code CodeOf(const char* call, Body body) {
   return CodeOf(AbortOnBadAlloc(call, body));
 }
 
-// Of the calls that are given no options.
+// The callback of morsel_set_progress(), for the calls that take no options.
 struct ProgressCallback {
   void (*call)(const morsel_progress*, void*) = nullptr;
   void* context = nullptr;
@@ -111,8 +113,9 @@ Result<void*> Allocate(morsel_t* morsel, size_t size, size_t alignment, const ch
   return AbortOnBadAlloc(call, [&] { return open.heap().Allocate(size, alignment); });
 }
 
-// A block given to free or its like: calls that have no way to answer end the process, but in a
-// child, where nothing is done: morsel_of() knows no morsel of the parent's there.
+// Whether morsel_free() or morsel_realloc() may touch a block of this handle; if not, errno says
+// why. A NULL handle is the program's mistake and ends the process. In a forked child it is none,
+// because there morsel_of() returns NULL for the parent's morsels: then the call does nothing.
 bool MayTouch(morsel_t* morsel, const char* call) {
   if (morsel == nullptr && morsel::ForkCount() > 0) {
     errno = EBUSY;
@@ -125,8 +128,8 @@ bool MayTouch(morsel_t* morsel, const char* call) {
   return false;
 }
 
-// What malloc and free do where there is more to do than a few instructions: functions of their own
-// and called last, so that those need no frame.
+// The slow paths of morsel_malloc() and morsel_free(). They are functions of their own, called
+// last, so that the fast paths need no stack frame.
 [[gnu::noinline]] void* AllocateSlowly(morsel_t* morsel, size_t size) {
   if (morsel != nullptr && size <= morsel::alloc::kBlockBytesMax) {
     void* const block = Morsel(morsel)->heap().TakeInside(morsel::alloc::ClassOf(size));
@@ -271,8 +274,9 @@ morsel_code morsel_resize(morsel_t* morsel, uint64_t size_bytes) {
   return CodeOf("morsel_resize", [&] { return Morsel(morsel)->Resize(size_bytes); });
 }
 
-// A thread that a heap knows has been let in before, and a fork makes it unknown: so neither of
-// these checks anything where the heap takes the short way.
+// Heap::TryAllocate() and TryFree() succeed only for threads that the heap knows. A thread becomes
+// known in a call that has checked the handle, and a fork makes all threads unknown. So the fast
+// paths of morsel_malloc() and morsel_free() check nothing.
 
 void* morsel_malloc(morsel_t* morsel, size_t size) {
   void* const block = morsel::alloc::Heap::TryAllocate(morsel, size);
@@ -309,7 +313,7 @@ void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
 }
 
 void morsel_free(morsel_t* morsel, void* block) {
-  // No slab is at NULL.
+  // NULL needs no check: no slab is there.
   if (morsel::alloc::Heap::TryFree(morsel, block)) [[likely]]
     return;
   FreeSlowly(morsel, block);
@@ -376,7 +380,7 @@ uint64_t morsel_capacity(const morsel_t* morsel) {
 }
 
 uint64_t morsel_size(const morsel_t* morsel) {
-  // In a child another thread of the parent may have held the heap's lock for ever.
+  // The check comes before the heap is touched: in a forked child its lock may be held for ever.
   if (morsel == nullptr || !Morsel(morsel)->MayRead().ok()) return 0;
   return Morsel(const_cast<morsel_t*>(morsel))->size_bytes();
 }

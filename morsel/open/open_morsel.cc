@@ -34,7 +34,7 @@ OpenMorsel::OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::
       label_(std::move(label)),
       owner_(owner),
       fork_count_(ForkCount()) {
-  heap_->set_key(this);  // the handle that calls are given
+  heap_->set_key(this);  // the heap's fast path compares this with the handle of the call
 }
 
 Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> backing,
@@ -131,7 +131,7 @@ Status OpenMorsel::SetRoot(const char* name, void* object) {
                   name, object, label_.c_str());
     }
     // ORDER  the object's allocation  <  the root's word
-    // WHY    whatever a root names must be live after a crash.                     [P2]
+    // WHY    an object that a root names must be live after a crash.               [P2]
     // CRASH  before the word: the object is allocated, and nobody reaches it yet.
     // TEST   morsel/open/open_morsel_test: ARootedObjectIsLiveAfterACrash
     MORSEL_TRY(heap_->Flush(object, 0));
@@ -178,7 +178,7 @@ Status OpenMorsel::Checkpoint() {
   if (!live_bytes) return live_bytes.status();
   if (fine()) heap_->PersistAll();
   const auto stopped = heap_->StopTheWorld();
-  // All of the memory is read, whoever may.
+  // The checkpoint reads all of the memory, also blocks that the guard protects or marks as freed.
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
   return backing_->Checkpoint(*live_bytes);
@@ -280,7 +280,7 @@ Status OpenMorsel::Close() {
 Status OpenMorsel::Discard() {
   MORSEL_TRY(MayRead());
   if (read_only() || !fine()) return Code::kOk;
-  // What is damaged is closed all the same: the heap stays marked as in use.
+  // A damaged morsel is closed all the same. Its heap stays marked as in use.
   if (const Status status = CloseFine(); status.code() != Code::kCorrupt) return status;
   return Code::kOk;
 }

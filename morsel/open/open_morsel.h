@@ -14,23 +14,23 @@ namespace morsel {
 
 class OpenPool;
 
-/// Ownership  belongs to its OpenPool. Unmapped with the object; nothing on the medium changes by
-///            that: Close() does what a close promises.
-/// Threads    any, but for Close() and the destructor.
+/// Ownership  its OpenPool owns it. The destructor unmaps the memory and changes nothing on the
+///            medium; what a close does to the medium is done by Close().
+/// Threads    any. Nobody may use the object during Close(), Discard() or the destructor.
 class OpenMorsel {
  public:
   /// Writes the heap and the empty roots of a new morsel into its memory.
   static void Format(const CatalogRecord& record, pmem::Persist persist);
 
-  /// Takes up the heap in the backing's memory. The object is entered into the process' table.
-  /// Errors  kCorrupt, kVersion, kNoMemory.
+  /// Opens the heap in the backing's memory, and enters the morsel into the process' table.
+  /// Errors  kCorrupt, kVersion, kNoMemory, kInvalidArgument (MORSEL_GUARD).
   static Result<std::unique_ptr<OpenMorsel>> Make(std::unique_ptr<Backing> backing,
                                                   const std::string& pool_path, OpenPool* owner);
   virtual ~OpenMorsel();
   OpenMorsel(const OpenMorsel&) = delete;
   OpenMorsel& operator=(const OpenMorsel&) = delete;
 
-  /// The pool that it is open in.
+  /// The pool that the morsel is open in.
   OpenPool& owner() const { return *owner_; }
   const CatalogRecord& record() const { return backing_->record(); }
   bool read_only() const { return backing_->read_only(); }
@@ -38,12 +38,16 @@ class OpenMorsel {
   alloc::Heap& heap() { return *heap_; }
   void* base() const { return reinterpret_cast<void*>(record().base); }
   uint64_t size_bytes();
-  /// e.g. "morsel 'graph' of pool '/data'".
+  /// E.g. "morsel 'graph' of pool '/data'".
   const std::string& label() const { return label_; }
 
-  /// kBusy in a forked child, kPermission where it is open for reading only.
+  /// Check that this process may read or write the morsel. `call` is what the message says was
+  /// tried. They take no lock, so that they work in a forked child.
+  /// Errors  kBusy: this is a forked child; kPermission, from MayWrite(): it is open for reading only.
   Status MayRead() const;
   Status MayWrite(const char* call) const;
+
+  // The calls of morsel.h. Each checks MayRead() or MayWrite() first.
 
   Result<void*> Root(const char* name);
   Status SetRoot(const char* name, void* object);
@@ -53,14 +57,18 @@ class OpenMorsel {
   Status Checkpoint();
   Status Resize(uint64_t size_bytes);
   Status Fill(morsel_info* info);
-  /// As Backing's; open for writing, a snapshot morsel is checkpointed first.
+  /// Does what Backing::Export() does. A snapshot morsel that is open for writing is checkpointed
+  /// first.
   Status Export(const pmem::Directory& to, const std::string& file_name,
                 const ExportOptions& options);
 
-  /// What the last close does to the medium: a snapshot is checkpointed, a fine heap settled.
+  /// Does what the last close does to the medium: checkpoints a snapshot morsel; flushes the frees
+  /// of a fine one and marks its heap as closed. A morsel that is open for reading is left as it
+  /// is.
   /// Errors  as Checkpoint(): nothing is closed.
   Status Close();
-  /// As Close(), but a snapshot is not checkpointed.
+  /// Does what Close() does, but does not checkpoint a snapshot morsel. A damaged fine morsel is no
+  /// error.
   Status Discard();
 
  private:
@@ -78,7 +86,8 @@ class OpenMorsel {
   bool in_table_ = false;
 };
 
-/// What a pool's record says, as the C API shows it. `granularity_bytes` as impl::Pool's.
+/// Fills `info` with what a pool's record says, as the C API shows it. `granularity_bytes` comes
+/// from impl::Pool::granularity_bytes().
 void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_info* info);
 
 }  // namespace morsel

@@ -19,7 +19,7 @@ namespace {
 constexpr uint64_t kBytes = 2 * kSubtreeBytes;
 constexpr uint64_t kLargeBytes = 64 * kKiB;
 
-// A fine morsel's memory, of which the recorder knows what a crash may leave.
+// The memory of a fine morsel. The recorder knows what a crash may leave of it.
 class RecordedBacking final : public Backing {
  public:
   explicit RecordedBacking(const CatalogRecord& record) : Backing(record, false) {
@@ -62,7 +62,7 @@ struct OpenMorselTest : testing::Test {
     morsel = std::move(*opened);
   }
 
-  // Calls `check(root)` with what the heap and the roots of every image say of the root "r".
+  // Calls `check` for every image that a crash may leave, with its root "r" and its heap.
   void ForEachImage(const std::function<void(void* root, alloc::Heap& heap)>& check) {
     const CatalogRecord record = morsel->record();
     recorder->Observe();
@@ -80,7 +80,7 @@ struct OpenMorselTest : testing::Test {
 };
 
 TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrash) {
-  // Of slabs and, every other one, an extent.
+  // Every other object is an extent, the others lie in slabs.
   for (int i = 0; i < 6; ++i) {
     void* const object = *morsel->heap().Allocate(i % 2 == 0 ? 64 : 2 * kLargeBytes, 16);
     int images = 0;
@@ -102,7 +102,7 @@ TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrash) {
   }
 }
 
-TEST_F(OpenMorselTest, WhatWasFlushedAndFencedIsThereAfterACrash) {
+TEST_F(OpenMorselTest, FlushedAndFencedBytesSurviveACrash) {
   auto* const word = static_cast<uint64_t*>(*morsel->heap().Allocate(64, 16));
   *word = 4711;
   ASSERT_TRUE(morsel->Flush(word, sizeof *word).ok());
@@ -113,7 +113,7 @@ TEST_F(OpenMorselTest, WhatWasFlushedAndFencedIsThereAfterACrash) {
   });
 }
 
-TEST_F(OpenMorselTest, WhatWasCopiedAndFencedIsThereAfterACrash) {
+TEST_F(OpenMorselTest, CopiedAndFencedBytesSurviveACrash) {
   std::vector<char> from(5000);
   for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i % 251);
   char* const block = static_cast<char*>(*morsel->heap().Allocate(from.size() + 1, 16));
@@ -134,7 +134,7 @@ TEST_F(OpenMorselTest, ARootMustBeALiveBlockOfTheMorsel) {
   EXPECT_EQ(morsel->SetRoot("r", freed).code(), Code::kInvalidArgument);
 }
 
-TEST_F(OpenMorselTest, FlushesOnlyWhatIsItsOwn) {
+TEST_F(OpenMorselTest, FlushAndCopyRefuseARangeOutsideOfTheMorsel) {
   char* const base = static_cast<char*>(morsel->base());
   EXPECT_TRUE(morsel->Flush(base, kBytes).ok());
   EXPECT_EQ(morsel->Flush(base, kBytes + 1).code(), Code::kInvalidArgument);

@@ -20,7 +20,7 @@ static_assert(static_cast<int>(pmem::image::Codec::kNone) == MORSEL_CODEC_NONE);
 static_assert(static_cast<int>(pmem::image::Codec::kLz4) == MORSEL_CODEC_LZ4);
 static_assert(static_cast<int>(pmem::image::Codec::kZstd) == MORSEL_CODEC_ZSTD);
 
-// More than any address space has; what is below can be rounded up without overflow.
+// More than any address space has. Sizes up to this can be rounded up without overflow.
 constexpr uint64_t kBytesMax = uint64_t{1} << 56;
 
 template <class Options>

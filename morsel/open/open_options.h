@@ -1,4 +1,4 @@
-// What callers ask for when they open pools and morsels, checked.
+// Checks the options and names that callers of the C API give, and translates them.
 #pragma once
 
 #include "base/result.h"
@@ -7,23 +7,26 @@
 
 namespace morsel {
 
-/// `options` as they are to be taken: zeroes for a nullptr.
-/// Errors  kInvalidArgument, naming the member; kUnsupported (a flag that is not built yet).
+/// Return the options if they are valid; a nullptr stands for all zeros.
+/// Errors  kInvalidArgument: the message names the member; kUnsupported (a flag that is not built
+///         yet).
 Result<morsel_pool_options> CheckedPoolOptions(const morsel_pool_options* options);
 Result<morsel_options> CheckedMorselOptions(const morsel_options* options);
 
-/// MORSEL_CODEC_* as it is to be taken.
+/// Returns the codec that `codec`, one of MORSEL_CODEC_*, stands for.
 /// Errors  kInvalidArgument.
 Result<pmem::image::Codec> CheckedCodec(uint32_t codec);
 
-/// Errors  kInvalidArgument, saying what a name may be.
+/// Checks that `name` may be a morsel's name; nullptr may not.
+/// Errors  kInvalidArgument: the message says what is wrong with the name.
 Status CheckMorselName(const char* name);
 
-/// What a new morsel's record says of `options`: contract, sizes rounded to subtrees.
+/// Returns the record of the new morsel that `options` ask for, with sizes rounded up to its
+/// subtrees. Id and base are the pool's to choose.
 /// Errors  kInvalidArgument (more size than capacity); kAddressExhausted.
 Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& options);
 
-/// What tells `call`, with `context`; empty where it is nullptr.
+/// Returns a progress callback that calls `call` with `context`, or an empty one for a nullptr.
 pmem::image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context),
                                  void* context);
 

@@ -62,7 +62,8 @@ Result<std::unique_ptr<OpenPool>> OpenPool::Open(const char* path,
     return Fail(Code::kInvalidArgument,
                 "a pool needs a path: a directory, or a carved pool's file");
   }
-  // A child that is forked between the pool's lock and its entry would hold the lock.
+  // A child that is forked after the pool's file is locked and before RememberPool() would keep the
+  // lock.
   const auto no_fork = KeepFromForking();
   Result<std::unique_ptr<impl::Pool>> pool = OpenAt(path, *checked, calls);
   if (!pool) return pool.status();
@@ -102,7 +103,7 @@ Result<OpenMorsel*> OpenPool::OpenMorselNamed(const char* name, const morsel_opt
 
 namespace {
 
-// What `options` ask of a morsel that exists, where a nullptr asks nothing.
+// Checks that a morsel that exists is what `options` ask for. A nullptr asks for nothing.
 Status CheckAgainst(const CatalogRecord& record, const std::string& label,
                     const morsel_options* options) {
   if (options == nullptr) return Code::kOk;
@@ -269,7 +270,7 @@ Status OpenPool::List(int (*visit)(const morsel_info*, void*), void* context) {
       morsel_info info{};
       info.struct_size = sizeof info;
       const auto open = open_.find(record.name);
-      // An open one whose heap is damaged is listed as the pool knows it.
+      // An open morsel whose heap is damaged is listed with what the pool knows of it.
       if (open == open_.end() || !open->second.morsel->Fill(&info).ok()) {
         FillInfo(record, pool_->granularity_bytes(record.contract), &info);
       }

@@ -1,4 +1,4 @@
-// One open pool and what of it is open.
+// One open pool, and the morsels of it that are open.
 #pragma once
 
 #include <map>
@@ -13,10 +13,12 @@
 
 namespace morsel {
 
-/// Threads  any, but for Close() and the destructor.
+/// Threads  any. Nobody may use the object during the destructor.
+/// Errors   in a forked child every call that returns a Status or a Result answers kBusy.
 class OpenPool {
  public:
-  /// Options as in morsel.h; nullptr: what is there.
+  /// Opens the pool at `path`, or creates it, as morsel_pool_open() says. nullptr options open what
+  /// is there.
   static Result<std::unique_ptr<OpenPool>> Open(const char* path,
                                                 const morsel_pool_options* options,
                                                 pmem::SystemCalls& calls);
@@ -26,24 +28,35 @@ class OpenPool {
 
   impl::Pool& pool() { return *pool_; }
 
-  /// kBusy while a morsel is open, and in a forked child.
+  /// Errors  kBusy while a morsel of the pool is open.
   Status MayClose();
+  /// Whether the pool was opened by a parent of this process.
   bool forked() const;
 
+  /// Opens the morsel, or creates it, as morsel_open() says. A morsel that is open already is
+  /// counted once more.
+  /// Ownership  the pool owns the morsel; the caller calls Close() once for each open.
   Result<OpenMorsel*> OpenMorselNamed(const char* name, const morsel_options* options);
+  /// Takes one open back. The last close checkpoints (unless `discard`) and deletes the morsel.
+  /// Errors  kBusy: `discard`, and it is opened more than once; as OpenMorsel::Close(): it stays open.
   Status Close(OpenMorsel* morsel, bool discard);
   Status Remove(const char* name);
-  /// options: as Backing::Export().
+  /// Writes the morsel as the image `path`, whether it is open or not.
+  /// options  as for Backing::Export().
   Status Export(const char* name, const char* path, const ExportOptions& options = {});
-  /// name: nullptr: the file's. `progress` is told.
+  /// Makes a morsel of the image at `path`.
+  /// name      nullptr stands for the file's name.
+  /// progress  called while the image is read.
   Status Import(const char* path, const char* name, const pmem::image::Progress& progress = {});
+  /// Calls `visit` for each morsel, sorted by name, until it returns other than 0. No lock is held
+  /// meanwhile, so `visit` may call the library.
   Status List(int (*visit)(const morsel_info*, void*), void* context);
 
  private:
   struct Counted {
     std::unique_ptr<OpenMorsel> morsel;
     uint64_t opens = 0;
-    bool is_salvaged = false;  ///< what is damaged of it is zero
+    bool is_salvaged = false;  ///< the image is damaged, and the damaged parts are zero in memory
   };
 
   OpenPool(std::unique_ptr<impl::Pool> pool, pmem::SystemCalls& calls);
@@ -55,8 +68,8 @@ class OpenPool {
 
   std::unique_ptr<impl::Pool> pool_;
   pmem::SystemCalls& calls_;
-  Mutex mutex_{LockRank::kOpenPool};
-  std::map<std::string, Counted> open_;
+  Mutex mutex_{LockRank::kOpenPool};                     ///< guards open_, and serializes the calls of *pool_
+  std::map<std::string, Counted> open_;  ///< by the morsel's name
   uint32_t fork_count_;
 };
 

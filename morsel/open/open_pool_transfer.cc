@@ -1,4 +1,4 @@
-// Morsels that leave a pool as images and come into one.
+// The export of morsels as images, and their import.
 #include "base/error.h"
 #include "image/image_file.h"
 #include "morsel/open/open_options.h"
@@ -17,7 +17,7 @@ Status OpenPool::Export(const char* name, const char* path, const ExportOptions&
   if (!to) return to.status();
   MORSEL_TRY(to->CheckNone(split->name));
   {
-    // Those of others, which may not be removed, are theirs.
+    // An error is no reason to fail: temporary files of other users may not be ours to remove.
     const KeepLastError keep;
     (void)to->RemoveTemporaries();
   }

@@ -1,4 +1,4 @@
-// Export and import with every system call failing, and killed at every one.
+// Export and import: each system call fails in turn, and the process is killed at each in turn.
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -20,14 +20,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Set before main(), and so before libpmem2 looks.
+// Set before main(), so that libpmem2 finds it whenever it looks.
 const bool kGranularityIsForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1) == 0;
 
 constexpr char kMorsel[] = "m";
 constexpr uint64_t kValue = 0x5eed;
 
-// Under /dev/shm a directory stands in for one on a DAX file system, too.
-// Coded: a snapshot that is exported by another codec than its own.
+// What is exported. kCoded: a snapshot morsel, with another codec than its own. kFile: a fine
+// morsel of a directory pool; a directory under /dev/shm stands in for one on a DAX file system.
 enum class Kind { kSnapshot, kCoded, kCarved, kFile };
 std::string NameOf(Kind kind) {
   switch (kind) {
@@ -46,7 +46,7 @@ std::string NameOf(Kind kind) {
 class TransferFaultsTest : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
-    // Each call that is made is one that can be counted.
+    // Without io_uring every call goes through FaultyCalls, which counts it.
     setenv("MORSEL_IO", "plain", 1);
     ASSERT_TRUE(kGranularityIsForced);
     fs::create_directory(exports_);
@@ -91,7 +91,7 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
     return Export(*Open(source_, calls));
   }
 
-  // What is there is whole: what the morsel's root says, or nothing of that name.
+  // Whether the target pool has the morsel. If it does, the morsel is whole.
   bool TargetHasIt() {
     const auto pool = Open(target_, pmem::KernelCalls());
     EXPECT_TRUE(
@@ -125,7 +125,8 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
     EXPECT_TRUE(pool->Remove(kMorsel).ok()) << LastError();
   }
 
-  // Runs `work` in a child that is killed at each of its calls in turn; `look` in between.
+  // Runs `work` in a child that is killed at its first call, then in one that is killed at its
+  // second call, and so on. Calls `look` after each child.
   void KillAtEachCall(const std::function<void(pmem::FaultyCalls&)>& work,
                       const std::function<void()>& look) {
     for (int call = 0;; ++call) {
@@ -162,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(All, TransferFaultsTest,
                          testing::Values(Kind::kSnapshot, Kind::kCoded, Kind::kCarved, Kind::kFile),
                          [](const auto& info) { return NameOf(info.param); });
 
-TEST_P(TransferFaultsTest, AnExportThatFailsLeavesNothing) {
+TEST_P(TransferFaultsTest, ExportFailsWithoutLeavingFiles) {
   for (const int error : {EIO, ENOSPC, pmem::FaultyCalls::kShort}) {
     bool failed = true;
     for (int call = 0; failed; ++call) {
@@ -181,7 +182,7 @@ TEST_P(TransferFaultsTest, AnExportThatFailsLeavesNothing) {
   }
 }
 
-TEST_P(TransferFaultsTest, AnImportThatFailsLeavesNothing) {
+TEST_P(TransferFaultsTest, ImportFailsWithoutLeavingAMorsel) {
   ASSERT_TRUE(Export().ok()) << LastError();
   for (const int error : {EIO, ENOSPC, pmem::FaultyCalls::kShort}) {
     bool failed = true;
@@ -202,7 +203,7 @@ TEST_P(TransferFaultsTest, AnImportThatFailsLeavesNothing) {
   }
 }
 
-TEST_P(TransferFaultsTest, AnExportThatIsKilledLeavesATemporaryThatTheNextRemoves) {
+TEST_P(TransferFaultsTest, AKilledExportLeavesATemporaryThatTheNextExportRemoves) {
   int temporaries = 0;
   KillAtEachCall([&](pmem::FaultyCalls& calls) { (void)Export(calls); },
                  [&] {
@@ -216,7 +217,7 @@ TEST_P(TransferFaultsTest, AnExportThatIsKilledLeavesATemporaryThatTheNextRemove
   EXPECT_TRUE(ImageIsThere());
 }
 
-TEST_P(TransferFaultsTest, AnImportThatIsKilledMakesItOrNothing) {
+TEST_P(TransferFaultsTest, AKilledImportLeavesTheWholeMorselOrNothing) {
   ASSERT_TRUE(Export().ok()) << LastError();
   bool had_it = false;
   KillAtEachCall(

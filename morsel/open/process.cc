@@ -15,9 +15,9 @@
 namespace morsel {
 namespace {
 
-// The table has the shape of a page table: 1 GiB entries for the 47-bit space, each empty, one
-// morsel's (the lowest bit clear), or a table of 2 MiB entries (the lowest bit set). Tables are
-// never freed, so that readers need no lock.
+// The process' table of addresses has the shape of a page table. Its top level has one entry for
+// each 1 GiB of the 47-bit space: empty, a morsel (the lowest bit is clear), or a table of 2 MiB
+// entries (the lowest bit is set). Tables are never freed, so that readers need no lock.
 using Entry = std::atomic<uintptr_t>;
 struct Table {
   Entry entries[kSubtreesPerGiant] = {};
@@ -25,7 +25,8 @@ struct Table {
 };
 constexpr uint64_t kAddressBytes = uint64_t{1} << 47;
 Entry giants[kAddressBytes / kGiantBytes];
-/// All of them: an entry points one byte into its table, which valgrind takes for a leak.
+/// The list of all tables. Without it valgrind would report them as leaked, because the entries
+/// point one byte into them.
 Table* tables = nullptr;
 
 Table* TableOf(uintptr_t entry) { return reinterpret_cast<Table*>(entry & ~uintptr_t{1}); }
@@ -80,7 +81,8 @@ void Fill(uint64_t base, uint64_t size_bytes, uintptr_t value) {
   }
 }
 
-// Every lock that a child may need is free in it, whatever other threads did when it was forked.
+// Takes the locks that the child needs, so that they are free in it, whatever other threads do at
+// the moment of the fork. The order is that of morsel/README.md.
 void BeforeFork() {
   ForkGate().lock();
   AllOpened().mutex.lock();

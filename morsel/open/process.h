@@ -1,5 +1,5 @@
-// What this process has open: which morsel an address belongs to, and what a
-// fork must take away from the child.
+// What this process has open: which morsel an address belongs to, and what a forked child must not
+// keep.
 #pragma once
 
 #include <cstdint>
@@ -12,26 +12,30 @@ namespace morsel {
 
 class OpenMorsel;
 
-/// How often this process, or those that it was forked from, has forked away since the start. A
-/// handle made at another count than the present is a parent's.
+/// Counts the forks between the first process that used a pool and this one. A handle that was made
+/// at another count belongs to a parent.
+/// Threads  any; it takes no lock.
 uint32_t ForkCount();
 
-/// While what it returns lives, forks of other threads wait.
+/// Makes forks of other threads wait as long as the returned lock lives.
+/// Threads  any.
 [[nodiscard]] std::unique_lock<Mutex> KeepFromForking();
 
-/// Lets a fork close the pool's descriptors in the child.
+/// Enters the pool into the list of those whose descriptors a forked child closes, and takes it out
+/// again.
 /// Threads  any.
 void RememberPool(impl::Pool* pool);
 void ForgetPool(impl::Pool* pool);
 
-/// Enters [base, base + size_bytes), multiples of kSubtreeBytes, into the table.
+/// Enters [base, base + size_bytes), multiples of kSubtreeBytes, into the process' table of
+/// addresses, and takes it out again.
 /// Threads  any.
 void RememberRange(uint64_t base, uint64_t size_bytes, OpenMorsel* morsel);
 void ForgetRange(uint64_t base, uint64_t size_bytes);
 
-/// The morsel whose range holds the address, or nullptr.
-/// Threads  any; waits for nobody.
-/// Cost  two loads.
+/// Returns the morsel whose range holds the address, or nullptr.
+/// Threads  any; it takes no lock.
+/// Cost     two loads.
 OpenMorsel* MorselAt(const void* address);
 
 }  // namespace morsel

@@ -27,7 +27,7 @@ TEST(Process, FindsTheMorselOfAnAddress) {
   EXPECT_EQ(MorselAt(At(kBase + kGiB)), nullptr);
   EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB)), nullptr);
   EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB + 2 * kMiB)), Morsel(2));
-  // A place of many small ones takes one large one again.
+  // A range that had several small morsels can hold one large morsel afterwards.
   ForgetRange(kBase + 3 * kGiB + 2 * kMiB, 4 * kMiB);
   RememberRange(kBase, 8 * kGiB, Morsel(3));
   EXPECT_EQ(MorselAt(At(kBase + 3 * kGiB + 5 * kMiB)), Morsel(3));
@@ -35,7 +35,7 @@ TEST(Process, FindsTheMorselOfAnAddress) {
   ForgetRange(kBase, 8 * kGiB);
 }
 
-TEST(Process, NoAddressIsBeyondTheTable) {
+TEST(Process, NoMorselIsFoundAtAnAddressBeyondTheTable) {
   EXPECT_EQ(MorselAt(nullptr), nullptr);
   EXPECT_EQ(MorselAt(At(~uint64_t{0})), nullptr);
   EXPECT_EQ(MorselAt(At(uint64_t{1} << 47)), nullptr);

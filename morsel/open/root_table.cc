@@ -49,7 +49,7 @@ Status RootTable::Set(const char* name, void* object) {
                   name, kRootCount);
     }
     // ORDER  the name  <  the object's word
-    // WHY    an object makes its entry true, whatever name stands there.          [ROOT-1]
+    // WHY    an entry with an object is believed, whatever name stands in it.     [ROOT-1]
     // CRASH  before the word: the entry is free.
     // TEST   morsel/open/root_table_test: TheNameIsDurableBeforeTheObject
     char padded[sizeof entry->name] = {};

@@ -1,4 +1,4 @@
-// Named roots: where a program finds its data again.
+// The named roots of a morsel, by which a program finds its data again.
 #pragma once
 
 #include "base/result.h"
@@ -7,19 +7,19 @@
 
 namespace morsel {
 
-/// Over a table in mapped memory.
-/// Threads  one call at a time; Find() beside Find().
+/// Reads and changes the root table of a morsel in mapped memory.
+/// Threads  one call at a time. Several Find() may run at once.
 class RootTable {
  public:
   RootTable(void* table, pmem::Persist persist)
       : entries_(static_cast<RootEntry*>(table)), persist_(persist) {}
 
-  /// Names `object`, whose allocation is durable; nullptr forgets the name.
+  /// Lets the root `name` lead to `object`, whose allocation is durable. nullptr forgets the root.
   /// Durability  on return.
   /// Errors      kInvalidArgument (the name's length); kNotFound (nothing to forget); kNoSpace.
   Status Set(const char* name, void* object);
 
-  /// nullptr if there is none of that name.
+  /// Returns the object of the root `name`, or nullptr if there is no such root.
   void* Find(const char* name) const;
 
  private:

@@ -17,7 +17,7 @@ inline constexpr uint64_t kRootCount = 256;
 
 struct RootEntry {
   char name[kRootNameBytesMax + 1];  ///< ends with a zero byte
-  uint64_t object;                   ///< an address; 0: the entry is free
+  uint64_t object;                   ///< the object's address; 0: the entry is free
   uint64_t reserved;
 };
 static_assert(sizeof(RootEntry) == 2 * kLineBytes);

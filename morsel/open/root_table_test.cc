@@ -12,7 +12,7 @@
 namespace morsel {
 namespace {
 
-// What a line-wise medium has durable: a fence copies what was flushed.
+// A medium that makes whole lines durable: a fence copies the lines that were flushed.
 struct Medium {
   alignas(64) RootEntry entries[kRootCount] = {};
   RootEntry durable[kRootCount] = {};
@@ -51,7 +51,7 @@ struct RootTableTest : testing::Test {
   int b = 0;
 };
 
-TEST_F(RootTableTest, FindsWhatWasSet) {
+TEST_F(RootTableTest, FindReturnsWhatSetHasSet) {
   EXPECT_EQ(table.Find("a"), nullptr);
   ASSERT_TRUE(table.Set("a", &a).ok());
   ASSERT_TRUE(table.Set("b", &b).ok());
@@ -64,14 +64,15 @@ TEST_F(RootTableTest, FindsWhatWasSet) {
   EXPECT_EQ(table.Set("a", nullptr).code(), Code::kNotFound);
 }
 
-TEST_F(RootTableTest, IsDurableOnReturn) {
+TEST_F(RootTableTest, SetIsDurableOnReturn) {
   ASSERT_TRUE(table.Set("a", &a).ok());
   EXPECT_EQ(RootTable(medium->durable, medium->persist()).Find("a"), &a);
   ASSERT_TRUE(table.Set("a", nullptr).ok());
   EXPECT_EQ(RootTable(medium->durable, medium->persist()).Find("a"), nullptr);
 }
 
-// The lines of a name and of its object are two for the last 48 bytes of a name.
+// An entry has two lines. The first 64 bytes of a long name lie on one, the rest of it lies on the
+// other, beside the object.
 TEST_F(RootTableTest, TheNameIsDurableBeforeTheObject) {
   const std::string old_name(kRootNameBytesMax, 'o');
   const std::string new_name(kRootNameBytesMax, 'n');
@@ -92,7 +93,7 @@ TEST_F(RootTableTest, RefusesNamesThatDoNotFit) {
   EXPECT_EQ(table.Find(std::string(300, 'x').c_str()), nullptr);
 }
 
-TEST_F(RootTableTest, SaysWhenItIsFull) {
+TEST_F(RootTableTest, SetOfANewRootFailsIfTheTableIsFull) {
   for (uint64_t i = 0; i < kRootCount; ++i) {
     ASSERT_TRUE(table.Set(std::to_string(i).c_str(), &a).ok());
   }
