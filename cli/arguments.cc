@@ -1,4 +1,4 @@
-// What the commands' arguments have in common.
+// The parts of the command line that several commands share.
 #include <stdexcept>
 
 #include "cli/commands.h"

@@ -1,4 +1,4 @@
-// morselctl check: is everything as it was written?
+// morselctl check: looks for damage in a pool and its morsels.
 #include "morsel/check/check.h"
 
 #include <memory>

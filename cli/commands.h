@@ -1,4 +1,4 @@
-// The commands of morselctl, each in a file of its name.
+// The commands of morselctl, each in the file of its name (export and import in transfer.cc).
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,11 +11,12 @@ namespace morsel::cli {
 /// What the command line asks for.
 struct Invocation {
   bool json = false;
-  /// Does it; answers the exit code, or throws a Failure.
+  /// Runs the command. Returns the exit code, or throws a Failure.
   std::function<int()> run;
 };
 
-/// Each adds its command. Once it has been parsed, `invocation` has it.
+/// Each adds one command to the command line. When the command has been parsed, `invocation.run`
+/// runs it; so `invocation` must outlive `app`.
 void AddCreate(CLI::App& app, Invocation& invocation);
 void AddFormat(CLI::App& app, Invocation& invocation);
 void AddLs(CLI::App& app, Invocation& invocation);
@@ -28,11 +29,12 @@ void AddImport(CLI::App& app, Invocation& invocation);
 void AddVerify(CLI::App& app, Invocation& invocation);
 void AddSalvage(CLI::App& app, Invocation& invocation);
 
-/// The command and its --json. `examples` ends its help.
+/// Adds a command with its --json option. `examples` stands at the end of its help.
 CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& name,
                      const std::string& what, const std::string& examples);
 
-/// An option or argument that is a size or a mode, see units.h.
+/// Add an option or argument that is a size, a mode (see units.h) or a codec. A text that cannot be
+/// parsed is a usage error.
 CLI::Option* AddSize(CLI::App* command, const std::string& name, uint64_t* size_bytes,
                      const std::string& what);
 CLI::Option* AddMode(CLI::App* command, uint32_t* mode, const std::string& what);

@@ -1,4 +1,4 @@
-// What each command does, and that its JSON says the same.
+// Each command does what it should, and its JSON says the same.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -14,7 +14,7 @@ using nlohmann::json;
 
 class CommandsTest : public ToolTest {
  protected:
-  // The names that `ls` has, in its order.
+  // Returns the names that `ls` prints, in its order.
   std::vector<std::string> Listed(const std::string& pool) const {
     std::vector<std::string> names;
     const json all = RunJson({"ls", pool});
@@ -69,7 +69,7 @@ TEST_F(CommandsTest, AMorselKeepsTheCodecItWasCreatedWith) {
     EXPECT_EQ(RunJson({"resize", pool_, codec, "80M"})["codec"], codec);
     EXPECT_EQ(RunJson({"info", pool_, codec})["codec"], codec);
     EXPECT_NE(Run({"info", pool_, codec}).out.find("codec:"), std::string::npos);
-    // An empty heap is little more than zeros.
+    // The image of an empty heap is small, because the heap is little more than zeros.
     EXPECT_LT(fs::file_size(pool_ + "/" + codec), 1 << 20);
   }
   EXPECT_GT(fs::file_size(pool_ + "/plain"), 2 << 20);
@@ -105,11 +105,11 @@ TEST_F(CommandsTest, ACarvedPoolFromBeginningToEnd) {
   EXPECT_EQ(RunJson({"info", carved_})["free_bytes"], info["size_bytes"]);
 }
 
-TEST_F(CommandsTest, InfoIsHonestAboutAPowerCut) {
+TEST_F(CommandsTest, CreateAndInfoSayThatAPoolInMemoryIsLostAtPowerOff) {
   EXPECT_NE(Run({"create", pool_}).out.find("note: the last checkpoint"), std::string::npos);
   EXPECT_NE(Run({"create", carved_, "--carved", "--size", "8M"}).out.find("lost at power-off"),
             std::string::npos);
-  // Once: of the pool, not of each morsel.
+  // The note comes once, with the pool, and not with each morsel.
   EXPECT_EQ(Run({"create", pool_, "a"}).out.find("power-off"), std::string::npos);
   for (const std::string& path : {pool_, carved_}) {
     const json info = RunJson({"info", path});
@@ -128,7 +128,7 @@ TEST_F(CommandsTest, InfoIsHonestAboutAPowerCut) {
   unsetenv("MORSEL_DIRTY");
 }
 
-TEST_F(CommandsTest, TablesAreForPeople) {
+TEST_F(CommandsTest, WithoutJsonTablesAndFactsArePrinted) {
   Succeeds({"create", pool_});
   const Ran empty = Run({"ls", pool_});
   EXPECT_EQ(empty.exit_code, 0);
@@ -145,7 +145,7 @@ TEST_F(CommandsTest, TablesAreForPeople) {
   EXPECT_NE(Run({"check", pool_}).out.find("clean: 2 morsels"), std::string::npos);
 }
 
-TEST_F(CommandsTest, HelpSaysWhatThereIs) {
+TEST_F(CommandsTest, HelpNamesEveryCommand) {
   const Ran all = Run({"--help"});
   EXPECT_EQ(all.exit_code, 0);
   EXPECT_NE(all.out.find("Exit codes:"), std::string::npos);
@@ -160,8 +160,8 @@ TEST_F(CommandsTest, HelpSaysWhatThereIs) {
   EXPECT_EQ(Run({"--version"}).out.rfind("morselctl ", 0), 0u);
 }
 
-// What it does to devices is tried where there are some: ./dev vm.
-TEST_F(CommandsTest, FormatIsForDevicesAndNamesThemBeforeItDestroys) {
+// Formatting a real device is tested where there is one: ./dev vm.
+TEST_F(CommandsTest, FormatRefusesOtherPathsAndNeedsTheDevicesNameToDestroy) {
   Fails({"format", "/dev/null"}, 2, {"a character device other than device-dax"});
   Fails({"format", folder_}, 2, {"`morselctl create`"});
   Fails({"format", "/dev/dax9.9"}, 13, {"/dev/dax9.9"});
@@ -174,7 +174,7 @@ TEST_F(CommandsTest, FormatIsForDevicesAndNamesThemBeforeItDestroys) {
   EXPECT_NE(wrong.error.find("nothing was done"), std::string::npos) << wrong.error;
 }
 
-TEST_F(CommandsTest, RmAsksOnATerminalAndNowhereElse) {
+TEST_F(CommandsTest, RmAsksOnATerminalAndElseNeedsYes) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a"});
   Succeeds({"create", pool_, "b"});
@@ -187,7 +187,7 @@ TEST_F(CommandsTest, RmAsksOnATerminalAndNowhereElse) {
   EXPECT_EQ(Listed(pool_), std::vector<std::string>{"a"});
 }
 
-TEST_F(CommandsTest, RmLooksAllNamesUpBeforeTheFirstIsGone) {
+TEST_F(CommandsTest, RmLooksUpAllNamesBeforeItRemovesOne) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a"});
   Fails({"rm", pool_, "a", "nothing", "--yes"}, 13, {"'nothing'"});

@@ -1,4 +1,4 @@
-// morselctl create: a pool, or a morsel in one.
+// morselctl create: makes a pool, or a morsel in a pool.
 #include <sys/stat.h>
 
 #include <memory>
@@ -111,7 +111,7 @@ int CreateMorsel(const Arguments& arguments, bool json) {
   const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
   options = WithProgress(options, bar.get());
   OpenMorsel* const morsel = Must(pool->OpenMorselNamed(arguments.name.c_str(), &options));
-  // What was created is durable already; this ends the heap's use.
+  // The new morsel is durable already, so it is closed without another checkpoint.
   Must(pool->Close(morsel, /*discard=*/true));
   const CatalogRecord record = FindMorsel(*pool, arguments.name);
   if (json) {

@@ -1,4 +1,4 @@
-// What goes wrong, how it is said, and with which exit code.
+// The message and the exit code of each kind of failure.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -16,7 +16,7 @@ using nlohmann::json;
 
 class ExitCodesTest : public ToolTest {
  protected:
-  // Turns one bit around, in the middle of the file's last page that is not zero.
+  // Flips one bit of the last byte of the file that is not zero.
   static void Damage(const std::string& path) {
     std::string bytes(fs::file_size(path), 0);
     std::ifstream(path, std::ios::binary)
@@ -39,7 +39,7 @@ class ExitCodesTest : public ToolTest {
   }
 };
 
-TEST_F(ExitCodesTest, WrongUsage) {
+TEST_F(ExitCodesTest, WrongUsageExitsWith2) {
   Fails({}, 2, {"subcommand", "morselctl --help"});
   Fails({"frobnicate"}, 2, {"frobnicate"});
   Fails({"ls"}, 2, {"POOL", "morselctl ls --help"});
@@ -65,7 +65,7 @@ TEST_F(ExitCodesTest, WrongUsage) {
   }
 }
 
-TEST_F(ExitCodesTest, OneForEachKindOfFailure) {
+TEST_F(ExitCodesTest, EachKindOfFailureHasItsCode) {
   Fails({"ls", pool_}, 13, {"no pool '" + pool_ + "'", "morselctl create " + pool_});
   Fails({"create", pool_, "a"}, 13, {"no pool '" + pool_ + "'", "then make the morsel"});
   fs::create_directory(pool_);
@@ -91,8 +91,8 @@ TEST_F(ExitCodesTest, OneForEachKindOfFailure) {
   Fails({"ls", carved_}, 21, {carved_, "persistent memory"});
 }
 
-// Nothing was there before: no checkpoint is said to stand.
-TEST_F(ExitCodesTest, WhatCannotBeCreatedIsSaidOnce) {
+// There was no checkpoint before, so the message says nothing about one that still stands.
+TEST_F(ExitCodesTest, CreateFailsWithOneMessageAndLeavesNoFile) {
   Succeeds({"create", pool_});
   setenv("MORSEL_IO", "fast", 1);
   const Ran ran = Run({"create", pool_, "a"});
@@ -102,14 +102,14 @@ TEST_F(ExitCodesTest, WhatCannotBeCreatedIsSaidOnce) {
   EXPECT_FALSE(fs::exists(pool_ + "/a"));
 }
 
-TEST_F(ExitCodesTest, ErrorsAreJsonWhereTheResultWouldBe) {
+TEST_F(ExitCodesTest, WithJsonErrorsAreJson) {
   EXPECT_EQ(ErrorOf({"ls", pool_})["code"], "MORSEL_NOT_FOUND");
   EXPECT_NE(ErrorOf({"ls", pool_})["message"].get<std::string>().find(pool_), std::string::npos);
   EXPECT_EQ(ErrorOf({"ls"})["code"], "MORSEL_INVALID_ARGUMENT");
   EXPECT_EQ(ErrorOf({"rm", pool_, "a"})["code"], "MORSEL_INVALID_ARGUMENT");
 }
 
-TEST_F(ExitCodesTest, ReadersGoOnBesideReadersAndNotBesideAWriter) {
+TEST_F(ExitCodesTest, ReadersWorkBesideReadersAndFailBesideAWriter) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a"});
   const std::string us = "process " + std::to_string(getpid());
@@ -149,7 +149,7 @@ TEST_F(ExitCodesTest, ADamagedImageIsFoundAndLeftAsItIs) {
   EXPECT_TRUE(AllBytes(pool_) == before);
 }
 
-TEST_F(ExitCodesTest, AMorselThatCannotSayWhatItIsIsNamedAllTheSame) {
+TEST_F(ExitCodesTest, AMorselWithADamagedSuperblockIsNamedByLsAndCanBeRemoved) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a"});
   Succeeds({"create", pool_, "b"});

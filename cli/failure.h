@@ -1,4 +1,4 @@
-// Why a command could not be done, and the exit code that says so.
+// Why a command failed, and the exit codes of morselctl.
 #pragma once
 
 #include <string>
@@ -15,11 +15,12 @@ struct Failure {
   std::string message;
 };
 
-/// What the process ends with. They are scripts' to rely on: none ever changes its meaning.
+/// The exit codes. Scripts rely on them, so none ever changes its meaning (docs/morselctl.md).
 inline constexpr int kExitDone = 0;
-inline constexpr int kExitDamage = 1;  ///< `check`, `verify` or `salvage` found something wrong
-inline constexpr int kExitUsage = 2;   ///< kInvalidArgument too
-/// Of every other code: kExitCodes and the code's number, 11 (kNoSpace) and on.
+inline constexpr int kExitDamage = 1;  ///< the command worked, and has found damage
+inline constexpr int kExitUsage = 2;   ///< wrong usage, or kInvalidArgument
+/// The exit code of any other Code is kExitCodes plus the code's number: 11 for kNoSpace, and so
+/// on.
 inline constexpr int kExitCodes = 10;
 
 constexpr int ExitCodeOf(Code code) {
@@ -28,11 +29,12 @@ constexpr int ExitCodeOf(Code code) {
   return kExitCodes + static_cast<int>(code);
 }
 
-/// Throws what the library says where it failed.
+/// Throws a Failure with the library's message if `status` is an error.
 inline void Must(Status status) {
   if (!status.ok()) throw Failure{status.code(), LastError()};
 }
 
+/// Returns the value, or throws a Failure with the library's message.
 template <class T>
 T Must(Result<T> result) {
   if (!result) throw Failure{result.error(), LastError()};

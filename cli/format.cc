@@ -1,4 +1,4 @@
-// morselctl format: a device becomes a pool.
+// morselctl format: makes a device-dax device a pool.
 #include <unistd.h>
 
 #include <iostream>
@@ -23,7 +23,8 @@ struct Arguments {
 
 std::string NameOf(const std::string& device) { return device.substr(device.rfind('/') + 1); }
 
-// Who destroys data says of which device: a wrong number is typed easily, a name is not.
+// Throws a Failure unless the user has typed the device's name. Whoever destroys data must name the
+// device, so that a slip of the fingers destroys nothing.
 void MustBeMeant(const Arguments& arguments, bool json) {
   const std::string name = NameOf(arguments.device);
   std::string typed = arguments.yes_destroy;

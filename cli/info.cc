@@ -1,4 +1,4 @@
-// morselctl info: a pool or a morsel, in words.
+// morselctl info: describes a pool, a morsel or an image.
 #include <sys/stat.h>
 
 #include <memory>
@@ -79,7 +79,7 @@ void AddRange(const CatalogRecord& record, Facts& lines) {
   lines.Add("subtrees", record.giant ? "1 GiB (giant)" : "2 MiB (huge)");
 }
 
-// How many of a fine morsel's subtrees one fault maps whole, as this process has them mapped.
+// Maps a fine morsel and returns how many of its subtrees one page fault maps whole.
 Result<uint64_t> MappedHuge(OpenPool& pool, const CatalogRecord& record) {
   const Result<std::unique_ptr<Backing>> backing =
       pool.pool().Open(record.name, /*read_only=*/true);
@@ -95,7 +95,7 @@ std::string HugeInWords(const CatalogRecord& record, const Result<uint64_t>& hug
          std::to_string(subtrees) + " subtrees)";
 }
 
-// By its superblock: that it is whole is for `verify` to say.
+// Describes an image by its superblock only. `verify` checks the rest.
 int InfoOfImage(const pmem::File& file, bool json) {
   const std::string& path = file.path();
   const CatalogRecord record = Must(RecordOf(path, file, Must(pmem::image::ImageFile::Peek(file))));
@@ -105,7 +105,7 @@ int InfoOfImage(const pmem::File& file, bool json) {
   const auto allocated_bytes = static_cast<uint64_t>(status.st_blocks) * 512;
   if (json) {
     nlohmann::ordered_json morsel = JsonOf(record, kPageBytes);
-    // It is the pool's, and this is in none.
+    // The granularity is the pool's, and an image is in no pool.
     morsel.erase("granularity_bytes");
     Print({{"file", path},
            {"file_bytes", file_bytes},
@@ -134,7 +134,7 @@ int InfoOfImage(const pmem::File& file, bool json) {
   return kExitDone;
 }
 
-// The file, where it is an image and no pool.
+// Returns the file at `path` if it is an image.
 std::optional<pmem::File> ImageAt(const std::string& path) {
   const KeepLastError keep;
   Result<pmem::File> file = OpenRegularAt(pmem::KernelCalls(), path);

@@ -1,4 +1,4 @@
-// morselctl ls: the morsels of a pool.
+// morselctl ls: lists the morsels of a pool.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -38,8 +38,9 @@ std::string TableOf(const std::vector<CatalogRecord>& records) {
   return table.Text();
 }
 
-// What the list passes over: files of a directory pool that begin as an image does and do not say
-// what they are. A carved pool's catalog has no names of what is damaged in it.
+// Returns the names of damaged morsels that List() leaves out: files of a directory pool that begin
+// like an image but cannot be read as one. In a carved pool a damaged slot has no name that could
+// be believed.
 std::vector<std::string> DamagedIn(impl::Pool& pool, const std::vector<CatalogRecord>& records) {
   std::vector<std::string> damaged;
   if (Must(pmem::KindOfPath(pool.path())) != pmem::PathKind::kDirectory) return damaged;

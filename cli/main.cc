@@ -43,7 +43,7 @@ int Fails(bool json, Code code, const std::string& message) {
   return ExitCodeOf(code);
 }
 
-// The command that the user meant, to name in "see ... --help".
+// Returns the command line that shows the help of the command that the user meant.
 std::string HelpOf(const CLI::App& app) {
   std::string command = "morselctl";
   for (const CLI::App* chosen : app.get_subcommands()) command += " " + chosen->get_name();
@@ -73,7 +73,7 @@ int Main(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
     std::string what = error.what();
-    // The library misses a command; what was typed is more to the point.
+    // CLI11 would say that a command is missing. It helps more to name what was typed.
     const bool none = app.get_subcommands().empty();
     if (none && argc > 1 && argv[1][0] != '-')
       what = "there is no command '" + std::string(argv[1]) + "'";

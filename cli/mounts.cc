@@ -10,8 +10,8 @@
 namespace morsel::cli {
 namespace {
 
-// A descriptor's mount has a number, which /proc/self/mountinfo begins its line with; a path's
-// device number would not do, since some file systems have one per subvolume.
+// Returns the number of the path's mount, with which its line in /proc/self/mountinfo begins, or
+// "". The path's device number would not do, because some file systems have one for each subvolume.
 std::string MountIdOf(const std::string& path) {
   const int descriptor = open(path.c_str(), O_PATH | O_CLOEXEC);
   if (descriptor < 0) return "";

@@ -1,11 +1,11 @@
-// Which file system a path is on.
+// Finds out which file system a path is on.
 #pragma once
 
 #include <string>
 
 namespace morsel::cli {
 
-/// The kernel's name of it, e.g. "ext4" or "tmpfs"; "unknown" where it does not tell.
+/// Returns the kernel's name of the file system, e.g. "ext4" or "tmpfs", or "unknown".
 std::string FileSystemOf(const std::string& path);
 
 }  // namespace morsel::cli

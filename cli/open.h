@@ -10,10 +10,12 @@ namespace morsel::cli {
 
 enum class Access { kRead, kWrite };
 
-/// Throws  Failure; of a path that holds no pool it says how to make one.
+/// Opens the pool at `path`.
+/// Throws  Failure; if there is no pool, its message says how to make one.
 std::unique_ptr<OpenPool> OpenPoolAt(const std::string& path, Access access);
 
-/// Throws  Failure: there is no morsel of that name, or nothing can be called so.
+/// Returns what the pool knows of the morsel `name`.
+/// Throws  Failure: there is no such morsel, or `name` cannot be a morsel's name.
 CatalogRecord FindMorsel(OpenPool& pool, const std::string& name);
 
 }  // namespace morsel::cli

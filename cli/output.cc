@@ -10,7 +10,7 @@
 namespace morsel::cli {
 namespace {
 
-// Columns of a terminal, as if every character had one.
+// Returns how many columns of a terminal the text takes, if every character takes one.
 size_t WidthOf(const std::string& text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0) != 0x80;  // not a continuation byte of UTF-8

@@ -1,4 +1,4 @@
-// What a command prints: tables for people, one JSON value for programs.
+// How commands print: tables and facts for people, one JSON value for programs.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -7,10 +7,10 @@
 
 namespace morsel::cli {
 
-/// `text` with what would move a terminal's cursor as \xNN.
+/// Returns `text` with control characters, which could move a terminal's cursor, written as \xNN.
 std::string Printable(const std::string& text);
 
-/// Rows of equal length, the first of them the header.
+/// A table with a header line.
 class Table {
  public:
   enum class Align { kLeft, kRight };
@@ -20,9 +20,9 @@ class Table {
   };
 
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
-  /// As many cells as there are columns.
+  /// Adds a row, with as many cells as there are columns.
   void Add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
-  /// Two spaces between columns, none at a line's end.
+  /// Returns the lines, with two spaces between columns and none at the end of a line.
   std::string Text() const;
 
  private:
@@ -30,7 +30,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// "name:  value" lines, the values below each other.
+/// Lines of the form "name:  value", with all values in one column.
 class Facts {
  public:
   void Add(std::string name, std::string value) {
@@ -46,15 +46,16 @@ class Facts {
   std::vector<Fact> facts_;
 };
 
-/// To standard output. Throws  Failure, where it cannot be written (a full disk, not a closed
-/// pipe).
+/// Prints to standard output.
+/// Throws  Failure: standard output cannot be written, e.g. on a full disk. (A closed pipe ends the
+///         process by SIGPIPE.)
 void Print(const std::string& text);
-/// Indented, and a newline. What is not UTF-8 is replaced.
+/// Prints the value, indented, and a newline. Bytes that are not UTF-8 are replaced.
 void Print(const nlohmann::ordered_json& json);
 
-/// "morselctl: <sentence>" to standard error.
+/// Prints "morselctl: <message>" to standard error.
 void PrintError(const std::string& message);
-/// {"error": {"code": ..., "message": ...}} to standard error.
+/// Prints {"error": {"code": ..., "message": ...}} to standard error.
 void PrintErrorJson(const char* code, const std::string& message);
 
 }  // namespace morsel::cli

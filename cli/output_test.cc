@@ -15,14 +15,14 @@ TEST(Output, ColumnsAreAsWideAsTheirWidestCell) {
             "b      640 B  rwx\n");
 }
 
-TEST(Output, FactsAreBelowEachOther) {
+TEST(Output, ValuesOfFactsAreInOneColumn) {
   Facts facts;
   facts.Add("id", "7");
   facts.Add("capacity", "16 GiB");
   EXPECT_EQ(facts.Text(), "id:        7\ncapacity:  16 GiB\n");
 }
 
-TEST(Output, NothingMovesTheCursor) {
+TEST(Output, PrintableEscapesControlCharacters) {
   EXPECT_EQ(Printable("a\x1b[2Jb\nc\x7f"), "a\\x1b[2Jb\\x0ac\\x7f");
   EXPECT_EQ(Printable("größe"), "größe");
 }

@@ -49,7 +49,7 @@ void ReadCarved(CarvedPool& pool, PoolFacts& facts) {
   }
 }
 
-// The medium and what it promises. Nothing better is said than what is known.
+// Fills in the medium and what it promises. It promises no more than what is known.
 void Promise(const std::string& path, PoolFacts& facts) {
   const std::string& medium = facts.medium_name;
   const std::string& fs = facts.file_system;

@@ -1,4 +1,4 @@
-// What can be known of a pool without its morsels: kind, medium, promise, space.
+// Facts about a pool itself: its kind, its medium, what survives a power cut, its space.
 #pragma once
 
 #include <cstdint>
@@ -16,24 +16,25 @@ struct PoolFacts {
   Window window;
   std::string file_system;  ///< the kernel's name of it, e.g. "tmpfs"
   std::string medium_name;  ///< "device-dax", "fsdax", "memory", "ssd" or "file"
-  std::string medium;       ///< in words
-  std::string granularity;  ///< in words, and whether it was forced
-  std::string survives;     ///< what of the data outlives a process, and a power cut
+  std::string medium;       ///< the medium in words
+  std::string granularity;  ///< the granularity in words, and whether it was forced
+  std::string survives;     ///< which data survive the end of the process and a power cut, in words
   bool survives_power_off = false;
-  /// Of a directory, in words: what a morsel that is opened now lies in, and how its checkpoints
-  /// find what was written.
+  /// Directory pools only, in words: the frames that a morsel gets if it is opened now, and how its
+  /// checkpoints find the pages that were written.
   std::string frames;
   std::string dirty;
-  uint64_t unit_bytes = 0;  ///< what a carved pool is carved into
-  uint64_t size_bytes = 0;  ///< what there is for morsels; of a directory, the file system's
-  uint64_t free_bytes = 0;  ///< of that
+  uint64_t unit_bytes = 0;  ///< the unit that a carved pool is carved into
+  uint64_t size_bytes = 0;  ///< the space for morsels; for a directory, that of the file system
+  uint64_t free_bytes = 0;  ///< how much of size_bytes is free
 };
 
+/// Collects the facts about the pool.
 /// Throws  Failure.
 PoolFacts FactsOf(OpenPool& pool);
 
-/// Says of a new pool, once, that it loses data at power-off; nothing where it does not, or where
-/// its mode keeps this process from looking.
+/// Prints a note if the new pool at `path` loses data at power-off. Prints nothing if this process
+/// may not read the pool.
 void WarnOfPowerOff(const std::string& path);
 
 }  // namespace morsel::cli

@@ -12,7 +12,7 @@ namespace morsel::cli {
 namespace {
 
 constexpr uint64_t kBarWidth = 20;
-// To the line's begin, and nothing behind it.
+// Moves the cursor to the begin of the line and erases the line.
 constexpr char kClearLine[] = "\r\x1b[K";
 
 const char* WordOf(uint32_t activity) {
@@ -60,7 +60,7 @@ std::unique_ptr<ProgressBar> TerminalProgressBar() {
   if (isatty(STDERR_FILENO) != 1) return nullptr;
   return std::make_unique<ProgressBar>(
       [](const std::string& text) {
-        // It is for looking at: what cannot be shown is no failure.
+        // The bar is only for looking at, so an error here is ignored.
         if (std::fputs(text.c_str(), stderr) >= 0) std::fflush(stderr);
       },
       [] {

@@ -1,4 +1,4 @@
-// A line on a terminal that says how far loading or storing a morsel has come.
+// A line on a terminal that shows how far loading, storing or verifying a morsel has come.
 #pragma once
 
 #include <functional>
@@ -10,12 +10,12 @@
 
 namespace morsel::cli {
 
-/// Is shown once something has taken longer than kQuietSeconds, and taken away at its end.
+/// The bar appears when an activity has taken longer than kQuietSeconds, and disappears at its end.
 class ProgressBar {
  public:
   static constexpr double kQuietSeconds = 0.5;
 
-  /// `print` puts text on the terminal; `seconds` is a clock that never goes back.
+  /// `print` writes text to the terminal. `seconds` is a clock that never goes back.
   ProgressBar(std::function<void(const std::string&)> print, std::function<double()> seconds)
       : print_(std::move(print)), seconds_(std::move(seconds)) {}
   ~ProgressBar() { Clear(); }
@@ -25,7 +25,7 @@ class ProgressBar {
   void Show(const morsel_progress& now);
   void Show(const pmem::image::ProgressNow& now);
 
-  /// What morsel_options have for it.
+  /// A callback for morsel_options::progress; `bar` is the ProgressBar.
   static void Call(const morsel_progress* now, void* bar) {
     static_cast<ProgressBar*>(bar)->Show(*now);
   }
@@ -39,17 +39,18 @@ class ProgressBar {
   bool is_shown_ = false;
 };
 
-/// E.g. "storing  [#####               ]  25 %  1 GiB of 4 GiB, 512 MiB/s, 0:06 left".
+/// The text of the bar after `seconds`, e.g.
+/// "storing  [#####               ]  25 %  1 GiB of 4 GiB, 512 MiB/s, 0:06 left".
 std::string ProgressLine(const morsel_progress& now, double seconds);
 
-/// On standard error, where that is a terminal; else null.
-/// Ownership  outlives the morsels that are opened with it.
+/// Returns a bar on standard error, or nullptr if that is not a terminal.
+/// Ownership  the caller's; it must outlive the morsels that are opened with it.
 std::unique_ptr<ProgressBar> TerminalProgressBar();
 
-/// What tells the bar, where there is one.
+/// Returns a callback that shows the bar, or an empty one for nullptr.
 pmem::image::Progress ProgressOf(ProgressBar* bar);
 
-/// `options` with the bar, where there is one.
+/// Returns `options` with the bar as their progress callback; with nullptr they are unchanged.
 morsel_options WithProgress(morsel_options options, ProgressBar* bar);
 
 }  // namespace morsel::cli

@@ -1,4 +1,4 @@
-// What a person sees of a long load or store.
+// What a person sees while a morsel is loaded or stored for long.
 #include "cli/progress_bar.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ morsel_progress At(uint64_t done_bytes, uint32_t activity = MORSEL_STORING) {
   return {activity, 0, done_bytes, 4 * kGiB};
 }
 
-TEST(ProgressLine, SaysBytesRateAndWhatIsLeft) {
+TEST(ProgressLine, HasBytesRateAndTimeLeft) {
   EXPECT_EQ(ProgressLine(At(kGiB), 2),
             "storing  [#####               ]  25 %  1 GiB of 4 GiB, 512 MiB/s, 0:06 left");
   EXPECT_EQ(ProgressLine(At(3 * kGiB, MORSEL_LOADING), 375),
@@ -25,7 +25,7 @@ TEST(ProgressLine, SaysBytesRateAndWhatIsLeft) {
   EXPECT_EQ(ProgressLine(At(0), 1), "storing  [                    ]  0 %  0 B of 4 GiB");
 }
 
-TEST(ProgressBar, IsShownOfWhatTakesLongAndTakenAway) {
+TEST(ProgressBar, AppearsAfterHalfASecondAndDisappearsAtTheEnd) {
   std::string terminal;
   double now = 100;
   {

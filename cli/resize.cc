@@ -32,7 +32,7 @@ int Resize(const Arguments& arguments, bool json) {
     throw failure;
   };
   otherwise_leave_as_it_was(morsel->Resize(arguments.size_bytes));
-  // Under the snapshot contract, what makes the new size durable.
+  // For a snapshot morsel the checkpoint of this close makes the new size durable.
   otherwise_leave_as_it_was(pool->Close(morsel, /*discard=*/false));
   const CatalogRecord record = FindMorsel(*pool, arguments.name);
   if (json) {

@@ -22,7 +22,8 @@ struct Arguments {
   bool yes = false;
 };
 
-// What is going to be lost, where the pool can tell. A morsel that is damaged can be removed too.
+// Says what will be lost with the morsel, as far as the pool knows. A damaged morsel can be
+// removed, too.
 std::string Loss(OpenPool& pool, const std::string& name) {
   Must(CheckMorselName(name.c_str()));
   const Result<CatalogRecord> record = pool.pool().Find(name);
@@ -31,7 +32,7 @@ std::string Loss(OpenPool& pool, const std::string& name) {
   throw Failure{record.error(), LastError()};
 }
 
-// Anything but a clear yes is a no.
+// Asks the user. Anything but a clear yes means no.
 bool Asked(const std::string& question) {
   std::cerr << "morselctl: " << Printable(question) << " [y/N] " << std::flush;
   std::string answer;
@@ -46,7 +47,7 @@ int Rm(const Arguments& arguments, bool json) {
                   "terminal): say --yes"};
   }
   const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kWrite);
-  // A mistyped name is found before anything is gone.
+  // All names are looked up first, so that a mistyped one is found before anything is removed.
   std::vector<std::string> losses;
   for (const std::string& name : arguments.names) losses.push_back(Loss(*pool, name));
   std::vector<std::string> removed;

@@ -1,4 +1,4 @@
-// morselctl salvage: what is intact of a damaged image.
+// morselctl salvage: finds what is intact in a damaged image.
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <vector>

@@ -14,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// In the child: the terminal's end that a program reads from, with the answer typed already.
+// Called in the child: returns the end of a new terminal that a program reads from, with `typed`
+// already typed.
 int TerminalThatSays(const char* typed) {
   const int ours = posix_openpt(O_RDWR | O_NOCTTY);
   if (ours < 0 || grantpt(ours) != 0 || unlockpt(ours) != 0) return -1;

@@ -1,4 +1,4 @@
-// morselctl as a process, and a folder for its pools.
+// For tests: runs morselctl as a process, with a folder for its pools.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,24 +13,27 @@
 namespace morsel::cli {
 
 struct Ran {
-  int exit_code = -1;  ///< -1: it was ended by a signal
+  int exit_code = -1;  ///< -1: a signal ended it
   std::string out;
   std::string error;
 };
 
-/// Each test has a folder of its own on /dev/shm, where a file can stand in for persistent memory.
+/// Each test has its own folder on /dev/shm, where a file can stand in for persistent memory.
 class ToolTest : public testing::Test {
  protected:
   void SetUp() override;
 
-  /// Runs `morselctl arguments`. `typed`: what a terminal on standard input has to say; else it is
+  /// Runs morselctl with `arguments`.
+  /// typed  what is typed on a terminal, which is standard input then; with nullptr it is
   /// /dev/null.
   Ran Run(const std::vector<std::string>& arguments, const char* typed = nullptr) const;
-  /// Runs it with --json, and expects success. What it printed.
+  /// Runs it with --json and expects success. Returns what it printed.
   nlohmann::json RunJson(std::vector<std::string> arguments) const;
-  /// Runs it and expects the code, and each of `words` in the one line of error.
+  /// Runs it and expects the exit code, nothing on standard output, and one line on standard error
+  /// that has each of `words`.
   void Fails(const std::vector<std::string>& arguments, int exit_code,
              const std::vector<std::string>& words) const;
+  /// Runs it and expects exit code 0 and nothing on standard error.
   void Succeeds(const std::vector<std::string>& arguments) const;
 
   pmem::Scratch scratch_ = pmem::Scratch::InMemory();
@@ -39,7 +42,7 @@ class ToolTest : public testing::Test {
   std::string carved_ = scratch_.At("carved");  ///< a path for a carved pool
 };
 
-/// Path and bytes of every file at or below `path`.
+/// Returns the bytes of every file at or below `path`, by its path.
 std::map<std::string, std::string> AllBytes(const std::string& path);
 
 }  // namespace morsel::cli

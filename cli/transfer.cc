@@ -1,4 +1,4 @@
-// morselctl export, import: morsels as files.
+// morselctl export and import: writes a morsel as an image, and makes a morsel of an image.
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <vector>

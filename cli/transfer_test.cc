@@ -1,4 +1,4 @@
-// morselctl export, import, verify.
+// morselctl export, import, verify and salvage, and info of an image.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -24,7 +24,7 @@ class TransferTest : public ToolTest {
   std::string image_;
 };
 
-TEST_F(TransferTest, ADirectorysMorselGoesToAnother) {
+TEST_F(TransferTest, ASnapshotMorselMovesToAnotherDirectoryPool) {
   Succeeds({"create", pool_});
   Succeeds({"create", other_});
   const json m = RunJson({"create", pool_, "m", "--size", "4M", "--mode", "0640"});
@@ -34,7 +34,7 @@ TEST_F(TransferTest, ADirectorysMorselGoesToAnother) {
   EXPECT_EQ(imported, m);
   EXPECT_EQ(RunJson({"info", other_, "m"}), m);
   EXPECT_EQ(RunJson({"check", other_})["clean"], true);
-  // Under the file's name.
+  // Without --as the morsel gets the file's name.
   Succeeds({"rm", other_, "m", "--yes"});
   EXPECT_EQ(RunJson({"import", other_, image_})["name"], "m.image");
   Fails({"export", pool_, "m", image_}, 14, {image_, "exists", "remove it"});
@@ -46,7 +46,7 @@ TEST_F(TransferTest, ADirectorysMorselGoesToAnother) {
   Fails({"import", other_, image_ + "2"}, 13, {image_ + "2"});
 }
 
-TEST_F(TransferTest, AnImageIsOfTheCodecThatIsAskedFor) {
+TEST_F(TransferTest, ExportUsesTheCodecAskedForElseTheMorselsOwn) {
   Succeeds({"create", pool_});
   Succeeds({"create", other_});
   json m = RunJson({"create", pool_, "m", "--codec", "zstd"});
@@ -61,7 +61,7 @@ TEST_F(TransferTest, AnImageIsOfTheCodecThatIsAskedFor) {
   EXPECT_FALSE(fs::exists(image_ + "2"));
 }
 
-TEST_F(TransferTest, ACarvedPoolsMorselGoesToAnother) {
+TEST_F(TransferTest, AFineMorselMovesToAnotherCarvedPool) {
   Succeeds({"create", carved_, "--carved", "--size", "32M"});
   Succeeds({"create", other_, "--carved", "--size", "16M"});
   const json m = RunJson({"create", carved_, "m", "--fine", "--size", "4M"});
@@ -97,7 +97,7 @@ TEST_F(TransferTest, InfoDescribesAnImage) {
         std::string("codec:       lz4"), std::string("import POOL FILE")}) {
     EXPECT_NE(text.find(line), std::string::npos) << text;
   }
-  // What wants a pool says what it has.
+  // Commands that need a pool say that this is an image.
   for (const char* const command : {"ls", "check"}) {
     Fails({command, image_}, 2, {image_, "the image of a morsel", "morselctl import"});
   }
@@ -135,7 +135,7 @@ TEST_F(TransferTest, VerifyNamesWhatIsDamaged) {
   Fails({"verify", pool_}, 2, {"not a regular file"});
 }
 
-TEST_F(TransferTest, SalvageSavesWhatIsIntact) {
+TEST_F(TransferTest, SalvageWritesAnImageOfWhatIsIntact) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "m", "--capacity", "1G"});
   Succeeds({"export", pool_, "m", image_});
@@ -159,7 +159,7 @@ TEST_F(TransferTest, SalvageSavesWhatIsIntact) {
   Fails({"salvage", image_}, 17, {"foreign"});
 }
 
-TEST_F(TransferTest, HelpSaysWhatTheyDo) {
+TEST_F(TransferTest, HelpNamesTheCommandsOfImages) {
   for (const std::string command : {"export", "import", "verify", "salvage"}) {
     const Ran help = Run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);

@@ -16,7 +16,7 @@ namespace {
                               "; write e.g. 4096, 4M, 1.5G or 2GiB");
 }
 
-// The power of 1024 that the letters behind a number mean.
+// Returns the power of 1024 that the letters after a number stand for.
 unsigned PowerOf(const std::string& text, std::string_view suffix) {
   if (suffix.empty()) return 0;
   std::string lower;
@@ -44,7 +44,7 @@ uint64_t ParseSize(const std::string& text) {
   }
   const unsigned power = PowerOf(text, std::string_view(text).substr(number_end));
   if (dot != std::string::npos && power == 0) NoSize(text, "there are no parts of a byte");
-  // 64 bits of mantissa: no whole number of bytes that a size can have loses a digit.
+  // A long double has 64 bits of mantissa, so that no size of whole bytes loses a digit.
   const long double bytes = std::ldexp(std::stold(number), static_cast<int>(10 * power));
   if (bytes >= static_cast<long double>(std::numeric_limits<int64_t>::max())) {
     NoSize(text, "that is more than 8 EiB");

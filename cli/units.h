@@ -8,18 +8,19 @@
 
 namespace morsel::cli {
 
-/// "4096", "4M", "2GiB", "1.5G": powers of 1024, case does not matter.
-/// Throws  std::invalid_argument, quoting `text`.
+/// Parses a size such as "4096", "4M", "2GiB" or "1.5G". Units are powers of 1024; case does not
+/// matter.
+/// Throws  std::invalid_argument; the message quotes `text`.
 uint64_t ParseSize(const std::string& text);
 
-/// Permission bits in octal, "0640".
-/// Throws  std::invalid_argument, quoting `text`.
+/// Parses permission bits in octal, e.g. "0640".
+/// Throws  std::invalid_argument; the message quotes `text`.
 uint32_t ParseMode(const std::string& text);
 
-/// As ls(1): "rw-r-----".
+/// Returns permission bits as ls(1) writes them, e.g. "rw-r-----".
 std::string FormatMode(uint32_t mode);
 
-/// "0x100100000000".
+/// Returns an address in hexadecimal, e.g. "0x100100000000".
 std::string FormatAddress(uint64_t address);
 
 }  // namespace morsel::cli

@@ -7,7 +7,7 @@
 namespace morsel::cli {
 namespace {
 
-TEST(Units, SizesAreParsed) {
+TEST(Units, ParsesSizes) {
   EXPECT_EQ(ParseSize("0"), 0u);
   EXPECT_EQ(ParseSize("4096"), 4096u);
   EXPECT_EQ(ParseSize("17b"), 17u);
@@ -20,7 +20,7 @@ TEST(Units, SizesAreParsed) {
   EXPECT_EQ(ParseSize("9223372036854775806"), 9223372036854775806u);
 }
 
-TEST(Units, WhatIsNoSizeIsQuoted) {
+TEST(Units, AnInvalidSizeIsRefusedAndQuoted) {
   for (const char* text : {"", "M", "-1", "4X", "4MB", "1.5", "1..5G", ".5G", "1.G", "0x10", "1e3",
                            "nan", "4 M", "4Mi", "8E", "99999999999999999999", "4M4"}) {
     try {
@@ -57,7 +57,7 @@ TEST(Units, SizesAreFormatted) {
   EXPECT_EQ(FormatSizeExactly(~uint64_t{0}), "16 EiB (18446744073709551615 bytes)");
 }
 
-TEST(Units, WhatIsPrintedIsParsedAgain) {
+TEST(Units, AFormattedSizeIsParsedToTheSameSize) {
   for (uint64_t size = 1; size < uint64_t{1} << 60; size *= 2) {
     std::string text = FormatSize(size);
     text.erase(text.find(' '), 1);

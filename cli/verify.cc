@@ -1,4 +1,4 @@
-// morselctl verify: is an image as it was written?
+// morselctl verify: looks for damage in an image.
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,16 +17,16 @@
 namespace morsel::cli {
 namespace {
 
-// What is in it, where so much can be read.
+// The result of a verification.
 struct Verified {
   std::vector<std::string> findings;
-  std::optional<CatalogRecord> record;
+  std::optional<CatalogRecord> record;  // the image's morsel, if the image could be opened
 };
 
 Verified Verify(const std::string& path) {
   Verified verified;
   auto image = OpenImageAt(pmem::KernelCalls(), path);
-  // Without its tables none of its subtrees can be found: one sentence is all there is to say.
+  // If the image does not open, no subtree can be found, and one message is all there is to say.
   if (!image && image.error() == Code::kCorrupt) return {{LastError()}, std::nullopt};
   if (!image) throw Failure{image.error(), LastError()};
   verified.record = Must(RecordOf(path, image->file(), image->info()));
@@ -46,7 +46,7 @@ int VerifyIt(const std::string& path, bool json) {
         {"file", path}, {"clean", is_clean}, {"findings", verified.findings}};
     if (verified.record) {
       report["morsel"] = JsonOf(*verified.record, kPageBytes);
-      // It is the pool's, and this is in none.
+      // The granularity is the pool's, and an image is in no pool.
       report["morsel"].erase("granularity_bytes");
     }
     Print(report);

@@ -43,7 +43,7 @@ class OpenMorsel {
 
   /// Check that this process may read or write the morsel. `call` is what the message says was
   /// tried. They take no lock, so that they work in a forked child.
-  /// Errors  kBusy: this is a forked child; kPermission, from MayWrite(): it is open for reading only.
+  /// Errors  kBusy: this is a forked child; kPermission (MayWrite()): it is open for reading only.
   Status MayRead() const;
   Status MayWrite(const char* call) const;
 

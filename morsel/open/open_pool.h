@@ -38,7 +38,7 @@ class OpenPool {
   /// Ownership  the pool owns the morsel; the caller calls Close() once for each open.
   Result<OpenMorsel*> OpenMorselNamed(const char* name, const morsel_options* options);
   /// Takes one open back. The last close checkpoints (unless `discard`) and deletes the morsel.
-  /// Errors  kBusy: `discard`, and it is opened more than once; as OpenMorsel::Close(): it stays open.
+  /// Errors  kBusy: `discard` of a morsel with more opens; as OpenMorsel::Close(): it stays open.
   Status Close(OpenMorsel* morsel, bool discard);
   Status Remove(const char* name);
   /// Writes the morsel as the image `path`, whether it is open or not.
