@@ -145,7 +145,7 @@ TEST_F(CommandsTest, WithoutJsonTablesAndFactsArePrinted) {
   EXPECT_NE(Run({"check", pool_}).out.find("clean: 2 morsels"), std::string::npos);
 }
 
-TEST_F(CommandsTest, HelpNamesEveryCommand) {
+TEST_F(CommandsTest, HelpNamesTheCommandsOfPools) {
   const Ran all = Run({"--help"});
   EXPECT_EQ(all.exit_code, 0);
   EXPECT_NE(all.out.find("Exit codes:"), std::string::npos);

@@ -7,7 +7,7 @@
 namespace morsel::cli {
 namespace {
 
-TEST(Units, ParsesSizes) {
+TEST(Units, SizesAreParsed) {
   EXPECT_EQ(ParseSize("0"), 0u);
   EXPECT_EQ(ParseSize("4096"), 4096u);
   EXPECT_EQ(ParseSize("17b"), 17u);

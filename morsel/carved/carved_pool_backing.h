@@ -1,5 +1,4 @@
-// The memory of one open fine morsel: a range of addresses with subtrees of the medium mapped in
-// it.
+// The memory of one open fine morsel: an address range with subtrees of the medium mapped in it.
 #pragma once
 
 #include <memory>

@@ -172,7 +172,7 @@ TEST_F(CarvedPoolScaleTest, FormatAndOpenOfATebibyteTouchItsMetadataOnly) {
   EXPECT_LE(calls.others, 1u) << "the superblocks; the rest is mapped";
 }
 
-TEST_F(CarvedPoolScaleTest, CreateMakesAsManyCallsInAFullPoolAsInAnEmptyOne) {
+TEST_F(CarvedPoolScaleTest, CreateMakesAsManyCallsBesideManyMorselsAsBesideNone) {
   CountingCalls calls;
   calls.takes_no_space = true;
   const auto pool = CarvedPool::Create(path_, kTebibyte, 0600, calls);

@@ -71,7 +71,7 @@ Result<PoolFile> OpenOrCreate(const pmem::Directory& directory, const DirectoryP
       // WHY    whoever made the directory may have been killed before its name was durable, and
       //        nobody syncs the name again once the pool's file is there.
       // CRASH  before the file: there is an empty directory, or none. After: there is a pool.
-      // TEST   morsel/directory/directory_pool_test: APoolsFileIsInADirectoryThatIsDurable
+      // TEST   morsel/directory/directory_pool_test: TheDirectorysNameIsDurableBeforeThePoolsFile
       MORSEL_TRY(SyncParent(directory, is_ours));
       const Status made = PoolFile::Create(directory);
       // Another process may make the pool at the same time, and may have removed our temporary file

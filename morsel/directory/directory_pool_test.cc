@@ -73,7 +73,7 @@ TEST_F(DirectoryPoolTest, ThePoolsOwnDirectoryIsSyncedInItsParent) {
 }
 
 // Whoever made the directory may have been killed before its name was durable.
-TEST_F(DirectoryPoolTest, APoolsFileIsInADirectoryThatIsDurable) {
+TEST_F(DirectoryPoolTest, TheDirectorysNameIsDurableBeforeThePoolsFile) {
   ASSERT_TRUE(fs::create_directory(path_));
   DirectoryWitness calls;
   ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
@@ -103,7 +103,7 @@ TEST_F(DirectoryPoolTest, APoolCanBeMadeWhereTheParentCannotBeRead) {
 }
 
 // A kill may have left names in a cache only, and so may a copy of a morsel's file.
-TEST_F(DirectoryPoolTest, NamesThatAreFoundAreMadeDurable) {
+TEST_F(DirectoryPoolTest, OpenForWritingSyncsTheNamesThatItFinds) {
   Open();
   Create(Wanted("a"));
   pool_.reset();
@@ -165,7 +165,7 @@ TEST_F(DirectoryPoolTest, AMorselIsAtItsAddressWithItsBytesAfterEveryCheckpoint)
   EXPECT_EQ(*static_cast<uint64_t*>(morsel->process_page()), 0u);
 }
 
-TEST_F(DirectoryPoolTest, WhatWasCutOffIsZeroWhenItComesBack) {
+TEST_F(DirectoryPoolTest, MemoryThatIsCutOffIsZeroWhenItComesBack) {
   Open();
   std::unique_ptr<Backing> morsel = Create(Wanted("a", 2 * kSubtreeBytes));
   WordsOf(*morsel)[kSubtreeBytes / 8] = 1;

@@ -65,6 +65,7 @@ struct ExportOptions {
 };
 
 /// The memory of one open morsel, mapped at its base.
+///
 /// Ownership  the destructor unmaps the memory. It changes nothing on the medium.
 /// Threads    one call at a time.
 class Backing {
@@ -126,15 +127,17 @@ using Formatter = std::function<void(const CatalogRecord& record, pmem::Persist 
 struct Finding {
   std::string subject;  ///< e.g. "pool '/data'" or "morsel 'graph'"
   std::string message;  ///< what is wrong, where, and what to do
-  /// kCorrupt or kVersion: the subject is damaged. kOk: nothing is wrong, but the message is worth
-  /// knowing. Any other: the subject could not be checked.
+  /// kCorrupt, kVersion or kIo: the subject is damaged. kOk: nothing is wrong, but the message is
+  /// worth knowing. Any other: the subject could not be checked.
   Code code = Code::kCorrupt;
 };
 
 namespace impl {
 
 /// What every kind of pool does. (The user's handle is morsel::Pool in morsel.hpp.)
-/// Threads  one call at a time.
+///
+/// Ownership  a pool must outlive the backings that it returns.
+/// Threads    one call at a time, unless the kind of pool promises more.
 class Pool {
  public:
   virtual ~Pool() = default;
