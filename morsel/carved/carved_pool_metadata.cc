@@ -42,7 +42,7 @@ void FormatPool(char* medium, const PoolSuperblock& plan, pmem::Persist persist)
   // ORDER  the old magics are gone  <  anything new
   // WHY    half of a new pool must not be taken for the old one.                       [POOL-1]
   // CRASH  before: the old pool is there, whole. After: no pool is.
-  // TEST   morsel/carved/carved_pool_metadata_test: FormattingIsAllOrNothing  <- fails without the line
+  // TEST   morsel/carved/carved_pool_metadata_test: FormattingIsAllOrNothing  <- fails without it
   EraseSuperblocks(medium, persist);
   auto* const use = reinterpret_cast<uint64_t*>(medium + plan.use_offset);
   for (size_t i = 0; i < sizeof(PoolUse) / sizeof(uint64_t); ++i) pmem::Store(use + i, 0);
@@ -103,7 +103,7 @@ Result<std::unique_ptr<CarvedMetadata>> CarvedMetadata::Open(char* medium,
     // WHY    formatting may have been killed when the magic was visible but not durable. Without it
     //        the pool and all that is stored in it from here on would be gone.          [POOL-1]
     // CRASH  before: there is no pool, or this one, without morsels. After: this one.
-    // TEST   morsel/carved/carved_pool_metadata_test: APoolOpenedAfterAKilledFormatStays  <- fails without
+    // TEST   morsel/carved/carved_pool_metadata_test: APoolOpenedAfterAKilledFormatStays
     persist.Flush(medium, sizeof(uint64_t));
     // ORDER  in_use = 1  <  every change of this open
     // WHY    an open after a crash must know that words it sees may not be durable.     [POOL-3]
