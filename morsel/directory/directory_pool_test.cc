@@ -348,7 +348,7 @@ TEST_F(DirectoryPoolTest, CheckNamesTheDamagedSubtree) {
     WordsOf(*morsel)[kSubtreeBytes / 8 + 5] = 1;
     ASSERT_TRUE(morsel->Checkpoint(0).ok());
   }
-  // The leaf of subtree 1 was written last: its 1 is the last one in the file.
+  // The leaf of subtree 1 was written last, so its word lies in the later part of the file.
   std::fstream file(path_ + "/a", std::ios::in | std::ios::out | std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   const size_t at = bytes.find(std::string("\0\0\0\0\0\0\0\0\1\0\0\0", 12), 3 * kMiB / 2);
