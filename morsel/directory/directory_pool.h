@@ -87,7 +87,7 @@ class DirectoryPool final : public impl::Pool {
 
   pmem::Directory directory_;
   PoolFile pool_file_;
-  Mutex mutex_{LockRank::kDirectoryPool};                                         ///< guards open_
+  Mutex mutex_{LockRank::kDirectoryPool};                    ///< guards open_
   std::map<std::string, std::weak_ptr<CarvedMedium>> open_;  ///< open fine morsels, by name
 };
 

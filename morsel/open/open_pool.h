@@ -68,7 +68,7 @@ class OpenPool {
 
   std::unique_ptr<impl::Pool> pool_;
   pmem::SystemCalls& calls_;
-  Mutex mutex_{LockRank::kOpenPool};                     ///< guards open_, and serializes the calls of *pool_
+  Mutex mutex_{LockRank::kOpenPool};     ///< guards open_, and serializes the calls of *pool_
   std::map<std::string, Counted> open_;  ///< by the morsel's name
   uint32_t fork_count_;
 };
