@@ -26,8 +26,8 @@
 namespace morsel::bench {
 namespace {
 
-using pmem::image::Codec;
-using pmem::image::ImageFile;
+using image::Codec;
+using image::ImageFile;
 
 struct Options {
   std::string folder;
@@ -53,10 +53,10 @@ double SecondsOf(const std::function<void()>& work) {
 // A morsel's memory, of one kind.
 class Memory {
  public:
-  Memory(pmem::FrameKind kind, uint64_t size_bytes) {
-    setenv("MORSEL_FRAMES", pmem::FrameKindName(kind), 1);
-    Result<pmem::Frames> frames = pmem::Frames::Open(false);
-    Result<pmem::AddressRange> range = pmem::AddressRange::Reserve(kBase, size_bytes, "bench");
+  Memory(os::FrameKind kind, uint64_t size_bytes) {
+    setenv("MORSEL_FRAMES", os::FrameKindName(kind), 1);
+    Result<os::Frames> frames = os::Frames::Open(false);
+    Result<os::AddressRange> range = os::AddressRange::Reserve(kBase, size_bytes, "bench");
     if (!frames || !range) Die("no memory");
     range_ = std::move(*range);
     frames_.emplace(std::move(*frames));
@@ -65,12 +65,12 @@ class Memory {
   // False: the host has not enough of this kind.
   bool is_there() const { return is_there_; }
   char* bytes() const { return range_.at(0); }
-  pmem::Frames& frames() { return *frames_; }
+  os::Frames& frames() { return *frames_; }
 
  private:
   static constexpr uint64_t kBase = uint64_t{1} << 44;
-  pmem::AddressRange range_;
-  std::optional<pmem::Frames> frames_;
+  os::AddressRange range_;
+  std::optional<os::Frames> frames_;
   bool is_there_ = false;
 };
 
@@ -106,14 +106,14 @@ class Measurement {
  public:
   explicit Measurement(const Options& options)
       : options_(options), bytes_(options.size_mib * kMiB) {
-    memory_.emplace(pmem::FrameKind::kAnonymous, bytes_);
+    memory_.emplace(os::FrameKind::kAnonymous, bytes_);
     if (!memory_->is_there()) Die("no memory");
     Fill(memory_->bytes(), bytes_);
   }
 
   void Run() {
     Store();
-    for (const pmem::FrameKind kind : {pmem::FrameKind::kAnonymous, pmem::FrameKind::kHugetlb2M}) {
+    for (const os::FrameKind kind : {os::FrameKind::kAnonymous, os::FrameKind::kHugetlb2M}) {
       if (!LoadInto(kind)) continue;
       for (const char* const way : {"scan", "fault", "compare"}) Again(way);
     }
@@ -128,7 +128,7 @@ class Measurement {
 
  private:
   void Store() {
-    Result<pmem::Directory> directory = pmem::Directory::Open(pmem::KernelCalls(), options_.folder);
+    Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), options_.folder);
     if (!directory) Die("opening the folder");
     directory_.emplace(std::move(*directory));
     const double store = SecondsOf([&] { StoreAs("image", bytes_); });
@@ -137,7 +137,7 @@ class Measurement {
   }
 
   void StoreAs(const char* name, uint64_t size_bytes, Codec codec = Codec::kNone) {
-    pmem::image::ImageInfo info;
+    image::ImageInfo info;
     info.id[0] = 1;
     info.base = uint64_t{1} << 40;
     info.capacity_bytes = size_bytes;
@@ -155,21 +155,21 @@ class Measurement {
     const uint64_t used_bytes = std::min(bytes_, kGiB);
     const uint64_t size_bytes = used_bytes * step;
     memory_.reset();
-    memory_.emplace(pmem::FrameKind::kAnonymous, size_bytes);
+    memory_.emplace(os::FrameKind::kAnonymous, size_bytes);
     if (!memory_->is_there()) Die("no memory");
     for (uint64_t at = 0; at < size_bytes; at += step * kSubtreeBytes) {
       Fill(memory_->bytes() + at, kSubtreeBytes);
     }
     const double store = SecondsOf([&] { StoreAs(name, size_bytes); });
     unsetenv("MORSEL_DIRTY");
-    const std::unique_ptr<pmem::DirtyTracker> dirty = *pmem::OpenDirtyTracker();
+    const std::unique_ptr<os::DirtyTracker> dirty = *os::OpenDirtyTracker();
     const double track = SecondsOf([&] { Expect(dirty->Track(memory_->frames(), 0), "tracking"); });
     for (uint64_t page = 0; page < options_.pages; ++page) {
       const uint64_t at = random_() % used_bytes;
       memory_->bytes()[at / kSubtreeBytes * step * kSubtreeBytes + at % kSubtreeBytes] ^= 1;
     }
     const double again = SecondsOf([&] {
-      pmem::PageSet pages;
+      os::PageSet pages;
       const Result<bool> known = dirty->Collect(memory_->frames(), pages);
       if (!known) Die("finding what was written");
       Expect(image_->Store(memory_->bytes(), size_bytes, 0, *known ? &pages : nullptr,
@@ -177,7 +177,7 @@ class Measurement {
              "storing again");
     });
     memory_.reset();
-    memory_.emplace(pmem::FrameKind::kAnonymous, size_bytes);
+    memory_.emplace(os::FrameKind::kAnonymous, size_bytes);
     for (uint64_t at = 0; at < size_bytes; at += step * kSubtreeBytes) {
       std::memset(memory_->bytes() + at, 0, kSubtreeBytes);
     }
@@ -201,7 +201,7 @@ class Measurement {
   }
 
   // What is stored, in frames of another kind. False: the host has none.
-  bool LoadInto(pmem::FrameKind kind) {
+  bool LoadInto(os::FrameKind kind) {
     memory_.reset();
     memory_.emplace(kind, bytes_);
     if (!memory_->is_there()) return false;
@@ -212,7 +212,7 @@ class Measurement {
       Die("what was loaded is not what was stored");
     }
     sum_.reset();
-    kind_ = pmem::FrameKindName(kind);
+    kind_ = os::FrameKindName(kind);
     std::printf(", \"%s_load_s\": %.6f, \"%s_frames_s\": %.6f", kind_, load, kind_, first_touch);
     return true;
   }
@@ -220,7 +220,7 @@ class Measurement {
   // Checkpoints by one way of finding what was written, of an image that was just stored.
   void Again(const char* way) {
     setenv("MORSEL_DIRTY", way, 1);
-    Result<std::unique_ptr<pmem::DirtyTracker>> dirty = pmem::OpenDirtyTracker();
+    Result<std::unique_ptr<os::DirtyTracker>> dirty = os::OpenDirtyTracker();
     if (!dirty) return;  // not this kernel's
     StoreAnew("image", bytes_);
     const double track =
@@ -238,12 +238,12 @@ class Measurement {
   // each to make room for them.
   void Worn(const char* name, uint64_t bytes) {
     memory_.reset();
-    memory_.emplace(pmem::FrameKind::kAnonymous, bytes);
+    memory_.emplace(os::FrameKind::kAnonymous, bytes);
     if (!memory_->is_there()) Die("no memory");
     Fill(memory_->bytes(), bytes);
     const double first = SecondsOf([&] { StoreAs(name, bytes); });
     unsetenv("MORSEL_DIRTY");
-    const std::unique_ptr<pmem::DirtyTracker> dirty = *pmem::OpenDirtyTracker();
+    const std::unique_ptr<os::DirtyTracker> dirty = *os::OpenDirtyTracker();
     Expect(dirty->Track(memory_->frames(), 0), "tracking");
     (void)Checkpoint(*dirty, 4 * options_.checkpoints, bytes);
     const Checkpoints all = Checkpoint(*dirty, options_.checkpoints, bytes);
@@ -268,11 +268,11 @@ class Measurement {
     double worst_s = 0;
     double written_bytes = 0;
     uint64_t worst_written_bytes = 0;
-    bool known = false;   // of the last one: the kernel told what was written
-    pmem::PageSet pages;  // the same: what
+    bool known = false;  // of the last one: the kernel told what was written
+    os::PageSet pages;   // the same: what
   };
 
-  Checkpoints Checkpoint(pmem::DirtyTracker& dirty, uint64_t count, uint64_t bytes) {
+  Checkpoints Checkpoint(os::DirtyTracker& dirty, uint64_t count, uint64_t bytes) {
     Checkpoints all;
     uint64_t written = WrittenBytes();
     for (uint64_t i = 0; i < count; ++i) {
@@ -315,7 +315,7 @@ class Measurement {
   void Codecs() {
     const uint64_t bytes = std::min(bytes_, kGiB);
     memory_.reset();
-    memory_.emplace(pmem::FrameKind::kAnonymous, bytes);
+    memory_.emplace(os::FrameKind::kAnonymous, bytes);
     if (!memory_->is_there()) Die("no memory");
     Fill(memory_->bytes(), bytes);
     const char* before = "";
@@ -344,7 +344,7 @@ class Measurement {
     std::printf(
         "{\"data\": \"%s\", \"codec\": \"%s\", \"bytes\": %lu, \"store_s\": %.6f, "
         "\"load_s\": %.6f, \"file_bytes\": %lu}",
-        data, pmem::image::CodecName(codec), bytes, store, load, AllocatedBytes(*image_));
+        data, image::CodecName(codec), bytes, store, load, AllocatedBytes(*image_));
     Remove("codec");
   }
 
@@ -354,7 +354,7 @@ class Measurement {
   const char* kind_ = "";
   std::optional<Sum128> sum_;  // of what was stored first
   std::mt19937_64 random_{1};
-  std::optional<pmem::Directory> directory_;
+  std::optional<os::Directory> directory_;
   std::optional<ImageFile> image_;
 };
 

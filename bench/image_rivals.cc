@@ -118,36 +118,35 @@ class Image : public Way {
   using Way::Way;
 
   void Store(const Memory& bytes) override {
-    Result<pmem::Directory> directory = pmem::Directory::Open(pmem::KernelCalls(), folder_);
+    Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), folder_);
     Must(directory.has_value(), "opening the folder");
-    pmem::image::ImageInfo info;
+    image::ImageInfo info;
     info.id[0] = 1;
     info.base = uint64_t{1} << 40;
     info.capacity_bytes = info.size_bytes = bytes.size();
-    Take(pmem::image::ImageFile::Create(*directory, "file", 0600, info, bytes.data()));
+    Take(image::ImageFile::Create(*directory, "file", 0600, info, bytes.data()));
   }
   void StoreAgain(const Memory& bytes, const std::vector<uint64_t>& pages) override {
-    pmem::PageSet dirty;
+    os::PageSet dirty;
     for (const uint64_t page : pages) dirty.Add(page * kPageBytes, kPageBytes);
     Must(image_->Store(bytes.data(), bytes.size(), 0, &dirty).ok(), "storing again");
   }
   void Close() override { image_.reset(); }
   const char* Load(Memory& frames) override {
-    Result<pmem::File> file =
-        pmem::File::Open(pmem::KernelCalls(), AT_FDCWD, path_, O_RDWR, 0, path_);
+    Result<os::File> file = os::File::Open(os::KernelCalls(), AT_FDCWD, path_, O_RDWR, 0, path_);
     Must(file.has_value(), "opening the image");
-    Take(pmem::image::ImageFile::Open(std::move(*file), false));
+    Take(image::ImageFile::Open(std::move(*file), false));
     Must(image_->Load(frames.data()).ok(), "loading");
     return frames.data();
   }
 
  private:
-  void Take(Result<pmem::image::ImageFile> image) {
+  void Take(Result<image::ImageFile> image) {
     Must(image.has_value(), "the image");
     image_.emplace(std::move(*image));
   }
 
-  std::optional<pmem::image::ImageFile> image_;
+  std::optional<image::ImageFile> image_;
 };
 
 /// A system call for each page.

@@ -23,7 +23,7 @@ using morsel::kMiB;
 using morsel::kSubtreeBytes;
 
 // Space for the pool's own tables only.
-class NoSpaceCalls : public morsel::pmem::SystemCalls {
+class NoSpaceCalls : public morsel::os::SystemCalls {
  public:
   int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
     return offset == 0 ? SystemCalls::FAllocate(file, mode, offset, size_bytes) : 0;

@@ -59,7 +59,7 @@ int CreatePool(const Arguments& arguments, bool json) {
   if (arguments.carved) options.flags |= MORSEL_CARVED;
   options.mode = arguments.mode;
   options.size_bytes = arguments.size_bytes;
-  Must(OpenPool::Open(arguments.pool.c_str(), &options, pmem::KernelCalls()));
+  Must(OpenPool::Open(arguments.pool.c_str(), &options, os::KernelCalls()));
   if (json) {
     Print(nlohmann::ordered_json{{"pool", arguments.pool},
                                  {"kind", arguments.carved ? "carved" : "directory"}});

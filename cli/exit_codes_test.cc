@@ -115,7 +115,7 @@ TEST_F(ExitCodesTest, ReadersWorkBesideReadersAndFailBesideAWriter) {
   const std::string us = "process " + std::to_string(getpid());
   morsel_pool_options options{};
   options.flags = MORSEL_READ_ONLY;
-  auto reader = OpenPool::Open(pool_.c_str(), &options, pmem::KernelCalls());
+  auto reader = OpenPool::Open(pool_.c_str(), &options, os::KernelCalls());
   ASSERT_TRUE(reader.has_value()) << LastError();
   Succeeds({"ls", pool_});
   Succeeds({"info", pool_});
@@ -123,7 +123,7 @@ TEST_F(ExitCodesTest, ReadersWorkBesideReadersAndFailBesideAWriter) {
   Fails({"create", pool_, "b"}, 15, {pool_, us});
   Fails({"rm", pool_, "a", "--yes"}, 15, {pool_, us});
   reader->reset();
-  auto writer = OpenPool::Open(pool_.c_str(), nullptr, pmem::KernelCalls());
+  auto writer = OpenPool::Open(pool_.c_str(), nullptr, os::KernelCalls());
   ASSERT_TRUE(writer.has_value()) << LastError();
   Fails({"ls", pool_}, 15, {pool_, "writing", us});
   Fails({"check", pool_}, 15, {pool_, us});

@@ -50,7 +50,7 @@ int Format(const Arguments& arguments, bool json) {
     MustBeMeant(arguments, json);
     data = DeviceData::kIsDestroyed;
   }
-  Must(FormatDevice(arguments.device, data, pmem::KernelCalls()));
+  Must(FormatDevice(arguments.device, data, os::KernelCalls()));
   if (json) {
     Print(nlohmann::ordered_json{{"pool", arguments.device}, {"kind", "carved"}});
   } else {

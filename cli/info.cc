@@ -96,9 +96,9 @@ std::string HugeInWords(const CatalogRecord& record, const Result<uint64_t>& hug
 }
 
 // Describes an image by its superblock only. `verify` checks the rest.
-int InfoOfImage(const pmem::File& file, bool json) {
+int InfoOfImage(const os::File& file, bool json) {
   const std::string& path = file.path();
-  const CatalogRecord record = Must(RecordOf(path, file, Must(pmem::image::ImageFile::Peek(file))));
+  const CatalogRecord record = Must(RecordOf(path, file, Must(image::ImageFile::Peek(file))));
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) Must(FailErrno("'%s': fstat", path.c_str()));
   const auto file_bytes = static_cast<uint64_t>(status.st_size);
@@ -122,7 +122,7 @@ int InfoOfImage(const pmem::File& file, bool json) {
   AddRange(record, lines);
   lines.Add("live", FormatSizeFully(record.live_bytes));
   lines.Add("generation", std::to_string(record.generation));
-  lines.Add("codec", pmem::image::CodecName(record.codec));
+  lines.Add("codec", image::CodecName(record.codec));
   lines.Add("file", FormatSizeFully(file_bytes) + ", of which " + FormatSize(allocated_bytes) +
                         " are taken");
   lines.Add("mode", FormatMode(record.mode));
@@ -135,11 +135,11 @@ int InfoOfImage(const pmem::File& file, bool json) {
 }
 
 // Returns the file at `path` if it is an image.
-std::optional<pmem::File> ImageAt(const std::string& path) {
+std::optional<os::File> ImageAt(const std::string& path) {
   const KeepLastError keep;
-  Result<pmem::File> file = OpenRegularAt(pmem::KernelCalls(), path);
+  Result<os::File> file = OpenRegularAt(os::KernelCalls(), path);
   if (!file) return std::nullopt;
-  const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
+  const Result<bool> is_image = image::LooksLikeImage(*file);
   if (!is_image || !*is_image) return std::nullopt;
   return std::move(*file);
 }
@@ -168,7 +168,7 @@ int InfoOfMorsel(OpenPool& pool, const std::string& name, bool json) {
                         (fine ? " at the last close" : " at the last checkpoint"));
   lines.Add("generation", std::to_string(record.generation) +
                               (fine ? " (checkpoints and closes)" : " (checkpoints)"));
-  if (!fine) lines.Add("codec", pmem::image::CodecName(record.codec));
+  if (!fine) lines.Add("codec", image::CodecName(record.codec));
   lines.Add("mode", FormatMode(record.mode));
   lines.Add("owner", OwnerOf(record));
   Print(lines.Text());
@@ -194,7 +194,7 @@ void AddInfo(CLI::App& app, Invocation& invocation) {
   command->callback([&invocation, arguments, name] {
     const bool has_name = name->count() > 0;
     invocation.run = [&invocation, arguments, has_name] {
-      const std::optional<pmem::File> image = has_name ? std::nullopt : ImageAt(arguments->pool);
+      const std::optional<os::File> image = has_name ? std::nullopt : ImageAt(arguments->pool);
       if (image) return InfoOfImage(*image, invocation.json);
       const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments->pool, Access::kRead);
       return has_name ? InfoOfMorsel(*pool, arguments->name, invocation.json)

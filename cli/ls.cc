@@ -44,13 +44,13 @@ std::string TableOf(const std::vector<CatalogRecord>& records) {
 std::vector<std::string> DamagedIn(impl::Pool& pool, const std::vector<CatalogRecord>& records) {
   std::vector<std::string> damaged;
   if (Must(pmem::KindOfPath(pool.path())) != pmem::PathKind::kDirectory) return damaged;
-  const pmem::Directory directory = Must(pmem::Directory::Open(pmem::KernelCalls(), pool.path()));
+  const os::Directory directory = Must(os::Directory::Open(os::KernelCalls(), pool.path()));
   for (const std::string& name : Must(directory.Names())) {
     const auto is_it = [&](const CatalogRecord& record) { return record.name == name; };
     if (name.starts_with(".") || std::any_of(records.begin(), records.end(), is_it)) continue;
-    const Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
+    const Result<os::File> file = directory.OpenFile(name, O_RDONLY);
     if (!file) continue;
-    const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
+    const Result<bool> is_image = image::LooksLikeImage(*file);
     if (is_image && *is_image) damaged.push_back(name);
   }
   return damaged;

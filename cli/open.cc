@@ -16,7 +16,7 @@ std::unique_ptr<OpenPool> OpenPoolAt(const std::string& path, Access access) {
       .size_bytes = 0,
   };
   Result<std::unique_ptr<OpenPool>> pool =
-      OpenPool::Open(path.c_str(), &options, pmem::KernelCalls());
+      OpenPool::Open(path.c_str(), &options, os::KernelCalls());
   if (!pool && pool.error() == Code::kNotFound) {
     struct stat status;
     const bool is_there = stat(path.c_str(), &status) == 0;

@@ -27,7 +27,7 @@ namespace {
 constexpr char kForce[] = "PMEM2_FORCE_GRANULARITY";
 
 void ReadDirectory(const std::string& path, PoolFacts& facts) {
-  const pmem::Directory directory = Must(pmem::Directory::Open(pmem::KernelCalls(), path));
+  const os::Directory directory = Must(os::Directory::Open(os::KernelCalls(), path));
   const PoolFile file = Must(PoolFile::Open(directory, /*read_only=*/true));
   facts.id = file.id();
   facts.window = file.window();
@@ -92,13 +92,13 @@ PoolFacts FactsOf(OpenPool& open) {
     ReadCarved(*carved, facts);
   } else {
     ReadDirectory(pool.path(), facts);
-    facts.frames = pmem::FramesInWords();
-    const auto dirty = pmem::OpenDirtyTracker();
+    facts.frames = os::FramesInWords();
+    const auto dirty = os::OpenDirtyTracker();
     facts.dirty = dirty ? (*dirty)->method() : LastError();
   }
   facts.file_system = FileSystemOf(pool.path());
   const bool in_memory =
-      Must(pmem::MediumOf(pmem::KernelCalls(), pool.path(), false)) == pmem::Medium::kMemory;
+      Must(pmem::MediumOf(os::KernelCalls(), pool.path(), false)) == pmem::Medium::kMemory;
   facts.medium_name = in_memory ? pmem::MediumName(pmem::Medium::kMemory) : pool.medium();
   Promise(pool.path(), facts);
   const uint32_t fine_bytes = pool.granularity_bytes(Contract::kFine);
@@ -119,7 +119,7 @@ void WarnOfPowerOff(const std::string& path) {
   morsel_pool_options options{};
   options.flags = MORSEL_READ_ONLY;
   const Result<std::unique_ptr<OpenPool>> pool =
-      OpenPool::Open(path.c_str(), &options, pmem::KernelCalls());
+      OpenPool::Open(path.c_str(), &options, os::KernelCalls());
   if (!pool) return;
   const PoolFacts facts = FactsOf(**pool);
   if (!facts.survives_power_off) Print("note: " + facts.survives + "\n");

@@ -47,7 +47,7 @@ void ProgressBar::Show(const morsel_progress& now) {
   is_shown_ = true;
 }
 
-void ProgressBar::Show(const pmem::image::ProgressNow& now) {
+void ProgressBar::Show(const image::ProgressNow& now) {
   Show(morsel_progress{static_cast<uint32_t>(now.activity), 0, now.done_bytes, now.total_bytes});
 }
 
@@ -69,9 +69,9 @@ std::unique_ptr<ProgressBar> TerminalProgressBar() {
       });
 }
 
-pmem::image::Progress ProgressOf(ProgressBar* bar) {
+image::Progress ProgressOf(ProgressBar* bar) {
   if (bar == nullptr) return {};
-  return [bar](const pmem::image::ProgressNow& now) { bar->Show(now); };
+  return [bar](const image::ProgressNow& now) { bar->Show(now); };
 }
 
 morsel_options WithProgress(morsel_options options, ProgressBar* bar) {

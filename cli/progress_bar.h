@@ -23,7 +23,7 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void Show(const morsel_progress& now);
-  void Show(const pmem::image::ProgressNow& now);
+  void Show(const image::ProgressNow& now);
 
   /// A callback for morsel_options::progress; `bar` is the ProgressBar.
   static void Call(const morsel_progress* now, void* bar) {
@@ -48,7 +48,7 @@ std::string ProgressLine(const morsel_progress& now, double seconds);
 std::unique_ptr<ProgressBar> TerminalProgressBar();
 
 /// Returns a callback that shows the bar, or an empty one for nullptr.
-pmem::image::Progress ProgressOf(ProgressBar* bar);
+image::Progress ProgressOf(ProgressBar* bar);
 
 /// Returns `options` with the bar as their progress callback; with nullptr they are unchanged.
 morsel_options WithProgress(morsel_options options, ProgressBar* bar);

@@ -60,7 +60,7 @@ nlohmann::ordered_json JsonOf(const CatalogRecord& record, uint32_t granularity_
           {"live_bytes", record.live_bytes},
           {"base", FormatAddress(record.base)},
           {"generation", record.generation},
-          {"codec", pmem::image::CodecName(record.codec)},
+          {"codec", image::CodecName(record.codec)},
           {"granularity_bytes", granularity_bytes},
           {"mode", mode},
           {"user", record.user},

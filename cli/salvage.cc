@@ -24,7 +24,7 @@ int Salvage(const Arguments& arguments, bool json) {
   {
     const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
     intact_bytes = Must(SalvageImage(
-        pmem::KernelCalls(), arguments.file, arguments.to,
+        os::KernelCalls(), arguments.file, arguments.to,
         [&](const char* message) { findings.emplace_back(message); }, ProgressOf(bar.get())));
   }
   if (json) {

@@ -48,7 +48,7 @@ Ran ToolTest::Run(const std::vector<std::string>& arguments, const char* typed) 
   if (child == 0) Become(arguments, typed, out, error);
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
-  Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : -1, pmem::BytesOf(out), pmem::BytesOf(error)};
+  Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : -1, os::BytesOf(out), os::BytesOf(error)};
   fs::remove(out);
   fs::remove(error);
   return ran;
@@ -82,10 +82,10 @@ void ToolTest::Succeeds(const std::vector<std::string>& arguments) const {
 }
 
 std::map<std::string, std::string> AllBytes(const std::string& path) {
-  if (!fs::is_directory(path)) return {{path, pmem::BytesOf(path)}};
+  if (!fs::is_directory(path)) return {{path, os::BytesOf(path)}};
   std::map<std::string, std::string> all;
   for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    if (entry.is_regular_file()) all[entry.path()] = pmem::BytesOf(entry.path());
+    if (entry.is_regular_file()) all[entry.path()] = os::BytesOf(entry.path());
   }
   return all;
 }

@@ -36,7 +36,7 @@ class ToolTest : public testing::Test {
   /// Runs it and expects exit code 0 and nothing on standard error.
   void Succeeds(const std::vector<std::string>& arguments) const;
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string folder_ = scratch_.path();
   std::string pool_ = scratch_.At("pool");      ///< a path for a directory pool
   std::string carved_ = scratch_.At("carved");  ///< a path for a carved pool

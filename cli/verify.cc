@@ -25,7 +25,7 @@ struct Verified {
 
 Verified Verify(const std::string& path) {
   Verified verified;
-  auto image = OpenImageAt(pmem::KernelCalls(), path);
+  auto image = OpenImageAt(os::KernelCalls(), path);
   // If the image does not open, no subtree can be found, and one message is all there is to say.
   if (!image && image.error() == Code::kCorrupt) return {{LastError()}, std::nullopt};
   if (!image) throw Failure{image.error(), LastError()};

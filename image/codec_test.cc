@@ -9,7 +9,7 @@
 #include "image/format/tree_reader.h"
 #include "image/pipeline/coder.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 class CodecTest : public DamageTest, public testing::WithParamInterface<Codec> {
@@ -153,4 +153,4 @@ INSTANTIATE_TEST_SUITE_P(Codecs, CodecTest, testing::Values(Codec::kLz4, Codec::
                          [](const auto& info) { return CodecName(info.param); });
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -11,7 +11,7 @@
 #include "image/image_testing.h"
 #include "sim/disk/recording_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 constexpr uint64_t kSubtreesMax = 4;
@@ -149,8 +149,8 @@ TEST_F(CrashTest, NothingThatASuperblockLeadsToIsTouched) {
   std::vector<FileExtent> reachable;
   const auto look = [&] {
     SetBytes("medium", calls.durable());
-    const Result<File> file =
-        File::Open(KernelCalls(), AT_FDCWD, path_ + "/medium", O_RDONLY, 0, "medium");
+    const Result<os::File> file =
+        os::File::Open(os::KernelCalls(), AT_FDCWD, path_ + "/medium", O_RDONLY, 0, "medium");
     const Result<ImageSuperblocks> superblocks = ReadSuperblocks(*file);
     ASSERT_TRUE(superblocks.has_value()) << LastError();
     reachable = ReadTree(*file, superblocks->current)->Extents();
@@ -212,4 +212,4 @@ TEST_F(CrashTest, OpeningMakesTheSuperblockDurableFirst) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

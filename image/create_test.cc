@@ -7,13 +7,13 @@
 #include "image/image_testing.h"
 #include "os/testing/faults_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 class CreateTest : public ImageTest {
  protected:
   std::vector<std::string> NamesThere() const {
-    const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+    const Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path_);
     std::vector<std::string> names = *directory->Names();
     std::erase_if(names, [](const std::string& name) { return name == "." || name == ".."; });
     return names;
@@ -30,7 +30,7 @@ TEST_F(CreateTest, CreateNeverReplacesAnImage) {
 
 TEST_F(CreateTest, ImageHasTheRequestedModeWhateverTheUmask) {
   const mode_t before = umask(0777);
-  const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  const Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path_);
   const Memory memory = MemoryOf(1);
   const bool made =
       ImageFile::Create(*directory, "a", 0640, InfoFor(memory), memory.data()).has_value();
@@ -44,9 +44,9 @@ TEST_F(CreateTest, ImageHasTheRequestedModeWhateverTheUmask) {
 TEST_F(CreateTest, CreateFailsWithoutLeavingFiles) {
   Memory memory = MemoryOf(2);
   FillSubtree(memory, 1, 1);
-  for (const int error : {ENOSPC, EIO, EROFS, FaultyCalls::kShort}) {
+  for (const int error : {ENOSPC, EIO, EROFS, os::FaultyCalls::kShort}) {
     for (int call = 1;; ++call) {  // the first opens the directory
-      FaultyCalls calls;
+      os::FaultyCalls calls;
       calls.FailOnce(call, error);
       const Result<ImageFile> image = Create("a", memory, calls);
       SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
@@ -65,7 +65,7 @@ TEST_F(CreateTest, CreateFailsWithoutLeavingFiles) {
 TEST_F(CreateTest, CreateWhoseCleanupFailsLeavesOnlyATemporary) {
   const Memory memory = MemoryOf(1);
   for (int call = 1; call < 8; ++call) {
-    FaultyCalls calls;
+    os::FaultyCalls calls;
     calls.FailFrom(call, EIO);
     ASSERT_FALSE(Create("a", memory, calls).has_value()) << call;
     for (const std::string& name : NamesThere()) {
@@ -74,10 +74,10 @@ TEST_F(CreateTest, CreateWhoseCleanupFailsLeavesOnlyATemporary) {
         EXPECT_TRUE(Read("a").has_value()) << LastError();
         std::filesystem::remove(path_ + "/a");
       } else {
-        EXPECT_EQ(name.rfind(kTemporaryPrefix, 0), 0u) << name;
+        EXPECT_EQ(name.rfind(os::kTemporaryPrefix, 0), 0u) << name;
       }
     }
-    ASSERT_TRUE(Directory::Open(KernelCalls(), path_)->RemoveTemporaries().ok());
+    ASSERT_TRUE(os::Directory::Open(os::KernelCalls(), path_)->RemoveTemporaries().ok());
     EXPECT_TRUE(NamesThere().empty());
   }
 }
@@ -91,9 +91,9 @@ TEST_F(CreateTest, OpenThatFailsChangesNothing) {
     memory[5] = 5;
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
   }
-  for (const int error : {ENOSPC, EIO, EINTR, FaultyCalls::kShort}) {
+  for (const int error : {ENOSPC, EIO, EINTR, os::FaultyCalls::kShort}) {
     for (int call = 1;; ++call) {
-      FaultyCalls calls;
+      os::FaultyCalls calls;
       calls.FailOnce(call, error);
       const Result<ImageFile> image = Open("a", false, calls);
       SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
@@ -110,12 +110,12 @@ TEST_F(CreateTest, OpenThatFailsChangesNothing) {
 
 TEST_F(CreateTest, AnImageThatCannotBeMadeDurableOpensReadOnly) {
   ASSERT_TRUE(Create("a", MemoryOf(1)).has_value());
-  FaultyCalls calls;
+  os::FaultyCalls calls;
   calls.fault = [](int) { return 0; };
   const Result<ImageFile> counted = Open("a", false, calls);
   ASSERT_TRUE(counted.has_value());
   // The image has no free space to give back, so that the last call is the sync.
-  FaultyCalls failing;
+  os::FaultyCalls failing;
   failing.FailOnce(calls.count - 1, EIO);
   EXPECT_EQ(Open("a", false, failing).error(), Code::kIo);
   EXPECT_TRUE(Says("can only be opened read-only")) << LastError();
@@ -123,4 +123,4 @@ TEST_F(CreateTest, AnImageThatCannotBeMadeDurableOpensReadOnly) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

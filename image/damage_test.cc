@@ -8,7 +8,7 @@
 #include "image/damage_testing.h"
 #include "image/format/superblock.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 constexpr uint64_t kSectorBytes = 512;
@@ -317,4 +317,4 @@ TEST_F(DamageTest, OlderGenerationThatOverlapsTheNewestIsIgnored) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -9,7 +9,7 @@
 #include "base/checksum.h"
 #include "image/image_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Makes a small image of two generations, and knows its bytes and where its parts are.
 class DamageTest : public ImageTest {
@@ -102,4 +102,4 @@ class DamageTest : public ImageTest {
   Patch patch_;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

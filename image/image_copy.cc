@@ -10,11 +10,11 @@
 #include "image/pipeline/buffer.h"
 #include "os/file/block_io.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 // Enough for all reads and all writes in flight.
-constexpr size_t kSlots = 2 * kIoDepth;
+constexpr size_t kSlots = 2 * os::kIoDepth;
 constexpr uint64_t kPieceBytes = kSubtreeBytes;
 
 // Returns all that the tree leads to, in pieces that fit into a buffer.
@@ -37,7 +37,7 @@ uint64_t BytesOf(const std::vector<FileExtent>& pieces) {
 // Copies pieces from one file to another, and reads and writes at the same time.
 class Copying {
  public:
-  Copying(const File& from, const File& to, std::vector<FileExtent> pieces,
+  Copying(const os::File& from, const os::File& to, std::vector<FileExtent> pieces,
           const Progress& progress)
       : from_(from),
         to_(to),
@@ -48,7 +48,7 @@ class Copying {
     MORSEL_TRY(Begin());
     size_t next = 0;
     while (next < pieces_.size() || reads_->in_flight() > 0 || writes_->in_flight() > 0) {
-      if (next < pieces_.size() && !free_.empty() && reads_->in_flight() < kIoDepth) {
+      if (next < pieces_.size() && !free_.empty() && reads_->in_flight() < os::kIoDepth) {
         MORSEL_TRY(Read(pieces_[next++]));
       } else if (reads_->in_flight() > 0) {
         MORSEL_TRY(Write());
@@ -64,15 +64,15 @@ class Copying {
   Status Begin() {
     memory_ = MakeBuffer(kSlots * kPieceBytes);
     if (memory_ == nullptr) return Fail(Code::kNoMemory, "no memory to copy an image with");
-    std::vector<IoBuffer> buffers;
+    std::vector<os::IoBuffer> buffers;
     for (size_t slot = 0; slot < kSlots; ++slot) {
       buffers.push_back({memory_.get() + slot * kPieceBytes, kPieceBytes});
       free_.push_back(slot);
     }
-    Result<std::unique_ptr<BlockIo>> reads = BlockIo::Open(from_, false, buffers);
+    Result<std::unique_ptr<os::BlockIo>> reads = os::BlockIo::Open(from_, false, buffers);
     if (!reads) return reads.status();
     reads_ = std::move(*reads);
-    Result<std::unique_ptr<BlockIo>> writes = BlockIo::Open(to_, true, buffers);
+    Result<std::unique_ptr<os::BlockIo>> writes = os::BlockIo::Open(to_, true, buffers);
     if (!writes) return writes.status();
     writes_ = std::move(*writes);
     return Code::kOk;
@@ -91,9 +91,9 @@ class Copying {
 
   // Waits for a piece to be read, and begins to write it.
   Status Write() {
-    const BlockIo::Done done = reads_->Wait();
+    const os::BlockIo::Done done = reads_->Wait();
     if (!done.status.ok()) return done.status;
-    if (writes_->in_flight() == kIoDepth) MORSEL_TRY(Finish());
+    if (writes_->in_flight() == os::kIoDepth) MORSEL_TRY(Finish());
     const FileExtent& piece = in_slots_[done.tag];
     return writes_->StartWrite(SlotAt(done.tag), piece.size_bytes, piece.offset,
                                static_cast<int>(done.tag), done.tag);
@@ -101,25 +101,25 @@ class Copying {
 
   // Waits for a piece to be written.
   Status Finish() {
-    const BlockIo::Done done = writes_->Wait();
+    const os::BlockIo::Done done = writes_->Wait();
     free_.push_back(done.tag);
     meter_.Advance(in_slots_[done.tag].size_bytes);
     return done.status;
   }
 
-  const File& from_;
-  const File& to_;
+  const os::File& from_;
+  const os::File& to_;
   std::vector<FileExtent> pieces_;
   ProgressMeter meter_;
   FileExtent in_slots_[kSlots];
   std::vector<size_t> free_;
   Buffer memory_;  // outlives the requests
-  std::unique_ptr<BlockIo> reads_;
-  std::unique_ptr<BlockIo> writes_;
+  std::unique_ptr<os::BlockIo> reads_;
+  std::unique_ptr<os::BlockIo> writes_;
 };
 
 // Copies what the tree leads to, and the superblock last. The rest of the copy is holes.
-Status CopyBytes(const ImageFile& image, const File& copy) {
+Status CopyBytes(const ImageFile& image, const os::File& copy) {
   std::vector<FileExtent> pieces = PiecesOf(image.tree());
   MORSEL_TRY(copy.Resize(pieces.empty() ? kExtentsStart : pieces.back().end()));
   MORSEL_TRY(Copying(image.file(), copy, std::move(pieces), image.progress()).Run());
@@ -165,10 +165,10 @@ Status CheckSound(const ImageFile& image) {
 
 // The copy gets its name only when it is whole and synced, so that the order in which its parts are
 // written does not matter.
-Status CopyInto(const ImageFile& image, const Directory& directory, const std::string& name,
+Status CopyInto(const ImageFile& image, const os::Directory& directory, const std::string& name,
                 mode_t mode) {
   MORSEL_TRY(CheckSound(image));
-  const Result<TemporaryFile> temporary = directory.MakeTemporary(name, mode);
+  const Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, mode);
   if (!temporary) return temporary.status();
   Status status = CopyBytes(image, temporary->file);
   if (status.ok()) status = directory.Publish(temporary->file, temporary->name, name);
@@ -176,4 +176,4 @@ Status CopyInto(const ImageFile& image, const Directory& directory, const std::s
   return status;
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -8,7 +8,7 @@
 #include "image/image_file.h"
 #include "os/file/directory.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Checks that the file still has all that `image` was opened with. Another process may be writing
 /// to it.
@@ -21,7 +21,7 @@ Status CheckNotOverwritten(const ImageFile& image);
 /// Errors      kCorrupt: the image is damaged, and nothing was made; kBusy, as
 ///             CheckNotOverwritten(); kExists; kNoSpace; kPermission; kNoMemory; kIo.
 /// Cost        reads the image twice; 32 MiB of buffers.
-Status CopyInto(const ImageFile& image, const Directory& directory, const std::string& name,
+Status CopyInto(const ImageFile& image, const os::Directory& directory, const std::string& name,
                 mode_t mode);
 
 /// Makes the file `name` of the directory an image of the same memory, compressed by `codec`. Each
@@ -31,7 +31,7 @@ Status CopyInto(const ImageFile& image, const Directory& directory, const std::s
 /// Durability  as CopyInto().
 /// Errors      as CopyInto(), and what `damaged` returns.
 /// Cost        reads the image once; at most 64 MiB of memory, and 136 bytes for each leaf.
-Status RecodeInto(const ImageFile& image, Codec codec, const Directory& directory,
+Status RecodeInto(const ImageFile& image, Codec codec, const os::Directory& directory,
                   const std::string& name, mode_t mode, const Damaged* damaged = nullptr);
 
 /// Reads all of the image and holds it against its sums.
@@ -39,4 +39,4 @@ Status RecodeInto(const ImageFile& image, Codec codec, const Directory& director
 ///         others; kBusy and kIo, as CheckNotOverwritten(); kNoMemory.
 Status CheckSound(const ImageFile& image);
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

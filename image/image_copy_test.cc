@@ -5,13 +5,13 @@
 
 #include "image/image_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 class ImageCopyTest : public ImageTest {
  protected:
   Status Copy(const ImageFile& image, const std::string& name) {
-    const Result<Directory> directory = Directory::Open(TestCalls(), path_);
+    const Result<os::Directory> directory = os::Directory::Open(TestCalls(), path_);
     if (!directory) return directory.status();
     return CopyInto(image, *directory, name, 0640);
   }
@@ -99,4 +99,4 @@ TEST_F(ImageCopyTest, ImageThatIsWrittenMeanwhileIsNotCopied) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -17,7 +17,7 @@
 #include "image/load/leaf_reader.h"
 #include "image/store/tree_writer.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 ImageInfo InfoOf(const ImageSuperblock& superblock) {
@@ -65,29 +65,29 @@ bool AreDisjoint(const std::vector<FileExtent>& sorted) {
 
 ImageInfo ImageFile::info() const { return InfoOf(current_); }
 
-Result<ImageInfo> ImageFile::Peek(const File& file) {
+Result<ImageInfo> ImageFile::Peek(const os::File& file) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   return InfoOf(superblocks->current);
 }
 
-Result<ImageFile> ImageFile::Create(const Directory& directory, const std::string& name,
+Result<ImageFile> ImageFile::Create(const os::Directory& directory, const std::string& name,
                                     mode_t mode, const ImageInfo& info, const char* frames,
-                                    const PageFilter* touched, const Progress& progress) {
+                                    const os::PageFilter* touched, const Progress& progress) {
   return Make(directory, name, mode, info, {frames, info.size_bytes, nullptr, touched}, progress);
 }
 
-Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const Directory& directory,
+Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory& directory,
                                         const std::string& name, mode_t mode, const ImageInfo& info,
                                         const Progress& progress) {
   const Source source = {nullptr, info.size_bytes, nullptr, nullptr, &leaves};
   return Make(directory, name, mode, info, source, progress);
 }
 
-Result<ImageFile> ImageFile::Make(const Directory& directory, const std::string& name, mode_t mode,
-                                  const ImageInfo& info, const Source& source,
+Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::string& name,
+                                  mode_t mode, const ImageInfo& info, const Source& source,
                                   const Progress& progress) {
-  Result<TemporaryFile> temporary = directory.MakeTemporary(name, mode);
+  Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, mode);
   if (!temporary) return temporary.status();
   ImageFile image(std::move(temporary->file), SuperblockOf(info));
   image.progress_ = progress;
@@ -101,7 +101,7 @@ Result<ImageFile> ImageFile::Make(const Directory& directory, const std::string&
   return status;
 }
 
-Result<ImageFile> ImageFile::Open(File file, bool read_only) {
+Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadTree(file, superblocks->current);
@@ -115,7 +115,7 @@ Result<ImageFile> ImageFile::Open(File file, bool read_only) {
   return image;
 }
 
-Result<ImageFile> ImageFile::OpenIntact(File file, const Damaged& damaged) {
+Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadIntact(file, superblocks->current, damaged);
@@ -216,7 +216,7 @@ Status ImageFile::Verify(const std::function<void(const char*)>& report, Verifie
 }
 
 Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
-                        const PageSet* dirty, const PageFilter* touched) {
+                        const os::PageSet* dirty, const os::PageFilter* touched) {
   return Store({frames, size_bytes, dirty, touched}, live_bytes);
 }
 
@@ -320,4 +320,4 @@ void ImageFile::TrimTail() const {
   if (size_bytes && *size_bytes > space_.end()) (void)file_.Resize(space_.end());
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

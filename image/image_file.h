@@ -19,7 +19,7 @@
 #include "os/memory/page_filter.h"
 #include "os/memory/page_set.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 class LeafSource;
 struct Source;
@@ -44,14 +44,14 @@ class ImageFile {
   /// Durability  on return; a crash before leaves nothing of that name, or the whole image. See
   ///             Directory::Publish() for what a failure leaves.
   /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo.
-  static Result<ImageFile> Create(const Directory& directory, const std::string& name, mode_t mode,
-                                  const ImageInfo& info, const char* frames,
-                                  const PageFilter* touched = nullptr,
+  static Result<ImageFile> Create(const os::Directory& directory, const std::string& name,
+                                  mode_t mode, const ImageInfo& info, const char* frames,
+                                  const os::PageFilter* touched = nullptr,
                                   const Progress& progress = {});
 
   /// As Create(), but from leaves that come one by one. A subtree without a leaf is zero.
   /// Errors  as Create(), and those of `leaves`: nothing has the name then.
-  static Result<ImageFile> CreateFrom(LeafSource& leaves, const Directory& directory,
+  static Result<ImageFile> CreateFrom(LeafSource& leaves, const os::Directory& directory,
                                       const std::string& name, mode_t mode, const ImageInfo& info,
                                       const Progress& progress = {});
 
@@ -59,19 +59,19 @@ class ImageFile {
   /// writing, the superblock that was found is written and synced first: after a sync that failed
   /// it may have been in a cache only.
   /// Errors  kCorrupt; kVersion; kIo; kNoSpace (opening it read-only may still work).
-  static Result<ImageFile> Open(File file, bool read_only);
+  static Result<ImageFile> Open(os::File file, bool read_only);
 
   /// Opens a damaged image for reading. Every table, leaf and list that is damaged is passed to
   /// `damaged` and counts as absent.
   /// Errors  as Open(): nothing of the image can be found; what `damaged` returns.
-  static Result<ImageFile> OpenIntact(File file, const Damaged& damaged);
+  static Result<ImageFile> OpenIntact(os::File file, const Damaged& damaged);
 
   /// Returns what the newest superblock says. The tables are not read.
   /// Errors  kCorrupt, kVersion, kIo.
-  static Result<ImageInfo> Peek(const File& file);
+  static Result<ImageInfo> Peek(const os::File& file);
 
   ImageInfo info() const;
-  const File& file() const { return file_; }
+  const os::File& file() const { return file_; }
   /// The superblock and the tree of the current generation.
   const ImageSuperblock& superblock() const { return current_; }
   const Tree& tree() const { return tree_; }
@@ -115,14 +115,14 @@ class ImageFile {
   ///             later Store(): nothing can be promised until the image is opened again.
   /// Cost        2 fdatasyncs.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
-               const PageSet* dirty = nullptr, const PageFilter* touched = nullptr);
+               const os::PageSet* dirty = nullptr, const os::PageFilter* touched = nullptr);
 
  private:
-  ImageFile(File file, const ImageSuperblock& current)
+  ImageFile(os::File file, const ImageSuperblock& current)
       : file_(std::move(file)), current_(current) {}
 
-  static Result<ImageFile> Make(const Directory& directory, const std::string& name, mode_t mode,
-                                const ImageInfo& info, const Source& source,
+  static Result<ImageFile> Make(const os::Directory& directory, const std::string& name,
+                                mode_t mode, const ImageInfo& info, const Source& source,
                                 const Progress& progress);
   Status Store(const Source& source, uint64_t live_bytes);
   Status TakeSpace(const std::optional<ImageSuperblock>& older);
@@ -135,7 +135,7 @@ class ImageFile {
   void ReturnToFileSystem(FileExtent free_run) const;
   void TrimTail() const;
 
-  File file_;
+  os::File file_;
   Progress progress_;
   ImageSuperblock current_;
   Tree tree_;
@@ -147,4 +147,4 @@ class ImageFile {
   bool poisoned_ = false;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

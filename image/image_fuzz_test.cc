@@ -12,7 +12,7 @@
 #include "image/image_fuzz_testing.h"
 #include "image/image_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 namespace fs = std::filesystem;
@@ -153,4 +153,4 @@ TEST_F(ImageFuzzTest, SealedImagesAreBelieved) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

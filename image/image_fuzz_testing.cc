@@ -15,14 +15,14 @@
 #include "image/pipeline/coder.h"
 #include "os/file/system_calls.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 /// A larger image is not loaded: it may say that it has 128 TiB.
 constexpr uint64_t kLoadedBytesMax = 16 * kSubtreeBytes;
 
 // Syncs cost time and show nothing here.
-class UnsyncedCalls : public SystemCalls {
+class UnsyncedCalls : public os::SystemCalls {
  public:
   int FDataSync(int) override { return 0; }
   int FSync(int) override { return 0; }
@@ -165,9 +165,9 @@ class Trial {
   }
 
  private:
-  File FileOf() const {
+  os::File FileOf() const {
     static UnsyncedCalls calls;
-    return File(calls, fcntl(descriptor_, F_DUPFD_CLOEXEC, 0), "image");
+    return os::File(calls, fcntl(descriptor_, F_DUPFD_CLOEXEC, 0), "image");
   }
 
   void Salvage(Memory& memory, bool is_whole) const {
@@ -215,13 +215,13 @@ void TryImage(const std::string& input) {
   Trial(bytes).Run();
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image
 
 // The function that libFuzzer calls.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size_bytes) {
   // Making an io_uring takes longer than reading one of these files.
   static const bool plain = setenv("MORSEL_IO", "plain", 1) == 0;
   (void)plain;
-  morsel::pmem::image::TryImage(std::string(reinterpret_cast<const char*>(bytes), size_bytes));
+  morsel::image::TryImage(std::string(reinterpret_cast<const char*>(bytes), size_bytes));
   return 0;
 }

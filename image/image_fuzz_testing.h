@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Opens, verifies, loads, salvages and writes the image that `input` has behind its first byte. If
 /// that byte is odd, all sums are made right first, so that the code behind them is reached. Ends
@@ -14,4 +14,4 @@ void TryImage(const std::string& input);
 /// Makes right the sums of all that the superblocks lead to, but of a few leaves only.
 void SealImage(std::string& bytes);
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

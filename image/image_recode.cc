@@ -6,7 +6,7 @@
 #include "image/load/leaf_reader.h"
 #include "image/store/leaf_source.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 std::vector<SubtreePosition> PresentIn(const Tree& tree) {
@@ -55,7 +55,7 @@ class LeavesOf final : public LeafSource {
 
 }  // namespace
 
-Status RecodeInto(const ImageFile& image, Codec codec, const Directory& directory,
+Status RecodeInto(const ImageFile& image, Codec codec, const os::Directory& directory,
                   const std::string& name, mode_t mode, const Damaged* damaged) {
   MORSEL_TRY(directory.CheckNone(name));
   LeavesOf leaves(image, damaged);
@@ -65,4 +65,4 @@ Status RecodeInto(const ImageFile& image, Codec codec, const Directory& director
   return ImageFile::CreateFrom(leaves, directory, name, mode, info, image.progress()).status();
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

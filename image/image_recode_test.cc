@@ -8,7 +8,7 @@
 #include "image/pipeline/coder.h"
 #include "os/testing/faults_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 class ImageRecodeTest : public ImageTest {
@@ -34,8 +34,8 @@ class ImageRecodeTest : public ImageTest {
     return image;
   }
   Status Recode(const ImageFile& image, Codec codec, const std::string& name,
-                const Damaged* damaged = nullptr, SystemCalls& calls = TestCalls()) {
-    const Result<Directory> directory = Directory::Open(calls, path_);
+                const Damaged* damaged = nullptr, os::SystemCalls& calls = TestCalls()) {
+    const Result<os::Directory> directory = os::Directory::Open(calls, path_);
     if (!directory) return directory.status();
     return RecodeInto(image, codec, *directory, name, 0640, damaged);
   }
@@ -133,7 +133,7 @@ TEST_F(ImageRecodeTest, ImageThatIsWrittenMeanwhileIsNotRecoded) {
 TEST_F(ImageRecodeTest, FailedWriteLeavesNoImage) {
   ASSERT_TRUE(MakePatched()) << LastError();
   for (const int call : {3, 8, 16}) {
-    FaultyCalls calls;
+    os::FaultyCalls calls;
     const Result<ImageFile> image = Open("a", true);
     calls.FailOnce(call, ENOSPC);
     const Status made = Recode(*image, Codec::kLz4, "b", nullptr, calls);
@@ -145,4 +145,4 @@ TEST_F(ImageRecodeTest, FailedWriteLeavesNoImage) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -16,7 +16,7 @@
 #include "os/testing/memory_testing.h"
 #include "os/testing/scratch_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// The base of test images. Nothing is mapped there, and nothing has to be.
 inline constexpr uint64_t kTestBase = 0x100100000000;
@@ -51,12 +51,12 @@ inline void FillHalf(Memory& memory, uint64_t subtree, uint64_t seed) {
 }
 
 /// The kernel's calls, but without syncs, on which a disk would spend most of the time.
-class UnsyncedCalls : public SystemCalls {
+class UnsyncedCalls : public os::SystemCalls {
  public:
   int FDataSync(int) override { return 0; }
   int FSync(int) override { return 0; }
 };
-inline SystemCalls& TestCalls() {
+inline os::SystemCalls& TestCalls() {
   static UnsyncedCalls calls;
   return calls;
 }
@@ -70,7 +70,7 @@ class BadBlockCalls : public UnsyncedCalls {
     ++reads;
     const auto begin = static_cast<uint64_t>(offset);
     if (bad_offset < begin || bad_offset >= begin + size_bytes) {
-      return SystemCalls::PRead(file, bytes, size_bytes, offset);
+      return os::SystemCalls::PRead(file, bytes, size_bytes, offset);
     }
     errno = EIO;
     return -1;
@@ -80,7 +80,7 @@ class BadBlockCalls : public UnsyncedCalls {
 /// Gives each test a directory of its own, and creates, opens and reads images there.
 class ImageTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { KeepFreedMemory(); }
+  static void SetUpTestSuite() { os::KeepFreedMemory(); }
 
   static ImageInfo InfoFor(const Memory& memory, uint64_t capacity_subtrees = 1024) {
     ImageInfo info;
@@ -96,15 +96,16 @@ class ImageTest : public testing::Test {
     return info;
   }
   Result<ImageFile> Create(const std::string& name, const Memory& memory,
-                           SystemCalls& calls = TestCalls(), Codec codec = Codec::kNone) {
-    Result<Directory> directory = Directory::Open(calls, path_);
+                           os::SystemCalls& calls = TestCalls(), Codec codec = Codec::kNone) {
+    Result<os::Directory> directory = os::Directory::Open(calls, path_);
     if (!directory) return directory.status();
     return ImageFile::Create(*directory, name, 0600, InfoFor(memory, codec), memory.data());
   }
   Result<ImageFile> Open(const std::string& name, bool read_only = false,
-                         SystemCalls& calls = TestCalls()) {
+                         os::SystemCalls& calls = TestCalls()) {
     const std::string path = path_ + "/" + name;
-    Result<File> file = File::Open(calls, AT_FDCWD, path, read_only ? O_RDONLY : O_RDWR, 0, path);
+    Result<os::File> file =
+        os::File::Open(calls, AT_FDCWD, path, read_only ? O_RDONLY : O_RDWR, 0, path);
     if (!file) return file.status();
     return ImageFile::Open(std::move(*file), read_only);
   }
@@ -132,8 +133,8 @@ class ImageTest : public testing::Test {
   /// Whether LastError() has `words`.
   static bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
-  Scratch scratch_ = Scratch::OnDisk();
+  os::Scratch scratch_ = os::Scratch::OnDisk();
   std::string path_ = scratch_.path();
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

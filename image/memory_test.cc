@@ -10,7 +10,7 @@
 #include "image/pipeline/buffer.h"
 #include "image/pipeline/coder.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 constexpr uint64_t kBytesMax = 64 * kMiB;
@@ -22,16 +22,16 @@ uint64_t AllocatedBytes() {
 }
 
 // Looks at the memory whenever something is read or written, when all buffers are in use.
-class LookingCalls : public SystemCalls {
+class LookingCalls : public os::SystemCalls {
  public:
   uint64_t most = 0;
   ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
     most = std::max(most, AllocatedBytes());
-    return SystemCalls::PWrite(file, bytes, size_bytes, offset);
+    return os::SystemCalls::PWrite(file, bytes, size_bytes, offset);
   }
   ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
     most = std::max(most, AllocatedBytes());
-    return SystemCalls::PRead(file, bytes, size_bytes, offset);
+    return os::SystemCalls::PRead(file, bytes, size_bytes, offset);
   }
 };
 
@@ -62,7 +62,7 @@ TEST_P(MemoryTest, MemoryStaysBelowItsBound) {
   const uint64_t verifying = calls.most - before_verify;
   EXPECT_LT(verifying + others + 12 * kSubtreeBytes - kSubtreeBytes, kBytesMax);
   for (const Codec codec : {Codec::kNone, Codec::kZstd}) {
-    const Result<Directory> directory = Directory::Open(calls, path_);
+    const Result<os::Directory> directory = os::Directory::Open(calls, path_);
     ASSERT_TRUE(directory.has_value()) << LastError();
     calls.most = 0;
     const uint64_t before_recode = AllocatedBytes();
@@ -79,11 +79,11 @@ TEST_P(MemoryTest, MemoryStaysBelowItsBound) {
 }
 
 // One page of every 4 GiB is touched.
-class SparseTouched final : public PageFilter {
+class SparseTouched final : public os::PageFilter {
  public:
   static constexpr uint64_t kStep = 4 * kGiantBytes / kSubtreeBytes;
-  PageSet::Pages Of(SubtreePosition position) const override {
-    return position.value() % kStep == 0 ? PageSet::Pages(1) : PageSet::Pages();
+  os::PageSet::Pages Of(SubtreePosition position) const override {
+    return position.value() % kStep == 0 ? os::PageSet::Pages(1) : os::PageSet::Pages();
   }
 };
 
@@ -96,7 +96,7 @@ TEST_F(SparseMemoryTest, LargeMorselThatHoldsLittleTakesLittleMemory) {
   char* const bytes = static_cast<char*>(frames);
   const SparseTouched touched;
   for (uint64_t at = 0; at < kBytes; at += SparseTouched::kStep * kSubtreeBytes) bytes[at] = 1;
-  const Result<Directory> directory = Directory::Open(TestCalls(), path_);
+  const Result<os::Directory> directory = os::Directory::Open(TestCalls(), path_);
   ImageInfo info = InfoFor(MemoryOf(0));
   info.size_bytes = info.capacity_bytes = kBytes;
   const uint64_t before = AllocatedBytes();
@@ -123,4 +123,4 @@ INSTANTIATE_TEST_SUITE_P(Codecs, MemoryTest,
                          [](const auto& info) { return CodecName(info.param); });
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

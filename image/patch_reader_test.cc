@@ -8,7 +8,7 @@
 
 #include "image/store_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 class PatchReaderTest : public StoreTest {
@@ -24,7 +24,7 @@ class PatchReaderTest : public StoreTest {
     ASSERT_TRUE(image.has_value()) << LastError();
     std::mt19937_64 random(3);
     for (uint64_t checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
-      const PageSet dirty = ChangePages(memory_, random, kPages);
+      const os::PageSet dirty = ChangePages(memory_, random, kPages);
       ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 0, &dirty).ok()) << LastError();
     }
     tree_ = TreeOf("a");
@@ -110,4 +110,4 @@ TEST_F(PatchReaderTest, PagesThatClaimOnePlaceAreEachVerified) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

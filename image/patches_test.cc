@@ -11,7 +11,7 @@
 #include "image/store_testing.h"
 #include "os/testing/faults_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 using PatchesTest = StoreTest;
@@ -26,7 +26,7 @@ TEST_F(PatchesTest, PatchedLeavesHoldWhatWasStored) {
     Result<ImageFile> image = Open("a");
     std::mt19937_64 random(7);
     for (int checkpoint = 0; checkpoint < 40; ++checkpoint) {
-      const PageSet dirty = ChangePages(memory, random, random() % 12);
+      const os::PageSet dirty = ChangePages(memory, random, random() % 12);
       ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, is_told ? &dirty : nullptr).ok())
           << LastError();
       if (checkpoint % 10 == 9) {
@@ -55,7 +55,7 @@ TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
   uint64_t lists = 0;
   calls.written_bytes = 0;
   for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
-    const PageSet dirty = ChangePages(memory, random, kPages);
+    const os::PageSet dirty = ChangePages(memory, random, kPages);
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
     Tree tree = TreeOf("a");
     const std::vector<FileExtent> before = last.Extents();
@@ -95,7 +95,7 @@ TEST_F(PatchesTest, CheckpointsCostTheSameHoweverManyThereWere) {
   calls.written_bytes = 0;
   uint64_t compacted = 0;
   for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
-    const PageSet dirty = ChangePages(memory, random, kPages);
+    const os::PageSet dirty = ChangePages(memory, random, kPages);
     const uint64_t before = calls.written_bytes;
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
     const uint64_t written = calls.written_bytes - before;
@@ -162,7 +162,7 @@ TEST_F(PatchesTest, AStoreDuringTheCheckpointDamagesNoReplacedPage) {
   CreateTwo(memory);
   CountingCalls calls;
   Result<ImageFile> image = Open("a", false, calls);
-  PageSet dirty;
+  os::PageSet dirty;
   for (uint64_t page = 0; page < kPagesPerLeaf; page += 3) {
     dirty.Add(page * kPageBytes, kPageBytes);
     dirty.Add(2 * kSubtreeBytes + page * kPageBytes, kPageBytes);
@@ -182,13 +182,13 @@ TEST_F(PatchesTest, FailedCheckpointLeavesNoneOfItsPages) {
     std::filesystem::remove(path_ + "/a");
     Memory last;
     ASSERT_NO_FATAL_FAILURE(CreateTwo(last));
-    FaultyCalls calls;
+    os::FaultyCalls calls;
     Result<ImageFile> image = Open("a", false, calls);
     ASSERT_TRUE(image.has_value()) << LastError();
     Memory next = last;
     FillSubtree(next, 1, 50);
     FillSubtree(next, 2, 51);
-    PageSet dirty;
+    os::PageSet dirty;
     dirty.Add(kSubtreeBytes, kSubtreeBytes + 100 * kPageBytes);
     dirty.Add(0, 200 * kPageBytes);
     std::copy_n(next.data() + kSubtreeBytes, 200 * kPageBytes, next.data());
@@ -249,7 +249,7 @@ TEST_F(PatchesTest, LeafWithTooManyReplacedPagesIsDroppedIfItIsZero) {
   std::memset(memory.data(), 1, 20 * kPageBytes);
   Result<ImageFile> image = Create("a", memory);
   ASSERT_TRUE(image.has_value()) << LastError();
-  PageSet dirty;
+  os::PageSet dirty;
   dirty.Add(100 * kPageBytes, 190 * kPageBytes);
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
   EXPECT_EQ(TreeOf("a").patch_count, 190u);
@@ -273,7 +273,7 @@ TEST_F(PatchesTest, ShrinkingMakesRoomWithoutWritingLeavesAgain) {
   Result<ImageFile> image = Create("a", memory, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
   for (uint64_t half = 0; half < 2; ++half) {
-    PageSet dirty;
+    os::PageSet dirty;
     for (uint64_t i = kStay; i < 2 * kStay; ++i) {
       dirty.Add((2 * i + half) * kSubtreeBytes / 2, kSubtreeBytes / 2);
     }
@@ -282,7 +282,7 @@ TEST_F(PatchesTest, ShrinkingMakesRoomWithoutWritingLeavesAgain) {
   }
   ASSERT_GT(image->tree().patch_count, PatchesMax(image->tree()) / 8 * 7);
   memory.resize(kStay * kSubtreeBytes);
-  const PageSet dirty;
+  const os::PageSet dirty;
   calls.written_bytes = 0;
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
   EXPECT_LT(calls.written_bytes, kMiB);
@@ -291,4 +291,4 @@ TEST_F(PatchesTest, ShrinkingMakesRoomWithoutWritingLeavesAgain) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

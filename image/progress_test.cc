@@ -10,7 +10,7 @@
 #include "image/image_copy.h"
 #include "image/image_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 class ProgressTest : public ImageTest {
@@ -52,12 +52,12 @@ class ProgressTest : public ImageTest {
 TEST_F(ProgressTest, StoresAndLoadsAreReportedUpToAllOfIt) {
   Memory memory = MemoryOf(6);
   for (uint64_t i = 0; i < 5; ++i) FillSubtree(memory, i, i);
-  const Result<Directory> directory = Directory::Open(TestCalls(), path_);
+  const Result<os::Directory> directory = os::Directory::Open(TestCalls(), path_);
   Result<ImageFile> image =
       ImageFile::Create(*directory, "a", 0600, InfoFor(memory), memory.data(), nullptr, Remember());
   ASSERT_TRUE(image.has_value()) << LastError();
   ExpectTold(Activity::kStoring, memory.size());
-  PageSet dirty;
+  os::PageSet dirty;
   dirty.Add(0, 3 * kPageBytes);
   dirty.Add(kSubtreeBytes, kPageBytes);
   memory[0] ^= 1;
@@ -66,7 +66,7 @@ TEST_F(ProgressTest, StoresAndLoadsAreReportedUpToAllOfIt) {
   Memory loaded = MemoryOf(6);
   ASSERT_TRUE(image->Load(loaded.data()).ok()) << LastError();
   ExpectTold(Activity::kLoading, 5 * kSubtreeBytes + 4 * kPageBytes);
-  const PageSet nothing;
+  const os::PageSet nothing;
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &nothing).ok()) << LastError();
   EXPECT_TRUE(told_.empty()) << "nothing was to do";
 }
@@ -79,7 +79,7 @@ TEST_F(ProgressTest, CopyReportsVerifyingAndStoring) {
   Result<ImageFile> image = Create("a", memory);
   ASSERT_TRUE(image.has_value()) << LastError();
   image->set_progress(Remember());
-  const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  const Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path_);
   ASSERT_TRUE(directory.has_value()) << LastError();
   ASSERT_TRUE(CopyInto(*image, *directory, "b", 0600).ok()) << LastError();
   std::map<Activity, ProgressNow> last;
@@ -100,7 +100,7 @@ TEST_F(ProgressTest, RecodingReportsEachLeafOnce) {
   memory[12345] ^= 1;
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
   image->set_progress(Remember());
-  const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  const Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path_);
   ASSERT_TRUE(directory.has_value()) << LastError();
   ASSERT_TRUE(RecodeInto(*image, Codec::kLz4, *directory, "b", 0600).ok()) << LastError();
   ExpectTold(Activity::kStoring, 11 * kSubtreeBytes);
@@ -148,4 +148,4 @@ TEST(ProgressMeter, ReportsAFewTimesASecond) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -5,7 +5,7 @@
 
 #include "image/image_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 class SalvageTest : public ImageTest {
@@ -47,7 +47,8 @@ class SalvageTest : public ImageTest {
       said.emplace_back(LastError());
       return Status();
     };
-    Result<File> file = File::Open(TestCalls(), AT_FDCWD, path_ + "/a", O_RDONLY, 0, path_ + "/a");
+    Result<os::File> file =
+        os::File::Open(TestCalls(), AT_FDCWD, path_ + "/a", O_RDONLY, 0, path_ + "/a");
     const Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
     ASSERT_TRUE(image) << LastError();
     Memory found(memory_.size(), '\0');
@@ -100,7 +101,8 @@ TEST_F(SalvageTest, DamagedTableLosesItsLeavesAndNoMore) {
 
 TEST_F(SalvageTest, DamagedRootTableLosesTheImage) {
   Damage(tree_.root.offset + 5);
-  Result<File> file = File::Open(TestCalls(), AT_FDCWD, path_ + "/a", O_RDONLY, 0, path_ + "/a");
+  Result<os::File> file =
+      os::File::Open(TestCalls(), AT_FDCWD, path_ + "/a", O_RDONLY, 0, path_ + "/a");
   const Result<ImageFile> image =
       ImageFile::OpenIntact(std::move(*file), [](Status) { return Status(); });
   EXPECT_EQ(image.error(), Code::kCorrupt);
@@ -140,4 +142,4 @@ TEST_F(SalvageTest, UnreadableSumsLoseNothingAndAnUnreadableLeafIsNamed) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -9,7 +9,7 @@
 #include "image/store_testing.h"
 #include "os/testing/faults_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 TEST_F(StoreTest, LoadReturnsWhatWasStored) {
@@ -48,7 +48,7 @@ TEST_F(StoreTest, SubtreesBehindTheFirstGibibyteAreStored) {
   Memory memory = MemoryOf(kSubtreesPerGiant + 2);
   FillSubtree(memory, kSubtreesPerGiant - 1, 1);
   FillSubtree(memory, kSubtreesPerGiant + 1, 2);
-  Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path_);
   ASSERT_TRUE(ImageFile::Create(*directory, "a", 0600, InfoFor(memory), memory.data()).has_value());
   ExpectHolds("a", memory);
   // What is zero costs nothing. There are two leaves, two tables of up to 32 KiB, and the root.
@@ -92,7 +92,7 @@ TEST_F(StoreTest, TheFileStaysWithinItsLastTwoGenerations) {
 }
 
 // Large memory that ends the process if a page is read that was never touched.
-class SparseMemory final : public PageFilter {
+class SparseMemory final : public os::PageFilter {
  public:
   explicit SparseMemory(uint64_t size_bytes)
       : size_bytes_(size_bytes),
@@ -109,10 +109,10 @@ class SparseMemory final : public PageFilter {
     touched_.Add(page * kPageBytes, kPageBytes);
     std::memset(at, value, kPageBytes);
   }
-  PageSet::Pages Of(SubtreePosition position) const override {
+  os::PageSet::Pages Of(SubtreePosition position) const override {
     ++asked_;
-    const PageSet::Pages* const pages = touched_.Of(position);
-    return pages != nullptr ? *pages : PageSet::Pages();
+    const os::PageSet::Pages* const pages = touched_.Of(position);
+    return pages != nullptr ? *pages : os::PageSet::Pages();
   }
   SubtreePosition Next(SubtreePosition from, SubtreePosition end) const override {
     ++asked_;
@@ -126,7 +126,7 @@ class SparseMemory final : public PageFilter {
   mutable uint64_t asked_ = 0;
   uint64_t size_bytes_;
   char* bytes_;
-  PageSet touched_;
+  os::PageSet touched_;
 };
 
 // The memory is stored whole, then compared, then stored by dirty pages. A page that is said to be
@@ -139,7 +139,7 @@ TEST_F(StoreTest, PagesThatWereNeverTouchedAreNotRead) {
   ImageInfo info = InfoFor(MemoryOf(0));
   info.size_bytes = info.capacity_bytes = memory.size_bytes();
   CountingCalls calls;
-  Result<Directory> directory = Directory::Open(calls, path_);
+  Result<os::Directory> directory = os::Directory::Open(calls, path_);
   Result<ImageFile> image = ImageFile::Create(*directory, "a", 0600, info, memory.bytes(), &memory);
   ASSERT_TRUE(image.has_value()) << LastError();
   EXPECT_LE(memory.TakeAsked(), 2 * (pages.size() + 2));
@@ -149,7 +149,7 @@ TEST_F(StoreTest, PagesThatWereNeverTouchedAreNotRead) {
   const uint64_t before = calls.written_bytes;
   memory.Put(701, 2);
   ASSERT_TRUE(image->Store(memory.bytes(), memory.size_bytes(), 0, nullptr, &memory).ok());
-  PageSet dirty;
+  os::PageSet dirty;
   dirty.Add(700 * kPageBytes, 4 * kPageBytes);
   dirty.Add(5 * kSubtreeBytes, kSubtreeBytes);
   memory.Put(702, 3);
@@ -216,7 +216,7 @@ TEST_P(StoreFaultTest, FailedStoreLeavesTheLastGenerationOrTheNext) {
       std::filesystem::remove(path_ + "/a");
       Memory last;
       ASSERT_NO_FATAL_FAILURE(CreateTwo(last));
-      FaultyCalls calls;
+      os::FaultyCalls calls;
       Result<ImageFile> image = Open("a", false, calls);
       ASSERT_TRUE(image.has_value()) << LastError();
       Memory next = last;
@@ -226,7 +226,7 @@ TEST_P(StoreFaultTest, FailedStoreLeavesTheLastGenerationOrTheNext) {
       const uint64_t before = AllocatedBytes("a");
       const bool stored = image->Store(next.data(), next.size(), 0).ok();
       const bool was_last_call = calls.count <= call;
-      const bool is_transient = GetParam() == EINTR || GetParam() == FaultyCalls::kShort;
+      const bool is_transient = GetParam() == EINTR || GetParam() == os::FaultyCalls::kShort;
       calls.Heal();
       SCOPED_TRACE(testing::Message() << "call " << call << (lasting ? " and on" : ""));
       if (!stored && !lasting && GetParam() == ENOSPC && call < 4) {
@@ -240,32 +240,33 @@ TEST_P(StoreFaultTest, FailedStoreLeavesTheLastGenerationOrTheNext) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Errors, StoreFaultTest, testing::Values(ENOSPC, EIO, FaultyCalls::kShort));
+INSTANTIATE_TEST_SUITE_P(Errors, StoreFaultTest,
+                         testing::Values(ENOSPC, EIO, os::FaultyCalls::kShort));
 INSTANTIATE_TEST_SUITE_P(Interrupted, StoreFaultTest, testing::Values(EINTR));
 
 // Writes the superblock and says that it could not.
-class LyingCalls : public SystemCalls {
+class LyingCalls : public os::SystemCalls {
  public:
   bool lies = false;
   std::function<void()> before_sync;
   ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
-    const ssize_t put = SystemCalls::PWrite(file, bytes, size_bytes, offset);
+    const ssize_t put = os::SystemCalls::PWrite(file, bytes, size_bytes, offset);
     if (!lies || offset >= static_cast<int64_t>(kExtentsStart)) return put;
     errno = EIO;
     return -1;
   }
   int FDataSync(int file) override {
     if (before_sync) before_sync();
-    return SystemCalls::FDataSync(file);
+    return os::SystemCalls::FDataSync(file);
   }
 };
 
 // Syncs find no space, as they may with delayed allocation, quotas and network file systems.
-class FullAtSyncCalls : public SystemCalls {
+class FullAtSyncCalls : public os::SystemCalls {
  public:
   bool is_full = false;
   int FDataSync(int file) override {
-    if (!is_full) return SystemCalls::FDataSync(file);
+    if (!is_full) return os::SystemCalls::FDataSync(file);
     errno = ENOSPC;
     return -1;
   }
@@ -319,12 +320,12 @@ TEST_F(StoreTest, NothingIsWrittenWhereAFailedSuperblockMayLead) {
 }
 
 // One place of the medium cannot be read.
-class BadPlaceCalls : public SystemCalls {
+class BadPlaceCalls : public os::SystemCalls {
  public:
   int64_t bad_offset = -1;
   int error = EIO;
   ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
-    if (offset != bad_offset) return SystemCalls::PRead(file, bytes, size_bytes, offset);
+    if (offset != bad_offset) return os::SystemCalls::PRead(file, bytes, size_bytes, offset);
     errno = error;
     return -1;
   }
@@ -361,4 +362,4 @@ TEST_F(StoreTest, OlderGenerationThatCannotBeReadIsKept) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

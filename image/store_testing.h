@@ -13,7 +13,7 @@
 #include "image/format/tree_reader.h"
 #include "image/image_testing.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 class StoreTest : public ImageTest {
  protected:
@@ -28,8 +28,8 @@ class StoreTest : public ImageTest {
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
   }
   // Changes `count` bytes anywhere; some may be in the same page. Returns the dirty pages.
-  static PageSet ChangePages(Memory& memory, std::mt19937_64& random, uint64_t count) {
-    PageSet dirty;
+  static os::PageSet ChangePages(Memory& memory, std::mt19937_64& random, uint64_t count) {
+    os::PageSet dirty;
     for (uint64_t i = 0; i < count; ++i) {
       const uint64_t at = random() % memory.size();
       memory[at] = static_cast<char>(memory[at] + 1);
@@ -54,15 +54,15 @@ class StoreTest : public ImageTest {
 };
 
 // Counts the bytes that are written.
-class CountingCalls : public SystemCalls {
+class CountingCalls : public os::SystemCalls {
  public:
   uint64_t written_bytes = 0;
   std::function<void()> before_write;
   ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
     if (before_write) before_write();
     written_bytes += size_bytes;
-    return SystemCalls::PWrite(file, bytes, size_bytes, offset);
+    return os::SystemCalls::PWrite(file, bytes, size_bytes, offset);
   }
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

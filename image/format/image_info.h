@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "image/format/layout.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// The numbers are those in the superblock.
 enum class Contract : uint32_t { kSnapshot = 0, kFine = 1 };
@@ -25,4 +25,4 @@ struct ImageInfo {
   bool giant = false;          ///< was made of subtrees of 1 GiB, in a carved pool
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

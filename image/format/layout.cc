@@ -2,7 +2,7 @@
 
 #include "base/checksum.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 Sum128 SumPages(const char* leaf, PageSums& sums) {
   for (uint64_t page = 0; page < kPagesPerLeaf; ++page) {
@@ -13,4 +13,4 @@ Sum128 SumPages(const char* leaf, PageSums& sums) {
   return Checksum128(&sums, sizeof sums);
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -41,7 +41,7 @@
 #include "base/random.h"
 #include "base/units.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -193,4 +193,4 @@ inline Sum128 SumOf(const PatchList& list) { return {list.sum_low, list.sum_high
 /// which its entry has. [IMG-7]
 Sum128 SumPages(const char* leaf, PageSums& sums);
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

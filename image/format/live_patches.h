@@ -8,7 +8,7 @@
 
 #include "image/format/layout.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// A patch that counts. [IMG-8]
 struct LivePatch {
@@ -26,4 +26,4 @@ using LeafPatches = std::vector<LivePatch>;
 /// All patches of a generation. Generations share the patches of leaves that have not changed.
 using PatchMap = std::map<SubtreePosition, std::shared_ptr<const LeafPatches>>;
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

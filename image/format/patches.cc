@@ -8,7 +8,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 bool IsBlockRun(const Reading& reading, FileExtent extent) {
@@ -173,4 +173,4 @@ Status ReadPatches(const Reading& reading, Tree& tree) {
   return Code::kOk;
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -8,7 +8,7 @@
 #include "image/format/reading.h"
 #include "image/format/tree.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Returns, for each of the tree's lists, how many of its patches count.
 std::vector<uint64_t> LiveCounts(const Tree& tree);
@@ -20,4 +20,4 @@ std::vector<uint64_t> LiveCounts(const Tree& tree);
 ///         reading.damaged first; reading ends only if that returns a failure, and returns it.
 Status ReadPatches(const Reading& reading, Tree& tree);
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

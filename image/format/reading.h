@@ -8,7 +8,7 @@
 #include "image/format/layout.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Called for each part of an image that cannot be believed, with the failure; LastError() names
 /// the part. If it returns success, the part counts as absent and the rest is read. A failure that
@@ -17,10 +17,10 @@ using Damaged = std::function<Status(Status)>;
 
 /// What reading the tables of one generation needs. Refers to its parts and owns none.
 struct Reading {
-  const File& file;
+  const os::File& file;
   const ImageSuperblock& superblock;  ///< the generation's
   uint64_t file_bytes;                ///< the length of the file
   const Damaged& damaged;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -5,7 +5,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 FileExtent TableExtentOf(const Entry& entry) {
   return {entry.offset, AlignUp(entry.stored_bytes, kBlockBytes)};
@@ -91,4 +91,4 @@ void Space::Give(FileExtent extent) {
   }
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "image/format/layout.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// A range of the file: the bytes of an entry, a list or a page, padding included.
 struct FileExtent {
@@ -71,4 +71,4 @@ class Space {
   uint64_t fragment_bytes_ = 0;  // in free runs shorter than kFragmentBytes
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

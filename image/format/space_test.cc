@@ -5,7 +5,7 @@
 #include <random>
 #include <set>
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 constexpr uint64_t kBlock = kBlockBytes;
@@ -107,4 +107,4 @@ TEST(Space, NoBlockHasTwoOwners) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

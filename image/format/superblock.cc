@@ -5,7 +5,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 enum class Slot { kForeign, kDamaged, kMisplaced, kValid };
@@ -39,7 +39,7 @@ const char* Words(Slot state) {
 }
 
 // A right checksum does not make the fields right, so that each is validated.
-Status Validate(const File& file, const ImageSuperblock& superblock) {
+Status Validate(const os::File& file, const ImageSuperblock& superblock) {
   const char* const path = file.path().c_str();
   if (superblock.version != kVersion || (superblock.read_features & ~kReadFeatures) != 0 ||
       superblock.contract > 1 || !IsKnown(superblock.codec)) {
@@ -65,7 +65,7 @@ Status Validate(const File& file, const ImageSuperblock& superblock) {
               superblock.size_bytes, superblock.live_bytes);
 }
 
-Status NothingToChoose(const File& file, const ImageSuperblock (&slots)[2], Slot a, Slot b) {
+Status NothingToChoose(const os::File& file, const ImageSuperblock (&slots)[2], Slot a, Slot b) {
   const char* const path = file.path().c_str();
   if (a == Slot::kForeign && b == Slot::kForeign) {
     return Fail(
@@ -89,7 +89,7 @@ Status NothingToChoose(const File& file, const ImageSuperblock (&slots)[2], Slot
               path, Words(a), kSuperblockBytes, Words(b));
 }
 
-Status ReadSlots(const File& file, ImageSuperblock (&slots)[2]) {
+Status ReadSlots(const os::File& file, ImageSuperblock (&slots)[2]) {
   Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
   if (*size_bytes < kExtentsStart) {
@@ -120,7 +120,7 @@ Status ReadSlots(const File& file, ImageSuperblock (&slots)[2]) {
 //   the newer one valid, its tree or its fields damaged     kCorrupt; going back to the older one
 //                                                           would lose a checkpoint silently
 // A slot that cannot be read at all (EIO) may hold the newer superblock: kIo.
-Result<ImageSuperblocks> ReadSuperblocks(const File& file) {
+Result<ImageSuperblocks> ReadSuperblocks(const os::File& file) {
   ImageSuperblock slots[2];
   MORSEL_TRY(ReadSlots(file, slots));
   const Slot a = StateOf(slots[0], 0);
@@ -139,7 +139,7 @@ Result<ImageSuperblocks> ReadSuperblocks(const File& file) {
   return chosen;
 }
 
-Result<bool> LooksLikeImage(const File& file) {
+Result<bool> LooksLikeImage(const os::File& file) {
   Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
   for (const uint64_t offset : {uint64_t{0}, kSuperblockBytes}) {
@@ -151,7 +151,7 @@ Result<bool> LooksLikeImage(const File& file) {
   return false;
 }
 
-Status MayWrite(const File& file, const ImageSuperblock& superblock) {
+Status MayWrite(const os::File& file, const ImageSuperblock& superblock) {
   if ((superblock.write_features & ~kWriteFeatures) == 0) return Code::kOk;
   return Fail(Code::kVersion,
               "image '%s' has features 0x%" PRIx64
@@ -159,10 +159,10 @@ Status MayWrite(const File& file, const ImageSuperblock& superblock) {
               file.path().c_str(), superblock.write_features);
 }
 
-Status WriteSuperblock(const File& file, const ImageSuperblock& superblock) {
+Status WriteSuperblock(const os::File& file, const ImageSuperblock& superblock) {
   ImageSuperblock sealed = superblock;
   sealed.checksum = ChecksumOf(superblock);
   return file.WriteAll(&sealed, sizeof sealed, SlotOffset(sealed.generation));
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -7,7 +7,7 @@
 #include "image/format/layout.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 struct ImageSuperblocks {
   ImageSuperblock current;
@@ -17,19 +17,19 @@ struct ImageSuperblocks {
 
 /// Reads both superblocks. The valid one of the higher generation is the current one.
 /// Errors  kCorrupt (foreign, truncated or damaged: the message says which); kVersion; kIo.
-Result<ImageSuperblocks> ReadSuperblocks(const File& file);
+Result<ImageSuperblocks> ReadSuperblocks(const os::File& file);
 
 /// Returns whether one of the two slots has an image's magic, whatever else is damaged.
 /// Errors  kIo.
-Result<bool> LooksLikeImage(const File& file);
+Result<bool> LooksLikeImage(const os::File& file);
 
 /// Checks that this library may write the image.
 /// Errors  kVersion: the image has a feature that a writer must know and this library does not.
-Status MayWrite(const File& file, const ImageSuperblock& superblock);
+Status MayWrite(const os::File& file, const ImageSuperblock& superblock);
 
 /// Sets the checksum and writes the superblock into the slot of its generation.
 /// Durability  none before a sync.
 /// Errors      kNoSpace, kIo: any part may have been written.
-Status WriteSuperblock(const File& file, const ImageSuperblock& superblock);
+Status WriteSuperblock(const os::File& file, const ImageSuperblock& superblock);
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

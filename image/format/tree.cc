@@ -8,7 +8,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 Entry Tree::leaf(SubtreePosition position) const {
   const uint64_t giant = position.value() / kEntriesPerTable;
   const uint64_t index = position.value() % kEntriesPerTable;
@@ -122,7 +122,7 @@ std::string SubtreeName(uint64_t base, SubtreePosition position) {
   return text;
 }
 
-Status FailSum(const File& file, uint64_t base, SubtreePosition position, FileExtent extent) {
+Status FailSum(const os::File& file, uint64_t base, SubtreePosition position, FileExtent extent) {
   return Fail(Code::kCorrupt,
               "image '%s': %s, %" PRIu64 " bytes at offset %" PRIu64
               ", fails its checksum; restore it from a copy",
@@ -134,4 +134,4 @@ Status FailRead(uint64_t base, SubtreePosition position, Status status) {
   return Fail(status.code(), "%s: %s", SubtreeName(base, position).c_str(), LastError());
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

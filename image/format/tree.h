@@ -10,7 +10,7 @@
 #include "image/format/space.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// The table of 1 GiB: its own entry and the entries of its leaves, up to the last present one.
 /// [IMG-3]
@@ -51,9 +51,9 @@ std::vector<FileExtent> ExtentsOnlyIn(const Tree& tree, const Tree& other);
 std::string SubtreeName(uint64_t base, SubtreePosition position);
 
 /// Fails with kCorrupt: the bytes at `extent`, of the subtree at `position`, fail their checksum.
-Status FailSum(const File& file, uint64_t base, SubtreePosition position, FileExtent extent);
+Status FailSum(const os::File& file, uint64_t base, SubtreePosition position, FileExtent extent);
 
 /// Fails with the code of `status`, and names the subtree at `position` in front of LastError().
 Status FailRead(uint64_t base, SubtreePosition position, Status status);
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -12,7 +12,7 @@
 #include "image/format/patches.h"
 #include "image/format/space.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 // What an entry is for, and what messages call it.
@@ -177,7 +177,7 @@ Status DropMeetingTables(const Reading& reading, Tree& tree) {
 
 }  // namespace
 
-Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock) {
+Result<Tree> ReadTree(const os::File& file, const ImageSuperblock& superblock) {
   const Result<uint64_t> file_bytes = file.SizeBytes();
   if (!file_bytes) return file_bytes.status();
   const Damaged refuse = [](Status status) { return status; };
@@ -194,7 +194,7 @@ Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock) {
   return tree;
 }
 
-Result<Tree> ReadIntact(const File& file, const ImageSuperblock& superblock,
+Result<Tree> ReadIntact(const os::File& file, const ImageSuperblock& superblock,
                         const Damaged& damaged) {
   const Result<uint64_t> file_bytes = file.SizeBytes();
   if (!file_bytes) return file_bytes.status();
@@ -207,4 +207,4 @@ Result<Tree> ReadIntact(const File& file, const ImageSuperblock& superblock,
   return tree;
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -6,19 +6,19 @@
 #include "image/format/tree.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Reads and validates the tables and lists that `superblock` leads to. It does not read leaves or
 /// replaced pages.
 /// Errors  kCorrupt, naming the file, the subtrees and the offset; kVersion; kIo.
-Result<Tree> ReadTree(const File& file, const ImageSuperblock& superblock);
+Result<Tree> ReadTree(const os::File& file, const ImageSuperblock& superblock);
 
 /// Reads what is intact of a damaged image. Tables, leaves and lists that are damaged are passed to
 /// `damaged` and become absent. Extents of leaves may overlap here: the sums tell which of them are
 /// sound.
 /// Errors  kCorrupt, kVersion, kIo: the root table cannot be read, without which nothing can be
 ///         found; what `damaged` returns.
-Result<Tree> ReadIntact(const File& file, const ImageSuperblock& superblock,
+Result<Tree> ReadIntact(const os::File& file, const ImageSuperblock& superblock,
                         const Damaged& damaged);
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -10,11 +10,11 @@
 #include "base/error.h"
 #include "image/load/patch_reader.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 // Enough for all reads in flight, and for some pieces that are being verified.
-constexpr size_t kSlots = kIoDepth + 4;
+constexpr size_t kSlots = os::kIoDepth + 4;
 /// A leaf that is not compressed, and the sums behind it.
 constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
 
@@ -69,7 +69,7 @@ Status LeafReader::Begin(size_t memories, uint64_t memory_bytes) {
   if (memory_bytes != 0) MORSEL_TRY(BeginMemory(memories, memory_bytes, threads));
   slots_.resize(kSlots);
   for (size_t slot = 0; slot < kSlots; ++slot) free_.push_back(slot);
-  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, false, buffers_);
+  Result<std::unique_ptr<os::BlockIo>> io = os::BlockIo::Open(file_, false, buffers_);
   if (!io) return io.status();
   io_ = std::move(*io);
   workers_ = std::make_unique<Workers>(
@@ -157,7 +157,7 @@ LeafReader::Piece LeafReader::PieceOf(SubtreePosition position, const LivePatch&
 
 Status LeafReader::Read(const Piece& piece, const Ended& ended) {
   const bool in_memory = verifies_ || piece.codec != Codec::kNone;
-  while (free_.empty() || io_->in_flight() == kIoDepth || (in_memory && free_memory_.empty())) {
+  while (free_.empty() || io_->in_flight() == os::kIoDepth || (in_memory && free_memory_.empty())) {
     MORSEL_TRY(Advance(ended));
   }
   const size_t index = free_.back();
@@ -262,13 +262,13 @@ void LeafReader::Look(Slot& slot, unsigned thread) {
 // Finishes one piece, or hands one that was read to the workers. They verify it while the disk goes
 // on reading.
 Status LeafReader::Advance(const Ended& ended) {
-  if (!verifying_.empty() && io_->in_flight() < kIoDepth) {
+  if (!verifying_.empty() && io_->in_flight() < os::kIoDepth) {
     const size_t slot = verifying_.front();
     verifying_.pop_front();
     workers_->Await(slot);
     return End(slot, Judge(slots_[slot]), ended);
   }
-  const BlockIo::Done done = io_->Wait();
+  const os::BlockIo::Done done = io_->Wait();
   if (!done.status.ok()) {
     const SubtreePosition position = slots_[done.tag].piece.position;
     return End(done.tag, FailRead(base_, position, done.status), ended);
@@ -301,4 +301,4 @@ Status LeafReader::Judge(const Slot& slot) const {
   return FailSum(file_, base_, piece.position, {piece.offset, piece.stored_bytes});
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

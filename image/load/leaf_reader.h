@@ -18,7 +18,7 @@
 #include "os/file/block_io.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// What Verify() looks at: all that is stored, or only what Load() reads. Load() does not read the
 /// page sums behind leaves.
@@ -32,7 +32,7 @@ enum class Verified { kAll, kLoadable };
 class LeafReader {
  public:
   /// `base` is the morsel's; messages name addresses.
-  LeafReader(const File& file, uint64_t base) : file_(file), base_(base) {}
+  LeafReader(const os::File& file, uint64_t base) : file_(file), base_(base) {}
   ~LeafReader();
   LeafReader(const LeafReader&) = delete;
   LeafReader& operator=(const LeafReader&) = delete;
@@ -119,7 +119,7 @@ class LeafReader {
   Status End(size_t slot, const Status& status, const Ended& ended);
   Status Judge(const Slot& slot) const;
 
-  const File& file_;
+  const os::File& file_;
   uint64_t base_;
   bool verifies_sums_ = false;                 // the sums behind leaves are read and verified, too
   bool verifies_ = false;                      // what is read is verified and not kept
@@ -129,14 +129,14 @@ class LeafReader {
   uint64_t memory_bytes_ = 0;                  // size of each part of memory_
   Buffer memory_;                              // for what is not read straight into frames
   std::vector<char*> free_memory_;             // the parts of memory_ that no slot has
-  std::vector<IoBuffer> buffers_;              // all parts of memory_, to be registered
+  std::vector<os::IoBuffer> buffers_;          // all parts of memory_, to be registered
   Buffer decoded_;                             // when verifying: a leaf for each thread
   std::vector<Decoder> decoders_;              // one for each thread, if there is memory_
   std::vector<Slot> slots_;
   std::vector<size_t> free_;      // slots
   std::deque<size_t> verifying_;  // slots that the workers have, in the order of their reads
   std::unique_ptr<Workers> workers_;
-  std::unique_ptr<BlockIo> io_;
+  std::unique_ptr<os::BlockIo> io_;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

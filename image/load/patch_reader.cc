@@ -5,11 +5,11 @@
 
 #include "base/error.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 // Enough for all reads in flight, and for some runs that are being verified.
-constexpr size_t kRuns = kIoDepth + 4;
+constexpr size_t kRuns = os::kIoDepth + 4;
 /// Reading this much that nobody wants costs less than another read.
 constexpr uint64_t kGapMax = 32 * kKiB;
 
@@ -33,13 +33,13 @@ Status PatchReader::Begin() {
   memory_ = MakeBuffer(kRuns * kRunBytes);
   if (memory_ == nullptr) return Fail(Code::kNoMemory, "no memory to read replaced pages with");
   runs_.resize(kRuns);
-  std::vector<IoBuffer> buffers;
+  std::vector<os::IoBuffer> buffers;
   for (size_t i = 0; i < kRuns; ++i) {
     runs_[i].memory = memory_.get() + i * kRunBytes;
     buffers.push_back({runs_[i].memory, kRunBytes});
     free_.push_back(i);
   }
-  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, false, buffers);
+  Result<std::unique_ptr<os::BlockIo>> io = os::BlockIo::Open(file_, false, buffers);
   if (!io) return io.status();
   io_ = std::move(*io);
   workers_ = std::make_unique<Workers>(
@@ -55,7 +55,7 @@ Status PatchReader::Read(const Tree& tree, char* frames, const Ended& ended) {
   MORSEL_TRY(Begin());
   for (size_t first = 0; first < pages_.size();) {
     const size_t past = EndOfRun(first);
-    while (free_.empty() || io_->in_flight() == kIoDepth) MORSEL_TRY(Advance(ended));
+    while (free_.empty() || io_->in_flight() == os::kIoDepth) MORSEL_TRY(Advance(ended));
     const Status begun = Start(first, past);
     if (!begun.ok()) MORSEL_TRY(ReadSingly(runs_[free_.back()], ended));
     first = past;
@@ -91,14 +91,14 @@ Status PatchReader::Start(size_t first, size_t past) {
 // Finishes one run, or hands one that was read to the workers. They verify it while the disk goes
 // on reading.
 Status PatchReader::Advance(const Ended& ended) {
-  if (!verifying_.empty() && io_->in_flight() < kIoDepth) {
+  if (!verifying_.empty() && io_->in_flight() < os::kIoDepth) {
     const size_t run = verifying_.front();
     verifying_.pop_front();
     workers_->Await(run);
     free_.push_back(run);
     return End(run, ended);
   }
-  const BlockIo::Done done = io_->Wait();
+  const os::BlockIo::Done done = io_->Wait();
   if (!done.status.ok()) {
     free_.push_back(done.tag);
     return ReadSingly(runs_[done.tag], ended);
@@ -154,4 +154,4 @@ Status PatchReader::Judge(const Page& page, bool is_sound) const {
   return is_sound ? Status() : FailSum(file_, base_, page.position, {page.offset, kPageBytes});
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

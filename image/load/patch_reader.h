@@ -17,7 +17,7 @@
 #include "os/file/block_io.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Reads the patches of one generation. An object serves one Read().
 ///
@@ -30,7 +30,7 @@ class PatchReader {
   using Ended = std::function<Status(SubtreePosition position, Status status)>;
 
   /// `base` is the morsel's; messages name addresses.
-  PatchReader(const File& file, uint64_t base) : file_(file), base_(base) {}
+  PatchReader(const os::File& file, uint64_t base) : file_(file), base_(base) {}
   ~PatchReader();
   PatchReader(const PatchReader&) = delete;
   PatchReader& operator=(const PatchReader&) = delete;
@@ -67,7 +67,7 @@ class PatchReader {
   Status ReadSingly(Run& run, const Ended& ended);
   Status Judge(const Page& page, bool is_sound) const;
 
-  const File& file_;
+  const os::File& file_;
   uint64_t base_;
   char* frames_ = nullptr;
   std::vector<Page> pages_;  // sorted by offset
@@ -76,7 +76,7 @@ class PatchReader {
   std::vector<size_t> free_;      // runs
   std::deque<size_t> verifying_;  // runs that the workers have, in the order of their reads
   std::unique_ptr<Workers> workers_;
-  std::unique_ptr<BlockIo> io_;
+  std::unique_ptr<os::BlockIo> io_;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

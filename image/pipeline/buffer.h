@@ -13,7 +13,7 @@
 
 #include "image/format/layout.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// The size of all buffers that exist, together.
 inline std::atomic<uint64_t> buffer_bytes{0};
@@ -46,4 +46,4 @@ inline Buffer MakeBuffer(uint64_t size_bytes) {
   return Buffer(static_cast<char*>(memory), FreeMemory{size_bytes});
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

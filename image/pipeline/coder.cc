@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 /// The level that keeps up with a disk best, and takes the least memory.
@@ -83,4 +83,4 @@ bool Decoder::Decode(Codec codec, const char* stored, uint64_t stored_bytes, cha
                                                       stored_bytes) == kSubtreeBytes;
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

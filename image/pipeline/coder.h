@@ -10,7 +10,7 @@
 struct ZSTD_CCtx_s;
 struct ZSTD_DCtx_s;
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Returns "none", "lz4" or "zstd"; "unknown" for a codec that this library does not know.
 const char* CodecName(Codec codec);
@@ -63,4 +63,4 @@ class Decoder {
   std::unique_ptr<ZSTD_DCtx_s, Free> zstd_;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

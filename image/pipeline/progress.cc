@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 using Clock = std::chrono::steady_clock;
 
@@ -30,4 +30,4 @@ void ProgressMeter::Report(Clock::time_point now) {
   next_ = now + kProgressInterval;
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// What takes so long. Verifying reads all, holds it against its sums, and keeps none of it.
 enum class Activity : uint32_t { kLoading = 1, kStoring = 2, kVerifying = 3 };
@@ -43,4 +43,4 @@ class ProgressMeter {
 
 inline constexpr std::chrono::milliseconds kProgressInterval{100};
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

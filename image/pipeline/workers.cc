@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 unsigned ProcessorCount() {
   cpu_set_t set;
@@ -90,4 +90,4 @@ void* Workers::Run(void* workers) {
   }
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

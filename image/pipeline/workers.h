@@ -11,7 +11,7 @@
 
 #include "base/mutex.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Returns how many processors this process may run on; 1 if the kernel does not tell.
 unsigned ProcessorCount();
@@ -54,4 +54,4 @@ class Workers {
   std::vector<pthread_t> threads_;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -6,7 +6,7 @@
 #include "base/result.h"
 #include "base/units.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Fills leaves, several at a time, for a writer that asks for them in ascending order.
 /// Threads  one.
@@ -34,4 +34,4 @@ class LeafSource {
   virtual void Drain() = 0;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -8,13 +8,13 @@
 #include "base/error.h"
 #include "image/store/touched_copy.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 // Enough for all writes in flight, and for some leaves that are being prepared. With a codec there
 // are fewer, as each takes twice the memory.
-constexpr uint64_t kSlots = kIoDepth + 4;
-constexpr uint64_t kSlotsOfCodec = kIoDepth + 2;
+constexpr uint64_t kSlots = os::kIoDepth + 4;
+constexpr uint64_t kSlotsOfCodec = os::kIoDepth + 2;
 /// If more pages of a leaf have changed, it is written whole. That costs at most half as much
 /// again.
 constexpr size_t kChangedMax = kPagesPerLeaf * 2 / 3;
@@ -45,11 +45,11 @@ Status LeafWriter::MakeSlots() {
 
 Status LeafWriter::Begin() {
   MORSEL_TRY(MakeSlots());
-  std::vector<IoBuffer> buffers;
+  std::vector<os::IoBuffer> buffers;
   for (const Slot& slot : slots_) {
     if (is_registered_) buffers.push_back({slot.memory.get(), slot_bytes()});
   }
-  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(target_.file, true, buffers);
+  Result<std::unique_ptr<os::BlockIo>> io = os::BlockIo::Open(target_.file, true, buffers);
   if (!io) return io.status();
   io_ = std::move(*io);
   const auto threads = static_cast<unsigned>(std::min<uint64_t>(ProcessorCount(), slots_.size()));
@@ -127,8 +127,8 @@ bool LeafWriter::CopyWhole(const Slot& slot) {
   return !IsZero(pages, kSubtreeBytes);
 }
 
-Status LeafWriter::Add(SubtreePosition position, const char* subtree, const PageSet::Pages& touched,
-                       bool compacts) {
+Status LeafWriter::Add(SubtreePosition position, const char* subtree,
+                       const os::PageSet::Pages& touched, bool compacts) {
   if (touched.none()) {
     ForgetPatches(position);
     return Code::kOk;
@@ -200,7 +200,7 @@ Status LeafWriter::Finish() {
 Status LeafWriter::Advance() {
   if (io_->HasDone()) return Reap();
   const bool nothing_waits = prepared_.empty() && decided_.empty();
-  if (nothing_waits || io_->in_flight() == kIoDepth) return Reap();
+  if (nothing_waits || io_->in_flight() == os::kIoDepth) return Reap();
   if (!prepared_.empty() && decided_.size() < decided_max_) {
     const size_t slot = prepared_.front();
     prepared_.pop_front();
@@ -306,9 +306,9 @@ Status LeafWriter::Write(size_t index) {
 }
 
 Status LeafWriter::Reap() {
-  const BlockIo::Done done = io_->Wait();
+  const os::BlockIo::Done done = io_->Wait();
   free_.push_back(done.tag);
   return done.status;
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

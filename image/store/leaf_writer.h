@@ -16,11 +16,11 @@
 #include "os/file/block_io.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// Where leaves are written to, and how.
 struct LeafTarget {
-  const File& file;
+  const os::File& file;
   Space& space;                      ///< extents are claimed from it
   std::vector<FileExtent>& written;  ///< extents that were claimed are added here
   uint64_t generation;               ///< the new one
@@ -55,7 +55,7 @@ class LeafWriter {
   ///   a new leaf         otherwise
   /// Ownership  `subtree` is read until Finish().
   /// Errors     kNoSpace, kIo, of this leaf or an earlier one; kNoMemory; as BlockIo::Open().
-  Status Add(SubtreePosition position, const char* subtree, const PageSet::Pages& touched,
+  Status Add(SubtreePosition position, const char* subtree, const os::PageSet::Pages& touched,
              bool compacts);
 
   /// Returns 2 MiB for the caller to fill with a leaf. Nobody else touches them before AddTaken().
@@ -96,14 +96,14 @@ class LeafWriter {
     const char* subtree = nullptr;
     bool compacts = false;
     Entry old{};
-    PageSet::Pages touched;
+    os::PageSet::Pages touched;
     Buffer memory;
-    bool compares = false;   ///< old_sums are known
-    PageSums old_sums;       ///< of the old leaf's pages, or of those that replace them
-    bool is_zero = false;    ///< set by the workers
-    Sum128 sum;              ///< set by the workers
-    PageSet::Pages changed;  ///< set by the workers if it compares
-    bool is_copied = false;  ///< set by the workers: the bounce buffer has its pages
+    bool compares = false;       ///< old_sums are known
+    PageSums old_sums;           ///< of the old leaf's pages, or of those that replace them
+    bool is_zero = false;        ///< set by the workers
+    Sum128 sum;                  ///< set by the workers
+    os::PageSet::Pages changed;  ///< set by the workers if it compares
+    bool is_copied = false;      ///< set by the workers: the bounce buffer has its pages
     Fate fate = Fate::kUndecided;
     uint32_t encoded_bytes = 0;  ///< set by the workers; 0: it is stored as it is
     Bounce* bounce() const { return reinterpret_cast<Bounce*>(memory.get()); }
@@ -143,7 +143,7 @@ class LeafWriter {
   std::vector<Encoder> encoders_;  // one for each thread
   uint64_t compacted_bytes_ = 0;
   std::unique_ptr<Workers> workers_;
-  std::unique_ptr<BlockIo> io_;
+  std::unique_ptr<os::BlockIo> io_;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

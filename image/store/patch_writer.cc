@@ -10,7 +10,7 @@
 #include "image/format/patches.h"
 #include "image/store/touched_copy.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 /// Fragments may take this part of the file before they are used, but no more than kFragmentsMax
@@ -32,7 +32,7 @@ uint64_t LeafCount(const Tree& tree) {
 }
 
 // Returns how many of `pages` are not in `patches`.
-uint64_t CountNew(const PageSet::Pages& pages, const LeafPatches* patches) {
+uint64_t CountNew(const os::PageSet::Pages& pages, const LeafPatches* patches) {
   uint64_t count = pages.count();
   if (patches == nullptr) return count;
   for (const LivePatch& patch : *patches) count -= pages.test(patch.page) ? 1 : 0;
@@ -59,13 +59,13 @@ Status PatchWriter::Begin() {
     if (batch.memory == nullptr) return Fail(Code::kNoMemory, "no memory for a checkpoint's pages");
   }
   // The buffers are not registered, which would take longer than a few writes.
-  Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(file_, true, {}, kPageIoDepth);
+  Result<std::unique_ptr<os::BlockIo>> io = os::BlockIo::Open(file_, true, {}, os::kPageIoDepth);
   if (!io) return io.status();
   io_ = std::move(*io);
   return Code::kOk;
 }
 
-Result<bool> PatchWriter::Replace(SubtreePosition position, const PageSet::Pages& pages,
+Result<bool> PatchWriter::Replace(SubtreePosition position, const os::PageSet::Pages& pages,
                                   const SubtreeMemory& subtree, Tree& tree) {
   const uint64_t count = CountNew(pages, tree.PatchesOf(position));
   if (tree.patch_count + count > patches_max_) return false;
@@ -115,7 +115,7 @@ Status PatchWriter::Flush() {
 }
 
 Status PatchWriter::Reap() {
-  const BlockIo::Done done = io_->Wait();
+  const os::BlockIo::Done done = io_->Wait();
   if (done.tag < batches_.size()) --batches_[done.tag].in_flight;
   return done.status;
 }
@@ -189,4 +189,4 @@ Status PatchWriter::WriteList(Tree& tree) {
   return io_->StartWrite(list_.get(), size_bytes, list.offset, -1, batches_.size());
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

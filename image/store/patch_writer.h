@@ -18,12 +18,12 @@
 #include "os/file/file.h"
 #include "os/memory/page_set.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// The memory of a subtree. Only its touched pages are read; the others are zero.
 struct SubtreeMemory {
   const char* bytes;
-  const PageSet::Pages& touched;
+  const os::PageSet::Pages& touched;
 };
 
 /// Writes the patches of one new generation.
@@ -33,8 +33,8 @@ class PatchWriter {
  public:
   /// Extents are claimed from `space` and added to `written`. `generation` is the new one. At most
   /// patches_max patches may count in it.
-  PatchWriter(const File& file, Space& space, std::vector<FileExtent>& written, uint64_t generation,
-              uint64_t patches_max)
+  PatchWriter(const os::File& file, Space& space, std::vector<FileExtent>& written,
+              uint64_t generation, uint64_t patches_max)
       : file_(file),
         space_(space),
         written_(written),
@@ -49,7 +49,7 @@ class PatchWriter {
   /// nothing, if there would be too many patches; tree.patch_count counts those of the old
   /// generation as long as their leaves are not written.
   /// Errors  kNoSpace, kIo, of these pages or earlier ones; kNoMemory; as BlockIo::Open().
-  Result<bool> Replace(SubtreePosition position, const PageSet::Pages& pages,
+  Result<bool> Replace(SubtreePosition position, const os::PageSet::Pages& pages,
                        const SubtreeMemory& subtree, Tree& tree);
 
   /// Writes the pages that are left, and the list, and adds them to the tree. The tree has all its
@@ -86,7 +86,7 @@ class PatchWriter {
   void MergeInto(Tree& tree) const;
   Status WriteList(Tree& tree);
 
-  const File& file_;
+  const os::File& file_;
   Space& space_;
   std::vector<FileExtent>& written_;
   uint64_t generation_;
@@ -95,7 +95,7 @@ class PatchWriter {
   size_t filling_ = 0;                            // the batch that is being filled
   std::map<SubtreePosition, LeafPatches> fresh_;  // the patches of this generation
   Buffer list_;                                   // while it is written
-  std::unique_ptr<BlockIo> io_;
+  std::unique_ptr<os::BlockIo> io_;
   uint64_t page_bytes_ = 0;
   uint64_t list_bytes_ = 0;
 };
@@ -105,4 +105,4 @@ class PatchWriter {
 /// as patches take memory.
 uint64_t PatchesMax(const Tree& tree);
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

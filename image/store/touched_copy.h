@@ -7,13 +7,14 @@
 #include "base/units.h"
 #include "os/memory/page_set.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// The touched pages of memory of which all is read.
-inline const PageSet::Pages kAllPages = PageSet::Pages().set();
+inline const os::PageSet::Pages kAllPages = os::PageSet::Pages().set();
 
 /// Copies a page of `subtree` to `to`. A page that was not touched is not read: it is zero.
-inline void CopyPage(char* to, const char* subtree, uint32_t page, const PageSet::Pages& touched) {
+inline void CopyPage(char* to, const char* subtree, uint32_t page,
+                     const os::PageSet::Pages& touched) {
   if (touched.test(page)) {
     std::memcpy(to, subtree + page * kPageBytes, kPageBytes);
   } else {
@@ -21,4 +22,4 @@ inline void CopyPage(char* to, const char* subtree, uint32_t page, const PageSet
   }
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

@@ -12,7 +12,7 @@
 #include "image/store/leaf_writer.h"
 #include "image/store/touched_walk.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 namespace {
 
 /// A leaf that has more dirty pages is compared as a whole.
@@ -27,13 +27,13 @@ constexpr int64_t kEarnedForNothing = kMiB;
 constexpr int64_t kSavedMax = 2 * kCompactBytes;
 constexpr int64_t kOwedMax = 16 * kCompactBytes;
 
-uint64_t BytesOf(SubtreePosition position, const PageSet* dirty) {
+uint64_t BytesOf(SubtreePosition position, const os::PageSet* dirty) {
   if (dirty == nullptr) return kSubtreeBytes;
-  const PageSet::Pages* const pages = dirty->Of(position);
+  const os::PageSet::Pages* const pages = dirty->Of(position);
   return pages != nullptr ? pages->count() * kPageBytes : 0;
 }
 
-uint64_t PageCount(const PageSet& set) {
+uint64_t PageCount(const os::PageSet& set) {
   uint64_t count = 0;
   for (const auto& [position, pages] : set.subtrees()) count += pages.count();
   return count;
@@ -86,10 +86,10 @@ void TreeWriter::Settle() {
 
 // A subtree with many dirty pages is compared as a whole: it may be in one huge frame, all of whose
 // pages are dirty as soon as one is.
-TreeWriter::Action TreeWriter::ActionOf(SubtreePosition position, const PageSet* dirty) const {
+TreeWriter::Action TreeWriter::ActionOf(SubtreePosition position, const os::PageSet* dirty) const {
   if (compacted_.contains(position)) return Action::kRewrite;
   if (dirty == nullptr) return Action::kCompare;
-  const PageSet::Pages* const pages = dirty->Of(position);
+  const os::PageSet::Pages* const pages = dirty->Of(position);
   if (pages == nullptr) return Action::kReuse;
   return IsPresent(old_.leaf(position)) && pages->count() <= kDirtyMax ? Action::kPatch
                                                                        : Action::kCompare;
@@ -151,7 +151,7 @@ Status TreeWriter::WriteChanged(const Source& source, ProgressMeter& meter, Tree
     if (action == Action::kReuse || action == Action::kPatch) tree.Keep(position, old_);
     if (action == Action::kReuse) continue;
     const char* const subtree = source.frames + i * kSubtreeBytes;
-    const PageSet::Pages read = touched.Of(position);
+    const os::PageSet::Pages read = touched.Of(position);
     if (action == Action::kPatch) {
       const Result<bool> replaced =
           patches_.Replace(position, *source.dirty->Of(position), {subtree, read}, tree);
@@ -224,4 +224,4 @@ Status TreeWriter::WriteExtent(const char* bytes, Entry& entry) {
   return file_.WriteAll(bytes, padded_bytes, entry.offset);
 }
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

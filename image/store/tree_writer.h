@@ -14,15 +14,15 @@
 #include "os/memory/page_filter.h"
 #include "os/memory/page_set.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 /// What a generation is stored from.
 struct Source {
   const char* frames;
-  uint64_t size_bytes;           ///< of the morsel
-  const PageSet* dirty;          ///< pages that may differ from the old generation; nullptr: all
-  const PageFilter* touched;     ///< pages that are read, the others being zero; nullptr: all
-  LeafSource* leaves = nullptr;  ///< replaces `frames` for an image that has no generation yet
+  uint64_t size_bytes;            ///< of the morsel
+  const os::PageSet* dirty;       ///< pages that may differ from the old generation; nullptr: all
+  const os::PageFilter* touched;  ///< pages that are read, the others being zero; nullptr: all
+  LeafSource* leaves = nullptr;   ///< replaces `frames` for an image that has no generation yet
 };
 
 /// Writes one generation.
@@ -33,7 +33,7 @@ class TreeWriter {
   /// `old` is the published generation; its extents are used again where nothing has changed. What
   /// is new is stored as `generation`, with `codec`. compact_bytes may be spent on writing leaves
   /// that have many patches whole again; if it is negative, so much is owed and saved first.
-  TreeWriter(const File& file, Space& space, const Tree& old, uint64_t generation, Codec codec,
+  TreeWriter(const os::File& file, Space& space, const Tree& old, uint64_t generation, Codec codec,
              int64_t compact_bytes)
       : file_(file),
         space_(space),
@@ -61,7 +61,7 @@ class TreeWriter {
 
  private:
   enum class Action { kReuse, kPatch, kCompare, kRewrite };
-  Action ActionOf(SubtreePosition position, const PageSet* dirty) const;
+  Action ActionOf(SubtreePosition position, const os::PageSet* dirty) const;
   void ChooseCompacted(uint64_t leaves, uint64_t patch_count);
   void Settle();
   Status WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree);
@@ -71,7 +71,7 @@ class TreeWriter {
                            const std::vector<Entry>& old_entries);
   Status WriteExtent(const char* bytes, Entry& entry);
 
-  const File& file_;
+  const os::File& file_;
   Space& space_;
   const Tree& old_;
   uint64_t generation_;
@@ -85,4 +85,4 @@ class TreeWriter {
   PatchWriter patches_;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

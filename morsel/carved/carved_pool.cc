@@ -24,8 +24,8 @@ std::string PoolSubject(const std::string& path) { return "pool '" + path + "'";
 }  // namespace
 
 Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, uint64_t size_bytes,
-                                                       uint32_t mode, pmem::SystemCalls& calls) {
-  const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
+                                                       uint32_t mode, os::SystemCalls& calls) {
+  const Result<os::SplitPath> split = os::SplitAtName(path);
   if (!split) return split.status();
   struct stat status;
   if (lstat(path.c_str(), &status) == 0) {
@@ -33,12 +33,12 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, 
                 path.c_str());
   }
   if (size_bytes > uint64_t{1} << 62) size_bytes = uint64_t{1} << 62;  // refused below
-  const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split->directory);
+  const Result<os::Directory> directory = os::Directory::Open(calls, split->directory);
   if (!directory) return directory.status();
-  Result<pmem::TemporaryFile> temporary = directory->MakeTemporary(split->name, mode);
+  Result<os::TemporaryFile> temporary = directory->MakeTemporary(split->name, mode);
   if (!temporary) return temporary.status();
   // The file is locked before it has its name, so that no other process can open it in between.
-  Status made = pmem::LockFile(temporary->file, false, PoolSubject(path));
+  Status made = os::LockFile(temporary->file, false, PoolSubject(path));
   if (made.ok()) {
     made = CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes),
                                 PoolSubject(path));
@@ -48,8 +48,7 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, 
     const int descriptor = fcntl(temporary->file.descriptor(), F_DUPFD_CLOEXEC, 0);
     if (descriptor < 0) made = FailErrno("'%s'", path.c_str());
     if (made.ok()) {
-      Result<std::unique_ptr<impl::Pool>> adopted =
-          Adopt(pmem::File(calls, descriptor, path), false);
+      Result<std::unique_ptr<impl::Pool>> adopted = Adopt(os::File(calls, descriptor, path), false);
       made = adopted.status();
       if (adopted.has_value()) pool = std::move(*adopted);
     }
@@ -61,15 +60,15 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, 
 }
 
 Result<std::unique_ptr<impl::Pool>> CarvedPool::Open(const std::string& path, bool read_only,
-                                                     pmem::SystemCalls& calls) {
-  Result<pmem::File> file = pmem::File::Open(calls, AT_FDCWD, path,
-                                             (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
+                                                     os::SystemCalls& calls) {
+  Result<os::File> file =
+      os::File::Open(calls, AT_FDCWD, path, (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
   if (!file) return file.status();
-  MORSEL_TRY(pmem::LockFile(*file, read_only, PoolSubject(path)));
+  MORSEL_TRY(os::LockFile(*file, read_only, PoolSubject(path)));
   return Adopt(std::move(*file), read_only);
 }
 
-Result<std::unique_ptr<impl::Pool>> CarvedPool::Adopt(pmem::File file, bool read_only) {
+Result<std::unique_ptr<impl::Pool>> CarvedPool::Adopt(os::File file, bool read_only) {
   const std::string path = file.path();
   Result<std::unique_ptr<CarvedMedium>> medium =
       CarvedMedium::Open(std::move(file), read_only, PoolSubject(path));
@@ -147,8 +146,8 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const CatalogRecord& asked,
   const Result<Id> id = RandomId();
   if (!id) return id.status();
   const Window window = {metadata.superblock().window_begin, metadata.superblock().window_end};
-  Result<pmem::AddressRange> range = ReserveNew(
-      window, *id, wanted.capacity_bytes, metadata.catalog().Ranges(), SubjectOf(wanted.name));
+  Result<os::AddressRange> range = ReserveNew(window, *id, wanted.capacity_bytes,
+                                              metadata.catalog().Ranges(), SubjectOf(wanted.name));
   if (!range) return range.status();
 
   CatalogRecord record = wanted;
@@ -170,8 +169,8 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
   if (!slot) return slot.status();
   const CatalogRecord record = metadata.catalog().record(*slot);
   MORSEL_TRY(MayOpen(Identity::OfProcess(), record, read_only, SubjectOf(name)));
-  Result<pmem::AddressRange> range =
-      pmem::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), SubjectOf(name));
+  Result<os::AddressRange> range =
+      os::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), SubjectOf(name));
   if (!range) return range.status();
   Result<std::unique_ptr<CarvedBacking>> backing =
       CarvedBacking::Open(medium_, *slot, record, read_only, std::move(*range));
@@ -179,7 +178,7 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
   return std::unique_ptr<Backing>(std::move(*backing));
 }
 
-Status CarvedPool::Export(const std::string& name, const pmem::Directory& to,
+Status CarvedPool::Export(const std::string& name, const os::Directory& to,
                           const std::string& file_name, const ExportOptions& options) {
   const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
   return backing ? (*backing)->Export(to, file_name, options) : backing.status();

@@ -25,14 +25,14 @@ class CarvedPool : public impl::Pool {
   /// Errors      kExists; kInvalidArgument (too small); kUnsupported (not on persistent memory);
   ///             kNoSpace; kPermission; kIo.
   static Result<std::unique_ptr<impl::Pool>> Create(const std::string& path, uint64_t size_bytes,
-                                                    uint32_t mode, pmem::SystemCalls& calls);
+                                                    uint32_t mode, os::SystemCalls& calls);
 
   /// Opens the pool in the file or device at `path`, locks it and recovers what a crash left.
   /// Errors  kNotFound; kBusy: the message names the process that has it open; kCorrupt; kVersion;
   ///         kUnsupported; kInvalidArgument: it is an image, or a morsel of a directory pool;
   ///         kPermission; kNoSpace; kNoMemory; kIo.
   static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path, bool read_only,
-                                                  pmem::SystemCalls& calls);
+                                                  os::SystemCalls& calls);
 
   std::string medium() const override { return medium_->name(); }
   uint32_t granularity_bytes(Contract) const override { return medium_->granularity_bytes(); }
@@ -44,11 +44,11 @@ class CarvedPool : public impl::Pool {
   Result<std::unique_ptr<Backing>> Create(const CatalogRecord& asked,
                                           const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
-  Status Export(const std::string& name, const pmem::Directory& to, const std::string& file_name,
+  Status Export(const std::string& name, const os::Directory& to, const std::string& file_name,
                 const ExportOptions& options) override;
   /// Loads the image straight into the new morsel's subtrees. They belong to nobody until the
   /// catalog has the morsel.
-  Status Import(const std::string& name, const pmem::image::ImageFile& image) override;
+  Status Import(const std::string& name, const image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
   void CloseAfterFork() override { medium_->CloseAfterFork(); }
   Status Check(const std::function<void(const Finding&)>& report) override;
@@ -56,9 +56,9 @@ class CarvedPool : public impl::Pool {
  private:
   CarvedPool(std::string path, bool read_only, std::unique_ptr<CarvedMedium> medium)
       : impl::Pool(std::move(path), read_only), medium_(std::move(medium)) {}
-  static Result<std::unique_ptr<impl::Pool>> Adopt(pmem::File file, bool read_only);
+  static Result<std::unique_ptr<impl::Pool>> Adopt(os::File file, bool read_only);
   CatalogRecord Carved(const CatalogRecord& asked) const;
-  Status Load(const CatalogRecord& record, const pmem::image::ImageFile& image,
+  Status Load(const CatalogRecord& record, const image::ImageFile& image,
               const std::vector<SubtreeIndex>& subtrees);
   Status MustBeWritable(const char* tried) const;
   std::string SubjectOf(const std::string& name) const;

@@ -15,7 +15,7 @@
 namespace morsel {
 
 CarvedBacking::CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot,
-                             const CatalogRecord& record, bool read_only, pmem::AddressRange range)
+                             const CatalogRecord& record, bool read_only, os::AddressRange range)
     : Backing(record, read_only), medium_(std::move(medium)), slot_(slot) {
   range_ = std::move(range);
 }
@@ -24,12 +24,12 @@ std::string CarvedBacking::Label() const { return "morsel '" + record_.name + "'
 
 Status CarvedBacking::Map(const std::vector<SubtreeIndex>& subtrees) {
   MORSEL_TRY(medium_->Place(range_, 0, RoleOf(record_), subtrees, read_only_, Label()));
-  return pmem::PlaceProcessPage(range_, record_.capacity_bytes);
+  return os::PlaceProcessPage(range_, record_.capacity_bytes);
 }
 
 Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Create(std::shared_ptr<CarvedMedium> medium,
                                                              const CatalogRecord& record,
-                                                             pmem::AddressRange range,
+                                                             os::AddressRange range,
                                                              const Formatter& format) {
   CarvedMetadata& metadata = medium->metadata();
   const Result<SlotIndex> slot = metadata.catalog().FreeSlot();
@@ -53,8 +53,7 @@ Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Create(std::shared_ptr<Car
 Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Open(std::shared_ptr<CarvedMedium> medium,
                                                            SlotIndex slot,
                                                            const CatalogRecord& record,
-                                                           bool read_only,
-                                                           pmem::AddressRange range) {
+                                                           bool read_only, os::AddressRange range) {
   const Result<std::vector<SubtreeIndex>> subtrees = medium->metadata().Subtrees(slot);
   if (!subtrees) return subtrees.status();
   std::unique_ptr<CarvedBacking> backing(
@@ -154,18 +153,18 @@ Result<std::vector<pmem::ByteRange>> CarvedBacking::BadRanges() const {
 namespace {
 
 // Selects all pages but the bad ones, so that those are written as zeros.
-class ReadableExceptBad final : public pmem::PageFilter {
+class ReadableExceptBad final : public os::PageFilter {
  public:
   explicit ReadableExceptBad(const std::vector<pmem::ByteRange>& bad) {
     for (const pmem::ByteRange& range : bad) bad_.Add(range.offset, range.size_bytes);
   }
-  pmem::PageSet::Pages Of(SubtreePosition position) const override {
-    const pmem::PageSet::Pages* const bad = bad_.Of(position);
-    return bad == nullptr ? pmem::PageSet::Pages().set() : ~*bad;
+  os::PageSet::Pages Of(SubtreePosition position) const override {
+    const os::PageSet::Pages* const bad = bad_.Of(position);
+    return bad == nullptr ? os::PageSet::Pages().set() : ~*bad;
   }
 
  private:
-  pmem::PageSet bad_;
+  os::PageSet bad_;
 };
 
 std::string MessageOf(const CatalogRecord& record, const pmem::ByteRange& range) {
@@ -181,7 +180,7 @@ std::string MessageOf(const CatalogRecord& record, const pmem::ByteRange& range)
 
 // If a crash left the heap, its memory is exported as it stands: whoever opens the heap next
 // recovers it, in whichever pool that is.
-Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_name,
+Status CarvedBacking::Export(const os::Directory& to, const std::string& file_name,
                              const ExportOptions& options) {
   const Result<std::vector<pmem::ByteRange>> bad = BadRanges();
   if (!bad) return bad.status();
@@ -193,10 +192,10 @@ Status CarvedBacking::Export(const pmem::Directory& to, const std::string& file_
   }
   for (const pmem::ByteRange& range : *bad) (*options.skipped)(MessageOf(record_, range));
   const ReadableExceptBad intact(*bad);
-  pmem::image::ImageInfo info = record_;
-  info.codec = options.codec.value_or(pmem::image::Codec::kNone);
-  return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0),
-                                        bad->empty() ? nullptr : &intact, options.progress)
+  image::ImageInfo info = record_;
+  info.codec = options.codec.value_or(image::Codec::kNone);
+  return image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0),
+                                  bad->empty() ? nullptr : &intact, options.progress)
       .status();
 }
 

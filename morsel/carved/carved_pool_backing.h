@@ -23,7 +23,7 @@ class CarvedBacking : public Backing {
   /// Errors      kNoMemory, kNoSpace, kCorrupt, kIo: nothing is claimed.
   static Result<std::unique_ptr<CarvedBacking>> Create(std::shared_ptr<CarvedMedium> medium,
                                                        const CatalogRecord& record,
-                                                       pmem::AddressRange range,
+                                                       os::AddressRange range,
                                                        const Formatter& format);
 
   /// Opens the morsel in `slot`, which `record` describes: maps its subtrees and the process' page
@@ -32,18 +32,18 @@ class CarvedBacking : public Backing {
   /// Errors  kCorrupt, kNoMemory, kNoSpace, kIo.
   static Result<std::unique_ptr<CarvedBacking>> Open(std::shared_ptr<CarvedMedium> medium,
                                                      SlotIndex slot, const CatalogRecord& record,
-                                                     bool read_only, pmem::AddressRange range);
+                                                     bool read_only, os::AddressRange range);
 
   pmem::Persist persist() const override { return medium_->persist(); }
   uint32_t granularity_bytes() const override { return medium_->granularity_bytes(); }
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
-  Status Export(const pmem::Directory& to, const std::string& file_name,
+  Status Export(const os::Directory& to, const std::string& file_name,
                 const ExportOptions& options) override;
 
  private:
   CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot, const CatalogRecord& record,
-                bool read_only, pmem::AddressRange range);
+                bool read_only, os::AddressRange range);
   std::string Label() const;
   Status Map(const std::vector<SubtreeIndex>& subtrees);
   Status Grow(uint64_t size_bytes, std::unique_lock<Mutex>& held);
@@ -57,7 +57,7 @@ class CarvedBacking : public Backing {
 /// Loads `image` into the zeroed memory, size_bytes long, of a morsel that is about to be made.
 /// Durability  the bytes are flushed; the metadata's Create() fences them.
 /// Errors      kCorrupt; kBusy: somebody writes the image; kIo; kNoMemory.
-Status FillFromImage(char* memory, uint64_t size_bytes, const pmem::image::ImageFile& image,
+Status FillFromImage(char* memory, uint64_t size_bytes, const image::ImageFile& image,
                      pmem::Persist persist);
 
 }  // namespace morsel

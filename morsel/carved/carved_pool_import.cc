@@ -10,7 +10,7 @@
 
 namespace morsel {
 
-Status FillFromImage(char* memory, uint64_t size_bytes, const pmem::image::ImageFile& image,
+Status FillFromImage(char* memory, uint64_t size_bytes, const image::ImageFile& image,
                      pmem::Persist persist) {
   MORSEL_TRY(image.Load(memory));
   // ORDER  the morsel's bytes  <  the slot is live
@@ -18,15 +18,15 @@ Status FillFromImage(char* memory, uint64_t size_bytes, const pmem::image::Image
   // CRASH  before: the bytes belong to nobody. After: the morsel is there, whole.
   // TEST   morsel/open/carved_pool_sim_test: ImportedMorsels  <- fails without the flush
   persist.Flush(memory, size_bytes);
-  return pmem::image::CheckNotOverwritten(image);
+  return image::CheckNotOverwritten(image);
 }
 
 // Loads the image at any free address: the morsel's own range may be in use by the morsel that was
 // exported.
-Status CarvedPool::Load(const CatalogRecord& record, const pmem::image::ImageFile& image,
+Status CarvedPool::Load(const CatalogRecord& record, const image::ImageFile& image,
                         const std::vector<SubtreeIndex>& subtrees) {
   const Window window = {superblock().window_begin, superblock().window_end};
-  Result<pmem::AddressRange> range =
+  Result<os::AddressRange> range =
       ReserveNew(window, record.id, record.size_bytes, {}, SubjectOf(record.name));
   if (!range) return range.status();
   MORSEL_TRY(
@@ -34,7 +34,7 @@ Status CarvedPool::Load(const CatalogRecord& record, const pmem::image::ImageFil
   return FillFromImage(range->at(0), record.size_bytes, image, medium_->persist());
 }
 
-Status CarvedPool::Import(const std::string& name, const pmem::image::ImageFile& image) {
+Status CarvedPool::Import(const std::string& name, const image::ImageFile& image) {
   MORSEL_TRY(MustBeWritable("made"));
   const Result<CatalogRecord> found = RecordOf(name, image.file(), image.info());
   if (!found) return found.status();
@@ -42,7 +42,7 @@ Status CarvedPool::Import(const std::string& name, const pmem::image::ImageFile&
   // units.
   CatalogRecord record = Carved(*found);
   record.capacity_bytes = found->capacity_bytes;
-  record.codec = pmem::image::Codec::kNone;
+  record.codec = image::Codec::kNone;
   record.mode &= kPermissionBits;
   record.user = geteuid();
   record.group = getegid();

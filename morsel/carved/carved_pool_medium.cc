@@ -25,7 +25,7 @@ namespace {
 // The unit of st_blocks, whatever the file system's blocks are.
 constexpr uint64_t kStatBlockBytes = 512;
 
-int FAllocateWhole(const pmem::File& file, int mode, uint64_t offset, uint64_t size_bytes) {
+int FAllocateWhole(const os::File& file, int mode, uint64_t offset, uint64_t size_bytes) {
   int failed = 0;
   do {
     failed = file.calls().FAllocate(file.descriptor(), mode, static_cast<int64_t>(offset),
@@ -36,18 +36,18 @@ int FAllocateWhole(const pmem::File& file, int mode, uint64_t offset, uint64_t s
 
 // Takes space for the bytes, so that a full medium is an error now and not a SIGBUS later. Bytes
 // that have space already keep their content.
-Status TakeSpace(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
+Status TakeSpace(const os::File& file, uint64_t offset, uint64_t size_bytes) {
   if (FAllocateWhole(file, FALLOC_FL_KEEP_SIZE, offset, size_bytes) == 0) return Code::kOk;
   return FailErrno("'%s': no space for %" PRIu64 " bytes at offset %" PRIu64 " on its file system",
                    file.path().c_str(), size_bytes, offset);
 }
 
-int PunchHole(const pmem::File& file, uint64_t offset, uint64_t size_bytes) {
+int PunchHole(const os::File& file, uint64_t offset, uint64_t size_bytes) {
   return FAllocateWhole(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size_bytes);
 }
 
 // Returns the device that the file is, or no value if it is a regular file.
-Result<std::optional<pmem::DaxDevice>> DeviceOf(const pmem::File& file) {
+Result<std::optional<pmem::DaxDevice>> DeviceOf(const os::File& file) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s'", file.path().c_str());
   if (!S_ISCHR(status.st_mode)) return std::optional<pmem::DaxDevice>();
@@ -59,7 +59,7 @@ Result<std::optional<pmem::DaxDevice>> DeviceOf(const pmem::File& file) {
 constexpr size_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
 
 // Reads both superblocks. A device has no read(2), so it is mapped.
-Status ReadSuperblocks(const pmem::File& file, const std::optional<pmem::DaxDevice>& device,
+Status ReadSuperblocks(const os::File& file, const std::optional<pmem::DaxDevice>& device,
                        char* bytes) {
   if (!device) return file.ReadExactly(bytes, kSuperblocksBytes, 0);
   const uint64_t mapped_bytes = AlignUp(kSuperblocksBytes, device->align_bytes);
@@ -70,7 +70,7 @@ Status ReadSuperblocks(const pmem::File& file, const std::optional<pmem::DaxDevi
   return Code::kOk;
 }
 
-Result<PoolSuperblock> FindSuperblock(const pmem::File& file,
+Result<PoolSuperblock> FindSuperblock(const os::File& file,
                                       const std::optional<pmem::DaxDevice>& device,
                                       const std::string& subject) {
   const Result<uint64_t> size_bytes = device ? device->size_bytes : file.SizeBytes();
@@ -111,8 +111,7 @@ Status MustBe(CarvedMedium::As as, const PoolSuperblock& superblock, const std::
 
 }  // namespace
 
-Status CarvedMedium::Format(const pmem::File& file, uint64_t size_bytes,
-                            const std::string& subject) {
+Status CarvedMedium::Format(const os::File& file, uint64_t size_bytes, const std::string& subject) {
   const Result<Window> window = WindowFromEnvironment();
   if (!window) return window.status();
   const Result<Id> id = RandomId();
@@ -122,7 +121,7 @@ Status CarvedMedium::Format(const pmem::File& file, uint64_t size_bytes,
   return FormatFile(file, *plan);
 }
 
-Status CarvedMedium::FormatFile(const pmem::File& file, const PoolSuperblock& plan) {
+Status CarvedMedium::FormatFile(const os::File& file, const PoolSuperblock& plan) {
   pmem::PreferHugeExtents(file);
   MORSEL_TRY(file.Resize(plan.size_bytes));
   if (pmem::IsDax(file)) {
@@ -135,7 +134,7 @@ Status CarvedMedium::FormatFile(const pmem::File& file, const PoolSuperblock& pl
   return FormatMapped(file, plan, plan.metadata_bytes);
 }
 
-Status CarvedMedium::FormatMapped(const pmem::File& file, const PoolSuperblock& plan,
+Status CarvedMedium::FormatMapped(const os::File& file, const PoolSuperblock& plan,
                                   uint64_t mapped_bytes) {
   const Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(file, mapped_bytes, false);
   if (!mapping) return mapping.status();
@@ -155,11 +154,11 @@ Result<PoolSuperblock> CarvedMedium::PlanDevice(const pmem::DaxDevice& device,
 }
 
 // A device maps whole units only, and the data begins at a unit.
-Status CarvedMedium::FormatDevice(const pmem::File& file, const PoolSuperblock& plan) {
+Status CarvedMedium::FormatDevice(const os::File& file, const PoolSuperblock& plan) {
   return FormatMapped(file, plan, plan.data_offset);
 }
 
-Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool read_only,
+Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(os::File file, bool read_only,
                                                          const std::string& subject, As as) {
   const Result<std::optional<pmem::DaxDevice>> device = DeviceOf(file);
   if (!device) return device.status();
@@ -180,8 +179,8 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(pmem::File file, bool r
   if (!mapping) return mapping.status();
   medium->mapping_ = std::move(*mapping);
   MORSEL_TRY(medium->MustFlush());
-  pmem::WatchForBusErrors(medium->mapping_.memory(), medium->mapping_.size_bytes(), 0, subject,
-                          medium->file_.path());
+  os::WatchForBusErrors(medium->mapping_.memory(), medium->mapping_.size_bytes(), 0, subject,
+                        medium->file_.path());
   Result<std::unique_ptr<CarvedMetadata>> metadata = CarvedMetadata::Open(
       medium->mapping_.memory(), *chosen, medium->persist(),
       read_only ? CarvedMetadata::Access::kRead : CarvedMetadata::Access::kWrite, subject);
@@ -208,7 +207,7 @@ Status CarvedMedium::MustFlush() const {
 CarvedMedium::~CarvedMedium() {
   // A forked child has neither the descriptor nor the mapping.
   if (metadata_ != nullptr && file_.is_open()) metadata_->Close();
-  if (file_.is_open()) pmem::ForgetBusErrors(mapping_.memory(), mapping_.size_bytes());
+  if (file_.is_open()) os::ForgetBusErrors(mapping_.memory(), mapping_.size_bytes());
 }
 
 const char* CarvedMedium::name() const {
@@ -303,7 +302,7 @@ void CarvedMedium::GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIn
   });
 }
 
-Status CarvedMedium::Place(pmem::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
+Status CarvedMedium::Place(os::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
                            const std::vector<SubtreeIndex>& subtrees, bool read_only,
                            const std::string& label) {
   uint64_t placed_bytes = 0;
@@ -318,8 +317,7 @@ Status CarvedMedium::Place(pmem::AddressRange& range, uint64_t offset, alloc::Su
           return done;
         }
         placed_bytes = from + run_bytes;
-        pmem::WatchForBusErrors(range.at(offset + from), run_bytes, file_offset, label,
-                                file_.path());
+        os::WatchForBusErrors(range.at(offset + from), run_bytes, file_offset, label, file_.path());
         return done;
       });
   if (status.ok() || placed_bytes == 0) return status;

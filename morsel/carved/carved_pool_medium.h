@@ -31,16 +31,16 @@ class CarvedMedium {
   /// Errors  kCorrupt, kVersion, kUnsupported, kNoSpace, kNoMemory, kIo; kInvalidArgument: the file
   ///         is a pool of many morsels, or a single morsel of a directory pool, and `as` says the
   ///         other.
-  static Result<std::unique_ptr<CarvedMedium>> Open(pmem::File file, bool read_only,
+  static Result<std::unique_ptr<CarvedMedium>> Open(os::File file, bool read_only,
                                                     const std::string& subject, As as = As::kPool);
 
   /// Makes the empty file `file` a pool of size_bytes.
   /// Durability  the bytes are durable on return; the file's size and name with a later sync.
   /// Errors      kInvalidArgument, kUnsupported, kNoSpace, kIo.
-  static Status Format(const pmem::File& file, uint64_t size_bytes, const std::string& subject);
+  static Status Format(const os::File& file, uint64_t size_bytes, const std::string& subject);
 
   /// Does what Format() does, with a plan that PlanSuperblock() or PlanSingle() returned.
-  static Status FormatFile(const pmem::File& file, const PoolSuperblock& plan);
+  static Status FormatFile(const os::File& file, const PoolSuperblock& plan);
 
   /// Returns the layout of a pool on a device, carved into units that the device can map.
   /// Errors  kInvalidArgument: the device is too small, or MORSEL_WINDOW is invalid.
@@ -51,7 +51,7 @@ class CarvedMedium {
   /// Durability  on return; after a crash before that, the device holds the pool that it held
   ///             before (if any), no pool, or this one.
   /// Errors      kUnsupported, kNoMemory, kIo.
-  static Status FormatDevice(const pmem::File& file, const PoolSuperblock& plan);
+  static Status FormatDevice(const os::File& file, const PoolSuperblock& plan);
 
   ~CarvedMedium();
   CarvedMedium(const CarvedMedium&) = delete;
@@ -90,7 +90,7 @@ class CarvedMedium {
   /// Maps `subtrees` into the range, from `offset` on. Adjacent subtrees share one mapping.
   /// label   whose memory it is, for the message of a SIGBUS, e.g. "morsel 'graph'".
   /// Errors  kNoMemory, kNoSpace, kIo: the range is unchanged.
-  Status Place(pmem::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
+  Status Place(os::AddressRange& range, uint64_t offset, alloc::SubtreeRole role,
                const std::vector<SubtreeIndex>& subtrees, bool read_only, const std::string& label);
 
  private:
@@ -98,14 +98,14 @@ class CarvedMedium {
   template <class Visit>
   Status ForEachRun(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees,
                     Visit visit) const;
-  static Status FormatMapped(const pmem::File& file, const PoolSuperblock& plan,
+  static Status FormatMapped(const os::File& file, const PoolSuperblock& plan,
                              uint64_t mapped_bytes);
   Status FillWithZeros(uint64_t offset, uint64_t size_bytes) const;
   Status StoreZeros(uint64_t offset, uint64_t size_bytes) const;
   Status FindSparse();
   Status MustFlush() const;
 
-  pmem::File file_;
+  os::File file_;
   std::optional<pmem::DaxDevice> device_;  ///< no value for a regular file
   bool read_only_ = false;
   bool is_dax_ = false;

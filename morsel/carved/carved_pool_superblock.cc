@@ -229,7 +229,7 @@ Result<PoolSuperblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes
                 ") have bad checksums; restore the pool from a copy",
                 subject.c_str(), kSuperblockBytes);
   }
-  if (a.magic == pmem::image::kMagic || b.magic == pmem::image::kMagic) {
+  if (a.magic == image::kMagic || b.magic == image::kMagic) {
     return Fail(Code::kInvalidArgument,
                 "%s is no pool but the image of a morsel: `morselctl info`, `verify` and `salvage` "
                 "take it as it is, and `morselctl import POOL FILE` brings it into a pool",

@@ -26,7 +26,7 @@ inline const Formatter kNoFormat = [](const CatalogRecord&, pmem::Persist) {};
 
 /// A file system that is full, or whose syncs fail, once that many calls have succeeded. A negative
 /// number means never.
-class FullDiskCalls : public pmem::SystemCalls {
+class FullDiskCalls : public os::SystemCalls {
  public:
   int allocations_until_full = -1;
   int syncs_until_failure = -1;
@@ -51,12 +51,12 @@ class FullDiskCalls : public pmem::SystemCalls {
 class CarvedPoolFixture : public testing::Test {
  protected:
   std::unique_ptr<impl::Pool> MakePool(uint64_t size_bytes = 34 * kMiB) {
-    auto pool = CarvedPool::Create(path_, size_bytes, 0600, pmem::KernelCalls());
+    auto pool = CarvedPool::Create(path_, size_bytes, 0600, os::KernelCalls());
     EXPECT_TRUE(pool.has_value()) << LastError();
     return pool.has_value() ? std::move(*pool) : nullptr;
   }
   std::unique_ptr<impl::Pool> OpenPool(bool read_only = false) {
-    auto pool = CarvedPool::Open(path_, read_only, pmem::KernelCalls());
+    auto pool = CarvedPool::Open(path_, read_only, os::KernelCalls());
     EXPECT_TRUE(pool.has_value()) << LastError();
     return pool.has_value() ? std::move(*pool) : nullptr;
   }
@@ -96,7 +96,7 @@ class CarvedPoolFixture : public testing::Test {
     return reinterpret_cast<uint64_t*>(backing.record().base + offset);
   }
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string path_ = scratch_.At("pool");
 };
 

@@ -24,7 +24,7 @@
 namespace morsel {
 namespace {
 
-using pmem::KernelCalls;
+using os::KernelCalls;
 
 class CarvedPoolTroubleTest : public CarvedPoolFixture {
  protected:
@@ -280,7 +280,7 @@ TEST_F(CarvedPoolTroubleTest, OpenForReadingRefusesEveryChange) {
 TEST_F(CarvedPoolTroubleTest, AnAddressThatIsTakenIsNamed) {
   auto pool = MakePool();
   const uint64_t base = Make(*pool, "a")->record().base;
-  const auto squatter = pmem::AddressRange::Reserve(base, kPageBytes, "the squatter");
+  const auto squatter = os::AddressRange::Reserve(base, kPageBytes, "the squatter");
   ASSERT_TRUE(squatter.has_value());
   EXPECT_EQ(pool->Open("a", false).error(), Code::kAddressTaken);
   EXPECT_NE(std::string(LastError()).find("the squatter"), std::string::npos) << LastError();
@@ -371,7 +371,7 @@ TEST_F(CarvedPoolTroubleTest, AnUnreadableRangeFailsAnExportAndIsSkippedByASalva
   const PoolSuperblock& superblock = static_cast<CarvedPool&>(*pool).superblock();
   // The first morsel of a pool has its first subtrees.
   ASSERT_EQ(truncate(path_.c_str(), static_cast<off_t>(superblock.data_offset + kLostOffset)), 0);
-  const auto folder = pmem::Directory::Open(KernelCalls(), scratch_.path());
+  const auto folder = os::Directory::Open(KernelCalls(), scratch_.path());
   ASSERT_TRUE(folder.has_value()) << LastError();
 
   EXPECT_EQ(backing->Export(*folder, "image", {}).code(), Code::kIo);
@@ -385,9 +385,9 @@ TEST_F(CarvedPoolTroubleTest, AnUnreadableRangeFailsAnExportAndIsSkippedByASalva
   ASSERT_TRUE(backing->Export(*folder, "image", {.skipped = &tell}).ok()) << LastError();
   ASSERT_EQ(skipped.size(), 1u);
   EXPECT_NE(skipped[0].find("2076672 bytes at offset 0x405000"), std::string::npos) << skipped[0];
-  auto file = pmem::File::Open(KernelCalls(), AT_FDCWD, scratch_.At("image"), O_RDONLY, 0, "image");
+  auto file = os::File::Open(KernelCalls(), AT_FDCWD, scratch_.At("image"), O_RDONLY, 0, "image");
   ASSERT_TRUE(file.has_value()) << LastError();
-  const auto image = pmem::image::ImageFile::Open(std::move(*file), true);
+  const auto image = image::ImageFile::Open(std::move(*file), true);
   ASSERT_TRUE(image.has_value()) << LastError();
   void* const memory =
       mmap(nullptr, kSizeBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
 
-std::string SubjectOf(const pmem::File& file) { return "'" + file.path() + "'"; }
+std::string SubjectOf(const os::File& file) { return "'" + file.path() + "'"; }
 
 // The metadata of a file, read into memory and not mapped.
 struct Copy {
@@ -27,7 +27,7 @@ struct Copy {
   std::unique_ptr<CarvedMetadata> metadata;
 };
 
-Result<Copy> ReadMetadata(const pmem::File& file) {
+Result<Copy> ReadMetadata(const os::File& file) {
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
   alignas(PoolSuperblock) char superblocks[kSuperblocksBytes];
@@ -58,7 +58,7 @@ Result<SlotIndex> OnlySlot(const Catalog& catalog, const std::string& path) {
 }
 
 // Completes the catalog's record with the name, mode and owner that the file system has.
-Result<CatalogRecord> Named(CatalogRecord record, const std::string& name, const pmem::File& file) {
+Result<CatalogRecord> Named(CatalogRecord record, const std::string& name, const os::File& file) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
   record.name = name;
@@ -68,8 +68,8 @@ Result<CatalogRecord> Named(CatalogRecord record, const std::string& name, const
   return record;
 }
 
-Result<FineMorsel> MakeIn(const pmem::File& file, const Window& window, const CatalogRecord& record,
-                          pmem::AddressRange range, const Formatter& format) {
+Result<FineMorsel> MakeIn(const os::File& file, const Window& window, const CatalogRecord& record,
+                          os::AddressRange range, const Formatter& format) {
   const Result<PoolSuperblock> plan =
       PlanSingle(record.capacity_bytes, window, record.id, SubjectOf(file));
   if (!plan) return plan.status();
@@ -77,7 +77,7 @@ Result<FineMorsel> MakeIn(const pmem::File& file, const Window& window, const Ca
   const int descriptor = fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
   if (descriptor < 0) return FailErrno("'%s'", file.path().c_str());
   Result<std::unique_ptr<CarvedMedium>> medium =
-      CarvedMedium::Open(pmem::File(file.calls(), descriptor, file.path()), false, SubjectOf(file),
+      CarvedMedium::Open(os::File(file.calls(), descriptor, file.path()), false, SubjectOf(file),
                          CarvedMedium::As::kSingleMorsel);
   if (!medium) return medium.status();
   const std::shared_ptr<CarvedMedium> shared = std::move(*medium);
@@ -90,7 +90,7 @@ Result<FineMorsel> MakeIn(const pmem::File& file, const Window& window, const Ca
 
 }  // namespace
 
-Result<bool> LooksLikeFineFile(const pmem::File& file) {
+Result<bool> LooksLikeFineFile(const os::File& file) {
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
   alignas(PoolSuperblock) char superblocks[kSuperblocksBytes];
@@ -99,7 +99,7 @@ Result<bool> LooksLikeFineFile(const pmem::File& file) {
   return LooksSingle(superblocks);
 }
 
-Result<CatalogRecord> ReadFineFile(const pmem::File& file, const std::string& name) {
+Result<CatalogRecord> ReadFineFile(const os::File& file, const std::string& name) {
   const Result<Copy> copy = ReadMetadata(file);
   if (!copy) return copy.status();
   const Catalog& catalog = copy->metadata->catalog();
@@ -108,7 +108,7 @@ Result<CatalogRecord> ReadFineFile(const pmem::File& file, const std::string& na
   return Named(catalog.record(*slot), name, file);
 }
 
-Result<CatalogRecord> ReadOpenFineFile(CarvedMedium& medium, const pmem::File& file,
+Result<CatalogRecord> ReadOpenFineFile(CarvedMedium& medium, const os::File& file,
                                        const std::string& name) {
   const std::lock_guard lock(medium.mutex);
   const Catalog& catalog = medium.metadata().catalog();
@@ -117,7 +117,7 @@ Result<CatalogRecord> ReadOpenFineFile(CarvedMedium& medium, const pmem::File& f
   return Named(catalog.record(*slot), name, file);
 }
 
-Result<std::vector<Finding>> CheckFineFile(const pmem::File& file, const std::string& subject) {
+Result<std::vector<Finding>> CheckFineFile(const os::File& file, const std::string& subject) {
   const Result<Copy> copy = ReadMetadata(file);
   if (!copy) return copy.status();
   const Result<std::vector<pmem::ByteRange>> bad = pmem::BadRangesOf(file);
@@ -136,10 +136,10 @@ namespace {
 
 // Makes the morsel in a temporary file and then gives the file its name. `filled` is read after
 // `format` has run: if it is an error, the file does not get its name.
-Result<FineMorsel> MakeNamed(const pmem::Directory& directory, const Window& window,
-                             const CatalogRecord& record, pmem::AddressRange range,
+Result<FineMorsel> MakeNamed(const os::Directory& directory, const Window& window,
+                             const CatalogRecord& record, os::AddressRange range,
                              const Formatter& format, const Status& filled) {
-  const Result<pmem::TemporaryFile> temporary = directory.MakeTemporary(record.name, record.mode);
+  const Result<os::TemporaryFile> temporary = directory.MakeTemporary(record.name, record.mode);
   if (!temporary) return temporary.status();
   Result<FineMorsel> made = MakeIn(temporary->file, window, record, std::move(range), format);
   Status status = made.status();
@@ -153,15 +153,15 @@ Result<FineMorsel> MakeNamed(const pmem::Directory& directory, const Window& win
 
 }  // namespace
 
-Result<FineMorsel> CreateFineFile(const pmem::Directory& directory, const Window& window,
-                                  const CatalogRecord& record, pmem::AddressRange range,
+Result<FineMorsel> CreateFineFile(const os::Directory& directory, const Window& window,
+                                  const CatalogRecord& record, os::AddressRange range,
                                   const Formatter& format) {
   return MakeNamed(directory, window, record, std::move(range), format, Code::kOk);
 }
 
-Status ImportFineFile(const pmem::Directory& directory, const Window& window,
-                      const CatalogRecord& record, const pmem::image::ImageFile& image) {
-  Result<pmem::AddressRange> range =
+Status ImportFineFile(const os::Directory& directory, const Window& window,
+                      const CatalogRecord& record, const image::ImageFile& image) {
+  Result<os::AddressRange> range =
       ReserveNew(window, record.id, record.capacity_bytes, {}, "morsel '" + record.name + "'");
   if (!range) return range.status();
   char* const memory = static_cast<char*>(range->at(0));
@@ -172,7 +172,7 @@ Status ImportFineFile(const pmem::Directory& directory, const Window& window,
   return MakeNamed(directory, window, record, std::move(*range), load, filled).status();
 }
 
-Result<FineMorsel> OpenFineFile(pmem::File file, const std::string& name, bool read_only,
+Result<FineMorsel> OpenFineFile(os::File file, const std::string& name, bool read_only,
                                 const std::string& label) {
   const std::string path = file.path();
   const Result<CatalogRecord> named = Named({}, name, file);
@@ -189,8 +189,8 @@ Result<FineMorsel> OpenFineFile(pmem::File file, const std::string& name, bool r
   record.mode = named->mode;
   record.user = named->user;
   record.group = named->group;
-  Result<pmem::AddressRange> range =
-      pmem::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), label);
+  Result<os::AddressRange> range =
+      os::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), label);
   if (!range) return range.status();
   Result<std::unique_ptr<CarvedBacking>> backing =
       CarvedBacking::Open(shared, *slot, record, read_only, std::move(*range));

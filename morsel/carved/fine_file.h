@@ -19,17 +19,17 @@ namespace morsel {
 
 /// Whether the file begins like that of a fine morsel.
 /// Errors  kIo.
-Result<bool> LooksLikeFineFile(const pmem::File& file);
+Result<bool> LooksLikeFineFile(const os::File& file);
 
 /// Returns what the file says of its morsel. The metadata are read into memory; nothing is mapped
 /// or changed.
 /// Errors  kCorrupt, kVersion, kInvalidArgument, kNoMemory, kIo.
-Result<CatalogRecord> ReadFineFile(const pmem::File& file, const std::string& name);
+Result<CatalogRecord> ReadFineFile(const os::File& file, const std::string& name);
 
 /// Returns a finding for each thing that is wrong with the metadata, and for each bad range of the
 /// medium. The heap is not checked.
 /// Errors  as ReadFineFile().
-Result<std::vector<Finding>> CheckFineFile(const pmem::File& file, const std::string& subject);
+Result<std::vector<Finding>> CheckFineFile(const os::File& file, const std::string& subject);
 
 /// An open fine morsel: its backing, and the medium below it. The backing keeps the medium alive.
 struct FineMorsel {
@@ -41,8 +41,8 @@ struct FineMorsel {
 /// Durability  on return; after a crash before that, there is nothing of that name.
 /// Errors      kExists; kUnsupported (not on persistent memory); kNoSpace, kNoMemory, kPermission,
 ///             kIo.
-Result<FineMorsel> CreateFineFile(const pmem::Directory& directory, const Window& window,
-                                  const CatalogRecord& record, pmem::AddressRange range,
+Result<FineMorsel> CreateFineFile(const os::Directory& directory, const Window& window,
+                                  const CatalogRecord& record, os::AddressRange range,
                                   const Formatter& format);
 
 /// Makes the morsel that `record` describes with the contents of `image`. The morsel is not opened:
@@ -50,19 +50,19 @@ Result<FineMorsel> CreateFineFile(const pmem::Directory& directory, const Window
 /// Durability  on return; after a crash before that, there is nothing of that name.
 /// Errors      as CreateFineFile(), and kCorrupt; kBusy: somebody writes the image;
 ///             kAddressExhausted.
-Status ImportFineFile(const pmem::Directory& directory, const Window& window,
-                      const CatalogRecord& record, const pmem::image::ImageFile& image);
+Status ImportFineFile(const os::Directory& directory, const Window& window,
+                      const CatalogRecord& record, const image::ImageFile& image);
 
 /// Maps the morsel of `file` at its recorded address. `label` names the morsel in the message of
 /// whoever finds the address range taken.
 /// Errors  as ReadFineFile(), and kUnsupported, kAddressTaken, kNoSpace.
-Result<FineMorsel> OpenFineFile(pmem::File file, const std::string& name, bool read_only,
+Result<FineMorsel> OpenFineFile(os::File file, const std::string& name, bool read_only,
                                 const std::string& label);
 
 /// Returns what the morsel of `medium`, which is open, says now. `file` is another open file of it.
 /// Errors   kCorrupt, kIo.
 /// Threads  any; it takes the medium's mutex.
-Result<CatalogRecord> ReadOpenFineFile(CarvedMedium& medium, const pmem::File& file,
+Result<CatalogRecord> ReadOpenFineFile(CarvedMedium& medium, const os::File& file,
                                        const std::string& name);
 
 }  // namespace morsel

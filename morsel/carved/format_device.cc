@@ -50,7 +50,7 @@ bool IsZero(const char* bytes, size_t size_bytes) {
 // A device's bytes, mapped for reading.
 class Look {
  public:
-  static Result<Look> At(const pmem::File& file, uint64_t size_bytes) {
+  static Result<Look> At(const os::File& file, uint64_t size_bytes) {
     const Result<void*> mapping = pmem::MapPart(file, 0, size_bytes, true);
     if (!mapping) return mapping.status();
     return Look(static_cast<char*>(*mapping), size_bytes);
@@ -146,7 +146,7 @@ std::string SignatureIn(const char* bytes, size_t size_bytes) {
   return "";
 }
 
-Status FormatDevice(const std::string& path, DeviceData data, pmem::SystemCalls& calls) {
+Status FormatDevice(const std::string& path, DeviceData data, os::SystemCalls& calls) {
   const Result<pmem::PathKind> kind = pmem::KindOfPath(path);
   if (!kind) return kind.status();
   if (*kind != pmem::PathKind::kDeviceDax) {
@@ -156,9 +156,9 @@ Status FormatDevice(const std::string& path, DeviceData data, pmem::SystemCalls&
                 path.c_str());
   }
   const std::string subject = "device '" + path + "'";
-  const Result<pmem::File> file = pmem::File::Open(calls, AT_FDCWD, path, O_RDWR, 0, path);
+  const Result<os::File> file = os::File::Open(calls, AT_FDCWD, path, O_RDWR, 0, path);
   if (!file) return file.status();
-  MORSEL_TRY(pmem::LockFile(*file, false, subject));
+  MORSEL_TRY(os::LockFile(*file, false, subject));
   struct stat status;
   if (fstat(file->descriptor(), &status) != 0) return FailErrno("'%s'", path.c_str());
   if (const std::string user = UserOf(status.st_rdev); !user.empty()) {

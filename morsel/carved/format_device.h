@@ -30,6 +30,6 @@ enum class DeviceData {
 ///             process uses it, whatever `data` says; kInvalidArgument: it is no device-dax device,
 ///             or too small; kUnsupported: it is not persistent memory; kPermission; kNoMemory;
 ///             kIo.
-Status FormatDevice(const std::string& path, DeviceData data, pmem::SystemCalls& calls);
+Status FormatDevice(const std::string& path, DeviceData data, os::SystemCalls& calls);
 
 }  // namespace morsel

@@ -43,11 +43,11 @@ TEST(FormatDeviceTest, ReadsNothingBeyondTheEnd) {
 
 TEST(FormatDeviceTest, RefusesAnythingButADevice) {
   for (const char* const path : {"/tmp", "/proc/self/exe"}) {
-    const Status status = FormatDevice(path, DeviceData::kIsDestroyed, pmem::KernelCalls());
+    const Status status = FormatDevice(path, DeviceData::kIsDestroyed, os::KernelCalls());
     EXPECT_EQ(status.code(), Code::kInvalidArgument);
     EXPECT_NE(std::strstr(LastError(), "morselctl create"), nullptr) << LastError();
   }
-  EXPECT_EQ(FormatDevice("/dev/null", DeviceData::kIsDestroyed, pmem::KernelCalls()).code(),
+  EXPECT_EQ(FormatDevice("/dev/null", DeviceData::kIsDestroyed, os::KernelCalls()).code(),
             Code::kInvalidArgument);
 }
 

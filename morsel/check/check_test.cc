@@ -72,7 +72,7 @@ class CheckTest : public testing::TestWithParam<bool> {
   }
   void Open(const morsel_pool_options* options) {
     pool_.reset();
-    auto pool = OpenPool::Open(path_.c_str(), options, pmem::KernelCalls());
+    auto pool = OpenPool::Open(path_.c_str(), options, os::KernelCalls());
     ASSERT_TRUE(pool.has_value()) << LastError();
     pool_ = std::move(*pool);
   }
@@ -118,7 +118,7 @@ class CheckTest : public testing::TestWithParam<bool> {
     return all;
   }
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string path_ = scratch_.At("pool");
   std::unique_ptr<OpenPool> pool_;
   std::vector<Finding> findings_;
@@ -212,7 +212,7 @@ TEST_P(CarvedCheckTest, ImpossibleRootsAreFound) {
   Make();
   Fill("a");
   pool_.reset();
-  const uint64_t table = HeapOffset(pmem::BytesOf(path_)) + sizeof(alloc::HeapHeader);
+  const uint64_t table = HeapOffset(os::BytesOf(path_)) + sizeof(alloc::HeapHeader);
   RootEntry entry{};
   std::memset(entry.name, 'x', sizeof entry.name);
   entry.object = 0x1000;
@@ -233,7 +233,7 @@ TEST_P(CarvedCheckTest, AHeapWithAnotherMorselsIdIsFound) {
   Make();
   Fill("a");
   pool_.reset();
-  const uint64_t heap = HeapOffset(pmem::BytesOf(path_));
+  const uint64_t heap = HeapOffset(os::BytesOf(path_));
   Overwrite(path_, heap + offsetof(alloc::HeapHeader, id), "another morsel's");
   OpenReadOnly();
   const Result<CheckSummary> summary = Check();
@@ -261,7 +261,7 @@ TEST_P(CheckTest, NoDamageMakesACheckCrashOrWrite) {
   Fill("a");
   pool_.reset();
   const fs::path file = FileOf("a");
-  std::string bytes = pmem::BytesOf(file);
+  std::string bytes = os::BytesOf(file);
   const std::vector<uint64_t> telling = WordsThatAreNotZero(bytes);
   const unsigned seed = std::random_device{}();
   std::mt19937_64 random(seed);
@@ -282,7 +282,7 @@ TEST_P(CheckTest, NoDamageMakesACheckCrashOrWrite) {
     bytes.replace(offset, 8, word);
     morsel_pool_options options{};
     options.flags = MORSEL_READ_ONLY;
-    auto pool = OpenPool::Open(path_.c_str(), &options, pmem::KernelCalls());
+    auto pool = OpenPool::Open(path_.c_str(), &options, os::KernelCalls());
     findings_.clear();
     if (pool) {
       pool_ = std::move(*pool);

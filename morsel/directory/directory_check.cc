@@ -13,8 +13,8 @@
 namespace morsel {
 namespace {
 
-using pmem::image::ImageFile;
-using pmem::image::ImageInfo;
+using image::ImageFile;
+using image::ImageInfo;
 using Report = std::function<void(const Finding&)>;
 
 struct Named {
@@ -59,9 +59,9 @@ void CompareRanges(std::vector<Named> morsels, const Report& report) {
   }
 }
 
-Status CheckImage(const pmem::Directory& directory, const std::string& name, const Report& report,
+Status CheckImage(const os::Directory& directory, const std::string& name, const Report& report,
                   std::vector<Named>& known) {
-  Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
+  Result<os::File> file = directory.OpenFile(name, O_RDONLY);
   Result<ImageFile> image = file ? ImageFile::Open(std::move(*file), true) : file.status();
   if (!image) {
     report({SubjectOf(name), LastError(), image.error()});
@@ -74,9 +74,9 @@ Status CheckImage(const pmem::Directory& directory, const std::string& name, con
   });
 }
 
-void CheckFine(const pmem::Directory& directory, const std::string& name, const Report& report,
+void CheckFine(const os::Directory& directory, const std::string& name, const Report& report,
                std::vector<Named>& known) {
-  const Result<pmem::File> file = directory.OpenFile(name, O_RDONLY);
+  const Result<os::File> file = directory.OpenFile(name, O_RDONLY);
   const Result<CatalogRecord> record = file ? ReadFineFile(*file, name) : file.status();
   if (!record) return report({SubjectOf(name), LastError(), record.error()});
   known.push_back({name, record->id, record->base, record->capacity_bytes});
@@ -87,7 +87,7 @@ void CheckFine(const pmem::Directory& directory, const std::string& name, const 
 
 }  // namespace
 
-Status CheckFiles(const pmem::Directory& directory, const std::vector<std::string>& images,
+Status CheckFiles(const os::Directory& directory, const std::vector<std::string>& images,
                   const std::vector<std::string>& direct, const Report& report) {
   std::vector<Named> known;
   for (const std::string& name : images) MORSEL_TRY(CheckImage(directory, name, report, known));

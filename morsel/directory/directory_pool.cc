@@ -24,8 +24,8 @@
 namespace morsel {
 namespace {
 
-using pmem::image::ImageFile;
-using pmem::image::ImageInfo;
+using image::ImageFile;
+using image::ImageInfo;
 
 constexpr mode_t kDirectoryMode = 0700;
 constexpr char kOwnPrefix[] = ".morsel";
@@ -36,7 +36,7 @@ std::string WithoutTrailingSlashes(std::string path) {
 }
 
 // Returns true if the directory was made, false if it was there.
-Result<bool> MakeDirectory(pmem::SystemCalls& calls, const std::string& path, mode_t mode) {
+Result<bool> MakeDirectory(os::SystemCalls& calls, const std::string& path, mode_t mode) {
   if (calls.MkDirAt(AT_FDCWD, path.c_str(), mode) != 0) {
     if (errno == EEXIST) return false;
     return FailErrno("the directory '%s' cannot be made", path.c_str());
@@ -45,7 +45,7 @@ Result<bool> MakeDirectory(pmem::SystemCalls& calls, const std::string& path, mo
 }
 
 // Sets the mode after mkdir(2), because the caller's wish goes before the umask.
-Status SetMode(const pmem::Directory& directory, mode_t mode) {
+Status SetMode(const os::Directory& directory, mode_t mode) {
   if (directory.calls().FChMod(directory.descriptor(), mode) == 0) return Code::kOk;
   return FailErrno("'%s' cannot get the permissions 0%o", directory.path().c_str(),
                    static_cast<unsigned>(mode));
@@ -53,16 +53,16 @@ Status SetMode(const pmem::Directory& directory, mode_t mode) {
 
 // Syncs the directory's own name. If the directory was there before, this process may not be
 // allowed to read its parent; that is no error then.
-Status SyncParent(const pmem::Directory& directory, bool is_ours) {
-  const Result<pmem::Directory> parent =
-      pmem::Directory::Open(directory.calls(), directory.PathOf(".."));
+Status SyncParent(const os::Directory& directory, bool is_ours) {
+  const Result<os::Directory> parent =
+      os::Directory::Open(directory.calls(), directory.PathOf(".."));
   if (!parent && parent.error() == Code::kPermission && !is_ours) return Code::kOk;
   if (!parent) return parent.status();
   return parent->Sync();
 }
 
 // Opens the pool's file, and makes it first if the options allow that.
-Result<PoolFile> OpenOrCreate(const pmem::Directory& directory, const DirectoryPoolOptions& options,
+Result<PoolFile> OpenOrCreate(const os::Directory& directory, const DirectoryPoolOptions& options,
                               bool is_ours) {
   if (options.create && !options.read_only) {
     const bool is_there = faccessat(directory.descriptor(), kPoolFileName, F_OK, 0) == 0;
@@ -97,7 +97,7 @@ Result<PoolFile> OpenOrCreate(const pmem::Directory& directory, const DirectoryP
 
 Result<std::unique_ptr<impl::Pool>> DirectoryPool::Open(const std::string& given_path,
                                                         const DirectoryPoolOptions& options,
-                                                        pmem::SystemCalls& calls) {
+                                                        os::SystemCalls& calls) {
   const std::string path = WithoutTrailingSlashes(given_path);
   const mode_t mode = options.mode != 0 ? options.mode : kDirectoryMode;
   Result<bool> made = false;
@@ -114,8 +114,8 @@ Result<std::unique_ptr<impl::Pool>> DirectoryPool::Open(const std::string& given
 
 Result<std::unique_ptr<impl::Pool>> DirectoryPool::OpenDirectory(
     const std::string& path, const DirectoryPoolOptions& options, mode_t new_mode,
-    pmem::SystemCalls& calls) {
-  Result<pmem::Directory> directory = pmem::Directory::Open(calls, path);
+    os::SystemCalls& calls) {
+  Result<os::Directory> directory = os::Directory::Open(calls, path);
   if (!directory) return directory.status();
   if (new_mode != 0) MORSEL_TRY(SetMode(*directory, new_mode));
   Result<PoolFile> pool_file = OpenOrCreate(*directory, options, new_mode != 0);
@@ -180,9 +180,9 @@ std::string DirectoryPool::LabelOf(const std::string& name) const {
   return "morsel '" + name + "' of pool '" + path_ + "'";
 }
 
-Result<pmem::File> DirectoryPool::OpenFile(const std::string& name, int flags) const {
+Result<os::File> DirectoryPool::OpenFile(const std::string& name, int flags) const {
   MORSEL_CHECK(name.find('/') == std::string::npos);
-  Result<pmem::File> file = directory_.OpenFile(name, flags);
+  Result<os::File> file = directory_.OpenFile(name, flags);
   if (!file && file.error() == Code::kNotFound) {
     return Fail(Code::kNotFound, "pool '%s' has no morsel '%s'; check the name, or create it",
                 path_.c_str(), name.c_str());
@@ -191,7 +191,7 @@ Result<pmem::File> DirectoryPool::OpenFile(const std::string& name, int flags) c
 }
 
 Result<CatalogRecord> DirectoryPool::Find(const std::string& name) {
-  const Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  const Result<os::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
@@ -210,11 +210,11 @@ Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
   Names names;
   for (const std::string& name : *all) {
     if (name == "." || name == ".." || name.rfind(kOwnPrefix, 0) == 0) continue;
-    const Result<pmem::File> file = directory_.OpenFile(name, O_RDONLY);
+    const Result<os::File> file = directory_.OpenFile(name, O_RDONLY);
     // A file without permission may well be an image. Whoever opens it gets the reason.
     if (!file && file.error() == Code::kPermission) names.images.push_back(name);
     if (!file) continue;
-    const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
+    const Result<bool> is_image = image::LooksLikeImage(*file);
     if (is_image && *is_image) names.images.push_back(name);
     const Result<bool> is_direct = LooksLikeFineFile(*file);
     if (is_direct && *is_direct) names.direct.push_back(name);
@@ -251,14 +251,14 @@ std::shared_ptr<CarvedMedium> DirectoryPool::OpenMedium(const std::string& name)
 }
 
 // Reserves a range that no other morsel of the pool has, and sets the record's base.
-Result<pmem::AddressRange> DirectoryPool::ReserveFor(CatalogRecord& record) {
+Result<os::AddressRange> DirectoryPool::ReserveFor(CatalogRecord& record) {
   const Result<std::vector<CatalogRecord>> others = List();
   if (!others) return others.status();
   TakenRanges taken;
   for (const CatalogRecord& other : *others)
     taken.Add(other.base, RangeBytes(other.capacity_bytes));
-  Result<pmem::AddressRange> range = ReserveNew(pool_file_.window(), record.id,
-                                                record.capacity_bytes, taken, LabelOf(record.name));
+  Result<os::AddressRange> range = ReserveNew(pool_file_.window(), record.id, record.capacity_bytes,
+                                              taken, LabelOf(record.name));
   if (range) record.base = range->base();
   return range;
 }
@@ -273,7 +273,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const CatalogRecord& want
   if (!id) return id.status();
   record.id = *id;
   if (wanted.contract == Contract::kSnapshot) return CreateImage(std::move(record), format);
-  Result<pmem::AddressRange> range = ReserveFor(record);
+  Result<os::AddressRange> range = ReserveFor(record);
   if (!range) return range.status();
   return Remember(record.name, CreateFineFile(directory_, pool_file_.window(), record,
                                               std::move(*range), format));
@@ -281,14 +281,14 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const CatalogRecord& want
 
 Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record,
                                                             const Formatter& format) {
-  Result<std::unique_ptr<pmem::DirtyTracker>> dirty = pmem::OpenDirtyTracker();
+  Result<std::unique_ptr<os::DirtyTracker>> dirty = os::OpenDirtyTracker();
   if (!dirty) return dirty.status();
-  Result<pmem::Frames> frames = pmem::Frames::Open(false);
+  Result<os::Frames> frames = os::Frames::Open(false);
   if (!frames) return frames.status();
-  Result<pmem::AddressRange> range = ReserveFor(record);
+  Result<os::AddressRange> range = ReserveFor(record);
   if (!range) return range.status();
   MORSEL_TRY(frames->Resize(*range, record.size_bytes));
-  MORSEL_TRY(pmem::PlaceProcessPage(*range, record.capacity_bytes));
+  MORSEL_TRY(os::PlaceProcessPage(*range, record.capacity_bytes));
   format(record, pmem::VolatilePersist());
 
   Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, record,
@@ -303,7 +303,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record
 
 Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
   MORSEL_CHECK(read_only || !read_only_);
-  Result<pmem::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
+  Result<os::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
   // ORDER  the morsel's name, synced  <  the first checkpoint into it
   // WHY    the file may have been copied here since the pool was opened, and its name may be in a
@@ -318,8 +318,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::OpenIntact(const std::string& name,
-                                                           const pmem::image::Damaged& damaged) {
-  Result<pmem::File> file = OpenFile(name, O_RDONLY);
+                                                           const image::Damaged& damaged) {
+  Result<os::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
@@ -327,13 +327,13 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenIntact(const std::string& na
   return OpenImage(std::move(*file), name, /*read_only=*/true, &damaged);
 }
 
-Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const std::string& name,
+Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(os::File file, const std::string& name,
                                                           bool read_only,
-                                                          const pmem::image::Damaged* damaged) {
-  Result<std::unique_ptr<pmem::DirtyTracker>> dirty(nullptr);
-  if (!read_only) dirty = pmem::OpenDirtyTracker();
+                                                          const image::Damaged* damaged) {
+  Result<std::unique_ptr<os::DirtyTracker>> dirty(nullptr);
+  if (!read_only) dirty = os::OpenDirtyTracker();
   if (!dirty) return dirty.status();
-  Result<pmem::Frames> frames = pmem::Frames::Open(read_only);
+  Result<os::Frames> frames = os::Frames::Open(read_only);
   if (!frames) return frames.status();
   Result<ImageFile> image = damaged != nullptr ? ImageFile::OpenIntact(std::move(file), *damaged)
                                                : ImageFile::Open(std::move(file), read_only);
@@ -341,12 +341,12 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const
   const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
   MORSEL_TRY(ServesImageOf(*record));
-  Result<pmem::AddressRange> range =
-      pmem::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
+  Result<os::AddressRange> range =
+      os::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
   if (!range) return range.status();
   MORSEL_TRY(frames->Resize(*range, record->size_bytes));
   MORSEL_TRY(frames->CheckMemoryFor(image->LoadedBytes()));
-  MORSEL_TRY(pmem::PlaceProcessPage(*range, record->capacity_bytes));
+  MORSEL_TRY(os::PlaceProcessPage(*range, record->capacity_bytes));
   image->set_progress(progress_);
   MORSEL_TRY(damaged != nullptr ? image->LoadIntact(range->at(0), *damaged)
                                 : image->Load(range->at(0)));
@@ -356,9 +356,9 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(pmem::File file, const
                                                    std::move(*image), std::move(*dirty)));
 }
 
-Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
+Status DirectoryPool::Export(const std::string& name, const os::Directory& to,
                              const std::string& file_name, const ExportOptions& options) {
-  Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  Result<os::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
@@ -372,10 +372,10 @@ Status DirectoryPool::Export(const std::string& name, const pmem::Directory& to,
   image->set_progress(options.progress);
   const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
-  const pmem::image::Codec codec = options.codec.value_or(image->info().codec);
+  const image::Codec codec = options.codec.value_or(image->info().codec);
   return codec == image->info().codec
-             ? pmem::image::CopyInto(*image, to, file_name, record->mode)
-             : pmem::image::RecodeInto(*image, codec, to, file_name, record->mode);
+             ? image::CopyInto(*image, to, file_name, record->mode)
+             : image::RecodeInto(*image, codec, to, file_name, record->mode);
 }
 
 Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
@@ -386,10 +386,10 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   MORSEL_TRY(directory_.CheckNone(name));
   const uint32_t mode = record->mode & kPermissionBits;
   if (record->contract == Contract::kSnapshot) {
-    return pmem::image::CopyInto(image, directory_, name, mode);
+    return image::CopyInto(image, directory_, name, mode);
   }
   CatalogRecord fine = *record;
-  fine.codec = pmem::image::Codec::kNone;
+  fine.codec = image::Codec::kNone;
   fine.mode = mode;
   MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, fine));
   return ImportFineFile(directory_, pool_file_.window(), fine, image);
@@ -398,9 +398,9 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
 Status DirectoryPool::Remove(const std::string& name) {
   MORSEL_CHECK(!read_only_);
   // A file that is not a morsel's is not ours to remove.
-  const Result<pmem::File> file = OpenFile(name, O_RDONLY);
+  const Result<os::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
-  const Result<bool> is_image = pmem::image::LooksLikeImage(*file);
+  const Result<bool> is_image = image::LooksLikeImage(*file);
   if (!is_image) return is_image.status();
   const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();

@@ -35,7 +35,7 @@ class DirectoryPool final : public impl::Pool {
   ///             kCorrupt; kVersion; kPermission; kNoSpace; kIo; kInvalidArgument (MORSEL_WINDOW).
   static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path,
                                                   const DirectoryPoolOptions& options,
-                                                  pmem::SystemCalls& calls);
+                                                  os::SystemCalls& calls);
 
   std::string medium() const override;
   uint32_t granularity_bytes(Contract contract) const override;
@@ -46,16 +46,16 @@ class DirectoryPool final : public impl::Pool {
                                           const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
   Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
-                                              const pmem::image::Damaged& damaged) override;
-  Status Export(const std::string& name, const pmem::Directory& to, const std::string& file_name,
+                                              const image::Damaged& damaged) override;
+  Status Export(const std::string& name, const os::Directory& to, const std::string& file_name,
                 const ExportOptions& options) override;
-  Status Import(const std::string& name, const pmem::image::ImageFile& image) override;
+  Status Import(const std::string& name, const image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
   Status Check(const std::function<void(const Finding&)>& report) override;
   void CloseAfterFork() override;
 
  private:
-  DirectoryPool(std::string path, bool read_only, pmem::Directory directory, PoolFile pool_file)
+  DirectoryPool(std::string path, bool read_only, os::Directory directory, PoolFile pool_file)
       : impl::Pool(std::move(path), read_only),
         directory_(std::move(directory)),
         pool_file_(std::move(pool_file)) {}
@@ -63,29 +63,28 @@ class DirectoryPool final : public impl::Pool {
   /// new_mode  the mode of the directory, if Open() has just made it, else 0.
   static Result<std::unique_ptr<impl::Pool>> OpenDirectory(const std::string& path,
                                                            const DirectoryPoolOptions& options,
-                                                           mode_t new_mode,
-                                                           pmem::SystemCalls& calls);
+                                                           mode_t new_mode, os::SystemCalls& calls);
   /// E.g. "morsel 'graph' of pool '/data'".
   std::string LabelOf(const std::string& name) const;
-  Result<pmem::File> OpenFile(const std::string& name, int flags) const;
+  Result<os::File> OpenFile(const std::string& name, int flags) const;
   struct Names {
     std::vector<std::string> images;
     std::vector<std::string> direct;  ///< files of fine morsels
   };
   /// Returns the entries of the directory that look like morsels, damaged ones too.
   Result<Names> MorselNames() const;
-  Result<pmem::AddressRange> ReserveFor(CatalogRecord& record);
+  Result<os::AddressRange> ReserveFor(CatalogRecord& record);
   Status ServesImageOf(const CatalogRecord& record) const;
   Result<std::unique_ptr<Backing>> CreateImage(CatalogRecord record, const Formatter& format);
   /// damaged  as for OpenIntact(); with nullptr damage is an error.
-  Result<std::unique_ptr<Backing>> OpenImage(pmem::File file, const std::string& name,
-                                             bool read_only, const pmem::image::Damaged* damaged);
+  Result<std::unique_ptr<Backing>> OpenImage(os::File file, const std::string& name, bool read_only,
+                                             const image::Damaged* damaged);
   /// Remembers the medium of a fine morsel while it is open, and returns its backing.
   Result<std::unique_ptr<Backing>> Remember(const std::string& name, Result<FineMorsel> morsel);
   /// Returns the medium of a fine morsel that is open, or nullptr.
   std::shared_ptr<CarvedMedium> OpenMedium(const std::string& name);
 
-  pmem::Directory directory_;
+  os::Directory directory_;
   PoolFile pool_file_;
   Mutex mutex_{LockRank::kDirectoryPool};                    ///< guards open_
   std::map<std::string, std::weak_ptr<CarvedMedium>> open_;  ///< open fine morsels, by name

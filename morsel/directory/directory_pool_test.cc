@@ -24,13 +24,13 @@ namespace fs = std::filesystem;
 
 class DirectoryPoolTest : public DirectoryPoolFixture {
  protected:
-  DirectoryPoolTest() : DirectoryPoolFixture(pmem::Scratch::OnDisk) {}
+  DirectoryPoolTest() : DirectoryPoolFixture(os::Scratch::OnDisk) {}
   static Result<std::unique_ptr<impl::Pool>> TryOpen(const std::string& path,
                                                      const DirectoryPoolOptions& options) {
-    return DirectoryPool::Open(path, options, pmem::KernelCalls());
+    return DirectoryPool::Open(path, options, os::KernelCalls());
   }
   void Open(const DirectoryPoolOptions& options = {.create = true}) {
-    OpenPool(options, pmem::KernelCalls());
+    OpenPool(options, os::KernelCalls());
   }
   void OpenReadOnly() { Open({.read_only = true}); }
 
@@ -46,7 +46,7 @@ class DirectoryPoolTest : public DirectoryPoolFixture {
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
 // Records which directories are made and synced.
-class DirectoryWitness : public pmem::SystemCalls {
+class DirectoryWitness : public os::SystemCalls {
  public:
   std::vector<std::string> seen;
 
@@ -84,7 +84,7 @@ TEST_F(DirectoryPoolTest, TheDirectorysNameIsDurableBeforeThePoolsFile) {
 }
 
 TEST_F(DirectoryPoolTest, APoolCanBeMadeWhereTheParentCannotBeRead) {
-  class NoParent : public pmem::SystemCalls {
+  class NoParent : public os::SystemCalls {
    public:
     int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
       if (fs::path(name).filename() != "..") {
@@ -123,7 +123,7 @@ TEST_F(DirectoryPoolTest, AMorselWhoseNameCannotBeMadeDurableDoesNotOpen) {
   Open();
   Create(Wanted("a"));
   pool_.reset();
-  class BrokenDisk : public pmem::SystemCalls {
+  class BrokenDisk : public os::SystemCalls {
    public:
     bool is_broken = false;
     int FSync(int file) override {
@@ -316,7 +316,7 @@ TEST_F(DirectoryPoolTest, ReadOnlyReadsAndChangesNothing) {
     std::unique_ptr<Backing> morsel = OpenMorsel("a", true);
     EXPECT_TRUE(morsel->read_only());
     EXPECT_EQ(WordsOf(*morsel)[0], morsel->record().base);
-    const Result<pmem::Medium> medium = pmem::MediumOf(pmem::KernelCalls(), path_, false);
+    const Result<pmem::Medium> medium = pmem::MediumOf(os::KernelCalls(), path_, false);
     EXPECT_EQ(pool_->medium(), pmem::MediumName(*medium));
   }
   EXPECT_EQ(fs::last_write_time(path_ + "/a"), before);
@@ -379,9 +379,9 @@ TEST_F(DirectoryPoolTest, RefusesFineGiantAndTooLargeMorsels) {
 }
 
 TEST_F(DirectoryPoolTest, CreateThatFailsLeavesNothingOrAPool) {
-  for (const int error : {ENOSPC, EIO, EROFS, pmem::FaultyCalls::kShort}) {
+  for (const int error : {ENOSPC, EIO, EROFS, os::FaultyCalls::kShort}) {
     for (int call = 0;; ++call) {
-      pmem::FaultyCalls calls;
+      os::FaultyCalls calls;
       calls.FailOnce(call, error);
       const bool made = DirectoryPool::Open(path_, {.create = true}, calls).has_value();
       SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
@@ -403,7 +403,7 @@ TEST_F(DirectoryPoolTest, AFailedCreateOpenOrRemoveChangesNoMorsel) {
   Create(Wanted("a"));
   for (int call = 0;; ++call) {
     pool_.reset();
-    pmem::FaultyCalls calls;
+    os::FaultyCalls calls;
     Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, {}, calls);
     ASSERT_TRUE(pool.has_value()) << LastError();
     calls.FailOnce(call, EIO);

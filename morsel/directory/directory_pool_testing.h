@@ -16,9 +16,9 @@ namespace morsel {
 
 class DirectoryPoolFixture : public testing::Test {
  protected:
-  explicit DirectoryPoolFixture(pmem::Scratch (*place)()) : scratch_(place()) {}
+  explicit DirectoryPoolFixture(os::Scratch (*place)()) : scratch_(place()) {}
 
-  void OpenPool(const DirectoryPoolOptions& options, pmem::SystemCalls& calls) {
+  void OpenPool(const DirectoryPoolOptions& options, os::SystemCalls& calls) {
     pool_.reset();
     Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, options, calls);
     ASSERT_TRUE(pool.has_value()) << LastError();
@@ -45,7 +45,7 @@ class DirectoryPoolFixture : public testing::Test {
     return reinterpret_cast<uint64_t*>(backing.record().base);
   }
 
-  pmem::Scratch scratch_;
+  os::Scratch scratch_;
   std::string path_ = scratch_.At("p");
   std::unique_ptr<impl::Pool> pool_;
 

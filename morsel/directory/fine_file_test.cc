@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 // Records in which order a file is synced and named. It can also pretend that the file system is
 // full.
-class Witness : public pmem::SystemCalls {
+class Witness : public os::SystemCalls {
  public:
   std::vector<std::string> seen;
   bool is_full = false;
@@ -46,7 +46,7 @@ class Witness : public pmem::SystemCalls {
 
 class FineFileTest : public DirectoryPoolFixture {
  protected:
-  FineFileTest() : DirectoryPoolFixture(pmem::Scratch::InMemory) {}
+  FineFileTest() : DirectoryPoolFixture(os::Scratch::InMemory) {}
   void SetUp() override { Reopen(); }
   void Reopen(bool read_only = false) {
     OpenPool({.create = true, .read_only = read_only}, calls_);
@@ -170,11 +170,11 @@ TEST_F(FineFileTest, AnOpenForReadingCannotChangeIt) {
 
 TEST_F(FineFileTest, IsNotTakenForACarvedPoolNorTheOtherWayRound) {
   ASSERT_NE(Create(Wanted("a")), nullptr);
-  EXPECT_EQ(CarvedPool::Open(path_ + "/a", true, pmem::KernelCalls()).error(),
+  EXPECT_EQ(CarvedPool::Open(path_ + "/a", true, os::KernelCalls()).error(),
             Code::kInvalidArgument);
   EXPECT_TRUE(Says("open the directory")) << LastError();
   ASSERT_TRUE(
-      CarvedPool::Create(path_ + "/pool", 8 * kSubtreeBytes, 0600, pmem::KernelCalls()).has_value())
+      CarvedPool::Create(path_ + "/pool", 8 * kSubtreeBytes, 0600, os::KernelCalls()).has_value())
       << LastError();
   EXPECT_EQ(pool_->List()->size(), 1u);
   EXPECT_EQ(pool_->Open("pool", true).error(), Code::kCorrupt);

@@ -11,9 +11,9 @@
 
 namespace morsel {
 
-ImageBacking::ImageBacking(CatalogRecord record, bool read_only, pmem::AddressRange range,
-                           pmem::Frames frames, const pmem::Directory& directory,
-                           pmem::image::ImageFile image, std::unique_ptr<pmem::DirtyTracker> dirty)
+ImageBacking::ImageBacking(CatalogRecord record, bool read_only, os::AddressRange range,
+                           os::Frames frames, const os::Directory& directory,
+                           image::ImageFile image, std::unique_ptr<os::DirtyTracker> dirty)
     : Backing(std::move(record), read_only),
       frames_(std::move(frames)),
       directory_(directory),
@@ -61,7 +61,7 @@ Status ImageBacking::Resize(uint64_t size_bytes) {
 Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
   Collect();
-  const pmem::PageSet* const pages = is_known_ ? &pages_ : nullptr;
+  const os::PageSet* const pages = is_known_ ? &pages_ : nullptr;
   MORSEL_TRY(image_.Store(range_.at(0), record_.size_bytes, live_bytes, pages, &frames_));
   pages_.Clear();
   // If the name no longer leads to the image, nobody finds this checkpoint again.
@@ -76,29 +76,29 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   return Code::kOk;
 }
 
-Status ImageBacking::Export(const pmem::Directory& to, const std::string& file_name,
+Status ImageBacking::Export(const os::Directory& to, const std::string& file_name,
                             const ExportOptions& options) {
   if (options.skipped != nullptr) return IsAnImage("morsel '" + record_.name + "'");
-  const pmem::image::Progress own = image_.progress();
+  const image::Progress own = image_.progress();
   if (options.progress) image_.set_progress(options.progress);
   const Status made = Write(to, file_name, options);
   image_.set_progress(own);
   return made;
 }
 
-Status ImageBacking::Write(const pmem::Directory& to, const std::string& file_name,
+Status ImageBacking::Write(const os::Directory& to, const std::string& file_name,
                            const ExportOptions& options) const {
-  pmem::image::ImageInfo info = image_.info();
-  const pmem::image::Codec codec = options.codec.value_or(info.codec);
+  image::ImageInfo info = image_.info();
+  const image::Codec codec = options.codec.value_or(info.codec);
   if (codec != info.codec) {
     // If the memory may be written, the caller has just made a checkpoint of it. It has also
     // stopped the heap.
     info.codec = codec;
-    return pmem::image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0), &frames_,
-                                          image_.progress())
+    return image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0), &frames_,
+                                    image_.progress())
         .status();
   }
-  return pmem::image::CopyInto(image_, to, file_name, record_.mode);
+  return image::CopyInto(image_, to, file_name, record_.mode);
 }
 
 }  // namespace morsel

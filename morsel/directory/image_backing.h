@@ -16,31 +16,31 @@ class ImageBacking final : public Backing {
   /// frames     hold what the image holds.
   /// directory  has the image under the record's name, and must outlive the backing.
   /// dirty      nullptr if the morsel is open for reading only.
-  ImageBacking(CatalogRecord record, bool read_only, pmem::AddressRange range, pmem::Frames frames,
-               const pmem::Directory& directory, pmem::image::ImageFile image,
-               std::unique_ptr<pmem::DirtyTracker> dirty);
+  ImageBacking(CatalogRecord record, bool read_only, os::AddressRange range, os::Frames frames,
+               const os::Directory& directory, image::ImageFile image,
+               std::unique_ptr<os::DirtyTracker> dirty);
 
   pmem::Persist persist() const override { return pmem::VolatilePersist(); }
   uint32_t granularity_bytes() const override;
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
-  const pmem::Frames& frames() const { return frames_; }
-  Status Export(const pmem::Directory& to, const std::string& file_name,
+  const os::Frames& frames() const { return frames_; }
+  Status Export(const os::Directory& to, const std::string& file_name,
                 const ExportOptions& options) override;
 
  private:
-  Status Write(const pmem::Directory& to, const std::string& file_name,
+  Status Write(const os::Directory& to, const std::string& file_name,
                const ExportOptions& options) const;
   void TrackFrom(uint64_t begin);
   void Collect();
 
-  pmem::Frames frames_;
-  const pmem::Directory& directory_;
-  pmem::image::ImageFile image_;
-  std::unique_ptr<pmem::DirtyTracker> dirty_;
+  os::Frames frames_;
+  const os::Directory& directory_;
+  image::ImageFile image_;
+  std::unique_ptr<os::DirtyTracker> dirty_;
   /// [IBK-1] A page that may differ from the image is in this set, or the dirty tracker will report
   ///         it, or is_known_ is false. Only a checkpoint that succeeded empties the set.
-  pmem::PageSet pages_;
+  os::PageSet pages_;
   bool is_known_ = true;
 };
 

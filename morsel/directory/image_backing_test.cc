@@ -35,8 +35,8 @@ constexpr bool kSlowBuild = false;
 
 class ImageBackingTest : public DirectoryPoolFixture {
  protected:
-  ImageBackingTest() : DirectoryPoolFixture(pmem::Scratch::OnDisk) {}
-  void OpenPool(pmem::SystemCalls& calls) {
+  ImageBackingTest() : DirectoryPoolFixture(os::Scratch::OnDisk) {}
+  void OpenPool(os::SystemCalls& calls) {
     fs::remove_all(path_);
     DirectoryPoolFixture::OpenPool({.create = true}, calls);
   }
@@ -54,9 +54,9 @@ class ImageBackingTest : public DirectoryPoolFixture {
 // stored since the last checkpoint that succeeded.
 TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
   for (const char* const way : kEachWay) {
-    const pmem::Setting setting("MORSEL_DIRTY", way);
+    const os::Setting setting("MORSEL_DIRTY", way);
     for (int call = 0;; call += kSlowBuild ? 4 : 1) {
-      pmem::FaultyCalls calls;
+      os::FaultyCalls calls;
       ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
       std::unique_ptr<Backing> morsel = Create();
       const uint64_t words = 4 * kSubtreeBytes / sizeof(uint64_t);
@@ -94,8 +94,8 @@ TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
 // Memory that was cut off and came back is zero, though the image still has its old contents.
 TEST_F(ImageBackingTest, MemoryThatIsCutOffAndComesBackIsDirty) {
   for (const char* const way : kEachWay) {
-    const pmem::Setting setting("MORSEL_DIRTY", way);
-    ASSERT_NO_FATAL_FAILURE(OpenPool(pmem::KernelCalls()));
+    const os::Setting setting("MORSEL_DIRTY", way);
+    ASSERT_NO_FATAL_FAILURE(OpenPool(os::KernelCalls()));
     std::unique_ptr<Backing> morsel = Create();
     const uint64_t word = 3 * kSubtreeBytes / sizeof(uint64_t);
     WordsOf(*morsel)[word] = 7;
@@ -117,7 +117,7 @@ TEST_F(ImageBackingTest, MemoryThatIsCutOffAndComesBackIsDirty) {
   }
 }
 
-class CountingCalls : public pmem::SystemCalls {
+class CountingCalls : public os::SystemCalls {
  public:
   uint64_t written_bytes = 0;
   ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
@@ -142,20 +142,20 @@ struct Outcome {
 // With each tracker, on each kind of frames, the same writes make the same images of the same
 // length, though the kernel reports some kinds of frames 2 MiB or 1 GiB at a time.
 TEST_F(ImageBackingTest, EachTrackerOnEachKindOfFramesStoresTheSame) {
-  pmem::HugePages huge_pages;
+  os::HugePages huge_pages;
   huge_pages.ProvideEach(8 * kSubtreeBytes);
   std::optional<Outcome> first;
-  for (const pmem::FrameKind kind : pmem::kEachFrameKind) {
+  for (const os::FrameKind kind : os::kEachFrameKind) {
     for (const char* const way : kEachWay) {
       // os/memory/dirty_tracker_test has the other trackers on these frames: 1 GiB takes its time.
-      if (kind == pmem::FrameKind::kHugetlb1G && (way != kEachWay[0] || kSlowBuild)) continue;
-      SCOPED_TRACE(std::string(way) + " on " + pmem::FrameKindName(kind));
-      const pmem::Setting frames("MORSEL_FRAMES", pmem::FrameKindName(kind));
-      const pmem::Setting dirty("MORSEL_DIRTY", way);
+      if (kind == os::FrameKind::kHugetlb1G && (way != kEachWay[0] || kSlowBuild)) continue;
+      SCOPED_TRACE(std::string(way) + " on " + os::FrameKindName(kind));
+      const os::Setting frames("MORSEL_FRAMES", os::FrameKindName(kind));
+      const os::Setting dirty("MORSEL_DIRTY", way);
       CountingCalls calls;
       ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
       const uint64_t size_bytes =
-          kind == pmem::FrameKind::kHugetlb1G ? kGiantBytes : 8 * kSubtreeBytes;
+          kind == os::FrameKind::kHugetlb1G ? kGiantBytes : 8 * kSubtreeBytes;
       std::unique_ptr<Backing> morsel = Create(size_bytes);
       ASSERT_NE(morsel, nullptr);
       EXPECT_EQ(static_cast<ImageBacking&>(*morsel).frames().BytesOf(kind), size_bytes);
@@ -189,7 +189,7 @@ TEST_F(ImageBackingTest, EachTrackerOnEachKindOfFramesStoresTheSame) {
 }
 
 uint64_t PageFilter(const Backing& backing) {
-  const pmem::Frames& frames = static_cast<const ImageBacking&>(backing).frames();
+  const os::Frames& frames = static_cast<const ImageBacking&>(backing).frames();
   uint64_t pages = 0;
   for (uint64_t at = 0; at < frames.end(); at += kSubtreeBytes) {
     pages += frames.Of(SubtreePosition(at / kSubtreeBytes)).count();
@@ -202,11 +202,11 @@ uint64_t PageFilter(const Backing& backing) {
 TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInUseInIt) {
   constexpr uint64_t kBytes = kSlowBuild ? 1 * kGiB : 64 * kGiB;
   constexpr uint64_t kUsed = 16;
-  for (const pmem::FrameKind kind : {pmem::FrameKind::kAnonymous, pmem::FrameKind::kShmem}) {
+  for (const os::FrameKind kind : {os::FrameKind::kAnonymous, os::FrameKind::kShmem}) {
     for (const char* const way : kEachWay) {
-      SCOPED_TRACE(std::string(way) + " on " + pmem::FrameKindName(kind));
-      const pmem::Setting frames("MORSEL_FRAMES", pmem::FrameKindName(kind));
-      const pmem::Setting dirty("MORSEL_DIRTY", way);
+      SCOPED_TRACE(std::string(way) + " on " + os::FrameKindName(kind));
+      const os::Setting frames("MORSEL_FRAMES", os::FrameKindName(kind));
+      const os::Setting dirty("MORSEL_DIRTY", way);
       CountingCalls calls;
       ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
       std::unique_ptr<Backing> morsel = Create(kBytes);
@@ -216,7 +216,7 @@ TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInUseInIt) {
         std::memset(bytes + i * (kBytes / kUsed) + kSubtreeBytes, 7, kSubtreeBytes);
       }
       const uint64_t touched = PageFilter(*morsel);
-      EXPECT_LE(touched, (kUsed + 1) * pmem::kPagesPerSubtree);
+      EXPECT_LE(touched, (kUsed + 1) * os::kPagesPerSubtree);
       uint64_t written = calls.written_bytes;
       ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
       EXPECT_LE(calls.written_bytes - written, kUsed * (kSubtreeBytes + 64 * kKiB));
@@ -232,7 +232,7 @@ TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInUseInIt) {
       bytes = reinterpret_cast<char*>(WordsOf(*morsel));
       EXPECT_EQ(bytes[kSubtreeBytes], 8);
       EXPECT_LE(calls.read_bytes, (kUsed + 1) * (kSubtreeBytes + 128 * kKiB));
-      EXPECT_LE(PageFilter(*morsel), (kUsed + 1) * pmem::kPagesPerSubtree);
+      EXPECT_LE(PageFilter(*morsel), (kUsed + 1) * os::kPagesPerSubtree);
       morsel.reset();
       pool_.reset();
     }

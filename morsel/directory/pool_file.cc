@@ -17,7 +17,7 @@ namespace {
 
 // Whoever may read the directory may lock the pool for reading, and whoever may write the directory
 // may lock it for writing.
-Result<mode_t> ModeFor(const pmem::Directory& directory) {
+Result<mode_t> ModeFor(const os::Directory& directory) {
   struct stat status;
   if (fstat(directory.descriptor(), &status) != 0) {
     return FailErrno("'%s': fstat", directory.path().c_str());
@@ -30,7 +30,7 @@ uint64_t ChecksumOf(PoolFileLayout layout) {
   return Checksum64(&layout, sizeof layout);
 }
 
-Status Validate(const pmem::File& file, const PoolFileLayout& layout) {
+Status Validate(const os::File& file, const PoolFileLayout& layout) {
   const char* const path = file.path().c_str();
   if (layout.magic != kPoolFileMagic) {
     return Fail(Code::kCorrupt, "'%s' is not a pool's file: it does not begin like one", path);
@@ -57,7 +57,7 @@ Status Validate(const pmem::File& file, const PoolFileLayout& layout) {
 
 }  // namespace
 
-Status PoolFile::Create(const pmem::Directory& directory) {
+Status PoolFile::Create(const os::Directory& directory) {
   const Result<Window> window = WindowFromEnvironment();
   if (!window) return window.status();
   const Result<Id> id = RandomId();
@@ -72,7 +72,7 @@ Status PoolFile::Create(const pmem::Directory& directory) {
 
   const Result<mode_t> mode = ModeFor(directory);
   if (!mode) return mode.status();
-  const Result<pmem::TemporaryFile> temporary = directory.MakeTemporary(kPoolFileName, *mode);
+  const Result<os::TemporaryFile> temporary = directory.MakeTemporary(kPoolFileName, *mode);
   if (!temporary) return temporary.status();
   Status status = temporary->file.WriteAll(&layout, sizeof layout, 0);
   if (status.ok()) status = directory.Publish(temporary->file, temporary->name, kPoolFileName);
@@ -80,10 +80,10 @@ Status PoolFile::Create(const pmem::Directory& directory) {
   return status;
 }
 
-Result<PoolFile> PoolFile::Open(const pmem::Directory& directory, bool read_only) {
-  Result<pmem::File> file = directory.OpenFile(kPoolFileName, read_only ? O_RDONLY : O_RDWR);
+Result<PoolFile> PoolFile::Open(const os::Directory& directory, bool read_only) {
+  Result<os::File> file = directory.OpenFile(kPoolFileName, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
-  MORSEL_TRY(pmem::LockFile(*file, read_only, "pool '" + directory.path() + "'"));
+  MORSEL_TRY(os::LockFile(*file, read_only, "pool '" + directory.path() + "'"));
   PoolFileLayout layout;
   MORSEL_TRY(file->ReadExactly(&layout, sizeof layout, 0));
   MORSEL_TRY(Validate(*file, layout));

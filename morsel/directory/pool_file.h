@@ -45,24 +45,24 @@ class PoolFile {
   /// Makes the directory a pool. If another process does so at the same time, one of them succeeds.
   /// Durability  on return.
   /// Errors      kExists; kNoSpace, kPermission, kIo; kInvalidArgument (MORSEL_WINDOW).
-  static Status Create(const pmem::Directory& directory);
+  static Status Create(const os::Directory& directory);
 
   /// Opens, locks and reads the file.
   /// Errors  kNotFound; kBusy: the message names the process that has it; kCorrupt; kVersion;
   ///         kPermission; kIo.
-  static Result<PoolFile> Open(const pmem::Directory& directory, bool read_only);
+  static Result<PoolFile> Open(const os::Directory& directory, bool read_only);
 
   const Id& id() const { return id_; }
   const Window& window() const { return window_; }
   /// The open file, for questions about the file system that the pool is on.
-  const pmem::File& file() const { return file_; }
+  const os::File& file() const { return file_; }
   void Close() { file_.Close(); }
 
  private:
-  PoolFile(pmem::File file, const Id& id, const Window& window)
+  PoolFile(os::File file, const Id& id, const Window& window)
       : file_(std::move(file)), id_(id), window_(window) {}
 
-  pmem::File file_;
+  os::File file_;
   Id id_;
   Window window_;
 };

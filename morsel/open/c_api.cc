@@ -65,7 +65,7 @@ struct ProgressCallback {
 };
 thread_local ProgressCallback progress_callback;
 
-morsel::pmem::image::Progress ProgressOfThread() {
+morsel::image::Progress ProgressOfThread() {
   return morsel::ProgressOf(progress_callback.call, progress_callback.context);
 }
 
@@ -151,9 +151,8 @@ extern "C" {
 morsel_code morsel_pool_open(const char* path, const morsel_pool_options* options,
                              morsel_pool_t** pool) {
   if (pool == nullptr) return CodeOf(Missing("morsel_pool_open", "a place for the handle"));
-  Result<std::unique_ptr<OpenPool>> opened = AbortOnBadAlloc("morsel_pool_open", [&] {
-    return OpenPool::Open(path, options, morsel::pmem::KernelCalls());
-  });
+  Result<std::unique_ptr<OpenPool>> opened = AbortOnBadAlloc(
+      "morsel_pool_open", [&] { return OpenPool::Open(path, options, morsel::os::KernelCalls()); });
   if (!opened) return CodeOf(opened.status());
   *pool = reinterpret_cast<morsel_pool_t*>(std::move(opened).value().release());
   return MORSEL_OK;
@@ -210,7 +209,7 @@ morsel_code morsel_export_coded(morsel_pool_t* pool, const char* name, const cha
   if (pool == nullptr) return CodeOf(NoHandle("morsel_export_coded"));
   if (path == nullptr) return CodeOf(Missing("morsel_export_coded", "a path"));
   return CodeOf("morsel_export_coded", [&]() -> Status {
-    const morsel::Result<morsel::pmem::image::Codec> checked = morsel::CheckedCodec(codec);
+    const morsel::Result<morsel::image::Codec> checked = morsel::CheckedCodec(codec);
     if (!checked) return checked.status();
     return Pool(pool)->Export(name, path, {.codec = *checked, .progress = ProgressOfThread()});
   });
@@ -227,7 +226,7 @@ morsel_code morsel_verify(const char* path, void (*visit)(const char* message, v
                           void* context) {
   if (path == nullptr) return CodeOf(Missing("morsel_verify", "a path"));
   return CodeOf("morsel_verify", [&]() -> Status {
-    auto image = morsel::OpenImageAt(morsel::pmem::KernelCalls(), path);
+    auto image = morsel::OpenImageAt(morsel::os::KernelCalls(), path);
     if (!image) return image.status();
     image->set_progress(ProgressOfThread());
     return morsel::VerifyImage(*image, [&](const char* message) {
@@ -241,7 +240,7 @@ morsel_code morsel_salvage(const char* path, const char* to,
   if (path == nullptr) return CodeOf(Missing("morsel_salvage", "a path"));
   return CodeOf("morsel_salvage", [&]() -> Status {
     const auto intact = morsel::SalvageImage(
-        morsel::pmem::KernelCalls(), path, to == nullptr ? "" : to,
+        morsel::os::KernelCalls(), path, to == nullptr ? "" : to,
         [&](const char* message) {
           if (visit != nullptr) visit(message, context);
         },

@@ -184,7 +184,7 @@ Status OpenMorsel::Checkpoint() {
   return backing_->Checkpoint(*live_bytes);
 }
 
-Status OpenMorsel::Export(const pmem::Directory& to, const std::string& file_name,
+Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
                           const ExportOptions& options) {
   MORSEL_TRY(MayRead());
   if (!read_only() && !fine()) MORSEL_TRY(Checkpoint());

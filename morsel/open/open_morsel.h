@@ -59,7 +59,7 @@ class OpenMorsel {
   Status Fill(morsel_info* info);
   /// Does what Backing::Export() does. A snapshot morsel that is open for writing is checkpointed
   /// first.
-  Status Export(const pmem::Directory& to, const std::string& file_name,
+  Status Export(const os::Directory& to, const std::string& file_name,
                 const ExportOptions& options);
 
   /// Does what the last close does to the medium: checkpoints a snapshot morsel; flushes the frees

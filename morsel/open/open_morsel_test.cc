@@ -25,12 +25,12 @@ class RecordedBacking final : public Backing {
   explicit RecordedBacking(const CatalogRecord& record) : Backing(record, false) {
     const Result<Window> window = WindowFromEnvironment();
     record_.base = window->begin + 64 * kGiB;
-    auto range = pmem::AddressRange::Reserve(record_.base, RangeBytes(kBytes), "a test");
+    auto range = os::AddressRange::Reserve(record_.base, RangeBytes(kBytes), "a test");
     EXPECT_TRUE(range) << LastError();
     range_ = std::move(*range);
-    frames_.emplace(std::move(*pmem::Frames::Open(false)));
+    frames_.emplace(std::move(*os::Frames::Open(false)));
     EXPECT_TRUE(frames_->Resize(range_, kBytes).ok()) << LastError();
-    EXPECT_TRUE(pmem::PlaceProcessPage(range_, kBytes).ok()) << LastError();
+    EXPECT_TRUE(os::PlaceProcessPage(range_, kBytes).ok()) << LastError();
     recorder_ = std::make_unique<pmem::CrashRecorder>(
         std::vector<pmem::CrashRecorder::Span>{{range_.at(0), kBytes}});
   }
@@ -38,13 +38,13 @@ class RecordedBacking final : public Backing {
   uint32_t granularity_bytes() const override { return 64; }
   Status Resize(uint64_t) override { return Code::kNoSpace; }
   Status Checkpoint(uint64_t) override { return Code::kOk; }
-  Status Export(const pmem::Directory&, const std::string&, const ExportOptions&) override {
+  Status Export(const os::Directory&, const std::string&, const ExportOptions&) override {
     return Code::kUnsupported;
   }
   pmem::CrashRecorder& recorder() { return *recorder_; }
 
  private:
-  std::optional<pmem::Frames> frames_;
+  std::optional<os::Frames> frames_;
   std::unique_ptr<pmem::CrashRecorder> recorder_;
 };
 

@@ -16,9 +16,9 @@ constexpr uint32_t kPoolFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_O
 constexpr uint32_t kMorselFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY |
                                   MORSEL_FINE | MORSEL_LAZY | MORSEL_GIANT | MORSEL_SALVAGE;
 
-static_assert(static_cast<int>(pmem::image::Codec::kNone) == MORSEL_CODEC_NONE);
-static_assert(static_cast<int>(pmem::image::Codec::kLz4) == MORSEL_CODEC_LZ4);
-static_assert(static_cast<int>(pmem::image::Codec::kZstd) == MORSEL_CODEC_ZSTD);
+static_assert(static_cast<int>(image::Codec::kNone) == MORSEL_CODEC_NONE);
+static_assert(static_cast<int>(image::Codec::kLz4) == MORSEL_CODEC_LZ4);
+static_assert(static_cast<int>(image::Codec::kZstd) == MORSEL_CODEC_ZSTD);
 
 // More than any address space has. Sizes up to this can be rounded up without overflow.
 constexpr uint64_t kBytesMax = uint64_t{1} << 56;
@@ -55,8 +55,8 @@ Status CheckCommon(const char* what, const Options& options, uint32_t known) {
 
 }  // namespace
 
-Result<pmem::image::Codec> CheckedCodec(uint32_t codec) {
-  if (codec <= MORSEL_CODEC_ZSTD) return static_cast<pmem::image::Codec>(codec);
+Result<image::Codec> CheckedCodec(uint32_t codec) {
+  if (codec <= MORSEL_CODEC_ZSTD) return static_cast<image::Codec>(codec);
   return Fail(Code::kInvalidArgument, "codec %u: it must be one of MORSEL_CODEC_*", codec);
 }
 
@@ -131,7 +131,7 @@ Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& optio
   CatalogRecord record;
   record.name = name;
   record.contract = (options.flags & MORSEL_FINE) != 0 ? Contract::kFine : Contract::kSnapshot;
-  record.codec = static_cast<pmem::image::Codec>(options.codec);
+  record.codec = static_cast<image::Codec>(options.codec);
   record.giant = (options.flags & MORSEL_GIANT) != 0;
   record.grows = options.size_bytes == 0;
   record.mode = options.mode != 0 ? options.mode : 0600;
@@ -153,14 +153,13 @@ Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& optio
   return record;
 }
 
-static_assert(static_cast<int>(pmem::image::Activity::kLoading) == MORSEL_LOADING);
-static_assert(static_cast<int>(pmem::image::Activity::kStoring) == MORSEL_STORING);
-static_assert(static_cast<int>(pmem::image::Activity::kVerifying) == MORSEL_VERIFYING);
+static_assert(static_cast<int>(image::Activity::kLoading) == MORSEL_LOADING);
+static_assert(static_cast<int>(image::Activity::kStoring) == MORSEL_STORING);
+static_assert(static_cast<int>(image::Activity::kVerifying) == MORSEL_VERIFYING);
 
-pmem::image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context),
-                                 void* context) {
+image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context), void* context) {
   if (call == nullptr) return {};
-  return [call, context](const pmem::image::ProgressNow& now) {
+  return [call, context](const image::ProgressNow& now) {
     const morsel_progress plain = {static_cast<uint32_t>(now.activity), 0, now.done_bytes,
                                    now.total_bytes};
     const OutsideCall outside;

@@ -15,7 +15,7 @@ Result<morsel_options> CheckedMorselOptions(const morsel_options* options);
 
 /// Returns the codec that `codec`, one of MORSEL_CODEC_*, stands for.
 /// Errors  kInvalidArgument.
-Result<pmem::image::Codec> CheckedCodec(uint32_t codec);
+Result<image::Codec> CheckedCodec(uint32_t codec);
 
 /// Checks that `name` may be a morsel's name; nullptr may not.
 /// Errors  kInvalidArgument: the message says what is wrong with the name.
@@ -27,7 +27,6 @@ Status CheckMorselName(const char* name);
 Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& options);
 
 /// Returns a progress callback that calls `call` with `context`, or an empty one for a nullptr.
-pmem::image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context),
-                                 void* context);
+image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context), void* context);
 
 }  // namespace morsel

@@ -13,7 +13,7 @@ namespace morsel {
 namespace {
 
 Result<std::unique_ptr<impl::Pool>> OpenAt(const char* path, const morsel_pool_options& options,
-                                           pmem::SystemCalls& calls) {
+                                           os::SystemCalls& calls) {
   const bool create = (options.flags & MORSEL_CREATE) != 0;
   const bool exclusive = (options.flags & MORSEL_EXCLUSIVE) != 0;
   const bool carved = (options.flags & MORSEL_CARVED) != 0;
@@ -42,7 +42,7 @@ Result<std::unique_ptr<impl::Pool>> OpenAt(const char* path, const morsel_pool_o
 
 }  // namespace
 
-OpenPool::OpenPool(std::unique_ptr<impl::Pool> pool, pmem::SystemCalls& calls)
+OpenPool::OpenPool(std::unique_ptr<impl::Pool> pool, os::SystemCalls& calls)
     : pool_(std::move(pool)), calls_(calls), fork_count_(ForkCount()) {
   RememberPool(pool_.get());
 }
@@ -55,7 +55,7 @@ OpenPool::~OpenPool() {
 
 Result<std::unique_ptr<OpenPool>> OpenPool::Open(const char* path,
                                                  const morsel_pool_options* options,
-                                                 pmem::SystemCalls& calls) {
+                                                 os::SystemCalls& calls) {
   const Result<morsel_pool_options> checked = CheckedPoolOptions(options);
   if (!checked) return checked.status();
   if (path == nullptr || *path == '\0') {
@@ -166,7 +166,7 @@ Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name, const morsel
     MORSEL_TRY(CheckAgainst(*record, label, options));
   }
   pool_->set_progress(options == nullptr
-                          ? pmem::image::Progress()
+                          ? image::Progress()
                           : ProgressOf(options->progress, options->progress_context));
   if (options != nullptr && (options->flags & MORSEL_SALVAGE) != 0) {
     return OpenIntact(name, *options);
@@ -184,7 +184,7 @@ Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name, const morsel
 
 Result<OpenMorsel*> OpenPool::OpenIntact(const std::string& name, const morsel_options& options) {
   bool is_damaged = false;
-  const pmem::image::Damaged damaged = [&](Status) {
+  const image::Damaged damaged = [&](Status) {
     is_damaged = true;
     if (options.damaged == nullptr) return Status();
     const OutsideCall outside;
@@ -212,7 +212,7 @@ Result<std::unique_ptr<Backing>> OpenPool::Create(const std::string& name,
   const Result<CatalogRecord> wanted = WantedRecord(name.c_str(), options);
   if (!wanted) return wanted.status();
   MORSEL_TRY(pool_->Supports(wanted->contract, wanted->giant));
-  if (wanted->contract == Contract::kFine && wanted->codec != pmem::image::Codec::kNone) {
+  if (wanted->contract == Contract::kFine && wanted->codec != image::Codec::kNone) {
     return Fail(Code::kUnsupported,
                 "morsel '%s' cannot be compressed under the fine contract, where it lies in place: "
                 "leave the codec out, or MORSEL_FINE",

@@ -21,7 +21,7 @@ class OpenPool {
   /// is there.
   static Result<std::unique_ptr<OpenPool>> Open(const char* path,
                                                 const morsel_pool_options* options,
-                                                pmem::SystemCalls& calls);
+                                                os::SystemCalls& calls);
   virtual ~OpenPool();
   OpenPool(const OpenPool&) = delete;
   OpenPool& operator=(const OpenPool&) = delete;
@@ -47,7 +47,7 @@ class OpenPool {
   /// Makes a morsel of the image at `path`.
   /// name      nullptr stands for the file's name.
   /// progress  called while the image is read.
-  Status Import(const char* path, const char* name, const pmem::image::Progress& progress = {});
+  Status Import(const char* path, const char* name, const image::Progress& progress = {});
   /// Calls `visit` for each morsel, sorted by name, until it returns other than 0. No lock is held
   /// meanwhile, so `visit` may call the library.
   Status List(int (*visit)(const morsel_info*, void*), void* context);
@@ -59,7 +59,7 @@ class OpenPool {
     bool is_salvaged = false;  ///< the image is damaged, and the damaged parts are zero in memory
   };
 
-  OpenPool(std::unique_ptr<impl::Pool> pool, pmem::SystemCalls& calls);
+  OpenPool(std::unique_ptr<impl::Pool> pool, os::SystemCalls& calls);
   Status MayUse() const;
   Result<OpenMorsel*> OpenAgain(Counted& counted, const morsel_options* options);
   Result<OpenMorsel*> OpenOrCreate(const std::string& name, const morsel_options* options);
@@ -67,7 +67,7 @@ class OpenPool {
   Result<std::unique_ptr<Backing>> Create(const std::string& name, const morsel_options& options);
 
   std::unique_ptr<impl::Pool> pool_;
-  pmem::SystemCalls& calls_;
+  os::SystemCalls& calls_;
   Mutex mutex_{LockRank::kOpenPool};     ///< guards open_, and serializes the calls of *pool_
   std::map<std::string, Counted> open_;  ///< by the morsel's name
   uint32_t fork_count_;

@@ -11,9 +11,9 @@ namespace morsel {
 Status OpenPool::Export(const char* name, const char* path, const ExportOptions& options) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckMorselName(name));
-  const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
+  const Result<os::SplitPath> split = os::SplitAtName(path);
   if (!split) return split.status();
-  const Result<pmem::Directory> to = pmem::Directory::Open(calls_, split->directory);
+  const Result<os::Directory> to = os::Directory::Open(calls_, split->directory);
   if (!to) return to.status();
   MORSEL_TRY(to->CheckNone(split->name));
   {
@@ -33,9 +33,9 @@ Status OpenPool::Export(const char* name, const char* path, const ExportOptions&
                              : pool_->Export(name, *to, split->name, options);
 }
 
-Status OpenPool::Import(const char* path, const char* name, const pmem::image::Progress& progress) {
+Status OpenPool::Import(const char* path, const char* name, const image::Progress& progress) {
   MORSEL_TRY(MayUse());
-  const Result<pmem::SplitPath> split = pmem::SplitAtName(path);
+  const Result<os::SplitPath> split = os::SplitAtName(path);
   if (!split) return split.status();
   if (name == nullptr) name = split->name.c_str();
   MORSEL_TRY(CheckMorselName(name));
@@ -44,7 +44,7 @@ Status OpenPool::Import(const char* path, const char* name, const pmem::image::P
                 "'%s' cannot be imported: pool '%s' is open for reading only; open it for writing",
                 path, pool_->path().c_str());
   }
-  Result<pmem::image::ImageFile> image = OpenImageAt(calls_, path);
+  Result<image::ImageFile> image = OpenImageAt(calls_, path);
   if (!image) return image.status();
   image->set_progress(progress);
   std::lock_guard lock(mutex_);

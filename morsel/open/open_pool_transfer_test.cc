@@ -51,7 +51,7 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
     ASSERT_TRUE(kGranularityIsForced);
     fs::create_directory(exports_);
     const auto pool = Make(source_);
-    Open(target_, pmem::KernelCalls(), MORSEL_CREATE);
+    Open(target_, os::KernelCalls(), MORSEL_CREATE);
     morsel_options options{};
     options.flags = MORSEL_CREATE | (fine() ? uint32_t{MORSEL_FINE} : 0);
     options.size_bytes = kSubtreeBytes;
@@ -66,7 +66,7 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
   bool fine() const { return GetParam() == Kind::kCarved || GetParam() == Kind::kFile; }
   bool carved() const { return GetParam() == Kind::kCarved; }
 
-  std::unique_ptr<OpenPool> Open(const std::string& path, pmem::SystemCalls& calls,
+  std::unique_ptr<OpenPool> Open(const std::string& path, os::SystemCalls& calls,
                                  uint32_t flags = 0) {
     morsel_pool_options options{};
     options.flags = flags;
@@ -79,21 +79,21 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
     return std::move(*pool);
   }
   std::unique_ptr<OpenPool> Make(const std::string& path) {
-    return Open(path, pmem::KernelCalls(), MORSEL_CREATE);
+    return Open(path, os::KernelCalls(), MORSEL_CREATE);
   }
 
   Status Export(OpenPool& pool) const {
     ExportOptions options;
-    if (GetParam() == Kind::kCoded) options.codec = pmem::image::Codec::kZstd;
+    if (GetParam() == Kind::kCoded) options.codec = image::Codec::kZstd;
     return pool.Export(kMorsel, image_.c_str(), options);
   }
-  Status Export(pmem::SystemCalls& calls = pmem::KernelCalls()) {
+  Status Export(os::SystemCalls& calls = os::KernelCalls()) {
     return Export(*Open(source_, calls));
   }
 
   // Whether the target pool has the morsel. If it does, the morsel is whole.
   bool TargetHasIt() {
-    const auto pool = Open(target_, pmem::KernelCalls());
+    const auto pool = Open(target_, os::KernelCalls());
     EXPECT_TRUE(
         pool->pool().Check([](const Finding& finding) { ADD_FAILURE() << finding.message; }).ok());
     const Result<OpenMorsel*> m = pool->OpenMorselNamed(kMorsel, nullptr);
@@ -108,7 +108,7 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
   }
   bool ImageIsThere() const {
     if (!fs::exists(image_)) return false;
-    const auto image = OpenImageAt(pmem::KernelCalls(), image_);
+    const auto image = OpenImageAt(os::KernelCalls(), image_);
     EXPECT_TRUE(image) << LastError();
     EXPECT_TRUE(VerifyImage(*image, [](const char*) {}).ok()) << LastError();
     return true;
@@ -116,23 +116,23 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
   static int TemporariesIn(const std::string& directory) {
     int found = 0;
     for (const auto& entry : fs::directory_iterator(directory)) {
-      if (entry.path().filename().string().rfind(pmem::kTemporaryPrefix, 0) == 0) ++found;
+      if (entry.path().filename().string().rfind(os::kTemporaryPrefix, 0) == 0) ++found;
     }
     return found;
   }
   void RemoveFromTarget() {
-    const auto pool = Open(target_, pmem::KernelCalls());
+    const auto pool = Open(target_, os::KernelCalls());
     EXPECT_TRUE(pool->Remove(kMorsel).ok()) << LastError();
   }
 
   // Runs `work` in a child that is killed at its first call, then in one that is killed at its
   // second call, and so on. Calls `look` after each child.
-  void KillAtEachCall(const std::function<void(pmem::FaultyCalls&)>& work,
+  void KillAtEachCall(const std::function<void(os::FaultyCalls&)>& work,
                       const std::function<void()>& look) {
     for (int call = 0;; ++call) {
       const pid_t child = fork();
       if (child == 0) {
-        pmem::FaultyCalls calls;
+        os::FaultyCalls calls;
         calls.fault = [call](int now) {
           if (now == call) _exit(1);
           return 0;
@@ -152,7 +152,7 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
     }
   }
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string source_ = scratch_.At("source");
   std::string target_ = scratch_.At("target");
   std::string exports_ = scratch_.At("exports");
@@ -164,11 +164,11 @@ INSTANTIATE_TEST_SUITE_P(All, TransferFaultsTest,
                          [](const auto& info) { return NameOf(info.param); });
 
 TEST_P(TransferFaultsTest, ExportFailsWithoutLeavingFiles) {
-  for (const int error : {EIO, ENOSPC, pmem::FaultyCalls::kShort}) {
+  for (const int error : {EIO, ENOSPC, os::FaultyCalls::kShort}) {
     bool failed = true;
     for (int call = 0; failed; ++call) {
       SCOPED_TRACE("call " + std::to_string(call) + " fails with " + std::to_string(error));
-      pmem::FaultyCalls calls;
+      os::FaultyCalls calls;
       const auto pool = Open(source_, calls);
       calls.FailOnce(call, error);
       const Status status = Export(*pool);
@@ -184,11 +184,11 @@ TEST_P(TransferFaultsTest, ExportFailsWithoutLeavingFiles) {
 
 TEST_P(TransferFaultsTest, ImportFailsWithoutLeavingAMorsel) {
   ASSERT_TRUE(Export().ok()) << LastError();
-  for (const int error : {EIO, ENOSPC, pmem::FaultyCalls::kShort}) {
+  for (const int error : {EIO, ENOSPC, os::FaultyCalls::kShort}) {
     bool failed = true;
     for (int call = 0; failed; ++call) {
       SCOPED_TRACE("call " + std::to_string(call) + " fails with " + std::to_string(error));
-      pmem::FaultyCalls calls;
+      os::FaultyCalls calls;
       auto pool = Open(target_, calls);
       calls.FailOnce(call, error);
       const Status status = pool->Import(image_.c_str(), kMorsel);
@@ -205,7 +205,7 @@ TEST_P(TransferFaultsTest, ImportFailsWithoutLeavingAMorsel) {
 
 TEST_P(TransferFaultsTest, AKilledExportLeavesATemporaryThatTheNextExportRemoves) {
   int temporaries = 0;
-  KillAtEachCall([&](pmem::FaultyCalls& calls) { (void)Export(calls); },
+  KillAtEachCall([&](os::FaultyCalls& calls) { (void)Export(calls); },
                  [&] {
                    temporaries = std::max(temporaries, TemporariesIn(exports_));
                    EXPECT_LE(TemporariesIn(exports_), 1);
@@ -221,9 +221,7 @@ TEST_P(TransferFaultsTest, AKilledImportLeavesTheWholeMorselOrNothing) {
   ASSERT_TRUE(Export().ok()) << LastError();
   bool had_it = false;
   KillAtEachCall(
-      [&](pmem::FaultyCalls& calls) {
-        (void)Open(target_, calls)->Import(image_.c_str(), kMorsel);
-      },
+      [&](os::FaultyCalls& calls) { (void)Open(target_, calls)->Import(image_.c_str(), kMorsel); },
       [&] {
         had_it = TargetHasIt();
         EXPECT_EQ(carved() ? 0 : TemporariesIn(target_), 0);

@@ -86,20 +86,20 @@ void Fill(uint64_t base, uint64_t size_bytes, uintptr_t value) {
 void BeforeFork() {
   ForkGate().lock();
   AllOpened().mutex.lock();
-  pmem::AddressRange::BeforeFork();
-  pmem::BusErrorsBeforeFork();
+  os::AddressRange::BeforeFork();
+  os::BusErrorsBeforeFork();
 }
 
 void InParent() {
-  pmem::BusErrorsAfterFork(/*child=*/false);
-  pmem::AddressRange::AfterFork(/*child=*/false);
+  os::BusErrorsAfterFork(/*child=*/false);
+  os::AddressRange::AfterFork(/*child=*/false);
   AllOpened().mutex.unlock();
   ForkGate().unlock();
 }
 
 void InChild() {
-  pmem::BusErrorsAfterFork(/*child=*/true);
-  pmem::AddressRange::AfterFork(/*child=*/true);
+  os::BusErrorsAfterFork(/*child=*/true);
+  os::AddressRange::AfterFork(/*child=*/true);
   Opened& opened = AllOpened();
   fork_count.fetch_add(1, std::memory_order_relaxed);
   for (impl::Pool* pool : opened.pools) pool->CloseAfterFork();

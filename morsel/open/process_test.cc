@@ -56,13 +56,11 @@ class DescriptorPool final : public impl::Pool {
     return Code::kNotFound;
   }
   Status Remove(const std::string&) override { return Code::kNotFound; }
-  Status Export(const std::string&, const pmem::Directory&, const std::string&,
+  Status Export(const std::string&, const os::Directory&, const std::string&,
                 const ExportOptions&) override {
     return Code::kUnsupported;
   }
-  Status Import(const std::string&, const pmem::image::ImageFile&) override {
-    return Code::kUnsupported;
-  }
+  Status Import(const std::string&, const image::ImageFile&) override { return Code::kUnsupported; }
   void CloseAfterFork() override { close(descriptor_); }
   Status Check(const std::function<void(const Finding&)>&) override { return Code::kOk; }
 

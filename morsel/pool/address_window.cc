@@ -90,8 +90,8 @@ Result<Window> WindowFromEnvironment() {
   return Window{*begin, *end};
 }
 
-Result<pmem::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
-                                      const TakenRanges& taken, const std::string& label) {
+Result<os::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
+                                    const TakenRanges& taken, const std::string& label) {
   const uint64_t window_bytes = window.end - window.begin;
   const auto exhausted = [&] {
     return Fail(Code::kAddressExhausted,
@@ -115,7 +115,7 @@ Result<pmem::AddressRange> ReserveNew(const Window& window, const Id& id, uint64
     std::optional<uint64_t> base = first_from(first);
     if (!base) base = first_from(window.begin);
     if (!base) return exhausted();
-    Result<pmem::AddressRange> range = pmem::AddressRange::Reserve(*base, size_bytes, label);
+    Result<os::AddressRange> range = os::AddressRange::Reserve(*base, size_bytes, label);
     if (range.has_value() || range.error() != Code::kAddressTaken) return range;
     mappings = Mappings();
   }

@@ -36,7 +36,7 @@ Result<Window> WindowFromEnvironment();
 /// Errors  kAddressExhausted; kNoMemory.
 /// Cost    one system call and one TakenRanges::FirstFree(). The process' mappings are read only if
 ///         one of them is in the way.
-Result<pmem::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
-                                      const TakenRanges& taken, const std::string& label);
+Result<os::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
+                                    const TakenRanges& taken, const std::string& label);
 
 }  // namespace morsel

@@ -112,10 +112,9 @@ TEST(ReserveNewTest, RangesOfThePoolAndOfTheProcessAreAvoidedUntilTheWindowIsFul
   // A closed morsel takes one of the four places, a mapping of the process another.
   TakenRanges taken;
   taken.Add(window.begin + kSubtreeBytes, kSubtreeBytes);
-  const auto mapping =
-      pmem::AddressRange::Reserve(window.end - kPageBytes, kPageBytes, "a mapping");
+  const auto mapping = os::AddressRange::Reserve(window.end - kPageBytes, kPageBytes, "a mapping");
   ASSERT_TRUE(mapping.has_value()) << LastError();
-  std::vector<pmem::AddressRange> ranges;
+  std::vector<os::AddressRange> ranges;
   for (unsigned char number = 0; number < 8; ++number) {
     auto range = ReserveNew(window, IdOf(number), capacity, taken, "morsel 'a'");
     if (!range.has_value()) {

@@ -11,10 +11,10 @@
 
 namespace morsel {
 
-using pmem::image::ImageFile;
+using image::ImageFile;
 
-Result<pmem::File> OpenRegularAt(pmem::SystemCalls& calls, const std::string& path) {
-  Result<pmem::File> file = pmem::File::Open(calls, AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
+Result<os::File> OpenRegularAt(os::SystemCalls& calls, const std::string& path) {
+  Result<os::File> file = os::File::Open(calls, AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
   if (!file) return file.status();
   struct stat status;
   if (fstat(file->descriptor(), &status) != 0) return FailErrno("'%s': fstat", path.c_str());
@@ -25,8 +25,8 @@ Result<pmem::File> OpenRegularAt(pmem::SystemCalls& calls, const std::string& pa
   return file;
 }
 
-Result<ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path) {
-  Result<pmem::File> file = OpenRegularAt(calls, path);
+Result<ImageFile> OpenImageAt(os::SystemCalls& calls, const std::string& path) {
+  Result<os::File> file = OpenRegularAt(calls, path);
   if (!file) return file.status();
   return ImageFile::Open(std::move(*file), /*read_only=*/true);
 }
@@ -36,36 +36,36 @@ namespace {
 using Report = std::function<void(const char* message)>;
 
 Status LookForLost(const ImageFile& image, const Report& lost) {
-  MORSEL_TRY(image.Verify(lost, pmem::image::Verified::kLoadable));
-  return pmem::image::CheckNotOverwritten(image);
+  MORSEL_TRY(image.Verify(lost, image::Verified::kLoadable));
+  return image::CheckNotOverwritten(image);
 }
 
-Status WriteIntact(const ImageFile& image, pmem::SystemCalls& calls, const std::string& to,
+Status WriteIntact(const ImageFile& image, os::SystemCalls& calls, const std::string& to,
                    const Report& lost) {
-  const Result<pmem::SplitPath> split = pmem::SplitAtName(to);
+  const Result<os::SplitPath> split = os::SplitAtName(to);
   if (!split) return split.status();
-  const Result<pmem::Directory> directory = pmem::Directory::Open(calls, split->directory);
+  const Result<os::Directory> directory = os::Directory::Open(calls, split->directory);
   if (!directory) return directory.status();
-  const pmem::image::Damaged damaged = [&](Status) {
+  const image::Damaged damaged = [&](Status) {
     lost(LastError());
     return Status();
   };
   constexpr mode_t kOwnersOnly = 0600;
-  return pmem::image::RecodeInto(image, image.info().codec, *directory, split->name, kOwnersOnly,
-                                 &damaged);
+  return image::RecodeInto(image, image.info().codec, *directory, split->name, kOwnersOnly,
+                           &damaged);
 }
 
 }  // namespace
 
-Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
+Result<uint64_t> SalvageImage(os::SystemCalls& calls, const std::string& path,
                               const std::string& to,
                               const std::function<void(const char* message)>& report,
-                              const pmem::image::Progress& progress) {
-  const pmem::image::Damaged damaged = [&](Status) {
+                              const image::Progress& progress) {
+  const image::Damaged damaged = [&](Status) {
     report(LastError());
     return Status();
   };
-  Result<pmem::File> file = OpenRegularAt(calls, path);
+  Result<os::File> file = OpenRegularAt(calls, path);
   if (!file) return file.status();
   Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
   if (!image) return image.status();
@@ -88,7 +88,7 @@ Status VerifyImage(const ImageFile& image, const std::function<void(const char* 
     ++damaged;
     report(message);
   }));
-  MORSEL_TRY(pmem::image::CheckNotOverwritten(image));
+  MORSEL_TRY(image::CheckNotOverwritten(image));
   if (damaged == 0) return Code::kOk;
   return Fail(Code::kCorrupt,
               "image '%s': %" PRIu64 " of its subtrees cannot be believed; restore it from a copy",

@@ -11,11 +11,11 @@ namespace morsel {
 
 /// Opens the file at `path` for reading. Its contents are not looked at.
 /// Errors  kInvalidArgument: it is no regular file; kNotFound; kPermission; kIo.
-Result<pmem::File> OpenRegularAt(pmem::SystemCalls& calls, const std::string& path);
+Result<os::File> OpenRegularAt(os::SystemCalls& calls, const std::string& path);
 
 /// Opens the image at `path`, a regular file or a link to one, for reading.
 /// Errors  as OpenRegularAt(); kCorrupt; kVersion.
-Result<pmem::image::ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::string& path);
+Result<image::ImageFile> OpenImageAt(os::SystemCalls& calls, const std::string& path);
 
 /// Reports each damaged part of the image at `path` with one message. If `to` is not empty, it also
 /// writes the file `to`, an image in which the damaged parts are zero. Returns how many bytes of
@@ -24,15 +24,15 @@ Result<pmem::image::ImageFile> OpenImageAt(pmem::SystemCalls& calls, const std::
 /// Durability  of `to`: as CopyInto().
 /// Errors      as OpenImageAt(), where kCorrupt and kVersion mean that nothing in the image can be
 ///             found; kExists: `to` exists; kBusy; kNoSpace; kNoMemory.
-Result<uint64_t> SalvageImage(pmem::SystemCalls& calls, const std::string& path,
+Result<uint64_t> SalvageImage(os::SystemCalls& calls, const std::string& path,
                               const std::string& to,
                               const std::function<void(const char* message)>& report,
-                              const pmem::image::Progress& progress = {});
+                              const image::Progress& progress = {});
 
 /// Reads the whole image and reports each damaged subtree with one message.
 /// Errors  kCorrupt: damage was reported; kBusy: somebody wrote the image meanwhile; kNoMemory;
 ///         kIo.
-Status VerifyImage(const pmem::image::ImageFile& image,
+Status VerifyImage(const image::ImageFile& image,
                    const std::function<void(const char* message)>& report);
 
 }  // namespace morsel

@@ -11,9 +11,9 @@
 
 namespace morsel {
 
-using pmem::image::ImageInfo;
+using image::ImageInfo;
 
-Result<CatalogRecord> RecordOf(const std::string& name, const pmem::File& file,
+Result<CatalogRecord> RecordOf(const std::string& name, const os::File& file,
                                const ImageInfo& info) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());

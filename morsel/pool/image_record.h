@@ -15,8 +15,8 @@ inline constexpr uint32_t kPermissionBits = 0777;
 
 /// Makes a pool's record of what the image says and of the mode and owner of its file.
 /// Errors  kIo.
-Result<CatalogRecord> RecordOf(const std::string& name, const pmem::File& file,
-                               const pmem::image::ImageInfo& info);
+Result<CatalogRecord> RecordOf(const std::string& name, const os::File& file,
+                               const image::ImageInfo& info);
 
 /// The error of an export that was asked to skip bad memory of a snapshot morsel: kUnsupported,
 /// with a message that names `morselctl salvage`.

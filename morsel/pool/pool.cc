@@ -13,7 +13,7 @@ uint64_t RangeBytes(uint64_t capacity_bytes) {
 }
 
 Result<std::unique_ptr<Backing>> impl::Pool::OpenIntact(const std::string& name,
-                                                        const pmem::image::Damaged&) {
+                                                        const image::Damaged&) {
   return Fail(Code::kUnsupported,
               "morsel '%s' of pool '%s' is a fine one, whose memory lies in place and not in an "
               "image: open it without MORSEL_SALVAGE, or write what its medium serves as an image "

@@ -18,10 +18,10 @@
 #include "os/memory/address_range.h"
 #include "pmem/persist/persist.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 class Directory;
 }
-namespace morsel::pmem::image {
+namespace morsel::image {
 class ImageFile;
 }
 
@@ -30,11 +30,11 @@ namespace morsel {
 inline constexpr uint64_t kNameBytesMax = 200;
 inline constexpr uint64_t kDefaultCapacityBytes = uint64_t{16} << 30;
 
-using pmem::image::Contract;
+using image::Contract;
 
 /// What a pool knows of a morsel: the facts that its image holds (or would hold, if it had one),
 /// its name, and who may use it.
-struct CatalogRecord : pmem::image::ImageInfo {
+struct CatalogRecord : image::ImageInfo {
   std::string name;
   uint32_t mode = 0600;
   uint32_t user = 0;
@@ -58,10 +58,10 @@ struct ExportOptions {
   const OnSkipped* skipped = nullptr;
   /// How the leaves are compressed. Without a value: as in the morsel's own image; those of a fine
   /// morsel, which has none, are not compressed.
-  std::optional<pmem::image::Codec> codec = {};
+  std::optional<image::Codec> codec = {};
   /// Called while the export reads and writes. If it is empty, an open morsel's own callback is
   /// used.
-  pmem::image::Progress progress = {};
+  image::Progress progress = {};
 };
 
 /// The memory of one open morsel, mapped at its base.
@@ -107,7 +107,7 @@ class Backing {
   ///             image.
   /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo; kUnsupported: a snapshot
   ///             morsel, and `skipped` is not nullptr.
-  virtual Status Export(const pmem::Directory& to, const std::string& file_name,
+  virtual Status Export(const os::Directory& to, const std::string& file_name,
                         const ExportOptions& options) = 0;
 
  protected:
@@ -116,7 +116,7 @@ class Backing {
 
   CatalogRecord record_;
   bool read_only_;
-  pmem::AddressRange range_;  ///< RangeBytes(capacity) long, with the process' page in it
+  os::AddressRange range_;  ///< RangeBytes(capacity) long, with the process' page in it
 };
 
 /// Writes the first bytes of a new morsel into its zeroed memory, and flushes and fences them.
@@ -155,7 +155,7 @@ class Pool {
 
   /// Sets the callback of the morsels that are created and opened from now on. It is called while
   /// they are loaded and stored.
-  void set_progress(pmem::image::Progress progress) { progress_ = std::move(progress); }
+  void set_progress(image::Progress progress) { progress_ = std::move(progress); }
 
   /// Checks that this pool can hold such a morsel.
   /// Errors  kUnsupported; the message has the reason.
@@ -184,13 +184,13 @@ class Pool {
   /// Errors  as Open(), where kCorrupt means that nothing in the image can be found; kUnsupported:
   ///         the morsel has no image; any error that `damaged` returns.
   virtual Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
-                                                      const pmem::image::Damaged& damaged);
+                                                      const image::Damaged& damaged);
 
   /// Does what Backing::Export() does, for a morsel that is not open. A snapshot morsel is not
   /// mapped: the export reads its image, with 64 MiB of memory and 136 bytes for each 2 MiB that
   /// the image holds.
   /// Errors  as Backing::Export(), Find() and Open().
-  virtual Status Export(const std::string& name, const pmem::Directory& to,
+  virtual Status Export(const std::string& name, const os::Directory& to,
                         const std::string& file_name, const ExportOptions& options) = 0;
 
   /// Makes a morsel of an image that is open for reading. The morsel has the image's id, base,
@@ -200,7 +200,7 @@ class Pool {
   /// Errors      kExists; kUnsupported: the pool cannot serve such a morsel; kAddressTaken: the
   ///             message names the morsel that has a part of its range; kCorrupt; kBusy: somebody
   ///             writes the image; kPermission; kNoSpace; kNoMemory; kIo.
-  virtual Status Import(const std::string& name, const pmem::image::ImageFile& image) = 0;
+  virtual Status Import(const std::string& name, const image::ImageFile& image) = 0;
 
   /// Removes the morsel `name`, which must not be open.
   /// Durability  it is gone on return.
@@ -221,7 +221,7 @@ class Pool {
 
   std::string path_;
   bool read_only_;
-  pmem::image::Progress progress_;
+  image::Progress progress_;
 };
 
 }  // namespace impl

@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "base/error.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 enum class Engine { kAny, kUring, kPlain };
@@ -161,4 +161,4 @@ Result<std::unique_ptr<BlockIo>> BlockIo::Open(const File& file, bool writes,
               file.path().c_str(), std::strerror(error));
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

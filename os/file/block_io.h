@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// How many requests are in flight at most: large ones, of which a few keep a disk busy, and single
 /// pages, of which it takes more.
@@ -86,4 +86,4 @@ class BlockIo {
   unsigned depth_;
 };
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -22,7 +22,7 @@
 #include "os/testing/faults_testing.h"
 #include "os/testing/scratch_testing.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 constexpr uint64_t kPieceBytes = 64 * kKiB;
@@ -236,4 +236,4 @@ TEST_F(BlockIoTest, RingOfTestsWritesOnlyWhenWaitedFor) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem
+}  // namespace morsel::os

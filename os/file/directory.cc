@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/random.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 // Locks the file. False only if another has locked it, which is then the one that makes the file.
@@ -181,4 +181,4 @@ Status Directory::CheckLeadsTo(const std::string& name, const File& file) const 
               PathOf(name).c_str());
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

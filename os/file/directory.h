@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// How the name of a file begins until the file is complete; the rest of the name is random. Only
 /// this library names files so.
@@ -103,4 +103,4 @@ class Directory {
   File file_;
 };
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "os/testing/scratch_testing.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 namespace fs = std::filesystem;
@@ -141,4 +141,4 @@ TEST_F(DirectoryTest, OpensRegularFilesOnly) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 File::File(File&& other) noexcept
     : calls_(other.calls_),
@@ -97,4 +97,4 @@ Status File::Resize(uint64_t size_bytes) const {
   return Code::kOk;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

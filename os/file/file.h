@@ -8,7 +8,7 @@
 #include "base/seam_hook.h"
 #include "os/file/system_calls.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Ownership  the descriptor is closed with the object; move-only.
 /// Threads    any number may read and write at different offsets; all other calls: one at a time.
@@ -66,4 +66,4 @@ class File {
   std::string path_;
 };
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 // Names the process that holds the lock: /proc/locks lists kind, process, device and inode of each.
@@ -59,4 +59,4 @@ Status LockFile(const File& file, bool read_only, const std::string& subject) {
               subject.c_str(), holder.c_str());
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

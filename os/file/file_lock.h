@@ -6,7 +6,7 @@
 #include "base/result.h"
 #include "os/file/file.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Locks `file` with flock(2), without waiting: shared if `read_only`, else exclusive. Messages
 /// call the file `subject`, e.g. "pool '/data'".
@@ -15,4 +15,4 @@ namespace morsel::pmem {
 /// Errors     kBusy: another has the lock; the message names the process if the kernel does. kIo.
 Status LockFile(const File& file, bool read_only, const std::string& subject);
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

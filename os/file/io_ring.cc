@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 /// The tag of a request that was not started: nobody waits for its completion.
@@ -95,4 +95,4 @@ std::unique_ptr<IoRing> OpenKernelRing(const IoRingSetup& setup) {
   return std::make_unique<KernelRing>(ring, direct, registered);
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

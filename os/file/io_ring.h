@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Ownership  destroyed only when nothing is in flight.
 /// Threads    one.
@@ -58,4 +58,4 @@ struct IoRingSetup {
 ///            file system refuses O_DIRECT (EINVAL).
 std::unique_ptr<IoRing> OpenKernelRing(const IoRingSetup& setup);
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

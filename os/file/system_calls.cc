@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 int SystemCalls::OpenAt(int directory, const char* name, int flags, mode_t mode) {
   return openat(directory, name, flags | O_CLOEXEC, mode);
@@ -89,4 +89,4 @@ SystemCalls& KernelCalls() {
   return calls;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -9,7 +9,7 @@
 
 #include "os/file/io_ring.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Each function makes the system call of its name, and returns -1 and sets errno if that fails.
 /// OpenAt() adds O_CLOEXEC. RenameAt2() and LinkAt() work within one directory.
@@ -42,4 +42,4 @@ class SystemCalls {
 /// Ownership  a static object.
 SystemCalls& KernelCalls();
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

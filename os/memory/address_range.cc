@@ -14,7 +14,7 @@
 #include "base/mutex.h"
 #include "os/memory/bus_error.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 struct Labelled {
@@ -156,4 +156,4 @@ Status AddressRange::Withdraw(uint64_t offset, uint64_t size_bytes) {
   return status;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Ownership  the range is unmapped with the object, and then not watched for bus errors any more;
 ///            move-only.
@@ -56,4 +56,4 @@ class AddressRange {
   uint64_t size_bytes_ = 0;
 };
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

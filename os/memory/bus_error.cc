@@ -12,7 +12,7 @@
 
 #include "base/mutex.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 constexpr size_t kTextBytes = 256;
@@ -191,4 +191,4 @@ void BusErrorsAfterFork(bool child) {
   index.mutex.unlock();
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

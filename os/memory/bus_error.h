@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Watches [memory, memory + size_bytes), which maps `path` from file_offset on. A SIGBUS there
 /// first writes a message to standard error that names `label`, `path` and the offset in it.
@@ -27,4 +27,4 @@ void ForgetBusErrors(const void* memory, uint64_t size_bytes);
 void BusErrorsBeforeFork();
 void BusErrorsAfterFork(bool child);
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

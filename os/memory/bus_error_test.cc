@@ -11,7 +11,7 @@
 
 #include "base/units.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 constexpr uint64_t kFilePages = 4;
@@ -110,4 +110,4 @@ TEST_F(BusErrorTest, ForkedChildWatchesNothing) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem
+}  // namespace morsel::os

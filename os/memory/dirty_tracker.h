@@ -7,7 +7,7 @@
 #include "os/memory/frames.h"
 #include "os/memory/page_set.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// [DRT-1] If a page was written after Track(), and no Collect() has reported it since, the next
 ///         Collect() reports it.
@@ -41,4 +41,4 @@ class DirtyTracker {
   DirtyTracker() = default;
 };
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

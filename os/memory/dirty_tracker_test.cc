@@ -20,7 +20,7 @@
 #include "os/memory/open_dirty_tracker.h"
 #include "os/testing/frames_testing.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 using Pages = std::set<uint64_t>;
@@ -289,4 +289,4 @@ TEST(DirtyTracker, UnknownMethodIsRefused) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem
+}  // namespace morsel::os

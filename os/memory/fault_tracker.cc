@@ -26,7 +26,7 @@
 #include "os/memory/pagemap.h"
 #include "os/memory/userfaultfd.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 int SetProtection(int faults, uint64_t memory, uint64_t size_bytes, uint64_t mode) {
@@ -212,4 +212,4 @@ std::unique_ptr<DirtyTracker> OpenFaultTracker() {
   return nullptr;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -5,10 +5,10 @@
 
 #include "os/memory/dirty_tracker.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Opens a tracker of this method.
 /// Errors  nullptr and errno: the kernel does not have the method, or this process may not use it.
 std::unique_ptr<DirtyTracker> OpenFaultTracker();
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

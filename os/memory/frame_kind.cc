@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/units.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 constexpr char kHugetlbFolder[] = "/sys/kernel/mm/hugepages/hugepages-";
@@ -128,4 +128,4 @@ std::string FramesInWords() {
   return words;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 enum class FrameKind {
   kHugetlb1G,  ///< pages of 1 GiB that the administrator reserved
@@ -43,4 +43,4 @@ Result<FrameChoice> ChooseFrames(bool read_only);
 /// Describes for people which frames a morsel would get if it were opened for writing now.
 std::string FramesInWords();
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/units.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 // The pages of the 2 MiB at `offset` that the memory file has. All pages if the kernel does not
@@ -269,4 +269,4 @@ Status PlaceProcessPage(AddressRange& range, uint64_t offset) {
   return status;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

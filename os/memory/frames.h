@@ -14,7 +14,7 @@
 #include "os/memory/page_filter.h"
 #include "os/memory/pagemap.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Adjacent frames of one kind.
 struct FrameRun {
@@ -99,4 +99,4 @@ class Frames final : public PageFilter {
 /// Errors  kNoMemory: the range is as before.
 Status PlaceProcessPage(AddressRange& range, uint64_t offset);
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

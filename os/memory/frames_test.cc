@@ -13,7 +13,7 @@
 #include "base/units.h"
 #include "os/testing/frames_testing.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 // Each kind, forced by MORSEL_FRAMES, on a host that has it.
@@ -247,4 +247,4 @@ TEST(ProcessPage, IsZeroAndWritableBesideTheFrames) {
 }
 
 }  // namespace
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -9,7 +9,7 @@
 #include "os/memory/fault_tracker.h"
 #include "os/memory/scan_tracker.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 class Comparing final : public DirtyTracker {
@@ -47,4 +47,4 @@ Result<std::unique_ptr<DirtyTracker>> OpenDirtyTracker() {
   return found;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -16,11 +16,11 @@
 #include "base/result.h"
 #include "os/memory/dirty_tracker.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Opens a tracker of the method that MORSEL_DIRTY names, or of the first that works.
 /// Errors  kInvalidArgument: MORSEL_DIRTY names no method; kUnsupported: it names one that this
 ///         kernel does not have, or that this process may not use.
 Result<std::unique_ptr<DirtyTracker>> OpenDirtyTracker();
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -3,7 +3,7 @@
 
 #include "os/memory/page_set.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Tells which pages were touched. An answer may contain others, too.
 class PageFilter {
@@ -21,4 +21,4 @@ class PageFilter {
   }
 };
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -6,7 +6,7 @@
 #include "base/result.h"
 #include "os/memory/page_set.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Calls pages_of(position) for each subtree of [begin, end), and visit(offset, size_bytes) for
 /// each run of adjacent pages in what that returns. A run may span subtrees.
@@ -33,4 +33,4 @@ Status ForEachRun(uint64_t begin, uint64_t end, const PagesOf& pages_of, const V
   return run_end > run ? visit(run, run_end - run) : Status();
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -7,7 +7,7 @@
 
 #include "base/units.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 inline constexpr uint64_t kPagesPerSubtree = kSubtreeBytes / kPageBytes;
 
@@ -44,4 +44,4 @@ class PageSet {
   std::map<SubtreePosition, Pages> subtrees_;
 };
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "os/memory/pagemap_scan.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 constexpr uint64_t kPresent = uint64_t{1} << 63;
@@ -74,4 +74,4 @@ Result<const char*> Pagemap::FirstPopulated(const char* begin, const char* end) 
   return found == 0 ? end : reinterpret_cast<const char*>(region.start);
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -4,7 +4,7 @@
 #include "base/result.h"
 #include "os/memory/page_set.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Ownership  the file is closed with the object; move-only.
 /// Threads    any.
@@ -40,4 +40,4 @@ class Pagemap {
   int file_ = -1;
 };
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// The kernel's struct page_region.
 struct PageRegion {
@@ -37,4 +37,4 @@ inline constexpr uint64_t kPageIsPresent = 1 << 3;
 inline constexpr uint64_t kPageIsSwapped = 1 << 4;
 inline constexpr unsigned long kPagemapScan = _IOWR('f', 16, ScanArguments);
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -13,7 +13,7 @@
 #include "os/memory/pagemap_scan.h"
 #include "os/memory/userfaultfd.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 // Linux has these since 6.7, as PAGEMAP_SCAN.
@@ -116,4 +116,4 @@ std::unique_ptr<DirtyTracker> OpenScanTracker() {
   return nullptr;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

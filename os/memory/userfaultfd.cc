@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 // Linux has this device since 6.1. Opening it takes rights to the file, not rights of the process.
@@ -60,4 +60,4 @@ Status FailErrnoOfMemory(const char* what, const void* memory, uint64_t size_byt
   return FailErrno("%s %" PRIu64 " bytes of memory at %p", what, size_bytes, memory);
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -6,7 +6,7 @@
 #include "base/result.h"
 #include "os/memory/frames.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Opens a userfaultfd with exactly these features. `flags` are those of userfaultfd(2).
 /// Ownership  the caller closes the descriptor.
@@ -21,4 +21,4 @@ Status RegisterFrames(int userfaultfd, const Frames& frames, uint64_t begin);
 /// "tracking".
 Status FailErrnoOfMemory(const char* what, const void* memory, uint64_t size_bytes);
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

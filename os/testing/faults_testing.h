@@ -6,7 +6,7 @@
 
 #include "os/file/system_calls.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Counts the calls, and makes those fail that `fault` chooses.
 class FaultyCalls : public SystemCalls {
@@ -82,4 +82,4 @@ class FaultyCalls : public SystemCalls {
   bool is_short_ = false;
 };
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -17,7 +17,7 @@
 #include "os/memory/address_range.h"
 #include "os/memory/frame_kind.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Sets an environment variable, or unsets it if the value is nullptr. The destructor restores it.
 class Setting {
@@ -147,4 +147,4 @@ inline std::string TestNameOf(FrameKind kind) {
   return name;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

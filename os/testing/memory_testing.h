@@ -5,7 +5,7 @@
 
 #include "base/units.h"
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// Makes malloc keep freed memory in the process. If the kernel got it back each time, such a test
 /// would mostly wait for the kernel, which takes the pages back, makes them anew and zeroes them.
@@ -14,4 +14,4 @@ inline void KeepFreedMemory() {
   mallopt(M_TRIM_THRESHOLD, static_cast<int>(kGiB));
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace morsel::pmem {
+namespace morsel::os {
 namespace {
 
 namespace fs = std::filesystem;
@@ -83,4 +83,4 @@ std::string BytesOf(const std::string& path) {
   return bytes;
 }
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace morsel::pmem {
+namespace morsel::os {
 
 /// A new folder. The destructor removes it, unless Keep() was called. The constructor removes
 /// folders that earlier runs left in the same place because they were killed or kept theirs.
@@ -33,4 +33,4 @@ class Scratch {
 /// All bytes of the file.
 std::string BytesOf(const std::string& path);
 
-}  // namespace morsel::pmem
+}  // namespace morsel::os

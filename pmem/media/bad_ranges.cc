@@ -84,7 +84,7 @@ Result<std::vector<ByteRange>> BadOfDevice(const std::string& folder) {
 }
 
 // Where the file lies on its device, by FIEMAP.
-Result<std::vector<DeviceExtent>> ExtentsOf(const File& file) {
+Result<std::vector<DeviceExtent>> ExtentsOf(const os::File& file) {
   constexpr uint32_t kExtents = 256;
   struct Free {
     void operator()(fiemap* memory) const { std::free(memory); }
@@ -142,7 +142,7 @@ std::vector<ByteRange> BadOfFile(const std::vector<DeviceExtent>& extents,
   return found;
 }
 
-Result<std::vector<ByteRange>> BadRangesOf(const File& file, const std::string& sys) {
+Result<std::vector<ByteRange>> BadRangesOf(const os::File& file, const std::string& sys) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s'", file.path().c_str());
   const std::string folder = FolderOf(status, sys);

@@ -28,7 +28,7 @@ struct DeviceExtent {
 /// is bad.
 /// Errors  kIo, kPermission: the list cannot be read, or the file system does not say where it has
 ///         the file; kNoMemory.
-Result<std::vector<ByteRange>> BadRangesOf(const File& file, const std::string& sys = "/sys");
+Result<std::vector<ByteRange>> BadRangesOf(const os::File& file, const std::string& sys = "/sys");
 
 /// Converts the `bad` ranges of a device to ranges of the file that consists of `extents`.
 std::vector<ByteRange> BadOfFile(const std::vector<DeviceExtent>& extents,

@@ -49,7 +49,8 @@ class BadRangesOfDeviceTest : public testing::Test {
   Result<std::vector<ByteRange>> Read() const { return BadRangesOf(*device_, sys_); }
 
   std::string sys_ = testing::TempDir() + "sys";
-  Result<File> device_ = File::Open(KernelCalls(), AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
+  Result<os::File> device_ =
+      os::File::Open(os::KernelCalls(), AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
 };
 
 TEST_F(BadRangesOfDeviceTest, RangesOfTheRegionCountFromTheDevicesBeginning) {

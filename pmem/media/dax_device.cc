@@ -25,7 +25,7 @@ Result<uint64_t> NumberIn(const std::string& path) {
 
 }  // namespace
 
-Result<DaxDevice> DaxDeviceOf(const File& file, const std::string& sys_dev_char) {
+Result<DaxDevice> DaxDeviceOf(const os::File& file, const std::string& sys_dev_char) {
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s'", file.path().c_str());
   const std::string folder = sys_dev_char + "/" + std::to_string(major(status.st_rdev)) + ":" +

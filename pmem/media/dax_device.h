@@ -20,7 +20,8 @@ struct DaxDevice {
 /// Reads size and alignment of an open device. `sys_dev_char` is the path of /sys/dev/char.
 /// Errors  kNotFound: the kernel has none, as for other kinds of device; kUnsupported: pools cannot
 ///         use its alignment, or the kernel's text is no number; kPermission; kIo.
-Result<DaxDevice> DaxDeviceOf(const File& file, const std::string& sys_dev_char = "/sys/dev/char");
+Result<DaxDevice> DaxDeviceOf(const os::File& file,
+                              const std::string& sys_dev_char = "/sys/dev/char");
 
 /// Makes memory of a device zero, whatever it holds: a device has no holes to punch. The zeros go
 /// past the caches where Persist::Zero() does.

@@ -26,7 +26,8 @@ class DaxDeviceTest : public testing::Test {
   Result<DaxDevice> Read() const { return DaxDeviceOf(*device_, folder_); }
 
   std::string folder_ = testing::TempDir() + "char";
-  Result<File> device_ = File::Open(KernelCalls(), AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
+  Result<os::File> device_ =
+      os::File::Open(os::KernelCalls(), AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
 };
 
 TEST_F(DaxDeviceTest, SizeIsRoundedDownToTheAlignment) {

@@ -29,7 +29,7 @@ bool Bring(const char* page) {
 
 }  // namespace
 
-bool IsDax(const File& file) {
+bool IsDax(const os::File& file) {
   void* const mapping =
       mmap(nullptr, kPageBytes, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, file.descriptor(), 0);
   if (mapping == MAP_FAILED) return false;
@@ -37,7 +37,7 @@ bool IsDax(const File& file) {
   return true;
 }
 
-void PreferHugeExtents(const File& file) {
+void PreferHugeExtents(const os::File& file) {
   fsxattr attributes = {};
   if (ioctl(file.descriptor(), FS_IOC_FSGETXATTR, &attributes) != 0) return;
   attributes.fsx_xflags |= FS_XFLAG_EXTSIZE;
@@ -45,7 +45,7 @@ void PreferHugeExtents(const File& file) {
   (void)ioctl(file.descriptor(), FS_IOC_FSSETXATTR, &attributes);
 }
 
-Status WriteZeros(const File& file, uint64_t offset, uint64_t size_bytes) {
+Status WriteZeros(const os::File& file, uint64_t offset, uint64_t size_bytes) {
   struct Free {
     void operator()(void* memory) const { std::free(memory); }
   };

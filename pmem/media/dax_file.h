@@ -11,17 +11,17 @@ namespace morsel::pmem {
 
 /// Whether mappings of the file are persistent memory itself, which is when MAP_SYNC is not
 /// refused. The file must be open for reading.
-bool IsDax(const File& file);
+bool IsDax(const os::File& file);
 
 /// Asks the file system to allocate space in aligned pieces of 2 MiB. The file must have no space
 /// yet. This is a hint: XFS follows it. Others do not know it, or align by how they were made.
-void PreferHugeExtents(const File& file);
+void PreferHugeExtents(const os::File& file);
 
 /// Writes zeros to [offset, offset + size_bytes), for which space is allocated. Otherwise the first
 /// store to each piece would cost a transaction of the file system's journal.
 /// Durability  none before a sync.
 /// Errors      kIo, kNoSpace, kNoMemory.
-Status WriteZeros(const File& file, uint64_t offset, uint64_t size_bytes);
+Status WriteZeros(const os::File& file, uint64_t offset, uint64_t size_bytes);
 
 /// How many of the `subtrees` subtrees of 2 MiB at `memory` one fault maps as a whole. Nothing may
 /// have touched the memory since it was mapped. Two pages of each subtree are read in; a subtree

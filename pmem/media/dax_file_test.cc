@@ -16,22 +16,22 @@ namespace {
 
 constexpr uint64_t kSubtrees = 4;
 
-File Temporary() {
-  Result<File> file =
-      File::Open(KernelCalls(), AT_FDCWD, "/dev/shm", O_TMPFILE | O_RDWR, 0600, "a file");
+os::File Temporary() {
+  Result<os::File> file =
+      os::File::Open(os::KernelCalls(), AT_FDCWD, "/dev/shm", O_TMPFILE | O_RDWR, 0600, "a file");
   EXPECT_TRUE(file) << LastError();
   return std::move(*file);
 }
 
 TEST(DaxFileTest, FileInMemoryIsNotDax) {
-  const File file = Temporary();
+  const os::File file = Temporary();
   ASSERT_TRUE(file.Resize(kPageBytes).ok());
   EXPECT_FALSE(IsDax(file));
   PreferHugeExtents(file);  // a hint that has no effect here
 }
 
 TEST(DaxFileTest, WriteZerosChangesTheRangeAndNothingBeside) {
-  const File file = Temporary();
+  const os::File file = Temporary();
   const uint64_t size_bytes = 2 * kSubtreeBytes + 3 * kPageBytes;
   const std::vector<char> before(size_bytes, 'x');
   ASSERT_TRUE(file.WriteAll(before.data(), before.size(), 0).ok());

@@ -52,10 +52,10 @@ bool IsMemory(const std::string& path) {
   }
 }
 
-bool IsDax(SystemCalls& calls, const std::string& path) {
+bool IsDax(os::SystemCalls& calls, const std::string& path) {
   const int descriptor = calls.OpenAt(AT_FDCWD, path.c_str(), O_TMPFILE | O_RDWR, 0600);
   if (descriptor < 0) return false;
-  const File file(calls, descriptor, path);
+  const os::File file(calls, descriptor, path);
   if (!file.Resize(kPageBytes).ok()) return false;
   void* const mapped = mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE,
                             MAP_SHARED_VALIDATE | MAP_SYNC, file.descriptor(), 0);
@@ -93,7 +93,7 @@ const char* MediumName(Medium medium) {
   return "unknown";
 }
 
-Result<Medium> MediumOf(SystemCalls& calls, const std::string& path, bool may_make_file) {
+Result<Medium> MediumOf(os::SystemCalls& calls, const std::string& path, bool may_make_file) {
   const Result<PathKind> kind = KindOfPath(path);
   if (!kind) return kind.status();
   if (*kind == PathKind::kDeviceDax) return Medium::kDeviceDax;

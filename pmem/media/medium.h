@@ -33,6 +33,6 @@ const char* MediumName(Medium medium);
 /// DAX. So, if `may_make_file`, an unnamed file is made there and mapped with MAP_SYNC. If no such
 /// file can or may be made (a read-only directory, a full disk), the medium is kDirectory.
 /// Errors  as KindOfPath().
-Result<Medium> MediumOf(SystemCalls& calls, const std::string& path, bool may_make_file = true);
+Result<Medium> MediumOf(os::SystemCalls& calls, const std::string& path, bool may_make_file = true);
 
 }  // namespace morsel::pmem

@@ -31,7 +31,7 @@ class MediumTest : public testing::Test {
     return std::strcmp(type, "tmpfs\n") == 0 ? Medium::kMemory : medium;
   }
   static bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
-  Scratch scratch_ = Scratch::OnDisk();
+  os::Scratch scratch_ = os::Scratch::OnDisk();
   std::string path_ = scratch_.path();
 };
 
@@ -39,17 +39,17 @@ TEST_F(MediumTest, TellsDirectoriesFromFiles) {
   EXPECT_EQ(*KindOfPath(path_), PathKind::kDirectory);
   std::ofstream(path_ + "/file") << "x";
   EXPECT_EQ(*KindOfPath(path_ + "/file"), PathKind::kRegularFile);
-  EXPECT_EQ(*MediumOf(KernelCalls(), path_ + "/file"), UnlessMemory(Medium::kRegularFile));
+  EXPECT_EQ(*MediumOf(os::KernelCalls(), path_ + "/file"), UnlessMemory(Medium::kRegularFile));
   EXPECT_STREQ(MediumName(Medium::kDeviceDax), "device-dax");
 }
 
 TEST_F(MediumTest, TmpfsIsMemory) {
-  const Scratch memory = Scratch::InMemory();
+  const os::Scratch memory = os::Scratch::InMemory();
   const std::string& name = memory.path();
   std::ofstream(name + "/file") << "x";
-  EXPECT_EQ(*MediumOf(KernelCalls(), name), Medium::kMemory);
-  EXPECT_EQ(*MediumOf(KernelCalls(), name, false), Medium::kMemory);
-  EXPECT_EQ(*MediumOf(KernelCalls(), name + "/file"), Medium::kMemory);
+  EXPECT_EQ(*MediumOf(os::KernelCalls(), name), Medium::kMemory);
+  EXPECT_EQ(*MediumOf(os::KernelCalls(), name, false), Medium::kMemory);
+  EXPECT_EQ(*MediumOf(os::KernelCalls(), name + "/file"), Medium::kMemory);
   EXPECT_STREQ(MediumName(Medium::kMemory), "memory");
 }
 
@@ -61,16 +61,17 @@ TEST_F(MediumTest, DirectoryIsDaxWhereMapSyncWorks) {
   close(file);
   const Medium expected = mapped != MAP_FAILED ? Medium::kDaxDirectory : Medium::kDirectory;
   if (mapped != MAP_FAILED) munmap(mapped, 4096);
-  EXPECT_EQ(*MediumOf(KernelCalls(), path_), UnlessMemory(expected));
+  EXPECT_EQ(*MediumOf(os::KernelCalls(), path_), UnlessMemory(expected));
   std::filesystem::remove(path_ + "/probe");
   EXPECT_TRUE(std::filesystem::is_empty(path_)) << "the probe leaves something";
 }
 
 // Refuses to make unnamed files, so that the library cannot find out whether a directory is DAX.
-class NoNewFiles : public SystemCalls {
+class NoNewFiles : public os::SystemCalls {
  public:
   int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
-    if ((flags & O_TMPFILE) != O_TMPFILE) return SystemCalls::OpenAt(directory, name, flags, mode);
+    if ((flags & O_TMPFILE) != O_TMPFILE)
+      return os::SystemCalls::OpenAt(directory, name, flags, mode);
     errno = EROFS;
     return -1;
   }
@@ -89,7 +90,7 @@ TEST_F(MediumTest, RefusalSaysWhatThePathIs) {
   ASSERT_EQ(mkfifo((path_ + "/pipe").c_str(), 0600), 0);
   EXPECT_EQ(KindOfPath(path_ + "/pipe").error(), Code::kInvalidArgument);
   EXPECT_TRUE(Says("is a pipe; a pool is")) << LastError();
-  EXPECT_EQ(MediumOf(KernelCalls(), path_ + "/pipe").error(), Code::kInvalidArgument);
+  EXPECT_EQ(MediumOf(os::KernelCalls(), path_ + "/pipe").error(), Code::kInvalidArgument);
 }
 
 }  // namespace

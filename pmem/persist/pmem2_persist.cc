@@ -67,7 +67,7 @@ struct Request {
 
 // Turns a code of libpmem2 into a failure. It is a negative errno, or one of libpmem2's own codes,
 // which are -100000 and below.
-Status FailPmem2(const File& file, const char* tried, int code) {
+Status FailPmem2(const os::File& file, const char* tried, int code) {
   if (code > -100000) {
     errno = -code;
     return FailErrno("'%s': %s through libpmem2", file.path().c_str(), tried);
@@ -77,7 +77,7 @@ Status FailPmem2(const File& file, const char* tried, int code) {
 }
 
 // Maps the beginning of the file, or all of it if size_bytes is 0, whatever its granularity is.
-Status MapWhatever(const File& file, uint64_t size_bytes, bool read_only, pmem2_map** map) {
+Status MapWhatever(const os::File& file, uint64_t size_bytes, bool read_only, pmem2_map** map) {
   Request request;
   int code = pmem2_config_new(&request.config);
   if (code == 0) code = pmem2_source_from_fd(&request.source, file.descriptor());
@@ -114,7 +114,7 @@ Pmem2Mapping::~Pmem2Mapping() {
   if (map_ != nullptr) pmem2_map_delete(&map_);
 }
 
-Result<Pmem2Mapping> Pmem2Mapping::Map(const File& file, uint64_t size_bytes, bool read_only) {
+Result<Pmem2Mapping> Pmem2Mapping::Map(const os::File& file, uint64_t size_bytes, bool read_only) {
   Pmem2Mapping mapping;
   MORSEL_TRY(MapWhatever(file, size_bytes, read_only, &mapping.map_));
   const pmem2_granularity granularity = pmem2_map_get_store_granularity(mapping.map_);
@@ -135,7 +135,7 @@ Result<Pmem2Mapping> Pmem2Mapping::Map(const File& file, uint64_t size_bytes, bo
   return mapping;
 }
 
-Result<uint32_t> GranularityOf(const File& file) {
+Result<uint32_t> GranularityOf(const os::File& file) {
   pmem2_map* map = nullptr;
   MORSEL_TRY(MapWhatever(file, 0, true, &map));
   const pmem2_granularity granularity = pmem2_map_get_store_granularity(map);
@@ -144,7 +144,7 @@ Result<uint32_t> GranularityOf(const File& file) {
   return granularity == PMEM2_GRANULARITY_BYTE ? 1 : static_cast<uint32_t>(kLineBytes);
 }
 
-Result<void*> MapPart(const File& file, uint64_t offset, uint64_t size_bytes, bool read_only) {
+Result<void*> MapPart(const os::File& file, uint64_t offset, uint64_t size_bytes, bool read_only) {
   const int protection = PROT_READ | (read_only ? 0 : PROT_WRITE);
   const auto map = [&](int flags) {
     return mmap(nullptr, size_bytes, protection, flags, file.descriptor(),

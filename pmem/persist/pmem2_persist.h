@@ -27,7 +27,7 @@ class Pmem2Mapping {
   /// Units   size_bytes is a multiple of the page size, and not more than the file has.
   /// Errors  kUnsupported: the file is not on persistent memory; kCorrupt: the file is shorter;
   ///         kNoMemory; kPermission; kIo.
-  static Result<Pmem2Mapping> Map(const File& file, uint64_t size_bytes, bool read_only);
+  static Result<Pmem2Mapping> Map(const os::File& file, uint64_t size_bytes, bool read_only);
 
   char* memory() const { return memory_; }
   uint64_t size_bytes() const { return size_bytes_; }
@@ -48,13 +48,13 @@ class Pmem2Mapping {
 /// The unit in which stores to mappings of the file become durable: 1, kLineBytes, or kPageBytes if
 /// the file is not on persistent memory. The file must not be empty.
 /// Errors  kNoMemory, kPermission, kIo.
-Result<uint32_t> GranularityOf(const File& file);
+Result<uint32_t> GranularityOf(const os::File& file);
 
 /// Maps [offset, offset + size_bytes) of a file on persistent memory, at an address that the kernel
 /// chooses. It asks for MAP_SYNC; a file that only stands in for persistent memory is mapped
 /// without.
 /// Ownership  the caller unmaps the memory, or places it in an AddressRange.
 /// Errors     kNoMemory, kPermission, kIo.
-Result<void*> MapPart(const File& file, uint64_t offset, uint64_t size_bytes, bool read_only);
+Result<void*> MapPart(const os::File& file, uint64_t offset, uint64_t size_bytes, bool read_only);
 
 }  // namespace morsel::pmem

@@ -19,7 +19,8 @@ namespace {
 class Pmem2PersistTest : public testing::Test {
  protected:
   Pmem2PersistTest() {
-    auto file = File::Open(KernelCalls(), AT_FDCWD, path_, O_RDWR | O_CREAT | O_EXCL, 0600, path_);
+    auto file =
+        os::File::Open(os::KernelCalls(), AT_FDCWD, path_, O_RDWR | O_CREAT | O_EXCL, 0600, path_);
     EXPECT_TRUE(file.has_value()) << LastError();
     if (file.has_value()) file_ = std::move(*file);
     EXPECT_TRUE(file_.Resize(4 * kSubtreeBytes).ok());
@@ -31,9 +32,9 @@ class Pmem2PersistTest : public testing::Test {
     return Pmem2Mapping::Map(file_, kSubtreeBytes, read_only);
   }
 
-  Scratch scratch_ = Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string path_ = scratch_.At("file");
-  File file_;
+  os::File file_;
 };
 
 TEST_F(Pmem2PersistTest, PageGranularityIsUnsupported) {

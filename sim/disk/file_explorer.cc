@@ -109,7 +109,7 @@ FileExplorer::FileExplorer(FileTarget& target, const FileOptions& options, Voice
 FileExplorer::FileExplorer(FileTarget& target, const FileOptions& options)
     : FileExplorer(target, options, Voice::kLoud) {
   SayLastWords();
-  pmem::KeepFreedMemory();
+  os::KeepFreedMemory();
   std::printf("%s: MORSEL_SEED=%" PRIu64 "\n", target.Name().c_str(), options.seed);
 }
 

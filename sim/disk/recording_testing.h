@@ -16,7 +16,7 @@
 
 #include "os/file/system_calls.h"
 
-namespace morsel::pmem::image {
+namespace morsel::image {
 
 inline constexpr size_t kSectorBytes = 512;
 
@@ -30,7 +30,7 @@ struct Change {
 using Random = std::mt19937_64;
 
 /// Passes calls on to the kernel, and records the changes of one file.
-class RecordingCalls : public SystemCalls {
+class RecordingCalls : public os::SystemCalls {
  public:
   /// Called before a sync takes effect. Changes in pending() may be lost or kept at that moment.
   std::function<void()> before_sync;
@@ -48,19 +48,19 @@ class RecordingCalls : public SystemCalls {
     Announce(static_cast<uint64_t>(offset), size_bytes);
     pending_.push_back({.offset = static_cast<uint64_t>(offset),
                         .bytes = std::string(static_cast<const char*>(bytes), size_bytes)});
-    return SystemCalls::PWrite(file, bytes, size_bytes, offset);
+    return os::SystemCalls::PWrite(file, bytes, size_bytes, offset);
   }
   int FTruncate(int file, int64_t size_bytes) override {
     Announce(static_cast<uint64_t>(size_bytes), ~uint64_t{0} >> 1);
     pending_.push_back(
         {.truncates = true, .offset = static_cast<uint64_t>(size_bytes), .bytes = {}});
-    return SystemCalls::FTruncate(file, size_bytes);
+    return os::SystemCalls::FTruncate(file, size_bytes);
   }
   int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
     Announce(static_cast<uint64_t>(offset), static_cast<uint64_t>(size_bytes));
     pending_.push_back({.offset = static_cast<uint64_t>(offset),
                         .bytes = std::string(static_cast<size_t>(size_bytes), '\0')});
-    return SystemCalls::FAllocate(file, mode, offset, size_bytes);
+    return os::SystemCalls::FAllocate(file, mode, offset, size_bytes);
   }
   int FDataSync(int) override { return Synced(); }
   int FSync(int) override { return Synced(); }
@@ -130,4 +130,4 @@ class RecordingCalls : public SystemCalls {
   std::vector<Change> pending_;
 };
 
-}  // namespace morsel::pmem::image
+}  // namespace morsel::image

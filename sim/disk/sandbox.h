@@ -61,7 +61,7 @@ class Sandbox {
   void ShowDirectory(const Disk& disk, NodeId id, const std::string& path);
   void ShowFile(const Node& node, NodeId id, const std::string& path);
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string root_ = scratch_.At("disk");
   std::map<NodeId, Slot> slots_;
   std::unordered_map<ino_t, NodeId> nodes_;

@@ -58,7 +58,7 @@ struct TracedPromise {
 };
 
 /// Threads  one.
-class SimulatedFiles : public pmem::SystemCalls {
+class SimulatedFiles : public os::SystemCalls {
  public:
   /// Shows the disk. `sees_stores`: the code also changes files through mappings. What then differs
   /// from what was written counts as written when the next call comes.
@@ -81,7 +81,7 @@ class SimulatedFiles : public pmem::SystemCalls {
   /// The kernel's calls, for an oracle. They never fail by the fault. What they read counts as
   /// read.
   /// Ownership  of this object.
-  pmem::SystemCalls& observer() { return observer_; }
+  os::SystemCalls& observer() { return observer_; }
 
   void Promise(const Promises& promises, bool settles);
   /// Notes the end of the process. Calls that follow are not its own.
@@ -108,7 +108,7 @@ class SimulatedFiles : public pmem::SystemCalls {
   int FChMod(int file, mode_t mode) override;
 
  private:
-  class Observer : public pmem::SystemCalls {
+  class Observer : public os::SystemCalls {
    public:
     explicit Observer(SimulatedFiles& files) : files_(files) {}
     ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;

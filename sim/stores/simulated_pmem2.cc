@@ -28,7 +28,7 @@ Pmem2Mapping::~Pmem2Mapping() {
   if (memory_ != nullptr) munmap(memory_, size_bytes_);
 }
 
-Result<Pmem2Mapping> Pmem2Mapping::Map(const File& file, uint64_t size_bytes, bool read_only) {
+Result<Pmem2Mapping> Pmem2Mapping::Map(const os::File& file, uint64_t size_bytes, bool read_only) {
   const Result<void*> memory = MapPart(file, 0, size_bytes, read_only);
   if (!memory) return memory.status();
   Pmem2Mapping mapping;
@@ -39,9 +39,9 @@ Result<Pmem2Mapping> Pmem2Mapping::Map(const File& file, uint64_t size_bytes, bo
   return mapping;
 }
 
-Result<uint32_t> GranularityOf(const File&) { return static_cast<uint32_t>(kLineBytes); }
+Result<uint32_t> GranularityOf(const os::File&) { return static_cast<uint32_t>(kLineBytes); }
 
-Result<void*> MapPart(const File& file, uint64_t offset, uint64_t size_bytes, bool read_only) {
+Result<void*> MapPart(const os::File& file, uint64_t offset, uint64_t size_bytes, bool read_only) {
   const int protection = PROT_READ | (read_only ? 0 : PROT_WRITE);
   void* const memory = mmap(nullptr, size_bytes, protection, MAP_SHARED, file.descriptor(),
                             static_cast<off_t>(offset));

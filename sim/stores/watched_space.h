@@ -13,7 +13,7 @@ namespace morsel::sim {
 /// It answers for every file. A hole is a number of stores to the watched file, which may be lost
 /// until a sync. A sync promises nothing about what was stored through a mapping. The kernel
 /// answers all other calls, and all calls before Watch().
-class WatchedSpace : public pmem::SystemCalls {
+class WatchedSpace : public os::SystemCalls {
  public:
   void Watch(const WatchedFile& file) { file_ = &file; }
   /// Power was cut: later syncs say nothing about earlier holes.

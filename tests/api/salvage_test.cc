@@ -20,7 +20,7 @@
 namespace {
 
 namespace fs = std::filesystem;
-namespace image = morsel::pmem::image;
+namespace image = morsel::image;
 using morsel::Code;
 using morsel::kGiantBytes;
 using morsel::kKiB;
@@ -68,7 +68,7 @@ class SalvageTest : public testing::Test {
     }
     std::filesystem::permissions(file_, fs::perms::owner_read | fs::perms::owner_write);
     auto file =
-        morsel::pmem::File::Open(morsel::pmem::KernelCalls(), AT_FDCWD, file_, O_RDONLY, 0, file_);
+        morsel::os::File::Open(morsel::os::KernelCalls(), AT_FDCWD, file_, O_RDONLY, 0, file_);
     ASSERT_TRUE(file) << morsel::last_error();
     const auto opened = image::ImageFile::Open(std::move(*file), true);
     ASSERT_TRUE(opened) << morsel::last_error();
@@ -166,7 +166,7 @@ class SalvageTest : public testing::Test {
         << morsel::last_error();
   }
 
-  morsel::pmem::Scratch scratch_ = morsel::pmem::Scratch::InMemory();
+  morsel::os::Scratch scratch_ = morsel::os::Scratch::InMemory();
   std::string file_ = scratch_.At("pool/m");
   Index* index_ = nullptr;
   Index index_copy_;

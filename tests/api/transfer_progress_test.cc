@@ -93,7 +93,7 @@ class TransferProgressTest : public testing::TestWithParam<Kind> {
     file.put('\x5a').put('\xa5');
   }
 
-  morsel::pmem::Scratch scratch_ = morsel::pmem::Scratch::InMemory();
+  morsel::os::Scratch scratch_ = morsel::os::Scratch::InMemory();
   std::string file_ = scratch_.At("m.image");
   Told told_;
 };

@@ -89,7 +89,7 @@ class TransferTest : public testing::Test {
     return std::string(morsel::last_error()).find(words) != std::string::npos;
   }
 
-  morsel::pmem::Scratch scratch_ = morsel::pmem::Scratch::InMemory();
+  morsel::os::Scratch scratch_ = morsel::os::Scratch::InMemory();
   std::string file_ = scratch_.At("m.image");
 };
 

@@ -12,7 +12,7 @@ namespace morsel::crash {
 Findings Validate(const std::string& pool_path) {
   const morsel_pool_options read_only = {sizeof read_only, MORSEL_READ_ONLY, 0, 0, 0};
   const Result<std::unique_ptr<OpenPool>> pool =
-      OpenPool::Open(pool_path.c_str(), &read_only, pmem::KernelCalls());
+      OpenPool::Open(pool_path.c_str(), &read_only, os::KernelCalls());
   if (!pool) return {std::string("validating: ") + LastError()};
   Findings findings;
   const Result<CheckSummary> summary =

@@ -16,10 +16,10 @@
 namespace morsel::sim {
 namespace {
 
-using pmem::Directory;
-using pmem::File;
-using pmem::image::ImageFile;
-using pmem::image::ImageInfo;
+using image::ImageFile;
+using image::ImageInfo;
+using os::Directory;
+using os::File;
 
 constexpr char kImage[] = "a";
 constexpr mode_t kMode = 0640;
@@ -29,17 +29,17 @@ constexpr uint64_t kBase = 0x100100000000;
 
 // [IMG-1] Of the generation before the current one: a superblock leads there, and a medium whose
 // newest sector cannot be read any more is left with that.
-std::string JudgeOlder(pmem::SystemCalls& calls, const std::string& path) {
+std::string JudgeOlder(os::SystemCalls& calls, const std::string& path) {
   const Result<File> opened = File::Open(calls, AT_FDCWD, path, O_RDONLY, 0, "the image");
   if (!opened) return LastError();
   const File& file = *opened;
-  const auto superblocks = pmem::image::ReadSuperblocks(file);
+  const auto superblocks = image::ReadSuperblocks(file);
   if (!superblocks || !superblocks->older) return {};
-  const auto older = pmem::image::ReadTree(file, *superblocks->older);
+  const auto older = image::ReadTree(file, *superblocks->older);
   if (!older) return std::string("the generation before is damaged: ") + LastError();
   std::string wrong;
-  pmem::image::LeafReader reader(file, kBase);
-  (void)reader.Verify(*older, pmem::image::Verified::kAll,
+  image::LeafReader reader(file, kBase);
+  (void)reader.Verify(*older, image::Verified::kAll,
                       [&](const char* sentence) { wrong = sentence; });
   return wrong.empty() ? wrong : "the generation before is damaged: " + wrong;
 }
@@ -66,7 +66,7 @@ std::string ImageTarget::Recover(FileWorld& world) {
   const Result<std::vector<std::string>> names = directory_->Names();
   if (!names) return Judge(world, names.status(), "reading the directory");
   for (const std::string& name : *names) {
-    const bool is_temporary = name.rfind(pmem::kTemporaryPrefix, 0) == 0;
+    const bool is_temporary = name.rfind(os::kTemporaryPrefix, 0) == 0;
     if (is_temporary && !world.may_fail()) return "the temporary '" + name + "' was left";
   }
   return OpenImage(world);

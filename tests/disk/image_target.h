@@ -37,8 +37,8 @@ class ImageTarget : public FileTarget {
   void Change(uint32_t operation, FileWorld& world);
 
   std::string name_;
-  std::optional<pmem::Directory> directory_;
-  std::optional<pmem::image::ImageFile> image_;
+  std::optional<os::Directory> directory_;
+  std::optional<image::ImageFile> image_;
   std::string memory_;  ///< of the morsel
   /// By the hash of an image's bytes, what is wrong with its older generation.
   std::unordered_map<uint64_t, std::string> olders_;

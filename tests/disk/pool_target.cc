@@ -13,9 +13,9 @@
 namespace morsel::sim {
 namespace {
 
-using pmem::Directory;
-using pmem::File;
-using pmem::image::ImageFile;
+using image::ImageFile;
+using os::Directory;
+using os::File;
 
 constexpr char kPool[] = "pool";
 constexpr char kDirectory[] = "pool";
@@ -27,7 +27,7 @@ constexpr uint64_t kCapacityBytes = 2 * kSubtreeBytes;
 constexpr char kDamaged[] = "damaged";
 
 // As cp(1) does it: nothing is synced.
-bool CopyFile(pmem::SystemCalls& calls, const std::string& from, const std::string& to) {
+bool CopyFile(os::SystemCalls& calls, const std::string& from, const std::string& to) {
   const Result<File> source = File::Open(calls, AT_FDCWD, from, O_RDONLY, 0, from);
   const Result<File> copy = File::Open(calls, AT_FDCWD, to, O_RDWR | O_CREAT | O_EXCL, 0600, to);
   const Result<uint64_t> size_bytes = source ? source->SizeBytes() : source.status();
@@ -64,7 +64,7 @@ std::string PoolTarget::StateOfImage(FileWorld& world, const std::string& name) 
   return known->second;
 }
 
-std::string PoolTarget::ReadState(pmem::SystemCalls& calls, const std::string& path) {
+std::string PoolTarget::ReadState(os::SystemCalls& calls, const std::string& path) {
   Result<File> file = File::Open(calls, AT_FDCWD, path, O_RDONLY, 0, path);
   if (!file) return kDamaged;
   const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
@@ -120,12 +120,12 @@ std::string PoolTarget::LookAt(FileWorld& world, const std::string& name) {
 }
 
 std::string PoolTarget::LookForTemporaries(FileWorld& world) const {
-  const Result<Directory> directory = Directory::Open(pmem::KernelCalls(), PathOf(world));
+  const Result<Directory> directory = Directory::Open(os::KernelCalls(), PathOf(world));
   if (!directory) return "the pool's directory cannot be opened";
   const auto names = directory->Names();
   if (!names) return "the pool's directory cannot be read";
   for (const std::string& name : *names) {
-    if (name.rfind(pmem::kTemporaryPrefix, 0) == 0) return "'" + name + "' was left";
+    if (name.rfind(os::kTemporaryPrefix, 0) == 0) return "'" + name + "' was left";
   }
   return {};
 }

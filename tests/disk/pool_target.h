@@ -54,7 +54,7 @@ class PoolTarget : public FileTarget {
   /// The file as the disk shows it; nullptr: none.
   static const Node* FileOf(const FileWorld& world, const std::string& name);
   std::string StateOfImage(FileWorld& world, const std::string& name);
-  static std::string ReadState(pmem::SystemCalls& calls, const std::string& path);
+  static std::string ReadState(os::SystemCalls& calls, const std::string& path);
 
   std::string name_;
   std::unique_ptr<OpenPool> pool_;

@@ -25,9 +25,9 @@
 namespace morsel {
 namespace {
 
+using image::ImageFile;
+using image::ImageInfo;
 using nlohmann::json;
-using pmem::image::ImageFile;
-using pmem::image::ImageInfo;
 using Random = std::mt19937_64;
 
 [[noreturn]] void Die(const char* what) {
@@ -82,8 +82,8 @@ json Told(const ImageInfo& info) {
           {"capacity_bytes", info.capacity_bytes},
           {"size_bytes", info.size_bytes},
           {"live_bytes", info.live_bytes},
-          {"contract", info.contract == pmem::image::Contract::kFine ? "fine" : "snapshot"},
-          {"codec", pmem::image::CodecName(info.codec)},
+          {"contract", info.contract == image::Contract::kFine ? "fine" : "snapshot"},
+          {"codec", image::CodecName(info.codec)},
           {"flags", (info.grows ? 1 : 0) + (info.giant ? 2 : 0)}};
 }
 
@@ -97,11 +97,11 @@ int Make(uint64_t seed, const char* path, const char* name) {
   info.base = (random() % 1000 + 1) * kGiantBytes;
   info.capacity_bytes = (subtrees + random() % 1000) * kSubtreeBytes;
   info.size_bytes = memory.size();
-  info.contract = static_cast<pmem::image::Contract>(random() % 2);
+  info.contract = static_cast<image::Contract>(random() % 2);
   info.grows = random() % 2 == 0;
   info.giant = random() % 2 == 0;
-  info.codec = static_cast<pmem::image::Codec>(seed % 3);
-  const Result<pmem::Directory> directory = pmem::Directory::Open(pmem::KernelCalls(), path);
+  info.codec = static_cast<image::Codec>(seed % 3);
+  const Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path);
   if (!directory) Die(path);
   Change(memory, random);
   Result<ImageFile> image = ImageFile::Create(*directory, name, 0600, info, memory.data());
@@ -122,8 +122,7 @@ int Make(uint64_t seed, const char* path, const char* name) {
 }
 
 int Check(const char* path) {
-  Result<pmem::File> file =
-      pmem::File::Open(pmem::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path);
+  Result<os::File> file = os::File::Open(os::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path);
   if (!file) Die(path);
   const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
   json told;

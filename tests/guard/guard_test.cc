@@ -55,7 +55,7 @@ class GuardTest : public testing::Test {
 
   char* Make(size_t size) { return static_cast<char*>(morsel_malloc(morsel_, size)); }
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   morsel_pool_t* pool_ = nullptr;
   morsel_t* morsel_ = nullptr;
 };

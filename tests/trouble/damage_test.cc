@@ -39,7 +39,7 @@ class DamageTest : public TroubleTest {
 TEST_F(DamageTest, OpenNamesADamagedFileOfADirectoryPool) {
   Make(directory_, 0, {"a"});
   const std::string file = directory_ + "/.morsel-pool";
-  const std::string whole = pmem::BytesOf(file);
+  const std::string whole = os::BytesOf(file);
 
   FlipBit(file, 70);
   ExpectPoolFails(directory_, MORSEL_CORRUPT, {"'" + file + "'", "checksum"});
@@ -60,7 +60,7 @@ TEST_F(DamageTest, OpenNamesADamagedFileOfADirectoryPool) {
 TEST_F(DamageTest, OpenNamesADamagedImage) {
   Make(directory_, 0, {"a", "other"});
   const std::string file = directory_ + "/a";
-  const std::string whole = pmem::BytesOf(file);
+  const std::string whole = os::BytesOf(file);
 
   FlipBit(file, whole.rfind("as it was"));
   ExpectMorselFails(directory_, "a", MORSEL_CORRUPT, {"'" + file + "'", "0x", "checksum", "copy"});
@@ -81,13 +81,13 @@ TEST_F(DamageTest, OpenNamesADamagedImage) {
     morsel_pool_t* const pool = OpenPool(directory_);
     ExpectFailure(morsel_remove(pool, "a"), MORSEL_CORRUPT, {"'" + file + "'", "not a morsel's"});
     EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
-    EXPECT_TRUE(pmem::BytesOf(file) == foreign);
+    EXPECT_TRUE(os::BytesOf(file) == foreign);
   }
 }
 
 // Puts a good checksum into a superblock whose version has been changed.
 void SetVersion(const std::string& path, uint64_t offset, char version) {
-  std::string superblock = pmem::BytesOf(path).substr(offset, 4096);
+  std::string superblock = os::BytesOf(path).substr(offset, 4096);
   superblock[8] = version;
   superblock.replace(16, 8, std::string(8, '\0'));
   const uint64_t checksum = Checksum64(superblock.data(), superblock.size());
@@ -97,7 +97,7 @@ void SetVersion(const std::string& path, uint64_t offset, char version) {
 
 TEST_F(DamageTest, OpenNamesADamagedCarvedPool) {
   Make(carved_, MORSEL_CARVED, {"a"});
-  const std::string whole = pmem::BytesOf(carved_);
+  const std::string whole = os::BytesOf(carved_);
   const std::string name = "'" + carved_ + "'";
 
   FlipBit(carved_, 100);
@@ -119,10 +119,10 @@ TEST_F(DamageTest, OpenNamesADamagedCarvedPool) {
 
 TEST_F(DamageTest, OpenNamesADamagedHeapInACarvedPool) {
   Make(carved_, MORSEL_CARVED, {"a"});
-  const size_t heap = pmem::BytesOf(carved_).find("mrslHeap");
+  const size_t heap = os::BytesOf(carved_).find("mrslHeap");
   ASSERT_NE(heap, std::string::npos);
   Make(carved_, MORSEL_CARVED, {"other"});
-  const std::string whole = pmem::BytesOf(carved_);
+  const std::string whole = os::BytesOf(carved_);
 
   FlipBit(carved_, heap);
   ExpectMorselFails(carved_, "a", MORSEL_CORRUPT, {"heap", "magic", "copy"});

@@ -15,10 +15,10 @@ namespace fs = std::filesystem;
 
 Bytes AllBytes(const std::string& path) {
   Bytes all;
-  if (fs::is_regular_file(path)) all[path] = pmem::BytesOf(path);
+  if (fs::is_regular_file(path)) all[path] = os::BytesOf(path);
   if (!fs::is_directory(path)) return all;
   for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    all[entry.path()] = entry.is_regular_file() ? pmem::BytesOf(entry.path()) : "";
+    all[entry.path()] = entry.is_regular_file() ? os::BytesOf(entry.path()) : "";
   }
   return all;
 }
@@ -35,7 +35,7 @@ void Overwrite(const std::string& path, uint64_t offset, const std::string& byte
 }
 
 void FlipBit(const std::string& path, uint64_t offset) {
-  const std::string bytes = pmem::BytesOf(path);
+  const std::string bytes = os::BytesOf(path);
   Overwrite(path, offset, std::string(1, static_cast<char>(bytes.at(offset) ^ 4)));
 }
 

@@ -55,7 +55,7 @@ class TroubleTest : public testing::Test {
   /// Returns the text at the root 'text' of a morsel.
   static std::string TextOf(morsel_t* morsel);
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string folder_ = scratch_.path();
   std::string directory_ = scratch_.At("pool");
   std::string carved_ = scratch_.At("carved");

@@ -67,7 +67,7 @@ class FineChecker : public testing::Test {
     return {};
   }
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string pool_path_ = scratch_.At("pool");
   SharedFile<FineLog> log_{scratch_.At("log")};
 };

@@ -48,7 +48,7 @@ class FineCrash : public testing::TestWithParam<PoolKind> {
     return FindInChild([&] { return CheckFine(pool_path_, {.seed = seed}, *log_); });
   }
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string pool_path_ = scratch_.At("pool");
   SharedFile<FineLog> log_{scratch_.At("log")};
 };

@@ -46,7 +46,7 @@ class HeapCrash : public testing::Test {
     return {};
   }
 
-  pmem::Scratch scratch_ = pmem::Scratch::InMemory();
+  os::Scratch scratch_ = os::Scratch::InMemory();
   std::string path_ = scratch_.At("heap");
   SharedFile<HeapLog> log_{scratch_.At("log")};
   SharedFile<HeapLeak> leak_{scratch_.At("leak")};

@@ -63,7 +63,7 @@ class ImageChecker : public testing::Test {
     Last() = last;
   }
 
-  pmem::Scratch scratch_ = pmem::Scratch::OnDisk();
+  os::Scratch scratch_ = os::Scratch::OnDisk();
   std::string pool_path_ = scratch_.At("pool");
   SharedFile<ImageLog> log_{scratch_.At("log")};
 };

@@ -20,7 +20,7 @@ constexpr uint64_t kMoments = static_cast<uint64_t>(Moment::kCount);
 
 class ImageCrash : public testing::Test {
  protected:
-  explicit ImageCrash(pmem::Scratch (*place)()) : scratch_(place()) {}
+  explicit ImageCrash(os::Scratch (*place)()) : scratch_(place()) {}
   void SetUp() override {
     Child maker([&] {
       MakeImagePool(pool_path_, *log_);
@@ -84,7 +84,7 @@ class ImageCrash : public testing::Test {
     EXPECT_LT(became, under_way);
   }
 
-  pmem::Scratch scratch_;
+  os::Scratch scratch_;
   std::string pool_path_ = scratch_.At("pool");
   SharedFile<ImageLog> log_{scratch_.At("log")};
 };
@@ -92,13 +92,13 @@ class ImageCrash : public testing::Test {
 // Of the disk's own are the requests that are in flight when a writer is killed.
 class ImageCrashOnDisk : public ImageCrash {
  protected:
-  ImageCrashOnDisk() : ImageCrash(pmem::Scratch::OnDisk) {}
+  ImageCrashOnDisk() : ImageCrash(os::Scratch::OnDisk) {}
 };
 
 // What threads do beside a checkpoint is the same anywhere, and here nobody waits for syncs.
 class ImageCrashInMemory : public ImageCrash {
  protected:
-  ImageCrashInMemory() : ImageCrash(pmem::Scratch::InMemory) {}
+  ImageCrashInMemory() : ImageCrash(os::Scratch::InMemory) {}
 };
 
 TEST_F(ImageCrashOnDisk, ReopensAsACheckpointWhenKilledAnywhere) {

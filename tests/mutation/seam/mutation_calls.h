@@ -24,9 +24,9 @@ struct LateSync {
 inline thread_local LateSync late_sync;
 
 /// Passes calls on, except for syncs that the switch names.
-class MutantCalls : public SystemCalls {
+class MutantCalls : public os::SystemCalls {
  public:
-  explicit MutantCalls(SystemCalls& calls) : calls_(calls) {}
+  explicit MutantCalls(os::SystemCalls& calls) : calls_(calls) {}
 
   int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
     return calls_.OpenAt(directory, name, flags, mode);
@@ -86,14 +86,14 @@ class MutantCalls : public SystemCalls {
     late.data_only ? calls_.FDataSync(late.file) : calls_.FSync(late.file);
   }
 
-  SystemCalls& calls_;
+  os::SystemCalls& calls_;
 };
 
 /// `calls` with the switch before them. It exists as long as the process.
-inline SystemCalls& Above(SystemCalls& calls) {
+inline os::SystemCalls& Above(os::SystemCalls& calls) {
   if (dynamic_cast<MutantCalls*>(&calls) != nullptr) return calls;
   static std::mutex mutex;
-  static auto& all = *new std::map<SystemCalls*, std::unique_ptr<MutantCalls>>;
+  static auto& all = *new std::map<os::SystemCalls*, std::unique_ptr<MutantCalls>>;
   const std::lock_guard lock(mutex);
   std::unique_ptr<MutantCalls>& above = all[&calls];
   if (above == nullptr) above = std::make_unique<MutantCalls>(calls);
