@@ -34,7 +34,7 @@ class UnitMapTest : public testing::Test {
     return reinterpret_cast<uint64_t*>(memory_->base() + header()->map_offset) + unit;
   }
 
-  // As the heap does it.
+  // Allocates an extent in the heap's order of steps.
   std::optional<uint64_t> Take(uint64_t count, uint64_t alignment = 1) {
     const Result<UnitIndex> place = map_->FindFreeUnits(UnitCount(count), alignment);
     if (!place) return std::nullopt;
@@ -59,7 +59,7 @@ class UnitMapTest : public testing::Test {
   uint64_t size_bytes_ = 0;
 };
 
-TEST_F(UnitMapTest, RunsAreFoundFirstFitAndAlignedByAddress) {
+TEST_F(UnitMapTest, FreeUnitsAreFoundFirstFitAndAlignedByAddress) {
   Make(16 * kMiB, 16 * kMiB, TestBase() + 3 * kSubtreeBytes);
   EXPECT_EQ(Take(1), first_unit());
   EXPECT_EQ(Take(3), first_unit() + 1);
@@ -75,7 +75,7 @@ TEST_F(UnitMapTest, RunsAreFoundFirstFitAndAlignedByAddress) {
   EXPECT_EQ(Take(1), first_unit() + 3);
 }
 
-TEST_F(UnitMapTest, TheLastUnitIsHandedOutAndNoneBehindIt) {
+TEST_F(UnitMapTest, FindsTheLastUnitAndNoneBehindIt) {
   Make(2 * kMiB, 4 * kMiB);
   const uint64_t free = 32 - first_unit();
   EXPECT_EQ(Take(free + 1), std::nullopt);
@@ -88,9 +88,9 @@ TEST_F(UnitMapTest, TheLastUnitIsHandedOutAndNoneBehindIt) {
   EXPECT_FALSE(map_->IsFree(UnitIndex(63), UnitCount(2)).value());
 }
 
-TEST_F(UnitMapTest, RunsOverTheEndOfARegion) {
+TEST_F(UnitMapTest, ExtentsMayCrossRegions) {
   Make(3 * kGiB);
-  // Ends exactly with region 0; begins exactly with region 1; lies over both of the next borders.
+  // One extent ends where region 0 ends. The next begins in region 1 and crosses into region 2.
   const uint64_t first = Take(kUnitsPerRegion - 100 - first_unit()).value();
   const uint64_t to_the_end = Take(100).value();
   EXPECT_EQ(to_the_end + 100, kUnitsPerRegion);
@@ -116,7 +116,7 @@ TEST_F(UnitMapTest, RunsOverTheEndOfARegion) {
     EXPECT_EQ(map_->EndOfUsed().value().value(), end);
     Open();
   }
-  // Its piece stays behind and counts for nothing.
+  // The freed extent's piece stays behind and counts for nothing.
   ASSERT_TRUE(map_->Build(UnitIndex(second)).ok());
   Give(second, kUnitsPerRegion + 500);
   for (int opened = 0; opened < 2; ++opened) {
@@ -124,13 +124,13 @@ TEST_F(UnitMapTest, RunsOverTheEndOfARegion) {
     EXPECT_TRUE(map_->IsFree(UnitIndex(2 * kUnitsPerRegion), UnitCount(500)).value());
     Open();
   }
-  // Nor where a shorter extent has the same head.
+  // It counts for nothing either when a shorter extent has the same head.
   EXPECT_EQ(Take(200), second);
   Open();
   EXPECT_EQ(HeadOf(2 * kUnitsPerRegion), kNobody);
 }
 
-TEST_F(UnitMapTest, ARegionThatGetsItsMapDoesNotPlaceItInTheRunThatIsSought) {
+TEST_F(UnitMapTest, ANewMapIsNotPlacedInTheUnitsThatAreFound) {
   Make(2 * kGiB);
   const uint64_t segment = Take(kUnitsPerRegion).value();
   const uint64_t map = reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset)[1];
@@ -140,19 +140,19 @@ TEST_F(UnitMapTest, ARegionThatGetsItsMapDoesNotPlaceItInTheRunThatIsSought) {
   EXPECT_TRUE(map_->IsRememberedAsUsed(UnitIndex(map)).value());
 }
 
-TEST_F(UnitMapTest, IsFreeLooksAfterAllMapsArePlaced) {
+TEST_F(UnitMapTest, IsFreePlacesAllMapsBeforeItLooks) {
   Make(2 * kGiB);
   ASSERT_TRUE(map_->Build(UnitIndex(0)).ok());
-  // Region 1's map goes to the first free units, those that are asked for.
+  // Region 1's map goes to the first free units, which are among those asked for.
   EXPECT_FALSE(map_->IsFree(UnitIndex(first_unit()), UnitCount(kUnitsPerRegion)).value());
 }
 
-TEST_F(UnitMapTest, AFullRegionsNeighbourBeginsWithItsOwnMap) {
+TEST_F(UnitMapTest, ARegionBehindAFullOneBeginsWithItsOwnMap) {
   Make(2 * kGiB);
   EXPECT_EQ(Take(kUnitsPerRegion - first_unit()), first_unit());
   EXPECT_EQ(Take(1), kUnitsPerRegion + kMapUnits.value());
   EXPECT_EQ(HeadOf(kUnitsPerRegion), kNobody);
-  // What goes away takes its map along.
+  // A region that goes away takes its map along.
   Give(kUnitsPerRegion + kMapUnits.value(), 1);
   EXPECT_TRUE(map_->Shrink(kGiB).ok());
   EXPECT_EQ(HeadOf(kUnitsPerRegion + 5), kNobody);
@@ -162,7 +162,7 @@ TEST_F(UnitMapTest, AFullRegionsNeighbourBeginsWithItsOwnMap) {
   EXPECT_EQ(map_->unit_count(), 2 * kUnitsPerRegion);
 }
 
-TEST_F(UnitMapTest, ResizedExtents) {
+TEST_F(UnitMapTest, ResizedExtentsCoverTheirNewUnits) {
   Make(4 * kMiB);
   const uint64_t head = Take(10).value();
   map_->ResizeExtent(UnitIndex(head), UnitCount(10), UnitCount(4));
@@ -174,14 +174,14 @@ TEST_F(UnitMapTest, ResizedExtents) {
   EXPECT_EQ(Take(1), head + 20);
 }
 
-TEST_F(UnitMapTest, WordsThatCannotBeAreCorrupt) {
+TEST_F(UnitMapTest, InvalidWordsAreCorrupt) {
   const uint64_t words[] = {
       1 | uint64_t{kClassCount} << 8,                 // a slab of no class
-      UnitWord::Extent(UnitCount(0)).raw,             // nothing
-      UnitWord::Extent(UnitCount(60)).raw,            // behind the end
+      UnitWord::Extent(UnitCount(0)).raw,             // an extent of no units
+      UnitWord::Extent(UnitCount(60)).raw,            // it ends behind the heap's end
       UnitWord::Extent(UnitCount(~uint64_t{0})).raw,  //
-      UnitWord::Piece(UnitCount(3)).raw,              // where no region begins
-      4,                                              // of no kind
+      UnitWord::Piece(UnitCount(3)).raw,              // a piece where no region begins
+      4,                                              // no known kind
       ~uint64_t{0},
   };
   for (const uint64_t word : words) {
@@ -196,7 +196,7 @@ TEST_F(UnitMapTest, WordsThatCannotBeAreCorrupt) {
   map_.reset();
   memory_.reset();
   Make(4 * kMiB);
-  // Two that overlap; and a slab that is not where its class' slabs lie.
+  // A head inside another extent is not read; a slab must be aligned to its class' length.
   *WordOfRegion0(9) = UnitWord::Extent(UnitCount(3)).raw;
   *WordOfRegion0(11) = UnitWord::Extent(UnitCount(1)).raw;
   EXPECT_EQ(map_->Build(UnitIndex(0)).code(), Code::kOk);  // covered words are not read
@@ -206,7 +206,7 @@ TEST_F(UnitMapTest, WordsThatCannotBeAreCorrupt) {
   EXPECT_EQ(map_->Build(UnitIndex(0)).code(), Code::kCorrupt);
 }
 
-TEST_F(UnitMapTest, DirectoryWordsThatCannotBeAreCorrupt) {
+TEST_F(UnitMapTest, InvalidDirectoryWordsAreCorrupt) {
   for (const uint64_t word : {uint64_t{0} + 1, 2 * kUnitsPerRegion - 1, ~uint64_t{0}}) {
     map_.reset();
     memory_.reset();
@@ -225,7 +225,7 @@ TEST_F(UnitMapTest, DirectoryWordsThatCannotBeAreCorrupt) {
   EXPECT_EQ(map_->FindFreeUnits(UnitCount(1), 1).error(), Code::kCorrupt);
 }
 
-TEST_F(UnitMapTest, NothingIsMadeWhereNothingIsSought) {
+TEST_F(UnitMapTest, LookingUpMakesNoMaps) {
   Make(3 * kGiB);
   EXPECT_EQ(HeadOf(2 * kUnitsPerRegion), kNobody);
   EXPECT_EQ(map_->NextHead(UnitIndex(0)).value().value(), map_->unit_count());

@@ -2,21 +2,23 @@
 //
 //   base: HeapHeader | root table | region directory | unit map of region 0 | units ...
 //
-// A region is 1 GiB of the range, 16,384 units of 64 KiB. Its unit map has one
-// word per unit, so that a heap is the same logic as a pool once more: a run of
-// units belongs to somebody iff the word of its first unit, its head, says so.
+// A region is 1 GiB of the range: 16,384 units of 64 KiB. Its unit map has one word
+// per unit. A segment, which is a slab or an extent, occupies one unit or several
+// neighbours; it is live iff the word of its first unit, its head, says so. A pool's
+// subtree map follows the same logic.
 //
 // [HEAP-1] A unit is used iff a live head covers it, it lies in the prefix before
 //          the first unit, or it holds a region's unit map.
-// [HEAP-2] A head is stored in one word, after all that it makes reachable is
+// [HEAP-2] A head is stored as one word, after everything that it makes reachable is
 //          durable. No live head covers another.
-// [HEAP-3] The word of a unit that is not a head is zero, but for pieces.
-// [HEAP-4] An extent that goes on into another region has a piece there, at the
-//          region's first unit, which is durable before the head is stored. A piece
-//          counts only while the head that it points back to covers it.
+// [HEAP-3] The word of a unit is zero unless it is a head or a piece.
+// [HEAP-4] An extent that continues into another region has a piece in the word of
+//          that region's first unit. The piece is durable before the head is stored.
+//          It counts only while the head that it points back to covers it.
 // [HEAP-5] A block is allocated iff its bit is set and its freed bit is not.
-// [HEAP-6] A region's unit map is where the directory says; its units have no head.
-// [HEAP-7] Bits of no block are zero.
+// [HEAP-6] A region's unit map lies where the directory says. The units that hold it
+//          have no head.
+// [HEAP-7] Bits that belong to no block are zero.
 #pragma once
 
 #include <cstddef>
@@ -34,10 +36,10 @@ inline constexpr uint32_t kHeapVersion = 2;
 inline constexpr uint64_t kRegionBytes = kGiB;
 inline constexpr uint64_t kUnitsPerRegion = kRegionBytes / kUnitBytes;
 
-/// Whether the heap was left in order. Any other value is damage.
+/// Whether the heap was closed in order. Any other value is damage.
 enum HeapState : uint64_t { kHeapClean = 0x6e61656c63, kHeapInUse = 0x657375206e69 };
 
-/// The first page of a morsel. All but `state` is written once, by formatting.
+/// The first page of a morsel. Format() writes it; afterwards only `state` changes.
 struct HeapHeader {
   uint64_t magic;
   uint32_t version;
@@ -45,14 +47,14 @@ struct HeapHeader {
   unsigned char id[16];
   uint64_t base;
   uint64_t capacity_bytes;
-  uint64_t root_table_offset;  ///< from base, as all offsets here
+  uint64_t root_table_offset;  ///< from `base`, like all offsets here
   uint64_t root_table_bytes;
-  uint64_t directory_offset;  ///< one word per region of the capacity
+  uint64_t directory_offset;  ///< the region directory: one word per region of the capacity
   uint64_t map_offset;        ///< region 0's unit map
-  uint64_t first_unit;        ///< those before it hold what this struct names
+  uint64_t first_unit;        ///< the units before it hold all of the above
   uint64_t checksum;          ///< XXH3-64 of the bytes before it
   unsigned char reserved_a[32];
-  uint64_t state;  ///< on a line of its own
+  uint64_t state;  ///< on a cache line of its own
   unsigned char reserved_b[4096 - 136];
 };
 static_assert(sizeof(HeapHeader) == 4096);
@@ -62,11 +64,11 @@ static_assert(offsetof(HeapHeader, state) == 128);
 static_assert(std::has_unique_object_representations_v<HeapHeader>);
 static_assert(std::is_trivially_copyable_v<HeapHeader>);
 
-/// A word of the region directory: 0, or the unit where the region's map begins.
-/// Region 0's word stays 0: its map is in the header.
+// A word of the region directory is the index of the unit at which the region's map begins, or 0
+// if the region has no map yet. Region 0's word stays 0: the header says where its map is.
 
-/// A word of a unit map: kind in bits 0-3, size class in bits 8-15, and in bits 16-63 an extent's
-/// length or a piece's distance back to its head, in units.
+/// A word of a unit map. Bits 0-3 hold the kind and bits 8-15 a slab's size class. Bits 16-63 hold
+/// an extent's length, or a piece's distance back to its head, in units.
 enum class UnitKind : uint64_t { kNone = 0, kSlab = 1, kExtent = 2, kPiece = 3 };
 
 struct UnitWord {
@@ -85,23 +87,23 @@ struct UnitWord {
   }
 };
 
-/// The first line of a slab. Behind it, SlabColor() lines of nothing; BitPairs; blocks: block i
-/// lies at i * BlockBytes(class) from the slab's start, so the first indices, which all that
-/// covers, are no blocks.
+/// The first line of a slab. After it come SlabColor() unused lines, the BitPairs, and the blocks.
+/// Block i lies i * BlockBytes(class) bytes from the slab's start. The lowest indices would overlap
+/// the header and the BitPairs, so the first block is FirstBlock().
 struct SlabHeader {
   uint64_t magic;  ///< kSlabMagic ^ the slab's first unit
-  uint64_t lease;  ///< whose it is; 0 until several processes write one heap
+  uint64_t lease;  ///< for the process that holds the slab; 0 while only one may write
   uint64_t reserved[6];
 };
 inline constexpr uint64_t kSlabMagic = 0x62616c53'6c73726d;  // "mrslSlab"
 static_assert(sizeof(SlabHeader) == kLineBytes);
 static_assert(std::has_unique_object_representations_v<SlabHeader>);
 
-/// The allocation bits of 64 blocks. `freed` is beside the bits that it takes away from, on the
-/// same line, so that no crash can part them.
+/// The allocation bits of 64 blocks. Both words lie on the same cache line, so that no crash can
+/// separate a freed bit from the bit that it cancels.
 struct BitPair {
   uint64_t bits;   ///< changed by the slab's holder only
-  uint64_t freed;  ///< set by others; folded into `bits` by the holder
+  uint64_t freed;  ///< set by other threads; the holder merges them into `bits`
 };
 inline constexpr uint64_t kPairsPerLine = kLineBytes / sizeof(BitPair);
 inline constexpr uint64_t kBlocksPerLine = 64 * kPairsPerLine;
@@ -109,40 +111,43 @@ static_assert(sizeof(BitPair) == 16);
 static_assert(offsetof(BitPair, freed) == 8);
 static_assert(std::has_unique_object_representations_v<BitPair>);
 
-/// How many lines of BitPairs a class' slabs have.
+/// How many cache lines of BitPairs a slab of the class has.
 constexpr uint64_t BitLineCount(unsigned size_class) {
   const uint64_t slots = SlabUnits(size_class).value() * kUnitBytes / BlockBytes(size_class);
   return DivideUp(slots, kBlocksPerLine);
 }
 inline constexpr uint64_t kBitLinesMax = kBlocksPerSlabMax / kBlocksPerLine;
 
-/// How many lines lie between a slab's header and its BitPairs. Slabs begin at multiples of 64 KiB;
-/// were the lines of all of them at the same distance, they would share a few sets of the
-/// processor's caches (slab coloring: Bonwick 1994).
-/// Of large blocks as many as fit before the first one.
+/// How many colors the slabs of a class have. A slab of color c has c unused lines between its
+/// header and its BitPairs. Slabs begin at multiples of 64 KiB; if all of them had their bits at
+/// the same distance, those lines would compete for a few sets of the processor's caches (slab
+/// coloring: Bonwick 1994). Where blocks are large, there are only as many colors as fit before the
+/// first one.
 constexpr uint64_t SlabColors(unsigned size_class) {
   const uint64_t lines = BlockBytes(size_class) / kLineBytes;
   if (lines < 16) return 16;
   return lines <= 32 ? lines - 1 : 32;
 }
+/// The color of the slab that begins at unit `head`.
 constexpr uint64_t SlabColor(unsigned size_class, UnitIndex head) {
   return head.value() / SlabUnits(size_class).value() % SlabColors(size_class);
 }
-/// From a slab's start.
+/// Where a slab's BitPairs begin, in bytes from its start.
 constexpr uint64_t BitPairsOffset(unsigned size_class, UnitIndex head) {
   return sizeof(SlabHeader) + SlabColor(size_class, head) * kLineBytes;
 }
 
-/// The index of a slab's first block, and the end of its indices.
+/// The index of a slab's first block.
 constexpr uint64_t FirstBlock(unsigned size_class, UnitIndex head) {
   return DivideUp(BitPairsOffset(size_class, head) + BitLineCount(size_class) * kLineBytes,
                   BlockBytes(size_class));
 }
+/// The index of a slab's last block, plus one.
 constexpr uint64_t EndBlock(unsigned size_class) {
   return SlabUnits(size_class).value() * kUnitBytes / BlockBytes(size_class);
 }
 
-/// Where things lie in a heap of that capacity, and of that many bytes for roots.
+/// Where the parts of a heap lie. It follows from the capacity and the size of the root table.
 struct HeapGeometry {
   uint64_t root_table_offset;
   uint64_t directory_offset;
@@ -163,7 +168,7 @@ constexpr HeapGeometry GeometryOf(uint64_t capacity_bytes, uint64_t root_table_b
       UnitIndex(DivideUp(geometry.map_offset + units * sizeof(uint64_t), kUnitBytes));
   return geometry;
 }
-/// The units that hold the map of a region other than the first.
+/// How many units the map of a region takes. Region 0's map lies in the prefix instead.
 inline constexpr UnitCount kMapUnits = UnitCount(kUnitsPerRegion * sizeof(uint64_t) / kUnitBytes);
 
 }  // namespace morsel::alloc

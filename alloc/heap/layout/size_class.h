@@ -1,7 +1,8 @@
-// The sizes that slabs come in.
+// The sizes of a heap's blocks, and the lengths of its slabs.
 //
-// Multiples of 16 up to 128 bytes, then eight to a doubling, as in jemalloc's and
-// mimalloc's tables: at most an eighth of a block is lost to rounding.
+// Block sizes are multiples of 16 up to 128 bytes, then eight to a doubling, as in
+// jemalloc's and mimalloc's tables. Above 128 bytes, rounding up loses at most an
+// eighth of the bytes that were asked for.
 #pragma once
 
 #include <array>
@@ -13,12 +14,14 @@
 
 namespace morsel::alloc {
 
-/// What heaps are carved into. Slabs and extents are runs of units.
+/// Heaps are divided into units of this size. A slab or an extent is one unit or several
+/// neighbours.
 inline constexpr uint64_t kUnitBytes = 64 * kKiB;
 
 inline constexpr uint64_t kBlockBytesMin = 16;
 inline constexpr uint64_t kBlockBytesMax = 64 * kKiB;
-/// Fewer blocks than this would make header and tail dear.
+/// A slab is long enough for at least this many blocks, so that its header and the unused rest at
+/// its end are a small part of it. The header may take the place of one block.
 inline constexpr uint64_t kBlocksPerSlabMin = 32;
 inline constexpr uint64_t kBlocksPerSlabMax = kUnitBytes / kBlockBytesMin;
 
@@ -26,7 +29,8 @@ inline constexpr unsigned kLinearClasses = 8;
 inline constexpr unsigned kClassesPerDoubling = 8;
 inline constexpr unsigned kClassCount = kLinearClasses + kClassesPerDoubling * 9;
 
-/// The class whose blocks hold `size_bytes`, 1 .. kBlockBytesMax.
+/// The smallest class whose blocks hold `size_bytes`.
+/// Units  size_bytes: 0 .. kBlockBytesMax; 0 counts as 1.
 constexpr unsigned ClassOf(uint64_t size_bytes) {
   if (size_bytes <= kLinearClasses * kBlockBytesMin) {
     return size_bytes == 0 ? 0 : static_cast<unsigned>((size_bytes - 1) / kBlockBytesMin);
@@ -37,7 +41,7 @@ constexpr unsigned ClassOf(uint64_t size_bytes) {
   return kLinearClasses + (doubling - 7) * kClassesPerDoubling + step;
 }
 
-/// ClassOf() for sizes up to kSmallBytesMax, from a table.
+/// Sizes up to this one have a table of their classes.
 inline constexpr uint64_t kSmallBytesMax = 1024;
 inline constexpr auto kClassOfSmall = [] {
   std::array<uint8_t, kSmallBytesMax / kBlockBytesMin + 1> classes{};
@@ -46,11 +50,13 @@ inline constexpr auto kClassOfSmall = [] {
   }
   return classes;
 }();
+/// As ClassOf(), but faster.
+/// Units  size_bytes: 0 .. kSmallBytesMax.
 inline unsigned ClassOfSmall(uint64_t size_bytes) {
   return kClassOfSmall[(size_bytes + kBlockBytesMin - 1) / kBlockBytesMin];
 }
 
-/// How large a class' blocks are.
+/// The size of a class' blocks, in bytes.
 constexpr uint64_t BlockBytes(unsigned size_class) {
   if (size_class < kLinearClasses) return (size_class + 1) * kBlockBytesMin;
   const unsigned above = size_class - kLinearClasses;
@@ -58,7 +64,7 @@ constexpr uint64_t BlockBytes(unsigned size_class) {
   return (uint64_t{9} + above % kClassesPerDoubling) << (doubling - 3);
 }
 
-/// How long a class' slabs are, a power of two; slabs are aligned to that.
+/// The length of a class' slabs: a power of two, to which the slabs are aligned.
 constexpr UnitCount SlabUnits(unsigned size_class) {
   const uint64_t bytes = BlockBytes(size_class) * kBlocksPerSlabMin;
   return UnitCount(std::bit_ceil(DivideUp(bytes, kUnitBytes)));

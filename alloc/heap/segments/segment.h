@@ -1,4 +1,4 @@
-// What a process remembers of a slab or an extent. Nothing here is on the medium.
+// What a process remembers of a slab or an extent. None of it is on the medium.
 #pragma once
 
 #include <array>
@@ -14,7 +14,8 @@ class Magazines;
 struct ThreadSlot;
 class ThreadHeap;
 
-/// What one thread writes while others may read it, each value by itself.
+/// A value that one thread writes while others may read it. Each access is atomic by itself; none
+/// orders others (relaxed).
 template <class T>
 class Shared {
  public:
@@ -29,53 +30,53 @@ class Shared {
   std::atomic<T> value_;
 };
 
-/// Made at the segment's first touch. It stays until the heap is closed, for the next one that
-/// begins at the same unit: threads may still hold its counters.
+/// Made when the segment is first touched. It stays until the heap is closed, and describes each
+/// later segment that begins at the same unit, because threads may still hold its counters.
 ///
-/// [RUN-1] A slab has at most one holder: the thread whose heap `owner` is; the heap's lock where
-///         it is null or a heap whose thread has ended; or whoever has closed the gate.
-/// [RUN-2] Only the holder changes the slab's bits, its flags and the lists that it is in.
-/// [RUN-3] A slab with room is listed, or in its class cache, or something was freed of it by
-/// others that
-///         the holder has not looked at.
+/// [RUN-1] A slab has at most one holder. That is the thread of the ThreadHeap that `owner` points
+///         to. If `owner` is null, or its thread has ended, it is the thread that holds the heap's
+///         lock. While the gate is closed, it is the thread that closed it.
+/// [RUN-2] Only the holder changes the slab's bits, its flags, and the lists that contain it.
+/// [RUN-3] A slab with room is in a list, or it is the `segment` of its class cache, or other
+///         threads have freed blocks of it that the holder has not looked at yet.
 struct Segment {
-  // What free() needs, on one line.
+  // free() needs these, so they share one cache line.
   char* start = nullptr;
   Shared<BitPair*> pairs;       ///< on the medium
-  Shared<uint64_t> reciprocal;  ///< of block_bytes
+  Shared<uint64_t> reciprocal;  ///< of block_bytes, see ReciprocalOf()
   Shared<uint32_t> block_bytes;
   Shared<uint16_t> first_block;
   Shared<uint16_t> end_block;
   Shared<uint8_t> size_class;
   uint8_t flags = 0;
   std::atomic<ThreadHeap*> owner{nullptr};
-  /// The slot of the owner's thread, while free() may store a bit and nothing else: the slab is at
-  /// hand and noted, so that what is freed will be found again, and settled. Else nullptr.
+  /// The slot of the owner's thread while a free() by that thread need only clear a bit; otherwise
+  /// nullptr. It is set only while the slab has kAtHand, so that the freed block will be found
+  /// again, and kUnflushed, so that the free will be flushed.
   Shared<ThreadSlot*> quick = nullptr;
-  Magazines* magazines = nullptr;  ///< the owner's, of the class; nullptr while there is none
+  Magazines* magazines = nullptr;  ///< the owner's, for this class; nullptr without an owner
 
   alignas(kLineBytes) UnitIndex head{};
-  Shared<UnitKind> kind = UnitKind::kNone;  ///< kNone: nothing lives here now
+  Shared<UnitKind> kind = UnitKind::kNone;  ///< kNone: no segment begins here at present
   Shared<uint64_t> units = 0;
-  LineCounter word;         ///< of an extent's head; a slab's is durable before its first block
-  Segment* next = nullptr;  ///< in the list of slabs with room
+  LineCounter word;  ///< of an extent's head; a slab's head is durable before its first block
+  Segment* next = nullptr;  ///< in a SlabList
   Segment* previous = nullptr;
-  Segment* next_unflushed = nullptr;
+  Segment* next_unflushed = nullptr;  ///< in the owner's list of slabs with frees to flush
 
-  alignas(kLineBytes) std::atomic<bool> has_freed{false};  ///< it is in its owner's list of such
-  Segment* next_freed = nullptr;
-  Segment* next_remembered = nullptr;
+  alignas(kLineBytes) std::atomic<bool> has_freed{false};  ///< the owner's freed list contains it
+  Segment* next_freed = nullptr;       ///< in that list of slabs of which others have freed
+  Segment* next_remembered = nullptr;  ///< in the unit map's list of all segments
 
-  std::array<LineCounter, kBitLinesMax> lines;
+  std::array<LineCounter, kBitLinesMax> lines;  ///< one for each line of BitPairs
 
-  static constexpr uint8_t kAtHand = 1;
-  static constexpr uint8_t kUnflushed = 2;  ///< in its owner's list of such
-  static constexpr uint8_t kFreed = 4;      ///< something was, since its class cache began with it
-  static constexpr uint8_t kEntered =
-      8;  ///< an extent that is in the SegmentTable, part of it or all
+  static constexpr uint8_t kAtHand = 1;     ///< a SlabList or a class cache has it
+  static constexpr uint8_t kUnflushed = 2;  ///< it has frees to flush
+  static constexpr uint8_t kFreed = 4;      ///< a block was freed since a class cache took it
+  static constexpr uint8_t kEntered = 8;  ///< an extent that the SegmentTable has, at least in part
   bool Has(uint8_t flag) const { return (flags & flag) != 0; }
 
-  /// `head` and `start` are set.
+  /// Sets what follows from the class, `kind` excepted. `head` and `start` must be set.
   void BecomeSlab(unsigned new_class) {
     size_class = static_cast<uint8_t>(new_class);
     pairs = reinterpret_cast<BitPair*>(start + BitPairsOffset(new_class, head));
@@ -87,30 +88,34 @@ struct Segment {
   }
 
   bool IsSlab() const { return kind == UnitKind::kSlab; }
+  /// How many blocks the slab has, free or not.
   uint64_t capacity() const { return static_cast<uint64_t>(end_block - first_block); }
-  /// Of a block of the slab, or of the extent.
+  /// The size of each block of the slab, or of the extent.
   uint64_t UsableBytes() const { return IsSlab() ? uint64_t{block_bytes} : units * kUnitBytes; }
   const char* end() const { return start + units * kUnitBytes; }
 
-  /// The block that holds the byte at `offset` from the start.
+  /// Which block of a slab covers a byte, and whether that byte is the block's first.
   struct Place {
     uint64_t index;
     bool is_start;
   };
+  /// Units  offset: bytes from the slab's start.
   Place PlaceOf(uint64_t offset) const {
     const uint64_t factor = reciprocal;
     const WideProduct product = WideProduct{offset} * factor;
     return {static_cast<uint64_t>(product >> 64), static_cast<uint64_t>(product) < factor};
   }
 
-  // A product with the reciprocal has the quotient in its upper half, and the lower half is below
-  // the reciprocal iff nothing is left over (Lemire, Kaser, Kurz 2019). Exact for sizes up to 2^16
-  // and offsets in a slab, below 2^22: their product is far below 2^64.
+  // The product of an offset and the reciprocal has the quotient in its upper half. Its lower half
+  // is below the reciprocal iff the remainder is zero (Lemire, Kaser, Kurz 2019). This is exact for
+  // block sizes up to 2^16 and for offsets in a slab, which are below 2^22, because the product of
+  // the two is far below 2^64.
   __extension__ using WideProduct = unsigned __int128;
   static constexpr uint64_t ReciprocalOf(uint64_t bytes) { return ~uint64_t{0} / bytes + 1; }
 };
 
-/// Slabs with room, in the order in which they were listed.
+/// Slabs with room, in the order in which they were listed. A slab is in one list at most.
+/// Threads  the holder of the slabs [RUN-2].
 class SlabList {
  public:
   Segment* first() const { return first_; }
@@ -124,13 +129,15 @@ class SlabList {
     (segment->previous != nullptr ? segment->previous->next : first_) = segment->next;
     (segment->next != nullptr ? segment->next->previous : last_) = segment->previous;
   }
+  /// Removes the first slab; nullptr if the list is empty.
   Segment* Pop() {
     Segment* const segment = first_;
     if (segment != nullptr) Remove(segment);
     return segment;
   }
-  /// Of the first few the one that lies lowest. What is passed over stays where it is and is passed
-  /// over again while something lower is there, until it has no blocks and can be given back.
+  /// Removes the slab with the lowest address among the first few; nullptr if the list is empty.
+  /// The others stay where they are and are passed over as long as a lower one is there. Meanwhile
+  /// their blocks are freed, until they are empty and can be released.
   Segment* PopLow() {
     Segment* low = first_;
     Segment* segment = first_;

@@ -43,9 +43,10 @@ Status Slab::Adopt(pmem::Persist persist, bool unclean, bool read_only) {
   if (!read_only) Fold();
   if (unclean && !read_only) {
     // ORDER  bits read as free  <  their blocks handed out
-    // WHY    after a kill a cleared bit may be visible without being durable: the block
-    //        would be allocated again by a power cut, to nobody. Worse, a bit that was
-    //        *set* unseen could stay unflushed under an object that is linked.  [HEAP-5]
+    // WHY    after a kill, a cleared bit may be visible without being durable; a power cut
+    //        would set it again, and the block would be allocated to nobody. Worse, a bit
+    //        that the killed process *set* could stay unflushed under an object that is
+    //        linked, because its line counts as durable here.                    [HEAP-5]
     // CRASH  before: the slab is as it was read, or as it was before those stores.
     // TEST   alloc/heap/heap_crash_test: KillThenPowerCut
     persist.Range(Pairs(), BitLineCount(segment_.size_class) * kLineBytes);
@@ -58,7 +59,7 @@ uint64_t Slab::Take(uint64_t word, uint64_t count_max) {
   if (free == 0) return 0;
   uint64_t taken = free;
   if (count_max < 64 && static_cast<uint64_t>(std::popcount(free)) > count_max) {
-    // The lowest that lie together; there is at least one.
+    // The lowest free block, and the free ones that follow it without a gap.
     const int low = std::countr_zero(free);
     const uint64_t segment = static_cast<uint64_t>(std::countr_one(free >> low));
     const uint64_t count = std::min(segment, count_max);
@@ -70,15 +71,17 @@ uint64_t Slab::Take(uint64_t word, uint64_t count_max) {
   }
   pmem::Store(Bits(word), pmem::Load(Bits(word)) | taken);
   // ORDER  the bits  <  the line counts as stored  <  the first of the blocks is handed out
-  // WHY    persist() of a block skips its line if that counts as durable.          [P2]
-  // CRASH  blocks that were not handed out may be allocated: as many as a magazine holds.
+  // WHY    persist() of a block does not flush its line of bits if the line counts as
+  //        durable.                                                                [P2]
+  // CRASH  blocks that were not handed out may be allocated, at most a magazine full.
   // TEST   alloc/heap/segments/slab_test: ABitIsStoredBeforeItsLineCounts
   segment_.lines[word / kPairsPerLine].Stored();
   return taken;
 }
 
 void Slab::GiveAsOther(uint64_t word, uint64_t bits) {
-  // Sequentially consistent, as what the holder looks at it with: see ThreadHeap::FlushRemote().
+  // Sequentially consistent, like the holder's accesses: see the order in
+  // ThreadHeap::FlushRemote().
   if (const uint64_t twice = pmem::SetBits(Freed(word), bits) & bits; twice != 0) {
     DieOfTwice(BlockAt(word * 64 + static_cast<uint64_t>(std::countr_zero(twice))));
   }
@@ -89,9 +92,9 @@ void Slab::Fold() {
     const uint64_t freed = pmem::Load(Freed(word));
     if (freed == 0) continue;
     // ORDER  bits cleared  <  freed bits cleared
-    // WHY    between the two the blocks must stay free; they share a line, which a
-    //        crash keeps as some prefix of its stores.                          [HEAP-5]
-    // CRASH  before the second: folded again at the next open.
+    // WHY    between the two stores the blocks must stay free. Both words share a line, of
+    //        which a crash keeps some prefix of the stores.                     [HEAP-5]
+    // CRASH  before the second: Adopt() merges the freed bits again.
     // TEST   alloc/heap/segments/slab_test: FoldsBitsBeforeTheMask
     pmem::Store(Bits(word), pmem::Load(Bits(word)) & ~freed);
     pmem::ClearBits(Freed(word), freed);

@@ -19,8 +19,8 @@
 namespace morsel::alloc {
 namespace {
 
-// Every value that a line has while `work` runs, and of a number beside it, seen between any two
-// machine instructions.
+// Records every value that a line of BitPairs, and a number beside it, have while `work` runs. It
+// looks between any two machine instructions (the processor's trap flag).
 class LineWatch {
  public:
   struct Value {
@@ -50,7 +50,7 @@ class LineWatch {
   [[gnu::no_sanitize("thread")]] static void OnStep(int, siginfo_t*, void*) {
     Value now;
     std::copy_n(line_, now.line.size(), now.line.begin());
-    now.beside = *beside_;  // as it lies there: a sanitizer must not be called from here
+    now.beside = *beside_;  // a plain load: no sanitizer may be called from here
     if (count_ > 0 && Equal(now, values_[count_ - 1])) return;
     if (count_ < values_.size()) values_[count_++] = now;
   }
@@ -97,7 +97,7 @@ class SlabTest : public testing::Test {
     return blocks;
   }
 
-  // Memory as it is after long use.
+  // Memory without a zero byte, as after long use.
   pmem::CrashRecorder::Span Dirty() {
     std::memset(memory_.base(), 0xff, kSubtreeBytes);
     return {memory_.base(), kSubtreeBytes};
@@ -109,11 +109,11 @@ class SlabTest : public testing::Test {
   }
 
   FixedMemory memory_{kSubtreeBytes};
-  std::unique_ptr<alloc::Segment> segment_;  // testing::Test has a Run of its own
+  std::unique_ptr<alloc::Segment> segment_;
   pmem::CrashRecorder recorder_{{Dirty()}};
 };
 
-TEST_F(SlabTest, EachClassGivesAllItsBlocksOnce) {
+TEST_F(SlabTest, EachClassHandsOutEachBlockOnce) {
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     const Slab slab = Make(size_class);
     const uint64_t bytes = BlockBytes(size_class);
@@ -135,8 +135,8 @@ TEST_F(SlabTest, EachClassGivesAllItsBlocksOnce) {
   }
 }
 
-// A word for each unit that a slab of the heap may begin at, until the colors repeat.
-TEST_F(SlabTest, NeighboursHaveTheirBitsAtDifferentDistances) {
+// Slabs that follow each other in the heap, until the colors repeat.
+TEST_F(SlabTest, NeighbouringSlabsHaveDifferentColors) {
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     const uint64_t units = SlabUnits(size_class).value();
     std::set<uint64_t> distances;
@@ -149,7 +149,7 @@ TEST_F(SlabTest, NeighboursHaveTheirBitsAtDifferentDistances) {
   }
 }
 
-TEST_F(SlabTest, EveryOffsetBelongsToTheBlockThatADivisionSays) {
+TEST_F(SlabTest, PlaceOfAgreesWithDivision) {
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     Describe(size_class);
     const uint64_t bytes = BlockBytes(size_class);
@@ -163,7 +163,7 @@ TEST_F(SlabTest, EveryOffsetBelongsToTheBlockThatADivisionSays) {
   }
 }
 
-TEST_F(SlabTest, WhatIsGivenIsTakenAgainLowestFirst) {
+TEST_F(SlabTest, FreedBlocksAreTakenAgainLowestFirst) {
   for (const unsigned size_class : {0u, 3u, 20u, kClassCount - 1}) {
     Slab slab = Make(size_class);
     const std::vector<char*> blocks = TakeAll(slab);
@@ -200,7 +200,7 @@ TEST_F(SlabTest, ALineThatBlocksAreTakenFromIsNotDurable) {
   EXPECT_FALSE(line.IsDurable());
   line.RaiseDurable(line.stored.load());
   EXPECT_TRUE(line.IsDurable());
-  // What is freed is nobody's to persist.
+  // No persist() waits for a free.
   ASSERT_TRUE(slab.Give(slab.BlockAt(segment_->first_block)));
   EXPECT_TRUE(line.IsDurable());
 }
@@ -210,7 +210,7 @@ TEST_F(SlabTest, ABitIsStoredBeforeItsLineCounts) {
   const uint64_t word = segment_->first_block / 64;
   const auto values =
       LineWatch::Watch(slab.Pairs(), segment_->lines[0].stored, [&] { slab.Take(word, 7); });
-  // Nothing, the bits, and then the count.
+  // First nothing is stored, then the bits, then the count.
   ASSERT_EQ(values.size(), 3u);
   EXPECT_EQ(values[1].line[word].bits, values[2].line[word].bits);
   EXPECT_NE(values[0].line[word].bits, values[1].line[word].bits);
@@ -223,7 +223,7 @@ void GiveAsOther(Slab& slab, const void* block) {
   slab.GiveAsOther(index / 64, uint64_t{1} << (index % 64));
 }
 
-TEST_F(SlabTest, WhatOthersFreeIsFreeAndFoundByTheHolder) {
+TEST_F(SlabTest, FoldFreesWhatOthersHaveMarked) {
   Slab slab = Make(2);
   const std::vector<char*> blocks = TakeAll(slab);
   GiveAsOther(slab, blocks[5]);
@@ -237,7 +237,7 @@ TEST_F(SlabTest, WhatOthersFreeIsFreeAndFoundByTheHolder) {
   EXPECT_EQ(TakeAll(slab), std::vector{blocks[5]});
 }
 
-TEST_F(SlabTest, WhatAnotherFreedIsNotFreedAgain) {
+TEST_F(SlabTest, FreeingWhatAnotherFreedEndsTheProcess) {
   Slab slab = Make(2);
   const std::vector<char*> blocks = TakeAll(slab);
   const uint64_t index = slab.LiveIndex(blocks[5], "test");
@@ -249,7 +249,7 @@ TEST_F(SlabTest, WhatAnotherFreedIsNotFreedAgain) {
                std::string("free of ") + address + ", a block of 48 bytes that is not allocated");
 }
 
-TEST_F(SlabTest, WhatAnotherFreedAndTheHolderTooIsNotHandedOut) {
+TEST_F(SlabTest, TakingWhatBothFreedEndsTheProcess) {
   Slab slab = Make(2);
   const std::vector<char*> blocks = TakeAll(slab);
   GiveAsOther(slab, blocks[5]);
@@ -257,7 +257,7 @@ TEST_F(SlabTest, WhatAnotherFreedAndTheHolderTooIsNotHandedOut) {
   EXPECT_DEATH(TakeAll(slab), "48 bytes that is not allocated: it was freed before");
 }
 
-TEST_F(SlabTest, AdoptCountsFoldsAndFindsTheRoom) {
+TEST_F(SlabTest, AdoptMergesWhatOthersFreed) {
   for (const bool unclean : {false, true}) {
     Slab before = Make(2);
     const std::vector<char*> blocks = TakeAll(before);
@@ -268,7 +268,7 @@ TEST_F(SlabTest, AdoptCountsFoldsAndFindsTheRoom) {
     ASSERT_TRUE(slab.Adopt(recorder_.persist(), unclean, false).ok());
     EXPECT_EQ(slab.Pairs()[6].freed, 0u);
     EXPECT_EQ(TakeAll(slab).size(), 3u);
-    // After an unclean end all that was read is durable, what was stored unseen included.
+    // After an unclean end, all that was read is durable, and so is what nobody had flushed.
     if (unclean) {
       Slab again = Describe(2);
       ASSERT_TRUE(again.Adopt(recorder_.persist(), true, false).ok());
@@ -287,7 +287,7 @@ TEST_F(SlabTest, AdoptReadOnlyStoresNothing) {
   EXPECT_EQ(std::memcmp(bytes.data(), memory_.base(), bytes.size()), 0);
 }
 
-TEST_F(SlabTest, AdoptTakesNoOthersHeader) {
+TEST_F(SlabTest, AdoptRejectsTheHeaderOfAnotherSlab) {
   Make(2);
   Slab slab = Describe(2);
   segment_->head = UnitIndex(33);
@@ -295,7 +295,7 @@ TEST_F(SlabTest, AdoptTakesNoOthersHeader) {
   EXPECT_NE(std::string(LastError()).find("unit 33"), std::string::npos);
 }
 
-TEST_F(SlabTest, BitsOfNoBlockAreNothing) {
+TEST_F(SlabTest, BitsOfNoBlockAreIgnored) {
   Slab slab = Make(0);
   for (uint64_t i = 0; i < BitLineCount(0) * kPairsPerLine; ++i) {
     slab.Pairs()[i].bits = ~uint64_t{0};
@@ -320,8 +320,8 @@ TEST_F(SlabTest, FoldsBitsBeforeTheMask) {
   std::array<BitPair, kPairsPerLine> found;
   std::copy_n(line, found.size(), found.begin());
   const auto values =
-      LineWatch::Watch(line, segment_->lines[1].stored, [&] { slab.Fold(); });  // which stays
-  ASSERT_EQ(values.size(), 1u + 2 * 3);  // bits and mask of three words, one by one
+      LineWatch::Watch(line, segment_->lines[1].stored, [&] { slab.Fold(); });  // the count stays
+  ASSERT_EQ(values.size(), 1u + 2 * 3);  // the bits and the mask of three words, one at a time
   for (const LineWatch::Value& value : values) {
     for (size_t i = 0; i < kPairsPerLine; ++i) {
       EXPECT_EQ(value.line[i].bits & ~value.line[i].freed, found[i].bits & ~found[i].freed);

@@ -84,7 +84,7 @@ void UnitMap::Mark(UnitIndex first, uint64_t count, bool used) {
   for (uint64_t unit = first.value(); unit < end;) {
     Region* const region = regions_[RegionOf(unit)].get();
     const uint64_t bit = InRegion(unit);
-    if (region == nullptr) {  // will be marked when it is scanned
+    if (region == nullptr) {  // Scan() will mark it
       unit += kUnitsPerRegion - bit;
       continue;
     }
@@ -115,7 +115,7 @@ bool UnitMap::Used(uint64_t unit) const {
 }
 
 uint64_t UnitMap::AlignedUnit(uint64_t unit, uint64_t alignment) const {
-  // It is the address that is aligned; the base may be aligned to less.
+  // The address is to be aligned, and the base may be aligned to less than that.
   const uint64_t base = reinterpret_cast<uint64_t>(base_) / kUnitBytes;
   return AlignUp(base + unit, alignment) - base;
 }
@@ -127,7 +127,7 @@ Result<UnitIndex> UnitMap::FindFreeUnitsBefore(uint64_t units, UnitCount count,
   while (begin + count.value() <= units) {
     const bool places_map = IsUntouched(RegionOf(end));
     MORSEL_TRY(Build(UnitIndex(end)));
-    if (places_map) end = begin;  // perhaps in what was free
+    if (places_map) end = begin;  // the new map may lie in units that were free before
     const Region& region = *regions_[RegionOf(end)];
     const uint64_t first = RegionOf(end) * kUnitsPerRegion;
     if (region.used_count == kUnitsPerRegion) {
@@ -151,7 +151,7 @@ Result<UnitIndex> UnitMap::FindFreeUnitsBefore(uint64_t units, UnitCount count,
 Result<bool> UnitMap::IsFree(UnitIndex first, UnitCount count) {
   if (!Within(first.value(), count.value(), units_)) return false;
   const uint64_t end = first.value() + count.value();
-  // All regions before the first look: one that gets its map may place it in another.
+  // Build all regions before looking: one that gets its map may place it in another.
   for (uint64_t region = RegionOf(first.value()); region * kUnitsPerRegion < end; ++region) {
     MORSEL_TRY(Build(UnitIndex(region * kUnitsPerRegion)));
   }
@@ -188,9 +188,10 @@ void UnitMap::SetHead(UnitIndex head, UnitWord word, UnitCount units) {
   const uint64_t end = head.value() + units.value();
   bool crosses = false;
   // ORDER  pieces  <  head word
-  // WHY    a region is recovered from its own words alone, so it must say that its
-  //        beginning belongs to an extent before such an extent can be live.  [HEAP-4]
-  // CRASH  before the head: pieces point back to nothing and count as free.
+  // WHY    recovery of a region looks for an extent from an earlier one only where the
+  //        region's first word is a piece, so the piece must be there before the
+  //        extent can be live.                                                [HEAP-4]
+  // CRASH  before the head: the pieces point back to no live head and count as free.
   // TEST   alloc/heap/heap_crash_test: PiecesAreDurableBeforeTheirHead
   for (uint64_t next = RegionOf(head.value()) + 1; next * kUnitsPerRegion < end; ++next) {
     const UnitIndex first(next * kUnitsPerRegion);

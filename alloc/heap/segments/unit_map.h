@@ -1,5 +1,9 @@
-// Which units of a heap are used: the words on the medium, and a volatile bitmap
-// of them, made region by region when a region is first needed.
+// Which units of a heap are used: the words on the medium, and a volatile bitmap made
+// from them, region by region, when a region is first needed.
+//
+// A call that needs a region's bitmap builds it (Build()) and can therefore fail with
+// kCorrupt or kNoMemory. Unless the map is read-only, building may also make the
+// region's map on the medium.
 #pragma once
 
 #include <memory>
@@ -13,94 +17,113 @@
 
 namespace morsel::alloc {
 
-/// Threads  one call at a time: the heap's lock is held.
+/// Threads  one at a time, unless said otherwise: the caller holds the heap's lock.
 class UnitMap {
  public:
-  /// `header` is mapped, validated, and the heap's first page. After an unclean end (`unclean`)
-  /// nothing on the medium counts as flushed.
+  /// `header` is the heap's first page, mapped and validated; it outlives this object. `unclean`:
+  /// the last process did not close the heap, so nothing on the medium counts as durable.
   UnitMap(HeapHeader* header, uint64_t size_bytes, pmem::Persist persist, bool read_only,
           bool unclean);
   ~UnitMap();
   UnitMap(const UnitMap&) = delete;
   UnitMap& operator=(const UnitMap&) = delete;
 
-  /// Threads  any.
+  /// Threads  any, for these three.
   uint64_t unit_count() const { return units_; }
   char* AddressOf(UnitIndex unit) const { return base_ + unit.value() * kUnitBytes; }
   UnitIndex UnitOf(const void* address) const {
     return UnitIndex(static_cast<uint64_t>(static_cast<const char*>(address) - base_) / kUnitBytes);
   }
 
-  /// Makes the bitmap of the unit's region, if it is not made yet.
-  /// Errors  kCorrupt: a word of the region cannot be; kNoMemory.
+  /// Makes the bitmap of the unit's region unless it exists. A region without a map on the medium
+  /// gets one first, unless the heap is read-only.
+  /// Durability  of a map that is made: on return. After an unclean end, the region's words, too.
+  /// Errors      kCorrupt: a word of the region or of the directory is invalid; kNoMemory; kNoSpace
+  ///             (without a message): there is no room for the map.
   Status Build(UnitIndex unit);
 
-  /// `unit`, or the next one whose address is a multiple of `alignment` units (a power of two).
+  /// The first unit from `unit` on whose address is a multiple of `alignment`.
+  /// Units  alignment: units, a power of two.
   uint64_t AlignedUnit(uint64_t unit, uint64_t alignment) const;
 
-  /// The first of `count` free units, aligned to `alignment` units (a power of two).
-  /// On the medium only maps of regions are made.
-  /// Errors  kNoSpace (no sentence); as Build().
+  /// Finds the lowest `count` adjacent free units that begin at a multiple of `alignment`, and
+  /// returns the first. They stay free. Nothing on the medium changes but that regions may get
+  /// their maps.
+  /// Units   alignment: units, a power of two.
+  /// Errors  kNoSpace (without a message); as Build().
   Result<UnitIndex> FindFreeUnits(UnitCount count, uint64_t alignment) {
     return FindFreeUnitsBefore(units_, count, alignment);
   }
 
-  /// The unit behind the last that is used.
+  /// The unit after the last used one.
   /// Errors  as Build().
   Result<UnitIndex> EndOfUsed();
 
-  /// Whether the `count` units from `first` on exist and are free.
+  /// Whether the `count` units from `first` on exist and are all free.
+  /// Errors  as Build().
   Result<bool> IsFree(UnitIndex first, UnitCount count);
 
-  /// Flushes and fences the heads that were taken away since the last call. To be called before
-  /// units are handed out in another shape.
+  /// Flushes and fences the heads that were cleared or shortened since the last call. Call it
+  /// before their units get another head: an old head that comes back after a power cut would cover
+  /// them.
+  /// Durability  on return.
   void PersistCleared();
-  /// Likewise, without the fence: the caller fences before the units get another head.
+  /// Flushes the same heads without a fence. The caller fences before the units get another head.
   void FlushCleared();
 
-  /// Marks the segment and stores its head; of an extent that crosses regions, its pieces before.
-  /// Durability  a slab's head: none. Pieces: on return. An extent's head: none.
-  /// The segment's units were free and settled.
+  /// Marks the segment's units as used and stores its head. If an extent crosses into other
+  /// regions, its pieces are stored first. The units were free, their regions are built, and no
+  /// cleared head waits for PersistCleared().
+  /// Durability  of the pieces: on return. Of the head: none; the caller flushes it.
   void SetHead(UnitIndex head, UnitWord word, UnitCount units);
 
-  /// Shortens or lengthens an extent; `units` is its new length. What it takes was free and
-  /// settled; what it gives up may be used after PersistCleared().
+  /// Shortens or lengthens an extent to `units`. Units that it gains must be free, with no cleared
+  /// head waiting for PersistCleared(). Units that it loses may be used after PersistCleared().
+  /// Durability  as SetHead().
   void ResizeExtent(UnitIndex head, UnitCount old_units, UnitCount units);
 
-  /// Takes a head away; the units are free after PersistCleared().
+  /// Clears a head, so that its units are free. They may be used after PersistCleared().
+  /// Durability  none before PersistCleared().
   void ClearHead(UnitIndex head, UnitCount units);
 
+  /// The unit's word on the medium. Its region has a map.
   uint64_t* WordAt(UnitIndex unit) const;
   UnitWord Word(UnitIndex unit) const { return {pmem::Load(WordAt(unit))}; }
 
-  /// The head of the live segment that covers the unit, or kNotFound (no sentence). Builds its
-  /// region.
+  /// The head of the live segment that covers the unit. The head's region is built on return.
+  /// Errors  kNotFound (without a message): no segment covers it; as Build().
   Result<UnitIndex> HeadOf(UnitIndex unit);
 
-  /// The remembered segment of a head, or nullptr. Its region is built.
+  /// What is remembered of the segment that begins at `head`, or nullptr. The region is built.
   Segment* SegmentAt(UnitIndex head) const;
-  /// Likewise; it is made if there is none. nullptr: no memory (no sentence).
+  /// As SegmentAt(), but makes a Segment if there is none. Returns nullptr, without a message, if
+  /// there is no memory.
   Segment* Remember(UnitIndex head);
 
-  /// All that is on the medium is durable: what is built from now on counts as flushed.
+  /// All that the last process left is durable now: regions that are built from now on need no
+  /// flush.
   void RecoveredIsDurable() { unclean_ = false; }
 
-  /// Whether the volatile bitmap has the unit as used; nothing where there is no bitmap yet.
+  /// Whether the volatile bitmap says that the unit is used; nothing if its region is not built.
   std::optional<bool> IsRememberedAsUsed(UnitIndex unit) const {
     if (regions_[unit.value() / kUnitsPerRegion] == nullptr) return std::nullopt;
     return Used(unit.value());
   }
 
-  /// The next head at or after the unit, or unit_count().
+  /// The next head at or after the unit, or unit_count() if there is none.
+  /// Errors  as Build().
   Result<UnitIndex> NextHead(UnitIndex unit);
 
-  /// Takes over the units behind the size before, durably the heap's.
+  /// Adds units at the end, up to size_bytes. They are durably the heap's already.
   void Grow(uint64_t size_bytes);
 
-  /// Errors  kBusy: a unit from size_bytes on is in use. Nothing changed.
+  /// Removes all units from size_bytes on, and the maps that lie there.
+  /// Durability  on return, cleared heads included.
+  /// Errors      kBusy: one of the units is in use, and nothing has changed; as Build().
   Status Shrink(uint64_t size_bytes);
 
-  /// Calls `visit(Segment&)` for each remembered segment.
+  /// Calls `visit(Segment&)` for each Segment that was ever remembered, also where its kind is
+  /// kNone.
   template <class Visit>
   void ForEachSegment(Visit visit) {
     for (Segment* segment = remembered_; segment != nullptr; segment = segment->next_remembered)
@@ -112,13 +135,13 @@ class UnitMap {
     uint64_t used[kUnitsPerRegion / 64] = {};
     uint64_t heads[kUnitsPerRegion / 64] = {};
     uint64_t used_count = 0;
-    Segment** segments = nullptr;  ///< by unit; pages come as they are touched
+    Segment** segments = nullptr;  ///< by unit; the kernel provides pages as they are touched
     Region();
     ~Region();
   };
 
-  /// Side by side, so that they do not begin at multiples of a power of two, as pieces of malloc()
-  /// do, and share few sets of the caches.
+  /// Segments side by side. Single pieces from malloc() would begin at multiples of a power of two,
+  /// and compete for a few sets of the processor's caches.
   struct SegmentBatch {
     static constexpr size_t kSegments = 64;
     SegmentBatch* next = nullptr;
@@ -130,7 +153,7 @@ class UnitMap {
   Segment* NewSegment();
   Result<UnitIndex> FindFreeUnitsBefore(uint64_t units, UnitCount count, uint64_t alignment);
   uint64_t* Directory() const;
-  /// The region's words, or nullptr where it has no map yet.
+  /// The region's words on the medium, or nullptr if it has no map yet.
   uint64_t* MapOf(uint64_t region) const;
   Status MakeMap(uint64_t region);
   Result<UnitIndex> PlaceOfMap(uint64_t region);
@@ -142,9 +165,10 @@ class UnitMap {
   Status MarkMaps(uint64_t region);
   void Mark(UnitIndex first, uint64_t count, bool used);
   bool Used(uint64_t unit) const;
-  /// Their regions are built.
+  /// Whether one of the units is used. Their regions are built.
   bool AnyUsed(UnitIndex first, uint64_t count) const;
-  /// Nothing was ever allocated in it, and no map is placed there.
+  /// The region has no map, so nothing was ever allocated in it. Another region's map may lie
+  /// there.
   bool IsUntouched(uint64_t region) const { return MapOf(region) == nullptr; }
 
   char* base_;
@@ -157,7 +181,8 @@ class UnitMap {
   std::vector<std::unique_ptr<Region>> regions_;
   Segment* remembered_ = nullptr;
   SegmentBatch* chunks_ = nullptr;
-  std::vector<const uint64_t*> cleared_;  ///< stored as free, not durable yet
+  std::vector<const uint64_t*>
+      cleared_;  ///< heads that were cleared or shortened and not flushed yet
 };
 
 }  // namespace morsel::alloc

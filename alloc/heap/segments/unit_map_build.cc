@@ -1,6 +1,6 @@
-// How a region's bitmap is made from the medium, and how maps come to be.
+// How a region's bitmap is made from the medium, and how regions get and lose their maps.
 //
-// What a word is, and what is done with it:
+// What Scan() does with a word:
 //
 //   word                         where            done
 //   0                            anywhere         free
@@ -8,10 +8,10 @@
 //   piece, its head does not     region's start   free: stale
 //   piece                        elsewhere        kCorrupt
 //   slab or extent, room for it  anywhere         used, a head
-//   slab or extent, no room      anywhere         kCorrupt: over another or the end
+//   slab or extent, no room      anywhere         kCorrupt: overlaps a segment or the end
 //   anything else                anywhere         kCorrupt
 //
-// The words that a live segment covers are passed over unread.
+// The words that a live segment covers are not read.
 #include <algorithm>
 #include <cinttypes>
 #include <cstring>
@@ -53,10 +53,12 @@ Status UnitMap::Scan(uint64_t region) {
   const uint64_t limit = units_ - first < kUnitsPerRegion ? units_ - first : kUnitsPerRegion;
   if (unclean_ && !read_only_) {
     // ORDER  words read as free  <  their units handed out
-    // WHY    after a kill a cleared head may be visible without being durable; a power cut
-    //        would bring it back, over what has been allocated there since. One of an
-    //        earlier region is flushed with its own: free units are sought from region 0 on,
-    //        and behind a live extent none can have been covered from before it.   [HEAP-2]
+    // WHY    after a kill, a cleared head may be visible without being durable; a power cut
+    //        would bring it back, over what has been allocated there since. A head in an
+    //        earlier region is flushed when that region is built. That is soon enough: free
+    //        units are searched for from region 0 on. Only units right behind a live extent
+    //        are taken without a search, and no extent that began before that one can have
+    //        covered them.                                                         [HEAP-2]
     // CRASH  before: the region is as it was read, or as it was before the clearing.
     // TEST   alloc/heap/heap_crash_test: KillThenPowerCut
     persist_.Range(words, limit * sizeof *words);
@@ -78,7 +80,8 @@ Status UnitMap::Scan(uint64_t region) {
   return Code::kOk;
 }
 
-// Most heads of a heap of small objects. The first allocation after an open waits for all of them.
+// A fast path for slabs of one unit, which are most heads of a heap of small objects: the first
+// allocation after an open waits until all of a region's heads are marked.
 bool UnitMap::MarkedAsShortSlab(Region& region, uint64_t unit, UnitWord word) {
   const uint64_t bit = uint64_t{1} << (unit % 64);
   uint64_t& used = region.used[unit / 64];
@@ -155,7 +158,8 @@ Status UnitMap::MarkMaps(uint64_t region) {
 
 Result<UnitIndex> UnitMap::PlaceOfMap(uint64_t region) {
   const uint64_t first = region * kUnitsPerRegion;
-  // Not in the region itself while others have room, so that giant extents find it whole.
+  // A region's map lies in an earlier region if there is room, so that a giant extent finds this
+  // one whole.
   const Result<UnitIndex> place = FindFreeUnitsBefore(std::min(first, unit_count()), kMapUnits, 1);
   if (place || place.error() != Code::kNoSpace) return place;
   if (first + kMapUnits.value() <= units_) return UnitIndex(first);
@@ -168,7 +172,7 @@ Status UnitMap::MakeMap(uint64_t region) {
   PersistCleared();
   void* const map = AddressOf(*place);
   // ORDER  the map's zeroes  <  the directory's word
-  // WHY    whoever finds the map trusts every word in it.                        [HEAP-6]
+  // WHY    recovery trusts every word of a map that the directory names.         [HEAP-6]
   // CRASH  before the word: the units are free. After: they hold a map of free units.
   // TEST   alloc/heap/heap_crash_test: AMapIsZeroBeforeItIsFound
   std::memset(map, 0, kMapUnits.value() * kUnitBytes);
@@ -180,9 +184,9 @@ Status UnitMap::MakeMap(uint64_t region) {
 
 void UnitMap::Grow(uint64_t size_bytes) {
   units_ = size_bytes / kUnitBytes;
-  // The maps of new regions, and of the one to come, while there is room in earlier ones: a region
-  // that begins with its own map has no 1 GiB in one piece. Where one cannot be made now, it is
-  // made when it is needed.
+  // Make the maps of the new regions, and from 64 MiB on of the region after them, while earlier
+  // regions have room: a region that begins with its own map has no 1 GiB in one piece. A map that
+  // cannot be made now is made when it is needed.
   const uint64_t regions = DivideUp(units_, kUnitsPerRegion) + (size_bytes >= 64 * kMiB ? 1 : 0);
   for (uint64_t region = 1; region < regions && region < region_count_; ++region) {
     if (MapOf(region) == nullptr) (void)MakeMap(region);
@@ -202,7 +206,7 @@ Status UnitMap::Shrink(uint64_t size_bytes) {
     bool free = !Used(unit);
     for (uint64_t region : maps) {
       const uint64_t place = pmem::Load(&Directory()[region]);
-      // A map goes with the region that it describes; one that stays needs its map.
+      // A map may go if the region that it describes goes, too.
       const bool goes = region * kUnitsPerRegion >= units;
       free = free || (goes && unit >= place && unit < place + kMapUnits.value());
     }
@@ -212,7 +216,7 @@ Status UnitMap::Shrink(uint64_t size_bytes) {
   for (uint64_t region : maps) {
     const UnitIndex place(pmem::Load(&Directory()[region]));
     // ORDER  heads cleared, the directory's word cleared  <  the pool takes the subtrees back
-    // WHY    what is given back may be another morsel's at once.                 [HEAP-6]
+    // WHY    what the pool takes back may belong to another morsel at once.      [HEAP-6]
     // CRASH  before: the region has no map, and gets one when it is needed.
     // TEST   alloc/heap/heap_crash_test: ShrinkForgetsMapsFirst
     persist_.Publish(&Directory()[region], 0);
