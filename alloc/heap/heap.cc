@@ -1,5 +1,5 @@
-// Free, realloc and look-up. Where blocks come from is heap_allocate.cc, when
-// they are durable heap_durability.cc, how a heap is opened heap_open.cc.
+// The gate, free, realloc and look-up. heap_allocate.cc is where blocks come from,
+// heap_durability.cc how they become durable, and heap_open.cc how a heap is opened.
 #include "alloc/heap/heap.h"
 
 #include <bit>
@@ -19,36 +19,38 @@ Heap::Gate::Gate(Heap* heap) : heap_(heap) {
   for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->PutBack();
 }
 
-// The slots stay empty: the lock lets each thread fill its own again.
+// The slots stay empty. Each thread fills its own again when it next gets the lock.
 Heap::Gate::~Gate() { --heap_->closings_; }
 
-// Nobody is inside afterwards.
+// No other thread is inside the heap afterwards.
 void Heap::EmptySlots() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->slot != nullptr) one->slot->Empty();
   }
   // ORDER  a slot is empty, for every thread  <  the heap is no thread's recent one
-  // WHY    it becomes that by its slot alone.
+  // WHY    a thread makes the heap its recent one only while its slot is the heap's.
   // CRASH  nothing of this is on the medium.
-  // TEST   alloc/heap/heap_parts_test: NobodyIsInsideWhileOneHasTheHeapToItself
+  // TEST   alloc/heap/heap_parts_test: NobodyIsInsideWhileTheGateIsClosed
   BarrierInAllThreads();
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->slot != nullptr) one->recent->ForgetIf(key_);
   }
-  // ORDER  neither leads to the heap, for every thread  <  the look at who is inside
-  // WHY    a thread that has not seen it yet has said that it is inside, and is seen.
+  // ORDER  neither slot nor key leads to the heap, for every thread  <  the look at who is inside
+  // WHY    a thread that entered because it did not see this has said before that it is inside, so
+  //        that it is seen here.
   // CRASH  nothing of this is on the medium.
-  // TEST   alloc/heap/heap_parts_test: WhoIsInsideIsWaitedFor
+  // TEST   alloc/heap/heap_parts_test: ClosingTheGateWaitsForWhoIsInside
   BarrierInAllThreads();
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    // This thread may be inside another heap, whose medium has called back.
+    // Do not wait for this thread: it may be inside another heap, whose medium has called back.
     if (one->slot == nullptr || one->recent == &recent_heap) continue;
     WaitUntilOutside(one->slot->inside);
     WaitUntilOutside(one->recent->inside);
   }
 }
 
-// The calling thread's part: the one it has, one whose thread has ended, or a new one.
+// The calling thread's ThreadHeap: the one that it has, one whose thread has ended, or a new one.
+// Fills the thread's slot if it may have one.
 Result<ThreadHeap*> Heap::MyCache() {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (slot.Is(this)) return slot.thread_heap;
@@ -71,16 +73,19 @@ Result<ThreadHeap*> Heap::MyCache() {
     mine->next = thread_heaps_;
     thread_heaps_ = mine;
   }
-  // A thread that is ending uses one with the lock held, and leaves it as it is.
+  // A thread that is ending has the number 0: it uses the ThreadHeap only with the lock held, and
+  // leaves it as one whose thread has ended.
   {
     const std::lock_guard lock(threads_mutex_);
     mine->thread = thread;
   }
-  // Without a slot that leads to it, the heap is not the thread's recent one: who empties the slots
-  // looks at no others. Nor is the one whose slot this heap gets.
+  // The heap must not be the thread's recent one while no slot leads to it, because EmptySlots()
+  // looks only at ThreadHeaps with a slot. Nor may the heap whose slot this one gets be the recent
+  // one.
   mine->slot = nullptr;
   recent_heap.Forget();
-  // Who has to settle first is not to free in haste, and what is guarded is not either.
+  // A thread whose frees must be flushed first gets no slot, so that it takes the slow path; nor
+  // does any thread in a guarded heap.
   if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr &&
       !mine->FlushIsDue()) {
     mine->slot = &slot;
@@ -91,7 +96,7 @@ Result<ThreadHeap*> Heap::MyCache() {
 }
 
 void Heap::ThreadEnds(uint64_t thread) {
-  // A thread waits for no heap that it has nothing of.
+  // A thread does not wait for the lock of a heap of which it has no ThreadHeap.
   if (!HasPartOf(thread)) return;
   const std::lock_guard lock(mutex_);
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
@@ -112,7 +117,8 @@ bool Heap::HasPartOf(uint64_t thread) {
   return false;
 }
 
-// What others have freed of slabs that ended threads hold is for anybody.
+// A slab that had no room when its thread ended still has that thread's ThreadHeap as its owner. If
+// others have freed blocks of it since, it becomes available to all threads here.
 void Heap::ReclaimAbandoned() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != 0 || !one->HasRemote()) continue;
@@ -179,7 +185,7 @@ void Heap::ListIfRoom(Segment* segment) {
   classes_[segment->size_class].listed.Append(segment);
 }
 
-// It is looked up with the lock held from now on.
+// From now on the extent is looked up with the lock held.
 void Heap::ForgetExtent(Segment* segment) {
   if (!segment->Has(Segment::kEntered)) return;
   segments_.Forget(*segment);
@@ -206,12 +212,11 @@ void Heap::set_key(const void* key) {
   key_ = key;
 }
 
-// The thread is inside the slot.
+// The thread is inside `slot`.
 void Heap::BeRecent(ThreadSlot& slot) {
   if (!recent_heap.Is(key_)) recent_heap.Become(key_, this, slot, segments_.view());
 }
 
-// A block that this thread has at hand, or nullptr.
 void* Heap::TakeInside(unsigned size_class) {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (!slot.Enter(this)) return nullptr;
@@ -221,7 +226,6 @@ void* Heap::TakeInside(unsigned size_class) {
   return block;
 }
 
-// False, and nothing is done, if this takes the lock.
 bool Heap::FreeInside(void* block) {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (!slot.Enter(this)) return false;
@@ -264,7 +268,7 @@ void Heap::FreeLocked(ThreadHeap& mine, void* block) {
   ThreadHeap* const owner = segment.owner.load(std::memory_order_relaxed);
   if (owner != nullptr && owner != &mine) {
     mine.FreeRemote(segment, block);
-    mine.FlushRemote();  // the gate may be closed
+    mine.FlushRemote();  // not later: the gate may be closed already
     return;
   }
   if (owner == nullptr) {
@@ -289,15 +293,15 @@ uint64_t Heap::UsableBytes(const void* block) {
 
 Result<bool> Heap::IsLive(const void* address) {
   if (guard_ != nullptr && guard_->HasFreed(address)) return false;
-  const StoppedWorld stopped = StopTheWorld();  // what is cached is not live
+  const StoppedWorld stopped = StopTheWorld();  // blocks in magazines are not live
   const Result<Segment*> segment = SegmentOf(address);
   if (!segment && segment.error() == Code::kNotFound) return false;
   if (!segment) return segment.status();
   return !(*segment)->IsSlab() || Slab(**segment).IsInLiveBlock(address);
 }
 
-// Whether so many units behind the extent are free; if it is the last one, the range grows for
-// them.
+// Whether the `count` units behind the extent are free. If the extent is the last segment, the
+// range grows for them.
 Result<bool> Heap::FreeBehind(const Segment& extent, UnitCount count) {
   const UnitIndex behind(extent.head.value() + extent.units);
   const Result<bool> free = units_.IsFree(behind, count);
@@ -311,7 +315,7 @@ Result<bool> Heap::FreeBehind(const Segment& extent, UnitCount count) {
 Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
   if (segment.IsSlab()) {
     const uint64_t now = segment.block_bytes;
-    // Half of a block may be lost before moving is worth it.
+    // Moving is worth it only if at least half of the block would be unused.
     return size_bytes <= now && size_bytes > now / 2;
   }
   const uint64_t wanted = DivideUp(size_bytes, kUnitBytes);
@@ -342,7 +346,7 @@ Result<void*> Heap::Reallocate(void* block, uint64_t size_bytes) {
     before = segment.UsableBytes();
   }
   const Result<void*> moved = Allocate(size_bytes, kBlockBytesMin);
-  if (!moved && size_bytes <= before) return block;  // to shrink needs no space
+  if (!moved && size_bytes <= before) return block;  // shrinking needs no space
   if (!moved) return moved;
   std::memcpy(*moved, block, before < size_bytes ? before : size_bytes);
   Free(block);

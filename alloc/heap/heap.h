@@ -1,14 +1,15 @@
-// The heap of one morsel: who owns which bytes of its range.
+// The heap of one morsel: it knows who owns which bytes of the morsel's range.
 //
-// malloc and free store bits and flush nothing; a block's bit becomes durable with
-// the first flush and fence that touch the block. A crash can therefore leave a
-// block allocated that nobody reaches, never the reverse; after a crash at most
-// kFreesUnflushedMax blocks that each thread freed, or had taken ahead and not
-// handed out, are still allocated, and whatever was allocated and never linked.
+// malloc and free store bits and flush nothing. A block's bit becomes durable with the
+// first flush and fence that cover a byte of the block. A crash can therefore leave a
+// block allocated that nobody can reach, but never free one that somebody can. Such
+// unreachable blocks are those that were allocated and never linked, and, for each
+// thread, at most kFreesUnflushedMax that it had freed, or had put into its magazines
+// and not handed out.
 //
-// Each thread has a ThreadHeap, in which it allocates and frees without a lock.
-// All else is done with the heap's lock held, and what needs all threads' parts,
-// with the gate closed besides.
+// Each thread has a ThreadHeap, in which it allocates and frees without a lock. All
+// other work needs the heap's lock, and work on the ThreadHeaps of other threads needs
+// the gate to be closed as well.
 #pragma once
 
 #include <array>
@@ -34,49 +35,58 @@ namespace morsel::alloc {
 
 class Guard;
 
-/// What a heap is told of the range that it lives in.
+/// The address range that a heap lives in, as the layer above describes it.
 struct HeapPlace {
   void* base = nullptr;
   uint64_t size_bytes = 0;      ///< a multiple of kSubtreeBytes
-  uint64_t capacity_bytes = 0;  ///< the same
+  uint64_t capacity_bytes = 0;  ///< how large it may grow; also a multiple of kSubtreeBytes
   Id id{};
 };
 
 /// Threads  any, unless said otherwise.
 class Heap final : private ThreadEndListener {
  public:
-  /// Asked, with the heap's lock held, for a range of at least so many bytes; answers the new size,
-  /// which is durable.
+  /// Enlarges the range to at least size_bytes, durably, and returns its new size. It is called
+  /// with the heap's lock held and must not call the heap.
   using Growth = std::function<Result<uint64_t>(uint64_t size_bytes)>;
 
-  /// Writes an empty heap into zeroed memory of `place`, with `root_table_bytes` of zeroes for the
-  /// layer above.
+  /// Writes an empty heap into `place`, whose memory is zero. The root table, in which the layer
+  /// above keeps roots, has `root_table_bytes` of zeroes.
   /// Durability  on return.
   static void Format(const HeapPlace& place, uint64_t root_table_bytes, pmem::Persist persist);
 
-  /// Takes up the heap at `place`. `fine`: stores reach the medium one by one, so that the last
-  /// user may have left it in disorder; else it was written as a whole.
-  /// Cost    independent of the heap's size.
-  /// Errors  kCorrupt, kVersion, kNoMemory.
+  /// Opens the heap at `place`. `fine`: under the fine contract stores reach the medium one by one,
+  /// so that the last process may have left the heap unclean; otherwise it was written as a whole.
+  /// `read_only`: the heap stores nothing on the medium.
+  /// Durability  if `fine` and not `read_only`, the mark that the heap is in use: on return.
+  /// Ownership   the memory of `place` outlives the heap.
+  /// Errors      kCorrupt, kVersion, kNoMemory.
+  /// Cost        independent of the heap's size.
   static Result<std::unique_ptr<Heap>> Open(const HeapPlace& place, pmem::Persist persist,
                                             bool fine, bool read_only);
+  /// Leaves the heap marked as in use, as a kill would, unless Close() succeeded before.
+  /// Threads  no other thread is in the heap.
   ~Heap();
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 
+  /// Sets what the heap calls when the range is full. nullptr: the range cannot grow.
+  /// Threads  no other thread is in the heap.
   void set_growth(Growth growth) { growth_ = std::move(growth); }
 
-  /// From now on a Guard sees every block that comes and goes. Nobody else is in the heap.
+  /// From now on a Guard sees every block that is allocated or freed.
+  /// Threads  no other thread is in the heap.
   void BeGuarded();
-  /// nullptr: it is not guarded.
+  /// The guard, which the heap owns, or nullptr if the heap is not guarded.
   Guard* guard() const { return guard_.get(); }
 
-  /// What TryAllocate() and TryFree() are told from now on, instead of the heap's own address.
+  /// Sets the key by which TryAllocate() and TryFree() find the heap. It is the heap's own address
+  /// at first. The key before finds nothing from now on.
   void set_key(const void* key);
 
-  /// As Allocate(size_bytes, 16) of the heap with that key, any address, or nullptr where that
-  /// takes longer or fails.
-  /// Cost    no lock, and no store to the medium. It calls nothing.
+  /// As Allocate(size_bytes, 16) of the heap whose key is `key`, which may be any address. Returns
+  /// nullptr if that would take longer, or would fail.
+  /// Cost  no lock, and no store to the medium. It calls nothing.
   [[gnu::always_inline]] static void* TryAllocate(const void* key, uint64_t size_bytes) {
     unsigned size_class;
     if (size_bytes <= kSmallBytesMax) [[likely]] {
@@ -93,32 +103,39 @@ class Heap final : private ThreadEndListener {
     return block;
   }
 
-  /// Of the class, whatever this thread has at hand; or nullptr where that takes longer or fails.
-  /// Cost    no lock; a store to the medium and no flush.
+  /// Hands out a block of the class from the calling thread's ThreadHeap. Returns nullptr if that
+  /// has none, or if the thread has no slot of the heap.
+  /// Cost  no lock; a few stores to the medium and no flush.
   void* TakeInside(unsigned size_class);
 
-  /// Alignment: a power of two up to 1 GiB. Nothing is flushed but where a slab is made or an
-  /// extent crosses a region.
-  /// Errors  kNoSpace; kInvalidArgument; kCorrupt; kNoMemory.
+  /// Allocates a block of at least size_bytes, which may be 0, at a multiple of `alignment`.
+  /// Durability  none; Flush() of a byte of the block and Fence() make the allocation durable.
+  /// Ownership   the caller's, until Free().
+  /// Units       alignment: bytes, a power of two up to 1 GiB.
+  /// Errors      kNoSpace; kInvalidArgument: the alignment; kCorrupt; kNoMemory.
+  /// Cost        no flush, unless a slab or a region's map is made, an extent crosses regions, the
+  ///             free of the units is not durable yet, or this thread's frees must be flushed.
   Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment) {
     if (guard_ != nullptr) [[unlikely]]
       return AllocateGuarded(size_bytes, alignment);
     return AllocateUnguarded(size_bytes, alignment);
   }
 
-  /// `block` is the start of a live block, or the process ends; but for a block that was freed
-  /// before and is at hand for its thread's next allocations, or that another thread has given away
-  /// and not handed over, which only a guard always finds.
+  /// Frees a block. Ends the process if no live block begins at `block`. It may overlook that a
+  /// block is freed twice while a magazine has it, or while another thread delays its free (see
+  /// ThreadHeap::FreeRemote()). In a guarded heap it always notices.
+  /// Durability  none before FlushFrees(); kFreesUnflushedMax bounds what a crash may undo.
   void Free(void* block) {
     if (!FreeInside(block)) FreeSlowly(block);
   }
 
-  /// As Free(), or false where that takes a lock; nothing is done then.
+  /// As Free(), but returns false and does nothing if the free itself needs the heap's lock. When
+  /// the thread's frees must be flushed afterwards, it does take the lock.
   bool FreeInside(void* block);
 
-  /// As Free() of the heap with that key, any address, or false where that takes longer; nothing is
-  /// done then.
-  /// Cost    no lock, and one store to the medium at most. It calls nothing.
+  /// As Free() of the heap whose key is `key`, which may be any address. Returns false, with
+  /// nothing freed, if that would take longer.
+  /// Cost  no lock, and one store to the medium at most. It calls nothing.
   [[gnu::always_inline]] static bool TryFree(const void* key, void* block) {
     if (!recent_heap.Enter(key)) [[unlikely]]
       return false;
@@ -129,74 +146,101 @@ class Heap final : private ThreadEndListener {
     return freed;
   }
 
-  /// As realloc(3) of a live block; size_bytes > 0. A large block stays where it is if what lies
-  /// behind it is free, or if it is the last one and the range can grow.
+  /// As realloc(3) of a live block, where size_bytes is not 0. A large block stays where it is if
+  /// the units behind it are free, or if it is the last one and the range can grow. Ends the
+  /// process if no live block begins at `block`.
+  /// Durability  as Allocate() and Free().
+  /// Errors      as Allocate(); the block stays as it was. Making a block smaller never fails with
+  ///             kNoSpace, unless the heap is guarded.
   Result<void*> Reallocate(void* block, uint64_t size_bytes);
 
-  /// Of a live block's start, or the process ends.
+  /// How many bytes the program may use of a block; in a guarded heap, those that it asked for.
+  /// Ends the process if no live block begins at `block`.
   uint64_t UsableBytes(const void* block);
 
   /// Whether `address` lies in a live block.
   /// Errors  kCorrupt, kNoMemory.
+  /// Cost    stops all other threads for a moment.
   Result<bool> IsLive(const void* address);
 
-  /// Flushes the bytes and the allocation of all blocks that they touch; of the block at `address`
-  /// alone where size_bytes is 0. The range lies in the heap.
-  /// Errors  kCorrupt, kNoMemory: an allocation cannot be told.
+  /// Flushes size_bytes from `address` on, and the allocation of each block that they touch. If
+  /// size_bytes is 0, flushes only the allocation of the block that covers `address`. The range
+  /// lies in the heap.
+  /// Durability  with the calling thread's next Fence().
+  /// Errors      kCorrupt, kNoMemory: an allocation cannot be looked up.
   Status Flush(const void* address, uint64_t size_bytes);
-  /// Copies bytes to `to`, which they do not overlap, and is then as Flush() of those.
+  /// Copies size_bytes to `to`, and flushes them and the allocations that they touch, as Flush()
+  /// does. The two ranges do not overlap.
+  /// Durability  with the calling thread's next Fence().
+  /// Errors      as Flush().
   Status Copy(void* to, const void* from, uint64_t size_bytes);
+  /// Makes durable what the calling thread has flushed.
+  /// Durability  on return.
   void Fence();
 
-  /// Makes every allocation and free so far durable.
+  /// Makes every allocation and free of all threads so far durable.
+  /// Durability  on return.
   void FlushFrees();
 
-  /// Flushes and fences every byte that is allocated, and FlushFrees().
+  /// Makes every byte of all slabs and extents durable, and all that FlushFrees() does.
+  /// Durability  on return.
   void PersistAll();
 
-  /// Bytes of all live blocks.
-  /// Cost  reads every slab's bits.
+  /// How many bytes all live blocks have together.
+  /// Errors  kCorrupt, kNoMemory.
+  /// Cost    reads every slab's bits, and stops all other threads meanwhile.
   Result<uint64_t> LiveBytes();
 
+  /// The size of the range at present.
   /// Threads  any; waits for nobody.
   uint64_t size_bytes() const { return units_.unit_count() * kUnitBytes; }
 
-  /// The range has grown to size_bytes, durably. Lock() is held.
+  /// Takes in the new end of a range that has grown to size_bytes, durably. The caller holds Lock()
+  /// or StopTheWorld(). Always succeeds.
   Status Grow(uint64_t size_bytes) {
     units_.Grow(size_bytes);
     return Code::kOk;
   }
-  /// The range is to shrink. StopTheWorld() is held.
-  /// Errors  kBusy: as before.
+  /// Gives up the range from size_bytes on, before the pool takes it back. The caller holds
+  /// StopTheWorld().
+  /// Durability  on return: after a crash, nothing of the heap lies there.
+  /// Errors      kBusy: a block is in use there; kCorrupt, kNoMemory. The size stays as it was.
   Status Shrink(uint64_t size_bytes);
 
-  /// Keeps calls out that change the range, the roots, or more than what the caller's thread holds.
+  /// Takes the heap's lock. While it is held, calls wait that change the range or the roots, or
+  /// that need more than their own ThreadHeap. The holder may call only those functions of this
+  /// class whose contract says that the lock is held, size_bytes(), root_table() and persist().
   [[nodiscard]] std::unique_lock<Mutex> Lock() { return std::unique_lock(mutex_); }
 
-  /// Keeps all other calls out while it lives.
+  /// Holds the heap's lock and keeps the gate closed while it lives, so that no other thread is in
+  /// the heap. The same limits as for Lock() hold for the thread that has it.
   class StoppedWorld;
   [[nodiscard]] StoppedWorld StopTheWorld();
 
-  /// FlushFrees(), and marks the heap as left in order. Only the destructor may follow.
-  /// Errors  kCorrupt: part of the heap cannot be read; it stays marked as in use.
+  /// Does what FlushFrees() does, and marks the heap as clean. In a heap that is read-only or under
+  /// the snapshot contract, does neither. Only the destructor may follow.
+  /// Durability  on return.
+  /// Errors      kCorrupt, kNoMemory: part of the heap cannot be read; it stays marked as in use.
   Status Close();
 
+  /// The root table, for the layer above, which changes it with Lock() held.
   void* root_table() const;
   uint64_t root_table_bytes() const { return header_->root_table_bytes; }
   pmem::Persist persist() const { return persist_; }
 
-  /// Tells every invariant of heap_layout.h that does not hold. Nothing is changed.
+  /// Checks the invariants of heap_layout.h, and calls `report` for each place where one does not
+  /// hold, with the heap's lock held. Changes nothing.
   void Validate(const std::function<void(const std::string& message)>& report);
 
  private:
-  static constexpr uint64_t kAllHeads = ~uint64_t{0};
+  static constexpr uint64_t kAllHeads = ~uint64_t{0};  ///< in place of a limit
 
   struct SizeClass {
-    SlabList listed;     ///< slabs with room that nobody holds
-    UnitIndex cursor{};  ///< slabs of the class before it have been taken up
+    SlabList listed;     ///< slabs with room that have no owner
+    UnitIndex cursor{};  ///< slabs of the class before this unit have been adopted
   };
 
-  /// While it lives the gate is closed. The lock is held.
+  /// Keeps the gate closed while it lives. The heap's lock is held. One thread may nest Gates.
   class Gate {
    public:
     explicit Gate(Heap* heap);
@@ -210,17 +254,18 @@ class Heap final : private ThreadEndListener {
 
   Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean);
 
-  // Without the lock; the guard stands before them, or what it does not know passes it.
+  // Called without the lock. Those that are called ...Guarded() ask the guard, the ...Unguarded()
+  // ones bypass it.
   Result<void*> AllocateUnguarded(uint64_t size_bytes, uint64_t alignment);
   void FreeUnguarded(void* block);
   uint64_t UsableUnguarded(const void* block, const char* call);
   Result<void*> AllocateGuarded(uint64_t size_bytes, uint64_t alignment);
   Result<void*> ReallocateGuarded(void* block, uint64_t size_bytes);
   uint64_t UsableGuarded(const void* block, const char* call);
-  /// What was freed and is kept by the guard is free in the heap, too.
+  /// Frees the blocks in the heap that the program has freed and the guard has kept.
   void FreeWhatIsKept();
 
-  // Without the lock.
+  // Called without the lock.
   void BeRecent(ThreadSlot& slot);
   [[gnu::noinline]] void FreeSlowly(void* block);
   [[gnu::noinline]] void FlushMyFrees();
@@ -230,7 +275,7 @@ class Heap final : private ThreadEndListener {
   void ThreadEnds(uint64_t thread) override;
   bool HasPartOf(uint64_t thread);
 
-  // With the lock held.
+  // Called with the lock held.
   void EmptySlots();
   Result<ThreadHeap*> MyCache();
   void FlushFreesOf(ThreadHeap& mine);
@@ -258,11 +303,11 @@ class Heap final : private ThreadEndListener {
   Status FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const char* end);
   Status FlushRecovered();
 
-  // With the gate closed besides.
+  // Called with the lock held and the gate closed.
   void FlushAllFrees();
   void ReleaseSlab(Segment* segment);
 
-  // What threads read without the lock; no line of it is written meanwhile.
+  // Threads read these without the lock, so they share no cache line with what is written often.
   alignas(kLineBytes) ptrdiff_t slot_offset_;  ///< SlotOffset()
   const void* key_ = this;
   SegmentTable segments_;
@@ -271,19 +316,19 @@ class Heap final : private ThreadEndListener {
   bool fine_;
   bool read_only_;
 
-  alignas(kLineBytes) Mutex mutex_{LockRank::kHeap};
-  bool unclean_;
+  alignas(kLineBytes) Mutex mutex_{LockRank::kHeap};  ///< the heap's lock
+  bool unclean_;  ///< something that an earlier process left may be visible and not durable
   UnitMap units_;
   std::array<SizeClass, kClassCount> classes_{};
-  UnitIndex recovered_{};       ///< all that an earlier process left before it is taken up
-  bool all_recovered_ = false;  ///< and behind it
+  UnitIndex recovered_{};       ///< what an earlier process left before this unit is adopted
+  bool all_recovered_ = false;  ///< all that it left is adopted
   ThreadHeap* thread_heaps_ = nullptr;
-  /// For that list, and whose they are; what changes them has both.
+  /// Guards that list and each `thread`. Whoever changes them holds both mutexes.
   Mutex threads_mutex_{LockRank::kHeapThreads};
-  uint32_t closings_ = 0;  ///< nested Gates
+  uint32_t closings_ = 0;  ///< how many nested Gates there are
   std::unique_ptr<Guard> guard_;
   Growth growth_;
-  std::string growth_failure_;  ///< why the range could not grow the last time; empty if it could
+  std::string growth_failure_;  ///< of the last attempt to grow; empty if that succeeded
 };
 
 class Heap::StoppedWorld {

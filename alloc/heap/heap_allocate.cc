@@ -1,6 +1,6 @@
-// Where blocks come from: a slab with room that is known; one that was left by an
-// earlier process; a new one; and, where the range is full, whatever holds the
-// block, so that "no space" means that there is none.
+// Where blocks come from: a known slab with room; a slab that an earlier process left; a
+// new slab; and, where the range is full, any free block or units that are large enough,
+// so that "no space" means that there is none.
 #include <algorithm>
 #include <cinttypes>
 #include <new>
@@ -13,13 +13,14 @@
 namespace morsel::alloc {
 namespace {
 
-/// An allocation looks at no more heads and takes up no more slabs of an earlier process than
-/// this before it makes a slab of its own: the first one after an open must be quick.
+/// Before it makes a new slab, an allocation looks at this many heads of an earlier process, and
+/// adopts this many of its slabs. There are limits because the first allocation after an open must
+/// be quick.
 constexpr uint64_t kHeadsPerLook = 1024;
 constexpr uint64_t kSlabsPerLook = 8;
-/// And before the range grows it looks at so many, to find empty ones.
+/// Before the range grows, this many more heads are adopted, to find empty slabs.
 constexpr uint64_t kSlabsPerGrowth = 64;
-/// A range grows by a 64th: what is taken and not used is little, and growing stays seldom.
+/// A range grows by a 64th of its size, so that little is unused and growing is rare.
 constexpr uint64_t kGrowthPart = 64;
 
 bool Aligned(unsigned size_class, uint64_t alignment) {
@@ -43,14 +44,15 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
   }
   if (size_bytes <= kBlockBytesMax && alignment <= kBlockBytesMax) {
     unsigned size_class = ClassOf(size_bytes);
-    while (!Aligned(size_class, alignment)) ++size_class;  // the largest is aligned to its size
+    while (!Aligned(size_class, alignment))
+      ++size_class;  // the largest one's blocks are aligned to their size
     if (void* const block = TakeInside(size_class); block != nullptr) return block;
     std::lock_guard lock(mutex_);
     const Result<ThreadHeap*> mine = MyCache();
     if (!mine) return mine.status();
     if ((*mine)->FlushIsDue()) {
       FlushFreesOf(**mine);
-      (void)MyCache();  // may be in haste again
+      (void)MyCache();  // the thread may have its slot again
     }
     return AllocateBlock(**mine, size_class, alignment);
   }
@@ -73,8 +75,8 @@ Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_
   return mine.Take(size_class);
 }
 
-// A slab of the class with room that nobody holds, taken from its list; or nullptr if none is found
-// at `heads_max` heads.
+// Takes a slab of the class with room and without an owner from its list. If the list is empty,
+// adopts slabs that an earlier process left. Returns nullptr if `heads_max` heads have none.
 Result<Segment*> Heap::NextRecovered(unsigned size_class, uint64_t heads_max) {
   SizeClass& of = classes_[size_class];
   uint64_t adopted = 0;
@@ -103,11 +105,11 @@ Result<Segment*> Heap::MakeSlab(unsigned size_class) {
   if (segment == nullptr) return Code::kNoMemory;
   units_.FlushCleared();
   segment->BecomeSlab(size_class);
-  // ORDER  heads that were taken away, zeroed bits  <  head word  <  the first block
-  // WHY    who finds the head trusts the bits; persist() of a block flushes its bits and
-  //        relies on the head.                                             [HEAP-2, HEAP-7]
+  // ORDER  heads that were cleared, zeroed bits  <  head word  <  the first block
+  // WHY    recovery trusts the bits of a slab whose head it finds. persist() of a block
+  //        flushes the block's bits, and relies on the head.               [HEAP-2, HEAP-7]
   // CRASH  before the head: the units are free. After: a slab of free blocks.
-  // TEST   alloc/heap/heap_crash_test: ASlabIsBornInOrder
+  // TEST   alloc/heap/heap_crash_test: ASlabIsMadeInOrder
   Slab(*segment).Make(persist_);
   units_.SetHead(*place, UnitWord::Slab(size_class), units);
   persist_.Range(units_.WordAt(*place), sizeof(uint64_t));
@@ -116,7 +118,7 @@ Result<Segment*> Heap::MakeSlab(unsigned size_class) {
   return segment;
 }
 
-// Of whichever thread.
+// Called when the range is full. Takes a block of this or a larger class from any thread or slab.
 Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment) {
   const Gate closed(this);
   const Result<ThreadHeap*> mine = MyCache();
@@ -138,7 +140,8 @@ Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment
 Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
   const UnitCount units(std::max<uint64_t>(DivideUp(size_bytes, kUnitBytes), 1));
   const uint64_t least = std::max<uint64_t>(DivideUp(alignment, kUnitBytes), 1);
-  // Whole subtrees begin at subtrees and giant ones at giant ones, where there is such room.
+  // Where there is room, extents of 2 MiB and more begin at a subtree, and those of 1 GiB and more
+  // at a giant subtree.
   uint64_t liked = least;
   if (size_bytes >= kSubtreeBytes) liked = std::max(liked, kSubtreeBytes / kUnitBytes);
   if (size_bytes >= kGiantBytes) liked = std::max(liked, kGiantBytes / kUnitBytes);
@@ -171,8 +174,8 @@ Status Heap::NoRoomFor(UnitCount units) const {
               static_cast<void*>(header_), units.value() * kUnitBytes, now, why.c_str(), remedy);
 }
 
-// Units aligned to `liked`, or else to `least`. What is known to be empty is given back first, then
-// the range grows; only then is all looked at that an earlier process left.
+// Finds units aligned to `liked` or, if there are none, to `least`. Known empty slabs are released
+// first, then the range grows, and only then is everything adopted that an earlier process left.
 Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
   Result<UnitIndex> place = units_.FindFreeUnits(count, liked);
   const auto settled = [&] { return place || place.error() != Code::kNoSpace; };
@@ -189,8 +192,9 @@ Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t like
   return place;
 }
 
-// Asks for so many units at the end, aligned, and, if all there is is known, for a part more, so
-// that growing is seldom. Whether the range has grown.
+// Asks for a range with room for `count` aligned units behind the last used one. Once everything
+// that an earlier process left is adopted, asks for a 64th of the range more, so that growing is
+// rare. Returns whether the range has grown.
 bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   if (growth_ == nullptr) return false;
   const Result<UnitIndex> end = units_.EndOfUsed();
@@ -210,7 +214,7 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   return true;
 }
 
-// So many at most.
+// Adopts what an earlier process left, at most `heads_max` more heads.
 Status Heap::AdoptRecovered(uint64_t heads_max) {
   for (uint64_t heads = 0; !all_recovered_ && heads < heads_max; ++heads) {
     const Result<UnitIndex> head = units_.NextHead(recovered_);
@@ -226,13 +230,14 @@ Status Heap::AdoptRecovered(uint64_t heads_max) {
   return Code::kOk;
 }
 
-// Of those that an earlier process left, it looks at so many more.
+// Releases all slabs in which no block is allocated. Before that, adopts at most `heads_max` more
+// heads that an earlier process left.
 Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
   const Gate closed(this);
   MORSEL_TRY(AdoptRecovered(heads_max));
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     one->DrainRemote();
-    // Nobody remembers a slab to be settled that is none any more.
+    // No thread may have a slab to flush that has been released.
     one->FlushFrees();
   }
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {

@@ -20,7 +20,7 @@ class HeapCrashTest : public testing::Test {
     Heap::Format(world_->memory.Place(size_bytes), kRootBytes, pmem::VolatilePersist());
   }
 
-  /// `dirty`: no byte of the units is zero, as after long use.
+  /// As Make(), but no byte of the units is zero, as after long use.
   void MakeDirty(uint64_t size_bytes, uint64_t capacity_bytes = 0) {
     Make(size_bytes, capacity_bytes);
     const uint64_t first =
@@ -29,8 +29,9 @@ class HeapCrashTest : public testing::Test {
                 std::min(size_bytes, 4 * kMiB) - first * kUnitBytes);
   }
 
-  /// Of a heap of several regions, only these bytes can be lost. What is stored elsewhere must be
-  /// of no interest: there are no slabs, and the blocks' bytes are nobody's.
+  /// In a heap of several regions, only bytes at the beginnings of regions can be lost. So nothing
+  /// that matters may be stored elsewhere: there are no slabs, and the bytes of blocks are not
+  /// checked.
   void WatchBeginningsOfRegions() {
     world_->spans.clear();
     for (uint64_t at = 0; at < world_->memory.Place(0).capacity_bytes; at += kRegionBytes) {
@@ -38,7 +39,7 @@ class HeapCrashTest : public testing::Test {
     }
     world_->fills = false;
     world_->fill_sizes = {64 * kMiB, 3 * kMiB};
-    // None so small that region 1's map would find no room in the first bytes.
+    // No block is so small that region 1's map would find no room in the watched bytes.
     world_->sizes = {200'000, 40 * kMiB, 900 * kMiB, kGiB + 300 * kMiB};
   }
 
@@ -48,7 +49,7 @@ class HeapCrashTest : public testing::Test {
     life_->Open();
   }
 
-  /// All ways to crash, at each crash point of the first life.
+  /// Tries many crashes at each crash point of the first incarnation.
   void CrashOften() {
     world_->images = kSlowBuild ? 2 : 24;
     world_->kill_points = kSlowBuild ? 8 : 1;
@@ -78,11 +79,12 @@ TEST_F(HeapCrashTest, FormatIsDurable) {
   EXPECT_EQ(recorder.undecided_lines(), 0u);
 }
 
-TEST_F(HeapCrashTest, ASlabIsBornInOrder) {
+TEST_F(HeapCrashTest, ASlabIsMadeInOrder) {
   MakeDirty(2 * kMiB);
   CrashOften();
   Begin();
-  // On units that were never used; then on those of an extent, and of a slab of another class.
+  // Slabs are made on units that were never used, then on those of an extent, and then on those of
+  // a slab of another class.
   life_->Persist(life_->Allocate(64));
   char* const extent = life_->Allocate(70'000);
   life_->owners()[extent].filled_end = life_->owners()[extent].filled_begin;
@@ -99,11 +101,12 @@ TEST_F(HeapCrashTest, ASlabIsBornInOrder) {
   End();
 }
 
-TEST_F(HeapCrashTest, UnitsChangeTheirShapeAfterTheOldOneIsGone) {
+TEST_F(HeapCrashTest, UnitsGetANewHeadAfterTheOldOneIsGone) {
   Make(2 * kMiB);
   CrashOften();
   Begin();
-  // Heads on several lines of the unit map; freed, they are covered by others.
+  // The heads lie on several lines of the unit map. After they are freed, another extent covers
+  // them.
   std::vector<char*> extents;
   for (int i = 0; i < 3; ++i) {
     extents.push_back(life_->Allocate(9 * kUnitBytes));
@@ -112,18 +115,18 @@ TEST_F(HeapCrashTest, UnitsChangeTheirShapeAfterTheOldOneIsGone) {
   for (char* const extent : extents) life_->Free(extent);
   life_->Persist(life_->Allocate(28 * kUnitBytes));
   life_->Free(life_->Any());
-  // Cut in the middle, in place; what was given up becomes another's.
+  // An extent is shortened in place, and another gets the units that it gave up.
   char* const longer = life_->Allocate(20 * kUnitBytes);
   life_->Persist(longer);
   life_->Reallocate(longer, 9 * kUnitBytes);
   char* const behind = life_->Allocate(11 * kUnitBytes);
   EXPECT_EQ(behind, longer + 9 * kUnitBytes);
   life_->Persist(behind);
-  // And lengthened over what another has freed.
+  // Then it is lengthened over what the other has freed.
   life_->Free(behind);
   life_->Reallocate(longer, 19 * kUnitBytes);
   life_->Persist(longer);
-  // An extent whose persist() touches its last byte only.
+  // The persist() of this extent touches only its last byte.
   char* const last = life_->Allocate(10 * kUnitBytes);
   MORSEL_CHECK(heap().Flush(last + 10 * kUnitBytes - 1, 1).ok());
   heap().Fence();
@@ -133,7 +136,7 @@ TEST_F(HeapCrashTest, UnitsChangeTheirShapeAfterTheOldOneIsGone) {
 }
 
 TEST_F(HeapCrashTest, KillThenPowerCut) {
-  // What is visible and not durable when the process dies: the heads of freed extents, ...
+  // This is visible and not durable when the process dies: the heads of freed extents, ...
   Make(2 * kMiB);
   Begin();
   char* const first = life_->Allocate(10 * kUnitBytes);
@@ -155,12 +158,13 @@ TEST_F(HeapCrashTest, KillThenPowerCut) {
   for (const bool extent_first : {false, true}) {
     recorder_->WithMemory([&] {
       pmem::CrashRecorder recorder(*recorder_);
-      // To look at a block takes up its slab; who only allocates does not do that.
+      // Looking at a block adopts its slab; only allocating does not.
       const CrashOwners owners = extent_first ? CrashOwners() : life_->owners();
       std::thread([&] {
         CrashIncarnation next(*world_, &recorder, owners, 0, 5);
         next.Open();
-        // Of a slab that nobody has allocated from since: persist() alone must do.
+        // Nobody has allocated from the slab since the kill, so persist() alone must make it
+        // durable.
         if (!extent_first) {
           for (size_t i = 1; i < blocks.size(); i += 110) next.Persist(blocks[i]);
         }
@@ -177,8 +181,8 @@ TEST_F(HeapCrashTest, KillThenPowerCutOfADirectoryWord) {
   WatchBeginningsOfRegions();
   world_->operations_later = 0;
   Begin();
-  // The first extent that reaches into region 1 makes its map. Killed at any instant of that, the
-  // next life finds the map, or not, and persists such an extent.
+  // The first extent that reaches into region 1 makes its map. The process is killed at any instant
+  // of that. The next incarnation finds the map, or not, and persists such an extent.
   recorder_->set_before_fence([&] {
     recorder_->WithMemory([&] {
       pmem::CrashRecorder recorder(*recorder_);
@@ -207,8 +211,8 @@ TEST_F(HeapCrashTest, CleanMeansDurable) {
   life_->Free(extent);
   life_->Free(other);
   const CrashOwners owners = life_->owners();
-  // A kill at any instant of a close, then a life that trusts what it finds, then a power cut;
-  // and the same after a kill that left lines to a life that only opens and closes.
+  // A kill comes at any instant of a close; the next incarnation trusts what it finds; then comes a
+  // power cut. This is tried with and without an incarnation in between that only opens and closes.
   const auto killed_here = [&] {
     recorder_->WithMemory([&] {
       pmem::CrashRecorder recorder(*recorder_);
@@ -247,16 +251,16 @@ TEST_F(HeapCrashTest, OnlyWhatWasFencedAfterItsFlushIsSkipped) {
   for (const uint64_t size_bytes : {uint64_t{64}, 10 * kUnitBytes}) {
     Make(2 * kMiB);
     world_->lives_max = 2;
-    world_->crashes = false;  // only where it is said
+    world_->crashes = false;  // only where PowerCut() is called
     Begin();
-    // Another thread has flushed and not fenced; this one has fenced and not flushed.
+    // One thread has flushed and not fenced; the other has fenced and not flushed.
     std::array<Worker, 2> workers;
     char* const handed_over = life_->Allocate(size_bytes);
     workers[0].Do([&] { life_->Flush(handed_over); });
     workers[1].Do([&] { life_->Fence(); });
     workers[1].Do([&] { life_->Persist(handed_over); });
     life_->PowerCut(kSlowBuild ? 6 : 50);
-    // What was stored between a flush and its fence is not covered by it.
+    // A fence does not cover what was stored after the flush before it.
     char* const first = life_->Allocate(size_bytes);
     life_->Flush(first);
     char* const second = life_->Allocate(size_bytes);
@@ -279,7 +283,7 @@ TEST_F(HeapCrashTest, PiecesAreDurableBeforeTheirHead) {
     life_->Persist(crossing);
     life_->Free(crossing);
   }
-  // Grown over the border in place, cut before it, and freed.
+  // An extent grows over the border in place, and is then shortened to end before it.
   char* const extent = life_->Allocate(100 * kMiB);
   life_->Persist(extent);
   life_->Reallocate(extent, 900 * kMiB);
@@ -326,7 +330,7 @@ TEST_F(HeapCrashTest, ShrinkForgetsMapsFirst) {
   life_->Free(behind);
   life_->Resize(kGiB);
   EXPECT_EQ(world_->size_bytes, kGiB);
-  // Whose it is now, may write there.
+  // The pool may have given these units to another morsel, which writes there.
   std::memset(world_->memory.base() + kGiB, 0xee, kMiB);
   recorder_->persist().Range(world_->memory.base() + kGiB, kMiB);
   life_->Crash();
@@ -336,7 +340,7 @@ TEST_F(HeapCrashTest, ShrinkForgetsMapsFirst) {
   End();
 }
 
-TEST_F(HeapCrashTest, WhatIsGivenUpBySizeHasNoHeads) {
+TEST_F(HeapCrashTest, UnitsGivenUpByShrinkingHaveNoHeads) {
   Make(4 * kMiB);
   CrashOften();
   Begin();

@@ -74,7 +74,7 @@ void CrashIncarnation::Note(const std::string& what) {
 
 void CrashIncarnation::Open() {
   Note("open");
-  // Nobody looks at what the last life leaves.
+  // Nobody looks at what the last incarnation leaves.
   const pmem::Persist persist = is_last() ? pmem::VolatilePersist() : recorder_->persist();
   Result<std::unique_ptr<Heap>> heap =
       Heap::Open(world_.memory.Place(world_.size_bytes), persist, true, false);
@@ -111,7 +111,7 @@ void CrashIncarnation::LiveAndFill() {
 }
 
 void CrashIncarnation::TakeAllFree() {
-  const bool crashing = std::exchange(crashing_, true);  // no crashes in between
+  const bool crashing = std::exchange(crashing_, true);  // do not crash meanwhile
   const uint64_t size_bytes = world_.fill_sizes[random_() % world_.fill_sizes.size()];
   Note("take all that is free in blocks of " + std::to_string(size_bytes));
   filling_ = true;
@@ -130,7 +130,7 @@ void CrashIncarnation::Crash() {
   const bool first = number_ == 0;
   if (first) recorder_->Observe();
   if (first || random_() % world_.later_points == 0) PowerCut(first ? world_.images : 2);
-  // The last life but one cannot show what a kill does: nothing is cut afterwards.
+  // In the last incarnation but one, a kill would show nothing, because no power cut follows.
   const uint64_t kill_points = first ? world_.kill_points : world_.later_kill_points;
   if (number_ + 2 < world_.lives_max && random_() % kill_points == 0) Kill();
   crashing_ = false;
@@ -165,7 +165,8 @@ void CrashIncarnation::Kill() {
 void CrashIncarnation::Next(pmem::CrashRecorder* recorder, CrashOwners owners) {
   const uint64_t size_bytes = world_.size_bytes;
   const uint64_t seed = random_();
-  // A thread of its own: a process that died leaves no thread's memory behind.
+  // Each incarnation has a thread of its own, because a process that died leaves no thread-local
+  // memory.
   std::thread([&] {
     CrashIncarnation life(world_, recorder, std::move(owners), number_ + 1, seed);
     life.LiveAndFill();

@@ -1,9 +1,9 @@
-// Lives of a heap: each opens it, works, and ends in a crash at any fence or
-// between operations; what the crash may have left is opened by the next life,
-// recovery included, and so on.
+// Incarnations of a heap, for crash tests. Each one opens the heap, works, and ends in a
+// crash, at a fence or between operations. The next one opens what the crash may have
+// left. It may crash, too, also while it recovers, and so on.
 //
-// The oracle: the heap opens; Validate() finds nothing; every block whose
-// persist() had returned is live with its bytes; no byte has two owners.
+// The oracle: the heap opens; Validate() reports nothing; every block whose persist()
+// had returned is live and has its bytes; no byte has two owners.
 #pragma once
 
 #include <condition_variable>
@@ -24,13 +24,14 @@
 
 namespace morsel::alloc {
 
-/// One thread that does what it is told, while who tells it waits.
+/// A thread that does what another thread tells it, while that one waits.
 class Worker {
  public:
   Worker();
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
+  /// Runs `work` in the worker's thread, and returns when it is done.
   void Do(const std::function<void()>& work);
 
  private:
@@ -45,57 +46,61 @@ struct CrashOwner {
   uint64_t size_bytes = 0;
   uint64_t usable_bytes = 0;
   uint64_t tag = 0;
-  uint64_t filled_begin = 0;  ///< these bytes the test has written
+  uint64_t filled_begin = 0;  ///< the test has written the bytes from here on
   uint64_t filled_end = 0;
-  bool live_durable = false;   ///< it must survive
-  bool bytes_durable = false;  ///< with what was written
+  bool live_durable = false;   ///< the block must survive
+  bool bytes_durable = false;  ///< and so must the bytes that were written
 };
 using CrashOwners = std::map<char*, CrashOwner>;
 
-/// The memory that all lives share, and how much is explored.
+/// The memory that all incarnations share, and how much is explored.
 struct CrashWorld {
   CrashWorld(uint64_t size, uint64_t capacity) : size_bytes(size), memory(capacity) {
     spans = {{memory.base(), capacity}};
   }
 
-  uint64_t size_bytes;  ///< as the pool has it, durably
+  uint64_t size_bytes;  ///< of the range, as the pool has it durably
   HeapMemory memory;
   std::vector<pmem::CrashRecorder::Span> spans;
-  bool crashes = true;
+  bool crashes = true;  ///< false: Crash() does nothing
   bool may_resize = false;
-  bool fills = true;  ///< what blocks hold is looked at
-  /// So many lives follow each other at most.
+  bool fills = true;  ///< blocks are filled, and their bytes are checked
+  /// At most this many incarnations follow each other.
   int lives_max = 3;
-  /// Power cuts at each crash point of the first life, and of one in so many points of later ones.
+  /// How many images of a power cut are tried at each crash point of the first incarnation. In
+  /// later ones, the power is cut at one of so many crash points.
   uint64_t images = 6;
   uint64_t later_points = 12;
-  /// One crash point in so many is also taken for a kill, in the first life and in later ones.
+  /// One of so many crash points is tried as a kill, too: in the first incarnation, and in later
+  /// ones.
   uint64_t kill_points = 4;
   uint64_t later_kill_points = 24;
   uint64_t operations_later = 5;
   std::vector<uint64_t> sizes = {16, 48, 64, 320, 1000, 4000, 30'000, 66'000, 140'000, 400'000};
-  /// At the end of a life everything free is taken in blocks of one of these sizes.
+  /// At its end, an incarnation allocates all that is free, in blocks of one of these sizes.
   std::vector<uint64_t> fill_sizes = {3000, 16'000, 65'000, 70'000};
 
   uint64_t lives = 0;
   uint64_t tags = 0;
-  std::vector<std::string> log;  ///< of the lives up to now
-  std::string Log() const;       ///< its end, for a failure
+  std::vector<std::string> log;  ///< what the incarnations up to now have done
+  std::string Log() const;       ///< the end of it, for the message of a failure
 };
 
+/// One incarnation.
 class CrashIncarnation {
  public:
-  /// `owners`: what must be there, and what else the memory shows. `number`: 0 for the first.
+  /// `owners`: the blocks that are known to the test; those with live_durable must be there.
+  /// `number`: 0 for the first incarnation.
   CrashIncarnation(CrashWorld& world, pmem::CrashRecorder* recorder, CrashOwners owners, int number,
-                   uint64_t seed);
+            uint64_t seed);
   ~CrashIncarnation();
 
-  /// Opens the heap and holds it against the oracle.
+  /// Opens the heap and checks it against the oracle.
   void Open();
-  /// Opens, works a little, and takes all that is free.
+  /// Opens the heap, works a little, crashes, and then allocates all that is free.
   void LiveAndFill();
 
-  void Operate();  ///< one operation, as the seed decides
+  void Operate();  ///< one operation, which the seed chooses
   char* Allocate(uint64_t size_bytes);
   void Free(char* block);
   void Flush(char* block);
@@ -112,12 +117,12 @@ class CrashIncarnation {
   void TakeAllFree();
   void CheckOwners();
 
-  /// Crashes here, in all ways that the world asks for.
+  /// Crashes here, in all ways that the world asks for. Afterwards this incarnation goes on.
   void Crash();
   void PowerCut(uint64_t images);
   void Kill();
 
-  /// Each operation is done by one of the workers.
+  /// From now on one of the workers does each operation; nullptr: the calling thread.
   void UseWorkers(std::vector<std::unique_ptr<Worker>>* workers) { workers_ = workers; }
 
   Heap& heap() { return *heap_; }
@@ -136,7 +141,7 @@ class CrashIncarnation {
   void OperateHere();
 
   CrashWorld& world_;
-  pmem::CrashRecorder* recorder_;  ///< the last life needs none
+  pmem::CrashRecorder* recorder_;  ///< the last incarnation needs none
   CrashOwners owners_;
   int number_;
   std::mt19937_64 random_;
@@ -144,7 +149,7 @@ class CrashIncarnation {
   size_t log_begin_;
   bool crashing_ = false;
   bool filling_ = false;
-  /// By thread: what it has flushed and not fenced.
+  /// For each thread, the blocks that it has flushed and not fenced.
   std::map<std::thread::id, std::vector<char*>> flushed_;
   std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
 };

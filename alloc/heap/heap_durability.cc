@@ -1,4 +1,4 @@
-// When what a heap has stored becomes durable.
+// How allocations and frees become durable.
 #include <algorithm>
 
 #include "alloc/heap/heap.h"
@@ -19,7 +19,8 @@ Status Heap::Copy(void* to, const void* from, uint64_t size_bytes) {
   return FlushAllocations(static_cast<char*>(to), static_cast<char*>(to) + size_bytes);
 }
 
-// Of all blocks that [begin, end) touches.
+// Has the allocation of each block that [begin, end) touches made durable by the thread's next
+// fence.
 Status Heap::FlushAllocations(const char* begin, const char* end) {
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (slot.Enter(this)) {
@@ -35,8 +36,9 @@ Status Heap::FlushAllocations(const char* begin, const char* end) {
   return FlushAllocationsLocked(**mine, begin, end);
 }
 
-// What makes [begin, end) of the segment allocated is to be durable with the thread's next fence:
-// an extent's head, or the lines of bits of all blocks that are touched.
+// Adds to `mine` what the thread's next fence must make durable so that [begin, end) of the segment
+// is allocated after a crash: an extent's head, or the lines of bits of all blocks that are
+// touched.
 void Heap::FlushSegment(Segment& segment, const char* begin, const char* end, ThreadHeap& mine) {
   if (!segment.IsSlab()) {
     if (!segment.word.IsDurable())
@@ -70,7 +72,7 @@ Status Heap::FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const c
     FlushSegment(segment, std::max<const char*>(begin, segment.start), std::min(end, segment.end()),
                  mine);
     if (!segment.IsSlab()) {
-      segments_.Enter(&segment, begin, end);  // the next time no lock is taken
+      segments_.Enter(&segment, begin, end);  // the next Flush() of it takes no lock
       segment.flags |= Segment::kEntered;
     }
     unit = UnitIndex(segment.head.value() + segment.units);
@@ -85,7 +87,7 @@ void Heap::Fence() {
   if (mine == nullptr) {
     lock = std::unique_lock(mutex_);
     const Result<ThreadHeap*> found = MyCache();
-    if (found) mine = *found;  // if not, nothing was flushed with success
+    if (found) mine = *found;  // if not, no Flush() of this thread has succeeded
   }
   if (mine != nullptr) {
     mine->pending().Flush(persist_, units_.AddressOf(UnitIndex(units_.unit_count())));
@@ -98,17 +100,18 @@ void Heap::Fence() {
 void Heap::FlushMyFrees() {
   std::lock_guard lock(mutex_);
   const Result<ThreadHeap*> mine = MyCache();
-  if (!mine) return;  // it has freed nothing
+  if (!mine) return;  // this thread has freed nothing
   FlushFreesOf(**mine);
 }
 
-// What the calling thread has freed.
+// Makes durable what the calling thread has freed.
 void Heap::FlushFreesOf(ThreadHeap& mine) {
-  // What was freed before a kill may not be durable yet. Were it left so, the bound would hold for
-  // each life of the program and not for all of them.
+  // Frees from before a kill may not be durable yet. If they stayed so, the bound
+  // kFreesUnflushedMax would hold for each run of the program alone, and not for all of them
+  // together.
   (void)FlushRecovered();
   units_.FlushCleared();
-  mine.FlushFrees();  // its fence is for those, too
+  mine.FlushFrees();  // its fence is for the cleared heads, too
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (slot.Is(this)) {
     slot.frees_left = static_cast<int64_t>(mine.FreesForSlot());
@@ -117,11 +120,12 @@ void Heap::FlushFreesOf(ThreadHeap& mine) {
 
 void Heap::FlushFrees() {
   const StoppedWorld stopped = StopTheWorld();
-  (void)FlushRecovered();  // what is damaged belongs to nobody who could be told
+  (void)FlushRecovered();  // what is damaged belongs to no caller who could be told
   FlushAllFrees();
 }
 
-// After an unclean end, what was not taken up yet may be visible without being durable.
+// After an unclean end, what is not adopted yet may be visible without being durable. Adopting it
+// makes it durable.
 Status Heap::FlushRecovered() {
   if (!unclean_) return Code::kOk;
   MORSEL_TRY(AdoptRecovered(kAllHeads));
@@ -145,7 +149,7 @@ void Heap::FlushAllFrees() {
   });
   persist_.Fence();
   units_.PersistCleared();
-  // Nothing was stored meanwhile: the gate is closed.
+  // Nothing was stored since the flushes, because the gate is closed.
   units_.ForEachSegment([](Segment& segment) {
     segment.word.RaiseDurable(segment.word.stored.load());
     for (LineCounter& line : segment.lines) line.RaiseDurable(line.stored.load());
@@ -170,9 +174,9 @@ Status Heap::Close() {
   FreeWhatIsKept();
   const StoppedWorld stopped = StopTheWorld();
   if (read_only_ || !fine_) return Code::kOk;
-  // ORDER  all bits and heads, those that were only found included  <  the state "clean"
+  // ORDER  all bits and heads, those that an earlier process left included  <  the state "clean"
   // WHY    after a clean end nothing is flushed again before it is trusted.      [HEAP-5]
-  // CRASH  before the state: the next open takes the end for unclean, and flushes.
+  // CRASH  before the state: to the next open the end is unclean, and it flushes.
   // TEST   alloc/heap/heap_crash_test: CleanMeansDurable
   const Status found = FlushRecovered();
   FlushAllFrees();

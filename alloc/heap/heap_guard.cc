@@ -1,4 +1,5 @@
-// The heap's calls while it is guarded.
+// The heap's calls while it is guarded. The guard's mutex is never held when they enter
+// the heap.
 #include <algorithm>
 #include <cstring>
 
@@ -9,7 +10,8 @@
 namespace morsel::alloc {
 
 void Heap::BeGuarded() {
-  const StoppedWorld stopped = StopTheWorld();  // no slot is filled; from now on none will be
+  const StoppedWorld stopped =
+      StopTheWorld();  // it empties the slots; MyCache() fills none from now on
   guard_ = std::make_unique<Guard>();
 }
 

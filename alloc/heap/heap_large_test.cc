@@ -44,7 +44,8 @@ class HeapLargeTest : public testing::Test {
     return static_cast<char*>(*result);
   }
 
-  /// Of the process. Under a sanitizer, those of its shadow come on top.
+  /// How many page faults the process may have. Under a sanitizer, those of its shadow memory are
+  /// added.
   static constexpr uint64_t kFaultsPerGiB = kSlowBuild ? 1024 : 64;
   static constexpr uint64_t kFaultsOtherwise = kSlowBuild ? 4096 : 256;
   static uint64_t Faults() {
@@ -71,8 +72,8 @@ TEST_F(HeapLargeTest, FreedNeighboursJoin) {
   EXPECT_EQ(Findings(*heap_), "");
 }
 
-// Whatever the base is aligned to.
-TEST_F(HeapLargeTest, GiantOnesLieOnGiantBoundariesInARangeThatGrows) {
+// The base need not be aligned to 1 GiB.
+TEST_F(HeapLargeTest, GiantExtentsLieOnGiantBoundariesInARangeThatGrows) {
   for (const uint64_t offset : {uint64_t{0}, 6 * kMiB}) {
     heap_.reset();
     memory_.reset();
@@ -86,7 +87,7 @@ TEST_F(HeapLargeTest, GiantOnesLieOnGiantBoundariesInARangeThatGrows) {
       EXPECT_GE(heap_->UsableBytes(giant), size_bytes);
       std::memset(giant + size_bytes - 64, 1, 64);
     }
-    // What is before the first boundary serves smaller ones.
+    // The units before the first giant boundary serve smaller extents.
     const uint64_t size_bytes = size_bytes_;
     char* const huge = Allocate(100 * kMiB);
     ASSERT_NE(huge, nullptr);
@@ -96,7 +97,7 @@ TEST_F(HeapLargeTest, GiantOnesLieOnGiantBoundariesInARangeThatGrows) {
   }
 }
 
-// The map of a region is 32 pages; no page of the object is touched.
+// The map of each region has 32 pages, which are touched. No page of the object is.
 TEST_F(HeapLargeTest, NoWorkIsDoneForEachPage) {
   constexpr uint64_t kGiBs = 24;
   Make((kGiBs + 2) * kGiB, (kGiBs + 2) * kGiB);
@@ -123,11 +124,11 @@ TEST_F(HeapLargeTest, ReallocStaysWhereTheUnitsBehindAreFree) {
   std::memset(object, 7, 64);
   heap_->Free(behind);
   EXPECT_EQ(Reallocate(object, 8 * kMiB), object);
-  // What is given up is others'.
+  // Another block gets the units that it gives up.
   EXPECT_EQ(Reallocate(object, 3 * kMiB), object);
   char* const other = Allocate(3 * kMiB);
   EXPECT_EQ(other, behind);
-  // No room behind it: it moves, and what it was is free.
+  // There is no room behind it, so it moves, and its old units are free.
   char* const moved = Reallocate(object, 6 * kMiB);
   EXPECT_GT(moved, last);
   EXPECT_EQ(std::count(moved, moved + 64, 7), 64);
@@ -135,12 +136,12 @@ TEST_F(HeapLargeTest, ReallocStaysWhereTheUnitsBehindAreFree) {
   EXPECT_EQ(Findings(*heap_), "");
 }
 
-TEST_F(HeapLargeTest, ReallocOfTheLastOneLetsTheRangeGrow) {
+TEST_F(HeapLargeTest, ReallocOfTheLastExtentLetsTheRangeGrow) {
   Make(2 * kMiB, 8 * kGiB);
   MayGrow();
   char* const object = Allocate(2 * kMiB);
   std::memset(object, 7, 2 * kMiB);
-  // As a vector that doubles: copying would touch its pages.
+  // It grows like a vector that doubles. Copying would touch its pages.
   const uint64_t before = Faults();
   for (uint64_t size_bytes = 4 * kMiB; size_bytes <= 4 * kGiB; size_bytes *= 2) {
     ASSERT_EQ(Reallocate(object, size_bytes), object) << size_bytes;

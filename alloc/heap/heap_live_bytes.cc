@@ -8,7 +8,7 @@ namespace morsel::alloc {
 
 Result<uint64_t> Heap::LiveBytes() {
   FreeWhatIsKept();
-  const StoppedWorld stopped = StopTheWorld();  // what is cached is not live
+  const StoppedWorld stopped = StopTheWorld();  // blocks in magazines are not live
   uint64_t live_bytes = 0;
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
@@ -18,7 +18,7 @@ Result<uint64_t> Heap::LiveBytes() {
     if (word.kind() == UnitKind::kExtent) {
       live_bytes += word.units() * kUnitBytes;
     } else {
-      // Looked at without taking it up: a heap that is only counted remembers nothing of it.
+      // The slab is not adopted: counting a heap leaves nothing of it in memory.
       Segment segment;
       segment.head = *head;
       segment.start = units_.AddressOf(*head);

@@ -1,5 +1,5 @@
-// The bound on what a crash may leave allocated to nobody holds for all lives of a
-// program together, not for each.
+// The bound on what crashes may leave allocated to nobody holds for all incarnations of a
+// program together, not for each one alone.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,7 +19,8 @@
 namespace morsel::alloc {
 namespace {
 
-// Memory and what of it is durable: what was flushed when a fence came, and nothing else.
+// Memory, and a copy of what of it is durable: what a thread had flushed when it fenced, and
+// nothing else.
 class Shadow {
  public:
   Shadow(char* memory, size_t size_bytes) : memory_(memory), durable_(size_bytes) {}
@@ -50,15 +51,16 @@ class Shadow {
     return {&kTable, this};
   }
   void CutPower() { std::memcpy(memory_, durable_.data(), durable_.size()); }
-  /// What CutPower() would leave now; and to leave that instead.
+  /// What CutPower() would leave now.
   std::vector<char> durable() {
     const std::lock_guard lock(mutex_);
     return durable_;
   }
+  /// Leaves in memory what durable() returned earlier.
   void Restore(const std::vector<char>& then) { std::memcpy(memory_, then.data(), then.size()); }
 
  private:
-  // Word by word: other threads store meanwhile.
+  // Copies word by word, because other threads store meanwhile.
   void MakeDurable(uint64_t begin, uint64_t size_bytes) {
     for (uint64_t at = begin; at < begin + size_bytes; at += sizeof(uint64_t)) {
       const uint64_t word = pmem::Load(reinterpret_cast<uint64_t*>(memory_ + at));
@@ -72,7 +74,7 @@ class Shadow {
   std::map<std::thread::id, std::vector<std::pair<uint64_t, uint64_t>>> flushed_;
 };
 
-TEST(HeapLives, WhatManyKillsLeaveAllocatedIsBoundedTogether) {
+TEST(HeapLives, FreesUndoneAfterManyKillsAreBoundedTogether) {
   constexpr uint64_t kBytes = 16 * kMiB;
   constexpr uint64_t kFreesOfALife = 60'000;
   constexpr int kLives = 4;
@@ -94,7 +96,7 @@ TEST(HeapLives, WhatManyKillsLeaveAllocatedIsBoundedTogether) {
   for (int life = 0; life < kLives; ++life) {
     auto heap = Heap::Open(place, shadow.persist(), /*fine=*/true, /*read_only=*/false);
     ASSERT_TRUE(heap) << LastError();
-    // Every second block, so that no slab is emptied and given back.
+    // Every second block, so that no slab becomes empty and is released.
     for (uint64_t i = 0; i < kFreesOfALife; ++i) {
       (*heap)->Free(blocks[2 * (static_cast<uint64_t>(life) * kFreesOfALife + i)]);
     }
@@ -109,9 +111,9 @@ TEST(HeapLives, WhatManyKillsLeaveAllocatedIsBoundedTogether) {
   EXPECT_LE(*live_bytes, (live + kFreesUnflushedMax) * 16);
 }
 
-// Threads free their own blocks, or others' as well, until the power fails: of each one's
-// frees no more than the bound come back, and nothing else does or is lost.
-// The answer: the most of one thread's that came back.
+// Threads free their own blocks, or those of others as well, until the power fails. Of each
+// thread's frees, no more than the bound may be undone; nothing else may come back, and nothing may
+// be lost. Returns the largest number of one thread's frees that were undone.
 uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
   constexpr uint64_t kBytes = 32 * kMiB;
   constexpr size_t kThreads = 3;
@@ -124,7 +126,7 @@ uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
   std::vector<void*> blocks(kThreads * kBlocks);
   std::mt19937_64 random(seed);
   std::array<size_t, kThreads> freed{};
-  // The block of so many is freed by that thread.
+  // Which block thread `number` frees as its i-th one.
   const auto place_of = [&](size_t number, size_t i) {
     return own_only ? number * kBlocks + i : i * kThreads + number;
   };
@@ -137,10 +139,10 @@ uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
         blocks[i] = *heap->Allocate(16, 16);
       }
       together.arrive_and_wait();
-      together.arrive_and_wait();  // all is settled
+      together.arrive_and_wait();  // all is durable
       for (size_t i = 0; i < freed[number]; ++i) heap->Free(blocks[place_of(number, i)]);
       together.arrive_and_wait();
-      together.arrive_and_wait();  // before a thread ends, which settles: the power has failed
+      together.arrive_and_wait();  // the power fails before a thread ends and so flushes
     });
   }
   together.arrive_and_wait();
@@ -175,7 +177,7 @@ uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
   return most;
 }
 
-TEST(HeapLives, WhatEachThreadFreedAndComesBackIsBounded) {
+TEST(HeapLives, FreesUndoneAreBoundedForEachThread) {
   const uint64_t seed = TestSeed(1);
   uint64_t most = 0;
   for (uint64_t round = 0; round < 4; ++round) {

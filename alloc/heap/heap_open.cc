@@ -1,11 +1,13 @@
-// How a heap is made, and taken up again.
+// How a heap is formatted, opened and shrunk.
 //
-//   state    contract   what is done
-//   clean    any        "in use" is published before anything else changes
-//   in use   fine       as above; and nothing read counts as flushed: each region and
-//                       slab is made durable at its first touch
-//   in use   snapshot   nothing: the image was written as a whole
+//   state    contract   what Open() does
+//   clean    fine       publishes "in use" before anything else changes
+//   in use   fine       the same; and nothing that is read counts as durable: each
+//                       region and slab is made durable when it is first touched
+//   either   snapshot   nothing: the image was written as a whole
 //   else     any        kCorrupt
+//
+// Read-only, it stores nothing.
 #include <atomic>
 #include <cinttypes>
 #include <cstring>
@@ -81,7 +83,7 @@ void Heap::Format(const HeapPlace& place, uint64_t root_table_bytes, pmem::Persi
   header.checksum = HeaderSum(header);
   header.state = kHeapClean;
   std::memcpy(place.base, &header, sizeof header);
-  // The zeroes behind it were there before; flushed, they are durable zeroes.
+  // The rest of the prefix was zero before. Flushing makes the zeroes durable.
   persist.Range(place.base, geometry.first_unit.value() * kUnitBytes);
 }
 
@@ -99,7 +101,7 @@ Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_o
 Heap::~Heap() {
   {
     const std::lock_guard lock(mutex_);
-    EmptySlots();  // the next heap may lie where this object does
+    EmptySlots();  // the next Heap may get this object's address
   }
   Unregister(this);
   while (ThreadHeap* const one = thread_heaps_) {
@@ -119,14 +121,14 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
   if (fine && !read_only) {
     if (unclean) {
       // ORDER  directory and roots, flushed here and fenced below  <  anything new
-      // WHY    what was stored before a kill is visible, and need not be durable.  [HEAP-6]
+      // WHY    what was stored before a kill is visible, but may not be durable.   [HEAP-6]
       // CRASH  before: the heap is as it was found, or older.
       // TEST   alloc/heap/heap_crash_test: KillThenPowerCutOfADirectoryWord
       persist.Flush(header, header->map_offset);
     }
-    // Before the first store that a kill could leave visible and not durable. A power cut needs no
-    // such word, for then all that is there is durable: that it is flushed is for who reads the
-    // medium alone.
+    // This comes before the first store that a kill could leave visible and not durable. Recovery
+    // from a power cut does not need the word, because all that a power cut leaves is durable. The
+    // word is flushed for whoever looks at the medium after a power cut.
     persist.Publish(&header->state, kHeapInUse);
   }
   return heap;

@@ -1,5 +1,6 @@
-// What must be durable before what, where one image that contradicts it says more than lives that
-// might meet it. Each test fails without the flush or the fence that it is about.
+// What must be durable before what: cases where one image that contradicts the order shows more
+// than many incarnations, which might never meet it. Each test fails without the flush or the fence
+// that it is about.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -21,7 +22,7 @@ class HeapOrderTest : public testing::Test {
     size_bytes_ = size_bytes;
     memory_.emplace(std::max(size_bytes, capacity_bytes));
     Heap::Format(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
-    // Of large memory only the beginnings of regions, where maps and the first slabs are.
+    // Of large memory, record only the beginnings of regions, where maps and the first slabs are.
     std::vector<pmem::CrashRecorder::Span> spans;
     for (uint64_t at = 0; at < std::max(size_bytes, capacity_bytes); at += kRegionBytes) {
       spans.push_back({memory_->base() + at, std::min(2 * kMiB, size_bytes)});
@@ -43,8 +44,8 @@ class HeapOrderTest : public testing::Test {
     heap_->Fence();
   }
 
-  // Frees as many blocks as it takes until they are settled, once; more at a time than a thread
-  // keeps at hand.
+  // Frees blocks until the thread flushes its frees, once. It frees more at a time than the
+  // magazines hold.
   void FreeUntilSettled() {
     bool settled = false;
     recorder_->set_before_fence([&] { settled = true; });
@@ -59,7 +60,7 @@ class HeapOrderTest : public testing::Test {
     EXPECT_TRUE(settled);
   }
 
-  // Calls check(a heap that opens it) for what a power cut now may leave.
+  // Opens a heap over each image that a power cut may leave now, and calls check(heap).
   void ForEachImage(const std::function<void(Heap&)>& check) {
     std::mt19937_64 random(1);
     recorder_->ForEachImage(64, random, [&] {
@@ -69,7 +70,7 @@ class HeapOrderTest : public testing::Test {
     });
   }
 
-  // A thread that has done nothing in the heap yet persists the block.
+  // A thread that has done nothing in the heap yet persists the block, which must then survive.
   void ExpectAnothersPersistKeeps(const void* block) {
     Worker other;
     other.Do([&] { Persist(block); });
@@ -82,7 +83,7 @@ class HeapOrderTest : public testing::Test {
   std::unique_ptr<Heap> heap_;
 };
 
-// Who looks after a power cut must learn that the last end was none.
+// After a power cut, the medium must say that the heap was not closed.
 TEST_F(HeapOrderTest, InUseIsDurableWhenOpenReturns) {
   Make(2 * kMiB);
   std::mt19937_64 random(1);
@@ -98,8 +99,8 @@ TEST_F(HeapOrderTest, CleanIsDurableWhenCloseReturns) {
   recorder_->ForEachImage(64, random, [&] { EXPECT_EQ(header()->state, kHeapClean); });
 }
 
-// A kill leaves the state visible; who reads "clean" flushes nothing again.
-TEST_F(HeapOrderTest, NothingElseIsUndecidedWhenTheStateIsClean) {
+// A kill may leave the state visible. An open that reads "clean" does not flush the rest again.
+TEST_F(HeapOrderTest, EverythingElseIsDurableBeforeTheStateIsClean) {
   Make(2 * kMiB);
   Allocate(64);
   Allocate(3 * kUnitBytes);
@@ -115,7 +116,7 @@ TEST_F(HeapOrderTest, NothingElseIsUndecidedWhenTheStateIsClean) {
   EXPECT_TRUE(seen);
 }
 
-TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterSettle) {
+TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterFlushFrees) {
   Make(2 * kMiB);
   char* const extent = Allocate(3 * kUnitBytes);
   Persist(extent);
@@ -124,7 +125,7 @@ TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterSettle) {
   ForEachImage([&](Heap& after) { EXPECT_FALSE(*after.IsLive(extent)); });
 }
 
-TEST_F(HeapOrderTest, EveryAllocatedByteIsDurableAfterSettleAll) {
+TEST_F(HeapOrderTest, EveryAllocatedByteIsDurableAfterPersistAll) {
   Make(2 * kMiB);
   auto* const small = reinterpret_cast<uint64_t*>(Allocate(64));
   auto* const large = reinterpret_cast<uint64_t*>(Allocate(3 * kUnitBytes));
@@ -140,7 +141,7 @@ TEST_F(HeapOrderTest, EveryAllocatedByteIsDurableAfterSettleAll) {
 }
 
 // The extent's head lies on another line of the unit map than the slab's.
-TEST_F(HeapOrderTest, ASlabLiesWhereNoHeadCanComeBack) {
+TEST_F(HeapOrderTest, ASlabIsMadeWhereNoHeadCanComeBack) {
   Make(8 * kMiB);
   char* const extent = Allocate(100 * kUnitBytes);
   Persist(extent);
@@ -162,11 +163,12 @@ TEST_F(HeapOrderTest, RootsThatAKillLeftAreDurableWhenOpenReturns) {
   ForEachImage([&](Heap&) { EXPECT_EQ(*word, 4711u); });
 }
 
-// What a kill left is made durable by who takes up the slab, for whoever persists afterwards.
-TEST_F(HeapOrderTest, ASlabIsTakenUpForOtherThreadsToo) {
+// The thread that adopts a slab makes durable what a kill left in it, also for other threads that
+// persist blocks of it afterwards.
+TEST_F(HeapOrderTest, AnAdoptedSlabIsDurableForOtherThreadsToo) {
   Make(2 * kMiB);
   char* const block = Allocate(64);
-  heap_.reset();  // as a kill: visible is the block's bit, and not durable
+  heap_.reset();  // as a kill: the block's bit is visible and not durable
   Open();
   Worker one;
   one.Do([&] { ASSERT_TRUE(*heap_->IsLive(block)); });
@@ -188,8 +190,8 @@ TEST_F(HeapOrderTest, AMapIsDurableForOtherThreadsToo) {
   ExpectAnothersPersistKeeps(extent);
 }
 
-// A slab that was given back may lie where a region's map is made. Were its head to come back, over
-// zeroes, it would be a slab without a header.
+// A region's map may be made where a released slab lay. If the slab's head came back, over the
+// map's zeroes, it would be a slab without a header.
 TEST_F(HeapOrderTest, AMapIsMadeWhereNoHeadCanComeBack) {
   Make(32 * kMiB, 2 * kGiB);
   char* const block = Allocate(64);
@@ -198,7 +200,7 @@ TEST_F(HeapOrderTest, AMapIsMadeWhereNoHeadCanComeBack) {
   heap_->FlushFrees();
   int asked = 0;
   heap_->set_growth([&](uint64_t size_bytes) -> Result<uint64_t> {
-    if (++asked == 1) return Code::kNoSpace;  // so that empty slabs are given back
+    if (++asked == 1) return Code::kNoSpace;  // so that empty slabs are released
     size_bytes_ = size_bytes;
     return size_bytes;
   });
@@ -219,8 +221,9 @@ TEST_F(HeapOrderTest, AMapIsMadeWhereNoHeadCanComeBack) {
       << "the map is elsewhere, and the test shows nothing";
 }
 
-// The pool may give what a heap gave back to another morsel, and zeroes to this one when it grows.
-TEST_F(HeapOrderTest, NoSlabIsLeftWhereTheRangeEnded) {
+// The pool may give the units that a heap gave up to another morsel, and give this heap zeroes when
+// it grows again.
+TEST_F(HeapOrderTest, NoSlabIsLeftBehindTheEndAfterShrink) {
   Make(4 * kMiB);
   Allocate(31 * kUnitBytes - static_cast<uint64_t>(Allocate(64) - memory_->base()));
   char* const behind = Allocate(1024);
@@ -240,7 +243,7 @@ TEST_F(HeapOrderTest, NoSlabIsLeftWhereTheRangeEnded) {
   });
 }
 
-TEST_F(HeapOrderTest, WhatAThreadSettlesIsDurableForOtherThreadsToo) {
+TEST_F(HeapOrderTest, WhatAThreadFlushesIsDurableForOtherThreadsToo) {
   Make(2 * kMiB);
   Worker one;
   char* block = nullptr;
@@ -251,7 +254,7 @@ TEST_F(HeapOrderTest, WhatAThreadSettlesIsDurableForOtherThreadsToo) {
   ExpectAnothersPersistKeeps(block);
 }
 
-TEST_F(HeapOrderTest, WhatASearchForSpaceSettlesIsDurableForOtherThreadsToo) {
+TEST_F(HeapOrderTest, WhatASearchForSpaceFlushesIsDurableForOtherThreadsToo) {
   Make(2 * kMiB);
   Worker one;
   char* block = nullptr;
@@ -262,18 +265,18 @@ TEST_F(HeapOrderTest, WhatASearchForSpaceSettlesIsDurableForOtherThreadsToo) {
   ExpectAnothersPersistKeeps(block);
 }
 
-TEST_F(HeapOrderTest, AHeadThatAThreadSettlesDoesNotComeBackForOtherThreads) {
+TEST_F(HeapOrderTest, AHeadThatAThreadFlushesDoesNotComeBackForOtherThreads) {
   Make(8 * kMiB);
   Worker one;
   char* extent = nullptr;
   one.Do([&] {
     extent = Allocate(100 * kUnitBytes);
     Persist(extent);
-    Allocate(64);  // no fence below is of the making of its slab
+    Allocate(64);  // it makes the slab now, so that no fence below is for that
     heap_->Free(extent);
     FreeUntilSettled();
   });
-  // By a thread that is in no heap, as nobody opens one while in another.
+  // Another thread opens the images, because nobody opens a heap while inside another.
   recorder_->set_before_fence([&] {
     std::thread([&] { ForEachImage([&](Heap& after) { EXPECT_EQ(Findings(after), ""); }); }).join();
   });

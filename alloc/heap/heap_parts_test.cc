@@ -1,5 +1,5 @@
-// What threads hold of a heap: that others get it back, that none of it is lost,
-// and that one thread can have the heap to itself.
+// What threads hold of a heap: others get it back, none of it is lost, and one thread can
+// have the heap to itself.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -24,11 +24,11 @@ class HeapPartsTest : public testing::Test {
  protected:
   void SetUp() override {
     Heap::Format(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
-    // The size is fixed: what is lost is missed.
+    // The size is fixed, so that a block that is lost would be missed.
     heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), true, false).value();
   }
 
-  // All the heap has in blocks of that size.
+  // Allocates all that the heap has, in blocks of that size.
   std::vector<void*> TakeAll(uint64_t size_bytes) {
     std::vector<void*> blocks;
     for (;;) {
@@ -41,7 +41,7 @@ class HeapPartsTest : public testing::Test {
     }
   }
 
-  // The thread has been inside the heap, and may allocate by its key.
+  // Afterwards the thread has been inside the heap, and may allocate by its key.
   void BeInside() { heap_->Free(heap_->Allocate(64, 16).value()); }
 
   size_t CountAll(uint64_t size_bytes) {
@@ -58,7 +58,7 @@ class HeapPartsTest : public testing::Test {
   std::unique_ptr<Heap> heap_;
 };
 
-// Heaps of their own, beside the fixture's.
+// More heaps, beside the fixture's.
 class MoreHeaps {
  public:
   explicit MoreHeaps(size_t count) {
@@ -78,9 +78,9 @@ class MoreHeaps {
   std::vector<std::unique_ptr<Heap>> heaps_;
 };
 
-// What is flushed because of frees is little, even where they are scattered over the slabs of
-// another thread: none of them is settled before so many have been made.
-TEST(HeapPartsCostTest, ScatteredFreesOfOthersBlocksAreSettledTogether) {
+// Frees cause few fences, even where they are scattered over the slabs of another thread, because
+// they are flushed together.
+TEST(HeapPartsCostTest, ScatteredFreesOfOthersBlocksAreFlushedTogether) {
   static uint64_t fences;
   fences = 0;
   static constexpr pmem::PersistTable kCounting = {
@@ -106,17 +106,17 @@ TEST(HeapPartsCostTest, ScatteredFreesOfOthersBlocksAreSettledTogether) {
     for (size_t i = 0; i < kBlocks; ++i) heap->Free(blocks[i * 61 % kBlocks]);
     fences_of_frees = fences - before;
   }).join();
-  // A quarter of the bound is for others' blocks.
+  // At most one fence for a quarter of the frees after which a thread flushes them.
   EXPECT_LE(fences_of_frees, kBlocks / (kFreesBeforeFlush / 4));
 }
 
-// Tables and arrays are persisted a few words at a time, by many threads. Who took the lock would
-// never come back here.
-TEST_F(HeapPartsTest, WhatIsPersistedOfAnExtentAgainTakesNoLock) {
+// Tables and arrays are persisted a few words at a time, by many threads. If the second flush took
+// the lock, which is held then, this test would not end.
+TEST_F(HeapPartsTest, PersistingAnExtentAgainTakesNoLock) {
   char* const extent = static_cast<char*>(*heap_->Allocate(kMiB, 16));
   std::atomic<int> turn{0};
   std::thread thread([&] {
-    heap_->Free(*heap_->Allocate(64, 16));  // it has a slot
+    heap_->Free(*heap_->Allocate(64, 16));  // so that it has a slot
     for (int i = 0; i < 2; ++i) {
       ASSERT_TRUE(heap_->Flush(extent + 70'000, 200).ok());
       heap_->Fence();
@@ -132,7 +132,7 @@ TEST_F(HeapPartsTest, WhatIsPersistedOfAnExtentAgainTakesNoLock) {
   }
   thread.join();
   heap_->Free(extent);
-  // Slabs take its place.
+  // Slabs take the extent's place.
   const size_t count = CountAll(200);
   EXPECT_GT(count, kBytes / 2 / 208);
 }
@@ -158,8 +158,8 @@ TEST_F(HeapPartsTest, NothingThatOthersFreeIsLost) {
   EXPECT_EQ(heap_->LiveBytes().value(), 0u);
 }
 
-// Both free what the other holds, at the same time as it allocates.
-TEST_F(HeapPartsTest, NothingThatOthersFreeMeanwhileIsLost) {
+// Each thread frees blocks of the other's slabs, while the other allocates from them.
+TEST_F(HeapPartsTest, NothingThatOthersFreeConcurrentlyIsLost) {
   const size_t count = CountAll(64);
   constexpr size_t kSlots = 1024;
   std::vector<std::atomic<void*>> slots(kSlots);
@@ -182,13 +182,13 @@ TEST_F(HeapPartsTest, NothingThatOthersFreeMeanwhileIsLost) {
   EXPECT_EQ(TakeAll(64).size(), count);
 }
 
-TEST_F(HeapPartsTest, WhatAnEndedThreadHeldIsForOthers) {
+TEST_F(HeapPartsTest, OthersGetWhatAnEndedThreadHeld) {
   const size_t count = CountAll(3000);
   for (int round = 0; round < kRounds; ++round) {
     std::vector<void*> blocks;
     std::thread([&] {
       blocks = TakeAll(3000);
-      // Some are free when it ends.
+      // Some of them are free when the thread ends.
       for (size_t i = 0; i < count / 2; ++i) {
         heap_->Free(blocks.back());
         blocks.pop_back();
@@ -196,13 +196,13 @@ TEST_F(HeapPartsTest, WhatAnEndedThreadHeldIsForOthers) {
     }).join();
     const std::vector<void*> rest = TakeAll(3000);
     EXPECT_EQ(blocks.size() + rest.size(), count);
-    FreeAll(blocks);  // of slabs that the ended thread held
+    FreeAll(blocks);  // they lie in slabs that the ended thread held
     FreeAll(rest);
   }
   EXPECT_EQ(TakeAll(100'000).size(), (kBytes / kUnitBytes - 1) / 2) << "empty slabs are given back";
 }
 
-TEST_F(HeapPartsTest, WhatARunningThreadHoldsIsForOthersBeforeThereIsNoSpace) {
+TEST_F(HeapPartsTest, OthersGetWhatARunningThreadHoldsBeforeNoSpace) {
   std::atomic<int> step{0};
   std::thread holder([&] {
     const std::vector<void*> blocks = TakeAll(1000);
@@ -224,7 +224,7 @@ TEST_F(HeapPartsTest, WhatARunningThreadHoldsIsForOthersBeforeThereIsNoSpace) {
   EXPECT_EQ(heap_->LiveBytes().value(), 0u);
 }
 
-TEST_F(HeapPartsTest, WhoIsInsideIsWaitedFor) {
+TEST_F(HeapPartsTest, ClosingTheGateWaitsForWhoIsInside) {
   BeInside();
   ASSERT_TRUE(recent_heap.Enter(heap_.get()));
   std::atomic<bool> alone{false};
@@ -240,7 +240,7 @@ TEST_F(HeapPartsTest, WhoIsInsideIsWaitedFor) {
   EXPECT_TRUE(alone.load());
 }
 
-TEST_F(HeapPartsTest, NobodyIsInsideWhileOneHasTheHeapToItself) {
+TEST_F(HeapPartsTest, NobodyIsInsideWhileTheGateIsClosed) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
@@ -269,8 +269,8 @@ TEST_F(HeapPartsTest, NobodyIsInsideWhileOneHasTheHeapToItself) {
   EXPECT_EQ(heap_->LiveBytes().value(), 0u);
 }
 
-// A heap is found by its key, and by no key that it had before; nor is one that is gone.
-TEST_F(HeapPartsTest, AKeyIsOfOneHeapAtATime) {
+// A heap is found by its present key and by no earlier one. A heap that is gone is found by none.
+TEST_F(HeapPartsTest, AHeapIsFoundByItsPresentKeyOnly) {
   const auto take = [](const void* key) { return Heap::TryAllocate(key, 64); };
   BeInside();
   void* const next = take(heap_.get());
@@ -294,14 +294,14 @@ TEST_F(HeapPartsTest, AKeyIsOfOneHeapAtATime) {
   EXPECT_EQ(take(&key), nullptr);
 }
 
-// A thread that settles waits for its heap, and meanwhile somebody empties its slot for the sake of
-// another heap that has had it: nothing leads to the first one afterwards.
-TEST_F(HeapPartsTest, AHeapWithoutItsSlotIsNotFoundByItsKey) {
+// A thread that flushes its frees waits for the heap's lock. Meanwhile somebody empties its slot on
+// behalf of another heap, which had the slot before. Afterwards nothing may lead to the first heap.
+TEST_F(HeapPartsTest, AHeapWhoseSlotWasEmptiedIsNotFoundByItsKey) {
   const MoreHeaps heaps(kThreadSlots - 2);
   const HeapMemory memory(kSubtreeBytes, TestBase() + 2 * kThreadSlots * kGiantBytes);
   const HeapPlace place = memory.Place(kSubtreeBytes);
   Heap::Format(place, 4096, pmem::VolatilePersist());
-  // The second one has the slot of the fixture's. After an unclean end its first free is settled.
+  // The second heap has the slot of the fixture's. After an unclean end, its first free is flushed.
   std::unique_ptr<Heap> heap;
   for (int i = 0; i < 2; ++i) {
     heap.reset();
@@ -329,8 +329,9 @@ TEST_F(HeapPartsTest, AHeapWithoutItsSlotIsNotFoundByItsKey) {
   thread.join();
 }
 
-// What is freed of a slab whose thread has ended is settled by whoever takes it over.
-TEST(HeapPartsCostTest, WhatIsFreedOfAnEndedThreadsSlabIsSettled) {
+// Blocks are freed in a slab whose thread has ended. The thread that gets the slab flushes these
+// frees.
+TEST(HeapPartsCostTest, FreesInAnEndedThreadsSlabAreFlushed) {
   static uint64_t watched;
   static uint64_t flushes;
   static constexpr pmem::PersistTable kCounting = {
@@ -353,12 +354,12 @@ TEST(HeapPartsCostTest, WhatIsFreedOfAnEndedThreadsSlabIsSettled) {
     while (step.load() != 2) std::this_thread::yield();
   });
   while (step.load() != 1) std::this_thread::yield();
-  heap->Free(heap->Allocate(5000, 16).value());  // this thread has a slot
+  heap->Free(heap->Allocate(5000, 16).value());  // so that this thread has a slot
   for (size_t i = 0; i < 300; ++i) heap->Free(blocks[i]);
   step.store(2);
   ends.join();
   watched = reinterpret_cast<uint64_t>(blocks[0]) / kUnitBytes;
-  // It takes the slab over, with the room that it has.
+  // This thread gets the slab, with the room that it has.
   std::vector<void*> mine;
   for (int i = 0; i < 300; ++i) mine.push_back(heap->Allocate(64, 16).value());
   ASSERT_EQ(reinterpret_cast<uint64_t>(mine[0]) / kUnitBytes, watched);
@@ -372,7 +373,7 @@ TEST(HeapPartsCostTest, WhatIsFreedOfAnEndedThreadsSlabIsSettled) {
   }
 }
 
-// More slabs than a thread keeps account of between two settlings.
+// These are more slabs than a thread can note before it flushes.
 TEST(HeapPartsCostTest, FreesOfVeryManySlabsOfOthersAreAllNoted) {
   constexpr uint64_t kHeapBytes = 512 * kMiB;
   constexpr size_t kSlabs = 5000;
@@ -395,8 +396,8 @@ TEST(HeapPartsCostTest, FreesOfVeryManySlabsOfOthersAreAllNoted) {
   EXPECT_EQ(Findings(*heap), "");
 }
 
-// Another heap takes the slot that the first one's key has led to.
-TEST_F(HeapPartsTest, WhoseSlotIsTakenIsNotFoundByItsKey) {
+// Another heap takes the slot to which the first one's key has led.
+TEST_F(HeapPartsTest, AHeapWhoseSlotWasTakenIsNotFoundByItsKey) {
   BeInside();
   const MoreHeaps heaps(kThreadSlots);  // the last one has the slot of the fixture's
   ASSERT_NE(Heap::TryAllocate(heap_.get(), 64), nullptr);
@@ -408,13 +409,14 @@ TEST_F(HeapPartsTest, WhoseSlotIsTakenIsNotFoundByItsKey) {
   EXPECT_EQ(heaps.back().LiveBytes().value(), 64u);
 }
 
-// What is given away word by word is stored when somebody looks, and when its thread ends.
-TEST_F(HeapPartsTest, WhatIsGivenAwayIsFreeForWhoLooks) {
+// A thread delays its frees of others' blocks. They are stored when another thread counts what is
+// live, and when their thread ends.
+TEST_F(HeapPartsTest, DelayedFreesOfOthersBlocksAreSeen) {
   std::vector<void*> blocks;
   for (int i = 0; i < 10; ++i) blocks.push_back(heap_->Allocate(64, 16).value());
   std::atomic<int> step{0};
   std::thread other([&] {
-    heap_->Free(heap_->Allocate(5000, 16).value());  // it has a slot
+    heap_->Free(heap_->Allocate(5000, 16).value());  // so that it has a slot
     for (int i = 0; i < 4; ++i) heap_->Free(blocks[static_cast<size_t>(i)]);
     step.store(1);
     while (step.load() != 2) std::this_thread::yield();
@@ -451,7 +453,8 @@ TEST_F(HeapPartsTest, OneThreadUsesMoreHeapsThanItHasSlots) {
   }
 }
 
-// Constructed before its thread knows the heap, destroyed after the thread has given up its part.
+// Constructed before its thread uses the heap, and so destroyed after the thread has abandoned its
+// part of it.
 struct FreesLate {
   Heap* heap = nullptr;
   void* block = nullptr;

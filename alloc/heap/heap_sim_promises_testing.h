@@ -1,5 +1,5 @@
-// What the log of the heap's target says: which object may hang in which slot, and
-// how much may be allocated that hangs nowhere.
+// What the log of the heap's target (HeapTarget) says: which object may hang in which
+// slot, and how much may be allocated that hangs in none.
 #pragma once
 
 #include <cstdint>
@@ -13,26 +13,27 @@
 namespace morsel::alloc {
 
 enum HeapNote : uint32_t {
-  kMade,       ///< object, bytes: allocated or about to be, linked nowhere; class + 1, 0: an extent
-  kMayHold,    ///< slot, object
-  kHolds,      ///< slot, object
+  kMade,       ///< object, bytes, class + 1 (0: an extent): is allocated or will be, hangs nowhere
+  kMayHold,    ///< slot, object: the slot will hold it
+  kHolds,      ///< slot, object: the slot holds it for certain
   kFreed,      ///< object: free has returned
-  kSettling,   ///< what was freed before does not come back once this is followed by
-  kSettled,    ///< that
-  kRecovered,  ///< there was a crash: what was freed and not settled may be there for good
+  kSettling,   ///< what was freed before this does not come back once kSettled follows
+  kSettled,    ///< all frees before kSettling are flushed
+  kRecovered,  ///< there was a crash: what was freed and not flushed may stay allocated for good
 };
 
 class HeapPromises {
  public:
-  /// `prepared`: of what the first life found.
+  /// `prepared`: the log of what Prepare() has made. `log`: what came after that.
   HeapPromises(const sim::Log& prepared, const sim::Log& log, uint64_t slots);
 
-  /// What a slot may hold: the last object that is promised, or one that came since; 0: none.
+  /// The objects that a slot may hold: the last one that it held for certain, and those that it may
+  /// have got since. 0: none.
   const std::vector<uint64_t>& MayHold(uint64_t slot) const { return holds_[slot]; }
 
-  /// Bytes that may be allocated and hang nowhere: objects, and what threads have taken ahead to
-  /// hand out. `settled`: everything that was freed was settled since, nothing is at hand, and no
-  /// crash came.
+  /// How many bytes may be allocated and hang nowhere: objects, and blocks in the magazines of
+  /// threads. `settled`: since then all frees were flushed, no magazine has a block, and no crash
+  /// came.
   uint64_t UnlinkedBytesMax(bool settled) const;
 
   uint64_t last_object() const { return objects_.empty() ? 0 : objects_.rbegin()->first; }
@@ -51,8 +52,8 @@ class HeapPromises {
 
   std::vector<std::vector<uint64_t>> holds_;
   std::map<uint64_t, Object> objects_;
-  std::set<std::pair<int, unsigned>> used_;  ///< threads, and the classes that they have used
-  uint64_t ahead_before_ = 0;                ///< bytes, at most, when a crash came
+  std::set<std::pair<int, unsigned>> used_;  ///< threads with the classes that they have used
+  uint64_t ahead_before_ = 0;                ///< bytes, at most, in magazines when crashes came
 };
 
 }  // namespace morsel::alloc

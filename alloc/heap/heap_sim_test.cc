@@ -1,4 +1,4 @@
-// The heap over the simulated medium: every crash of every short sequence of calls.
+// Runs the heap over the simulated medium: every crash of every short sequence of calls.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -12,7 +12,7 @@ namespace {
 using Op = HeapTarget::Operation;
 using Room = HeapTarget::Room;
 
-// The most that one exploration may take; MORSEL_PROOF_SECONDS says otherwise.
+// How long one exploration may take, unless MORSEL_PROOF_SECONDS says otherwise.
 constexpr double kSeconds = 60;
 
 sim::Options Wanted(double seconds) {
@@ -32,7 +32,7 @@ void ExploreSequences(Room room) {
 
 TEST(HeapSimTest, Sequences) { ExploreSequences(Room::kRoomy); }
 
-// Slabs are born where extents and slabs of other classes were, and the reverse.
+// Slabs are made where extents and slabs of other classes were, and the reverse.
 TEST(HeapSimTest, SequencesWhereThereIsLittleRoom) { ExploreSequences(Room::kTight); }
 
 void ExploreScripts(std::initializer_list<sim::Script> scripts) {
@@ -45,7 +45,7 @@ void ExploreScripts(std::initializer_list<sim::Script> scripts) {
   std::printf("%s\n", explorer.Summary().c_str());
 }
 
-// One thread allocates or unlinks, another persists and links, or frees.
+// One thread allocates an object or unlinks one; another persists and links it, or frees it.
 TEST(HeapSimTest, HandOverBetweenTwoThreads) {
   ExploreScripts({
       {{Op::kHandOver}, {Op::kTakeOver}},
@@ -64,7 +64,7 @@ TEST(HeapSimTest, HandOverAmongThreeThreads) {
   });
 }
 
-// Longer than any that are all tried, and more images of each: as many as there is time for.
+// Sequences that are too long to try all of them, and more images of each, as long as time allows.
 TEST(HeapSimTest, LongSequencesAtRandom) {
   sim::Options options = Wanted(2);
   options.images_max = 4096;

@@ -14,11 +14,11 @@ namespace morsel::alloc {
 namespace {
 
 constexpr uint64_t kSlots = 8;
-/// Of the heap's 2 MiB, where there is room; what is used of it is at its beginning.
+/// How much of the heap's 2 MiB is watched where it is roomy: it uses only the beginning.
 constexpr uint64_t kRoomyBytes = 24 * kUnitBytes;
-/// What a tight heap has left, so that slabs and extents take one another's place.
+/// How many units a tight heap has free, so that slabs and extents take one another's place.
 constexpr uint64_t kTightUnits = 4;
-/// The first bytes of an object; the pattern behind it follows from the serial number.
+/// The first bytes of an object. The pattern after them follows from the serial number.
 struct Object {
   uint64_t serial;
   uint64_t size_bytes;
@@ -33,7 +33,7 @@ uint64_t BytesTaken(uint64_t size_bytes) {
   return DivideUp(size_bytes, kUnitBytes) * kUnitBytes;
 }
 
-// Calls `visit(offset)` for the words of an object that are written and looked at.
+// Calls `visit(offset)` for the words of an object that are written and checked.
 template <class Visit>
 void ForEachWord(uint64_t size_bytes, Visit visit) {
   for (uint64_t at = sizeof(Object); at + 8 <= size_bytes; at += at < 64 ? 8 : size_bytes / 2) {
@@ -45,7 +45,7 @@ HeapPlace PlaceAt(char* memory) {
   return {.base = memory, .size_bytes = kSubtreeBytes, .capacity_bytes = kSubtreeBytes, .id = {7}};
 }
 
-// nullptr: nothing came while others had many turns.
+// Waits for an object from another thread. nullptr: none came while others had many turns.
 char* WaitFor(std::atomic<char*>& handed) {
   char* object = nullptr;
   for (int tries = 0; object == nullptr && tries < 1000; ++tries) object = handed.exchange(nullptr);
@@ -104,7 +104,8 @@ void HeapTarget::Prepare() {
   heap_.reset();
 }
 
-// All but kTightUnits at the beginning, with what no slot has; most of those were slabs once.
+// Allocates all of the heap but kTightUnits near its beginning, in blocks that hang in no slot.
+// Then slabs are made of most of the free units for a moment.
 void HeapTarget::FillUp() {
   char* const room = static_cast<char*>(*heap_->Allocate(kTightUnits * kUnitBytes, 16));
   watched_bytes_ = static_cast<uint64_t>(room - memory_) + kTightUnits * kUnitBytes;
@@ -143,7 +144,7 @@ std::string HeapTarget::CheckObject(const char* object, uint64_t serial) const {
 }
 
 std::string HeapTarget::CheckSlot(uint64_t slot, const HeapPromises& promises, sim::Log& log) {
-  // What is found counts for nothing before it is durable.
+  // Make durable what was found before relying on it.
   Medium().Range(&Slots()[slot], sizeof(uint64_t));
   const std::vector<uint64_t>& due = promises.MayHold(slot);
   const char* const object = reinterpret_cast<const char*>(Slots()[slot]);
@@ -159,7 +160,7 @@ std::string HeapTarget::CheckSlot(uint64_t slot, const HeapPromises& promises, s
   return {};
 }
 
-// No byte of what is linked is given to anybody else.
+// Checks that fresh blocks have no byte of a linked object.
 std::string HeapTarget::CheckFresh() {
   std::vector<char*> fresh;
   for (const uint64_t size_bytes : {40, 40, 3000, 70000}) {
@@ -206,7 +207,8 @@ uint64_t HeapTarget::UnlinkedBytes() {
   return bytes;
 }
 
-// What was never linked, or freed and not settled since, may be allocated; nothing else.
+// Checks how much is allocated and unlinked: only objects that were never linked, or were freed and
+// not flushed since, may be.
 std::string HeapTarget::CheckLeak(const sim::Log& log, bool settled) {
   const uint64_t most = HeapPromises(prepared_, log, kSlots).UnlinkedBytesMax(settled);
   const uint64_t unlinked = UnlinkedBytes();
@@ -232,7 +234,7 @@ sim::Script HeapTarget::GoOn(uint64_t pick) {
 
 std::string HeapTarget::Verify(const sim::Log& log) {
   if (!complaint_.empty()) return complaint_;
-  // Whatever was freed since the last crash is gone, settled or not.
+  // After this, no object may be there that was freed since the last crash.
   heap_->FlushFrees();
   if (std::string wrong = CheckLeak(log, true); !wrong.empty()) return wrong;
   if (const std::string findings = Findings(*heap_); !findings.empty()) return findings;
@@ -245,7 +247,8 @@ std::string HeapTarget::Verify(const sim::Log& log) {
   return {};
 }
 
-// A slot that nobody is busy with, empty or not; kSlots where there is none.
+// Claims a slot that no operation is working on, with an object (`linked`) or without. kSlots:
+// there is none.
 uint64_t HeapTarget::ClaimSlot(bool linked, bool newest) {
   uint64_t found = kSlots;
   for (uint64_t slot = 0; slot < kSlots && (newest || found == kSlots); ++slot) {
@@ -255,7 +258,8 @@ uint64_t HeapTarget::ClaimSlot(bool linked, bool newest) {
   return found;
 }
 
-// A block that was something else before may be as large as that: whole units.
+// Notes an object before it is allocated. If its block is resized (not `anew`), or the heap is
+// tight, it may get more than it needs: up to whole units.
 void HeapTarget::NoteMade(uint64_t serial, uint64_t size_bytes, bool anew, sim::Log& log) const {
   const bool exact = anew && room_ == Room::kRoomy;
   const uint64_t taken = BytesTaken(size_bytes);
@@ -271,7 +275,7 @@ void HeapTarget::Fill(char* object, uint64_t serial, uint64_t size_bytes) const 
   });
 }
 
-// nullptr: there is no room.
+// Allocates an object and fills it. nullptr: there is no room.
 char* HeapTarget::Make(uint64_t size_bytes, sim::Log& log) {
   const uint64_t serial = ++serials_;
   NoteMade(serial, size_bytes, true, log);
@@ -282,7 +286,7 @@ char* HeapTarget::Make(uint64_t size_bytes, sim::Log& log) {
   return static_cast<char*>(*block);
 }
 
-// The object is persisted.
+// Links an object, which is persisted already.
 void HeapTarget::Link(uint64_t slot, const char* object, sim::Log& log) {
   const uint64_t serial = reinterpret_cast<const Object*>(object)->serial;
   log.Note(kMayHold, slot, serial);
@@ -311,7 +315,7 @@ void HeapTarget::Drop(bool newest, sim::Log& log) {
   if (slot != kSlots) Free(Unlink(slot, log), log);
 }
 
-// All of a batch is flushed before one fence, and linked before another.
+// Makes an object of each size. All are flushed before one fence, and linked before another.
 void HeapTarget::LinkAll(std::initializer_list<uint64_t> sizes, sim::Log& log) {
   std::vector<char*> objects;
   for (const uint64_t size_bytes : sizes) {
@@ -340,7 +344,8 @@ void HeapTarget::LinkAll(std::initializer_list<uint64_t> sizes, sim::Log& log) {
   }
 }
 
-// The newest object in a block of another size, under a new number: nowhere linked meanwhile.
+// Moves the newest object to a block of another size, under a new serial number. Meanwhile it hangs
+// in no slot.
 void HeapTarget::Resize(uint64_t size_bytes, sim::Log& log) {
   const uint64_t slot = ClaimSlot(true, true);
   if (slot == kSlots) return;

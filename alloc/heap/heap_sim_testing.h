@@ -1,6 +1,6 @@
-// A heap, and a program that keeps objects in it under the fine contract, for the
-// simulator: objects hang in slots that are persisted, an object is persisted before
-// it is linked, and unlinked for good before it is freed.
+// A target of the simulator: a heap, and a program that keeps objects in it under the
+// fine contract. Objects hang in slots, whose changes are persisted. An object is
+// persisted before it is linked, and durably unlinked before it is freed.
 #pragma once
 
 #include <atomic>
@@ -15,30 +15,30 @@
 
 namespace morsel::alloc {
 
-/// Operations may be run by several threads at once: each slot is one thread's at a time.
+/// Several threads may run operations at once. A slot belongs to one thread at a time.
 class HeapTarget : public sim::Target {
  public:
   enum Operation : uint32_t {
     kLinkSmall,   ///< an object of 40 bytes
-    kLinkMiddle,  ///< one of 3,000
-    kLinkExtent,  ///< one of 130,000: two units
-    kLinkThree,   ///< one of each, flushed before one fence
-    kDropNewest,  ///< unlinks and frees
+    kLinkMiddle,  ///< one of 3,000 bytes
+    kLinkExtent,  ///< one of 130,000 bytes, which is an extent of two units
+    kLinkThree,   ///< one of each, all flushed before one fence
+    kDropNewest,  ///< unlinks and frees the newest object
     kDropOldest,
-    kShrink,  ///< unlinks the newest, reallocates it to 40,000 bytes, and links that
-    kGrow,    ///< likewise, to 200,000: four units
-    kLose,    ///< allocates, and never links
-    kSettle,
-    kReopen,                  ///< closes in order, and opens again
-    kOperations,              // those that one thread can do alone end here
+    kShrink,      ///< unlinks the newest, reallocates it to 40,000 bytes, and links that
+    kGrow,        ///< the same, to 200,000 bytes: four units
+    kLose,        ///< allocates an object and never links it
+    kSettle,      ///< makes all frees durable
+    kReopen,      ///< closes the heap and opens it again
+    kOperations,  // a single thread can do those before this one
     kHandOver = kOperations,  ///< allocates and fills an object, for others
-    kTakeOver,                ///< waits for one, persists and links it
+    kTakeOver,                ///< waits for such an object, persists and links it
     kHandBack,                ///< unlinks an object, for others
-    kFreeTaken,               ///< waits for one, and frees it
+    kFreeTaken,               ///< waits for such an object, and frees it
   };
 
-  /// A roomy heap has two objects at first. A tight one has four units left: what one class or an
-  /// extent gives back another must take.
+  /// A roomy heap has two objects at first. A tight one has only four free units, so that each
+  /// class and each extent needs units that another has given back.
   enum class Room { kRoomy, kTight };
   explicit HeapTarget(Room room = Room::kRoomy);
   ~HeapTarget() override;
@@ -78,13 +78,13 @@ class HeapTarget : public sim::Target {
 
   Room room_;
   uint64_t watched_bytes_ = 0;
-  uint64_t filled_bytes_ = 0;  ///< by FillUp()
-  sim::Log prepared_;          ///< what Prepare() has linked
+  uint64_t filled_bytes_ = 0;  ///< what FillUp() has allocated
+  sim::Log prepared_;          ///< the log of what Prepare() has linked
   char* memory_;
   std::unique_ptr<Heap> heap_;
-  std::string complaint_;  ///< of an operation
+  std::string complaint_;  ///< what an operation has found wrong
   uint64_t serials_ = 0;
-  std::vector<bool> claimed_;  ///< slots that an operation is busy with
+  std::vector<bool> claimed_;  ///< slots that an operation is working on
   std::atomic<char*> handed_over_ = nullptr;
   std::atomic<char*> handed_back_ = nullptr;
 };

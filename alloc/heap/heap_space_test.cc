@@ -1,4 +1,4 @@
-// What a heap takes for what it is asked.
+// How much space a heap takes for what is asked of it.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -22,7 +22,7 @@ class HeapSpaceTest : public testing::Test {
     Open();
   }
 
-  // As a kill leaves it.
+  // Opens the heap as a kill leaves it.
   void Open() {
     heap_.reset();
     Result<std::unique_ptr<Heap>> heap =
@@ -86,7 +86,7 @@ TEST_F(HeapSpaceTest, AChurnOfRandomSizesTakesAQuarterMoreAtMostAndDoesNotGrow) 
         objects.pop_back();
       }
       void* const block = Allocate(size_bytes);
-      // What a cache has written there is not what a program leaves there.
+      // A program overwrites whatever an allocator may have stored in a free block.
       *static_cast<uint64_t*>(block) = i;
       objects.push_back({block, size_bytes});
       live_bytes += size_bytes;
@@ -98,8 +98,8 @@ TEST_F(HeapSpaceTest, AChurnOfRandomSizesTakesAQuarterMoreAtMostAndDoesNotGrow) 
   EXPECT_EQ(Findings(*heap_), "");
 }
 
-// What one class leaves, slabs and extents of all other shapes take: nothing grows.
-TEST_F(HeapSpaceTest, WhatIsEmptyServesOtherShapes) {
+// Slabs and extents of other shapes take the units that one class leaves, so that nothing grows.
+TEST_F(HeapSpaceTest, EmptySlabsServeOtherShapes) {
   constexpr uint64_t kBytes = 32 * kMiB;
   uint64_t first_bytes = 0;
   for (const uint64_t size_bytes : {64u, 3000u, 48u, 30'000u, 190'000u, 700u, 64u * 1024u}) {
@@ -114,9 +114,10 @@ TEST_F(HeapSpaceTest, WhatIsEmptyServesOtherShapes) {
   EXPECT_EQ(Findings(*heap_), "");
 }
 
-// A heap of ten times the slabs is not looked through before the first block of a class that needs
-// a slab of its own, in a range that is full: each slab that is looked at is flushed after a kill.
-TEST_F(HeapSpaceTest, TheFirstAllocationAfterAKillDoesNotGrowWithTheHeap) {
+// In a full range, the first block of a class that needs a new slab must not make the heap look
+// through all of its slabs. After a kill, each slab that is looked at is flushed; so a heap with
+// ten times the slabs must not flush more.
+TEST_F(HeapSpaceTest, TheFirstAllocationAfterAKillCostsNoMoreInALargeHeap) {
   std::vector<uint64_t> flushes;
   for (const uint64_t slabs : {uint64_t{400}, uint64_t{4000}}) {
     for (uint64_t i = 0; i < slabs * 64; ++i) Allocate(1000);
@@ -132,8 +133,9 @@ TEST_F(HeapSpaceTest, TheFirstAllocationAfterAKillDoesNotGrowWithTheHeap) {
   EXPECT_LE(flushes[1], flushes[0]);
 }
 
-// And in a range that cannot grow, all is looked through before there is no space.
-TEST_F(HeapSpaceTest, WhatAnEarlierProcessLeftEmptyIsFoundBeforeThereIsNoSpace) {
+// If the range cannot grow, the heap looks through everything before it says that there is no
+// space.
+TEST_F(HeapSpaceTest, SlabsLeftEmptyByAnEarlierProcessAreFoundBeforeNoSpace) {
   std::vector<void*> blocks;
   while (size_bytes_ < 64 * kMiB) blocks.push_back(Allocate(1000));
   heap_->FlushFrees();

@@ -35,7 +35,7 @@ class HeapTest : public testing::Test {
     heap_.reset();
   }
 
-  // The range may grow up to so many bytes.
+  // Lets the range grow, up to `most_bytes`.
   void MayGrowTo(uint64_t most_bytes) {
     heap_->set_growth([this, most_bytes](uint64_t size_bytes) -> Result<uint64_t> {
       ++growths_;
@@ -75,7 +75,7 @@ class HeapTest : public testing::Test {
   int growths_ = 0;
 };
 
-TEST_F(HeapTest, EveryClassAndAlignmentAndEveryByteIsOnesOwn) {
+TEST_F(HeapTest, BlocksOfEveryClassAndAlignmentDoNotOverlap) {
   Make(256 * kMiB);
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     for (uint64_t alignment = 1; alignment <= kBlockBytesMax; alignment *= 4) {
@@ -92,7 +92,7 @@ TEST_F(HeapTest, EveryClassAndAlignmentAndEveryByteIsOnesOwn) {
   CheckAll();
 }
 
-TEST_F(HeapTest, AlignmentIsOfTheAddressWhateverTheBaseIs) {
+TEST_F(HeapTest, AddressesAreAlignedWhateverTheBaseIs) {
   Make(64 * kMiB, 64 * kMiB, TestBase() + kSubtreeBytes);
   for (uint64_t alignment = kUnitBytes; alignment <= 16 * kMiB; alignment *= 2) {
     ASSERT_NE(Allocate(kUnitBytes + 1, alignment), nullptr) << alignment;
@@ -100,7 +100,7 @@ TEST_F(HeapTest, AlignmentIsOfTheAddressWhateverTheBaseIs) {
   CheckAll();
 }
 
-TEST_F(HeapTest, NothingIsStillABlock) {
+TEST_F(HeapTest, NoBytesAreStillABlock) {
   Make(4 * kMiB);
   void* const small = Allocate(0);
   void* const aligned = Allocate(0, 256 * kKiB);
@@ -113,7 +113,7 @@ TEST_F(HeapTest, NothingIsStillABlock) {
   CheckAll();
 }
 
-TEST_F(HeapTest, WrongArgumentsAndTooMuch) {
+TEST_F(HeapTest, WrongArgumentsAndTooManyBytesFail) {
   Make(4 * kMiB);
   for (const uint64_t alignment : {uint64_t{0}, uint64_t{3}, uint64_t{48}, 2 * kGiB}) {
     EXPECT_EQ(heap_->Allocate(16, alignment).error(), Code::kInvalidArgument);
@@ -128,7 +128,7 @@ TEST_F(HeapTest, WrongArgumentsAndTooMuch) {
   CheckAll();
 }
 
-TEST_F(HeapTest, ExtentsCrossRegions) {
+TEST_F(HeapTest, ExtentsMayCrossRegions) {
   Make(4 * kGiB);
   void* const first = Allocate(kGiB - 3 * kMiB);
   void* const crossing = Allocate(kGiB + 5 * kUnitBytes, 4096);
@@ -139,7 +139,7 @@ TEST_F(HeapTest, ExtentsCrossRegions) {
   CheckAll();
   Close();
   Open();
-  // The extent is found from every byte of it, in a region where it has no head.
+  // The extent is found from every byte of it, also in a region where it has no head.
   char* const bytes = static_cast<char*>(crossing);
   for (uint64_t at = 0; at < kGiB + 5 * kUnitBytes; at += 3 * kMiB) {
     EXPECT_TRUE(IsTrue(heap_->IsLive(bytes + at)));
@@ -169,7 +169,7 @@ TEST_F(HeapTest, GiantExtentsLieOnGiantBoundariesWhereThereIsRoom) {
   CheckAll();
 }
 
-TEST_F(HeapTest, TheMapOfARegionIsNotPlacedInWhatIsBeingHandedOut) {
+TEST_F(HeapTest, ANewMapIsNotPlacedInTheExtentThatNeedsIt) {
   // Regions 1 and 2 have no maps yet; a segment that reaches into them needs them.
   Make(3 * kGiB);
   void* const crossing = Allocate(2 * kGiB, 4096);
@@ -178,7 +178,7 @@ TEST_F(HeapTest, TheMapOfARegionIsNotPlacedInWhatIsBeingHandedOut) {
   Free(crossing);
   void* const before = Allocate(kGiB - 2 * kMiB, 4096);
   CheckAll();
-  // In place over the regions' border.
+  // It grows in place over the border of the regions.
   Result<void*> longer = heap_->Reallocate(before, kGiB + 40 * kMiB);
   ASSERT_TRUE(longer);
   model_.Remove(before);
@@ -186,7 +186,7 @@ TEST_F(HeapTest, TheMapOfARegionIsNotPlacedInWhatIsBeingHandedOut) {
   CheckAll();
 }
 
-TEST_F(HeapTest, AnExtentGrownOverTheBorderOfARegionWithoutAMap) {
+TEST_F(HeapTest, AnExtentGrowsIntoARegionWithoutAMap) {
   Make(2 * kGiB);
   void* const extent = Allocate(kGiB - 64 * kMiB, 4096);
   const Result<void*> longer = heap_->Reallocate(extent, kGiB + 64 * kMiB);
@@ -199,7 +199,7 @@ TEST_F(HeapTest, AnExtentGrownOverTheBorderOfARegionWithoutAMap) {
   CheckAll();
 }
 
-TEST_F(HeapTest, ReallocInPlaceAndMoved) {
+TEST_F(HeapTest, ReallocKeepsTheBytesInPlaceAndMoved) {
   Make(16 * kMiB);
   std::mt19937_64 random(TestSeed(11));
   for (int i = 0; i < 2000; ++i) {
@@ -207,7 +207,8 @@ TEST_F(HeapTest, ReallocInPlaceAndMoved) {
     const uint64_t after = 1 + random() % (1 << random() % 21);
     void* const block = Allocate(before);
     ASSERT_NE(block, nullptr);
-    // The model's bytes are those of the shorter one: written again, then compared by hand.
+    // The model does not know which bytes realloc keeps, so the test writes and compares them
+    // itself.
     std::memset(block, i & 255, before);
     const Result<void*> moved = heap_->Reallocate(block, after);
     ASSERT_TRUE(moved) << before << " to " << after << ": " << LastError();
@@ -239,7 +240,7 @@ TEST_F(HeapTest, ReallocToLessNeverFails) {
 
 TEST_F(HeapTest, NoSpaceOnlyWhenThereIsNone) {
   Make(2 * kMiB);
-  // All of it in the smallest blocks.
+  // The smallest blocks take all of it.
   uint64_t count = 0;
   while (heap_->Allocate(16, 16)) ++count;
   EXPECT_GT(count * 16, 31 * kUnitBytes * 95 / 100);
@@ -248,7 +249,7 @@ TEST_F(HeapTest, NoSpaceOnlyWhenThereIsNone) {
   std::memset(memory_->base(), 0, 2 * kMiB);
   Heap::Format(memory_->Place(2 * kMiB), kRootBytes, pmem::VolatilePersist());
   Open();
-  // A slab of each class that fits; then small blocks go where there is room in any of them.
+  // Where no new slab fits, a small block goes to a slab of larger blocks that has room.
   std::vector<void*> blocks;
   while (void* const block = Allocate(3000)) blocks.push_back(block);
   EXPECT_EQ(Allocate(kUnitBytes), nullptr);
@@ -268,7 +269,7 @@ TEST_F(HeapTest, NoSpaceOnlyWhenThereIsNone) {
   CheckAll();
 }
 
-TEST_F(HeapTest, GrowsByWhatIsThere) {
+TEST_F(HeapTest, GrowsUpToTheLastSubtreeThatItGets) {
   Make(2 * kMiB, 64 * kMiB);
   MayGrowTo(10 * kMiB);
   while (Allocate(200'000) != nullptr) {
@@ -276,7 +277,7 @@ TEST_F(HeapTest, GrowsByWhatIsThere) {
   EXPECT_EQ(size_bytes_, 10 * kMiB);
   EXPECT_GT(growths_, 1);
   CheckAll();
-  // One subtree more is one extent of a subtree more.
+  // With one more subtree there is room for one more extent of a subtree.
   MayGrowTo(12 * kMiB);
   ASSERT_NE(Allocate(2 * kMiB), nullptr);
   EXPECT_EQ(Allocate(2 * kMiB), nullptr);
@@ -286,7 +287,7 @@ TEST_F(HeapTest, GrowsByWhatIsThere) {
   CheckAll();
 }
 
-TEST_F(HeapTest, GrowsWhereTheTailAndTheNewTogetherAreEnough) {
+TEST_F(HeapTest, GrowsByLessIfTheFreeTailHelps) {
   Make(4 * kMiB, 8 * kMiB);
   MayGrowTo(6 * kMiB);
   ASSERT_NE(Allocate(24 * kUnitBytes), nullptr);
@@ -371,7 +372,7 @@ TEST_F(HeapTest, OpenChecksTheHeader) {
 
 using HeapDeathTest = HeapTest;
 
-TEST_F(HeapDeathTest, FreedTwice) {
+TEST_F(HeapDeathTest, FreeingTwiceEndsTheProcess) {
   Make(4 * kMiB);
   for (const uint64_t size_bytes : {64, 5000, 100'000}) {
     void* const block = Allocate(size_bytes);
@@ -386,12 +387,12 @@ TEST_F(HeapDeathTest, FreedTwice) {
   }
 }
 
-// Among what is at hand, too, where the bit does not tell.
-TEST_F(HeapDeathTest, FreedTwiceInARow) {
+// A block that is freed into a magazine is noticed, too, although its bit is still set.
+TEST_F(HeapDeathTest, FreeingTwiceInARowEndsTheProcess) {
   Make(4 * kMiB);
   const char* const message = "morsel: free of 0x[0-9a-f]+, a block of 64 bytes .*freed before";
-  // The first free of a slab is noted, and clears the bit; then there is room at hand, and then
-  // none.
+  // The first free in a slab clears the block's bit. The next ones go into the magazine. When that
+  // is full, frees clear bits again.
   std::vector<void*> blocks(2 * Magazines::kPlacesMax);
   for (void*& block : blocks) block = heap_->Allocate(64, 16).value();
   for (size_t i = 0; i < blocks.size(); ++i) {
@@ -403,13 +404,13 @@ TEST_F(HeapDeathTest, FreedTwiceInARow) {
   }
 }
 
-TEST_F(HeapDeathTest, FreedTwiceByAnotherThread) {
+TEST_F(HeapDeathTest, FreeingTwiceByAnotherThreadEndsTheProcess) {
   Make(4 * kMiB);
   void* const first = Allocate(64);
   void* const block = Allocate(64);
   const auto free_as_another = [this](const std::vector<void*>& blocks) {
     std::thread([&] {
-      heap_->Free(*heap_->Allocate(5000, 16));  // it has a slot
+      heap_->Free(*heap_->Allocate(5000, 16));  // so that it has a slot
       for (void* const one : blocks) heap_->Free(one);
     }).join();
   };
@@ -420,7 +421,7 @@ TEST_F(HeapDeathTest, FreedTwiceByAnotherThread) {
   EXPECT_DEATH(free_as_another({block}), message) << "two threads";
 }
 
-TEST_F(HeapDeathTest, PointersThatAreNoBlocks) {
+TEST_F(HeapDeathTest, FreeingWhatIsNoBlockEndsTheProcess) {
   Make(4 * kMiB, 8 * kMiB);
   char* const small = static_cast<char*>(Allocate(64));
   char* const large = static_cast<char*>(Allocate(200'000));
@@ -478,7 +479,7 @@ TEST_F(HeapTest, RandomOperationsAgreeWithAModel) {
         if (random() % 2 == 0) {
           MORSEL_CHECK(heap_->Close().ok());
         } else {
-          heap_->FlushFrees();  // or a kill would leave some that were freed allocated
+          heap_->FlushFrees();  // or a kill would leave some freed blocks allocated
         }
         Open();
         MayGrowTo(48 * kMiB);

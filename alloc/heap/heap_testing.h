@@ -1,4 +1,4 @@
-// What the heap's tests share: memory for one, and a model of who owns what.
+// What the heap's tests share: memory for a heap, and a model of who owns which bytes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,17 +27,18 @@ class HeapMemory : public FixedMemory {
   }
 };
 
-/// A Result that holds `false` is true as a condition, for it holds something.
+/// Whether the result holds `true`. As a condition, a Result that holds `false` is true, because it
+/// holds something.
 inline bool IsTrue(const Result<bool>& result) { return result && *result; }
 
-/// All that Validate() finds, a line each.
+/// The messages of Validate(), one on each line.
 inline std::string Findings(Heap& heap) {
   std::string findings;
   heap.Validate([&](const std::string& message) { findings += message + "\n"; });
   return findings;
 }
 
-/// Who owns which bytes, and what is in them.
+/// A model of who owns which bytes, and of what is in them.
 class OwnerModel {
  public:
   struct Owner {
@@ -46,8 +47,8 @@ class OwnerModel {
     uint64_t tag;
   };
 
-  /// Takes over a block that the heap has just given, and fills it. Fails the test if another owns
-  /// a byte of it.
+  /// Adds a block that the heap has just allocated, and fills it. Fails the test if another block
+  /// owns one of its bytes.
   void Add(Heap& heap, void* block, uint64_t size_bytes, uint64_t alignment) {
     const uint64_t usable_bytes = heap.UsableBytes(block);
     ASSERT_GE(usable_bytes, size_bytes);
@@ -98,7 +99,8 @@ class OwnerModel {
   }
 
  private:
-  // Of a large block the beginning, the end and some bytes between are looked at.
+  // Calls each(byte, value) for all bytes of a small block; for a large one, for those at its
+  // beginning and at its end, and for some between.
   template <class Each>
   static void Visit(char* block, const Owner& owner, Each each) {
     const auto at = [&](uint64_t i) {

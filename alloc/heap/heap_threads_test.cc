@@ -1,5 +1,5 @@
-// Several threads on one heap: blocks are handed over, persisted and freed by
-// others than those who allocated them.
+// Several threads use one heap. They hand blocks over, and persist and free blocks that
+// others have allocated.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -80,7 +80,7 @@ class HeapThreadsTest : public testing::Test {
     size_bytes_ = size_bytes;
   }
 
-  // What one thread does; the blocks that it has left are added to `left`.
+  // What one thread does. `left` is set to the blocks that it has at the end.
   void Work(uint64_t seed, Exchange& exchange, std::vector<Block>& left) {
     std::mt19937_64 random(seed);
     std::vector<Block> mine;

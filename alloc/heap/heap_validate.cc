@@ -1,6 +1,6 @@
-// A predicate for each invariant of heap_layout.h. Every byte read is taken for
-// damaged until it has been looked at; what is remembered of the medium is
-// compared with it and trusted for nothing.
+// Predicates for the invariants of heap_layout.h. Each byte that is read may be damaged
+// until it has been checked. What the heap remembers of the medium is compared with it,
+// and never trusted.
 #include <algorithm>
 #include <cinttypes>
 #include <cstdarg>
@@ -59,10 +59,10 @@ class Validator {
   const HeapHeader* header_;
   const UnitMap& units_;
   const Report& report_;
-  std::vector<const uint64_t*> maps_;       ///< by region; nullptr: none, or none that can be read
-  std::map<uint64_t, uint64_t> map_units_;  ///< units that hold maps, and whose
+  std::vector<const uint64_t*> maps_;  ///< by region; nullptr: no map, or none that can be read
+  std::map<uint64_t, uint64_t> map_units_;  ///< for each unit that holds a map, that map's region
   uint64_t covered_head_ = 0;
-  uint64_t covered_end_ = 0;  ///< of the live segments up to where the walk is
+  uint64_t covered_end_ = 0;  ///< of the live segments that the walk has met
   bool differed_ = false;
 };
 
@@ -105,13 +105,13 @@ void Validator::CheckRegion(uint64_t region) {
   }
 }
 
-// [HEAP-3], and what a head must be like.
+// [HEAP-3], and which heads are valid.
 void Validator::CheckWord(uint64_t unit, UnitWord word) {
   if (word.raw == 0) return;
   const uint64_t count = units_.unit_count();
   if (unit % kUnitsPerRegion == 0 && unit > 0 &&
       word.raw == UnitWord::Piece(UnitCount(word.units())).raw) {
-    return;  // whether it counts, its head says
+    return;  // its head says whether it counts
   }
   uint64_t length = 0;
   if (word.kind() == UnitKind::kSlab && word.size_class() < kClassCount &&
@@ -198,7 +198,7 @@ void Validator::CheckSlab(uint64_t unit, unsigned size_class) {
   }
 }
 
-// [HEAP-1], of the volatile bitmap.
+// [HEAP-1], for the volatile bitmap.
 void Validator::CheckRemembered(uint64_t unit) {
   const std::optional<bool> remembered = units_.IsRememberedAsUsed(UnitIndex(unit));
   const bool used = unit < covered_end_ || map_units_.contains(unit);

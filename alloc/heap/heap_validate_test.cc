@@ -1,4 +1,4 @@
-// Validate() on damaged bytes: it says what is wrong and where, and survives.
+// Validate() of damaged bytes says what is wrong and where, and survives.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -25,7 +25,7 @@ class HeapValidateTest : public testing::Test {
     heap_ = Heap::Open(place_, pmem::VolatilePersist(), true, false).value();
   }
 
-  // As one that was damaged while nobody had it open.
+  // The findings of a heap that was damaged while nobody had it open.
   std::string FindingsOfAnother() {
     return Findings(*Heap::Open(place_, pmem::VolatilePersist(), true, true).value());
   }
@@ -91,7 +91,7 @@ TEST_F(HeapValidateTest, EachInvariantHasItsFinding) {
   EXPECT_NE(With(&pairs[3].freed, uint64_t{1} << 63).find("[HEAP-7]"), std::string::npos);
 }
 
-TEST_F(HeapValidateTest, WhatIsRememberedIsComparedWithTheMedium) {
+TEST_F(HeapValidateTest, TheVolatileBitmapIsComparedWithTheMedium) {
   Make(2 * kMiB, 2 * kMiB);
   void* const extent = heap_->Allocate(70'000, 16).value();
   Words(header()->map_offset)[OffsetOf(extent) / kUnitBytes] = 0;
@@ -100,14 +100,14 @@ TEST_F(HeapValidateTest, WhatIsRememberedIsComparedWithTheMedium) {
             std::string::npos);
 }
 
-TEST_F(HeapValidateTest, AChangedHeaderIsSaidAndNothingElseRead) {
+TEST_F(HeapValidateTest, AChangedHeaderIsReportedAndNothingElseIsRead) {
   Make(2 * kMiB, 2 * kMiB);
   header()->directory_offset = ~uint64_t{0} / 2;
   EXPECT_NE(Findings(*heap_).find("header (offset 0x0)"), std::string::npos);
 }
 
-// Whatever the bytes are, nothing outside of the heap is read, nothing in it is written, and every
-// call answers.
+// Whatever the bytes are, nothing outside the heap is read, a read-only heap writes nothing, and
+// every call returns.
 TEST_F(HeapValidateTest, AnyDamageIsSurvived) {
   const uint64_t seed = FreshSeed();
   std::mt19937_64 random(seed);
@@ -143,7 +143,7 @@ TEST_F(HeapValidateTest, AnyDamageIsSurvived) {
         continue;
       }
       for (int j = 0; j < 40; ++j) (void)(*heap)->Allocate(random() % 100'000, 16);
-      (void)(*heap)->Close();  // what is damaged may keep it from being clean
+      (void)(*heap)->Close();  // it may fail because of the damage
     }
   }
 }

@@ -15,8 +15,8 @@ std::vector<uint64_t> Values(const std::vector<SubtreeIndex>& subtrees) {
   return values;
 }
 
-TEST(FreeSubtreesTest, HugeOnesAreTakenWhereNoGiantOneFits) {
-  // 3 before the first boundary, two whole groups, 7 behind.
+TEST(FreeSubtreesTest, HugeSubtreesComeFromBrokenGroupsFirst) {
+  // 3 subtrees before the first boundary, two whole groups, and 7 subtrees after them.
   FreeSubtrees free(3 + 2 * 512 + 7, 3);
   EXPECT_EQ(Values(free.ChooseHuge(5)), (std::vector<uint64_t>{0, 1, 2, 1027, 1028}));
   EXPECT_EQ(Values(free.ChooseGiant(9)), (std::vector<uint64_t>{3, 515}));
@@ -30,7 +30,7 @@ TEST(FreeSubtreesTest, HugeOnesAreTakenWhereNoGiantOneFits) {
   EXPECT_EQ(free.ChooseHuge(1034).size(), 1033u);
 }
 
-TEST(FreeSubtreesTest, AllAlignmentsAgreeWithANaiveModel) {
+TEST(FreeSubtreesTest, AgreesWithANaiveModelForAllPhases) {
   std::mt19937_64 random(7);
   for (const uint64_t phase : {0, 1, 511, 300}) {
     for (const uint64_t count : {1, 5, 511, 512, 513, 1600}) {
@@ -61,7 +61,7 @@ TEST(FreeSubtreesTest, AllAlignmentsAgreeWithANaiveModel) {
   }
 }
 
-TEST(FreeSubtreesTest, TheChoiceCostsNoMoreOnALargeMedium) {
+TEST(FreeSubtreesTest, ChoosingCostsNoMoreOnALargeMedium) {
   constexpr uint64_t kGroups = 1 << 13;  // 8 TiB
   FreeSubtrees free(kGroups * 512, 0);
   free.Take(0, (kGroups - 2) * 512);  // the last two groups are left
@@ -69,7 +69,7 @@ TEST(FreeSubtreesTest, TheChoiceCostsNoMoreOnALargeMedium) {
     const uint64_t before = free.looked_at();
     const auto chosen = free.ChooseHuge(1);
     ASSERT_EQ(chosen.size(), 1u);
-    // One group's words, and the way down two trees of three levels.
+    // The words of one group, and a descent of two trees with three levels.
     EXPECT_LE(free.looked_at() - before, 9u + 2 * 2 * 3);
     free.Take(chosen[0].value(), 1);
   }
@@ -80,7 +80,7 @@ TEST(FreeSubtreesTest, TheChoiceCostsNoMoreOnALargeMedium) {
   EXPECT_LE(free.looked_at() - before, 3 * 2 * 3u);
 }
 
-TEST(FreeSubtreesTest, GivingTwiceEndsTheProcess) {
+TEST(FreeSubtreesTest, TakingOrReleasingTwiceEndsTheProcess) {
   FreeSubtrees free(10, 0);
   free.Take(3, 2);
   EXPECT_DEATH(free.Take(4, 1), "invariant");

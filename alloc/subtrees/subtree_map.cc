@@ -14,7 +14,7 @@ namespace {
 
 using pmem::Store;
 
-// In place of a position that no word has.
+// Stands where no word has the position.
 constexpr SubtreeIndex kNowhere = SubtreeIndex(~uint64_t{0});
 
 [[gnu::format(printf, 1, 2)]] std::string Message(const char* format, ...) {
@@ -39,10 +39,11 @@ void SubtreeMap::Load(const std::vector<OwnerState>& owners, Access access) {
   incomplete_.resize(owners.size());
   if (access == Access::kWriteAfterUnclean) {
     // ORDER  every word that is read  <  what is granted because of it
-    // WHY    a killed process may have left words of 0 that are visible and not durable; the words
-    //        before them would come back with the power and claim space that others have.   [S-5]
+    // WHY    a killed process may have left words of 0 that are visible and not durable. After a
+    //        power cut, the words that were there before would be back, and claim space that was
+    //        granted to others since.                                                       [S-5]
     // CRASH  before: nothing was granted. After: what reads as free is free for good.
-    // TEST   alloc/subtrees/subtree_map_test: WhatReadsAsFreeAfterAKillIsMadeDurable  <- fails without it
+    // TEST   alloc/subtrees/subtree_map_test: WhatReadsAsFreeAfterAKillIsMadeDurable
     persist_.Range(words_, count_ * sizeof(uint64_t));
   }
   for (uint64_t i = 0; i < owners.size(); ++i) {
@@ -57,7 +58,7 @@ void SubtreeMap::Load(const std::vector<OwnerState>& owners, Access access) {
   is_loaded_ = true;
 }
 
-// A word, and what the catalog says of its owner:
+// What a word is, by itself and by what the catalog says of its owner:
 //
 //   0                                                free
 //   bad check, or no such owner                      damage
@@ -77,7 +78,7 @@ void SubtreeMap::Classify(const std::vector<OwnerState>& owners, std::vector<uin
       continue;
     }
     const OwnerState& owner = owners[subtree.owner - 1];
-    if (owner.is_damaged) continue;  // whose it is, nobody knows; nothing is granted now
+    if (owner.is_damaged) continue;  // nobody knows what it owns; nothing will be granted
     if (!owner.is_live || owner.role != subtree.role || subtree.position >= owner.size_subtrees) {
       stale.push_back(index);
     } else {
@@ -89,7 +90,7 @@ void SubtreeMap::Classify(const std::vector<OwnerState>& owners, std::vector<uin
 void SubtreeMap::AddLive(uint64_t index, const SubtreeWord& subtree, uint64_t size_subtrees) {
   const uint64_t unit = SubtreesOf(subtree.role);
   std::vector<SubtreeIndex>& owned = owned_[subtree.owner - 1];
-  // More than the whole pool cannot be complete; the catalog is not believed blindly.
+  // The catalog may be wrong: an owner of more than the whole pool cannot be complete anyway.
   owned.resize(std::min(size_subtrees, count_) / unit, kNowhere);
   const bool fits = Within(index, unit, count_) && subtree.position % unit == 0 &&
                     subtree.position / unit < owned.size() &&
@@ -201,11 +202,10 @@ std::vector<SubtreeIndex> SubtreeMap::Truncate(uint64_t owner, SubtreeRole role,
   }
   owned.resize(keep);
   // ORDER  the words of 0  <  their space is free
-  // WHY    a stale word must not outlive what its space, its owner or its position is used for
-  //        next: it would be live once more.                                               [S-5]
+  // WHY    a stale word must not outlive the next use of its space, its owner or its position: it
+  //        would be live once more.                                                         [S-5]
   // CRASH  before: the words are stale, and Load() cleans them. After: the space is free.
-  // TEST   alloc/subtrees/subtree_map_test: StaleWordsAreGoneBeforeTheirSpaceIsGranted  <- fails without
-  // flush or fence
+  // TEST   alloc/subtrees/subtree_map_test: StaleWordsAreGoneBeforeTheirSpaceIsGranted
   Clean(stale);
   Cancel(role, dropped);
   return dropped;

@@ -24,7 +24,7 @@ uint64_t* Words(CrashMedium& medium) { return reinterpret_cast<uint64_t*>(medium
 
 class SubtreeMapTest : public testing::Test {
  protected:
-  // 4 before the first 1 GiB boundary, two giants, 4 behind.
+  // 4 subtrees before the first 1 GiB boundary, two giant ones, and 4 after them.
   static constexpr uint64_t kCount = 4 + 2 * 512 + 4;
   SubtreeMapTest() {
     SubtreeMap map = MapOn(medium_);
@@ -58,7 +58,7 @@ class SubtreeMapTest : public testing::Test {
   CrashMedium medium_{kCount * sizeof(uint64_t)};
 };
 
-TEST_F(SubtreeMapTest, WordsSayWhatTheyWereToldAndNoFlippedBitIsBelieved) {
+TEST_F(SubtreeMapTest, DecodeReturnsWhatWasEncodedAndRejectsFlippedBits) {
   for (const SubtreeWord& said : {SubtreeWord{kHuge, 1, 0}, SubtreeWord{kGiant, 65536, 512},
                                   SubtreeWord{kHuge, kOwnersMax, kPositionsMax - 1}}) {
     SubtreeWord read;
@@ -87,17 +87,17 @@ TEST_F(SubtreeMapTest, OwnersHaveTheirSubtreesInOrderAfterLoading) {
   EXPECT_EQ(*map.Subtrees(1), first);
   EXPECT_EQ(*map.Subtrees(2), second);
   EXPECT_EQ(map.free_count(), kCount - 7 - 512);
-  // One word says the giant subtree.
+  // The giant subtree has one word.
   EXPECT_EQ(second, SubtreeList{SubtreeIndex(4)});
   for (uint64_t i = 5; i < 4 + 512; ++i) EXPECT_EQ(Words(medium_)[i], 0u);
 }
 
-TEST_F(SubtreeMapTest, NothingFitsInAFullMapAndNothingIsClaimed) {
+TEST_F(SubtreeMapTest, ReserveWithoutSpaceClaimsNothing) {
   SubtreeMap map = Loaded(medium_, std::vector<OwnerState>(3));
   EXPECT_EQ(map.Reserve(kHuge, kCount + 1).error(), Code::kNoSpace);
   EXPECT_EQ(map.Reserve(kGiant, 3 * 512).error(), Code::kNoSpace);
   EXPECT_EQ(map.free_count(), kCount);
-  Take(map, 1, kHuge, 9);  // breaks the first giant
+  Take(map, 1, kHuge, 9);  // breaks the first group
   EXPECT_EQ(map.Reserve(kGiant, 2 * 512).error(), Code::kNoSpace);
   EXPECT_EQ(Take(map, 2, kGiant, 512), SubtreeList{SubtreeIndex(4 + 512)});
   const auto rest = map.Reserve(kHuge, map.free_count());
@@ -115,7 +115,7 @@ TEST_F(SubtreeMapTest, StaleWordsAreFreeAndAreCleanedByAWriter) {
     Take(map, 2, kGiant, 512);
   }
   medium_.Settle();
-  // Owner 1 has one subtree only; owner 2 was removed.
+  // Owner 1 now has only one subtree; owner 2 was removed.
   const std::vector<OwnerState> owners = {Live(1), {}, {}};
   {
     SubtreeMap map = Loaded(medium_, owners, Access::kRead);
@@ -129,8 +129,8 @@ TEST_F(SubtreeMapTest, StaleWordsAreFreeAndAreCleanedByAWriter) {
   for (uint64_t i = 1; i < kCount; ++i) EXPECT_EQ(Words(*after)[i], 0u);
 }
 
-// Truncate() as the catalog does it: it says so first. Then the owner gets others, while somebody
-// else holds what it had.
+// The catalog says durably that the owner is shorter before it calls Truncate(). Afterwards the
+// owner gets other subtrees, while somebody else has those that it had.
 TEST_F(SubtreeMapTest, StaleWordsAreGoneBeforeTheirSpaceIsGranted) {
   {
     SubtreeMap map = Loaded(medium_, std::vector<OwnerState>(3));
@@ -139,14 +139,14 @@ TEST_F(SubtreeMapTest, StaleWordsAreGoneBeforeTheirSpaceIsGranted) {
   medium_.Settle();
   SubtreeMap map = Loaded(medium_, {Live(2), {}, {}});
   EXPECT_EQ(map.Truncate(1, kHuge, 1), SubtreeList{SubtreeIndex(1)});
-  // So much is held that the next words are on another line.
+  // These are reserved so that the next words lie on another line.
   const auto held = map.Reserve(kHuge, 3);
   ASSERT_TRUE(held.has_value());
   EXPECT_EQ(held->front(), SubtreeIndex(1));
   ForEachPowerCut(
       medium_, [&] { Take(map, 1, kHuge, 1); },
       [&](CrashMedium& after) {
-        // Whether the catalog has said yet that there are two.
+        // The catalog may say one subtree still, or two already.
         EXPECT_EQ(Findings(Loaded(*after.AfterKill(), {Live(1), {}, {}})), "");
         const SubtreeMap grown = Loaded(after, {Live(2), {}, {}});
         EXPECT_EQ(Findings(grown).find("second time"), std::string::npos) << Findings(grown);
@@ -155,8 +155,8 @@ TEST_F(SubtreeMapTest, StaleWordsAreGoneBeforeTheirSpaceIsGranted) {
   EXPECT_EQ(Findings(Loaded(*after, {Live(2), {}, {}})), "");
 }
 
-// A process is killed while it cleans; the next one grants; the power takes back what was only
-// visible.
+// A process is killed while it cleans words; the next one grants their space; then a power cut
+// undoes what was only visible.
 TEST_F(SubtreeMapTest, WhatReadsAsFreeAfterAKillIsMadeDurable) {
   {
     SubtreeMap map = Loaded(medium_, std::vector<OwnerState>(3));
@@ -191,7 +191,7 @@ TEST_F(SubtreeMapTest, RecordAndTruncateCostTheirLinesAndOneFence) {
   EXPECT_EQ(medium_.fences, 2u);
 }
 
-TEST_F(SubtreeMapTest, DamageIsToldAndNothingIsGrantedBesideIt) {
+TEST_F(SubtreeMapTest, DamageIsReportedAndNothingIsGranted) {
   {
     SubtreeMap map = Loaded(medium_, std::vector<OwnerState>(3));
     Take(map, 1, kHuge, 3);
@@ -213,7 +213,7 @@ TEST_F(SubtreeMapTest, DamageIsToldAndNothingIsGrantedBesideIt) {
   }
 }
 
-TEST_F(SubtreeMapTest, WordsThatDeceiveAreTold) {
+TEST_F(SubtreeMapTest, WellFormedWordsThatContradictAreReported) {
   struct Case {
     uint64_t index;
     SubtreeWord word;
@@ -237,7 +237,7 @@ TEST_F(SubtreeMapTest, WordsThatDeceiveAreTold) {
   }
 }
 
-TEST_F(SubtreeMapTest, WhatADamagedSlotMayOwnIsNotTouched) {
+TEST_F(SubtreeMapTest, SubtreesOfADamagedSlotAreNotTouched) {
   {
     SubtreeMap map = Loaded(medium_, std::vector<OwnerState>(3));
     Take(map, 1, kHuge, 3);

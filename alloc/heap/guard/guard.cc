@@ -17,7 +17,7 @@ namespace {
 constexpr unsigned char kRedZone = 0xfb;
 constexpr unsigned char kPoison = 0xfd;
 
-// The first byte that is not `value`, or size_bytes.
+// The offset of the first byte that is not `value`, or size_bytes if there is none.
 uint64_t FirstOther(const char* begin, uint64_t size_bytes, unsigned char value) {
   const char* const end = begin + size_bytes;
   return static_cast<uint64_t>(
@@ -54,7 +54,8 @@ void Guard::Given(void* block, uint64_t size_bytes, uint64_t usable_bytes) {
   blocks_[begin] = {size_bytes, usable_bytes, /*given=*/true, /*freed=*/false};
 }
 
-// Of a block that is not freed, or the process ends; end() for one that is unknown.
+// The entry of the block, or end() if it is unknown. Ends the process if `block` is not its start,
+// or if it was freed.
 Guard::Blocks::iterator Guard::Find(const void* block, const char* call) {
   char* const begin = static_cast<char*>(const_cast<void*>(block));
   const auto after = blocks_.upper_bound(begin);
@@ -110,7 +111,8 @@ std::optional<uint64_t> Guard::SizeOf(const void* block, const char* call) {
 }
 
 std::vector<void*> Guard::Freed(void* block, uint64_t usable_bytes) {
-  // What is kept here counts as freed and not settled, as what is cached without a guard.
+  // The blocks that are kept are still allocated on the medium. They take the place that blocks in
+  // magazines have in the bound of a heap without a guard.
   static_assert(kKeptCountMax <= kFreesUnflushedMax - kFreesBeforeFlush);
   const std::lock_guard lock(mutex_);
   auto found = Find(block, "free");

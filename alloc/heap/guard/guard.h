@@ -1,10 +1,10 @@
-// Finds what a program does wrong with the blocks of a heap: MORSEL_GUARD=1.
+// Finds errors that a program makes with the blocks of a heap, if MORSEL_GUARD=1.
 //
-// While a heap is guarded, no thread has a slot of it, so that all calls go the
-// long way, where the guard stands; the short way has nothing of it. A block is
-// taken a little larger than was asked for, and what follows is a red zone; a freed
-// block is filled with poison and kept for a while. What was asked for is known to
-// this object only: the heap on the medium is like any other.
+// While a heap is guarded, no thread has a slot of it, so that every call takes the slow
+// path, which asks the guard; the fast path knows nothing of it. The heap allocates each
+// block a little larger than was asked for, and the bytes behind the wanted size are a
+// red zone. A freed block is filled with poison and kept for a while. Only this object
+// knows the wanted sizes: the heap on the medium is like any other.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +18,14 @@
 
 namespace morsel::alloc {
 
-/// Ends the process with a sentence where it finds something. Calls into no heap.
-/// Threads  any.
+/// Ends the process with a message when it finds an error. Its functions call into no heap, so that
+/// they may be called with a heap's lock held.
+/// Threads  any; one mutex guards all of it.
 class Guard {
  public:
-  /// Whether the environment asks for one: MORSEL_GUARD is 1; or it is unset, and valgrind or
-  /// AddressSanitizer would see it.
-  /// Errors  kInvalidArgument: it is neither 0 nor 1.
+  /// Whether the environment asks for a guard: MORSEL_GUARD is 1, or it is unset or empty and
+  /// valgrind or AddressSanitizer listens (MarksAreSeen()).
+  /// Errors  kInvalidArgument: MORSEL_GUARD is neither 0 nor 1.
   static Result<bool> IsWanted();
 
   Guard() = default;
@@ -32,32 +33,37 @@ class Guard {
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;
 
-  /// How many bytes to take for a block of size_bytes.
+  /// How many bytes to allocate in the heap when size_bytes are wanted.
   static uint64_t BytesFor(uint64_t size_bytes) { return size_bytes + kRedZoneBytesMin; }
 
-  /// A block of usable_bytes was allocated for size_bytes of them.
+  /// Records that a block of usable_bytes was allocated for the wanted size_bytes, and fills its
+  /// red zone.
   void Given(void* block, uint64_t size_bytes, uint64_t usable_bytes);
 
-  /// The bytes that were asked for; nothing for a block that is older than the guard.
+  /// The size that was wanted for a block; nothing if the guard does not know the block, because it
+  /// is older. Ends the process if `block` is no block's start or was freed; the message names the
+  /// `call`.
   std::optional<uint64_t> SizeOf(const void* block, const char* call);
 
-  /// A live block, of usable_bytes if it is older than the guard, is freed. Answers the blocks that
-  /// are to be freed in the heap now.
+  /// Frees a block: checks its red zone, poisons it and keeps it. usable_bytes counts only for a
+  /// block that is older than the guard. Returns the blocks, checked for stores after their free,
+  /// that the caller must free in the heap now.
   std::vector<void*> Freed(void* block, uint64_t usable_bytes);
 
-  /// Looks at all blocks, and answers all that were freed and are not in the heap.
+  /// Checks all blocks. Returns all that are freed and kept, for the caller to free in the heap.
   std::vector<void*> TakeAll();
 
+  /// Whether `address` lies in a block that is freed and kept.
   bool HasFreed(const void* address);
 
-  /// While it lives all of the heap may be read.
+  /// While an Opening lives, all of the heap may be read.
   class Opening;
 
  private:
   struct Block {
     uint64_t size_bytes = 0;
     uint64_t usable_bytes = 0;
-    bool given = false;  ///< by this heap; else it is older
+    bool given = false;  ///< Given() recorded it; else it is older than the guard
     bool freed = false;
   };
   using Blocks = std::map<char*, Block>;
@@ -68,6 +74,7 @@ class Guard {
   static constexpr uint64_t kKeptCountMax = 4096;
   static constexpr uint64_t kKeptBytesMax = 64 * 1024 * 1024;
 
+  // With the mutex held.
   Blocks::iterator Find(const void* block, const char* call);
   void CheckRedZone(const Blocks::value_type& entry, const char* when);
   void CheckPoison(const Blocks::value_type& entry);
@@ -79,9 +86,12 @@ class Guard {
   uint64_t kept_bytes_ = 0;
 };
 
+/// Holds the guard's mutex, so that no block changes meanwhile.
+/// Threads  it ends in the thread in which it began, which calls no other function of the guard
+///          before that.
 class Guard::Opening {
  public:
-  /// nullptr: nothing is done.
+  /// Does nothing if `guard` is nullptr. It outlives this object.
   explicit Opening(Guard* guard);
   ~Opening();
   Opening(const Opening&) = delete;

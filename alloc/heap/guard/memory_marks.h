@@ -1,8 +1,8 @@
-// What valgrind and AddressSanitizer are told of blocks, so that they see ours as
-// they see malloc's. Where neither listens, nothing is done.
+// Tells valgrind and AddressSanitizer of blocks, so that they treat ours like malloc's.
+// Where neither listens, these functions do nothing.
 //
-// AddressSanitizer is asked by symbols that are there if the program was built with
-// it, whether or not the library was.
+// AddressSanitizer is reached through symbols that exist if the program was built with
+// it, even if this library was not.
 #pragma once
 
 #include <cstdint>
@@ -12,21 +12,22 @@ namespace morsel::alloc {
 /// Whether the program runs in valgrind or was built with AddressSanitizer.
 bool MarksAreSeen();
 
-/// `block` was allocated: its first size_bytes may be written, and then read; what follows up to
-/// usable_bytes may not be touched.
+/// A block was allocated. The program may write its first size_bytes, and read what it has written.
+/// It may not touch the rest, up to usable_bytes.
 void MarkGiven(char* block, uint64_t size_bytes, uint64_t usable_bytes);
 
-/// Nothing of the block may be touched. `given`: MarkGiven() was told of it.
+/// A block was freed: none of it may be touched. `given`: MarkGiven() was called for it.
 void MarkFreed(char* block, uint64_t usable_bytes, bool given);
 
-/// No longer one that MarkGiven() was told of.
+/// Undoes MarkGiven(): the block may be read and written, and is none for these tools.
 void MarkForgotten(char* block, uint64_t usable_bytes);
 
-/// All that, as it is, may be read and written; or nothing of it touched.
+/// These bytes may be read, with the values that they have, and written.
 void MarkOpen(const char* begin, uint64_t size_bytes);
+/// These bytes may not be touched.
 void MarkClosed(const char* begin, uint64_t size_bytes);
 
-/// While it lives, valgrind reports nothing of this thread.
+/// While it lives, valgrind reports no errors of this thread.
 class ReportsAreOff {
  public:
   ReportsAreOff();

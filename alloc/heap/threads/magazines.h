@@ -1,11 +1,11 @@
-// Blocks of one size class that a thread has at hand: a magazine from which it hands
-// them out, and one into which it puts what it frees. Their bits are set, so that
-// handing one out stores nothing on the medium. Magazines are Bonwick's and Adams'
-// (2001).
+// The blocks of one size class that a thread has at hand, in two magazines: it hands out
+// blocks from one, and puts the blocks that it frees into the other. The bits of all of
+// them are set, so that handing one out stores nothing on the medium. Magazines were
+// invented by Bonwick and Adams (2001).
 //
-// The two change places when the first is empty. One magazine would hand out next
-// what was freed last, and each call would wait for the one before: here malloc and
-// free read and write different words.
+// The two magazines are exchanged when the first is empty. A single one would hand out
+// the block that was freed last, and each call would wait for the stores of the call
+// before. With two, malloc and free read and write different words.
 #pragma once
 
 #include <algorithm>
@@ -22,17 +22,17 @@ namespace morsel::alloc {
 /// Threads  one at a time.
 class Magazines {
  public:
-  /// Blocks that each of a class' two magazines holds. Of large ones fewer: what is at hand is room
-  /// that nobody else gets.
+  /// How many blocks each of a class' two magazines holds. Magazines of large blocks hold fewer,
+  /// because nobody else can use what they hold.
   static constexpr uint64_t kPlacesMax = 64;
   static constexpr uint64_t Places(unsigned size_class) {
     const uint64_t bytes = BlockBytes(size_class);
     const uint64_t bytes_max = bytes <= kSmallBytesMax ? 32 * kKiB : 16 * kKiB;
     return std::clamp<uint64_t>(bytes_max / bytes, 1, kPlacesMax);
   }
-  /// Words that the class' two magazines take.
+  /// How many words of memory the class' two magazines take.
   static constexpr uint64_t Words(unsigned size_class) { return 2 * (Places(size_class) + 1); }
-  /// Blocks of all classes together.
+  /// How many blocks the magazines of all classes hold together.
   static constexpr uint64_t BlocksMax() {
     uint64_t sum = 0;
     for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
@@ -41,7 +41,8 @@ class Magazines {
     return sum;
   }
 
-  /// In zeroed memory of Words().
+  /// Makes both magazines, empty. Call it once, before all else.
+  /// Ownership  `words` are Words(size_class) zeroed words; the caller keeps them as long as this.
   void Begin(void** words, unsigned size_class) {
     const uint64_t places = Places(size_class);
     ready_ = ready_begin_ = words;
@@ -49,7 +50,7 @@ class Magazines {
     freed_end_ = freed_ + places;
   }
 
-  /// nullptr if none is ready.
+  /// Hands out a block, or returns nullptr if none is ready.
   void* TryTake() {
     void** const top = ready_;
     void* const block = *top;
@@ -57,7 +58,8 @@ class Magazines {
     ready_ = top - 1;
     return block;
   }
-  /// False if there is no room for it, or it was given last.
+  /// Puts in a block that was freed. Returns false and does nothing if there is no room for it, or
+  /// if it was put in last, so that it is freed twice.
   bool TryGive(void* block) {
     void** const top = freed_;
     if (top == freed_end_ || *top == block) return false;
@@ -66,11 +68,12 @@ class Magazines {
     return true;
   }
 
+  /// Whether the block is the one that was put in last.
   bool WasGivenLast(const void* block) const { return *freed_ == block; }
   uint64_t FreedCount() const { return static_cast<uint64_t>(freed_ - freed_begin_); }
   uint64_t places() const { return static_cast<uint64_t>(freed_end_ - freed_begin_); }
 
-  /// What was freed is ready. Nothing is ready before.
+  /// Makes the blocks ready that were freed. No block may be ready before.
   void Exchange() {
     const uint64_t count = places();
     ready_ = freed_;
@@ -79,13 +82,13 @@ class Magazines {
     freed_end_ = freed_ + count;
   }
 
-  /// Makes blocks ready, no more than a magazine has places for, to be handed out in the order in
-  /// which they are added. Nothing is ready before.
+  /// Makes blocks ready, at most as many as a magazine has places. They are handed out in the order
+  /// in which they are added. No block may be ready before.
   class Filling {
    public:
     explicit Filling(Magazines& magazines)
         : magazines_(magazines), top_(magazines.ready_begin_ + magazines.places()), end_(top_) {}
-    /// So many, `bytes` apart.
+    /// Adds `count` blocks that lie `bytes` apart, from `block` on.
     void Add(char* block, uint64_t bytes, int count) {
       void** end = end_;
       for (; count >= 4; count -= 4, end -= 4, block += 4 * bytes) {
@@ -97,6 +100,7 @@ class Magazines {
       for (; count > 0; --count, block += bytes) *end-- = block;
       end_ = end;
     }
+    /// Makes the added blocks ready. Call it once, last.
     void End() {
       *end_ = nullptr;
       magazines_.ready_ = top_;
@@ -109,12 +113,12 @@ class Magazines {
   };
 
  private:
-  // Each magazine begins with a null, so that one look tells whether it is empty.
-  void** ready_ = nullptr;      ///< the next one to be handed out; null where there is none
-  void** freed_ = nullptr;      ///< what was freed last, or the null
-  void** freed_end_ = nullptr;  ///< its last place
-  void** ready_begin_ = nullptr;
-  void** freed_begin_ = nullptr;
+  // Each magazine begins with a null word, so that one load tells whether it is empty.
+  void** ready_ = nullptr;        ///< where the next block to hand out is, or the null word
+  void** freed_ = nullptr;        ///< where the block that was freed last is, or the null word
+  void** freed_end_ = nullptr;    ///< the last place for freed blocks
+  void** ready_begin_ = nullptr;  ///< the null word
+  void** freed_begin_ = nullptr;  ///< the null word
 };
 
 }  // namespace morsel::alloc

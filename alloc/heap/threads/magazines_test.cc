@@ -33,7 +33,7 @@ class MagazinesTest : public testing::Test {
   Magazines magazines_;
 };
 
-TEST_F(MagazinesTest, WhatIsFreedIsReadyAfterAnExchange) {
+TEST_F(MagazinesTest, FreedBlocksAreReadyAfterAnExchange) {
   EXPECT_EQ(magazines_.TryTake(), nullptr);
   for (uint64_t i = 0; i < 3; ++i) ASSERT_TRUE(magazines_.TryGive(Block(i)));
   EXPECT_EQ(magazines_.TryTake(), nullptr);
@@ -57,7 +57,7 @@ TEST_F(MagazinesTest, BothHoldAsManyAsTheyHavePlaces) {
   }
 }
 
-TEST_F(MagazinesTest, WhatIsFilledInIsHandedOutInOrder) {
+TEST_F(MagazinesTest, FilledInBlocksAreHandedOutInOrder) {
   for (const uint64_t count : {0u, 1u, 3u, 4u, 7u, 32u, 64u}) {
     Magazines::Filling filling(magazines_);
     filling.Add(Block(3), 16, static_cast<int>(count / 2));
@@ -68,7 +68,7 @@ TEST_F(MagazinesTest, WhatIsFilledInIsHandedOutInOrder) {
     for (uint64_t i = 0; i < count - count / 2; ++i) due.push_back(Block(100 + 2 * i));
     ASSERT_TRUE(magazines_.TryGive(Block(0)));
     EXPECT_EQ(TakeAll(), due) << count;
-    // In the magazine that was filled in part lie old blocks below what it held.
+    // The magazine that was filled in part still has old blocks below the ones that it held.
     magazines_.Exchange();
     EXPECT_EQ(TakeAll(), (std::vector<void*>{Block(0)}));
     EXPECT_EQ(GiveAll(0), kPlaces);
@@ -77,7 +77,7 @@ TEST_F(MagazinesTest, WhatIsFilledInIsHandedOutInOrder) {
   }
 }
 
-TEST_F(MagazinesTest, WhatWasGivenLastIsNotTakenAgain) {
+TEST_F(MagazinesTest, TheBlockThatWasGivenLastIsRejected) {
   ASSERT_TRUE(magazines_.TryGive(Block(1)));
   EXPECT_FALSE(magazines_.TryGive(Block(1)));
   EXPECT_TRUE(magazines_.WasGivenLast(Block(1)));
@@ -88,7 +88,7 @@ TEST_F(MagazinesTest, WhatWasGivenLastIsNotTakenAgain) {
   EXPECT_EQ(TakeAll().size(), 2u);
 }
 
-TEST(MagazinesPlacesTest, LargeBlocksHaveFew) {
+TEST(MagazinesPlacesTest, MagazinesOfLargeBlocksHaveFewPlaces) {
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     const uint64_t places = Magazines::Places(size_class);
     EXPECT_GE(places, 1u);

@@ -1,8 +1,8 @@
-// What a thread's next fence must make durable: lines of allocation bits, and
-// words of extents, that its flushes have asked for.
+// What a thread's next fence must make durable: lines of allocation bits, and head words
+// of extents, that the thread's calls of Heap::Flush() have asked for.
 //
-// They are flushed at the fence and not before, so that a line is flushed once for
-// all the blocks that were allocated in it meanwhile.
+// They are flushed just before the fence, so that a line is flushed only once for all
+// the blocks that were allocated in it meanwhile.
 #pragma once
 
 #include <array>
@@ -20,7 +20,9 @@ class PendingLines {
  public:
   bool empty() const { return count_ == 0; }
 
-  /// False if there is no room: the caller flushes the line itself.
+  /// Adds a line, unless it was one of the last few to be added. Returns false if there is no room;
+  /// then the caller flushes the line itself.
+  /// Ownership  the counter lives until Fenced().
   bool Add(LineCounter* counter, const void* line) {
     const size_t recent = count_ < kLookBack ? count_ : kLookBack;
     for (size_t i = count_ - recent; i < count_; ++i) {
@@ -31,13 +33,13 @@ class PendingLines {
     return true;
   }
 
-  /// Flushes them. What lies at or behind `end` is no longer the heap's.
+  /// Flushes the lines that lie before `end`. From `end` on, memory is the heap's no more.
   void Flush(pmem::Persist persist, const void* end) {
     for (size_t i = 0; i < count_; ++i) {
       Line& line = lines_[i];
       if (line.address >= end) continue;
       // ORDER  `stored` is read  <  the flush  <  the fence  <  `durable` is raised to it
-      // WHY    a bit that is stored after the flush must not count as flushed.       [P2]
+      // WHY    a bit that is stored after the flush must not count as durable.       [P2]
       // CRASH  nothing of this is on the medium.
       // TEST   alloc/heap/threads/pending_lines_test: AStoreAfterTheFlushIsNotDurable
       line.seen = line.counter->stored.load(std::memory_order_acquire);
@@ -45,7 +47,8 @@ class PendingLines {
     }
   }
 
-  /// The thread has fenced after Flush().
+  /// Records that the lines are durable, and removes them all. To be called after Flush() and a
+  /// fence.
   void Fenced() {
     for (size_t i = 0; i < count_; ++i) lines_[i].counter->RaiseDurable(lines_[i].seen);
     count_ = 0;

@@ -7,7 +7,7 @@
 namespace morsel::alloc {
 namespace {
 
-// Says what is flushed, and does what the test wants meanwhile.
+// Records what is flushed, and calls `at_flush` during each flush.
 struct Medium {
   std::vector<const void*> flushed;
   void (*at_flush)(LineCounter*) = nullptr;
@@ -39,7 +39,7 @@ struct PendingLinesTest : testing::Test {
   const void* end = lines.data() + lines.size();
 };
 
-TEST_F(PendingLinesTest, ALineIsFlushedOnceForAllThatAskForIt) {
+TEST_F(PendingLinesTest, ALineThatIsAddedTwiceIsFlushedOnce) {
   counters[0].Stored();
   EXPECT_TRUE(pending.Add(&counters[0], &lines[0]));
   counters[0].Stored();
@@ -62,7 +62,7 @@ TEST_F(PendingLinesTest, AStoreAfterTheFlushIsNotDurable) {
   EXPECT_FALSE(counters[0].IsDurable());
 }
 
-TEST_F(PendingLinesTest, WhatFindsNoRoomIsTheCallersToFlush) {
+TEST_F(PendingLinesTest, AddReturnsFalseWhenThereIsNoRoom) {
   size_t added = 0;
   while (added < counters.size() && pending.Add(&counters[added], &lines[added])) ++added;
   EXPECT_GT(added, 16u);
@@ -70,7 +70,7 @@ TEST_F(PendingLinesTest, WhatFindsNoRoomIsTheCallersToFlush) {
   EXPECT_TRUE(pending.Add(&counters[added - 1], &lines[added - 1])) << "it is there";
 }
 
-TEST_F(PendingLinesTest, WhatIsNoLongerTheHeapsIsNotTouched) {
+TEST_F(PendingLinesTest, LinesBehindTheEndAreNotFlushed) {
   for (const int i : {0, 1, 2}) {
     counters[i].Stored();
     ASSERT_TRUE(pending.Add(&counters[i], &lines[i]));

@@ -1,9 +1,10 @@
-// The heap that the calling thread used last, with all that malloc and free need of
-// it: they compare one word, and look at no slot.
+// The heap that the calling thread used last, with everything that malloc and free need
+// of it. They compare one word, and look at no slot.
 //
-// It is to a slot (thread_slots.h) what the slot is to the list of a heap's parts:
-// what was looked up the last time. Who empties the heap's slots takes it away, too,
-// and waits until nobody is inside: EmptySlots() of heap.cc has the order.
+// A RecentHeap caches what a slot (thread_slots.h) says, just as a slot caches what the
+// list of a heap's ThreadHeaps says. A thread that empties the heap's slots therefore
+// clears the recent heaps, too, and waits until their threads have left them. The order
+// of these steps is argued in Heap::EmptySlots() (heap.cc).
 #pragma once
 
 #include <atomic>
@@ -15,18 +16,20 @@
 namespace morsel::alloc {
 
 struct RecentHeap {
-  static constexpr uintptr_t kNone = 1;  ///< no heap's key, and not nullptr
+  static constexpr uintptr_t kNone =
+      1;  ///< the key of no heap; not nullptr, which callers may pass
 
   std::atomic<uintptr_t> key{kNone};
-  ThreadHeap* part = nullptr;
-  /// Read anew where it is needed: free() has no register to spare for it.
+  ThreadHeap* part = nullptr;  ///< the thread's part of the heap
+  /// Loaded again at each use, because free() has no register to keep it in.
   std::atomic<ThreadSlot*> slot{nullptr};
   SegmentView segments{};
   std::atomic<uint32_t> inside{0};
 
-  // Threads  the thread's own.
+  // Threads  the thread that this belongs to, unless said otherwise.
 
-  /// Whether it is that heap, and stays it until Leave().
+  /// Whether the recent heap has the key `whose`. If so, the thread is inside: it remains the
+  /// recent heap until Leave(), before which the thread must wait for nothing.
   [[nodiscard, gnu::always_inline]] bool Enter(const void* whose) {
     inside.store(1, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -40,30 +43,34 @@ struct RecentHeap {
   }
   [[gnu::always_inline]] void Leave() { inside.store(0, std::memory_order_release); }
 
-  /// The thread is inside its slot of that heap.
+  /// Makes `heap` the recent heap. `whose` is its key, and the thread is inside `its_slot` of it.
   void Become(const void* whose, const Heap* heap, ThreadSlot& its_slot,
               const SegmentView& its_runs) {
     part = its_slot.thread_heap;
     slot.store(&its_slot, std::memory_order_relaxed);
     segments = its_runs;
     // ORDER  the key  <  the look at the slot
-    // WHY    who empties the slots takes the keys away behind that and a barrier: one of the two
-    //        sees what the other did. Else the key would stay when the heap is not to be used.
+    // WHY    a thread that empties the slots clears the keys after that and a barrier. So either it
+    //        sees this key, or this thread sees the empty slot. Otherwise the key would stay while
+    //        nobody may enter the heap.
     // CRASH  nothing of this is on the medium.
-    // TEST   alloc/heap/threads/recent_heap_test: BecomesNoHeapThatSomebodyWants
+    // TEST   alloc/heap/threads/recent_heap_test: BecomesNoHeapWhoseSlotWasEmptied
     key.store(reinterpret_cast<uintptr_t>(whose), std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (!its_slot.Is(heap)) Forget();
   }
   ThreadSlot* TheSlot() const { return slot.load(std::memory_order_relaxed); }
+  /// No heap is the recent one afterwards.
   void Forget() { key.store(kNone, std::memory_order_relaxed); }
 
+  /// Forgets the recent heap if its key is `whose`.
   /// Threads  any.
   void ForgetIf(const void* whose) {
     uintptr_t expected = reinterpret_cast<uintptr_t>(whose);
     key.compare_exchange_strong(expected, kNone);
   }
 };
+/// The calling thread's.
 extern thread_local constinit RecentHeap recent_heap __attribute__((tls_model("initial-exec")));
 
 }  // namespace morsel::alloc

@@ -18,7 +18,7 @@ class RecentHeapTest : public testing::Test {
   RecentHeap recent_;
 };
 
-TEST_F(RecentHeapTest, IsEnteredByItsKeyAlone) {
+TEST_F(RecentHeapTest, IsEnteredOnlyByItsKey) {
   EXPECT_FALSE(recent_.Enter(nullptr));
   EXPECT_FALSE(recent_.Enter(&key_));
   recent_.Become(&key_, Whose(), slot_, {});
@@ -32,7 +32,7 @@ TEST_F(RecentHeapTest, IsEnteredByItsKeyAlone) {
   EXPECT_EQ(recent_.inside.load(), 0u);
 }
 
-TEST_F(RecentHeapTest, IsTakenAwayByItsKeyAlone) {
+TEST_F(RecentHeapTest, IsForgottenOnlyByItsKey) {
   recent_.Become(&key_, Whose(), slot_, {});
   recent_.ForgetIf(&other_key_);
   EXPECT_TRUE(recent_.Is(&key_));
@@ -40,8 +40,8 @@ TEST_F(RecentHeapTest, IsTakenAwayByItsKeyAlone) {
   EXPECT_FALSE(recent_.Is(&key_));
 }
 
-// Somebody has emptied the slot since the thread entered by it.
-TEST_F(RecentHeapTest, BecomesNoHeapThatSomebodyWants) {
+// Another thread has emptied the slot since this thread entered it.
+TEST_F(RecentHeapTest, BecomesNoHeapWhoseSlotWasEmptied) {
   slot_.Empty();
   recent_.Become(&key_, Whose(), slot_, {});
   EXPECT_FALSE(recent_.Enter(&key_));

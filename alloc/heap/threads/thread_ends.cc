@@ -32,7 +32,7 @@ Listeners*& TheListeners() {
 
 std::atomic<uint64_t> threads{0};
 constexpr uint64_t kEnded = ~uint64_t{0};
-thread_local constinit uint64_t number = 0;  // 0: not asked for yet
+thread_local constinit uint64_t number = 0;  // 0: ThreadNumber() was not called yet
 
 void ForgetSlots() {
   recent_heap.Forget();

@@ -5,25 +5,29 @@
 
 namespace morsel::alloc {
 
-/// The calling thread's, never another's; 0 if it is ending and will not be heard of again.
+/// The calling thread's number, from 1 on; no other thread of the process ever has the same. 0 if
+/// the thread is ending: then its listeners have been told, or are being told, and will not be
+/// again.
+/// Threads  any.
 uint64_t ThreadNumber();
 
-/// Told of each thread that ends, after it has called ThreadNumber().
+/// Is told of the end of each thread that has called ThreadNumber().
 class ThreadEndListener {
  public:
-  /// Threads  the one that ends, which holds no mutex; several at once.
+  /// Called in the ending thread, which holds no mutex then. Several threads may call it at once.
   virtual void ThreadEnds(uint64_t thread) = 0;
 
  protected:
   ~ThreadEndListener() = default;
 };
 
-/// In a forked child nobody is registered: the slots are empty there, and what heaps know of
-/// threads is their parent's.
-/// Threads  any.
+/// From now on the listener is told of threads that end, until Unregister(). A forked child begins
+/// without listeners and with empty slots, because what its heaps know of threads is the parent's.
+/// Ownership  the caller's; it calls Unregister() before it destroys the listener.
+/// Threads    any.
 void Register(ThreadEndListener* listener);
-/// Waits until no thread is telling the listener that it ends.
-/// Threads  any that holds nothing which ThreadEnds() of that listener waits for.
+/// Waits for calls of ThreadEnds() in progress. Afterwards there are none.
+/// Threads  any that holds no mutex for which ThreadEnds() of this listener waits.
 void Unregister(ThreadEndListener* listener);
 
 }  // namespace morsel::alloc

@@ -21,8 +21,8 @@ ThreadHeap::ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool
   }
 }
 
-// What was freed is handed out next, unless that would soon be at its end again: then what is taken
-// ahead comes first.
+// If the magazine is empty, the blocks that were freed are handed out next. If they are so few that
+// they would soon run out again, the magazine is refilled from slabs first.
 void* ThreadHeap::Take(unsigned size_class) {
   constexpr uint64_t kPartWorthIt = 4;
   ClassCache& cache = caches_[size_class];
@@ -36,9 +36,10 @@ void* ThreadHeap::Take(unsigned size_class) {
   return magazines.TryTake();
 }
 
-// Slabs of small blocks are gone through word by word, in turn: while the others are, blocks of one
-// are freed, and each word has more to give when it is looked at again. One of large blocks has few
-// words and takes much room: there it counts that some slabs become empty.
+// Slabs of small blocks take turns, and each is used up word by word. While it is another slab's
+// turn, blocks of a slab are freed, so that its words have more to give the next time. A slab of
+// large blocks has few words and takes much room. There it matters more that some slabs become
+// empty, so the lowest ones come first.
 void* ThreadHeap::Refill(ClassCache& cache, uint64_t count) {
   for (bool looked = false;;) {
     if (cache.segment != nullptr) {
@@ -55,12 +56,12 @@ void* ThreadHeap::Refill(ClassCache& cache, uint64_t count) {
         first->block_bytes > kSmallBytesMax ? cache.listed.PopLow() : cache.listed.Pop();
     cache.next_word = cache.segment->first_block / 64;
     cache.segment->flags &= static_cast<uint8_t>(~Segment::kFreed);
-    cache.segment->quick = nullptr;  // so that the next free is noted
+    cache.segment->quick = nullptr;  // so that the next free calls Touched()
   }
 }
 
-// Takes blocks of the bin's slab, makes all but one ready, and answers that, or nullptr if there is
-// none.
+// Takes up to `count` blocks of the class cache's slab. Returns one and makes the others ready;
+// returns nullptr if the slab has none left.
 void* ThreadHeap::TakeFrom(ClassCache& cache, uint64_t count) {
   Segment& segment = *cache.segment;
   const uint64_t bytes = segment.block_bytes;
@@ -112,7 +113,8 @@ void ThreadHeap::List(ClassCache& cache, Segment* segment) {
   cache.listed.Append(segment);
 }
 
-// The bin has no slab afterwards. `swept`: it has looked at all words.
+// Takes the slab out of the class cache. It joins the slabs with room, unless all of its words were
+// looked at (`swept`) and nothing was freed since.
 void ThreadHeap::Leave(ClassCache& cache, bool swept) {
   Segment* const segment = cache.segment;
   if (segment == nullptr) return;
@@ -129,7 +131,7 @@ void ThreadHeap::LeaveIfEmpty(ClassCache& cache) {
   if (cache.segment != nullptr && Slab(*cache.segment).IsEmpty()) Leave(cache, /*swept=*/false);
 }
 
-// Its frees are to be settled one day.
+// Makes sure that the frees of an own slab will be flushed.
 void ThreadHeap::NoteUnflushed(Segment* segment) {
   if (segment->Has(Segment::kUnflushed)) return;
   segment->flags |= Segment::kUnflushed;
@@ -138,7 +140,7 @@ void ThreadHeap::NoteUnflushed(Segment* segment) {
   unflushed_ = segment;
 }
 
-// Something of it was freed.
+// A block of this own slab was freed.
 void ThreadHeap::Touched(Segment& segment) {
   segment.flags |= Segment::kFreed;
   List(caches_[segment.size_class], &segment);
@@ -152,7 +154,8 @@ void ThreadHeap::Lease(Segment* segment, bool has_room) {
   if (has_room) List(caches_[segment->size_class], segment);
 }
 
-// Who frees what another thread has allocated mostly frees neighbours, one after the other.
+// A thread that frees another's blocks mostly frees neighbours one after the other, so that one
+// store serves several.
 void ThreadHeap::FreeRemote(Segment& segment, void* block) {
   const uint64_t index = Slab(segment).LiveIndex(block, "free");
   const uint64_t bit = uint64_t{1} << (index % 64);
@@ -172,17 +175,19 @@ void ThreadHeap::FlushRemote() {
   Segment& segment = *std::exchange(remote_segment_, nullptr);
   Slab(segment).GiveAsOther(remote_word_, std::exchange(remote_bits_, 0));
   // ORDER  the freed bits  <  the look at has_freed  (the owner: has_freed cleared < looks at bits)
-  // WHY    one of the two sees what the other did; else a freed block would be found by nobody.
-  // CRASH  nothing of this is on the medium: recovery folds all freed bits.
-  // TEST   alloc/heap/heap_parts_test: NothingThatOthersFreeMeanwhileIsLost
+  // WHY    either this thread sees has_freed cleared, or the owner sees the freed bits. Otherwise
+  //        nobody would find the freed blocks.
+  // CRASH  has_freed is not on the medium: recovery merges all freed bits anyway.
+  // TEST   alloc/heap/heap_parts_test: NothingThatOthersFreeConcurrentlyIsLost
   if (!segment.has_freed.load() && !segment.has_freed.exchange(true)) {
-    // The slab keeps its owner until the gate is closed, and before that this is called.   [RUN-1]
+    // The slab still has its owner: it loses it only while the gate is closed, and closing the gate
+    // calls this first.                                                                     [RUN-1]
     segment.owner.load(std::memory_order_acquire)->FreedOf(&segment);
   }
   if (fine_) NoteOther(&segment);
 }
 
-// In a line without room nothing is free.
+// Calls `what(line)` for the lines that may have frees to flush: those in which a block is free.
 template <class What>
 void ThreadHeap::ForEachLineWithRoom(Segment& segment, What what) {
   for (uint64_t line = 0; line < BitLineCount(segment.size_class); ++line) {
@@ -190,14 +195,15 @@ void ThreadHeap::ForEachLineWithRoom(Segment& segment, What what) {
   }
 }
 
-// Its frees are to be settled one day, too.
+// Makes sure that the frees of another thread's slab will be flushed.
 void ThreadHeap::NoteOther(Segment* segment) {
   const size_t hash = (reinterpret_cast<uintptr_t>(segment) / sizeof(Segment)) % kRecentMax;
   if (recent_[hash] == segment) return;
   recent_[hash] = segment;
   others_[other_count_++] = segment;
   if (other_count_ < kOthersMax) return;
-  // Where many slabs are freed of in turn, most are there more than once.
+  // The array is full. If the thread frees blocks of many slabs in turn, most are there more than
+  // once.
   Segment** const begin = others_.data();
   std::sort(begin, begin + other_count_, std::less<Segment*>());
   other_count_ = static_cast<size_t>(std::unique(begin, begin + other_count_) - begin);
@@ -234,7 +240,7 @@ bool ThreadHeap::DrainRemote() {
   if (freed_.load(std::memory_order_relaxed) == nullptr) return false;
   Segment* segment = freed_.exchange(nullptr, std::memory_order_acquire);
   while (segment != nullptr) {
-    Segment* const next_freed = segment->next_freed;  // another's as soon as has_freed is cleared
+    Segment* const next_freed = segment->next_freed;  // others may set it once has_freed is cleared
     segment->has_freed.exchange(false);
     Slab(*segment).Fold();
     Touched(*segment);
@@ -249,7 +255,7 @@ void ThreadHeap::FlushFrees() {
     FlushFreed(*segment);
   FlushOthers();
   persist_.Fence();
-  // To own slabs nothing was stored meanwhile.
+  // Nobody stores to this thread's own slabs meanwhile, so that all that was counted is durable.
   for (Segment* segment = unflushed_; segment != nullptr; segment = segment->next_unflushed) {
     ForEachLineWithRoom(*segment, [&](uint64_t line) {
       segment->lines[line].RaiseDurable(segment->lines[line].stored.load());
@@ -262,7 +268,7 @@ void ThreadHeap::FreesFlushed() {
   while (Segment* const segment = unflushed_) {
     unflushed_ = segment->next_unflushed;
     segment->flags &= static_cast<uint8_t>(~Segment::kUnflushed);
-    segment->quick = nullptr;  // so that the next free is noted
+    segment->quick = nullptr;  // so that the next free calls Touched()
   }
   ForgetOthers();
   if (fine_) frees_left_ = kFreesBeforeFlush;

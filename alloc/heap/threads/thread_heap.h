@@ -1,6 +1,7 @@
-// What one thread holds of a heap: for each class magazines of blocks that it hands
-// out, and slabs with room behind that. What others free of its slabs they push
-// onto a list; it takes that back when it has nothing else left.
+// What one thread holds of a heap: for each size class, magazines of blocks that it hands
+// out, and slabs with room from which it refills them. When other threads free blocks of
+// its slabs, they push those slabs onto a list. The thread drains this list when it has
+// no other slab with room.
 #pragma once
 
 #include <algorithm>
@@ -19,34 +20,38 @@
 
 namespace morsel::alloc {
 
-/// So many frees of a thread, at most, are not durable yet.
+/// At most this many frees of a thread are not durable yet, and are undone by a crash.
 inline constexpr uint64_t kFreesUnflushedMax = 65'536;
-/// So many are made before they are settled: what is at hand is allocated after a crash, and
-/// counted once its bits are cleared, which may come on top of the rest; at its end the count may
-/// err by a few.
+/// A thread flushes its frees after this many. The rest of the bound is for the blocks in its
+/// magazines: they are allocated after a crash, and count as freed only when their bits are
+/// cleared, which may come on top of all others. Another 64 are for the count, which may be off by
+/// a few when it runs out.
 inline constexpr uint64_t kFreesBeforeFlush = kFreesUnflushedMax - 2 * Magazines::BlocksMax() - 64;
 
-/// Threads  the one whose it is, inside the gate or with the heap's lock held; whoever has closed
-///          the gate; the lock's holder, if its thread has ended.
+/// Threads  the thread that it belongs to, inside its slot or with the heap's lock held; the thread
+///          that has closed the gate; the holder of the heap's lock, if its own thread has ended.
 class alignas(kLineBytes) ThreadHeap {
  public:
-  /// `fine`: what is freed is settled from time to time. `frees_first`: so many frees, and
-  /// FlushIsDue().
+  /// `fine`: frees must be flushed from time to time. `frees_first`: after how many frees
+  /// FlushIsDue() for the first time.
+  /// Ownership  `segments` outlives this object.
   ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine, uint64_t frees_first);
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
 
-  /// A block of the class that takes no look at slabs, or nullptr. Stores nothing on the medium.
+  /// Hands out a block of the class from its magazine, or returns nullptr if that is empty. Looks
+  /// at no slab, and stores nothing on the medium.
   [[gnu::always_inline]] void* TryTake(unsigned size_class) {
     return caches_[size_class].magazines.TryTake();
   }
 
-  /// A block of the class, or nullptr if none is at hand. Where the thread has a slot, more of them
-  /// are made ready.
+  /// Hands out a block of the class, or returns nullptr if this object has none. If the thread has
+  /// a slot, an empty magazine is refilled.
   void* Take(unsigned size_class);
 
-  /// Frees a block of an own slab that is noted. Stores one bit at most, and counts that in `slot`.
-  /// False, and nothing is done, if this takes a closer look.
+  /// Frees a block of an own slab whose `quick` is set. Stores one bit at most, and counts it in
+  /// the slot's frees_left. Returns false, with nothing freed, if the block needs a closer look or
+  /// too many were freed.
   [[gnu::always_inline]] static bool TryGive(Segment& segment, void* block,
                                              const RecentHeap& recent) {
     const Slab slab(segment);
@@ -65,49 +70,55 @@ class alignas(kLineBytes) ThreadHeap {
     return true;
   }
 
-  /// Frees what is at hand, and stores what was given away: no bit is set that need not be.
+  /// Clears the bits of all blocks in the magazines, and calls FlushRemote(). Afterwards the only
+  /// bits that are set are those of blocks that the program has.
   void PutBack();
 
-  /// Frees a block of an own slab. Stores one bit at most. Ends the process if there is none.
+  /// Frees a block of an own slab, with one store. Ends the process if the block is not allocated.
   void Give(Segment& segment, void* block);
 
-  /// Frees a block of a slab that belongs to another: its bit is stored with others of its word,
-  /// by FlushRemote() at the latest.
+  /// Frees a block of a slab that another thread holds. The store is delayed, so that it may free
+  /// neighbours of the block, too; FlushRemote() makes it at the latest. Ends the process if the
+  /// block is not allocated.
   void FreeRemote(Segment& segment, void* block);
-  /// Stores what FreeRemote() has left.
+  /// Stores what FreeRemote() has delayed, and tells the slab's owner.
   void FlushRemote();
 
-  /// An extent was freed: its head is settled before its units are anything else, and with the
-  /// rest.
+  /// Counts an extent that was freed. UnitMap makes that durable before the units get another head,
+  /// and Heap::FlushFreesOf() together with the other frees.
   void FreedExtent() { CountFree(); }
 
-  /// Whether so much has been freed that FlushFrees() is due.
+  /// Whether so many blocks have been freed that FlushFrees() is due.
   bool FlushIsDue() const { return frees_left_ == 0; }
 
-  /// How many blocks may be freed without a word to this; they count as freed. Not all of what
-  /// is left, for nobody hears of it where the slot that they are counted in is another heap's.
-  /// FlushIsDue() is false.
+  /// How many blocks the thread may free through its slot without telling this object. They count
+  /// as freed from now on. Some frees are held back, because the slot's count is lost when another
+  /// heap gets the slot. FlushIsDue() must be false.
   uint64_t FreesForSlot() {
     const uint64_t part = frees_left_ > kPartKept ? frees_left_ - frees_left_ / kPartKept : 1;
     if (frees_left_ > part) frees_left_ -= part;
     return part;
   }
 
-  /// Makes the frees of this thread durable.
+  /// Makes the frees of this thread durable, those of extents excepted.
+  /// Durability  on return.
   void FlushFrees();
-  /// Somebody else has: forgets them.
+  /// Forgets these frees, because the caller has made them durable.
   void FreesFlushed();
 
-  /// Becomes the holder of a slab that nobody holds and that is in no list.
+  /// Becomes the owner of a slab that has no owner and is in no list. `has_room`: it joins the
+  /// slabs with room.
   void Lease(Segment* segment, bool has_room);
 
-  /// Frees what others have freed. False if that is nothing.
+  /// Frees what other threads have freed of this one's slabs. Returns false if there was nothing.
   bool DrainRemote();
-  /// Whether it would find anything.
+  /// Whether DrainRemote() would find something.
   /// Threads  any.
   bool HasRemote() const { return freed_.load(std::memory_order_relaxed) != nullptr; }
 
-  /// Calls `release(segment)` for each slab without blocks, and forgets it.
+  /// Gives up each slab in which no block is allocated, and calls `release(segment)` for it. The
+  /// gate is closed, and FlushFrees() was called for all threads, so that none of them has a
+  /// released slab to flush.
   template <class Release>
   void ReleaseEmpty(Release release) {
     for (ClassCache& cache : caches_) {
@@ -122,11 +133,12 @@ class alignas(kLineBytes) ThreadHeap {
     }
   }
 
-  /// Gives up every slab with room: `take_over(segment)` is told of each. The gate is closed.
+  /// Gives up each slab with room, and calls `take_over(segment)` for it. The gate is closed.
+  /// Durability  of this thread's frees: on return.
   template <class TakeOver>
   void Abandon(TakeOver take_over) {
     DrainRemote();
-    FlushFrees();  // whose the slabs will be settles nothing that was freed of them before
+    FlushFrees();  // the next owners of the slabs do not flush what was freed before
     for (ClassCache& cache : caches_) {
       Leave(cache, /*swept=*/false);
       while (Segment* const segment = cache.listed.Pop()) {
@@ -141,9 +153,9 @@ class alignas(kLineBytes) ThreadHeap {
  private:
   struct alignas(kLineBytes) ClassCache {
     Magazines magazines;
-    Segment* segment = nullptr;  ///< where more come from; not listed
-    SlabList listed;             ///< others with room
-    uint64_t next_word = 0;      ///< of `segment`
+    Segment* segment = nullptr;  ///< the slab that refills the magazines; not in `listed`
+    SlabList listed;             ///< other slabs with room
+    uint64_t next_word = 0;      ///< the word of `segment` to take from next
   };
 
   static constexpr uint64_t kWords = [] {
@@ -183,13 +195,17 @@ class alignas(kLineBytes) ThreadHeap {
   std::array<ClassCache, kClassCount> caches_;  // first, so that a class is found by a shift
 
  public:
-  /// The thread whose it is; 0: it has ended. Of the lock's holder.
+  // Threads  the holder of the heap's lock. It changes `thread` and `next` only with
+  //          Heap::threads_mutex_ held as well.
+
+  /// The number of the thread that this belongs to; 0: that thread has ended.
   uint64_t thread = 0;
-  /// The thread's, if it was filled once: it may be another heap's by now. Of the lock's holder.
+  /// The slot of that thread that was filled with this; another heap may have it by now. nullptr:
+  /// none.
   ThreadSlot* slot = nullptr;
-  /// The thread's, as long as `slot` is set.
+  /// The RecentHeap of that thread; valid while `slot` is set.
   RecentHeap* recent = nullptr;
-  /// The heap's next one. Of the lock's holder.
+  /// The next one of the heap.
   ThreadHeap* next = nullptr;
 
  private:
@@ -197,20 +213,20 @@ class alignas(kLineBytes) ThreadHeap {
   pmem::Persist persist_;
   bool fine_;
   uint64_t frees_left_;
-  Segment* unflushed_ = nullptr;  ///< own slabs in which something was freed
-  // Slabs of others, of which this thread has freed something. One may be there more than once. No
-  // slab is released while it is in this or in unflushed_.
+  Segment* unflushed_ = nullptr;  ///< own slabs with frees to flush
+  // Slabs of other threads of which this one has freed blocks that are to be flushed. A slab may be
+  // in the array more than once. No slab is released while it is there or in `unflushed_`.
   std::array<Segment*, kOthersMax> others_;
   size_t other_count_ = 0;
-  std::array<Segment*, kRecentMax> recent_{};  ///< by hash: these are there
-  // What was given away and is not stored yet: blocks of one word.
+  std::array<Segment*, kRecentMax> recent_{};  ///< by hash: some of those in `others_`
+  // What FreeRemote() has delayed: blocks of one word of one slab.
   Segment* remote_segment_ = nullptr;
   uint64_t remote_word_ = 0;
   uint64_t remote_bits_ = 0;
   PendingLines pending_;
-  std::array<void*, kWords> words_{};  ///< the magazines'
+  std::array<void*, kWords> words_{};  ///< the memory of the magazines
 
-  /// Slabs of which others have freed something.
+  /// The slabs of this thread of which others have freed blocks.
   alignas(kLineBytes) std::atomic<Segment*> freed_{nullptr};
 };
 

@@ -1,12 +1,14 @@
-// Which ThreadHeap is the calling thread's, of each open heap, and the gate before it.
+// The slots in which a thread keeps its ThreadHeaps of the heaps that it used recently,
+// and the gate, which keeps threads out of a heap.
 //
-// A thread works on its part of a heap without a lock, at the price of two plain
-// stores to its slot: it says that it is inside, and then looks whether the slot is
-// still the heap's. Whoever needs the heap to itself empties the slots, and then
-// waits until nobody is inside. Each side would need a full barrier between its two
-// steps; the second, who is rare, makes one in all running threads of the process:
-// membarrier(2). The technique is that of biased locks and asymmetric Dekker
-// synchronization (Dice, Huang, Yang 2001).
+// A thread works on its ThreadHeap without a lock. That costs it two plain stores to its
+// slot, one to enter and one to leave. To enter, it stores that it is inside, and then
+// looks whether the slot still belongs to the heap. A thread that needs the heap to
+// itself closes the gate: it empties the slots of all threads, and then waits until none
+// of them is inside. Both sides need a full memory barrier between their two steps.
+// Since closing the gate is rare, the closer makes the barrier on behalf of all running
+// threads of the process, with membarrier(2). This is the technique of biased locks and
+// of asymmetric Dekker synchronization (Dice, Huang, Yang 2001).
 #pragma once
 
 #include <atomic>
@@ -20,14 +22,16 @@ class ThreadHeap;
 
 /// One of a thread's most recently used heaps.
 struct ThreadSlot {
-  std::atomic<const Heap*> heap{nullptr};  ///< nullptr: nobody's
-  ThreadHeap* thread_heap = nullptr;       ///< as long as it is somebody's
-  int64_t frees_left = 0;                  ///< so many may be made before they are settled
-  std::atomic<uint32_t> inside{0};
+  std::atomic<const Heap*> heap{nullptr};  ///< nullptr: the slot is empty
+  ThreadHeap* thread_heap = nullptr;       ///< the thread's part of `heap`
+  int64_t frees_left = 0;                  ///< how many frees it may make before they are flushed
+  std::atomic<uint32_t> inside{0};         ///< 1 while the thread is inside
 
-  // Threads  the slot's own.
+  // Threads  the thread that the slot belongs to, unless said otherwise.
 
-  /// Whether the slot is the heap's, and stays it until Leave(); nothing that waits comes between.
+  /// Whether the slot belongs to the heap. If so, the thread is inside, and the slot belongs to the
+  /// heap until Leave(). The thread must wait for nothing before that: whoever closes the gate
+  /// waits for it.
   [[nodiscard]] bool Enter(const Heap* whose) {
     inside.store(1, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -39,37 +43,42 @@ struct ThreadSlot {
   bool Is(const Heap* whose) const { return heap.load(std::memory_order_acquire) == whose; }
   void Leave() { inside.store(0, std::memory_order_release); }
 
-  /// The heap's lock is held.
+  /// Makes the slot the heap's, with the thread's `part` of it. The heap's lock is held.
   void Fill(const Heap* whose, ThreadHeap* part, uint64_t frees) {
     thread_heap = part;
     frees_left = static_cast<int64_t>(frees);
     heap.store(whose, std::memory_order_release);
   }
+  /// From now on the thread cannot enter by the slot. It may still be inside.
   /// Threads  any.
   void Empty() { heap.store(nullptr, std::memory_order_release); }
 };
 inline constexpr size_t kThreadSlots = 32;
-// The model of the executable's own thread-local storage, so that a shared library reads it
-// without a call; what it takes of a process' reserve for such libraries is small.
+// With this model, which is the one for an executable's own thread-local storage, a shared library
+// reads the slots without a call. They take little of the space that a process reserves for that.
 extern thread_local constinit ThreadSlot thread_slots[kThreadSlots]
     __attribute__((tls_model("initial-exec")));
 
-/// Where a thread's slot of that number is, in bytes from the thread's pointer: the same in each.
+/// Where slot `number`, modulo kThreadSlots, lies, in bytes from the thread pointer. It is the same
+/// in every thread.
 inline ptrdiff_t SlotOffset(uint64_t number) {
   return reinterpret_cast<char*>(&thread_slots[number % kThreadSlots]) -
          static_cast<char*>(__builtin_thread_pointer());
 }
-/// The calling thread's.
+/// The calling thread's slot at that offset.
 inline ThreadSlot& SlotAt(ptrdiff_t slot_offset) {
   return *reinterpret_cast<ThreadSlot*>(static_cast<char*>(__builtin_thread_pointer()) +
                                         slot_offset);
 }
 
-/// Whether slots can be emptied under a thread's feet; if not, none may be filled.
+/// Whether a thread can empty the slots of others, for which it needs membarrier(2). If not, no
+/// slot may be filled, and all calls take the heap's lock.
 bool SlotsCanBeEmptied();
 
+/// Waits until the thread that `inside` belongs to has left.
 void WaitUntilOutside(const std::atomic<uint32_t>& inside);
-/// Makes every running thread of the process see what the caller stored before.
+/// Executes a full memory barrier in every running thread of the process, so that each sees what
+/// the caller stored before. Does nothing where slots cannot be emptied.
 void BarrierInAllThreads();
 
 }  // namespace morsel::alloc
