@@ -64,7 +64,7 @@ class Heap final : private ThreadEndListener {
   /// Cost        independent of the heap's size.
   static Result<std::unique_ptr<Heap>> Open(const HeapPlace& place, pmem::Persist persist,
                                             bool fine, bool read_only);
-  /// Leaves the heap marked as in use, as a kill would, unless Close() succeeded before.
+  /// Stores nothing: without Close(), the heap is left as a kill would leave it.
   /// Threads  no other thread is in the heap.
   ~Heap();
   Heap(const Heap&) = delete;
@@ -254,15 +254,15 @@ class Heap final : private ThreadEndListener {
 
   Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean);
 
-  // Called without the lock. Those that are called ...Guarded() ask the guard, the ...Unguarded()
-  // ones bypass it.
+  // Called without the lock. The ...Guarded() functions ask the guard; the ...Unguarded() ones go
+  // past it.
   Result<void*> AllocateUnguarded(uint64_t size_bytes, uint64_t alignment);
   void FreeUnguarded(void* block);
   uint64_t UsableUnguarded(const void* block, const char* call);
   Result<void*> AllocateGuarded(uint64_t size_bytes, uint64_t alignment);
   Result<void*> ReallocateGuarded(void* block, uint64_t size_bytes);
   uint64_t UsableGuarded(const void* block, const char* call);
-  /// Frees the blocks in the heap that the program has freed and the guard has kept.
+  /// Frees in the heap what the program has freed and the guard has kept.
   void FreeWhatIsKept();
 
   // Called without the lock.
@@ -323,12 +323,12 @@ class Heap final : private ThreadEndListener {
   UnitIndex recovered_{};       ///< what an earlier process left before this unit is adopted
   bool all_recovered_ = false;  ///< all that it left is adopted
   ThreadHeap* thread_heaps_ = nullptr;
-  /// Guards that list and each `thread`. Whoever changes them holds both mutexes.
+  /// Guards the list of ThreadHeaps and each one's `thread`. To change them, hold mutex_ as well.
   Mutex threads_mutex_{LockRank::kHeapThreads};
   uint32_t closings_ = 0;  ///< how many nested Gates there are
   std::unique_ptr<Guard> guard_;
   Growth growth_;
-  std::string growth_failure_;  ///< of the last attempt to grow; empty if that succeeded
+  std::string growth_failure_;  ///< why the last attempt to grow failed; empty if it did not
 };
 
 class Heap::StoppedWorld {

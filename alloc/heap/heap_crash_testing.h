@@ -92,7 +92,7 @@ class CrashIncarnation {
   /// `owners`: the blocks that are known to the test; those with live_durable must be there.
   /// `number`: 0 for the first incarnation.
   CrashIncarnation(CrashWorld& world, pmem::CrashRecorder* recorder, CrashOwners owners, int number,
-            uint64_t seed);
+                   uint64_t seed);
   ~CrashIncarnation();
 
   /// Opens the heap and checks it against the oracle.

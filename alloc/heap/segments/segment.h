@@ -73,7 +73,7 @@ struct Segment {
   static constexpr uint8_t kAtHand = 1;     ///< a SlabList or a class cache has it
   static constexpr uint8_t kUnflushed = 2;  ///< it has frees to flush
   static constexpr uint8_t kFreed = 4;      ///< a block was freed since a class cache took it
-  static constexpr uint8_t kEntered = 8;  ///< an extent that the SegmentTable has, at least in part
+  static constexpr uint8_t kEntered = 8;    ///< the SegmentTable has this extent, or part of it
   bool Has(uint8_t flag) const { return (flags & flag) != 0; }
 
   /// Sets what follows from the class, `kind` excepted. `head` and `start` must be set.

@@ -16,8 +16,7 @@
 namespace morsel::alloc {
 
 struct RecentHeap {
-  static constexpr uintptr_t kNone =
-      1;  ///< the key of no heap; not nullptr, which callers may pass
+  static constexpr uintptr_t kNone = 1;  ///< no heap's key; callers may pass nullptr, but not this
 
   std::atomic<uintptr_t> key{kNone};
   ThreadHeap* part = nullptr;  ///< the thread's part of the heap
@@ -28,8 +27,8 @@ struct RecentHeap {
 
   // Threads  the thread that this belongs to, unless said otherwise.
 
-  /// Whether the recent heap has the key `whose`. If so, the thread is inside: it remains the
-  /// recent heap until Leave(), before which the thread must wait for nothing.
+  /// Whether the recent heap has the key `whose`. If so, the thread is inside: until Leave(),
+  /// nobody else uses its ThreadHeap. The thread must wait for nothing before that.
   [[nodiscard, gnu::always_inline]] bool Enter(const void* whose) {
     inside.store(1, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -148,6 +148,7 @@ class alignas(kLineBytes) ThreadHeap {
     }
   }
 
+  /// What the thread's next fence must make durable.
   PendingLines& pending() { return pending_; }
 
  private:

@@ -29,9 +29,9 @@ struct ThreadSlot {
 
   // Threads  the thread that the slot belongs to, unless said otherwise.
 
-  /// Whether the slot belongs to the heap. If so, the thread is inside, and the slot belongs to the
-  /// heap until Leave(). The thread must wait for nothing before that: whoever closes the gate
-  /// waits for it.
+  /// Whether the slot belongs to the heap. If so, the thread is inside: until Leave(), nobody else
+  /// uses its ThreadHeap. The thread must wait for nothing before that, because whoever closes the
+  /// gate waits for it.
   [[nodiscard]] bool Enter(const Heap* whose) {
     inside.store(1, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
