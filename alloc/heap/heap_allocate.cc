@@ -44,8 +44,8 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
   }
   if (size_bytes <= kBlockBytesMax && alignment <= kBlockBytesMax) {
     unsigned size_class = ClassOf(size_bytes);
-    while (!Aligned(size_class, alignment))
-      ++size_class;  // the largest one's blocks are aligned to their size
+    // The loop ends, because blocks of the largest class are aligned to their size.
+    while (!Aligned(size_class, alignment)) ++size_class;
     if (void* const block = TakeInside(size_class); block != nullptr) return block;
     std::lock_guard lock(mutex_);
     const Result<ThreadHeap*> mine = MyCache();
@@ -193,8 +193,8 @@ Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t like
 }
 
 // Asks for a range with room for `count` aligned units behind the last used one. Once everything
-// that an earlier process left is adopted, asks for a 64th of the range more, so that growing is
-// rare. Returns whether the range has grown.
+// that an earlier process left is adopted, asks for at least a 64th of the range more, so that
+// growing is rare. Returns whether the range has grown.
 bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   if (growth_ == nullptr) return false;
   const Result<UnitIndex> end = units_.EndOfUsed();

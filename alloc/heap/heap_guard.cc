@@ -10,8 +10,8 @@
 namespace morsel::alloc {
 
 void Heap::BeGuarded() {
-  const StoppedWorld stopped =
-      StopTheWorld();  // it empties the slots; MyCache() fills none from now on
+  // This empties the slots. MyCache() fills none from now on.
+  const StoppedWorld stopped = StopTheWorld();
   guard_ = std::make_unique<Guard>();
 }
 
