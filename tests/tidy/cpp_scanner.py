@@ -1,4 +1,4 @@
-"""Finds the functions of a C or C++ source, without a compiler.
+"""Finds the functions and types of a C or C++ source, without a compiler.
 
 The text is blanked (comments, literals), cut into tokens and read with a stack
 of scopes. What a brace opens is told from the text before it. Both branches of
@@ -26,6 +26,7 @@ _COLON = re.compile(r"(?<!:):(?!:)")
 _ACCESS = re.compile(r"\s*(?:public|private|protected)\s*\Z")
 _LAMBDA = re.compile(r"\[[^\[\]]*\]\s*(?:\(|\Z|<|mutable\b)")
 _OPERATOR = re.compile(r"\boperator\s*(?:\(\s*\)|\[\s*\]|[^\s\w(]+)")
+_NOT_A_NAME = {"class", "struct", "final"}  # of what stands before a type's body
 _NAME = re.compile(r"((?:~?\w+(?:<[^()]*>)?::)*(?:operator\s*(?:\(\)|[^\s(]+)|~?\w+))\s*\(")
 
 
@@ -34,6 +35,17 @@ class Function:
     name: str
     line: int
     length: int  # lines, from the declaration's first to the closing brace
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+    """A type that is defined, or a function that is defined or only declared."""
+
+    kind: str  # "type" or "function"
+    name: str  # as it is written, e.g. Heap::Free
+    line: int
+    scope: str = ""  # the types around it, e.g. Heap::Growth
+    is_local: bool = False  # no other source sees it
 
 
 class Unbalanced(ValueError):
@@ -121,12 +133,39 @@ def name_of(header):
     return match.group(1) if match else "lambda"
 
 
+def name_of_type(header):
+    """The name of the class or enum that this header defines; nothing if it has none."""
+    header = without_template_parameters(without_attributes(header))
+    keyword = _TYPE.search(header)
+    head = re.split(r"<|(?<!:):(?!:)", header[keyword.end() :])[0]
+    words = [word for word in re.findall(r"[\w:]+", head) if word not in _NOT_A_NAME]
+    return words[-1] if words else ""
+
+
+def declared_by(header):
+    """What a declaration that ends in a semicolon declares: (kind, name), or nothing."""
+    header = without_template_parameters(without_attributes(header)).strip()
+    alias = re.match(r"using\s+(\w+)\s*=", header)
+    if alias:
+        return "type", alias.group(1)
+    header = re.sub(r"=\s*(?:0|default|delete)\s*\Z", "", _OPERATOR.sub("operator ", header))
+    while (flat := re.sub(r"<[^<>]*>", "", header)) != header:
+        header = flat
+    plain = without_groups(header)
+    if "(" not in header or "=" in plain or not re.search(r"\w\s+[\w:*&~]", plain):
+        return None
+    if re.match(r"(?:using|typedef|friend|return|static_assert)\b", header) or "operator" in plain:
+        return None
+    return "function", name_of(header)
+
+
 class _Reader:
     """Walks over blanked text once."""
 
     def __init__(self, text):
         self.text = blank(text)
         self.functions = []
+        self.declarations = []
         self.stack = []  # (kind, header, first line) of each open brace
         self.branches = []  # the stack, as it was at each open #if
         self.brackets = 0
@@ -135,6 +174,7 @@ class _Reader:
     def _forget_header(self):
         self.header = ""
         self.first_line = None
+        self.initialized = False  # by braces
 
     def read(self):
         line, position = 1, 0
@@ -153,7 +193,7 @@ class _Reader:
             position += 1
         if self.stack or self.brackets:
             raise Unbalanced(f"{len(self.stack)} braces are open at the end")
-        return self.functions
+        return self
 
     def _directive(self, name):
         if name in ("if", "ifdef", "ifndef"):
@@ -175,9 +215,24 @@ class _Reader:
         elif self._in_body():
             return
         elif character == ";" and not self.brackets:
+            self._declare()
             self._forget_header()
         else:
             self._extend_header(character, line, position)
+
+    def _declare(self):
+        declared = None if self.initialized else declared_by(self.header)
+        if declared:
+            self._add_declaration(*declared, self.first_line)
+
+    def _add_declaration(self, kind, name, line):
+        opened = [(opener, header) for opener, header, _, _ in self.stack]
+        types = [name_of_type(header) for opener, header in opened if opener == "type"]
+        local = any(
+            opener == "namespace" and re.fullmatch(r"(?:inline\s+)?namespace", header.strip())
+            for opener, header in opened
+        ) or re.match(r"\s*static\b", self.header) is not None and not types
+        self.declarations.append(Declaration(kind, name, line, "::".join(types), local))
 
     def _extend_header(self, character, line, position):
         self.brackets += {"(": 1, ")": -1}.get(character, 0)
@@ -193,6 +248,10 @@ class _Reader:
             kind = "value"
         else:
             kind = kind_of_brace(self.header)
+        if kind == "type" and (name := name_of_type(self.header)):
+            self._add_declaration(kind, name, self.first_line)
+        if kind == "function":
+            self._add_declaration(kind, name_of(self.header), self.first_line or line)
         self.stack.append((kind, self.header, self.first_line or line, self.brackets))
         if kind != "value":
             self._forget_header()
@@ -209,12 +268,21 @@ class _Reader:
         elif not self._in_body():
             # The declaration goes on behind an initializer: `a_{a}, b_(b) {`.
             self.header = header + "()"
+            self.initialized = not brackets
         self.brackets = brackets
 
 
-def functions(text):
-    """The functions that `text` defines, in the order in which they end.
+def scan(text):
+    """The functions that `text` defines, in the order in which they end, and its declarations.
 
     Raises Unbalanced where the reading went wrong.
     """
     return _Reader(text).read()
+
+
+def functions(text):
+    return scan(text).functions
+
+
+def declarations(text):
+    return scan(text).declarations
