@@ -1,20 +1,26 @@
 """All rules over one tree."""
 
 import order_blocks
-import rules
+import room_rules
+import size_rules
 import source_tree
+import words
 
 RULES = [
-    rules.check_layers,
-    rules.check_file_lengths,
-    rules.check_function_lengths,
-    rules.check_layouts,
-    rules.check_names,
-    rules.check_words,
+    room_rules.check_rooms,
+    room_rules.check_rooms_are_placed,
+    size_rules.check_file_lengths,
+    size_rules.check_function_lengths,
+    size_rules.check_columns,
+    size_rules.check_folders,
+    size_rules.check_readmes,
+    words.check_layouts,
+    words.check_names,
+    words.check_words,
     order_blocks.check_order_blocks,
 ]
 
 
-def violations(root):
+def violations(root, rules=RULES):
     tree = source_tree.SourceTree(root)
-    return [violation for rule in RULES for violation in rule(tree)]
+    return [violation for rule in rules for violation in rule(tree)]

@@ -1,0 +1,86 @@
+"""The rooms of the house: which folders hold the code, and what each may include.
+
+A file includes from its own room and from the rooms that are listed before it. A folder of
+code below one of these top folders is a room of its own, and has its line here.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    folder: str
+    for_tests: bool = False  # what users run has nothing of it; tests of any room may include it
+    headers: tuple = ()  # the room's, that lie elsewhere: where users include them from
+
+
+# Lowest first.
+ROOMS = [
+    Room("base"),
+    Room("os/file"),
+    Room("os/memory"),
+    Room("os/testing", for_tests=True),
+    Room("pmem/persist"),
+    Room("pmem/media"),
+    Room("sim/model", for_tests=True),
+    Room("sim/stores", for_tests=True),
+    Room("sim/disk", for_tests=True),
+    Room("image/format"),
+    Room("image/pipeline"),
+    Room("image/load"),
+    Room("image/store"),
+    Room("image"),
+    Room("alloc/heap/layout"),
+    Room("alloc/heap/segments"),
+    Room("alloc/heap/threads"),
+    Room("alloc/heap/guard"),
+    Room("alloc/heap"),
+    Room("alloc/subtrees"),
+    Room("morsel"),
+    Room("morsel/pool"),
+    Room("morsel/carved"),
+    Room("morsel/directory"),
+    Room("morsel/open"),
+    Room("morsel/check"),
+    Room("morsel/sim", for_tests=True, headers=("morsel/sim.hpp",)),
+    Room("cli"),
+]
+
+# Rooms that know nothing of each other, though one of them is listed first. A top folder
+# stands for all rooms in it.
+APART = [
+    ("pmem", "image"),
+    ("alloc/heap", "alloc/subtrees"),
+]
+
+# Beside the rooms: these may include from all of them, but for examples, which are as a
+# user's programs are. No room includes from any of these.
+BESIDE = ["bench", "examples", "packaging", "tests", "tools"]
+
+# What a program outside the tree may include.
+PUBLIC_HEADERS = {"morsel/morsel.h", "morsel/morsel.hpp", "morsel/sim.hpp"}
+
+_BY_FOLDER = {room.folder: room for room in ROOMS}
+_BY_HEADER = {header: room for room in ROOMS for header in room.headers}
+TOP_FOLDERS = list(dict.fromkeys(room.folder.partition("/")[0] for room in ROOMS))
+
+
+def room_of(path):
+    """The room that the file is in; None if it is in none."""
+    return _BY_HEADER.get(str(path)) or _BY_FOLDER.get(str(path).rpartition("/")[0])
+
+
+def is_within(folder, outer):
+    return f"{folder}/".startswith(f"{outer}/")
+
+
+def are_apart(room, other):
+    for pair in APART:
+        for one, another in (pair, pair[::-1]):
+            if is_within(room.folder, one) and is_within(other.folder, another):
+                return True
+    return False
+
+
+def is_below(room, other):
+    return ROOMS.index(room) < ROOMS.index(other)
