@@ -1,5 +1,6 @@
 """All rules over one tree."""
 
+import circles
 import order_blocks
 import room_rules
 import size_rules
@@ -9,6 +10,8 @@ import words
 RULES = [
     room_rules.check_rooms,
     room_rules.check_rooms_are_placed,
+    circles.check_circles_of_headers,
+    circles.check_circles_of_units,
     size_rules.check_file_lengths,
     size_rules.check_function_lengths,
     size_rules.check_columns,
