@@ -1,6 +1,7 @@
 """All rules over one tree."""
 
 import circles
+import dead_files
 import order_blocks
 import room_rules
 import size_rules
@@ -17,6 +18,8 @@ RULES = [
     size_rules.check_columns,
     size_rules.check_folders,
     size_rules.check_readmes,
+    dead_files.check_dead_sources,
+    dead_files.check_dead_documents,
     words.check_layouts,
     words.check_names,
     words.check_words,
