@@ -2,6 +2,7 @@
 
 import circles
 import dead_files
+import labels
 import order_blocks
 import room_rules
 import size_rules
@@ -20,6 +21,7 @@ RULES = [
     size_rules.check_readmes,
     dead_files.check_dead_sources,
     dead_files.check_dead_documents,
+    labels.check_labels,
     words.check_layouts,
     words.check_names,
     words.check_words,
