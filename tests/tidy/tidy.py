@@ -2,6 +2,7 @@
 
 import circles
 import dead_files
+import glossary
 import labels
 import order_blocks
 import room_rules
@@ -21,6 +22,7 @@ RULES = [
     size_rules.check_readmes,
     dead_files.check_dead_sources,
     dead_files.check_dead_documents,
+    glossary.check_glossary,
     labels.check_labels,
     words.check_layouts,
     words.check_names,
