@@ -9,14 +9,16 @@ as prose.
 
 import re
 
-LABELS = [
-    *("Durability", "Ownership", "Units", "Errors", "Returns", "Throws"),
-    *("Threads", "Cost", "Source"),
-    *("ORDER", "WHY", "CRASH", "TEST"),
-]
+CONTRACT = ["Durability", "Ownership", "Units", "Errors", "Threads", "Cost"]
+LABELS = [*CONTRACT, "Returns", "Throws", "Source", "ORDER", "WHY", "CRASH", "TEST"]
 
 _COMMENT = re.compile(r"[ \t]*(?://[/!]?<?|/?\*+)[ \t]*(.*)")
-_LABEL = re.compile(r"(?<=\S)[ \t]+(%s)[ ]{2,}(?=\S)" % "|".join(LABELS))
+# Two spaces behind it make a word a label. At a line's end, where there are none to see, it is one
+# behind the end of a sentence.
+_LABEL = re.compile(
+    r"(?<=\S)[ \t]+(%s)[ ]{2,}(?=\S)|(?<=[.;:)])[ \t]+(%s)[ \t]*\Z"
+    % ("|".join(LABELS), "|".join(CONTRACT))
+)
 
 
 def check_labels(tree):
@@ -25,5 +27,6 @@ def check_labels(tree):
             comment = _COMMENT.match(line)
             label = comment and _LABEL.search(comment.group(1))
             if label:
-                text = f"the label '{label.group(1)}' inside a line: begin a line with it"
+                name = label.group(1) or label.group(2)
+                text = f"the label '{name}' inside a line: begin a line with it"
                 yield source.violation(number, text)

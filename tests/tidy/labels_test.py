@@ -24,6 +24,12 @@ class Labels(RuleCase):
                 files = {"base/a.h": "\n" + line.format(label) + "\n"}
                 self.assert_reports(files, "base/a.h:2", f"'{label}'")
 
+    def test_at_the_ends_of_lines(self):
+        text = "/// It does not fail here. Durability\n/// kWrite: on return.\n"
+        self.assert_reports({"base/a.h": text}, "base/a.h:1", "'Durability'")
+        self.assert_tidy({"base/a.h": "/// Each of the kinds of\n/// Units\n"})
+        self.assert_tidy({"base/a.h": "/// Tells all known Errors\n"})
+
     def test_code_is_no_comment(self):
         self.assert_tidy({"base/a.cc": 'auto a = "so many Errors  here";\n'})
         self.assert_tidy({"base/a.cc": "Result<int> Errors  = 3;\n"})
