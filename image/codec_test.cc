@@ -88,7 +88,7 @@ TEST_P(CodecTest, EveryByteOfACompressedLeafIsGuarded) {
 }
 
 TEST_P(CodecTest, VerifyNamesACompressedLeafThatIsDamaged) {
-  const auto sentences_of = [&](uint64_t flipped) {
+  const auto messages_of = [&](uint64_t flipped) {
     std::string bytes = bytes_;
     if (flipped != 0) bytes[flipped] = static_cast<char>(bytes[flipped] ^ 0x40);
     SetBytes("b", bytes);
@@ -98,9 +98,9 @@ TEST_P(CodecTest, VerifyNamesACompressedLeafThatIsDamaged) {
     EXPECT_TRUE(image->Verify([&](const char* words) { messages.emplace_back(words); }).ok());
     return messages;
   };
-  EXPECT_EQ(sentences_of(0).size(), 0u);
-  EXPECT_EQ(sentences_of(leaf_.offset + leaf_.stored_bytes / 2).size(), 1u);
-  EXPECT_EQ(sentences_of(LeafExtentOf(leaf_).end() - 1).size(), 1u) << "the sums behind it";
+  EXPECT_EQ(messages_of(0).size(), 0u);
+  EXPECT_EQ(messages_of(leaf_.offset + leaf_.stored_bytes / 2).size(), 1u);
+  EXPECT_EQ(messages_of(LeafExtentOf(leaf_).end() - 1).size(), 1u) << "the sums behind it";
 }
 
 TEST_P(CodecTest, WrongLengthsAreRefused) {

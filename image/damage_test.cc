@@ -16,7 +16,7 @@ constexpr uint64_t kSectorBytes = 512;
 TEST_F(DamageTest, EveryByteOfTheTablesIsGuarded) {
   SetBytes("b", bytes_);
   const uint64_t root = superblock_.root.offset;
-  const uint64_t table = node_.offset;
+  const uint64_t table = table_.offset;
   const int file = open((path_ + "/b").c_str(), O_RDWR | O_CLOEXEC);
   int harmless = 0;
   for (const uint64_t begin : {uint64_t{0}, kSuperblockBytes, root, table}) {
@@ -30,7 +30,7 @@ TEST_F(DamageTest, EveryByteOfTheTablesIsGuarded) {
         const bool fell_back = begin == SlotOffset(2) && generation == 1;
         const bool is_older_slot = begin == SlotOffset(1) && generation == 2;
         const bool is_padding = (begin == root && at >= root + superblock_.root.stored_bytes) ||
-                                (begin == table && at >= table + node_.stored_bytes);
+                                (begin == table && at >= table + table_.stored_bytes);
         EXPECT_TRUE(fell_back || is_older_slot || is_padding) << "offset " << at;
         ++harmless;
       }
@@ -129,7 +129,7 @@ TEST_F(DamageTest, VerifyNamesEachDamagedSubtreeAndGoesOn) {
 
 TEST_F(DamageTest, ATruncatedFileIsRefusedOrWhole) {
   uint64_t needed = kExtentsStart;
-  for (const Entry& entry : {superblock_.root, node_}) {
+  for (const Entry& entry : {superblock_.root, table_}) {
     needed = std::max(needed, TableExtentOf(entry).end());
   }
   for (const FileExtent& extent :
@@ -233,11 +233,11 @@ TEST_F(DamageTest, ExtentsOutsideTheFileAreRefused) {
 }
 
 TEST_F(DamageTest, TablesThatOverlapOrLeadToThemselvesAreRefused) {
-  Entry table = node_;
+  Entry table = table_;
   table.offset = superblock_.root.offset;  // the root table leads to itself
   ExpectRefused(WithRootTable(table), Code::kCorrupt, "two extents meet");
   Entry leaf = leaf_;
-  for (const uint64_t offset : {node_.offset, superblock_.root.offset, leaf_.offset}) {
+  for (const uint64_t offset : {table_.offset, superblock_.root.offset, leaf_.offset}) {
     leaf = leaf_;
     leaf.offset = offset;
     if (offset != leaf_.offset) ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "");
@@ -263,10 +263,10 @@ TEST_F(DamageTest, UnknownEntriesAreRefused) {
   leaf = leaf_;
   leaf.kind = Kind::kAbsent;
   ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "");
-  Entry table = node_;
+  Entry table = table_;
   table.codec = Codec::kLz4;
   ExpectRefused(WithRootTable(table), Code::kVersion, "codec 1");
-  table = node_;
+  table = table_;
   table.kind = Kind::kAbsent;
   ExpectRefused(WithRootTable(table), Code::kCorrupt, "");
 }

@@ -26,8 +26,8 @@ class DamageTest : public ImageTest {
     ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 3).ok());
     bytes_ = Bytes("a");
     Load(superblock_, SlotOffset(2));
-    Load(node_, superblock_.root.offset);
-    Load(leaf_, node_.offset);
+    Load(table_, superblock_.root.offset);
+    Load(leaf_, table_.offset);
     list_ = superblock_.lists[0];
     Load(patch_, list_.offset);
   }
@@ -56,7 +56,7 @@ class DamageTest : public ImageTest {
     return Sealed(bytes, superblock);
   }
   std::string WithLeaf(const Entry& leaf) const {
-    Entry table = node_;
+    Entry table = table_;
     const Sum128 sum = Checksum128(&leaf, sizeof leaf);
     table.sum_low = sum.low;
     table.sum_high = sum.high;
@@ -96,7 +96,7 @@ class DamageTest : public ImageTest {
   Memory memory_;
   std::string bytes_;
   ImageSuperblock superblock_;
-  Entry node_;
+  Entry table_;
   Entry leaf_;  ///< the second generation replaces one of its pages
   PatchList list_;
   Patch patch_;

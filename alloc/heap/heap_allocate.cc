@@ -178,17 +178,17 @@ Status Heap::NoRoomFor(UnitCount units) const {
 // first, then the range grows, and only then is everything adopted that an earlier process left.
 Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
   Result<UnitIndex> place = units_.FindFreeUnits(count, liked);
-  const auto settled = [&] { return place || place.error() != Code::kNoSpace; };
-  if (settled()) return place;
+  const auto is_decided = [&] { return place || place.error() != Code::kNoSpace; };
+  if (is_decided()) return place;
   MORSEL_TRY(ReleaseEmptySlabs(kSlabsPerGrowth));
   place = units_.FindFreeUnits(count, liked);
-  if (!settled() && GrowFor(count, liked)) place = units_.FindFreeUnits(count, liked);
-  if (!settled() && !all_recovered_) {
+  if (!is_decided() && GrowFor(count, liked)) place = units_.FindFreeUnits(count, liked);
+  if (!is_decided() && !all_recovered_) {
     MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
     place = units_.FindFreeUnits(count, liked);
   }
-  if (!settled() && liked != least) place = units_.FindFreeUnits(count, least);
-  if (!settled() && GrowFor(count, least)) place = units_.FindFreeUnits(count, least);
+  if (!is_decided() && liked != least) place = units_.FindFreeUnits(count, least);
+  if (!is_decided() && GrowFor(count, least)) place = units_.FindFreeUnits(count, least);
   return place;
 }
 

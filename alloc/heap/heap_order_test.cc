@@ -46,18 +46,18 @@ class HeapOrderTest : public testing::Test {
 
   // Frees blocks until the thread flushes its frees, once. It frees more at a time than the
   // magazines hold.
-  void FreeUntilSettled() {
-    bool settled = false;
-    recorder_->set_before_fence([&] { settled = true; });
+  void FreeUntilFlushed() {
+    bool flushed = false;
+    recorder_->set_before_fence([&] { flushed = true; });
     std::vector<void*> blocks(8 * Magazines::kPlacesMax);
-    for (uint64_t i = 0; i < 2 * kFreesUnflushedMax && !settled; i += blocks.size()) {
+    for (uint64_t i = 0; i < 2 * kFreesUnflushedMax && !flushed; i += blocks.size()) {
       for (void*& block : blocks) block = Allocate(64);
       for (void* const block : blocks) {
-        if (!settled) heap_->Free(block);
+        if (!flushed) heap_->Free(block);
       }
     }
     recorder_->set_before_fence(nullptr);
-    EXPECT_TRUE(settled);
+    EXPECT_TRUE(flushed);
   }
 
   // Opens a heap over each image that a power cut may leave now, and calls check(heap).
@@ -249,7 +249,7 @@ TEST_F(HeapOrderTest, WhatAThreadFlushesIsDurableForOtherThreadsToo) {
   char* block = nullptr;
   one.Do([&] {
     block = Allocate(64);
-    FreeUntilSettled();
+    FreeUntilFlushed();
   });
   ExpectAnothersPersistKeeps(block);
 }
@@ -274,7 +274,7 @@ TEST_F(HeapOrderTest, AHeadThatAThreadFlushesDoesNotComeBackForOtherThreads) {
     Persist(extent);
     Allocate(64);  // it makes the slab now, so that no fence below is for that
     heap_->Free(extent);
-    FreeUntilSettled();
+    FreeUntilFlushed();
   });
   // Another thread opens the images, because nobody opens a heap while inside another.
   recorder_->set_before_fence([&] {

@@ -73,11 +73,11 @@ Result<Tree> TreeWriter::Write(const Source& source, ProgressMeter& meter) {
   if (!root) return root.status();
   tree.root = *root;
   tree.tables.resize(entries.size());
-  Settle();
+  CarryOver();
   return tree;
 }
 
-void TreeWriter::Settle() {
+void TreeWriter::CarryOver() {
   const uint64_t beside_pages = compacted_bytes_ + patches_.list_bytes() + table_bytes_;
   const uint64_t earned = patches_.page_bytes() / 2 + kEarnedForNothing;
   compact_bytes_ += static_cast<int64_t>(earned) - static_cast<int64_t>(beside_pages);

@@ -63,7 +63,7 @@ class TreeWriter {
   enum class Action { kReuse, kPatch, kCompare, kRewrite };
   Action ActionOf(SubtreePosition position, const os::PageSet* dirty) const;
   void ChooseCompacted(uint64_t leaves, uint64_t patch_count);
-  void Settle();
+  void CarryOver();
   Status WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree);
   Status WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree);
   Status WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tree);

@@ -33,9 +33,9 @@ UnitMap::UnitMap(HeapHeader* header, uint64_t size_bytes, pmem::Persist persist,
       regions_(region_count_) {}
 
 UnitMap::~UnitMap() {
-  while (SegmentBatch* const chunk = chunks_) {
-    chunks_ = chunk->next;
-    delete chunk;
+  while (SegmentBatch* const batch = batches_) {
+    batches_ = batch->next;
+    delete batch;
   }
 }
 
@@ -58,13 +58,13 @@ Segment* UnitMap::SegmentAt(UnitIndex head) const {
 }
 
 Segment* UnitMap::NewSegment() {
-  if (chunks_ == nullptr || chunks_->count == SegmentBatch::kSegments) {
-    SegmentBatch* const chunk = new (std::nothrow) SegmentBatch;
-    if (chunk == nullptr) return nullptr;
-    chunk->next = chunks_;
-    chunks_ = chunk;
+  if (batches_ == nullptr || batches_->count == SegmentBatch::kSegments) {
+    SegmentBatch* const batch = new (std::nothrow) SegmentBatch;
+    if (batch == nullptr) return nullptr;
+    batch->next = batches_;
+    batches_ = batch;
   }
-  return &chunks_->segments[chunks_->count++];
+  return &batches_->segments[batches_->count++];
 }
 
 Segment* UnitMap::Remember(UnitIndex head) {

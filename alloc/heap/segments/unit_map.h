@@ -180,7 +180,7 @@ class UnitMap {
   uint64_t region_count_;
   std::vector<std::unique_ptr<Region>> regions_;
   Segment* remembered_ = nullptr;
-  SegmentBatch* chunks_ = nullptr;
+  SegmentBatch* batches_ = nullptr;
   std::vector<const uint64_t*>
       cleared_;  ///< heads that were cleared or shortened and not flushed yet
 };

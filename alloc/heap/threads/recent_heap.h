@@ -44,10 +44,10 @@ struct RecentHeap {
 
   /// Makes `heap` the recent heap. `whose` is its key, and the thread is inside `its_slot` of it.
   void Become(const void* whose, const Heap* heap, ThreadSlot& its_slot,
-              const SegmentView& its_runs) {
+              const SegmentView& its_segments) {
     part = its_slot.thread_heap;
     slot.store(&its_slot, std::memory_order_relaxed);
-    segments = its_runs;
+    segments = its_segments;
     // ORDER  the key  <  the look at the slot
     // WHY    a thread that empties the slots clears the keys after that and a barrier. So either it
     //        sees this key, or this thread sees the empty slot. Otherwise the key would stay while
