@@ -82,7 +82,7 @@ void Fill(uint64_t base, uint64_t size_bytes, uintptr_t value) {
 }
 
 // Takes the locks that the child needs, so that they are free in it, whatever other threads do at
-// the moment of the fork. The order is that of morsel/README.md.
+// the moment of the fork. The order is that of base/mutex.h.
 void BeforeFork() {
   ForkGate().lock();
   AllOpened().mutex.lock();

@@ -1,5 +1,6 @@
-// The seam towards byte-addressable media. All that the library stores on such a medium goes
-// through here, and all that orders these stores.
+// The seam towards byte-addressable media: every flush and every fence goes through here, and the
+// stores of words that others read at once, or whose order counts. Bytes that nobody believes yet
+// may be stored as usual, and are flushed.
 //
 // The words are those of libpmem2. A flush pushes lines towards the medium. A fence makes durable
 // what was flushed before. To persist is to do both. To publish is to make something true by one

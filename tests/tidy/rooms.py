@@ -50,7 +50,10 @@ ROOMS = [
 # stands for all rooms in it.
 APART = [
     ("pmem", "image"),
+    ("alloc", "image"),
     ("alloc/heap", "alloc/subtrees"),
+    ("os/file", "os/memory"),
+    ("sim/stores", "sim/disk"),
 ]
 
 # Beside the rooms: these may include from all of them, but for examples, which are as a
