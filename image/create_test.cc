@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "image/image_testing.h"
-#include "os/testing/faults_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
 namespace {
@@ -44,10 +44,9 @@ TEST_F(CreateTest, ImageHasTheRequestedModeWhateverTheUmask) {
 TEST_F(CreateTest, CreateFailsWithoutLeavingFiles) {
   Memory memory = MemoryOf(2);
   FillSubtree(memory, 1, 1);
-  for (const int error : {ENOSPC, EIO, EROFS, os::FaultyCalls::kShort}) {
+  for (const int error : {ENOSPC, EIO, EROFS, os::kShort}) {
     for (int call = 1;; ++call) {  // the first opens the directory
-      os::FaultyCalls calls;
-      calls.FailOnce(call, error);
+      os::ScriptedCalls calls(os::FailOnce(call, error));
       const Result<ImageFile> image = Create("a", memory, calls);
       SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
       if (image) {
@@ -57,7 +56,7 @@ TEST_F(CreateTest, CreateFailsWithoutLeavingFiles) {
         EXPECT_NE(image.error(), Code::kCorrupt) << LastError();
       }
       ASSERT_TRUE(NamesThere().empty()) << NamesThere()[0] << ": " << LastError();
-      if (calls.count <= call) break;
+      if (calls.count() <= call) break;
     }
   }
 }
@@ -65,8 +64,7 @@ TEST_F(CreateTest, CreateFailsWithoutLeavingFiles) {
 TEST_F(CreateTest, CreateWhoseCleanupFailsLeavesOnlyATemporary) {
   const Memory memory = MemoryOf(1);
   for (int call = 1; call < 8; ++call) {
-    os::FaultyCalls calls;
-    calls.FailFrom(call, EIO);
+    os::ScriptedCalls calls(os::FailFrom(call, EIO));
     ASSERT_FALSE(Create("a", memory, calls).has_value()) << call;
     for (const std::string& name : NamesThere()) {
       // After the rename the image may be there, whole.
@@ -91,10 +89,9 @@ TEST_F(CreateTest, OpenThatFailsChangesNothing) {
     memory[5] = 5;
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
   }
-  for (const int error : {ENOSPC, EIO, EINTR, os::FaultyCalls::kShort}) {
+  for (const int error : {ENOSPC, EIO, EINTR, os::kShort}) {
     for (int call = 1;; ++call) {
-      os::FaultyCalls calls;
-      calls.FailOnce(call, error);
+      os::ScriptedCalls calls(os::FailOnce(call, error));
       const Result<ImageFile> image = Open("a", false, calls);
       SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
       if (!image) {
@@ -103,20 +100,18 @@ TEST_F(CreateTest, OpenThatFailsChangesNothing) {
       const Result<Memory> found = Read("a");
       ASSERT_TRUE(found.has_value()) << LastError();
       EXPECT_TRUE(*found == memory);
-      if (calls.count <= call) break;
+      if (calls.count() <= call) break;
     }
   }
 }
 
 TEST_F(CreateTest, AnImageThatCannotBeMadeDurableOpensReadOnly) {
   ASSERT_TRUE(Create("a", MemoryOf(1)).has_value());
-  os::FaultyCalls calls;
-  calls.fault = [](int) { return 0; };
+  os::ScriptedCalls calls;
   const Result<ImageFile> counted = Open("a", false, calls);
   ASSERT_TRUE(counted.has_value());
   // The image has no free space to give back, so that the last call is the sync.
-  os::FaultyCalls failing;
-  failing.FailOnce(calls.count - 1, EIO);
+  os::ScriptedCalls failing(os::FailOnce(calls.count() - 1, EIO));
   EXPECT_EQ(Open("a", false, failing).error(), Code::kIo);
   EXPECT_TRUE(Says("can only be opened read-only")) << LastError();
   EXPECT_TRUE(Open("a", true, failing).has_value()) << LastError();

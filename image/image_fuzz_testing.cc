@@ -13,20 +13,13 @@
 #include "base/check.h"
 #include "image/image_file.h"
 #include "image/pipeline/coder.h"
-#include "os/file/system_calls.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
 namespace {
 
 /// A larger image is not loaded: it may say that it has 128 TiB.
 constexpr uint64_t kLoadedBytesMax = 16 * kSubtreeBytes;
-
-// Syncs cost time and show nothing here.
-class UnsyncedCalls : public os::SystemCalls {
- public:
-  int FDataSync(int) override { return 0; }
-  int FSync(int) override { return 0; }
-};
 
 /// Memory that can be zeroed again and again.
 class Memory {
@@ -166,7 +159,7 @@ class Trial {
 
  private:
   os::File FileOf() const {
-    static UnsyncedCalls calls;
+    static os::ScriptedCalls calls;
     return os::File(calls, fcntl(descriptor_, F_DUPFD_CLOEXEC, 0), "image");
   }
 

@@ -6,7 +6,7 @@
 #include "image/image_copy.h"
 #include "image/image_testing.h"
 #include "image/pipeline/coder.h"
-#include "os/testing/faults_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
 namespace {
@@ -133,9 +133,9 @@ TEST_F(ImageRecodeTest, ImageThatIsWrittenMeanwhileIsNotRecoded) {
 TEST_F(ImageRecodeTest, FailedWriteLeavesNoImage) {
   ASSERT_TRUE(MakePatched()) << LastError();
   for (const int call : {3, 8, 16}) {
-    os::FaultyCalls calls;
+    os::ScriptedCalls calls;
     const Result<ImageFile> image = Open("a", true);
-    calls.FailOnce(call, ENOSPC);
+    calls.Play(os::FailOnce(call, ENOSPC));
     const Status made = Recode(*image, Codec::kLz4, "b", nullptr, calls);
     calls.Heal();
     EXPECT_EQ(Read("b").has_value(), made.ok());

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -15,6 +14,7 @@
 #include "os/file/directory.h"
 #include "os/testing/memory_testing.h"
 #include "os/testing/scratch_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
 
@@ -50,32 +50,10 @@ inline void FillHalf(Memory& memory, uint64_t subtree, uint64_t seed) {
   for (uint64_t at = 0; at < kSubtreeBytes; at += 128) std::memset(bytes + at, 'h', 64);
 }
 
-/// The kernel's calls, but without syncs, on which a disk would spend most of the time.
-class UnsyncedCalls : public os::SystemCalls {
- public:
-  int FDataSync(int) override { return 0; }
-  int FSync(int) override { return 0; }
-};
 inline os::SystemCalls& TestCalls() {
-  static UnsyncedCalls calls;
+  static os::ScriptedCalls calls;
   return calls;
 }
-
-/// Counts reads. One place of the medium can be bad: reads of it fail with EIO.
-class BadBlockCalls : public UnsyncedCalls {
- public:
-  uint64_t reads = 0;
-  uint64_t bad_offset = ~uint64_t{0};
-  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
-    ++reads;
-    const auto begin = static_cast<uint64_t>(offset);
-    if (bad_offset < begin || bad_offset >= begin + size_bytes) {
-      return os::SystemCalls::PRead(file, bytes, size_bytes, offset);
-    }
-    errno = EIO;
-    return -1;
-  }
-};
 
 /// Gives each test a directory of its own, and creates, opens and reads images there.
 class ImageTest : public testing::Test {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "image/store_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
 namespace {
@@ -36,13 +37,13 @@ class PatchReaderTest : public StoreTest {
 };
 
 TEST_F(PatchReaderTest, FewReadsReadAllPages) {
-  BadBlockCalls calls;
+  os::ScriptedCalls calls;
   const Result<ImageFile> image = Open("a", true, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
   Memory pages = MemoryOf(kSubtrees);
   PatchReader reader(image->file(), kTestBase);
   uint64_t ended = 0;
-  calls.reads = 0;
+  calls.CountAnew();
   ASSERT_TRUE(reader
                   .Read(tree_, pages.data(),
                         [&](SubtreePosition, Status status) {
@@ -52,7 +53,7 @@ TEST_F(PatchReaderTest, FewReadsReadAllPages) {
                   .ok())
       << LastError();
   EXPECT_EQ(ended, tree_.patch_count);
-  EXPECT_LE(calls.reads, tree_.patch_count / 16);
+  EXPECT_LE(calls.count(os::Call::kRead), tree_.patch_count / 16);
   for (const auto& [position, patches] : tree_.patches) {
     for (const LivePatch& patch : *patches) {
       const uint64_t at = position.value() * kSubtreeBytes + patch.page * kPageBytes;
@@ -64,11 +65,11 @@ TEST_F(PatchReaderTest, FewReadsReadAllPages) {
 // One page of each leaf is bad in turn.
 TEST_F(PatchReaderTest, OnlyTheBadPageOfARunIsReported) {
   for (const auto& [position, patches] : tree_.patches) {
-    BadBlockCalls calls;
+    os::ScriptedCalls calls;
     const Result<ImageFile> image = Open("a", true, calls);
     ASSERT_TRUE(image.has_value()) << LastError();
     const LivePatch& bad = patches->at(patches->size() / 2);
-    calls.bad_offset = bad.offset + 100;
+    calls.Play(os::FailReadsOf(bad.offset + 100));
     PatchReader reader(image->file(), kTestBase);
     std::vector<SubtreePosition> told;
     uint64_t sound = 0;

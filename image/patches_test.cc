@@ -9,7 +9,7 @@
 
 #include "image/store/patch_writer.h"
 #include "image/store_testing.h"
-#include "os/testing/faults_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
 namespace {
@@ -44,7 +44,7 @@ TEST_F(PatchesTest, PatchedLeavesHoldWhatWasStored) {
 TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
   Memory memory = MemoryOf(4);
   for (uint64_t i = 0; i < 4; ++i) FillSubtree(memory, i, i);
-  CountingCalls calls;
+  os::ScriptedCalls calls;
   ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
   Result<ImageFile> image = Open("a", false, calls);
   std::mt19937_64 random(11);
@@ -53,7 +53,7 @@ TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
   const uint64_t pages_bytes = kPages * kPageBytes;
   Tree last = TreeOf("a");
   uint64_t lists = 0;
-  calls.written_bytes = 0;
+  calls.CountAnew();
   for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
     const os::PageSet dirty = ChangePages(memory, random, kPages);
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
@@ -75,7 +75,7 @@ TEST_F(PatchesTest, CheckpointsOfFewPagesStayCheap) {
   EXPECT_GT(last.patch_count, kPagesPerLeaf / 2);
   EXPECT_GE(lists, 3u);
   EXPECT_LE(lists, 8u);
-  EXPECT_LE(calls.written_bytes / kCheckpoints, pages_bytes * 3 / 2 + kMiB);
+  EXPECT_LE(calls.size_bytes(os::Call::kWrite) / kCheckpoints, pages_bytes * 3 / 2 + kMiB);
   EXPECT_LE(AllocatedBytes("a"), 2 * memory.size() + 3 * (pages_bytes + kMiB));
 }
 
@@ -87,25 +87,25 @@ TEST_F(PatchesTest, CheckpointsCostTheSameHoweverManyThereWere) {
   constexpr int kCheckpoints = 120;
   Memory memory = MemoryOf(kSubtrees);
   for (uint64_t i = 0; i < kSubtrees; ++i) FillSubtree(memory, i, i);
-  CountingCalls calls;
+  os::ScriptedCalls calls;
   Result<ImageFile> image = Create("a", memory, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
   std::mt19937_64 random(12);
   const uint64_t bound = kPages * kPageBytes * 3 / 2 + kMiB;
-  calls.written_bytes = 0;
+  calls.CountAnew();
   uint64_t compacted = 0;
   for (int checkpoint = 0; checkpoint < kCheckpoints; ++checkpoint) {
     const os::PageSet dirty = ChangePages(memory, random, kPages);
-    const uint64_t before = calls.written_bytes;
+    const uint64_t before = calls.size_bytes(os::Call::kWrite);
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
-    const uint64_t written = calls.written_bytes - before;
+    const uint64_t written = calls.size_bytes(os::Call::kWrite) - before;
     EXPECT_LE(written, bound + 2 * (kSubtreeBytes + kPageSumsBytes)) << checkpoint;
     compacted += written > kSubtreeBytes ? 1 : 0;
     if (checkpoint % 40 == 39) {
-      EXPECT_LE(calls.written_bytes / 40, bound) << checkpoint;
+      EXPECT_LE(calls.size_bytes(os::Call::kWrite) / 40, bound) << checkpoint;
       EXPECT_LE(AllocatedBytes("a"), 2 * memory.size());
       ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory)) << checkpoint;
-      calls.written_bytes = 0;
+      calls.CountAnew();
     }
   }
   EXPECT_GT(compacted, kCheckpoints / 5) << "the image never had to make room";
@@ -160,16 +160,18 @@ TEST_F(PatchesTest, PagesThatAreAsTheyWereAreNoLongerReplaced) {
 TEST_F(PatchesTest, AStoreDuringTheCheckpointDamagesNoReplacedPage) {
   Memory memory;
   CreateTwo(memory);
-  CountingCalls calls;
+  os::ScriptedCalls calls;
   Result<ImageFile> image = Open("a", false, calls);
   os::PageSet dirty;
   for (uint64_t page = 0; page < kPagesPerLeaf; page += 3) {
     dirty.Add(page * kPageBytes, kPageBytes);
     dirty.Add(2 * kSubtreeBytes + page * kPageBytes, kPageBytes);
   }
-  calls.before_write = [&] {
+  calls.Play([&](const os::Call& call) {
+    if (call.kind != os::Call::kWrite) return 0;
     for (char& byte : memory) byte = static_cast<char>(byte + 1);
-  };
+    return 0;
+  });
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
   const Result<Memory> found = Read("a");
   EXPECT_TRUE(found.has_value()) << LastError();
@@ -182,7 +184,7 @@ TEST_F(PatchesTest, FailedCheckpointLeavesNoneOfItsPages) {
     std::filesystem::remove(path_ + "/a");
     Memory last;
     ASSERT_NO_FATAL_FAILURE(CreateTwo(last));
-    os::FaultyCalls calls;
+    os::ScriptedCalls calls;
     Result<ImageFile> image = Open("a", false, calls);
     ASSERT_TRUE(image.has_value()) << LastError();
     Memory next = last;
@@ -196,9 +198,9 @@ TEST_F(PatchesTest, FailedCheckpointLeavesNoneOfItsPages) {
                 kSubtreeBytes - 100 * kPageBytes,
                 next.data() + 2 * kSubtreeBytes + 100 * kPageBytes);
     const uint64_t before = std::filesystem::file_size(path_ + "/a");
-    calls.FailOnce(call, ENOSPC);
+    calls.Play(os::FailOnce(call, ENOSPC));
     const bool stored = image->Store(next.data(), next.size(), 0, &dirty).ok();
-    const bool was_last_call = calls.count <= call;
+    const bool was_last_call = calls.count() <= call;
     calls.Heal();
     SCOPED_TRACE(testing::Message() << "call " << call);
     if (!stored && Says("the last checkpoint stands")) {
@@ -226,7 +228,7 @@ TEST_F(PatchesTest, LeafWithDamagedSumsIsWrittenAgain) {
     SetBytes("a", bytes);
     ExpectHolds("a", memory);
     if (is_changed) memory[2 * kSubtreeBytes] ^= 1;
-    CountingCalls calls;
+    os::ScriptedCalls calls;
     Result<ImageFile> image = Open("a", false, calls);
     ASSERT_TRUE(image.has_value()) << LastError();
     std::vector<std::string> damaged;
@@ -235,7 +237,7 @@ TEST_F(PatchesTest, LeafWithDamagedSumsIsWrittenAgain) {
     ASSERT_EQ(damaged.size(), 1u);
     EXPECT_NE(damaged[0].find("subtree 2 ("), std::string::npos) << damaged[0];
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
-    EXPECT_GT(calls.written_bytes, kSubtreeBytes);
+    EXPECT_GT(calls.size_bytes(os::Call::kWrite), kSubtreeBytes);
     ExpectHolds("a", memory);
     damaged.clear();
     ASSERT_TRUE(image->Verify(report).ok()) << LastError();
@@ -269,7 +271,7 @@ TEST_F(PatchesTest, ShrinkingMakesRoomWithoutWritingLeavesAgain) {
   constexpr uint64_t kStay = 8;
   Memory memory = MemoryOf(2 * kStay);
   for (uint64_t i = 0; i < 2 * kStay; ++i) FillSubtree(memory, i, i);
-  CountingCalls calls;
+  os::ScriptedCalls calls;
   Result<ImageFile> image = Create("a", memory, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
   for (uint64_t half = 0; half < 2; ++half) {
@@ -283,9 +285,9 @@ TEST_F(PatchesTest, ShrinkingMakesRoomWithoutWritingLeavesAgain) {
   ASSERT_GT(image->tree().patch_count, PatchesMax(image->tree()) / 8 * 7);
   memory.resize(kStay * kSubtreeBytes);
   const os::PageSet dirty;
-  calls.written_bytes = 0;
+  calls.CountAnew();
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok()) << LastError();
-  EXPECT_LT(calls.written_bytes, kMiB);
+  EXPECT_LT(calls.size_bytes(os::Call::kWrite), kMiB);
   EXPECT_EQ(image->tree().patch_count, kStay * 60);
   ExpectHolds("a", memory);
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "image/image_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
 namespace {
@@ -126,16 +127,16 @@ TEST_F(SalvageTest, DamagedSumsBehindALeafLoseNothing) {
 }
 
 TEST_F(SalvageTest, UnreadableSumsLoseNothingAndAnUnreadableLeafIsNamed) {
-  BadBlockCalls calls;
+  os::ScriptedCalls calls;
   const uint64_t end = LeafExtentOf(tree_.leaf(SubtreePosition(1))).end();
   const Result<ImageFile> image = Open("a", true, calls);
   ASSERT_TRUE(image) << LastError();
   std::vector<std::string> said;
   const auto report = [&](const char* message) { said.emplace_back(message); };
-  calls.bad_offset = end - 1;
+  calls.Play(os::FailReadsOf(end - 1));
   ASSERT_TRUE(image->Verify(report, Verified::kLoadable).ok()) << LastError();
   EXPECT_TRUE(said.empty()) << said[0];
-  calls.bad_offset = end - kPageSumsBytes - 1;
+  calls.Play(os::FailReadsOf(end - kPageSumsBytes - 1));
   ASSERT_TRUE(image->Verify(report, Verified::kLoadable).ok()) << LastError();
   ASSERT_EQ(said.size(), 1u);
   EXPECT_NE(said[0].find("subtree 1 (0x"), std::string::npos) << said[0];

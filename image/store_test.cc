@@ -7,7 +7,7 @@
 
 #include "base/bits.h"
 #include "image/store_testing.h"
-#include "os/testing/faults_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
 namespace {
@@ -60,17 +60,17 @@ TEST_F(StoreTest, SubtreesBehindTheFirstGibibyteAreStored) {
 TEST_F(StoreTest, StoreWritesOnlyWhatHasChanged) {
   Memory memory;
   CreateTwo(memory);
-  CountingCalls calls;
+  os::ScriptedCalls calls;
   Result<ImageFile> image = Open("a", false, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
-  calls.written_bytes = 0;
+  calls.CountAnew();
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
-  EXPECT_EQ(calls.written_bytes, kSuperblockBytes);
-  calls.written_bytes = 0;
+  EXPECT_EQ(calls.size_bytes(os::Call::kWrite), kSuperblockBytes);
+  calls.CountAnew();
   memory[2 * kSubtreeBytes] ^= 1;
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
   // One page, its list and a superblock are written.
-  EXPECT_EQ(calls.written_bytes, kPageBytes + kBlockBytes + kSuperblockBytes);
+  EXPECT_EQ(calls.size_bytes(os::Call::kWrite), kPageBytes + kBlockBytes + kSuperblockBytes);
   ExpectHolds("a", memory);
 }
 
@@ -138,15 +138,15 @@ TEST_F(StoreTest, PagesThatWereNeverTouchedAreNotRead) {
   memory.Put(kPagesPerLeaf * 9, 0);
   ImageInfo info = InfoFor(MemoryOf(0));
   info.size_bytes = info.capacity_bytes = memory.size_bytes();
-  CountingCalls calls;
+  os::ScriptedCalls calls;
   Result<os::Directory> directory = os::Directory::Open(calls, path_);
   Result<ImageFile> image = ImageFile::Create(*directory, "a", 0600, info, memory.bytes(), &memory);
   ASSERT_TRUE(image.has_value()) << LastError();
   EXPECT_LE(memory.TakeAsked(), 2 * (pages.size() + 2));
   constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
   EXPECT_EQ(image->LoadedBytes(), pages.size() * kSubtreeBytes);
-  EXPECT_LE(calls.written_bytes, pages.size() * kLeafBytes + 3 * 64 * kKiB);
-  const uint64_t before = calls.written_bytes;
+  EXPECT_LE(calls.size_bytes(os::Call::kWrite), pages.size() * kLeafBytes + 3 * 64 * kKiB);
+  const uint64_t before = calls.size_bytes(os::Call::kWrite);
   memory.Put(701, 2);
   ASSERT_TRUE(image->Store(memory.bytes(), memory.size_bytes(), 0, nullptr, &memory).ok());
   os::PageSet dirty;
@@ -154,7 +154,7 @@ TEST_F(StoreTest, PagesThatWereNeverTouchedAreNotRead) {
   dirty.Add(5 * kSubtreeBytes, kSubtreeBytes);
   memory.Put(702, 3);
   ASSERT_TRUE(image->Store(memory.bytes(), memory.size_bytes(), 0, &dirty, &memory).ok());
-  EXPECT_LE(calls.written_bytes - before, 2 * 80 * kKiB);
+  EXPECT_LE(calls.size_bytes(os::Call::kWrite) - before, 2 * 80 * kKiB);
   // Loading fills those leaves and no more.
   char* const loaded = static_cast<char*>(mmap(nullptr, memory.size_bytes(), PROT_READ | PROT_WRITE,
                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
@@ -171,13 +171,14 @@ TEST_F(StoreTest, AStoreDuringTheCheckpointDamagesNothing) {
   Memory memory = MemoryOf(2);
   FillSubtree(memory, 0, 1);
   FillSubtree(memory, 1, 2);
-  CountingCalls calls;
   uint64_t writes = 0;
-  calls.before_write = [&] {
+  os::ScriptedCalls calls([&](const os::Call& call) {
+    if (call.kind != os::Call::kWrite) return 0;
     ++writes;
     memory[writes] = static_cast<char>(memory[writes] + 1);
     memory[kSubtreeBytes + writes] = static_cast<char>(memory[kSubtreeBytes + writes] + 1);
-  };
+    return 0;
+  });
   ASSERT_TRUE(Create("a", memory, calls).has_value()) << LastError();
   const Result<Memory> found = Read("a");
   EXPECT_TRUE(found.has_value()) << LastError();
@@ -216,17 +217,17 @@ TEST_P(StoreFaultTest, FailedStoreLeavesTheLastGenerationOrTheNext) {
       std::filesystem::remove(path_ + "/a");
       Memory last;
       ASSERT_NO_FATAL_FAILURE(CreateTwo(last));
-      os::FaultyCalls calls;
+      os::ScriptedCalls calls;
       Result<ImageFile> image = Open("a", false, calls);
       ASSERT_TRUE(image.has_value()) << LastError();
       Memory next = last;
       FillSubtree(next, 1, 50);
       FillSubtree(next, 2, 51);
-      lasting ? calls.FailFrom(call, GetParam()) : calls.FailOnce(call, GetParam());
+      calls.Play(lasting ? os::FailFrom(call, GetParam()) : os::FailOnce(call, GetParam()));
       const uint64_t before = AllocatedBytes("a");
       const bool stored = image->Store(next.data(), next.size(), 0).ok();
-      const bool was_last_call = calls.count <= call;
-      const bool is_transient = GetParam() == EINTR || GetParam() == os::FaultyCalls::kShort;
+      const bool was_last_call = calls.count() <= call;
+      const bool is_transient = GetParam() == EINTR || GetParam() == os::kShort;
       calls.Heal();
       SCOPED_TRACE(testing::Message() << "call " << call << (lasting ? " and on" : ""));
       if (!stored && !lasting && GetParam() == ENOSPC && call < 4) {
@@ -240,47 +241,19 @@ TEST_P(StoreFaultTest, FailedStoreLeavesTheLastGenerationOrTheNext) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Errors, StoreFaultTest,
-                         testing::Values(ENOSPC, EIO, os::FaultyCalls::kShort));
+INSTANTIATE_TEST_SUITE_P(Errors, StoreFaultTest, testing::Values(ENOSPC, EIO, os::kShort));
 INSTANTIATE_TEST_SUITE_P(Interrupted, StoreFaultTest, testing::Values(EINTR));
 
-// Writes the superblock and says that it could not.
-class LyingCalls : public os::SystemCalls {
- public:
-  bool lies = false;
-  std::function<void()> before_sync;
-  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
-    const ssize_t put = os::SystemCalls::PWrite(file, bytes, size_bytes, offset);
-    if (!lies || offset >= static_cast<int64_t>(kExtentsStart)) return put;
-    errno = EIO;
-    return -1;
-  }
-  int FDataSync(int file) override {
-    if (before_sync) before_sync();
-    return os::SystemCalls::FDataSync(file);
-  }
-};
-
-// Syncs find no space, as they may with delayed allocation, quotas and network file systems.
-class FullAtSyncCalls : public os::SystemCalls {
- public:
-  bool is_full = false;
-  int FDataSync(int file) override {
-    if (!is_full) return os::SystemCalls::FDataSync(file);
-    errno = ENOSPC;
-    return -1;
-  }
-};
-
+// This may happen with delayed allocation, quotas and network file systems.
 TEST_F(StoreTest, SyncThatFindsNoSpaceDoesNotInviteToTryAgain) {
   Memory memory;
   CreateTwo(memory);
-  FullAtSyncCalls calls;
+  os::ScriptedCalls calls;
   Result<ImageFile> image = Open("a", false, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
   Memory next = memory;
   FillSubtree(next, 1, 50);
-  calls.is_full = true;
+  calls.Play(os::FailEach(os::Call::kDataSync, ENOSPC));
   EXPECT_EQ(image->Store(next.data(), next.size(), 0).code(), Code::kIo);
   EXPECT_TRUE(Says("No space left on device")) << LastError();
   EXPECT_TRUE(Says("discard the morsel and open it again")) << LastError();
@@ -294,18 +267,25 @@ TEST_F(StoreTest, SyncThatFindsNoSpaceDoesNotInviteToTryAgain) {
 TEST_F(StoreTest, NothingIsWrittenWhereAFailedSuperblockMayLead) {
   Memory last;
   CreateTwo(last);
-  LyingCalls calls;
+  os::ScriptedCalls calls;
   Result<ImageFile> image = Open("a", false, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
   Memory first = last;
   FillSubtree(first, 1, 50);
-  calls.lies = true;
+  // The superblock is written, and the call says that it could not be.
+  calls.Play([](const os::Call& call) {
+    if (call.kind != os::Call::kWrite || call.offset >= kExtentsStart) return 0;
+    os::KernelCalls().PWrite(call.file, call.bytes, call.size_bytes,
+                             static_cast<int64_t>(call.offset));
+    return EIO;
+  });
   ASSERT_EQ(image->Store(first.data(), first.size(), 0).code(), Code::kIo);
-  calls.lies = false;
   int syncs = 0;
-  calls.before_sync = [&] {
+  calls.Play([&](const os::Call& call) {
+    if (call.kind != os::Call::kDataSync) return 0;
     if (syncs++ == 0) ExpectHolds("a", first);  // this is what a crash here would leave
-  };
+    return 0;
+  });
   Memory second = last;
   FillSubtree(second, 1, 51);
   ASSERT_TRUE(image->Store(second.data(), second.size(), 0).ok()) << LastError();
@@ -319,18 +299,6 @@ TEST_F(StoreTest, NothingIsWrittenWhereAFailedSuperblockMayLead) {
   EXPECT_LE(AllocatedBytes("a"), 4 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes);
 }
 
-// One place of the medium cannot be read.
-class BadPlaceCalls : public os::SystemCalls {
- public:
-  int64_t bad_offset = -1;
-  int error = EIO;
-  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
-    if (offset != bad_offset) return os::SystemCalls::PRead(file, bytes, size_bytes, offset);
-    errno = error;
-    return -1;
-  }
-};
-
 TEST_F(StoreTest, OlderGenerationThatCannotBeReadIsKept) {
   for (const int error : {EIO, ENOMEM}) {
     std::filesystem::remove(path_ + "/a");
@@ -338,9 +306,7 @@ TEST_F(StoreTest, OlderGenerationThatCannotBeReadIsKept) {
     CreateTwo(memory);
     ImageSuperblock older;
     std::memcpy(&older, Bytes("a").data() + SlotOffset(1), sizeof older);
-    BadPlaceCalls calls;
-    calls.bad_offset = static_cast<int64_t>(older.root.offset);
-    calls.error = error;
+    os::ScriptedCalls calls(os::FailReadsOf(older.root.offset, error));
     Result<ImageFile> image = Open("a", false, calls);
     ASSERT_TRUE(image.has_value()) << LastError();
     // Without the newer superblock the older generation is found, whole.

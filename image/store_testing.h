@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <functional>
 #include <random>
 #include <string>
 
@@ -50,18 +49,6 @@ class StoreTest : public ImageTest {
     const Result<Memory> found = Read(name);
     ASSERT_TRUE(found.has_value()) << LastError();
     EXPECT_TRUE(*found == memory);
-  }
-};
-
-// Counts the bytes that are written.
-class CountingCalls : public os::SystemCalls {
- public:
-  uint64_t written_bytes = 0;
-  std::function<void()> before_write;
-  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
-    if (before_write) before_write();
-    written_bytes += size_bytes;
-    return os::SystemCalls::PWrite(file, bytes, size_bytes, offset);
   }
 };
 

@@ -11,6 +11,7 @@
 
 #include "morsel/carved/carved_pool_superblock.h"
 #include "morsel/carved/carved_pool_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel {
 namespace {
@@ -122,36 +123,10 @@ TEST_F(FullMetadataTest, CreateAndRemoveAmong65536MorselsTakeAFewLooks) {
   EXPECT_EQ(metadata->Validate(), std::vector<std::string>());
 }
 
-// Counts the calls on a pool's file, and the space that is allocated.
-class CountingCalls : public FullDiskCalls {
- public:
-  uint64_t allocations = 0;
-  uint64_t allocated_bytes = 0;
-  uint64_t others = 0;
-
-  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
-    ++allocations;
-    allocated_bytes += static_cast<uint64_t>(size_bytes);
-    return FullDiskCalls::FAllocate(file, mode, offset, size_bytes);
-  }
-  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
-    ++others;
-    return FullDiskCalls::PRead(file, bytes, size_bytes, offset);
-  }
-  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
-    ++others;
-    return FullDiskCalls::PWrite(file, bytes, size_bytes, offset);
-  }
-  int FDataSync(int file) override {
-    ++others;
-    return FullDiskCalls::FDataSync(file);
-  }
-};
-
 using CarvedPoolScaleTest = CarvedPoolFixture;
 
 TEST_F(CarvedPoolScaleTest, FormatAndOpenOfATebibyteTouchItsMetadataOnly) {
-  CountingCalls calls;
+  os::ScriptedCalls calls;
   uint64_t metadata_bytes = 0;
   {
     const auto pool = CarvedPool::Create(path_, kTebibyte, 0600, calls);
@@ -159,69 +134,64 @@ TEST_F(CarvedPoolScaleTest, FormatAndOpenOfATebibyteTouchItsMetadataOnly) {
     metadata_bytes = static_cast<CarvedPool&>(**pool).superblock().metadata_bytes;
   }
   EXPECT_LE(metadata_bytes, 40 * kMiB);
-  EXPECT_LE(calls.allocated_bytes, 2 * metadata_bytes) << "once made, once opened";
+  EXPECT_LE(calls.size_bytes(os::Call::kAllocate), 2 * metadata_bytes) << "once made, once opened";
   struct stat status;
   ASSERT_EQ(stat(path_.c_str(), &status), 0);
   EXPECT_EQ(static_cast<uint64_t>(status.st_size), kTebibyte);
   EXPECT_LE(static_cast<uint64_t>(status.st_blocks) * 512, metadata_bytes);
 
-  calls = CountingCalls();
+  calls.CountAnew();
   const auto pool = CarvedPool::Open(path_, false, calls);
   ASSERT_TRUE(pool.has_value()) << LastError();
-  EXPECT_LE(calls.allocations, 1u);
-  EXPECT_LE(calls.others, 1u) << "the superblocks; the rest is mapped";
+  EXPECT_LE(calls.count(os::Call::kAllocate), 1u);
+  const uint64_t others = calls.count(os::Call::kRead) + calls.count(os::Call::kWrite) +
+                          calls.count(os::Call::kDataSync);
+  EXPECT_LE(others, 1u) << "the superblocks; the rest is mapped";
 }
 
 TEST_F(CarvedPoolScaleTest, CreateMakesAsManyCallsBesideManyMorselsAsBesideNone) {
-  CountingCalls calls;
-  calls.takes_no_space = true;
+  os::ScriptedCalls calls(os::Omit(os::Call::kAllocate));
   const auto pool = CarvedPool::Create(path_, kTebibyte, 0600, calls);
   ASSERT_TRUE(pool.has_value()) << LastError();
   const auto made = [&](int number) {
-    const uint64_t before = calls.allocations + calls.others;
+    calls.CountAnew();
     CatalogRecord record = Wanted("morsel-" + std::to_string(number));
     EXPECT_TRUE((*pool)->Create(record, kNoFormat).has_value()) << LastError();
-    return calls.allocations + calls.others - before;
+    return calls.count();
   };
-  const uint64_t first = made(0);
+  const int64_t first = made(0);
   for (int number = 1; number < 500; ++number) ASSERT_EQ(made(number), first);
 }
 
-// Makes the sync of one thread's new space wait until another morsel has grown.
-class WaitingCalls : public FullDiskCalls {
- public:
-  static thread_local bool waits;
+// Set in the thread whose next sync waits.
+thread_local bool waits = false;
+
+// The sync of one morsel's new space waits until the other has grown.
+TEST_F(CarvedPoolScaleTest, AMorselGrowsWhileTheSpaceOfAnotherIsFilled) {
   std::promise<void> entered;
   std::promise<void> may_leave;
   bool had_to_give_up = false;
-
-  int FDataSync(int file) override {
-    if (waits) {
-      waits = false;
-      entered.set_value();
-      const auto waited = may_leave.get_future().wait_for(std::chrono::seconds(20));
-      had_to_give_up = waited != std::future_status::ready;
-    }
-    return FullDiskCalls::FDataSync(file);
-  }
-};
-thread_local bool WaitingCalls::waits = false;
-
-TEST_F(CarvedPoolScaleTest, AMorselGrowsWhileTheSpaceOfAnotherIsFilled) {
-  WaitingCalls calls;
+  os::ScriptedCalls calls([&](const os::Call& call) {
+    if (call.kind != os::Call::kDataSync || !waits) return 0;
+    waits = false;
+    entered.set_value();
+    const auto waited = may_leave.get_future().wait_for(std::chrono::seconds(20));
+    had_to_give_up = waited != std::future_status::ready;
+    return 0;
+  });
   const auto pool = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
   ASSERT_TRUE(pool.has_value()) << LastError();
   const auto one = Make(**pool, "one");
   const auto other = Make(**pool, "other");
   std::thread slow([&] {
-    WaitingCalls::waits = true;
+    waits = true;
     EXPECT_TRUE(one->Resize(3 * kSubtreeBytes).ok()) << LastError();
   });
-  calls.entered.get_future().wait();
+  entered.get_future().wait();
   EXPECT_TRUE(other->Resize(2 * kSubtreeBytes).ok()) << LastError();
-  calls.may_leave.set_value();
+  may_leave.set_value();
   slow.join();
-  EXPECT_FALSE(calls.had_to_give_up);
+  EXPECT_FALSE(had_to_give_up);
   // The stored words show that no subtree belongs to both.
   for (uint64_t i = 0; i < 3; ++i) *At(*one, i * kSubtreeBytes) = 10 + i;
   for (uint64_t i = 0; i < 2; ++i) *At(*other, i * kSubtreeBytes) = 20 + i;

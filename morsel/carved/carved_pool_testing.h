@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -23,30 +22,6 @@ namespace morsel {
 inline const bool kGranularityIsForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1) == 0;
 
 inline const Formatter kNoFormat = [](const CatalogRecord&, pmem::Persist) {};
-
-/// A file system that is full, or whose syncs fail, once that many calls have succeeded. A negative
-/// number means never.
-class FullDiskCalls : public os::SystemCalls {
- public:
-  int allocations_until_full = -1;
-  int syncs_until_failure = -1;
-  bool takes_no_space = false;  ///< allocations succeed without taking space: files stay sparse
-
-  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
-    if (Fails(allocations_until_full, ENOSPC)) return -1;
-    if (takes_no_space) return 0;
-    return SystemCalls::FAllocate(file, mode, offset, size_bytes);
-  }
-  int FDataSync(int file) override {
-    return Fails(syncs_until_failure, EIO) ? -1 : SystemCalls::FDataSync(file);
-  }
-
- private:
-  static bool Fails(int& left, int error) {
-    if (left == 0) errno = error;
-    return left == 0 || (left > 0 && --left < 0);
-  }
-};
 
 class CarvedPoolFixture : public testing::Test {
  protected:

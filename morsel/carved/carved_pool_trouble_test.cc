@@ -20,6 +20,7 @@
 #include "morsel/carved/carved_pool_testing.h"
 #include "morsel/carved/pool_layout.h"
 #include "os/file/directory.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel {
 namespace {
@@ -164,9 +165,8 @@ TEST_F(CarvedPoolTroubleTest, CreateFailsWithoutLeavingAFile) {
   EXPECT_EQ(
       CarvedPool::Create("/dev/shm/no-such-directory/pool", 34 * kMiB, 0600, KernelCalls()).error(),
       Code::kNotFound);
-  FullDiskCalls calls;
   for (int good = 0; good < 3; ++good) {
-    calls.allocations_until_full = good;
+    os::ScriptedCalls calls(os::FailEach(os::Call::kAllocate, ENOSPC, good));
     const auto pool = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
     if (pool.has_value()) break;
     EXPECT_EQ(pool.error(), Code::kNoSpace) << LastError();
@@ -180,7 +180,7 @@ TEST_F(CarvedPoolTroubleTest, CreateFailsWithoutLeavingAFile) {
 }
 
 TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncChangesNothing) {
-  FullDiskCalls calls;
+  os::ScriptedCalls calls;
   auto made = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
   ASSERT_TRUE(made.has_value()) << LastError();
   impl::Pool& pool = **made;
@@ -190,11 +190,13 @@ TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncChangesNothing) {
       if (sync && good > 0) continue;
       const Code code = sync ? Code::kIo : Code::kNoSpace;
       // Zeroing makes two calls, one that punches a hole and one that takes space. Each fails once.
-      (sync ? calls.syncs_until_failure : calls.allocations_until_full) = good % 2;
+      const auto kind = sync ? os::Call::kDataSync : os::Call::kAllocate;
+      const auto trouble = os::FailEach(kind, sync ? EIO : ENOSPC, good % 2);
+      calls.Play(trouble);
       EXPECT_EQ(backing->Resize(5 * kSubtreeBytes).code(), code) << LastError();
-      (sync ? calls.syncs_until_failure : calls.allocations_until_full) = good % 2;
+      calls.Play(trouble);
       EXPECT_EQ(pool.Create(Wanted("b"), kNoFormat).error(), code) << LastError();
-      calls.syncs_until_failure = calls.allocations_until_full = -1;
+      calls.Heal();
       EXPECT_EQ(backing->record().size_bytes, kSubtreeBytes);
       EXPECT_FALSE(pool.Find("b").has_value());
       ExpectWhole(pool);
@@ -207,14 +209,14 @@ TEST_F(CarvedPoolTroubleTest, AFullFileSystemOrAFailedSyncChangesNothing) {
 // After a crash, or if the file system refuses the hole, free subtrees keep their space and old
 // bytes.
 TEST_F(CarvedPoolTroubleTest, SpaceThatWasNotGivenBackIsZeroWhenGrantedAgain) {
-  FullDiskCalls calls;
+  os::ScriptedCalls calls;
   auto made = CarvedPool::Create(path_, 34 * kMiB, 0600, calls);
   ASSERT_TRUE(made.has_value()) << LastError();
   auto backing = Make(**made, "a", 4);
   for (uint64_t i = 0; i < 4; ++i) pmem::Store(At(*backing, i * kSubtreeBytes), 1);
-  calls.allocations_until_full = 0;
+  calls.Play(os::FailEach(os::Call::kAllocate, ENOSPC));
   ASSERT_TRUE(backing->Resize(kSubtreeBytes).ok()) << "freeing needs no space";
-  calls.allocations_until_full = -1;
+  calls.Heal();
   ASSERT_TRUE(backing->Resize(16 * kSubtreeBytes).ok()) << LastError();
   for (uint64_t i = 1; i < 16; ++i) EXPECT_EQ(*At(*backing, i * kSubtreeBytes), 0u);
 }
@@ -228,14 +230,13 @@ TEST_F(CarvedPoolTroubleTest, ASparseCopyGetsItsSpaceWhenOpened) {
   const int file = open(path_.c_str(), O_RDWR);
   ASSERT_EQ(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2 * kMiB, 32 * kMiB), 0);
   close(file);
-  FullDiskCalls calls;
-  calls.allocations_until_full = 0;
+  os::ScriptedCalls calls(os::FailEach(os::Call::kAllocate, ENOSPC));
   EXPECT_EQ(CarvedPool::Open(path_, false, calls).error(), Code::kNoSpace);
-  calls.allocations_until_full = 1;
+  calls.Play(os::FailEach(os::Call::kAllocate, ENOSPC, 1));
   auto pool = CarvedPool::Open(path_, false, calls);
   ASSERT_TRUE(pool.has_value()) << LastError();
   EXPECT_EQ((*pool)->Open("a", false).error(), Code::kNoSpace);
-  calls.allocations_until_full = -1;
+  calls.Heal();
   EXPECT_TRUE((*pool)->Open("a", false).has_value()) << LastError();
   struct stat status;
   ASSERT_EQ(stat(path_.c_str(), &status), 0);

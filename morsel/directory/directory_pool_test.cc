@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "morsel/directory/directory_pool_testing.h"
-#include "os/testing/faults_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 #include "pmem/media/medium.h"
 
 namespace morsel {
@@ -41,60 +41,31 @@ class DirectoryPoolTest : public DirectoryPoolFixture {
     wanted.size_bytes = size_bytes;
     return wanted;
   }
+  // Expects that a new pool's directory is synced in its parent before the pool's file is made.
+  void ExpectSyncsInOrder() {
+    os::ScriptedCalls calls;
+    calls.Log({os::Call::kMakeDirectory, os::Call::kSync});
+    ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
+    const std::string parent = fs::path(scratch_.path()).filename();
+    EXPECT_EQ(calls.log(),
+              (std::vector<std::string>{"make p", "sync directory " + parent, "sync file",
+                                        "sync directory p", "sync directory p"}));
+  }
 };
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
-// Records which directories are made and synced.
-class DirectoryWitness : public os::SystemCalls {
- public:
-  std::vector<std::string> seen;
-
-  int MkDirAt(int directory, const char* name, mode_t mode) override {
-    seen.push_back("make " + fs::path(name).filename().string());
-    return SystemCalls::MkDirAt(directory, name, mode);
-  }
-  int FSync(int file) override {
-    struct stat status;
-    EXPECT_EQ(fstat(file, &status), 0);
-    if (S_ISDIR(status.st_mode)) {
-      const fs::path path = fs::read_symlink("/proc/self/fd/" + std::to_string(file));
-      seen.push_back("sync " + path.filename().string());
-    }
-    return SystemCalls::FSync(file);
-  }
-};
-
-TEST_F(DirectoryPoolTest, ThePoolsOwnDirectoryIsSyncedInItsParent) {
-  DirectoryWitness calls;
-  ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
-  const std::string parent = fs::path(scratch_.path()).filename();
-  EXPECT_EQ(calls.seen, (std::vector<std::string>{"make p", "sync " + parent, "sync p", "sync p"}));
-}
+TEST_F(DirectoryPoolTest, ThePoolsOwnDirectoryIsSyncedInItsParent) { ExpectSyncsInOrder(); }
 
 // Whoever made the directory may have been killed before its name was durable.
 TEST_F(DirectoryPoolTest, TheDirectorysNameIsDurableBeforeThePoolsFile) {
   ASSERT_TRUE(fs::create_directory(path_));
-  DirectoryWitness calls;
-  ASSERT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
-  const std::string parent = fs::path(scratch_.path()).filename();
-  ASSERT_GE(calls.seen.size(), 3u);
-  EXPECT_EQ(calls.seen[1], "sync " + parent);
-  EXPECT_EQ(calls.seen[2], "sync p");
+  ExpectSyncsInOrder();
 }
 
 TEST_F(DirectoryPoolTest, APoolCanBeMadeWhereTheParentCannotBeRead) {
-  class NoParent : public os::SystemCalls {
-   public:
-    int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
-      if (fs::path(name).filename() != "..") {
-        return SystemCalls::OpenAt(directory, name, flags, mode);
-      }
-      errno = EACCES;
-      return -1;
-    }
-  };
-  NoParent calls;
+  os::ScriptedCalls calls(
+      [](const os::Call& call) { return fs::path(call.name).filename() == ".." ? EACCES : 0; });
   ASSERT_TRUE(fs::create_directory(path_));
   EXPECT_TRUE(DirectoryPool::Open(path_, {.create = true}, calls).has_value()) << LastError();
   // A directory that the pool makes itself could be lost, so here the parent must be synced.
@@ -107,35 +78,27 @@ TEST_F(DirectoryPoolTest, OpenForWritingSyncsTheNamesThatItFinds) {
   Open();
   Create(Wanted("a"));
   pool_.reset();
-  DirectoryWitness calls;
+  os::ScriptedCalls calls;
+  calls.Log({os::Call::kMakeDirectory, os::Call::kSync});
   Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, {}, calls);
   ASSERT_TRUE(pool.has_value()) << LastError();
-  EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
+  EXPECT_EQ(calls.log(), std::vector<std::string>{"sync directory p"});
   fs::copy_file(path_ + "/a", path_ + "/b");
-  calls.seen.clear();
+  calls.Log({os::Call::kMakeDirectory, os::Call::kSync});
   ASSERT_TRUE((*pool)->Open("b", /*read_only=*/true).has_value()) << LastError();
-  EXPECT_TRUE(calls.seen.empty());
+  EXPECT_TRUE(calls.log().empty());
   ASSERT_TRUE((*pool)->Open("b", /*read_only=*/false).has_value()) << LastError();
-  EXPECT_EQ(calls.seen, std::vector<std::string>{"sync p"});
+  EXPECT_EQ(calls.log(), std::vector<std::string>{"sync directory p"});
 }
 
 TEST_F(DirectoryPoolTest, AMorselWhoseNameCannotBeMadeDurableDoesNotOpen) {
   Open();
   Create(Wanted("a"));
   pool_.reset();
-  class BrokenDisk : public os::SystemCalls {
-   public:
-    bool is_broken = false;
-    int FSync(int file) override {
-      if (!is_broken) return SystemCalls::FSync(file);
-      errno = EIO;
-      return -1;
-    }
-  };
-  BrokenDisk calls;
+  os::ScriptedCalls calls;
   Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, {}, calls);
   ASSERT_TRUE(pool.has_value()) << LastError();
-  calls.is_broken = true;
+  calls.Play(os::FailEach(os::Call::kSync, EIO));
   EXPECT_EQ((*pool)->Open("a", /*read_only=*/false).error(), Code::kIo);
   EXPECT_TRUE((*pool)->Open("a", /*read_only=*/true).has_value()) << LastError();
 }
@@ -379,10 +342,9 @@ TEST_F(DirectoryPoolTest, RefusesFineGiantAndTooLargeMorsels) {
 }
 
 TEST_F(DirectoryPoolTest, CreateThatFailsLeavesNothingOrAPool) {
-  for (const int error : {ENOSPC, EIO, EROFS, os::FaultyCalls::kShort}) {
+  for (const int error : {ENOSPC, EIO, EROFS, os::kShort}) {
     for (int call = 0;; ++call) {
-      os::FaultyCalls calls;
-      calls.FailOnce(call, error);
+      os::ScriptedCalls calls(os::FailOnce(call, error));
       const bool made = DirectoryPool::Open(path_, {.create = true}, calls).has_value();
       SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
       if (fs::exists(path_)) {
@@ -392,7 +354,7 @@ TEST_F(DirectoryPoolTest, CreateThatFailsLeavesNothingOrAPool) {
       } else {
         EXPECT_FALSE(made);
       }
-      if (calls.count <= call) break;
+      if (calls.count() <= call) break;
     }
   }
 }
@@ -403,15 +365,15 @@ TEST_F(DirectoryPoolTest, AFailedCreateOpenOrRemoveChangesNoMorsel) {
   Create(Wanted("a"));
   for (int call = 0;; ++call) {
     pool_.reset();
-    os::FaultyCalls calls;
+    os::ScriptedCalls calls;
     Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, {}, calls);
     ASSERT_TRUE(pool.has_value()) << LastError();
-    calls.FailOnce(call, EIO);
+    calls.Play(os::FailOnce(call, EIO));
     (void)(*pool)->List();
     const bool opened = (*pool)->Open("a", false).has_value();
     const bool made = (*pool)->Create(Wanted("b"), [](auto&, auto) {}).has_value();
     const bool removed = made && (*pool)->Remove("b").ok();
-    const bool was_last_call = calls.count <= call;
+    const bool was_last_call = calls.count() <= call;
     calls.Heal();
     SCOPED_TRACE(testing::Message() << "call " << call);
     pool->reset();

@@ -16,33 +16,12 @@
 #include "morsel/carved/carved_pool_testing.h"
 #include "morsel/carved/pool_layout.h"
 #include "morsel/directory/directory_pool_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Records in which order a file is synced and named. It can also pretend that the file system is
-// full.
-class Witness : public os::SystemCalls {
- public:
-  std::vector<std::string> seen;
-  bool is_full = false;
-
-  int FSync(int file) override {
-    struct stat status;
-    if (fstat(file, &status) == 0) seen.push_back(S_ISDIR(status.st_mode) ? "directory" : "file");
-    return SystemCalls::FSync(file);
-  }
-  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
-    if (is_full) errno = ENOSPC;
-    return is_full ? -1 : SystemCalls::FAllocate(file, mode, offset, size_bytes);
-  }
-  int RenameAt2(int directory, const char* from, const char* to, unsigned flags) override {
-    seen.push_back("name");
-    return SystemCalls::RenameAt2(directory, from, to, flags);
-  }
-};
 
 class FineFileTest : public DirectoryPoolFixture {
  protected:
@@ -66,7 +45,7 @@ class FineFileTest : public DirectoryPoolFixture {
     return static_cast<uint64_t>(status.st_blocks) * 512;
   }
 
-  Witness calls_;
+  os::ScriptedCalls calls_;
 };
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
@@ -93,15 +72,15 @@ TEST_F(FineFileTest, OpensAtItsAddressWithWhatWasPersisted) {
 }
 
 TEST_F(FineFileTest, TheFileIsSyncedThenNamedThenTheNameIsSynced) {
-  calls_.seen.clear();
+  calls_.Log({os::Call::kSync, os::Call::kRename});
   ASSERT_NE(Create(Wanted("a")), nullptr);
-  EXPECT_EQ(calls_.seen, (std::vector<std::string>{"file", "name", "directory"}));
+  EXPECT_EQ(calls_.log(), (std::vector<std::string>{"sync file", "rename", "sync directory p"}));
 }
 
 TEST_F(FineFileTest, CreateWithoutSpaceLeavesNothing) {
-  calls_.is_full = true;
+  calls_.Play(os::FailEach(os::Call::kAllocate, ENOSPC));
   EXPECT_EQ(TryCreate(Wanted("a")).error(), Code::kNoSpace);
-  calls_.is_full = false;
+  calls_.Heal();
   EXPECT_TRUE(pool_->List()->empty());
   EXPECT_EQ(std::distance(fs::directory_iterator(path_), fs::directory_iterator()), 1);
 }
@@ -122,9 +101,9 @@ TEST_F(FineFileTest, TakesSpaceForItsSizeAndNotForItsCapacity) {
 TEST_F(FineFileTest, ResizeWithoutSpaceChangesNothing) {
   const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
   ASSERT_NE(morsel, nullptr);
-  calls_.is_full = true;
+  calls_.Play(os::FailEach(os::Call::kAllocate, ENOSPC));
   EXPECT_EQ(morsel->Resize(8 * kSubtreeBytes).code(), Code::kNoSpace);
-  calls_.is_full = false;
+  calls_.Heal();
   EXPECT_EQ(morsel->record().size_bytes, 2 * kSubtreeBytes);
   EXPECT_EQ(pool_->Find("a")->size_bytes, 2 * kSubtreeBytes);
   EXPECT_TRUE(morsel->Resize(8 * kSubtreeBytes).ok()) << LastError();

@@ -15,8 +15,8 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "morsel/directory/directory_pool_testing.h"
-#include "os/testing/faults_testing.h"
 #include "os/testing/frames_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel {
 namespace {
@@ -56,7 +56,7 @@ TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
   for (const char* const way : kEachWay) {
     const os::Setting setting("MORSEL_DIRTY", way);
     for (int call = 0;; call += kSlowBuild ? 4 : 1) {
-      os::FaultyCalls calls;
+      os::ScriptedCalls calls;
       ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
       std::unique_ptr<Backing> morsel = Create();
       const uint64_t words = 4 * kSubtreeBytes / sizeof(uint64_t);
@@ -70,9 +70,9 @@ TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
       ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
       store(700, 1);
       store(words - 1, 2);
-      calls.FailOnce(call, ENOSPC);
+      calls.Play(os::FailOnce(call, ENOSPC));
       const bool failed = !morsel->Checkpoint(0).ok();
-      const bool was_last = calls.count <= call;
+      const bool was_last = calls.count() <= call;
       calls.Heal();
       store(words / 2, 3);
       // After a failed sync no checkpoint succeeds until the morsel is opened again.
@@ -117,22 +117,6 @@ TEST_F(ImageBackingTest, MemoryThatIsCutOffAndComesBackIsDirty) {
   }
 }
 
-class CountingCalls : public os::SystemCalls {
- public:
-  uint64_t written_bytes = 0;
-  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
-    written_bytes += size_bytes;
-    return SystemCalls::PWrite(file, bytes, size_bytes, offset);
-  }
-  uint64_t read_bytes = 0;
-  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override {
-    read_bytes += size_bytes;
-    return SystemCalls::PRead(file, bytes, size_bytes, offset);
-  }
-  int FDataSync(int) override { return 0; }
-  int FSync(int) override { return 0; }
-};
-
 struct Outcome {
   std::vector<uint64_t> written_bytes;  // by each checkpoint
   std::string contents;
@@ -152,7 +136,7 @@ TEST_F(ImageBackingTest, EachTrackerOnEachKindOfFramesStoresTheSame) {
       SCOPED_TRACE(std::string(way) + " on " + os::FrameKindName(kind));
       const os::Setting frames("MORSEL_FRAMES", os::FrameKindName(kind));
       const os::Setting dirty("MORSEL_DIRTY", way);
-      CountingCalls calls;
+      os::ScriptedCalls calls;
       ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
       const uint64_t size_bytes =
           kind == os::FrameKind::kHugetlb1G ? kGiantBytes : 8 * kSubtreeBytes;
@@ -170,9 +154,9 @@ TEST_F(ImageBackingTest, EachTrackerOnEachKindOfFramesStoresTheSame) {
       Outcome outcome;
       for (const uint64_t count : {3000, 1, 40, 0, 700, 40}) {
         write_pages(count, count == 3000 ? 4 : 8);
-        const uint64_t before = calls.written_bytes;
+        const uint64_t before = calls.size_bytes(os::Call::kWrite);
         ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
-        outcome.written_bytes.push_back(calls.written_bytes - before);
+        outcome.written_bytes.push_back(calls.size_bytes(os::Call::kWrite) - before);
       }
       write_pages(20, 8);
       morsel.reset();  // what was not stored is lost
@@ -207,7 +191,7 @@ TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInUseInIt) {
       SCOPED_TRACE(std::string(way) + " on " + os::FrameKindName(kind));
       const os::Setting frames("MORSEL_FRAMES", os::FrameKindName(kind));
       const os::Setting dirty("MORSEL_DIRTY", way);
-      CountingCalls calls;
+      os::ScriptedCalls calls;
       ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
       std::unique_ptr<Backing> morsel = Create(kBytes);
       ASSERT_NE(morsel, nullptr);
@@ -217,21 +201,21 @@ TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInUseInIt) {
       }
       const uint64_t touched = PageFilter(*morsel);
       EXPECT_LE(touched, (kUsed + 1) * os::kPagesPerSubtree);
-      uint64_t written = calls.written_bytes;
+      uint64_t written = calls.size_bytes(os::Call::kWrite);
       ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
-      EXPECT_LE(calls.written_bytes - written, kUsed * (kSubtreeBytes + 64 * kKiB));
-      written = calls.written_bytes;
+      EXPECT_LE(calls.size_bytes(os::Call::kWrite) - written, kUsed * (kSubtreeBytes + 64 * kKiB));
+      written = calls.size_bytes(os::Call::kWrite);
       bytes[kSubtreeBytes] = 8;
       ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
-      EXPECT_LE(calls.written_bytes - written, 64 * kKiB);
+      EXPECT_LE(calls.size_bytes(os::Call::kWrite) - written, 64 * kKiB);
       EXPECT_EQ(PageFilter(*morsel), touched) << "a checkpoint took memory";
       morsel.reset();
-      calls.read_bytes = 0;
+      calls.CountAnew();
       morsel = Reopen();
       ASSERT_NE(morsel, nullptr);
       bytes = reinterpret_cast<char*>(WordsOf(*morsel));
       EXPECT_EQ(bytes[kSubtreeBytes], 8);
-      EXPECT_LE(calls.read_bytes, (kUsed + 1) * (kSubtreeBytes + 128 * kKiB));
+      EXPECT_LE(calls.size_bytes(os::Call::kRead), (kUsed + 1) * (kSubtreeBytes + 128 * kKiB));
       EXPECT_LE(PageFilter(*morsel), (kUsed + 1) * os::kPagesPerSubtree);
       morsel.reset();
       pool_.reset();

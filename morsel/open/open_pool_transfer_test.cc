@@ -12,8 +12,8 @@
 #include "morsel/open/open_pool.h"
 #include "morsel/pool/image_file_at.h"
 #include "os/file/directory.h"
-#include "os/testing/faults_testing.h"
 #include "os/testing/scratch_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel {
 namespace {
@@ -46,7 +46,7 @@ std::string NameOf(Kind kind) {
 class TransferFaultsTest : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
-    // Without io_uring every call goes through FaultyCalls, which counts it.
+    // Without io_uring every call goes through ScriptedCalls, which counts it.
     setenv("MORSEL_IO", "plain", 1);
     ASSERT_TRUE(kGranularityIsForced);
     fs::create_directory(exports_);
@@ -127,16 +127,15 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
 
   // Runs `work` in a child that is killed at its first call, then in one that is killed at its
   // second call, and so on. Calls `look` after each child.
-  void KillAtEachCall(const std::function<void(os::FaultyCalls&)>& work,
+  void KillAtEachCall(const std::function<void(os::ScriptedCalls&)>& work,
                       const std::function<void()>& look) {
     for (int call = 0;; ++call) {
       const pid_t child = fork();
       if (child == 0) {
-        os::FaultyCalls calls;
-        calls.fault = [call](int now) {
-          if (now == call) _exit(1);
+        os::ScriptedCalls calls([call](const os::Call& now) {
+          if (now.number == call) _exit(1);
           return 0;
-        };
+        });
         work(calls);
         _exit(0);
       }
@@ -164,15 +163,15 @@ INSTANTIATE_TEST_SUITE_P(All, TransferFaultsTest,
                          [](const auto& info) { return NameOf(info.param); });
 
 TEST_P(TransferFaultsTest, ExportFailsWithoutLeavingFiles) {
-  for (const int error : {EIO, ENOSPC, os::FaultyCalls::kShort}) {
+  for (const int error : {EIO, ENOSPC, os::kShort}) {
     bool failed = true;
     for (int call = 0; failed; ++call) {
       SCOPED_TRACE("call " + std::to_string(call) + " fails with " + std::to_string(error));
-      os::FaultyCalls calls;
+      os::ScriptedCalls calls;
       const auto pool = Open(source_, calls);
-      calls.FailOnce(call, error);
+      calls.Play(os::FailOnce(call, error));
       const Status status = Export(*pool);
-      failed = calls.count > call;
+      failed = calls.count() > call;
       calls.Heal();
       EXPECT_EQ(ImageIsThere(), status.ok());
       EXPECT_EQ(TemporariesIn(exports_), 0);
@@ -184,15 +183,15 @@ TEST_P(TransferFaultsTest, ExportFailsWithoutLeavingFiles) {
 
 TEST_P(TransferFaultsTest, ImportFailsWithoutLeavingAMorsel) {
   ASSERT_TRUE(Export().ok()) << LastError();
-  for (const int error : {EIO, ENOSPC, os::FaultyCalls::kShort}) {
+  for (const int error : {EIO, ENOSPC, os::kShort}) {
     bool failed = true;
     for (int call = 0; failed; ++call) {
       SCOPED_TRACE("call " + std::to_string(call) + " fails with " + std::to_string(error));
-      os::FaultyCalls calls;
+      os::ScriptedCalls calls;
       auto pool = Open(target_, calls);
-      calls.FailOnce(call, error);
+      calls.Play(os::FailOnce(call, error));
       const Status status = pool->Import(image_.c_str(), kMorsel);
-      failed = calls.count > call;
+      failed = calls.count() > call;
       calls.Heal();
       pool.reset();
       EXPECT_EQ(TargetHasIt(), status.ok());
@@ -205,7 +204,7 @@ TEST_P(TransferFaultsTest, ImportFailsWithoutLeavingAMorsel) {
 
 TEST_P(TransferFaultsTest, AKilledExportLeavesATemporaryThatTheNextExportRemoves) {
   int temporaries = 0;
-  KillAtEachCall([&](os::FaultyCalls& calls) { (void)Export(calls); },
+  KillAtEachCall([&](os::ScriptedCalls& calls) { (void)Export(calls); },
                  [&] {
                    temporaries = std::max(temporaries, TemporariesIn(exports_));
                    EXPECT_LE(TemporariesIn(exports_), 1);
@@ -221,7 +220,9 @@ TEST_P(TransferFaultsTest, AKilledImportLeavesTheWholeMorselOrNothing) {
   ASSERT_TRUE(Export().ok()) << LastError();
   bool had_it = false;
   KillAtEachCall(
-      [&](os::FaultyCalls& calls) { (void)Open(target_, calls)->Import(image_.c_str(), kMorsel); },
+      [&](os::ScriptedCalls& calls) {
+        (void)Open(target_, calls)->Import(image_.c_str(), kMorsel);
+      },
       [&] {
         had_it = TargetHasIt();
         EXPECT_EQ(carved() ? 0 : TemporariesIn(target_), 0);

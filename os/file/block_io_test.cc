@@ -19,8 +19,8 @@
 
 #include "base/error.h"
 #include "base/units.h"
-#include "os/testing/faults_testing.h"
 #include "os/testing/scratch_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::os {
 namespace {
@@ -117,11 +117,12 @@ TEST_P(EachEngineTest, ReadsBackWhatItWrote) {
 
 TEST_P(EachEngineTest, FinishesShortAndInterruptedTransfers) {
   const ChosenEngine engine(GetParam());
-  for (const int fault : {FaultyCalls::kShort, EINTR, EAGAIN, ECANCELED}) {
+  for (const int fault : {kShort, EINTR, EAGAIN, ECANCELED}) {
     const bool is_rings = fault == EAGAIN || fault == ECANCELED;  // real errors of plain calls
     if (is_rings && std::strcmp(GetParam(), "plain") == 0) continue;
-    FaultyCalls calls;
-    calls.fault = [fault](int call) { return call > 0 && call % 2 == 0 ? fault : 0; };  // 0 opens
+    ScriptedCalls calls([fault](const Call& call) {
+      return call.kind != Call::kOpen && call.number % 2 == 0 ? fault : 0;
+    });
     SCOPED_TRACE(fault);
     ASSERT_NO_FATAL_FAILURE(ExpectWholeRoundTrip(calls, false));
   }
@@ -130,12 +131,12 @@ TEST_P(EachEngineTest, FinishesShortAndInterruptedTransfers) {
 TEST_P(EachEngineTest, ReportsAFailedWrite) {
   const ChosenEngine engine(GetParam());
   for (const int error : {EIO, ENOSPC}) {
-    FaultyCalls calls;
+    ScriptedCalls calls;
     const Result<File> file = OpenFile(calls);
     ASSERT_TRUE(file.has_value());
     Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(*file, true, {});
     ASSERT_TRUE(io.has_value()) << LastError();
-    calls.FailOnce(5, error);
+    calls.Play(FailOnce(5, error));
     const Status status = WriteAll(**io, false);
     EXPECT_EQ(status.code(), error == EIO ? Code::kIo : Code::kNoSpace);
     EXPECT_NE(std::strstr(LastError(), "writing 65536 bytes at offset"), nullptr) << LastError();
@@ -221,18 +222,18 @@ TEST_F(BlockIoTest, UsesPlainCallsWhereRingsAreForbidden) {
 // A sync does not cover a request that was not waited for. The ring of tests has not even made it.
 TEST_F(BlockIoTest, RingOfTestsWritesOnlyWhenWaitedFor) {
   const ChosenEngine engine("uring");
-  FaultyCalls calls;
+  ScriptedCalls calls;
   const Result<File> file = OpenFile(calls);
   Result<std::unique_ptr<BlockIo>> io = BlockIo::Open(*file, true, {});
   ASSERT_TRUE(io.has_value()) << LastError();
-  calls.count = 0;
+  calls.CountAnew();
   ASSERT_TRUE((*io)->StartWrite(memory_, kPieceBytes, 0, -1, 1).ok());
   ASSERT_TRUE((*io)->StartWrite(memory_ + kPieceBytes, kPieceBytes, kPieceBytes, -1, 2).ok());
-  EXPECT_EQ(calls.count, 0);
+  EXPECT_EQ(calls.count(), 0);
   EXPECT_EQ((*io)->Wait().tag, 2u);
-  EXPECT_EQ(calls.count, 1);
+  EXPECT_EQ(calls.count(), 1);
   (*io)->Drain();
-  EXPECT_EQ(calls.count, 2);
+  EXPECT_EQ(calls.count(), 2);
 }
 
 }  // namespace

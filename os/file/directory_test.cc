@@ -11,45 +11,15 @@
 
 #include "base/error.h"
 #include "os/testing/scratch_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::os {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Records the calls that decide what a crash leaves.
-class WitnessCalls : public SystemCalls {
- public:
-  std::vector<std::string> seen;
-  bool renames = true;
-
-  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
-    seen.push_back("write");
-    return SystemCalls::PWrite(file, bytes, size_bytes, offset);
-  }
-  int FSync(int file) override {
-    struct stat status;
-    EXPECT_EQ(fstat(file, &status), 0);
-    seen.push_back(S_ISDIR(status.st_mode) ? "sync directory" : "sync file");
-    return SystemCalls::FSync(file);
-  }
-  int RenameAt2(int directory, const char* from, const char* to, unsigned flags) override {
-    if (!renames) {
-      errno = EINVAL;  // as on NFS
-      return -1;
-    }
-    seen.push_back("rename");
-    return SystemCalls::RenameAt2(directory, from, to, flags);
-  }
-  int LinkAt(int directory, const char* from, const char* to) override {
-    seen.push_back("link");
-    return SystemCalls::LinkAt(directory, from, to);
-  }
-  int UnlinkAt(int directory, const char* name, int flags) override {
-    seen.push_back("unlink");
-    return SystemCalls::UnlinkAt(directory, name, flags);
-  }
-};
+constexpr auto kDecideWhatACrashLeaves = {Call::kWrite, Call::kSync, Call::kRename, Call::kLink,
+                                          Call::kUnlink};
 
 class DirectoryTest : public testing::Test {
  protected:
@@ -63,32 +33,34 @@ class DirectoryTest : public testing::Test {
 
   Scratch scratch_ = Scratch::OnDisk();
   std::string path_ = scratch_.path();
+  std::string sync_directory_ = "sync directory " + fs::path(path_).filename().string();
 };
 
 using Seen = std::vector<std::string>;
 
 TEST_F(DirectoryTest, PublishSyncsTheFileThenRenamesThenSyncsTheDirectory) {
-  WitnessCalls calls;
+  ScriptedCalls calls;
+  calls.Log(kDecideWhatACrashLeaves);
   ASSERT_TRUE(Make(calls, "a").ok()) << LastError();
-  EXPECT_EQ(calls.seen, (Seen{"write", "sync file", "rename", "sync directory"}));
+  EXPECT_EQ(calls.log(), (Seen{"write", "sync file", "rename", sync_directory_}));
 }
 
 TEST_F(DirectoryTest, PublishLinksWhereRenameCannotRefuseToReplace) {
-  WitnessCalls calls;
-  calls.renames = false;
+  ScriptedCalls calls(FailEach(Call::kRename, EINVAL));  // as on NFS
+  calls.Log(kDecideWhatACrashLeaves);
   ASSERT_TRUE(Make(calls, "a").ok()) << LastError();
-  EXPECT_EQ(calls.seen, (Seen{"write", "sync file", "link", "unlink", "sync directory"}));
+  EXPECT_EQ(calls.log(), (Seen{"write", "sync file", "link", "unlink", sync_directory_}));
   EXPECT_EQ(Make(calls, "a").code(), Code::kExists);
   EXPECT_TRUE(fs::exists(path_ + "/a"));
 }
 
 TEST_F(DirectoryTest, RemoveSyncsTheDirectory) {
-  WitnessCalls calls;
+  ScriptedCalls calls;
   ASSERT_TRUE(Make(calls, "a").ok());
-  calls.seen.clear();
+  calls.Log(kDecideWhatACrashLeaves);
   const Result<Directory> directory = Directory::Open(calls, path_);
   ASSERT_TRUE(directory->Remove("a").ok()) << LastError();
-  EXPECT_EQ(calls.seen, (Seen{"unlink", "sync directory"}));
+  EXPECT_EQ(calls.log(), (Seen{"unlink", sync_directory_}));
   EXPECT_EQ(directory->Remove("a").code(), Code::kNotFound);
 }
 

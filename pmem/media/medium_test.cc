@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "os/testing/scratch_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::pmem {
 namespace {
@@ -66,19 +67,10 @@ TEST_F(MediumTest, DirectoryIsDaxWhereMapSyncWorks) {
   EXPECT_TRUE(std::filesystem::is_empty(path_)) << "the probe leaves something";
 }
 
-// Refuses to make unnamed files, so that the library cannot find out whether a directory is DAX.
-class NoNewFiles : public os::SystemCalls {
- public:
-  int OpenAt(int directory, const char* name, int flags, mode_t mode) override {
-    if ((flags & O_TMPFILE) != O_TMPFILE)
-      return os::SystemCalls::OpenAt(directory, name, flags, mode);
-    errno = EROFS;
-    return -1;
-  }
-};
-
+// Without an unnamed file the library cannot find out whether a directory is DAX.
 TEST_F(MediumTest, DirectoryThatTakesNoFileIsOrdinary) {
-  NoNewFiles calls;
+  os::ScriptedCalls calls(
+      [](const os::Call& call) { return (call.flags & O_TMPFILE) == O_TMPFILE ? EROFS : 0; });
   EXPECT_EQ(*MediumOf(calls, path_), UnlessMemory(Medium::kDirectory));
 }
 
