@@ -16,6 +16,7 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,6 +25,7 @@
 #include "examples/pkggraph/graph.h"
 #include "examples/pkggraph/graph_builder.h"
 #include "examples/pkggraph/package_index.h"
+#include "image/codecs/codecs.h"
 
 namespace bench {
 namespace {
@@ -173,10 +175,15 @@ void Print(double seconds, double walk_s, uint64_t sum, uint64_t nodes,
       seconds, walk_s, sum, nodes, std::filesystem::file_size(path));
 }
 
-/// Of the ways that are a morsel's image.
-const std::map<std::string, uint32_t> kCodecs = {{"morsel", MORSEL_CODEC_NONE},
-                                                 {"morsel-lz4", MORSEL_CODEC_LZ4},
-                                                 {"morsel-zstd", MORSEL_CODEC_ZSTD}};
+/// The ways that are a morsel's image: "morsel", and "morsel-lz4" and so on for the other codecs.
+const std::map<std::string, uint32_t> kCodecs = [] {
+  std::map<std::string, uint32_t> ways;
+  for (const morsel::image::CodecRow& codec : morsel::image::AllCodecs()) {
+    const bool none = codec.id == morsel::image::Codec::kNone;
+    ways[none ? "morsel" : std::string("morsel-") + codec.name] = static_cast<uint32_t>(codec.id);
+  }
+  return ways;
+}();
 
 void Store(const std::string& way, const std::string& folder, const std::string& index) {
   const auto codec = kCodecs.find(way);
@@ -243,11 +250,11 @@ int main(int count, char** words) {
   std::string way;
   std::string index;
   bool load = false;
+  std::set<std::string> ways = {"boost", "json"};
+  for (const auto& [name, codec] : bench::kCodecs) ways.insert(name);
   CLI::App app{"Stores the graph of Debian's packages, or loads it"};
   app.add_option("--folder", folder, "on the disk that is meant")->required();
-  app.add_option("--way", way, "of doing it")
-      ->required()
-      ->check(CLI::IsMember({"morsel", "morsel-lz4", "morsel-zstd", "boost", "json"}));
+  app.add_option("--way", way, "of doing it")->required()->check(CLI::IsMember(ways));
   app.add_option("--index", index, "a Packages file; by default what apt knows");
   app.add_flag("--load", load, "what was stored there");
   CLI11_PARSE(app, count, words);

@@ -18,8 +18,8 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "image/codecs/codecs.h"
 #include "image/image_file.h"
-#include "image/pipeline/coder.h"
 #include "os/memory/frames.h"
 #include "os/memory/open_dirty_tracker.h"
 
@@ -325,10 +325,10 @@ class Measurement {
       for (uint64_t at = 0; at < bytes; at += halves ? 128 : 2 * kSubtreeBytes) {
         std::memset(memory_->bytes() + at, 0, halves ? 64 : kSubtreeBytes);
       }
-      for (const Codec codec : {Codec::kNone, Codec::kLz4, Codec::kZstd}) {
+      for (const image::CodecRow& codec : image::AllCodecs()) {
         std::printf("%s", before);
         before = ", ";
-        OneCodec(data, codec, bytes);
+        OneCodec(data, codec.id, bytes);
       }
     }
     std::printf("]");

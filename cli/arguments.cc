@@ -3,7 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/units.h"
-#include "morsel/morsel.h"
+#include "image/codecs/codecs.h"
 
 namespace morsel::cli {
 
@@ -32,11 +32,22 @@ CLI::Option* AddParsed(CLI::App* command, const std::string& name, Value* value,
       what);
 }
 
+// Returns the names of all codecs as a sentence lists them: "a, b or c".
+std::string CodecNames(const std::string& before_last, const std::string& after_first) {
+  std::string names;
+  const auto codecs = image::AllCodecs();
+  for (size_t i = 0; i < codecs.size(); ++i) {
+    if (i > 0) names += i + 1 < codecs.size() ? ", " : " " + before_last + " ";
+    names += codecs[i].name;
+    if (i == 0) names += after_first;
+  }
+  return names;
+}
+
 uint32_t ParseCodec(const std::string& text) {
-  if (text == "none") return MORSEL_CODEC_NONE;
-  if (text == "lz4") return MORSEL_CODEC_LZ4;
-  if (text == "zstd") return MORSEL_CODEC_ZSTD;
-  throw std::invalid_argument("'" + text + "' is no codec: there are none, lz4 and zstd");
+  const image::CodecRow* const codec = image::FindCodec(text);
+  if (codec != nullptr) return static_cast<uint32_t>(codec->id);
+  throw std::invalid_argument("'" + text + "' is no codec: there are " + CodecNames("and", ""));
 }
 
 }  // namespace
@@ -50,8 +61,10 @@ CLI::Option* AddMode(CLI::App* command, uint32_t* mode, const std::string& what)
   return AddParsed(command, "--mode", mode, ParseMode, what)->type_name("OCTAL");
 }
 
-CLI::Option* AddCodec(CLI::App* command, uint32_t* codec, const std::string& what) {
-  return AddParsed(command, "--codec", codec, ParseCodec, what)->type_name("CODEC");
+CLI::Option* AddCodec(CLI::App* command, uint32_t* codec, const std::string& what,
+                      const std::string& after_first, const std::string& after_last) {
+  const std::string text = what + ": " + CodecNames("or", after_first) + after_last + ".";
+  return AddParsed(command, "--codec", codec, ParseCodec, text)->type_name("CODEC");
 }
 
 }  // namespace morsel::cli

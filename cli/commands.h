@@ -38,6 +38,9 @@ CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& n
 CLI::Option* AddSize(CLI::App* command, const std::string& name, uint64_t* size_bytes,
                      const std::string& what);
 CLI::Option* AddMode(CLI::App* command, uint32_t* mode, const std::string& what);
-CLI::Option* AddCodec(CLI::App* command, uint32_t* codec, const std::string& what);
+/// AddCodec() puts the help together: `what`, then the names of all codecs, with after_first behind
+/// the first name and after_last behind the last.
+CLI::Option* AddCodec(CLI::App* command, uint32_t* codec, const std::string& what,
+                      const std::string& after_first, const std::string& after_last);
 
 }  // namespace morsel::cli

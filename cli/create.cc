@@ -150,8 +150,8 @@ void AddCreate(CLI::App& app, Invocation& invocation) {
   command->add_flag("--fine", arguments->fine,
                     "The fine contract: what is persisted is durable at once.");
   command->add_flag("--giant", arguments->giant, "Of subtrees of 1 GiB.");
-  AddCodec(command, &arguments->codec,
-           "How the morsel's image is compressed: none (the default), lz4 or zstd.");
+  AddCodec(command, &arguments->codec, "How the morsel's image is compressed", " (the default)",
+           "");
   AddMode(command, &arguments->mode, "Permission bits (default: 0700 for a directory, else 0600).");
   command->callback([&invocation, arguments, name] {
     const bool has_name = name->count() > 0;

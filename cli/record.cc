@@ -8,7 +8,7 @@
 
 #include "base/units.h"
 #include "cli/units.h"
-#include "image/pipeline/coder.h"
+#include "image/codecs/codecs.h"
 
 namespace morsel::cli {
 

@@ -87,9 +87,8 @@ void AddExport(CLI::App& app, Invocation& invocation) {
   command->add_option("NAME", arguments->name, "A morsel of it.")->required();
   command->add_option("FILE", arguments->file, "The file to make.")->required();
   command->add_flag("--salvage", arguments->salvage, "Skip what the medium cannot serve.");
-  CLI::Option* const codec =
-      AddCodec(command, &arguments->codec,
-               "How the image is compressed: none, lz4 or zstd (default: as the morsel's).");
+  CLI::Option* const codec = AddCodec(command, &arguments->codec, "How the image is compressed", "",
+                                      " (default: as the morsel's)");
   command->callback([&invocation, arguments, codec] {
     arguments->has_codec = codec->count() > 0;
     invocation.run = [&invocation, arguments] { return Export(*arguments, invocation.json); };

@@ -188,7 +188,7 @@ TEST_F(DamageTest, NewerVersionsAndFeaturesAreSaidToBeNewer) {
   newer.contract = 2;
   ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "newer");
   newer = superblock_;
-  newer.codec = static_cast<Codec>(3);
+  newer.codec = kUnknownCodec;
   ExpectRefused(Sealed(bytes_, newer), Code::kVersion, "newer");
   newer = superblock_;
   newer.write_features = 1;
@@ -252,8 +252,8 @@ TEST_F(DamageTest, UnknownEntriesAreRefused) {
   leaf.kind = static_cast<Kind>(2);
   ExpectRefused(WithLeaf(leaf), Code::kVersion, "kind 2");
   leaf = leaf_;
-  leaf.codec = static_cast<Codec>(3);
-  ExpectRefused(WithLeaf(leaf), Code::kVersion, "codec 3");
+  leaf.codec = kUnknownCodec;
+  ExpectRefused(WithLeaf(leaf), Code::kVersion, ("codec " + std::to_string(kCodecCount)).c_str());
   leaf = leaf_;
   leaf.stored_bytes = 4096;
   ExpectRefused(WithLeaf(leaf), Code::kCorrupt, "impossible extent of 4096 bytes");

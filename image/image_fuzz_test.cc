@@ -49,7 +49,7 @@ class ImageFuzzTest : public ImageTest {
   }
   std::vector<std::string> Seeds() {
     std::vector<std::string> seeds;
-    for (const Codec codec : {Codec::kLz4, Codec::kZstd}) {
+    for (const Codec codec : EveryCompressingCodec()) {
       for (const uint64_t generations : {0, 1, 3}) seeds.push_back(Seed(codec, generations));
     }
     Result<ImageFile> image = Create("empty", MemoryOf(1));

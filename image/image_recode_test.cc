@@ -5,7 +5,6 @@
 
 #include "image/image_copy.h"
 #include "image/image_testing.h"
-#include "image/pipeline/coder.h"
 #include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
@@ -50,16 +49,15 @@ class ImageRecodeTest : public ImageTest {
 
 class ImageRecodeAllTest : public ImageRecodeTest, public testing::WithParamInterface<Codec> {};
 
-INSTANTIATE_TEST_SUITE_P(From, ImageRecodeAllTest,
-                         testing::Values(Codec::kNone, Codec::kLz4, Codec::kZstd),
+INSTANTIATE_TEST_SUITE_P(From, ImageRecodeAllTest, testing::ValuesIn(EveryCodec()),
                          [](const auto& info) { return CodecName(info.param); });
 
 TEST_P(ImageRecodeAllTest, RecodedImageHoldsTheSameMemory) {
   const Result<ImageFile> image = MakePatched(GetParam());
   ASSERT_TRUE(image) << LastError();
   ASSERT_GT(image->tree().patch_count, 0u);
-  for (const Codec codec : {Codec::kLz4, Codec::kNone, Codec::kZstd}) {
-    if (kSlowBuild && codec != Codec::kLz4) break;
+  for (const Codec codec : EveryCodec()) {
+    if (kSlowBuild && codec != Codec::kLz4) continue;
     const std::string name = CodecName(codec);
     ASSERT_TRUE(Recode(*image, codec, name).ok()) << LastError();
     Result<ImageFile> made = Open(name);

@@ -7,9 +7,11 @@
 
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/units.h"
+#include "image/codecs/codecs.h"
 #include "image/image_file.h"
 #include "os/file/directory.h"
 #include "os/testing/memory_testing.h"
@@ -27,6 +29,20 @@ inline constexpr bool kSlowBuild = true;
 #else
 inline constexpr bool kSlowBuild = false;
 #endif
+
+/// The codecs that there are, and those of them that compress.
+inline std::vector<Codec> EveryCodec() {
+  std::vector<Codec> codecs;
+  for (const CodecRow& row : AllCodecs()) codecs.push_back(row.id);
+  return codecs;
+}
+inline std::vector<Codec> EveryCompressingCodec() {
+  std::vector<Codec> codecs = EveryCodec();
+  std::erase(codecs, Codec::kNone);
+  return codecs;
+}
+/// The lowest number that is no codec.
+inline constexpr Codec kUnknownCodec = static_cast<Codec>(kCodecCount);
 
 /// The memory of a morsel.
 using Memory = std::string;

@@ -8,7 +8,6 @@
 #include "image/image_copy.h"
 #include "image/image_testing.h"
 #include "image/pipeline/buffer.h"
-#include "image/pipeline/coder.h"
 #include "os/testing/scripted_calls_testing.h"
 
 namespace morsel::image {
@@ -22,12 +21,16 @@ uint64_t AllocatedBytes() {
   return now.uordblks + now.hblkhd + buffer_bytes;
 }
 
+uint64_t EncoderBytesMax() {
+  return std::ranges::max(AllCodecs(), {}, &CodecRow::encoder_bytes_max).encoder_bytes_max;
+}
+
 class MemoryTest : public ImageTest, public testing::WithParamInterface<Codec> {};
 using SparseMemoryTest = ImageTest;
 
 // `others` is what would be added if there were as many threads as slots.
 TEST_P(MemoryTest, MemoryStaysBelowItsBound) {
-  const uint64_t others = 12 * (kCoderBytesMax + 64 * kKiB);
+  const uint64_t others = 12 * (EncoderBytesMax() + 64 * kKiB);
   Memory memory = MemoryOf(kSubtrees);
   for (uint64_t i = 0; i < kSubtrees; ++i) FillHalf(memory, i, i);
   uint64_t most = 0;
@@ -53,7 +56,7 @@ TEST_P(MemoryTest, MemoryStaysBelowItsBound) {
   ASSERT_TRUE(image->Verify([](const char* words) { ADD_FAILURE() << words; }).ok());
   const uint64_t verifying = most - before_verify;
   EXPECT_LT(verifying + others + 12 * kSubtreeBytes - kSubtreeBytes, kBytesMax);
-  for (const Codec codec : {Codec::kNone, Codec::kZstd}) {
+  for (const Codec codec : EveryCodec()) {
     const Result<os::Directory> directory = os::Directory::Open(calls, path_);
     ASSERT_TRUE(directory.has_value()) << LastError();
     most = 0;
@@ -68,6 +71,22 @@ TEST_P(MemoryTest, MemoryStaysBelowItsBound) {
   }
   std::printf("%s: storing %.1f, verifying %.1f MiB\n", CodecName(GetParam()),
               static_cast<double>(storing) / kMiB, static_cast<double>(verifying) / kMiB);
+}
+
+TEST(Encoders, TakeNoMoreMemoryThanTheirRowsSay) {
+  Memory memory = MemoryOf(2);
+  FillHalf(memory, 0, 1);
+  for (const CodecRow& row : AllCodecs()) {
+    if (row.encode == nullptr) continue;
+    const uint64_t before = AllocatedBytes();
+    const CodecState encoder = row.make_encoder();
+    ASSERT_NE(encoder, nullptr);
+    const std::span<char> to(&memory[kSubtreeBytes], kEncodedBytesMax);
+    ASSERT_GT(row.encode(encoder.get(), {memory.data(), kSubtreeBytes}, to), 0u);
+    const uint64_t taken = AllocatedBytes() - before;
+    EXPECT_GT(taken, row.encoder_bytes_max / 2) << row.name;
+    EXPECT_LE(taken, row.encoder_bytes_max) << row.name;
+  }
 }
 
 // One page of every 4 GiB is touched.
@@ -110,8 +129,7 @@ TEST(Buffers, LeaveNoGapsInTheHeap) {
   EXPECT_LT(in_heap() - before, kBlockBytes);
 }
 
-INSTANTIATE_TEST_SUITE_P(Codecs, MemoryTest,
-                         testing::Values(Codec::kNone, Codec::kLz4, Codec::kZstd),
+INSTANTIATE_TEST_SUITE_P(Codecs, MemoryTest, testing::ValuesIn(EveryCodec()),
                          [](const auto& info) { return CodecName(info.param); });
 
 }  // namespace

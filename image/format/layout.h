@@ -40,6 +40,7 @@
 #include "base/checksum.h"
 #include "base/random.h"
 #include "base/units.h"
+#include "image/codecs/codecs.h"
 
 namespace morsel::image {
 
@@ -61,14 +62,6 @@ enum class Kind : uint16_t {
   kAbsent = 0,   ///< all zero; nothing is stored
   kPresent = 1,  ///< stored in one extent: a table's entries, or a leaf's 2 MiB
 };
-/// How a leaf's 2 MiB are stored.
-enum class Codec : uint16_t {
-  kNone = 0,  ///< as they are
-  kLz4 = 1,   ///< one LZ4 block
-  kZstd = 2,  ///< one zstd frame
-};
-/// Whether this library can read leaves of `codec`.
-inline bool IsKnown(Codec codec) { return codec <= Codec::kZstd; }
 
 /// One entry of a table. The superblock has one for the root table.
 struct Entry {

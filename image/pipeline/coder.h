@@ -1,22 +1,13 @@
-// Compresses and decompresses leaves, with LZ4 and zstd.
+// Compresses and decompresses leaves by the table of codecs.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <memory>
 
 #include "base/result.h"
-#include "image/format/layout.h"
-
-struct ZSTD_CCtx_s;
-struct ZSTD_DCtx_s;
+#include "image/codecs/codecs.h"
 
 namespace morsel::image {
-
-/// Returns "none", "lz4" or "zstd"; "unknown" for a codec that this library does not know.
-const char* CodecName(Codec codec);
-
-/// The most memory that compressing takes beyond the leaf and the room for what it becomes.
-inline constexpr uint64_t kCoderBytesMax = 640 * kKiB;
 
 /// Compresses leaves with one codec.
 /// Threads  one.
@@ -31,15 +22,10 @@ class Encoder {
   uint32_t Encode(const char* leaf, char* to);
 
  private:
-  struct Free {
-    void operator()(char* state) const;
-    void operator()(ZSTD_CCtx_s* context) const;
-  };
-  explicit Encoder(Codec codec) : codec_(codec) {}
+  explicit Encoder(const CodecRow* codec) : codec_(codec) {}
 
-  Codec codec_;
-  std::unique_ptr<char, Free> lz4_;
-  std::unique_ptr<ZSTD_CCtx_s, Free> zstd_;
+  const CodecRow* codec_;  // nullptr if it is unknown
+  CodecState state_;
 };
 
 /// Decompresses leaves of any codec.
@@ -55,12 +41,9 @@ class Decoder {
   bool Decode(Codec codec, const char* stored, uint64_t stored_bytes, char* leaf);
 
  private:
-  struct Free {
-    void operator()(ZSTD_DCtx_s* context) const;
-  };
   Decoder() = default;
 
-  std::unique_ptr<ZSTD_DCtx_s, Free> zstd_;
+  std::array<CodecState, kCodecCount> states_;  // by codec; nullptr where a codec needs none
 };
 
 }  // namespace morsel::image

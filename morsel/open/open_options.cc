@@ -8,6 +8,7 @@
 #include "base/mutex.h"
 #include "base/size_words.h"
 #include "base/units.h"
+#include "image/codecs/codecs.h"
 
 namespace morsel {
 namespace {
@@ -15,10 +16,6 @@ namespace {
 constexpr uint32_t kPoolFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY | MORSEL_CARVED;
 constexpr uint32_t kMorselFlags = MORSEL_CREATE | MORSEL_EXCLUSIVE | MORSEL_READ_ONLY |
                                   MORSEL_FINE | MORSEL_LAZY | MORSEL_GIANT | MORSEL_SALVAGE;
-
-static_assert(static_cast<int>(image::Codec::kNone) == MORSEL_CODEC_NONE);
-static_assert(static_cast<int>(image::Codec::kLz4) == MORSEL_CODEC_LZ4);
-static_assert(static_cast<int>(image::Codec::kZstd) == MORSEL_CODEC_ZSTD);
 
 // More than any address space has. Sizes up to this can be rounded up without overflow.
 constexpr uint64_t kBytesMax = uint64_t{1} << 56;
@@ -56,7 +53,7 @@ Status CheckCommon(const char* what, const Options& options, uint32_t known) {
 }  // namespace
 
 Result<image::Codec> CheckedCodec(uint32_t codec) {
-  if (codec <= MORSEL_CODEC_ZSTD) return static_cast<image::Codec>(codec);
+  if (codec < image::kCodecCount) return static_cast<image::Codec>(codec);
   return Fail(Code::kInvalidArgument, "codec %u: it must be one of MORSEL_CODEC_*", codec);
 }
 

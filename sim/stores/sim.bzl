@@ -49,6 +49,7 @@ LIBRARY_ROOMS = [
     "alloc/subtrees",
     "base",
     "image",
+    "image/codecs",
     "image/format",
     "image/load",
     "image/pipeline",

@@ -3,6 +3,7 @@
 //
 //   image_oracle make SEED DIRECTORY NAME   makes an image, some generations old
 //   image_oracle check FILE                 verifies its checksums
+//   image_oracle codecs                     lists the names of the codecs
 //
 // Each prints one JSON value.
 #include <fcntl.h>
@@ -18,8 +19,8 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "image/codecs/codecs.h"
 #include "image/image_file.h"
-#include "image/pipeline/coder.h"
 #include "os/file/directory.h"
 
 namespace morsel {
@@ -100,7 +101,7 @@ int Make(uint64_t seed, const char* path, const char* name) {
   info.contract = static_cast<image::Contract>(random() % 2);
   info.grows = random() % 2 == 0;
   info.giant = random() % 2 == 0;
-  info.codec = static_cast<image::Codec>(seed % 3);
+  info.codec = static_cast<image::Codec>(seed % image::kCodecCount);
   const Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path);
   if (!directory) Die(path);
   Change(memory, random);
@@ -144,6 +145,13 @@ int Check(const char* path) {
   return 0;
 }
 
+int Codecs() {
+  json names = json::array();
+  for (const image::CodecRow& codec : image::AllCodecs()) names.push_back(codec.name);
+  std::puts(names.dump().c_str());
+  return 0;
+}
+
 }  // namespace
 }  // namespace morsel
 
@@ -152,6 +160,7 @@ int main(int argc, char** argv) {
     return morsel::Make(std::strtoull(argv[2], nullptr, 10), argv[3], argv[4]);
   }
   if (argc == 3 && std::strcmp(argv[1], "check") == 0) return morsel::Check(argv[2]);
-  std::fputs("usage: image_oracle make SEED DIRECTORY NAME | check FILE\n", stderr);
+  if (argc == 2 && std::strcmp(argv[1], "codecs") == 0) return morsel::Codecs();
+  std::fputs("usage: image_oracle make SEED DIRECTORY NAME | check FILE | codecs\n", stderr);
   return 2;
 }

@@ -56,10 +56,10 @@ class ReaderTest(unittest.TestCase):
                 codecs |= {s["codec"] for s in found["subtrees"]}
                 patched += sum(s["replaced_pages"] for s in found["subtrees"])
         self.assertGreater(patched, 0)
-        self.assertEqual(codecs, {"none", "lz4", "zstd"})
+        self.assertEqual(codecs, set(told(ORACLE, "codecs")))
 
     def test_exports_by_each_codec_hold_the_same_memory(self):
-        codecs = ("none", "lz4", "zstd")
+        codecs = told(ORACLE, "codecs")
         for own in codecs:
             pool = f"{self.folder.name}/{own}"
             subprocess.run([TOOL, "create", pool], check=True)

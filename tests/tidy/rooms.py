@@ -25,6 +25,7 @@ ROOMS = [
     Room("sim/model", for_tests=True),
     Room("sim/stores", for_tests=True),
     Room("sim/disk", for_tests=True),
+    Room("image/codecs"),
     Room("image/format"),
     Room("image/pipeline"),
     Room("image/load"),

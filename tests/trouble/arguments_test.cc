@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "image/codecs/codecs.h"
 #include "tests/trouble/trouble_testing.h"
 
 namespace morsel::trouble {
@@ -102,7 +103,7 @@ TEST_F(ArgumentsTest, InvalidAndUnsupportedFlagsFail) {
   morsel_t* morsel = nullptr;
   morsel_options options{};
   options.flags = MORSEL_CREATE;
-  for (const uint32_t codec : {MORSEL_CODEC_ZSTD + 1u, 0x10000u}) {
+  for (const uint32_t codec : {static_cast<uint32_t>(image::kCodecCount), 0x10000u}) {
     options.codec = codec;
     ExpectFailure(morsel_open(pool, "a", &options, &morsel), MORSEL_INVALID_ARGUMENT,
                   {"codec " + std::to_string(codec), "MORSEL_CODEC"});
