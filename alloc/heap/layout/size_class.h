@@ -3,6 +3,9 @@
 // Block sizes are multiples of 16 up to 128 bytes, then eight to a doubling, as in
 // jemalloc's and mimalloc's tables. Above 128 bytes, rounding up loses at most an
 // eighth of the bytes that were asked for.
+//
+// The table of classes is part of the heap's format: whoever changes it raises kHeapVersion
+// (heap_layout.h), to which tests/format/size_classes.txt holds it.
 #pragma once
 
 #include <array>
