@@ -286,5 +286,40 @@ TEST_F(HeapOrderTest, AHeadThatAThreadFlushesDoesNotComeBackForOtherThreads) {
   EXPECT_LT(block, extent + 100 * kUnitBytes);
 }
 
+// A thread notes so many lines for its next fence, and flushes those beyond at once.
+TEST_F(HeapOrderTest, MoreLinesThanAThreadNotesAreDurableAfterItsFence) {
+  Make(32 * kMiB);
+  std::vector<char*> extents(160);
+  for (char*& extent : extents) extent = Allocate(2 * kUnitBytes);
+  for (char* const extent : extents) ASSERT_TRUE(heap_->Flush(extent, 0).ok());
+  heap_->Fence();
+  ForEachImage([&](Heap& after) {
+    for (char* const extent : extents) EXPECT_TRUE(*after.IsLive(extent));
+  });
+}
+
+// A thread notes so many slabs of others in which it has freed something, and then flushes them.
+TEST_F(HeapOrderTest, FreesInMoreSlabsThanAThreadNotesAreDurable) {
+  constexpr uint64_t kSlabs = 4096 + 1;
+  constexpr uint64_t kWatched = 16;  // slabs that lie in the memory that is recorded
+  Make(320 * kMiB);
+  std::vector<char*> blocks;  // the first of each slab
+  Worker holder;
+  holder.Do([&] {
+    uint64_t last_unit = 0;
+    while (blocks.size() < kSlabs) {
+      char* const block = Allocate(2 * kKiB);
+      const uint64_t unit = static_cast<uint64_t>(block - memory_->base()) / kUnitBytes;
+      if (unit != last_unit) blocks.push_back(block);
+      last_unit = unit;
+    }
+  });
+  heap_->FlushFrees();  // the blocks are durable
+  for (char* const block : blocks) heap_->Free(block);
+  ForEachImage([&](Heap& after) {
+    for (uint64_t i = 0; i < kWatched; ++i) EXPECT_FALSE(*after.IsLive(blocks[i])) << i;
+  });
+}
+
 }  // namespace
 }  // namespace morsel::alloc

@@ -102,6 +102,33 @@ TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrash) {
   }
 }
 
+// The thread has noted as many lines as it can for its next fence, so that those of the root are
+// flushed at once.
+TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrashWhereManyFlushesWaitForAFence) {
+  std::vector<void*> extents(16);
+  for (void*& extent : extents) extent = *morsel->heap().Allocate(2 * kLargeBytes, 16);
+  for (int i = 0; i < 10; ++i) {
+    for (void* const extent : extents) ASSERT_TRUE(morsel->heap().Flush(extent, 0).ok());
+  }
+  void* const object = *morsel->heap().Allocate(2 * kLargeBytes, 16);
+  int images = 0;
+  recorder->set_before_fence([&] {
+    ForEachImage([&](void* root, alloc::Heap& heap) {
+      ++images;
+      if (root != nullptr) {
+        EXPECT_TRUE(*heap.IsLive(root)) << root;
+      }
+    });
+  });
+  ASSERT_TRUE(morsel->SetRoot("r", object).ok()) << LastError();
+  EXPECT_GT(images, 0);
+  recorder->set_before_fence(nullptr);
+  ForEachImage([&](void* root, alloc::Heap& heap) {
+    EXPECT_EQ(root, object);
+    EXPECT_TRUE(*heap.IsLive(object));
+  });
+}
+
 TEST_F(OpenMorselTest, FlushedAndFencedBytesSurviveACrash) {
   auto* const word = static_cast<uint64_t*>(*morsel->heap().Allocate(64, 16));
   *word = 4711;
