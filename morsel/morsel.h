@@ -119,8 +119,9 @@ typedef struct morsel_options {
    *
    * Threads  the thread that called the library, whose call waits for it.
    * Errors   the function must not call the library on this morsel or its pool, nor allocate from
-   *          the morsel: such a call would wait for itself. It must not throw, nor leave by
-   *          longjmp. */
+   *          the morsel: such a call would wait for itself. It may use other pools, as long as none
+   *          of their functions uses this pool at the same time: the two would wait for each other.
+   *          It must not throw, nor leave by longjmp. */
   void (*progress)(const morsel_progress *progress, void *context);
   void *progress_context;
 
