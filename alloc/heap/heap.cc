@@ -335,6 +335,7 @@ Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
 }
 
 Result<void*> Heap::Reallocate(void* block, uint64_t size_bytes) {
+  MORSEL_TRY(CheckSize(size_bytes));  // below, sizes are counted in units, and must not wrap
   if (guard_ != nullptr) return ReallocateGuarded(block, size_bytes);
   uint64_t before = 0;
   {

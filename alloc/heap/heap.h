@@ -285,6 +285,7 @@ class Heap final : private ThreadEndListener {
   Segment& LiveSegment(const void* block, const char* call);
   Result<void*> AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment);
   Result<void*> AllocateWhateverFits(unsigned size_class, uint64_t alignment);
+  Status CheckSize(uint64_t size_bytes) const;
   Status NoRoomFor(UnitCount units) const;
   Result<void*> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
   Result<UnitIndex> FindUnits(UnitCount count, uint64_t alignment, uint64_t wanted_alignment);

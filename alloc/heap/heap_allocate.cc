@@ -29,6 +29,14 @@ bool Aligned(unsigned size_class, uint64_t alignment) {
 
 }  // namespace
 
+Status Heap::CheckSize(uint64_t size_bytes) const {
+  if (size_bytes <= header_->capacity_bytes) return Code::kOk;
+  return Fail(Code::kNoSpace,
+              "%" PRIu64 " bytes are more than the whole morsel at %p may ever hold, %" PRIu64
+              "; create it with a larger capacity",
+              size_bytes, static_cast<void*>(header_), header_->capacity_bytes);
+}
+
 Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
   if (alignment > kRegionBytes || !std::has_single_bit(alignment)) {
     return Fail(Code::kInvalidArgument,
@@ -36,12 +44,7 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
                 alignment);
   }
   alignment = std::max(alignment, kBlockBytesMin);
-  if (size_bytes > header_->capacity_bytes) {
-    return Fail(Code::kNoSpace,
-                "%" PRIu64 " bytes are more than the whole morsel at %p may ever hold, %" PRIu64
-                "; create it with a larger capacity",
-                size_bytes, static_cast<void*>(header_), header_->capacity_bytes);
-  }
+  MORSEL_TRY(CheckSize(size_bytes));
   if (size_bytes <= kBlockBytesMax && alignment <= kBlockBytesMax) {
     unsigned size_class = ClassOf(size_bytes);
     // The loop ends, because blocks of the largest class are aligned to their size.
@@ -206,6 +209,7 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   if (need > capacity) return false;
   const uint64_t more = all_recovered_ ? AlignDown(now + now / kGrowthPart, kSubtreeBytes) : need;
   const uint64_t liked = std::min(std::max(need, more), capacity);
+  if (need <= now) return false;  // to ask for less than there is would be to shrink
   Result<uint64_t> grown = growth_(liked);
   if (!grown && need < liked) grown = growth_(need);
   growth_failure_ = grown ? "" : LastError();

@@ -152,5 +152,44 @@ TEST_F(HeapLargeTest, ReallocOfTheLastExtentLetsTheRangeGrow) {
   EXPECT_EQ(Findings(*heap_), "");
 }
 
+// The last extent is to become larger than any morsel, also by sizes that wrap when they are
+// rounded up to units or added to the extent's place.
+TEST_F(HeapLargeTest, ReallocBeyondTheCapacityChangesNothing) {
+  constexpr uint64_t kCapacity = 256 * kMiB;
+  for (const bool is_guarded : {false, true}) {
+    Make(32 * kMiB, kCapacity);
+    if (is_guarded) heap_->BeGuarded();
+    MayGrow();
+    Allocate(20 * kMiB);
+    char* const small = Allocate(64);
+    char* const last = Allocate(10 * kMiB);
+    std::memset(last, 7, 10 * kMiB);
+    std::memset(small, 8, 64);
+    const uint64_t place = static_cast<uint64_t>(last - memory_->base());
+    const uint64_t size_bytes = heap_->size_bytes();
+    for (const uint64_t middle : {kCapacity, uint64_t{1} << 48, uint64_t{1} << 63, uint64_t{0},
+                                  uint64_t{0} - place, uint64_t{0} - kUnitBytes}) {
+      for (const uint64_t asked : {middle - 1, middle, middle + 1, middle + kUnitBytes}) {
+        if (asked <= kCapacity) continue;
+        for (char* const block : {last, small}) {
+          EXPECT_EQ(heap_->Reallocate(block, asked).error(), Code::kNoSpace) << asked;
+          EXPECT_EQ(heap_->Allocate(asked, kBlockBytesMin).error(), Code::kNoSpace) << asked;
+          EXPECT_EQ(heap_->Allocate(asked, kGiB).error(), Code::kNoSpace) << asked;
+        }
+        ASSERT_EQ(heap_->size_bytes(), size_bytes) << asked;
+        ASSERT_EQ(size_bytes_, size_bytes) << asked;
+      }
+    }
+    EXPECT_EQ(heap_->Reallocate(last, kCapacity).error(), Code::kNoSpace);
+    EXPECT_GE(heap_->size_bytes(), size_bytes);
+    EXPECT_TRUE(IsTrue(heap_->IsLive(last)));
+    EXPECT_EQ(std::count(last, last + 10 * kMiB, 7), static_cast<ptrdiff_t>(10 * kMiB));
+    EXPECT_EQ(std::count(small, small + 64, 8), 64);
+    EXPECT_EQ(Findings(*heap_), "");
+    heap_.reset();
+    memory_.reset();
+  }
+}
+
 }  // namespace
 }  // namespace morsel::alloc
