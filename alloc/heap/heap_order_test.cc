@@ -125,6 +125,15 @@ TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterFlushFrees) {
   ForEachImage([&](Heap& after) { EXPECT_FALSE(*after.IsLive(extent)); });
 }
 
+TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterPersistAll) {
+  Make(2 * kMiB);
+  char* const extent = Allocate(3 * kUnitBytes);
+  Persist(extent);
+  heap_->Free(extent);
+  heap_->PersistAll();
+  ForEachImage([&](Heap& after) { EXPECT_FALSE(*after.IsLive(extent)); });
+}
+
 TEST_F(HeapOrderTest, EveryAllocatedByteIsDurableAfterPersistAll) {
   Make(2 * kMiB);
   auto* const small = reinterpret_cast<uint64_t*>(Allocate(64));
@@ -286,16 +295,27 @@ TEST_F(HeapOrderTest, AHeadThatAThreadFlushesDoesNotComeBackForOtherThreads) {
   EXPECT_LT(block, extent + 100 * kUnitBytes);
 }
 
-// A thread notes so many lines for its next fence, and flushes those beyond at once.
+// A thread notes so many lines for its next fence, and flushes those beyond at once. It does so
+// with the heap's lock, or without it where another thread has asked for the same lines before.
 TEST_F(HeapOrderTest, MoreLinesThanAThreadNotesAreDurableAfterItsFence) {
-  Make(32 * kMiB);
-  std::vector<char*> extents(160);
-  for (char*& extent : extents) extent = Allocate(2 * kUnitBytes);
-  for (char* const extent : extents) ASSERT_TRUE(heap_->Flush(extent, 0).ok());
-  heap_->Fence();
-  ForEachImage([&](Heap& after) {
-    for (char* const extent : extents) EXPECT_TRUE(*after.IsLive(extent));
-  });
+  for (const bool takes_lock : {true, false}) {
+    Make(32 * kMiB);
+    std::vector<char*> extents(160);
+    for (char*& extent : extents) extent = Allocate(2 * kUnitBytes);
+    const auto flush = [&] {
+      for (char* const extent : extents) ASSERT_TRUE(heap_->Flush(extent, 0).ok());
+    };
+    Worker other;
+    if (!takes_lock) other.Do(flush);
+    flush();
+    heap_->Fence();
+    ForEachImage([&](Heap& after) {
+      for (char* const extent : extents) EXPECT_TRUE(*after.IsLive(extent));
+    });
+    heap_.reset();
+    recorder_.reset();
+    memory_.reset();
+  }
 }
 
 // A thread notes so many slabs of others in which it has freed something, and then flushes them.
@@ -319,6 +339,40 @@ TEST_F(HeapOrderTest, FreesInMoreSlabsThanAThreadNotesAreDurable) {
   ForEachImage([&](Heap& after) {
     for (uint64_t i = 0; i < kWatched; ++i) EXPECT_FALSE(*after.IsLive(blocks[i])) << i;
   });
+}
+
+// A thread flushes the lines of its slabs in which something is free. While it waits for its fence,
+// another thread frees blocks in a line that was full and was not flushed.
+TEST_F(HeapOrderTest, AFreeByAnotherThreadMeanwhileMakesNoLineDurable) {
+  Make(2 * kMiB);
+  heap_.reset();  // as a kill, after which the first free of each thread is flushed at once
+  Open();
+  std::vector<char*> blocks;  // all of one slab
+  const auto unit_of = [&](const char* block) {
+    return static_cast<uint64_t>(block - memory_->base()) / kUnitBytes;
+  };
+  for (char* block = Allocate(64);; block = Allocate(64)) {
+    if (!blocks.empty() && unit_of(block) != unit_of(blocks.front())) break;
+    blocks.push_back(block);
+  }
+  // These lie in one line, in three words of it.
+  ASSERT_GT(blocks.size(), 3 * kBlocksPerLine);
+  char* const freed[] = {blocks[2 * kBlocksPerLine + 70], blocks[2 * kBlocksPerLine + 140]};
+  char* const kept = blocks[2 * kBlocksPerLine + 20];
+  Worker other;
+  other.Do([&] { heap_->Free(Allocate(64)); });
+  bool met = false;
+  recorder_->set_before_fence([&] {
+    if (std::exchange(met, true)) return;
+    other.Do([&] {
+      for (char* const block : freed) heap_->Free(block);
+    });
+  });
+  heap_->Free(blocks.front());
+  recorder_->set_before_fence(nullptr);
+  ASSERT_TRUE(met);
+  Persist(kept);
+  ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(kept)); });
 }
 
 }  // namespace

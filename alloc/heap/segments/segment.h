@@ -49,6 +49,7 @@ struct Segment {
   Shared<uint16_t> end_block;
   Shared<uint8_t> size_class;
   uint8_t flags = 0;
+  uint16_t flushing = 0;  ///< bit i: FlushFrees() has flushed line i, and will count it as durable
   std::atomic<ThreadHeap*> owner{nullptr};
   /// The slot of the owner's thread while a free() by that thread need only clear a bit; otherwise
   /// nullptr. It is set only while the slab has kAtHand, so that the freed block will be found
@@ -113,6 +114,8 @@ struct Segment {
   __extension__ using WideProduct = unsigned __int128;
   static constexpr uint64_t ReciprocalOf(uint64_t bytes) { return ~uint64_t{0} / bytes + 1; }
 };
+
+static_assert(kBitLinesMax <= 16, "Segment::flushing has a bit for each line");
 
 /// Slabs with room, in the order in which they were listed. A slab is in one list at most.
 /// Threads  the holder of the slabs [RUN-2].

@@ -187,11 +187,9 @@ class alignas(kLineBytes) ThreadHeap {
   }
   void FreedOf(Segment* segment);
   void NoteOther(Segment* segment);
-  void FlushFreed(Segment& segment);
+  uint16_t FlushFreed(Segment& segment);
   void FlushOthers();
   void ForgetOthers();
-  template <class What>
-  static void ForEachLineWithRoom(Segment& segment, What what);
 
   std::array<ClassCache, kClassCount> caches_;  // first, so that a class is found by a shift
 
