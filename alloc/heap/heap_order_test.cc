@@ -3,10 +3,12 @@
 // that it is about.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "alloc/heap/heap_crash_testing.h"
@@ -359,20 +361,37 @@ TEST_F(HeapOrderTest, AFreeByAnotherThreadMeanwhileMakesNoLineDurable) {
   ASSERT_GT(blocks.size(), 3 * kBlocksPerLine);
   char* const freed[] = {blocks[2 * kBlocksPerLine + 70], blocks[2 * kBlocksPerLine + 140]};
   char* const kept = blocks[2 * kBlocksPerLine + 20];
-  Worker other;
-  other.Do([&] { heap_->Free(Allocate(64)); });
+  std::atomic<int> step{0};
+  const auto go_to = [&](int next) {  // lets the other thread go on, and waits for it
+    step.store(next);
+    while (step.load() != next + 1) std::this_thread::yield();
+  };
+  std::thread other([&] {
+    const auto wait_for = [&](int wanted) {
+      while (step.load() != wanted) std::this_thread::yield();
+    };
+    wait_for(1);
+    heap_->Free(Allocate(64));
+    step.store(2);
+    wait_for(3);
+    for (char* const block : freed) heap_->Free(block);
+    step.store(4);
+    wait_for(5);  // what an ending thread has freed is flushed
+    step.store(6);
+  });
+  go_to(1);
   bool met = false;
   recorder_->set_before_fence([&] {
-    if (std::exchange(met, true)) return;
-    other.Do([&] {
-      for (char* const block : freed) heap_->Free(block);
-    });
+    if (!std::exchange(met, true)) go_to(3);
   });
   heap_->Free(blocks.front());
   recorder_->set_before_fence(nullptr);
-  ASSERT_TRUE(met);
+  EXPECT_TRUE(met);
   Persist(kept);
   ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(kept)); });
+  if (!met) go_to(3);
+  go_to(5);
+  other.join();
 }
 
 }  // namespace
