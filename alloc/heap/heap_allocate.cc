@@ -209,9 +209,10 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   if (need > capacity) return false;
   const uint64_t more = all_recovered_ ? AlignDown(now + now / kGrowthPart, kSubtreeBytes) : need;
   const uint64_t liked = std::min(std::max(need, more), capacity);
-  if (need <= now) return false;  // to ask for less than there is would be to shrink
+  // To ask for no more than there is would be to shrink.
+  if (liked <= now) return false;
   Result<uint64_t> grown = growth_(liked);
-  if (!grown && need < liked) grown = growth_(need);
+  if (!grown && now < need && need < liked) grown = growth_(need);
   growth_failure_ = grown ? "" : LastError();
   if (!grown || *grown <= now) return false;
   units_.Grow(std::min(*grown, capacity));

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -79,6 +80,16 @@ class HeapOrderTest : public testing::Test {
     ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(block)); });
   }
 
+  // No crash after flush() brings back an extent that was freed before.
+  void ExpectAFreedExtentStaysFree(const std::function<void()>& flush) {
+    Make(2 * kMiB);
+    char* const extent = Allocate(3 * kUnitBytes);
+    Persist(extent);
+    heap_->Free(extent);
+    flush();
+    ForEachImage([&](Heap& after) { EXPECT_FALSE(*after.IsLive(extent)); });
+  }
+
   uint64_t size_bytes_ = 0;
   std::optional<HeapMemory> memory_;
   std::optional<pmem::CrashRecorder> recorder_;
@@ -119,21 +130,11 @@ TEST_F(HeapOrderTest, EverythingElseIsDurableBeforeTheStateIsClean) {
 }
 
 TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterFlushFrees) {
-  Make(2 * kMiB);
-  char* const extent = Allocate(3 * kUnitBytes);
-  Persist(extent);
-  heap_->Free(extent);
-  heap_->FlushFrees();
-  ForEachImage([&](Heap& after) { EXPECT_FALSE(*after.IsLive(extent)); });
+  ExpectAFreedExtentStaysFree([&] { heap_->FlushFrees(); });
 }
 
 TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterPersistAll) {
-  Make(2 * kMiB);
-  char* const extent = Allocate(3 * kUnitBytes);
-  Persist(extent);
-  heap_->Free(extent);
-  heap_->PersistAll();
-  ForEachImage([&](Heap& after) { EXPECT_FALSE(*after.IsLive(extent)); });
+  ExpectAFreedExtentStaysFree([&] { heap_->PersistAll(); });
 }
 
 TEST_F(HeapOrderTest, EveryAllocatedByteIsDurableAfterPersistAll) {
