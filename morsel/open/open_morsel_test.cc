@@ -108,10 +108,11 @@ TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrash) {
 }
 
 // The thread has noted as many lines as it can for its next fence, so that those of the root are
-// flushed at once.
+// flushed at once. The root has its name already: a new name's fence would be one more.
 TEST_F(OpenMorselTest, ARootedObjectIsLiveAfterACrashWhereManyFlushesWaitForAFence) {
   std::vector<void*> extents(16);
   for (void*& extent : extents) extent = *morsel->heap().Allocate(2 * kLargeBytes, 16);
+  ASSERT_TRUE(morsel->SetRoot("r", extents[0]).ok()) << LastError();
   for (int i = 0; i < 10; ++i) {
     for (void* const extent : extents) ASSERT_TRUE(morsel->heap().Flush(extent, 0).ok());
   }

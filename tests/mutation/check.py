@@ -32,10 +32,13 @@ class Check:
         self._seed = seed
         self._deadline = deadline
         self._lock = threading.Lock()
+        self._long_lock = threading.Lock()
         self._tries = collections.Counter()
         self._kills = collections.Counter()
         self._cases = collections.defaultdict(list)
+        self._long_cases = collections.defaultdict(list)
         self._seconds = {reach.case: reach.seconds for reach in reaches}
+        self._long_seconds = {}
         self._all_known = not any(reach.cut_short for reach in reaches)
         self.sites = self._find_sites(reaches)
 
@@ -50,7 +53,8 @@ class Check:
                 beginnings = site.chains.get(reach.case.program, set())
                 lengths = {len(beginning) for beginning in beginnings}
                 if any(c[:n] in beginnings for _, c in reach.chains for n in lengths):
-                    self._cases[name].append(reach.case)
+                    cases = self._long_cases if reach.cut_short else self._cases
+                    cases[name].append(reach.case)
         return found
 
     def _cost(self, mutant, case):
@@ -71,29 +75,45 @@ class Check:
                 self._tries[key, case] += 1
                 self._kills[key, case] += killed
 
+    def _seconds_alone(self, case):
+        """How long a case that was cut short takes without a mutant."""
+        with self._long_lock:
+            if case not in self._long_seconds:
+                limit = max(1, self._deadline - time.monotonic())
+                self._long_seconds[case] = programs.run(case, limit, seed=self._seed).seconds
+            return self._long_seconds[case]
+
+    def _try(self, mutant, case, seconds, verdict):
+        """Runs a case, which takes so long without a mutant."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            verdict.ending = "undecided"
+            return
+        limit = max(TIMEOUT_SECONDS_MIN, TIMEOUT_FACTOR * seconds)
+        name = pathlib.PurePath(case.program).name
+        chains = self.sites[mutant.site].chains[case.program]
+        switch = mutants.switch(name, chains, mutant.mutation)
+        outcome = programs.run(case, min(limit, left + 1), mutant=switch, seed=self._seed)
+        verdict.tests += 1
+        if outcome.ending == "timeout" and limit > left:
+            verdict.ending = "undecided"
+        elif not outcome.passed:
+            how = "" if outcome.ending == "failed" else f" ({outcome.ending})"
+            verdict.ending, verdict.by = "killed", f"{case}{how}"
+        self._note(mutant, case, verdict.ending == "killed")
+
     def judge(self, mutant):
         started = time.monotonic()
         cases = list(self._cases[mutant.site])
-        chains = self.sites[mutant.site].chains
         verdict = Verdict(mutant, "survived")
         while cases and verdict.ending == "survived":
-            left = self._deadline - time.monotonic()
             case = self._next(mutant, cases)
-            if left <= 0:
-                verdict.ending = "undecided"
-                break
             cases.remove(case)
-            limit = max(TIMEOUT_SECONDS_MIN, TIMEOUT_FACTOR * self._seconds[case])
-            name = pathlib.PurePath(case.program).name
-            switch = mutants.switch(name, chains[case.program], mutant.mutation)
-            outcome = programs.run(case, min(limit, left + 1), mutant=switch, seed=self._seed)
-            verdict.tests += 1
-            if outcome.ending == "timeout" and limit > left:
-                verdict.ending = "undecided"
-            elif not outcome.passed:
-                how = "" if outcome.ending == "failed" else f" ({outcome.ending})"
-                verdict.ending, verdict.by = "killed", f"{case}{how}"
-            self._note(mutant, case, verdict.ending == "killed")
+            self._try(mutant, case, self._seconds[case], verdict)
+        # Where quick ones do not suffice.
+        for case in self._long_cases[mutant.site]:
+            if verdict.ending == "survived":
+                self._try(mutant, case, self._seconds_alone(case), verdict)
         if verdict.ending == "survived" and mutant.key in self._equivalents:
             verdict.ending = "equivalent"
         elif verdict.ending == "survived" and not self._all_known:
@@ -123,8 +143,8 @@ class Check:
 
 
 def failures(verdicts, equivalents, known, missed=()):
-    """Why the check fails, in sentences. `known`: the keys of all mutants, or None in a share;
-    `missed`: the calls that no test reaches."""
+    """Why the check fails, in sentences. `known`: the keys of all mutants, or None where only some
+    were chosen; `missed`: the calls that no test reaches."""
     found = [f"no test reaches {name}" for name in missed]
     undecided = sum(1 for verdict in verdicts if verdict.ending == "undecided")
     if undecided and (known is not None or undecided == len(verdicts)):

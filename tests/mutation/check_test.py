@@ -54,7 +54,8 @@ class CheckOfProgram(check.Check):
                 site = found.setdefault(
                     name, check.sites.Site(name, kind, {reach.case.program: {chain}})
                 )
-                self._cases[site.name].append(reach.case)
+                cases = self._long_cases if reach.cut_short else self._cases
+                cases[site.name].append(reach.case)
         return found
 
 
@@ -70,8 +71,9 @@ class Checks(unittest.TestCase):
     def reaches(self):
         return baseline.measure(programs.cases_in(self.program), 2, 60, False, 1)
 
-    def verdicts(self, equivalents=(), seconds=600):
-        run = CheckOfProgram(self.reaches(), equivalents, 2, 1, time.monotonic() + seconds)
+    def verdicts(self, equivalents=(), seconds=600, reaches=None):
+        reaches = reaches or self.reaches()
+        run = CheckOfProgram(reaches, equivalents, 2, 1, time.monotonic() + seconds)
         found = run.judge_all(mutants.all_mutants(run.sites), lambda verdict: None)
         return {f"{v.mutant.mutation} {v.mutant.site[-1]}": v for v in found}
 
@@ -110,7 +112,18 @@ class Checks(unittest.TestCase):
         self.assertEqual(verdicts["drop 3"].ending, "undecided")
         self.assertIn("6 of 6 are not decided", check.failures(verdicts.values(), {}, None)[0])
 
-    def test_only_a_share_may_leave_some_undecided(self):
+    def test_a_case_that_was_cut_short_is_tried_where_no_other_helps(self):
+        reaches = self.reaches()
+        for reach in reaches:
+            reach.cut_short = reach.case.name == "Suite.Second"
+        verdicts = self.verdicts(reaches=reaches)
+        self.assertEqual(verdicts["drop 2"].tests, 1)
+        self.assertEqual(verdicts["drop 4"].by, "a_test Suite.Second (timeout)")
+        # What it reaches later may be this, too.
+        self.assertEqual(verdicts["drop 3"].ending, "undecided")
+        self.assertEqual(verdicts["drop 3"].tests, 2)
+
+    def test_only_where_all_are_chosen_all_must_be_decided(self):
         one, other = list(self.verdicts().values())[:2]
         one.ending, other.ending = "undecided", "killed"
         self.assertEqual(check.failures([one, other], {}, None), [])

@@ -1,7 +1,6 @@
-"""Which mutants there are, and which of them are this run's share."""
+"""Which mutants there are."""
 
 import dataclasses
-import hashlib
 
 # Of each kind of call, what may go wrong with it; see tests/mutation/seam/mutation_switch.h.
 MUTATIONS = {
@@ -34,17 +33,6 @@ def all_mutants(sites):
         for name, site in sorted(sites.items())
         for mutation in MUTATIONS[site.kind]
     ]
-
-
-def share(mutants, part, parts, seed):
-    """The part-th of so many shares, from 1, as the seed deals them."""
-
-    def number(mutant):
-        text = f"{seed} {mutant.site} {mutant.mutation}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-
-    chosen = [mutant for mutant in mutants if number(mutant) % parts == part - 1]
-    return sorted(chosen, key=number)
 
 
 def switch(program, chains, mutation):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shares are the same for everybody, and together they are everything."""
+"""Each kind of call has its mutants, and a mutant its switch."""
 
 import sys
 import unittest
@@ -29,15 +29,6 @@ class Mutants(unittest.TestCase):
             + [("b.cc: z", "drop"), ("b.cc: z", "delay")],
         )
         self.assertEqual(self.all[0].path, "a.cc")
-
-    def test_shares_are_parts_of_the_whole(self):
-        parts = [mutants.share(self.all, part, 3, "today") for part in (1, 2, 3)]
-        self.assertEqual(sorted(sum(parts, []), key=str), sorted(self.all, key=str))
-        self.assertEqual(parts[0], mutants.share(self.all, 1, 3, "today"))
-
-    def test_another_seed_deals_anew(self):
-        dealt = {str(mutants.share(self.all, 1, 2, seed)) for seed in range(20)}
-        self.assertGreater(len(dealt), 1)
 
     def test_a_switch_names_program_mutation_and_chains(self):
         self.assertEqual(mutants.switch("a_test", {(31, 2), (1,)}, "drop"), "a_test:drop:1;1f,2")

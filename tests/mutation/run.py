@@ -11,7 +11,6 @@ equivalent.txt with the reason why nobody can tell the difference.
 """
 
 import argparse
-import os
 import pathlib
 import sys
 import time
@@ -29,6 +28,10 @@ import sites
 # nothing of what a crash leaves.
 COUNTS = "Cost"
 
+# Some simulators go on for half a minute. The short check tries last what takes longer than this
+# when nothing is wrong.
+SHORT_SECONDS = 6
+
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -36,13 +39,11 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("programs", nargs="+", help="tests, or a .txt that names some")
     parser.add_argument("--seconds", type=float, default=3600, help="stop by then")
-    parser.add_argument("--share", default="1/1", metavar="K/N", help="one of N parts")
-    seed = os.environ.get("MORSEL_MUTATION_SEED", "1")
-    parser.add_argument(
-        "--seed", default=seed, help="deals the shares (default: MORSEL_MUTATION_SEED, or 1)"
-    )
     parser.add_argument("--test-seed", type=int, default=1, help="MORSEL_TEST_SEED of the tests")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument(
+        "--short", action="store_true", help="long tests last, and no equivalent mutants"
+    )
     parser.add_argument("--only", default="", help="mutants of sites whose name has this in it")
     parser.add_argument("--list", action="store_true", help="only name the mutants")
     return parser.parse_args()
@@ -80,8 +81,7 @@ def score(verdicts, seconds):
 def main():
     options = arguments()
     started = time.monotonic()
-    part, parts = (int(number) for number in options.share.split("/"))
-    whole = parts == 1 and not options.only
+    whole = not options.only
     equivalents = equivalent.parse((HERE / "equivalent.txt").read_text(encoding="utf-8"))
     cases = [
         case
@@ -89,21 +89,18 @@ def main():
         for case in programs.cases_in(program)
         if COUNTS not in case.name
     ]
-    print(f"share {options.share}, seed {options.seed}, MORSEL_TEST_SEED={options.test_seed}")
-    slow = 600 if whole else options.seconds / 4
-    reaches = baseline.measure(cases, options.jobs, slow, not whole, options.test_seed)
+    print(f"MORSEL_TEST_SEED={options.test_seed}")
+    slow = SHORT_SECONDS if options.short else 600
+    reaches = baseline.measure(cases, options.jobs, slow, options.short, options.test_seed)
     deadline = started + options.seconds
     for reach in reaches:
         if reach.cut_short:
-            print(
-                f"{reach.case} takes longer than {slow:.0f} s; what it reaches later is not known"
-            )
+            print(f"{reach.case} takes longer than {slow:.0f} s: tried where no other helps")
     run = check.Check(reaches, equivalents, options.jobs, options.test_seed, deadline)
     everything = mutants.all_mutants(run.sites)
-    chosen = [m for m in mutants.share(everything, part, parts, options.seed)
-              if options.only in m.site]
-    if not whole:
-        chosen = [mutant for mutant in chosen if mutant.key not in equivalents or options.only]
+    chosen = [mutant for mutant in everything if options.only in mutant.site]
+    if options.short:
+        chosen = [mutant for mutant in chosen if mutant.key not in equivalents]
     print(
         f"{len(cases)} tests, {len(reaches)} reach {len(run.sites)} sites, "
         f"{len(chosen)} of {len(everything)} mutants, {time.monotonic() - started:.0f} s so far"

@@ -25,6 +25,7 @@ STEPS = {
     ("alloc/heap/heap_durability.cc", "Heap::Fence"),
     ("alloc/heap/heap_durability.cc", "Heap::Flush"),
     ("alloc/heap/heap_durability.cc", "Heap::FlushAllocations"),
+    ("alloc/heap/heap_durability.cc", "Heap::FlushAllocationsLocked"),
     ("alloc/heap/heap_durability.cc", "Heap::FlushSegment"),
     ("alloc/heap/heap_durability.cc", "Heap::FlushLater"),
     ("alloc/heap/heap_durability.cc", "Heap::FlushAllFrees"),
@@ -86,10 +87,13 @@ class Sources:
         function = self._function(line)
         return function.name if function else ""
 
-    def opens_lambda(self, line):
-        """A lambda that gets a name: some builds count this line among those that call it."""
-        texts, _ = self._file(line.path)
-        return _NAMED_LAMBDA.match(texts[line.number - 1]) is not None
+    def opens_function(self, line):
+        """A function of several lines, or a lambda that gets a name. Some builds count this line
+        among those that call it: of a function whose end is a function of its own, or of which
+        only the beginning is put into its caller."""
+        texts, functions = self._file(line.path)
+        opened = any(f.line == line.number and f.length > 1 for f in functions)
+        return opened or _NAMED_LAMBDA.match(texts[line.number - 1]) is not None
 
     def name(self, line):
         """`path function: text`, with a number where the function has the text more than once."""
@@ -177,7 +181,7 @@ def resolve(chain, symbols, sources):
                 continue
             if not is_under_test(line.path) or line.number == 0:
                 return lines, True
-            if sources.opens_lambda(line):
+            if sources.opens_function(line):
                 continue
             lines.append((line, count))
             if (line.path, sources.function_name(line)) not in STEPS:

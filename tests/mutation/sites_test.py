@@ -67,6 +67,12 @@ class Sites(unittest.TestCase):
                     ("pmem/persist/journal.cc", 12),
                     ("pmem/persist/journal.cc", 15),
                 ],
+                # The end of a function, which the compiler made one of its own.
+                9: [
+                    ("pmem/persist/persist.h", 40),
+                    ("pmem/persist/journal.cc", 2),
+                    ("pmem/persist/journal.cc", 1),
+                ],
             }
         )
 
@@ -115,6 +121,10 @@ class Sites(unittest.TestCase):
         self.assertEqual(
             [(n, site.chains["p"]) for n, site in found.items()], [(name, {(1, 7), (1, 8)})]
         )
+
+    def test_a_function_in_two_parts_is_named_as_one(self):
+        whole, parts = self.names((1, 2, 3)), self.names((1, 9, 3))
+        self.assertEqual(list(parts), list(whole))
 
     def test_two_calls_must_not_share_a_line(self):
         reached = {"p": {("flush", (1, 4)), ("fence", (1, 4))}}
