@@ -42,6 +42,8 @@ const char* NameOf(LockRank rank) {
       return "the mutex of address ranges";
     case LockRank::kBusErrors:
       return "the mutex of bus errors";
+    case LockRank::kDescriptors:
+      return "the mutex of standard descriptors";
   }
   return "a mutex without a rank";
 }

@@ -33,6 +33,7 @@ enum class LockRank : uint8_t {
   kOpened,         ///< process.cc: the open pools, and the table of their address ranges
   kAddressRanges,  ///< address_range.cc: who has which address range
   kBusErrors,      ///< bus_error.cc: where a SIGBUS is explained
+  kDescriptors,    ///< descriptor_floor.cc: what stands in for closed standard descriptors
 };
 
 /// A std::mutex that knows its rank.

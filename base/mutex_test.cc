@@ -11,7 +11,7 @@
 namespace morsel {
 namespace {
 
-constexpr LockRank kLast = LockRank::kBusErrors;
+constexpr LockRank kLast = LockRank::kDescriptors;
 constexpr int kRanks = static_cast<int>(kLast) + 1;
 constexpr LockRank RankAt(int i) { return static_cast<LockRank>(i); }
 

@@ -7,6 +7,7 @@
 #include <cinttypes>
 
 #include "base/bits.h"
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/size_words.h"
 #include "morsel/carved/bad_ranges_in_pool.h"
@@ -45,6 +46,7 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, 
   }
   std::unique_ptr<impl::Pool> pool;
   if (made.ok()) {
+    const DescriptorFloor floor;
     const int descriptor = fcntl(temporary->file.descriptor(), F_DUPFD_CLOEXEC, 0);
     if (descriptor < 0) made = FailErrno("'%s'", path.c_str());
     if (made.ok()) {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "morsel/carved/bad_ranges_in_pool.h"
 #include "morsel/carved/carved_pool_backing.h"
@@ -74,6 +75,7 @@ Result<FineMorsel> MakeIn(const os::File& file, const Window& window, const Cata
       PlanSingle(record.capacity_bytes, window, record.id, SubjectOf(file));
   if (!plan) return plan.status();
   MORSEL_TRY(CarvedMedium::FormatFile(file, *plan));
+  const DescriptorFloor floor;
   const int descriptor = fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
   if (descriptor < 0) return FailErrno("'%s'", file.path().c_str());
   Result<std::unique_ptr<CarvedMedium>> medium =

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "morsel/carved/carved_pool_medium.h"
 #include "morsel/carved/carved_pool_superblock.h"
@@ -85,6 +86,7 @@ class Look {
 // Whether the process has the device open.
 bool Opens(const std::string& process, dev_t device) {
   const std::string folder = "/proc/" + process + "/fd";
+  const DescriptorFloor floor;
   DIR* const descriptors = opendir(folder.c_str());
   if (descriptors == nullptr) return false;
   bool opens = false;
@@ -101,6 +103,7 @@ bool Opens(const std::string& process, dev_t device) {
 // Whether the process has the device mapped. It may have closed the descriptor since.
 bool Maps(const std::string& process, dev_t device) {
   const std::string folder = "/proc/" + process + "/map_files";
+  const DescriptorFloor floor;
   DIR* const mappings = opendir(folder.c_str());
   if (mappings == nullptr) return false;
   bool maps = false;
@@ -116,6 +119,7 @@ bool Maps(const std::string& process, dev_t device) {
 
 // Returns a process other than this one that uses the device, or "" if none is seen.
 std::string UserOf(dev_t device) {
+  const DescriptorFloor floor;
   DIR* const processes = opendir("/proc");
   if (processes == nullptr) return "";
   std::string user;

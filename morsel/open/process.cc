@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "base/descriptor_floor.h"
 #include "base/mutex.h"
 #include "base/units.h"
 #include "os/memory/bus_error.h"
@@ -88,9 +89,11 @@ void BeforeFork() {
   AllOpened().mutex.lock();
   os::AddressRange::BeforeFork();
   os::BusErrorsBeforeFork();
+  DescriptorFloor::BeforeFork();
 }
 
 void InParent() {
+  DescriptorFloor::AfterFork(/*child=*/false);
   os::BusErrorsAfterFork(/*child=*/false);
   os::AddressRange::AfterFork(/*child=*/false);
   AllOpened().mutex.unlock();
@@ -98,6 +101,7 @@ void InParent() {
 }
 
 void InChild() {
+  DescriptorFloor::AfterFork(/*child=*/true);
   os::BusErrorsAfterFork(/*child=*/true);
   os::AddressRange::AfterFork(/*child=*/true);
   Opened& opened = AllOpened();

@@ -10,6 +10,7 @@
 
 #include "base/bits.h"
 #include "base/checksum.h"
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "morsel/pool/pool.h"
@@ -42,6 +43,7 @@ std::optional<uint64_t> ParseHex(const char*& text, char terminator) {
 // only the reservation itself reveals a conflict.
 TakenRanges Mappings() {
   TakenRanges mappings;
+  const DescriptorFloor floor;
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
   if (maps == nullptr) return mappings;
   char line[512];

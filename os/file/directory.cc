@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/random.h"
 
@@ -59,6 +60,7 @@ Result<File> Directory::OpenFile(const std::string& name, int flags) const {
 
 Result<std::vector<std::string>> Directory::Names() const {
   // This call needs its own file description, since the position in the directory belongs to it.
+  const DescriptorFloor floor;
   const int own = openat(descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* const stream = own < 0 ? nullptr : fdopendir(own);
   if (stream == nullptr) {

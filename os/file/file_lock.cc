@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 
 namespace morsel::os {
@@ -20,6 +21,7 @@ std::string HolderOf(const File& file) {
   std::string holder = "another process";
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return holder;
+  const DescriptorFloor floor;
   std::FILE* const locks = std::fopen("/proc/locks", "re");
   if (locks == nullptr) return holder;
   char line[256];

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "base/check.h"
+#include "base/descriptor_floor.h"
 
 namespace morsel::os {
 namespace {
@@ -82,6 +83,7 @@ std::unique_ptr<IoRing> OpenKernelRing(const IoRingSetup& setup) {
   // its small reads and writes.
   char path[64];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", setup.file);
+  const DescriptorFloor floor;
   const int direct = open(path, (setup.writes ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC);
   if (direct < 0) return nullptr;
   io_uring ring;

@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/descriptor_floor.h"
 
 namespace morsel::os {
 
 int SystemCalls::OpenAt(int directory, const char* name, int flags, mode_t mode) {
+  const DescriptorFloor floor;
   return openat(directory, name, flags | O_CLOEXEC, mode);
 }
 ssize_t SystemCalls::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/mutex.h"
 #include "os/memory/bus_error.h"
@@ -45,6 +46,7 @@ std::string NameInDirectory(uint64_t begin, uint64_t end) {
 
 // The first mapping of /proc/self/maps that overlaps [begin, end), as the kernel writes it.
 std::string NameInMaps(uint64_t begin, uint64_t end) {
+  const DescriptorFloor floor;
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
   if (maps == nullptr) return "an unknown mapping";
   char line[512];

@@ -20,6 +20,7 @@
 #include <csignal>
 
 #include "base/bits.h"
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "os/memory/page_runs.h"
@@ -196,6 +197,7 @@ std::unique_ptr<DirtyTracker> OpenFaultTracker() {
   if (faults < 0) return nullptr;
   const KeepLastError keep;
   Result<Pagemap> pagemap = Pagemap::Open();
+  const DescriptorFloor floor;
   const int end = eventfd(0, EFD_CLOEXEC);
   if (!pagemap || end < 0) {
     const int error = pagemap ? errno : EACCES;

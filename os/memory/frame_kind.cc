@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string_view>
 
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/units.h"
 
@@ -21,6 +22,7 @@ constexpr std::array kAllKinds = {FrameKind::kHugetlb1G, FrameKind::kHugetlb2M,
 // The setting in a file like "always [madvise] never", which is the word in brackets. Empty if
 // there is no such file.
 std::string ThpSetting(const char* name) {
+  const DescriptorFloor floor;
   std::ifstream file(std::string(kThpFolder) + name);
   for (std::string word; file >> word;) {
     if (word.size() > 2 && word.front() == '[') return word.substr(1, word.size() - 2);
@@ -33,6 +35,7 @@ bool IsOn(const std::string& setting) {
 }
 
 uint64_t HugetlbCount(FrameKind kind, const char* name) {
+  const DescriptorFloor floor;
   std::ifstream file(kHugetlbFolder + std::to_string(FrameBytes(kind) / kKiB) + "kB/" + name);
   uint64_t count = 0;
   return file >> count ? count : 0;

@@ -13,6 +13,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/units.h"
 
@@ -129,7 +130,10 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
   constexpr int kAccess = PROT_READ | PROT_WRITE;
   void* memory = MAP_FAILED;
   if (IsMemoryFile(kind)) {
-    if (memory_file_ < 0) memory_file_ = memfd_create("morsel-frames", MFD_CLOEXEC);
+    if (memory_file_ < 0) {
+      const DescriptorFloor floor;
+      memory_file_ = memfd_create("morsel-frames", MFD_CLOEXEC);
+    }
     if (memory_file_ >= 0 &&
         ftruncate(memory_file_, static_cast<off_t>(offset + size_bytes)) == 0) {
       memory =

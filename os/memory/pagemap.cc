@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "os/memory/pagemap_scan.h"
 
@@ -32,6 +33,7 @@ Pagemap::~Pagemap() {
 
 Result<Pagemap> Pagemap::Open() {
   Pagemap pagemap;
+  const DescriptorFloor floor;
   pagemap.file_ = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   if (pagemap.file_ < 0) return FailErrno("/proc/self/pagemap cannot be opened");
   return pagemap;

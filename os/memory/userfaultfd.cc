@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cinttypes>
 
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 
 namespace morsel::os {
@@ -23,6 +24,7 @@ const unsigned long kDeviceNew = _IO(0xAA, 0x00);
 
 int OpenUserfaultfd(int flags, uint64_t features) {
   flags |= O_CLOEXEC | O_NONBLOCK;
+  const DescriptorFloor floor;
   auto faults = static_cast<int>(syscall(SYS_userfaultfd, flags));
   if (faults < 0 && errno == EPERM) {
     const int device = open(kDevice, O_RDWR | O_CLOEXEC);

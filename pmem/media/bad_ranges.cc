@@ -16,6 +16,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/units.h"
 
@@ -36,6 +37,7 @@ std::string FolderOf(const struct stat& status, const std::string& sys) {
 
 // The number in a file, which is decimal or begins with 0x; nullopt if there is none.
 std::optional<uint64_t> NumberIn(const std::string& path) {
+  const DescriptorFloor floor;
   std::FILE* const file = std::fopen(path.c_str(), "re");
   if (file == nullptr) return {};
   char word[32] = "";
@@ -48,6 +50,7 @@ std::optional<uint64_t> NumberIn(const std::string& path) {
 
 // Reads a list of bad blocks: lines of "sector count". Without the file nothing is known to be bad.
 Result<std::vector<ByteRange>> ListIn(const std::string& path) {
+  const DescriptorFloor floor;
   std::FILE* const file = std::fopen(path.c_str(), "re");
   std::vector<ByteRange> bad;
   if (file == nullptr && errno == ENOENT) return bad;

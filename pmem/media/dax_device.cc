@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/bits.h"
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/units.h"
 
@@ -14,6 +15,7 @@ namespace morsel::pmem {
 namespace {
 
 Result<uint64_t> NumberIn(const std::string& path) {
+  const DescriptorFloor floor;
   std::FILE* const file = std::fopen(path.c_str(), "re");
   if (file == nullptr) return FailErrno("'%s' cannot be read", path.c_str());
   uint64_t number = 0;

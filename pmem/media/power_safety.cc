@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/descriptor_floor.h"
+
 namespace morsel::pmem {
 namespace {
 
@@ -17,6 +19,7 @@ constexpr PowerSafety kUnknown = {
 
 // The first word of a file; "" if there is none.
 std::string WordIn(const std::string& path) {
+  const DescriptorFloor floor;
   std::FILE* const file = std::fopen(path.c_str(), "re");
   if (file == nullptr) return "";
   char word[64] = "";

@@ -7,6 +7,7 @@
 #include <cinttypes>
 #include <utility>
 
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/units.h"
 
@@ -79,6 +80,7 @@ Status FailPmem2(const os::File& file, const char* tried, int code) {
 // Maps the beginning of the file, or all of it if size_bytes is 0, whatever its granularity is.
 Status MapWhatever(const os::File& file, uint64_t size_bytes, bool read_only, pmem2_map** map) {
   Request request;
+  const DescriptorFloor floor;
   int code = pmem2_config_new(&request.config);
   if (code == 0) code = pmem2_source_from_fd(&request.source, file.descriptor());
   if (code == 0) {

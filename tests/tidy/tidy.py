@@ -2,6 +2,7 @@
 
 import circles
 import dead_files
+import descriptor_rules
 import glossary
 import labels
 import order_blocks
@@ -24,6 +25,7 @@ RULES = [
     dead_files.check_dead_documents,
     glossary.check_glossary,
     labels.check_labels,
+    descriptor_rules.check_descriptors,
     words.check_layouts,
     words.check_names,
     words.check_words,
