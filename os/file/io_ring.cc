@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/descriptor_floor.h"
+#include "base/file_size_limit.h"
 
 namespace morsel::os {
 namespace {
@@ -26,9 +27,10 @@ class KernelRing : public IoRing {
   }
 
   int Submit(const Request& request) override {
+    const auto offset = static_cast<uint64_t>(request.offset);
+    if (request.writes && IsAboveFileSizeLimit(offset + request.size_bytes)) return -EFBIG;
     io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
     MORSEL_CHECK(entry != nullptr);
-    const auto offset = static_cast<uint64_t>(request.offset);
     const bool fixed = has_buffers_ && request.buffer >= 0;
     if (fixed && request.writes) {
       io_uring_prep_write_fixed(entry, file_, request.bytes, request.size_bytes, offset,

@@ -10,8 +10,19 @@
 
 #include "base/check.h"
 #include "base/descriptor_floor.h"
+#include "base/file_size_limit.h"
 
 namespace morsel::os {
+namespace {
+
+// Whether a file that reaches to here would be too long. Then errno says so.
+bool IsTooLong(int64_t offset, size_t size_bytes) {
+  if (!IsAboveFileSizeLimit(static_cast<uint64_t>(offset) + size_bytes)) return false;
+  errno = EFBIG;
+  return true;
+}
+
+}  // namespace
 
 int SystemCalls::OpenAt(int directory, const char* name, int flags, mode_t mode) {
   const DescriptorFloor floor;
@@ -21,10 +32,18 @@ ssize_t SystemCalls::PRead(int file, void* bytes, size_t size_bytes, int64_t off
   return pread(file, bytes, size_bytes, offset);
 }
 ssize_t SystemCalls::PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) {
+  if (IsTooLong(offset, size_bytes)) return -1;
   return pwrite(file, bytes, size_bytes, offset);
 }
-int SystemCalls::FTruncate(int file, int64_t size_bytes) { return ftruncate(file, size_bytes); }
+int SystemCalls::FTruncate(int file, int64_t size_bytes) {
+  struct stat status;
+  const bool grows = fstat(file, &status) == 0 && status.st_size < size_bytes;
+  if (grows && IsTooLong(size_bytes, 0)) return -1;
+  return ftruncate(file, size_bytes);
+}
 int SystemCalls::FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) {
+  const bool grows = (mode & FALLOC_FL_KEEP_SIZE) == 0;
+  if (grows && IsTooLong(offset, static_cast<size_t>(size_bytes))) return -1;
   return fallocate(file, mode, offset, size_bytes);
 }
 int SystemCalls::FDataSync(int file) { return fdatasync(file); }

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/descriptor_floor.h"
 #include "base/error.h"
+#include "base/file_size_limit.h"
 #include "base/units.h"
 
 namespace morsel::os {
@@ -134,8 +135,10 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
       const DescriptorFloor floor;
       memory_file_ = memfd_create("morsel-frames", MFD_CLOEXEC);
     }
-    if (memory_file_ >= 0 &&
-        ftruncate(memory_file_, static_cast<off_t>(offset + size_bytes)) == 0) {
+    if (IsAboveFileSizeLimit(offset + size_bytes)) {
+      errno = EFBIG;
+    } else if (memory_file_ >= 0 &&
+               ftruncate(memory_file_, static_cast<off_t>(offset + size_bytes)) == 0) {
       memory =
           mmap(nullptr, size_bytes, kAccess, MAP_SHARED, memory_file_, static_cast<off_t>(offset));
     }

@@ -43,7 +43,6 @@ bool HasMountsOfItsOwn() {
 SmallDisk::SmallDisk(const std::string& folder) : folder_(folder) {
   mounted_ =
       HasMountsOfItsOwn() && mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=32m,mode=0755") == 0;
-  if (!mounted_) signal(SIGXFSZ, SIG_IGN);
   std::printf("the small disk is %s\n", mounted_ ? "a tmpfs" : "a limit on files");
 }
 
@@ -86,8 +85,10 @@ void MakeUnwritable(const std::string& folder) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     ASSERT_EQ(chmod(entry.path().c_str(), entry.is_directory() ? 0555 : 0444), 0);
   }
-  // Root goes by modes too once it has no capabilities. (To become somebody else is not allowed in
-  // every sandbox where one is root.)
+  GiveUpRights();
+}
+
+void GiveUpRights() {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
   ASSERT_EQ(syscall(SYS_capset, &header, none), 0);

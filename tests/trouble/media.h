@@ -33,4 +33,8 @@ void MountReadOnly(const std::string& folder);
 /// everything there and, as root, drops its capabilities.
 void MakeUnwritable(const std::string& folder);
 
+/// From now on this process goes by modes, also if it is root, as it has no capabilities. (To
+/// become somebody else is not allowed in every sandbox where one is root.)
+void GiveUpRights();
+
 }  // namespace morsel::trouble

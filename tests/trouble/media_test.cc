@@ -1,6 +1,9 @@
 // Calls on a full disk, and in a directory that cannot be written.
 #include "tests/trouble/media.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <cstring>
 
 #include "tests/trouble/trouble_testing.h"
@@ -61,6 +64,30 @@ TEST_F(MediaTest, ACheckpointOnAFullDiskKeepsTheLastOne) {
     EXPECT_EQ(TextOf(morsel), "as it was");
     EXPECT_EQ(morsel_root(morsel, "big"), nullptr);
     EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+}
+
+// A process that does not expect SIGXFSZ is ended by it.
+TEST_F(MediaTest, ALimitOnTheSizeOfFilesIsAFullDiskAndNoSignal) {
+  InChild([this] {
+    Make(directory_, 0, {"a"});
+    morsel_pool_t* const pool = OpenPool(directory_);
+    morsel_t* const morsel = Open(pool, "a");
+    ASSERT_EQ(morsel_resize(morsel, 8 << 20), MORSEL_OK);
+    ASSERT_EQ(morsel_set_root(morsel, "big", Random(morsel, 4 << 20)), MORSEL_OK);
+    ASSERT_EQ(signal(SIGXFSZ, SIG_DFL), SIG_DFL);
+    const rlimit low = {3 << 20, RLIM_INFINITY};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
+    ExpectFailure(morsel_checkpoint(morsel), MORSEL_NO_SPACE,
+                  {"'" + directory_ + "/a'", "ulimit -f"});
+    ExpectFailure(TryPool(folder_ + "/more", MORSEL_CREATE | MORSEL_CARVED), MORSEL_NO_SPACE,
+                  {"'" + folder_ + "/more'", "ulimit -f"});
+    ExpectFailure(morsel_export_coded(pool, "a", (folder_ + "/b").c_str(), MORSEL_CODEC_ZSTD),
+                  MORSEL_NO_SPACE, {"ulimit -f"});
+    const rlimit high = {RLIM_INFINITY, RLIM_INFINITY};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &high), 0);
+    EXPECT_EQ(morsel_close(morsel), MORSEL_OK) << morsel_last_error();
     EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
   });
 }
