@@ -38,6 +38,10 @@ const char* NameOf(LockRank rank) {
       return "the gate for forks";
     case LockRank::kOpened:
       return "the mutex of what is open";
+    case LockRank::kFileForks:
+      return "the gate for forks of open files";
+    case LockRank::kFilesOfProcess:
+      return "the mutex of files that children close";
     case LockRank::kAddressRanges:
       return "the mutex of address ranges";
     case LockRank::kBusErrors:

@@ -28,12 +28,14 @@ enum class LockRank : uint8_t {
   kWorkers,        ///< Workers::mutex_: the queue of an image's pipeline
 
   // Of the process. None is held while one of a pool is waited for.
-  kThreadEnds,     ///< thread_ends.cc: the heaps that are told of threads that end
-  kForkGate,       ///< process.cc: held by fork(2), and while a pool is opened or closed
-  kOpened,         ///< process.cc: the open pools, and the table of their address ranges
-  kAddressRanges,  ///< address_range.cc: who has which address range
-  kBusErrors,      ///< bus_error.cc: where a SIGBUS is explained
-  kDescriptors,    ///< descriptor_floor.cc: what stands in for closed standard descriptors
+  kThreadEnds,      ///< thread_ends.cc: the heaps that are told of threads that end
+  kForkGate,        ///< process.cc: held by fork(2), and while a pool is opened or closed
+  kOpened,          ///< process.cc: the open pools, and the table of their address ranges
+  kFileForks,       ///< files_of_this_process.cc: held by fork(2), and while a file is opened
+  kFilesOfProcess,  ///< files_of_this_process.cc: the files that a child closes
+  kAddressRanges,   ///< address_range.cc: who has which address range
+  kBusErrors,       ///< bus_error.cc: where a SIGBUS is explained
+  kDescriptors,     ///< descriptor_floor.cc: what stands in for closed standard descriptors
 };
 
 /// A std::mutex that knows its rank.

@@ -173,9 +173,10 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  *             unchanged on failure.
  * Errors      as morsel_pool_open(), and ADDRESS_TAKEN (the message names who holds the range);
  *             ADDRESS_EXHAUSTED; INVALID_ARGUMENT if it exists under the other contract; BUSY if it
- *             is open in this process with fewer rights; UNSUPPORTED (the contract on this medium:
- *             fine needs persistent memory, snapshot needs a directory; a codec under the fine
- *             contract; MORSEL_SALVAGE of a fine morsel).
+ *             is open in this process with fewer rights, or another writes its file, found by
+ *             whatever name; UNSUPPORTED (the contract on this medium: fine needs persistent
+ *             memory, snapshot needs a directory; a codec under the fine contract; MORSEL_SALVAGE
+ *             of a fine morsel; writing a file that has several names, i.e. hard links).
  * Cost        snapshot: reads the whole image. fine: independent of the heap's size. */
 morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_options *options,
                         morsel_t **morsel);
@@ -403,7 +404,8 @@ morsel_code morsel_memcpy_persist(morsel_t *morsel, void *to, const void *from, 
  *         failed instead, as whole as if it had not. A sync that failed is IO, whatever the reason,
  *         and all later checkpoints fail too, since nothing can be promised any more: discard and
  *         open again. NOT_FOUND: somebody else has removed, renamed or replaced the morsel's
- *         file. */
+ *         file; UNSUPPORTED: somebody has given it a second name (a hard link): nothing is
+ *         written then. */
 morsel_code morsel_checkpoint(morsel_t *morsel);
 
 /* Gives `object`, an address in a live block, a name; or forgets the name if `object` is NULL. A

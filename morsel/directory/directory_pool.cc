@@ -182,7 +182,10 @@ std::string DirectoryPool::LabelOf(const std::string& name) const {
 
 Result<os::File> DirectoryPool::OpenFile(const std::string& name, int flags) const {
   MORSEL_CHECK(name.find('/') == std::string::npos);
-  Result<os::File> file = directory_.OpenFile(name, flags);
+  return NamedError(directory_.OpenFile(name, flags), name);
+}
+
+Result<os::File> DirectoryPool::NamedError(Result<os::File> file, const std::string& name) const {
   if (!file && file.error() == Code::kNotFound) {
     return Fail(Code::kNotFound, "pool '%s' has no morsel '%s'; check the name, or create it",
                 path_.c_str(), name.c_str());
@@ -303,7 +306,9 @@ Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record
 
 Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only) {
   MORSEL_CHECK(read_only || !read_only_);
-  Result<os::File> file = OpenFile(name, read_only ? O_RDONLY : O_RDWR);
+  Result<os::File> file = read_only
+                              ? OpenFile(name, O_RDONLY)
+                              : NamedError(directory_.OpenForWriting(name, LabelOf(name)), name);
   if (!file) return file.status();
   // ORDER  the morsel's name, synced  <  the first checkpoint into it
   // WHY    the file may have been copied here since the pool was opened, and its name may be in a
@@ -373,9 +378,9 @@ Status DirectoryPool::Export(const std::string& name, const os::Directory& to,
   const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
   const image::Codec codec = options.codec.value_or(image->info().codec);
-  return codec == image->info().codec
-             ? image::CopyInto(*image, to, file_name, record->mode)
-             : image::RecodeInto(*image, codec, to, file_name, record->mode);
+  const uint32_t mode = PermissionsOfCopy(record->mode);
+  return codec == image->info().codec ? image::CopyInto(*image, to, file_name, mode)
+                                      : image::RecodeInto(*image, codec, to, file_name, mode);
 }
 
 Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
@@ -384,7 +389,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   if (!record) return record.status();
   MORSEL_TRY(CheckRoomFor(*this, *record));
   MORSEL_TRY(directory_.CheckNone(name));
-  const uint32_t mode = record->mode & kPermissionBits;
+  const uint32_t mode = PermissionsOfCopy(record->mode);
   if (record->contract == Contract::kSnapshot) {
     return image::CopyInto(image, directory_, name, mode);
   }

@@ -67,6 +67,8 @@ class DirectoryPool final : public impl::Pool {
   /// E.g. "morsel 'graph' of pool '/data'".
   std::string LabelOf(const std::string& name) const;
   Result<os::File> OpenFile(const std::string& name, int flags) const;
+  /// Says of a file that is not found that it is no morsel.
+  Result<os::File> NamedError(Result<os::File> file, const std::string& name) const;
   struct Names {
     std::vector<std::string> images;
     std::vector<std::string> direct;  ///< files of fine morsels

@@ -58,19 +58,33 @@ Status ImageBacking::Resize(uint64_t size_bytes) {
   return Code::kOk;
 }
 
+// Before a byte is written: what a checkpoint answers is what is on the medium. Where the name
+// leads elsewhere, nobody would find it again; where there is a second name, it would change what
+// others took for a copy.
+Status ImageBacking::CheckIsFound() const {
+  const os::File& file = image_.file();
+  Status found;
+  std::string message;
+  {
+    const KeepLastError keep;
+    found = directory_.CheckLeadsTo(record_.name, file);
+    message = LastError();
+  }
+  // Who has given up the right to look learns nothing either way.
+  if (found.code() != Code::kNotFound) return directory_.CheckHasOneName(record_.name, file);
+  return Fail(found.code(),
+              "%s; no checkpoint of the morsel can be kept: copy what matters into another one, "
+              "then discard this one",
+              message.c_str());
+}
+
 Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
+  MORSEL_TRY(CheckIsFound());
   Collect();
   const os::PageSet* const pages = is_known_ ? &pages_ : nullptr;
   MORSEL_TRY(image_.Store(range_.at(0), record_.size_bytes, live_bytes, pages, &frames_));
   pages_.Clear();
-  // If the name no longer leads to the image, nobody finds this checkpoint again.
-  if (const Status led = directory_.CheckLeadsTo(record_.name, image_.file()); !led.ok()) {
-    return Fail(led.code(),
-                "%s; no checkpoint of the morsel can be kept: copy what matters into another one, "
-                "then discard this one",
-                LastError());
-  }
   record_.live_bytes = live_bytes;
   record_.generation = image_.info().generation;
   return Code::kOk;
@@ -88,17 +102,18 @@ Status ImageBacking::Export(const os::Directory& to, const std::string& file_nam
 
 Status ImageBacking::Write(const os::Directory& to, const std::string& file_name,
                            const ExportOptions& options) const {
+  const uint32_t mode = PermissionsOfCopy(record_.mode);
   image::ImageInfo info = image_.info();
   const image::Codec codec = options.codec.value_or(info.codec);
   if (codec != info.codec) {
     // If the memory may be written, the caller has just made a checkpoint of it. It has also
     // stopped the heap.
     info.codec = codec;
-    return image::ImageFile::Create(to, file_name, record_.mode, info, range_.at(0), &frames_,
+    return image::ImageFile::Create(to, file_name, mode, info, range_.at(0), &frames_,
                                     image_.progress())
         .status();
   }
-  return image::CopyInto(image_, to, file_name, record_.mode);
+  return image::CopyInto(image_, to, file_name, mode);
 }
 
 }  // namespace morsel

@@ -33,6 +33,7 @@ class ImageBacking final : public Backing {
                const ExportOptions& options) const;
   void TrackFrom(uint64_t begin);
   void Collect();
+  Status CheckIsFound() const;
 
   os::Frames frames_;
   const os::Directory& directory_;

@@ -11,6 +11,7 @@
 #include "base/descriptor_floor.h"
 #include "base/mutex.h"
 #include "base/units.h"
+#include "os/file/files_of_this_process.h"
 #include "os/memory/bus_error.h"
 
 namespace morsel {
@@ -87,6 +88,7 @@ void Fill(uint64_t base, uint64_t size_bytes, uintptr_t value) {
 void BeforeFork() {
   ForkGate().lock();
   AllOpened().mutex.lock();
+  os::FilesBeforeFork();
   os::AddressRange::BeforeFork();
   os::BusErrorsBeforeFork();
   DescriptorFloor::BeforeFork();
@@ -96,6 +98,7 @@ void InParent() {
   DescriptorFloor::AfterFork(/*child=*/false);
   os::BusErrorsAfterFork(/*child=*/false);
   os::AddressRange::AfterFork(/*child=*/false);
+  os::FilesAfterFork(/*child=*/false);
   AllOpened().mutex.unlock();
   ForkGate().unlock();
 }
@@ -104,6 +107,7 @@ void InChild() {
   DescriptorFloor::AfterFork(/*child=*/true);
   os::BusErrorsAfterFork(/*child=*/true);
   os::AddressRange::AfterFork(/*child=*/true);
+  os::FilesAfterFork(/*child=*/true);
   Opened& opened = AllOpened();
   fork_count.fetch_add(1, std::memory_order_relaxed);
   for (impl::Pool* pool : opened.pools) pool->CloseAfterFork();

@@ -8,10 +8,13 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/size_words.h"
+#include "os/file/umask.h"
 
 namespace morsel {
 
 using image::ImageInfo;
+
+uint32_t PermissionsOfCopy(uint32_t mode) { return os::WithoutUmask(mode & kPermissionBits); }
 
 Result<CatalogRecord> RecordOf(const std::string& name, const os::File& file,
                                const ImageInfo& info) {

@@ -13,6 +13,10 @@ namespace morsel {
 /// are dropped.
 inline constexpr uint32_t kPermissionBits = 0777;
 
+/// Returns the permission bits of a file that is made from a morsel or an image, whose own bits are
+/// `mode`: what kPermissionBits and the umask leave of them.
+uint32_t PermissionsOfCopy(uint32_t mode);
+
 /// Makes a pool's record of what the image says and of the mode and owner of its file.
 /// Errors  kIo.
 Result<CatalogRecord> RecordOf(const std::string& name, const os::File& file,

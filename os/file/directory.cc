@@ -13,21 +13,10 @@
 #include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "os/file/file_lock.h"
+#include "os/file/files_of_this_process.h"
 
 namespace morsel::os {
-namespace {
-
-// Locks the file. False only if another has locked it, which is then the one that makes the file.
-bool Lock(const File& file) {
-  int failed = 0;
-  do {
-    failed = flock(file.descriptor(), LOCK_EX | LOCK_NB);
-  } while (failed != 0 && errno == EINTR);
-  return failed == 0 || errno != EWOULDBLOCK;
-}
-
-}  // namespace
-
 Result<SplitPath> SplitAtName(const std::string& path) {
   const size_t slash = path.rfind('/');
   SplitPath split = {".", path};
@@ -55,6 +44,19 @@ Result<File> Directory::OpenFile(const std::string& name, int flags) const {
   if (is_there && !S_ISREG(status.st_mode)) {
     return Fail(Code::kInvalidArgument, "'%s' is not a regular file", PathOf(name).c_str());
   }
+  return file;
+}
+
+Result<File> Directory::OpenForWriting(const std::string& name, const std::string& subject) const {
+  std::unique_lock no_fork = NoForkMeanwhile();
+  Result<File> file = OpenFile(name, O_RDWR);
+  if (!file) return file;
+  file->CloseInChildren();
+  no_fork.unlock();
+  MORSEL_TRY(LockForWriting(*file, subject));
+  // It may have been replaced before it was locked.
+  MORSEL_TRY(CheckLeadsTo(name, *file));
+  MORSEL_TRY(CheckHasOneName(name, *file));
   return file;
 }
 
@@ -88,7 +90,9 @@ Status Directory::CheckNone(const std::string& name) const {
               PathOf(name).c_str());
 }
 
-Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t mode) const {
+// A file of a new name that only this process may use until it is published, or nothing where a
+// RemoveTemporaries() took it for debris before it was locked.
+Result<std::optional<TemporaryFile>> Directory::TryToMakeTemporary(const std::string& name) const {
   const Result<Id> id = RandomId();
   if (!id) return id.status();
   std::string temporary_name = kTemporaryPrefix;
@@ -97,18 +101,35 @@ Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t m
     std::snprintf(digits, sizeof digits, "%02x", byte);
     temporary_name += digits;
   }
+  std::unique_lock no_fork = NoForkMeanwhile();
   Result<File> file = File::Open(calls(), descriptor(), temporary_name,
                                  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, PathOf(name));
   if (!file) return file.status();
-  (void)Lock(*file);  // the name is new: only a RemoveTemporaries() at this moment has it locked
+  file->CloseInChildren();
+  no_fork.unlock();
+  const bool is_locked = LockForWriting(*file, PathOf(name)).code() != Code::kBusy;
+  struct stat status;
+  const bool has_name = fstat(file->descriptor(), &status) == 0 && status.st_nlink > 0;
+  if (is_locked && has_name) return std::optional(TemporaryFile{std::move(*file), temporary_name});
+  return std::optional<TemporaryFile>();
+}
+
+Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t mode) const {
+  std::optional<TemporaryFile> made;
+  while (!made) {
+    Result<std::optional<TemporaryFile>> tried = TryToMakeTemporary(name);
+    if (!tried) return tried.status();
+    made = std::move(*tried);
+  }
   // open(2) takes the bits of the umask away from a mode, and the caller has said which it wants.
-  if (calls().FChMod(file->descriptor(), mode) != 0) {
+  // Bits by which a file runs as its owner are nobody's wish.
+  if (calls().FChMod(made->file.descriptor(), mode & 0777) != 0) {
     const Status status = FailErrno("'%s' cannot get the permissions 0%o", PathOf(name).c_str(),
-                                    static_cast<unsigned>(mode));
-    Abandon(temporary_name);
+                                    static_cast<unsigned>(mode & 0777));
+    Abandon(made->name);
     return status;
   }
-  return TemporaryFile{std::move(*file), std::move(temporary_name)};
+  return std::move(*made);
 }
 
 Status Directory::Publish(const File& file, const std::string& temporary_name,
@@ -151,8 +172,9 @@ Status Directory::RemoveTemporaries() const {
   for (const std::string& name : *names) {
     if (name.rfind(kTemporaryPrefix, 0) != 0) continue;
     const KeepLastError keep;
+    // What cannot be opened may be made by another user at this moment.
     const Result<File> file = OpenFile(name, O_RDONLY);
-    if (!file || Lock(*file)) Abandon(name);
+    if (file && KeepFromWriting(*file)) Abandon(name);
   }
   return Code::kOk;
 }
@@ -167,6 +189,16 @@ Status Directory::Remove(const std::string& name) const {
 Status Directory::Sync() const {
   if (calls().FSync(descriptor()) == 0) return Code::kOk;
   return FailErrno("the directory '%s' cannot be synced", path().c_str());
+}
+
+Status Directory::CheckHasOneName(const std::string& name, const File& file) const {
+  struct stat status;
+  if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
+  if (status.st_nlink <= 1) return Code::kOk;
+  return Fail(Code::kUnsupported,
+              "'%s' has %lu names (hard links), and who writes it under one changes it under all: "
+              "open it for reading, or remove the other names, or make a copy and write that",
+              PathOf(name).c_str(), static_cast<unsigned long>(status.st_nlink));
 }
 
 Status Directory::CheckLeadsTo(const std::string& name, const File& file) const {

@@ -3,6 +3,7 @@
 // A file is made under a temporary name, and gets its own name by Publish() when it is complete.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,8 @@ namespace morsel::os {
 /// this library names files so.
 inline constexpr char kTemporaryPrefix[] = ".morsel-tmp-";
 
-/// A file that does not have its own name yet. It is locked with flock(2) as long as the process
-/// that makes it has it open, so that nobody takes it for a file that a crash left behind.
+/// A file that does not have its own name yet. It has its maker's LockForWriting(), so that nobody
+/// takes it for a file that a crash left behind.
 struct TemporaryFile {
   File file;
   std::string name;
@@ -51,6 +52,11 @@ class Directory {
   /// Errors  kNotFound; kInvalidArgument: it is no regular file; others by errno.
   Result<File> OpenFile(const std::string& name, int flags) const;
 
+  /// Opens an entry as its one writer, see LockForWriting(), whose messages call it `subject`.
+  /// Children of fork(2) do not have the file.
+  /// Errors  as OpenFile(), LockForWriting() and CheckHasOneName().
+  Result<File> OpenForWriting(const std::string& name, const std::string& subject) const;
+
   /// The names of all entries, sorted, "." and ".." included.
   /// Errors  by errno.
   Result<std::vector<std::string>> Names() const;
@@ -59,8 +65,8 @@ class Directory {
   /// Errors  kExists.
   Status CheckNone(const std::string& name) const;
 
-  /// Makes a new file for reading and writing, with the permission bits `mode`. Messages call it
-  /// `name` already, which is to be its name.
+  /// Makes a new file for reading and writing, with those of the permission bits `mode` that are in
+  /// 0777; the umask takes none away. Messages call it `name` already, which is to be its name.
   /// Ownership  the caller ends it with Publish() or Abandon().
   /// Errors     kNoSpace, kPermission, kIo.
   Result<TemporaryFile> MakeTemporary(const std::string& name, mode_t mode) const;
@@ -78,7 +84,8 @@ class Directory {
   /// stays as it is.
   void Abandon(const std::string& temporary_name) const;
 
-  /// Removes the temporary files that crashes left behind. Those that are being made now stay.
+  /// Removes the temporary files that crashes left behind. Those that are being made now stay, and
+  /// those that this process may not open, which another user may be making.
   /// Errors  by errno: the names cannot be read. A file that cannot be removed is no error.
   Status RemoveTemporaries() const;
 
@@ -91,6 +98,10 @@ class Directory {
   /// Errors  kIo, kNoSpace.
   Status Sync() const;
 
+  /// Checks that the open file, which is `name` here, has no other names.
+  /// Errors  kUnsupported: it has; kIo.
+  Status CheckHasOneName(const std::string& name, const File& file) const;
+
   /// Checks that `name` is still the name of the open file.
   /// Errors  kNotFound: nothing has the name any more, or another file has it; kIo.
   Status CheckLeadsTo(const std::string& name, const File& file) const;
@@ -98,6 +109,7 @@ class Directory {
  private:
   explicit Directory(File file) : file_(std::move(file)) {}
 
+  Result<std::optional<TemporaryFile>> TryToMakeTemporary(const std::string& name) const;
   Status Rename(const std::string& from, const std::string& to) const;
 
   File file_;

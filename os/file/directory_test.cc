@@ -87,6 +87,45 @@ TEST_F(DirectoryTest, RemoveTemporariesKeepsAFileThatIsBeingMade) {
   EXPECT_EQ(*maker->Names(), (Seen{".", "..", "a"}));
 }
 
+// Another process lists the directory just when the file has a name and no lock yet.
+TEST_F(DirectoryTest, AFileThatIsTakenForDebrisBeforeItIsLockedIsMadeAnew) {
+  ScriptedCalls calls;
+  const Result<Directory> cleaner = Directory::Open(KernelCalls(), path_);
+  const Result<Directory> maker = Directory::Open(calls, path_);
+  int made = 0;
+  calls.AfterEach([&](const Call& call) {
+    if (call.kind != Call::kOpen || (call.flags & O_CREAT) == 0) return;
+    if (++made > 2) return;
+    ASSERT_TRUE(cleaner->RemoveTemporaries().ok());
+  });
+  const Result<TemporaryFile> temporary = maker->MakeTemporary("a", 0600);
+  ASSERT_TRUE(temporary.has_value()) << LastError();
+  EXPECT_EQ(made, 3);
+  ASSERT_TRUE(maker->Publish(temporary->file, temporary->name, "a").ok()) << LastError();
+  EXPECT_EQ(*maker->Names(), (Seen{".", "..", "a"}));
+}
+
+// The script's answer stands in for the kernel's to a user who may not read the file.
+TEST_F(DirectoryTest, RemoveTemporariesKeepsWhatItMayNotOpen) {
+  const Result<Directory> maker = Directory::Open(KernelCalls(), path_);
+  const Result<TemporaryFile> temporary = maker->MakeTemporary("a", 0600);
+  ASSERT_TRUE(temporary.has_value()) << LastError();
+  ScriptedCalls calls;
+  const Result<Directory> cleaner = Directory::Open(calls, path_);
+  calls.Play(FailEach(Call::kOpen, EACCES));
+  ASSERT_TRUE(cleaner->RemoveTemporaries().ok());
+  ASSERT_TRUE(maker->Publish(temporary->file, temporary->name, "a").ok()) << LastError();
+}
+
+TEST_F(DirectoryTest, NoFileGetsBitsByWhichItRunsAsItsOwner) {
+  const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
+  const Result<TemporaryFile> temporary = directory->MakeTemporary("a", 07755);
+  ASSERT_TRUE(temporary.has_value()) << LastError();
+  struct stat status;
+  ASSERT_EQ(fstat(temporary->file.descriptor(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0755u);
+}
+
 TEST_F(DirectoryTest, SplitsAPathIntoDirectoryAndName) {
   const auto split = [](const char* path) {
     const Result<SplitPath> parts = SplitAtName(path);

@@ -8,12 +8,14 @@
 #include <utility>
 
 #include "base/error.h"
+#include "os/file/files_of_this_process.h"
 
 namespace morsel::os {
 
 File::File(File&& other) noexcept
     : calls_(other.calls_),
       descriptor_(std::exchange(other.descriptor_, -1)),
+      is_closed_in_children_(std::exchange(other.is_closed_in_children_, false)),
       path_(std::move(other.path_)) {}
 
 File& File::operator=(File&& other) noexcept {
@@ -21,6 +23,7 @@ File& File::operator=(File&& other) noexcept {
     Close();
     calls_ = other.calls_;
     descriptor_ = std::exchange(other.descriptor_, -1);
+    is_closed_in_children_ = std::exchange(other.is_closed_in_children_, false);
     path_ = std::move(other.path_);
   }
   return *this;
@@ -29,7 +32,16 @@ File& File::operator=(File&& other) noexcept {
 File::~File() { Close(); }
 
 void File::Close() {
-  if (descriptor_ >= 0) close(std::exchange(descriptor_, -1));
+  const int descriptor = std::exchange(descriptor_, -1);
+  if (descriptor < 0) return;
+  // In a child the number may be another file's by now.
+  if (std::exchange(is_closed_in_children_, false) && !KeepInChildren(descriptor)) return;
+  close(descriptor);
+}
+
+void File::CloseInChildren() {
+  os::CloseInChildren(descriptor_);
+  is_closed_in_children_ = true;
 }
 
 Result<File> File::Open(SystemCalls& calls, int directory, const std::string& name, int flags,

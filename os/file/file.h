@@ -35,6 +35,9 @@ class File {
   SystemCalls& calls() const { return *calls_; }
   /// Closes the descriptor now. Does nothing if it is closed.
   void Close();
+  /// From now on children of fork(2) close the descriptor when they begin, so that a lock of the
+  /// file is not theirs. To be called while NoForkMeanwhile() is held since the file was opened.
+  void CloseInChildren();
 
   /// The file's size, as fstat(2) has it.
   /// Errors  by errno, see FailErrno().
@@ -63,6 +66,7 @@ class File {
  private:
   SystemCalls* calls_ = nullptr;
   int descriptor_ = -1;
+  bool is_closed_in_children_ = false;
   std::string path_;
 };
 

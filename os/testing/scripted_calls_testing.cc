@@ -91,7 +91,9 @@ auto ScriptedCalls::Follow(Call call, Make make) {
   }
   if ((logged_ >> call.kind & 1) != 0) log_.push_back(WordFor(call));
   if (answer == kOmit) return Returned{0};
-  return make(answer == kShort ? (call.size_bytes + 1) / 2 : call.size_bytes);
+  const Returned returned = make(answer == kShort ? (call.size_bytes + 1) / 2 : call.size_bytes);
+  if (after_) after_(call);
+  return returned;
 }
 
 int ScriptedCalls::OpenAt(int directory, const char* name, int flags, mode_t mode) {

@@ -72,6 +72,8 @@ class ScriptedCalls : public SystemCalls {
   /// Follows this script from now on, and counts from 0. With none, all calls are made.
   void Play(Script script);
   void Heal() { Play(nullptr); }
+  /// From now on calls `after` each time when a call has been made.
+  void AfterEach(std::function<void(const Call&)> after) { after_ = std::move(after); }
 
   /// How many calls there were, those that failed included; also the number of the next call.
   int64_t count() const { return count_; }
@@ -103,6 +105,7 @@ class ScriptedCalls : public SystemCalls {
   auto Follow(Call call, Make make);
 
   Script script_;
+  std::function<void(const Call&)> after_;
   std::atomic<int64_t> count_ = 0;
   std::array<std::atomic<uint64_t>, Call::kKinds> counts_{};
   std::array<std::atomic<uint64_t>, Call::kKinds> size_bytes_{};

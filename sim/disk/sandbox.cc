@@ -52,6 +52,26 @@ std::string Sandbox::StorePathOf(NodeId node) const {
   return scratch_.path() + "/store/" + std::to_string(node);
 }
 
+std::string Sandbox::BytesOf(NodeId node) const {
+  const auto slot = slots_.find(node);
+  if (slot == slots_.end()) return "";
+  return "/proc/self/fd/" + std::to_string(slot->second.descriptor);
+}
+
+// Gives each file that is shown its name in the store back. What has no name left cannot get one.
+void Sandbox::Park() {
+  for (auto slot = slots_.begin(); slot != slots_.end();) {
+    const NodeId id = slot++->first;
+    if (!slots_[id].is_on) continue;
+    const std::string store = StorePathOf(id);
+    const std::string bytes = BytesOf(id);
+    if (linkat(AT_FDCWD, bytes.c_str(), AT_FDCWD, store.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      MustDo(errno == ENOENT, "linking", store);
+      Forget(id);
+    }
+  }
+}
+
 void Sandbox::Forget(NodeId node) {
   const auto slot = slots_.find(node);
   if (slot == slots_.end()) return;
@@ -62,6 +82,7 @@ void Sandbox::Forget(NodeId node) {
 }
 
 void Sandbox::Show(const Disk& disk) {
+  Park();
   std::error_code error;
   std::filesystem::remove_all(root_, error);
   MustDo(!error, "emptying", root_);
@@ -71,6 +92,9 @@ void Sandbox::Show(const Disk& disk) {
     slot.is_on = false;
   }
   ShowDirectory(disk, kRootNode, root_);
+  for (const auto& [id, slot] : slots_) {
+    if (slot.is_on) unlink(StorePathOf(id).c_str());
+  }
 }
 
 void Sandbox::ShowDirectory(const Disk& disk, NodeId id, const std::string& path) {
@@ -142,10 +166,8 @@ void Sandbox::Adopt(int directory, const char* name, int descriptor, NodeId node
   MustDo(fstat(descriptor, &status) == 0, "fstat of", name);
   nodes_[status.st_ino] = node;
   if (S_ISDIR(status.st_mode)) return;
-  const std::string store = StorePathOf(node);
-  MustDo(linkat(directory, name, AT_FDCWD, store.c_str(), 0) == 0, "linking", store);
-  const int own = open(store.c_str(), O_RDWR | O_CLOEXEC);
-  MustDo(own >= 0, "opening", store);
+  const int own = openat(directory, name, O_RDWR | O_CLOEXEC);
+  MustDo(own >= 0, "opening", name);
   slots_[node] = {.descriptor = own, .shown = {}, .is_on = true};
 }
 

@@ -43,20 +43,23 @@ class Sandbox {
   /// From now on the file or directory `name` below `directory`, open as `descriptor`, is `node`.
   void Adopt(int directory, const char* name, int descriptor, NodeId node);
 
-  /// The path of the bytes of a file, independent of its names.
-  std::string StorePathOf(NodeId node) const;
+  /// A path of the bytes of a file, independent of its names; "" if it was never shown.
+  std::string BytesOf(NodeId node) const;
 
   /// Copies what is shown to `path`, for a person to look at.
   bool CopyTo(const std::string& path) const;
 
  private:
-  /// A file that keeps its bytes from one Show() to the next.
+  /// A file that keeps its bytes from one Show() to the next. While it is not shown, it has a name
+  /// in a folder of its own; while it is, it has those names alone that the disk gives it.
   struct Slot {
     int descriptor = -1;
     Content shown;
     bool is_on = false;  ///< since the last Show(); other slots keep what they showed before
   };
 
+  std::string StorePathOf(NodeId node) const;
+  void Park();
   void Forget(NodeId node);
   void ShowDirectory(const Disk& disk, NodeId id, const std::string& path);
   void ShowFile(const Node& node, NodeId id, const std::string& path);

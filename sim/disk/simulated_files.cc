@@ -317,7 +317,7 @@ void SimulatedFiles::SeeStores() {
   TracedCall call{.site = std::move(site), .made = {}, .changes = {}, .synced = {}};
   std::vector<std::pair<NodeId, std::string>> files;
   for (const auto& [id, node] : disk_.nodes()) {
-    if (!node.is_directory) files.emplace_back(id, sandbox_.StorePathOf(id));
+    if (!node.is_directory) files.emplace_back(id, sandbox_.BytesOf(id));
   }
   for (const auto& [id, path] : files) SeeStoresOf(id, path, call);
   if (!call.changes.empty()) End(std::move(call));
