@@ -19,6 +19,9 @@ inline constexpr uint64_t kSubtreeBytes = 2 * kMiB;
 /// A giant subtree: as much as one page table of 2 MiB pages maps.
 inline constexpr uint64_t kGiantBytes = kGiB;
 inline constexpr uint64_t kSubtreesPerGiant = kGiantBytes / kSubtreeBytes;
+/// The end of the addresses that a process has. (The kernel maps nothing above unless it is asked
+/// to, and no morsel lies there.)
+inline constexpr uint64_t kAddressEnd = uint64_t{1} << 47;
 
 /// A number whose type says what it counts. Numbers with different tags do not convert to each
 /// other.

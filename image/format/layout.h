@@ -55,8 +55,6 @@ inline constexpr uint64_t kWriteFeatures = 0;
 inline constexpr uint64_t kBlockBytes = 4 * kKiB;
 inline constexpr uint64_t kSuperblockBytes = kBlockBytes;
 inline constexpr uint64_t kExtentsStart = 2 * kSuperblockBytes;
-/// User addresses end here on x86-64 with four levels of page tables.
-inline constexpr uint64_t kAddressEnd = uint64_t{1} << 47;
 
 enum class Kind : uint16_t {
   kAbsent = 0,   ///< all zero; nothing is stored

@@ -407,6 +407,20 @@ TEST_F(CarvedPoolMetadataTest, EitherSuperblockIsEnough) {
   }
 }
 
+// With a good checksum, as if made to deceive. The process' tables end where addresses do.
+TEST_F(CarvedPoolMetadataTest, AWindowThatNoProcessCanHaveIsCorrupt) {
+  for (const Window& window : {Window{0, kGiantBytes},
+                               {kGiantBytes, kAddressEnd + kGiantBytes},
+                               {kAddressEnd, 2 * kAddressEnd},
+                               {2 * kGiantBytes, kGiantBytes}}) {
+    const PoolSuperblock plan = *PlanSuperblock(kPoolBytes, window, Id{1}, "pool 'test'");
+    std::vector<char> bytes(kSuperblocks * kSuperblockBytes);
+    WriteSuperblocks(bytes.data(), plan, pmem::VolatilePersist());
+    EXPECT_EQ(ChooseSuperblock(bytes.data(), kPoolBytes, "pool 'test'").error(), Code::kCorrupt)
+        << window.begin << "-" << window.end;
+  }
+}
+
 TEST_F(CarvedPoolMetadataTest, ABitThatIsFlippedInBothSuperblocksMakesThePoolCorrupt) {
   for (uint64_t bit = 0; bit < kSuperblockBytes * 8; ++bit) {
     std::string bytes(medium_.memory(), kSuperblocks * kSuperblockBytes);

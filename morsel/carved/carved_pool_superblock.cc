@@ -63,8 +63,7 @@ const char* LayoutFault(const PoolSuperblock& s) {  // [POOL-2]
       !Within(s.data_offset, s.subtree_count * kSubtreeBytes, s.size_bytes)) {
     return "an offset or a count";
   }
-  if (s.window_begin == 0 || s.window_begin >= s.window_end || s.window_end > uint64_t{1} << 56 ||
-      !IsAligned(s.window_begin, kGiantBytes) || !IsAligned(s.window_end, kGiantBytes)) {
+  if (!IsPossible({s.window_begin, s.window_end})) {
     return "the address window";
   }
   return nullptr;

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <string>
 
+#include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "morsel/directory/directory_pool_testing.h"
@@ -386,6 +387,27 @@ TEST_F(DirectoryPoolTest, AFailedCreateOpenOrRemoveChangesNoMorsel) {
       EXPECT_TRUE(opened && made && removed);
       break;
     }
+  }
+}
+
+// With a good checksum, as if made to deceive.
+TEST_F(DirectoryPoolTest, APoolFileWithAWindowThatNoProcessCanHaveIsRefused) {
+  Open();
+  pool_.reset();
+  const std::string path = path_ + "/.morsel-pool";
+  PoolFileLayout layout;
+  std::ifstream(path, std::ios::binary).read(reinterpret_cast<char*>(&layout), sizeof layout);
+  for (const Window& window : {Window{0, kGiantBytes},
+                               {kGiantBytes, kAddressEnd + kGiantBytes},
+                               {kAddressEnd, 2 * kAddressEnd},
+                               {2 * kGiantBytes, kGiantBytes}}) {
+    layout.window_begin = window.begin;
+    layout.window_end = window.end;
+    layout.checksum = 0;
+    layout.checksum = Checksum64(&layout, sizeof layout);
+    std::ofstream(path, std::ios::binary).write(reinterpret_cast<char*>(&layout), sizeof layout);
+    EXPECT_EQ(TryOpen(path_, {}).error(), Code::kCorrupt) << window.begin << "-" << window.end;
+    EXPECT_NE(std::string(LastError()).find("window"), std::string::npos) << LastError();
   }
 }
 

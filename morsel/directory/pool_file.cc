@@ -6,7 +6,6 @@
 #include <cinttypes>
 #include <string>
 
-#include "base/bits.h"
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
@@ -47,8 +46,7 @@ Status Validate(const os::File& file, const PoolFileLayout& layout) {
                 "with MORSEL_CREATE: the morsels beside it do not need it",
                 path);
   }
-  if (layout.window_begin >= layout.window_end || !IsAligned(layout.window_begin, kGiantBytes) ||
-      !IsAligned(layout.window_end, kGiantBytes)) {
+  if (!IsPossible({layout.window_begin, layout.window_end})) {
     return Fail(Code::kCorrupt, "'%s' has an impossible address window 0x%" PRIx64 "-0x%" PRIx64,
                 path, layout.window_begin, layout.window_end);
   }

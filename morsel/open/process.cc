@@ -25,8 +25,7 @@ struct Table {
   Entry entries[kSubtreesPerGiant] = {};
   Table* next = nullptr;
 };
-constexpr uint64_t kAddressBytes = uint64_t{1} << 47;
-Entry giants[kAddressBytes / kGiantBytes];
+Entry giants[kAddressEnd / kGiantBytes];
 /// The list of all tables. Without it valgrind would report them as leaked, because the entries
 /// point one byte into them.
 Table* tables = nullptr;
@@ -158,7 +157,7 @@ void ForgetRange(uint64_t base, uint64_t size_bytes) {
 
 OpenMorsel* MorselAt(const void* address) {
   const uint64_t at = reinterpret_cast<uint64_t>(address);
-  if (at >= kAddressBytes) return nullptr;
+  if (at >= kAddressEnd) return nullptr;
   uintptr_t entry = giants[at / kGiantBytes].load(std::memory_order_acquire);
   if (IsTable(entry)) {
     entry = TableOf(entry)->entries[at / kSubtreeBytes % kSubtreesPerGiant].load(

@@ -18,9 +18,6 @@
 namespace morsel {
 namespace {
 
-// The kernel maps nothing at or above this address unless it is asked to.
-constexpr uint64_t kUserSpaceEnd = uint64_t{1} << 47;
-
 // The first try does not know the process' mappings. Later ones have read them, but another thread
 // may map something between that and the reservation.
 constexpr int kReserveTriesMax = 16;
@@ -75,19 +72,23 @@ std::optional<uint64_t> FirstFree(const TakenRanges& taken, const TakenRanges& m
 
 }  // namespace
 
+bool IsPossible(const Window& window) {
+  return window.begin != 0 && window.begin < window.end && window.end <= kAddressEnd &&
+         IsAligned(window.begin, kGiantBytes) && IsAligned(window.end, kGiantBytes);
+}
+
 Result<Window> WindowFromEnvironment() {
   const char* const set = std::getenv("MORSEL_WINDOW");
   if (set == nullptr || *set == '\0') return kDefaultWindow;
   const char* text = set;
   const std::optional<uint64_t> begin = ParseHex(text, '-');
   const std::optional<uint64_t> end = begin ? ParseHex(text, '\0') : std::nullopt;
-  if (!end || *begin == 0 || *begin >= *end || *end > kUserSpaceEnd ||
-      !IsAligned(*begin, kGiantBytes) || !IsAligned(*end, kGiantBytes)) {
+  if (!end || !IsPossible({*begin, *end})) {
     return Fail(
         Code::kInvalidArgument,
         "MORSEL_WINDOW is '%s'; it must be start-end, two hexadecimal multiples of 0x%" PRIx64
         ", start the smaller, end at most 0x%" PRIx64,
-        set, kGiantBytes, kUserSpaceEnd);
+        set, kGiantBytes, kAddressEnd);
   }
   return Window{*begin, *end};
 }

@@ -19,6 +19,10 @@ struct Window {
   uint64_t end = 0;
 };
 
+/// Whether a process can have such a window: it is not empty, and neither begins at 0 nor ends
+/// beyond kAddressEnd. To be asked of each window that comes from outside.
+bool IsPossible(const Window& window);
+
 /// 64 TiB less 4 GiB of the 47-bit address space. The window keeps clear of the executable, the
 /// stack, the top of the mmap area and AddressSanitizer's shadow.
 inline constexpr Window kDefaultWindow = {0x100100000000, 0x500000000000};
