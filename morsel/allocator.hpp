@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <limits>
+#include <memory>
 #include <new>
 #include <type_traits>
 
@@ -12,8 +13,22 @@
 
 namespace morsel {
 
+// What allocate() does when it fails differs between programs, or parts of one, that are built with
+// and without exceptions. So these are two templates.
+#if defined(__cpp_exceptions)
+inline namespace with_exceptions {
+#else
+inline namespace without_exceptions {
+#endif
+
 /// An allocator as the standard requires it. It stores one pointer, the morsel's base, which is the
 /// same in every process, so a container that lies in the morsel may keep its allocator.
+///
+/// As those of std::pmr, it stays with its container: a container that is assigned or moved to from
+/// one in another morsel gets its elements one by one, in its own morsel. (To swap two of different
+/// morsels is undefined, as the standard has it.) A copy that is made of a container allocates in
+/// the same morsel, so that a structure with containers as members can be copied within it; where
+/// that is open for reading only, the copy lies in ordinary memory.
 ///
 /// Use it under the snapshot contract only. Containers move and free nodes behind the program's
 /// back, and they persist nothing before they link it.
@@ -26,8 +41,8 @@ class Allocator {
  public:
   using value_type = T;
   using propagate_on_container_copy_assignment = std::false_type;
-  using propagate_on_container_move_assignment = std::true_type;
-  using propagate_on_container_swap = std::true_type;
+  using propagate_on_container_move_assignment = std::false_type;
+  using propagate_on_container_swap = std::false_type;
   using is_always_equal = std::false_type;
 
   explicit Allocator(const Morsel& morsel) : base_(morsel.base()) {}
@@ -36,6 +51,7 @@ class Allocator {
   Allocator(const Allocator<U>& other) : base_(other.base()) {}  // NOLINT: as the standard asks
 
   T* allocate(size_t count) {
+    if (base_ == nullptr) return std::allocator<T>().allocate(count);
     void* block = nullptr;
     if (count <= std::numeric_limits<size_t>::max() / sizeof(T)) {
       morsel_t* const morsel = morsel_of(base_);
@@ -48,9 +64,21 @@ class Allocator {
     if (block == nullptr) NoRoom();
     return static_cast<T*>(block);
   }
-  void deallocate(T* block, size_t) { morsel_free(morsel_of(base_), block); }
+  void deallocate(T* block, size_t count) {
+    if (base_ == nullptr) return std::allocator<T>().deallocate(block, count);
+    morsel_free(morsel_of(base_), block);
+  }
 
-  /// The base address of the morsel that it allocates in.
+  /// For containers that are copied: of a container in a morsel that is open for reading only, the
+  /// copy's allocator.
+  Allocator select_on_container_copy_construction() const {
+    const morsel_t* const morsel = base_ == nullptr ? nullptr : morsel_of(base_);
+    Allocator own = *this;
+    if (morsel != nullptr && morsel_is_read_only(morsel)) own.base_ = nullptr;
+    return own;
+  }
+
+  /// The base address of the morsel that it allocates in; nullptr for ordinary memory.
   void* base() const { return base_; }
 
   template <class U>
@@ -70,4 +98,5 @@ class Allocator {
   void* base_;
 };
 
+}  // inline namespace
 }  // namespace morsel

@@ -42,8 +42,10 @@ class Pool;
 /// An open morsel. A member function does what the C function of the same name does, and returns
 /// the same errors.
 ///
-/// Ownership  holds one open of the morsel, which close(), discard() or the destructor ends. If the
-///            close in the destructor fails, the destructor discards the morsel and prints the
+/// Ownership  holds one open of the morsel, which close(), discard() or the destructor ends. The
+///            destructor closes, and so makes a snapshot morsel's last checkpoint; while an
+///            exception unwinds its scope it discards, since the change that the exception ended
+///            may be half done. If the close in the destructor fails, it discards and prints the
 ///            message on standard error: call close() where the result matters. A Morsel must not
 ///            outlive its Pool.
 /// Threads    as the C functions: any, except close(), discard(), assignment and destruction.
@@ -157,13 +159,18 @@ class Morsel {
     return Code(code);
   }
   void CloseOrWarn() {
-    if (handle_ == nullptr || close().ok()) return;
+    if (handle_ == nullptr) return;
+    const bool unwinds = std::uncaught_exceptions() > exceptions_;
+    // Where others have the morsel open, this open ends without a checkpoint either way.
+    if (unwinds && morsel_discard(handle_) == MORSEL_OK) return;
+    if (close().ok()) return;
     if (morsel_discard(handle_) == MORSEL_OK) {
       std::fprintf(stderr, "morsel: closed without a checkpoint: %s\n", last_error());
     }
   }
 
   morsel_t* handle_ = nullptr;
+  int exceptions_ = std::uncaught_exceptions();  ///< those that unwound when this was made
 };
 
 /// An open pool. A member function does what the C function of the same name does, and returns the

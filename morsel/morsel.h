@@ -432,6 +432,8 @@ morsel_t *morsel_of(const void *address);
 void *morsel_base(const morsel_t *morsel);
 uint64_t morsel_capacity(const morsel_t *morsel);
 uint64_t morsel_size(const morsel_t *morsel);
+/* Returns 1 if the morsel is open for reading only, or the handle is NULL; else 0. */
+int morsel_is_read_only(const morsel_t *morsel);
 
 /* Returns the message of the calling thread's last failure. It is valid until the thread's next
  * call that fails. */

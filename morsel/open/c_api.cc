@@ -378,6 +378,10 @@ uint64_t morsel_capacity(const morsel_t* morsel) {
   return morsel == nullptr ? 0 : Morsel(morsel)->record().capacity_bytes;
 }
 
+int morsel_is_read_only(const morsel_t* morsel) {
+  return morsel == nullptr || Morsel(morsel)->read_only() ? 1 : 0;
+}
+
 uint64_t morsel_size(const morsel_t* morsel) {
   // The check comes before the heap is touched: in a forked child its lock may be held for ever.
   if (morsel == nullptr || !Morsel(morsel)->MayRead().ok()) return 0;

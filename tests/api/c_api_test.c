@@ -55,6 +55,7 @@ static void live_once(const char* path, unsigned pool_flags, unsigned flags) {
   morsel_t* m = NULL;
   EXPECT(morsel_open(pool, "m", &options, &m) == MORSEL_OK);
   EXPECT(morsel_capacity(m) == 8u << 20 && morsel_size(m) == 4u << 20);
+  EXPECT(morsel_is_read_only(m) == 0 && morsel_is_read_only(NULL) == 1);
   void* base = morsel_base(m);
   use_blocks(m);
   char* a = morsel_root(m, "a");

@@ -107,6 +107,77 @@ TEST_F(CppApi, ASnapshotMorselReopensAsItsLastCheckpoint) {
   EXPECT_EQ(numbers->front(), 1);
 }
 
+TEST_F(CppApi, AnExceptionThatUnwindsPastTheHandleEndsInTheLastCheckpoint) {
+  morsel::Pool pool = Directory();
+  {
+    morsel::Morsel m = Open(pool);
+    ASSERT_TRUE(m.set_root("sum", m.make<int>(100)).ok());
+    ASSERT_TRUE(m.close().ok());
+  }
+  try {
+    morsel::Morsel m = Open(pool);
+    *m.root<int>("sum") = 50;
+    throw std::runtime_error("before the other half");
+  } catch (const std::runtime_error&) {
+  }
+  EXPECT_EQ(*Open(pool).root<int>("sum"), 100);
+}
+
+// A handle that is made and ends while another exception unwinds has no part in it.
+TEST_F(CppApi, AHandleOfADestructorThatRunsWhileUnwindingIsCheckpointed) {
+  morsel::Pool pool = Directory();
+  struct Writer {
+    morsel::Pool& pool;
+    ~Writer() {
+      morsel::Morsel m = Open(pool);
+      EXPECT_TRUE(m.set_root("sum", m.make<int>(7)).ok());
+    }
+  };
+  try {
+    const Writer writer{pool};
+    throw std::runtime_error("elsewhere");
+  } catch (const std::runtime_error&) {
+  }
+  EXPECT_EQ(*Open(pool).root<int>("sum"), 7);
+}
+
+TEST_F(CppApi, WhatIsMovedBetweenMorselsLiesInItsOwn) {
+  morsel::Pool pool = Directory();
+  morsel::Morsel one = Open(pool);
+  auto other = morsel::Morsel::open(pool, "other", {.flags = MORSEL_CREATE});
+  ASSERT_TRUE(other) << morsel::last_error();
+  Vector<int> target{morsel::Allocator<int>(one)};
+  Vector<int> source({7, 8, 9}, morsel::Allocator<int>(*other));
+  target = std::move(source);
+  EXPECT_EQ(morsel_of(target.data()), one.handle());
+  EXPECT_EQ(target, Vector<int>({7, 8, 9}, morsel::Allocator<int>(one)));
+  source.assign({1, 2});
+  EXPECT_EQ(morsel_of(source.data()), other->handle());
+  // Within one morsel nothing is copied.
+  Vector<int> third{morsel::Allocator<int>(one)};
+  const int* const numbers = target.data();
+  third = std::move(target);
+  EXPECT_EQ(third.data(), numbers);
+}
+
+TEST_F(CppApi, ACopyLiesInTheSameMorselOrWhereThatIsReadOnlyInOrdinaryMemory) {
+  morsel::Pool pool = Directory();
+  {
+    morsel::Morsel m = Open(pool);
+    const morsel::Allocator<int> allocator(m);
+    auto* const numbers = m.make<Vector<int>>(std::initializer_list<int>{1, 2, 3}, allocator);
+    const Vector<int> copy = *numbers;
+    EXPECT_EQ(morsel_of(copy.data()), m.handle());
+    ASSERT_TRUE(m.set_root("numbers", numbers).ok());
+  }
+  const morsel::Morsel m = Open(pool, MORSEL_READ_ONLY);
+  Vector<int> copy = *m.root<Vector<int>>("numbers");
+  EXPECT_EQ(morsel_of(copy.data()), nullptr);
+  copy.push_back(4);
+  EXPECT_EQ(copy.size(), 4u);
+  EXPECT_EQ(copy.get_allocator().base(), nullptr);
+}
+
 TEST_F(CppApi, PolymorphicContainersWorkInAnotherProcess) {
   using PmrMap = std::pmr::unordered_map<int, std::pmr::string>;
   {
