@@ -23,9 +23,12 @@ struct Window {
 /// beyond kAddressEnd. To be asked of each window that comes from outside.
 bool IsPossible(const Window& window);
 
-/// 64 TiB less 4 GiB of the 47-bit address space. The window keeps clear of the executable, the
-/// stack, the top of the mmap area and AddressSanitizer's shadow.
-inline constexpr Window kDefaultWindow = {0x100100000000, 0x500000000000};
+/// 20 TiB of the 47-bit address space. The window keeps clear of all that the kernel maps by
+/// itself, in each of its layouts: the executable and its heap from two thirds of the space on; libraries
+/// and mappings from the stack down; where the stack has no limit (`ulimit -s unlimited`), from a
+/// sixth of the space, 0x155555555000, down; in the old layout (`setarch -L`, and old kernels where
+/// the stack has no limit) from a third, 0x2aaaaaaab000, up. Below is AddressSanitizer's shadow.
+inline constexpr Window kDefaultWindow = {0x160000000000, 0x2a0000000000};
 
 /// Returns the window that MORSEL_WINDOW=start-end (hexadecimal) sets, or the default window if the
 /// variable is not set.
