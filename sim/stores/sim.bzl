@@ -1,6 +1,6 @@
 """Code that the simulator looks at: compiled so that it tells its stores."""
 
-load("@rules_cc//cc:defs.bzl", "cc_library", "cc_test")
+load("@rules_cc//cc:defs.bzl", "cc_test")
 
 # ThreadSanitizer's hooks without its runtime. No builtins, no string instructions and no vector
 # code, which would store without a hook.
@@ -36,93 +36,70 @@ SIM_WRAPPED = [
 ]
 SIM_LINKOPTS = ["-Wl,--wrap=" + name for name in SIM_WRAPPED] + ["-pthread"]
 
-# Where the library is: each has a layer_files().
-HEADER_ROOMS = [
-    "alloc/heap/layout",
-    "morsel",
-]
-LIBRARY_ROOMS = [
-    "alloc/heap",
-    "alloc/heap/guard",
-    "alloc/heap/segments",
-    "alloc/heap/threads",
-    "alloc/subtrees",
-    "base",
-    "image",
-    "image/codecs",
-    "image/format",
-    "image/load",
-    "image/pipeline",
-    "image/store",
-    "morsel/carved",
-    "morsel/directory",
-    "morsel/open",
-    "morsel/pool",
-    "os/file",
-    "os/memory",
-    "pmem/media",
-    "pmem/persist",
+# Of the simulator itself, whose stores are of no interest.
+SIMULATOR_COPTS = [
+    "-O2",
+    "-g",
+    "-fno-sanitize=thread",
+    "-fbuiltin",
+    "-ftree-vectorize",
 ]
 
-def sim_library(name, copts = [], **arguments):
-    """A cc_library whose stores are seen.
+def _instrumented_impl(settings, attr):
+    return {
+        "//command_line_option:copt": settings["//command_line_option:copt"] + SIM_COPTS,
+        "//pmem/persist:pmem2_persist": "//sim/stores:simulated_pmem2",
+    }
+
+_instrumented = transition(
+    implementation = _instrumented_impl,
+    inputs = ["//command_line_option:copt"],
+    outputs = [
+        "//command_line_option:copt",
+        "//pmem/persist:pmem2_persist",
+    ],
+)
+
+def _instrumented_libraries_impl(ctx):
+    return [cc_common.merge_cc_infos(cc_infos = [dep[CcInfo] for dep in ctx.attr.deps])]
+
+# The libraries in a build that tells its stores. It is the same one for whoever asks.
+instrumented_libraries = rule(
+    implementation = _instrumented_libraries_impl,
+    attrs = {
+        "deps": attr.label_list(cfg = _instrumented, providers = [CcInfo]),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+)
+
+def sim_test(name, deps, copts = [], **arguments):
+    """A cc_test whose stores are seen, and those of all of the library that it is linked with.
+
+    It runs in the default configuration only: hooks are the compiler's either for a sanitizer or
+    for this.
 
     Args:
       name: the target's.
-      copts: added.
-      **arguments: cc_library's.
-    """
-    cc_library(
-        name = name,
-        copts = copts + SIM_COPTS,
-        linkstatic = True,
-        tags = ["no-sanitizer"],
-        **arguments
-    )
-
-def sim_test(name, deps = [], copts = [], **arguments):
-    """A cc_test whose stores are seen, and those of the whole library, which it is linked with.
-
-    It depends on nothing else of the library: the simulator brings it along. It runs in the default
-    configuration only: hooks are the compiler's either for a sanitizer or for this.
-
-    Args:
-      name: the target's.
-      deps: in place of //sim and GoogleTest.
+      deps: of the library and of what stands on it; the simulator comes along.
       copts: added.
       **arguments: cc_test's.
     """
+    instrumented_libraries(
+        name = name + "_libraries",
+        testonly = True,
+        tags = ["manual"],
+        deps = deps + ["//sim/stores"],
+    )
     cc_test(
         name = name,
         copts = copts + SIM_COPTS,
         linkstatic = True,
         tags = ["no-sanitizer"],
-        deps = deps or [
-            "//sim/stores",
+        deps = [
+            ":" + name + "_libraries",
             "@googletest//:gtest_main",
         ],
         **arguments
-    )
-
-def layer_files(without = []):
-    """The package's files, for the simulator's build of all of the library.
-
-    Args:
-      without: files that the simulator has others for.
-    """
-    native.filegroup(
-        name = "headers",
-        srcs = native.glob(
-            ["*.h", "*.hpp"],
-            exclude = ["*_testing.h"],
-        ),
-        visibility = ["//sim/stores:__pkg__"],
-    )
-    native.filegroup(
-        name = "sources",
-        srcs = native.glob(
-            ["*.cc"],
-            exclude = ["*_test.cc", "*_testing.cc"] + without,
-        ),
-        visibility = ["//sim/stores:__pkg__"],
     )
