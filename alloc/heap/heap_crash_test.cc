@@ -157,7 +157,7 @@ TEST_F(HeapCrashTest, KillThenPowerCut) {
   world_->operations_later = 0;
   for (const bool extent_first : {false, true}) {
     recorder_->WithMemory([&] {
-      pmem::CrashRecorder recorder(*recorder_);
+      pmem::CrashRecorder recorder = recorder_->AfterKill();
       // Looking at a block adopts its slab; only allocating does not.
       const CrashOwners owners = extent_first ? CrashOwners() : life_->owners();
       std::thread([&] {
@@ -185,7 +185,7 @@ TEST_F(HeapCrashTest, KillThenPowerCutOfADirectoryWord) {
   // of that. The next incarnation finds the map, or not, and persists such an extent.
   recorder_->set_before_fence([&] {
     recorder_->WithMemory([&] {
-      pmem::CrashRecorder recorder(*recorder_);
+      pmem::CrashRecorder recorder = recorder_->AfterKill();
       std::thread([&] {
         CrashIncarnation next(*world_, &recorder, CrashOwners(), 1, 5);
         next.Open();
@@ -215,7 +215,7 @@ TEST_F(HeapCrashTest, CleanMeansDurable) {
   // power cut. This is tried with and without an incarnation in between that only opens and closes.
   const auto killed_here = [&] {
     recorder_->WithMemory([&] {
-      pmem::CrashRecorder recorder(*recorder_);
+      pmem::CrashRecorder recorder = recorder_->AfterKill();
       std::thread([&] {
         CrashIncarnation next(*world_, &recorder, owners, 1, 5);
         next.Open();
@@ -228,7 +228,7 @@ TEST_F(HeapCrashTest, CleanMeansDurable) {
       }).join();
     });
     recorder_->WithMemory([&] {
-      pmem::CrashRecorder recorder(*recorder_);
+      pmem::CrashRecorder recorder = recorder_->AfterKill();
       std::thread([&] {
         CrashIncarnation next(*world_, &recorder, owners, 1, 5);
         next.Open();

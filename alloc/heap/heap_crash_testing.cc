@@ -156,7 +156,7 @@ void CrashIncarnation::PowerCut(uint64_t images) {
 void CrashIncarnation::Kill() {
   Note("kill");
   recorder_->WithMemory([&] {
-    pmem::CrashRecorder recorder(*recorder_);
+    pmem::CrashRecorder recorder = recorder_->AfterKill();
     Next(&recorder, owners_);
   });
   world_.log.pop_back();

@@ -125,7 +125,7 @@ TEST_F(SubtreeMapTest, StaleWordsAreFreeAndAreCleanedByAWriter) {
   }
   SubtreeMap map = Loaded(medium_, owners);
   EXPECT_EQ(map.free_count(), kCount - 1);
-  const auto after = medium_.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+  const auto after = medium_.AfterPowerCut();
   for (uint64_t i = 1; i < kCount; ++i) EXPECT_EQ(Words(*after)[i], 0u);
 }
 
@@ -151,7 +151,7 @@ TEST_F(SubtreeMapTest, StaleWordsAreGoneBeforeTheirSpaceIsGranted) {
         const SubtreeMap grown = Loaded(after, {Live(2), {}, {}});
         EXPECT_EQ(Findings(grown).find("second time"), std::string::npos) << Findings(grown);
       });
-  const auto after = medium_.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+  const auto after = medium_.AfterPowerCut();
   EXPECT_EQ(Findings(Loaded(*after, {Live(2), {}, {}})), "");
 }
 

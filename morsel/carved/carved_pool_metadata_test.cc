@@ -178,7 +178,7 @@ class CarvedPoolMetadataTest : public testing::Test {
             EXPECT_EQ(owners[name], subtrees) << name;
           }
         },
-        1);
+        8);
   }
 
   CrashMedium medium_{Plan().metadata_bytes};
@@ -253,7 +253,7 @@ TEST_F(CarvedPoolMetadataTest, AKillIsRemembered) {
         const auto held = next->Reserve(kHuge, 16 * kSubtreeBytes);
         ASSERT_TRUE(held.has_value()) << LastError();
         Grow(*next, "d", 7);
-        const auto after = killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+        const auto after = killed.AfterPowerCut();
         auto last = Opened(*after);
         ExpectWhole(*last);
         EXPECT_EQ(OwnersOf(*last)["d"].size(), had + 7);
@@ -268,10 +268,9 @@ TEST_F(CarvedPoolMetadataTest, APoolOpenedAfterAKilledFormatStays) {
       [&](CrashMedium& killed) {
         auto next = Open(killed);
         if (!next.has_value()) return;
-        EXPECT_NE(Opened(*killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0)), nullptr)
-            << "before anything is made in it";
+        EXPECT_NE(Opened(*killed.AfterPowerCut()), nullptr) << "before anything is made in it";
         Create(**next, "promised", 3);
-        const auto after = killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+        const auto after = killed.AfterPowerCut();
         auto last = Opened(*after);
         ASSERT_NE(last, nullptr);
         EXPECT_EQ(OwnersOf(*last)["promised"].size(), 3u);
@@ -283,7 +282,7 @@ TEST_F(CarvedPoolMetadataTest, APoolOpenedAfterAKilledFormatStays) {
 TEST_F(CarvedPoolMetadataTest, ACleanEndIsRememberedAndAnUnreadMapIsNot) {
   const uint64_t at = Plan().use_offset;
   const auto in_use = [&](CrashMedium& medium) {
-    const auto after = medium.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+    const auto after = medium.AfterPowerCut();
     return *reinterpret_cast<uint64_t*>(after->memory() + at);
   };
   EXPECT_EQ(in_use(medium_), 0u);
@@ -327,7 +326,7 @@ std::unique_ptr<CrashMedium> WithWorkLeft(CrashMedium& medium) {
       medium, [&] { Grow(*metadata, "b", 3); },
       [&](CrashMedium& killed) {
         if (left != nullptr) return;
-        auto cut = killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+        auto cut = killed.AfterPowerCut();
         const auto pending =
             pmem::Journal(
                 reinterpret_cast<pmem::JournalHead*>(cut->memory() + Plan().journal_offset),
@@ -365,11 +364,11 @@ TEST_F(CarvedPoolMetadataTest, FormattingIsAllOrNothing) {
     ++counts[is_new ? 2 : 1];
   };
   ForEachPowerCut(
-      *medium, [&] { FormatPool(medium->memory(), Plan(2), medium->persist()); }, look, 64);
+      *medium, [&] { FormatPool(medium->memory(), Plan(2), medium->persist()); }, look, 256);
   for (const int count : counts) EXPECT_GT(count, 0);
 
   // After the return the new pool is there, with both superblocks.
-  const auto after = medium->AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+  const auto after = medium->AfterPowerCut();
   auto opened = Opened(*after);
   EXPECT_EQ(opened->superblock().id[0], 2);
   ExpectWhole(*opened);
@@ -389,9 +388,9 @@ TEST_F(CarvedPoolMetadataTest, ANewPoolHasNothingOfWhatTheMediumHeldBefore) {
     ++opened_count;
   };
   ForEachPowerCut(
-      medium, [&] { FormatPool(medium.memory(), Plan(), medium.persist()); }, look, 16);
+      medium, [&] { FormatPool(medium.memory(), Plan(), medium.persist()); }, look, 64);
   EXPECT_GT(opened_count, 0);
-  const auto after = medium.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+  const auto after = medium.AfterPowerCut();
   ExpectWhole(*Opened(*after));
 }
 

@@ -54,7 +54,7 @@ TEST(StoreZerosTest, ZerosAreDurable) {
   std::memset(medium.memory(), 0x5a, medium.size_bytes());
   medium.Settle();
   StoreZeros(medium.memory(), kPageBytes, medium.persist());
-  const auto after = medium.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+  const auto after = medium.AfterPowerCut();
   for (size_t i = 0; i < medium.size_bytes(); ++i) {
     ASSERT_EQ(after->memory()[i], i < kPageBytes ? 0 : 0x5a) << i;
   }

@@ -81,10 +81,10 @@ TEST_F(JournalTest, AllOrNothing) {
           (found == value ? saw_old : saw_new) = true;
           EXPECT_FALSE(*JournalOn(after).IsPending());
         },
-        16);
+        64);
     EXPECT_TRUE(saw_old && saw_new);
     value = next;
-    EXPECT_EQ(ValueOf(*medium_.AfterPowerCut(CrashMedium::Unfenced::kLost, 0), kCount), value);
+    EXPECT_EQ(ValueOf(*medium_.AfterPowerCut(), kCount), value);
   }
 }
 
@@ -128,8 +128,8 @@ void KillThenCommitThenCutPower(CrashMedium& medium, uint64_t old_value, uint64_
               const uint64_t found = ValueOf(after, 5);
               EXPECT_TRUE(found == old_value || found == killed_value || found == next) << found;
             },
-            8);
-        EXPECT_EQ(ValueOf(*killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0), 5), next);
+            32);
+        EXPECT_EQ(ValueOf(*killed.AfterPowerCut(), 5), next);
       });
 }
 
@@ -148,7 +148,7 @@ TEST_F(JournalTest, RecoverPersistsAKilledRecordFirst) {
               ASSERT_TRUE(JournalOn(after).Recover().ok()) << LastError();
               ValueOf(after, 5);
             },
-            8);
+            32);
       });
 }
 
@@ -166,7 +166,7 @@ TEST_F(JournalTest, CommitTakesEntriesMaxWritesAndNotMore) {
     writes.push_back({reinterpret_cast<uint64_t*>(medium_.memory() + kTargetBegin) + i, i + 1});
   }
   journal.Commit(writes);
-  const auto after = medium_.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+  const auto after = medium_.AfterPowerCut();
   EXPECT_EQ(std::memcmp(after->memory() + kTargetBegin, medium_.memory() + kTargetBegin,
                         writes.size() * sizeof(uint64_t)),
             0);
@@ -179,9 +179,8 @@ TEST_F(JournalTest, EveryFlippedBitIsFoundOrHarmless) {
   ForEachKill(
       medium_, [&] { JournalOn(medium_).Commit(Writes(medium_, 3, 100)); },
       [&](CrashMedium& killed) {
-        if (pending == nullptr &&
-            killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0) != nullptr) {
-          auto cut = killed.AfterPowerCut(CrashMedium::Unfenced::kLost, 0);
+        if (pending == nullptr && killed.AfterPowerCut() != nullptr) {
+          auto cut = killed.AfterPowerCut();
           const auto is_pending = JournalOn(*cut).IsPending();
           if (is_pending.has_value() && *is_pending) pending = std::move(cut);
         }

@@ -72,7 +72,7 @@ TEST_F(CrashRecorderTest, EachObservedValueMayBeLeft) {
 TEST_F(CrashRecorderTest, AKillLeavesLinesUndecided) {
   page_.words[0] = 1;
   recorder_.Observe();
-  CrashRecorder after(recorder_);
+  CrashRecorder after = recorder_.AfterKill();
   page_.words[8] = 1;
   after.persist().Range(&page_.words[8], 8);
   std::set<uint64_t> first;

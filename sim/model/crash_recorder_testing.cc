@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/check.h"
@@ -9,6 +10,15 @@
 
 namespace morsel::pmem {
 namespace {
+
+using sim::Choice;
+using sim::Event;
+using sim::kWordsPerLine;
+using sim::Line;
+using sim::LineNumber;
+
+// A flush and a fence ask for no line.
+constexpr auto kNoLine = [](LineNumber) { return Line{}; };
 
 // Nearly all that a test with a recorder does is this. What stands in for memcmp and memcpy under
 // thread sanitizer takes a hundred times as long; no other thread is at this memory meanwhile.
@@ -37,25 +47,26 @@ void Copy(void* to, const void* from, uint64_t size_bytes) { std::memcpy(to, fro
 }  // namespace
 
 CrashRecorder::CrashRecorder(std::vector<Span> spans) : spans_(std::move(spans)) {
+  uint64_t lines = 0;
   for (const Span& span : spans_) {
     MORSEL_CHECK(span.size_bytes % kLineBytes == 0);
-    line_count_ += span.size_bytes / kLineBytes;
+    lines += span.size_bytes / kLineBytes;
   }
-  seen_ = std::make_unique_for_overwrite<Line[]>(line_count_);
-  uint64_t line = 0;
+  seen_.resize(lines);
+  Line* seen = seen_.data();
   for (const Span& span : spans_) {
-    Copy(&seen_[line], span.begin, span.size_bytes);
-    line += span.size_bytes / kLineBytes;
+    Copy(seen, span.begin, span.size_bytes);
+    seen += span.size_bytes / kLineBytes;
   }
 }
 
-CrashRecorder::CrashRecorder(const CrashRecorder& other)
-    : spans_(other.spans_),
-      line_count_(other.line_count_),
-      seen_(std::make_unique_for_overwrite<Line[]>(line_count_)),
-      lines_(other.lines_),
-      flushed_(other.flushed_) {
-  Copy(seen_.get(), other.seen_.get(), line_count_ * sizeof(Line));
+CrashRecorder CrashRecorder::AfterKill(std::vector<Span> copy) const {
+  CrashRecorder after({});
+  after.spans_ = copy.empty() ? spans_ : std::move(copy);
+  after.seen_ = seen_;
+  after.state_ = state_;
+  after.state_.Kill();
+  return after;
 }
 
 Persist CrashRecorder::persist() {
@@ -67,7 +78,7 @@ Persist CrashRecorder::persist() {
   return Persist(&kTable, this);
 }
 
-char* CrashRecorder::AddressOf(uint64_t line) const {
+char* CrashRecorder::AddressOf(LineNumber line) const {
   for (const Span& span : spans_) {
     const uint64_t here = span.size_bytes / kLineBytes;
     if (line < here) return span.begin + line * kLineBytes;
@@ -77,7 +88,7 @@ char* CrashRecorder::AddressOf(uint64_t line) const {
 }
 
 void CrashRecorder::Observe() {
-  uint64_t first = 0;
+  LineNumber first = 0;
   for (const Span& span : spans_) {
     const uint64_t count = span.size_bytes / kLineBytes;
     ObserveLines(first, count, span.begin);
@@ -85,7 +96,7 @@ void CrashRecorder::Observe() {
   }
 }
 
-void CrashRecorder::ObserveLines(uint64_t first, uint64_t count, const char* memory) {
+void CrashRecorder::ObserveLines(LineNumber first, uint64_t count, const char* memory) {
   constexpr uint64_t kLinesAtOnce = kPageBytes / kLineBytes;
   for (uint64_t done = 0; done < count; done += kLinesAtOnce) {
     const uint64_t end = std::min(done + kLinesAtOnce, count);
@@ -93,33 +104,50 @@ void CrashRecorder::ObserveLines(uint64_t first, uint64_t count, const char* mem
       continue;
     }
     for (uint64_t i = done; i < end; ++i) {
-      Line& seen = seen_[first + i];
-      const char* const now = memory + i * kLineBytes;
-      if (Equal(now, &seen, kLineBytes)) continue;
-      History& history = lines_[first + i];
-      if (history.values.empty()) history.values.push_back(seen);
-      Copy(&seen, now, kLineBytes);
-      history.values.push_back(seen);
+      Line now;
+      Copy(&now, memory + i * kLineBytes, kLineBytes);
+      const Line seen = std::exchange(seen_[first + i], now);
+      for (uint64_t word = 0; word < kWordsPerLine; ++word) {
+        if (now[word] == seen[word]) continue;
+        const uint64_t place = (first + i) * kWordsPerLine + word;
+        state_.Apply({Event::Kind::kStore, 0, place, now[word], nullptr},
+                     [&](LineNumber) { return seen; });
+      }
     }
   }
 }
 
+// Only threads with flushes that are not fenced have a number.
+uint8_t CrashRecorder::ThisThread() {
+  const auto [found, is_new] = threads_.try_emplace(std::this_thread::get_id(), uint8_t{0});
+  if (is_new) {
+    const auto has = [&](uint8_t number) {
+      return std::any_of(threads_.begin(), threads_.end(),
+                         [&](const auto& other) { return other.second == number; });
+    };
+    uint8_t number = 1;
+    while (has(number)) ++number;
+    found->second = number;
+  }
+  return found->second;
+}
+
 void CrashRecorder::Flush(const void* address, uint64_t size_bytes) {
-  std::map<uint64_t, uint64_t>& flushed = flushed_[std::this_thread::get_id()];
+  if (before_flush_) {
+    const OutsideCall outside;  // images of what crashes leave are opened there
+    before_flush_();
+  }
   const char* const begin = static_cast<const char*>(address);
   const char* const end = begin + size_bytes;
-  uint64_t first = 0;
+  LineNumber first = 0;
   for (const Span& span : spans_) {
     const char* const from = std::max<const char*>(begin, span.begin);
     const char* const to = std::min<const char*>(end, span.begin + span.size_bytes);
     if (from < to) {
-      const uint64_t line = first + static_cast<uint64_t>(from - span.begin) / kLineBytes;
-      const uint64_t last = first + static_cast<uint64_t>(to - 1 - span.begin) / kLineBytes;
+      const LineNumber line = first + static_cast<uint64_t>(from - span.begin) / kLineBytes;
+      const LineNumber last = first + static_cast<uint64_t>(to - 1 - span.begin) / kLineBytes;
       ObserveLines(line, last - line + 1, AddressOf(line));
-      for (auto found = lines_.lower_bound(line); found != lines_.end() && found->first <= last;
-           ++found) {
-        flushed[found->first] = found->second.dropped + found->second.values.size() - 1;
-      }
+      state_.Apply({Event::Kind::kFlush, ThisThread(), line, last - line + 1, nullptr}, kNoLine);
     }
     first += span.size_bytes / kLineBytes;
   }
@@ -127,70 +155,31 @@ void CrashRecorder::Flush(const void* address, uint64_t size_bytes) {
 
 void CrashRecorder::Fence() {
   if (before_fence_) {
-    const OutsideCall outside;  // images of what crashes leave are opened there
+    const OutsideCall outside;
     before_fence_();
   }
-  for (const auto& [line, value] : flushed_[std::this_thread::get_id()]) {
-    const auto found = lines_.find(line);
-    if (found == lines_.end() || value <= found->second.dropped) continue;  // another was faster
-    History& history = found->second;
-    history.values.erase(history.values.begin(),
-                         history.values.begin() + static_cast<ptrdiff_t>(value - history.dropped));
-    history.dropped = value;
-  }
-  flushed_.erase(std::this_thread::get_id());
-  // A line with one value left is decided. Its values are numbered from zero again when it is
-  // stored to, so no thread may hold a number of it.
-  std::erase_if(lines_, [this](const auto& entry) {
-    if (entry.second.values.size() > 1) return false;
-    for (auto& [thread, flushed] : flushed_) flushed.erase(entry.first);
-    return true;
-  });
+  const auto found = threads_.find(std::this_thread::get_id());
+  if (found == threads_.end()) return;
+  state_.Apply({Event::Kind::kFence, found->second, 0, 0, nullptr}, kNoLine);
+  threads_.erase(found);
+  state_.ForgetDecided();
 }
 
-void CrashRecorder::Put(const Choice& choice, std::mt19937_64* torn) {
-  size_t i = 0;
-  for (const auto& [number, history] : lines_) {
-    Line line = history.values[choice[i]];
-    if (torn != nullptr && choice[i] + 1 < history.values.size() && (*torn)() % 4 == 0) {
-      const Line& next = history.values[choice[i] + 1];
-      std::copy_n(next.begin(), (*torn)() % next.size(), line.begin());
-    }
+void CrashRecorder::WithImage(const Choice& choice, const std::function<void()>& visit) {
+  for (const auto& [number, line] : state_.After(choice)) {
     Copy(AddressOf(number), &line, sizeof line);
-    ++i;
   }
-}
-
-CrashRecorder::Choice CrashRecorder::Sample(std::mt19937_64& random) const {
-  const uint64_t kind = random() % 4;
-  const uint64_t odd_one = random() % lines_.size();
-  Choice choice;
-  for (const auto& [number, history] : lines_) {
-    const size_t newest = history.values.size() - 1;
-    const bool odd = choice.size() == odd_one;
-    switch (kind) {
-      case 0:  // all but one
-        choice.push_back(odd ? random() % newest : newest);
-        break;
-      case 1:  // only one
-        choice.push_back(odd ? 1 + random() % newest : 0);
-        break;
-      default:
-        choice.push_back(random() % (newest + 1));
-    }
-  }
-  return choice;
+  visit();
+  Restore();
 }
 
 void CrashRecorder::Restore() {
-  uint64_t first = 0;
+  LineNumber first = 0;
   for (const Span& span : spans_) {
     for (uint64_t done = 0; done < span.size_bytes; done += kPageBytes) {
       const uint64_t size = std::min(kPageBytes, span.size_bytes - done);
       const Line* const from = &seen_[first + done / kLineBytes];
-      if (!Equal(span.begin + done, from, size)) {
-        Copy(span.begin + done, from, size);
-      }
+      if (!Equal(span.begin + done, from, size)) Copy(span.begin + done, from, size);
     }
     first += span.size_bytes / kLineBytes;
   }
@@ -202,36 +191,18 @@ void CrashRecorder::WithMemory(const std::function<void()>& visit) {
   Restore();
 }
 
+void CrashRecorder::WithDurable(const std::function<void()>& visit) {
+  Observe();
+  WithImage(Choice(state_.undecided().size(), 0), visit);
+}
+
 void CrashRecorder::ForEachImage(uint64_t images_max, std::mt19937_64& random,
                                  const std::function<void()>& visit) {
   Observe();
-  uint64_t images = 1;
-  for (const auto& [number, history] : lines_) {
-    images *= history.values.size();
-    if (images > images_max) break;
-  }
-  const auto form = [&](const Choice& choice, std::mt19937_64* torn) {
-    Put(choice, torn);
-    visit();
-    Restore();
-  };
-  Choice choice(lines_.size(), 0);
-  if (images <= images_max) {
-    for (uint64_t image = 0; image < images; ++image) {
-      form(choice, nullptr);
-      size_t i = 0;
-      for (const auto& [number, history] : lines_) {
-        if (++choice[i] < history.values.size()) break;
-        choice[i++] = 0;
-      }
-    }
-    return;
-  }
-  form(choice, nullptr);
-  size_t i = 0;
-  for (const auto& [number, history] : lines_) choice[i++] = history.values.size() - 1;
-  if (images_max > 1) form(choice, nullptr);
-  for (uint64_t image = 2; image < images_max; ++image) form(Sample(random), &random);
+  sim::ForEachChoice(state_, std::nullopt, images_max, random, [&](const Choice& choice) {
+    WithImage(choice, visit);
+    return true;
+  });
 }
 
 }  // namespace morsel::pmem

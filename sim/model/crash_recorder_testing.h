@@ -1,97 +1,80 @@
-// For tests: what a power cut may leave of a block of memory.
+// For tests: what a power cut may leave of memory whose stores nobody announces.
 //
-// The model: a store reaches the medium at any time after it is made, line by line, each line as
-// some prefix of its stores. It has reached the medium once a thread that flushed the line
-// afterwards has fenced. A kill takes nothing away: a test that continues with the same recorder
-// sees all stores, and the lines stay undecided.
-//
-// The recorder does not see stores. It compares lines with what it saw last: flushed lines at a
-// flush, all lines at Observe() and before it forms images. It distinguishes the values that a line
-// had at those instants. Of what changed between two of them it also leaves prefixes, in the order
-// of addresses, 8 bytes at a time.
+// It is a source of events for the crash model (crash_model.h). The recorder compares lines with
+// what it saw last: flushed lines at a flush, all lines at Observe() and before it forms images.
+// The words that changed meanwhile count as stored then, in the order of their addresses.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
 
-#include "base/units.h"
 #include "pmem/persist/persist.h"
+#include "sim/model/crash_model.h"
+#include "sim/model/image_choices.h"
+#include "sim/model/medium_state.h"
 
 namespace morsel::pmem {
 
 /// Threads  one call at a time, and no stores meanwhile.
 class CrashRecorder {
  public:
-  /// Whole lines of memory, in ascending order. Memory between spans is not watched and keeps what
-  /// is stored there.
-  struct Span {
-    char* begin;
-    uint64_t size_bytes;
-  };
+  using Span = sim::Span;
 
-  /// What the spans hold now is durable.
+  /// What the spans hold now is durable. They ascend. Memory between them is not watched and keeps
+  /// what is stored there.
   explicit CrashRecorder(std::vector<Span> spans);
+  CrashRecorder(CrashRecorder&&) = default;
+  CrashRecorder& operator=(CrashRecorder&&) = default;
 
-  /// Continues independently from the same state, over the same memory. The copy calls nothing
-  /// before its fences.
-  CrashRecorder(const CrashRecorder& other);
-  CrashRecorder& operator=(const CrashRecorder&) = delete;
+  /// A recorder for the process that comes after a kill at this moment. It finds what is visible
+  /// now, over the same memory or over `copy`, which holds the same.
+  CrashRecorder AfterKill(std::vector<Span> copy = {}) const;
 
-  /// A table of flush and fence that records into this object, which must outlive it.
+  /// A table of flush and fence that records into this object, which must stay where it is.
   Persist persist();
 
-  /// Sets what is called when a fence begins. At that moment a crash may still leave all that it
-  /// may have left since the last fence. The function must leave the memory as it was.
-  void set_before_fence(std::function<void()> before_fence) {
-    before_fence_ = std::move(before_fence);
-  }
+  /// Sets what is called when a flush or a fence begins. At that moment a crash may still leave all
+  /// that it may have left since the last fence. The functions must leave the memory as it was.
+  void set_before_flush(std::function<void()> call) { before_flush_ = std::move(call); }
+  void set_before_fence(std::function<void()> call) { before_fence_ = std::move(call); }
 
   /// Notes what was stored. Call it where stores to one line are to be distinguished. It reads all
   /// of the memory.
   void Observe();
 
   /// How many lines may be lost, in part or as a whole, as of the last Observe().
-  uint64_t undecided_lines() const { return lines_.size(); }
+  uint64_t undecided_lines() const { return state_.undecided().size(); }
 
   /// Puts images that a crash may leave into the memory, one after the other, and calls `visit` for
-  /// each. `visit` may store what it likes. Visits all images if there are at most `images_max`;
-  /// else the oldest, the newest and a random sample. Restores the memory afterwards.
+  /// each. `visit` may store what it likes. Restores the memory afterwards. ForEachChoice() says
+  /// which images it visits.
   void ForEachImage(uint64_t images_max, std::mt19937_64& random,
                     const std::function<void()>& visit);
+
+  /// The same for the one image that keeps only what is durable.
+  void WithDurable(const std::function<void()>& visit);
 
   /// Calls `visit`, which may store what it likes. Restores the memory afterwards.
   void WithMemory(const std::function<void()>& visit);
 
  private:
-  using Line = std::array<uint64_t, kLineBytes / sizeof(uint64_t)>;
-  /// The history of one line. Lines are numbered over all spans.
-  struct History {
-    uint64_t dropped = 0;      ///< how many values older than the durable one
-    std::vector<Line> values;  ///< the durable one first, the visible one last
-  };
-  /// The index of the chosen value of each undecided line.
-  using Choice = std::vector<size_t>;
-
-  char* AddressOf(uint64_t line) const;
-  void ObserveLines(uint64_t first, uint64_t count, const char* memory);
+  char* AddressOf(sim::LineNumber line) const;
+  void ObserveLines(sim::LineNumber first, uint64_t count, const char* memory);
   void Flush(const void* address, uint64_t size_bytes);
   void Fence();
-  void Put(const Choice& choice, std::mt19937_64* torn);
-  Choice Sample(std::mt19937_64& random) const;
+  uint8_t ThisThread();
+  void WithImage(const sim::Choice& choice, const std::function<void()>& visit);
   void Restore();
 
   std::vector<Span> spans_;
-  uint64_t line_count_ = 0;
-  std::unique_ptr<Line[]> seen_;
-  std::map<uint64_t, History> lines_;
-  /// For each thread, lines and values that it flushed and has not fenced since.
-  std::map<std::thread::id, std::map<uint64_t, uint64_t>> flushed_;
+  std::vector<sim::Line> seen_;
+  sim::MediumState state_;
+  std::map<std::thread::id, uint8_t> threads_;  ///< that have flushed and not fenced since
+  std::function<void()> before_flush_;
   std::function<void()> before_fence_;
 };
 

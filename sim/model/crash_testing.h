@@ -1,177 +1,115 @@
-// For tests: memory that forgets what was not flushed and fenced.
-//
-// The model is the documented crash model for byte-addressable media. A line has reached the medium
-// after its flush and the fence that follows. Before that, any part of what was stored in it may be
-// there. Parts are words here, in any order, which is more than a processor does.
+// For tests: memory that forgets what was not flushed and fenced, and operations on it that are cut
+// off at every flush and fence.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <memory>
 #include <random>
-#include <string>
-#include <vector>
 
 #include "base/bits.h"
 #include "base/units.h"
-#include "pmem/persist/persist.h"
+#include "os/testing/seed_testing.h"
+#include "sim/model/crash_recorder_testing.h"
 
 namespace morsel::pmem {
 
+/// Memory of its own, and a recorder over it.
 class CrashMedium {
  public:
-  explicit CrashMedium(size_t size_bytes)
-      : size_bytes_(AlignUp(size_bytes, kPageBytes)),
-        live_(Allocate(size_bytes_)),
-        durable_(Allocate(size_bytes_)) {}
+  /// All zeros, and that is durable.
+  explicit CrashMedium(size_t size_bytes) : CrashMedium(Zeros(AlignUp(size_bytes, kPageBytes))) {}
   CrashMedium(const CrashMedium&) = delete;
   CrashMedium& operator=(const CrashMedium&) = delete;
 
-  char* memory() const { return live_.get(); }
-  size_t size_bytes() const { return size_bytes_; }
-  Persist persist() { return Persist(&kTable, this); }
+  char* memory() const { return memory_.begin.get(); }
+  size_t size_bytes() const { return memory_.size_bytes; }
+  Persist persist() { return recorder_.persist(); }
 
-  /// Called before each flush and each fence takes effect.
-  std::function<void()> before_event;
+  /// Sets what is called before each flush and each fence takes effect.
+  void set_before_event(const std::function<void()>& call) {
+    const auto counting = [call](uint64_t& count) {
+      return [call, &count] {
+        ++count;
+        if (call) call();
+      };
+    };
+    recorder_.set_before_flush(counting(flushes));
+    recorder_.set_before_fence(counting(fences));
+  }
   uint64_t flushes = 0;
   uint64_t fences = 0;
 
   /// Makes everything visible durable, e.g. what a test prepared.
   void Settle() {
-    std::memcpy(durable_.get(), live_.get(), size_bytes_);
-    flushed_.clear();
+    recorder_ = CrashRecorder(memory_.spans());
+    set_before_event(nullptr);
   }
 
-  /// What happens to undecided lines. kAllButOne loses only the seed-th of them, kOnlyOne keeps
-  /// only the seed-th.
-  enum class Unfenced { kLost, kKept, kSome, kAllButOne, kOnlyOne };
-
-  /// How many lines are undecided at this moment.
-  uint64_t undecided_lines() const {
-    uint64_t count = 0;
-    for (size_t at = 0; at < size_bytes_; at += kLineBytes) count += IsUndecided(at);
-    return count;
-  }
-
-  /// The medium after a power cut at this moment.
-  std::unique_ptr<CrashMedium> AfterPowerCut(Unfenced unfenced, uint64_t seed) const {
-    auto after = std::make_unique<CrashMedium>(size_bytes_);
-    std::memcpy(after->live_.get(), durable_.get(), size_bytes_);
-    std::mt19937_64 random(seed);
-    uint64_t undecided = 0;
-    for (size_t at = 0; at < size_bytes_ && unfenced != Unfenced::kLost; at += kLineBytes) {
-      if (!IsUndecided(at)) continue;
-      const auto flushed = flushed_.find(at);
-      const bool is_the_one = undecided++ == seed;
-      if (unfenced == Unfenced::kAllButOne || unfenced == Unfenced::kOnlyOne) {
-        if (is_the_one == (unfenced == Unfenced::kOnlyOne)) {
-          std::memcpy(after->live_.get() + at, live_.get() + at, kLineBytes);
-        }
-        continue;
-      }
-      if (unfenced == Unfenced::kKept) {
-        std::memcpy(after->live_.get() + at, live_.get() + at, kLineBytes);
-        continue;
-      }
-      if (random() % 3 == 0) continue;  // the whole line is lost
-      for (size_t word = 0; word < kLineBytes; word += sizeof(uint64_t)) {
-        const char* from = nullptr;
-        switch (random() % 3) {
-          case 0:
-            from = live_.get() + at + word;
-            break;
-          case 1:
-            from = flushed == flushed_.end() ? nullptr : flushed->second.data() + word;
-            break;
-          default:
-            break;
-        }
-        if (from != nullptr) std::memcpy(after->live_.get() + at + word, from, sizeof(uint64_t));
-      }
-    }
-    after->Settle();
+  /// The medium after a power cut at this moment that keeps only what is durable.
+  std::unique_ptr<CrashMedium> AfterPowerCut() {
+    std::unique_ptr<CrashMedium> after;
+    recorder_.WithDurable([&] { after = Copied(); });
     return after;
+  }
+
+  /// Calls verify(the medium after a power cut at this moment) for as many images as
+  /// ForEachChoice() visits.
+  void ForEachImage(uint64_t images_max, std::mt19937_64& random,
+                    const std::function<void(CrashMedium&)>& verify) {
+    recorder_.ForEachImage(images_max, random, [&] { verify(*Copied()); });
   }
 
   /// The medium as the next process sees it after a kill at this moment: everything is visible, and
   /// no more is durable than before.
-  std::unique_ptr<CrashMedium> AfterKill() const {
-    auto after = std::make_unique<CrashMedium>(size_bytes_);
-    std::memcpy(after->live_.get(), live_.get(), size_bytes_);
-    std::memcpy(after->durable_.get(), durable_.get(), size_bytes_);
+  std::unique_ptr<CrashMedium> AfterKill() {
+    recorder_.Observe();
+    std::unique_ptr<CrashMedium> after = Copied();
+    after->recorder_ = recorder_.AfterKill(after->memory_.spans());
+    after->set_before_event(nullptr);
     return after;
   }
 
  private:
-  using Memory = std::unique_ptr<char, decltype(&std::free)>;
-  static Memory Allocate(size_t size_bytes) {
+  struct Memory {
+    std::vector<CrashRecorder::Span> spans() const { return {{begin.get(), size_bytes}}; }
+    std::unique_ptr<char, decltype(&std::free)> begin;
+    size_t size_bytes;
+  };
+  static Memory Zeros(size_t size_bytes) {
     auto* const memory = static_cast<char*>(std::aligned_alloc(kPageBytes, size_bytes));
     std::memset(memory, 0, size_bytes);
-    return Memory(memory, &std::free);
+    return {{memory, &std::free}, size_bytes};
   }
 
-  bool IsUndecided(size_t at) const {
-    const char* const durable = durable_.get() + at;
-    if (std::memcmp(live_.get() + at, durable, kLineBytes) != 0) return true;
-    const auto flushed = flushed_.find(at);
-    return flushed != flushed_.end() &&
-           std::memcmp(flushed->second.data(), durable, kLineBytes) != 0;
+  explicit CrashMedium(Memory memory) : memory_(std::move(memory)), recorder_(memory_.spans()) {
+    set_before_event(nullptr);
   }
 
-  static void Flush(void* context, const void* address, size_t size_bytes) {
-    auto& medium = *static_cast<CrashMedium*>(context);
-    if (medium.before_event) medium.before_event();
-    ++medium.flushes;
-    const auto begin = static_cast<size_t>(static_cast<const char*>(address) - medium.live_.get());
-    for (size_t at = AlignDown(begin, kLineBytes); at < begin + size_bytes; at += kLineBytes) {
-      medium.flushed_[at].assign(medium.live_.get() + at, kLineBytes);
-    }
+  /// What is visible, as a medium on which it is durable.
+  std::unique_ptr<CrashMedium> Copied() const {
+    auto copy = std::make_unique<CrashMedium>(size_bytes());
+    std::memcpy(copy->memory(), memory(), size_bytes());
+    copy->Settle();
+    return copy;
   }
-  static void Fence(void* context) {
-    auto& medium = *static_cast<CrashMedium*>(context);
-    if (medium.before_event) medium.before_event();
-    ++medium.fences;
-    for (const auto& [at, line] : medium.flushed_) {
-      std::memcpy(medium.durable_.get() + at, line.data(), kLineBytes);
-    }
-    medium.flushed_.clear();
-  }
-  static constexpr PersistTable kTable = {.flush = &Flush, .fence = &Fence};
 
-  size_t size_bytes_;
-  Memory live_;
-  Memory durable_;
-  std::map<size_t, std::string> flushed_;  ///< lines as they were when flushed, not fenced yet
+  Memory memory_;
+  CrashRecorder recorder_;
 };
 
 /// Runs `operation`, which changes `medium`, and calls verify(the medium after a power cut) for
-/// power cuts at every flush, at every fence and at the end. Each keeps all, nothing, all but one
-/// line, one line or some of what was not fenced.
+/// power cuts at every flush, at every fence and at the end, for at most `images_max` at each.
 inline void ForEachPowerCut(CrashMedium& medium, const std::function<void()>& operation,
                             const std::function<void(CrashMedium&)>& verify,
-                            uint64_t seeds_per_event = 4) {
-  uint64_t seed = 0;
-  const auto cut = [&] {
-    verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kLost, 0));
-    verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kKept, 0));
-    const uint64_t lines = medium.undecided_lines();
-    for (uint64_t i = 0; i < std::min(lines, seeds_per_event); ++i) {
-      // Where there are too many, others at each event.
-      const uint64_t line = lines <= seeds_per_event ? i : (seed + i) % lines;
-      verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kAllButOne, line));
-      verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kOnlyOne, line));
-    }
-    for (uint64_t i = 0; i < seeds_per_event; ++i) {
-      verify(*medium.AfterPowerCut(CrashMedium::Unfenced::kSome, ++seed));
-    }
-  };
-  medium.before_event = cut;
+                            uint64_t images_max = 32) {
+  std::mt19937_64 random(TestSeed(1));
+  const auto cut = [&] { medium.ForEachImage(images_max, random, verify); };
+  medium.set_before_event(cut);
   operation();
-  medium.before_event = nullptr;
+  medium.set_before_event(nullptr);
   cut();
 }
 
@@ -180,9 +118,9 @@ inline void ForEachPowerCut(CrashMedium& medium, const std::function<void()>& op
 inline void ForEachKill(CrashMedium& medium, const std::function<void()>& operation,
                         const std::function<void(CrashMedium&)>& verify) {
   const auto kill = [&] { verify(*medium.AfterKill()); };
-  medium.before_event = kill;
+  medium.set_before_event(kill);
   operation();
-  medium.before_event = nullptr;
+  medium.set_before_event(nullptr);
   kill();
 }
 

@@ -54,6 +54,10 @@ class MediumState {
   /// Notes the death of the process: what it flushed will never be fenced.
   void Kill() { flushed_.clear(); }
 
+  /// Drops the durable content of lines of which nothing is undecided. From then on images leave
+  /// them out, and `prepared` is asked for them again.
+  void ForgetDecided() { durable_.clear(); }
+
   const std::map<LineNumber, UndecidedLine>& undecided() const { return undecided_; }
 
   /// The visible medium: with all stores.
