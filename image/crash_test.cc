@@ -1,7 +1,6 @@
 // Power is lost at every write. The image then is the last or the next checkpoint, byte for byte.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <map>
 #include <optional>
 
@@ -9,6 +8,7 @@
 #include "image/format/superblock.h"
 #include "image/format/tree_reader.h"
 #include "image/image_testing.h"
+#include "os/testing/seed_testing.h"
 #include "sim/disk/recording_testing.h"
 
 namespace morsel::image {
@@ -22,10 +22,7 @@ class CrashTest : public ImageTest {
  protected:
   void SetUp() override {
     ImageTest::SetUp();
-    const char* const given = std::getenv("MORSEL_SEED");
-    const uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 1;
-    std::printf("MORSEL_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    random_.seed(seed);
+    random_.seed(TestSeed(1));
   }
 
   // Changes memory as a program does between two checkpoints.

@@ -11,6 +11,7 @@
 
 #include "image/image_fuzz_testing.h"
 #include "image/image_testing.h"
+#include "os/testing/seed_testing.h"
 
 namespace morsel::image {
 namespace {
@@ -114,10 +115,7 @@ TEST_F(ImageFuzzTest, InputsFoundBeforeAreHarmless) {
 }
 
 TEST_F(ImageFuzzTest, ChangedImagesAreRefusedOrWhole) {
-  const char* const set = std::getenv("MORSEL_SEED");
-  const uint64_t seed = set != nullptr ? std::strtoull(set, nullptr, 10) : std::random_device{}();
-  std::printf("MORSEL_SEED=%llu\n", static_cast<unsigned long long>(seed));
-  Random random(seed);
+  Random random(FreshSeed());
   std::vector<std::string> seeds = Seeds();
   for (std::string& input : Corpus()) seeds.push_back(std::move(input));
   const auto end = std::chrono::steady_clock::now() + kMutating;

@@ -31,7 +31,7 @@ using Workload = std::function<void(Morsel& morsel, Log& log)>;
 using RecoverAndCheck = std::function<std::string(Morsel& morsel, Log& log)>;
 
 struct ExploreOptions {
-  uint64_t seed = 1;  ///< MORSEL_SIM_SEED in the environment takes precedence
+  uint64_t seed = 1;  ///< MORSEL_SEED in the environment takes precedence
   /// In a row: 1 crashes the workloads only, 2 also the recovery and what runs after it.
   uint32_t crashes = 2;
   uint64_t images_max = 4096;        ///< tried at one point of the first run; beyond it, a sample

@@ -65,7 +65,7 @@ class HeapOrderTest : public testing::Test {
 
   // Opens a heap over each image that a power cut may leave now, and calls check(heap).
   void ForEachImage(const std::function<void(Heap&)>& check) {
-    std::mt19937_64 random(1);
+    std::mt19937_64 random(TestSeed(1));
     recorder_->ForEachImage(64, random, [&] {
       const auto after = Heap::Open(Place(), pmem::VolatilePersist(), true, false);
       ASSERT_TRUE(after.has_value()) << LastError();
@@ -99,7 +99,7 @@ class HeapOrderTest : public testing::Test {
 // After a power cut, the medium must say that the heap was not closed.
 TEST_F(HeapOrderTest, InUseIsDurableWhenOpenReturns) {
   Make(2 * kMiB);
-  std::mt19937_64 random(1);
+  std::mt19937_64 random(TestSeed(1));
   recorder_->ForEachImage(64, random, [&] { EXPECT_EQ(header()->state, kHeapInUse); });
 }
 
@@ -108,7 +108,7 @@ TEST_F(HeapOrderTest, CleanIsDurableWhenCloseReturns) {
   Allocate(64);
   ASSERT_TRUE(heap_->Close().ok());
   heap_.reset();
-  std::mt19937_64 random(1);
+  std::mt19937_64 random(TestSeed(1));
   recorder_->ForEachImage(64, random, [&] { EXPECT_EQ(header()->state, kHeapClean); });
 }
 
@@ -246,7 +246,7 @@ TEST_F(HeapOrderTest, NoSlabIsLeftBehindTheEndAfterShrink) {
     const Heap::StoppedWorld stopped = heap_->StopTheWorld();
     ASSERT_TRUE(heap_->Shrink(2 * kMiB).ok());
   }
-  std::mt19937_64 random(1);
+  std::mt19937_64 random(TestSeed(1));
   recorder_->ForEachImage(64, random, [&] {
     std::memset(memory_->base() + 2 * kMiB, 0, 2 * kMiB);
     const auto after = Heap::Open(Place(), pmem::VolatilePersist(), true, false);

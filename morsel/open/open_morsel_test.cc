@@ -11,6 +11,7 @@
 #include "morsel/open/root_table.h"
 #include "morsel/pool/address_window.h"
 #include "os/memory/frames.h"
+#include "os/testing/seed_testing.h"
 #include "sim/model/crash_recorder_testing.h"
 
 namespace morsel {
@@ -95,7 +96,7 @@ struct OpenMorselTest : testing::Test {
     });
   }
 
-  std::mt19937_64 random{1};
+  std::mt19937_64 random{TestSeed(1)};
   pmem::CrashRecorder* recorder = nullptr;
   std::unique_ptr<OpenMorsel> morsel;
 };

@@ -1,6 +1,7 @@
-// For tests: the seeds of their random numbers.
+// For tests: the seeds of all that is random in them.
 #pragma once
 
+#include <atomic>
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
@@ -9,15 +10,18 @@
 
 namespace morsel {
 
-/// Returns and prints the seed: MORSEL_TEST_SEED if that is set, else `otherwise`.
+/// Returns the seed: MORSEL_SEED if that is set, else `otherwise`. Prints it, unless it is the one
+/// that was printed last.
+/// Threads  any.
 inline uint64_t TestSeed(uint64_t otherwise) {
-  const char* const given = std::getenv("MORSEL_TEST_SEED");
+  static std::atomic<uint64_t> printed = ~uint64_t{0};
+  const char* const given = std::getenv("MORSEL_SEED");
   const uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : otherwise;
-  std::printf("MORSEL_TEST_SEED=%" PRIu64 "\n", seed);
+  if (printed.exchange(seed) != seed) std::printf("MORSEL_SEED=%" PRIu64 "\n", seed);
   return seed;
 }
 
-/// Returns and prints a new seed, or MORSEL_TEST_SEED if that is set.
+/// The same, with a new seed if MORSEL_SEED is not set.
 inline uint64_t FreshSeed() { return TestSeed(std::random_device()()); }
 
 }  // namespace morsel

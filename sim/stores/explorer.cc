@@ -34,7 +34,7 @@ std::vector<LostStore> Lost(const MediumState& state, const Choice& choice) {
 }  // namespace
 
 Options FromEnvironment(Options options) {
-  if (const char* const seed = std::getenv("MORSEL_SIM_SEED"); seed != nullptr) {
+  if (const char* const seed = std::getenv("MORSEL_SEED"); seed != nullptr) {
     options.seed = std::strtoull(seed, nullptr, 0);
   }
   if (const char* const seconds = std::getenv("MORSEL_PROOF_SECONDS"); seconds != nullptr) {

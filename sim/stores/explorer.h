@@ -40,7 +40,7 @@ struct Options {
   double seconds = 1e9;       ///< of exploring; what was found until then is valid
 };
 
-/// `seed` and `seconds` from MORSEL_SIM_SEED and MORSEL_PROOF_SECONDS, where they are set.
+/// `seed` and `seconds` from MORSEL_SEED and MORSEL_PROOF_SECONDS, where they are set.
 Options FromEnvironment(Options options);
 
 /// Whether MORSEL_PROOF_SECONDS is set. Whoever sets it wants as much as there is time for.

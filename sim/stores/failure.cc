@@ -93,7 +93,7 @@ std::string Describe(const Failure& failure, Target& target) {
   const Lines lines(failure);
   std::string text;
   Append(text, "%s: %s\n", failure.target.c_str(), failure.message.c_str());
-  Append(text, "  seed     %" PRIu64 " (MORSEL_SIM_SEED), schedule %" PRIu64 "\n", failure.seed,
+  Append(text, "  seed     %" PRIu64 " (MORSEL_SEED), schedule %" PRIu64 "\n", failure.seed,
          failure.schedule);
   AppendScript("does    ", failure.script, target, text);
   for (size_t i = 0; i < failure.crashes.size(); ++i) {

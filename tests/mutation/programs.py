@@ -54,11 +54,9 @@ def run(case, timeout, mutant=None, log=None, seed=None):
     for name, value in (
         ("MORSEL_MUTANT", mutant),
         ("MORSEL_MUTATION_LOG", log),
-        ("MORSEL_TEST_SEED", seed),
+        ("MORSEL_SEED", seed),
         # Simulators go as far as they do in any test.
         ("MORSEL_PROOF_SECONDS", None),
-        ("MORSEL_SEED", None),
-        ("MORSEL_SIM_SEED", None),
     ):
         environment.pop(name, None)
         if value is not None:

@@ -39,7 +39,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("programs", nargs="+", help="tests, or a .txt that names some")
     parser.add_argument("--seconds", type=float, default=3600, help="stop by then")
-    parser.add_argument("--test-seed", type=int, default=1, help="MORSEL_TEST_SEED of the tests")
+    parser.add_argument("--test-seed", type=int, default=1, help="MORSEL_SEED of the tests")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument(
         "--short", action="store_true", help="long tests last, and no equivalent mutants"
@@ -89,7 +89,7 @@ def main():
         for case in programs.cases_in(program)
         if COUNTS not in case.name
     ]
-    print(f"MORSEL_TEST_SEED={options.test_seed}")
+    print(f"MORSEL_SEED={options.test_seed}")
     slow = SHORT_SECONDS if options.short else 600
     reaches = baseline.measure(cases, options.jobs, slow, options.short, options.test_seed)
     deadline = started + options.seconds

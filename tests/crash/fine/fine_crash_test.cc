@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "os/testing/scratch_testing.h"
+#include "os/testing/seed_testing.h"
 #include "tests/crash/fine/fine_checker.h"
 #include "tests/crash/fine/fine_pool.h"
 #include "tests/crash/fine/fine_writer.h"
@@ -55,7 +56,7 @@ class FineCrash : public testing::TestWithParam<PoolKind> {
 
 TEST_P(FineCrash, KeepsItsPromisesWhenKilledAnywhere) {
   const uint64_t kills = Rounds(GetParam() == PoolKind::kCarved ? kKills : kKillsInDirectory);
-  const uint64_t seed = Seed();
+  const uint64_t seed = FreshSeed();
   Random random(seed);
   uint64_t in_flight = 0;
   for (uint64_t round = 0; round < kills; ++round) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "os/testing/scratch_testing.h"
+#include "os/testing/seed_testing.h"
 #include "tests/crash/heap/heap_checker.h"
 #include "tests/crash/heap/heap_writer.h"
 #include "tests/crash/random.h"
@@ -54,7 +55,7 @@ class HeapCrash : public testing::Test {
 
 // About 4 seconds of a processor.
 TEST_F(HeapCrash, KeepsItsPromisesWhenKilledAnywhere) {
-  const uint64_t seed = Seed();
+  const uint64_t seed = FreshSeed();
   Random random(seed);
   HeapLeak most;
   for (uint64_t round = 0; round < Rounds(kKills); ++round) {

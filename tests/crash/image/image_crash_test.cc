@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "os/testing/scratch_testing.h"
+#include "os/testing/seed_testing.h"
 #include "tests/crash/image/image_checker.h"
 #include "tests/crash/image/image_pool.h"
 #include "tests/crash/image/image_writer.h"
@@ -55,7 +56,7 @@ class ImageCrash : public testing::Test {
   }
 
   void KillAgainAndAgain(Calls calls, uint64_t kills) {
-    const uint64_t seed = Seed();
+    const uint64_t seed = FreshSeed();
     Random random(seed);
     uint64_t under_way = 0;
     uint64_t became = 0;
