@@ -46,6 +46,10 @@ void Copy(void* to, const void* from, uint64_t size_bytes) { std::memcpy(to, fro
 
 }  // namespace
 
+CrashRecorder::CrashRecorder(std::vector<Span> spans, std::vector<Line> visible,
+                             sim::MediumState undecided)
+    : spans_(std::move(spans)), seen_(std::move(visible)), state_(std::move(undecided)) {}
+
 CrashRecorder::CrashRecorder(std::vector<Span> spans) : spans_(std::move(spans)) {
   uint64_t lines = 0;
   for (const Span& span : spans_) {
@@ -61,12 +65,9 @@ CrashRecorder::CrashRecorder(std::vector<Span> spans) : spans_(std::move(spans))
 }
 
 CrashRecorder CrashRecorder::AfterKill(std::vector<Span> copy) const {
-  CrashRecorder after({});
-  after.spans_ = copy.empty() ? spans_ : std::move(copy);
-  after.seen_ = seen_;
-  after.state_ = state_;
-  after.state_.Kill();
-  return after;
+  sim::MediumState killed = state_;
+  killed.Kill();
+  return CrashRecorder(copy.empty() ? spans_ : std::move(copy), seen_, std::move(killed));
 }
 
 Persist CrashRecorder::persist() {

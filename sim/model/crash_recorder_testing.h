@@ -24,14 +24,17 @@ class CrashRecorder {
  public:
   using Span = sim::Span;
 
-  /// What the spans hold now is durable. They ascend. Memory between them is not watched and keeps
-  /// what is stored there.
+  /// What the spans hold now is durable. They ascend.
+  /// Memory between them is not watched and keeps what is stored there.
   explicit CrashRecorder(std::vector<Span> spans);
+  /// The spans hold `visible`, or will before the first flush, and some of it is undecided.
+  CrashRecorder(std::vector<Span> spans, std::vector<sim::Line> visible,
+                sim::MediumState undecided);
   CrashRecorder(CrashRecorder&&) = default;
   CrashRecorder& operator=(CrashRecorder&&) = default;
 
-  /// A recorder for the process that comes after a kill at this moment. It finds what is visible
-  /// now, over the same memory or over `copy`, which holds the same.
+  /// A recorder for the process that comes after a kill at this moment, over the same memory or
+  /// over `copy`, which holds the same. All that was stored has been observed.
   CrashRecorder AfterKill(std::vector<Span> copy = {}) const;
 
   /// A table of flush and fence that records into this object, which must stay where it is.
@@ -45,6 +48,11 @@ class CrashRecorder {
   /// Notes what was stored. Call it where stores to one line are to be distinguished. It reads all
   /// of the memory.
   void Observe();
+
+  /// What is visible and what is undecided, as of the last Observe(). The state knows no lines of
+  /// which nothing is.
+  const std::vector<sim::Line>& visible() const { return seen_; }
+  const sim::MediumState& state() const { return state_; }
 
   /// How many lines may be lost, in part or as a whole, as of the last Observe().
   uint64_t undecided_lines() const { return state_.undecided().size(); }

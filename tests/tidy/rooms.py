@@ -25,6 +25,7 @@ ROOMS = [
     Room("sim/model", for_tests=True),
     Room("sim/stores", for_tests=True),
     Room("sim/disk", for_tests=True),
+    Room("sim/cut", for_tests=True),
     Room("image/codecs"),
     Room("image/format"),
     Room("image/pipeline"),
@@ -55,6 +56,8 @@ APART = [
     ("alloc/heap", "alloc/subtrees"),
     ("os/file", "os/memory"),
     ("sim/stores", "sim/disk"),
+    ("sim/stores", "sim/cut"),
+    ("sim/disk", "sim/cut"),
 ]
 
 # Beside the rooms: these may include from all of them, but for examples, which are as a
