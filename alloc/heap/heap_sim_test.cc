@@ -16,9 +16,9 @@ using Room = HeapTarget::Room;
 constexpr double kSeconds = 60;
 
 sim::Options Wanted(double seconds) {
-  return sim::FromEnvironment({.images_max = sim::Thorough() ? 4096u : 64u,
-                               .later_images_max = 2,
-                               .crash_again_one_in = 64,
+  return sim::FromEnvironment({.effort = {.images_max = sim::Thorough() ? 4096u : 64u,
+                                          .later_images_max = 2,
+                                          .crash_again_one_in = 64},
                                .schedules = 4,
                                .seconds = seconds});
 }
@@ -67,7 +67,7 @@ TEST(HeapSimTest, HandOverAmongThreeThreads) {
 // Sequences that are too long to try all of them, and more images of each, as long as time allows.
 TEST(HeapSimTest, LongSequencesAtRandom) {
   sim::Options options = Wanted(2);
-  options.images_max = 4096;
+  options.effort.images_max = 4096;
   HeapTarget target(Room::kTight);
   sim::Explorer explorer(target, options);
   EXPECT_TRUE(explorer.ExploreRandom(HeapTarget::kOperations, 4, 15));

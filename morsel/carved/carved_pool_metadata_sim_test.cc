@@ -14,9 +14,9 @@ namespace {
 constexpr double kSeconds = 60;
 
 sim::Options Wanted() {
-  return sim::FromEnvironment({.images_max = sim::Thorough() ? 4096u : 64u,
-                               .later_images_max = 2,
-                               .crash_again_one_in = 64,
+  return sim::FromEnvironment({.effort = {.images_max = sim::Thorough() ? 4096u : 64u,
+                                          .later_images_max = 2,
+                                          .crash_again_one_in = 64},
                                .seconds = kSeconds});
 }
 
@@ -42,7 +42,7 @@ TEST(CarvedPoolMetadataSimTest, Formatting) {
 TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
   sim::Options options = Wanted();
   options.crashes = 3;
-  options.images_max = 32;
+  options.effort.images_max = 32;
   options.seconds = sim::Thorough() ? options.seconds : 4;
   MetadataTarget target;
   sim::Explorer explorer(target, options);
@@ -55,7 +55,7 @@ TEST(CarvedPoolMetadataSimTest, CrashesInRecoveryOfARecovery) {
 // Sequences too long to try all of them, with more images of each, as many as there is time for.
 TEST(CarvedPoolMetadataSimTest, LongSequencesAtRandom) {
   sim::Options options = Wanted();
-  options.images_max = 4096;
+  options.effort.images_max = 4096;
   options.seconds = sim::Thorough() ? options.seconds : 2;
   MetadataTarget target;
   sim::Explorer explorer(target, options);

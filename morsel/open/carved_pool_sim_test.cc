@@ -16,9 +16,9 @@ using Op = CarvedPoolTarget::Operation;
 constexpr double kSeconds = 60;
 
 sim::Options Wanted(double seconds) {
-  return sim::FromEnvironment({.images_max = sim::Thorough() ? 64u : 32u,
-                               .later_images_max = 2,
-                               .crash_again_one_in = 256,
+  return sim::FromEnvironment({.effort = {.images_max = sim::Thorough() ? 64u : 32u,
+                                          .later_images_max = 2,
+                                          .crash_again_one_in = 256},
                                .seconds = seconds});
 }
 
@@ -70,7 +70,7 @@ TEST(CarvedPoolSimTest, ImportedMorsels) {
 // Sequences too long to try all of them, with more images of each, as many as there is time for.
 TEST(CarvedPoolSimTest, LongSequencesAtRandom) {
   sim::Options options = Wanted(2);
-  options.images_max = 4096;
+  options.effort.images_max = 4096;
   CarvedPoolTarget target(Pool::kSmall);
   sim::Explorer explorer(target, options);
   EXPECT_TRUE(explorer.ExploreRandom(CarvedPoolTarget::kOperations, 3, 7));

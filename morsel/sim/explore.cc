@@ -8,19 +8,20 @@ ExploreReport Explore(const std::vector<Workload>& workloads,
                       const RecoverAndCheck& recover_and_check, const ExploreOptions& options) {
   MORSEL_CHECK(!workloads.empty() && workloads.size() <= 3);
   PoolTarget target(workloads, recover_and_check, options.capacity_bytes);
-  Explorer explorer(target, FromEnvironment({.seed = options.seed,
-                                             .crashes = options.crashes,
-                                             .images_max = options.images_max,
-                                             .later_images_max = options.later_images_max,
-                                             .crash_again_one_in = options.crash_again_one_in,
-                                             .schedules = options.schedules,
-                                             .print_failure = false,
-                                             .seconds = options.seconds}));
+  Explorer explorer(target,
+                    FromEnvironment({.seed = options.seed,
+                                     .crashes = options.crashes,
+                                     .effort = {.images_max = options.images_max,
+                                                .later_images_max = options.later_images_max,
+                                                .crash_again_one_in = options.crash_again_one_in},
+                                     .schedules = options.schedules,
+                                     .print_failure = false,
+                                     .seconds = options.seconds}));
   Script script;
   for (uint32_t i = 0; i < workloads.size(); ++i) script.push_back({i});
   ExploreReport report;
   report.ok = explorer.Explore(script);
-  report.text = report.ok ? explorer.Summary() : Describe(*explorer.failure(), target);
+  report.text = report.ok ? explorer.Summary() : explorer.failure()->text;
   report.images = explorer.counts().images;
   return report;
 }

@@ -188,11 +188,4 @@ std::optional<SectorsRead> CrashTree::Branch(const FilePast& past) {
   return read;
 }
 
-void CrashTree::AddLost(std::vector<DiskCrash>& crashes) const {
-  for (size_t i = 0; i < crashes.size(); ++i) {
-    const auto lost = lost_.find(i);
-    if (lost != lost_.end() && !crashes[i].kill) crashes[i].lost = lost->second;
-  }
-}
-
 }  // namespace morsel::sim

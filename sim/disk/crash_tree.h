@@ -68,8 +68,9 @@ class CrashTree {
 
   const std::vector<CoverCounts>& counts() const { return counts_; }
 
-  /// Adds what was lost in the crashes that led to the recovery which returned nothing last.
-  void AddLost(std::vector<DiskCrash>& crashes) const;
+  /// What was lost in each of the crashes that led to the recovery which returned nothing last, by
+  /// how many crashes came before.
+  const std::map<size_t, std::vector<LostCall>>& lost() const { return lost_; }
 
  private:
   /// Hashes of the promises and of names with modes and sizes; how many crashes are tried below.

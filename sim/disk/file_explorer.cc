@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cinttypes>
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
+#include <cstring>
+#include <utility>
 
 #include "base/checksum.h"
 #include "os/testing/memory_testing.h"
@@ -16,14 +15,10 @@
 namespace morsel::sim {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 /// A change of up to this many parts is torn in every way.
 constexpr size_t kTearsMax = 3;
 constexpr size_t kTearsMaxOfProof = 8;
 constexpr uint64_t kImagesOfProof = 1024;
-constexpr double kSecondsToMinimise = 20;
-constexpr double kSecondsForOne = 4;
 
 // What is said where the code under test ends the process.
 std::string last_words;
@@ -53,19 +48,8 @@ std::vector<Fault> FaultsOf(const std::vector<CallKind>& calls) {
   return faults;
 }
 
-// The next step from an effort to the most.
-Effort More(const Effort& effort, const Effort& most) {
-  return {.images_max = std::min(8 * effort.images_max, most.images_max),
-          .covered_max = most.covered_max,
-          .covered_crashes = most.covered_crashes,
-          .later_images_max = std::min(2 * effort.later_images_max, most.later_images_max),
-          .faulted_images_max = std::min(4 * effort.faulted_images_max, most.faulted_images_max),
-          .go_on_one_in = std::max(effort.go_on_one_in / 2, most.go_on_one_in),
-          .crash_again_one_in = std::max(effort.crash_again_one_in / 2, most.crash_again_one_in)};
-}
-
 // Of each script and fault as many crashes as there is time for.
-FileOptions UnderSanitizer(FileOptions options) {
+Options UnderSanitizer(Options options) {
   Effort& effort = options.effort;
   effort.images_max = effort.later_images_max = effort.faulted_images_max = 1;
   effort.covered_max = 0;
@@ -75,110 +59,85 @@ FileOptions UnderSanitizer(FileOptions options) {
   return options;
 }
 
-std::chrono::milliseconds Milliseconds(double seconds) {
-  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+std::string InWords(const Fault& fault) {
+  if (fault.call == Fault::kNever) return {};
+  std::string what = std::string("fails: ") + std::strerror(fault.error);
+  if (fault.error == Fault::kShort) what = "does half of what it should";
+  if (fault.error == Fault::kPartial) what = "does half of what it should, and fails";
+  return "call " + std::to_string(fault.call) + (fault.lasts ? " and each after it " : " ") + what;
+}
+
+Deed DeedOf(const CallSite* site) {
+  if (site == nullptr) return {"a call of an earlier incarnation", {}};
+  return {site->words, {site->callers.begin(), site->callers.end()}};
+}
+
+std::vector<Deed> InWords(const std::vector<LostCall>& lost) {
+  std::vector<Deed> told;
+  for (const LostCall& call : lost) {
+    Deed& deed = told.emplace_back(DeedOf(call.site.get()));
+    if (call.is_torn) deed.words = "in part: " + deed.words;
+  }
+  return told;
+}
+
+std::vector<Crash> InWords(const std::vector<DiskCrash>& crashes) {
+  std::vector<Crash> told;
+  for (const DiskCrash& of : crashes) {
+    Crash& crash = told.emplace_back();
+    crash.kill = of.kill;
+    crash.after = std::to_string(of.calls) + " calls";
+    if (of.newest != nullptr) crash.newest = DeedOf(of.newest.get());
+    crash.lost = InWords(of.lost);
+  }
+  return told;
 }
 
 }  // namespace
 
-FileOptions FileOptionsFor(FileOptions quick, const Effort& most) {
-  FileOptions options = kTriesAllCrashes ? quick : UnderSanitizer(quick);
-  options.most = options.effort;
-  if (const char* const seconds = std::getenv("MORSEL_PROOF_SECONDS"); seconds != nullptr) {
-    options.seconds = std::strtod(seconds, nullptr);
-    options.most = most;
-    options.scripts = ~uint64_t{0};
-    options.uses_all_seconds = true;
-  }
-  if (const char* const seed = std::getenv("MORSEL_SEED"); seed != nullptr) {
-    options.seed = std::strtoull(seed, nullptr, 0);
-  }
-  return options;
+Options FileOptionsFor(Options quick, const Effort& most) {
+  return FromEnvironment(kTriesAllCrashes ? quick : UnderSanitizer(quick), most);
 }
 
-FileExplorer::FileExplorer(FileTarget& target, const FileOptions& options, Voice voice)
-    : target_(target),
-      options_(options),
-      random_(options.seed),
+FileExplorer::FileExplorer(FileTarget& target, const Options& options, Voice voice)
+    : Exploration(target.Name(), options, voice),
+      target_(target),
       tree_(options.effort.covered_crashes, options.effort.covered_max, random_,
-            [this](const FilePast& past) { return RecoverReadingAll(past); }),
-      voice_(voice),
-      begin_(Clock::now()),
-      deadline_(begin_ + Milliseconds(options.seconds)) {}
+            [this](const FilePast& past) { return RecoverReadingAll(past); }) {}
 
-FileExplorer::FileExplorer(FileTarget& target, const FileOptions& options)
+FileExplorer::FileExplorer(FileTarget& target, const Options& options)
     : FileExplorer(target, options, Voice::kLoud) {
   SayLastWords();
   os::KeepFreedMemory();
-  std::printf("%s: MORSEL_SEED=%" PRIu64 "\n", target.Name().c_str(), options.seed);
 }
 
-bool FileExplorer::OutOfTime() {
-  if (Clock::now() < deadline_) return false;
-  counts_.cut_short = true;
+bool FileExplorer::ExploreScript(const Script& script) {
+  return ExploreIncarnation(FilePast{}, script.front());
+}
+
+bool FileExplorer::FailsAlso(const Script& script, const Options& options) {
+  FileExplorer quiet(target_, options, Voice::kQuiet);
+  const bool good =
+      fault_.call == Fault::kNever ? quiet.Explore(script) : quiet.ExploreFaults(script.front());
+  if (good) return false;
+  failure_ = quiet.failure_;
+  fault_ = quiet.fault_;
+  found_ = quiet.found_;
   return true;
 }
 
-bool FileExplorer::Explore(const FileScript& script) {
-  if (failure_) return false;
-  script_ = script;
-  ++counts_.scripts;
-  return Conclude(ExploreIncarnation(FilePast{}, script));
-}
-
-bool FileExplorer::ExploreSequences(uint32_t length) {
-  std::vector<FileScript> scripts = {{}};
-  for (uint32_t at = 0; at < length; ++at) {
-    std::vector<FileScript> longer;
-    for (const FileScript& script : scripts) {
-      for (uint32_t operation = 0; operation < target_.operations(); ++operation) {
-        longer.push_back(script);
-        longer.back().push_back(operation);
-      }
-    }
-    scripts = std::move(longer);
-  }
-  // Where time ends it, some of all kinds have been explored.
-  std::shuffle(scripts.begin(), scripts.end(), random_);
-  for (const FileScript& script : scripts) {
-    if (OutOfTime()) return true;
-    if (!Explore(script)) return false;
-  }
-  return true;
-}
-
-bool FileExplorer::ExploreRandom(uint32_t length) {
-  return ExploreRandom([length](const FileScript& script) { return script.size() == length; });
-}
-
-bool FileExplorer::ExploreRandom(const std::function<bool(const FileScript&)>& is_enough) {
-  for (uint64_t i = 0; i < options_.scripts && !OutOfTime(); ++i) {
-    FileScript script;
-    while (!is_enough(script)) {
-      script.push_back(static_cast<uint32_t>(random_() % target_.operations()));
-    }
-    if (!Explore(script)) return false;
-  }
-  return true;
-}
-
-bool FileExplorer::Deepen(const std::function<bool()>& explore) {
-  const Effort first = options_.effort;
-  bool good = explore();
-  while (good && options_.effort != options_.most && !OutOfTime()) {
-    options_.effort = More(options_.effort, options_.most);
-    good = explore();
-  }
-  options_.effort = first;
-  return good;
+std::string FileExplorer::Keep() {
+  std::string path = PathToKeep(target_.Name());
+  sandbox_.Show(found_);
+  return sandbox_.CopyTo(path) ? path : std::string();
 }
 
 bool FileExplorer::ExploreFaults(const FileScript& script) {
   if (failure_) return false;
-  script_ = script;
+  script_ = {script};
   ++counts_.scripts;
   const FileIncarnation whole = RunIncarnation(FilePast{}, script);
-  if (!whole.failure.empty()) return Conclude(Fail(FilePast{}, whole.failure));
+  if (!whole.failure.empty()) return Conclude(FailIn(FilePast{}, whole.failure));
   std::vector<Fault> faults = FaultsOf(whole.kinds);
   std::shuffle(faults.begin(), faults.end(), random_);
   for (const Fault& fault : faults) {
@@ -190,7 +149,6 @@ bool FileExplorer::ExploreFaults(const FileScript& script) {
 
 bool FileExplorer::ExploreFault(const FileScript& script, const Fault& fault) {
   ++counts_.faults;
-  script_ = script;
   FilePast past;
   past.fault = fault;
   return ExploreIncarnation(past, script);
@@ -202,7 +160,7 @@ FileIncarnation FileExplorer::RunIncarnation(const FilePast& past, const FileScr
   SeedRandomBytes(options_.seed + number);
   last_words = "while " + target_.Name() + " lived, MORSEL_SEED=" + std::to_string(options_.seed) +
                ", after " + std::to_string(number) + " crashes: ";
-  for (const uint32_t operation : script_) last_words += target_.NameOf(operation) + "; ";
+  for (const uint32_t operation : script_.front()) last_words += target_.NameOf(operation) + "; ";
   last_words += InWords(past.fault) + "\n";
   SimulatedFiles files(sandbox_, past.disk, past.fault, target_.maps_files());
   FileWorld world(files, sandbox_.root(), past.promises, options_.seed + number);
@@ -222,28 +180,30 @@ FileIncarnation FileExplorer::RunIncarnation(const FilePast& past, const FileScr
   return incarnation;
 }
 
-bool FileExplorer::Fail(const FilePast& past, std::string message) {
-  failure_ = FileFailure{.target = target_.Name(),
-                         .message = std::move(message),
-                         .seed = options_.seed,
-                         .script = script_,
-                         .fault = past.crashes.empty() ? past.fault : Fault{},
-                         .crashes = past.crashes,
-                         .disk = past.disk,
-                         .promises = past.promises};
+bool FileExplorer::FailIn(const FilePast& past, std::string message) {
+  fault_ = past.crashes.empty() ? past.fault : Fault{};
+  found_ = past.disk;
+  (void)Fail(std::move(message), InWords(past.crashes));
+  failure_->fault = InWords(fault_);
+  failure_->promised = past.promises.InWords();
   return false;
 }
 
 bool FileExplorer::ExploreIncarnation(const FilePast& past, const FileScript& script) {
   if (OutOfTime()) return true;
+  ++counts_.incarnations;
   const FileIncarnation incarnation = RunIncarnation(past, script);
-  if (!incarnation.failure.empty()) return Fail(past, incarnation.failure);
+  counts_.events += incarnation.calls.size();
+  if (!incarnation.failure.empty()) return FailIn(past, incarnation.failure);
   const bool is_first = past.crashes.empty();
   if (past.crashes.size() >= options_.crashes) return true;
   if (!past.crashes_again) return true;
   if (Walk(past, incarnation)) return true;
   // What came before the crash that is told of last: a fault belongs to the first incarnation.
-  if (is_first && failure_) failure_->fault = past.fault;
+  if (is_first && failure_) {
+    fault_ = past.fault;
+    failure_->fault = InWords(fault_);
+  }
   return false;
 }
 
@@ -263,20 +223,12 @@ bool FileExplorer::Walk(const FilePast& past, const FileIncarnation& incarnation
   });
 }
 
-bool FileExplorer::IsNew(FilePast& past, const DiskCrash& crash) {
+bool FileExplorer::ContinuesFrom(FilePast& past, const DiskCrash& crash) {
   const uint64_t words[] = {past.disk.Hash(), past.promises.Hash()};
   const uint64_t hash = Checksum64(words, sizeof words);
-  const size_t left = options_.crashes - past.crashes.size();
   past.crashes_again = hash % options_.effort.crash_again_one_in == 0;
-  const auto [known, is_new] = known_.try_emplace(hash, Known{left, past.crashes_again});
-  const bool was_less =
-      left > known->second.crashes_left || (past.crashes_again && !known->second.crashes_again);
-  if (!is_new && !was_less) {
-    ++counts_.known;
-    return false;
-  }
-  known->second = {left, past.crashes_again};
-  ++counts_.images;
+  if (!IsNew(hash, options_.crashes - past.crashes.size(), past.crashes_again)) return false;
+  ++(crash.kill ? counts_.kills : counts_.images);
   counts_.later_crashes += !past.crashes.empty();
   past.crashes.push_back(crash);
   return true;
@@ -296,7 +248,7 @@ std::optional<FileIncarnation> FileExplorer::RecoverReadingAll(const FilePast& p
   if (OutOfTime()) return std::nullopt;
   FileIncarnation incarnation = RunIncarnation(past, {});
   if (incarnation.failure.empty()) return incarnation;
-  (void)Fail(past, incarnation.failure);
+  (void)FailIn(past, incarnation.failure);
   return std::nullopt;
 }
 
@@ -310,7 +262,11 @@ bool FileExplorer::CoverAt(const FilePoint& point) {
   const bool whole = tree_.Crash(point);
   target_.ReadAll(false);
   if (whole || !failure_) return true;  // nothing is wrong; time may be over
-  tree_.AddLost(failure_->crashes);
+  for (const auto& [crash, lost] : tree_.lost()) {
+    if (crash < failure_->crashes.size() && !failure_->crashes[crash].kill) {
+      failure_->crashes[crash].lost = InWords(lost);
+    }
+  }
   return false;
 }
 
@@ -323,15 +279,15 @@ bool FileExplorer::AfterPowerCut(const FilePoint& point, const std::vector<Quest
                                  const Answers& answers) {
   if (OutOfTime()) return true;
   FilePast next{DiskAfter(point.disk, questions, answers), point.promises, point.past.crashes, {}};
-  if (!IsNew(next, point.crash)) return true;
+  if (!ContinuesFrom(next, point.crash)) return true;
   next.crashes.back().lost = LostOf(point.disk, questions, answers);
   const FileScript script = HowItGoesOn();
   if (ExploreIncarnation(next, script)) return true;
   // Only of the last crash: what came before it is as it must be to get here.
   if (failure_->crashes.size() == next.crashes.size()) {
     const Answers less = LoseLess(point, questions, answers, script);
-    failure_->disk = DiskAfter(point.disk, questions, less);
-    failure_->crashes.back().lost = LostOf(point.disk, questions, less);
+    found_ = DiskAfter(point.disk, questions, less);
+    failure_->crashes.back().lost = InWords(LostOf(point.disk, questions, less));
   }
   return false;
 }
@@ -339,8 +295,9 @@ bool FileExplorer::AfterPowerCut(const FilePoint& point, const std::vector<Quest
 bool FileExplorer::AfterKill(const FilePoint& point) {
   if (OutOfTime()) return true;
   FilePast next{point.disk, point.promises, point.past.crashes, {}};
-  if (!IsNew(next, point.crash)) return true;
-  next.crashes.back().kill = true;
+  DiskCrash kill = point.crash;
+  kill.kill = true;
+  if (!ContinuesFrom(next, kill)) return true;
   return ExploreIncarnation(next, HowItGoesOn());
 }
 
@@ -360,42 +317,6 @@ Answers FileExplorer::LoseLess(const FilePoint& point, const std::vector<Questio
   return answers;
 }
 
-// Fewer operations of the first incarnation, as long as it fails in some way: many at a time, then
-// single ones.
-void FileExplorer::LoseOperations() {
-  const auto deadline = Clock::now() + Milliseconds(kSecondsToMinimise);
-  size_t count = failure_->script.size();
-  while (count > 0) {
-    bool shorter = false;
-    for (size_t i = 0; i + count <= failure_->script.size() && !shorter; ++i) {
-      const std::chrono::duration<double> left = deadline - Clock::now();
-      if (left.count() < 0) return;
-      FileOptions options = options_;
-      options.seconds = std::min(left.count(), kSecondsForOne);
-      FileScript less = failure_->script;
-      const auto from = less.begin() + static_cast<ptrdiff_t>(i);
-      less.erase(from, from + static_cast<ptrdiff_t>(count));
-      FileExplorer other(target_, options, Voice::kQuiet);
-      const bool good =
-          failure_->fault.call == Fault::kNever ? other.Explore(less) : other.ExploreFaults(less);
-      if (good) continue;
-      failure_ = other.failure_;
-      shorter = true;
-    }
-    if (!shorter) count /= 2;
-    count = std::min(count, failure_->script.size());
-  }
-}
-
-bool FileExplorer::Conclude(bool good) {
-  if (good || voice_ == Voice::kQuiet) return good;
-  LoseOperations();
-  const std::string path = Keep(*failure_, sandbox_);
-  std::fprintf(stderr, "%s", Describe(*failure_, target_).c_str());
-  if (!path.empty()) std::fprintf(stderr, "  disk     %s\n", path.c_str());
-  return false;
-}
-
 std::string FileExplorer::NotCovered() const {
   if (!kTriesAllCrashes) return {};
   if (counts_.cut_short && !options_.uses_all_seconds) return "there was too little time";
@@ -410,19 +331,6 @@ std::string FileExplorer::NotCovered() const {
     if (of.kills == 0 && before + 1 < crashes) return where + "no kill was tried";
   }
   return {};
-}
-
-std::string FileExplorer::Summary() const {
-  const std::chrono::duration<double> seconds = Clock::now() - begin_;
-  char text[400];
-  std::snprintf(text, sizeof text,
-                "proof: %s, %" PRIu64 " states, %" PRIu64
-                " crashes in recovery, %.1f s"
-                " (seed %" PRIu64 ", %" PRIu64 " scripts, %" PRIu64 " faults, %" PRIu64
-                " states met again",
-                target_.Name().c_str(), counts_.images, counts_.later_crashes, seconds.count(),
-                options_.seed, counts_.scripts, counts_.faults, counts_.known);
-  return text + InWords(covers()) + (counts_.cut_short ? "; out of time)" : ")");
 }
 
 }  // namespace morsel::sim

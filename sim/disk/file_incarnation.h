@@ -4,14 +4,23 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "sim/disk/file_failure.h"
+#include "sim/disk/disk_choices.h"
+#include "sim/disk/file_target.h"
 
 namespace morsel::sim {
+
+struct DiskCrash {
+  bool kill = false;   ///< only the process died: the disk keeps what is visible
+  uint64_t calls = 0;  ///< how many calls that changed something precede it
+  std::shared_ptr<const CallSite> newest;  ///< the last of them
+  std::vector<LostCall> lost;
+};
 
 /// What an incarnation begins with.
 struct FilePast {

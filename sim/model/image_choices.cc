@@ -57,11 +57,8 @@ class Chooser {
     for (const size_t i : open_) nothing[i] = lines_[i].back();
     if (!visit_(newest_) || !visit_(nothing)) return false;
     uint64_t visited = 2;
-    // Where there are too many lines, others at each point.
-    const size_t first = 2 * open_.size() + 2 > images_max ? random() % open_.size() : 0;
-    for (size_t line = 0; line < open_.size(); ++line) {
+    for (const size_t i : open_) {
       if (visited + 2 > images_max) break;
-      const size_t i = open_[(first + line) % open_.size()];
       Choice all_but_one = newest_;
       all_but_one[i] = lines_[i].back();
       Choice only_one = nothing;

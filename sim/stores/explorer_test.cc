@@ -102,9 +102,9 @@ TEST(ExplorerTest, FindsAMissingPersistAndSaysWhichStoreWasLost) {
   EXPECT_EQ(failure->script, (Script{{List::kPush}}));
   ASSERT_EQ(failure->crashes.size(), 1u);
   ASSERT_EQ(failure->crashes[0].lost.size(), 1u);
-  EXPECT_EQ(failure->crashes[0].lost[0].value, 100u);
-  List list(Bug::kNone);
-  EXPECT_NE(Describe(*failure, list).find("sim/stores/explorer_test.cc:"), std::string::npos);
+  EXPECT_EQ(failure->crashes[0].lost[0].words.find("0x64 at"), 0u);
+  EXPECT_NE(failure->text.find("sim/stores/explorer_test.cc:"), std::string::npos);
+  EXPECT_NE(failure->text.find("MORSEL_SEED=1"), std::string::npos);
 }
 
 TEST(ExplorerTest, FindsTwoPersistsInTheWrongOrder) {
@@ -135,7 +135,8 @@ TEST(ExplorerTest, TheSameSeedGivesTheSameRun) {
   Counts counts[2];
   for (Counts& of : counts) {
     List list(Bug::kNone);
-    Explorer explorer(list, {.seed = 7, .later_images_max = 2, .crash_again_one_in = 2});
+    Explorer explorer(list,
+                      {.seed = 7, .effort = {.later_images_max = 2, .crash_again_one_in = 2}});
     EXPECT_TRUE(explorer.ExploreSequences(1, 3));
     of = explorer.counts();
   }

@@ -7,13 +7,10 @@
 #include <vector>
 
 #include "sim/model/crash_model.h"
+#include "sim/model/failure.h"
 #include "sim/stores/log.h"
 
 namespace morsel::sim {
-
-/// What each thread does, as numbers that the target gives to its operations. The threads begin
-/// after recovery.
-using Script = std::vector<std::vector<uint32_t>>;
 
 /// An incarnation is what happens before the first crash or between two crashes: Recover(), a
 /// script, Forget(). In every incarnation the medium is at the same address. The target flushes and

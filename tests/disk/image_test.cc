@@ -12,12 +12,12 @@ namespace {
 
 using Do = ImageTarget::Operation;
 
-constexpr FileOptions kQuick = {.effort = {.images_max = 8,
-                                           .later_images_max = 3,
-                                           .faulted_images_max = 3,
-                                           .go_on_one_in = 4,
-                                           .crash_again_one_in = 8},
-                                .seconds = 100};
+constexpr Options kQuick = {.effort = {.images_max = 8,
+                                       .later_images_max = 3,
+                                       .crash_again_one_in = 6,
+                                       .faulted_images_max = 3,
+                                       .go_on_one_in = 4},
+                            .seconds = 100};
 constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
 // The image's crash, that of its recovery, and that of the recovery from this.
@@ -26,25 +26,26 @@ constexpr uint64_t kCrashesCovered = 3;
 void PrintSummary(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
 TEST(ImageFilesTest, SequencesOfUpToThree) {
-  ImageTarget target("image, every 3 calls");
-  FileOptions quick = kQuick;
+  ImageTarget target("image");
+  Options quick = kQuick;
   quick.effort.covered_max = 4096;
   quick.effort.covered_crashes = kCrashesCovered;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
-  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequences(3); }));
+  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequencesOf(target.operations(), 3); }));
   PrintSummary(explorer);
   EXPECT_EQ(explorer.NotCovered(), "");
 }
 
 TEST(ImageFilesTest, FiftyCheckpoints) {
-  ImageTarget target("image, 50 checkpoints");
-  FileOptions quick = kQuick;
+  ImageTarget target("image");
+  Options quick = kQuick;
   quick.effort.images_max = 4;
   quick.effort.crash_again_one_in = 32;
+  quick.scripts = 1;
   quick.effort.covered_max = 4096;
   quick.effort.covered_crashes = kCrashesCovered;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
-  EXPECT_TRUE(explorer.ExploreRandom([](const FileScript& script) {
+  EXPECT_TRUE(explorer.ExploreRandom(target.operations(), [](const FileScript& script) {
     return std::count_if(script.begin(), script.end(), ImageTarget::IsCheckpoint) == 50;
   }));
   PrintSummary(explorer);
@@ -52,7 +53,7 @@ TEST(ImageFilesTest, FiftyCheckpoints) {
 }
 
 TEST(ImageFilesTest, SurvivesAFailureOfEachCall) {
-  ImageTarget target("image, every call fails");
+  ImageTarget target("image");
   FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
   const FileScript script = {Do::kTouch,  Do::kGrow,   Do::kReopen, Do::kTouch,
                              Do::kShrink, Do::kRemove, Do::kTouch,  Do::kReopen};
@@ -84,7 +85,7 @@ TEST(ImageFilesTest, FindsAMissingSync) {
       effort.covered_max = covered_max;
       if (covered_max > 0) effort.images_max = 0;
       FileExplorer explorer(target, {.effort = effort, .seconds = 60});
-      EXPECT_FALSE(explorer.Explore({Do::kTouch, Do::kTouch, Do::kTouch}))
+      EXPECT_FALSE(explorer.Explore({{Do::kTouch, Do::kTouch, Do::kTouch}}))
           << "sync " << which << ", covered " << covered_max;
     }
   }
@@ -110,7 +111,7 @@ TEST(ImageFilesTest, FindsAMissingSyncOfRecovery) {
     const Effort effort = {.images_max = 0, .covered_max = 4096, .covered_crashes = crashes};
     // No sample crashes recovery.
     FileExplorer explorer(target, {.crashes = 1, .effort = effort, .seconds = 60});
-    const bool is_found = !explorer.Explore({Do::kTouch, Do::kTouch, Do::kTouch});
+    const bool is_found = !explorer.Explore({{Do::kTouch, Do::kTouch, Do::kTouch}});
     EXPECT_EQ(is_found, crashes == 2) << crashes << " crashes in a row";
     if (!is_found) continue;
     ASSERT_EQ(explorer.failure()->crashes.size(), 2u);

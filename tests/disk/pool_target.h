@@ -26,9 +26,7 @@ class PoolTarget : public FileTarget {
     kOperations
   };
 
-  explicit PoolTarget(std::string name) : name_(std::move(name)) {}
-
-  std::string Name() const override { return name_; }
+  std::string Name() const override { return "directory pool"; }
   std::string NameOf(uint32_t operation) const override;
   uint32_t operations() const override { return kOperations; }
   std::string Recover(FileWorld& world) override;
@@ -56,7 +54,6 @@ class PoolTarget : public FileTarget {
   std::string StateOfImage(FileWorld& world, const std::string& name);
   static std::string ReadState(os::SystemCalls& calls, const std::string& path);
 
-  std::string name_;
   std::unique_ptr<OpenPool> pool_;
   OpenMorsel* morsel_ = nullptr;
   /// What the object of the root holds in each state. It is kept over all incarnations.

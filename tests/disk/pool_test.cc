@@ -11,39 +11,39 @@ namespace {
 
 using Do = PoolTarget::Operation;
 
-constexpr FileOptions kQuick = {.effort = {.images_max = 6,
-                                           .later_images_max = 3,
-                                           .faulted_images_max = 3,
-                                           .go_on_one_in = 6,
-                                           .crash_again_one_in = 10},
-                                .seconds = 100};
+constexpr Options kQuick = {.effort = {.images_max = 6,
+                                       .later_images_max = 3,
+                                       .crash_again_one_in = 8,
+                                       .faulted_images_max = 3,
+                                       .go_on_one_in = 6},
+                            .seconds = 100};
 constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
 void PrintSummary(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
 TEST(PoolFilesTest, SequencesOfUpToThree) {
-  PoolTarget target("directory pool, every 3 calls");
-  FileOptions quick = kQuick;
+  PoolTarget target;
+  Options quick = kQuick;
   quick.effort.covered_max = 4096;
   quick.effort.covered_crashes = 2;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
-  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequences(3); }));
+  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequencesOf(target.operations(), 3); }));
   PrintSummary(explorer);
   EXPECT_EQ(explorer.NotCovered(), "");
 }
 
 TEST(PoolFilesTest, LongSequences) {
-  PoolTarget target("directory pool, 20 calls");
-  FileOptions quick = kQuick;
+  PoolTarget target;
+  Options quick = kQuick;
   quick.effort.images_max = 4;
   quick.scripts = 6;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
-  EXPECT_TRUE(explorer.ExploreRandom(20));
+  EXPECT_TRUE(explorer.ExploreRandom(target.operations(), 20, 20));
   PrintSummary(explorer);
 }
 
 TEST(PoolFilesTest, SurvivesAFailureOfEachCall) {
-  PoolTarget target("directory pool, every call fails");
+  PoolTarget target;
   FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
   const FileScript script = {Do::kCheckpoint, Do::kDiscard, Do::kResize,    Do::kReopen,
                              Do::kClose,      Do::kRemove,  Do::kCheckpoint};

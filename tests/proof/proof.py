@@ -26,13 +26,8 @@ _TARGET = re.compile(
     r"^proof: (?P<name>.+?), (?P<states>\d+) states, (?P<again>\d+) crashes in recovery, "
     r"(?P<seconds>[\d.]+) s"
 )
-_EXPLORER = re.compile(
-    r"^(?P<name>[^:]+): seed \d+, .*?(?P<states>\d+) images, "
-    r".*?(?P<again>\d+) crashes after a crash"
-)
 # What GoogleTest says of the case around it.
 _BEGUN = re.compile(r"^\[ RUN      \] \w+\.(?P<case>\S+)")
-_ENDED = re.compile(r"^\[  (?:     OK|FAILED) \] .*\((?P<milliseconds>\d+) ms\)$")
 _MUTANTS = re.compile(
     r"^proof: mutants, (?P<killed>\d+) of (?P<all>\d+) killed .*, (?P<seconds>\d+) s"
 )
@@ -40,19 +35,14 @@ _MUTANTS = re.compile(
 
 def targets_in(output):
     """[(name, states, crashes in recovery, seconds), ...]"""
-    found, untimed, case = [], [], ""
+    found, case = [], ""
     for row in output.splitlines():
         if match := _BEGUN.match(row):
             case = match["case"]
         elif match := _TARGET.match(row):
-            found.append((match["name"], match["states"], match["again"], match["seconds"]))
-        elif match := _EXPLORER.match(row):
-            untimed.append((f"{match['name']}, {case}", match["states"], match["again"]))
-        elif match := _ENDED.match(row):
-            seconds = f"{int(match['milliseconds']) / 1000:.1f}"
-            found += [(*one, seconds) for one in untimed]
-            untimed = []
-    return found + [(*one, "") for one in untimed]
+            name = f"{match['name']}, {case}"
+            found.append((name, match["states"], match["again"], match["seconds"]))
+    return found
 
 
 def cases_in(program):
