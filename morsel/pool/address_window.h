@@ -24,10 +24,11 @@ struct Window {
 bool IsPossible(const Window& window);
 
 /// 20 TiB of the 47-bit address space. The window keeps clear of all that the kernel maps by
-/// itself, in each of its layouts: the executable and its heap from two thirds of the space on; libraries
-/// and mappings from the stack down; where the stack has no limit (`ulimit -s unlimited`), from a
-/// sixth of the space, 0x155555555000, down; in the old layout (`setarch -L`, and old kernels where
-/// the stack has no limit) from a third, 0x2aaaaaaab000, up. Below is AddressSanitizer's shadow.
+/// itself, in each of its layouts: the executable and its heap from two thirds of the space on;
+/// libraries and mappings from the stack down; where the stack has no limit (`ulimit -s
+/// unlimited`), from a sixth of the space, 0x155555555000, down; in the old layout (`setarch -L`,
+/// and old kernels where the stack has no limit) from a third, 0x2aaaaaaab000, up. Below is
+/// AddressSanitizer's shadow.
 inline constexpr Window kDefaultWindow = {0x160000000000, 0x2a0000000000};
 
 /// Returns the window that MORSEL_WINDOW=start-end (hexadecimal) sets, or the default window if the
