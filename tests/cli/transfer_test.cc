@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cli/tool_testing.h"
+#include "tests/cli/tool_testing.h"
 
 namespace morsel::cli {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <filesystem>
 
-#include "cli/tool_testing.h"
 #include "image/codecs/codecs.h"
+#include "tests/cli/tool_testing.h"
 
 namespace morsel::cli {
 namespace {

@@ -5,8 +5,8 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "cli/tool_testing.h"
 #include "morsel/open/open_pool.h"
+#include "tests/cli/tool_testing.h"
 
 namespace morsel::cli {
 namespace {

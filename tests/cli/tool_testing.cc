@@ -1,4 +1,4 @@
-#include "cli/tool_testing.h"
+#include "tests/cli/tool_testing.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
