@@ -13,7 +13,7 @@
 #include "cli/units.h"
 #include "image/format/superblock.h"
 #include "os/file/directory.h"
-#include "pmem/media/medium.h"
+#include "pmem/media/path_kind.h"
 
 namespace morsel::cli {
 namespace {

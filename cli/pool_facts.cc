@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "cli/failure.h"
-#include "cli/mounts.h"
 #include "cli/output.h"
 #include "cli/record.h"
 #include "cli/units.h"
@@ -19,7 +18,6 @@
 #include "os/memory/frame_kind.h"
 #include "os/memory/open_dirty_tracker.h"
 #include "pmem/media/medium.h"
-#include "pmem/media/power_safety.h"
 
 namespace morsel::cli {
 namespace {
@@ -50,35 +48,18 @@ void ReadCarved(CarvedPool& pool, PoolFacts& facts) {
 }
 
 // Fills in the medium and what it promises. It promises no more than what is known.
-void Promise(const std::string& path, PoolFacts& facts) {
-  const std::string& medium = facts.medium_name;
-  const std::string& fs = facts.file_system;
-  const bool dax_directory = medium == "fsdax" && !facts.carved;
-  const std::string unit = facts.carved    ? "what was persisted"
-                           : dax_directory ? "what was persisted, or the last checkpoint,"
-                                           : "the last checkpoint";
-  if (medium == "memory") {
-    facts.medium = "memory (" + fs + ")";
-    facts.survives = unit + " outlives the process; all is lost at power-off";
-  } else if (medium == "device-dax") {
-    facts.file_system = "none";
-    facts.medium = "device-dax, mapped in units of " + FormatSize(facts.unit_bytes) + " or less";
-  } else if (medium == "fsdax") {
-    facts.medium = "fsdax (" + fs + ")";
-  } else if (facts.carved) {
-    facts.medium = "a file that stands in for persistent memory (" + fs + ")";
-    facts.survives = unit + " outlives the process; it may be lost at power-off";
-  } else {
-    facts.medium = medium + " (" + fs + ")";
-    facts.survives =
-        unit + " survives power-off, if " + fs + " and the disk below keep what was synced";
-    facts.survives_power_off = true;
-  }
-  if (medium != "device-dax" && medium != "fsdax") return;
-  const pmem::PowerSafety safety = pmem::PowerSafetyOf(path);
-  facts.survives_power_off = safety.survives;
-  facts.survives = unit + (safety.survives ? " survives power-off: " : " outlives the process: ");
-  facts.survives += safety.words;
+void Promise(const impl::Pool& pool, PoolFacts& facts) {
+  const pmem::Medium& medium = pool.medium();
+  facts.file_system = medium.FileSystem(pool.path());
+  facts.medium_name = medium.name();
+  facts.medium = medium.InWords(facts.file_system, facts.unit_bytes);
+  const bool dax_directory = medium.is_persistent_memory() && !facts.carved;
+  const std::string unit = facts.carved    ? "what was persisted "
+                           : dax_directory ? "what was persisted, or the last checkpoint, "
+                                           : "the last checkpoint ";
+  const pmem::Survival survival = medium.SurvivalOf(pool.path(), facts.file_system);
+  facts.survives = unit + survival.words;
+  facts.survives_power_off = survival.is_known;
 }
 
 }  // namespace
@@ -96,11 +77,7 @@ PoolFacts FactsOf(OpenPool& open) {
     const auto dirty = os::OpenDirtyTracker();
     facts.dirty = dirty ? (*dirty)->method() : LastError();
   }
-  facts.file_system = FileSystemOf(pool.path());
-  const bool in_memory =
-      Must(pmem::MediumOf(os::KernelCalls(), pool.path(), false)) == pmem::Medium::kMemory;
-  facts.medium_name = in_memory ? pmem::MediumName(pmem::Medium::kMemory) : pool.medium();
-  Promise(pool.path(), facts);
+  Promise(pool, facts);
   const uint32_t fine_bytes = pool.granularity_bytes(Contract::kFine);
   if (facts.carved || fine_bytes == kPageBytes) {
     facts.granularity = GranularityInWords(fine_bytes);

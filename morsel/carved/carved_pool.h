@@ -34,7 +34,7 @@ class CarvedPool : public impl::Pool {
   static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path, bool read_only,
                                                   os::SystemCalls& calls);
 
-  std::string medium() const override { return medium_->name(); }
+  const pmem::Medium& medium() const override { return medium_->medium(); }
   uint32_t granularity_bytes(Contract) const override { return medium_->granularity_bytes(); }
   const PoolSuperblock& superblock() const { return medium_->metadata().superblock(); }
   Status Supports(Contract contract, bool giant) const override;

@@ -1,15 +1,10 @@
 #include "morsel/carved/carved_pool_medium.h"
 
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cinttypes>
 #include <cstdlib>
-#include <cstring>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -17,84 +12,36 @@
 #include "morsel/pool/address_window.h"
 #include "os/memory/bus_error.h"
 #include "pmem/media/dax_file.h"
+#include "pmem/media/media.h"
 #include "pmem/media/power_safety.h"
 
 namespace morsel {
 namespace {
 
-// The unit of st_blocks, whatever the file system's blocks are.
-constexpr uint64_t kStatBlockBytes = 512;
-
-int FAllocateWhole(const os::File& file, int mode, uint64_t offset, uint64_t size_bytes) {
-  int failed = 0;
-  do {
-    failed = file.calls().FAllocate(file.descriptor(), mode, static_cast<int64_t>(offset),
-                                    static_cast<int64_t>(size_bytes));
-  } while (failed != 0 && errno == EINTR);
-  return failed;
-}
-
-// Takes space for the bytes, so that a full medium is an error now and not a SIGBUS later. Bytes
-// that have space already keep their content.
-Status TakeSpace(const os::File& file, uint64_t offset, uint64_t size_bytes) {
-  if (FAllocateWhole(file, FALLOC_FL_KEEP_SIZE, offset, size_bytes) == 0) return Code::kOk;
-  return FailErrno("'%s': no space for %" PRIu64 " bytes at offset %" PRIu64 " on its file system",
-                   file.path().c_str(), size_bytes, offset);
-}
-
-int PunchHole(const os::File& file, uint64_t offset, uint64_t size_bytes) {
-  return FAllocateWhole(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size_bytes);
-}
-
-// Returns the device that the file is, or no value if it is a regular file.
-Result<std::optional<pmem::DaxDevice>> DeviceOf(const os::File& file) {
-  struct stat status;
-  if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s'", file.path().c_str());
-  if (!S_ISCHR(status.st_mode)) return std::optional<pmem::DaxDevice>();
-  const Result<pmem::DaxDevice> device = pmem::DaxDeviceOf(file);
-  if (!device) return device.status();
-  return std::optional(*device);
-}
-
 constexpr size_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
 
-// Reads both superblocks. A device has no read(2), so it is mapped.
-Status ReadSuperblocks(const os::File& file, const std::optional<pmem::DaxDevice>& device,
-                       char* bytes) {
-  if (!device) return file.ReadExactly(bytes, kSuperblocksBytes, 0);
-  const uint64_t mapped_bytes = AlignUp(kSuperblocksBytes, device->align_bytes);
-  const Result<void*> mapping = pmem::MapPart(file, 0, mapped_bytes, true);
-  if (!mapping) return mapping.status();
-  std::memcpy(bytes, *mapping, kSuperblocksBytes);
-  munmap(*mapping, mapped_bytes);
-  return Code::kOk;
-}
-
-Result<PoolSuperblock> FindSuperblock(const os::File& file,
-                                      const std::optional<pmem::DaxDevice>& device,
-                                      const std::string& subject) {
-  const Result<uint64_t> size_bytes = device ? device->size_bytes : file.SizeBytes();
-  if (!size_bytes) return size_bytes.status();
-  if (*size_bytes < kSuperblocksBytes) {
+Result<PoolSuperblock> FindSuperblock(const os::File& file, const pmem::Medium& medium,
+                                      const pmem::MediumSpace& space, const std::string& subject) {
+  if (space.size_bytes < kSuperblocksBytes) {
     return Fail(Code::kCorrupt,
                 "%s is no morsel pool, or was truncated: it is %" PRIu64
                 " bytes long; restore it from a copy, or name a pool",
-                subject.c_str(), *size_bytes);
+                subject.c_str(), space.size_bytes);
   }
   alignas(PoolSuperblock) char superblocks[kSuperblocksBytes];
-  MORSEL_TRY(ReadSuperblocks(file, device, superblocks));
-  if (device && LooksForeign(superblocks)) {
-    return Fail(Code::kCorrupt,
-                "%s is no morsel pool: there is no superblock; `morselctl format %s` makes it one",
-                subject.c_str(), file.path().c_str());
+  MORSEL_TRY(medium.ReadFirst(file, superblocks, sizeof superblocks));
+  const std::string how_to_format = medium.HowToFormat(file.path());
+  if (!how_to_format.empty() && LooksForeign(superblocks)) {
+    return Fail(Code::kCorrupt, "%s is no morsel pool: there is no superblock; %s", subject.c_str(),
+                how_to_format.c_str());
   }
-  const Result<PoolSuperblock> chosen = ChooseSuperblock(superblocks, *size_bytes, subject);
-  if (chosen && device && !IsAligned(chosen->unit_bytes, device->align_bytes)) {
+  const Result<PoolSuperblock> chosen = ChooseSuperblock(superblocks, space.size_bytes, subject);
+  if (chosen && !IsAligned(chosen->unit_bytes, space.align_bytes)) {
     return Fail(Code::kUnsupported,
                 "%s is carved into units of %" PRIu64
                 " bytes, and the device maps units of %" PRIu64
                 " only; give it back the alignment that it was formatted with",
-                subject.c_str(), chosen->unit_bytes, device->align_bytes);
+                subject.c_str(), chosen->unit_bytes, space.align_bytes);
   }
   return chosen;
 }
@@ -124,13 +71,9 @@ Status CarvedMedium::Format(const os::File& file, uint64_t size_bytes, const std
 Status CarvedMedium::FormatFile(const os::File& file, const PoolSuperblock& plan) {
   pmem::PreferHugeExtents(file);
   MORSEL_TRY(file.Resize(plan.size_bytes));
-  if (pmem::IsDax(file)) {
-    // The space of a whole unit is taken first: a file system aligns a large allocation, and places
-    // the rest after it.
-    MORSEL_TRY(TakeSpace(file, 0, plan.data_offset));
-    MORSEL_TRY(pmem::WriteZeros(file, 0, plan.data_offset));
-  }
-  MORSEL_TRY(TakeSpace(file, 0, plan.metadata_bytes));
+  const pmem::Medium& medium = pmem::MediumOf(file, pmem::PoolPart::kCarvedPool);
+  MORSEL_TRY(medium.PrepareNew(file, plan.data_offset));
+  MORSEL_TRY(medium.TakeSpace(file, 0, plan.metadata_bytes));
   return FormatMapped(file, plan, plan.metadata_bytes);
 }
 
@@ -142,7 +85,7 @@ Status CarvedMedium::FormatMapped(const os::File& file, const PoolSuperblock& pl
   return Code::kOk;
 }
 
-Result<PoolSuperblock> CarvedMedium::PlanDevice(const pmem::DaxDevice& device,
+Result<PoolSuperblock> CarvedMedium::PlanDevice(const pmem::MediumSpace& device,
                                                 const std::string& subject) {
   const Result<Window> window = WindowFromEnvironment();
   if (!window) return window.status();
@@ -160,22 +103,19 @@ Status CarvedMedium::FormatDevice(const os::File& file, const PoolSuperblock& pl
 
 Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(os::File file, bool read_only,
                                                          const std::string& subject, As as) {
-  const Result<std::optional<pmem::DaxDevice>> device = DeviceOf(file);
-  if (!device) return device.status();
-  const Result<PoolSuperblock> chosen = FindSuperblock(file, *device, subject);
+  const pmem::Medium& below = pmem::MediumOf(file, pmem::PoolPart::kCarvedPool);
+  const Result<pmem::MediumSpace> space = below.SpaceOf(file);
+  if (!space) return space.status();
+  const Result<PoolSuperblock> chosen = FindSuperblock(file, below, *space, subject);
   if (!chosen) return chosen.status();
   MORSEL_TRY(MustBe(as, *chosen, subject));
-  const bool is_device = device->has_value();
-  if (!read_only && !is_device) MORSEL_TRY(TakeSpace(file, 0, chosen->metadata_bytes));
+  if (!read_only) MORSEL_TRY(below.TakeSpace(file, 0, chosen->metadata_bytes));
 
-  std::unique_ptr<CarvedMedium> medium(new CarvedMedium);
+  std::unique_ptr<CarvedMedium> medium(new CarvedMedium(below));
   medium->file_ = std::move(file);
-  medium->device_ = *device;
   medium->read_only_ = read_only;
-  medium->is_dax_ = is_device || pmem::IsDax(medium->file_);
-  // A device maps whole units only, and the data begins at a unit.
   Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(
-      medium->file_, is_device ? chosen->data_offset : chosen->metadata_bytes, read_only);
+      medium->file_, AlignUp(chosen->metadata_bytes, space->align_bytes), read_only);
   if (!mapping) return mapping.status();
   medium->mapping_ = std::move(*mapping);
   MORSEL_TRY(medium->MustFlush());
@@ -194,7 +134,8 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(os::File file, bool rea
 // more flushes than are needed. It may never leave out flushes that are needed.
 Status CarvedMedium::MustFlush() const {
   const char* const forced = std::getenv("PMEM2_FORCE_GRANULARITY");
-  if (!is_dax_ || granularity_bytes() != 1 || forced == nullptr || *forced == '\0') {
+  if (!medium_.is_persistent_memory() || granularity_bytes() != 1 || forced == nullptr ||
+      *forced == '\0') {
     return Code::kOk;
   }
   if (pmem::PowerSafetyOf(file_.path()).keeps_caches) return Code::kOk;
@@ -210,19 +151,12 @@ CarvedMedium::~CarvedMedium() {
   if (file_.is_open()) os::ForgetBusErrors(mapping_.memory(), mapping_.size_bytes());
 }
 
-const char* CarvedMedium::name() const {
-  if (device_) return "device-dax";
-  return is_dax_ ? "fsdax" : "file";
-}
-
 // A copy of a pool may have holes where the original had zeros.
 Status CarvedMedium::FindSparse() {
-  if (device_) return Code::kOk;
-  struct stat status;
-  if (fstat(file_.descriptor(), &status) != 0) return FailErrno("'%s'", file_.path().c_str());
-  const uint64_t due_bytes =
-      metadata_->superblock().metadata_bytes + metadata_->catalog().size_bytes();
-  is_sparse_ = static_cast<uint64_t>(status.st_blocks) * kStatBlockBytes < due_bytes;
+  const Result<bool> is_sparse = medium_.MayHaveHoles(
+      file_, metadata_->superblock().metadata_bytes + metadata_->catalog().size_bytes());
+  if (!is_sparse) return is_sparse.status();
+  is_sparse_ = *is_sparse;
   return Code::kOk;
 }
 
@@ -245,27 +179,6 @@ Status CarvedMedium::ForEachRun(alloc::SubtreeRole role, const std::vector<Subtr
   return Code::kOk;
 }
 
-Status CarvedMedium::StoreZeros(uint64_t offset, uint64_t size_bytes) const {
-  const Result<void*> mapping = pmem::MapPart(file_, offset, size_bytes, false);
-  if (!mapping) return mapping.status();
-  pmem::StoreZeros(*mapping, size_bytes, persist());
-  munmap(*mapping, size_bytes);
-  return Code::kOk;
-}
-
-Status CarvedMedium::FillWithZeros(uint64_t offset, uint64_t size_bytes) const {
-  if (device_) return StoreZeros(offset, size_bytes);
-  if (is_dax_) {
-    MORSEL_TRY(TakeSpace(file_, offset, size_bytes));
-    return pmem::WriteZeros(file_, offset, size_bytes);
-  }
-  if (PunchHole(file_, offset, size_bytes) != 0) {
-    return FailErrno("'%s': %" PRIu64 " bytes at offset %" PRIu64 " cannot be zeroed",
-                     file_.path().c_str(), size_bytes, offset);
-  }
-  return TakeSpace(file_, offset, size_bytes);
-}
-
 Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role, uint64_t size_bytes,
                                                       std::unique_lock<Mutex>* held) {
   Result<std::vector<SubtreeIndex>> subtrees = metadata_->Reserve(role, size_bytes);
@@ -274,14 +187,14 @@ Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role, u
   // nothing that the mutex guards.
   if (held != nullptr) held->unlock();
   Status status = ForEachRun(role, *subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
-    return FillWithZeros(offset, run_bytes);
+    return medium_.Zero(file_, offset, run_bytes, persist());
   });
   // ORDER  space and its zeros, synced  <  the words that give it an owner
   // WHY    until the sync a crash may bring back the old content, in a morsel whose new memory must
   //        be zero, or leave no space there.
   // CRASH  before: the space is free. After: it is zero, whoever owns it.
   // TEST   morsel/open/carved_pool_sim_test: Sequences
-  if (status.ok() && !device_) status = file_.Sync();
+  if (status.ok()) status = medium_.SyncSpace(file_);
   if (held != nullptr) held->lock();
   if (status.ok()) return subtrees;
   const KeepLastError keep;
@@ -295,9 +208,8 @@ void CarvedMedium::Return(alloc::SubtreeRole role, const std::vector<SubtreeInde
 }
 
 void CarvedMedium::GiveBack(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees) {
-  if (device_) return;  // no one else uses a device's space
   (void)ForEachRun(role, subtrees, [&](uint64_t offset, uint64_t, uint64_t run_bytes) {
-    (void)PunchHole(file_, offset, run_bytes);
+    medium_.GiveBack(file_, offset, run_bytes);
     return Status();
   });
 }
@@ -308,7 +220,7 @@ Status CarvedMedium::Place(os::AddressRange& range, uint64_t offset, alloc::Subt
   uint64_t placed_bytes = 0;
   const Status status =
       ForEachRun(role, subtrees, [&](uint64_t file_offset, uint64_t from, uint64_t run_bytes) {
-        if (is_sparse_ && !read_only_) MORSEL_TRY(TakeSpace(file_, file_offset, run_bytes));
+        if (is_sparse_ && !read_only_) MORSEL_TRY(medium_.TakeSpace(file_, file_offset, run_bytes));
         const Result<void*> mapping = pmem::MapPart(file_, file_offset, run_bytes, read_only);
         if (!mapping) return mapping.status();
         const Status done = range.Place(*mapping, offset + from, run_bytes);

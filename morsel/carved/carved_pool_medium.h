@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +14,7 @@
 #include "os/file/file.h"
 #include "os/memory/address_range.h"
 #include "pmem/media/bad_ranges.h"
-#include "pmem/media/dax_device.h"
+#include "pmem/media/medium.h"
 #include "pmem/persist/pmem2_persist.h"
 
 namespace morsel {
@@ -44,7 +43,7 @@ class CarvedMedium {
 
   /// Returns the layout of a pool on a device, carved into units that the device can map.
   /// Errors  kInvalidArgument: the device is too small, or MORSEL_WINDOW is invalid.
-  static Result<PoolSuperblock> PlanDevice(const pmem::DaxDevice& device,
+  static Result<PoolSuperblock> PlanDevice(const pmem::MediumSpace& device,
                                            const std::string& subject);
 
   /// Makes the device `file` the pool that PlanDevice() planned, whatever it holds now.
@@ -63,8 +62,7 @@ class CarvedMedium {
   CarvedMetadata& metadata() { return *metadata_; }
   pmem::Persist persist() const { return mapping_.persist(); }
   uint32_t granularity_bytes() const { return mapping_.granularity_bytes(); }
-  /// "device-dax", "fsdax", or "file" if the file only stands in for persistent memory.
-  const char* name() const;
+  const pmem::Medium& medium() const { return medium_; }
   /// Returns the ranges of the file or device that the kernel knows to be bad.
   /// Errors  kIo.
   Result<std::vector<pmem::ByteRange>> BadRanges() const { return pmem::BadRangesOf(file_); }
@@ -94,21 +92,18 @@ class CarvedMedium {
                const std::vector<SubtreeIndex>& subtrees, bool read_only, const std::string& label);
 
  private:
-  CarvedMedium() = default;
+  explicit CarvedMedium(const pmem::Medium& medium) : medium_(medium) {}
   template <class Visit>
   Status ForEachRun(alloc::SubtreeRole role, const std::vector<SubtreeIndex>& subtrees,
                     Visit visit) const;
   static Status FormatMapped(const os::File& file, const PoolSuperblock& plan,
                              uint64_t mapped_bytes);
-  Status FillWithZeros(uint64_t offset, uint64_t size_bytes) const;
-  Status StoreZeros(uint64_t offset, uint64_t size_bytes) const;
   Status FindSparse();
   Status MustFlush() const;
 
+  const pmem::Medium& medium_;
   os::File file_;
-  std::optional<pmem::DaxDevice> device_;  ///< no value for a regular file
   bool read_only_ = false;
-  bool is_dax_ = false;
   bool is_sparse_ = false;  ///< some subtrees may lie in a hole of the file, as in a sparse copy
   pmem::Pmem2Mapping mapping_;
   std::unique_ptr<CarvedMetadata> metadata_;

@@ -15,7 +15,8 @@
 #include "morsel/carved/carved_pool_medium.h"
 #include "morsel/carved/carved_pool_superblock.h"
 #include "os/file/file_lock.h"
-#include "pmem/media/medium.h"
+#include "pmem/media/media.h"
+#include "pmem/media/path_kind.h"
 
 namespace morsel {
 namespace {
@@ -169,7 +170,8 @@ Status FormatDevice(const std::string& path, DeviceData data, os::SystemCalls& c
     return Fail(Code::kBusy, "%s is in use by process %s; end that first", subject.c_str(),
                 user.c_str());
   }
-  const Result<pmem::DaxDevice> device = pmem::DaxDeviceOf(*file);
+  const Result<pmem::MediumSpace> device =
+      pmem::MediumOf(*file, pmem::PoolPart::kCarvedPool).SpaceOf(*file);
   if (!device) return device.status();
   const Result<PoolSuperblock> plan = CarvedMedium::PlanDevice(*device, subject);
   if (!plan) return plan.status();

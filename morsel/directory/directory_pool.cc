@@ -17,8 +17,7 @@
 #include "morsel/pool/image_record.h"
 #include "os/memory/frames.h"
 #include "os/memory/open_dirty_tracker.h"
-#include "pmem/media/dax_file.h"
-#include "pmem/media/medium.h"
+#include "pmem/media/media.h"
 #include "pmem/persist/pmem2_persist.h"
 
 namespace morsel {
@@ -133,10 +132,8 @@ Result<std::unique_ptr<impl::Pool>> DirectoryPool::OpenDirectory(
       new DirectoryPool(path, options.read_only, std::move(*directory), std::move(*pool_file)));
 }
 
-std::string DirectoryPool::medium() const {
-  if (pmem::IsDax(pool_file_.file())) return pmem::MediumName(pmem::Medium::kDaxDirectory);
-  const Result<pmem::Medium> medium = pmem::MediumOf(directory_.calls(), path_, false);
-  return pmem::MediumName(medium ? *medium : pmem::Medium::kDirectory);
+const pmem::Medium& DirectoryPool::medium() const {
+  return pmem::MediumOf(pool_file_.file(), pmem::PoolPart::kDirectory);
 }
 
 uint32_t DirectoryPool::granularity_bytes(Contract contract) const {

@@ -37,7 +37,7 @@ class DirectoryPool final : public impl::Pool {
                                                   const DirectoryPoolOptions& options,
                                                   os::SystemCalls& calls);
 
-  std::string medium() const override;
+  const pmem::Medium& medium() const override;
   uint32_t granularity_bytes(Contract contract) const override;
   Status Supports(Contract contract, bool giant) const override;
   Result<CatalogRecord> Find(const std::string& name) override;

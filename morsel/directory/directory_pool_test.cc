@@ -16,7 +16,7 @@
 #include "base/units.h"
 #include "morsel/directory/directory_pool_testing.h"
 #include "os/testing/scripted_calls_testing.h"
-#include "pmem/media/medium.h"
+#include "pmem/media/media.h"
 
 namespace morsel {
 namespace {
@@ -280,8 +280,9 @@ TEST_F(DirectoryPoolTest, ReadOnlyReadsAndChangesNothing) {
     std::unique_ptr<Backing> morsel = OpenMorsel("a", true);
     EXPECT_TRUE(morsel->read_only());
     EXPECT_EQ(WordsOf(*morsel)[0], morsel->record().base);
-    const Result<pmem::Medium> medium = pmem::MediumOf(os::KernelCalls(), path_, false);
-    EXPECT_EQ(pool_->medium(), pmem::MediumName(*medium));
+    const auto file =
+        os::File::Open(os::KernelCalls(), AT_FDCWD, path_ + "/a", O_RDONLY, 0, path_ + "/a");
+    EXPECT_EQ(&pool_->medium(), &pmem::MediumOf(*file, pmem::PoolPart::kDirectory));
   }
   EXPECT_EQ(fs::last_write_time(path_ + "/a"), before);
   Open();

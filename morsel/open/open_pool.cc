@@ -7,7 +7,7 @@
 #include "morsel/directory/directory_pool.h"
 #include "morsel/open/open_options.h"
 #include "morsel/open/process.h"
-#include "pmem/media/medium.h"
+#include "pmem/media/path_kind.h"
 
 namespace morsel {
 namespace {

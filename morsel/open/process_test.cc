@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "pmem/media/media.h"
 
 namespace morsel {
 namespace {
@@ -44,7 +45,7 @@ TEST(Process, NoMorselIsFoundAtAnAddressBeyondTheTable) {
 class DescriptorPool final : public impl::Pool {
  public:
   explicit DescriptorPool(int descriptor) : impl::Pool("p", false), descriptor_(descriptor) {}
-  std::string medium() const override { return ""; }
+  const pmem::Medium& medium() const override { return pmem::kStandIn; }
   uint32_t granularity_bytes(Contract) const override { return 1; }
   Status Supports(Contract, bool) const override { return Code::kOk; }
   Result<CatalogRecord> Find(const std::string&) override { return Code::kNotFound; }

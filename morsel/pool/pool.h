@@ -16,6 +16,7 @@
 #include "image/pipeline/progress.h"
 #include "os/file/system_calls.h"
 #include "os/memory/address_range.h"
+#include "pmem/media/medium.h"
 #include "pmem/persist/persist.h"
 
 namespace morsel::os {
@@ -146,9 +147,8 @@ class Pool {
 
   const std::string& path() const { return path_; }
   bool read_only() const { return read_only_; }
-  /// What the pool is made of, for a person to read: "device-dax", "fsdax", "memory", "ssd" or
-  /// "file".
-  virtual std::string medium() const = 0;
+  /// What the pool is stored on.
+  virtual const pmem::Medium& medium() const = 0;
   /// Backing::granularity_bytes() of morsels under `contract`, or kPageBytes if the pool cannot
   /// have any.
   virtual uint32_t granularity_bytes(Contract contract) const = 0;

@@ -36,6 +36,7 @@ STEPS = {
     ("morsel/carved/carved_pool_superblock.cc", "EraseSuperblocks"),
     ("os/file/directory.cc", "Directory::Sync"),
     ("os/file/file.cc", "File::Sync"),
+    ("pmem/media/medium.cc", "Medium::SyncSpace"),
     ("pmem/persist/journal.cc", "Journal::Apply"),
     ("pmem/persist/journal.cc", "Journal::FlushRecord"),
     ("pmem/persist/journal.cc", "Journal::Retire"),

@@ -5,6 +5,7 @@ import dead_files
 import descriptor_rules
 import glossary
 import labels
+import media
 import order_blocks
 import room_rules
 import size_rules
@@ -13,6 +14,7 @@ import words
 
 RULES = [
     room_rules.check_rooms,
+    media.check_media,
     room_rules.check_rooms_are_placed,
     circles.check_circles_of_headers,
     circles.check_circles_of_units,

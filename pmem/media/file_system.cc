@@ -1,4 +1,4 @@
-#include "cli/mounts.h"
+#include "pmem/media/file_system.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -7,12 +7,15 @@
 #include <fstream>
 #include <sstream>
 
-namespace morsel::cli {
+#include "base/descriptor_floor.h"
+
+namespace morsel::pmem {
 namespace {
 
 // Returns the number of the path's mount, with which its line in /proc/self/mountinfo begins, or
 // "". The path's device number would not do, because some file systems have one for each subvolume.
 std::string MountIdOf(const std::string& path) {
+  const DescriptorFloor floor;
   const int descriptor = open(path.c_str(), O_PATH | O_CLOEXEC);
   if (descriptor < 0) return "";
   std::ifstream info("/proc/self/fdinfo/" + std::to_string(descriptor));
@@ -28,6 +31,7 @@ std::string MountIdOf(const std::string& path) {
 
 std::string FileSystemOf(const std::string& path) {
   const std::string mount_id = MountIdOf(path);
+  const DescriptorFloor floor;
   std::ifstream mounts("/proc/self/mountinfo");
   for (std::string line; !mount_id.empty() && std::getline(mounts, line);) {
     if (!line.starts_with(mount_id + " ")) continue;
@@ -40,4 +44,4 @@ std::string FileSystemOf(const std::string& path) {
   return "unknown";
 }
 
-}  // namespace morsel::cli
+}  // namespace morsel::pmem

@@ -3,9 +3,9 @@
 
 #include <string>
 
-namespace morsel::cli {
+namespace morsel::pmem {
 
 /// Returns the kernel's name of the file system, e.g. "ext4" or "tmpfs", or "unknown".
 std::string FileSystemOf(const std::string& path);
 
-}  // namespace morsel::cli
+}  // namespace morsel::pmem
