@@ -32,8 +32,8 @@ int Export(const ExportArguments& arguments, bool json) {
   const OnSkipped skipped = [&](const std::string& message) { findings.push_back(message); };
   {
     const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
-    ExportOptions options;
-    if (arguments.salvage) options.skipped = &skipped;
+    ExportRequest options;
+    if (arguments.salvage) options.skipped = skipped;
     if (arguments.has_codec) options.codec = static_cast<image::Codec>(arguments.codec);
     options.progress = ProgressOf(bar.get());
     Must(pool->Export(arguments.name.c_str(), arguments.file.c_str(), options));

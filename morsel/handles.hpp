@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "morsel/memory_resource.hpp"
 #include "morsel/morsel.h"
+#include "morsel/tools.h"
 
 namespace morsel {
 
@@ -32,6 +33,21 @@ struct MorselOptions {
   void* progress_context = nullptr;
   void (*damaged)(const char* message, void* context) = nullptr;
   void* damaged_context = nullptr;
+};
+
+/// The options of Pool::export_to(). The members mean what those of morsel_export_options mean.
+struct ExportOptions {
+  uint32_t flags = 0;
+  uint32_t codec = 0;
+  void (*skipped)(const char* message, void* context) = nullptr;
+  void* skipped_context = nullptr;
+};
+
+/// What Pool::check() has found: a morsel_finding whose texts are the caller's.
+struct CheckFinding {
+  Code code = Code::kOk;
+  std::string subject;
+  std::string message;
 };
 
 /// The message of the calling thread's last failure, valid until its next call that fails.
@@ -227,7 +243,71 @@ class Pool {
     return Code(morsel_import(handle_, path.c_str(), name.c_str()));
   }
 
+  /// This is morsel_export_with().
+  Status export_to(const std::string& name, const std::string& path, const ExportOptions& options) {
+    morsel_export_options plain{};
+    plain.struct_size = sizeof plain;
+    plain.flags = options.flags;
+    plain.codec = options.codec;
+    plain.skipped = options.skipped;
+    plain.skipped_context = options.skipped_context;
+    return Code(morsel_export_with(handle_, name.c_str(), path.c_str(), &plain));
+  }
+
   Status remove(const std::string& name) { return Code(morsel_remove(handle_, name.c_str())); }
+
+  /// These are morsel_pool_stat(), morsel_find() and morsel_count_huge().
+  Result<morsel_pool_info> stat() const {
+    morsel_pool_info info{};
+    info.struct_size = sizeof info;
+    if (const morsel_code code = morsel_pool_stat(handle_, &info); code != MORSEL_OK) {
+      return Code(code);
+    }
+    return info;
+  }
+  Result<morsel_info> find(const std::string& name) const {
+    morsel_info info{};
+    info.struct_size = sizeof info;
+    if (const morsel_code code = morsel_find(handle_, name.c_str(), &info); code != MORSEL_OK) {
+      return Code(code);
+    }
+    return info;
+  }
+  Result<uint64_t> count_huge(const std::string& name) const {
+    uint64_t subtrees = 0;
+    if (const morsel_code code = morsel_count_huge(handle_, name.c_str(), &subtrees);
+        code != MORSEL_OK) {
+      return Code(code);
+    }
+    return subtrees;
+  }
+
+  /// Looks for damage in the pool, as morsel_check() does; with `name`, in what concerns that
+  /// morsel. It appends what it finds to `findings`, unless that is nullptr.
+  Result<morsel_check_info> check(std::vector<CheckFinding>* findings = nullptr,
+                                  const char* name = nullptr) {
+    const auto add = [](const morsel_finding* one, void* to) {
+      if (to == nullptr) return;
+      const Code code = static_cast<Code>(one->code);
+      static_cast<std::vector<CheckFinding>*>(to)->push_back({code, one->subject, one->message});
+    };
+    morsel_check_info info{};
+    info.struct_size = sizeof info;
+    if (const morsel_code code = morsel_check(handle_, name, add, findings, &info);
+        code != MORSEL_OK) {
+      return Code(code);
+    }
+    return info;
+  }
+
+  /// Appends to `unreadable` what morsel_list_unreadable() tells; the subject is the name.
+  Status list_unreadable(std::vector<CheckFinding>& unreadable) {
+    const auto add = [](const char* name, morsel_code code, const char* message, void* to) {
+      static_cast<std::vector<CheckFinding>*>(to)->push_back({Code(code), name, message});
+      return 0;
+    };
+    return Code(morsel_list_unreadable(handle_, add, &unreadable));
+  }
 
   /// Calls `visit(const morsel_info&)` for each morsel, in the order of names. If `visit` throws,
   /// no more morsels are visited and the exception passes on.
@@ -329,5 +409,33 @@ inline Status salvage(const std::string& path, const std::string& to,
   };
   return Code(morsel_salvage(path.c_str(), to.empty() ? nullptr : to.c_str(), add, damages));
 }
+
+/// Does what salvage() does, and returns how many bytes are intact, as morsel_salvage_counted()
+/// does.
+inline Result<uint64_t> salvage_counted(const std::string& path, const std::string& to,
+                                        std::vector<std::string>* damages = nullptr) {
+  const auto add = [](const char* message, void* list) {
+    if (list != nullptr) static_cast<std::vector<std::string>*>(list)->emplace_back(message);
+  };
+  uint64_t intact_bytes = 0;
+  const morsel_code code = morsel_salvage_counted(path.c_str(), to.empty() ? nullptr : to.c_str(),
+                                                  add, damages, &intact_bytes);
+  if (code != MORSEL_OK) return Code(code);
+  return intact_bytes;
+}
+
+/// These are morsel_stat_image(), morsel_format() and morsel_codec_name().
+inline Result<morsel_info> stat_image(const std::string& path) {
+  morsel_info info{};
+  info.struct_size = sizeof info;
+  if (const morsel_code code = morsel_stat_image(path.c_str(), &info); code != MORSEL_OK) {
+    return Code(code);
+  }
+  return info;
+}
+inline Status format(const std::string& path, uint32_t flags = 0) {
+  return Code(morsel_format(path.c_str(), flags));
+}
+inline const char* codec_name(uint32_t codec) { return morsel_codec_name(codec); }
 
 }  // namespace morsel

@@ -71,8 +71,12 @@ enum {
   MORSEL_CARVED = 1u << 3, /* pool: create it as a carved pool, a regular file of size_bytes */
   MORSEL_FINE = 1u << 4,   /* morsel: the fine contract; without it, snapshot */
   MORSEL_LAZY = 1u << 5,   /* morsel: load pages at first touch; not built yet */
-  MORSEL_GIANT = 1u << 6,  /* morsel: made of subtrees of 1 GiB */
-  MORSEL_SALVAGE = 1u << 7 /* morsel, with MORSEL_READ_ONLY: open what is intact of a damaged one */
+  MORSEL_GIANT = 1u << 6,   /* morsel: made of subtrees of 1 GiB */
+  MORSEL_SALVAGE = 1u << 7, /* morsel, with MORSEL_READ_ONLY: open what is intact of a damaged
+                               one; morsel_export_with(): skip what the medium cannot serve */
+  MORSEL_GROWS = 1u << 8,   /* only in morsel_info: it grows within its capacity as it is used */
+  MORSEL_RECODE = 1u << 9,  /* morsel_export_with(): compress by another codec */
+  MORSEL_DESTROY = 1u << 10 /* morsel_format(): what the device holds is lost */
 };
 
 /* How the images of snapshot morsels are compressed. Each 2 MiB is compressed by itself. */
@@ -82,8 +86,13 @@ enum {
   MORSEL_CODEC_ZSTD = 2 /* slower to store, and smaller */
 };
 
-/* In all structures of options, struct_size is the structure's sizeof, or 0 for this first version
- * of it; reserved is 0; any other member may be 0, for a sensible default. */
+/* Structures grow at their end. struct_size is the sizeof that the caller was compiled with, or 0
+ * for the first version of the structure; the library never reads or writes beyond that.
+ *   Options  reserved is 0; any other member may be 0, for a sensible default. Members that the
+ *            caller does not have count as 0. Members that this library does not know must be 0.
+ *   Info     the library fills what it knows and the caller has. Members that it does not know
+ *            become 0, and struct_size becomes the number of bytes that were filled.
+ * INVALID_ARGUMENT: struct_size is less than the first version, or more than 4096. */
 typedef struct morsel_pool_options {
   uint32_t struct_size;
   uint32_t flags;
@@ -133,8 +142,8 @@ typedef struct morsel_options {
 } morsel_options;
 
 /* Opens the pool at `path`: a directory, or a carved pool in a regular file or on a device-dax
- * device. With options NULL it opens an existing pool for reading and writing. Only morselctl
- * formats a device. On a device of 1 GiB alignment every morsel is giant.
+ * device. With options NULL it opens an existing pool for reading and writing. morsel_format()
+ * makes a device a pool. On a device of 1 GiB alignment every morsel is giant.
  *
  * Ownership  *pool is the caller's, who closes it with morsel_pool_close(); unchanged on failure.
  * Errors     NOT_FOUND; EXISTS; BUSY (another process has the pool open for writing, or, if this
@@ -289,7 +298,7 @@ morsel_code morsel_salvage(const char *path, const char *to,
 
 typedef struct morsel_info {
   uint32_t struct_size;
-  uint32_t flags;       /* MORSEL_FINE, MORSEL_GIANT; MORSEL_READ_ONLY if it is open for that */
+  uint32_t flags;       /* MORSEL_FINE, _GIANT, _GROWS; MORSEL_READ_ONLY if it is open for that */
   uint32_t mode;        /* permission bits */
   uint32_t granularity; /* bytes that one flush makes durable: 1 or 64; 4096: only checkpoints do */
   char name[208];
@@ -301,16 +310,17 @@ typedef struct morsel_info {
   uint64_t generation; /* checkpoints so far and, under the fine contract, closes */
   uint32_t codec;      /* MORSEL_CODEC_* of its image; NONE under the fine contract */
   uint32_t reserved;
+  uint32_t user; /* its owner; the first version of this structure ends before this member */
+  uint32_t group;
 } morsel_info;
 
 /* Calls `visit` for each morsel, in the order of names, until it returns other than 0, which is no
  * error. `visit` must not change the pool, and must not throw. A damaged morsel is passed over;
- * `morselctl check` names it. */
+ * morsel_list_unreadable() names it. */
 morsel_code morsel_list(morsel_pool_t *pool, int (*visit)(const morsel_info *, void *),
                         void *context);
 
-/* Fills *info. The caller sets info->struct_size before: to sizeof *info, or to 0 for this first
- * version.
+/* Fills *info.
  *
  * Errors  INVALID_ARGUMENT (struct_size); BUSY (a fork); CORRUPT; NO_MEMORY.
  * Cost    reads every slab's bitmap, for live_bytes. */

@@ -112,6 +112,23 @@ Result<std::vector<CatalogRecord>> CarvedPool::List() {
   return records;
 }
 
+Result<PoolFacts> CarvedPool::Facts() {
+  const Result<std::vector<CatalogRecord>> records = List();
+  if (!records) return records.status();
+  PoolFacts facts;
+  facts.is_carved = true;
+  std::copy(std::begin(superblock().id), std::end(superblock().id), facts.id.begin());
+  facts.window_begin = superblock().window_begin;
+  facts.window_end = superblock().window_end;
+  facts.unit_bytes = superblock().unit_bytes;
+  facts.size_bytes = superblock().subtree_count * kSubtreeBytes;
+  facts.free_bytes = facts.size_bytes;
+  for (const CatalogRecord& record : *records) {
+    facts.free_bytes -= std::min(record.size_bytes, facts.free_bytes);
+  }
+  return facts;
+}
+
 // Returns `asked` with its sizes rounded up to the units that the medium can map.
 CatalogRecord CarvedPool::Carved(const CatalogRecord& asked) const {
   CatalogRecord record = asked;
@@ -181,7 +198,7 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
 }
 
 Status CarvedPool::Export(const std::string& name, const os::Directory& to,
-                          const std::string& file_name, const ExportOptions& options) {
+                          const std::string& file_name, const ExportRequest& options) {
   const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
   return backing ? (*backing)->Export(to, file_name, options) : backing.status();
 }

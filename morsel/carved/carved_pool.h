@@ -34,18 +34,19 @@ class CarvedPool : public impl::Pool {
   static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path, bool read_only,
                                                   os::SystemCalls& calls);
 
+  const PoolSuperblock& superblock() const { return medium_->metadata().superblock(); }
   const pmem::Medium& medium() const override { return medium_->medium(); }
   uint32_t granularity_bytes(Contract) const override { return medium_->granularity_bytes(); }
-  const PoolSuperblock& superblock() const { return medium_->metadata().superblock(); }
   Status Supports(Contract contract, bool giant) const override;
   Result<CatalogRecord> Find(const std::string& name) override;
   Result<std::vector<CatalogRecord>> List() override;
+  Result<PoolFacts> Facts() override;
   /// On a medium with units of 1 GiB every morsel becomes giant, whatever was asked for.
   Result<std::unique_ptr<Backing>> Create(const CatalogRecord& asked,
                                           const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
   Status Export(const std::string& name, const os::Directory& to, const std::string& file_name,
-                const ExportOptions& options) override;
+                const ExportRequest& options) override;
   /// Loads the image straight into the new morsel's subtrees. They belong to nobody until the
   /// catalog has the morsel.
   Status Import(const std::string& name, const image::ImageFile& image) override;

@@ -181,7 +181,7 @@ std::string MessageOf(const CatalogRecord& record, const pmem::ByteRange& range)
 // If a crash left the heap, its memory is exported as it stands: whoever opens the heap next
 // recovers it, in whichever pool that is.
 Status CarvedBacking::Export(const os::Directory& to, const std::string& file_name,
-                             const ExportOptions& options) {
+                             const ExportRequest& options) {
   const Result<std::vector<pmem::ByteRange>> bad = BadRanges();
   if (!bad) return bad.status();
   if (!bad->empty() && options.skipped == nullptr) {
@@ -190,7 +190,7 @@ Status CarvedBacking::Export(const os::Directory& to, const std::string& file_na
                 "there",
                 MessageOf(record_, bad->front()).c_str(), bad->size() > 1 ? ", and elsewhere" : "");
   }
-  for (const pmem::ByteRange& range : *bad) (*options.skipped)(MessageOf(record_, range));
+  for (const pmem::ByteRange& range : *bad) options.skipped(MessageOf(record_, range));
   const ReadableExceptBad intact(*bad);
   image::ImageInfo info = record_;
   info.codec = options.codec.value_or(image::Codec::kNone);

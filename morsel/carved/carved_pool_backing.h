@@ -39,7 +39,7 @@ class CarvedBacking : public Backing {
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
   Status Export(const os::Directory& to, const std::string& file_name,
-                const ExportOptions& options) override;
+                const ExportRequest& options) override;
 
  private:
   CarvedBacking(std::shared_ptr<CarvedMedium> medium, SlotIndex slot, const CatalogRecord& record,

@@ -383,7 +383,7 @@ TEST_F(CarvedPoolTroubleTest, AnUnreadableRangeFailsAnExportAndIsSkippedByASalva
 
   std::vector<std::string> skipped;
   const OnSkipped tell = [&](const std::string& message) { skipped.push_back(message); };
-  ASSERT_TRUE(backing->Export(*folder, "image", {.skipped = &tell}).ok()) << LastError();
+  ASSERT_TRUE(backing->Export(*folder, "image", {.skipped = tell}).ok()) << LastError();
   ASSERT_EQ(skipped.size(), 1u);
   EXPECT_NE(skipped[0].find("2076672 bytes at offset 0x405000"), std::string::npos) << skipped[0];
   auto file = os::File::Open(KernelCalls(), AT_FDCWD, scratch_.At("image"), O_RDONLY, 0, "image");

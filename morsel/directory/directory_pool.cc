@@ -1,6 +1,7 @@
 #include "morsel/directory/directory_pool.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include "morsel/directory/image_backing.h"
 #include "morsel/pool/address_window.h"
 #include "morsel/pool/image_record.h"
+#include "os/memory/frame_kind.h"
 #include "os/memory/frames.h"
 #include "os/memory/open_dirty_tracker.h"
 #include "pmem/media/media.h"
@@ -222,14 +224,42 @@ Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
   return names;
 }
 
-Result<std::vector<CatalogRecord>> DirectoryPool::List() {
-  Result<Names> names = MorselNames();
-  if (!names) return names.status();
-  std::vector<std::string> all = std::move(names->images);
-  all.insert(all.end(), names->direct.begin(), names->direct.end());
+std::vector<std::string> DirectoryPool::Names::All() const {
+  std::vector<std::string> all = images;
+  all.insert(all.end(), direct.begin(), direct.end());
   std::sort(all.begin(), all.end());
+  return all;
+}
+
+Result<std::vector<std::string>> DirectoryPool::ListUnreadable() {
+  const Result<Names> names = MorselNames();
+  if (!names) return names.status();
+  std::vector<std::string> unreadable = names->All();
+  std::erase_if(unreadable, [this](const std::string& name) { return Find(name).has_value(); });
+  return unreadable;
+}
+
+Result<PoolFacts> DirectoryPool::Facts() {
+  struct statvfs status;
+  if (fstatvfs(directory_.descriptor(), &status) != 0) return FailErrno("'%s'", path_.c_str());
+  PoolFacts facts;
+  facts.id = pool_file_.id();
+  facts.window_begin = pool_file_.window().begin;
+  facts.window_end = pool_file_.window().end;
+  facts.size_bytes = status.f_blocks * status.f_frsize;
+  facts.free_bytes = status.f_bavail * status.f_frsize;
+  const KeepLastError keep;
+  facts.frames = os::FramesInWords();
+  const Result<std::unique_ptr<os::DirtyTracker>> tracker = os::OpenDirtyTracker();
+  facts.tracking = tracker ? (*tracker)->method() : LastError();
+  return facts;
+}
+
+Result<std::vector<CatalogRecord>> DirectoryPool::List() {
+  const Result<Names> names = MorselNames();
+  if (!names) return names.status();
   std::vector<CatalogRecord> records;
-  for (const std::string& name : all) {
+  for (const std::string& name : names->All()) {
     Result<CatalogRecord> record = Find(name);
     if (record) records.push_back(std::move(*record));
   }
@@ -359,7 +389,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(os::File file, const s
 }
 
 Status DirectoryPool::Export(const std::string& name, const os::Directory& to,
-                             const std::string& file_name, const ExportOptions& options) {
+                             const std::string& file_name, const ExportRequest& options) {
   Result<os::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   const Result<bool> is_direct = LooksLikeFineFile(*file);

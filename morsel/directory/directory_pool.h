@@ -42,13 +42,15 @@ class DirectoryPool final : public impl::Pool {
   Status Supports(Contract contract, bool giant) const override;
   Result<CatalogRecord> Find(const std::string& name) override;
   Result<std::vector<CatalogRecord>> List() override;
+  Result<std::vector<std::string>> ListUnreadable() override;
+  Result<PoolFacts> Facts() override;
   Result<std::unique_ptr<Backing>> Create(const CatalogRecord& wanted,
                                           const Formatter& format) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
   Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
                                               const image::Damaged& damaged) override;
   Status Export(const std::string& name, const os::Directory& to, const std::string& file_name,
-                const ExportOptions& options) override;
+                const ExportRequest& options) override;
   Status Import(const std::string& name, const image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
   Status Check(const std::function<void(const Finding&)>& report) override;
@@ -72,6 +74,8 @@ class DirectoryPool final : public impl::Pool {
   struct Names {
     std::vector<std::string> images;
     std::vector<std::string> direct;  ///< files of fine morsels
+    /// Both, sorted.
+    std::vector<std::string> All() const;
   };
   /// Returns the entries of the directory that look like morsels, damaged ones too.
   Result<Names> MorselNames() const;

@@ -91,7 +91,7 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
 }
 
 Status ImageBacking::Export(const os::Directory& to, const std::string& file_name,
-                            const ExportOptions& options) {
+                            const ExportRequest& options) {
   if (options.skipped != nullptr) return IsAnImage("morsel '" + record_.name + "'");
   const image::Progress own = image_.progress();
   if (options.progress) image_.set_progress(options.progress);
@@ -101,7 +101,7 @@ Status ImageBacking::Export(const os::Directory& to, const std::string& file_nam
 }
 
 Status ImageBacking::Write(const os::Directory& to, const std::string& file_name,
-                           const ExportOptions& options) const {
+                           const ExportRequest& options) const {
   const uint32_t mode = PermissionsOfCopy(record_.mode);
   image::ImageInfo info = image_.info();
   const image::Codec codec = options.codec.value_or(info.codec);

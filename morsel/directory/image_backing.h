@@ -26,11 +26,11 @@ class ImageBacking final : public Backing {
   Status Checkpoint(uint64_t live_bytes) override;
   const os::Frames& frames() const { return frames_; }
   Status Export(const os::Directory& to, const std::string& file_name,
-                const ExportOptions& options) override;
+                const ExportRequest& options) override;
 
  private:
   Status Write(const os::Directory& to, const std::string& file_name,
-               const ExportOptions& options) const;
+               const ExportRequest& options) const;
   void TrackFrom(uint64_t begin);
   void Collect();
   Status CheckIsFound() const;

@@ -185,7 +185,7 @@ Status OpenMorsel::Checkpoint() {
 }
 
 Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
-                          const ExportOptions& options) {
+                          const ExportRequest& options) {
   MORSEL_TRY(MayRead());
   if (!read_only() && !fine()) MORSEL_TRY(Checkpoint());
   const auto stopped = heap_->StopTheWorld();
@@ -238,6 +238,7 @@ void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_in
   info->flags = 0;
   if (record.contract == Contract::kFine) info->flags |= MORSEL_FINE;
   if (record.giant) info->flags |= MORSEL_GIANT;
+  if (record.grows) info->flags |= MORSEL_GROWS;
   info->mode = record.mode;
   info->granularity = granularity_bytes;
   std::memset(info->name, 0, sizeof info->name);
@@ -251,6 +252,8 @@ void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_in
   info->generation = record.generation;
   info->codec = static_cast<uint32_t>(record.codec);
   info->reserved = 0;
+  info->user = record.user;
+  info->group = record.group;
 }
 
 Status OpenMorsel::Fill(morsel_info* info) {

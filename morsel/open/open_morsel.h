@@ -60,7 +60,7 @@ class OpenMorsel {
   /// Does what Backing::Export() does. A snapshot morsel that is open for writing is checkpointed
   /// first.
   Status Export(const os::Directory& to, const std::string& file_name,
-                const ExportOptions& options);
+                const ExportRequest& options);
 
   /// Does what the last close does to the medium: checkpoints a snapshot morsel; flushes the frees
   /// of a fine one and marks its heap as closed. A morsel that is open for reading is left as it

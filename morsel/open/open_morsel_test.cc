@@ -39,7 +39,7 @@ class RecordedBacking final : public Backing {
   uint32_t granularity_bytes() const override { return 64; }
   Status Resize(uint64_t) override { return Code::kNoSpace; }
   Status Checkpoint(uint64_t) override { return Code::kOk; }
-  Status Export(const os::Directory&, const std::string&, const ExportOptions&) override {
+  Status Export(const os::Directory&, const std::string&, const ExportRequest&) override {
     return Code::kUnsupported;
   }
   pmem::CrashRecorder& recorder() { return *recorder_; }

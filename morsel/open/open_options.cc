@@ -9,6 +9,7 @@
 #include "base/size_words.h"
 #include "base/units.h"
 #include "image/codecs/codecs.h"
+#include "morsel/open/versioned.h"
 
 namespace morsel {
 namespace {
@@ -22,11 +23,6 @@ constexpr uint64_t kBytesMax = uint64_t{1} << 56;
 
 template <class Options>
 Status CheckCommon(const char* what, const Options& options, uint32_t known) {
-  if (options.struct_size != 0 && options.struct_size != sizeof(Options)) {
-    return Fail(Code::kInvalidArgument,
-                "%s options of %u bytes: this library knows %zu; set struct_size to sizeof or 0",
-                what, options.struct_size, sizeof(Options));
-  }
   if ((options.flags & ~known) != 0) {
     return Fail(Code::kInvalidArgument,
                 "%s options with flags 0x%x: a %s has no meaning for flags 0x%x", what,
@@ -58,8 +54,9 @@ Result<image::Codec> CheckedCodec(uint32_t codec) {
 }
 
 Result<morsel_pool_options> CheckedPoolOptions(const morsel_pool_options* options) {
-  morsel_pool_options checked{};
-  if (options != nullptr) checked = *options;
+  const Result<morsel_pool_options> known = KnownOptions("pool options", options);
+  if (!known) return known;
+  const morsel_pool_options& checked = *known;
   MORSEL_TRY(CheckCommon("pool", checked, kPoolFlags));
   if (checked.reserved != 0) {
     return Fail(Code::kInvalidArgument, "pool options with reserved %u: it must be 0",
@@ -74,8 +71,9 @@ Result<morsel_pool_options> CheckedPoolOptions(const morsel_pool_options* option
 }
 
 Result<morsel_options> CheckedMorselOptions(const morsel_options* options) {
-  morsel_options checked{};
-  if (options != nullptr) checked = *options;
+  const Result<morsel_options> known = KnownOptions("morsel options", options);
+  if (!known) return known;
+  const morsel_options& checked = *known;
   MORSEL_TRY(CheckCommon("morsel", checked, kMorselFlags));
   if (const auto codec = CheckedCodec(checked.codec); !codec) return codec.status();
   const bool salvage = (checked.flags & MORSEL_SALVAGE) != 0;
@@ -91,6 +89,46 @@ Result<morsel_options> CheckedMorselOptions(const morsel_options* options) {
   if ((checked.flags & MORSEL_LAZY) != 0) {
     return Fail(Code::kUnsupported,
                 "MORSEL_LAZY is not built yet: leave it out, and the morsel is loaded whole");
+  }
+  return checked;
+}
+
+Result<ExportRequest> CheckedExportOptions(const morsel_export_options* options) {
+  const Result<morsel_export_options> known = KnownOptions("export options", options);
+  if (!known) return known.status();
+  constexpr uint32_t kExportFlags = MORSEL_SALVAGE | MORSEL_RECODE;
+  if ((known->flags & ~kExportFlags) != 0 || known->reserved != 0) {
+    return Fail(Code::kInvalidArgument,
+                "export options with flags 0x%x and reserved %u: an export has a meaning for "
+                "MORSEL_SALVAGE and MORSEL_RECODE only, and reserved is 0",
+                known->flags, known->reserved);
+  }
+  const bool recodes = (known->flags & MORSEL_RECODE) != 0;
+  if (!recodes && known->codec != 0) {
+    return Fail(Code::kInvalidArgument,
+                "export options with codec %u need MORSEL_RECODE: without it the morsel's own is "
+                "kept",
+                known->codec);
+  }
+  const bool skips = (known->flags & MORSEL_SALVAGE) != 0;
+  if (!skips && known->skipped != nullptr) {
+    return Fail(Code::kInvalidArgument,
+                "export options with `skipped` need MORSEL_SALVAGE: without it what cannot be read "
+                "is an error");
+  }
+  ExportRequest checked;
+  if (recodes) {
+    const Result<image::Codec> codec = CheckedCodec(known->codec);
+    if (!codec) return codec.status();
+    checked.codec = *codec;
+  }
+  if (skips) {
+    checked.skipped = [call = known->skipped,
+                       context = known->skipped_context](const std::string& message) {
+      if (call == nullptr) return;
+      const OutsideCall outside;
+      call(message.c_str(), context);
+    };
   }
   return checked;
 }

@@ -4,6 +4,7 @@
 #include "base/result.h"
 #include "morsel/morsel.h"
 #include "morsel/pool/pool.h"
+#include "morsel/tools.h"
 
 namespace morsel {
 
@@ -16,6 +17,10 @@ Result<morsel_options> CheckedMorselOptions(const morsel_options* options);
 /// Returns the codec that `codec`, one of MORSEL_CODEC_*, stands for.
 /// Errors  kInvalidArgument.
 Result<image::Codec> CheckedCodec(uint32_t codec);
+
+/// Returns how to export, without a progress callback.
+/// Errors  kInvalidArgument: the message names the member.
+Result<ExportRequest> CheckedExportOptions(const morsel_export_options* options);
 
 /// Checks that `name` may be a morsel's name; nullptr may not.
 /// Errors  kInvalidArgument: the message says what is wrong with the name.

@@ -267,14 +267,7 @@ Status OpenPool::List(int (*visit)(const morsel_info*, void*), void* context) {
     const Result<std::vector<CatalogRecord>> records = pool_->List();
     if (!records) return records.status();
     for (const CatalogRecord& record : *records) {
-      morsel_info info{};
-      info.struct_size = sizeof info;
-      const auto open = open_.find(record.name);
-      // An open morsel whose heap is damaged is listed with what the pool knows of it.
-      if (open == open_.end() || !open->second.morsel->Fill(&info).ok()) {
-        FillInfo(record, pool_->granularity_bytes(record.contract), &info);
-      }
-      infos.push_back(info);
+      infos.push_back(InfoOf(record));
     }
   }
   for (const morsel_info& info : infos) {

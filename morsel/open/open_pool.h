@@ -1,6 +1,7 @@
 // One open pool, and the morsels of it that are open.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "morsel/morsel.h"
 #include "morsel/open/open_morsel.h"
 #include "morsel/pool/pool.h"
+#include "morsel/tools.h"
 
 namespace morsel {
 
@@ -43,7 +45,7 @@ class OpenPool {
   Status Remove(const char* name);
   /// Writes the morsel as the image `path`, whether it is open or not.
   /// options  as for Backing::Export().
-  Status Export(const char* name, const char* path, const ExportOptions& options = {});
+  Status Export(const char* name, const char* path, const ExportRequest& options = {});
   /// Makes a morsel of the image at `path`.
   /// name      nullptr stands for the file's name.
   /// progress  called while the image is read.
@@ -51,6 +53,18 @@ class OpenPool {
   /// Calls `visit` for each morsel, sorted by name, until it returns other than 0. No lock is held
   /// meanwhile, so `visit` may call the library.
   Status List(int (*visit)(const morsel_info*, void*), void* context);
+
+  /// What morsel_find() tells of the morsel.
+  Result<morsel_info> Find(const char* name);
+  /// What morsel_pool_stat() tells.
+  Result<morsel_pool_info> Facts();
+  /// Does what morsel_list_unreadable() does. No lock is held while `visit` runs.
+  Status ListUnreadable(int (*visit)(const char* name, morsel_code code, const char* message,
+                                     void* context),
+                        void* context);
+  /// Calls `body` with the pool while none of its morsels is open in this process or can be opened.
+  /// Errors  kBusy: one is open; those of `body`.
+  Status WithNoneOpen(const std::function<Status(impl::Pool&)>& body);
 
  private:
   struct Counted {
@@ -61,6 +75,7 @@ class OpenPool {
 
   OpenPool(std::unique_ptr<impl::Pool> pool, os::SystemCalls& calls);
   Status MayUse() const;
+  morsel_info InfoOf(const CatalogRecord& record);
   Result<OpenMorsel*> OpenAgain(Counted& counted, const morsel_options* options);
   Result<OpenMorsel*> OpenOrCreate(const std::string& name, const morsel_options* options);
   Result<OpenMorsel*> OpenIntact(const std::string& name, const morsel_options& options);

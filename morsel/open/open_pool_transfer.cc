@@ -8,7 +8,7 @@
 
 namespace morsel {
 
-Status OpenPool::Export(const char* name, const char* path, const ExportOptions& options) {
+Status OpenPool::Export(const char* name, const char* path, const ExportRequest& options) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckMorselName(name));
   const Result<os::SplitPath> split = os::SplitAtName(path);

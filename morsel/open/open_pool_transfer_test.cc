@@ -83,7 +83,7 @@ class TransferFaultsTest : public testing::TestWithParam<Kind> {
   }
 
   Status Export(OpenPool& pool) const {
-    ExportOptions options;
+    ExportRequest options;
     if (GetParam() == Kind::kCoded) options.codec = image::Codec::kZstd;
     return pool.Export(kMorsel, image_.c_str(), options);
   }

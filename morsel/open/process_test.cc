@@ -46,6 +46,7 @@ class DescriptorPool final : public impl::Pool {
  public:
   explicit DescriptorPool(int descriptor) : impl::Pool("p", false), descriptor_(descriptor) {}
   const pmem::Medium& medium() const override { return pmem::kStandIn; }
+  Result<PoolFacts> Facts() override { return PoolFacts(); }
   uint32_t granularity_bytes(Contract) const override { return 1; }
   Status Supports(Contract, bool) const override { return Code::kOk; }
   Result<CatalogRecord> Find(const std::string&) override { return Code::kNotFound; }
@@ -58,7 +59,7 @@ class DescriptorPool final : public impl::Pool {
   }
   Status Remove(const std::string&) override { return Code::kNotFound; }
   Status Export(const std::string&, const os::Directory&, const std::string&,
-                const ExportOptions&) override {
+                const ExportRequest&) override {
     return Code::kUnsupported;
   }
   Status Import(const std::string&, const image::ImageFile&) override { return Code::kUnsupported; }

@@ -22,6 +22,11 @@ uint32_t PermissionsOfCopy(uint32_t mode);
 Result<CatalogRecord> RecordOf(const std::string& name, const os::File& file,
                                const image::ImageInfo& info);
 
+/// Returns what the image at `path` is of, by its superblock alone. The record has no name.
+/// Errors  kInvalidArgument: it is no regular file, or does not begin as an image does; kCorrupt;
+///         kVersion; kNotFound; kPermission; kIo.
+Result<CatalogRecord> RecordOfImageAt(os::SystemCalls& calls, const std::string& path);
+
 /// The error of an export that was asked to skip bad memory of a snapshot morsel: kUnsupported,
 /// with a message that names `morselctl salvage`.
 Status IsAnImage(const std::string& label);

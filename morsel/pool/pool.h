@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "base/result.h"
 #include "image/format/image_info.h"
 #include "image/format/patches.h"
@@ -53,10 +54,10 @@ uint64_t RangeBytes(uint64_t capacity_bytes);
 using OnSkipped = std::function<void(const std::string& message)>;
 
 /// How a morsel is exported from its pool as an image.
-struct ExportOptions {
+struct ExportRequest {
   /// For fine morsels: called for each range that the medium cannot read, which is zero in the
-  /// image. With nullptr such a range is an error.
-  const OnSkipped* skipped = nullptr;
+  /// image. If it is empty, such a range is an error.
+  OnSkipped skipped = {};
   /// How the leaves are compressed. Without a value: as in the morsel's own image; those of a fine
   /// morsel, which has none, are not compressed.
   std::optional<image::Codec> codec = {};
@@ -107,9 +108,9 @@ class Backing {
   /// Durability  on return. After a crash before that, there is nothing of that name, or the whole
   ///             image.
   /// Errors      kExists; kCorrupt; kNoSpace; kPermission; kNoMemory; kIo; kUnsupported: a snapshot
-  ///             morsel, and `skipped` is not nullptr.
+  ///             morsel, and there is `skipped`.
   virtual Status Export(const os::Directory& to, const std::string& file_name,
-                        const ExportOptions& options) = 0;
+                        const ExportRequest& options) = 0;
 
  protected:
   Backing(CatalogRecord record, bool read_only)
@@ -131,6 +132,21 @@ struct Finding {
   /// kCorrupt, kVersion or kIo: the subject is damaged. kOk: nothing is wrong, but the message is
   /// worth knowing. Any other: the subject could not be checked.
   Code code = Code::kCorrupt;
+};
+
+/// What a pool knows of itself.
+struct PoolFacts {
+  bool is_carved = false;
+  Id id{};
+  uint64_t window_begin = 0;  ///< new morsels get the addresses [window_begin, window_end)
+  uint64_t window_end = 0;
+  uint64_t unit_bytes = 0;  ///< the unit that a carved pool is carved into; 0: it is a directory
+  uint64_t size_bytes = 0;  ///< the space for morsels; for a directory, that of the file system
+  uint64_t free_bytes = 0;
+  /// Directory pools only, in words: the frames that a morsel gets if it is opened now, and how its
+  /// checkpoints find the pages that were written, or why they cannot.
+  std::string frames;
+  std::string tracking;
 };
 
 namespace impl {
@@ -168,6 +184,12 @@ class Pool {
   /// Returns all morsels that can be read, sorted by name.
   virtual Result<std::vector<CatalogRecord>> List() = 0;
 
+  /// Returns the names, sorted, that Find() may know and List() passes over.
+  virtual Result<std::vector<std::string>> ListUnreadable() { return std::vector<std::string>(); }
+
+  /// Errors  kIo, kCorrupt, kPermission.
+  virtual Result<PoolFacts> Facts() = 0;
+
   /// Makes the morsel that `wanted` describes and opens it for writing. The pool chooses id and
   /// base; size and capacity are set, valid and rounded.
   /// Durability  on return; after a crash before that, there is nothing of that name.
@@ -191,7 +213,7 @@ class Pool {
   /// the image holds.
   /// Errors  as Backing::Export(), Find() and Open().
   virtual Status Export(const std::string& name, const os::Directory& to,
-                        const std::string& file_name, const ExportOptions& options) = 0;
+                        const std::string& file_name, const ExportRequest& options) = 0;
 
   /// Makes a morsel of an image that is open for reading. The morsel has the image's id, base,
   /// contract and sizes, and the permission bits of its file. All bytes are verified against their

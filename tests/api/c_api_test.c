@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "morsel/morsel.h"
+#include "morsel/tools.h"
 
 static int failures = 0;
 
@@ -42,6 +43,34 @@ static void use_blocks(morsel_t* m) {
   EXPECT(morsel_set_root(m, "a", a) == MORSEL_OK);
 }
 
+static int count_unreadable(const char* name, morsel_code code, const char* message,
+                            void* context) {
+  (void)name, (void)code, (void)message;
+  ++*(int*)context;
+  return 0;
+}
+
+static void ask_as_tools_do(morsel_pool_t* pool, const char* path, unsigned flags) {
+  morsel_pool_info facts = {.struct_size = sizeof facts};
+  EXPECT(morsel_pool_stat(pool, &facts) == MORSEL_OK && facts.morsels == 1);
+  morsel_info info = {.struct_size = sizeof info};
+  EXPECT(morsel_find(pool, "m", &info) == MORSEL_OK && strcmp(info.name, "m") == 0);
+  morsel_check_info sound = {.struct_size = sizeof sound};
+  EXPECT(morsel_check(pool, NULL, NULL, NULL, &sound) == MORSEL_OK && sound.damages == 0);
+  int count = 0;
+  EXPECT(morsel_list_unreadable(pool, count_unreadable, &count) == MORSEL_OK && count == 0);
+  uint64_t number = 0;
+  EXPECT(morsel_count_huge(pool, "m", &number) == (flags ? MORSEL_OK : MORSEL_UNSUPPORTED));
+  char image[160];
+  snprintf(image, sizeof image, "%s.image", path);
+  const morsel_export_options coded = {.flags = MORSEL_RECODE, .codec = MORSEL_CODEC_LZ4};
+  EXPECT(morsel_export_with(pool, "m", image, &coded) == MORSEL_OK);
+  EXPECT(morsel_stat_image(image, &info) == MORSEL_OK && info.codec == MORSEL_CODEC_LZ4);
+  EXPECT(morsel_salvage_counted(image, NULL, NULL, NULL, &number) == MORSEL_OK && number > 0);
+  EXPECT(morsel_format(image, 0) == MORSEL_INVALID_ARGUMENT);
+  EXPECT(strcmp(morsel_codec_name(MORSEL_CODEC_LZ4), "lz4") == 0);
+}
+
 static void live_once(const char* path, unsigned pool_flags, unsigned flags) {
   const morsel_pool_options pool_options = {.flags = MORSEL_CREATE | MORSEL_EXCLUSIVE | pool_flags,
                                             .size_bytes = pool_flags ? 32u << 20 : 0};
@@ -71,6 +100,7 @@ static void live_once(const char* path, unsigned pool_flags, unsigned flags) {
   EXPECT(morsel_close(m) == MORSEL_OK);
   int count = 0;
   EXPECT(morsel_list(pool, count_one, &count) == MORSEL_OK && count == 1);
+  ask_as_tools_do(pool, path, flags);
 
   EXPECT(morsel_open(pool, "m", NULL, &m) == MORSEL_OK && morsel_base(m) == base);
   EXPECT(morsel_root(m, "a") == a && strcmp(a, "kept") == 0);

@@ -44,6 +44,7 @@ ROOMS = [
     Room("morsel/directory"),
     Room("morsel/open"),
     Room("morsel/check"),
+    Room("morsel/api"),
     Room("morsel/sim", for_tests=True, headers=("morsel/sim.hpp",)),
     Room("cli"),
 ]
@@ -65,7 +66,7 @@ APART = [
 BESIDE = ["bench", "examples", "packaging", "tests", "tools"]
 
 # What a program outside the tree may include.
-PUBLIC_HEADERS = {"morsel/morsel.h", "morsel/morsel.hpp", "morsel/sim.hpp"}
+PUBLIC_HEADERS = {"morsel/morsel.h", "morsel/morsel.hpp", "morsel/sim.hpp", "morsel/tools.h"}
 
 _BY_FOLDER = {room.folder: room for room in ROOMS}
 _BY_HEADER = {header: room for room in ROOMS for header in room.headers}

@@ -1,18 +1,16 @@
-// The C API, morsel.h, on top of OpenPool and OpenMorsel. It turns handles into objects and
-// statuses into codes.
+// morsel.h without exports and images: pools, morsels, blocks, what makes them durable, roots.
 #include <cerrno>
 #include <cstring>
 #include <limits>
-#include <new>
 
 #include "base/check.h"
 #include "base/error.h"
+#include "morsel/api/c_call.h"
 #include "morsel/morsel.h"
 #include "morsel/open/open_morsel.h"
-#include "morsel/open/open_options.h"
 #include "morsel/open/open_pool.h"
 #include "morsel/open/process.h"
-#include "morsel/pool/image_file_at.h"
+#include "morsel/open/versioned.h"
 
 namespace {
 
@@ -21,65 +19,7 @@ using morsel::OpenMorsel;
 using morsel::OpenPool;
 using morsel::Result;
 using morsel::Status;
-
-static_assert(static_cast<int>(Code::kOk) == MORSEL_OK);
-static_assert(static_cast<int>(Code::kNoSpace) == MORSEL_NO_SPACE);
-static_assert(static_cast<int>(Code::kInvalidArgument) == MORSEL_INVALID_ARGUMENT);
-static_assert(static_cast<int>(Code::kNotFound) == MORSEL_NOT_FOUND);
-static_assert(static_cast<int>(Code::kExists) == MORSEL_EXISTS);
-static_assert(static_cast<int>(Code::kBusy) == MORSEL_BUSY);
-static_assert(static_cast<int>(Code::kAddressTaken) == MORSEL_ADDRESS_TAKEN);
-static_assert(static_cast<int>(Code::kCorrupt) == MORSEL_CORRUPT);
-static_assert(static_cast<int>(Code::kVersion) == MORSEL_VERSION);
-static_assert(static_cast<int>(Code::kPermission) == MORSEL_PERMISSION);
-static_assert(static_cast<int>(Code::kIo) == MORSEL_IO);
-static_assert(static_cast<int>(Code::kUnsupported) == MORSEL_UNSUPPORTED);
-static_assert(static_cast<int>(Code::kNoMemory) == MORSEL_NO_MEMORY);
-static_assert(static_cast<int>(Code::kAddressExhausted) == MORSEL_ADDRESS_EXHAUSTED);
-
-morsel_code CodeOf(Status status) {
-  return static_cast<morsel_code>(static_cast<int>(status.code()));
-}
-
-// Ends the process if the library has no memory for its own tables. An exception may not leave the
-// call: C programs cannot catch it, and the code below here does not unwind, so that a lock would
-// stay held and a table half changed. The medium is as after any crash.
-template <class Body>
-auto AbortOnBadAlloc(const char* call, Body body) noexcept {
-  try {
-    return body();
-  } catch (const std::bad_alloc&) {
-    morsel::Die("%s: the process has no memory for the library's own tables", call);
-  }
-}
-
-template <class Body>
-morsel_code CodeOf(const char* call, Body body) {
-  return CodeOf(AbortOnBadAlloc(call, body));
-}
-
-// The callback of morsel_set_progress(), for the calls that take no options.
-struct ProgressCallback {
-  void (*call)(const morsel_progress*, void*) = nullptr;
-  void* context = nullptr;
-};
-thread_local ProgressCallback progress_callback;
-
-morsel::image::Progress ProgressOfThread() {
-  return morsel::ProgressOf(progress_callback.call, progress_callback.context);
-}
-
-OpenPool* Pool(morsel_pool_t* pool) { return reinterpret_cast<OpenPool*>(pool); }
-OpenMorsel* Morsel(morsel_t* morsel) { return reinterpret_cast<OpenMorsel*>(morsel); }
-const OpenMorsel* Morsel(const morsel_t* morsel) {
-  return reinterpret_cast<const OpenMorsel*>(morsel);
-}
-
-Status Missing(const char* call, const char* what) {
-  return morsel::Fail(Code::kInvalidArgument, "%s needs %s, not NULL", call, what);
-}
-
-Status NoHandle(const char* call) { return Missing(call, "an open handle"); }
+using namespace morsel::api;  // NOLINT: these are this file's own words
 
 int ErrnoOf(Code code) {
   switch (code) {
@@ -193,62 +133,6 @@ morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
   return CodeOf("morsel_remove", [&] { return Pool(pool)->Remove(name); });
 }
 
-void morsel_set_progress(void (*progress)(const morsel_progress*, void*), void* context) {
-  progress_callback = {progress, context};
-}
-
-morsel_code morsel_export(morsel_pool_t* pool, const char* name, const char* path) {
-  if (pool == nullptr) return CodeOf(NoHandle("morsel_export"));
-  if (path == nullptr) return CodeOf(Missing("morsel_export", "a path"));
-  return CodeOf("morsel_export",
-                [&] { return Pool(pool)->Export(name, path, {.progress = ProgressOfThread()}); });
-}
-
-morsel_code morsel_export_coded(morsel_pool_t* pool, const char* name, const char* path,
-                                uint32_t codec) {
-  if (pool == nullptr) return CodeOf(NoHandle("morsel_export_coded"));
-  if (path == nullptr) return CodeOf(Missing("morsel_export_coded", "a path"));
-  return CodeOf("morsel_export_coded", [&]() -> Status {
-    const morsel::Result<morsel::image::Codec> checked = morsel::CheckedCodec(codec);
-    if (!checked) return checked.status();
-    return Pool(pool)->Export(name, path, {.codec = *checked, .progress = ProgressOfThread()});
-  });
-}
-
-morsel_code morsel_import(morsel_pool_t* pool, const char* path, const char* name) {
-  if (pool == nullptr) return CodeOf(NoHandle("morsel_import"));
-  if (path == nullptr) return CodeOf(Missing("morsel_import", "a path"));
-  return CodeOf("morsel_import",
-                [&] { return Pool(pool)->Import(path, name, ProgressOfThread()); });
-}
-
-morsel_code morsel_verify(const char* path, void (*visit)(const char* message, void*),
-                          void* context) {
-  if (path == nullptr) return CodeOf(Missing("morsel_verify", "a path"));
-  return CodeOf("morsel_verify", [&]() -> Status {
-    auto image = morsel::OpenImageAt(morsel::os::KernelCalls(), path);
-    if (!image) return image.status();
-    image->set_progress(ProgressOfThread());
-    return morsel::VerifyImage(*image, [&](const char* message) {
-      if (visit != nullptr) visit(message, context);
-    });
-  });
-}
-
-morsel_code morsel_salvage(const char* path, const char* to,
-                           void (*visit)(const char* message, void*), void* context) {
-  if (path == nullptr) return CodeOf(Missing("morsel_salvage", "a path"));
-  return CodeOf("morsel_salvage", [&]() -> Status {
-    const auto intact = morsel::SalvageImage(
-        morsel::os::KernelCalls(), path, to == nullptr ? "" : to,
-        [&](const char* message) {
-          if (visit != nullptr) visit(message, context);
-        },
-        ProgressOfThread());
-    return intact.status();
-  });
-}
-
 morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, void*),
                         void* context) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_list"));
@@ -259,13 +143,12 @@ morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, vo
 morsel_code morsel_stat(morsel_t* morsel, morsel_info* info) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_stat"));
   if (info == nullptr) return CodeOf(Missing("morsel_stat", "a place for what it finds"));
-  if (info->struct_size != 0 && info->struct_size != sizeof *info) {
-    return CodeOf(morsel::Fail(Code::kInvalidArgument,
-                               "morsel_stat into %u bytes: this library knows %zu; set struct_size "
-                               "to sizeof or 0",
-                               info->struct_size, sizeof *info));
-  }
-  return CodeOf("morsel_stat", [&] { return Morsel(morsel)->Fill(info); });
+  return CodeOf("morsel_stat", [&]() -> Status {
+    MORSEL_TRY(morsel::BytesOf("morsel_info", *info).status());
+    morsel_info known{};
+    MORSEL_TRY(Morsel(morsel)->Fill(&known));
+    return morsel::GiveInfo("morsel_info", known, info);
+  });
 }
 
 morsel_code morsel_resize(morsel_t* morsel, uint64_t size_bytes) {

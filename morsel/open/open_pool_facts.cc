@@ -1,0 +1,129 @@
+// What an open pool tells of itself and of morsels that are not open.
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "base/error.h"
+#include "morsel/open/open_options.h"
+#include "morsel/open/open_pool.h"
+
+namespace morsel {
+namespace {
+
+template <size_t kBytes>
+void Copy(const std::string& text, char (&to)[kBytes]) {
+  std::snprintf(to, kBytes, "%s", text.c_str());
+}
+
+uint32_t GranularityOf(const impl::Pool& pool, Contract contract) {
+  const KeepLastError keep;
+  return pool.Supports(contract, false).ok() ? pool.granularity_bytes(contract) : 0;
+}
+
+// What of a pool is durable when a call has returned.
+const char* DurablePart(const PoolFacts& facts, const pmem::Medium& medium) {
+  if (facts.is_carved) return "what was persisted ";
+  return medium.is_persistent_memory() ? "what was persisted, or the last checkpoint, "
+                                       : "the last checkpoint ";
+}
+
+void DescribeMedium(const impl::Pool& pool, const PoolFacts& facts, morsel_pool_info& info) {
+  const pmem::Medium& medium = pool.medium();
+  const std::string file_system = medium.FileSystem(pool.path());
+  const pmem::Survival survival = medium.SurvivalOf(pool.path(), file_system);
+  Copy(medium.name(), info.medium);
+  Copy(file_system, info.file_system);
+  Copy(medium.InWords(file_system, facts.unit_bytes), info.medium_in_words);
+  Copy(DurablePart(facts, medium) + survival.words, info.survival);
+  info.survives_power_off = survival.is_known ? 1 : 0;
+}
+
+}  // namespace
+
+Result<morsel_pool_info> OpenPool::Facts() {
+  MORSEL_TRY(MayUse());
+  std::lock_guard lock(mutex_);
+  const Result<PoolFacts> facts = pool_->Facts();
+  if (!facts) return facts.status();
+  const Result<std::vector<CatalogRecord>> records = pool_->List();
+  if (!records) return records.status();
+  morsel_pool_info info{};
+  info.struct_size = sizeof info;
+  if (facts->is_carved) info.flags |= MORSEL_CARVED;
+  if (pool_->read_only()) info.flags |= MORSEL_READ_ONLY;
+  std::memcpy(info.id, facts->id.data(), sizeof info.id);
+  info.snapshot_granularity = GranularityOf(*pool_, Contract::kSnapshot);
+  info.fine_granularity = GranularityOf(*pool_, Contract::kFine);
+  info.window_begin = facts->window_begin;
+  info.window_end = facts->window_end;
+  info.unit_bytes = facts->unit_bytes;
+  info.size_bytes = facts->size_bytes;
+  info.free_bytes = facts->free_bytes;
+  info.morsels = records->size();
+  Copy(facts->frames, info.frames);
+  Copy(facts->tracking, info.tracking);
+  DescribeMedium(*pool_, *facts, info);
+  return info;
+}
+
+morsel_info OpenPool::InfoOf(const CatalogRecord& record) {
+  morsel_info info{};
+  info.struct_size = sizeof info;
+  if (const auto open = open_.find(record.name); open != open_.end()) {
+    const KeepLastError keep;
+    if (open->second.morsel->Fill(&info).ok()) return info;
+    // The heap is damaged, and what the pool knows of the morsel is told.
+  }
+  FillInfo(record, pool_->granularity_bytes(record.contract), &info);
+  return info;
+}
+
+Result<morsel_info> OpenPool::Find(const char* name) {
+  MORSEL_TRY(MayUse());
+  MORSEL_TRY(CheckMorselName(name));
+  std::lock_guard lock(mutex_);
+  const Result<CatalogRecord> record = pool_->Find(name);
+  if (!record) return record.status();
+  return InfoOf(*record);
+}
+
+Status OpenPool::ListUnreadable(int (*visit)(const char* name, morsel_code code,
+                                             const char* message, void* context),
+                                void* context) {
+  MORSEL_TRY(MayUse());
+  struct Unreadable {
+    std::string name;
+    Code code;
+    std::string message;
+  };
+  std::vector<Unreadable> all;
+  {
+    std::lock_guard lock(mutex_);
+    const Result<std::vector<std::string>> names = pool_->ListUnreadable();
+    if (!names) return names.status();
+    const KeepLastError keep;
+    for (const std::string& name : *names) {
+      const Result<CatalogRecord> record = pool_->Find(name);
+      if (!record) all.push_back({name, record.error(), LastError()});
+    }
+  }
+  for (const Unreadable& one : all) {
+    const auto code = static_cast<morsel_code>(static_cast<int>(one.code));
+    if (visit(one.name.c_str(), code, one.message.c_str(), context) != 0) break;
+  }
+  return Code::kOk;
+}
+
+Status OpenPool::WithNoneOpen(const std::function<Status(impl::Pool&)>& body) {
+  MORSEL_TRY(MayUse());
+  std::lock_guard lock(mutex_);
+  if (!open_.empty()) {
+    return Fail(Code::kBusy,
+                "pool '%s' cannot be looked at whole: morsel '%s' of it is open in this process; "
+                "close that first",
+                pool_->path().c_str(), open_.begin()->first.c_str());
+  }
+  return body(*pool_);
+}
+
+}  // namespace morsel
