@@ -31,14 +31,11 @@ std::string FormatSize(uint64_t bytes) {
   return text + " " + kUnits[power];
 }
 
-std::string FormatSizeFully(uint64_t bytes) {
-  return FormatSize(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
-}
-
 std::string FormatSizeExactly(uint64_t bytes) {
   const int zero_bits = bytes == 0 ? 64 : std::countr_zero(bytes);
   const int unit_bits = bytes == 0 ? 0 : (std::bit_width(bytes) - 1) / 10 * 10;
-  return zero_bits >= unit_bits ? FormatSize(bytes) : FormatSizeFully(bytes);
+  if (zero_bits >= unit_bits) return FormatSize(bytes);
+  return FormatSize(bytes) + " (" + std::to_string(bytes) + " bytes)";
 }
 
 }  // namespace morsel

@@ -10,11 +10,8 @@ namespace morsel {
 /// "1.5 GiB".
 std::string FormatSize(uint64_t bytes);
 
-/// FormatSize() and, for 1 KiB or more, the number of bytes: "1.5 GiB (1610612737 bytes)".
-std::string FormatSizeFully(uint64_t bytes);
-
-/// The exact size: FormatSize() if it is a whole number of its unit, else FormatSizeFully(): "4
-/// MiB", "1.5 GiB (1610612737 bytes)". It is for sizes that people compare.
+/// The exact size: FormatSize() if it is a whole number of its unit, else with the number of bytes:
+/// "4 MiB", "1.5 GiB (1610612737 bytes)". It is for sizes that people compare.
 std::string FormatSizeExactly(uint64_t bytes);
 
 }  // namespace morsel

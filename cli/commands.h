@@ -1,46 +1,95 @@
-// The commands of morselctl, each in the file of its name (export and import in transfer.cc).
+// The commands of morselctl, each in the file of its name (export and import in transfer.cc), and
+// what the command line can ask of each.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <string>
+#include <vector>
+
+#include "cli/printer.h"
 
 namespace morsel::cli {
 
-/// What the command line asks for.
-struct Invocation {
-  bool json = false;
-  /// Runs the command. Returns the exit code, or throws a Failure.
-  std::function<int()> run;
+struct CreateOptions {
+  std::string pool;
+  std::optional<std::string> name;  ///< of the new morsel; none: the pool is made
+  bool carved = false;
+  bool fine = false;
+  bool giant = false;
+  uint32_t mode = 0;
+  uint64_t size_bytes = 0;
+  uint64_t capacity_bytes = 0;
+  uint32_t codec = 0;
 };
 
-/// Each adds one command to the command line. When the command has been parsed, `invocation.run`
-/// runs it; so `invocation` must outlive `app`.
-void AddCreate(CLI::App& app, Invocation& invocation);
-void AddFormat(CLI::App& app, Invocation& invocation);
-void AddLs(CLI::App& app, Invocation& invocation);
-void AddInfo(CLI::App& app, Invocation& invocation);
-void AddCheck(CLI::App& app, Invocation& invocation);
-void AddRm(CLI::App& app, Invocation& invocation);
-void AddResize(CLI::App& app, Invocation& invocation);
-void AddExport(CLI::App& app, Invocation& invocation);
-void AddImport(CLI::App& app, Invocation& invocation);
-void AddVerify(CLI::App& app, Invocation& invocation);
-void AddSalvage(CLI::App& app, Invocation& invocation);
+struct FormatOptions {
+  std::string device;
+  bool force = false;
+  std::string yes_destroy;  ///< the device's name, which must be typed elsewhere if this is empty
+};
 
-/// Adds a command with its --json option. `examples` stands at the end of its help.
-CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& name,
-                     const std::string& what, const std::string& examples);
+struct LsOptions {
+  std::string pool;
+};
 
-/// Add an option or argument that is a size, a mode (see units.h) or a codec. A text that cannot be
-/// parsed is a usage error.
-CLI::Option* AddSize(CLI::App* command, const std::string& name, uint64_t* size_bytes,
-                     const std::string& what);
-CLI::Option* AddMode(CLI::App* command, uint32_t* mode, const std::string& what);
-/// AddCodec() puts the help together: `what`, then the names of all codecs, with after_first behind
-/// the first name and after_last behind the last.
-CLI::Option* AddCodec(CLI::App* command, uint32_t* codec, const std::string& what,
-                      const std::string& after_first, const std::string& after_last);
+struct InfoOptions {
+  std::string path;  ///< of a pool or of an image
+  std::optional<std::string> name;
+};
+
+struct CheckOptions {
+  std::string pool;
+  std::optional<std::string> name;
+};
+
+struct RmOptions {
+  std::string pool;
+  std::vector<std::string> names;
+  bool yes = false;
+};
+
+struct ResizeOptions {
+  std::string pool;
+  std::string name;
+  uint64_t size_bytes = 0;
+};
+
+struct ExportOptions {
+  std::string pool;
+  std::string name;
+  std::string file;
+  bool salvage = false;
+  std::optional<uint32_t> codec;  ///< none: the morsel's own
+};
+
+struct ImportOptions {
+  std::string pool;
+  std::string file;
+  std::optional<std::string> name;  ///< none: the file's
+};
+
+struct VerifyOptions {
+  std::string file;
+};
+
+struct SalvageOptions {
+  std::string file;
+  std::string to;  ///< empty: nothing is written
+};
+
+/// Each does what its command says. Returns the exit code.
+/// Throws  Failure.
+int Create(const CreateOptions& options, const Printer& printer);
+int Format(const FormatOptions& options, const Printer& printer);
+int Ls(const LsOptions& options, const Printer& printer);
+int Info(const InfoOptions& options, const Printer& printer);
+int Check(const CheckOptions& options, const Printer& printer);
+int Rm(const RmOptions& options, const Printer& printer);
+int Resize(const ResizeOptions& options, const Printer& printer);
+int Export(const ExportOptions& options, const Printer& printer);
+int Import(const ImportOptions& options, const Printer& printer);
+int Verify(const VerifyOptions& options, const Printer& printer);
+int Salvage(const SalvageOptions& options, const Printer& printer);
 
 }  // namespace morsel::cli

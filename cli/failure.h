@@ -2,43 +2,34 @@
 #pragma once
 
 #include <string>
-#include <utility>
 
-#include "base/error.h"
-#include "base/result.h"
+#include "morsel/morsel.h"
 
 namespace morsel::cli {
 
 /// Thrown by commands; main() prints it.
 struct Failure {
-  Code code;
+  morsel_code code;
   std::string message;
 };
 
 /// The exit codes. Scripts rely on them, so none ever changes its meaning (docs/morselctl.md).
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitDamage = 1;  ///< the command worked, and has found damage
-inline constexpr int kExitUsage = 2;   ///< wrong usage, or kInvalidArgument
-/// The exit code of any other Code is kExitCodes plus the code's number: 11 for kNoSpace, and so
-/// on.
+inline constexpr int kExitUsage = 2;   ///< wrong usage, or MORSEL_INVALID_ARGUMENT
+/// The exit code of any other code is kExitCodes plus the code's number: 11 for MORSEL_NO_SPACE,
+/// and so on.
 inline constexpr int kExitCodes = 10;
 
-constexpr int ExitCodeOf(Code code) {
-  if (code == Code::kOk) return kExitDone;
-  if (code == Code::kInvalidArgument) return kExitUsage;
+constexpr int ExitCodeOf(morsel_code code) {
+  if (code == MORSEL_OK) return kExitDone;
+  if (code == MORSEL_INVALID_ARGUMENT) return kExitUsage;
   return kExitCodes + static_cast<int>(code);
 }
 
-/// Throws a Failure with the library's message if `status` is an error.
-inline void Must(Status status) {
-  if (!status.ok()) throw Failure{status.code(), LastError()};
-}
-
-/// Returns the value, or throws a Failure with the library's message.
-template <class T>
-T Must(Result<T> result) {
-  if (!result) throw Failure{result.error(), LastError()};
-  return *std::move(result);
+/// Throws a Failure with the library's message if `code` is an error.
+inline void Must(morsel_code code) {
+  if (code != MORSEL_OK) throw Failure{code, morsel_last_error()};
 }
 
 }  // namespace morsel::cli

@@ -1,11 +1,7 @@
 #include "cli/output.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <nlohmann/json.hpp>
-
-#include "cli/failure.h"
 
 namespace morsel::cli {
 namespace {
@@ -20,10 +16,6 @@ size_t WidthOf(const std::string& text) {
 std::string Padded(const std::string& text, size_t width, Table::Align align) {
   const std::string spaces(width - std::min(width, WidthOf(text)), ' ');
   return align == Table::Align::kLeft ? text + spaces : spaces + text;
-}
-
-std::string Dumped(const nlohmann::ordered_json& json) {
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
@@ -75,23 +67,22 @@ std::string Facts::Text() const {
   return text;
 }
 
-void Print(const std::string& text) {
-  const bool written =
-      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  if (!written) {
-    Must(FailErrno("standard output cannot be written"));
+void AddMessage(const char* message, void* messages) {
+  static_cast<std::vector<std::string>*>(messages)->emplace_back(message);
+}
+
+std::string LinesOf(const std::vector<std::string>& messages) {
+  std::string lines;
+  for (const std::string& message : messages) lines += Printable(message) + "\n";
+  return lines;
+}
+
+std::string ReadLine() {
+  std::string line;
+  for (int c = std::getchar(); c != EOF && c != '\n'; c = std::getchar()) {
+    line += static_cast<char>(c);
   }
-}
-
-void Print(const nlohmann::ordered_json& json) { Print(Dumped(json)); }
-
-void PrintError(const std::string& message) {
-  std::fprintf(stderr, "morselctl: %s\n", Printable(message).c_str());
-}
-
-void PrintErrorJson(const char* code, const std::string& message) {
-  const nlohmann::ordered_json json = {{"error", {{"code", code}, {"message", message}}}};
-  std::fputs(Dumped(json).c_str(), stderr);
+  return line;
 }
 
 }  // namespace morsel::cli

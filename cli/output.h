@@ -1,7 +1,6 @@
-// How commands print: tables and facts for people, one JSON value for programs.
+// The texts that commands print for people: tables, facts and names.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -46,16 +45,13 @@ class Facts {
   std::vector<Fact> facts_;
 };
 
-/// Prints to standard output.
-/// Throws  Failure: standard output cannot be written, e.g. on a full disk. (A closed pipe ends the
-///         process by SIGPIPE.)
-void Print(const std::string& text);
-/// Prints the value, indented, and a newline. Bytes that are not UTF-8 are replaced.
-void Print(const nlohmann::ordered_json& json);
+/// A callback of the library: appends the message to `messages`, a std::vector<std::string>.
+void AddMessage(const char* message, void* messages);
 
-/// Prints "morselctl: <message>" to standard error.
-void PrintError(const std::string& message);
-/// Prints {"error": {"code": ..., "message": ...}} to standard error.
-void PrintErrorJson(const char* code, const std::string& message);
+/// Returns the messages, each a line of printable text.
+std::string LinesOf(const std::vector<std::string>& messages);
+
+/// Reads a line of standard input, without its end.
+std::string ReadLine();
 
 }  // namespace morsel::cli

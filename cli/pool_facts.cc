@@ -1,105 +1,62 @@
 #include "cli/pool_facts.h"
 
-#include <fcntl.h>
-#include <sys/statvfs.h>
-
 #include <cstdlib>
-#include <string_view>
-#include <vector>
 
-#include "base/error.h"
-#include "base/units.h"
 #include "cli/failure.h"
-#include "cli/output.h"
-#include "cli/record.h"
-#include "cli/units.h"
-#include "morsel/carved/carved_pool.h"
-#include "morsel/directory/pool_file.h"
-#include "os/memory/frame_kind.h"
-#include "os/memory/open_dirty_tracker.h"
-#include "pmem/media/medium.h"
+#include "cli/pool.h"
 
 namespace morsel::cli {
 namespace {
 
 constexpr char kForce[] = "PMEM2_FORCE_GRANULARITY";
-
-void ReadDirectory(const std::string& path, PoolFacts& facts) {
-  const os::Directory directory = Must(os::Directory::Open(os::KernelCalls(), path));
-  const PoolFile file = Must(PoolFile::Open(directory, /*read_only=*/true));
-  facts.id = file.id();
-  facts.window = file.window();
-  struct statvfs status;
-  if (fstatvfs(directory.descriptor(), &status) != 0) Must(FailErrno("'%s'", path.c_str()));
-  facts.size_bytes = status.f_blocks * status.f_frsize;
-  facts.free_bytes = status.f_bavail * status.f_frsize;
-}
-
-void ReadCarved(CarvedPool& pool, PoolFacts& facts) {
-  const PoolSuperblock& superblock = pool.superblock();
-  std::copy(std::begin(superblock.id), std::end(superblock.id), facts.id.begin());
-  facts.window = {superblock.window_begin, superblock.window_end};
-  facts.unit_bytes = superblock.unit_bytes;
-  facts.size_bytes = superblock.subtree_count * kSubtreeBytes;
-  facts.free_bytes = facts.size_bytes;
-  for (const CatalogRecord& record : Must(pool.List())) {
-    facts.free_bytes -= std::min(record.size_bytes, facts.free_bytes);
-  }
-}
-
-// Fills in the medium and what it promises. It promises no more than what is known.
-void Promise(const impl::Pool& pool, PoolFacts& facts) {
-  const pmem::Medium& medium = pool.medium();
-  facts.file_system = medium.FileSystem(pool.path());
-  facts.medium_name = medium.name();
-  facts.medium = medium.InWords(facts.file_system, facts.unit_bytes);
-  const bool dax_directory = medium.is_persistent_memory() && !facts.carved;
-  const std::string unit = facts.carved    ? "what was persisted "
-                           : dax_directory ? "what was persisted, or the last checkpoint, "
-                                           : "the last checkpoint ";
-  const pmem::Survival survival = medium.SurvivalOf(pool.path(), facts.file_system);
-  facts.survives = unit + survival.words;
-  facts.survives_power_off = survival.is_known;
-}
+constexpr uint32_t kPageBytes = 4096;
+constexpr uint32_t kLineBytes = 64;
 
 }  // namespace
 
-PoolFacts FactsOf(OpenPool& open) {
-  impl::Pool& pool = open.pool();
-  PoolFacts facts;
-  CarvedPool* const carved = dynamic_cast<CarvedPool*>(&pool);
-  facts.carved = carved != nullptr;
-  if (facts.carved) {
-    ReadCarved(*carved, facts);
-  } else {
-    ReadDirectory(pool.path(), facts);
-    facts.frames = os::FramesInWords();
-    const auto dirty = os::OpenDirtyTracker();
-    facts.dirty = dirty ? (*dirty)->method() : LastError();
-  }
-  Promise(pool, facts);
-  const uint32_t fine_bytes = pool.granularity_bytes(Contract::kFine);
-  if (facts.carved || fine_bytes == kPageBytes) {
-    facts.granularity = GranularityInWords(fine_bytes);
-  } else {
-    facts.granularity = GranularityInWords(fine_bytes) + " in fine morsels, " +
-                        GranularityInWords(kPageBytes) + " in snapshot morsels";
-  }
-  const char* const forced = std::getenv(kForce);
-  if (forced != nullptr && *forced != '\0') {
-    facts.granularity += std::string(", forced by ") + kForce;
-  }
-  return facts;
+const char* KindName(const morsel_pool_info& info) {
+  return IsCarved(info) ? "carved" : "directory";
 }
 
-void WarnOfPowerOff(const std::string& path) {
+std::string GranularityInWords(uint32_t granularity_bytes) {
+  switch (granularity_bytes) {
+    case 1:
+      return "byte (stores are durable once ordered)";
+    case kLineBytes:
+      return "cache line (64 bytes)";
+    case kPageBytes:
+      return "page (4096 bytes, by checkpoints only)";
+    default:
+      return std::to_string(granularity_bytes) + " bytes";
+  }
+}
+
+std::string GranularityInWords(const morsel_pool_info& info) {
+  std::string words;
+  if (info.fine_granularity == 0) {
+    words = GranularityInWords(info.snapshot_granularity);
+  } else if (info.snapshot_granularity == 0) {
+    words = GranularityInWords(info.fine_granularity);
+  } else {
+    words = GranularityInWords(info.fine_granularity) + " in fine morsels, " +
+            GranularityInWords(info.snapshot_granularity) + " in snapshot morsels";
+  }
+  const char* const forced = std::getenv(kForce);
+  if (forced != nullptr && *forced != '\0') words += std::string(", forced by ") + kForce;
+  return words;
+}
+
+void WarnOfPowerOff(const std::string& path, const Printer& printer) {
   morsel_pool_options options{};
+  options.struct_size = sizeof options;
   options.flags = MORSEL_READ_ONLY;
-  const Result<std::unique_ptr<OpenPool>> pool =
-      OpenPool::Open(path.c_str(), &options, os::KernelCalls());
-  if (!pool) return;
-  const PoolFacts facts = FactsOf(**pool);
-  if (!facts.survives_power_off) Print("note: " + facts.survives + "\n");
+  morsel_pool_t* opened = nullptr;
+  if (morsel_pool_open(path.c_str(), &options, &opened) != MORSEL_OK) return;
+  const PoolHandle pool(opened);
+  const morsel_pool_info info = PoolInfo(pool.get());
+  if (info.survives_power_off == 0) {
+    printer.PrintNote(std::string("note: ") + info.survival + "\n");
+  }
 }
 
 }  // namespace morsel::cli

@@ -47,10 +47,6 @@ void ProgressBar::Show(const morsel_progress& now) {
   is_shown_ = true;
 }
 
-void ProgressBar::Show(const image::ProgressNow& now) {
-  Show(morsel_progress{static_cast<uint32_t>(now.activity), 0, now.done_bytes, now.total_bytes});
-}
-
 void ProgressBar::Clear() {
   if (is_shown_) print_(kClearLine);
   is_shown_ = false;
@@ -67,11 +63,6 @@ std::unique_ptr<ProgressBar> TerminalProgressBar() {
         const auto now = std::chrono::steady_clock::now().time_since_epoch();
         return std::chrono::duration<double>(now).count();
       });
-}
-
-image::Progress ProgressOf(ProgressBar* bar) {
-  if (bar == nullptr) return {};
-  return [bar](const image::ProgressNow& now) { bar->Show(now); };
 }
 
 morsel_options WithProgress(morsel_options options, ProgressBar* bar) {

@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "image/pipeline/progress.h"
 #include "morsel/morsel.h"
 
 namespace morsel::cli {
@@ -23,7 +22,6 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void Show(const morsel_progress& now);
-  void Show(const image::ProgressNow& now);
 
   /// A callback for morsel_options::progress; `bar` is the ProgressBar.
   static void Call(const morsel_progress* now, void* bar) {
@@ -47,8 +45,17 @@ std::string ProgressLine(const morsel_progress& now, double seconds);
 /// Ownership  the caller's; it must outlive the morsels that are opened with it.
 std::unique_ptr<ProgressBar> TerminalProgressBar();
 
-/// Returns a callback that shows the bar, or an empty one for nullptr.
-image::Progress ProgressOf(ProgressBar* bar);
+/// While it lives, the bar is shown for what this thread exports, imports, verifies and salvages;
+/// with nullptr nothing is shown.
+class ShowingProgress {
+ public:
+  explicit ShowingProgress(ProgressBar* bar) {
+    morsel_set_progress(bar != nullptr ? ProgressBar::Call : nullptr, bar);
+  }
+  ~ShowingProgress() { morsel_set_progress(nullptr, nullptr); }
+  ShowingProgress(const ShowingProgress&) = delete;
+  ShowingProgress& operator=(const ShowingProgress&) = delete;
+};
 
 /// Returns `options` with the bar as their progress callback; with nullptr they are unchanged.
 morsel_options WithProgress(morsel_options options, ProgressBar* bar);

@@ -19,8 +19,7 @@ TEST(ProgressLine, HasBytesRateAndTimeLeft) {
             "storing  [#####               ]  25 %  1 GiB of 4 GiB, 512 MiB/s, 0:06 left");
   EXPECT_EQ(ProgressLine(At(3 * kGiB, MORSEL_LOADING), 375),
             "loading  [###############     ]  75 %  3 GiB of 4 GiB, 8.2 MiB/s, 2:05 left");
-  const auto verifying = static_cast<uint32_t>(image::Activity::kVerifying);
-  EXPECT_EQ(ProgressLine(At(2 * kGiB, verifying), 2),
+  EXPECT_EQ(ProgressLine(At(2 * kGiB, MORSEL_VERIFYING), 2),
             "verifying  [##########          ]  50 %  2 GiB of 4 GiB, 1 GiB/s, 0:02 left");
   EXPECT_EQ(ProgressLine(At(0), 1), "storing  [                    ]  0 %  0 B of 4 GiB");
 }

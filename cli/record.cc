@@ -4,28 +4,29 @@
 #include <pwd.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
-#include "base/units.h"
 #include "cli/units.h"
-#include "image/codecs/codecs.h"
+#include "morsel/tools.h"
 
 namespace morsel::cli {
 
-const char* ContractName(const CatalogRecord& record) {
-  return record.contract == Contract::kFine ? "fine" : "snapshot";
+const char* ContractName(const morsel_info& info) { return IsFine(info) ? "fine" : "snapshot"; }
+
+const char* CodecName(const morsel_info& info) {
+  const char* const name = morsel_codec_name(info.codec);
+  return name != nullptr ? name : "unknown";
 }
 
-std::string OwnerOf(const CatalogRecord& record) {
-  const passwd* const user = getpwuid(record.user);
-  const group* const group = getgrgid(record.group);
-  return (user != nullptr ? user->pw_name : std::to_string(record.user)) + ":" +
-         (group != nullptr ? group->gr_name : std::to_string(record.group));
+std::string OwnerOf(const morsel_info& info) {
+  const passwd* const user = getpwuid(info.user);
+  const group* const group = getgrgid(info.group);
+  return (user != nullptr ? user->pw_name : std::to_string(info.user)) + ":" +
+         (group != nullptr ? group->gr_name : std::to_string(info.group));
 }
 
-std::string FormatId(const Id& id) {
+std::string FormatId(const unsigned char (&id)[16]) {
   std::string text;
-  for (size_t i = 0; i < id.size(); ++i) {
+  for (size_t i = 0; i < sizeof id; ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
     char digits[3];
     std::snprintf(digits, sizeof digits, "%02x", id[i]);
@@ -34,37 +35,35 @@ std::string FormatId(const Id& id) {
   return text;
 }
 
-std::string GranularityInWords(uint32_t granularity_bytes) {
-  switch (granularity_bytes) {
-    case 1:
-      return "byte (stores are durable once ordered)";
-    case kLineBytes:
-      return "cache line (64 bytes)";
-    case kPageBytes:
-      return "page (4096 bytes, by checkpoints only)";
-    default:
-      return std::to_string(granularity_bytes) + " bytes";
-  }
+uint64_t BaseOf(const morsel_info& info) { return reinterpret_cast<uint64_t>(info.base); }
+
+namespace {
+
+Value ValueOf(const std::string& name, const morsel_info& info, bool is_in_pool) {
+  char mode[8];
+  std::snprintf(mode, sizeof mode, "%04o", info.mode & 07777);
+  Value value;
+  value.Set("name", name)
+      .Set("id", FormatId(info.id))
+      .Set("contract", ContractName(info))
+      .Set("giant", IsGiant(info))
+      .Set("grows", Grows(info))
+      .Set("size_bytes", info.size_bytes)
+      .Set("capacity_bytes", info.capacity_bytes)
+      .Set("live_bytes", info.live_bytes)
+      .Set("base", FormatAddress(BaseOf(info)))
+      .Set("generation", info.generation)
+      .Set("codec", CodecName(info));
+  if (is_in_pool) value.Set("granularity_bytes", info.granularity);
+  return value.Set("mode", mode).Set("user", info.user).Set("group", info.group);
 }
 
-nlohmann::ordered_json JsonOf(const CatalogRecord& record, uint32_t granularity_bytes) {
-  char mode[8];
-  std::snprintf(mode, sizeof mode, "%04o", record.mode & 07777);
-  return {{"name", record.name},
-          {"id", FormatId(record.id)},
-          {"contract", ContractName(record)},
-          {"giant", record.giant},
-          {"grows", record.grows},
-          {"size_bytes", record.size_bytes},
-          {"capacity_bytes", record.capacity_bytes},
-          {"live_bytes", record.live_bytes},
-          {"base", FormatAddress(record.base)},
-          {"generation", record.generation},
-          {"codec", image::CodecName(record.codec)},
-          {"granularity_bytes", granularity_bytes},
-          {"mode", mode},
-          {"user", record.user},
-          {"group", record.group}};
+}  // namespace
+
+Value ValueOf(const morsel_info& info) { return ValueOf(info.name, info, /*is_in_pool=*/true); }
+
+Value ValueOfImage(const std::string& path, const morsel_info& info) {
+  return ValueOf(path, info, /*is_in_pool=*/false);
 }
 
 }  // namespace morsel::cli

@@ -1,27 +1,36 @@
-// How a morsel's record is written, for people and for programs.
+// How what is known of a morsel is written, for people and for programs.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "morsel/pool/pool.h"
+#include "cli/value.h"
+#include "morsel/morsel.h"
 
 namespace morsel::cli {
 
+inline bool IsFine(const morsel_info& info) { return (info.flags & MORSEL_FINE) != 0; }
+inline bool IsGiant(const morsel_info& info) { return (info.flags & MORSEL_GIANT) != 0; }
+inline bool Grows(const morsel_info& info) { return (info.flags & MORSEL_GROWS) != 0; }
+
 /// "fine" or "snapshot".
-const char* ContractName(const CatalogRecord& record);
+const char* ContractName(const morsel_info& info);
+
+/// The codec's name, or "unknown".
+const char* CodecName(const morsel_info& info);
 
 /// User and group, e.g. "alice:users", or numbers if they have no names.
-std::string OwnerOf(const CatalogRecord& record);
+std::string OwnerOf(const morsel_info& info);
 
 /// 32 hexadecimal digits in the groups of a UUID: "00112233-...".
-std::string FormatId(const Id& id);
+std::string FormatId(const unsigned char (&id)[16]);
 
-/// The granularity in words, e.g. "cache line (64 bytes)".
-std::string GranularityInWords(uint32_t granularity_bytes);
+/// The morsel's address.
+uint64_t BaseOf(const morsel_info& info);
 
-/// The record as a JSON object. Sizes are numbers of bytes; addresses and ids are strings. The keys
-/// are a contract: see docs/morselctl.md.
-nlohmann::ordered_json JsonOf(const CatalogRecord& record, uint32_t granularity_bytes);
+/// The facts for programs. Sizes are numbers of bytes; addresses and ids are texts. The names are a
+/// contract: see docs/morselctl.md.
+Value ValueOf(const morsel_info& info);
+/// Those of an image: its file's path is its name, and it has no granularity, which is a pool's.
+Value ValueOfImage(const std::string& path, const morsel_info& info);
 
 }  // namespace morsel::cli

@@ -1,93 +1,66 @@
 // morselctl rm: removes morsels, after asking.
 #include <unistd.h>
 
-#include <iostream>
-#include <memory>
-#include <nlohmann/json.hpp>
+#include <cstdio>
 #include <vector>
 
 #include "cli/commands.h"
 #include "cli/failure.h"
-#include "cli/open.h"
 #include "cli/output.h"
+#include "cli/pool.h"
 #include "cli/units.h"
-#include "morsel/open/open_options.h"
 
 namespace morsel::cli {
 namespace {
 
-struct Arguments {
-  std::string pool;
-  std::vector<std::string> names;
-  bool yes = false;
-};
-
 // Says what will be lost with the morsel, as far as the pool knows. A damaged morsel can be
 // removed, too.
-std::string Loss(OpenPool& pool, const std::string& name) {
-  Must(CheckMorselName(name.c_str()));
-  const Result<CatalogRecord> record = pool.pool().Find(name);
-  if (record) return FormatSize(record->live_bytes) + " live";
-  if (record.error() == Code::kCorrupt || record.error() == Code::kVersion) return "damaged";
-  throw Failure{record.error(), LastError()};
+std::string Loss(morsel_pool_t* pool, const std::string& name) {
+  morsel_info info{};
+  info.struct_size = sizeof info;
+  const morsel_code code = morsel_find(pool, name.c_str(), &info);
+  if (code == MORSEL_CORRUPT || code == MORSEL_VERSION) return "damaged";
+  Must(code);
+  return FormatSize(info.live_bytes) + " live";
 }
 
 // Asks the user. Anything but a clear yes means no.
 bool Asked(const std::string& question) {
-  std::cerr << "morselctl: " << Printable(question) << " [y/N] " << std::flush;
-  std::string answer;
-  std::getline(std::cin, answer);
+  std::fprintf(stderr, "morselctl: %s [y/N] ", Printable(question).c_str());
+  const std::string answer = ReadLine();
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
-int Rm(const Arguments& arguments, bool json) {
-  if (!arguments.yes && isatty(STDIN_FILENO) == 0) {
-    throw Failure{Code::kInvalidArgument,
+}  // namespace
+
+int Rm(const RmOptions& options, const Printer& printer) {
+  if (!options.yes && isatty(STDIN_FILENO) == 0) {
+    throw Failure{MORSEL_INVALID_ARGUMENT,
                   "rm asks before it removes, and nobody is there to answer (standard input is no "
                   "terminal): say --yes"};
   }
-  const std::unique_ptr<OpenPool> pool = OpenPoolAt(arguments.pool, Access::kWrite);
+  const PoolHandle pool = OpenPoolAt(options.pool, Access::kWrite);
   // All names are looked up first, so that a mistyped one is found before anything is removed.
   std::vector<std::string> losses;
-  for (const std::string& name : arguments.names) losses.push_back(Loss(*pool, name));
+  for (const std::string& name : options.names) losses.push_back(Loss(pool.get(), name));
   std::vector<std::string> removed;
   std::string text;
-  for (size_t i = 0; i < arguments.names.size(); ++i) {
-    const std::string& name = arguments.names[i];
-    if (!arguments.yes && !Asked("remove morsel '" + name + "' of pool '" + arguments.pool + "' (" +
-                                 losses[i] + ") for good?")) {
+  for (size_t i = 0; i < options.names.size(); ++i) {
+    const std::string& name = options.names[i];
+    if (!options.yes && !Asked("remove morsel '" + name + "' of pool '" + options.pool + "' (" +
+                               losses[i] + ") for good?")) {
       continue;
     }
-    if (const Status status = pool->Remove(name.c_str()); !status.ok()) {
-      Failure failure{status.code(), LastError()};
+    if (const morsel_code code = morsel_remove(pool.get(), name.c_str()); code != MORSEL_OK) {
+      Failure failure{code, morsel_last_error()};
       for (const std::string& gone : removed) failure.message += "; '" + gone + "' was removed";
       throw failure;
     }
     removed.push_back(name);
     text += "removed '" + Printable(name) + "'\n";
   }
-  if (json) {
-    Print(nlohmann::ordered_json{{"pool", arguments.pool}, {"removed", removed}});
-  } else {
-    Print(text);
-  }
+  printer.Print(Value().Set("pool", options.pool).Set("removed", removed), text);
   return kExitDone;
-}
-
-}  // namespace
-
-void AddRm(CLI::App& app, Invocation& invocation) {
-  CLI::App* const command = AddCommand(
-      app, invocation, "rm", "Remove morsels and what is in them, for good.",
-      "On a terminal each is asked about; no answer is a no. Elsewhere --yes is required,\n"
-      "so that a script neither waits nor loses anything by accident.");
-  const auto arguments = std::make_shared<Arguments>();
-  command->add_option("POOL", arguments->pool, "The pool's path.")->required();
-  command->add_option("NAME", arguments->names, "Morsels of it.")->required();
-  command->add_flag("-y,--yes", arguments->yes, "Do not ask.");
-  command->callback([&invocation, arguments] {
-    invocation.run = [&invocation, arguments] { return Rm(*arguments, invocation.json); };
-  });
 }
 
 }  // namespace morsel::cli

@@ -4,6 +4,7 @@
 #include <cinttypes>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <string_view>
@@ -31,6 +32,16 @@ unsigned PowerOf(const std::string& text, std::string_view suffix) {
   }
   if (lower.size() != 1 && lower.substr(1) != "ib") NoSize(text, "it does not end in a unit");
   return static_cast<unsigned>(at) + 1;
+}
+
+constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+
+// The size in tenths of the unit 1024^power, rounded. Nothing overflows: `rest` is less than the
+// unit, and even 10 EiB and a half are less than 2^64 bytes.
+uint64_t TenthsOf(uint64_t bytes, unsigned power) {
+  const uint64_t unit = uint64_t{1} << 10 * power;
+  const uint64_t rest = bytes % unit;
+  return bytes / unit * 10 + (rest * 10 + unit / 2) / unit;
 }
 
 }  // namespace
@@ -61,6 +72,23 @@ uint32_t ParseMode(const std::string& text) {
         "'" + text + "' is no mode: write permission bits in octal, 1 to 0777, e.g. 0640");
   }
   return static_cast<uint32_t>(mode);
+}
+
+std::string FormatSize(uint64_t bytes) {
+  unsigned power = 0;
+  // A size that rounds to 1024 of one unit is written as 1 of the next.
+  while (power + 1 < std::size(kUnits) && (bytes >> 10 * power) >= 1023 &&
+         TenthsOf(bytes, power) >= 10240) {
+    ++power;
+  }
+  const uint64_t tenths = TenthsOf(bytes, power);
+  std::string text = std::to_string(tenths / 10);
+  if (tenths % 10 != 0) text += "." + std::to_string(tenths % 10);
+  return text + " " + kUnits[power];
+}
+
+std::string FormatSizeFully(uint64_t bytes) {
+  return FormatSize(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
 }
 
 std::string FormatMode(uint32_t mode) {

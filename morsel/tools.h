@@ -2,8 +2,8 @@
 /* Laid out by hand: pointers as C programmers write them, contracts in columns. */
 
 /* What tools for pools need beside morsel.h, which has the contracts, the codes and the rules for
- * structures: facts about pools and images, the search for damage, and pools on devices. C11 and
- * C++20.
+ * structures: facts about pools and images, the search for damage, and pools on devices. morselctl
+ * uses this and nothing else. C11 and C++20.
  */
 #ifndef MORSEL_TOOLS_H_
 #define MORSEL_TOOLS_H_

@@ -35,6 +35,8 @@ def _example_may_include(source, include, path):
 
 def _problem_of_room(source, room, path):
     other = rooms.room_of(path)
+    if room.is_program and other != room and path not in rooms.PUBLIC_HEADERS:
+        return f"{room.folder} includes {path}, which no program outside the tree could include"
     for_tests = source.is_for_tests or room.for_tests
     if not for_tests and _is_for_tests(path, other):
         return f"includes {path}, which is for tests: move what is needed out of it"
@@ -55,6 +57,17 @@ def _problem_of_room(source, room, path):
 def _is_for_tests(path, room):
     stem = path.rpartition("/")[2].partition(".")[0]
     return stem.endswith(("_test", "_testing")) or (room is not None and room.for_tests)
+
+
+def check_includes_that_cost(tree):
+    for source in tree.cpp_sources:
+        if not rooms.room_of(source.path):
+            continue
+        for include in source.includes:
+            for beginning, place in rooms.INCLUDED_ONCE.items():
+                if include.name.startswith(beginning) and str(source.path) != place:
+                    text = f"includes {include.name}, which only {place} may: it is slow to build"
+                    yield source.violation(include.line, text)
 
 
 def check_rooms_are_placed(tree):

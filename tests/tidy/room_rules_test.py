@@ -25,7 +25,7 @@ class RoomOrder(RuleCase):
                 "os/file/a.cc": '#include "base/a.h"\n#include "gtest/gtest.h"\n',
                 "alloc/heap/b.cc": '#include "alloc/heap/threads/c.h"\n#include "alloc/heap/b.h"\n',
                 "morsel/open/d.cc": '#include "morsel/carved/e.h"\n#include "pmem/persist/f.h"\n',
-                "cli/g.cc": '#include <morsel/morsel.h>\n',
+                "cli/g.cc": '#include <morsel/tools.h>\n#include "cli/h.h"\n',
             }
         )
 
@@ -45,8 +45,13 @@ class RoomOrder(RuleCase):
         self.assert_reports_include("image/store/a.cc", '"pmem/persist/b.h"', "know nothing")
         self.assert_reports_include("alloc/subtrees/a.cc", '"alloc/heap/b.h"', "know nothing")
 
+    def test_a_program_includes_what_any_program_may(self):
+        for name in ("cli/a.cc", "cli/a_test.cc"):
+            for include in ('"base/b.h"', '"morsel/open/b.h"', '"tests/b.h"'):
+                self.assert_reports_include(name, include, "no program outside")
+
     def test_what_is_in_no_room(self):
-        self.assert_reports_include("cli/a.cc", '"tests/b.h"', "tests/b.h", "in no room")
+        self.assert_reports_include("image/a.cc", '"tests/b.h"', "tests/b.h", "in no room")
         self.assert_reports_include("pmem/persist/a.h", '"pmem/b.h"', "pmem/b.h", "in no room")
 
     def test_production_has_nothing_of_tests(self):
@@ -80,6 +85,17 @@ class RoomOrder(RuleCase):
             ('"examples/other/b.h"', "examples/other/b.h"),
         ):
             self.assert_reports_include("examples/e/a.cc", include, place, "not public")
+
+
+class CostlyIncludes(RuleCase):
+    rules = (room_rules.check_includes_that_cost,)
+
+    def test_each_has_its_one_file(self):
+        for include, place in (("CLI/CLI.hpp", "command_line"), ("nlohmann/json.hpp", "printer")):
+            for name in ("cli/a.cc", "cli/a_test.cc", "morsel/open/a.h"):
+                self.assert_reports({name: f"#include <{include}>\n"}, f"{name}:1", place)
+            self.assert_tidy({f"cli/{place}.cc": f"#include <{include}>\n"})
+            self.assert_tidy({"tests/cli/a.cc": f"#include <{include}>\n"})
 
 
 class RoomPlaces(RuleCase):

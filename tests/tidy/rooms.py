@@ -12,6 +12,7 @@ class Room:
     folder: str
     for_tests: bool = False  # what users run has nothing of it; tests of any room may include it
     headers: tuple = ()  # the room's, that lie elsewhere: where users include them from
+    is_program: bool = False  # it stands outside of the library, and includes what any program may
 
 
 # Lowest first.
@@ -46,7 +47,7 @@ ROOMS = [
     Room("morsel/check"),
     Room("morsel/api"),
     Room("morsel/sim", for_tests=True, headers=("morsel/sim.hpp",)),
-    Room("cli"),
+    Room("cli", is_program=True),
 ]
 
 # Rooms that know nothing of each other, though one of them is listed first. A top folder
@@ -67,6 +68,10 @@ BESIDE = ["bench", "examples", "packaging", "tests", "tools"]
 
 # What a program outside the tree may include.
 PUBLIC_HEADERS = {"morsel/morsel.h", "morsel/morsel.hpp", "morsel/sim.hpp", "morsel/tools.h"}
+
+# Libraries whose headers take seconds to compile, by how an include begins, and the one file of all
+# rooms that includes each.
+INCLUDED_ONCE = {"CLI/": "cli/command_line.cc", "nlohmann/": "cli/printer.cc"}
 
 _BY_FOLDER = {room.folder: room for room in ROOMS}
 _BY_HEADER = {header: room for room in ROOMS for header in room.headers}

@@ -14,6 +14,7 @@ import words
 
 RULES = [
     room_rules.check_rooms,
+    room_rules.check_includes_that_cost,
     media.check_media,
     room_rules.check_rooms_are_placed,
     circles.check_circles_of_headers,

@@ -1,0 +1,331 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "cli/commands.h"
+#include "cli/failure.h"
+#include "cli/units.h"
+#include "cli/version.h"
+#include "morsel/tools.h"
+
+namespace morsel::cli {
+namespace {
+
+constexpr char kFooter[] =
+    "Sizes are bytes, or have a unit of powers of 1024: 4096, 4M, 1.5G, 2GiB.\n"
+    "Results go to standard output, errors to standard error, with --json both as JSON.\n"
+    "\n"
+    "Exit codes:\n"
+    "   0  done                            16  its address range is in use\n"
+    "   1  damage was found                17  bytes on the medium are damaged\n"
+    "   2  wrong usage                     18  written by a version not known here\n"
+    "  11  no space left                   19  not permitted\n"
+    "  13  there is nothing of that name   20  the medium failed\n"
+    "  14  it exists already               21  not supported here, or not yet\n"
+    "  15  in use by another process       22  not enough memory\n"
+    "                                      23  no room in the address window";
+
+// Adds a command with its --json option. `examples` stands at the end of its help.
+CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& name,
+                     const std::string& what, const std::string& examples) {
+  CLI::App* const command = app.add_subcommand(name, what);
+  command->add_flag("--json", invocation.json, "Print JSON, errors too.");
+  command->footer(examples + "\nExit codes: see morselctl --help.");
+  return command;
+}
+
+// Has `run` run when the command has been parsed. The options live as long as it may run.
+template <class Options>
+void Runs(CLI::App* command, Invocation& invocation, const std::shared_ptr<Options>& options,
+          int (*run)(const Options&, const Printer&)) {
+  command->callback([&invocation, options, run] {
+    invocation.run = [options, run](const Printer& printer) { return run(*options, printer); };
+  });
+}
+
+// Adds an option or argument that is parsed by a function of units.h, or as a codec. A text that
+// cannot be parsed is a usage error.
+template <class Target, class Parsed>
+CLI::Option* AddParsed(CLI::App* command, const std::string& name, Target* target,
+                       Parsed (*parse)(const std::string&), const std::string& what) {
+  return command->add_option_function<std::string>(
+      name,
+      [=](const std::string& text) {
+        try {
+          *target = parse(text);
+        } catch (const std::invalid_argument& error) {
+          throw CLI::ValidationError(name, error.what());
+        }
+      },
+      what);
+}
+
+CLI::Option* AddSize(CLI::App* command, const std::string& name, uint64_t* size_bytes,
+                     const std::string& what) {
+  return AddParsed(command, name, size_bytes, ParseSize, what)->type_name("SIZE");
+}
+
+CLI::Option* AddMode(CLI::App* command, uint32_t* mode, const std::string& what) {
+  return AddParsed(command, "--mode", mode, ParseMode, what)->type_name("OCTAL");
+}
+
+// Adds an option or argument that may be left out. An empty text is one that was given.
+CLI::Option* AddName(CLI::App* command, const std::string& name, std::optional<std::string>* value,
+                     const std::string& what) {
+  return command->add_option_function<std::string>(
+      name, [value](const std::string& text) { *value = text; }, what);
+}
+
+// Returns the names of all codecs as a sentence lists them: "a, b or c".
+std::string CodecNames(const std::string& before_last, const std::string& after_first) {
+  std::string names;
+  for (uint32_t codec = 0; morsel_codec_name(codec) != nullptr; ++codec) {
+    const bool is_last = morsel_codec_name(codec + 1) == nullptr;
+    if (codec > 0) names += is_last ? " " + before_last + " " : ", ";
+    names += morsel_codec_name(codec);
+    if (codec == 0) names += after_first;
+  }
+  return names;
+}
+
+uint32_t ParseCodec(const std::string& text) {
+  for (uint32_t codec = 0; morsel_codec_name(codec) != nullptr; ++codec) {
+    if (text == morsel_codec_name(codec)) return codec;
+  }
+  throw std::invalid_argument("'" + text + "' is no codec: there are " + CodecNames("and", ""));
+}
+
+// Puts the help together: `what`, then the names of all codecs, with after_first behind the first
+// name and after_last behind the last.
+template <class Target>
+void AddCodec(CLI::App* command, Target* codec, const std::string& what,
+              const std::string& after_first, const std::string& after_last) {
+  const std::string text = what + ": " + CodecNames("or", after_first) + after_last + ".";
+  AddParsed(command, "--codec", codec, ParseCodec, text)->type_name("CODEC");
+}
+
+void AddCreate(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "create", "Make a pool, or a morsel in a pool.",
+      "Examples:\n"
+      "  morselctl create /data/pool                               a directory as a pool\n"
+      "  morselctl create /data/pool graph --capacity 64G          a snapshot morsel in it\n"
+      "  morselctl create /data/pool texts --codec lz4             one whose image is compressed\n"
+      "  morselctl create /mnt/pmem/pool --carved --size 8G        a carved pool in a new file\n"
+      "  morselctl create /mnt/pmem/pool queue --fine --size 64M   a fine morsel in it");
+  const auto options = std::make_shared<CreateOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  AddName(command, "NAME", &options->name, "The new morsel's name; without it, the pool is made.");
+  command->add_flag("--carved", options->carved,
+                    "Make a carved pool: a new regular file on persistent memory.");
+  AddSize(command, "--size", &options->size_bytes,
+          "Of a carved pool, all of it; of a morsel, at first (default: grows as it is used).");
+  AddSize(command, "--capacity", &options->capacity_bytes,
+          "How far the morsel can ever grow (default: 16 GiB, or its size if that is more).");
+  command->add_flag("--fine", options->fine,
+                    "The fine contract: what is persisted is durable at once.");
+  command->add_flag("--giant", options->giant, "Of subtrees of 1 GiB.");
+  AddCodec(command, &options->codec, "How the morsel's image is compressed", " (the default)", "");
+  AddMode(command, &options->mode, "Permission bits (default: 0700 for a directory, else 0600).");
+  Runs(command, invocation, options, Create);
+}
+
+void AddFormat(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command =
+      AddCommand(app, invocation, "format", "Make a device-dax device a pool.",
+                 "A device is refused that holds a file system, a pool or other data, or that a "
+                 "process uses.\n"
+                 "\n"
+                 "Examples:\n"
+                 "  morselctl format /dev/dax0.0\n"
+                 "  morselctl format /dev/dax0.0 --force --yes-destroy dax0.0");
+  const auto options = std::make_shared<FormatOptions>();
+  command->add_option("DEVICE", options->device, "The device's path.")->required();
+  command->add_flag("--force", options->force,
+                    "Though it holds data, which is lost. Its name has to be typed.");
+  command
+      ->add_option("--yes-destroy", options->yes_destroy,
+                   "With --force, in scripts: the device's name, e.g. dax0.0.")
+      ->type_name("NAME");
+  Runs(command, invocation, options, Format);
+}
+
+void AddLs(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "ls", "List the morsels of a pool, by name.",
+      "LIVE is what was allocated at the last checkpoint or close. A morsel that is too\n"
+      "damaged to be listed is named on standard error; `morselctl check` says more.");
+  const auto options = std::make_shared<LsOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  Runs(command, invocation, options, Ls);
+}
+
+void AddInfo(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command =
+      AddCommand(app, invocation, "info", "Say what a pool is, a morsel of it, or an image.",
+                 "Examples:\n"
+                 "  morselctl info /data/pool\n"
+                 "  morselctl info /data/pool graph\n"
+                 "  morselctl info graph.image");
+  const auto options = std::make_shared<InfoOptions>();
+  command->add_option("POOL", options->path, "The path of a pool, or of an image.")->required();
+  AddName(command, "NAME", &options->name, "A morsel of it.");
+  Runs(command, invocation, options, Info);
+}
+
+void AddCheck(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command =
+      AddCommand(app, invocation, "check", "Look for damage in a pool, or in one morsel of it.",
+                 "Reads everything that a program would have to believe, images whole. Nothing is\n"
+                 "changed, and other readers may go on. Exits with 1 where something is damaged;\n"
+                 "with the code of the reason where a morsel could not be looked at.");
+  const auto options = std::make_shared<CheckOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  AddName(command, "NAME", &options->name,
+          "Only what concerns this morsel, or the pool as a whole.");
+  Runs(command, invocation, options, Check);
+}
+
+void AddRm(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "rm", "Remove morsels and what is in them, for good.",
+      "On a terminal each is asked about; no answer is a no. Elsewhere --yes is required,\n"
+      "so that a script neither waits nor loses anything by accident.");
+  const auto options = std::make_shared<RmOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  command->add_option("NAME", options->names, "Morsels of it.")->required();
+  command->add_flag("-y,--yes", options->yes, "Do not ask.");
+  Runs(command, invocation, options, Rm);
+}
+
+void AddResize(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "resize", "Grow or shrink a morsel inside its capacity.",
+      "SIZE is rounded up to whole subtrees (2 MiB, giant ones 1 GiB). A morsel shrinks\n"
+      "only as far as nothing is in use behind its new end.");
+  const auto options = std::make_shared<ResizeOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  AddSize(command, "SIZE", &options->size_bytes, "The new size, e.g. 64M.")->required();
+  Runs(command, invocation, options, Resize);
+}
+
+void AddExport(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "export", "Write a morsel as one file, an image.",
+      "`morselctl import` takes it into any pool that has its contract, at the same address.\n"
+      "The morsel is read as it was left by the last checkpoint or close, or by a crash, beside\n"
+      "other readers; nothing is changed, and no file is replaced.\n"
+      "--codec compresses the image by another codec than the morsel's own, which `import` keeps.\n"
+      "With --salvage, what the medium of a fine morsel cannot serve is listed, and zero in the\n"
+      "image; exits with 1 then. Without it, that is an error.");
+  const auto options = std::make_shared<ExportOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  command->add_option("FILE", options->file, "The file to make.")->required();
+  command->add_flag("--salvage", options->salvage, "Skip what the medium cannot serve.");
+  AddCodec(command, &options->codec, "How the image is compressed", "",
+           " (default: as the morsel's)");
+  Runs(command, invocation, options, Export);
+}
+
+void AddImport(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command =
+      AddCommand(app, invocation, "import", "Make a morsel of an image that was exported.",
+                 "The morsel has the image's id, address and roots. All of it is held against its\n"
+                 "checksums before the morsel is there.\n"
+                 "\n"
+                 "Examples:\n"
+                 "  morselctl import /data/pool graph.image --as graph\n"
+                 "  morselctl import /mnt/pmem/pool queue");
+  const auto options = std::make_shared<ImportOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  command->add_option("FILE", options->file, "The image.")->required();
+  AddName(command, "--as", &options->name, "The morsel's name (default: the file's).")
+      ->type_name("NAME");
+  Runs(command, invocation, options, Import);
+}
+
+void AddVerify(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "verify", "Look for damage in an image.",
+      "Reads an exported file, or a directory pool's morsel, whole and holds it against\n"
+      "its checksums. Exits with 1 where something is damaged.");
+  const auto options = std::make_shared<VerifyOptions>();
+  command->add_option("FILE", options->file, "The image.")->required();
+  Runs(command, invocation, options, Verify);
+}
+
+void AddSalvage(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "salvage", "Find what is intact of a damaged image.",
+      "Lists what is damaged, by subtree and address range. With --to, all else is written as an\n"
+      "image that opens, in which what is damaged is zero. Exits with 1 where something is\n"
+      "damaged; with 17 where nothing can be found.");
+  const auto options = std::make_shared<SalvageOptions>();
+  command->add_option("FILE", options->file, "The image, which is only read.")->required();
+  command->add_option("--to", options->to, "The file to make of what is intact.")
+      ->type_name("FILE");
+  Runs(command, invocation, options, Salvage);
+}
+
+bool WantsJson(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) == "--") return false;
+    if (std::string_view(argv[i]) == "--json") return true;
+  }
+  return false;
+}
+
+// Returns the command line that shows the help of the command that the user meant.
+std::string HelpOf(const CLI::App& app) {
+  std::string command = "morselctl";
+  for (const CLI::App* chosen : app.get_subcommands()) command += " " + chosen->get_name();
+  return command + " --help";
+}
+
+void AddCommands(CLI::App& app, Invocation& invocation) {
+  AddCreate(app, invocation);
+  AddFormat(app, invocation);
+  AddLs(app, invocation);
+  AddInfo(app, invocation);
+  AddCheck(app, invocation);
+  AddRm(app, invocation);
+  AddResize(app, invocation);
+  AddExport(app, invocation);
+  AddImport(app, invocation);
+  AddVerify(app, invocation);
+  AddSalvage(app, invocation);
+}
+
+}  // namespace
+
+void ParseCommandLine(int argc, char** argv, Invocation& invocation) {
+  CLI::App app("Persistent memory objects: pools, and the morsels in them.", "morselctl");
+  app.footer(kFooter);
+  app.set_version_flag("--version", "morselctl " MORSELCTL_VERSION);
+  app.require_subcommand(1);
+  AddCommands(app, invocation);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    const int exit_code = app.exit(help);
+    invocation.run = [exit_code](const Printer&) { return exit_code; };
+  } catch (const CLI::ParseError& error) {
+    std::string what = error.what();
+    // CLI11 would say that a command is missing. It helps more to name what was typed.
+    const bool none = app.get_subcommands().empty();
+    if (none && argc > 1 && argv[1][0] != '-')
+      what = "there is no command '" + std::string(argv[1]) + "'";
+    // Nothing may have been parsed yet.
+    invocation.json = WantsJson(argc, argv);
+    throw Failure{MORSEL_INVALID_ARGUMENT, what + "; see " + HelpOf(app)};
+  }
+}
+
+}  // namespace morsel::cli

@@ -1,0 +1,32 @@
+// How commands open a pool and find a morsel in it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "morsel/tools.h"
+
+namespace morsel::cli {
+
+struct ClosePool {
+  void operator()(morsel_pool_t* pool) const { (void)morsel_pool_close(pool); }
+};
+/// An open pool. It is closed with the object; its morsels must be closed before.
+using PoolHandle = std::unique_ptr<morsel_pool_t, ClosePool>;
+
+enum class Access { kRead, kWrite };
+
+/// Opens the pool at `path`.
+/// Throws  Failure; if there is no pool, its message says how to make one.
+PoolHandle OpenPoolAt(const std::string& path, Access access);
+
+/// Returns what the pool is.
+/// Throws  Failure.
+morsel_pool_info PoolInfo(morsel_pool_t* pool);
+
+/// Returns what the pool knows of the morsel `name`.
+/// Throws  Failure: there is no such morsel, or `name` cannot be a morsel's name.
+morsel_info FindMorsel(morsel_pool_t* pool, const std::string& name);
+
+}  // namespace morsel::cli
