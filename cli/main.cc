@@ -1,4 +1,7 @@
 // morselctl: pools and morsels from the command line.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <new>
 
 #include "cli/command_line.h"
@@ -13,7 +16,16 @@ int Fails(bool json, morsel_code code, const std::string& message) {
   return ExitCodeOf(code);
 }
 
+// What the tool prints must not go into a file that gets a closed descriptor's number.
+void OpenStandardDescriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest number that is free, which is this one.
+    if (fcntl(descriptor, F_GETFD) < 0) (void)!open("/dev/null", O_RDWR);
+  }
+}
+
 int Main(int argc, char** argv) {
+  OpenStandardDescriptors();
   Invocation invocation;
   try {
     ParseCommandLine(argc, argv, invocation);

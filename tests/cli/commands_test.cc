@@ -197,5 +197,20 @@ TEST_F(CommandsTest, RmLooksUpAllNamesBeforeItRemovesOne) {
   EXPECT_EQ(Listed(pool_), std::vector<std::string>{"a"});
 }
 
+TEST_F(CommandsTest, WhatIsPrintedWithoutStandardDescriptorsGoesNowhere) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  Succeeds({"create", carved_, "--carved", "--size", "8M"});
+  const std::string pool = " '" + pool_ + "' ";
+  const std::string carved = " '" + carved_ + "' ";
+  for (const std::string& arguments : std::vector<std::string>{
+           "create" + pool + "b", "ls" + pool, "info" + pool + "a", "rm x y", "rm" + pool + "b -y",
+           "create" + carved + "b --fine", "ls" + carved, "resize" + carved + "b 4M"}) {
+    (void)!std::system(("cli/morselctl " + arguments + " <&- >&- 2>&-").c_str());
+    EXPECT_EQ(Run({"check", pool_}).exit_code, 0) << arguments;
+    EXPECT_EQ(Run({"check", carved_}).exit_code, 0) << arguments;
+  }
+}
+
 }  // namespace
 }  // namespace morsel::cli
