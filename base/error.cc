@@ -4,12 +4,31 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <new>
+
+#include "base/thread_areas.h"
 
 namespace morsel {
 namespace {
 
-constexpr size_t kTextBytes = kErrorTextBytes;
-thread_local char last_error[kTextBytes];
+// What is large of a thread's message is not thread-local: threads of small stacks have no room for
+// it, nor has a program that loads the library by dlopen(3).
+struct Messages : ThreadArea {
+  unsigned last;  ///< which of the two is the last message
+  char texts[2][kErrorTextBytes];
+};
+constinit ThreadAreas messages(sizeof(Messages), /*empty_in_child=*/false);
+[[gnu::tls_model("initial-exec")]] constinit thread_local Messages* my_messages = nullptr;
+// The message of a thread without memory for `Messages`.
+[[gnu::tls_model("initial-exec")]] constinit thread_local char short_message[kShortErrorTextBytes] =
+    "";
+
+// The thread keeps it to its last instruction, so that no failure of a late destructor is without
+// its message. nullptr: there is no memory.
+Messages* MyMessages() {
+  if (my_messages == nullptr) my_messages = static_cast<Messages*>(messages.Take());
+  return my_messages;
+}
 
 Code CodeOfErrno(int error) {
   switch (error) {
@@ -62,15 +81,22 @@ const char* AdviceOfErrno(int error) {
 }
 
 // Makes the text this thread's message. It may quote the message before, so it is formatted beside
-// that one first. `error` is an errno whose text and advice are added; 0 adds nothing.
+// that one. `error` is an errno whose text and advice are added; 0 adds nothing.
 void Keep(const char* format, std::va_list arguments, int error) {
-  char text[kTextBytes];
-  const int length = std::vsnprintf(text, sizeof text, format, arguments);
-  if (error != 0 && length >= 0 && static_cast<size_t>(length) < sizeof text) {
-    std::snprintf(text + length, sizeof text - static_cast<size_t>(length), ": %s%s",
+  Messages* const mine = MyMessages();
+  char beside[kShortErrorTextBytes];
+  const size_t bytes = mine == nullptr ? sizeof beside : kErrorTextBytes;
+  char* const text = mine == nullptr ? beside : mine->texts[1 - mine->last];
+  const int length = std::vsnprintf(text, bytes, format, arguments);
+  if (error != 0 && length >= 0 && static_cast<size_t>(length) < bytes) {
+    std::snprintf(text + length, bytes - static_cast<size_t>(length), ": %s%s",
                   std::strerror(error), AdviceOfErrno(error));
   }
-  std::memcpy(last_error, text, sizeof text);
+  if (mine != nullptr) {
+    mine->last = 1 - mine->last;
+  } else {
+    std::memcpy(short_message, beside, sizeof beside);
+  }
 }
 
 }  // namespace
@@ -126,9 +152,27 @@ Status FailErrno(const char* format, ...) {
   return CodeOfErrno(error);
 }
 
-const char* LastError() { return last_error; }
+const char* LastError() {
+  return my_messages == nullptr ? short_message : my_messages->texts[my_messages->last];
+}
 
-KeepLastError::KeepLastError() { std::memcpy(text_, last_error, sizeof text_); }
-KeepLastError::~KeepLastError() { std::memcpy(last_error, text_, sizeof text_); }
+KeepLastError::KeepLastError() {
+  const char* const last = LastError();
+  const size_t bytes = std::strlen(last) + 1;
+  if (bytes > sizeof short_) text_ = new (std::nothrow) char[bytes];
+  if (text_ != nullptr) {
+    std::memcpy(text_, last, bytes);
+  } else {
+    std::snprintf(short_, sizeof short_, "%s", last);
+  }
+}
+
+KeepLastError::~KeepLastError() {
+  Messages* const mine = my_messages;
+  char* const to = mine == nullptr ? short_message : mine->texts[mine->last];
+  const size_t bytes = mine == nullptr ? sizeof short_message : kErrorTextBytes;
+  std::snprintf(to, bytes, "%s", text_ == nullptr ? short_ : text_);
+  delete[] text_;
+}
 
 }  // namespace morsel

@@ -7,6 +7,8 @@ namespace morsel {
 
 /// The size of a message's buffer: room for a path or two and the text around them.
 inline constexpr size_t kErrorTextBytes = 8192;
+/// What is left of a message where the process has no memory for such a buffer.
+inline constexpr size_t kShortErrorTextBytes = 160;
 
 /// The code's name as the C API writes it, e.g. "MORSEL_NO_SPACE".
 /// Ownership  a static string.
@@ -15,7 +17,8 @@ const char* CodeName(Code code);
 /// Formats the message that LastError() returns, and returns `code`.
 ///
 /// The message names the thing, what was tried, what was wrong and what to do.
-/// It is cut off after kErrorTextBytes - 1 bytes.
+/// It is cut off after kErrorTextBytes - 1 bytes. The first failure of a thread gets memory for it;
+/// without memory it is cut off after kShortErrorTextBytes - 1 bytes.
 /// Threads  any; each thread has its own message.
 [[gnu::format(printf, 2, 3)]] Status Fail(Code code, const char* format, ...);
 
@@ -33,11 +36,11 @@ const char* CodeName(Code code);
 [[gnu::format(printf, 1, 2)]] Status FailErrno(const char* format, ...);
 
 /// The message of this thread's last failure; empty if there was none.
-/// Ownership  the thread's own buffer, valid until its next failure.
+/// Ownership  the thread's own buffer, valid until its next failure or its end.
 const char* LastError();
 
 /// Restores this thread's message at the end of a scope, so that failures while cleaning up do not
-/// replace the message of what went wrong first.
+/// replace the message of what went wrong first. Without memory it restores only the beginning.
 class KeepLastError {
  public:
   KeepLastError();
@@ -46,7 +49,8 @@ class KeepLastError {
   KeepLastError& operator=(const KeepLastError&) = delete;
 
  private:
-  char text_[kErrorTextBytes];
+  char* text_ = nullptr;  ///< the whole message, if it is not in `short_`
+  char short_[kShortErrorTextBytes];
 };
 
 }  // namespace morsel

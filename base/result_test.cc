@@ -1,8 +1,11 @@
 #include "base/result.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
@@ -76,6 +79,50 @@ TEST(Error, KeepLastErrorRestoresTheMessage) {
     (void)Fail(Code::kIo, "of cleaning up");
   }
   EXPECT_STREQ(LastError(), "the cause");
+}
+
+TEST(Error, KeepLastErrorRestoresALongMessageWholly) {
+  const std::string cause(kErrorTextBytes - 1, 'c');
+  (void)Fail(Code::kIo, "%s", cause.c_str());
+  {
+    const KeepLastError keep;
+    (void)Fail(Code::kIo, "of cleaning up");
+  }
+  EXPECT_EQ(LastError(), cause);
+}
+
+TEST(Error, AMessageMayQuoteTheOneBefore) {
+  (void)Fail(Code::kIo, "the cause");
+  (void)Fail(Code::kIo, "it failed: %s", LastError());
+  EXPECT_STREQ(LastError(), "it failed: the cause");
+}
+
+// The first thread has left its buffer, with its message in it.
+TEST(Error, ANewThreadHasNoMessage) {
+  std::thread([] { (void)Fail(Code::kIo, "the first one's"); }).join();
+  std::thread([] {
+    EXPECT_STREQ(LastError(), "");
+    {
+      const KeepLastError keep;
+      (void)Fail(Code::kIo, "of cleaning up");
+    }
+    EXPECT_STREQ(LastError(), "");
+  }).join();
+}
+
+TEST(Error, WithoutMemoryTheBeginningOfAMessageIsKept) {
+  const auto without_memory = [] {
+    const rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_AS, &none) != 0) _exit(2);
+    (void)Fail(Code::kNoMemory, "%s", "there is no memory for the thread of a test");
+    {
+      const KeepLastError keep;
+      (void)Fail(Code::kIo, "of cleaning up");
+    }
+    _exit(std::strcmp(LastError(), "there is no memory for the thread of a test") == 0 ? 0 : 1);
+  };
+  // A thread of its own, because this one may have a buffer already.
+  EXPECT_EXIT(std::thread(without_memory).join(), testing::ExitedWithCode(0), "");
 }
 
 TEST(Error, LongMessageIsCut) {

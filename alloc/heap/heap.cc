@@ -33,7 +33,7 @@ void Heap::EmptySlots() {
   // TEST   alloc/heap/heap_parts_test: NobodyIsInsideWhileTheGateIsClosed
   BarrierInAllThreads();
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    if (one->slot != nullptr) one->recent->ForgetIf(key_);
+    if (one->slot != nullptr) one->state->recent.ForgetIf(key_);
   }
   // ORDER  neither slot nor key leads to the heap, for every thread  <  the look at who is inside
   // WHY    a thread that entered because it did not see this has said before that it is inside, so
@@ -43,28 +43,46 @@ void Heap::EmptySlots() {
   BarrierInAllThreads();
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     // Do not wait for this thread: it may be inside another heap, whose medium has called back.
-    if (one->slot == nullptr || one->recent == &recent_heap) continue;
+    if (one->slot == nullptr || one->state == my_state) continue;
     WaitUntilOutside(one->slot->inside);
-    WaitUntilOutside(one->recent->inside);
+    WaitUntilOutside(one->state->recent.inside);
   }
+}
+
+// The ThreadHeap that the thread has of this heap, or one whose thread has ended, or nullptr.
+ThreadHeap* Heap::FindCache(const ThreadState& state) {
+  const uint64_t thread = state.owner.load(std::memory_order_relaxed);
+  ThreadHeap* ended = nullptr;
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one->thread == thread) return one;
+    if (one->thread == 0) ended = one;
+  }
+  return ended != nullptr ? ended : CacheOfGone();
+}
+
+// Finds the ThreadHeap of a thread that is gone, though its end was not reported: it used the heap
+// when it was too late for a report. Afterwards it is as that of any ended thread.
+ThreadHeap* Heap::CacheOfGone() {
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (!ThreadAreas::IsGone(one->state, one->thread)) continue;
+    TakeFromEnded(*one);
+    return one;
+  }
+  return nullptr;
 }
 
 // The calling thread's ThreadHeap: the one that it has, one whose thread has ended, or a new one.
 // Fills the thread's slot if it may have one.
 Result<ThreadHeap*> Heap::MyCache() {
+  ThreadState* const state = my_state;
   ThreadSlot& slot = SlotAt(slot_offset_);
   if (slot.Is(this)) return slot.thread_heap;
-  ThreadHeap* mine = nullptr;
-  const uint64_t thread = ThreadNumber();
-  ThreadHeap* ended = nullptr;
-  for (ThreadHeap* one = thread_heaps_; one != nullptr && mine == nullptr; one = one->next) {
-    if (one->thread == thread) mine = one;
-    if (one->thread == 0) ended = one;
-  }
-  if (mine == nullptr) mine = ended;
+  ThreadHeap* mine = state == &no_state ? nullptr : FindCache(*state);
   if (mine == nullptr) {
     const uint64_t frees_first = unclean_ ? 1 : kFreesBeforeFlush;
-    mine = new (std::nothrow) ThreadHeap(segments_, persist_, fine_, frees_first);
+    if (state != &no_state) {
+      mine = new (std::nothrow) ThreadHeap(segments_, persist_, fine_, frees_first);
+    }
     if (mine == nullptr) {
       return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
                   static_cast<void*>(header_));
@@ -73,26 +91,32 @@ Result<ThreadHeap*> Heap::MyCache() {
     mine->next = thread_heaps_;
     thread_heaps_ = mine;
   }
-  // A thread that is ending has the number 0: it uses the ThreadHeap only with the lock held, and
-  // leaves it as one whose thread has ended.
   {
     const std::lock_guard lock(threads_mutex_);
-    mine->thread = thread;
+    mine->thread = state->owner.load(std::memory_order_relaxed);
+    mine->state = state;
   }
   // The heap must not be the thread's recent one while no slot leads to it, because EmptySlots()
   // looks only at ThreadHeaps with a slot. Nor may the heap whose slot this one gets be the recent
   // one.
   mine->slot = nullptr;
-  recent_heap.Forget();
+  state->recent.Forget();
   // A thread whose frees must be flushed first gets no slot, so that it takes the slow path; nor
   // does any thread in a guarded heap.
-  if (thread != 0 && SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr &&
-      !mine->FlushIsDue()) {
+  if (SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr && !mine->FlushIsDue()) {
     mine->slot = &slot;
-    mine->recent = &recent_heap;
     slot.Fill(this, mine, mine->FreesForSlot());
   }
   return mine;
+}
+
+// A later thread may have the ThreadHeap afterwards, and all threads what it held.
+void Heap::TakeFromEnded(ThreadHeap& ended) {
+  const Gate closed(this);
+  ended.Abandon([this](Segment* segment) { ListIfRoom(segment); });
+  const std::lock_guard lock(threads_mutex_);
+  ended.thread = 0;
+  ended.slot = nullptr;
 }
 
 void Heap::ThreadEnds(uint64_t thread) {
@@ -101,11 +125,10 @@ void Heap::ThreadEnds(uint64_t thread) {
   const std::lock_guard lock(mutex_);
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != thread) continue;
-    const Gate closed(this);
-    one->Abandon([this](Segment* segment) { ListIfRoom(segment); });
-    const std::lock_guard threads_lock(threads_mutex_);
-    one->thread = 0;
-    one->slot = nullptr;
+    // It may fence in a later destructor what it has flushed in an earlier one. By then another
+    // thread may have the ThreadHeap.
+    FencePending(*one);
+    TakeFromEnded(*one);
   }
 }
 
@@ -214,7 +237,8 @@ void Heap::set_key(const void* key) {
 
 // The thread is inside `slot`.
 void Heap::BeRecent(ThreadSlot& slot) {
-  if (!recent_heap.Is(key_)) recent_heap.Become(key_, this, slot, segments_.view());
+  RecentHeap& recent = my_state->recent;
+  if (!recent.Is(key_)) recent.Become(key_, this, slot, segments_.view());
 }
 
 void* Heap::TakeInside(unsigned size_class) {
@@ -234,8 +258,9 @@ bool Heap::FreeInside(void* block) {
   Segment* const slab = segments_.At(block);
   ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
   if (owner == &mine) {
-    const bool quick = recent_heap.Is(key_) && slab->quick == &slot;
-    if (!quick || !ThreadHeap::TryGive(*slab, block, recent_heap)) mine.Give(*slab, block);
+    const RecentHeap& recent = my_state->recent;
+    const bool quick = recent.Is(key_) && slab->quick == &slot;
+    if (!quick || !ThreadHeap::TryGive(*slab, block, recent)) mine.Give(*slab, block);
   } else if (owner != nullptr) {
     mine.FreeRemote(*slab, block);
   }
@@ -249,7 +274,7 @@ bool Heap::FreeInside(void* block) {
 void Heap::FreeUnguarded(void* block) {
   bool due = false;
   {
-    std::lock_guard lock(mutex_);
+    const auto lock = LockForMine();
     const Result<ThreadHeap*> mine = MyCache();
     if (!mine) Die("free of %p: %s", block, LastError());
     FreeLocked(**mine, block);

@@ -26,6 +26,7 @@
 #include "alloc/heap/threads/thread_ends.h"
 #include "alloc/heap/threads/thread_heap.h"
 #include "alloc/heap/threads/thread_slots.h"
+#include "alloc/heap/threads/thread_state.h"
 #include "base/mutex.h"
 #include "base/random.h"
 #include "base/result.h"
@@ -96,10 +97,11 @@ class Heap final : private ThreadEndListener {
     } else {
       return nullptr;
     }
-    if (!recent_heap.Enter(key)) [[unlikely]]
+    RecentHeap& recent = my_state->recent;
+    if (!recent.Enter(key)) [[unlikely]]
       return nullptr;
-    void* const block = recent_heap.part->TryTake(size_class);
-    recent_heap.Leave();
+    void* const block = recent.part->TryTake(size_class);
+    recent.Leave();
     return block;
   }
 
@@ -137,12 +139,13 @@ class Heap final : private ThreadEndListener {
   /// nothing freed, if that would take longer.
   /// Cost  no lock, and one store to the medium at most. It calls nothing.
   [[gnu::always_inline]] static bool TryFree(const void* key, void* block) {
-    if (!recent_heap.Enter(key)) [[unlikely]]
+    RecentHeap& recent = my_state->recent;
+    if (!recent.Enter(key)) [[unlikely]]
       return false;
-    Segment* const slab = recent_heap.segments.At(block);
-    const bool freed = slab != nullptr && slab->quick == recent_heap.TheSlot() &&
-                       ThreadHeap::TryGive(*slab, block, recent_heap);
-    recent_heap.Leave();
+    Segment* const slab = recent.segments.At(block);
+    const bool freed = slab != nullptr && slab->quick == recent.TheSlot() &&
+                       ThreadHeap::TryGive(*slab, block, recent);
+    recent.Leave();
     return freed;
   }
 
@@ -274,10 +277,19 @@ class Heap final : private ThreadEndListener {
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
   void ThreadEnds(uint64_t thread) override;
   bool HasPartOf(uint64_t thread);
+  /// Takes the lock for a call that needs MyCache().
+  std::unique_lock<Mutex> LockForMine() {
+    (void)MyState();  // while no lock is held
+    return Lock();
+  }
 
   // Called with the lock held.
   void EmptySlots();
+  /// The lock was taken by LockForMine().
   Result<ThreadHeap*> MyCache();
+  ThreadHeap* FindCache(const ThreadState& state);
+  ThreadHeap* CacheOfGone();
+  void TakeFromEnded(ThreadHeap& ended);
   void FlushFreesOf(ThreadHeap& mine);
   Result<Segment*> SegmentOf(const void* address);
   Result<Segment*> Adopt(UnitIndex head);
@@ -303,13 +315,14 @@ class Heap final : private ThreadEndListener {
   Result<bool> ResizeInPlace(Segment& segment, uint64_t size_bytes);
   Status FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const char* end);
   Status FlushRecovered();
+  void FencePending(ThreadHeap& mine);
 
   // Called with the lock held and the gate closed.
   void FlushAllFrees();
   void ReleaseSlab(Segment* segment);
 
   // Threads read these without the lock, so they share no cache line with what is written often.
-  alignas(kLineBytes) ptrdiff_t slot_offset_;  ///< SlotOffset()
+  alignas(kLineBytes) size_t slot_offset_;  ///< SlotOffset()
   const void* key_ = this;
   SegmentTable segments_;
   HeapHeader* header_;

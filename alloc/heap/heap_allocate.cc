@@ -50,7 +50,7 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
     // The loop ends, because blocks of the largest class are aligned to their size.
     while (!Aligned(size_class, alignment)) ++size_class;
     if (void* const block = TakeInside(size_class); block != nullptr) return block;
-    std::lock_guard lock(mutex_);
+    const auto lock = LockForMine();
     const Result<ThreadHeap*> mine = MyCache();
     if (!mine) return mine.status();
     if ((*mine)->FlushIsDue()) {

@@ -30,7 +30,7 @@ Status Heap::FlushAllocations(const char* begin, const char* end) {
     slot.Leave();
     if (one) return Code::kOk;
   }
-  std::lock_guard lock(mutex_);
+  const auto lock = LockForMine();
   const Result<ThreadHeap*> mine = MyCache();
   if (!mine) return mine.status();
   return FlushAllocationsLocked(**mine, begin, end);
@@ -85,7 +85,7 @@ void Heap::Fence() {
   ThreadHeap* mine = slot.Enter(this) ? slot.thread_heap : nullptr;
   std::unique_lock<Mutex> lock;
   if (mine == nullptr) {
-    lock = std::unique_lock(mutex_);
+    lock = LockForMine();
     const Result<ThreadHeap*> found = MyCache();
     if (found) mine = *found;  // if not, no Flush() of this thread has succeeded
   }
@@ -97,8 +97,16 @@ void Heap::Fence() {
   if (mine != nullptr) mine->pending().Fenced();
 }
 
+// Does what the thread's Fence() would do.
+void Heap::FencePending(ThreadHeap& mine) {
+  if (mine.pending().empty()) return;
+  mine.pending().Flush(persist_, units_.AddressOf(UnitIndex(units_.unit_count())));
+  persist_.Fence();
+  mine.pending().Fenced();
+}
+
 void Heap::FlushMyFrees() {
-  std::lock_guard lock(mutex_);
+  const auto lock = LockForMine();
   const Result<ThreadHeap*> mine = MyCache();
   if (!mine) return;  // this thread has freed nothing
   FlushFreesOf(**mine);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "alloc/heap/heap_crash_testing.h"
+#include "alloc/heap/key_rounds_testing.h"
 
 namespace morsel::alloc {
 namespace {
@@ -393,6 +394,39 @@ TEST_F(HeapOrderTest, AFreeByAnotherThreadMeanwhileMakesNoLineDurable) {
   if (!met) go_to(3);
   go_to(5);
   other.join();
+}
+
+// In the destructors of pthread_key_create(3), in each round and between rounds, a thread has what
+// it has elsewhere: what it flushed is durable with its fence, though the heap took the thread's
+// end to be reached already, and another one has begun.
+TEST_F(HeapOrderTest, WhatAnEndingThreadFlushesAndFencesIsDurable) {
+  for (int flushed_in = 1; flushed_in < kKeyRounds; ++flushed_in) {
+    for (const int fenced_in : {flushed_in, flushed_in + 1}) {
+      SCOPED_TRACE("flushed in round " + std::to_string(flushed_in) + ", fenced in round " +
+                   std::to_string(fenced_in));
+      Make(2 * kMiB);
+      std::vector<char*> blocks;
+      KeyRounds rounds([&](int round) {
+        if (round == flushed_in) {
+          blocks = {Allocate(64), Allocate(3 * kUnitBytes)};
+          for (char* const block : blocks) ASSERT_TRUE(heap_->Flush(block, 0).ok());
+        }
+        if (round != fenced_in) return;
+        Worker other;  // it may have what the heap took from this thread
+        other.Do([&] { Allocate(64); });
+        heap_->Fence();
+        ForEachImage([&](Heap& after) {
+          for (char* const block : blocks) EXPECT_TRUE(*after.IsLive(block));
+        });
+      });
+      std::thread([&] {
+        rounds.Arm();
+        Allocate(64);
+      }).join();
+      ASSERT_EQ(blocks.size(), 2u);
+      heap_.reset();
+    }
+  }
 }
 
 }  // namespace

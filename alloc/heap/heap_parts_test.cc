@@ -226,16 +226,16 @@ TEST_F(HeapPartsTest, OthersGetWhatARunningThreadHoldsBeforeNoSpace) {
 
 TEST_F(HeapPartsTest, ClosingTheGateWaitsForWhoIsInside) {
   BeInside();
-  ASSERT_TRUE(recent_heap.Enter(heap_.get()));
+  ASSERT_TRUE(my_state->recent.Enter(heap_.get()));
   std::atomic<bool> alone{false};
   std::thread other([&] {
     const auto stopped = heap_->StopTheWorld();
     alone.store(true);
   });
-  while (recent_heap.Is(heap_.get())) std::this_thread::yield();
+  while (my_state->recent.Is(heap_.get())) std::this_thread::yield();
   for (int i = 0; i < 1000; ++i) std::this_thread::yield();
   EXPECT_FALSE(alone.load());
-  recent_heap.Leave();
+  my_state->recent.Leave();
   other.join();
   EXPECT_TRUE(alone.load());
 }

@@ -393,6 +393,8 @@ void HeapTarget::Settle(bool reopen, sim::Log& log) {
 }
 
 void HeapTarget::Perform(uint32_t operation, sim::Log& log) {
+  static thread_local const EndOfThread at_end;
+  (void)at_end;
   switch (operation) {
     case kLinkSmall:
       return LinkAll({40}, log);

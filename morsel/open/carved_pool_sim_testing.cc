@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "alloc/heap/threads/end_of_thread.h"
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/error.h"
@@ -382,6 +383,8 @@ void CarvedPoolTarget::Reopen() {
 }
 
 void CarvedPoolTarget::Perform(uint32_t operation, sim::Log& log) {
+  static thread_local const alloc::EndOfThread at_end;
+  (void)at_end;
   if (operation == kCreate || operation == kCreateGiant) {
     return Create(operation == kCreateGiant, log);
   }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "alloc/heap/threads/end_of_thread.h"
 #include "base/check.h"
 
 namespace morsel::sim {
@@ -34,6 +35,12 @@ PoolTarget::~PoolTarget() {
 
 std::string PoolTarget::NameOf(uint32_t operation) const {
   return "workload " + std::to_string(operation);
+}
+
+void PoolTarget::Perform(uint32_t operation, Log& log) {
+  static thread_local const alloc::EndOfThread at_end;
+  (void)at_end;
+  workloads_[operation](morsel_, log);
 }
 
 Script PoolTarget::GoOn(uint64_t pick) {

@@ -26,7 +26,7 @@ class PoolTarget : public Target {
   std::vector<Span> Memory() override { return file_->spans(); }
   void Prepare() override;
   std::string Recover(Log& log) override;
-  void Perform(uint32_t operation, Log& log) override { workloads_[operation](morsel_, log); }
+  void Perform(uint32_t operation, Log& log) override;
   void Forget(bool orderly) override;
   Script GoOn(uint64_t pick) override;
 

@@ -69,7 +69,4 @@ struct RecentHeap {
     key.compare_exchange_strong(expected, kNone);
   }
 };
-/// The calling thread's.
-extern thread_local constinit RecentHeap recent_heap __attribute__((tls_model("initial-exec")));
-
 }  // namespace morsel::alloc

@@ -3,12 +3,10 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <atomic>
 #include <map>
 #include <mutex>
+#include <optional>
 
-#include "alloc/heap/threads/recent_heap.h"
-#include "alloc/heap/threads/thread_slots.h"
 #include "base/mutex.h"
 
 namespace morsel::alloc {
@@ -30,14 +28,8 @@ Listeners*& TheListeners() {
   return listeners;
 }
 
-std::atomic<uint64_t> threads{0};
-constexpr uint64_t kEnded = ~uint64_t{0};
-thread_local constinit uint64_t number = 0;  // 0: ThreadNumber() was not called yet
-
-void ForgetSlots() {
-  recent_heap.Forget();
-  for (ThreadSlot& slot : thread_slots) slot.Empty();
-}
+// A raw clone(2) of the process has none of its states either: no handler could take them away.
+constinit ThreadAreas states(sizeof(ThreadState), /*empty_in_child=*/true);
 
 void ReportEnd(uint64_t ending) {
   Listeners& listeners = *TheListeners();
@@ -51,19 +43,26 @@ void ReportEnd(uint64_t ending) {
   }
 }
 
-struct AtThreadEnd {
-  ~AtThreadEnd() {
-    const uint64_t ending = number;
-    number = kEnded;
-    ForgetSlots();
-    ReportEnd(ending);
-  }
-};
+void AtThreadEnd(void* state) {
+  if (my_state == state) EndThread();  // if not, it is a parent's
+}
+
+// Has AtThreadEnd() called when this thread ends; nullptr: has it not called. It may be too late
+// for a call already, and there may be no more keys: a heap finds out by itself that a thread is
+// gone.
+void AskForEnd(ThreadState* state) {
+  static const std::optional<pthread_key_t> key = []() -> std::optional<pthread_key_t> {
+    pthread_key_t made;
+    if (pthread_key_create(&made, AtThreadEnd) != 0) return std::nullopt;
+    return made;
+  }();
+  if (key) (void)pthread_setspecific(*key, state);
+}
 
 // Another thread of the parent may have had the mutex, and may have been changing what it guards.
 // The child begins with listeners of its own, so that a fork does not wait for that mutex.
 void InChild() {
-  ForgetSlots();
+  my_state = &no_state;
   Listeners* const fresh = new Listeners;
   fresh->parents = TheListeners();
   TheListeners() = fresh;
@@ -76,14 +75,27 @@ void WatchForks() {
 
 }  // namespace
 
-uint64_t ThreadNumber() {
-  if (number == kEnded) return 0;
-  if (number == 0) {
-    static thread_local AtThreadEnd at_thread_end;
-    (void)at_thread_end;
-    number = threads.fetch_add(1, std::memory_order_relaxed) + 1;
-  }
-  return number;
+ThreadState* MyState() {
+  if (my_state->owner.load(std::memory_order_relaxed) != 0) return my_state;
+  ThreadArea* const area = states.Take();
+  if (area == nullptr) return nullptr;
+  ThreadState* const mine = static_cast<ThreadState*>(area);
+  // A thread that is gone may have left its slots filled, and a new state has no key.
+  mine->Forget();
+  my_state = mine;
+  AskForEnd(mine);
+  return mine;
+}
+
+void EndThread() {
+  ThreadState* const mine = my_state;
+  const uint64_t ending = mine->owner.load(std::memory_order_relaxed);
+  if (ending == 0) return;
+  mine->Forget();
+  ReportEnd(ending);
+  AskForEnd(nullptr);
+  my_state = &no_state;
+  ThreadAreas::GiveBack(mine);
 }
 
 void Register(ThreadEndListener* listener) {

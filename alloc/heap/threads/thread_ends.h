@@ -3,15 +3,21 @@
 
 #include <cstdint>
 
+#include "alloc/heap/threads/end_of_thread.h"
+#include "alloc/heap/threads/thread_state.h"
+
 namespace morsel::alloc {
 
-/// The calling thread's number, from 1 on; no other thread of the process ever has the same. 0 if
-/// the thread is ending: then its listeners have been told, or are being told, and will not be
-/// again.
-/// Threads  any.
-uint64_t ThreadNumber();
+/// The calling thread's state. Its first call gets one. So does its first call after EndThread(),
+/// with another number: for all heaps that is another thread. Returns nullptr if there is no
+/// memory.
+///
+/// Ownership  the thread's, until it has ended or is gone.
+/// Threads    any that holds no mutex, because the system may call the program's malloc().
+ThreadState* MyState();
 
-/// Is told of the end of each thread that has called ThreadNumber().
+/// Is told of the end of each thread that has called MyState(), unless that called it so late that
+/// nobody is told of its end (ThreadAreas::IsGone()).
 class ThreadEndListener {
  public:
   /// Called in the ending thread, which holds no mutex then. Several threads may call it at once.
@@ -22,7 +28,7 @@ class ThreadEndListener {
 };
 
 /// From now on the listener is told of threads that end, until Unregister(). A forked child begins
-/// without listeners and with empty slots, because what its heaps know of threads is the parent's.
+/// without listeners and without states, because what its heaps know of threads is the parent's.
 /// Ownership  the caller's; it calls Unregister() before it destroys the listener.
 /// Threads    any.
 void Register(ThreadEndListener* listener);

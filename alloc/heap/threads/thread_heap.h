@@ -16,6 +16,7 @@
 #include "alloc/heap/threads/pending_lines.h"
 #include "alloc/heap/threads/recent_heap.h"
 #include "alloc/heap/threads/thread_slots.h"
+#include "alloc/heap/threads/thread_state.h"
 #include "pmem/persist/persist.h"
 
 namespace morsel::alloc {
@@ -197,13 +198,13 @@ class alignas(kLineBytes) ThreadHeap {
   // Threads  the holder of the heap's lock. It changes `thread` and `next` only with
   //          Heap::threads_mutex_ held as well.
 
-  /// The number of the thread that this belongs to; 0: that thread has ended.
+  /// The number of the thread that this belongs to (ThreadArea::owner); 0: that thread has ended.
   uint64_t thread = 0;
+  /// What that thread has, or had, if it is gone. Somebody else may have it by now.
+  ThreadState* state = nullptr;
   /// The slot of that thread that was filled with this; another heap may have it by now. nullptr:
   /// none.
   ThreadSlot* slot = nullptr;
-  /// The RecentHeap of that thread; valid while `slot` is set.
-  RecentHeap* recent = nullptr;
   /// The next one of the heap.
   ThreadHeap* next = nullptr;
 

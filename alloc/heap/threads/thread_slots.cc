@@ -9,8 +9,6 @@
 
 namespace morsel::alloc {
 
-thread_local constinit ThreadSlot thread_slots[kThreadSlots];
-
 bool SlotsCanBeEmptied() {
   static const bool can =
       syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;

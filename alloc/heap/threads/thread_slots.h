@@ -53,23 +53,6 @@ struct ThreadSlot {
   /// Threads  any.
   void Empty() { heap.store(nullptr, std::memory_order_release); }
 };
-inline constexpr size_t kThreadSlots = 32;
-// With this model, which is the one for an executable's own thread-local storage, a shared library
-// reads the slots without a call. They take little of the space that a process reserves for that.
-extern thread_local constinit ThreadSlot thread_slots[kThreadSlots]
-    __attribute__((tls_model("initial-exec")));
-
-/// Where slot `number`, modulo kThreadSlots, lies, in bytes from the thread pointer. It is the same
-/// in every thread.
-inline ptrdiff_t SlotOffset(uint64_t number) {
-  return reinterpret_cast<char*>(&thread_slots[number % kThreadSlots]) -
-         static_cast<char*>(__builtin_thread_pointer());
-}
-/// The calling thread's slot at that offset.
-inline ThreadSlot& SlotAt(ptrdiff_t slot_offset) {
-  return *reinterpret_cast<ThreadSlot*>(static_cast<char*>(__builtin_thread_pointer()) +
-                                        slot_offset);
-}
 
 /// Whether a thread can empty the slots of others, for which it needs membarrier(2). If not, no
 /// slot may be filled, and all calls take the heap's lock.
