@@ -20,16 +20,25 @@ class PendingLines {
  public:
   bool empty() const { return count_ == 0; }
 
-  /// Adds a line, unless it was one of the last few to be added. Returns false if there is no room;
-  /// then the caller flushes the line itself.
+  /// Adds a line with what is counted for it now, unless it was one of the last few to be added.
+  /// Returns false if there is no room; then the caller flushes the line itself.
   /// Ownership  the counter lives until Fenced().
   bool Add(LineCounter* counter, const void* line) {
     const size_t recent = count_ < kLookBack ? count_ : kLookBack;
+    const uint64_t seen = counter->stored.load(std::memory_order_acquire);
     for (size_t i = count_ - recent; i < count_; ++i) {
-      if (lines_[i].counter == counter) return true;
+      if (lines_[i].counter != counter || lines_[i].address != line) continue;
+      lines_[i].seen = seen;
+      return true;
     }
     if (count_ == lines_.size()) return false;
-    lines_[count_++] = {counter, line, 0};
+    // ORDER  `stored` is read  <  the flush  <  the fence  <  `durable` is raised to it
+    // WHY    it is read here, with the address. Before the flush another slab may come to lie
+    //        there, which has the counter for a line elsewhere: its bits must not count as durable,
+    //        nor any that is stored after the flush.                                        [P2]
+    // CRASH  nothing of this is on the medium.
+    // TEST   alloc/heap/threads/pending_lines_test: AStoreAfterTheAddIsNotDurable
+    lines_[count_++] = {counter, line, seen};
     return true;
   }
 
@@ -37,13 +46,11 @@ class PendingLines {
   void Flush(pmem::Persist persist, const void* end) {
     for (size_t i = 0; i < count_; ++i) {
       Line& line = lines_[i];
-      if (line.address >= end) continue;
-      // ORDER  `stored` is read  <  the flush  <  the fence  <  `durable` is raised to it
-      // WHY    a bit that is stored after the flush must not count as durable.       [P2]
-      // CRASH  nothing of this is on the medium.
-      // TEST   alloc/heap/threads/pending_lines_test: AStoreAfterTheFlushIsNotDurable
-      line.seen = line.counter->stored.load(std::memory_order_acquire);
-      persist.Flush(line.address, sizeof(uint64_t));  // any part of the line
+      if (line.address < end) {
+        persist.Flush(line.address, sizeof(uint64_t));  // any part of the line
+      } else {
+        line.seen = 0;
+      }
     }
   }
 

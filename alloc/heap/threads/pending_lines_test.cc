@@ -7,20 +7,14 @@
 namespace morsel::alloc {
 namespace {
 
-// Records what is flushed, and calls `at_flush` during each flush.
+// Records what is flushed.
 struct Medium {
   std::vector<const void*> flushed;
-  void (*at_flush)(LineCounter*) = nullptr;
-  LineCounter* counter = nullptr;
 
   pmem::Persist persist() {
     static constexpr pmem::PersistTable kTable = {
-        .flush =
-            [](void* context, const void* address, size_t) {
-              Medium& medium = *static_cast<Medium*>(context);
-              medium.flushed.push_back(address);
-              if (medium.at_flush != nullptr) medium.at_flush(medium.counter);
-            },
+        .flush = [](void* context, const void* address,
+                    size_t) { static_cast<Medium*>(context)->flushed.push_back(address); },
         .fence = [](void*) {},
     };
     return pmem::Persist(&kTable, this);
@@ -52,14 +46,25 @@ TEST_F(PendingLinesTest, ALineThatIsAddedTwiceIsFlushedOnce) {
   EXPECT_TRUE(pending.empty());
 }
 
-TEST_F(PendingLinesTest, AStoreAfterTheFlushIsNotDurable) {
+TEST_F(PendingLinesTest, AStoreAfterTheAddIsNotDurable) {
   counters[0].Stored();
   ASSERT_TRUE(pending.Add(&counters[0], &lines[0]));
-  medium.counter = &counters[0];
-  medium.at_flush = [](LineCounter* counter) { counter->Stored(); };
+  counters[0].Stored();
   pending.Flush(medium.persist(), end);
   pending.Fenced();
   EXPECT_FALSE(counters[0].IsDurable());
+}
+
+// As where a slab was released, and one of another class was made there.
+TEST_F(PendingLinesTest, ALineThatHasMovedIsFlushedWhereItIs) {
+  counters[0].Stored();
+  ASSERT_TRUE(pending.Add(&counters[0], &lines[0]));
+  counters[0].Stored();
+  ASSERT_TRUE(pending.Add(&counters[0], &lines[1]));
+  pending.Flush(medium.persist(), end);
+  EXPECT_EQ(medium.flushed, (std::vector<const void*>{&lines[0], &lines[1]}));
+  pending.Fenced();
+  EXPECT_TRUE(counters[0].IsDurable());
 }
 
 TEST_F(PendingLinesTest, AddReturnsFalseWhenThereIsNoRoom) {
