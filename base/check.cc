@@ -6,9 +6,12 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/deferred_cancellation.h"
+
 namespace morsel {
 
 void Die(const char* format, ...) {
+  const DeferredCancellation deferred;  // write(2) is a cancellation point
   // One write(2) and no stream: the message must come out whole, whatever state the process is in.
   char text[1024];
   int length = std::snprintf(text, sizeof text, "morsel: ");

@@ -20,9 +20,24 @@
  *   the library's own small tables, the call ends the process with a message on stderr, and the
  *   medium is as after any crash. No function throws.
  * Threads. Handles may be used from any thread at once. Closing a handle while another thread uses
- *   it is the program's mistake, as with free(3).
- * Forks. A child has neither the memory nor the handles: every call on a handle answers
- *   MORSEL_BUSY and changes nothing on the medium.
+ *   it is the program's mistake, as with free(3). No call needs more than 16 KiB of stack. A thread
+ *   may call the library in its last destructors, too: those of thread-local objects and those of
+ *   pthread_key_create(3).
+ * Cancellation. pthread_cancel(3) interrupts neither a call nor a callback that the call makes: the
+ *   thread is cancelled at its next cancellation point after the call. A thread whose cancellation
+ *   type is asynchronous must not call the library.
+ * Forks. A child of fork(3), the C library's, has neither the memory nor the handles: every call on
+ *   a handle answers MORSEL_BUSY and changes nothing on the medium. A process that is copied by
+ *   clone(2) alone must not use the library. Calls on a handle answer MORSEL_BUSY there, too, from
+ *   Linux 4.14 on.
+ * Loading. The library may be loaded by dlopen(3). dlclose(3) succeeds and leaves it where it is,
+ *   because threads that have used it are still to end in it.
+ * Allocators. The program may replace malloc(3) and the operators new and delete, and may serve
+ *   them from a morsel: the library's own tables do not come from them. But the C library and those
+ *   for compression and I/O use malloc on its behalf, in calls that open, close, grow, checkpoint,
+ *   export or import, and in threads of the library's own. So a malloc that allocates from a morsel
+ *   must serve from elsewhere what is asked of it inside a call of the library, and in threads that
+ *   the program has not made.
  * Media errors. A load or store in a fine morsel that its medium cannot serve ends the process by
  *   SIGBUS, after a message on stderr that names morsel, offset and device. A handler of SIGBUS
  *   that was set before the first fine morsel was opened gets the signal after that message; a
@@ -130,7 +145,7 @@ typedef struct morsel_options {
    * Errors   the function must not call the library on this morsel or its pool, nor allocate from
    *          the morsel: such a call would wait for itself. It may use other pools, as long as none
    *          of their functions uses this pool at the same time: the two would wait for each other.
-   *          It must not throw, nor leave by longjmp. */
+   *          It must not throw, nor leave by longjmp, nor end its thread. */
   void (*progress)(const morsel_progress *progress, void *context);
   void *progress_context;
 

@@ -50,18 +50,33 @@ Result<void*> Allocate(morsel_t* morsel, size_t size, size_t alignment, const ch
   if (morsel == nullptr) return NoHandle(call);
   OpenMorsel& open = *Morsel(morsel);
   MORSEL_TRY(open.MayWrite(call));
-  return AbortOnBadAlloc(call, [&] { return open.heap().Allocate(size, alignment); });
+  return WithoutCancellation(call, [&] { return open.heap().Allocate(size, alignment); });
+}
+
+// Ends the process for a block that came with a NULL handle, mostly because morsel_of() has found
+// none for it.
+[[noreturn]] void DieOfNoHandle(const void* block, const char* call) {
+  if (morsel::MorselAt(block) != nullptr) {
+    morsel::Die(
+        "%s of %p with a NULL handle: the block lies in an open morsel, whose handle "
+        "morsel_of returns",
+        call, block);
+  }
+  morsel::Die(
+      "%s of %p with a NULL handle: no open morsel has this address. Was its morsel closed "
+      "before? What is in a morsel, containers and all, must not be used after the close",
+      call, block);
 }
 
 // Whether morsel_free() or morsel_realloc() may touch a block of this handle; if not, errno says
 // why. A NULL handle is the program's mistake and ends the process. In a forked child it is none,
 // because there morsel_of() returns NULL for the parent's morsels: then the call does nothing.
-bool MayTouch(morsel_t* morsel, const char* call) {
+bool MayTouch(morsel_t* morsel, const void* block, const char* call) {
   if (morsel == nullptr && morsel::ForkCount() > 0) {
     errno = EBUSY;
     return false;
   }
-  if (morsel == nullptr) morsel::Die("%s of a block with a NULL handle", call);
+  if (morsel == nullptr) DieOfNoHandle(block, call);
   const Status status = Morsel(morsel)->MayWrite(call);
   if (status.ok()) return true;
   errno = ErrnoOf(status.code());
@@ -80,8 +95,8 @@ bool MayTouch(morsel_t* morsel, const char* call) {
 
 [[gnu::noinline]] void FreeSlowly(morsel_t* morsel, void* block) {
   if (block == nullptr || (morsel != nullptr && Morsel(morsel)->heap().FreeInside(block))) return;
-  if (!MayTouch(morsel, "morsel_free")) return;
-  AbortOnBadAlloc("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
+  if (!MayTouch(morsel, block, "morsel_free")) return;
+  WithoutCancellation("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
 }
 
 }  // namespace
@@ -91,7 +106,7 @@ extern "C" {
 morsel_code morsel_pool_open(const char* path, const morsel_pool_options* options,
                              morsel_pool_t** pool) {
   if (pool == nullptr) return CodeOf(Missing("morsel_pool_open", "a place for the handle"));
-  Result<std::unique_ptr<OpenPool>> opened = AbortOnBadAlloc(
+  Result<std::unique_ptr<OpenPool>> opened = WithoutCancellation(
       "morsel_pool_open", [&] { return OpenPool::Open(path, options, morsel::os::KernelCalls()); });
   if (!opened) return CodeOf(opened.status());
   *pool = reinterpret_cast<morsel_pool_t*>(std::move(opened).value().release());
@@ -100,6 +115,7 @@ morsel_code morsel_pool_open(const char* path, const morsel_pool_options* option
 
 morsel_code morsel_pool_close(morsel_pool_t* pool) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_pool_close"));
+  const morsel::DeferredCancellation deferred;
   if (const Status status = Pool(pool)->MayClose(); !status.ok()) return CodeOf(status);
   delete Pool(pool);
   return MORSEL_OK;
@@ -109,8 +125,8 @@ morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_opti
                         morsel_t** morsel) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_open"));
   if (morsel == nullptr) return CodeOf(Missing("morsel_open", "a place for the handle"));
-  const Result<OpenMorsel*> opened =
-      AbortOnBadAlloc("morsel_open", [&] { return Pool(pool)->OpenMorselNamed(name, options); });
+  const Result<OpenMorsel*> opened = WithoutCancellation(
+      "morsel_open", [&] { return Pool(pool)->OpenMorselNamed(name, options); });
   if (!opened) return CodeOf(opened.status());
   *morsel = reinterpret_cast<morsel_t*>(*opened);
   return MORSEL_OK;
@@ -118,32 +134,34 @@ morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_opti
 
 morsel_code morsel_close(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_close"));
-  return CodeOf("morsel_close",
-                [&] { return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/false); });
+  return CodeWithoutCancellation("morsel_close", [&] {
+    return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/false);
+  });
 }
 
 morsel_code morsel_discard(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_discard"));
-  return CodeOf("morsel_discard",
-                [&] { return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/true); });
+  return CodeWithoutCancellation("morsel_discard", [&] {
+    return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/true);
+  });
 }
 
 morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_remove"));
-  return CodeOf("morsel_remove", [&] { return Pool(pool)->Remove(name); });
+  return CodeWithoutCancellation("morsel_remove", [&] { return Pool(pool)->Remove(name); });
 }
 
 morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, void*),
                         void* context) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_list"));
   if (visit == nullptr) return CodeOf(Missing("morsel_list", "a function to call"));
-  return CodeOf("morsel_list", [&] { return Pool(pool)->List(visit, context); });
+  return CodeWithoutCancellation("morsel_list", [&] { return Pool(pool)->List(visit, context); });
 }
 
 morsel_code morsel_stat(morsel_t* morsel, morsel_info* info) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_stat"));
   if (info == nullptr) return CodeOf(Missing("morsel_stat", "a place for what it finds"));
-  return CodeOf("morsel_stat", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_stat", [&]() -> Status {
     MORSEL_TRY(morsel::BytesOf("morsel_info", *info).status());
     morsel_info known{};
     MORSEL_TRY(Morsel(morsel)->Fill(&known));
@@ -153,7 +171,8 @@ morsel_code morsel_stat(morsel_t* morsel, morsel_info* info) {
 
 morsel_code morsel_resize(morsel_t* morsel, uint64_t size_bytes) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_resize"));
-  return CodeOf("morsel_resize", [&] { return Morsel(morsel)->Resize(size_bytes); });
+  return CodeWithoutCancellation("morsel_resize",
+                                 [&] { return Morsel(morsel)->Resize(size_bytes); });
 }
 
 // Heap::TryAllocate() and TryFree() succeed only for threads that the heap knows. A thread becomes
@@ -181,13 +200,13 @@ void* morsel_calloc(morsel_t* morsel, size_t count, size_t size) {
 
 void* morsel_realloc(morsel_t* morsel, void* block, size_t size) {
   if (block == nullptr) return morsel_malloc(morsel, size);
-  if (!MayTouch(morsel, "morsel_realloc")) return nullptr;
+  if (!MayTouch(morsel, block, "morsel_realloc")) return nullptr;
   if (size == 0) {
     morsel_free(morsel, block);
     return nullptr;
   }
-  return PointerOf(AbortOnBadAlloc("morsel_realloc",
-                                   [&] { return Morsel(morsel)->heap().Reallocate(block, size); }));
+  return PointerOf(WithoutCancellation(
+      "morsel_realloc", [&] { return Morsel(morsel)->heap().Reallocate(block, size); }));
 }
 
 void* morsel_aligned_alloc(morsel_t* morsel, size_t alignment, size_t size) {
@@ -204,7 +223,7 @@ void morsel_free(morsel_t* morsel, void* block) {
 size_t morsel_usable_size(morsel_t* morsel, const void* block) {
   if (block == nullptr) return 0;
   if (morsel == nullptr && morsel::ForkCount() > 0) return 0;
-  if (morsel == nullptr) morsel::Die("morsel_usable_size of a block with a NULL handle");
+  if (morsel == nullptr) DieOfNoHandle(block, "morsel_usable_size");
   if (!Morsel(morsel)->MayRead().ok()) return 0;
   return AbortOnBadAlloc("morsel_usable_size",
                          [&] { return Morsel(morsel)->heap().UsableBytes(block); });
@@ -234,13 +253,14 @@ morsel_code morsel_memcpy_persist(morsel_t* morsel, void* to, const void* from, 
 
 morsel_code morsel_checkpoint(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_checkpoint"));
-  return CodeOf("morsel_checkpoint", [&] { return Morsel(morsel)->Checkpoint(); });
+  return CodeWithoutCancellation("morsel_checkpoint", [&] { return Morsel(morsel)->Checkpoint(); });
 }
 
 morsel_code morsel_set_root(morsel_t* morsel, const char* name, void* object) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_set_root"));
   if (name == nullptr) return CodeOf(Missing("morsel_set_root", "a name"));
-  return CodeOf("morsel_set_root", [&] { return Morsel(morsel)->SetRoot(name, object); });
+  return CodeWithoutCancellation("morsel_set_root",
+                                 [&] { return Morsel(morsel)->SetRoot(name, object); });
 }
 
 void* morsel_root(morsel_t* morsel, const char* name) {

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/deferred_cancellation.h"
 #include "base/error.h"
 #include "image/pipeline/progress.h"
 #include "morsel/morsel.h"
@@ -47,6 +48,19 @@ auto AbortOnBadAlloc(const char* call, Body body) noexcept {
 template <class Body>
 morsel_code CodeOf(const char* call, Body body) {
   return CodeOf(AbortOnBadAlloc(call, body));
+}
+
+// For the calls that make system calls. The thread is not cancelled in the program's callbacks,
+// either: there, too, functions of the library are on its stack.
+template <class Body>
+auto WithoutCancellation(const char* call, Body body) noexcept {
+  const DeferredCancellation deferred;
+  return AbortOnBadAlloc(call, body);
+}
+
+template <class Body>
+morsel_code CodeWithoutCancellation(const char* call, Body body) {
+  return CodeOf(WithoutCancellation(call, body));
 }
 
 inline OpenPool* Pool(morsel_pool_t* pool) { return reinterpret_cast<OpenPool*>(pool); }

@@ -28,7 +28,7 @@ morsel_code Salvage(const char* call, const char* path, const char* to,
                     uint64_t* intact_bytes) {
   if (path == nullptr) return CodeOf(Missing(call, "a path"));
   if (intact_bytes == nullptr) return CodeOf(Missing(call, "a place for the intact bytes"));
-  return CodeOf(call, [&]() -> Status {
+  return CodeWithoutCancellation(call, [&]() -> Status {
     const auto intact = morsel::SalvageImage(
         morsel::os::KernelCalls(), path, to == nullptr ? "" : to,
         [&](const char* message) {
@@ -55,15 +55,16 @@ void morsel_set_progress(void (*progress)(const morsel_progress*, void*), void* 
 morsel_code morsel_export(morsel_pool_t* pool, const char* name, const char* path) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_export"));
   if (path == nullptr) return CodeOf(Missing("morsel_export", "a path"));
-  return CodeOf("morsel_export",
-                [&] { return Pool(pool)->Export(name, path, {.progress = ProgressOfThread()}); });
+  return CodeWithoutCancellation("morsel_export", [&] {
+    return Pool(pool)->Export(name, path, {.progress = ProgressOfThread()});
+  });
 }
 
 morsel_code morsel_export_coded(morsel_pool_t* pool, const char* name, const char* path,
                                 uint32_t codec) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_export_coded"));
   if (path == nullptr) return CodeOf(Missing("morsel_export_coded", "a path"));
-  return CodeOf("morsel_export_coded", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_export_coded", [&]() -> Status {
     const morsel::Result<morsel::image::Codec> checked = morsel::CheckedCodec(codec);
     if (!checked) return checked.status();
     return Pool(pool)->Export(name, path, {.codec = *checked, .progress = ProgressOfThread()});
@@ -74,7 +75,7 @@ morsel_code morsel_export_with(morsel_pool_t* pool, const char* name, const char
                                const morsel_export_options* options) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_export_with"));
   if (path == nullptr) return CodeOf(Missing("morsel_export_with", "a path"));
-  return CodeOf("morsel_export_with", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_export_with", [&]() -> Status {
     Result<ExportRequest> checked = morsel::CheckedExportOptions(options);
     if (!checked) return checked.status();
     checked->progress = ProgressOfThread();
@@ -85,14 +86,14 @@ morsel_code morsel_export_with(morsel_pool_t* pool, const char* name, const char
 morsel_code morsel_import(morsel_pool_t* pool, const char* path, const char* name) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_import"));
   if (path == nullptr) return CodeOf(Missing("morsel_import", "a path"));
-  return CodeOf("morsel_import",
-                [&] { return Pool(pool)->Import(path, name, ProgressOfThread()); });
+  return CodeWithoutCancellation(
+      "morsel_import", [&] { return Pool(pool)->Import(path, name, ProgressOfThread()); });
 }
 
 morsel_code morsel_verify(const char* path, void (*visit)(const char* message, void*),
                           void* context) {
   if (path == nullptr) return CodeOf(Missing("morsel_verify", "a path"));
-  return CodeOf("morsel_verify", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_verify", [&]() -> Status {
     auto image = morsel::OpenImageAt(morsel::os::KernelCalls(), path);
     if (!image) return image.status();
     image->set_progress(ProgressOfThread());
@@ -117,7 +118,7 @@ morsel_code morsel_salvage_counted(const char* path, const char* to,
 morsel_code morsel_stat_image(const char* path, morsel_info* info) {
   if (path == nullptr) return CodeOf(Missing("morsel_stat_image", "a path"));
   if (info == nullptr) return CodeOf(Missing("morsel_stat_image", "a place for what it finds"));
-  return CodeOf("morsel_stat_image", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_stat_image", [&]() -> Status {
     const auto record = morsel::RecordOfImageAt(morsel::os::KernelCalls(), path);
     if (!record) return record.status();
     morsel_info known{};

@@ -62,7 +62,7 @@ extern "C" {
 morsel_code morsel_pool_stat(morsel_pool_t* pool, morsel_pool_info* info) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_pool_stat"));
   if (info == nullptr) return CodeOf(Missing("morsel_pool_stat", "a place for what it finds"));
-  return CodeOf("morsel_pool_stat", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_pool_stat", [&]() -> Status {
     MORSEL_TRY(morsel::BytesOf("morsel_pool_info", *info).status());
     const Result<morsel_pool_info> known = Pool(pool)->Facts();
     if (!known) return known.status();
@@ -73,7 +73,7 @@ morsel_code morsel_pool_stat(morsel_pool_t* pool, morsel_pool_info* info) {
 morsel_code morsel_find(morsel_pool_t* pool, const char* name, morsel_info* info) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_find"));
   if (info == nullptr) return CodeOf(Missing("morsel_find", "a place for what it finds"));
-  return CodeOf("morsel_find", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_find", [&]() -> Status {
     const Result<morsel_info> known = Pool(pool)->Find(name);
     if (!known) return known.status();
     return morsel::GiveInfo("morsel_info", *known, info);
@@ -86,14 +86,14 @@ morsel_code morsel_list_unreadable(morsel_pool_t* pool,
                                    void* context) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_list_unreadable"));
   if (visit == nullptr) return CodeOf(Missing("morsel_list_unreadable", "a function to call"));
-  return CodeOf("morsel_list_unreadable",
-                [&] { return Pool(pool)->ListUnreadable(visit, context); });
+  return CodeWithoutCancellation("morsel_list_unreadable",
+                                 [&] { return Pool(pool)->ListUnreadable(visit, context); });
 }
 
 morsel_code morsel_count_huge(morsel_pool_t* pool, const char* name, uint64_t* subtrees) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_count_huge"));
   if (subtrees == nullptr) return CodeOf(Missing("morsel_count_huge", "a place for the count"));
-  return CodeOf("morsel_count_huge", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_count_huge", [&]() -> Status {
     MORSEL_TRY(morsel::CheckMorselName(name));
     return Pool(pool)->WithNoneOpen([&](morsel::impl::Pool& whole) {
       const Result<uint64_t> huge = CountHuge(whole, name);
@@ -108,7 +108,7 @@ morsel_code morsel_check(morsel_pool_t* pool, const char* name,
                          morsel_check_info* info) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_check"));
   if (info == nullptr) return CodeOf(Missing("morsel_check", "a place for the result"));
-  return CodeOf("morsel_check", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_check", [&]() -> Status {
     MORSEL_TRY(morsel::BytesOf("morsel_check_info", *info).status());
     std::vector<Finding> findings;
     morsel_check_info known{};
@@ -125,7 +125,7 @@ morsel_code morsel_check(morsel_pool_t* pool, const char* name,
 
 morsel_code morsel_format(const char* path, uint32_t flags) {
   if (path == nullptr) return CodeOf(Missing("morsel_format", "a path"));
-  return CodeOf("morsel_format", [&]() -> Status {
+  return CodeWithoutCancellation("morsel_format", [&]() -> Status {
     if ((flags & ~uint32_t{MORSEL_DESTROY}) != 0) {
       return morsel::Fail(Code::kInvalidArgument,
                           "morsel_format with flags 0x%x: it has a meaning for MORSEL_DESTROY only",

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "base/deferred_cancellation.h"
 #include "morsel/open/open_morsel.h"
 #include "morsel/open/process.h"
 
@@ -13,6 +14,7 @@ void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
     if (void* const block = alloc::Heap::TryAllocate(morsel, bytes); block != nullptr) return block;
   }
   if (morsel == nullptr || !morsel->MayWrite("allocate").ok()) throw std::bad_alloc();
+  const DeferredCancellation deferred;
   const Result<void*> block = morsel->heap().Allocate(bytes, alignment);
   if (!block) throw std::bad_alloc();
   return *block;
@@ -21,6 +23,7 @@ void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
 void memory_resource::do_deallocate(void* block, size_t, size_t) {
   OpenMorsel* const morsel = MorselAt(base_);
   if (morsel == nullptr || alloc::Heap::TryFree(morsel, block)) return;
+  const DeferredCancellation deferred;
   if (morsel->MayWrite("deallocate").ok()) morsel->heap().Free(block);
 }
 

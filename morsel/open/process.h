@@ -13,7 +13,8 @@ namespace morsel {
 class OpenMorsel;
 
 /// Counts the forks between the first process that used a pool and this one. A handle that was made
-/// at another count belongs to a parent.
+/// at another count belongs to a parent. A child of a raw clone(2) counts as one, too, from Linux
+/// 4.14 on.
 /// Threads  any; it takes no lock.
 uint32_t ForkCount();
 

@@ -1,10 +1,13 @@
 // A forked child cannot use its parent's morsels, and is not blocked by what the parent's threads
 // were doing.
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -64,6 +67,28 @@ TEST_F(Fork, CallsOfTheChildFailAsBusyAndChangeNothing) {
   }));
   EXPECT_EQ(m.root("block"), block);
   EXPECT_EQ(numbers[99], 7);
+}
+
+// Of such a child no handler is told.
+TEST_F(Fork, CallsOfARawCloneFailAsBusyAndChangeNothing) {
+  morsel::Pool pool = OpenPool("a");
+  morsel::Morsel m = Open(pool);
+  void* const block = m.malloc(100);
+  m.free(m.malloc(100));  // from here on the short way of both is open
+  const auto child = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+  if (child == 0) {
+    alarm(60);
+    bool busy = m.malloc(100) == nullptr && errno == EBUSY;
+    m.free(block);
+    busy = busy && morsel_checkpoint(m.handle()) == MORSEL_BUSY &&
+           morsel_close(m.handle()) == MORSEL_BUSY && m.root("block") == nullptr &&
+           morsel_usable_size(m.handle(), block) == 0;
+    _exit(busy ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(m.set_root("block", block).ok()) << "it is live";
 }
 
 TEST_F(Fork, ThreadsOfTheParentDoNotBlockTheChild) {

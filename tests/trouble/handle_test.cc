@@ -53,6 +53,28 @@ TEST_P(HandleTest, OpeningWithMoreRightsThanTheOpenHandleFails) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
+using HandleDeathTest = HandleTest;
+INSTANTIATE_TEST_SUITE_P(Kinds, HandleDeathTest, testing::Bool(),
+                         [](const auto& kind) { return kind.param ? "Carved" : "Directory"; });
+
+// A container has no handle: it asks morsel_of(), which finds none after the close.
+TEST_P(HandleDeathTest, ABlockWithoutAHandleIsNamedAndWhetherItsMorselIsOpen) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a forked child has no open morsels
+  MakeIt();
+  morsel_pool_t* const pool = OpenPool(path());
+  morsel_t* const morsel = Open(pool, "a");
+  void* const block = morsel_malloc(morsel, 100);
+  const std::string of_block = " of 0x[0-9a-f]+ with a NULL handle:";
+  EXPECT_DEATH(morsel_free(nullptr, block),
+               "morsel_free" + of_block + " .*lies in an open morsel.*morsel_of");
+  EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
+  const std::string none = of_block + " .*no open morsel has this address.*closed before";
+  EXPECT_DEATH(morsel_free(morsel_of(block), block), "morsel_free" + none);
+  EXPECT_DEATH(morsel_realloc(morsel_of(block), block, 10), "morsel_realloc" + none);
+  EXPECT_DEATH((void)morsel_usable_size(nullptr, block), "morsel_usable_size" + none);
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+}
+
 TEST_F(TroubleTest, ADiscardedSnapshotMorselIsUnchanged) {
   Make(directory_, 0, {"a"});
   const Bytes before = AllBytes(folder_);
