@@ -3,7 +3,6 @@
 // that it is about.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <functional>
@@ -395,27 +394,6 @@ TEST_F(HeapOrderTest, AFreeByAnotherThreadMeanwhileMakesNoLineDurable) {
   if (!met) go_to(3);
   go_to(5);
   other.join();
-}
-
-// A thread flushes a block, frees it, and fences later. Meanwhile its slab has gone, and one of
-// another class lies there, with its lines of bits elsewhere.
-TEST_F(HeapOrderTest, AFenceForASlabThatIsGoneMakesNoLineOfTheNextDurable) {
-  Make(2 * kMiB);
-  char* const gone = Allocate(64);
-  ASSERT_TRUE(heap_->Flush(gone, 0).ok());
-  heap_->Free(gone);
-  // All that is free becomes extents, and one slab of another class.
-  std::vector<void*> extents;
-  while (const Result<void*> extent = heap_->Allocate(kUnitBytes, 16)) extents.push_back(*extent);
-  void* const where = *std::find_if(extents.begin(), extents.end(), [&](void* extent) {
-    return extent <= gone && gone < static_cast<char*>(extent) + kUnitBytes;
-  });
-  heap_->Free(where);
-  char* const next = Allocate(1000);
-  ASSERT_TRUE(where <= next && next < static_cast<char*>(where) + kUnitBytes);
-  heap_->Fence();
-  Persist(next);
-  ForEachImage([&](Heap& after) { EXPECT_TRUE(*after.IsLive(next)); });
 }
 
 // In the destructors of pthread_key_create(3), in each round and between rounds, a thread has what
