@@ -134,8 +134,8 @@ Status CopyBytes(const ImageFile& image, const os::File& copy) {
 Status CheckNotOverwritten(const ImageFile& image) {
   const Result<ImageSuperblocks> now = ReadSuperblocks(image.file());
   const ImageSuperblock& then = image.superblock();
-  if (now && now->current.id == then.id && now->current.generation >= then.generation &&
-      now->current.generation <= then.generation + 1) {
+  if (now && now->current->id == then.id && now->current->generation >= then.generation &&
+      now->current->generation <= then.generation + 1) {
     return Code::kOk;
   }
   if (!now && now.error() == Code::kIo) return now.status();

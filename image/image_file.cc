@@ -34,16 +34,16 @@ ImageInfo InfoOf(const ImageSuperblock& superblock) {
 }
 
 // The superblock of an image that has no generation yet.
-ImageSuperblock SuperblockOf(const ImageInfo& info) {
-  ImageSuperblock superblock{};
-  superblock.magic = kMagic;
-  superblock.version = kVersion;
-  superblock.flags = (info.grows ? kFlagGrows : 0) | (info.giant ? kFlagGiant : 0);
-  superblock.id = info.id;
-  superblock.base = info.base;
-  superblock.capacity_bytes = info.capacity_bytes;
-  superblock.contract = static_cast<uint32_t>(info.contract);
-  superblock.codec = info.codec;
+OnHeap<ImageSuperblock> SuperblockOf(const ImageInfo& info) {
+  OnHeap<ImageSuperblock> superblock;
+  superblock->magic = kMagic;
+  superblock->version = kVersion;
+  superblock->flags = (info.grows ? kFlagGrows : 0) | (info.giant ? kFlagGiant : 0);
+  superblock->id = info.id;
+  superblock->base = info.base;
+  superblock->capacity_bytes = info.capacity_bytes;
+  superblock->contract = static_cast<uint32_t>(info.contract);
+  superblock->codec = info.codec;
   return superblock;
 }
 
@@ -63,12 +63,12 @@ bool AreDisjoint(const std::vector<FileExtent>& sorted) {
 
 }  // namespace
 
-ImageInfo ImageFile::info() const { return InfoOf(current_); }
+ImageInfo ImageFile::info() const { return InfoOf(*current_); }
 
 Result<ImageInfo> ImageFile::Peek(const os::File& file) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
-  return InfoOf(superblocks->current);
+  return InfoOf(*superblocks->current);
 }
 
 Result<ImageFile> ImageFile::Create(const os::Directory& directory, const std::string& name,
@@ -104,13 +104,13 @@ Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::str
 Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
-  Result<Tree> tree = ReadTree(file, superblocks->current);
+  Result<Tree> tree = ReadTree(file, *superblocks->current);
   if (!tree) return tree.status();
   ImageFile image(std::move(file), superblocks->current);
   image.tree_ = std::move(*tree);
   image.read_only_ = read_only;
   if (read_only) return image;
-  MORSEL_TRY(MayWrite(image.file_, image.current_));
+  MORSEL_TRY(MayWrite(image.file_, *image.current_));
   MORSEL_TRY(image.TakeSpace(superblocks->older));
   return image;
 }
@@ -118,7 +118,7 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
 Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
-  Result<Tree> tree = ReadIntact(file, superblocks->current, damaged);
+  Result<Tree> tree = ReadIntact(file, *superblocks->current, damaged);
   if (!tree) return tree.status();
   ImageFile image(std::move(file), superblocks->current);
   image.tree_ = std::move(*tree);
@@ -127,13 +127,13 @@ Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
 }
 
 // Finds out what is free. To be called before anything else is written.
-Status ImageFile::TakeSpace(const std::optional<ImageSuperblock>& older) {
+Status ImageFile::TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older) {
   // ORDER  the superblock that was found, synced  <  every other write
   // WHY    after a sync that failed it may be in the cache only. The newest on the medium is then
   //        the one it replaced, whose extents would be written over.                       [IMG-1]
   // CRASH  before: either of the two is found again. After: the medium has the one found here.
   // TEST   image/crash_test: OpeningMakesTheSuperblockDurableFirst
-  Status status = WriteSuperblock(file_, current_);
+  Status status = WriteSuperblock(file_, *current_);
   if (status.ok()) status = file_.Sync();
   if (!status.ok()) {
     return Fail(status.code(), "%s; the image can only be opened read-only", LastError());
@@ -142,7 +142,7 @@ Status ImageFile::TakeSpace(const std::optional<ImageSuperblock>& older) {
   std::vector<FileExtent> used = tree_.Extents();
   if (older.has_value()) {
     // The older superblock protects what it leads to. If its tables are damaged, it leads nowhere.
-    const Result<Tree> older_tree = ReadTree(file_, *older);
+    const Result<Tree> older_tree = ReadTree(file_, **older);
     if (older_tree) {
       retired_ = Without(older_tree->Extents(), used);
       std::vector<FileExtent> both;
@@ -188,14 +188,14 @@ uint64_t ImageFile::LoadedBytes() const {
 }
 
 Status ImageFile::Load(char* frames) const {
-  LeafReader reader(file_, current_.base);
+  LeafReader reader(file_, current_->base);
   return reader.Load(tree_, frames, progress_);
 }
 
 Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
   // Sorted by position. If several pages of a leaf are damaged, the first failure is enough.
   std::map<SubtreePosition, std::pair<Code, std::string>> lost;
-  LeafReader reader(file_, current_.base);
+  LeafReader reader(file_, current_->base);
   MORSEL_TRY(reader.LoadIntact(
       tree_, frames,
       [&](SubtreePosition position, Status status) {
@@ -211,7 +211,7 @@ Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
 }
 
 Status ImageFile::Verify(const std::function<void(const char*)>& report, Verified what) const {
-  LeafReader reader(file_, current_.base);
+  LeafReader reader(file_, current_->base);
   return reader.Verify(tree_, what, report, progress_);
 }
 
@@ -224,27 +224,28 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
   const uint64_t size_bytes = source.size_bytes;
-  MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_.capacity_bytes);
-  TreeWriter writer(file_, space_, tree_, current_.generation + 1, current_.codec, compact_bytes_);
+  MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_->capacity_bytes);
+  TreeWriter writer(file_, space_, tree_, current_->generation + 1, current_->codec,
+                    compact_bytes_);
   ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
   Result<Tree> tree = writer.Write(source, meter);
   if (!tree) {
-    const bool has_any = current_.generation != 0;
+    const bool has_any = current_->generation != 0;
     (void)Fail(tree.error(), "%s%s", LastError(), has_any ? "; the last checkpoint stands" : "");
     const KeepLastError keep;
     GiveBack(writer.written());
     return tree.status();
   }
-  ImageSuperblock next = current_;
-  next.generation = current_.generation + 1;
-  next.size_bytes = size_bytes;
-  next.live_bytes = std::min(live_bytes, size_bytes);
-  next.root = tree->root;
-  std::fill(std::begin(next.lists), std::end(next.lists), PatchList{});
-  std::copy(tree->lists.begin(), tree->lists.end(), next.lists);
-  MORSEL_TRY(Publish(next, writer.written()));
+  OnHeap<ImageSuperblock> next = current_;
+  next->generation = current_->generation + 1;
+  next->size_bytes = size_bytes;
+  next->live_bytes = std::min(live_bytes, size_bytes);
+  next->root = tree->root;
+  std::fill(std::begin(next->lists), std::end(next->lists), PatchList{});
+  std::copy(tree->lists.begin(), tree->lists.end(), next->lists);
+  MORSEL_TRY(Publish(*next, writer.written()));
   compact_bytes_ = writer.left_for_compacting();
-  Accept(next, std::move(*tree));
+  Accept(std::move(next), std::move(*tree));
   meter.Finish();
   return Code::kOk;
 }
@@ -263,7 +264,7 @@ Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExt
   return Code::kOk;
 }
 
-void ImageFile::Accept(const ImageSuperblock& next, Tree tree) {
+void ImageFile::Accept(OnHeap<ImageSuperblock> next, Tree tree) {
   // ORDER  superblock, synced  <  what only older generations have is free
   // WHY    until then the slot on the medium still leads there.                   [IMG-1] [IMF-2]
   // CRASH  before: the last generation or this one, and all that either leads to is there.
@@ -273,7 +274,7 @@ void ImageFile::Accept(const ImageSuperblock& next, Tree tree) {
   quarantined_.clear();
   retired_ = ExtentsOnlyIn(tree_, tree);
   tree_ = std::move(tree);
-  current_ = next;
+  current_ = std::move(next);
   GiveBack(freed);
 }
 
@@ -281,7 +282,7 @@ void ImageFile::Accept(const ImageSuperblock& next, Tree tree) {
 // sync that succeeds proves nothing about what the first one lost.
 Status ImageFile::Poison(Status status, int error) {
   poisoned_ = true;
-  if (current_.generation == 0) return status;
+  if (current_->generation == 0) return status;
   return Fail(
       Code::kIo,
       "image '%s': fdatasync: %s; no checkpoint can be promised any more, and the last good "

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/on_heap.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "image/format/image_info.h"
@@ -73,7 +74,7 @@ class ImageFile {
   ImageInfo info() const;
   const os::File& file() const { return file_; }
   /// The superblock and the tree of the current generation.
-  const ImageSuperblock& superblock() const { return current_; }
+  const ImageSuperblock& superblock() const { return *current_; }
   const Tree& tree() const { return tree_; }
 
   /// Sets the function that is called from now on while this image is stored, loaded, verified or
@@ -118,17 +119,17 @@ class ImageFile {
                const os::PageSet* dirty = nullptr, const os::PageFilter* touched = nullptr);
 
  private:
-  ImageFile(os::File file, const ImageSuperblock& current)
-      : file_(std::move(file)), current_(current) {}
+  ImageFile(os::File file, OnHeap<ImageSuperblock> current)
+      : file_(std::move(file)), current_(std::move(current)) {}
 
   static Result<ImageFile> Make(const os::Directory& directory, const std::string& name,
                                 mode_t mode, const ImageInfo& info, const Source& source,
                                 const Progress& progress);
   Status Store(const Source& source, uint64_t live_bytes);
-  Status TakeSpace(const std::optional<ImageSuperblock>& older);
+  Status TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older);
   Status TakeAll(const std::vector<FileExtent>& used);
   Status Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written);
-  void Accept(const ImageSuperblock& next, Tree tree);
+  void Accept(OnHeap<ImageSuperblock> next, Tree tree);
   Status Poison(Status status, int error);
   Status Poisoned() const;
   void GiveBack(const std::vector<FileExtent>& extents);
@@ -137,7 +138,7 @@ class ImageFile {
 
   os::File file_;
   Progress progress_;
-  ImageSuperblock current_;
+  OnHeap<ImageSuperblock> current_;
   Tree tree_;
   Space space_;
   std::vector<FileExtent> retired_;

@@ -8,11 +8,16 @@
 namespace morsel::image {
 namespace {
 
+struct Slots {
+  ImageSuperblock slots[2];
+};
+
 enum class Slot { kForeign, kDamaged, kMisplaced, kValid };
 
-uint64_t ChecksumOf(ImageSuperblock superblock) {
-  superblock.checksum = 0;
-  return Checksum64(&superblock, sizeof superblock);
+uint64_t ChecksumOf(const ImageSuperblock& superblock) {
+  OnHeap<ImageSuperblock> summed = superblock;
+  summed->checksum = 0;
+  return Checksum64(&*summed, sizeof *summed);
 }
 
 Slot StateOf(const ImageSuperblock& superblock, uint64_t offset) {
@@ -121,7 +126,8 @@ Status ReadSlots(const os::File& file, ImageSuperblock (&slots)[2]) {
 //                                                           would lose a checkpoint silently
 // A slot that cannot be read at all (EIO) may hold the newer superblock: kIo.
 Result<ImageSuperblocks> ReadSuperblocks(const os::File& file) {
-  ImageSuperblock slots[2];
+  OnHeap<Slots> both;
+  ImageSuperblock(&slots)[2] = both->slots;
   MORSEL_TRY(ReadSlots(file, slots));
   const Slot a = StateOf(slots[0], 0);
   const Slot b = StateOf(slots[1], kSuperblockBytes);
@@ -130,9 +136,9 @@ Result<ImageSuperblocks> ReadSuperblocks(const os::File& file) {
       a == Slot::kValid && (b != Slot::kValid || slots[0].generation > slots[1].generation);
   const bool has_older = a == Slot::kValid && b == Slot::kValid;
   ImageSuperblocks chosen{.current = slots[newer_is_a ? 0 : 1], .older = std::nullopt};
-  MORSEL_TRY(Validate(file, chosen.current));
+  MORSEL_TRY(Validate(file, *chosen.current));
   const ImageSuperblock& other = slots[newer_is_a ? 1 : 0];
-  if (has_older && other.generation + 1 == chosen.current.generation &&
+  if (has_older && other.generation + 1 == chosen.current->generation &&
       Validate(file, other).ok()) {
     chosen.older = other;
   }
@@ -160,9 +166,9 @@ Status MayWrite(const os::File& file, const ImageSuperblock& superblock) {
 }
 
 Status WriteSuperblock(const os::File& file, const ImageSuperblock& superblock) {
-  ImageSuperblock sealed = superblock;
-  sealed.checksum = ChecksumOf(superblock);
-  return file.WriteAll(&sealed, sizeof sealed, SlotOffset(sealed.generation));
+  OnHeap<ImageSuperblock> sealed = superblock;
+  sealed->checksum = ChecksumOf(superblock);
+  return file.WriteAll(&*sealed, sizeof *sealed, SlotOffset(sealed->generation));
 }
 
 }  // namespace morsel::image

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "base/on_heap.h"
 #include "base/result.h"
 #include "image/format/layout.h"
 #include "os/file/file.h"
@@ -10,9 +11,9 @@
 namespace morsel::image {
 
 struct ImageSuperblocks {
-  ImageSuperblock current;
+  OnHeap<ImageSuperblock> current;
   /// The superblock of the generation before the current one, if it is valid.
-  std::optional<ImageSuperblock> older;
+  std::optional<OnHeap<ImageSuperblock>> older;
 };
 
 /// Reads both superblocks. The valid one of the higher generation is the current one.

@@ -20,28 +20,31 @@ namespace {
 
 constexpr size_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
 
-Result<PoolSuperblock> FindSuperblock(const os::File& file, const pmem::Medium& medium,
-                                      const pmem::MediumSpace& space, const std::string& subject) {
+Result<OnHeap<PoolSuperblock>> FindSuperblock(const os::File& file, const pmem::Medium& medium,
+                                              const pmem::MediumSpace& space,
+                                              const std::string& subject) {
   if (space.size_bytes < kSuperblocksBytes) {
     return Fail(Code::kCorrupt,
                 "%s is no morsel pool, or was truncated: it is %" PRIu64
                 " bytes long; restore it from a copy, or name a pool",
                 subject.c_str(), space.size_bytes);
   }
-  alignas(PoolSuperblock) char superblocks[kSuperblocksBytes];
-  MORSEL_TRY(medium.ReadFirst(file, superblocks, sizeof superblocks));
+  OnHeap<PoolBeginning> both;
+  char* const superblocks = both->bytes;
+  MORSEL_TRY(medium.ReadFirst(file, superblocks, kSuperblocksBytes));
   const std::string how_to_format = medium.HowToFormat(file.path());
   if (!how_to_format.empty() && LooksForeign(superblocks)) {
     return Fail(Code::kCorrupt, "%s is no morsel pool: there is no superblock; %s", subject.c_str(),
                 how_to_format.c_str());
   }
-  const Result<PoolSuperblock> chosen = ChooseSuperblock(superblocks, space.size_bytes, subject);
-  if (chosen && !IsAligned(chosen->unit_bytes, space.align_bytes)) {
+  const Result<OnHeap<PoolSuperblock>> chosen =
+      ChooseSuperblock(superblocks, space.size_bytes, subject);
+  if (chosen && !IsAligned((*chosen)->unit_bytes, space.align_bytes)) {
     return Fail(Code::kUnsupported,
                 "%s is carved into units of %" PRIu64
                 " bytes, and the device maps units of %" PRIu64
                 " only; give it back the alignment that it was formatted with",
-                subject.c_str(), chosen->unit_bytes, space.align_bytes);
+                subject.c_str(), (*chosen)->unit_bytes, space.align_bytes);
   }
   return chosen;
 }
@@ -63,9 +66,9 @@ Status CarvedMedium::Format(const os::File& file, uint64_t size_bytes, const std
   if (!window) return window.status();
   const Result<Id> id = RandomId();
   if (!id) return id.status();
-  const Result<PoolSuperblock> plan = PlanSuperblock(size_bytes, *window, *id, subject);
+  const Result<OnHeap<PoolSuperblock>> plan = PlanSuperblock(size_bytes, *window, *id, subject);
   if (!plan) return plan.status();
-  return FormatFile(file, *plan);
+  return FormatFile(file, **plan);
 }
 
 Status CarvedMedium::FormatFile(const os::File& file, const PoolSuperblock& plan) {
@@ -85,8 +88,8 @@ Status CarvedMedium::FormatMapped(const os::File& file, const PoolSuperblock& pl
   return Code::kOk;
 }
 
-Result<PoolSuperblock> CarvedMedium::PlanDevice(const pmem::MediumSpace& device,
-                                                const std::string& subject) {
+Result<OnHeap<PoolSuperblock>> CarvedMedium::PlanDevice(const pmem::MediumSpace& device,
+                                                        const std::string& subject) {
   const Result<Window> window = WindowFromEnvironment();
   if (!window) return window.status();
   const Result<Id> id = RandomId();
@@ -106,23 +109,23 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(os::File file, bool rea
   const pmem::Medium& below = pmem::MediumOf(file, pmem::PoolPart::kCarvedPool);
   const Result<pmem::MediumSpace> space = below.SpaceOf(file);
   if (!space) return space.status();
-  const Result<PoolSuperblock> chosen = FindSuperblock(file, below, *space, subject);
+  const Result<OnHeap<PoolSuperblock>> chosen = FindSuperblock(file, below, *space, subject);
   if (!chosen) return chosen.status();
-  MORSEL_TRY(MustBe(as, *chosen, subject));
-  if (!read_only) MORSEL_TRY(below.TakeSpace(file, 0, chosen->metadata_bytes));
+  MORSEL_TRY(MustBe(as, **chosen, subject));
+  if (!read_only) MORSEL_TRY(below.TakeSpace(file, 0, (*chosen)->metadata_bytes));
 
   std::unique_ptr<CarvedMedium> medium(new CarvedMedium(below));
   medium->file_ = std::move(file);
   medium->read_only_ = read_only;
   Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(
-      medium->file_, AlignUp(chosen->metadata_bytes, space->align_bytes), read_only);
+      medium->file_, AlignUp((*chosen)->metadata_bytes, space->align_bytes), read_only);
   if (!mapping) return mapping.status();
   medium->mapping_ = std::move(*mapping);
   MORSEL_TRY(medium->MustFlush());
   os::WatchForBusErrors(medium->mapping_.memory(), medium->mapping_.size_bytes(), 0, subject,
                         medium->file_.path());
   Result<std::unique_ptr<CarvedMetadata>> metadata = CarvedMetadata::Open(
-      medium->mapping_.memory(), *chosen, medium->persist(),
+      medium->mapping_.memory(), **chosen, medium->persist(),
       read_only ? CarvedMetadata::Access::kRead : CarvedMetadata::Access::kWrite, subject);
   if (!metadata) return metadata.status();
   medium->metadata_ = std::move(*metadata);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/on_heap.h"
 #include "base/result.h"
 #include "morsel/carved/carved_pool_metadata.h"
 #include "os/file/file.h"
@@ -43,8 +44,8 @@ class CarvedMedium {
 
   /// Returns the layout of a pool on a device, carved into units that the device can map.
   /// Errors  kInvalidArgument: the device is too small, or MORSEL_WINDOW is invalid.
-  static Result<PoolSuperblock> PlanDevice(const pmem::MediumSpace& device,
-                                           const std::string& subject);
+  static Result<OnHeap<PoolSuperblock>> PlanDevice(const pmem::MediumSpace& device,
+                                                   const std::string& subject);
 
   /// Makes the device `file` the pool that PlanDevice() planned, whatever it holds now.
   /// Durability  on return; after a crash before that, the device holds the pool that it held

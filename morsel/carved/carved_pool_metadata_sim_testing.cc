@@ -95,8 +95,8 @@ std::optional<uint64_t> MorselOf(const CatalogRecord& found) {
 
 // Returns the number of the pool on the medium, 0 if there is none, or kUnknownPool.
 uint64_t PoolAt(const char* memory) {
-  const Result<PoolSuperblock> found = ChooseSuperblock(memory, kMediumBytes, "the simulated pool");
-  if (found) return found->id[0];
+  const auto found = ChooseSuperblock(memory, kMediumBytes, "the simulated pool");
+  if (found) return (*found)->id[0];
   const bool none = *reinterpret_cast<const uint64_t*>(memory) == 0 &&
                     *reinterpret_cast<const uint64_t*>(memory + kSuperblockBytes) == 0;
   return none ? 0 : kUnknownPool;
@@ -175,8 +175,7 @@ MetadataTarget::Due MetadataTarget::DueOf(const sim::Log& log) const {
 }
 
 std::string MetadataTarget::OpenAgain() {
-  const Result<PoolSuperblock> superblock =
-      ChooseSuperblock(memory_, kMediumBytes, "the simulated pool");
+  const auto superblock = ChooseSuperblock(memory_, kMediumBytes, "the simulated pool");
   if (!superblock) return LastError();
   Result<std::unique_ptr<CarvedMetadata>> opened =
       CarvedMetadata::Open(memory_, *superblock, Medium(), Access::kWrite, "the simulated pool");
@@ -248,8 +247,7 @@ std::string MetadataTarget::CheckOwners(CarvedMetadata& metadata) const {
 // An open for reading sees the same and changes nothing.
 std::string MetadataTarget::CheckReader(const Morsels& due) const {
   const uint64_t before = SumOf(memory_);
-  const Result<PoolSuperblock> superblock =
-      ChooseSuperblock(memory_, kMediumBytes, "the simulated pool");
+  const auto superblock = ChooseSuperblock(memory_, kMediumBytes, "the simulated pool");
   const Result<std::unique_ptr<CarvedMetadata>> reader =
       CarvedMetadata::Open(memory_, *superblock, Medium(), Access::kRead, "the simulated pool");
   if (!reader) return std::string("to a reader: ") + LastError();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstring>
+#include <vector>
 
 #include "base/bits.h"
 #include "base/checksum.h"
@@ -14,14 +15,15 @@
 namespace morsel {
 namespace {
 
-uint64_t ChecksumOf(PoolSuperblock superblock) {
-  superblock.checksum = 0;
-  return Checksum64(&superblock, sizeof superblock);
+uint64_t ChecksumOf(const PoolSuperblock& superblock) {
+  OnHeap<PoolSuperblock> summed = superblock;
+  summed->checksum = 0;
+  return Checksum64(&*summed, sizeof *summed);
 }
 
-PoolSuperblock At(const char* bytes, uint64_t number) {
-  PoolSuperblock superblock;
-  std::memcpy(&superblock, bytes + number * kSuperblockBytes, sizeof superblock);
+OnHeap<PoolSuperblock> At(const char* bytes, uint64_t number) {
+  OnHeap<PoolSuperblock> superblock;
+  std::memcpy(&*superblock, bytes + number * kSuperblockBytes, sizeof *superblock);
   return superblock;
 }
 
@@ -69,8 +71,8 @@ const char* LayoutFault(const PoolSuperblock& s) {  // [POOL-2]
   return nullptr;
 }
 
-Result<PoolSuperblock> Validated(const PoolSuperblock& chosen, uint64_t medium_bytes,
-                                 const std::string& subject) {
+Result<OnHeap<PoolSuperblock>> Validated(const PoolSuperblock& chosen, uint64_t medium_bytes,
+                                         const std::string& subject) {
   if ((chosen.features & ~kPoolFeaturesKnown) != 0) {
     return Fail(Code::kVersion,
                 "%s uses features (0x%" PRIx64
@@ -90,17 +92,14 @@ Result<PoolSuperblock> Validated(const PoolSuperblock& chosen, uint64_t medium_b
                 subject.c_str(), FormatSizeExactly(medium_bytes).c_str(),
                 FormatSizeExactly(chosen.size_bytes).c_str());
   }
-  return chosen;
+  return OnHeap<PoolSuperblock>(chosen);
 }
 
-}  // namespace
-
-namespace {
-
 // Fills in everything but the checksum.
-PoolSuperblock Planned(uint64_t size_bytes, const Window& window, const Id& id, uint64_t unit_bytes,
-                       uint64_t slot_count) {
-  PoolSuperblock s{};
+OnHeap<PoolSuperblock> Planned(uint64_t size_bytes, const Window& window, const Id& id,
+                               uint64_t unit_bytes, uint64_t slot_count) {
+  OnHeap<PoolSuperblock> planned;
+  PoolSuperblock& s = *planned;
   s.magic = kPoolMagic;
   s.version = kPoolVersion;
   s.header_bytes = sizeof(PoolSuperblock);
@@ -122,13 +121,14 @@ PoolSuperblock Planned(uint64_t size_bytes, const Window& window, const Id& id, 
   s.metadata_bytes = AlignUp(s.map_offset + subtrees * sizeof(uint64_t), kPageBytes);
   s.data_offset = AlignUp(s.metadata_bytes, s.unit_bytes);
   s.subtree_count = (size_bytes - s.data_offset) / kSubtreeBytes;
-  return s;
+  return planned;
 }
 
 }  // namespace
 
-Result<PoolSuperblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
-                                      const std::string& subject, uint64_t unit_bytes) {
+Result<OnHeap<PoolSuperblock>> PlanSuperblock(uint64_t size_bytes, const Window& window,
+                                              const Id& id, const std::string& subject,
+                                              uint64_t unit_bytes) {
   if (size_bytes < 2 * unit_bytes || size_bytes > uint64_t{1} << 50) {
     return Fail(Code::kInvalidArgument,
                 "%s cannot be made of %s: a pool needs %s at least (%s for itself and as much for "
@@ -137,37 +137,37 @@ Result<PoolSuperblock> PlanSuperblock(uint64_t size_bytes, const Window& window,
                 FormatSizeExactly(2 * unit_bytes).c_str(), FormatSizeExactly(unit_bytes).c_str());
   }
   const uint64_t slots = std::clamp(size_bytes / kSubtreeBytes, kSlotsMin, kSlotsMax);
-  PoolSuperblock s = Planned(size_bytes, window, id, unit_bytes, slots);
-  s.checksum = ChecksumOf(s);
+  OnHeap<PoolSuperblock> s = Planned(size_bytes, window, id, unit_bytes, slots);
+  s->checksum = ChecksumOf(*s);
   return s;
 }
 
-Result<PoolSuperblock> PlanSingle(uint64_t capacity_bytes, const Window& window, const Id& id,
-                                  const std::string& subject) {
+Result<OnHeap<PoolSuperblock>> PlanSingle(uint64_t capacity_bytes, const Window& window,
+                                          const Id& id, const std::string& subject) {
   if (capacity_bytes > uint64_t{1} << 50) {
     return Fail(Code::kInvalidArgument, "%s cannot have a capacity of %s: no file is that large",
                 subject.c_str(), FormatSizeExactly(capacity_bytes).c_str());
   }
   // The file is sparse: parts that are not used take no space.
   uint64_t size_bytes = capacity_bytes + kSubtreeBytes;
-  PoolSuperblock s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
-  while (s.subtree_count * kSubtreeBytes < capacity_bytes) {
+  OnHeap<PoolSuperblock> s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
+  while (s->subtree_count * kSubtreeBytes < capacity_bytes) {
     size_bytes += kSubtreeBytes;
     s = Planned(size_bytes, window, id, kSubtreeBytes, kSlotsMin);
   }
-  s.features = kPoolSingle;
-  s.checksum = ChecksumOf(s);
+  s->features = kPoolSingle;
+  s->checksum = ChecksumOf(*s);
   return s;
 }
 
 bool LooksForeign(const char* bytes) {
-  return KindOf(At(bytes, 0)) == Kind::kNone && KindOf(At(bytes, 1)) == Kind::kNone;
+  return KindOf(*At(bytes, 0)) == Kind::kNone && KindOf(*At(bytes, 1)) == Kind::kNone;
 }
 
 bool LooksSingle(const char* bytes) {
   for (uint64_t number = 0; number < kSuperblocks; ++number) {
-    const PoolSuperblock s = At(bytes, number);
-    if (s.magic == kPoolMagic && (s.features & kPoolSingle) != 0) return true;
+    const OnHeap<PoolSuperblock> s = At(bytes, number);
+    if (s->magic == kPoolMagic && (s->features & kPoolSingle) != 0) return true;
   }
   return false;
 }
@@ -182,11 +182,11 @@ void EraseSuperblocks(char* medium, pmem::Persist persist) {
 
 void WriteSuperblocks(char* medium, const PoolSuperblock& superblock, pmem::Persist persist) {
   static_assert(offsetof(PoolSuperblock, magic) == 0);
-  uint64_t words[kSuperblockBytes / sizeof(uint64_t)];
-  std::memcpy(words, &superblock, sizeof words);
+  std::vector<uint64_t> words(kSuperblockBytes / sizeof(uint64_t));
+  std::memcpy(words.data(), &superblock, kSuperblockBytes);
   for (uint64_t number = 0; number < kSuperblocks; ++number) {
     uint64_t* const at = WordsAt(medium, number);
-    for (size_t i = 1; i < std::size(words); ++i) pmem::Store(at + i, words[i]);
+    for (size_t i = 1; i < words.size(); ++i) pmem::Store(at + i, words[i]);
     persist.Flush(at, kSuperblockBytes);
   }
   // ORDER  everything else of the pool  <  the magics
@@ -206,10 +206,12 @@ void WriteSuperblocks(char* medium, const PoolSuperblock& superblock, pmem::Pers
 //   valid, broken or none               the valid one
 //   broken, broken or none              kCorrupt: damaged
 //   none, none                          kCorrupt: foreign
-Result<PoolSuperblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
-                                        const std::string& subject) {
-  const PoolSuperblock a = At(bytes, 0);
-  const PoolSuperblock b = At(bytes, 1);
+Result<OnHeap<PoolSuperblock>> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
+                                                const std::string& subject) {
+  const OnHeap<PoolSuperblock> first = At(bytes, 0);
+  const OnHeap<PoolSuperblock> second = At(bytes, 1);
+  const PoolSuperblock& a = *first;
+  const PoolSuperblock& b = *second;
   const Kind kind_a = KindOf(a);
   const Kind kind_b = KindOf(b);
   if (kind_a == Kind::kUnknownVersion || kind_b == Kind::kUnknownVersion) {
@@ -241,8 +243,10 @@ Result<PoolSuperblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes
 }
 
 bool SuperblocksAgree(const char* bytes) {
-  PoolSuperblock a = At(bytes, 0);
-  PoolSuperblock b = At(bytes, 1);
+  OnHeap<PoolSuperblock> first = At(bytes, 0);
+  OnHeap<PoolSuperblock> second = At(bytes, 1);
+  PoolSuperblock& a = *first;
+  PoolSuperblock& b = *second;
   if (KindOf(a) != Kind::kValid || KindOf(b) != Kind::kValid) return false;
   a.sequence = b.sequence = 0;
   a.checksum = b.checksum = 0;

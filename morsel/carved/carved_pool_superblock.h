@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/on_heap.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "morsel/carved/pool_layout.h"
@@ -17,15 +18,15 @@ namespace morsel {
 /// checksum are set.
 /// Errors  kInvalidArgument: size_bytes is less than two units (the pool needs one for itself and
 ///         one for morsels), or more than 1 PiB.
-Result<PoolSuperblock> PlanSuperblock(uint64_t size_bytes, const Window& window, const Id& id,
-                                      const std::string& subject,
-                                      uint64_t unit_bytes = kSubtreeBytes);
+Result<OnHeap<PoolSuperblock>> PlanSuperblock(uint64_t size_bytes, const Window& window,
+                                              const Id& id, const std::string& subject,
+                                              uint64_t unit_bytes = kSubtreeBytes);
 
 /// Returns the layout of a file that is one morsel of a directory pool, with room for
 /// `capacity_bytes`, a multiple of 2 MiB. Magic and checksum are set.
 /// Errors  kInvalidArgument: no file can be that large.
-Result<PoolSuperblock> PlanSingle(uint64_t capacity_bytes, const Window& window, const Id& id,
-                                  const std::string& subject);
+Result<OnHeap<PoolSuperblock>> PlanSingle(uint64_t capacity_bytes, const Window& window,
+                                          const Id& id, const std::string& subject);
 
 /// Whether the first kSuperblocks superblocks at `bytes` belong to no pool at all, not even to a
 /// damaged one.
@@ -46,8 +47,8 @@ void WriteSuperblocks(char* medium, const PoolSuperblock& superblock, pmem::Pers
 /// Returns the superblock that says what the pool is. `bytes` are the first 8192 bytes of the
 /// medium, which is `medium_bytes` long.
 /// Errors  kCorrupt (foreign, damaged or truncated); kVersion; kInvalidArgument (an image).
-Result<PoolSuperblock> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
-                                        const std::string& subject);
+Result<OnHeap<PoolSuperblock>> ChooseSuperblock(const char* bytes, uint64_t medium_bytes,
+                                                const std::string& subject);
 
 /// Whether both superblocks are valid and differ in nothing but their sequence. [POOL-1]
 bool SuperblocksAgree(const char* bytes);

@@ -31,19 +31,21 @@ struct Copy {
 Result<Copy> ReadMetadata(const os::File& file) {
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
-  alignas(PoolSuperblock) char superblocks[kSuperblocksBytes];
+  OnHeap<PoolBeginning> both;
+  char(&superblocks)[kSuperblocksBytes] = both->bytes;
   MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
-  const Result<PoolSuperblock> superblock =
+  const Result<OnHeap<PoolSuperblock>> superblock =
       ChooseSuperblock(superblocks, *size_bytes, SubjectOf(file));
   if (!superblock) return superblock.status();
   Copy copy;
-  copy.bytes.reset(static_cast<char*>(std::aligned_alloc(kPageBytes, superblock->metadata_bytes)));
+  copy.bytes.reset(
+      static_cast<char*>(std::aligned_alloc(kPageBytes, (*superblock)->metadata_bytes)));
   if (copy.bytes == nullptr) {
     return Fail(Code::kNoMemory, "%s: no memory for its catalog", SubjectOf(file).c_str());
   }
-  MORSEL_TRY(file.ReadExactly(copy.bytes.get(), superblock->metadata_bytes, 0));
+  MORSEL_TRY(file.ReadExactly(copy.bytes.get(), (*superblock)->metadata_bytes, 0));
   Result<std::unique_ptr<CarvedMetadata>> metadata =
-      CarvedMetadata::Open(copy.bytes.get(), *superblock, pmem::VolatilePersist(),
+      CarvedMetadata::Open(copy.bytes.get(), **superblock, pmem::VolatilePersist(),
                            CarvedMetadata::Access::kRead, SubjectOf(file));
   if (!metadata) return metadata.status();
   copy.metadata = std::move(*metadata);
@@ -71,10 +73,10 @@ Result<CatalogRecord> Named(CatalogRecord record, const std::string& name, const
 
 Result<FineMorsel> MakeIn(const os::File& file, const Window& window, const CatalogRecord& record,
                           os::AddressRange range, const Formatter& format) {
-  const Result<PoolSuperblock> plan =
+  const Result<OnHeap<PoolSuperblock>> plan =
       PlanSingle(record.capacity_bytes, window, record.id, SubjectOf(file));
   if (!plan) return plan.status();
-  MORSEL_TRY(CarvedMedium::FormatFile(file, *plan));
+  MORSEL_TRY(CarvedMedium::FormatFile(file, **plan));
   const DescriptorFloor floor;
   const int descriptor = fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
   if (descriptor < 0) return FailErrno("'%s'", file.path().c_str());
@@ -95,7 +97,8 @@ Result<FineMorsel> MakeIn(const os::File& file, const Window& window, const Cata
 Result<bool> LooksLikeFineFile(const os::File& file) {
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
-  alignas(PoolSuperblock) char superblocks[kSuperblocksBytes];
+  OnHeap<PoolBeginning> both;
+  char(&superblocks)[kSuperblocksBytes] = both->bytes;
   if (*size_bytes < sizeof superblocks) return false;
   MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
   return LooksSingle(superblocks);

@@ -173,12 +173,12 @@ Status FormatDevice(const std::string& path, DeviceData data, os::SystemCalls& c
   const Result<pmem::MediumSpace> device =
       pmem::MediumOf(*file, pmem::PoolPart::kCarvedPool).SpaceOf(*file);
   if (!device) return device.status();
-  const Result<PoolSuperblock> plan = CarvedMedium::PlanDevice(*device, subject);
+  const Result<OnHeap<PoolSuperblock>> plan = CarvedMedium::PlanDevice(*device, subject);
   if (!plan) return plan.status();
   if (data == DeviceData::kMustBeAbsent) {
     const Result<Look> look = Look::At(*file, device->size_bytes);
     if (!look) return look.status();
-    if (const std::string content = look->Content(plan->metadata_bytes); !content.empty()) {
+    if (const std::string content = look->Content((*plan)->metadata_bytes); !content.empty()) {
       return Fail(Code::kExists,
                   "%s holds %s; if nobody needs that, --force formats it all the same",
                   subject.c_str(), content.c_str());

@@ -52,12 +52,11 @@ TEST(FormatDeviceTest, RefusesAnythingButADevice) {
 }
 
 TEST(FormatDeviceTest, WithUnitsOfOneGibibyteTheFirstUnitIsForTheMetadata) {
-  const Result<PoolSuperblock> plan =
-      PlanSuperblock(3 * kGiantBytes, kWindow, Id{}, "device", kGiantBytes);
+  const auto plan = PlanSuperblock(3 * kGiantBytes, kWindow, Id{}, "device", kGiantBytes);
   ASSERT_TRUE(plan) << LastError();
-  EXPECT_EQ(plan->unit_bytes, kGiantBytes);
-  EXPECT_EQ(plan->data_offset, kGiantBytes);
-  EXPECT_EQ(plan->subtree_count, 2 * kSubtreesPerGiant);
+  EXPECT_EQ((*plan)->unit_bytes, kGiantBytes);
+  EXPECT_EQ((*plan)->data_offset, kGiantBytes);
+  EXPECT_EQ((*plan)->subtree_count, 2 * kSubtreesPerGiant);
   EXPECT_EQ(PlanSuperblock(kGiantBytes, kWindow, Id{}, "device", kGiantBytes).error(),
             Code::kInvalidArgument);
 }

@@ -60,6 +60,11 @@ static_assert(offsetof(PoolSuperblock, id) == 48);
 static_assert(offsetof(PoolSuperblock, subtree_count) == 160);
 static_assert(std::has_unique_object_representations_v<PoolSuperblock>);
 
+/// What a pool begins with, as bytes of a medium that may hold anything.
+struct PoolBeginning {
+  alignas(PoolSuperblock) char bytes[kSuperblocks * kSuperblockBytes];
+};
+
 /// One page. [POOL-3] in_use is 0 only if every word of metadata that is visible is durable.
 struct PoolUse {
   uint64_t in_use;  ///< 0, or 1 from an open for writing to its clean end
