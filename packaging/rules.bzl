@@ -5,6 +5,21 @@ load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")
 def _inputs_of(library):
     return library[CcInfo].linking_context.linker_inputs.to_list()
 
+def _commands_of_closed(ctx, cc_toolchain, parts, archive):
+    object = archive.path + ".o"
+
+    # Without groups, the linker cannot take an inline function of the program for ours.
+    link = [cc_toolchain.ld_executable, "-r", "--force-group-allocation", "--whole-archive"]
+    keep = ["--keep-global-symbol='{}'".format(name) for name in ctx.attr.exports]
+    return [
+        " ".join(link + [part.path for part in parts] + ["-o", object]),
+        # Symbols that are unique in a program (STB_GNU_UNIQUE) become local only if they are weak.
+        " ".join([cc_toolchain.objcopy_executable, "--wildcard", "--weaken-symbol='_Z*'", object]),
+        " ".join([cc_toolchain.objcopy_executable, "--wildcard"] + keep + [object]),
+        " ".join([cc_toolchain.ar_executable, "rcsD", archive.path, object]),
+        "rm " + object,
+    ]
+
 def _merged_archive_impl(ctx):
     cc_toolchain = find_cpp_toolchain(ctx)
     parts = []
@@ -18,13 +33,17 @@ def _merged_archive_impl(ctx):
             parts.append(library.pic_static_library or library.static_library)
 
     archive = ctx.outputs.archive
-    script = ["CREATE " + archive.path]
-    script += ["ADDLIB " + part.path for part in parts]
-    script += ["SAVE", "END"]
+    if ctx.attr.exports:
+        commands = _commands_of_closed(ctx, cc_toolchain, parts, archive)
+    else:
+        script = ["CREATE " + archive.path]
+        script += ["ADDLIB " + part.path for part in parts]
+        script += ["SAVE", "END"]
+        commands = ["echo '{}' | {} -M".format("\n".join(script), cc_toolchain.ar_executable)]
     ctx.actions.run_shell(
         outputs = [archive],
         inputs = depset(parts, transitive = [cc_toolchain.all_files]),
-        command = "echo '{}' | {} -M".format("\n".join(script), cc_toolchain.ar_executable),
+        command = "set -e; " + "; ".join(commands),
         mnemonic = "MergeArchives",
     )
 
@@ -58,6 +77,9 @@ merged_archive = rule(
     implementation = _merged_archive_impl,
     attrs = {
         "archive": attr.output(mandatory = True),
+        "exports": attr.string_list(
+            doc = "Patterns of the symbols that others see, as of a shared library. None: all.",
+        ),
         "library": attr.label(mandatory = True, providers = [CcInfo]),
         "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
     },

@@ -1,9 +1,13 @@
 #include "os/memory/frame_kind.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 #include <cinttypes>
 #include <cstdlib>
-#include <fstream>
+#include <string>
 #include <string_view>
 
 #include "base/descriptor_floor.h"
@@ -19,15 +23,25 @@ constexpr char kThpFolder[] = "/sys/kernel/mm/transparent_hugepage/";
 constexpr std::array kAllKinds = {FrameKind::kHugetlb1G, FrameKind::kHugetlb2M,
                                   FrameKind::kShmemHuge, FrameKind::kShmem, FrameKind::kAnonymous};
 
+// The beginning of a small file. Empty if there is no such file. A stream would allocate by the
+// operators of the program, and this string is freed by the library's own.
+std::string TextOf(const std::string& path) {
+  const DescriptorFloor floor;
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return "";
+  char text[256];
+  const ssize_t bytes = read(fd, text, sizeof text);
+  close(fd);
+  return std::string(text, static_cast<size_t>(std::max<ssize_t>(bytes, 0)));
+}
+
 // The setting in a file like "always [madvise] never", which is the word in brackets. Empty if
 // there is no such file.
 std::string ThpSetting(const char* name) {
-  const DescriptorFloor floor;
-  std::ifstream file(std::string(kThpFolder) + name);
-  for (std::string word; file >> word;) {
-    if (word.size() > 2 && word.front() == '[') return word.substr(1, word.size() - 2);
-  }
-  return "";
+  const std::string text = TextOf(std::string(kThpFolder) + name);
+  const size_t begin = text.find('[');
+  const size_t end = text.find(']');
+  return begin < end && end < text.size() ? text.substr(begin + 1, end - begin - 1) : "";
 }
 
 bool IsOn(const std::string& setting) {
@@ -35,10 +49,9 @@ bool IsOn(const std::string& setting) {
 }
 
 uint64_t HugetlbCount(FrameKind kind, const char* name) {
-  const DescriptorFloor floor;
-  std::ifstream file(kHugetlbFolder + std::to_string(FrameBytes(kind) / kKiB) + "kB/" + name);
-  uint64_t count = 0;
-  return file >> count ? count : 0;
+  const std::string text =
+      TextOf(kHugetlbFolder + std::to_string(FrameBytes(kind) / kKiB) + "kB/" + name);
+  return std::strtoull(text.c_str(), nullptr, 10);
 }
 
 // How much can be reserved now: some free pages may be promised to others.

@@ -10,7 +10,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 
-from installation import Installation, run
+from installation import WARNINGS, Installation, run
 
 HERE = pathlib.Path(__file__).resolve().parent
 PUBLIC_HEADERS = {
@@ -35,6 +35,13 @@ EXPORTED = re.compile(
 )
 # Classes that the library itself has from the public headers.
 SHARED_CLASSES = re.compile(r"morsel::(?:Status|Result<|memory_resource)")
+# Operators new and delete; functions of the C library that give memory to the caller; streams
+# and strings that are in the C++ library.
+ALLOCATES = re.compile(
+    r"_Zn[wa]|_Zd[la]|(m|c|re|aligned_)alloc$|free$|posix_memalign$|strn?dup$|v?asprintf$"
+    r"|getline$|getdelim$|getcwd$|get_current_dir_name$|scandir$|open_memstream$"
+    r"|_ZNS?K?St7__cxx1112basic_string|_ZNS?t\d*basic_|_ZSt7getline|_ZStrs|_ZNSi|_ZNSo"
+)
 
 
 def defined_names(path):
@@ -134,6 +141,52 @@ class Install(unittest.TestCase):
         self.installation.compile(HERE / "crashes.cc", program, "morsel-sim")
         told = run(program)
         self.assertIn("crashes.cc:", told)
+
+    def test_the_library_takes_little_of_what_threads_and_loaders_have(self):
+        # dlopen(3) gives a library what is left of the program's room for thread-local memory.
+        library = self.installation.libraries / "libmorsel.so"
+        segments = run("readelf", "--program-headers", "--wide", library).splitlines()
+        sizes = [int(line.split()[5], 16) for line in segments if line.split()[:1] == ["TLS"]]
+        self.assertEqual(len(sizes), 1)
+        self.assertLessEqual(sizes[0], 512)
+        program = self.folder / "links_only"
+        self.installation.compile(HERE / "links_only.c", program)
+        run(program, env=self.installation.environment)
+
+    def test_no_call_needs_more_stack_than_the_header_says(self):
+        program = self.folder / "small_stack"
+        self.installation.compile(HERE / "small_stack.cc", program)
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+            run(program, folder, env=self.environment_with_a_stand_in())
+
+    def test_a_plugin_loads_and_unloads_the_library(self):
+        library = self.installation.libraries / "libmorsel.so.0"
+        program = self.folder / "plugin"
+        flags = run("pkg-config", "--cflags", "morsel", env=self.installation.environment).split()
+        run("gcc", "-std=gnu11", *WARNINGS[:2], HERE / "plugin.c", "-o", program, *flags)
+        run(program, library, self.folder / "plugin.pool")
+        run(sys.executable, HERE / "loaded.py", library, self.folder / "python.pool")
+
+    def test_a_program_may_serve_its_allocations_from_a_morsel(self):
+        for package in ("morsel", "morsel-static"):
+            for name, options in (("operators", []), ("malloc", ["-DMALLOC_TOO"])):
+                with self.subTest(package=package, replaced=name):
+                    program = self.folder / f"{package}_{name}"
+                    self.installation.compile(HERE / "replaced.cc", program, package, options)
+                    pool = self.folder / f"{package}_{name}.pool"
+                    told = run(program, pool, env=self.installation.environment)
+                    self.assertEqual(told, "served\n")
+
+    def test_the_library_has_nothing_that_allocates_for_it(self):
+        # What is not its own would be taken by one allocator and given back by another.
+        library = self.installation.libraries / "libmorsel.so"
+        table = run("nm", "--dynamic", "--undefined-only", "--format=posix", library)
+        needed = {line.split()[0].split("@")[0] for line in table.splitlines()}
+        self.assertIn("__libc_malloc", needed)
+        self.assertEqual({name for name in needed if ALLOCATES.match(name)}, set())
+
+    def environment_with_a_stand_in(self):
+        return {**self.installation.environment, "PMEM2_FORCE_GRANULARITY": "CACHE_LINE"}
 
     def test_programs_with_cmake(self):
         for language in ("C", "CXX"):

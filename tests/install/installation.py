@@ -60,8 +60,8 @@ class Installation:
             if not path.is_dir()
         }
 
-    def compile(self, source, program, package="morsel"):
+    def compile(self, source, program, package="morsel", options=()):
         """Builds a program of one file as a user would."""
         flags = run("pkg-config", "--cflags", "--libs", package, env=self.environment).split()
-        run(*COMPILERS[source.suffix], source, "-o", program, *flags)
+        run(*COMPILERS[source.suffix], *options, source, "-o", program, *flags)
         return program
