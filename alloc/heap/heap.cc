@@ -125,10 +125,11 @@ void Heap::ThreadEnds(uint64_t thread) {
   const std::lock_guard lock(mutex_);
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one->thread != thread) continue;
-    // It may fence in a later destructor what it has flushed in an earlier one. By then another
-    // thread may have the ThreadHeap.
-    FencePending(*one);
+    // The thread may fence in a later destructor what it has flushed in an earlier one, when
+    // somebody else has the ThreadHeap. The fence of the frees is for that, too.
+    one->pending().Flush(persist_, units_.AddressOf(UnitIndex(units_.unit_count())));
     TakeFromEnded(*one);
+    one->pending().Fenced();
   }
 }
 

@@ -315,7 +315,6 @@ class Heap final : private ThreadEndListener {
   Result<bool> ResizeInPlace(Segment& segment, uint64_t size_bytes);
   Status FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const char* end);
   Status FlushRecovered();
-  void FencePending(ThreadHeap& mine);
 
   // Called with the lock held and the gate closed.
   void FlushAllFrees();

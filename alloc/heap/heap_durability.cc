@@ -97,14 +97,6 @@ void Heap::Fence() {
   if (mine != nullptr) mine->pending().Fenced();
 }
 
-// Does what the thread's Fence() would do.
-void Heap::FencePending(ThreadHeap& mine) {
-  if (mine.pending().empty()) return;
-  mine.pending().Flush(persist_, units_.AddressOf(UnitIndex(units_.unit_count())));
-  persist_.Fence();
-  mine.pending().Fenced();
-}
-
 void Heap::FlushMyFrees() {
   const auto lock = LockForMine();
   const Result<ThreadHeap*> mine = MyCache();
