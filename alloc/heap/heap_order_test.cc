@@ -113,6 +113,37 @@ TEST_F(HeapOrderTest, CleanIsDurableWhenCloseReturns) {
   recorder_->ForEachImage(64, random, [&] { EXPECT_EQ(header()->state, kHeapClean); });
 }
 
+// What an extent that began in region 0 has given up in region 1 is visible when the process is
+// killed, and not durable. The next process allocates there, and searches from region 1 on.
+TEST_F(HeapOrderTest, AKilledHeadIsGoneForASearchThatSkipsItsRegion) {
+  for (const bool shortened : {false, true}) {
+    SCOPED_TRACE(shortened);
+    Make(2 * kGiB);
+    Persist(Allocate(990 * kMiB));
+    char* const before = Allocate(100 * kMiB);
+    ASSERT_GT(before + 100 * kMiB, memory_->base() + kRegionBytes);
+    Persist(before);
+    if (shortened) {
+      ASSERT_EQ(heap_->Reallocate(before, kMiB).value(), before);
+    } else {
+      heap_->Free(before);
+    }
+    heap_.reset();
+    Open();
+    char* const aligned = static_cast<char*>(heap_->Allocate(128 * kMiB, kRegionBytes).value());
+    ASSERT_EQ(aligned, memory_->base() + kRegionBytes);
+    Persist(aligned);
+    ForEachImage([&](Heap& after) {
+      EXPECT_EQ(after.LiveBytes().value(), (990 + 128 + (shortened ? 1 : 0)) * kMiB);
+      EXPECT_TRUE(IsTrue(after.IsLive(aligned + 127 * kMiB)));
+      EXPECT_FALSE(IsTrue(after.IsLive(before + 2 * kMiB)));
+      EXPECT_EQ(Findings(after), "");
+    });
+    heap_.reset();
+    recorder_.reset();
+  }
+}
+
 // A kill may leave the state visible. An open that reads "clean" does not flush the rest again.
 TEST_F(HeapOrderTest, EverythingElseIsDurableBeforeTheStateIsClean) {
   Make(2 * kMiB);

@@ -160,6 +160,9 @@ class UnitMap {
   Status Scan(uint64_t region);
   static bool MarkedAsShortSlab(Region& region, uint64_t unit, UnitWord word);
   Status ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t* end);
+  /// The word to which the piece at the beginning of the region points back, or nullptr if no piece
+  /// is there. It is the word of an extent's head if that extent still covers the region.
+  const uint64_t* HeadOfPiece(uint64_t region) const;
   /// How many of the region's first units an extent of an earlier region covers.
   uint64_t CoveredByEarlier(uint64_t region) const;
   Status MarkMaps(uint64_t region);

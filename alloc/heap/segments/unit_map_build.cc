@@ -52,15 +52,20 @@ Status UnitMap::Scan(uint64_t region) {
   if (words == nullptr) return Code::kOk;  // read-only, and nothing was ever allocated here
   const uint64_t limit = units_ - first < kUnitsPerRegion ? units_ - first : kUnitsPerRegion;
   if (unclean_ && !read_only_) {
-    // ORDER  words read as free  <  their units handed out
-    // WHY    after a kill, a cleared head may be visible without being durable; a power cut
-    //        would bring it back, over what has been allocated there since. A head in an
-    //        earlier region is flushed when that region is built. That is soon enough: free
-    //        units are searched for from region 0 on. Only units right behind a live extent
-    //        are taken without a search, and no extent that began before that one can have
-    //        covered them.                                                         [HEAP-2]
+    // ORDER  words read as free, and the head that the first piece points to  <  their units
+    //        handed out
+    // WHY    after a kill, a cleared or shortened head may be visible without being durable; a
+    //        power cut would bring it back, over what has been allocated there since. Such a head
+    //        of an earlier region covers this one only if the first word is a piece that points
+    //        to it: the piece is durable before the head, and its word gets nothing else before
+    //        what the head has given up is durable. So whatever region a search begins with,
+    //        nothing of it is handed out too early.                            [HEAP-2, HEAP-4]
     // CRASH  before: the region is as it was read, or as it was before the clearing.
     // TEST   alloc/heap/heap_crash_test: KillThenPowerCut
+    //        alloc/heap/heap_order_test: AKilledHeadIsGoneForASearchThatSkipsItsRegion
+    if (const uint64_t* const head = HeadOfPiece(region); head != nullptr) {
+      persist_.Flush(head, sizeof *head);
+    }
     persist_.Range(words, limit * sizeof *words);
   }
   uint64_t unit = CoveredByEarlier(region);
@@ -116,19 +121,26 @@ Status UnitMap::ScanHead(uint64_t region, uint64_t unit, UnitWord word, uint64_t
   return Code::kOk;
 }
 
-uint64_t UnitMap::CoveredByEarlier(uint64_t region) const {
+const uint64_t* UnitMap::HeadOfPiece(uint64_t region) const {
   const uint64_t* const words = MapOf(region);
-  if (region == 0 || words == nullptr) return 0;
+  if (region == 0 || words == nullptr) return nullptr;
   const UnitWord piece{pmem::Load(&words[0])};
   const uint64_t first = region * kUnitsPerRegion;
-  if (piece.kind() != UnitKind::kPiece || piece.units() == 0 || piece.units() > first) return 0;
+  if (piece.kind() != UnitKind::kPiece || piece.units() == 0 || piece.units() > first) {
+    return nullptr;
+  }
   const uint64_t head = first - piece.units();
   const uint64_t* const map = MapOf(RegionOf(head));
-  if (map == nullptr) return 0;
-  const UnitWord word{pmem::Load(&map[head % kUnitsPerRegion])};
-  if (word.kind() != UnitKind::kExtent || word.units() <= piece.units()) return 0;
-  const uint64_t more = word.units() - piece.units();
-  return more < kUnitsPerRegion ? more : kUnitsPerRegion;
+  return map == nullptr ? nullptr : &map[head % kUnitsPerRegion];
+}
+
+uint64_t UnitMap::CoveredByEarlier(uint64_t region) const {
+  const uint64_t* const head = HeadOfPiece(region);
+  if (head == nullptr) return 0;
+  const UnitWord word{pmem::Load(head)};
+  const uint64_t back = UnitWord{pmem::Load(MapOf(region))}.units();
+  if (word.kind() != UnitKind::kExtent || word.units() <= back) return 0;
+  return std::min(word.units() - back, kUnitsPerRegion);
 }
 
 Status UnitMap::MarkMaps(uint64_t region) {
