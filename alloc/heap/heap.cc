@@ -105,7 +105,7 @@ Result<ThreadHeap*> Heap::MyCache() {
   // does any thread in a guarded heap.
   if (SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr && !mine->FlushIsDue()) {
     mine->slot = &slot;
-    slot.Fill(this, mine, mine->FreesForSlot());
+    slot.Fill(this, mine);
   }
   return mine;
 }
@@ -265,7 +265,7 @@ bool Heap::FreeInside(void* block) {
   } else if (owner != nullptr) {
     mine.FreeRemote(*slab, block);
   }
-  const bool due = mine.FlushIsDue() || slot.frees_left <= 0;
+  const bool due = mine.FlushIsDue();
   slot.Leave();
   if (owner == nullptr) return false;
   if (due) FlushMyFrees();

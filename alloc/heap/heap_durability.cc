@@ -112,10 +112,6 @@ void Heap::FlushFreesOf(ThreadHeap& mine) {
   (void)FlushRecovered();
   units_.FlushCleared();
   mine.FlushFrees();  // its fence is for the cleared heads, too
-  ThreadSlot& slot = SlotAt(slot_offset_);
-  if (slot.Is(this)) {
-    slot.frees_left = static_cast<int64_t>(mine.FreesForSlot());
-  }
 }
 
 void Heap::FlushFrees() {

@@ -7,7 +7,7 @@ namespace {
 
 class RecentHeapTest : public testing::Test {
  protected:
-  void SetUp() override { slot_.Fill(Whose(), nullptr, 1); }
+  void SetUp() override { slot_.Fill(Whose(), nullptr); }
 
   const Heap* Whose() const { return reinterpret_cast<const Heap*>(&heap_); }
 

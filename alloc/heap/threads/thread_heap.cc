@@ -13,7 +13,7 @@ ThreadHeap::ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool
     : segments_(segments),
       persist_(persist),
       fine_(fine),
-      frees_left_(fine ? frees_first : kNever) {
+      frees_left_(fine ? static_cast<int64_t>(frees_first) : kUnbounded) {
   void** words = words_.data();
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     caches_[size_class].magazines.Begin(words, size_class);
@@ -167,7 +167,7 @@ void ThreadHeap::FreeRemote(Segment& segment, void* block) {
     Slab(segment).DieOfTwice(block);
   }
   remote_bits_ |= bit;
-  if (fine_) CountFree();
+  CountFree();
 }
 
 void ThreadHeap::FlushRemote() {
@@ -277,7 +277,7 @@ void ThreadHeap::FreesFlushed() {
     segment->quick = nullptr;  // so that the next free calls Touched()
   }
   ForgetOthers();
-  if (fine_) frees_left_ = kFreesBeforeFlush;
+  frees_left_ = fine_ ? static_cast<int64_t>(kFreesBeforeFlush) : kUnbounded;
 }
 
 }  // namespace morsel::alloc

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 
 #include "alloc/heap/segments/segment.h"
 #include "alloc/heap/segments/segment_table.h"
@@ -25,8 +26,7 @@ namespace morsel::alloc {
 inline constexpr uint64_t kFreesUnflushedMax = 65'536;
 /// A thread flushes its frees after this many. The rest of the bound is for the blocks in its
 /// magazines: they are allocated after a crash, and count as freed only when their bits are
-/// cleared, which may come on top of all others. Another 64 are for the count, which may be off by
-/// a few when it runs out.
+/// cleared, which may come on top of all others. Another 64 are for those that FreeRemote() delays.
 inline constexpr uint64_t kFreesBeforeFlush = kFreesUnflushedMax - 2 * Magazines::BlocksMax() - 64;
 
 /// Threads  the thread that it belongs to, inside its slot or with the heap's lock held; the thread
@@ -50,9 +50,9 @@ class alignas(kLineBytes) ThreadHeap {
   /// a slot, an empty magazine is refilled.
   void* Take(unsigned size_class);
 
-  /// Frees a block of an own slab whose `quick` is set. Stores one bit at most, and counts it in
-  /// the slot's frees_left. Returns false, with nothing freed, if the block needs a closer look or
-  /// too many were freed.
+  /// Frees a block of a slab of `recent`'s ThreadHeap whose `quick` is set. Stores one bit at most.
+  /// Returns false, with nothing freed, if the block needs a closer look, or if FlushIsDue() would
+  /// hold afterwards.
   [[gnu::always_inline]] static bool TryGive(Segment& segment, void* block,
                                              const RecentHeap& recent) {
     const Slab slab(segment);
@@ -65,8 +65,10 @@ class alignas(kLineBytes) ThreadHeap {
     if (segment.magazines->TryGive(block)) return true;
     if (segment.magazines->WasGivenLast(block)) [[unlikely]]
       return false;
-    if (--recent.TheSlot()->frees_left < 0) [[unlikely]]
+    ThreadHeap& owner = *recent.part;
+    if (owner.frees_left_ <= 1) [[unlikely]]
       return false;
+    --owner.frees_left_;
     found.Clear();
     return true;
   }
@@ -90,16 +92,7 @@ class alignas(kLineBytes) ThreadHeap {
   void FreedExtent() { CountFree(); }
 
   /// Whether so many blocks have been freed that FlushFrees() is due.
-  bool FlushIsDue() const { return frees_left_ == 0; }
-
-  /// How many blocks the thread may free through its slot without telling this object. They count
-  /// as freed from now on. Some frees are held back, because the slot's count is lost when another
-  /// heap gets the slot. FlushIsDue() must be false.
-  uint64_t FreesForSlot() {
-    const uint64_t part = frees_left_ > kPartKept ? frees_left_ - frees_left_ / kPartKept : 1;
-    if (frees_left_ > part) frees_left_ -= part;
-    return part;
-  }
+  bool FlushIsDue() const { return frees_left_ <= 0; }
 
   /// Makes the frees of this thread durable, those of extents excepted.
   /// Durability  on return.
@@ -167,14 +160,14 @@ class alignas(kLineBytes) ThreadHeap {
     }
     return sum;
   }();
-  static constexpr uint64_t kNever = ~uint64_t{0};
-  static constexpr uint64_t kPartKept = 4;
+  /// Where frees need no flush. FreesFlushed() restores it as any other count.
+  static constexpr int64_t kUnbounded = std::numeric_limits<int64_t>::max();
   static constexpr size_t kOthersMax = 4096;
   static constexpr size_t kRecentMax = 64;
 
   void* Refill(ClassCache& cache, uint64_t count);
   void* TakeFrom(ClassCache& cache, uint64_t count);
-  void CountFree(uint64_t count = 1) { frees_left_ -= std::min(count, frees_left_); }
+  void CountFree() { --frees_left_; }
   [[gnu::noinline]] void Touched(Segment& segment);
   void NoteUnflushed(Segment* segment);
   void List(ClassCache& cache, Segment* segment);
@@ -212,7 +205,7 @@ class alignas(kLineBytes) ThreadHeap {
   const SegmentTable& segments_;
   pmem::Persist persist_;
   bool fine_;
-  uint64_t frees_left_;
+  int64_t frees_left_;  ///< how many frees may be made before they are flushed; below 0: too many
   Segment* unflushed_ = nullptr;  ///< own slabs with frees to flush
   // Slabs of other threads of which this one has freed blocks that are to be flushed. A slab may be
   // in the array more than once. No slab is released while it is there or in `unflushed_`.

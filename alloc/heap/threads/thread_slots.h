@@ -24,7 +24,6 @@ class ThreadHeap;
 struct ThreadSlot {
   std::atomic<const Heap*> heap{nullptr};  ///< nullptr: the slot is empty
   ThreadHeap* thread_heap = nullptr;       ///< the thread's part of `heap`
-  int64_t frees_left = 0;                  ///< how many frees it may make before they are flushed
   std::atomic<uint32_t> inside{0};         ///< 1 while the thread is inside
 
   // Threads  the thread that the slot belongs to, unless said otherwise.
@@ -44,9 +43,8 @@ struct ThreadSlot {
   void Leave() { inside.store(0, std::memory_order_release); }
 
   /// Makes the slot the heap's, with the thread's `part` of it. The heap's lock is held.
-  void Fill(const Heap* whose, ThreadHeap* part, uint64_t frees) {
+  void Fill(const Heap* whose, ThreadHeap* part) {
     thread_heap = part;
-    frees_left = static_cast<int64_t>(frees);
     heap.store(whose, std::memory_order_release);
   }
   /// From now on the thread cannot enter by the slot. It may still be inside.

@@ -1,0 +1,150 @@
+// What a long life costs, and how much of what was freed a power cut brings back: both have bounds,
+// whatever else the threads of the heap do.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "alloc/heap/heap.h"
+#include "alloc/heap/heap_shadow_testing.h"
+#include "alloc/heap/heap_testing.h"
+
+namespace morsel::alloc {
+namespace {
+
+// A heap that grows when it is full.
+struct GrowingHeap {
+  explicit GrowingHeap(bool fine) {
+    Heap::Format(memory.Place(kSubtreeBytes), 4096, pmem::VolatilePersist());
+    heap = Heap::Open(memory.Place(kSubtreeBytes), pmem::VolatilePersist(), fine, false).value();
+    heap->set_growth([](uint64_t size_bytes) -> Result<uint64_t> { return size_bytes; });
+  }
+
+  // How many of some thousand calls need more than the short way.
+  uint64_t SlowCalls() {
+    uint64_t slow = 0;
+    for (int i = 0; i < 1000; ++i) {
+      void* block = Heap::TryAllocate(heap.get(), 64);
+      if (block == nullptr) {
+        ++slow;
+        block = heap->Allocate(64, 16).value();
+      }
+      if (Heap::TryFree(heap.get(), block)) continue;
+      ++slow;
+      heap->Free(block);
+    }
+    return slow;
+  }
+
+  HeapMemory memory{4 * kGiB};
+  std::unique_ptr<Heap> heap;
+};
+
+TEST(HeapBounds, TheShortWayIsThereHoweverOftenTheGateWasClosed) {
+  constexpr int kTimes = 400;
+  const struct {
+    const char* name;
+    std::function<void(Heap&)> close_gate;
+  } kinds[] = {
+      {"growth", [](Heap& heap) { (void)heap.Allocate(2 * kMiB, 16).value(); }},
+      {"stat", [](Heap& heap) { (void)heap.LiveBytes().value(); }},
+      {"flush", [](Heap& heap) { heap.FlushFrees(); }},
+      {"checkpoint", [](Heap& heap) { const auto stopped = heap.StopTheWorld(); }},
+      {"thread",
+       [](Heap& heap) { std::thread([&] { heap.Free(heap.Allocate(64, 16).value()); }).join(); }},
+  };
+  for (const bool fine : {false, true}) {
+    for (const auto& kind : kinds) {
+      SCOPED_TRACE(std::string(kind.name) + (fine ? ", fine" : ", snapshot"));
+      GrowingHeap growing(fine);
+      (void)growing.SlowCalls();
+      kind.close_gate(*growing.heap);
+      const uint64_t first = growing.SlowCalls();
+      uint64_t most = 0;
+      for (int i = 0; i < kTimes; ++i) {
+        kind.close_gate(*growing.heap);
+        most = std::max(most, growing.SlowCalls());
+      }
+      // Under the fine contract one more, when frees are flushed.
+      EXPECT_LE(most, first + (fine ? 2 : 0));
+    }
+  }
+}
+
+// Fine heaps whose power may be cut, all in slots of this thread.
+class ManyHeaps {
+ public:
+  ManyHeaps(size_t count, uint64_t bytes) {
+    for (size_t i = 0; i < count; ++i) {
+      memories_.push_back(std::make_unique<HeapMemory>(bytes, TestBase() + i * kGiantBytes));
+      shadows_.push_back(std::make_unique<Shadow>(memories_[i]->base(), bytes));
+      Heap::Format(memories_[i]->Place(bytes), 4096, shadows_[i]->persist());
+      heaps_.push_back(OpenAt(i));
+    }
+  }
+  Heap& operator[](size_t i) { return *heaps_[i]; }
+
+  // Cuts the power of one; how many bytes are live afterwards.
+  uint64_t LiveBytesAfterPowerCut(size_t i) {
+    heaps_[i].reset();
+    shadows_[i]->CutPower();
+    heaps_[i] = OpenAt(i);
+    EXPECT_EQ(Findings(*heaps_[i]), "");
+    return heaps_[i]->LiveBytes().value();
+  }
+
+ private:
+  std::unique_ptr<Heap> OpenAt(size_t i) {
+    const HeapPlace place = memories_[i]->Place(memories_[i]->capacity_bytes());
+    return Heap::Open(place, shadows_[i]->persist(), true, false).value();
+  }
+
+  std::vector<std::unique_ptr<HeapMemory>> memories_;
+  std::vector<std::unique_ptr<Shadow>> shadows_;
+  std::vector<std::unique_ptr<Heap>> heaps_;
+};
+
+// As morsel_malloc() and morsel_free() do it: the short way first.
+void* Allocate(Heap& heap, uint64_t size_bytes) {
+  void* const block = Heap::TryAllocate(&heap, size_bytes);
+  return block != nullptr ? block : heap.Allocate(size_bytes, 16).value();
+}
+void Free(Heap& heap, void* block) {
+  if (!Heap::TryFree(&heap, block)) heap.Free(block);
+}
+
+// The two heaps are used in turn, so that each finds that the other has its slot. In each turn the
+// thread gets the slot, makes this heap the recent one by a malloc, and frees by the short way.
+TEST(HeapBounds, FreesUndoneAreBoundedWhereTwoHeapsShareASlot) {
+  constexpr uint64_t kFrees = 4 * kFreesUnflushedMax;
+  constexpr uint64_t kSlabs = kFrees / 4000;
+  ManyHeaps heaps(kThreadSlots + 1, 16 * kMiB);
+  Heap& one = heaps[0];
+  Heap& other = heaps[kThreadSlots];
+  std::vector<void*> blocks;
+  for (uint64_t i = 0; i < kFrees; ++i) blocks.push_back(Allocate(one, 16));
+  one.FlushFrees();
+  void* const block = Allocate(other, 16);
+  // Of every slab in turn, so that the short way knows each of them soon.
+  uint64_t freed = 0;
+  for (uint64_t first = 0; first < kFrees / kSlabs; ++first) {
+    for (uint64_t i = first; i < kFrees; i += kFrees / kSlabs, ++freed) {
+      if (freed < 4 * kSlabs) {
+        Free(one, blocks[i]);
+        continue;
+      }
+      ASSERT_TRUE(one.Flush(blocks[i], 16).ok());
+      void* const recent = Allocate(one, 32);
+      Free(one, blocks[i]);
+      Free(one, recent);
+      ASSERT_TRUE(other.Flush(block, 16).ok());
+    }
+  }
+  EXPECT_LE(heaps.LiveBytesAfterPowerCut(0), kFreesUnflushedMax * 16);
+}
+
+}  // namespace
+}  // namespace morsel::alloc
