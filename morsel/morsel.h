@@ -378,10 +378,12 @@ void *morsel_aligned_alloc(morsel_t *morsel, size_t alignment, size_t size);
 /* Frees a block; NULL is allowed. In a fork, and in a morsel that is open for reading only, it does
  * nothing and sets errno to EBUSY or EACCES.
  *
- * Durability  fine: the free becomes durable later, at the latest when this thread has made 65,536
- *             frees that are not durable. A crash before that may leave the block allocated and
- *             unreached, never the reverse. The first free after a crash flushes what was freed
- *             before the crash, which takes time for each slab. The unlinking must be durable
+ * Durability  fine: the free becomes durable later. A crash before that may leave the block
+ *             allocated and unreached, never the reverse. At most 65,536 frees of each thread are
+ *             not durable, and all threads' together have at most 1/64 of the morsel's bytes, or
+ *             1 MiB if that is more. Blocks that were freed and that a thread has at hand come on
+ *             top: as many as morsel_malloc() says. The first free after a crash flushes what was
+ *             freed before the crash, which takes time for each slab. The unlinking must be durable
  *             before this call. After a crash, so must whatever a program read that made it free
  *             the block: what is visible after a kill need not be durable yet. */
 void morsel_free(morsel_t *morsel, void *block);

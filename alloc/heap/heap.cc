@@ -79,9 +79,8 @@ Result<ThreadHeap*> Heap::MyCache() {
   if (slot.Is(this)) return slot.thread_heap;
   ThreadHeap* mine = state == &no_state ? nullptr : FindCache(*state);
   if (mine == nullptr) {
-    const uint64_t frees_first = unclean_ ? 1 : kFreesBeforeFlush;
     if (state != &no_state) {
-      mine = new (std::nothrow) ThreadHeap(segments_, persist_, fine_, frees_first);
+      mine = new (std::nothrow) ThreadHeap(segments_, persist_, fine_, unclean_);
     }
     if (mine == nullptr) {
       return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
@@ -96,6 +95,7 @@ Result<ThreadHeap*> Heap::MyCache() {
     mine->thread = state->owner.load(std::memory_order_relaxed);
     mine->state = state;
   }
+  if (mine->lent_bytes() == 0) LendFrees(*mine);
   // The heap must not be the thread's recent one while no slot leads to it, because EmptySlots()
   // looks only at ThreadHeaps with a slot. Nor may the heap whose slot this one gets be the recent
   // one.
@@ -114,6 +114,8 @@ Result<ThreadHeap*> Heap::MyCache() {
 void Heap::TakeFromEnded(ThreadHeap& ended) {
   const Gate closed(this);
   ended.Abandon([this](Segment* segment) { ListIfRoom(segment); });
+  if (fine_ && ended.lent_bytes() != 0) budget_.GiveBack(ended.lent_bytes());
+  if (fine_) ended.Borrow(0);
   const std::lock_guard lock(threads_mutex_);
   ended.thread = 0;
   ended.slot = nullptr;
@@ -220,6 +222,7 @@ void Heap::ReleaseExtent(Segment* segment) {
   ForgetExtent(segment);
   units_.ClearHead(segment->head, UnitCount(segment->units));
   segment->kind = UnitKind::kNone;
+  BoundClearedExtents();
 }
 
 void Heap::ReleaseSlab(Segment* segment) {
@@ -356,6 +359,7 @@ Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
     units_.ResizeExtent(segment.head, UnitCount(segment.units), UnitCount(wanted));
     segment.units = wanted;
     segment.word.Stored();
+    BoundClearedExtents();
   }
   return true;
 }

@@ -3,9 +3,10 @@
 // malloc and free store bits and flush nothing. A block's bit becomes durable with the
 // first flush and fence that cover a byte of the block. A crash can therefore leave a
 // block allocated that nobody can reach, but never free one that somebody can. Such
-// unreachable blocks are those that were allocated and never linked, and, for each
-// thread, at most kFreesUnflushedMax that it had freed, or had put into its magazines
-// and not handed out.
+// unreachable blocks are those that were allocated and never linked, those that each
+// thread had in its magazines, and those that had been freed lately: at most
+// kFreesUnflushedMax by each thread, magazines included, and FreeBudget::BytesMax()
+// bytes by all threads together.
 //
 // Each thread has a ThreadHeap, in which it allocates and frees without a lock. All
 // other work needs the heap's lock, and work on the ThreadHeaps of other threads needs
@@ -22,6 +23,7 @@
 #include "alloc/heap/segments/segment.h"
 #include "alloc/heap/segments/segment_table.h"
 #include "alloc/heap/segments/unit_map.h"
+#include "alloc/heap/threads/free_budget.h"
 #include "alloc/heap/threads/recent_heap.h"
 #include "alloc/heap/threads/thread_ends.h"
 #include "alloc/heap/threads/thread_heap.h"
@@ -126,7 +128,8 @@ class Heap final : private ThreadEndListener {
   /// Frees a block. Ends the process if no live block begins at `block`. It may overlook that a
   /// block is freed twice while a magazine has it, or while another thread delays its free (see
   /// ThreadHeap::FreeRemote()). In a guarded heap it always notices.
-  /// Durability  none before FlushFrees(); kFreesUnflushedMax bounds what a crash may undo.
+  /// Durability  none before FlushFrees(); kFreesUnflushedMax and FreeBudget bound what a crash may
+  ///             undo.
   void Free(void* block) {
     if (!FreeInside(block)) FreeSlowly(block);
   }
@@ -291,6 +294,9 @@ class Heap final : private ThreadEndListener {
   ThreadHeap* CacheOfGone();
   void TakeFromEnded(ThreadHeap& ended);
   void FlushFreesOf(ThreadHeap& mine);
+  void LendFrees(ThreadHeap& mine);
+  void LendFreesAnew(const ThreadHeap* mine);
+  void BoundClearedExtents();
   Result<Segment*> SegmentOf(const void* address);
   Result<Segment*> Adopt(UnitIndex head);
   Segment* Remember(UnitIndex head);
@@ -336,6 +342,7 @@ class Heap final : private ThreadEndListener {
   UnitIndex recovered_{};       ///< what an earlier process left before this unit is adopted
   bool all_recovered_ = false;  ///< all that it left is adopted
   ThreadHeap* thread_heaps_ = nullptr;
+  FreeBudget budget_;
   /// Guards the list of ThreadHeaps and each one's `thread`. To change them, hold mutex_ as well.
   Mutex threads_mutex_{LockRank::kHeapThreads};
   uint32_t closings_ = 0;  ///< how many nested Gates there are

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "alloc/heap/heap.h"
+#include "alloc/heap/heap_crash_testing.h"
 #include "alloc/heap/heap_shadow_testing.h"
 #include "alloc/heap/heap_testing.h"
 
@@ -144,6 +145,128 @@ TEST(HeapBounds, FreesUndoneAreBoundedWhereTwoHeapsShareASlot) {
     }
   }
   EXPECT_LE(heaps.LiveBytesAfterPowerCut(0), kFreesUnflushedMax * 16);
+}
+
+// What threads do that free blocks until the power is cut.
+struct Workload {
+  uint64_t block_bytes;
+  size_t threads;
+  bool others = false;  ///< each thread frees what the one before it has allocated
+  bool gates = false;   ///< and from time to time something needs the heap to itself
+};
+
+// The threads fill a heap, and free all of it. Returns how many bytes are live after a power cut
+// that comes before one of them ends.
+uint64_t LiveBytesAfter(const Workload& workload, uint64_t heap_bytes) {
+  const HeapMemory memory(heap_bytes);
+  Shadow shadow(memory.base(), heap_bytes);
+  const HeapPlace place = memory.Place(heap_bytes);
+  Heap::Format(place, 64, shadow.persist());
+  auto heap = Heap::Open(place, shadow.persist(), true, false).value();
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<std::vector<void*>> blocks(workload.threads);
+  for (size_t i = 0; i < workload.threads; ++i) {
+    workers.push_back(std::make_unique<Worker>());
+    workers[i]->Do([&] {
+      const uint64_t count = heap_bytes / workload.block_bytes / workload.threads;
+      while (blocks[i].size() < count) {
+        const Result<void*> block = heap->Allocate(workload.block_bytes, 16);
+        if (!block) break;
+        blocks[i].push_back(*block);
+      }
+    });
+  }
+  heap->FlushFrees();
+  for (size_t i = 0; i < workload.threads; ++i) {
+    workers[i]->Do([&] {
+      std::vector<void*>& of = blocks[workload.others ? (i + 1) % workload.threads : i];
+      size_t freed = 0;
+      for (void* const block : of) {
+        Free(*heap, block);
+        if (workload.gates && ++freed % (of.size() / 8 + 1) == 0) (void)heap->LiveBytes().value();
+      }
+    });
+  }
+  const std::vector<char> left = shadow.durable();
+  workers.clear();
+  heap.reset();
+  shadow.Restore(left);
+  const auto after = Heap::Open(place, shadow.persist(), true, false).value();
+  EXPECT_EQ(Findings(*after), "");
+  return after->LiveBytes().value();
+}
+
+// What a thread has at hand of a size comes on top of the bound.
+uint64_t AtHandBytes(uint64_t block_bytes) {
+  if (block_bytes > kBlockBytesMax) return 0;
+  const unsigned size_class = ClassOf(block_bytes);
+  return 2 * Magazines::Places(size_class) * BlockBytes(size_class);
+}
+
+TEST(HeapBounds, BytesThatComeBackAreBoundedForAllThreadsTogether) {
+  for (const uint64_t heap_bytes : {8 * kMiB, 128 * kMiB}) {
+    const uint64_t bound = FreeBudget::BytesMax(heap_bytes);
+    uint64_t most = 0;
+    for (const uint64_t block_bytes : {64, 1000, 5000, 20'000, 60'000, 100'000, 2'000'000}) {
+      if (heap_bytes / block_bytes > (kSlowBuild ? 10'000u : 150'000u)) continue;
+      for (const size_t threads : {1, 3, 12}) {
+        for (const bool others : {false, true}) {
+          SCOPED_TRACE(std::to_string(threads) + " threads free blocks of " +
+                       std::to_string(block_bytes) + (others ? " bytes of others" : " bytes"));
+          const uint64_t live = LiveBytesAfter({block_bytes, threads, others}, heap_bytes);
+          EXPECT_LE(live, bound + threads * AtHandBytes(block_bytes));
+          most = std::max(most, live);
+        }
+      }
+    }
+    EXPECT_GT(most, bound / 8);  // else this shows nothing
+  }
+}
+
+TEST(HeapBounds, BytesThatComeBackAreBoundedWhereTheGateIsClosedMeanwhile) {
+  constexpr uint64_t kHeapBytes = 64 * kMiB;
+  for (const uint64_t block_bytes : {1000, 60'000}) {
+    for (const size_t threads : {1, 12}) {
+      const uint64_t live = LiveBytesAfter({block_bytes, threads, true, true}, kHeapBytes);
+      EXPECT_LE(live, FreeBudget::BytesMax(kHeapBytes) + threads * AtHandBytes(block_bytes));
+    }
+  }
+}
+
+// Each extent gives up most of its units in place.
+TEST(HeapBounds, BytesOfShortenedExtentsThatComeBackAreBounded) {
+  constexpr uint64_t kHeapBytes = 64 * kMiB;
+  ManyHeaps heaps(1, kHeapBytes);
+  Heap& heap = heaps[0];
+  std::vector<void*> blocks;
+  while (const Result<void*> block = heap.Allocate(kMiB, 16)) blocks.push_back(*block);
+  heap.FlushFrees();
+  for (void* const block : blocks) ASSERT_EQ(heap.Reallocate(block, 40'000).value(), block);
+  EXPECT_LE(heaps.LiveBytesAfterPowerCut(0),
+            blocks.size() * kUnitBytes + FreeBudget::BytesMax(kHeapBytes));
+}
+
+// Shares that were lent when the heap was larger do not stay.
+TEST(HeapBounds, BytesThatComeBackAreBoundedByWhatTheHeapHasShrunkTo) {
+  constexpr uint64_t kLarge = kGiB;
+  constexpr uint64_t kSmall = 64 * kMiB;
+  const HeapMemory memory(kLarge);
+  Shadow shadow(memory.base(), kSmall);
+  Heap::Format(memory.Place(kLarge), 64, shadow.persist());
+  auto heap = Heap::Open(memory.Place(kLarge), shadow.persist(), true, false).value();
+  Free(*heap, heap->Allocate(64, 16).value());
+  {
+    const auto stopped = heap->StopTheWorld();
+    ASSERT_TRUE(heap->Shrink(kSmall).ok());
+  }
+  std::vector<void*> blocks;
+  for (int i = 0; i < 1900; ++i) blocks.push_back(heap->Allocate(1000, 16).value());
+  heap->FlushFrees();
+  for (void* const block : blocks) Free(*heap, block);
+  heap.reset();
+  shadow.CutPower();
+  heap = Heap::Open(memory.Place(kSmall), shadow.persist(), true, false).value();
+  EXPECT_LE(heap->LiveBytes().value(), FreeBudget::BytesMax(kSmall) + AtHandBytes(1000));
 }
 
 }  // namespace

@@ -382,7 +382,8 @@ TEST_F(HeapCrashTest, FreedBlocksThatComeBackAreBounded) {
     });
   }
   EXPECT_LE(most, kFreesUnflushedMax);
-  EXPECT_GT(most, kFreesUnflushedMax / 2);  // else the images show nothing
+  // Else the images show nothing.
+  EXPECT_GT(most, FreeBudget::OfThreads(4 * kMiB) / 16 / 4);
 }
 
 TEST_F(HeapCrashTest, RandomLives) {

@@ -110,8 +110,41 @@ void Heap::FlushFreesOf(ThreadHeap& mine) {
   // kFreesUnflushedMax would hold for each run of the program alone, and not for all of them
   // together.
   (void)FlushRecovered();
+  mine.RecoveredIsFlushed();
   units_.FlushCleared();
   mine.FlushFrees();  // its fence is for the cleared heads, too
+  LendFrees(mine);
+}
+
+// Lends the calling thread's ThreadHeap, whose frees are durable, its share of those that need not
+// be.
+void Heap::LendFrees(ThreadHeap& mine) {
+  if (!fine_) return;
+  const uint64_t bytes = budget_.Lend(size_bytes(), mine.lent_bytes());
+  mine.Borrow(bytes);
+  if (bytes == 0) LendFreesAnew(&mine);
+}
+
+// Flushes the frees of all threads, and lends each its share anew; `mine` gets one, too.
+void Heap::LendFreesAnew(const ThreadHeap* mine) {
+  const Gate closed(this);
+  uint64_t borrowers = 0;
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    one->FlushFrees();
+    if (one == mine || one->lent_bytes() != 0) ++borrowers;
+  }
+  if (borrowers == 0) return;
+  const uint64_t share = budget_.LendAnew(size_bytes(), borrowers);
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one == mine || one->lent_bytes() != 0) one->Borrow(share);
+  }
+}
+
+// Called when an extent was freed or shortened: not too many bytes of such may come back.
+void Heap::BoundClearedExtents() {
+  if (fine_ && units_.cleared_bytes() > FreeBudget::OfExtents(size_bytes())) {
+    units_.PersistCleared();
+  }
 }
 
 void Heap::FlushFrees() {

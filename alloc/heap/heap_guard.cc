@@ -49,7 +49,8 @@ Result<void*> Heap::ReallocateGuarded(void* block, uint64_t size_bytes) {
 void Heap::FreeSlowly(void* block) {
   if (guard_ == nullptr) return FreeUnguarded(block);
   const uint64_t usable_bytes = UsableGuarded(block, "free");
-  for (void* const taken : guard_->Freed(block, usable_bytes)) FreeUnguarded(taken);
+  const uint64_t kept_bytes_max = fine_ ? FreeBudget::OfGuard(size_bytes()) : ~uint64_t{0};
+  for (void* const taken : guard_->Freed(block, usable_bytes, kept_bytes_max)) FreeUnguarded(taken);
 }
 
 void Heap::FreeWhatIsKept() {

@@ -143,6 +143,7 @@ Status Heap::Shrink(uint64_t size_bytes) {
   MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
   const Status status = units_.Shrink(size_bytes);
   if (!status.ok()) return status;
+  if (fine_) LendFreesAnew(nullptr);  // a smaller heap has less to lend
   recovered_ = std::min(recovered_, UnitIndex(units_.unit_count()));
   for (SizeClass& of : classes_) of.cursor = std::min(of.cursor, UnitIndex(units_.unit_count()));
   return Code::kOk;

@@ -106,8 +106,9 @@ TEST(HeapPartsCostTest, ScatteredFreesOfOthersBlocksAreFlushedTogether) {
     for (size_t i = 0; i < kBlocks; ++i) heap->Free(blocks[i * 61 % kBlocks]);
     fences_of_frees = fences - before;
   }).join();
-  // At most one fence for a quarter of the frees after which a thread flushes them.
-  EXPECT_LE(fences_of_frees, kBlocks / (kFreesBeforeFlush / 4));
+  // At most one fence for a quarter of the bytes after which one of two threads flushes its frees.
+  const uint64_t share = FreeBudget::OfThreads(kHeapBytes) / 4;
+  EXPECT_LE(fences_of_frees, kBlocks * 1024 / (share / 4));
 }
 
 // Tables and arrays are persisted a few words at a time, by many threads. If the second flush took

@@ -17,7 +17,7 @@
 
 namespace morsel::alloc {
 
-/// Memory, and a copy of what of it is durable.
+/// Memory, and a copy of what of it is durable. What lies behind its size_bytes is not watched.
 /// Threads  persist(): any; the others: while nobody stores.
 class Shadow {
  public:
@@ -60,6 +60,7 @@ class Shadow {
  private:
   // Copies word by word, because other threads store meanwhile.
   void MakeDurable(uint64_t begin, uint64_t size_bytes) {
+    if (begin + size_bytes > durable_.size()) return;
     for (uint64_t at = begin; at < begin + size_bytes; at += sizeof(uint64_t)) {
       const uint64_t word = pmem::Load(reinterpret_cast<uint64_t*>(memory_ + at));
       std::memcpy(&durable_[at], &word, sizeof word);

@@ -110,7 +110,7 @@ std::optional<uint64_t> Guard::SizeOf(const void* block, const char* call) {
   return found->second.size_bytes;
 }
 
-std::vector<void*> Guard::Freed(void* block, uint64_t usable_bytes) {
+std::vector<void*> Guard::Freed(void* block, uint64_t usable_bytes, uint64_t kept_bytes_max) {
   // The blocks that are kept are still allocated on the medium. They take the place that blocks in
   // magazines have in the bound of a heap without a guard.
   static_assert(kKeptCountMax <= kFreesUnflushedMax - kFreesBeforeFlush);
@@ -129,7 +129,9 @@ std::vector<void*> Guard::Freed(void* block, uint64_t usable_bytes) {
   kept_.push_back(begin);
   kept_bytes_ += is.usable_bytes;
   std::vector<void*> taken;
-  while (kept_.size() > kKeptCountMax || kept_bytes_ > kKeptBytesMax) taken.push_back(TakeOldest());
+  kept_bytes_max = std::min(kept_bytes_max, kKeptBytesMax);
+  while (kept_.size() > kKeptCountMax || kept_bytes_ > kept_bytes_max)
+    taken.push_back(TakeOldest());
   return taken;
 }
 

@@ -47,8 +47,8 @@ class Guard {
 
   /// Frees a block: checks its red zone, poisons it and keeps it. usable_bytes counts only for a
   /// block that is older than the guard. Returns the blocks, checked for stores after their free,
-  /// that the caller must free in the heap now.
-  std::vector<void*> Freed(void* block, uint64_t usable_bytes);
+  /// that the caller must free in the heap now, so that no more than kept_bytes_max are kept.
+  std::vector<void*> Freed(void* block, uint64_t usable_bytes, uint64_t kept_bytes_max);
 
   /// Checks all blocks. Returns all that are freed and kept, for the caller to free in the heap.
   std::vector<void*> TakeAll();

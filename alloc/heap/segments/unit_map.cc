@@ -181,6 +181,7 @@ void UnitMap::PersistCleared() {
 void UnitMap::FlushCleared() {
   for (const uint64_t* word : cleared_) persist_.Flush(word, sizeof *word);
   cleared_.clear();
+  cleared_bytes_ = 0;
 }
 
 void UnitMap::SetHead(UnitIndex head, UnitWord word, UnitCount units) {
@@ -213,10 +214,13 @@ void UnitMap::ResizeExtent(UnitIndex head, UnitCount old_units, UnitCount units)
   }
   pmem::Store(WordAt(head), UnitWord::Extent(units).raw);
   cleared_.push_back(WordAt(head));
+  cleared_bytes_ += (old_units.value() - units.value()) * kUnitBytes;
   Mark(UnitIndex(head.value() + units.value()), old_units.value() - units.value(), false);
 }
 
 void UnitMap::ClearHead(UnitIndex head, UnitCount units) {
+  // A slab that comes back is one of free blocks.
+  if (Word(head).kind() == UnitKind::kExtent) cleared_bytes_ += units.value() * kUnitBytes;
   pmem::Store(WordAt(head), 0);
   cleared_.push_back(WordAt(head));
   Mark(head, units.value(), false);

@@ -70,6 +70,8 @@ class UnitMap {
   void PersistCleared();
   /// Flushes the same heads without a fence. The caller fences before the units get another head.
   void FlushCleared();
+  /// How many bytes of extents lost their heads, or were cut off, since the last such call.
+  uint64_t cleared_bytes() const { return cleared_bytes_; }
 
   /// Marks the segment's units as used and stores its head. If an extent crosses into other
   /// regions, its pieces are stored first. The units were free, their regions are built, and no
@@ -186,6 +188,7 @@ class UnitMap {
   SegmentBatch* batches_ = nullptr;
   std::vector<const uint64_t*>
       cleared_;  ///< heads that were cleared or shortened and not flushed yet
+  uint64_t cleared_bytes_ = 0;
 };
 
 }  // namespace morsel::alloc

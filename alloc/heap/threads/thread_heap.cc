@@ -8,12 +8,16 @@
 
 namespace morsel::alloc {
 
-ThreadHeap::ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine,
-                       uint64_t frees_first)
+ThreadHeap::ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine, bool unclean)
     : segments_(segments),
       persist_(persist),
       fine_(fine),
-      frees_left_(fine ? static_cast<int64_t>(frees_first) : kUnbounded) {
+      frees_left_(!fine     ? kUnbounded
+                  : unclean ? 1
+                            : int64_t{kFreesBeforeFlush}),
+      bytes_left_(fine ? 0 : kUnbounded),
+      frees_max_(frees_left_),
+      lent_bytes_(bytes_left_) {
   void** words = words_.data();
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     caches_[size_class].magazines.Begin(words, size_class);
@@ -94,7 +98,7 @@ void ThreadHeap::PutBack() {
         Segment& segment = *segments_.At(block);
         Slab(segment).GiveOrDie(block);
         Touched(segment);
-        CountFree();
+        CountFree(segment.block_bytes);
       }
     }
   }
@@ -104,7 +108,7 @@ void ThreadHeap::Give(Segment& segment, void* block) {
   if (caches_[segment.size_class].magazines.WasGivenLast(block)) Slab(segment).DieOfTwice(block);
   Slab(segment).GiveOrDie(block);
   Touched(segment);
-  CountFree();
+  CountFree(segment.block_bytes);
 }
 
 void ThreadHeap::List(ClassCache& cache, Segment* segment) {
@@ -167,7 +171,7 @@ void ThreadHeap::FreeRemote(Segment& segment, void* block) {
     Slab(segment).DieOfTwice(block);
   }
   remote_bits_ |= bit;
-  CountFree();
+  CountFree(segment.block_bytes);
 }
 
 void ThreadHeap::FlushRemote() {
@@ -277,7 +281,8 @@ void ThreadHeap::FreesFlushed() {
     segment->quick = nullptr;  // so that the next free calls Touched()
   }
   ForgetOthers();
-  frees_left_ = fine_ ? static_cast<int64_t>(kFreesBeforeFlush) : kUnbounded;
+  frees_left_ = frees_max_;
+  bytes_left_ = lent_bytes_;
 }
 
 }  // namespace morsel::alloc

@@ -22,7 +22,8 @@
 
 namespace morsel::alloc {
 
-/// At most this many frees of a thread are not durable yet, and are undone by a crash.
+/// At most this many frees of a thread are not durable yet, and are undone by a crash. How many
+/// bytes they may have is what FreeBudget lends.
 inline constexpr uint64_t kFreesUnflushedMax = 65'536;
 /// A thread flushes its frees after this many. The rest of the bound is for the blocks in its
 /// magazines: they are allocated after a crash, and count as freed only when their bits are
@@ -33,10 +34,10 @@ inline constexpr uint64_t kFreesBeforeFlush = kFreesUnflushedMax - 2 * Magazines
 ///          that has closed the gate; the holder of the heap's lock, if its own thread has ended.
 class alignas(kLineBytes) ThreadHeap {
  public:
-  /// `fine`: frees must be flushed from time to time. `frees_first`: after how many frees
-  /// FlushIsDue() for the first time.
+  /// `fine`: frees must be flushed from time to time, and the heap lends how many bytes of them may
+  /// wait for that. `unclean`: FlushIsDue() after each free until RecoveredIsFlushed().
   /// Ownership  `segments` outlives this object.
-  ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine, uint64_t frees_first);
+  ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine, bool unclean);
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
 
@@ -66,9 +67,11 @@ class alignas(kLineBytes) ThreadHeap {
     if (segment.magazines->WasGivenLast(block)) [[unlikely]]
       return false;
     ThreadHeap& owner = *recent.part;
-    if (owner.frees_left_ <= 1) [[unlikely]]
+    const int64_t bytes = segment.block_bytes;
+    if (owner.frees_left_ <= 1 || owner.bytes_left_ <= bytes) [[unlikely]]
       return false;
     --owner.frees_left_;
+    owner.bytes_left_ -= bytes;
     found.Clear();
     return true;
   }
@@ -87,18 +90,30 @@ class alignas(kLineBytes) ThreadHeap {
   /// Stores what FreeRemote() has delayed, and tells the slab's owner.
   void FlushRemote();
 
-  /// Counts an extent that was freed. UnitMap makes that durable before the units get another head,
-  /// and Heap::FlushFreesOf() together with the other frees.
-  void FreedExtent() { CountFree(); }
+  /// Counts an extent that was freed. UnitMap counts its bytes, and makes it durable before the
+  /// units get another head; Heap::FlushFreesOf() does so together with the other frees.
+  void FreedExtent() { CountFree(0); }
 
-  /// Whether so many blocks have been freed that FlushFrees() is due.
-  bool FlushIsDue() const { return frees_left_ <= 0; }
+  /// Whether so many blocks, or bytes, have been freed that FlushFrees() is due.
+  bool FlushIsDue() const { return frees_left_ <= 0 || bytes_left_ <= 0; }
+
+  /// How many bytes of frees the heap has lent this object; 0: none yet, or they were taken back.
+  uint64_t lent_bytes() const { return static_cast<uint64_t>(lent_bytes_); }
+  /// From now on it is lent so many.
+  void Borrow(uint64_t bytes) {
+    bytes_left_ += static_cast<int64_t>(bytes) - lent_bytes_;
+    lent_bytes_ = static_cast<int64_t>(bytes);
+  }
 
   /// Makes the frees of this thread durable, those of extents excepted.
   /// Durability  on return.
   void FlushFrees();
   /// Forgets these frees, because the caller has made them durable.
   void FreesFlushed();
+  /// From now on FlushIsDue() as seldom as in a heap that was closed in order.
+  void RecoveredIsFlushed() {
+    if (fine_) frees_max_ = kFreesBeforeFlush;
+  }
 
   /// Becomes the owner of a slab that has no owner and is in no list. `has_room`: it joins the
   /// slabs with room.
@@ -167,7 +182,10 @@ class alignas(kLineBytes) ThreadHeap {
 
   void* Refill(ClassCache& cache, uint64_t count);
   void* TakeFrom(ClassCache& cache, uint64_t count);
-  void CountFree() { --frees_left_; }
+  void CountFree(uint64_t bytes) {
+    --frees_left_;
+    bytes_left_ -= static_cast<int64_t>(bytes);
+  }
   [[gnu::noinline]] void Touched(Segment& segment);
   void NoteUnflushed(Segment* segment);
   void List(ClassCache& cache, Segment* segment);
@@ -205,7 +223,13 @@ class alignas(kLineBytes) ThreadHeap {
   const SegmentTable& segments_;
   pmem::Persist persist_;
   bool fine_;
-  int64_t frees_left_;  ///< how many frees may be made before they are flushed; below 0: too many
+  // How many frees, and of how many bytes, may be made before they are flushed; below 0: too many
+  // were made.
+  int64_t frees_left_;
+  int64_t bytes_left_;
+  // What the two are after a flush.
+  int64_t frees_max_;
+  int64_t lent_bytes_;
   Segment* unflushed_ = nullptr;  ///< own slabs with frees to flush
   // Slabs of other threads of which this one has freed blocks that are to be flushed. A slab may be
   // in the array more than once. No slab is released while it is there or in `unflushed_`.
