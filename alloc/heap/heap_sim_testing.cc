@@ -13,7 +13,6 @@
 namespace morsel::alloc {
 namespace {
 
-constexpr uint64_t kSlots = 8;
 /// How much of the heap's 2 MiB is watched where it is roomy: it uses only the beginning.
 constexpr uint64_t kRoomyBytes = 24 * kUnitBytes;
 /// How many units a tight heap has free, so that slabs and extents take one another's place.
@@ -41,10 +40,6 @@ void ForEachWord(uint64_t size_bytes, Visit visit) {
   }
 }
 
-HeapPlace PlaceAt(char* memory) {
-  return {.base = memory, .size_bytes = kSubtreeBytes, .capacity_bytes = kSubtreeBytes, .id = {7}};
-}
-
 // Waits for an object from another thread. nullptr: none came while others had many turns.
 char* WaitFor(std::atomic<char*>& handed) {
   char* object = nullptr;
@@ -56,9 +51,9 @@ pmem::Persist Medium() { return sim::Recorder::Get().persist(); }
 
 }  // namespace
 
-HeapTarget::HeapTarget(Room room) : room_(room) {
+HeapTarget::HeapTarget(Room room, uint64_t size_bytes) : room_(room), size_bytes_(size_bytes) {
   void* const memory =
-      mmap(reinterpret_cast<void*>(TestBase()), kSubtreeBytes, PROT_READ | PROT_WRITE,
+      mmap(reinterpret_cast<void*>(TestBase()), size_bytes, PROT_READ | PROT_WRITE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
   MORSEL_CHECK(memory != MAP_FAILED);
   memory_ = static_cast<char*>(memory);
@@ -66,7 +61,7 @@ HeapTarget::HeapTarget(Room room) : room_(room) {
 
 HeapTarget::~HeapTarget() {
   sim::Recorder::Get().Watch({});
-  munmap(memory_, kSubtreeBytes);
+  munmap(memory_, size_bytes_);
 }
 
 std::string HeapTarget::NameOf(uint32_t operation) const {
@@ -91,7 +86,7 @@ std::string HeapTarget::NameOf(uint32_t operation) const {
 std::vector<sim::Span> HeapTarget::Memory() { return {{memory_, watched_bytes_}}; }
 
 void HeapTarget::Prepare() {
-  Heap::Format(PlaceAt(memory_), 4096, pmem::VolatilePersist());
+  Heap::Format(Place(), 4096, pmem::VolatilePersist());
   Open();
   claimed_.assign(kSlots, false);
   watched_bytes_ = kRoomyBytes;
@@ -120,8 +115,12 @@ void HeapTarget::FillUp() {
 
 uint64_t* HeapTarget::Slots() const { return static_cast<uint64_t*>(heap_->root_table()); }
 
+HeapPlace HeapTarget::Place() const {
+  return {.base = memory_, .size_bytes = size_bytes_, .capacity_bytes = size_bytes_, .id = {7}};
+}
+
 void HeapTarget::Open() {
-  Result<std::unique_ptr<Heap>> heap = Heap::Open(PlaceAt(memory_), Medium(), true, false);
+  Result<std::unique_ptr<Heap>> heap = Heap::Open(Place(), Medium(), true, false);
   if (heap) heap_ = std::move(*heap);
 }
 
@@ -148,7 +147,7 @@ std::string HeapTarget::CheckSlot(uint64_t slot, const HeapPromises& promises, s
   Medium().Range(&Slots()[slot], sizeof(uint64_t));
   const std::vector<uint64_t>& due = promises.MayHold(slot);
   const char* const object = reinterpret_cast<const char*>(Slots()[slot]);
-  const uint64_t serial = object == nullptr ? 0 : reinterpret_cast<const Object*>(object)->serial;
+  const uint64_t serial = object == nullptr ? 0 : SerialOf(object);
   if (std::find(due.begin(), due.end(), serial) == due.end()) {
     return "slot " + std::to_string(slot) + " holds object " + std::to_string(serial) +
            ", due was " + std::to_string(due.front());
@@ -268,11 +267,14 @@ void HeapTarget::NoteMade(uint64_t serial, uint64_t size_bytes, bool anew, sim::
 }
 
 void HeapTarget::Fill(char* object, uint64_t serial, uint64_t size_bytes) const {
-  MORSEL_CHECK(object + size_bytes <= memory_ + watched_bytes_);
   *reinterpret_cast<Object*>(object) = {serial, size_bytes};
   ForEachWord(size_bytes, [&](uint64_t at) {
     *reinterpret_cast<uint64_t*>(object + at) = PatternAt(serial, at);
   });
+}
+
+uint64_t HeapTarget::SerialOf(const char* object) {
+  return reinterpret_cast<const Object*>(object)->serial;
 }
 
 // Allocates an object and fills it. nullptr: there is no room.
@@ -282,13 +284,15 @@ char* HeapTarget::Make(uint64_t size_bytes, sim::Log& log) {
   const Result<void*> block = heap_->Allocate(size_bytes, 16);
   MORSEL_CHECK(block || room_ == Room::kTight);
   if (!block) return nullptr;
-  Fill(static_cast<char*>(*block), serial, size_bytes);
-  return static_cast<char*>(*block);
+  char* const object = static_cast<char*>(*block);
+  MORSEL_CHECK(object + size_bytes <= memory_ + watched_bytes_);
+  Fill(object, serial, size_bytes);
+  return object;
 }
 
 // Links an object, which is persisted already.
 void HeapTarget::Link(uint64_t slot, const char* object, sim::Log& log) {
-  const uint64_t serial = reinterpret_cast<const Object*>(object)->serial;
+  const uint64_t serial = SerialOf(object);
   log.Note(kMayHold, slot, serial);
   Medium().Publish(&Slots()[slot], reinterpret_cast<uint64_t>(object));
   log.Note(kHolds, slot, serial);
@@ -305,7 +309,7 @@ char* HeapTarget::Unlink(uint64_t slot, sim::Log& log) {
 }
 
 void HeapTarget::Free(char* object, sim::Log& log) {
-  const uint64_t serial = reinterpret_cast<const Object*>(object)->serial;
+  const uint64_t serial = SerialOf(object);
   heap_->Free(object);
   log.Note(kFreed, serial);
 }
@@ -332,7 +336,7 @@ void HeapTarget::LinkAll(std::initializer_list<uint64_t> sizes, sim::Log& log) {
       Free(object, log);
       continue;
     }
-    linked.push_back({slot, reinterpret_cast<const Object*>(object)->serial});
+    linked.push_back({slot, SerialOf(object)});
     log.Note(kMayHold, slot, linked.back().second);
     pmem::Store(&Slots()[slot], reinterpret_cast<uint64_t>(object));
     Medium().Flush(&Slots()[slot], sizeof(uint64_t));
@@ -364,6 +368,7 @@ void HeapTarget::Resize(uint64_t size_bytes, sim::Log& log) {
   });
   if (!kept) complaint_ = "realloc has lost bytes of object " + std::to_string(was.serial);
   log.Note(kFreed, was.serial);
+  MORSEL_CHECK(object + size_bytes <= memory_ + watched_bytes_);
   Fill(object, serial, size_bytes);
   MORSEL_CHECK(heap_->Flush(object, size_bytes).ok());
   heap_->Fence();

@@ -35,12 +35,13 @@ class HeapTarget : public sim::Target {
     kTakeOver,                ///< waits for such an object, persists and links it
     kHandBack,                ///< unlinks an object, for others
     kFreeTaken,               ///< waits for such an object, and frees it
+    kOwnOperations,           ///< those of targets that are built on this one
   };
 
   /// A roomy heap has two objects at first. A tight one has only four free units, so that each
   /// class and each extent needs units that another has given back.
   enum class Room { kRoomy, kTight };
-  explicit HeapTarget(Room room = Room::kRoomy);
+  explicit HeapTarget(Room room = Room::kRoomy, uint64_t size_bytes = kSubtreeBytes);
   ~HeapTarget() override;
 
   std::string Name() const override { return "heap"; }
@@ -53,9 +54,12 @@ class HeapTarget : public sim::Target {
   void Forget(bool orderly) override;
   sim::Script GoOn(uint64_t pick) override;
 
- private:
+ protected:
+  static constexpr uint64_t kSlots = 8;
+
   uint64_t* Slots() const;
   void FillUp();
+  HeapPlace Place() const;
   void Open();
   std::string CheckSlot(uint64_t slot, const HeapPromises& promises, sim::Log& log);
   std::string CheckFresh();
@@ -66,6 +70,7 @@ class HeapTarget : public sim::Target {
   uint64_t ClaimSlot(bool linked, bool newest);
   void NoteMade(uint64_t serial, uint64_t size_bytes, bool anew, sim::Log& log) const;
   void Fill(char* object, uint64_t serial, uint64_t size_bytes) const;
+  static uint64_t SerialOf(const char* object);
   char* Make(uint64_t size_bytes, sim::Log& log);
   void Link(uint64_t slot, const char* object, sim::Log& log);
   void LinkAll(std::initializer_list<uint64_t> sizes, sim::Log& log);
@@ -77,6 +82,7 @@ class HeapTarget : public sim::Target {
   void Settle(bool reopen, sim::Log& log);
 
   Room room_;
+  const uint64_t size_bytes_;
   uint64_t watched_bytes_ = 0;
   uint64_t filled_bytes_ = 0;  ///< what FillUp() has allocated
   sim::Log prepared_;          ///< the log of what Prepare() has linked
