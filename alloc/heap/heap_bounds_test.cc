@@ -204,11 +204,11 @@ uint64_t AtHandBytes(uint64_t block_bytes) {
 }
 
 TEST(HeapBounds, BytesThatComeBackAreBoundedForAllThreadsTogether) {
-  for (const uint64_t heap_bytes : {8 * kMiB, 128 * kMiB}) {
+  for (const uint64_t heap_bytes : {4 * kMiB, 128 * kMiB}) {
     const uint64_t bound = FreeBudget::BytesMax(heap_bytes);
     uint64_t most = 0;
     for (const uint64_t block_bytes : {64, 1000, 5000, 20'000, 60'000, 100'000, 2'000'000}) {
-      if (heap_bytes / block_bytes > (kSlowBuild ? 10'000u : 150'000u)) continue;
+      if (heap_bytes / block_bytes > (kSlowBuild ? 10'000u : 70'000u)) continue;
       for (const size_t threads : {1, 3, 12}) {
         for (const bool others : {false, true}) {
           SCOPED_TRACE(std::to_string(threads) + " threads free blocks of " +
@@ -248,25 +248,40 @@ TEST(HeapBounds, BytesOfShortenedExtentsThatComeBackAreBounded) {
 
 // Shares that were lent when the heap was larger do not stay.
 TEST(HeapBounds, BytesThatComeBackAreBoundedByWhatTheHeapHasShrunkTo) {
-  constexpr uint64_t kLarge = kGiB;
+  constexpr uint64_t kLarge = 2 * kGiB;
   constexpr uint64_t kSmall = 64 * kMiB;
+  constexpr size_t kThreads = 4;
   const HeapMemory memory(kLarge);
   Shadow shadow(memory.base(), kSmall);
   Heap::Format(memory.Place(kLarge), 64, shadow.persist());
   auto heap = Heap::Open(memory.Place(kLarge), shadow.persist(), true, false).value();
-  Free(*heap, heap->Allocate(64, 16).value());
+  std::vector<std::unique_ptr<Worker>> workers(kThreads);
+  std::vector<std::vector<void*>> blocks(kThreads);
+  for (std::unique_ptr<Worker>& worker : workers) {
+    worker = std::make_unique<Worker>();
+    worker->Do([&] { Free(*heap, heap->Allocate(64, 16).value()); });
+  }
   {
     const auto stopped = heap->StopTheWorld();
     ASSERT_TRUE(heap->Shrink(kSmall).ok());
   }
-  std::vector<void*> blocks;
-  for (int i = 0; i < 1900; ++i) blocks.push_back(heap->Allocate(1000, 16).value());
+  for (size_t i = 0; i < kThreads; ++i) {
+    workers[i]->Do([&] {
+      for (int n = 0; n < 800; ++n) blocks[i].push_back(heap->Allocate(1000, 16).value());
+    });
+  }
   heap->FlushFrees();
-  for (void* const block : blocks) Free(*heap, block);
+  for (size_t i = 0; i < kThreads; ++i) {
+    workers[i]->Do([&] {
+      for (void* const block : blocks[i]) Free(*heap, block);
+    });
+  }
+  const std::vector<char> left = shadow.durable();
+  workers.clear();
   heap.reset();
-  shadow.CutPower();
+  shadow.Restore(left);
   heap = Heap::Open(memory.Place(kSmall), shadow.persist(), true, false).value();
-  EXPECT_LE(heap->LiveBytes().value(), FreeBudget::BytesMax(kSmall) + AtHandBytes(1000));
+  EXPECT_LE(heap->LiveBytes().value(), FreeBudget::BytesMax(kSmall) + kThreads * AtHandBytes(1000));
 }
 
 }  // namespace

@@ -11,10 +11,21 @@
 #include <bit>
 #include <cstdint>
 
+#include "alloc/heap/layout/size_class.h"
+#include "alloc/heap/threads/magazines.h"
 #include "base/check.h"
 #include "base/units.h"
 
 namespace morsel::alloc {
+
+/// At most this many frees of a thread are not durable yet, and are undone by a crash. How many
+/// bytes they may have is what FreeBudget lends.
+inline constexpr uint64_t kFreesUnflushedMax = 65'536;
+/// A thread flushes its frees after this many at most: of the smallest blocks, for only bytes are
+/// counted. The rest of the bound is for the blocks in its magazines: they are allocated after a
+/// crash, and count as freed only when their bits are cleared, which may come on top of all others.
+/// Another 64 are for those that ThreadHeap::FreeRemote() delays.
+inline constexpr uint64_t kFreesBeforeFlush = kFreesUnflushedMax - 2 * Magazines::BlocksMax() - 64;
 
 /// Threads  the holder of the heap's lock.
 class FreeBudget {
@@ -60,7 +71,8 @@ class FreeBudget {
 
   // Twice as many threads as there are could have that much, so that others seldom have too much.
   static constexpr uint64_t Share(uint64_t heap_bytes, uint64_t borrowers) {
-    return std::max<uint64_t>(OfThreads(heap_bytes) / (2 * std::bit_ceil(borrowers)), 1);
+    return std::clamp<uint64_t>(OfThreads(heap_bytes) / (2 * std::bit_ceil(borrowers)), 1,
+                                kFreesBeforeFlush * kBlockBytesMin);
   }
 
   uint64_t lent_bytes_ = 0;

@@ -20,7 +20,7 @@ TEST(FreeBudget, TheBoundIsA64thAndAtLeastOneMiB) {
 
 // Threads come one after the other. Those that are there do not renew their shares meanwhile.
 TEST(FreeBudget, SharesTogetherAreNeverMoreThanThereIs) {
-  constexpr uint64_t kHeapBytes = kGiB;
+  constexpr uint64_t kHeapBytes = 64 * kMiB;
   FreeBudget budget;
   std::vector<uint64_t> lent;
   int anew = 0;
@@ -41,15 +41,21 @@ TEST(FreeBudget, SharesTogetherAreNeverMoreThanThereIs) {
 
 TEST(FreeBudget, AShareThatIsRenewedFollowsTheNumberOfThreads) {
   FreeBudget budget;
-  const uint64_t alone = budget.Lend(kGiB, 0);
-  const uint64_t second = budget.Lend(kGiB, 0);
-  const uint64_t third = budget.Lend(kGiB, 0);
+  const uint64_t alone = budget.Lend(64 * kMiB, 0);
+  const uint64_t second = budget.Lend(64 * kMiB, 0);
+  const uint64_t third = budget.Lend(64 * kMiB, 0);
   EXPECT_GT(alone, second);
   EXPECT_GT(second, third);
-  EXPECT_EQ(budget.Lend(kGiB, alone), third);
+  EXPECT_EQ(budget.Lend(64 * kMiB, alone), third);
   budget.GiveBack(second);
   budget.GiveBack(third);
-  EXPECT_EQ(budget.Lend(kGiB, third), alone);
+  EXPECT_EQ(budget.Lend(64 * kMiB, third), alone);
+}
+
+// However large the heap is, a share is no more than that many of the smallest blocks.
+TEST(FreeBudget, SharesBoundTheNumberOfFreesToo) {
+  FreeBudget budget;
+  EXPECT_EQ(budget.Lend(1024 * kGiB, 0), kFreesBeforeFlush * kBlockBytesMin);
 }
 
 // With more threads than there are bytes, each frees block by block.

@@ -12,12 +12,9 @@ ThreadHeap::ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool
     : segments_(segments),
       persist_(persist),
       fine_(fine),
-      frees_left_(!fine     ? kUnbounded
-                  : unclean ? 1
-                            : int64_t{kFreesBeforeFlush}),
-      bytes_left_(fine ? 0 : kUnbounded),
-      frees_max_(frees_left_),
-      lent_bytes_(bytes_left_) {
+      unclean_(fine && unclean),
+      lent_bytes_(fine ? 0 : kUnbounded),
+      bytes_left_(lent_bytes_) {
   void** words = words_.data();
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     caches_[size_class].magazines.Begin(words, size_class);
@@ -281,8 +278,7 @@ void ThreadHeap::FreesFlushed() {
     segment->quick = nullptr;  // so that the next free calls Touched()
   }
   ForgetOthers();
-  frees_left_ = frees_max_;
-  bytes_left_ = lent_bytes_;
+  bytes_left_ = BytesBeforeFlush();
 }
 
 }  // namespace morsel::alloc

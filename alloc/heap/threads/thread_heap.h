@@ -13,6 +13,7 @@
 #include "alloc/heap/segments/segment.h"
 #include "alloc/heap/segments/segment_table.h"
 #include "alloc/heap/segments/slab.h"
+#include "alloc/heap/threads/free_budget.h"
 #include "alloc/heap/threads/magazines.h"
 #include "alloc/heap/threads/pending_lines.h"
 #include "alloc/heap/threads/recent_heap.h"
@@ -21,14 +22,6 @@
 #include "pmem/persist/persist.h"
 
 namespace morsel::alloc {
-
-/// At most this many frees of a thread are not durable yet, and are undone by a crash. How many
-/// bytes they may have is what FreeBudget lends.
-inline constexpr uint64_t kFreesUnflushedMax = 65'536;
-/// A thread flushes its frees after this many. The rest of the bound is for the blocks in its
-/// magazines: they are allocated after a crash, and count as freed only when their bits are
-/// cleared, which may come on top of all others. Another 64 are for those that FreeRemote() delays.
-inline constexpr uint64_t kFreesBeforeFlush = kFreesUnflushedMax - 2 * Magazines::BlocksMax() - 64;
 
 /// Threads  the thread that it belongs to, inside its slot or with the heap's lock held; the thread
 ///          that has closed the gate; the holder of the heap's lock, if its own thread has ended.
@@ -68,10 +61,10 @@ class alignas(kLineBytes) ThreadHeap {
       return false;
     ThreadHeap& owner = *recent.part;
     const int64_t bytes = segment.block_bytes;
-    if (owner.frees_left_ <= 1 || owner.bytes_left_ <= bytes) [[unlikely]]
+    if ((owner.bytes_left_ -= bytes) <= 0) [[unlikely]] {
+      owner.bytes_left_ += bytes;  // the closer look counts them again
       return false;
-    --owner.frees_left_;
-    owner.bytes_left_ -= bytes;
+    }
     found.Clear();
     return true;
   }
@@ -92,17 +85,17 @@ class alignas(kLineBytes) ThreadHeap {
 
   /// Counts an extent that was freed. UnitMap counts its bytes, and makes it durable before the
   /// units get another head; Heap::FlushFreesOf() does so together with the other frees.
-  void FreedExtent() { CountFree(0); }
+  void FreedExtent() { CountFree(kBlockBytesMin); }
 
-  /// Whether so many blocks, or bytes, have been freed that FlushFrees() is due.
-  bool FlushIsDue() const { return frees_left_ <= 0 || bytes_left_ <= 0; }
+  /// Whether so many bytes have been freed that FlushFrees() is due.
+  bool FlushIsDue() const { return bytes_left_ <= 0; }
 
   /// How many bytes of frees the heap has lent this object; 0: none yet, or they were taken back.
   uint64_t lent_bytes() const { return static_cast<uint64_t>(lent_bytes_); }
-  /// From now on it is lent so many.
+  /// From now on it is lent so many. All its frees are durable.
   void Borrow(uint64_t bytes) {
-    bytes_left_ += static_cast<int64_t>(bytes) - lent_bytes_;
     lent_bytes_ = static_cast<int64_t>(bytes);
+    bytes_left_ = BytesBeforeFlush();
   }
 
   /// Makes the frees of this thread durable, those of extents excepted.
@@ -111,9 +104,7 @@ class alignas(kLineBytes) ThreadHeap {
   /// Forgets these frees, because the caller has made them durable.
   void FreesFlushed();
   /// From now on FlushIsDue() as seldom as in a heap that was closed in order.
-  void RecoveredIsFlushed() {
-    if (fine_) frees_max_ = kFreesBeforeFlush;
-  }
+  void RecoveredIsFlushed() { unclean_ = false; }
 
   /// Becomes the owner of a slab that has no owner and is in no list. `has_room`: it joins the
   /// slabs with room.
@@ -175,16 +166,16 @@ class alignas(kLineBytes) ThreadHeap {
     }
     return sum;
   }();
-  /// Where frees need no flush. FreesFlushed() restores it as any other count.
+  /// Lent where frees need no flush.
   static constexpr int64_t kUnbounded = std::numeric_limits<int64_t>::max();
   static constexpr size_t kOthersMax = 4096;
   static constexpr size_t kRecentMax = 64;
 
   void* Refill(ClassCache& cache, uint64_t count);
   void* TakeFrom(ClassCache& cache, uint64_t count);
-  void CountFree(uint64_t bytes) {
-    --frees_left_;
-    bytes_left_ -= static_cast<int64_t>(bytes);
+  void CountFree(uint64_t bytes) { bytes_left_ -= static_cast<int64_t>(bytes); }
+  int64_t BytesBeforeFlush() const {
+    return unclean_ ? std::min<int64_t>(lent_bytes_, 1) : lent_bytes_;
   }
   [[gnu::noinline]] void Touched(Segment& segment);
   void NoteUnflushed(Segment* segment);
@@ -223,13 +214,9 @@ class alignas(kLineBytes) ThreadHeap {
   const SegmentTable& segments_;
   pmem::Persist persist_;
   bool fine_;
-  // How many frees, and of how many bytes, may be made before they are flushed; below 0: too many
-  // were made.
-  int64_t frees_left_;
-  int64_t bytes_left_;
-  // What the two are after a flush.
-  int64_t frees_max_;
+  bool unclean_;
   int64_t lent_bytes_;
+  int64_t bytes_left_;  ///< how many may be freed before they are flushed; below 0: too many were
   Segment* unflushed_ = nullptr;  ///< own slabs with frees to flush
   // Slabs of other threads of which this one has freed blocks that are to be flushed. A slab may be
   // in the array more than once. No slab is released while it is there or in `unflushed_`.
