@@ -169,6 +169,28 @@ TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterPersistAll) {
   ExpectAFreedExtentStaysFree([&] { heap_->PersistAll(); });
 }
 
+// More bytes than may come back.
+TEST_F(HeapOrderTest, ALargeExtentThatIsFreedOrShortenedStaysSo) {
+  constexpr uint64_t kUnits = 12;
+  for (const bool shortened : {false, true}) {
+    SCOPED_TRACE(shortened);
+    Make(2 * kMiB);
+    char* const extent = Allocate(kUnits * kUnitBytes);
+    Persist(extent);
+    if (shortened) {
+      ASSERT_EQ(heap_->Reallocate(extent, kUnitBytes).value(), extent);
+    } else {
+      heap_->Free(extent);
+    }
+    ForEachImage([&](Heap& after) {
+      EXPECT_EQ(IsTrue(after.IsLive(extent)), shortened);
+      EXPECT_FALSE(IsTrue(after.IsLive(extent + kUnitBytes)));
+    });
+    heap_.reset();
+    recorder_.reset();
+  }
+}
+
 TEST_F(HeapOrderTest, EveryAllocatedByteIsDurableAfterPersistAll) {
   Make(2 * kMiB);
   auto* const small = reinterpret_cast<uint64_t*>(Allocate(64));
