@@ -48,6 +48,7 @@ class Magazines {
     ready_ = ready_begin_ = words;
     freed_ = freed_begin_ = words + places + 1;
     freed_end_ = freed_ + places;
+    block_bytes_ = static_cast<int64_t>(BlockBytes(size_class));
   }
 
   /// Hands out a block, or returns nullptr if none is ready.
@@ -71,6 +72,8 @@ class Magazines {
   /// Whether the block is the one that was put in last.
   bool WasGivenLast(const void* block) const { return *freed_ == block; }
   uint64_t FreedCount() const { return static_cast<uint64_t>(freed_ - freed_begin_); }
+  /// The size of the class' blocks. It is here as well, because free() has this object at hand.
+  int64_t block_bytes() const { return block_bytes_; }
   uint64_t places() const { return static_cast<uint64_t>(freed_end_ - freed_begin_); }
 
   /// Makes the blocks ready that were freed. No block may be ready before.
@@ -119,6 +122,7 @@ class Magazines {
   void** freed_end_ = nullptr;    ///< the last place for freed blocks
   void** ready_begin_ = nullptr;  ///< the null word
   void** freed_begin_ = nullptr;  ///< the null word
+  int64_t block_bytes_ = 0;
 };
 
 }  // namespace morsel::alloc

@@ -56,15 +56,15 @@ class alignas(kLineBytes) ThreadHeap {
     const Slab::Found found = slab.Find(place.index);
     if (!found.IsSet()) [[unlikely]]
       return false;
-    if (segment.magazines->TryGive(block)) return true;
-    if (segment.magazines->WasGivenLast(block)) [[unlikely]]
+    Magazines& magazines = *segment.magazines;
+    if (magazines.TryGive(block)) return true;
+    if (magazines.WasGivenLast(block)) [[unlikely]]
       return false;
     ThreadHeap& owner = *recent.part;
-    const int64_t bytes = segment.block_bytes;
-    if ((owner.bytes_left_ -= bytes) <= 0) [[unlikely]] {
-      owner.bytes_left_ += bytes;  // the closer look counts them again
+    // If they are too many, the closer look counts them again; then it flushes, and all counts are
+    // gone. To give them back here would take a register, which free() would have to save.
+    if ((owner.bytes_left_ -= magazines.block_bytes()) < 0) [[unlikely]]
       return false;
-    }
     found.Clear();
     return true;
   }
@@ -88,7 +88,7 @@ class alignas(kLineBytes) ThreadHeap {
   void FreedExtent() { CountFree(kBlockBytesMin); }
 
   /// Whether so many bytes have been freed that FlushFrees() is due.
-  bool FlushIsDue() const { return bytes_left_ <= 0; }
+  bool FlushIsDue() const { return bytes_left_ < 0; }
 
   /// How many bytes of frees the heap has lent this object; 0: none yet, or they were taken back.
   uint64_t lent_bytes() const { return static_cast<uint64_t>(lent_bytes_); }
@@ -174,9 +174,7 @@ class alignas(kLineBytes) ThreadHeap {
   void* Refill(ClassCache& cache, uint64_t count);
   void* TakeFrom(ClassCache& cache, uint64_t count);
   void CountFree(uint64_t bytes) { bytes_left_ -= static_cast<int64_t>(bytes); }
-  int64_t BytesBeforeFlush() const {
-    return unclean_ ? std::min<int64_t>(lent_bytes_, 1) : lent_bytes_;
-  }
+  int64_t BytesBeforeFlush() const { return unclean_ ? 0 : lent_bytes_; }
   [[gnu::noinline]] void Touched(Segment& segment);
   void NoteUnflushed(Segment* segment);
   void List(ClassCache& cache, Segment* segment);
