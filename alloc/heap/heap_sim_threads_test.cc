@@ -44,6 +44,18 @@ TEST(HeapSimThreadsTest, ThreadsThatFreeInTheirLastDestructorsAreReplaced) {
                  });
 }
 
+TEST(HeapSimThreadsTest, ThreadsThatLinkInTheirLastDestructorsAreReplaced) {
+  using Op = HeapEndsTarget;
+  HeapEndsTarget target;
+  ExploreScripts(
+      target, kFewCrashes,
+      {
+          {{Op::kLinkAtEnd, Op::kLinkSmall}, {Op::kAwaitEnd, Op::kLinkSmall}},
+          {{Op::kLinkAtEnd}, {Op::kAwaitEnd, Op::kLinkSmall}},
+          {{Op::kLinkAtEnd, Op::kLose}, {Op::kLinkAtEnd}, {Op::kAwaitEnd, Op::kLinkSmall}},
+      });
+}
+
 // The line of bits that becomes full is not flushed with the frees, for nothing is free in it. Then
 // another thread frees a block of it.
 TEST(HeapSimThreadsTest, OthersFreeBlocksOfAFullLine) {
