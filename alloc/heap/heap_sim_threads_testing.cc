@@ -1,5 +1,6 @@
 #include "alloc/heap/heap_sim_threads_testing.h"
 
+#include "alloc/heap/threads/end_of_thread.h"
 #include "base/check.h"
 #include "sim/stores/recorder.h"
 
@@ -28,6 +29,8 @@ AtThreadsEnd& AtThreadsEnd::Get() {
 
 AtThreadsEnd::~AtThreadsEnd() {
   for (const std::function<void()>& work : work_) work();
+  // Where the thread's end was reported before, it has begun anew, and ends again.
+  EndThread();
 }
 
 std::string HeapEndsTarget::NameOf(uint32_t operation) const {
@@ -137,6 +140,8 @@ void HeapFullLineTarget::FreeOfFull(sim::Log& log) {
 }
 
 void HeapFullLineTarget::Perform(uint32_t operation, sim::Log& log) {
+  static thread_local const EndOfThread at_end;
+  (void)at_end;
   switch (operation) {
     case kFillLine:
       return FillLine(log);

@@ -18,13 +18,15 @@ namespace {
 
 constexpr uint64_t kTebibyte = uint64_t{1} << 40;
 constexpr uint64_t kCapacityBytes = 512 * kMiB;
+/// With room for that many.
+constexpr Window kWideWindow = {0x100100000000, 0x500000000000};
 constexpr alloc::SubtreeRole kHuge = alloc::SubtreeRole::kHuge;
 
 // The metadata of such a pool in memory: no file system has the space.
 class FullMetadataTest : public testing::Test {
  protected:
   void SetUp() override {
-    const auto plan = PlanSuperblock(kTebibyte, kDefaultWindow, Id{1}, "pool 'test'");
+    const auto plan = PlanSuperblock(kTebibyte, kWideWindow, Id{1}, "pool 'test'");
     ASSERT_TRUE(plan.has_value()) << LastError();
     plan_ = *plan;
     void* const memory = mmap(nullptr, plan_.metadata_bytes, PROT_READ | PROT_WRITE,
