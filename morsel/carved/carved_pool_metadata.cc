@@ -78,7 +78,7 @@ Result<std::unique_ptr<CarvedMetadata>> CarvedMetadata::Open(char* medium,
   char* memory = medium;
   void* copy = nullptr;
   pmem::Journal journal = JournalOf(medium, superblock, persist, subject);
-  if (access == Access::kWrite) {
+  if (access != Access::kRead) {
     MORSEL_TRY(journal.Recover());
   } else {
     const Result<bool> pending = journal.IsPending();
@@ -126,9 +126,9 @@ void CarvedMetadata::Close() {
 alloc::SubtreeMap& CarvedMetadata::map() {
   if (!map_.is_loaded()) {
     using MapAccess = alloc::SubtreeMap::Access;
-    map_.Load(catalog_.Owners(), access_ == Access::kRead ? MapAccess::kRead
-                                 : was_unclean_           ? MapAccess::kWriteAfterUnclean
-                                                          : MapAccess::kWrite);
+    map_.Load(catalog_.Owners(), access_ != Access::kWrite ? MapAccess::kRead
+                                 : was_unclean_            ? MapAccess::kWriteAfterUnclean
+                                                           : MapAccess::kWrite);
   }
   return map_;
 }

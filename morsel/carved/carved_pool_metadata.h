@@ -34,10 +34,11 @@ constexpr alloc::SubtreeRole RoleOf(const CatalogRecord& record) {
 /// Threads  one call at a time.
 class CarvedMetadata {
  public:
-  enum class Access { kRead, kWrite };
+  enum class Access { kRead, kReadOwn, kWrite };
 
   /// Recovers what a crash left and reads the catalog. The map is read later. With kRead nothing on
-  /// the medium changes: if a journal entry is pending, it is applied to a private copy.
+  /// the medium changes: if a journal entry is pending, it is applied to a private copy. With
+  /// kReadOwn `medium` is such a copy already, and is changed.
   /// Errors  kCorrupt (the journal); kNoMemory.
   static Result<std::unique_ptr<CarvedMetadata>> Open(char* medium,
                                                       const PoolSuperblock& superblock,

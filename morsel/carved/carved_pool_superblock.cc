@@ -42,13 +42,18 @@ Kind KindOf(const PoolSuperblock& superblock) {
 // Names the field that cannot be right, or returns nullptr. The fields are checked even if the
 // checksum is good, because a pool may have been made to deceive.
 const char* LayoutFault(const PoolSuperblock& s) {  // [POOL-2]
-  constexpr uint64_t kTooMuch = uint64_t{1} << 60;
+  constexpr uint64_t kTooMuch = uint64_t{2} << 50;
+  // Parts of the metadata lie close together, so that a file cannot claim that it has much of them.
+  constexpr uint64_t kGapsMax = kMiB;
   if (s.header_bytes != sizeof(PoolSuperblock)) return "header_bytes";
   if (s.size_bytes > kTooMuch || s.unit_bytes < kSubtreeBytes || s.unit_bytes > kGiantBytes ||
       !IsAligned(s.unit_bytes, kSubtreeBytes) || (s.unit_bytes & (s.unit_bytes - 1)) != 0) {
     return "size_bytes or unit_bytes";
   }
-  if (s.slot_count < kSlotsMin || s.slot_count > kSlotsMax) return "slot_count";
+  const bool is_single = (s.features & kPoolSingle) != 0;
+  if (s.slot_count < kSlotsMin || s.slot_count > (is_single ? kSlotsMin : kSlotsMax)) {
+    return "slot_count";
+  }
   if (s.subtree_count == 0 || s.subtree_count > s.size_bytes / kSubtreeBytes)
     return "subtree_count";
   if (s.journal_bytes != pmem::kJournalBytes) return "journal_bytes";
@@ -64,6 +69,12 @@ const char* LayoutFault(const PoolSuperblock& s) {  // [POOL-2]
       s.data_offset < s.metadata_bytes || !IsAligned(s.data_offset, s.unit_bytes) ||
       !Within(s.data_offset, s.subtree_count * kSubtreeBytes, s.size_bytes)) {
     return "an offset or a count";
+  }
+  const uint64_t before_map_bytes = kSuperblocks * kSuperblockBytes + sizeof(PoolUse) +
+                                    s.journal_bytes + s.slot_count * sizeof(CatalogSlot);
+  if (s.map_offset > before_map_bytes + kGapsMax ||
+      s.metadata_bytes > s.map_offset + s.subtree_count * sizeof(uint64_t) + kGapsMax) {
+    return "the size of its metadata";
   }
   if (!IsPossible({s.window_begin, s.window_end})) {
     return "the address window";

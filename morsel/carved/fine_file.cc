@@ -1,9 +1,12 @@
 #include "morsel/carved/fine_file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <cerrno>
 #include <mutex>
 
 #include "base/descriptor_floor.h"
@@ -19,34 +22,55 @@ constexpr uint64_t kSuperblocksBytes = kSuperblocks * kSuperblockBytes;
 
 std::string SubjectOf(const os::File& file) { return "'" + file.path() + "'"; }
 
-// The metadata of a file, read into memory and not mapped.
+struct Unmap {
+  uint64_t size_bytes = 0;
+  void operator()(char* bytes) const { munmap(bytes, size_bytes); }
+};
+
+// The metadata of a file, read into memory and not mapped. What the file does not really hold,
+// since there is a hole in it, takes no memory.
 struct Copy {
-  struct Free {
-    void operator()(char* bytes) const { std::free(bytes); }
-  };
-  std::unique_ptr<char, Free> bytes;
+  std::unique_ptr<char, Unmap> bytes;
   std::unique_ptr<CarvedMetadata> metadata;
 };
+
+// Reads [0, size_bytes) of the file into memory that is zero.
+Status ReadWhatIsThere(const os::File& file, uint64_t size_bytes, char* bytes) {
+  const auto end = static_cast<off_t>(size_bytes);
+  for (off_t at = 0; at < end;) {
+    const off_t data = lseek(file.descriptor(), at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return Code::kOk;  // holes to the end
+    const bool knows_holes = data >= 0;
+    const off_t begin = knows_holes ? data : at;
+    if (begin >= end) return Code::kOk;
+    const off_t hole = knows_holes ? lseek(file.descriptor(), begin, SEEK_HOLE) : end;
+    at = hole > begin ? std::min(hole, end) : end;
+    MORSEL_TRY(file.ReadExactly(bytes + begin, static_cast<size_t>(at - begin),
+                                static_cast<uint64_t>(begin)));
+  }
+  return Code::kOk;
+}
 
 Result<Copy> ReadMetadata(const os::File& file) {
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
-  OnHeap<PoolBeginning> both;
-  char(&superblocks)[kSuperblocksBytes] = both->bytes;
-  MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
+  OnHeap<PoolBeginning> superblocks;
+  MORSEL_TRY(file.ReadExactly(superblocks->bytes, kSuperblocksBytes, 0));
   const Result<OnHeap<PoolSuperblock>> superblock =
-      ChooseSuperblock(superblocks, *size_bytes, SubjectOf(file));
+      ChooseSuperblock(superblocks->bytes, *size_bytes, SubjectOf(file));
   if (!superblock) return superblock.status();
-  Copy copy;
-  copy.bytes.reset(
-      static_cast<char*>(std::aligned_alloc(kPageBytes, (*superblock)->metadata_bytes)));
-  if (copy.bytes == nullptr) {
+  const uint64_t metadata_bytes = (*superblock)->metadata_bytes;
+  void* const memory = mmap(nullptr, metadata_bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
     return Fail(Code::kNoMemory, "%s: no memory for its catalog", SubjectOf(file).c_str());
   }
-  MORSEL_TRY(file.ReadExactly(copy.bytes.get(), (*superblock)->metadata_bytes, 0));
+  Copy copy;
+  copy.bytes = std::unique_ptr<char, Unmap>(static_cast<char*>(memory), {metadata_bytes});
+  MORSEL_TRY(ReadWhatIsThere(file, metadata_bytes, copy.bytes.get()));
   Result<std::unique_ptr<CarvedMetadata>> metadata =
-      CarvedMetadata::Open(copy.bytes.get(), **superblock, pmem::VolatilePersist(),
-                           CarvedMetadata::Access::kRead, SubjectOf(file));
+      CarvedMetadata::Open(copy.bytes.get(), *superblock, pmem::VolatilePersist(),
+                           CarvedMetadata::Access::kReadOwn, SubjectOf(file));
   if (!metadata) return metadata.status();
   copy.metadata = std::move(*metadata);
   return copy;

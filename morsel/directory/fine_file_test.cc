@@ -1,18 +1,22 @@
 // Fine morsels in directory pools, on files that stand in for those of a DAX file system.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "morsel/carved/carved_pool.h"
+#include "morsel/carved/carved_pool_superblock.h"
 #include "morsel/carved/carved_pool_testing.h"
 #include "morsel/carved/pool_layout.h"
 #include "morsel/directory/directory_pool_testing.h"
@@ -187,6 +191,49 @@ TEST_F(FineFileTest, AChildThatClosedAfterAForkLeavesItAsItIs) {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
   EXPECT_TRUE(morsel->Resize(4 * kSubtreeBytes).ok()) << LastError();
+}
+
+// Somebody puts two superblocks, and holes behind them, into a directory that others list. By them
+// the file is a morsel of 1 PiB.
+TEST_F(FineFileTest, WhatIsAHoleTakesNoMemory) {
+  constexpr long kKilobytesMax = 128 * 1024;
+  const auto plan = PlanSingle(uint64_t{1} << 50, kDefaultWindow, Id{1}, "a test");
+  ASSERT_TRUE(plan.has_value()) << LastError();
+  std::vector<char> bytes(kSuperblocks * kSuperblockBytes);
+  WriteSuperblocks(bytes.data(), *plan, pmem::VolatilePersist());
+  std::ofstream(path_ + "/huge", std::ios::binary)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  ASSERT_EQ(truncate((path_ + "/huge").c_str(), static_cast<off_t>((*plan)->size_bytes)), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool listed = pool_->List().has_value() && TryCreate(Wanted("other")).has_value();
+    const size_t found = Check().size();
+    rusage used = {};
+    getrusage(RUSAGE_SELF, &used);
+    _exit(!listed ? 1 : found == 0 ? 2 : used.ru_maxrss > kKilobytesMax ? 3 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+// They have good checksums, and no pool that this library makes has so much beside the morsels.
+TEST_F(FineFileTest, MoreMetadataThanAFileNeedsIsCorrupt) {
+  const auto plan = PlanSingle(64 * kSubtreeBytes, kDefaultWindow, Id{1}, "a test");
+  ASSERT_TRUE(plan.has_value()) << LastError();
+  for (const int which : {0, 1, 2}) {
+    PoolSuperblock wrong = **plan;
+    wrong.size_bytes = uint64_t{1} << 49;
+    if (which == 0) wrong.slot_count = kSlotsMax;
+    if (which == 1) wrong.map_offset = wrong.metadata_bytes = wrong.data_offset = 1u << 30;
+    if (which == 2) wrong.metadata_bytes = wrong.data_offset = 1u << 30;
+    wrong.checksum = 0;
+    wrong.checksum = Checksum64(&wrong, sizeof wrong);
+    std::vector<char> bytes(kSuperblocks * kSuperblockBytes);
+    WriteSuperblocks(bytes.data(), wrong, pmem::VolatilePersist());
+    EXPECT_EQ(ChooseSuperblock(bytes.data(), wrong.size_bytes, "a test").error(), Code::kCorrupt);
+  }
 }
 
 }  // namespace
