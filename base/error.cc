@@ -168,6 +168,10 @@ KeepLastError::KeepLastError() {
 }
 
 KeepLastError::~KeepLastError() {
+  if (!restores_) {
+    delete[] text_;
+    return;
+  }
   Messages* const mine = my_messages;
   char* const to = mine == nullptr ? short_message : mine->texts[mine->last];
   const size_t bytes = mine == nullptr ? sizeof short_message : kErrorTextBytes;

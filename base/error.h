@@ -48,7 +48,11 @@ class KeepLastError {
   KeepLastError(const KeepLastError&) = delete;
   KeepLastError& operator=(const KeepLastError&) = delete;
 
+  /// What failed since is what the caller is to know: nothing is restored.
+  void LetGo() { restores_ = false; }
+
  private:
+  bool restores_ = true;
   char* text_ = nullptr;  ///< the whole message, if it is not in `short_`
   char short_[kShortErrorTextBytes];
 };

@@ -200,7 +200,8 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  *             is open in this process with fewer rights, or another writes its file, found by
  *             whatever name; UNSUPPORTED (the contract on this medium: fine needs persistent
  *             memory, snapshot needs a directory; a codec under the fine contract; MORSEL_SALVAGE
- *             of a fine morsel; writing a file that has several names, i.e. hard links).
+ *             of a fine morsel; writing a fine morsel whose file has several names, i.e. hard
+ *             links: that of a snapshot morsel is told of by the checkpoint).
  * Cost        snapshot: reads the whole image. fine: independent of the heap's size. */
 morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_options *options,
                         morsel_t **morsel);

@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/on_heap.h"
 #include "image/load/patch_reader.h"
 
 namespace morsel::image {
@@ -253,10 +254,10 @@ void LeafReader::Look(Slot& slot, unsigned thread) {
     slot.is_sound = decoders_[thread].Decode(piece.codec, slot.stored, piece.stored_bytes, leaf);
     if (!slot.is_sound) return;
   }
-  PageSums sums;
-  slot.is_sound = SumPages(leaf, sums) == piece.sum;
+  OnHeap<PageSums> sums;
+  slot.is_sound = SumPages(leaf, *sums) == piece.sum;
   const char* const behind = slot.stored + AlignUp(piece.stored_bytes, kBlockBytes);
-  slot.has_sums = !verifies_sums_ || std::memcmp(behind, &sums, sizeof sums) == 0;
+  slot.has_sums = !verifies_sums_ || std::memcmp(behind, &*sums, sizeof *sums) == 0;
 }
 
 // Finishes one piece, or hands one that was read to the workers. They verify it while the disk goes

@@ -88,7 +88,8 @@ void LeafWriter::Prepare(Slot& slot) {
 // or only in a few pages, which are copied when they are written. Copying all of a subtree would
 // cost as much again as the sums.
 void LeafWriter::Compare(Slot& slot) {
-  static const Sum128 kZeroPage = Checksum128(std::array<char, kPageBytes>().data(), kPageBytes);
+  static constexpr std::array<char, kPageBytes> kZeros{};
+  static const Sum128 kZeroPage = Checksum128(kZeros.data(), kPageBytes);
   PageSums& sums = slot.bounce()->sums;
   slot.changed.reset();
   slot.is_zero = true;

@@ -106,7 +106,7 @@ extern "C" {
 morsel_code morsel_pool_open(const char* path, const morsel_pool_options* options,
                              morsel_pool_t** pool) {
   if (pool == nullptr) return CodeOf(Missing("morsel_pool_open", "a place for the handle"));
-  Result<std::unique_ptr<OpenPool>> opened = WithoutCancellation(
+  Result<std::unique_ptr<OpenPool>> opened = WithoutTrace(
       "morsel_pool_open", [&] { return OpenPool::Open(path, options, morsel::os::KernelCalls()); });
   if (!opened) return CodeOf(opened.status());
   *pool = reinterpret_cast<morsel_pool_t*>(std::move(opened).value().release());
@@ -117,6 +117,7 @@ morsel_code morsel_pool_close(morsel_pool_t* pool) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_pool_close"));
   const morsel::DeferredCancellation deferred;
   if (const Status status = Pool(pool)->MayClose(); !status.ok()) return CodeOf(status);
+  const morsel::KeepLastError keep;
   delete Pool(pool);
   return MORSEL_OK;
 }
@@ -125,8 +126,8 @@ morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_opti
                         morsel_t** morsel) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_open"));
   if (morsel == nullptr) return CodeOf(Missing("morsel_open", "a place for the handle"));
-  const Result<OpenMorsel*> opened = WithoutCancellation(
-      "morsel_open", [&] { return Pool(pool)->OpenMorselNamed(name, options); });
+  const Result<OpenMorsel*> opened =
+      WithoutTrace("morsel_open", [&] { return Pool(pool)->OpenMorselNamed(name, options); });
   if (!opened) return CodeOf(opened.status());
   *morsel = reinterpret_cast<morsel_t*>(*opened);
   return MORSEL_OK;

@@ -58,9 +58,22 @@ auto WithoutCancellation(const char* call, Body body) noexcept {
   return AbortOnBadAlloc(call, body);
 }
 
+// For calls that may fail inside and succeed as a whole: morsel_last_error() tells of the last call
+// that failed, and not of that.
+template <class Body>
+auto WithoutTrace(const char* call, Body body) noexcept {
+  KeepLastError keep;
+  auto answer = WithoutCancellation(call, body);
+  if (!answer) keep.LetGo();
+  return answer;
+}
+
 template <class Body>
 morsel_code CodeWithoutCancellation(const char* call, Body body) {
-  return CodeOf(WithoutCancellation(call, body));
+  KeepLastError keep;
+  const Status status = WithoutCancellation(call, body);
+  if (!status.ok()) keep.LetGo();
+  return CodeOf(status);
 }
 
 inline OpenPool* Pool(morsel_pool_t* pool) { return reinterpret_cast<OpenPool*>(pool); }

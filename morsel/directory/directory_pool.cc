@@ -346,6 +346,8 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
   if (!*is_direct) return OpenImage(std::move(*file), name, read_only, nullptr);
+  // What is stored into it is on the medium. An image is looked at before each checkpoint.
+  if (!read_only) MORSEL_TRY(directory_.CheckHasOneName(name, *file));
   return Remember(name, OpenFineFile(std::move(*file), name, read_only, LabelOf(name)));
 }
 

@@ -56,7 +56,6 @@ Result<File> Directory::OpenForWriting(const std::string& name, const std::strin
   MORSEL_TRY(LockForWriting(*file, subject));
   // It may have been replaced before it was locked.
   MORSEL_TRY(CheckLeadsTo(name, *file));
-  MORSEL_TRY(CheckHasOneName(name, *file));
   return file;
 }
 

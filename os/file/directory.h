@@ -54,7 +54,7 @@ class Directory {
 
   /// Opens an entry as its one writer, see LockForWriting(), whose messages call it `subject`.
   /// Children of fork(2) do not have the file.
-  /// Errors  as OpenFile(), LockForWriting() and CheckHasOneName().
+  /// Errors  as OpenFile() and LockForWriting().
   Result<File> OpenForWriting(const std::string& name, const std::string& subject) const;
 
   /// The names of all entries, sorted, "." and ".." included.

@@ -1,6 +1,7 @@
 // Calls the whole API in threads whose stacks are painted, and looks how far each call has come.
 // usage: small_stack FOLDER     prints the calls that need more than morsel.h says
 #include <morsel/morsel.h>
+#include <morsel/tools.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -156,6 +157,39 @@ class Calls {
            const auto visit = [](const morsel_info*, void*) { return 0; };
            Must(morsel_list(pool_, visit, nullptr) == MORSEL_OK, "morsel_list");
          }},
+    };
+  }
+
+  std::vector<Call> OfTools() {
+    const std::string image = folder_ + "/image";
+    return {
+        {"morsel_pool_stat, morsel_find and morsel_list_unreadable",
+         [=, this] {
+           static morsel_pool_info facts;
+           facts.struct_size = sizeof facts;
+           Must(morsel_pool_stat(pool_, &facts) == MORSEL_OK, "morsel_pool_stat");
+           static morsel_info found;
+           found.struct_size = sizeof found;
+           Must(morsel_find(pool_, "m", &found) == MORSEL_OK, "morsel_find");
+           const auto visit = [](const char*, morsel_code, const char*, void*) { return 0; };
+           Must(morsel_list_unreadable(pool_, visit, nullptr) == MORSEL_OK, "unreadable");
+         }},
+        {"morsel_stat_image and morsel_salvage_counted",
+         [=] {
+           static morsel_info found;
+           found.struct_size = sizeof found;
+           Must(morsel_stat_image(image.c_str(), &found) == MORSEL_OK, "morsel_stat_image");
+           uint64_t intact = 0;
+           Must(morsel_salvage_counted(image.c_str(), nullptr, nullptr, nullptr, &intact) ==
+                    MORSEL_OK,
+                "morsel_salvage_counted");
+         }},
+    };
+  }
+
+  std::vector<Call> OfTheEnd() {
+    const std::string image = folder_ + "/image";
+    return {
         {"morsel_close", [=, this] { Must(morsel_close(morsel_) == MORSEL_OK, "morsel_close"); }},
         {"morsel_remove and morsel_import",
          [=, this] {
@@ -167,6 +201,12 @@ class Calls {
            morsel_t* again = nullptr;
            Must(morsel_open(pool_, "m", nullptr, &again) == MORSEL_OK, "morsel_open");
            Must(morsel_discard(again) == MORSEL_OK, "morsel_discard");
+         }},
+        {"morsel_check",
+         [=, this] {
+           morsel_check_info checked{};
+           checked.struct_size = sizeof checked;
+           Must(morsel_check(pool_, nullptr, nullptr, nullptr, &checked) == MORSEL_OK, "check");
          }},
         {"morsel_pool_close",
          [=, this] { Must(morsel_pool_close(pool_) == MORSEL_OK, "morsel_pool_close"); }},
@@ -203,7 +243,9 @@ int main(int argc, char** argv) {
     Must(std::system(("mkdir -p '" + folder + "'").c_str()) == 0, "mkdir");
     Calls calls(folder, fine);
     std::vector<Call> all = calls.OfHeap();
-    for (const Call& call : calls.OfPool()) all.push_back(call);
+    for (const auto& more : {calls.OfPool(), calls.OfTools(), calls.OfTheEnd()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
     for (const Call& call : all) {
       const size_t bytes = StackOf(call);
       const bool too_many = bytes > kAllowedBytes;
