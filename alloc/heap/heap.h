@@ -207,6 +207,9 @@ class Heap final : private ThreadEndListener {
     units_.Grow(size_bytes);
     return Code::kOk;
   }
+  /// For tests of what else flushes them: heads of freed extents wait without a bound.
+  void LetExtentsWait() { extents_wait_ = true; }
+
   /// Gives up the range from size_bytes on, before the pool takes it back. The caller holds
   /// StopTheWorld().
   /// Durability  on return: after a crash, nothing of the heap lies there.
@@ -295,7 +298,7 @@ class Heap final : private ThreadEndListener {
   void TakeFromEnded(ThreadHeap& ended);
   void FlushFreesOf(ThreadHeap& mine);
   void LendFrees(ThreadHeap& mine);
-  void LendFreesAnew(const ThreadHeap* mine);
+  void LendFreesAnew(const ThreadHeap* mine, uint64_t size_bytes);
   void BoundClearedExtents();
   Result<Segment*> SegmentOf(const void* address);
   Result<Segment*> Adopt(UnitIndex head);
@@ -336,6 +339,7 @@ class Heap final : private ThreadEndListener {
   bool read_only_;
 
   alignas(kLineBytes) Mutex mutex_{LockRank::kHeap};  ///< the heap's lock
+  bool extents_wait_ = false;                         ///< see LetExtentsWait()
   bool unclean_;  ///< something that an earlier process left may be visible and not durable
   UnitMap units_;
   std::array<SizeClass, kClassCount> classes_{};

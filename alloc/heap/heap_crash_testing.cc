@@ -80,6 +80,7 @@ void CrashIncarnation::Open() {
       Heap::Open(world_.memory.Place(world_.size_bytes), persist, true, false);
   ASSERT_TRUE(heap) << LastError() << "\n" << world_.Log();
   heap_ = std::move(heap).value();
+  heap_->LetExtentsWait();
   const std::string findings = Findings(*heap_);
   ASSERT_EQ(findings, "") << world_.Log();
   CheckOwners();

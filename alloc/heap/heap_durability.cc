@@ -122,11 +122,12 @@ void Heap::LendFrees(ThreadHeap& mine) {
   if (!fine_) return;
   const uint64_t bytes = budget_.Lend(size_bytes(), mine.lent_bytes());
   mine.Borrow(bytes);
-  if (bytes == 0) LendFreesAnew(&mine);
+  if (bytes == 0) LendFreesAnew(&mine, size_bytes());
 }
 
-// Flushes the frees of all threads, and lends each its share anew; `mine` gets one, too.
-void Heap::LendFreesAnew(const ThreadHeap* mine) {
+// Flushes the frees of all threads, and lends each its share anew, of what a heap of this size has
+// to lend; `mine` gets one, too.
+void Heap::LendFreesAnew(const ThreadHeap* mine, uint64_t size_bytes) {
   const Gate closed(this);
   uint64_t borrowers = 0;
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
@@ -134,7 +135,7 @@ void Heap::LendFreesAnew(const ThreadHeap* mine) {
     if (one == mine || one->lent_bytes() != 0) ++borrowers;
   }
   if (borrowers == 0) return;
-  const uint64_t share = budget_.LendAnew(size_bytes(), borrowers);
+  const uint64_t share = budget_.LendAnew(size_bytes, borrowers);
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     if (one == mine || one->lent_bytes() != 0) one->Borrow(share);
   }
@@ -142,7 +143,7 @@ void Heap::LendFreesAnew(const ThreadHeap* mine) {
 
 // Called when an extent was freed or shortened: not too many bytes of such may come back.
 void Heap::BoundClearedExtents() {
-  if (fine_ && units_.cleared_bytes() > FreeBudget::OfExtents(size_bytes())) {
+  if (fine_ && !extents_wait_ && units_.cleared_bytes() > FreeBudget::OfExtents(size_bytes())) {
     units_.PersistCleared();
   }
 }

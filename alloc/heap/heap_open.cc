@@ -141,9 +141,9 @@ void* Heap::root_table() const {
 Status Heap::Shrink(uint64_t size_bytes) {
   if (size_bytes < header_->first_unit * kUnitBytes) return Code::kBusy;
   MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
+  if (fine_) LendFreesAnew(nullptr, size_bytes);  // a smaller heap has less to lend
   const Status status = units_.Shrink(size_bytes);
   if (!status.ok()) return status;
-  if (fine_) LendFreesAnew(nullptr);  // a smaller heap has less to lend
   recovered_ = std::min(recovered_, UnitIndex(units_.unit_count()));
   for (SizeClass& of : classes_) of.cursor = std::min(of.cursor, UnitIndex(units_.unit_count()));
   return Code::kOk;
