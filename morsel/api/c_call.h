@@ -58,22 +58,25 @@ auto WithoutCancellation(const char* call, Body body) noexcept {
   return AbortOnBadAlloc(call, body);
 }
 
+inline Status StatusOf(Status status) { return status; }
+template <class Value>
+Status StatusOf(const Result<Value>& result) {
+  return result.status();
+}
+
 // For calls that may fail inside and succeed as a whole: morsel_last_error() tells of the last call
 // that failed, and not of that.
 template <class Body>
 auto WithoutTrace(const char* call, Body body) noexcept {
   KeepLastError keep;
   auto answer = WithoutCancellation(call, body);
-  if (!answer) keep.LetGo();
+  if (!StatusOf(answer).ok()) keep.LetGo();
   return answer;
 }
 
 template <class Body>
 morsel_code CodeWithoutCancellation(const char* call, Body body) {
-  KeepLastError keep;
-  const Status status = WithoutCancellation(call, body);
-  if (!status.ok()) keep.LetGo();
-  return CodeOf(status);
+  return CodeOf(Status(WithoutTrace(call, body)));
 }
 
 inline OpenPool* Pool(morsel_pool_t* pool) { return reinterpret_cast<OpenPool*>(pool); }
