@@ -14,6 +14,7 @@
 
 #include "alloc/heap/heap_crash_testing.h"
 #include "alloc/heap/key_rounds_testing.h"
+#include "alloc/heap/threads/free_budget.h"
 
 namespace morsel::alloc {
 namespace {
@@ -391,13 +392,17 @@ TEST_F(HeapOrderTest, MoreLinesThanAThreadNotesAreDurableAfterItsFence) {
 TEST_F(HeapOrderTest, FreesInMoreSlabsThanAThreadNotesAreDurable) {
   constexpr uint64_t kSlabs = 4096 + 1;
   constexpr uint64_t kWatched = 16;  // slabs that lie in the memory that is recorded
-  Make(320 * kMiB);
+  constexpr uint64_t kHeapBytes = 320 * kMiB;
+  constexpr uint64_t kBlockBytes = 128;
+  // Otherwise the bytes that were freed would have them flushed.
+  static_assert(kSlabs * kBlockBytes < FreeBudget::OfThreads(kHeapBytes) / 4);
+  Make(kHeapBytes);
   std::vector<char*> blocks;  // the first of each slab
   Worker holder;
   holder.Do([&] {
     uint64_t last_unit = 0;
     while (blocks.size() < kSlabs) {
-      char* const block = Allocate(2 * kKiB);
+      char* const block = Allocate(kBlockBytes);
       const uint64_t unit = static_cast<uint64_t>(block - memory_->base()) / kUnitBytes;
       if (unit != last_unit) blocks.push_back(block);
       last_unit = unit;

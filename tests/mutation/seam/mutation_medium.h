@@ -113,9 +113,9 @@ inline void StoreAsTold(uint64_t* word, uint64_t value, const Chain& chain) {
 }
 
 [[gnu::noinline]] inline void Flush(const Medium& medium, const void* address, size_t size_bytes) {
+  backlog.stored_word = nullptr;
   if (medium.is_volatile) return medium.flush(medium.context, address, size_bytes);
   const Mutation mutation = MutationHere("flush");
-  backlog.stored_word = nullptr;
   if (mutation == Mutation::kDelay) {
     Postpone({Late::Kind::kFlush, medium, address, size_bytes, 0});
     return;
@@ -125,9 +125,9 @@ inline void StoreAsTold(uint64_t* word, uint64_t value, const Chain& chain) {
 }
 
 [[gnu::noinline]] inline void Fence(const Medium& medium) {
+  backlog.stored_word = nullptr;
   if (medium.is_volatile) return medium.fence(medium.context);
   const Mutation mutation = MutationHere("fence");
-  backlog.stored_word = nullptr;
   if (mutation == Mutation::kDelay) {
     CatchUp(medium, true);
     Postpone({Late::Kind::kFence, medium, nullptr, 0, 0});
@@ -149,6 +149,7 @@ inline void PersistAsTold(const Medium& medium, const void* address, size_t size
 
 [[gnu::noinline]] inline void Range(const Medium& medium, const void* address, size_t size_bytes) {
   if (medium.is_volatile) {
+    backlog.stored_word = nullptr;
     medium.flush(medium.context, address, size_bytes);
     return medium.fence(medium.context);
   }
@@ -163,6 +164,7 @@ inline void PersistAsTold(const Medium& medium, const void* address, size_t size
 
 [[gnu::noinline]] inline void Publish(const Medium& medium, uint64_t* word, uint64_t value) {
   if (!IsOn() || medium.is_volatile) {
+    backlog.stored_word = nullptr;
     StoreWord(word, value);
     medium.flush(medium.context, word, sizeof *word);
     return medium.fence(medium.context);
