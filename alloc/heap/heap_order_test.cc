@@ -392,11 +392,9 @@ TEST_F(HeapOrderTest, MoreLinesThanAThreadNotesAreDurableAfterItsFence) {
 TEST_F(HeapOrderTest, FreesInMoreSlabsThanAThreadNotesAreDurable) {
   constexpr uint64_t kSlabs = 4096 + 1;
   constexpr uint64_t kWatched = 16;  // slabs that lie in the memory that is recorded
-  constexpr uint64_t kHeapBytes = 320 * kMiB;
   constexpr uint64_t kBlockBytes = 128;
-  // Otherwise the bytes that were freed would have them flushed.
-  static_assert(kSlabs * kBlockBytes < FreeBudget::OfThreads(kHeapBytes) / 4);
-  Make(kHeapBytes);
+  static_assert(kSlabs * kBlockBytes < FreeBudget::OfThreads(320 * kMiB) / 4);  // not yet full
+  Make(320 * kMiB);
   std::vector<char*> blocks;  // the first of each slab
   Worker holder;
   holder.Do([&] {
@@ -404,8 +402,7 @@ TEST_F(HeapOrderTest, FreesInMoreSlabsThanAThreadNotesAreDurable) {
     while (blocks.size() < kSlabs) {
       char* const block = Allocate(kBlockBytes);
       const uint64_t unit = static_cast<uint64_t>(block - memory_->base()) / kUnitBytes;
-      if (unit != last_unit) blocks.push_back(block);
-      last_unit = unit;
+      if (std::exchange(last_unit, unit) != unit) blocks.push_back(block);
     }
   });
   heap_->FlushFrees();  // the blocks are durable
