@@ -1,0 +1,130 @@
+// Two ordinary users beside root: what each may do with the others' pools and morsels.
+#include <sys/stat.h>
+
+#include "os/testing/other_user_testing.h"
+#include "tests/trouble/trouble_testing.h"
+
+namespace morsel::trouble {
+namespace {
+
+using os::ExpectAs;
+using os::kAlice;
+using os::kBob;
+
+class UsersTest : public TroubleTest {
+ protected:
+  void SetUp() override {
+    TroubleTest::SetUp();
+    // Both may make files here, as in /tmp.
+    ASSERT_EQ(chmod(folder_.c_str(), 01777), 0);
+  }
+  // A pool of Alice's, with a morsel that has a text. `mode` is the directory's, and without the
+  // bits that make programs the files'.
+  void MakePoolOfAlice(uint32_t mode) {
+    ExpectAs(kAlice, [&] {
+      Make(directory_, 0, {"notes"}, "Alice's");
+      for (const char* const at : {"", "/notes", "/.morsel-pool"}) {
+        const bool is_folder = *at == '\0';
+        ASSERT_EQ(chmod((directory_ + at).c_str(), is_folder ? mode : mode & 0666), 0);
+      }
+    });
+  }
+  static struct stat StatusOf(const std::string& path) {
+    struct stat status = {};
+    EXPECT_EQ(stat(path.c_str(), &status), 0) << path;
+    return status;
+  }
+  static unsigned ModeOf(const std::string& path) { return StatusOf(path).st_mode & 07777; }
+};
+
+TEST_F(UsersTest, APoolIsItsMakersAlone) {
+  ExpectAs(kAlice, [&] {
+    morsel_pool_t* pool = nullptr;
+    morsel_pool_options options = {};
+    options.flags = MORSEL_CREATE;
+    ASSERT_EQ(morsel_pool_open(directory_.c_str(), &options, &pool), MORSEL_OK);
+    morsel_t* notes = nullptr;
+    morsel_options make = {};
+    make.flags = MORSEL_CREATE;
+    ASSERT_EQ(morsel_open(pool, "notes", &make, &notes), MORSEL_OK);
+    EXPECT_EQ(morsel_close(notes), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+  const struct stat status = StatusOf(directory_ + "/notes");
+  EXPECT_EQ(status.st_uid, kAlice.user);
+  EXPECT_EQ(status.st_gid, kAlice.group);
+  EXPECT_EQ(ModeOf(directory_), 0700u);
+  EXPECT_EQ(ModeOf(directory_ + "/notes"), 0600u);
+  ExpectAs(kBob, [&] {
+    for (const uint32_t flags : {0u, uint32_t{MORSEL_READ_ONLY}, uint32_t{MORSEL_CREATE}}) {
+      ExpectFailure(TryPool(directory_, flags), MORSEL_PERMISSION, {directory_, "owner and mode"});
+    }
+  });
+}
+
+TEST_F(UsersTest, WhoMayReadReadsAndChangesNothing) {
+  MakePoolOfAlice(0755);
+  const Bytes before = AllBytes(directory_);
+  ExpectAs(kBob, [&] {
+    ExpectFailure(TryPool(directory_), MORSEL_PERMISSION, {directory_, "owner and mode"});
+    morsel_pool_t* const pool = OpenPool(directory_, MORSEL_READ_ONLY);
+    morsel_t* const notes = Open(pool, "notes", MORSEL_READ_ONLY);
+    EXPECT_EQ(TextOf(notes), "Alice's");
+    ExpectFailure(morsel_checkpoint(notes), MORSEL_PERMISSION, {"notes"});
+    EXPECT_EQ(morsel_close(notes), MORSEL_OK);
+    ExpectFailure(morsel_remove(pool, "notes"), MORSEL_PERMISSION, {directory_});
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+  EXPECT_EQ(AllBytes(directory_), before);
+}
+
+TEST_F(UsersTest, WhatRootCheckpointsStaysItsOwners) {
+  MakePoolOfAlice(0700);
+  morsel_pool_t* const pool = OpenPool(directory_);
+  morsel_t* const notes = Open(pool, "notes");
+  EXPECT_EQ(morsel_checkpoint(notes), MORSEL_OK);
+  EXPECT_EQ(morsel_close(notes), MORSEL_OK);
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  ExpectAs(kAlice, [&] {
+    morsel_pool_t* const mine = OpenPool(directory_);
+    morsel_t* const again = Open(mine, "notes");
+    EXPECT_EQ(TextOf(again), "Alice's");
+    EXPECT_EQ(morsel_close(again), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(mine), MORSEL_OK);
+  });
+}
+
+// A file that runs with its owner's rights would run with root's.
+TEST_F(UsersTest, AnExportByRootGivesNobodyRootsRights) {
+  MakePoolOfAlice(0755);
+  ExpectAs(kAlice, [&] { ASSERT_EQ(chmod((directory_ + "/notes").c_str(), 06777), 0); });
+  umask(022);
+  morsel_pool_t* const pool = OpenPool(directory_, MORSEL_READ_ONLY);
+  ASSERT_EQ(morsel_export(pool, "notes", scratch_.At("image").c_str()), MORSEL_OK);
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  EXPECT_EQ(StatusOf(scratch_.At("image")).st_uid, 0u);
+  EXPECT_EQ(ModeOf(scratch_.At("image")), 0755u);
+}
+
+TEST_F(UsersTest, AnExportIsItsMakersAndKeepsToTheUmask) {
+  MakePoolOfAlice(0755);
+  ExpectAs(kBob, [&] {
+    umask(027);
+    morsel_pool_t* const pool = OpenPool(directory_, MORSEL_READ_ONLY);
+    ASSERT_EQ(morsel_export(pool, "notes", scratch_.At("image").c_str()), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+  EXPECT_EQ(StatusOf(scratch_.At("image")).st_uid, kBob.user);
+  EXPECT_EQ(ModeOf(scratch_.At("image")) & 027u, 0u);
+  // What she may not read she cannot take in.
+  ExpectAs(kAlice, [&] {
+    ASSERT_EQ(chmod(directory_.c_str(), 0700), 0);
+    morsel_pool_t* const pool = OpenPool(directory_);
+    ExpectFailure(morsel_import(pool, scratch_.At("image").c_str(), "copy"), MORSEL_PERMISSION,
+                  {"image", "owner and mode"});
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+}
+
+}  // namespace
+}  // namespace morsel::trouble
