@@ -5,13 +5,18 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <memory_resource>
 #include <new>
 #include <type_traits>
+#include <utility>
 
-#include "morsel/handles.hpp"
+#include "morsel/construction.hpp"
+#include "morsel/memory_resource.hpp"
 #include "morsel/morsel.h"
 
 namespace morsel {
+
+class Morsel;  // of handles.hpp
 
 // What allocate() does when it fails differs between programs, or parts of one, that are built with
 // and without exceptions. So these are two templates.
@@ -30,6 +35,11 @@ inline namespace without_exceptions {
 /// the same morsel, so that a structure with containers as members can be copied within it; where
 /// that is open for reading only, the copy lies in ordinary memory.
 ///
+/// An element that takes an allocator, be it an Allocator or one of std::pmr, gets that of the same
+/// morsel unless it is given one, whatever it lies in: a container, a pair, a tuple. So does what
+/// Morsel::make() makes. A class takes part as with std::pmr: it has a member type allocator_type,
+/// and constructors whose last parameter that is.
+///
 /// Use it under the snapshot contract only. Containers move and free nodes behind the program's
 /// back, and they persist nothing before they link it.
 ///
@@ -45,10 +55,19 @@ class Allocator {
   using propagate_on_container_swap = std::false_type;
   using is_always_equal = std::false_type;
 
-  explicit Allocator(const Morsel& morsel) : base_(morsel.base()) {}
+  explicit Allocator(const Morsel& morsel);
   explicit Allocator(const morsel_t* morsel) : base_(morsel_base(morsel)) {}
   template <class U>
   Allocator(const Allocator<U>& other) : base_(other.base()) {}  // NOLINT: as the standard asks
+
+  /// That of std::pmr for the same memory.
+  template <class U>
+  operator std::pmr::polymorphic_allocator<U>() const {  // NOLINT: what takes one gets it
+    if (base_ == nullptr) return std::pmr::new_delete_resource();
+    const morsel_t* const morsel = morsel_of(base_);
+    if (morsel == nullptr) return std::pmr::null_memory_resource();  // it is closed
+    return ResourceOf(base_, morsel_capacity(morsel));
+  }
 
   T* allocate(size_t count) {
     if (base_ == nullptr) return std::allocator<T>().allocate(count);
@@ -67,6 +86,17 @@ class Allocator {
   void deallocate(T* block, size_t count) {
     if (base_ == nullptr) return std::allocator<T>().deallocate(block, count);
     morsel_free(morsel_of(base_), block);
+  }
+
+  /// For containers: constructs an element.
+  template <class U, class... Arguments>
+  void construct(U* place, Arguments&&... arguments) noexcept(
+      construction::IsNothrow<U, Allocator, Arguments...>()) {
+    if constexpr (construction::kMayTake<U, Allocator, Arguments...>) {
+      construction::ConstructAt<U>(place, *this, std::forward<Arguments>(arguments)...);
+    } else {
+      ::new (static_cast<void*>(place)) U(std::forward<Arguments>(arguments)...);
+    }
   }
 
   /// For containers that are copied: of a container in a morsel that is open for reading only, the

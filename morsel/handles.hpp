@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "morsel/allocator.hpp"
+#include "morsel/construction.hpp"
 #include "morsel/memory_resource.hpp"
 #include "morsel/morsel.h"
 #include "morsel/tools.h"
@@ -129,17 +131,25 @@ class Morsel {
     return static_cast<T*>(morsel_root(handle_, name));
   }
 
-  /// Allocates a T in the morsel and constructs it from `arguments`.
+  /// Allocates a T in the morsel and constructs it from `arguments`. If it takes an allocator, an
+  /// Allocator or one of std::pmr, and is given none, it gets that of the morsel; so do the parts
+  /// of a pair or a tuple.
   ///
   /// Ownership  the caller ends it with destroy().
   /// Errors     nullptr if the allocation fails. If T's constructor throws, the memory is freed and
   ///            the exception passes on.
-  template <class T, class... Arguments>
+  template <class T, class... Arguments, class Alloc = Allocator<std::byte>>
   T* make(Arguments&&... arguments) {
     void* const place = aligned_alloc(alignof(T), sizeof(T));
     if (place == nullptr) return nullptr;
     Unmade unmade{*this, place};  // if T's constructor throws
-    T* const made = new (place) T(std::forward<Arguments>(arguments)...);
+    T* made = nullptr;
+    if constexpr (construction::kMayTake<T, Alloc, Arguments...>) {
+      made = construction::ConstructAt<T>(place, Alloc(handle_),
+                                          std::forward<Arguments>(arguments)...);
+    } else {
+      made = new (place) T(std::forward<Arguments>(arguments)...);
+    }
     unmade.place = nullptr;
     return made;
   }
@@ -159,9 +169,7 @@ class Morsel {
   /// the capacity, so a container in the morsel may keep the pointer to it.
   ///
   /// Ownership  the library's: it lives while this process has the morsel open.
-  memory_resource* resource() const {
-    return reinterpret_cast<memory_resource*>(static_cast<char*>(base()) + capacity());
-  }
+  memory_resource* resource() const { return ResourceOf(base(), capacity()); }
 
  private:
   struct Unmade {
@@ -188,6 +196,9 @@ class Morsel {
   morsel_t* handle_ = nullptr;
   int exceptions_ = std::uncaught_exceptions();  ///< those that unwound when this was made
 };
+
+template <class T>
+Allocator<T>::Allocator(const Morsel& morsel) : base_(morsel.base()) {}
 
 /// An open pool. A member function does what the C function of the same name does, and returns the
 /// same errors.

@@ -1,6 +1,7 @@
 // A std::pmr::memory_resource over a morsel.
 #pragma once
 
+#include <cstdint>
 #include <memory_resource>
 
 namespace morsel {
@@ -26,5 +27,10 @@ class memory_resource : public std::pmr::memory_resource {
 
   void* base_;
 };
+
+/// The resource of the open morsel at `base`.
+inline memory_resource* ResourceOf(void* base, uint64_t capacity_bytes) {
+  return reinterpret_cast<memory_resource*>(static_cast<char*>(base) + capacity_bytes);
+}
 
 }  // namespace morsel

@@ -17,6 +17,7 @@ PUBLIC_HEADERS = {
     "include/morsel/" + name
     for name in (
         "allocator.hpp",
+        "construction.hpp",
         "base/result.h",
         "handles.hpp",
         "memory_resource.hpp",
