@@ -9,12 +9,15 @@
 
 #include "cli/commands.h"
 #include "cli/failure.h"
+#include "cli/output.h"
 #include "cli/units.h"
-#include "cli/version.h"
 #include "morsel/tools.h"
 
 namespace morsel::cli {
 namespace {
+
+// What a terminal shows at least.
+constexpr size_t kColumns = 80;
 
 constexpr char kFooter[] =
     "Sizes are bytes, or have a unit of powers of 1024: 4096, 4M, 1.5G, 2GiB.\n"
@@ -35,7 +38,7 @@ CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& n
                      const std::string& what, const std::string& examples) {
   CLI::App* const command = app.add_subcommand(name, what);
   command->add_flag("--json", invocation.json, "Print JSON, errors too.");
-  command->footer(examples + "\nExit codes: see morselctl --help.");
+  command->footer(examples + (examples.empty() ? "" : "\n") + "Exit codes: see morselctl --help.");
   return command;
 }
 
@@ -110,14 +113,14 @@ void AddCodec(CLI::App* command, Target* codec, const std::string& what,
 }
 
 void AddCreate(CLI::App& app, Invocation& invocation) {
-  CLI::App* const command = AddCommand(
-      app, invocation, "create", "Make a pool, or a morsel in a pool.",
-      "Examples:\n"
-      "  morselctl create /data/pool                               a directory as a pool\n"
-      "  morselctl create /data/pool graph --capacity 64G          a snapshot morsel in it\n"
-      "  morselctl create /data/pool texts --codec lz4             one whose image is compressed\n"
-      "  morselctl create /mnt/pmem/pool --carved --size 8G        a carved pool in a new file\n"
-      "  morselctl create /mnt/pmem/pool queue --fine --size 64M   a fine morsel in it");
+  CLI::App* const command =
+      AddCommand(app, invocation, "create", "Make a pool, or a morsel in a pool.",
+                 "Examples:\n"
+                 "  morselctl create /data/pool                          a directory as a pool\n"
+                 "  morselctl create /data/pool graph --capacity 64G     a snapshot morsel in it\n"
+                 "  morselctl create /data/pool texts --codec lz4        one that is compressed\n"
+                 "  morselctl create /pmem/pool --carved --size 8G       a carved pool, in a file\n"
+                 "  morselctl create /pmem/pool queue --fine --size 64M  a fine morsel in it");
   const auto options = std::make_shared<CreateOptions>();
   command->add_option("POOL", options->pool, "The pool's path.")->required();
   AddName(command, "NAME", &options->name, "The new morsel's name; without it, the pool is made.");
@@ -178,11 +181,23 @@ void AddInfo(CLI::App& app, Invocation& invocation) {
   Runs(command, invocation, options, Info);
 }
 
+void AddRoots(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "roots", "List the roots of a morsel, by name.",
+      "A root is what a program finds its data by: an address with a name. The morsel is read "
+      "as it was left by the last checkpoint or close. Exits with 1 where a root leads outside of "
+      "the morsel.");
+  const auto options = std::make_shared<RootsOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  Runs(command, invocation, options, Roots);
+}
+
 void AddCheck(CLI::App& app, Invocation& invocation) {
   CLI::App* const command =
       AddCommand(app, invocation, "check", "Look for damage in a pool, or in one morsel of it.",
-                 "Reads everything that a program would have to believe, images whole. Nothing is\n"
-                 "changed, and other readers may go on. Exits with 1 where something is damaged;\n"
+                 "Reads everything that a program would have to believe, images whole. Nothing is "
+                 "changed, and other readers may go on. Exits with 1 where something is damaged; "
                  "with the code of the reason where a morsel could not be looked at.");
   const auto options = std::make_shared<CheckOptions>();
   command->add_option("POOL", options->pool, "The pool's path.")->required();
@@ -194,7 +209,7 @@ void AddCheck(CLI::App& app, Invocation& invocation) {
 void AddRm(CLI::App& app, Invocation& invocation) {
   CLI::App* const command = AddCommand(
       app, invocation, "rm", "Remove morsels and what is in them, for good.",
-      "On a terminal each is asked about; no answer is a no. Elsewhere --yes is required,\n"
+      "On a terminal each is asked about; no answer is a no. Elsewhere --yes is required, "
       "so that a script neither waits nor loses anything by accident.");
   const auto options = std::make_shared<RmOptions>();
   command->add_option("POOL", options->pool, "The pool's path.")->required();
@@ -218,12 +233,13 @@ void AddResize(CLI::App& app, Invocation& invocation) {
 void AddExport(CLI::App& app, Invocation& invocation) {
   CLI::App* const command = AddCommand(
       app, invocation, "export", "Write a morsel as one file, an image.",
-      "`morselctl import` takes it into any pool that has its contract, at the same address.\n"
-      "The morsel is read as it was left by the last checkpoint or close, or by a crash, beside\n"
+      "`morselctl import` takes it into any pool that has its contract, at the same address. "
+      "The morsel is read as it was left by the last checkpoint or close, or by a crash, beside "
       "other readers; nothing is changed, and no file is replaced.\n"
-      "--codec compresses the image by another codec than the morsel's own, which `import` keeps.\n"
-      "With --salvage, what the medium of a fine morsel cannot serve is listed, and zero in the\n"
-      "image; exits with 1 then. Without it, that is an error.");
+      "\n"
+      "--codec compresses the image by another codec than the morsel's own, which `import` "
+      "keeps. With --salvage, what the medium of a fine morsel cannot serve is listed, and zero "
+      "in the image; exits with 1 then. Without it, that is an error.");
   const auto options = std::make_shared<ExportOptions>();
   command->add_option("POOL", options->pool, "The pool's path.")->required();
   command->add_option("NAME", options->name, "A morsel of it.")->required();
@@ -237,7 +253,7 @@ void AddExport(CLI::App& app, Invocation& invocation) {
 void AddImport(CLI::App& app, Invocation& invocation) {
   CLI::App* const command =
       AddCommand(app, invocation, "import", "Make a morsel of an image that was exported.",
-                 "The morsel has the image's id, address and roots. All of it is held against its\n"
+                 "The morsel has the image's id, address and roots. All of it is held against its "
                  "checksums before the morsel is there.\n"
                  "\n"
                  "Examples:\n"
@@ -264,14 +280,47 @@ void AddVerify(CLI::App& app, Invocation& invocation) {
 void AddSalvage(CLI::App& app, Invocation& invocation) {
   CLI::App* const command = AddCommand(
       app, invocation, "salvage", "Find what is intact of a damaged image.",
-      "Lists what is damaged, by subtree and address range. With --to, all else is written as an\n"
-      "image that opens, in which what is damaged is zero. Exits with 1 where something is\n"
+      "Lists what is damaged, by subtree and address range. With --to, all else is written as an "
+      "image that opens, in which what is damaged is zero. Exits with 1 where something is "
       "damaged; with 17 where nothing can be found.");
   const auto options = std::make_shared<SalvageOptions>();
   command->add_option("FILE", options->file, "The image, which is only read.")->required();
   command->add_option("--to", options->to, "The file to make of what is intact.")
       ->type_name("FILE");
   Runs(command, invocation, options, Salvage);
+}
+
+// Returns nullptr if there is no such command.
+const CLI::App* CommandNamed(const CLI::App& app, const std::string& name) {
+  const auto found =
+      app.get_subcommands([&](const CLI::App* command) { return command->get_name() == name; });
+  return found.empty() ? nullptr : found.front();
+}
+
+[[noreturn]] void NoCommand(const std::string& name) {
+  throw CLI::ValidationError("there is no command '" + name + "'");
+}
+
+void PrintsHelp(Invocation& invocation, const std::string& help) {
+  invocation.run = [text = Wrapped(help, kColumns)](const Printer& printer) {
+    printer.Print(Value().Set("help", text), text);
+    return kExitDone;
+  };
+}
+
+void AddHelp(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command =
+      AddCommand(app, invocation, "help", "Say what a command does and what it can be told.", "");
+  const auto name = std::make_shared<std::optional<std::string>>();
+  AddName(command, "COMMAND", name.get(), "The command; without it, all are listed.");
+  command->callback([&app, &invocation, name] {
+    if (!*name)
+      return PrintsHelp(invocation, app.get_formatter()->make_help(&app, app.get_name(),
+                                                                   CLI::AppFormatMode::Normal));
+    const CLI::App* const asked = CommandNamed(app, **name);
+    if (asked == nullptr) NoCommand(**name);
+    PrintsHelp(invocation, asked->help(app.get_name()));
+  });
 }
 
 bool WantsJson(int argc, char** argv) {
@@ -294,6 +343,7 @@ void AddCommands(CLI::App& app, Invocation& invocation) {
   AddFormat(app, invocation);
   AddLs(app, invocation);
   AddInfo(app, invocation);
+  AddRoots(app, invocation);
   AddCheck(app, invocation);
   AddRm(app, invocation);
   AddResize(app, invocation);
@@ -301,6 +351,7 @@ void AddCommands(CLI::App& app, Invocation& invocation) {
   AddImport(app, invocation);
   AddVerify(app, invocation);
   AddSalvage(app, invocation);
+  AddHelp(app, invocation);
 }
 
 }  // namespace
@@ -308,23 +359,23 @@ void AddCommands(CLI::App& app, Invocation& invocation) {
 void ParseCommandLine(int argc, char** argv, Invocation& invocation) {
   CLI::App app("Persistent memory objects: pools, and the morsels in them.", "morselctl");
   app.footer(kFooter);
-  app.set_version_flag("--version", "morselctl " MORSELCTL_VERSION);
+  app.set_version_flag("--version", std::string("morselctl ") + morsel_version());
   app.require_subcommand(1);
   AddCommands(app, invocation);
   try {
+    if (argc > 1 && argv[1][0] != '-' && CommandNamed(app, argv[1]) == nullptr) {
+      NoCommand(argv[1]);
+    }
     app.parse(argc, argv);
-  } catch (const CLI::Success& help) {
-    const int exit_code = app.exit(help);
+  } catch (const CLI::CallForHelp&) {
+    PrintsHelp(invocation, app.help());
+  } catch (const CLI::Success& version) {
+    const int exit_code = app.exit(version);
     invocation.run = [exit_code](const Printer&) { return exit_code; };
   } catch (const CLI::ParseError& error) {
-    std::string what = error.what();
-    // CLI11 would say that a command is missing. It helps more to name what was typed.
-    const bool none = app.get_subcommands().empty();
-    if (none && argc > 1 && argv[1][0] != '-')
-      what = "there is no command '" + std::string(argv[1]) + "'";
     // Nothing may have been parsed yet.
     invocation.json = WantsJson(argc, argv);
-    throw Failure{MORSEL_INVALID_ARGUMENT, what + "; see " + HelpOf(app)};
+    throw Failure{MORSEL_INVALID_ARGUMENT, std::string(error.what()) + "; see " + HelpOf(app)};
   }
 }
 

@@ -38,6 +38,11 @@ struct InfoOptions {
   std::optional<std::string> name;
 };
 
+struct RootsOptions {
+  std::string pool;
+  std::string name;
+};
+
 struct CheckOptions {
   std::string pool;
   std::optional<std::string> name;
@@ -84,6 +89,7 @@ int Create(const CreateOptions& options, const Printer& printer);
 int Format(const FormatOptions& options, const Printer& printer);
 int Ls(const LsOptions& options, const Printer& printer);
 int Info(const InfoOptions& options, const Printer& printer);
+int Roots(const RootsOptions& options, const Printer& printer);
 int Check(const CheckOptions& options, const Printer& printer);
 int Rm(const RmOptions& options, const Printer& printer);
 int Resize(const ResizeOptions& options, const Printer& printer);

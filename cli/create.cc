@@ -77,9 +77,9 @@ void CheckMorselOptions(const CreateOptions& options) {
 PoolHandle OpenPoolFor(const CreateOptions& options) {
   PoolHandle pool;
   try {
-    pool = OpenPoolAt(options.pool, Access::kWrite);
+    pool = OpenPoolAt(options.pool, Access::kAdd);
   } catch (Failure& failure) {
-    if (failure.code == MORSEL_NOT_FOUND) failure.message += ", then make the morsel in it";
+    if (failure.code == MORSEL_NOT_FOUND) failure.message += "; then make the morsel in it";
     throw;
   }
   const morsel_pool_info info = PoolInfo(pool.get());

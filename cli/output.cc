@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <sstream>
 
 namespace morsel::cli {
 namespace {
@@ -18,7 +19,35 @@ std::string Padded(const std::string& text, size_t width, Table::Align align) {
   return align == Table::Align::kLeft ? text + spaces : spaces + text;
 }
 
+// Returns where the last column of the line begins.
+size_t LastColumnOf(const std::string& line) {
+  size_t begin = std::min(line.find_first_not_of(' '), line.size());
+  for (size_t gap = line.find("  ", begin); gap != std::string::npos;
+       gap = line.find("  ", begin)) {
+    const size_t next = line.find_first_not_of(' ', gap);
+    if (next == std::string::npos) break;
+    begin = next;
+  }
+  return begin;
+}
+
 }  // namespace
+
+std::string Wrapped(const std::string& text, size_t columns) {
+  std::string wrapped;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t indent = LastColumnOf(line);
+    while (line.size() > columns) {
+      const size_t space = line.rfind(' ', columns);
+      if (space == std::string::npos || space <= indent) break;  // a word that is too long
+      wrapped += line.substr(0, space) + "\n";
+      line = std::string(indent, ' ') + line.substr(space + 1);
+    }
+    wrapped += line + "\n";
+  }
+  return wrapped;
+}
 
 std::string Printable(const std::string& text) {
   std::string printable;

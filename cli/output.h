@@ -9,6 +9,10 @@ namespace morsel::cli {
 /// Returns `text` with control characters, which could move a terminal's cursor, written as \xNN.
 std::string Printable(const std::string& text);
 
+/// Breaks the lines of `text` that are longer at spaces. What follows begins where the last column
+/// of the line did, which two spaces separate, or where the line did.
+std::string Wrapped(const std::string& text, size_t columns);
+
 /// A table with a header line.
 class Table {
  public:

@@ -27,5 +27,13 @@ TEST(Output, PrintableEscapesControlCharacters) {
   EXPECT_EQ(Printable("größe"), "größe");
 }
 
+TEST(Output, LongLinesAreBrokenWhereTheirLastColumnBegins) {
+  EXPECT_EQ(Wrapped("short\n", 10), "short\n");
+  EXPECT_EQ(Wrapped("one two three four\n", 10), "one two\nthree four\n");
+  EXPECT_EQ(Wrapped("  a   one two three\n", 12), "  a   one\n      two\n      three\n");
+  EXPECT_EQ(Wrapped("  aaaaaaaaaaaaaaa b\n", 10), "  aaaaaaaaaaaaaaa b\n");
+  EXPECT_EQ(Wrapped("\n", 10), "\n");
+}
+
 }  // namespace
 }  // namespace morsel::cli

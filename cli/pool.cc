@@ -2,9 +2,25 @@
 
 #include <sys/stat.h>
 
+#include <cerrno>
+#include <filesystem>
+
 #include "cli/failure.h"
 
 namespace morsel::cli {
+
+namespace {
+
+// Whether a pool could be made there without touching anything: nothing has the path, or an empty
+// directory.
+bool IsFree(const std::string& path) {
+  struct stat status;
+  if (lstat(path.c_str(), &status) != 0) return errno == ENOENT;
+  std::error_code error;
+  return S_ISDIR(status.st_mode) && std::filesystem::is_empty(path, error) && !error;
+}
+
+}  // namespace
 
 PoolHandle OpenPoolAt(const std::string& path, Access access) {
   morsel_pool_options options{};
@@ -15,9 +31,13 @@ PoolHandle OpenPoolAt(const std::string& path, Access access) {
   if (code == MORSEL_NOT_FOUND) {
     struct stat status;
     const bool is_there = stat(path.c_str(), &status) == 0;
-    throw Failure{code,
-                  (is_there ? "'" + path + "' is not a pool" : "there is no pool '" + path + "'") +
-                      "; `morselctl create " + path + "` makes it one"};
+    std::string message =
+        is_there ? "'" + path + "' is not a pool" : "there is no pool '" + path + "'";
+    // Who asks for what is in a pool has mistyped the path.
+    message += access == Access::kAdd && IsFree(path)
+                   ? "; `morselctl create " + path + "` makes it one"
+                   : "; check the path";
+    throw Failure{code, message};
   }
   Must(code);
   return PoolHandle(pool);

@@ -15,10 +15,11 @@ struct ClosePool {
 /// An open pool. It is closed with the object; its morsels must be closed before.
 using PoolHandle = std::unique_ptr<morsel_pool_t, ClosePool>;
 
-enum class Access { kRead, kWrite };
+/// What a command does with a pool: reads it, changes what is in it, or adds a morsel.
+enum class Access { kRead, kChange, kAdd };
 
 /// Opens the pool at `path`.
-/// Throws  Failure; if there is no pool, its message says how to make one.
+/// Throws  Failure; if there is no pool to add to, its message says how to make one.
 PoolHandle OpenPoolAt(const std::string& path, Access access);
 
 /// Returns what the pool is.

@@ -21,7 +21,7 @@ void LeaveAsItWasAndThrow(morsel_t* morsel, morsel_code code) {
 }  // namespace
 
 int Resize(const ResizeOptions& asked, const Printer& printer) {
-  const PoolHandle pool = OpenPoolAt(asked.pool, Access::kWrite);
+  const PoolHandle pool = OpenPoolAt(asked.pool, Access::kChange);
   const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
   const morsel_options options = WithProgress({}, bar.get());
   morsel_t* morsel = nullptr;

@@ -39,7 +39,7 @@ int Rm(const RmOptions& options, const Printer& printer) {
                   "rm asks before it removes, and nobody is there to answer (standard input is no "
                   "terminal): say --yes"};
   }
-  const PoolHandle pool = OpenPoolAt(options.pool, Access::kWrite);
+  const PoolHandle pool = OpenPoolAt(options.pool, Access::kChange);
   // All names are looked up first, so that a mistyped one is found before anything is removed.
   std::vector<std::string> losses;
   for (const std::string& name : options.names) losses.push_back(Loss(pool.get(), name));

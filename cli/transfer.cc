@@ -42,7 +42,7 @@ int Export(const ExportOptions& asked, const Printer& printer) {
 }
 
 int Import(const ImportOptions& options, const Printer& printer) {
-  const PoolHandle pool = OpenPoolAt(options.pool, Access::kWrite);
+  const PoolHandle pool = OpenPoolAt(options.pool, Access::kAdd);
   const std::string name =
       options.name ? *options.name : options.file.substr(options.file.rfind('/') + 1);
   {

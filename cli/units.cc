@@ -4,6 +4,7 @@
 #include <cinttypes>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <limits>
 #include <stdexcept>
@@ -12,8 +13,16 @@
 namespace morsel::cli {
 namespace {
 
+// A text of the user's in a message, which has to stay readable.
+std::string Quoted(const std::string& text) {
+  constexpr size_t kBytesMax = 40;
+  return text.size() <= kBytesMax ? "'" + text + "'"
+                                  : "'" + text.substr(0, kBytesMax) + "...' (" +
+                                        std::to_string(text.size()) + " characters)";
+}
+
 [[noreturn]] void NoSize(const std::string& text, const char* why) {
-  throw std::invalid_argument("'" + text + "' is no size: " + why +
+  throw std::invalid_argument(Quoted(text) + " is no size: " + why +
                               "; write e.g. 4096, 4M, 1.5G or 2GiB");
 }
 
@@ -55,8 +64,10 @@ uint64_t ParseSize(const std::string& text) {
   }
   const unsigned power = PowerOf(text, std::string_view(text).substr(number_end));
   if (dot != std::string::npos && power == 0) NoSize(text, "there are no parts of a byte");
-  // A long double has 64 bits of mantissa, so that no size of whole bytes loses a digit.
-  const long double bytes = std::ldexp(std::stold(number), static_cast<int>(10 * power));
+  // A long double has 64 bits of mantissa, so that no size of whole bytes loses a digit. A number
+  // that is larger than all is infinite.
+  const long double bytes =
+      std::ldexp(std::strtold(number.c_str(), nullptr), static_cast<int>(10 * power));
   if (bytes >= static_cast<long double>(std::numeric_limits<int64_t>::max())) {
     NoSize(text, "that is more than 8 EiB");
   }
@@ -69,7 +80,7 @@ uint32_t ParseMode(const std::string& text) {
   const unsigned long mode = octal ? std::stoul(text, nullptr, 8) : 0;
   if (!octal || mode == 0 || mode > 0777) {
     throw std::invalid_argument(
-        "'" + text + "' is no mode: write permission bits in octal, 1 to 0777, e.g. 0640");
+        Quoted(text) + " is no mode: write permission bits in octal, 1 to 0777, e.g. 0640");
   }
   return static_cast<uint32_t>(mode);
 }

@@ -32,6 +32,21 @@ TEST(Units, AnInvalidSizeIsRefusedAndQuoted) {
   }
 }
 
+TEST(Units, NumbersAreBoundedAndSoAreTheirMessages) {
+  const std::string digits(5000, '9');
+  for (const std::string& text : {digits, digits + "G", digits + ".5G", std::string(5000, 'x')}) {
+    try {
+      ParseSize(text);
+      FAIL() << text;
+    } catch (const std::invalid_argument& error) {
+      EXPECT_LT(std::string(error.what()).size(), 200u);
+    }
+    EXPECT_THROW(ParseMode(text), std::invalid_argument);
+  }
+  EXPECT_EQ(ParseSize(std::string(5000, '0') + "7"), 7u);
+  EXPECT_EQ(ParseSize("1." + std::string(5000, '0') + "G"), uint64_t{1} << 30);
+}
+
 TEST(Units, ModesAreParsed) {
   EXPECT_EQ(ParseMode("0640"), 0640u);
   EXPECT_EQ(ParseMode("777"), 0777u);

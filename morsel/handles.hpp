@@ -55,7 +55,49 @@ struct CheckFinding {
 /// The message of the calling thread's last failure, valid until its next call that fails.
 inline const char* last_error() { return morsel_last_error(); }
 
+/// The version of the library that runs, e.g. "0.1.0".
+inline const char* version() { return morsel_version(); }
+
 class Pool;
+
+namespace impl {
+// No exception may pass through the C API: it is kept, and thrown again behind it. This differs
+// between programs, or parts of one, that are built with and without exceptions.
+#if defined(__cpp_exceptions)
+inline namespace with_exceptions {
+template <class Visit>
+struct Visiting {
+  Visit& visit;
+  std::exception_ptr thrown{};
+  /// Returns other than 0 if no more are to be visited.
+  template <class... Arguments>
+  int Next(const Arguments&... arguments) {
+    try {
+      visit(arguments...);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    return thrown ? 1 : 0;
+  }
+  void Rethrow() const {
+    if (thrown) std::rethrow_exception(thrown);
+  }
+};
+#else
+inline namespace without_exceptions {
+template <class Visit>
+struct Visiting {
+  Visit& visit;
+  template <class... Arguments>
+  int Next(const Arguments&... arguments) {
+    visit(arguments...);
+    return 0;
+  }
+  void Rethrow() const {}
+};
+#endif
+}  // inline namespace
+}  // namespace impl
 
 /// An open morsel. A member function does what the C function of the same name does, and returns
 /// the same errors.
@@ -129,6 +171,19 @@ class Morsel {
   template <class T = void>
   T* root(const char* name) const {
     return static_cast<T*>(morsel_root(handle_, name));
+  }
+
+  /// Calls `visit(const char* name, void* object)` for each root, in the order of names. If `visit`
+  /// throws, no more roots are visited and the exception passes on.
+  template <class Visit, class Visiting = impl::Visiting<std::remove_reference_t<Visit>>>
+  Status list_roots(Visit&& visit) const {
+    Visiting visiting{visit};
+    const auto next = [](const char* name, void* object, void* context) {
+      return static_cast<Visiting*>(context)->Next(name, object);
+    };
+    const Status status = Code(morsel_list_roots(handle_, next, &visiting));
+    visiting.Rethrow();
+    return status;
   }
 
   /// Allocates a T in the morsel and constructs it from `arguments`. If it takes an allocator, an
@@ -322,40 +377,18 @@ class Pool {
 
   /// Calls `visit(const morsel_info&)` for each morsel, in the order of names. If `visit` throws,
   /// no more morsels are visited and the exception passes on.
-  template <class Visit>
+  template <class Visit, class Visiting = impl::Visiting<std::remove_reference_t<Visit>>>
   Status list(Visit&& visit) {
-    Visiting<std::remove_reference_t<Visit>> visiting{visit};
-    const Status status = Code(morsel_list(handle_, visiting.Next, &visiting));
-#ifdef __cpp_exceptions
-    if (visiting.thrown) std::rethrow_exception(visiting.thrown);
-#endif
+    Visiting visiting{visit};
+    const auto next = [](const morsel_info* info, void* context) {
+      return static_cast<Visiting*>(context)->Next(*info);
+    };
+    const Status status = Code(morsel_list(handle_, next, &visiting));
+    visiting.Rethrow();
     return status;
   }
 
  private:
-  // No exception may pass through the C API: it is kept, and thrown again behind it.
-  template <class Visit>
-  struct Visiting {
-    Visit& visit;
-#ifdef __cpp_exceptions
-    std::exception_ptr thrown{};
-    static int Next(const morsel_info* info, void* context) {
-      auto* const visiting = static_cast<Visiting*>(context);
-      try {
-        visiting->visit(*info);
-      } catch (...) {
-        visiting->thrown = std::current_exception();
-      }
-      return visiting->thrown ? 1 : 0;
-    }
-#else
-    static int Next(const morsel_info* info, void* context) {
-      static_cast<Visiting*>(context)->visit(*info);
-      return 0;
-    }
-#endif
-  };
-
   explicit Pool(morsel_pool_t* handle) : handle_(handle) {}
   void CloseOrWarn() {
     if (handle_ == nullptr || close().ok()) return;

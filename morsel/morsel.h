@@ -53,6 +53,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of this header. morsel_version() returns that of the library, e.g. "0.1.0". */
+#define MORSEL_VERSION_MAJOR 0
+#define MORSEL_VERSION_MINOR 1
+#define MORSEL_VERSION_PATCH 0
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -469,6 +474,9 @@ const char *morsel_last_error(void);
 
 /* Returns the name of the code, e.g. "MORSEL_NO_SPACE"; it is a static string. */
 const char *morsel_code_name(morsel_code code);
+
+/* Returns the version of the library that runs, as a static string. */
+const char *morsel_version(void);
 
 #ifdef __cplusplus
 }

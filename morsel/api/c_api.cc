@@ -294,6 +294,13 @@ uint64_t morsel_size(const morsel_t* morsel) {
 
 const char* morsel_last_error(void) { return morsel::LastError(); }
 
+#define MORSEL_TEXT(number) MORSEL_TEXT_OF(number)
+#define MORSEL_TEXT_OF(text) #text
+const char* morsel_version(void) {
+  return MORSEL_TEXT(MORSEL_VERSION_MAJOR) "." MORSEL_TEXT(MORSEL_VERSION_MINOR) "." MORSEL_TEXT(
+      MORSEL_VERSION_PATCH);
+}
+
 const char* morsel_code_name(morsel_code code) {
   return morsel::CodeName(static_cast<Code>(static_cast<int>(code)));
 }

@@ -118,6 +118,17 @@ Result<void*> OpenMorsel::Root(const char* name) {
   return object;
 }
 
+Result<std::vector<RootTable::Root>> OpenMorsel::Roots() {
+  MORSEL_TRY(MayRead());
+  const auto held = heap_->Lock();
+  std::vector<RootTable::Root> roots = RootTable(heap_->root_table(), heap_->persist()).All();
+  for (RootTable::Root& root : roots) {
+    const uint64_t offset = reinterpret_cast<uint64_t>(root.object) - record().base;
+    if (offset >= record().size_bytes) root.object = nullptr;
+  }
+  return roots;
+}
+
 Status OpenMorsel::SetRoot(const char* name, void* object) {
   MORSEL_TRY(MayWrite("set_root"));
   if (object != nullptr) {

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "alloc/heap/heap.h"
 #include "base/result.h"
 #include "morsel/morsel.h"
+#include "morsel/open/root_table.h"
 #include "morsel/pool/pool.h"
 
 namespace morsel {
@@ -51,6 +53,8 @@ class OpenMorsel {
 
   Result<void*> Root(const char* name);
   Status SetRoot(const char* name, void* object);
+  /// All roots, sorted by name. The object of one that leads outside of the memory is nullptr.
+  Result<std::vector<RootTable::Root>> Roots();
   Status Flush(const void* address, uint64_t size_bytes);
   Status Copy(void* to, const void* from, uint64_t size_bytes);
   Status Fence();

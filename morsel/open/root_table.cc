@@ -1,5 +1,6 @@
 #include "morsel/open/root_table.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstring>
 
@@ -27,6 +28,19 @@ RootEntry* RootTable::FreeEntry() const {
 void* RootTable::Find(const char* name) const {
   RootEntry* const entry = EntryOf(name);
   return entry == nullptr ? nullptr : reinterpret_cast<void*>(pmem::Load(&entry->object));
+}
+
+std::vector<RootTable::Root> RootTable::All() const {
+  std::vector<Root> all;
+  for (uint64_t i = 0; i < kRootCount; ++i) {
+    const RootEntry& entry = entries_[i];
+    const uint64_t object = pmem::Load(&entry.object);
+    if (object == 0) continue;
+    const size_t length = strnlen(entry.name, sizeof entry.name);
+    all.push_back({std::string(entry.name, length), reinterpret_cast<void*>(object)});
+  }
+  std::sort(all.begin(), all.end(), [](const Root& a, const Root& b) { return a.name < b.name; });
+  return all;
 }
 
 Status RootTable::Set(const char* name, void* object) {

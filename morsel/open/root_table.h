@@ -1,6 +1,9 @@
 // The named roots of a morsel, by which a program finds its data again.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "base/result.h"
 #include "morsel/open/root_table_layout.h"
 #include "pmem/persist/persist.h"
@@ -21,6 +24,13 @@ class RootTable {
 
   /// Returns the object of the root `name`, or nullptr if there is no such root.
   void* Find(const char* name) const;
+
+  struct Root {
+    std::string name;
+    void* object;
+  };
+  /// Returns all roots, sorted by name.
+  std::vector<Root> All() const;
 
  private:
   RootEntry* EntryOf(const char* name) const;

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <sstream>
 
 #include "image/codecs/codecs.h"
+#include "morsel/morsel.hpp"
 #include "tests/cli/tool_testing.h"
 
 namespace morsel::cli {
@@ -146,6 +148,36 @@ TEST_F(CommandsTest, WithoutJsonTablesAndFactsArePrinted) {
   const std::string info = Run({"info", pool_, "b"}).out;
   EXPECT_NE(info.find("capacity:     8 MiB (8388608 bytes)\n"), std::string::npos) << info;
   EXPECT_NE(Run({"check", pool_}).out.find("clean: 2 morsels"), std::string::npos);
+}
+
+TEST_F(CommandsTest, RootsListsThemByName) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  const Ran none = Run({"roots", pool_, "a"});
+  EXPECT_EQ(none.exit_code, 0);
+  EXPECT_EQ(none.error, "morselctl: morsel 'a' has no roots\n");
+  std::string addresses[2];
+  {
+    auto pool = morsel::Pool::open(pool_);
+    ASSERT_TRUE(pool) << morsel::last_error();
+    auto m = morsel::Morsel::open(*pool, "a");
+    ASSERT_TRUE(m) << morsel::last_error();
+    for (int i = 0; i < 2; ++i) {
+      void* const object = m->malloc(10);
+      EXPECT_TRUE(m->set_root(i == 0 ? "second" : "first\n", object).ok());
+      std::ostringstream text;
+      text << object;
+      addresses[i] = text.str();
+    }
+  }
+  const json roots = RunJson({"roots", pool_, "a"});
+  EXPECT_EQ(roots["name"], "a");
+  EXPECT_EQ(roots["roots"], json::array({{{"name", "first\n"}, {"address", addresses[1]}},
+                                         {{"name", "second"}, {"address", addresses[0]}}}));
+  const std::string table = Run({"roots", pool_, "a"}).out;
+  EXPECT_NE(table.find("first\\x0a  " + addresses[1] + "\n"), std::string::npos) << table;
+  Fails({"roots", pool_, "b"}, 13, {"'b'"});
+  Fails({"roots", pool_}, 2, {"NAME"});
 }
 
 TEST_F(CommandsTest, HelpNamesTheCommandsOfPools) {

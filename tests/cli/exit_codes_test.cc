@@ -66,10 +66,15 @@ TEST_F(ExitCodesTest, WrongUsageExitsWith2) {
 }
 
 TEST_F(ExitCodesTest, EachKindOfFailureHasItsCode) {
-  Fails({"ls", pool_}, 13, {"no pool '" + pool_ + "'", "morselctl create " + pool_});
-  Fails({"create", pool_, "a"}, 13, {"no pool '" + pool_ + "'", "then make the morsel"});
+  Fails({"ls", pool_}, 13, {"no pool '" + pool_ + "'; check the path"});
+  Fails({"rm", pool_, "a", "--yes"}, 13, {"no pool '" + pool_ + "'; check the path"});
+  Fails({"create", pool_, "a"}, 13,
+        {"no pool '" + pool_ + "'", "morselctl create " + pool_, "then make the morsel"});
   fs::create_directory(pool_);
-  Fails({"ls", pool_}, 13, {"'" + pool_ + "' is not a pool", "morselctl create"});
+  Fails({"ls", pool_}, 13, {"'" + pool_ + "' is not a pool; check the path"});
+  Fails({"create", pool_, "a"}, 13, {"'" + pool_ + "' is not a pool", "morselctl create"});
+  // What has other things in it is nobody's pool by accident.
+  Fails({"create", "/", "a"}, 13, {"'/' is not a pool; check the path"});
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a", "--capacity", "8M"});
   Fails({"create", pool_}, 14, {pool_, "already", "another path"});
