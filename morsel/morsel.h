@@ -344,7 +344,8 @@ morsel_code morsel_list(morsel_pool_t *pool, int (*visit)(const morsel_info *, v
 /* Fills *info.
  *
  * Errors  INVALID_ARGUMENT (struct_size); BUSY (a fork); CORRUPT; NO_MEMORY.
- * Cost    reads every slab's bitmap, for live_bytes. */
+ * Cost    stops all other threads for a moment. Reads every slab's bitmap, for live_bytes, at the
+ *         first such call, checkpoint or close after a crash of a fine morsel only. */
 morsel_code morsel_stat(morsel_t *morsel, morsel_info *info);
 
 /* Grows or shrinks the morsel in place to size_bytes, rounded up to whole subtrees.

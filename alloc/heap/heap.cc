@@ -15,6 +15,7 @@ namespace morsel::alloc {
 
 Heap::Gate::Gate(Heap* heap) : heap_(heap) {
   if (heap_->closings_++ > 0) return;
+  ++heap_->work_.gates_closed;
   heap_->EmptySlots();
   for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->PutBack();
 }
@@ -116,6 +117,7 @@ void Heap::TakeFromEnded(ThreadHeap& ended) {
   ended.Abandon([this](Segment* segment) { ListIfRoom(segment); });
   if (fine_ && ended.lent_bytes() != 0) budget_.GiveBack(ended.lent_bytes());
   if (fine_) ended.Borrow(0);
+  CollectLiveChanges();
   const std::lock_guard lock(threads_mutex_);
   ended.thread = 0;
   ended.slot = nullptr;
@@ -220,6 +222,7 @@ void Heap::ForgetExtent(Segment* segment) {
 
 void Heap::ReleaseExtent(Segment* segment) {
   ForgetExtent(segment);
+  if (live_bytes_) *live_bytes_ -= static_cast<int64_t>(segment->units * kUnitBytes);
   units_.ClearHead(segment->head, UnitCount(segment->units));
   segment->kind = UnitKind::kNone;
   BoundClearedExtents();
@@ -322,11 +325,18 @@ uint64_t Heap::UsableBytes(const void* block) {
 
 Result<bool> Heap::IsLive(const void* address) {
   if (guard_ != nullptr && guard_->HasFreed(address)) return false;
-  const StoppedWorld stopped = StopTheWorld();  // blocks in magazines are not live
+  const auto lock = LockForMine();
   const Result<Segment*> segment = SegmentOf(address);
   if (!segment && segment.error() == Code::kNotFound) return false;
   if (!segment) return segment.status();
-  return !(*segment)->IsSlab() || Slab(**segment).IsInLiveBlock(address);
+  if (!(*segment)->IsSlab()) return true;
+  // Blocks in magazines are not live. They are of the slabs of their thread.
+  const ThreadHeap* const owner = (*segment)->owner.load(std::memory_order_relaxed);
+  const uint64_t me = my_state->owner.load(std::memory_order_relaxed);
+  std::optional<Gate> closed;
+  if (owner != nullptr && (me == 0 || owner->thread != me)) closed.emplace(this);
+  const bool is_allocated = Slab(**segment).IsInLiveBlock(address);
+  return is_allocated && (owner == nullptr || closed || !owner->HasAtHand(**segment, address));
 }
 
 // Whether the `count` units behind the extent are free. If the extent is the last segment, the
@@ -357,6 +367,7 @@ Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
   if (wanted != segment.units) {
     ForgetExtent(&segment);
     units_.ResizeExtent(segment.head, UnitCount(segment.units), UnitCount(wanted));
+    if (live_bytes_) *live_bytes_ += static_cast<int64_t>((wanted - segment.units) * kUnitBytes);
     segment.units = wanted;
     segment.word.Stored();
     BoundClearedExtents();

@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "alloc/heap/layout/heap_layout.h"
@@ -44,6 +45,15 @@ struct HeapPlace {
   uint64_t size_bytes = 0;      ///< a multiple of kSubtreeBytes
   uint64_t capacity_bytes = 0;  ///< how large it may grow; also a multiple of kSubtreeBytes
   Id id{};
+  /// What LiveBytes() said when the heap was last closed, or when its image was written. Nothing:
+  /// it is counted when it is first asked for.
+  std::optional<uint64_t> live_bytes = std::nullopt;
+};
+
+/// What a heap has done since it was opened, for tests of what its calls cost.
+struct HeapWork {
+  uint64_t gates_closed = 0;
+  uint64_t slabs_counted = 0;  ///< slabs whose bits were counted for LiveBytes()
 };
 
 /// Threads  any, unless said otherwise.
@@ -164,9 +174,11 @@ class Heap final : private ThreadEndListener {
   /// Ends the process if no live block begins at `block`.
   uint64_t UsableBytes(const void* block);
 
-  /// Whether `address` lies in a live block.
+  /// Whether `address` lies in a live block. It may overlook that another thread has freed the
+  /// block and delays that (see ThreadHeap::FreeRemote()).
   /// Errors  kCorrupt, kNoMemory.
-  /// Cost    stops all other threads for a moment.
+  /// Cost    stops all other threads for a moment, but not if the block is of a slab that the
+  ///         calling thread holds, as its latest blocks are, or if it is an extent.
   Result<bool> IsLive(const void* address);
 
   /// Flushes size_bytes from `address` on, and the allocation of each block that they touch. If
@@ -194,7 +206,8 @@ class Heap final : private ThreadEndListener {
 
   /// How many bytes all live blocks have together.
   /// Errors  kCorrupt, kNoMemory.
-  /// Cost    reads every slab's bits, and stops all other threads meanwhile.
+  /// Cost    stops all other threads, for a time by their number. The first call reads every slab's
+  ///         bits, unless HeapPlace::live_bytes said how many they were.
   Result<uint64_t> LiveBytes();
 
   /// The size of the range at present.
@@ -225,12 +238,25 @@ class Heap final : private ThreadEndListener {
   /// the heap. The same limits as for Lock() hold for the thread that has it.
   class StoppedWorld;
   [[nodiscard]] StoppedWorld StopTheWorld();
+  /// As StopTheWorld(), but frees first what a guard keeps, so that LiveBytes() does not count it.
+  [[nodiscard]] StoppedWorld StopAndRelease();
+
+  // What the functions of the same names do, for who has stopped the world already.
+
+  Result<uint64_t> LiveBytes(const StoppedWorld& stopped);
+  void PersistAll(const StoppedWorld& stopped);
+  Status Close(const StoppedWorld& stopped);
 
   /// Does what FlushFrees() does, and marks the heap as clean. In a heap that is read-only or under
   /// the snapshot contract, does neither. Only the destructor may follow.
   /// Durability  on return.
   /// Errors      kCorrupt, kNoMemory: part of the heap cannot be read; it stays marked as in use.
   Status Close();
+
+  HeapWork work() {
+    const std::lock_guard lock(mutex_);
+    return work_;
+  }
 
   /// The root table, for the layer above, which changes it with Lock() held.
   void* root_table() const;
@@ -327,6 +353,8 @@ class Heap final : private ThreadEndListener {
 
   // Called with the lock held and the gate closed.
   void FlushAllFrees();
+  void CollectLiveChanges();
+  Result<uint64_t> CountLiveBytes();
   void ReleaseSlab(Segment* segment);
 
   // Threads read these without the lock, so they share no cache line with what is written often.
@@ -347,6 +375,9 @@ class Heap final : private ThreadEndListener {
   bool all_recovered_ = false;  ///< all that it left is adopted
   ThreadHeap* thread_heaps_ = nullptr;
   FreeBudget budget_;
+  /// LiveBytes(), without what the ThreadHeaps have not told yet; nothing: not counted yet.
+  std::optional<int64_t> live_bytes_;
+  HeapWork work_;
   /// Guards the list of ThreadHeaps and each one's `thread`. To change them, hold mutex_ as well.
   Mutex threads_mutex_{LockRank::kHeapThreads};
   uint32_t closings_ = 0;  ///< how many nested Gates there are
@@ -365,5 +396,9 @@ class Heap::StoppedWorld {
 };
 
 inline Heap::StoppedWorld Heap::StopTheWorld() { return StoppedWorld(this); }
+inline Heap::StoppedWorld Heap::StopAndRelease() {
+  FreeWhatIsKept();
+  return StoppedWorld(this);
+}
 
 }  // namespace morsel::alloc

@@ -157,6 +157,7 @@ Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
   units_.SetHead(*place, UnitWord::Extent(units), units);
   segment->kind = UnitKind::kExtent;
   segment->units = units.value();
+  if (live_bytes_) *live_bytes_ += static_cast<int64_t>(segment->units * kUnitBytes);
   segment->word.Stored();
   return segment->start;
 }

@@ -187,8 +187,9 @@ void Heap::FlushAllFrees() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->FreesFlushed();
 }
 
-void Heap::PersistAll() {
-  const StoppedWorld stopped = StopTheWorld();
+void Heap::PersistAll() { PersistAll(StopTheWorld()); }
+
+void Heap::PersistAll(const StoppedWorld&) {
   (void)FlushRecovered();
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
@@ -200,9 +201,9 @@ void Heap::PersistAll() {
   FlushAllFrees();
 }
 
-Status Heap::Close() {
-  FreeWhatIsKept();
-  const StoppedWorld stopped = StopTheWorld();
+Status Heap::Close() { return Close(StopAndRelease()); }
+
+Status Heap::Close(const StoppedWorld&) {
   if (read_only_ || !fine_) return Code::kOk;
   // ORDER  all bits and heads, those that an earlier process left included  <  the state "clean"
   // WHY    after a clean end nothing is flushed again before it is trusted.      [HEAP-5]

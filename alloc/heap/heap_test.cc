@@ -334,7 +334,8 @@ TEST_F(HeapTest, ReadOnlyChangesNothing) {
   for (uint64_t size_bytes = 16; size_bytes < kMiB; size_bytes = size_bytes * 3 / 2) {
     Allocate(size_bytes);
   }
-  heap_.reset();  // left in use
+  heap_->FlushFrees();  // which puts back what is in magazines
+  heap_.reset();        // left in use
   ASSERT_EQ(mprotect(memory_->base(), 3 * kGiB, PROT_READ), 0);
   Open(true);
   CheckAll();

@@ -17,8 +17,8 @@ namespace morsel {
 namespace {
 
 alloc::HeapPlace PlaceOf(const CatalogRecord& record) {
-  return {reinterpret_cast<void*>(record.base), record.size_bytes, record.capacity_bytes,
-          record.id};
+  return {reinterpret_cast<void*>(record.base), record.size_bytes, record.capacity_bytes, record.id,
+          record.live_bytes};
 }
 
 }  // namespace
@@ -185,10 +185,13 @@ Status OpenMorsel::Fence() {
 
 Status OpenMorsel::Checkpoint() {
   MORSEL_TRY(MayWrite("checkpoint"));
-  const Result<uint64_t> live_bytes = heap_->LiveBytes();
+  return Checkpoint(heap_->StopAndRelease());
+}
+
+Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped) {
+  const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
   if (!live_bytes) return live_bytes.status();
-  if (fine()) heap_->PersistAll();
-  const auto stopped = heap_->StopTheWorld();
+  if (fine()) heap_->PersistAll(stopped);
   // The checkpoint reads all of the memory, also blocks that the guard protects or marks as freed.
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
@@ -198,8 +201,8 @@ Status OpenMorsel::Checkpoint() {
 Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
                           const ExportRequest& options) {
   MORSEL_TRY(MayRead());
-  if (!read_only() && !fine()) MORSEL_TRY(Checkpoint());
-  const auto stopped = heap_->StopTheWorld();
+  const auto stopped = heap_->StopAndRelease();
+  if (!read_only() && !fine()) MORSEL_TRY(Checkpoint(stopped));
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
   return backing_->Export(to, file_name, options);
@@ -279,10 +282,11 @@ Status OpenMorsel::Fill(morsel_info* info) {
 }
 
 Status OpenMorsel::CloseFine() {
-  const Result<uint64_t> live_bytes = heap_->LiveBytes();
+  const auto stopped = heap_->StopAndRelease();
+  const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
   if (!live_bytes) return live_bytes.status();
   MORSEL_TRY(backing_->Checkpoint(*live_bytes));
-  return heap_->Close();
+  return heap_->Close(stopped);
 }
 
 Status OpenMorsel::Close() {

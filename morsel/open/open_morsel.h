@@ -80,6 +80,7 @@ class OpenMorsel {
              OpenPool* owner);
   Status OnlyFine(const char* call) const;
   Status MayFlush(const void* address, uint64_t size_bytes, const char* call);
+  Status Checkpoint(const alloc::Heap::StoppedWorld& stopped);
   Status CloseFine();
 
   std::unique_ptr<Backing> backing_;

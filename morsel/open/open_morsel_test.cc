@@ -165,5 +165,24 @@ TEST_F(OpenMorselTest, FlushAndCopyRefuseARangeOutsideOfTheMorsel) {
   EXPECT_TRUE(morsel->Copy(base + kBytes, bytes, 0).ok());
 }
 
+// Closing the gate takes a time by what other threads do.
+TEST_F(OpenMorselTest, CallsCloseTheGateOnceAtMost) {
+  void* const object = morsel->heap().Allocate(64, 16).value();
+  const auto gates = [this] { return morsel->heap().work().gates_closed; };
+  uint64_t before = gates();
+  ASSERT_TRUE(morsel->SetRoot("r", object).ok()) << LastError();
+  EXPECT_EQ(gates(), before) << "set_root of an object of the calling thread";
+  ASSERT_TRUE(morsel->Checkpoint().ok()) << LastError();
+  EXPECT_EQ(gates(), before + 1) << "checkpoint";
+  before = gates();
+  morsel_info info;
+  ASSERT_TRUE(morsel->Fill(&info).ok());
+  EXPECT_EQ(gates(), before + 1) << "stat";
+  EXPECT_EQ(info.live_bytes, 64u);
+  before = gates();
+  ASSERT_TRUE(morsel->Close().ok()) << LastError();
+  EXPECT_EQ(gates(), before + 1) << "close";
+}
+
 }  // namespace
 }  // namespace morsel

@@ -71,6 +71,15 @@ class Magazines {
 
   /// Whether the block is the one that was put in last.
   bool WasGivenLast(const void* block) const { return *freed_ == block; }
+  /// Whether one of the two holds the block.
+  bool Has(const void* block) const {
+    for (void** const top : {ready_, freed_}) {
+      for (void** at = top; *at != nullptr; --at) {
+        if (*at == block) return true;
+      }
+    }
+    return false;
+  }
   uint64_t FreedCount() const { return static_cast<uint64_t>(freed_ - freed_begin_); }
   /// The size of the class' blocks. It is here as well, because free() has this object at hand.
   int64_t block_bytes() const { return block_bytes_; }

@@ -14,7 +14,8 @@ ThreadHeap::ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool
       fine_(fine),
       unclean_(fine && unclean),
       lent_bytes_(fine ? 0 : kUnbounded),
-      bytes_left_(lent_bytes_) {
+      bytes_left_(lent_bytes_),
+      bytes_left_before_(lent_bytes_) {
   void** words = words_.data();
   for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
     caches_[size_class].magazines.Begin(words, size_class);
@@ -68,7 +69,8 @@ void* ThreadHeap::TakeFrom(ClassCache& cache, uint64_t count) {
   const uint64_t bytes = segment.block_bytes;
   const uint64_t word_end = Slab(segment).WordCount();
   Magazines::Filling filling(cache.magazines);
-  for (uint64_t left = count; left > 0 && cache.next_word < word_end;) {
+  uint64_t left = count;
+  while (left > 0 && cache.next_word < word_end) {
     uint64_t taken = Slab(segment).Take(cache.next_word, left);
     if (taken == 0) {
       ++cache.next_word;
@@ -84,6 +86,7 @@ void* ThreadHeap::TakeFrom(ClassCache& cache, uint64_t count) {
     }
   }
   filling.End();
+  live_change_ += static_cast<int64_t>((count - left) * bytes);
   return cache.magazines.TryTake();
 }
 
@@ -106,6 +109,12 @@ void ThreadHeap::Give(Segment& segment, void* block) {
   Slab(segment).GiveOrDie(block);
   Touched(segment);
   CountFree(segment.block_bytes);
+}
+
+bool ThreadHeap::HasAtHand(const Segment& segment, const void* address) const {
+  const uint64_t offset = static_cast<uint64_t>(static_cast<const char*>(address) - segment.start);
+  const uint64_t index = segment.PlaceOf(offset).index;
+  return segment.magazines->Has(segment.start + index * segment.block_bytes);
 }
 
 void ThreadHeap::List(ClassCache& cache, Segment* segment) {
@@ -278,7 +287,7 @@ void ThreadHeap::FreesFlushed() {
     segment->quick = nullptr;  // so that the next free calls Touched()
   }
   ForgetOthers();
-  bytes_left_ = BytesBeforeFlush();
+  SetBytesLeft(BytesBeforeFlush());
 }
 
 }  // namespace morsel::alloc

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include "alloc/heap/segments/segment.h"
 #include "alloc/heap/segments/segment_table.h"
@@ -61,10 +62,10 @@ class alignas(kLineBytes) ThreadHeap {
     if (magazines.WasGivenLast(block)) [[unlikely]]
       return false;
     ThreadHeap& owner = *recent.part;
-    // If they are too many, the closer look counts them again; then it flushes, and all counts are
-    // gone. To give them back here would take a register, which free() would have to save.
-    if ((owner.bytes_left_ -= magazines.block_bytes()) < 0) [[unlikely]]
+    if ((owner.bytes_left_ -= magazines.block_bytes()) < 0) [[unlikely]] {
+      recent.part->Uncount(recent.segments, block);  // the closer look counts it again
       return false;
+    }
     found.Clear();
     return true;
   }
@@ -85,7 +86,21 @@ class alignas(kLineBytes) ThreadHeap {
 
   /// Counts an extent that was freed. UnitMap counts its bytes, and makes it durable before the
   /// units get another head; Heap::FlushFreesOf() does so together with the other frees.
-  void FreedExtent() { CountFree(kBlockBytesMin); }
+  void FreedExtent() {
+    CountFree(kBlockBytesMin);
+    live_change_ += static_cast<int64_t>(kBlockBytesMin);  // it is no block of a slab
+  }
+
+  /// How many bytes more the blocks have whose bits are set than they had at the last call, as far
+  /// as this object has set and cleared them.
+  int64_t TakeLiveChange() {
+    SetBytesLeft(bytes_left_);
+    return std::exchange(live_change_, 0);
+  }
+
+  /// Whether `address` lies in a block of the own slab that is in a magazine, and so is not live
+  /// though its bit is set.
+  bool HasAtHand(const Segment& segment, const void* address) const;
 
   /// Whether so many bytes have been freed that FlushFrees() is due.
   bool FlushIsDue() const { return bytes_left_ < 0; }
@@ -95,7 +110,7 @@ class alignas(kLineBytes) ThreadHeap {
   /// From now on it is lent so many. All its frees are durable.
   void Borrow(uint64_t bytes) {
     lent_bytes_ = static_cast<int64_t>(bytes);
-    bytes_left_ = BytesBeforeFlush();
+    SetBytesLeft(BytesBeforeFlush());
   }
 
   /// Makes the frees of this thread durable, those of extents excepted.
@@ -174,6 +189,17 @@ class alignas(kLineBytes) ThreadHeap {
   void* Refill(ClassCache& cache, uint64_t count);
   void* TakeFrom(ClassCache& cache, uint64_t count);
   void CountFree(uint64_t bytes) { bytes_left_ -= static_cast<int64_t>(bytes); }
+  /// Takes back what was counted for a block that was not freed after all. It looks everything up
+  /// again, because free() has no register to keep it in.
+  [[gnu::always_inline]] void Uncount(const SegmentView& segments, const void* block) {
+    asm("" : "+r"(block));
+    bytes_left_ += static_cast<int64_t>(segments.At(block)->block_bytes);
+  }
+  /// What was freed since the last call has been counted in bytes_left_ only.
+  void SetBytesLeft(int64_t bytes) {
+    live_change_ -= bytes_left_before_ - bytes_left_;
+    bytes_left_ = bytes_left_before_ = bytes;
+  }
   int64_t BytesBeforeFlush() const { return unclean_ ? 0 : lent_bytes_; }
   [[gnu::noinline]] void Touched(Segment& segment);
   void NoteUnflushed(Segment* segment);
@@ -215,6 +241,8 @@ class alignas(kLineBytes) ThreadHeap {
   bool unclean_;
   int64_t lent_bytes_;
   int64_t bytes_left_;  ///< how many may be freed before they are flushed; below 0: too many were
+  int64_t bytes_left_before_;     ///< as it was last set, before frees were counted
+  int64_t live_change_ = 0;       ///< see TakeLiveChange(); without what bytes_left_ has counted
   Segment* unflushed_ = nullptr;  ///< own slabs with frees to flush
   // Slabs of other threads of which this one has freed blocks that are to be flushed. A slab may be
   // in the array more than once. No slab is released while it is there or in `unflushed_`.
