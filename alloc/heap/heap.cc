@@ -118,6 +118,7 @@ void Heap::TakeFromEnded(ThreadHeap& ended) {
   if (fine_ && ended.lent_bytes() != 0) budget_.GiveBack(ended.lent_bytes());
   if (fine_) ended.Borrow(0);
   CollectLiveChanges();
+  touched_.TakeAll(ended.touched());
   const std::lock_guard lock(threads_mutex_);
   ended.thread = 0;
   ended.slot = nullptr;
@@ -209,6 +210,7 @@ Segment& Heap::LiveSegment(const void* block, const char* call) {
 
 void Heap::ListIfRoom(Segment* segment) {
   if (!Slab(*segment).HasRoom()) return;
+  touched_.Add(*segment);  // it may be empty
   segment->flags |= Segment::kAtHand;
   classes_[segment->size_class].listed.Append(segment);
 }

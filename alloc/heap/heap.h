@@ -53,7 +53,9 @@ struct HeapPlace {
 /// What a heap has done since it was opened, for tests of what its calls cost.
 struct HeapWork {
   uint64_t gates_closed = 0;
-  uint64_t slabs_counted = 0;  ///< slabs whose bits were counted for LiveBytes()
+  uint64_t slabs_counted = 0;   ///< slabs whose bits were counted for LiveBytes()
+  uint64_t slabs_searched = 0;  ///< slabs that were looked at because there was no room
+  uint64_t heads_read = 0;      ///< heads of an earlier process that were looked at
 };
 
 /// Threads  any, unless said otherwise.
@@ -332,6 +334,7 @@ class Heap final : private ThreadEndListener {
   Segment& LiveSegment(const void* block, const char* call);
   Result<void*> AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment);
   Result<void*> AllocateWhateverFits(unsigned size_class, uint64_t alignment);
+  void* TakeLarger(ThreadHeap& mine, unsigned size_class, uint64_t alignment);
   Status CheckSize(uint64_t size_bytes) const;
   Status NoRoomFor(UnitCount units) const;
   Result<void*> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
@@ -356,6 +359,8 @@ class Heap final : private ThreadEndListener {
   void CollectLiveChanges();
   Result<uint64_t> CountLiveBytes();
   void ReleaseSlab(Segment* segment);
+  void ReleaseIfEmpty(Segment* segment);
+  void AbandonAll();
 
   // Threads read these without the lock, so they share no cache line with what is written often.
   alignas(kLineBytes) size_t slot_offset_;  ///< SlotOffset()
@@ -374,6 +379,10 @@ class Heap final : private ThreadEndListener {
   UnitIndex recovered_{};       ///< what an earlier process left before this unit is adopted
   bool all_recovered_ = false;  ///< all that it left is adopted
   ThreadHeap* thread_heaps_ = nullptr;
+  TouchedSlabs touched_;  ///< of slabs without an owner, and of ended threads
+  /// How many more times a block that finds no room in its class may be one of a larger class
+  /// before anything else is tried. The range was full lately.
+  uint64_t searches_spared_ = 0;
   FreeBudget budget_;
   /// LiveBytes(), without what the ThreadHeaps have not told yet; nothing: not counted yet.
   std::optional<int64_t> live_bytes_;

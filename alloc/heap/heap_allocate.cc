@@ -18,6 +18,9 @@ namespace {
 /// be quick.
 constexpr uint64_t kHeadsPerLook = 1024;
 constexpr uint64_t kSlabsPerLook = 8;
+/// After a search for room has failed, this many blocks are taken from larger classes, if there are
+/// any, before the next one: a search stops all threads.
+constexpr uint64_t kAllocationsPerSearch = 64;
 /// Before the range grows, this many more heads are adopted, to find empty slabs.
 constexpr uint64_t kSlabsPerGrowth = 64;
 /// A range grows by a 64th of its size, so that little is unused and growing is rare.
@@ -69,6 +72,11 @@ Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_
   Result<Segment*> segment = NextRecovered(size_class, kHeadsPerLook);
   if (!segment) return segment.status();
   if (*segment == nullptr) {
+    if (searches_spared_ > 0) {
+      --searches_spared_;
+      if (void* const block = TakeLarger(mine, size_class, alignment); block != nullptr)
+        return block;
+    }
     segment = MakeSlab(size_class);
     if (!segment && segment.error() == Code::kNoSpace)
       return AllocateWhateverFits(size_class, alignment);
@@ -84,6 +92,8 @@ Result<Segment*> Heap::NextRecovered(unsigned size_class, uint64_t heads_max) {
   SizeClass& of = classes_[size_class];
   uint64_t adopted = 0;
   for (uint64_t heads = 0; of.listed.first() == nullptr && heads < heads_max; ++heads) {
+    if (all_recovered_) break;
+    ++work_.heads_read;
     const Result<UnitIndex> head = units_.NextHead(of.cursor);
     if (!head) return head.status();
     if (head->value() >= units_.unit_count()) break;
@@ -121,23 +131,37 @@ Result<Segment*> Heap::MakeSlab(unsigned size_class) {
   return segment;
 }
 
-// Called when the range is full. Takes a block of this or a larger class from any thread or slab.
+// Called when the range is full. Takes a block of this or a larger class from any slab: of the
+// slabs that threads hold, those with room become everybody's. Each thread leases again what it
+// needs of them, so that the next search finds what was freed since, and little else.
 Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment) {
   const Gate closed(this);
   const Result<ThreadHeap*> mine = MyCache();
   if (!mine) return mine.status();
+  MORSEL_TRY(AdoptRecovered(kAllHeads));
+  AbandonAll();
+  if (void* const block = TakeLarger(**mine, size_class, alignment); block != nullptr) {
+    searches_spared_ = kAllocationsPerSearch;
+    return block;
+  }
+  // A slab of one unit has just found no room.
+  if (SlabUnits(size_class) == UnitCount(1)) return NoRoomFor(UnitCount(1));
+  return AllocateExtent(BlockBytes(size_class), alignment);
+}
+
+// Takes a block of this or a larger class from the thread's own slabs, or from one without an
+// owner. Returns nullptr if they have none.
+void* Heap::TakeLarger(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
   for (unsigned other = size_class; other < kClassCount; ++other) {
     if (!Aligned(other, alignment)) continue;
-    for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-      if (void* const block = one->Take(other); block != nullptr) return block;
-    }
-    const Result<Segment*> segment = NextRecovered(other, kAllHeads);
-    if (!segment) return segment.status();
-    if (*segment == nullptr) continue;
-    (*mine)->Lease(*segment, /*has_room=*/true);
-    return (*mine)->Take(other);
+    if (void* const block = mine.Take(other); block != nullptr) return block;
+    Segment* const segment = classes_[other].listed.PopLow();
+    if (segment == nullptr) continue;
+    segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
+    mine.Lease(segment, /*has_room=*/true);
+    return mine.Take(other);
   }
-  return AllocateExtent(BlockBytes(size_class), alignment);
+  return nullptr;
 }
 
 Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
@@ -187,12 +211,16 @@ Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t like
   MORSEL_TRY(ReleaseEmptySlabs(kSlabsPerGrowth));
   place = units_.FindFreeUnits(count, liked);
   if (!is_decided() && GrowFor(count, liked)) place = units_.FindFreeUnits(count, liked);
+  bool is_different = liked != least;  // from what the range could not grow for
   if (!is_decided() && !all_recovered_) {
     MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
     place = units_.FindFreeUnits(count, liked);
+    is_different = true;
   }
-  if (!is_decided() && liked != least) place = units_.FindFreeUnits(count, least);
-  if (!is_decided() && GrowFor(count, least)) place = units_.FindFreeUnits(count, least);
+  if (!is_decided() && is_different) place = units_.FindFreeUnits(count, least);
+  if (!is_decided() && is_different && GrowFor(count, least)) {
+    place = units_.FindFreeUnits(count, least);
+  }
   return place;
 }
 
@@ -237,7 +265,8 @@ Status Heap::AdoptRecovered(uint64_t heads_max) {
 }
 
 // Releases all slabs in which no block is allocated. Before that, adopts at most `heads_max` more
-// heads that an earlier process left.
+// heads that an earlier process left. Looks only at slabs of which something was freed since the
+// last time.
 Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
   const Gate closed(this);
   MORSEL_TRY(AdoptRecovered(heads_max));
@@ -247,17 +276,31 @@ Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
     one->FlushFrees();
   }
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    one->ReleaseEmpty([this](Segment* segment) { ReleaseSlab(segment); });
+    touched_.TakeAll(one->touched());
   }
-  for (SizeClass& of : classes_) {
-    for (Segment *segment = of.listed.first(), *next; segment != nullptr; segment = next) {
-      next = segment->next;
-      if (!Slab(*segment).IsEmpty()) continue;
-      of.listed.Remove(segment);
-      ReleaseSlab(segment);
-    }
-  }
+  while (Segment* const segment = touched_.Pop()) ReleaseIfEmpty(segment);
   return Code::kOk;
+}
+
+void Heap::ReleaseIfEmpty(Segment* segment) {
+  ++work_.slabs_searched;
+  if (!segment->IsSlab() || !Slab(*segment).IsEmpty()) return;
+  if (ThreadHeap* const owner = segment->owner.load(std::memory_order_relaxed); owner != nullptr) {
+    owner->AbandonSlab(segment);
+  } else {
+    classes_[segment->size_class].listed.Remove(segment);
+  }
+  ReleaseSlab(segment);
+}
+
+// Takes from all threads the slabs with room, for any of them to lease.
+void Heap::AbandonAll() {
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    one->Abandon([this](Segment* segment) {
+      ++work_.slabs_searched;
+      ListIfRoom(segment);
+    });
+  }
 }
 
 }  // namespace morsel::alloc

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "alloc/heap/layout/heap_layout.h"
 #include "alloc/heap/segments/line_counter.h"
@@ -53,7 +54,8 @@ struct Segment {
   std::atomic<ThreadHeap*> owner{nullptr};
   /// The slot of the owner's thread while a free() by that thread need only clear a bit; otherwise
   /// nullptr. It is set only while the slab has kAtHand, so that the freed block will be found
-  /// again, and kUnflushed, so that the free will be flushed.
+  /// again, kUnflushed, so that the free will be flushed, and kTouched, so that it will be noticed
+  /// when the slab is empty.
   Shared<ThreadSlot*> quick = nullptr;
   Magazines* magazines = nullptr;  ///< the owner's, for this class; nullptr without an owner
 
@@ -67,6 +69,7 @@ struct Segment {
 
   alignas(kLineBytes) std::atomic<bool> has_freed{false};  ///< the owner's freed list contains it
   Segment* next_freed = nullptr;       ///< in that list of slabs of which others have freed
+  Segment* next_touched = nullptr;     ///< in the TouchedSlabs that contain it
   Segment* next_remembered = nullptr;  ///< in the unit map's list of all segments
 
   std::array<LineCounter, kBitLinesMax> lines;  ///< one for each line of BitPairs
@@ -75,6 +78,7 @@ struct Segment {
   static constexpr uint8_t kUnflushed = 2;  ///< it has frees to flush
   static constexpr uint8_t kFreed = 4;      ///< a block was freed since a class cache took it
   static constexpr uint8_t kEntered = 8;    ///< the SegmentTable has this extent, or part of it
+  static constexpr uint8_t kTouched = 16;   ///< some TouchedSlabs contain it
   bool Has(uint8_t flag) const { return (flags & flag) != 0; }
 
   /// Sets what follows from the class, `kind` excepted. `head` and `start` must be set.
@@ -116,6 +120,43 @@ struct Segment {
 };
 
 static_assert(kBitLinesMax <= 16, "Segment::flushing has a bit for each line");
+
+/// Slabs of which blocks were freed since somebody looked whether they are empty. Of all slabs, no
+/// others can have become empty. What is in such a list may have another owner by now, or be no
+/// slab any more.
+/// Threads  the owner of the list. Add() needs the holder of the slab [RUN-2], too, and Pop() that
+///          the gate is closed.
+class TouchedSlabs {
+ public:
+  /// Does nothing if the slab is in such a list.
+  void Add(Segment& segment) {
+    if (segment.Has(Segment::kTouched)) return;
+    segment.flags |= Segment::kTouched;
+    segment.next_touched = first_;
+    if (first_ == nullptr) last_ = &segment;
+    first_ = &segment;
+  }
+  /// Removes one; nullptr if there is none. Its next free is noted again.
+  Segment* Pop() {
+    Segment* const segment = first_;
+    if (segment == nullptr) return nullptr;
+    first_ = segment->next_touched;
+    segment->flags &= static_cast<uint8_t>(~Segment::kTouched);
+    segment->quick = nullptr;
+    return segment;
+  }
+  /// Takes over all of the other's.
+  void TakeAll(TouchedSlabs& other) {
+    if (other.first_ == nullptr) return;
+    other.last_->next_touched = first_;
+    if (first_ == nullptr) last_ = other.last_;
+    first_ = std::exchange(other.first_, nullptr);
+  }
+
+ private:
+  Segment* first_ = nullptr;
+  Segment* last_ = nullptr;  ///< if there is a first one
+};
 
 /// Slabs with room, in the order in which they were listed. A slab is in one list at most.
 /// Threads  the holder of the slabs [RUN-2].

@@ -137,8 +137,14 @@ void ThreadHeap::Leave(ClassCache& cache, bool swept) {
   }
 }
 
-void ThreadHeap::LeaveIfEmpty(ClassCache& cache) {
-  if (cache.segment != nullptr && Slab(*cache.segment).IsEmpty()) Leave(cache, /*swept=*/false);
+void ThreadHeap::AbandonSlab(Segment* segment) {
+  ClassCache& cache = caches_[segment->size_class];
+  if (cache.segment == segment) {
+    cache.segment = nullptr;
+  } else {
+    cache.listed.Remove(segment);
+  }
+  Disown(segment);
 }
 
 // Makes sure that the frees of an own slab will be flushed.
@@ -155,6 +161,7 @@ void ThreadHeap::Touched(Segment& segment) {
   segment.flags |= Segment::kFreed;
   List(caches_[segment.size_class], &segment);
   NoteUnflushed(&segment);
+  touched_.Add(segment);
   segment.quick = slot;
 }
 

@@ -131,22 +131,10 @@ class alignas(kLineBytes) ThreadHeap {
   /// Threads  any.
   bool HasRemote() const { return freed_.load(std::memory_order_relaxed) != nullptr; }
 
-  /// Gives up each slab in which no block is allocated, and calls `release(segment)` for it. The
-  /// gate is closed, and FlushFrees() was called for all threads, so that none of them has a
-  /// released slab to flush.
-  template <class Release>
-  void ReleaseEmpty(Release release) {
-    for (ClassCache& cache : caches_) {
-      LeaveIfEmpty(cache);
-      for (Segment *segment = cache.listed.first(), *next; segment != nullptr; segment = next) {
-        next = segment->next;
-        if (!Slab(*segment).IsEmpty()) continue;
-        cache.listed.Remove(segment);
-        Disown(segment);
-        release(segment);
-      }
-    }
-  }
+  /// The slabs of which blocks were freed while this object was their owner.
+  TouchedSlabs& touched() { return touched_; }
+  /// Gives up an own slab with room. The gate is closed.
+  void AbandonSlab(Segment* segment);
 
   /// Gives up each slab with room, and calls `take_over(segment)` for it. The gate is closed.
   /// Durability  of this thread's frees: on return.
@@ -205,7 +193,6 @@ class alignas(kLineBytes) ThreadHeap {
   void NoteUnflushed(Segment* segment);
   void List(ClassCache& cache, Segment* segment);
   void Leave(ClassCache& cache, bool swept);
-  void LeaveIfEmpty(ClassCache& cache);
   static void Disown(Segment* segment) {
     segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
     segment->quick = nullptr;
@@ -244,6 +231,7 @@ class alignas(kLineBytes) ThreadHeap {
   int64_t bytes_left_before_;     ///< as it was last set, before frees were counted
   int64_t live_change_ = 0;       ///< see TakeLiveChange(); without what bytes_left_ has counted
   Segment* unflushed_ = nullptr;  ///< own slabs with frees to flush
+  TouchedSlabs touched_;
   // Slabs of other threads of which this one has freed blocks that are to be flushed. A slab may be
   // in the array more than once. No slab is released while it is there or in `unflushed_`.
   std::array<Segment*, kOthersMax> others_;
