@@ -1,6 +1,5 @@
 #include "morsel/carved/format_device.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,11 +9,12 @@
 #include <cstring>
 
 #include "base/bits.h"
-#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "morsel/carved/carved_pool_medium.h"
 #include "morsel/carved/carved_pool_superblock.h"
+#include "os/file/directory.h"
 #include "os/file/file_lock.h"
+#include "os/file/system_calls.h"
 #include "pmem/media/media.h"
 #include "pmem/media/path_kind.h"
 
@@ -84,54 +84,33 @@ class Look {
   uint64_t size_bytes_;
 };
 
-// Whether the process has the device open.
-bool Opens(const std::string& process, dev_t device) {
-  const std::string folder = "/proc/" + process + "/fd";
-  const DescriptorFloor floor;
-  DIR* const descriptors = opendir(folder.c_str());
-  if (descriptors == nullptr) return false;
-  bool opens = false;
-  while (const dirent* const entry = readdir(descriptors)) {
+// Whether an entry of a folder of /proc leads to the device. A folder that cannot be read has none.
+bool LeadsTo(const std::string& folder, dev_t device) {
+  const auto entries = os::Directory::Open(os::KernelCalls(), folder);
+  if (!entries.has_value()) return false;
+  const auto names = entries->Names();
+  if (!names.has_value()) return false;
+  return std::ranges::any_of(*names, [&](const std::string& name) {
     struct stat status;
-    if (fstatat(dirfd(descriptors), entry->d_name, &status, 0) == 0 && S_ISCHR(status.st_mode)) {
-      opens |= status.st_rdev == device;
-    }
-  }
-  closedir(descriptors);
-  return opens;
+    return fstatat(entries->descriptor(), name.c_str(), &status, 0) == 0 &&
+           S_ISCHR(status.st_mode) && status.st_rdev == device;
+  });
 }
 
-// Whether the process has the device mapped. It may have closed the descriptor since.
-bool Maps(const std::string& process, dev_t device) {
-  const std::string folder = "/proc/" + process + "/map_files";
-  const DescriptorFloor floor;
-  DIR* const mappings = opendir(folder.c_str());
-  if (mappings == nullptr) return false;
-  bool maps = false;
-  while (const dirent* const entry = readdir(mappings)) {
-    struct stat status;
-    if (fstatat(dirfd(mappings), entry->d_name, &status, 0) == 0 && S_ISCHR(status.st_mode)) {
-      maps |= status.st_rdev == device;
-    }
-  }
-  closedir(mappings);
-  return maps;
-}
-
-// Returns a process other than this one that uses the device, or "" if none is seen.
+// Returns a process other than this one that uses the device, or "" if none is seen. What has it
+// mapped may have closed the descriptor since.
 std::string UserOf(dev_t device) {
-  const DescriptorFloor floor;
-  DIR* const processes = opendir("/proc");
-  if (processes == nullptr) return "";
-  std::string user;
-  while (const dirent* const entry = readdir(processes)) {
-    const std::string process = entry->d_name;
+  const auto processes = os::Directory::Open(os::KernelCalls(), "/proc");
+  if (!processes.has_value()) return "";
+  const auto names = processes->Names();
+  if (!names.has_value()) return "";
+  for (const std::string& process : *names) {
     if (process.find_first_not_of("0123456789") != std::string::npos) continue;
     if (process == std::to_string(getpid())) continue;
-    if (Opens(process, device) || Maps(process, device)) user = process;
+    const std::string folder = "/proc/" + process;
+    if (LeadsTo(folder + "/fd", device) || LeadsTo(folder + "/map_files", device)) return process;
   }
-  closedir(processes);
-  return user;
+  return "";
 }
 
 }  // namespace

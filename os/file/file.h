@@ -1,11 +1,12 @@
 // An open file. Reads and writes are complete: one that falls short is continued, or is an error.
 #pragma once
 
+#include <seam_hook.h>
+
 #include <cstdint>
 #include <string>
 
 #include "base/result.h"
-#include "base/seam_hook.h"
 #include "os/file/system_calls.h"
 
 namespace morsel::os {

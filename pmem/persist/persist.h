@@ -7,12 +7,12 @@
 // 8-byte store, and to persist that store.
 #pragma once
 
+#include <seam_hook.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-
-#include "base/seam_hook.h"
 
 namespace morsel::pmem {
 
@@ -70,14 +70,14 @@ class Persist {
   /// Flushes every line that [address, address + size_bytes) touches.
   /// Durability  none before this thread's next Fence().
   void Flush(const void* address, size_t size_bytes) const {
-    MORSEL_MUTABLE(Flush(ForMutation(), address, size_bytes));
+    MORSEL_MUTABLE(Flush(MediumOf(*table_, context_), address, size_bytes));
     table_->flush(context_, address, size_bytes);
   }
 
   /// Waits for this thread's flushes.
   /// Durability  what this thread flushed before is durable on return.
   void Fence() const {
-    MORSEL_MUTABLE(Fence(ForMutation()));
+    MORSEL_MUTABLE(Fence(MediumOf(*table_, context_)));
     table_->fence(context_);
   }
 
@@ -103,7 +103,7 @@ class Persist {
   /// Persists a range: Flush() and then Fence().
   /// Durability  the range, on return.
   void Range(const void* address, size_t size_bytes) const {
-    MORSEL_MUTABLE(Range(ForMutation(), address, size_bytes));
+    MORSEL_MUTABLE(Range(MediumOf(*table_, context_), address, size_bytes));
     Flush(address, size_bytes);
     Fence();
   }
@@ -112,28 +112,19 @@ class Persist {
   /// makes true.
   /// Durability  the word, on return.
   void Publish(uint64_t* word, uint64_t value) const {
-    MORSEL_MUTABLE(Publish(ForMutation(), word, value));
+    MORSEL_MUTABLE(Publish(MediumOf(*table_, context_), word, value));
     std::atomic_ref(*word).store(value, std::memory_order_release);
     Range(word, sizeof *word);
   }
 
  private:
-#ifdef MORSEL_SEAM_HOOK
-  mutation::Medium ForMutation() const;
-#endif
-
   const PersistTable* table_;
   void* context_;
 };
 
 /// The table for memory that a crash may lose, which is the frames of an image. Flush and fence do
 /// nothing.
-Persist VolatilePersist();
-
-#ifdef MORSEL_SEAM_HOOK
-inline mutation::Medium Persist::ForMutation() const {
-  return {table_->flush, table_->fence, context_, table_ == VolatilePersist().table_};
-}
-#endif
+extern const PersistTable kVolatileTable;
+inline Persist VolatilePersist() { return {&kVolatileTable, nullptr}; }
 
 }  // namespace morsel::pmem

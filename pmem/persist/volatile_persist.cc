@@ -2,12 +2,9 @@
 
 namespace morsel::pmem {
 
-Persist VolatilePersist() {
-  static constexpr PersistTable kTable = {
-      .flush = [](void*, const void*, size_t) {},
-      .fence = [](void*) {},
-  };
-  return Persist(&kTable, nullptr);
-}
+constexpr PersistTable kVolatileTable = {
+    .flush = [](void*, const void*, size_t) {},
+    .fence = [](void*) {},
+};
 
 }  // namespace morsel::pmem

@@ -18,7 +18,7 @@ _COPTS = [
 
 def _mutable_impl(settings, attr):
     return {
-        "//base:hook": "//tests/mutation/seam",
+        "//base/hook": "//tests/mutation/seam",
         "//command_line_option:copt": settings["//command_line_option:copt"] + _COPTS,
         # One program has all addresses.
         "//command_line_option:dynamic_mode": "off",
@@ -29,7 +29,7 @@ _mutable = transition(
     implementation = _mutable_impl,
     inputs = ["//command_line_option:copt"],
     outputs = [
-        "//base:hook",
+        "//base/hook",
         "//command_line_option:copt",
         "//command_line_option:dynamic_mode",
         "//command_line_option:strip",

@@ -32,6 +32,16 @@ class BuildFile:
         texts = set().union(*(self._texts(node) for node in defines))
         return {path for text in texts for path in _QUOTED_PATH.findall(text)}
 
+    @functools.cached_property
+    def on_path(self):
+        """The headers of targets that put this folder on the path of what includes them."""
+        found = set()
+        for call in self._calls():
+            values = {keyword.arg: keyword.value for keyword in call.keywords}
+            if "hdrs" in values and _literals(values.get("includes")) == {"."}:
+                found |= self._names_in(values["hdrs"])
+        return found
+
     def globs(self, path):
         """Whether a glob of the package finds the file."""
         inside = self._inside(path)

@@ -26,6 +26,7 @@ class _Builds:
         self.names = set().union(*(build.names for build in everything))
         self.programs = set().union(*(build.programs for build in everything))
         self.included = set().union(*(build.included for build in everything))
+        self.on_path = set().union(*(build.on_path for build in everything))
         self.installed = set().union(*map(self._installed_by, everything))
 
     def package_of(self, path):
@@ -55,6 +56,8 @@ def check_dead_sources(tree):
     builds = _Builds(tree)
     included = {str(o.path) for s in tree.cpp_sources for o, _ in tree.included_sources(s)}
     included |= builds.included | builds.installed
+    names = {include.name for source in tree.cpp_sources for include in source.includes}
+    included |= {path for path in builds.on_path if posixpath.basename(path) in names}
     imported = _imported(tree)
     for source in tree.sources:
         path = str(source.path)

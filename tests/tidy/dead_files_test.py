@@ -48,6 +48,9 @@ class DeadSources(RuleCase):
         self.assert_tidy({**files, "b/BUILD": user, "b/y.cc": '#include "a/x.h"\n'})
         self.assert_tidy({**files, "b/BUILD": 'header_list(name = "l", library = "//a:h")\n'})
         self.assert_tidy({**files, "c/BUILD": "f(copts = ['-DX=\\\\\"a/x.h\\\\\"'])\n"})
+        on_path = {**files, "a/BUILD": 'f(hdrs = ["x.h"], includes = ["."])\n', "b/BUILD": user}
+        self.assert_tidy({**on_path, "b/y.cc": "#include <x.h>\n"})
+        self.assert_reports({**on_path, "b/y.cc": "#include <y.h>\n"}, "a/x.h:1", "includes it")
         self.assert_reports({"a/BUILD": "", "a/x.h": "#pragma once\n"}, "a/x.h:1", "no BUILD file")
 
     def test_python_modules_are_imported_or_run(self):

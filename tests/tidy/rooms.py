@@ -18,6 +18,7 @@ class Room:
 # Lowest first.
 ROOMS = [
     Room("base"),
+    Room("base/hook"),
     Room("os/file"),
     Room("os/memory"),
     Room("os/testing", for_tests=True),

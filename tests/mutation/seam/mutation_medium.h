@@ -5,6 +5,19 @@
 
 #include "tests/mutation/seam/mutation_switch.h"
 
+namespace morsel::pmem {
+
+struct PersistTable;
+extern const PersistTable kVolatileTable;
+
+/// A template, since the seam declares its table only after the hook.
+template <class Table>
+mutation::Medium MediumOf(const Table& table, void* context) {
+  return {table.flush, table.fence, context, &table == &kVolatileTable};
+}
+
+}  // namespace morsel::pmem
+
 namespace morsel::pmem::mutation {
 
 /// A call that is postponed.

@@ -1,4 +1,4 @@
-// The mutation check's hook in the two seams (base/seam_hook.h). It lets the check ask of each
+// The mutation check's hook in the two seams (base/hook/seam_hook.h). It lets the check ask of each
 // flush, fence, publish and sync whether a test fails without it.
 #pragma once
 
