@@ -26,8 +26,6 @@ const char* NameOf(LockRank rank) {
       return "Guard::mutex_";
     case LockRank::kCarvedMedium:
       return "CarvedMedium::mutex";
-    case LockRank::kHeapThreads:
-      return "Heap::threads_mutex_";
     case LockRank::kDirectoryPool:
       return "DirectoryPool::mutex_";
     case LockRank::kWorkers:

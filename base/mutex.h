@@ -23,7 +23,6 @@ enum class LockRank : uint8_t {
   kCarvedMedium,  ///< CarvedMedium::mutex: a carved pool's catalog, its space and its mappings
 
   // Of one object, around a few lines.
-  kHeapThreads,    ///< Heap::threads_mutex_: the list of a heap's threads' parts
   kDirectoryPool,  ///< DirectoryPool::mutex_: the files of fine morsels that are open
   kWorkers,        ///< Workers::mutex_: the queue of an image's pipeline
 

@@ -50,107 +50,76 @@ void Heap::EmptySlots() {
   }
 }
 
-// The ThreadHeap that the thread has of this heap, or one whose thread has ended, or nullptr.
-ThreadHeap* Heap::FindCache(const ThreadState& state) {
-  const uint64_t thread = state.owner.load(std::memory_order_relaxed);
-  ThreadHeap* ended = nullptr;
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    if (one->thread == thread) return one;
-    if (one->thread == 0) ended = one;
+// A ThreadHeap for the calling thread, which has none: that of a thread that has ended, or a new
+// one. Returns nullptr if there is no memory.
+ThreadHeap* Heap::CacheForNewThread() {
+  if (ThreadHeap* const ended = ended_; ended != nullptr) {
+    ended_ = ended->next_ended;
+    return ended;
   }
-  return ended != nullptr ? ended : CacheOfGone();
+  ThreadHeap* const made = new (std::nothrow) ThreadHeap(segments_, persist_, fine_, unclean_);
+  if (made == nullptr) return nullptr;
+  made->next = thread_heaps_;
+  thread_heaps_ = made;
+  return made;
 }
 
-// Finds the ThreadHeap of a thread that is gone, though its end was not reported: it used the heap
-// when it was too late for a report. Afterwards it is as that of any ended thread.
-ThreadHeap* Heap::CacheOfGone() {
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    if (!ThreadAreas::IsGone(one->state, one->thread)) continue;
-    TakeFromEnded(*one);
-    return one;
-  }
-  return nullptr;
-}
-
-// The calling thread's ThreadHeap: the one that it has, one whose thread has ended, or a new one.
-// Fills the thread's slot if it may have one.
+// The calling thread's ThreadHeap. Fills the thread's slot if it may have one.
 Result<ThreadHeap*> Heap::MyCache() {
   ThreadState* const state = my_state;
-  ThreadSlot& slot = SlotAt(slot_offset_);
-  if (slot.Is(this)) return slot.thread_heap;
-  ThreadHeap* mine = state == &no_state ? nullptr : FindCache(*state);
+  if (const ThreadSlot& slot = SlotAt(slot_place_); slot.Is(this)) return slot.thread_heap;
+  ThreadSlot* const slot = state == &no_state ? nullptr : state->MakeSlot(slot_place_);
+  ThreadHeap* mine = nullptr;
+  if (slot != nullptr) {
+    const bool known = slot->opening == open_.opening;
+    mine = known ? slot->thread_heap : CacheForNewThread();
+  }
   if (mine == nullptr) {
-    if (state != &no_state) {
-      mine = new (std::nothrow) ThreadHeap(segments_, persist_, fine_, unclean_);
-    }
-    if (mine == nullptr) {
-      return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
-                  static_cast<void*>(header_));
-    }
-    const std::lock_guard lock(threads_mutex_);
-    mine->next = thread_heaps_;
-    thread_heaps_ = mine;
+    return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
+                static_cast<void*>(header_));
   }
-  {
-    const std::lock_guard lock(threads_mutex_);
-    mine->thread = state->owner.load(std::memory_order_relaxed);
-    mine->state = state;
-  }
+  state->Hold(open_.number, *slot, open_.opening, mine);
+  mine->state = state;
   if (mine->lent_bytes() == 0) LendFrees(*mine);
-  // The heap must not be the thread's recent one while no slot leads to it, because EmptySlots()
-  // looks only at ThreadHeaps with a slot. Nor may the heap whose slot this one gets be the recent
-  // one.
+  // The heap must not be the thread's recent one while its slot is empty, because EmptySlots()
+  // looks only at ThreadHeaps with a slot.
   mine->slot = nullptr;
-  state->recent.Forget();
+  state->recent.ForgetIf(key_);
   // A thread whose frees must be flushed first gets no slot, so that it takes the slow path; nor
   // does any thread in a guarded heap.
   if (SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr && !mine->FlushIsDue()) {
-    mine->slot = &slot;
-    slot.Fill(this, mine);
+    mine->slot = slot;
+    slot->Fill(this, mine);
   }
   return mine;
 }
 
 // A later thread may have the ThreadHeap afterwards, and all threads what it held.
-void Heap::TakeFromEnded(ThreadHeap& ended) {
-  const Gate closed(this);
-  ended.Abandon([this](Segment* segment) { ListIfRoom(segment); });
+void Heap::ThreadEnds(ThreadHeap& ended) {
+  const std::lock_guard lock(mutex_);
+  // The thread may fence in a later destructor what it has flushed in an earlier one, when somebody
+  // else has the ThreadHeap. The fence of the frees is for that, too.
+  ended.pending().Flush(persist_, units_.AddressOf(UnitIndex(units_.unit_count())));
+  {
+    const Gate closed(this);
+    ended.Abandon([this](Segment* segment) { ListIfRoom(segment); });
+  }
+  ended.pending().Fenced();
   if (fine_ && ended.lent_bytes() != 0) budget_.GiveBack(ended.lent_bytes());
   if (fine_) ended.Borrow(0);
   CollectLiveChanges();
   touched_.TakeAll(ended.touched());
-  const std::lock_guard lock(threads_mutex_);
-  ended.thread = 0;
+  ended.state = nullptr;
   ended.slot = nullptr;
-}
-
-void Heap::ThreadEnds(uint64_t thread) {
-  // A thread does not wait for the lock of a heap of which it has no ThreadHeap.
-  if (!HasPartOf(thread)) return;
-  const std::lock_guard lock(mutex_);
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    if (one->thread != thread) continue;
-    // The thread may fence in a later destructor what it has flushed in an earlier one, when
-    // somebody else has the ThreadHeap. The fence of the frees is for that, too.
-    one->pending().Flush(persist_, units_.AddressOf(UnitIndex(units_.unit_count())));
-    TakeFromEnded(*one);
-    one->pending().Fenced();
-  }
-}
-
-bool Heap::HasPartOf(uint64_t thread) {
-  const std::lock_guard lock(threads_mutex_);
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    if (one->thread == thread) return true;
-  }
-  return false;
+  ended.next_ended = ended_;
+  ended_ = &ended;
 }
 
 // A slab that had no room when its thread ended still has that thread's ThreadHeap as its owner. If
 // others have freed blocks of it since, it becomes available to all threads here.
 void Heap::ReclaimAbandoned() {
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    if (one->thread != 0 || !one->HasRemote()) continue;
+    if (one->state != nullptr || !one->HasRemote()) continue;
     const Gate closed(this);
     one->Abandon([this](Segment* segment) { ListIfRoom(segment); });
   }
@@ -251,7 +220,7 @@ void Heap::BeRecent(ThreadSlot& slot) {
 }
 
 void* Heap::TakeInside(unsigned size_class) {
-  ThreadSlot& slot = SlotAt(slot_offset_);
+  ThreadSlot& slot = SlotAt(slot_place_);
   if (!slot.Enter(this)) return nullptr;
   void* const block = slot.thread_heap->Take(size_class);
   BeRecent(slot);
@@ -260,7 +229,7 @@ void* Heap::TakeInside(unsigned size_class) {
 }
 
 bool Heap::FreeInside(void* block) {
-  ThreadSlot& slot = SlotAt(slot_offset_);
+  ThreadSlot& slot = SlotAt(slot_place_);
   if (!slot.Enter(this)) return false;
   BeRecent(slot);
   ThreadHeap& mine = *slot.thread_heap;
@@ -334,9 +303,8 @@ Result<bool> Heap::IsLive(const void* address) {
   if (!(*segment)->IsSlab()) return true;
   // Blocks in magazines are not live. They are of the slabs of their thread.
   const ThreadHeap* const owner = (*segment)->owner.load(std::memory_order_relaxed);
-  const uint64_t me = my_state->owner.load(std::memory_order_relaxed);
   std::optional<Gate> closed;
-  if (owner != nullptr && (me == 0 || owner->thread != me)) closed.emplace(this);
+  if (owner != nullptr && owner->state != my_state) closed.emplace(this);
   const bool is_allocated = Slab(**segment).IsInLiveBlock(address);
   return is_allocated && (owner == nullptr || closed || !owner->HasAtHand(**segment, address));
 }

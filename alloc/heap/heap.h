@@ -309,8 +309,7 @@ class Heap final : private ThreadEndListener {
   Status FlushAllocations(const char* begin, const char* end);
   void FlushSegment(Segment& segment, const char* begin, const char* end, ThreadHeap& mine);
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
-  void ThreadEnds(uint64_t thread) override;
-  bool HasPartOf(uint64_t thread);
+  void ThreadEnds(ThreadHeap& ended) override;
   /// Takes the lock for a call that needs MyCache().
   std::unique_lock<Mutex> LockForMine() {
     (void)MyState();  // while no lock is held
@@ -321,9 +320,7 @@ class Heap final : private ThreadEndListener {
   void EmptySlots();
   /// The lock was taken by LockForMine().
   Result<ThreadHeap*> MyCache();
-  ThreadHeap* FindCache(const ThreadState& state);
-  ThreadHeap* CacheOfGone();
-  void TakeFromEnded(ThreadHeap& ended);
+  ThreadHeap* CacheForNewThread();
   void FlushFreesOf(ThreadHeap& mine);
   void LendFrees(ThreadHeap& mine);
   void LendFreesAnew(const ThreadHeap* mine, uint64_t size_bytes);
@@ -363,7 +360,8 @@ class Heap final : private ThreadEndListener {
   void AbandonAll();
 
   // Threads read these without the lock, so they share no cache line with what is written often.
-  alignas(kLineBytes) size_t slot_offset_;  ///< SlotOffset()
+  alignas(kLineBytes) OpenHeap open_;
+  SlotPlace slot_place_;  ///< where each thread has its slot
   const void* key_ = this;
   SegmentTable segments_;
   HeapHeader* header_;
@@ -378,7 +376,8 @@ class Heap final : private ThreadEndListener {
   std::array<SizeClass, kClassCount> classes_{};
   UnitIndex recovered_{};       ///< what an earlier process left before this unit is adopted
   bool all_recovered_ = false;  ///< all that it left is adopted
-  ThreadHeap* thread_heaps_ = nullptr;
+  ThreadHeap* thread_heaps_ = nullptr;  ///< all of them
+  ThreadHeap* ended_ = nullptr;         ///< those whose threads have ended
   TouchedSlabs touched_;  ///< of slabs without an owner, and of ended threads
   /// How many more times a block that finds no room in its class may be one of a larger class
   /// before anything else is tried. The range was full lately.
@@ -387,8 +386,6 @@ class Heap final : private ThreadEndListener {
   /// LiveBytes(), without what the ThreadHeaps have not told yet; nothing: not counted yet.
   std::optional<int64_t> live_bytes_;
   HeapWork work_;
-  /// Guards the list of ThreadHeaps and each one's `thread`. To change them, hold mutex_ as well.
-  Mutex threads_mutex_{LockRank::kHeapThreads};
   uint32_t closings_ = 0;  ///< how many nested Gates there are
   std::unique_ptr<Guard> guard_;
   Growth growth_;

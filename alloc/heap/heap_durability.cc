@@ -22,7 +22,7 @@ Status Heap::Copy(void* to, const void* from, uint64_t size_bytes) {
 // Has the allocation of each block that [begin, end) touches made durable by the thread's next
 // fence.
 Status Heap::FlushAllocations(const char* begin, const char* end) {
-  ThreadSlot& slot = SlotAt(slot_offset_);
+  ThreadSlot& slot = SlotAt(slot_place_);
   if (slot.Enter(this)) {
     Segment* const segment = segments_.At(begin);
     const bool one = segment != nullptr && end <= segment->end();
@@ -81,7 +81,7 @@ Status Heap::FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const c
 }
 
 void Heap::Fence() {
-  ThreadSlot& slot = SlotAt(slot_offset_);
+  ThreadSlot& slot = SlotAt(slot_place_);
   ThreadHeap* mine = slot.Enter(this) ? slot.thread_heap : nullptr;
   std::unique_lock<Mutex> lock;
   if (mine == nullptr) {

@@ -8,7 +8,6 @@
 //   else     any        kCorrupt
 //
 // Read-only, it stores nothing.
-#include <atomic>
 #include <cinttypes>
 #include <cstring>
 
@@ -20,8 +19,6 @@
 
 namespace morsel::alloc {
 namespace {
-
-std::atomic<uint64_t> openings{0};
 
 uint64_t HeaderSum(const HeapHeader& header) {
   return Checksum64(&header, offsetof(HeapHeader, checksum));
@@ -88,22 +85,21 @@ void Heap::Format(const HeapPlace& place, uint64_t root_table_bytes, pmem::Persi
 }
 
 Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean)
-    : slot_offset_(SlotOffset(openings.fetch_add(1))),
+    : open_(Register(this)),
+      slot_place_(SlotPlace::Of(open_.number)),
       header_(static_cast<HeapHeader*>(place.base)),
       persist_(persist),
       fine_(fine),
       read_only_(read_only),
       unclean_(unclean),
-      units_(header_, place.size_bytes, persist, read_only, unclean) {
-  Register(this);
-}
+      units_(header_, place.size_bytes, persist, read_only, unclean) {}
 
 Heap::~Heap() {
   {
     const std::lock_guard lock(mutex_);
     EmptySlots();  // the next Heap may get this object's address
   }
-  Unregister(this);
+  Unregister(open_);
   while (ThreadHeap* const one = thread_heaps_) {
     thread_heaps_ = one->next;
     delete one;

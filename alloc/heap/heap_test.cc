@@ -371,7 +371,7 @@ TEST_F(HeapTest, OpenChecksTheHeader) {
   EXPECT_EQ(open(place), Code::kOk);
 }
 
-using HeapDeathTest = HeapTest;
+class HeapDeathTest : public HeapTest, DeathsInFreshProcesses {};
 
 TEST_F(HeapDeathTest, FreeingTwiceEndsTheProcess) {
   Make(4 * kMiB);

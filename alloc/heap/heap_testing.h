@@ -27,6 +27,12 @@ class HeapMemory : public FixedMemory {
   }
 };
 
+/// For tests that expect a death: each is that of a fresh process. A forked one would be no thread
+/// that the heap knows, and hold nothing of it.
+struct DeathsInFreshProcesses {
+  DeathsInFreshProcesses() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
 /// Whether the result holds `true`. As a condition, a Result that holds `false` is true, because it
 /// holds something.
 inline bool IsTrue(const Result<bool>& result) { return result && *result; }

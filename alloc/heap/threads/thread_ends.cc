@@ -3,9 +3,11 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <map>
+#include <atomic>
 #include <mutex>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/mutex.h"
 
@@ -13,33 +15,55 @@ namespace morsel::alloc {
 
 namespace {
 
-// How many threads are telling a listener that they end. They do so without the mutex: a listener
-// waits for its heap, and the thread that has that heap may be in a function of the program's,
-// which may open another heap or fork.
-using Telling = unsigned;
+struct Registered {
+  ThreadEndListener* listener = nullptr;
+  uint64_t opening = 0;
+  /// How many threads are telling the listener that they end. They do so without the mutex: a
+  /// listener waits for its heap, and the thread that has that heap may be in a function of the
+  /// program's, which may open another heap or fork. Meanwhile the listener stays.
+  unsigned telling = 0;
+};
 
 struct Listeners {
   Mutex mutex{LockRank::kThreadEnds};
-  std::map<ThreadEndListener*, Telling> all;
+  std::vector<Registered> all;   ///< at its number, less 1
+  std::vector<uint32_t> free;    ///< the numbers of `all` that are nobody's
   Listeners* parents = nullptr;  ///< of the process that this one was forked from; not used again
+
+  /// The entry of the heap, or nullptr if it is closed, or a parent's.
+  Registered* Find(OpenHeap heap) {
+    if (heap.number > all.size()) return nullptr;
+    Registered& found = all[heap.number - 1];
+    return found.opening == heap.opening ? &found : nullptr;
+  }
 };
 Listeners*& TheListeners() {
   static Listeners* listeners = new Listeners;  // outlives every static of the program
   return listeners;
 }
 
+std::atomic<uint64_t> openings{0};
+
 // A raw clone(2) of the process has none of its states either: no handler could take them away.
 constinit ThreadAreas states(sizeof(ThreadState), /*empty_in_child=*/true);
 
-void ReportEnd(uint64_t ending) {
+// Tells each open heap of which `state` holds a part. Afterwards it holds none.
+void ReportEnd(ThreadState& state) {
   Listeners& listeners = *TheListeners();
-  std::unique_lock lock(listeners.mutex);
-  for (auto& [listener, telling] : listeners.all) {
-    ++telling;  // the listener stays where it is until nobody tells it
+  while (state.held != 0) {
+    const uint32_t number = state.held;
+    ThreadSlot& slot = state.Held(number);
+    const OpenHeap heap{number, std::exchange(slot.opening, 0)};
+    state.held = slot.next;
+    std::unique_lock lock(listeners.mutex);
+    Registered* const told = listeners.Find(heap);
+    if (told == nullptr) continue;
+    ++told->telling;
+    ThreadEndListener* const listener = told->listener;
     lock.unlock();
-    listener->ThreadEnds(ending);
+    listener->ThreadEnds(*slot.thread_heap);
     lock.lock();
-    --telling;
+    --listeners.Find(heap)->telling;
   }
 }
 
@@ -84,38 +108,47 @@ ThreadState* MyState() {
   mine->Forget();
   my_state = mine;
   AskForEnd(mine);
+  ReportEnd(*mine);
   return mine;
 }
 
 void EndThread() {
   ThreadState* const mine = my_state;
-  const uint64_t ending = mine->owner.load(std::memory_order_relaxed);
-  if (ending == 0) return;
+  if (mine->owner.load(std::memory_order_relaxed) == 0) return;
   mine->Forget();
-  ReportEnd(ending);
+  ReportEnd(*mine);
   AskForEnd(nullptr);
   my_state = &no_state;
   ThreadAreas::GiveBack(mine);
 }
 
-void Register(ThreadEndListener* listener) {
+OpenHeap Register(ThreadEndListener* listener) {
   Listeners*& listeners = TheListeners();  // made before a child could look for them
   WatchForks();
   const std::lock_guard lock(listeners->mutex);
-  listeners->all.emplace(listener, 0);
+  if (listeners->free.empty()) {
+    listeners->all.emplace_back();
+    listeners->free.reserve(listeners->all.capacity());  // Unregister() needs no memory
+    listeners->free.push_back(static_cast<uint32_t>(listeners->all.size()));
+  }
+  const OpenHeap heap{listeners->free.back(), openings.fetch_add(1) + 1};
+  listeners->free.pop_back();
+  listeners->all[heap.number - 1] = {listener, heap.opening, 0};
+  return heap;
 }
 
-void Unregister(ThreadEndListener* listener) {
+void Unregister(OpenHeap heap) {
   Listeners& listeners = *TheListeners();
   std::unique_lock lock(listeners.mutex);
-  const auto found = listeners.all.find(listener);
-  if (found == listeners.all.end()) return;  // it is a parent's
-  while (found->second != 0) {
+  const Registered* found = listeners.Find(heap);
+  if (found == nullptr) return;  // it is a parent's
+  for (; found->telling != 0; found = listeners.Find(heap)) {
     lock.unlock();
     sched_yield();
     lock.lock();
   }
-  listeners.all.erase(found);
+  listeners.all[heap.number - 1] = {};
+  listeners.free.push_back(heap.number);
 }
 
 }  // namespace morsel::alloc

@@ -208,18 +208,15 @@ class alignas(kLineBytes) ThreadHeap {
   std::array<ClassCache, kClassCount> caches_;  // first, so that a class is found by a shift
 
  public:
-  // Threads  the holder of the heap's lock. It changes `thread` and `next` only with
-  //          Heap::threads_mutex_ held as well.
+  // Threads  the holder of the heap's lock.
 
-  /// The number of the thread that this belongs to (ThreadArea::owner); 0: that thread has ended.
-  uint64_t thread = 0;
-  /// What that thread has, or had, if it is gone. Somebody else may have it by now.
+  /// Of the thread that this belongs to; nullptr: that thread has ended.
   ThreadState* state = nullptr;
-  /// The slot of that thread that was filled with this; another heap may have it by now. nullptr:
-  /// none.
+  /// The slot of that thread, if it was filled with this; it may be empty again. nullptr: it was
+  /// not.
   ThreadSlot* slot = nullptr;
-  /// The next one of the heap.
-  ThreadHeap* next = nullptr;
+  ThreadHeap* next = nullptr;        ///< the next one of the heap
+  ThreadHeap* next_ended = nullptr;  ///< the next one of which the thread has ended, too
 
  private:
   const SegmentTable& segments_;

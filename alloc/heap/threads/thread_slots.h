@@ -1,5 +1,5 @@
-// The slots in which a thread keeps its ThreadHeaps of the heaps that it used recently,
-// and the gate, which keeps threads out of a heap.
+// The slots in which a thread keeps its ThreadHeaps of the open heaps, and the gate, which
+// keeps threads out of a heap.
 //
 // A thread works on its ThreadHeap without a lock. That costs it two plain stores to its
 // slot, one to enter and one to leave. To enter, it stores that it is inside, and then
@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,11 +21,16 @@ namespace morsel::alloc {
 class Heap;
 class ThreadHeap;
 
-/// One of a thread's most recently used heaps.
+/// What a thread has of one heap. Each open heap has a number (thread_ends.h), which says where its
+/// slot lies in every thread. Heaps that are open one after the other may have the same number.
 struct ThreadSlot {
   std::atomic<const Heap*> heap{nullptr};  ///< nullptr: the slot is empty
-  ThreadHeap* thread_heap = nullptr;       ///< the thread's part of `heap`
-  std::atomic<uint32_t> inside{0};         ///< 1 while the thread is inside
+  ThreadHeap* thread_heap = nullptr;       ///< the thread's part of the heap that `opening` names
+  /// The heap of which the thread has a part, which may be closed by now; 0: none. The slot may be
+  /// empty meanwhile.
+  uint64_t opening = 0;
+  std::atomic<uint32_t> inside{0};  ///< 1 while the thread is inside
+  uint32_t next = 0;  ///< the number of the thread's next slot with an `opening`; 0: none
 
   // Threads  the thread that the slot belongs to, unless said otherwise.
 
@@ -50,6 +56,28 @@ struct ThreadSlot {
   /// From now on the thread cannot enter by the slot. It may still be inside.
   /// Threads  any.
   void Empty() { heap.store(nullptr, std::memory_order_release); }
+};
+
+static_assert(sizeof(ThreadSlot) == 32, "a slot lies in one cache line");
+
+/// A thread's slots lie in tables, because they stay where they are while their number grows. The
+/// first table has this many slots, and each later one as many as all before it.
+inline constexpr uint32_t kFirstSlots = 64;
+inline constexpr uint32_t kSlotTables = 20;  ///< for more heaps than a process can have open
+
+/// Where a heap's slots lie.
+struct SlotPlace {
+  uint32_t table = 0;
+  uint32_t index = 0;
+
+  static constexpr uint32_t SlotsIn(uint32_t table) {
+    return table == 0 ? kFirstSlots : kFirstSlots << (table - 1);
+  }
+  /// The place of the slots of the heap with that number.
+  static constexpr SlotPlace Of(uint32_t number) {
+    const auto table = static_cast<uint32_t>(std::bit_width(number / kFirstSlots));
+    return {table, table == 0 ? number : number - SlotsIn(table)};
+  }
 };
 
 /// Whether a thread can empty the slots of others, for which it needs membarrier(2). If not, no

@@ -11,17 +11,38 @@
 
 namespace morsel::alloc {
 
-inline constexpr size_t kThreadSlots = 32;
-
 struct alignas(kLineBytes) ThreadState : ThreadArea {
   RecentHeap recent;
-  ThreadSlot slots[kThreadSlots];
+  /// As many as the thread needed so far; the others are nullptr. A table is never unmapped.
+  ThreadSlot* tables[kSlotTables];
+  uint32_t held;  ///< the number of the first slot with an `opening`; 0: none
+  ThreadSlot first_slots[kFirstSlots];
 
-  /// No slot and no key leads to a heap afterwards.
-  void Forget() {
-    recent.Forget();
-    for (ThreadSlot& slot : slots) slot.Empty();
+  // Threads  the one that has the state.
+
+  /// The slot at that place, or nullptr if its table is not there.
+  ThreadSlot* SlotAt(SlotPlace place) {
+    ThreadSlot* const table = tables[place.table];
+    return table != nullptr ? table + place.index : nullptr;
   }
+  /// As SlotAt(), but makes the table. Returns nullptr if there is no memory.
+  ThreadSlot* MakeSlot(SlotPlace place);
+  /// From now on the thread has `part` of the heap that was given `number` and `opening`.
+  void Hold(uint32_t number, ThreadSlot& slot, uint64_t opening, ThreadHeap* part) {
+    if (slot.opening == 0) {
+      slot.next = held;
+      held = number;
+    }
+    slot.opening = opening;
+    slot.thread_heap = part;
+  }
+  /// A slot of the thread that has an `opening`.
+  ThreadSlot& Held(uint32_t number) {
+    const SlotPlace place = SlotPlace::Of(number);
+    return tables[place.table][place.index];
+  }
+  /// No slot and no key leads to a heap afterwards, and the thread is in none.
+  void Forget();
 };
 
 /// What threads have that have no state of their own, because they have called nothing yet that
@@ -31,11 +52,13 @@ extern constinit ThreadState no_state;
 /// storage, a shared library reads it without a call.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local ThreadState* my_state;
 
-/// Where slot `number`, modulo kThreadSlots, lies among a thread's slots, in bytes.
-inline size_t SlotOffset(uint64_t number) { return number % kThreadSlots * sizeof(ThreadSlot); }
-/// The calling thread's slot at that offset.
-inline ThreadSlot& SlotAt(size_t slot_offset) {
-  return *reinterpret_cast<ThreadSlot*>(reinterpret_cast<char*>(my_state->slots) + slot_offset);
+/// What a thread finds where it has no slot. It is empty, ever.
+extern constinit ThreadSlot no_slot;
+
+/// The calling thread's slot at that place.
+inline ThreadSlot& SlotAt(SlotPlace place) {
+  ThreadSlot* const slot = my_state->SlotAt(place);
+  return slot != nullptr ? *slot : no_slot;
 }
 
 }  // namespace morsel::alloc
