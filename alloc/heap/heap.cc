@@ -321,12 +321,14 @@ Result<bool> Heap::FreeBehind(const Segment& extent, UnitCount count) {
   return units_.IsFree(behind, count);
 }
 
+// Whether the block of a slab serves for the new size as well: moving is worth it only if at least
+// half of the block would be unused.
+bool Heap::StaysInBlock(const Segment& slab, uint64_t size_bytes) {
+  return size_bytes <= slab.block_bytes && size_bytes > slab.block_bytes / 2;
+}
+
 Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
-  if (segment.IsSlab()) {
-    const uint64_t now = segment.block_bytes;
-    // Moving is worth it only if at least half of the block would be unused.
-    return size_bytes <= now && size_bytes > now / 2;
-  }
+  if (segment.IsSlab()) return StaysInBlock(segment, size_bytes);
   const uint64_t wanted = DivideUp(size_bytes, kUnitBytes);
   if (size_bytes <= kBlockBytesMax / 2) return false;
   if (wanted > segment.units) {
@@ -349,7 +351,11 @@ Result<void*> Heap::Reallocate(void* block, uint64_t size_bytes) {
   MORSEL_TRY(CheckSize(size_bytes));  // below, sizes are counted in units, and must not wrap
   if (guard_ != nullptr) return ReallocateGuarded(block, size_bytes);
   uint64_t before = 0;
-  {
+  if (Segment* const slab = segments_.At(block); slab != nullptr && slab->IsSlab()) {
+    (void)Slab(*slab).LiveIndex(block, "realloc");
+    if (StaysInBlock(*slab, size_bytes)) return block;
+    before = slab->block_bytes;
+  } else {
     std::lock_guard lock(mutex_);
     Segment& segment = LiveSegment(block, "realloc");
     const Result<bool> resized = ResizeInPlace(segment, size_bytes);

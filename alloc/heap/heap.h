@@ -170,6 +170,7 @@ class Heap final : private ThreadEndListener {
   /// Durability  as Allocate() and Free().
   /// Errors      as Allocate(); the block stays as it was. Making a block smaller never fails with
   ///             kNoSpace, unless the heap is guarded.
+  /// Cost        no lock, where a small block stays where it is.
   Result<void*> Reallocate(void* block, uint64_t size_bytes);
 
   /// How many bytes the program may use of a block; in a guarded heap, those that it asked for.
@@ -347,6 +348,7 @@ class Heap final : private ThreadEndListener {
   bool GrowFor(UnitCount count, uint64_t alignment);
   void FreeLocked(ThreadHeap& mine, void* block);
   Result<bool> FreeBehind(const Segment& extent, UnitCount count);
+  static bool StaysInBlock(const Segment& slab, uint64_t size_bytes);
   Result<bool> ResizeInPlace(Segment& segment, uint64_t size_bytes);
   Status FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const char* end);
   Status FlushRecovered();

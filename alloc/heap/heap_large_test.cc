@@ -191,5 +191,18 @@ TEST_F(HeapLargeTest, ReallocBeyondTheCapacityChangesNothing) {
   }
 }
 
+// The heap's lock is held by this thread: a call that took it would wait for ever, and ends the
+// process in a debug build.
+TEST_F(HeapLargeTest, ReallocWithinAClassTakesNoLock) {
+  Make(4 * kMiB, 4 * kMiB);
+  for (const bool is_at_hand : {true, false}) {
+    char* const block = Allocate(1000);
+    if (!is_at_hand) heap_->FlushFrees();  // empties the thread's slot
+    const auto lock = heap_->Lock();
+    EXPECT_EQ(Reallocate(block, 1024), block);
+    EXPECT_EQ(Reallocate(block, 600), block);
+  }
+}
+
 }  // namespace
 }  // namespace morsel::alloc

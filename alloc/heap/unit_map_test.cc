@@ -4,7 +4,10 @@
 
 #include <cstring>
 #include <optional>
+#include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "alloc/heap/heap.h"
 #include "alloc/heap/heap_testing.h"
@@ -234,6 +237,54 @@ TEST_F(UnitMapTest, LookingUpMakesNoMaps) {
   const uint64_t* const directory =
       reinterpret_cast<uint64_t*>(memory_->base() + header()->directory_offset);
   EXPECT_EQ(directory[1] | directory[2], 0u);
+}
+
+TEST_F(UnitMapTest, TheLowestUnitsThatFitAreFoundWhereverTheyLie) {
+  constexpr uint64_t kUnits = 2 * kUnitsPerRegion + 4096;
+  Make(kUnits * kUnitBytes, 4 * kGiB, TestBase() + 5 * kSubtreeBytes);
+  for (uint64_t region = 0; region < 3; ++region) {
+    ASSERT_TRUE(map_->Build(UnitIndex(region * kUnitsPerRegion)).ok());
+  }
+  const auto lowest = [&](uint64_t count, uint64_t alignment) -> std::optional<uint64_t> {
+    uint64_t run = 0;
+    for (uint64_t end = 0; end < kUnits; ++end) {
+      run = *map_->IsRememberedAsUsed(UnitIndex(end)) ? 0 : run + 1;
+      const uint64_t begin = end + 1 - count;
+      if (run >= count && map_->AlignedUnit(begin, alignment) == begin) return begin;
+    }
+    return std::nullopt;
+  };
+  std::mt19937_64 random(TestSeed(3));
+  const auto below = [&](uint64_t limit) { return random() % limit; };
+  std::vector<std::pair<uint64_t, uint64_t>> extents;
+  for (int round = 0; round < 400 && !HasFailure(); ++round) {
+    const uint64_t order = below(13);
+    uint64_t count = (uint64_t{1} << order) + below(uint64_t{1} << order);
+    uint64_t alignment = round % 3 == 0 ? uint64_t{1} << below(9) : 1;
+    if (round % 3 == 1) count = alignment = uint64_t{1} << below(6);
+    const std::optional<uint64_t> right = lowest(count, alignment);
+    EXPECT_EQ(Take(count, alignment), right) << count << " aligned to " << alignment;
+    if (right) extents.emplace_back(*right, count);
+    if (right && below(8) < 5) continue;
+    for (int i = 0; i < 3 && !extents.empty(); ++i) {
+      std::swap(extents[below(extents.size())], extents.back());
+      Give(extents.back().first, extents.back().second);
+      extents.pop_back();
+    }
+  }
+}
+
+// A row of holes of one unit, and then room.
+TEST_F(UnitMapTest, HolesThatAreTooShortCostNothing) {
+  Make(kGiB, kGiB);
+  std::vector<uint64_t> heads;
+  for (int i = 0; i < 16'000; ++i) heads.push_back(*Take(1));
+  for (size_t i = 0; i < heads.size(); i += 2) Give(heads[i], 1);
+  uint64_t before = map_->nodes_read();
+  EXPECT_EQ(Take(2), heads.back() + 1);
+  EXPECT_EQ(Take(2, 2), (heads.back() + 4) / 2 * 2);
+  EXPECT_EQ(Take(1), heads[0]);
+  EXPECT_LE(map_->nodes_read() - before, 3 * 20u);
 }
 
 }  // namespace

@@ -83,17 +83,9 @@ void UnitMap::Mark(UnitIndex first, uint64_t count, bool used) {
   const uint64_t end = first.value() + count;
   for (uint64_t unit = first.value(); unit < end;) {
     Region* const region = regions_[RegionOf(unit)].get();
-    const uint64_t bit = InRegion(unit);
-    if (region == nullptr) {  // Scan() will mark it
-      unit += kUnitsPerRegion - bit;
-      continue;
-    }
-    const uint64_t here = std::min(64 - bit % 64, end - unit);
-    const uint64_t mask = ~uint64_t{0} >> (64 - here) << (bit % 64);
-    uint64_t& word = region->used[bit / 64];
-    const uint64_t changed = (used ? ~word : word) & mask;
-    word ^= changed;
-    region->used_count += used ? CountBits(changed) : -CountBits(changed);
+    const uint64_t begin = InRegion(unit);
+    const uint64_t here = std::min(kUnitsPerRegion - begin, end - unit);
+    if (region != nullptr) region->units.Mark(begin, begin + here, used);  // if not, Scan() does it
     unit += here;
   }
 }
@@ -101,17 +93,17 @@ void UnitMap::Mark(UnitIndex first, uint64_t count, bool used) {
 bool UnitMap::AnyUsed(UnitIndex first, uint64_t count) const {
   const uint64_t end = first.value() + count;
   for (uint64_t unit = first.value(); unit < end;) {
-    const uint64_t bit = InRegion(unit);
-    const uint64_t here = std::min(kUnitsPerRegion - bit, end - unit);
-    if (NextBit(regions_[RegionOf(unit)]->used, bit, bit + here, true) != bit + here) return true;
+    const uint64_t begin = InRegion(unit);
+    const uint64_t here = std::min(kUnitsPerRegion - begin, end - unit);
+    const FreeUnits& units = regions_[RegionOf(unit)]->units;
+    if (units.FirstUsed(begin, begin + here) != begin + here) return true;
     unit += here;
   }
   return false;
 }
 
 bool UnitMap::Used(uint64_t unit) const {
-  const Region& region = *regions_[RegionOf(unit)];
-  return (region.used[InRegion(unit) / 64] >> (unit % 64)) & 1;
+  return regions_[RegionOf(unit)]->units.IsUsed(InRegion(unit));
 }
 
 uint64_t UnitMap::AlignedUnit(uint64_t unit, uint64_t alignment) const {
@@ -120,32 +112,77 @@ uint64_t UnitMap::AlignedUnit(uint64_t unit, uint64_t alignment) const {
   return AlignUp(base + unit, alignment) - base;
 }
 
+// Looks at one run of free units after the other that is long enough, until the units fit into one
+// though they must be aligned. Slabs are as long as they are aligned, and have an index of their
+// own.
 Result<UnitIndex> UnitMap::FindFreeUnitsBefore(uint64_t units, UnitCount count,
                                                uint64_t alignment) {
-  uint64_t begin = AlignedUnit(header_->first_unit, alignment);
-  uint64_t end = begin;  // [begin, end) is known to be free
-  while (begin + count.value() <= units) {
-    const bool places_map = IsUntouched(RegionOf(end));
-    MORSEL_TRY(Build(UnitIndex(end)));
-    if (places_map) end = begin;  // the new map may lie in units that were free before
-    const Region& region = *regions_[RegionOf(end)];
-    const uint64_t first = RegionOf(end) * kUnitsPerRegion;
-    if (region.used_count == kUnitsPerRegion) {
-      begin = end = AlignedUnit(first + kUnitsPerRegion, alignment);
-      continue;
-    }
-    const uint64_t wanted = begin + count.value() - first;
-    const uint64_t limit = wanted < kUnitsPerRegion ? wanted : kUnitsPerRegion;
-    const uint64_t taken = NextBit(region.used, end - first, limit, true);
-    if (taken == limit) {
-      end = first + limit;
-      if (end == begin + count.value()) return UnitIndex(begin);
-    } else {
-      const uint64_t next = NextBit(region.used, taken, kUnitsPerRegion, false);
-      begin = end = AlignedUnit(first + next, alignment);
+  if (count.value() == alignment && alignment <= uint64_t{1} << FreeUnits::kOrderMax &&
+      AlignedUnit(0, alignment) == 0) {
+    return FindSlabUnits(units, count);
+  }
+  uint64_t from = header_->first_unit;
+  for (;;) {
+    const Result<UnitIndex> run = NextHole(from, units, count);
+    if (!run) return run;
+    const UnitIndex aligned(AlignedUnit(run->value(), alignment));
+    if (!Within(aligned.value(), count.value(), units)) return Code::kNoSpace;
+    if (aligned == *run) return run;
+    const Result<bool> free = IsFree(aligned, count);
+    if (!free) return free.status();
+    if (*free) return aligned;
+    const Result<UnitIndex> end = EndOfHole(*run, units);
+    if (!end) return end;
+    from = end->value();
+  }
+}
+
+Result<UnitIndex> UnitMap::FindSlabUnits(uint64_t units, UnitCount count) {
+  const unsigned order = static_cast<unsigned>(std::countr_zero(count.value()));
+  for (uint64_t region = 0; region * kUnitsPerRegion < units; ++region) {
+    const UnitIndex first(region * kUnitsPerRegion);
+    MORSEL_TRY(Build(first));
+    const std::optional<uint64_t> begin = regions_[region]->units.FindAligned(order, nodes_read_);
+    if (begin && Within(first.value() + *begin, count.value(), units)) {
+      return UnitIndex(first.value() + *begin);
     }
   }
   return Code::kNoSpace;
+}
+
+// Finds the lowest run of at least `count` free units in [from, units), which may cross regions.
+Result<UnitIndex> UnitMap::NextHole(uint64_t from, uint64_t units, UnitCount count) {
+  uint64_t before = 0;  // that many units at the end of the region before are free
+  for (uint64_t region = RegionOf(from); region * kUnitsPerRegion < units; ++region) {
+    const uint64_t first = region * kUnitsPerRegion;
+    const bool places_map = IsUntouched(region);
+    MORSEL_TRY(Build(UnitIndex(first)));
+    // The new map may lie in units that were free before.
+    if (places_map && before != 0) return NextHole(from, units, count);
+    const uint64_t begin = from > first ? from - first : 0;
+    const FreeUnits::Hole run =
+        regions_[region]->units.Find(begin, count.value(), before, nodes_read_);
+    if (run.found) {
+      const UnitIndex found(first + run.begin - run.before);
+      if (!Within(found.value(), count.value(), units)) return Code::kNoSpace;
+      return found;
+    }
+    before = run.before;
+  }
+  return Code::kNoSpace;
+}
+
+// The first used unit from `begin` on, or `units` if all before are free.
+Result<UnitIndex> UnitMap::EndOfHole(UnitIndex begin, uint64_t units) {
+  for (uint64_t unit = begin.value(); unit < units;) {
+    MORSEL_TRY(Build(UnitIndex(unit)));
+    const uint64_t first = RegionOf(unit) * kUnitsPerRegion;
+    const uint64_t used =
+        regions_[RegionOf(unit)]->units.FirstUsed(InRegion(unit), kUnitsPerRegion);
+    if (used < kUnitsPerRegion) return UnitIndex(std::min(first + used, units));
+    unit = first + kUnitsPerRegion;
+  }
+  return UnitIndex(units);
 }
 
 Result<bool> UnitMap::IsFree(UnitIndex first, UnitCount count) {
@@ -163,10 +200,8 @@ Result<UnitIndex> UnitMap::EndOfUsed() {
     const uint64_t first = region * kUnitsPerRegion;
     if (IsUntouched(region)) continue;
     MORSEL_TRY(Build(UnitIndex(first)));
-    for (uint64_t word = kUnitsPerRegion / 64; word-- > 0;) {
-      const uint64_t used = regions_[region]->used[word];
-      if (used != 0)
-        return UnitIndex(first + word * 64 + static_cast<uint64_t>(std::bit_width(used)));
+    if (const uint64_t end = regions_[region]->units.EndOfUsed(); end != 0) {
+      return UnitIndex(first + end);
     }
   }
   return UnitIndex(0);

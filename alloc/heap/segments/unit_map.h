@@ -1,5 +1,5 @@
-// Which units of a heap are used: the words on the medium, and a volatile bitmap made
-// from them, region by region, when a region is first needed.
+// Which units of a heap are used: the words on the medium, and a volatile index of the
+// free units (FreeUnits) made from them, region by region, when a region is first needed.
 //
 // A call that needs a region's bitmap builds it (Build()) and can therefore fail with
 // kCorrupt or kNoMemory. Unless the map is read-only, building may also make the
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "alloc/heap/layout/heap_layout.h"
+#include "alloc/heap/segments/free_units.h"
 #include "alloc/heap/segments/segment.h"
 #include "base/result.h"
 #include "pmem/persist/persist.h"
@@ -51,6 +52,8 @@ class UnitMap {
   /// their maps.
   /// Units   alignment: units, a power of two.
   /// Errors  kNoSpace (without a message); as Build().
+  /// Cost    by the number of regions and by the logarithm of a region's free runs, if alignment is
+  ///         1, or count, or if runs that are long enough but badly aligned are few.
   Result<UnitIndex> FindFreeUnits(UnitCount count, uint64_t alignment) {
     return FindFreeUnitsBefore(units_, count, alignment);
   }
@@ -112,6 +115,9 @@ class UnitMap {
     return Used(unit.value());
   }
 
+  /// How many nodes of the index of free units were looked at in all searches.
+  uint64_t nodes_read() const { return nodes_read_; }
+
   /// The next head at or after the unit, or unit_count() if there is none.
   /// Errors  as Build().
   Result<UnitIndex> NextHead(UnitIndex unit);
@@ -134,9 +140,8 @@ class UnitMap {
 
  private:
   struct Region {
-    uint64_t used[kUnitsPerRegion / 64] = {};
+    FreeUnits units;
     uint64_t heads[kUnitsPerRegion / 64] = {};
-    uint64_t used_count = 0;
     Segment** segments = nullptr;  ///< by unit; the kernel provides pages as they are touched
     Region();
     ~Region();
@@ -154,6 +159,9 @@ class UnitMap {
 
   Segment* NewSegment();
   Result<UnitIndex> FindFreeUnitsBefore(uint64_t units, UnitCount count, uint64_t alignment);
+  Result<UnitIndex> FindSlabUnits(uint64_t units, UnitCount count);
+  Result<UnitIndex> NextHole(uint64_t from, uint64_t units, UnitCount count);
+  Result<UnitIndex> EndOfHole(UnitIndex begin, uint64_t units);
   uint64_t* Directory() const;
   /// The region's words on the medium, or nullptr if it has no map yet.
   uint64_t* MapOf(uint64_t region) const;
@@ -189,6 +197,7 @@ class UnitMap {
   std::vector<const uint64_t*>
       cleared_;  ///< heads that were cleared or shortened and not flushed yet
   uint64_t cleared_bytes_ = 0;
+  uint64_t nodes_read_ = 0;
 };
 
 }  // namespace morsel::alloc

@@ -82,21 +82,19 @@ Status UnitMap::Scan(uint64_t region) {
       ++unit;
     }
   }
+  regions_[region]->units.Index();
   return Code::kOk;
 }
 
 // A fast path for slabs of one unit, which are most heads of a heap of small objects: the first
 // allocation after an open waits until all of a region's heads are marked.
 bool UnitMap::MarkedAsShortSlab(Region& region, uint64_t unit, UnitWord word) {
-  const uint64_t bit = uint64_t{1} << (unit % 64);
-  uint64_t& used = region.used[unit / 64];
   if (word.kind() != UnitKind::kSlab || word.size_class() >= kClassCount ||
-      SlabUnits(word.size_class()) != UnitCount(1) || (used & bit) != 0) {
+      SlabUnits(word.size_class()) != UnitCount(1) || region.units.IsUsed(unit)) {
     return false;
   }
-  used |= bit;
-  region.heads[unit / 64] |= bit;
-  ++region.used_count;
+  region.units.MarkUsedLater(unit);
+  region.heads[unit / 64] |= uint64_t{1} << (unit % 64);
   return true;
 }
 
