@@ -11,7 +11,7 @@ namespace {
 
 // One bit for each rank that the thread holds. A word has no destructor, so that it is there until
 // the thread's last instruction, and a forked child has a copy of it.
-thread_local constinit uint32_t held = 0;
+[[gnu::tls_model("initial-exec")]] constinit thread_local uint32_t held = 0;
 
 uint32_t BitOf(LockRank rank) { return uint32_t{1} << static_cast<unsigned>(rank); }
 LockRank HighestOf(uint32_t ranks) { return static_cast<LockRank>(std::bit_width(ranks) - 1); }

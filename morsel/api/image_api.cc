@@ -21,7 +21,7 @@ struct ProgressCallback {
   void (*call)(const morsel_progress*, void*) = nullptr;
   void* context = nullptr;
 };
-thread_local ProgressCallback progress_callback;
+[[gnu::tls_model("initial-exec")]] constinit thread_local ProgressCallback progress_callback;
 
 morsel_code Salvage(const char* call, const char* path, const char* to,
                     void (*visit)(const char* message, void*), void* context,

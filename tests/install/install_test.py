@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
 import unittest
@@ -43,6 +44,8 @@ ALLOCATES = re.compile(
     r"|getline$|getdelim$|getcwd$|get_current_dir_name$|scandir$|open_memstream$"
     r"|_ZNS?K?St7__cxx1112basic_string|_ZNS?t\d*basic_|_ZSt7getline|_ZStrs|_ZNSi|_ZNSo"
 )
+# Of a relocation by the initial-exec model: the symbol's value, if there is one, and the addend.
+TLS_PLACE = re.compile(r"R_X86_64_TPOFF64 +(?:([0-9a-f]{16}) \S+ \+ )?([0-9a-f]+)$", re.MULTILINE)
 
 
 def defined_names(path):
@@ -153,6 +156,35 @@ class Install(unittest.TestCase):
         program = self.folder / "links_only"
         self.installation.compile(HERE / "links_only.c", program)
         run(program, env=self.installation.environment)
+
+    def test_each_thread_local_object_has_a_place_of_its_own(self):
+        # Of objects of several TLS models, GNU gold gives some the places of others.
+        libraries = {"as installed": self.installation.libraries / "libmorsel.so"}
+        flags = run(
+            "pkg-config", "--libs", "morsel-static", env=self.installation.environment
+        ).split()
+        whole = ["-Wl,--whole-archive", *flags, "-Wl,--no-whole-archive"]
+        for linker in ("gold", "bfd", "lld"):
+            if linker == "lld" and not shutil.which("ld.lld"):
+                continue  # the others are in the package of the assembler
+            libraries[linker] = self.folder / f"of_{linker}.so"
+            run("g++", "-shared", f"-fuse-ld={linker}", *whole, "-o", libraries[linker])
+        for name, library in libraries.items():
+            with self.subTest(linker=name):
+                symbols = run("readelf", "--symbols", "--wide", library).splitlines()
+                objects = {
+                    (fields[7], int(fields[1], 16))
+                    for fields in map(str.split, symbols)
+                    if len(fields) == 8 and fields[3] == "TLS"
+                }
+                self.assertGreater(len(objects), 2)
+                relocations = run("readelf", "--relocs", "--wide", library)
+                self.assertNotIn("R_X86_64_DTPMOD64", relocations)
+                places = TLS_PLACE.findall(relocations)
+                self.assertEqual(
+                    sorted(int(symbol or "0", 16) + int(added, 16) for symbol, added in places),
+                    sorted(place for _, place in objects),
+                )
 
     def test_no_call_needs_more_stack_than_the_header_says(self):
         program = self.folder / "small_stack"

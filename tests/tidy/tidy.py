@@ -10,6 +10,7 @@ import order_blocks
 import room_rules
 import size_rules
 import source_tree
+import thread_rules
 import words
 
 RULES = [
@@ -29,6 +30,7 @@ RULES = [
     glossary.check_glossary,
     labels.check_labels,
     descriptor_rules.check_descriptors,
+    thread_rules.check_thread_locals,
     words.check_layouts,
     words.check_names,
     words.check_words,

@@ -6,7 +6,7 @@ namespace morsel::alloc {
 
 constinit ThreadState no_state{};
 constinit ThreadSlot no_slot;
-constinit thread_local ThreadState* my_state = &no_state;
+[[gnu::tls_model("initial-exec")]] constinit thread_local ThreadState* my_state = &no_state;
 
 ThreadSlot* ThreadState::MakeSlot(SlotPlace place) {
   ThreadSlot*& table = tables[place.table];
