@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -80,6 +81,31 @@ const char* AdviceOfErrno(int error) {
   }
 }
 
+// Writes each control character as \xHH: a name or a path may have some, and a message is one line
+// that moves no terminal's cursor. What does not fit is cut off at the end.
+void EscapeControls(char* text, size_t bytes) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  const size_t length = std::strlen(text);
+  size_t from = length;
+  size_t to = length + 3 * static_cast<size_t>(std::count_if(text, text + length, is_control));
+  if (to == length) return;
+  const auto put = [&](size_t at, char c) {
+    if (at < bytes - 1) text[at] = c;
+  };
+  text[std::min(to, bytes - 1)] = '\0';
+  while (from > 0) {
+    const char c = text[--from];
+    if (is_control(c)) {
+      put(--to, "0123456789abcdef"[c & 15]);
+      put(--to, "0123456789abcdef"[c >> 4 & 15]);
+      put(--to, 'x');
+      put(--to, '\\');
+    } else {
+      put(--to, c);
+    }
+  }
+}
+
 // Makes the text this thread's message. It may quote the message before, so it is formatted beside
 // that one. `error` is an errno whose text and advice are added; 0 adds nothing.
 void Keep(const char* format, std::va_list arguments, int error) {
@@ -92,6 +118,7 @@ void Keep(const char* format, std::va_list arguments, int error) {
     std::snprintf(text + length, bytes - static_cast<size_t>(length), ": %s%s",
                   std::strerror(error), AdviceOfErrno(error));
   }
+  EscapeControls(text, bytes);
   if (mine != nullptr) {
     mine->last = 1 - mine->last;
   } else {

@@ -55,6 +55,11 @@ TEST(ResultDeathTest, ValueOfAFailureAborts) {
 TEST(Error, TryReturnsTheFailureWithItsMessage) {
   EXPECT_EQ(Outer().code(), Code::kBusy);
   EXPECT_STREQ(LastError(), "pool 'p' is open in process 7");
+  (void)Fail(Code::kBusy, "pool '%s'", "\x1b[2J\n\x7f");
+  EXPECT_STREQ(LastError(), "pool '\\x1b[2J\\x0a\\x7f'");
+  (void)Fail(Code::kBusy, "%s!", std::string(2 * kErrorTextBytes, '\n').c_str());
+  EXPECT_EQ(std::string(LastError()).size(), kErrorTextBytes - 1);
+  EXPECT_EQ(std::string(LastError()).rfind("\\x0a\\x0a", 0), 0u);
 }
 
 TEST(Error, ErrnoDecidesTheCode) {

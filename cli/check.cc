@@ -44,8 +44,9 @@ int Check(const CheckOptions& options, const Printer& printer) {
   std::vector<Finding> findings;
   morsel_check_info info{};
   info.struct_size = sizeof info;
-  Must(morsel_check(pool.get(), options.name ? options.name->c_str() : nullptr, AddFinding,
-                    &findings, &info));
+  const std::string name = options.name ? NameMeant(pool.get(), *options.name) : "";
+  Must(morsel_check(pool.get(), options.name ? name.c_str() : nullptr, AddFinding, &findings,
+                    &info));
   Value list = Value::List();
   std::string text;
   for (const Finding& finding : findings) {

@@ -118,7 +118,7 @@ int CreateMorsel(const CreateOptions& asked, const Printer& printer) {
   // The new morsel is durable already, so it is closed without another checkpoint.
   Must(morsel_discard(morsel));
   const morsel_info info = FindMorsel(pool.get(), *asked.name);
-  std::string text = "made the morsel '" + Printable(info.name) + "' of " +
+  std::string text = "made the morsel '" + SpellingOf(info.name) + "' of " +
                      FormatSize(info.size_bytes) + " at " + FormatAddress(BaseOf(info)) + "\n";
   if (IsGiant(info) && !asked.giant) {
     text += "its size and capacity are whole GiB: the device maps nothing less\n";

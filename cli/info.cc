@@ -137,7 +137,7 @@ int InfoOfMorsel(const std::string& path, morsel_pool_t* pool, const std::string
   const bool fine = IsFine(info);
   const MappedHuge huge = fine ? CountMappedHuge(pool, info) : MappedHuge();
   Facts lines;
-  lines.Add("morsel", Printable(info.name));
+  lines.Add("morsel", SpellingOf(info.name));
   lines.Add("pool", Printable(path));
   lines.Add("id", FormatId(info.id));
   lines.Add("contract", fine ? "fine: what is persisted is durable at once"
@@ -167,8 +167,9 @@ int Info(const InfoOptions& options, const Printer& printer) {
   }
   const PoolHandle pool = OpenPoolAt(options.path, Access::kRead);
   const std::string path = WithoutTrailingSlashes(options.path);
-  return options.name ? InfoOfMorsel(path, pool.get(), *options.name, printer)
-                      : InfoOfPool(path, pool.get(), printer);
+  return options.name
+             ? InfoOfMorsel(path, pool.get(), NameMeant(pool.get(), *options.name), printer)
+             : InfoOfPool(path, pool.get(), printer);
 }
 
 }  // namespace morsel::cli

@@ -16,11 +16,35 @@ int AddInfo(const morsel_info* info, void* infos) {
   return 0;
 }
 
+struct Unreadable {
+  std::string name;
+  morsel_code code;
+  std::string message;
+  bool IsDamaged() const { return code == MORSEL_CORRUPT || code == MORSEL_IO; }
+};
+
 // What this process may not read may be whole.
-int AddDamaged(const char* name, morsel_code code, const char*, void* damaged) {
+int AddUnreadable(const char* name, morsel_code code, const char* message, void* all) {
   if (code == MORSEL_PERMISSION) return 0;
-  static_cast<std::vector<std::string>*>(damaged)->emplace_back(name);
+  static_cast<std::vector<Unreadable>*>(all)->push_back({SpellingOf(name), code, message});
   return 0;
+}
+
+void WarnOf(const Unreadable& one, const std::string& pool, const Printer& printer) {
+  const std::string subject = "morsel '" + one.name + "' is ";
+  printer.PrintWarning(one.IsDamaged() ? subject + "damaged and not listed; `morselctl check " +
+                                             pool + "` says how"
+                                       : subject + "not listed: " + one.message);
+}
+
+// Damage is told first: it may be news.
+int ExitCodeOf(const std::vector<Unreadable>& all) {
+  int exit_code = kExitDone;
+  for (const Unreadable& one : all) {
+    if (one.IsDamaged()) return kExitDamage;
+    exit_code = cli::ExitCodeOf(one.code);
+  }
+  return exit_code;
 }
 
 std::string TableOf(const std::vector<morsel_info>& infos) {
@@ -35,7 +59,7 @@ std::string TableOf(const std::vector<morsel_info>& infos) {
                {"MODE", kLeft},
                {"OWNER", kLeft}});
   for (const morsel_info& info : infos) {
-    table.Add({Printable(info.name), ContractName(info), FormatSize(info.size_bytes),
+    table.Add({SpellingOf(info.name), ContractName(info), FormatSize(info.size_bytes),
                FormatSize(info.capacity_bytes), FormatSize(info.live_bytes),
                FormatAddress(BaseOf(info)), std::to_string(info.generation), FormatMode(info.mode),
                OwnerOf(info)});
@@ -49,20 +73,30 @@ int Ls(const LsOptions& options, const Printer& printer) {
   const PoolHandle pool = OpenPoolAt(options.pool, Access::kRead);
   std::vector<morsel_info> infos;
   Must(morsel_list(pool.get(), AddInfo, &infos));
-  std::vector<std::string> damaged;
-  Must(morsel_list_unreadable(pool.get(), AddDamaged, &damaged));
+  std::vector<Unreadable> unreadable;
+  Must(morsel_list_unreadable(pool.get(), AddUnreadable, &unreadable));
   Value morsels = Value::List();
   for (const morsel_info& info : infos) morsels.Add(ValueOf(info));
-  printer.Print(Value().Set("pool", options.pool).Set("morsels", morsels).Set("damaged", damaged),
-                TableOf(infos));
-  for (const std::string& name : damaged) {
-    printer.PrintWarning("morsel '" + name + "' is damaged and not listed; `morselctl check " +
-                         options.pool + "` says how");
+  Value damaged = Value::List();
+  Value others = Value::List();
+  for (const Unreadable& one : unreadable) {
+    if (one.IsDamaged()) damaged.Add(one.name);
+    others.Add(Value()
+                   .Set("name", one.name)
+                   .Set("code", morsel_code_name(one.code))
+                   .Set("message", one.message));
   }
-  if (infos.empty() && damaged.empty()) {
+  printer.Print(Value()
+                    .Set("pool", options.pool)
+                    .Set("morsels", morsels)
+                    .Set("damaged", damaged)
+                    .Set("unreadable", others),
+                TableOf(infos));
+  for (const Unreadable& one : unreadable) WarnOf(one, options.pool, printer);
+  if (infos.empty() && unreadable.empty()) {
     printer.PrintWarning("pool '" + options.pool + "' has no morsels");
   }
-  return kExitDone;
+  return ExitCodeOf(unreadable);
 }
 
 }  // namespace morsel::cli

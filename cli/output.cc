@@ -1,7 +1,10 @@
 #include "cli/output.h"
 
 #include <algorithm>
+#include <cctype>
+#include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <sstream>
 
 namespace morsel::cli {
@@ -31,6 +34,69 @@ size_t LastColumnOf(const std::string& line) {
   return begin;
 }
 
+// A character at the beginning of a text.
+struct Character {
+  uint32_t code = 0;
+  size_t bytes = 0;  ///< 0: what is there is no UTF-8
+};
+
+Character CharacterAt(const std::string& text, size_t at) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  if (byte(0) < 0x80) return {byte(0), 1};
+  const size_t bytes = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : byte(0) >= 0xc2 ? 2 : 0;
+  if (bytes == 0 || byte(0) > 0xf4 || text.size() - at < bytes) return {};
+  uint32_t code = byte(0) & (0x7fu >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {};
+    code = code << 6 | (byte(i) & 0x3f);
+  }
+  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
+  if (code < kLeast[bytes] || code > 0x10ffff || is_surrogate) return {};
+  return {code, bytes};
+}
+
+// Whether a terminal shows the character as itself and where it stands.
+bool IsHarmless(uint32_t code) {
+  const bool is_control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+  const bool is_direction = code == 0x200e || code == 0x200f || code == 0x61c ||
+                            (code >= 0x2028 && code <= 0x202e) ||
+                            (code >= 0x2066 && code <= 0x2069);
+  return !is_control && !is_direction && code != 0xfeff;
+}
+
+std::string Escaped(const std::string& text, bool (*may_stay)(uint32_t code)) {
+  std::string escaped;
+  for (size_t at = 0; at < text.size();) {
+    const Character character = CharacterAt(text, at);
+    const size_t bytes = std::max(character.bytes, size_t{1});
+    if (character.bytes != 0 && may_stay(character.code)) {
+      escaped += text.substr(at, bytes);
+    } else {
+      for (size_t i = at; i < at + bytes; ++i) {
+        char byte[8];
+        std::snprintf(byte, sizeof byte, "\\x%02x", static_cast<unsigned char>(text[i]));
+        escaped += byte;
+      }
+    }
+    at += bytes;
+  }
+  return escaped;
+}
+
+// The byte that \xHH at `at` stands for; nothing: none is there.
+std::optional<char> EscapedByteAt(const std::string& text, size_t at) {
+  unsigned byte = 0;
+  for (const size_t i : {2, 3}) {
+    if (at + i >= text.size() || std::isxdigit(static_cast<unsigned char>(text[at + i])) == 0) {
+      return std::nullopt;
+    }
+  }
+  if (text[at] != '\\' || text[at + 1] != 'x') return std::nullopt;
+  std::sscanf(text.c_str() + at + 2, "%2x", &byte);
+  return static_cast<char>(byte);
+}
+
 }  // namespace
 
 std::string Wrapped(const std::string& text, size_t columns) {
@@ -49,19 +115,28 @@ std::string Wrapped(const std::string& text, size_t columns) {
   return wrapped;
 }
 
-std::string Printable(const std::string& text) {
-  std::string printable;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      printable += c;
-      continue;
-    }
-    char escaped[8];
-    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-    printable += escaped;
+std::string Printable(const std::string& text) { return Escaped(text, IsHarmless); }
+
+std::string InUtf8(const std::string& text) {
+  return Escaped(text, [](uint32_t) { return true; });
+}
+
+std::string SpellingOf(const std::string& name) {
+  std::string escaped;
+  for (size_t i = 0; i < name.size(); ++i) {
+    escaped += EscapedByteAt(name, i) ? "\\x5c" : std::string(1, name[i]);
   }
-  return printable;
+  return Printable(escaped);
+}
+
+std::string NameOfSpelling(const std::string& spelling) {
+  std::string name;
+  for (size_t i = 0; i < spelling.size();) {
+    const std::optional<char> byte = EscapedByteAt(spelling, i);
+    name += byte.value_or(spelling[i]);
+    i += byte ? 4 : 1;
+  }
+  return name;
 }
 
 std::string Table::Text() const {

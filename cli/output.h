@@ -6,8 +6,18 @@
 
 namespace morsel::cli {
 
-/// Returns `text` with control characters, which could move a terminal's cursor, written as \xNN.
+/// Returns `text` with what could change a terminal or the order of its text (control characters,
+/// those of C1 in UTF-8 too, marks of direction) and what is no UTF-8 written as \xHH, byte by
+/// byte.
 std::string Printable(const std::string& text);
+
+/// Returns the text with what is no UTF-8 written as \xHH.
+std::string InUtf8(const std::string& text);
+
+/// How a name is written, so that each is written differently: as Printable() writes it, and a
+/// backslash that would read as one of those as \x5c. NameOfSpelling() returns the name again.
+std::string SpellingOf(const std::string& name);
+std::string NameOfSpelling(const std::string& spelling);
 
 /// Breaks the lines of `text` that are longer at spaces. What follows begins where the last column
 /// of the line did, which two spaces separate, or where the line did.

@@ -25,6 +25,26 @@ TEST(Output, ValuesOfFactsAreInOneColumn) {
 TEST(Output, PrintableEscapesControlCharacters) {
   EXPECT_EQ(Printable("a\x1b[2Jb\nc\x7f"), "a\\x1b[2Jb\\x0ac\\x7f");
   EXPECT_EQ(Printable("größe"), "größe");
+  EXPECT_EQ(Printable("\xc2\x9b"
+                      "2J"),
+            "\\xc2\\x9b2J");  // U+009B, CSI of C1
+  EXPECT_EQ(Printable("\x9b"
+                      "2J\xc3"),
+            "\\x9b2J\\xc3");
+  EXPECT_EQ(Printable("\xe2\x80\xae"
+                      "a"),
+            "\\xe2\\x80\\xaea");  // U+202E, right to left
+  EXPECT_EQ(Printable("\xc0\xaf\xed\xa0\x80"), "\\xc0\\xaf\\xed\\xa0\\x80");
+  EXPECT_EQ(InUtf8("a\n\xff\xc3\xb6"), "a\n\\xff\xc3\xb6");
+}
+
+TEST(Output, EachNameHasASpellingOfItsOwn) {
+  EXPECT_EQ(SpellingOf("a\\x41"), "a\\x5cx41");
+  EXPECT_EQ(SpellingOf("a\\b\\x4"), "a\\b\\x4");
+  for (const char* const name : {"a", "a\\x41", "aA", "\\x5cx41", "\\", "\\x", "\\\\x41", "\xff\n",
+                                 "\\xff", "größe", "\xc2\x9b"}) {
+    EXPECT_EQ(NameOfSpelling(SpellingOf(name)), name);
+  }
 }
 
 TEST(Output, LongLinesAreBrokenWhereTheirLastColumnBegins) {

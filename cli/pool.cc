@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "cli/failure.h"
+#include "cli/output.h"
 
 namespace morsel::cli {
 
@@ -48,6 +49,17 @@ morsel_pool_info PoolInfo(morsel_pool_t* pool) {
   info.struct_size = sizeof info;
   Must(morsel_pool_stat(pool, &info));
   return info;
+}
+
+std::string NameMeant(morsel_pool_t* pool, const std::string& typed) {
+  const std::string spelled = NameOfSpelling(typed);
+  if (spelled == typed || spelled.find('\0') != std::string::npos) return typed;
+  morsel_info info{};
+  info.struct_size = sizeof info;
+  const auto is_there = [&](const std::string& name) {
+    return morsel_find(pool, name.c_str(), &info) != MORSEL_NOT_FOUND;
+  };
+  return !is_there(typed) && is_there(spelled) ? spelled : typed;
 }
 
 morsel_info FindMorsel(morsel_pool_t* pool, const std::string& name) {

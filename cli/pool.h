@@ -26,6 +26,10 @@ PoolHandle OpenPoolAt(const std::string& path, Access access);
 /// Throws  Failure.
 morsel_pool_info PoolInfo(morsel_pool_t* pool);
 
+/// Returns the name of the morsel that the user means: what was typed, or, where the pool has no
+/// such morsel, what that spells (see SpellingOf()).
+std::string NameMeant(morsel_pool_t* pool, const std::string& typed);
+
 /// Returns what the pool knows of the morsel `name`.
 /// Throws  Failure: there is no such morsel, or `name` cannot be a morsel's name.
 morsel_info FindMorsel(morsel_pool_t* pool, const std::string& name);

@@ -18,7 +18,7 @@ nlohmann::ordered_json JsonOf(const Value& value) {
     case Value::Kind::kNumber:
       return value.number();
     case Value::Kind::kText:
-      return value.text();
+      return InUtf8(value.text());
     case Value::Kind::kList: {
       nlohmann::ordered_json list = nlohmann::ordered_json::array();
       for (const Value& one : value.values()) list.push_back(JsonOf(one));

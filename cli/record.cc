@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "cli/output.h"
 #include "cli/units.h"
 #include "morsel/tools.h"
 
@@ -60,7 +61,9 @@ Value ValueOf(const std::string& name, const morsel_info& info, bool is_in_pool)
 
 }  // namespace
 
-Value ValueOf(const morsel_info& info) { return ValueOf(info.name, info, /*is_in_pool=*/true); }
+Value ValueOf(const morsel_info& info) {
+  return ValueOf(SpellingOf(info.name), info, /*is_in_pool=*/true);
+}
 
 Value ValueOfImage(const std::string& path, const morsel_info& info) {
   return ValueOf(path, info, /*is_in_pool=*/false);

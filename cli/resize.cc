@@ -25,14 +25,15 @@ int Resize(const ResizeOptions& asked, const Printer& printer) {
   const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
   const morsel_options options = WithProgress({}, bar.get());
   morsel_t* morsel = nullptr;
-  Must(morsel_open(pool.get(), asked.name.c_str(), &options, &morsel));
+  const std::string name = NameMeant(pool.get(), asked.name);
+  Must(morsel_open(pool.get(), name.c_str(), &options, &morsel));
   const uint64_t before = morsel_size(morsel);
   morsel_code code = morsel_resize(morsel, asked.size_bytes);
   // For a snapshot morsel the checkpoint of this close makes the new size durable.
   if (code == MORSEL_OK) code = morsel_close(morsel);
   if (code != MORSEL_OK) LeaveAsItWasAndThrow(morsel, code);
-  const morsel_info info = FindMorsel(pool.get(), asked.name);
-  printer.Print(ValueOf(info), "morsel '" + Printable(info.name) + "' has " +
+  const morsel_info info = FindMorsel(pool.get(), name);
+  printer.Print(ValueOf(info), "morsel '" + SpellingOf(info.name) + "' has " +
                                    FormatSize(info.size_bytes) + " now, before " +
                                    FormatSize(before) + "\n");
   return kExitDone;

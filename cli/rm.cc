@@ -13,13 +13,17 @@
 namespace morsel::cli {
 namespace {
 
+constexpr size_t kNameBytesMax = 200;  // of a morsel; a file may have more
+
 // Says what will be lost with the morsel, as far as the pool knows. A damaged morsel can be
 // removed, too.
 std::string Loss(morsel_pool_t* pool, const std::string& name) {
   morsel_info info{};
   info.struct_size = sizeof info;
   const morsel_code code = morsel_find(pool, name.c_str(), &info);
-  if (code == MORSEL_CORRUPT || code == MORSEL_VERSION) return "damaged";
+  if (code == MORSEL_CORRUPT) return "damaged";
+  if (code == MORSEL_VERSION) return "of another version";
+  if (code == MORSEL_INVALID_ARGUMENT && name.size() > kNameBytesMax) return "of too long a name";
   Must(code);
   return FormatSize(info.live_bytes) + " live";
 }
@@ -41,13 +45,18 @@ int Rm(const RmOptions& options, const Printer& printer) {
   }
   const PoolHandle pool = OpenPoolAt(options.pool, Access::kChange);
   // All names are looked up first, so that a mistyped one is found before anything is removed.
+  std::vector<std::string> names;
   std::vector<std::string> losses;
-  for (const std::string& name : options.names) losses.push_back(Loss(pool.get(), name));
+  for (const std::string& typed : options.names) {
+    names.push_back(NameMeant(pool.get(), typed));
+    losses.push_back(Loss(pool.get(), names.back()));
+  }
   std::vector<std::string> removed;
   std::string text;
-  for (size_t i = 0; i < options.names.size(); ++i) {
-    const std::string& name = options.names[i];
-    if (!options.yes && !Asked("remove morsel '" + name + "' of pool '" + options.pool + "' (" +
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string& name = names[i];
+    const std::string spelling = SpellingOf(name);
+    if (!options.yes && !Asked("remove morsel '" + spelling + "' of pool '" + options.pool + "' (" +
                                losses[i] + ") for good?")) {
       continue;
     }
@@ -56,8 +65,8 @@ int Rm(const RmOptions& options, const Printer& printer) {
       for (const std::string& gone : removed) failure.message += "; '" + gone + "' was removed";
       throw failure;
     }
-    removed.push_back(name);
-    text += "removed '" + Printable(name) + "'\n";
+    removed.push_back(spelling);
+    text += "removed '" + spelling + "'\n";
   }
   printer.Print(Value().Set("pool", options.pool).Set("removed", removed), text);
   return kExitDone;

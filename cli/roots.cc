@@ -30,7 +30,7 @@ std::vector<Root> RootsOf(const RootsOptions& options) {
   how.flags = MORSEL_READ_ONLY;
   how = WithProgress(how, bar.get());
   morsel_t* morsel = nullptr;
-  Must(morsel_open(pool.get(), options.name.c_str(), &how, &morsel));
+  Must(morsel_open(pool.get(), NameMeant(pool.get(), options.name).c_str(), &how, &morsel));
   std::vector<Root> roots;
   const morsel_code code = morsel_list_roots(morsel, AddRoot, &roots);
   Must(morsel_close(morsel));

@@ -14,6 +14,7 @@ namespace morsel::cli {
 
 int Export(const ExportOptions& asked, const Printer& printer) {
   const PoolHandle pool = OpenPoolAt(asked.pool, Access::kRead);
+  const std::string name = NameMeant(pool.get(), asked.name);
   std::vector<std::string> findings;
   {
     const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
@@ -29,14 +30,14 @@ int Export(const ExportOptions& asked, const Printer& printer) {
       options.flags |= MORSEL_RECODE;
       options.codec = *asked.codec;
     }
-    Must(morsel_export_with(pool.get(), asked.name.c_str(), asked.file.c_str(), &options));
+    Must(morsel_export_with(pool.get(), name.c_str(), asked.file.c_str(), &options));
   }
   Value report;
-  report.Set("pool", asked.pool).Set("name", asked.name).Set("file", asked.file);
+  report.Set("pool", asked.pool).Set("name", SpellingOf(name)).Set("file", asked.file);
   if (asked.salvage) report.Set("findings", findings);
   std::string text = LinesOf(findings);
   text += findings.empty() ? "" : "zeros are there instead, and all else is as it was: ";
-  text += "morsel '" + Printable(asked.name) + "' is in '" + Printable(asked.file) + "'\n";
+  text += "morsel '" + SpellingOf(name) + "' is in '" + Printable(asked.file) + "'\n";
   printer.Print(report, text);
   return findings.empty() ? kExitDone : kExitDamage;
 }
@@ -51,7 +52,7 @@ int Import(const ImportOptions& options, const Printer& printer) {
     Must(morsel_import(pool.get(), options.file.c_str(), name.c_str()));
   }
   const morsel_info info = FindMorsel(pool.get(), name);
-  printer.Print(ValueOf(info), "morsel '" + Printable(info.name) + "' is in pool '" +
+  printer.Print(ValueOf(info), "morsel '" + SpellingOf(info.name) + "' is in pool '" +
                                    Printable(options.pool) + "', at " +
                                    FormatAddress(BaseOf(info)) + "\n");
   return kExitDone;

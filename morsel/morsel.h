@@ -180,9 +180,11 @@ morsel_code morsel_pool_open(const char *path, const morsel_pool_options *option
 morsel_code morsel_pool_close(morsel_pool_t *pool);
 
 /* Opens the morsel `name`: 1 to 200 bytes, without '/' and control characters, not "." or "..", and
- * not beginning with ".morsel". With options NULL it opens an existing morsel with the pool's
- * rights. A morsel that this process has open already gives the same handle, and the opens are
- * counted. To open an existing fine morsel, MORSEL_FINE is needed only with MORSEL_CREATE.
+ * not beginning with ".morsel". (A morsel whose file somebody has given another name of up to 200
+ * bytes is opened, exported and removed by that.) With options NULL it opens an existing morsel
+ * with the pool's rights. A morsel that this process has open already gives the same handle, and
+ * the opens are counted. To open an existing fine morsel, MORSEL_FINE is needed only with
+ * MORSEL_CREATE.
  *
  * An existing morsel keeps its size, capacity and codec, whatever the options say of them.
  *

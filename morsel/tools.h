@@ -90,8 +90,8 @@ morsel_code morsel_count_huge(morsel_pool_t *pool, const char *name, uint64_t *s
 /* One thing that morsel_check() has found. The texts are valid during the call of `visit`. */
 typedef struct morsel_finding {
   uint32_t struct_size; /* as of this library */
-  uint32_t code;        /* CORRUPT, VERSION or IO: `subject` is damaged. OK: worth knowing, and
-                           nothing is wrong. Others: it could not be checked. */
+  uint32_t code;        /* CORRUPT or IO: `subject` is damaged. OK: worth knowing, and nothing is
+                           wrong. Others, e.g. VERSION: it could not be checked. */
   const char *subject;  /* e.g. "pool '/data'" or "morsel 'graph'" */
   const char *message;  /* what is wrong, where, and what to do */
 } morsel_finding;

@@ -391,7 +391,8 @@ class Heap final : private ThreadEndListener {
   uint32_t closings_ = 0;  ///< how many nested Gates there are
   std::unique_ptr<Guard> guard_;
   Growth growth_;
-  std::string growth_failure_;  ///< why the last attempt to grow failed; empty if it did not
+  std::string growth_failure_;  ///< why the last attempt to grow failed, if it did
+  Code growth_failure_code_ = Code::kOk;
 };
 
 class Heap::StoppedWorld {

@@ -186,25 +186,32 @@ Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
   return segment->start;
 }
 
+// Says what is full: the address range, the morsel, or what it would have grown into.
 Status Heap::NoRoomFor(UnitCount units) const {
   const uint64_t now = units_.unit_count() * kUnitBytes;
-  const std::string why = growth_failure_.empty() ? "" : ": " + growth_failure_;
-  const char* remedy = "free something, or enlarge it with morsel_resize or 'morselctl resize'";
-  if (growth_ != nullptr) remedy = "free something, or make room in the pool";
-  if (now == header_->capacity_bytes) {
-    remedy =
-        "that is all that its address range holds: free something, or create one with a "
-        "larger capacity";
+  const uint64_t capacity = header_->capacity_bytes;
+  const bool has_tried_to_grow = growth_failure_code_ != Code::kOk;
+  const bool has_place = units.value() * kUnitBytes <= capacity - now;
+  std::string why;
+  if (has_tried_to_grow) {
+    why = "it cannot grow: " + growth_failure_;
+    if (growth_failure_code_ == Code::kNoSpace) why += "; or free something";
+  } else if (growth_ != nullptr || !has_place) {
+    why = "its address range has room for " + std::to_string(capacity) +
+          " and no more: free something, or create one with a larger capacity";
+  } else {
+    why = "free something, or enlarge it with morsel_resize or 'morselctl resize'";
   }
-  return Fail(Code::kNoSpace,
+  return Fail(has_tried_to_grow ? growth_failure_code_ : Code::kNoSpace,
               "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
-              " bytes%s; %s",
-              static_cast<void*>(header_), units.value() * kUnitBytes, now, why.c_str(), remedy);
+              " bytes; %s",
+              static_cast<void*>(header_), units.value() * kUnitBytes, now, why.c_str());
 }
 
 // Finds units aligned to `liked` or, if there are none, to `least`. Known empty slabs are released
 // first, then the range grows, and only then is everything adopted that an earlier process left.
 Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
+  growth_failure_code_ = Code::kOk;
   Result<UnitIndex> place = units_.FindFreeUnits(count, liked);
   const auto is_decided = [&] { return place || place.error() != Code::kNoSpace; };
   if (is_decided()) return place;
@@ -242,7 +249,8 @@ bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
   if (liked <= now) return false;
   Result<uint64_t> grown = growth_(liked);
   if (!grown && now < need && need < liked) grown = growth_(need);
-  growth_failure_ = grown ? "" : LastError();
+  if (!grown) growth_failure_ = LastError();
+  growth_failure_code_ = grown.error();
   if (!grown || *grown <= now) return false;
   units_.Grow(std::min(*grown, capacity));
   return true;

@@ -39,8 +39,8 @@ Result<uint64_t> CountHuge(morsel::impl::Pool& pool, const char* name) {
 
 Status Check(morsel_pool_t* pool, const char* name, std::vector<Finding>& findings,
              morsel_check_info& info) {
+  if (name != nullptr) MORSEL_TRY(Pool(pool)->CheckKnownName(name));
   return Pool(pool)->WithNoneOpen([&](morsel::impl::Pool& whole) -> Status {
-    if (name != nullptr) MORSEL_TRY(morsel::CheckMorselName(name));
     const Result<morsel::CheckSummary> summary =
         morsel::CheckPool(whole, name == nullptr ? "" : name,
                           [&](const Finding& finding) { findings.push_back(finding); });

@@ -76,7 +76,8 @@ std::optional<std::string> Catalog::FaultOf(const CatalogSlot& slot) const {
   if (identity.checksum != ChecksumOf(identity)) return "has an identity of bad checksum [POOL-5]";
   const uint64_t unit = UnitBytes(identity.flags);
   const size_t name_bytes = NameOf(identity).size();
-  if (name_bytes == 0 || name_bytes > kNameBytesMax || (identity.flags & ~kSlotFlagsKnown) != 0) {
+  if (!IsPossibleName(NameOf(identity)) || name_bytes > kNameBytesMax ||
+      (identity.flags & ~kSlotFlagsKnown) != 0) {
     return "has a name or flags that cannot be [POOL-5]";
   }
   if (!IsAligned(identity.capacity_bytes, unit) || identity.capacity_bytes == 0 ||

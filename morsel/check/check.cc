@@ -25,9 +25,7 @@ using Say = std::function<void(const std::string&)>;
 std::string SubjectOf(const std::string& name) { return "morsel '" + name + "'"; }
 
 // Whether the code means damage on the medium. Other codes mean that this process cannot check.
-bool IsDamage(Code code) {
-  return code == Code::kCorrupt || code == Code::kVersion || code == Code::kIo;
-}
+bool IsDamage(Code code) { return code == Code::kCorrupt || code == Code::kIo; }
 
 // A root's name with '?' in place of control characters.
 std::string Shown(const RootEntry& entry) {
@@ -115,7 +113,7 @@ class Check {
       : pool_(pool), only_(only), report_(report) {}
 
   Result<CheckSummary> Run() {
-    if (!only_.empty()) MORSEL_TRY(CheckMorselName(only_.c_str()));
+    if (!only_.empty() && !IsPossibleName(only_)) MORSEL_TRY(CheckMorselName(only_.c_str()));
     std::vector<std::string> names;
     if (only_.empty()) {
       const Result<std::vector<CatalogRecord>> records = pool_.List();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cinttypes>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -195,6 +196,12 @@ Result<os::File> DirectoryPool::NamedError(Result<os::File> file, const std::str
 Result<CatalogRecord> DirectoryPool::Find(const std::string& name) {
   const Result<os::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
+  if (name.size() > kNameBytesMax) {
+    return Fail(Code::kInvalidArgument,
+                "'%s' in pool '%s' has a name of %zu bytes, and a morsel's has %" PRIu64
+                " at most: rename the file",
+                name.c_str(), path_.c_str(), name.size(), kNameBytesMax);
+  }
   const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
   if (*is_direct) {

@@ -1,5 +1,6 @@
 #include "morsel/open/open_pool.h"
 
+#include <cstring>
 #include <vector>
 
 #include "base/error.h"
@@ -79,6 +80,16 @@ Status OpenPool::MayUse() const {
               pool_->path().c_str());
 }
 
+Status OpenPool::CheckKnownName(const char* name) {
+  if (name != nullptr && IsPossibleName(name) && !CheckMorselName(name).ok() &&
+      std::strncmp(name, ".morsel", 7) != 0) {
+    const std::lock_guard lock(mutex_);
+    const Result<CatalogRecord> found = pool_->Find(name);
+    if (found || found.error() != Code::kNotFound) return Code::kOk;
+  }
+  return CheckMorselName(name);
+}
+
 Status OpenPool::MayClose() {
   MORSEL_TRY(MayUse());
   std::lock_guard lock(mutex_);
@@ -90,7 +101,7 @@ Status OpenPool::MayClose() {
 
 Result<OpenMorsel*> OpenPool::OpenMorselNamed(const char* name, const morsel_options* options) {
   MORSEL_TRY(MayUse());
-  MORSEL_TRY(CheckMorselName(name));
+  MORSEL_TRY(CheckKnownName(name));
   const Result<morsel_options> checked = CheckedMorselOptions(options);
   if (!checked) return checked.status();
   std::lock_guard lock(mutex_);
@@ -244,7 +255,7 @@ Status OpenPool::Close(OpenMorsel* morsel, bool discard) {
 
 Status OpenPool::Remove(const char* name) {
   MORSEL_TRY(MayUse());
-  MORSEL_TRY(CheckMorselName(name));
+  MORSEL_TRY(CheckKnownName(name));
   std::lock_guard lock(mutex_);
   if (open_.contains(name)) {
     return Fail(Code::kBusy, "morsel '%s' of pool '%s' is open: close it before removing it", name,

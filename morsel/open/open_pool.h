@@ -62,6 +62,10 @@ class OpenPool {
   Status ListUnreadable(int (*visit)(const char* name, morsel_code code, const char* message,
                                      void* context),
                         void* context);
+  /// Checks the name of a morsel that may be there. What others have put into a directory may have
+  /// a name that no new morsel gets; it is opened, exported and removed by it all the same.
+  /// Errors  as CheckMorselName().
+  Status CheckKnownName(const char* name);
   /// Calls `body` with the pool while none of its morsels is open in this process or can be opened.
   /// Errors  kBusy: one is open; those of `body`.
   Status WithNoneOpen(const std::function<Status(impl::Pool&)>& body);

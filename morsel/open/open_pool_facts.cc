@@ -80,7 +80,7 @@ morsel_info OpenPool::InfoOf(const CatalogRecord& record) {
 
 Result<morsel_info> OpenPool::Find(const char* name) {
   MORSEL_TRY(MayUse());
-  MORSEL_TRY(CheckMorselName(name));
+  MORSEL_TRY(CheckKnownName(name));
   std::lock_guard lock(mutex_);
   const Result<CatalogRecord> record = pool_->Find(name);
   if (!record) return record.status();

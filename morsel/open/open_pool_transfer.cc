@@ -10,7 +10,7 @@ namespace morsel {
 
 Status OpenPool::Export(const char* name, const char* path, const ExportRequest& options) {
   MORSEL_TRY(MayUse());
-  MORSEL_TRY(CheckMorselName(name));
+  MORSEL_TRY(CheckKnownName(name));
   const Result<os::SplitPath> split = os::SplitAtName(path);
   if (!split) return split.status();
   const Result<os::Directory> to = os::Directory::Open(calls_, split->directory);

@@ -6,12 +6,15 @@
 #include <cinttypes>
 
 #include "base/error.h"
+#include "image/format/superblock.h"
 #include "image/image_copy.h"
 #include "os/file/directory.h"
 
 namespace morsel {
 
 using image::ImageFile;
+
+namespace {
 
 Result<os::File> OpenRegularAt(os::SystemCalls& calls, const std::string& path) {
   Result<os::File> file = os::File::Open(calls, AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
@@ -25,8 +28,22 @@ Result<os::File> OpenRegularAt(os::SystemCalls& calls, const std::string& path) 
   return file;
 }
 
-Result<ImageFile> OpenImageAt(os::SystemCalls& calls, const std::string& path) {
+}  // namespace
+
+Result<os::File> OpenImageFileAt(os::SystemCalls& calls, const std::string& path) {
   Result<os::File> file = OpenRegularAt(calls, path);
+  if (!file) return file.status();
+  const Result<bool> is_image = image::LooksLikeImage(*file);
+  if (!is_image) return is_image.status();
+  if (*is_image) return file;
+  return Fail(Code::kInvalidArgument,
+              "'%s' does not begin as the image of a morsel does; name one that was exported, or a "
+              "morsel's file in a directory pool",
+              path.c_str());
+}
+
+Result<ImageFile> OpenImageAt(os::SystemCalls& calls, const std::string& path) {
+  Result<os::File> file = OpenImageFileAt(calls, path);
   if (!file) return file.status();
   return ImageFile::Open(std::move(*file), /*read_only=*/true);
 }
@@ -65,7 +82,7 @@ Result<uint64_t> SalvageImage(os::SystemCalls& calls, const std::string& path,
     report(LastError());
     return Status();
   };
-  Result<os::File> file = OpenRegularAt(calls, path);
+  Result<os::File> file = OpenImageFileAt(calls, path);
   if (!file) return file.status();
   Result<ImageFile> image = ImageFile::OpenIntact(std::move(*file), damaged);
   if (!image) return image.status();

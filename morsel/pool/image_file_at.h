@@ -9,12 +9,14 @@
 
 namespace morsel {
 
-/// Opens the file at `path` for reading. Its contents are not looked at.
-/// Errors  kInvalidArgument: it is no regular file; kNotFound; kPermission; kIo.
-Result<os::File> OpenRegularAt(os::SystemCalls& calls, const std::string& path);
+/// Opens the file at `path`, which begins as an image does, for reading. Nothing else of its
+/// contents is looked at.
+/// Errors  kInvalidArgument: it is no regular file, or something else than an image; kNotFound;
+///         kPermission; kIo.
+Result<os::File> OpenImageFileAt(os::SystemCalls& calls, const std::string& path);
 
 /// Opens the image at `path`, a regular file or a link to one, for reading.
-/// Errors  as OpenRegularAt(); kCorrupt; kVersion.
+/// Errors  as OpenImageFileAt(); kCorrupt; kVersion.
 Result<image::ImageFile> OpenImageAt(os::SystemCalls& calls, const std::string& path);
 
 /// Reports each damaged part of the image at `path` with one message. If `to` is not empty, it also

@@ -8,7 +8,6 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/size_words.h"
-#include "image/format/superblock.h"
 #include "morsel/pool/image_file_at.h"
 #include "os/file/umask.h"
 
@@ -32,16 +31,8 @@ Result<CatalogRecord> RecordOf(const std::string& name, const os::File& file,
 }
 
 Result<CatalogRecord> RecordOfImageAt(os::SystemCalls& calls, const std::string& path) {
-  const Result<os::File> file = OpenRegularAt(calls, path);
+  const Result<os::File> file = OpenImageFileAt(calls, path);
   if (!file) return file.status();
-  const Result<bool> is_image = image::LooksLikeImage(*file);
-  if (!is_image) return is_image.status();
-  if (!*is_image) {
-    return Fail(Code::kInvalidArgument,
-                "'%s' does not begin as the image of a morsel does; name one that was exported, or "
-                "a morsel's file in a directory pool",
-                path.c_str());
-  }
   const Result<ImageInfo> info = image::ImageFile::Peek(*file);
   if (!info) return info.status();
   return RecordOf("", *file, *info);

@@ -1,5 +1,7 @@
 #include "morsel/pool/pool.h"
 
+#include <climits>
+
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/units.h"
@@ -7,6 +9,11 @@
 namespace morsel {
 
 static_assert(kProcessPageBytes == kPageBytes);
+
+bool IsPossibleName(const std::string& name) {
+  return !name.empty() && name.size() <= NAME_MAX && name != "." && name != ".." &&
+         name.find('/') == std::string::npos;
+}
 
 uint64_t RangeBytes(uint64_t capacity_bytes) {
   return AlignUp(capacity_bytes + kProcessPageBytes, kSubtreeBytes);

@@ -30,6 +30,10 @@ class ImageFile;
 namespace morsel {
 
 inline constexpr uint64_t kNameBytesMax = 200;
+
+/// Whether what a medium holds can have the name: it leads to nothing else than an entry of the
+/// pool. CheckMorselName() asks more of the names that morsels are given.
+bool IsPossibleName(const std::string& name);
 inline constexpr uint64_t kDefaultCapacityBytes = uint64_t{16} << 30;
 
 using image::Contract;

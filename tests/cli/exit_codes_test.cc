@@ -161,15 +161,44 @@ TEST_F(ExitCodesTest, AMorselWithADamagedSuperblockIsNamedByLsAndCanBeRemoved) {
   FlipBit(pool_ + "/a", 100);
   const auto before = AllBytes(pool_);
   const Ran ls = Run({"ls", pool_});
-  EXPECT_EQ(ls.exit_code, 0);
+  EXPECT_EQ(ls.exit_code, 1);
   EXPECT_NE(ls.error.find("morsel 'a' is damaged"), std::string::npos) << ls.error;
-  EXPECT_EQ(RunJson({"ls", pool_})["damaged"], json({"a"}));
+  const json listed = json::parse(Run({"ls", pool_, "--json"}).out);
+  EXPECT_EQ(listed["damaged"], json({"a"}));
+  EXPECT_EQ(listed["unreadable"][0]["code"], "MORSEL_CORRUPT");
+  EXPECT_EQ(listed["morsels"].size(), 1u);
   EXPECT_EQ(Run({"check", pool_}).exit_code, 1);
   EXPECT_EQ(Run({"check", pool_, "a"}).exit_code, 1);
   Fails({"info", pool_, "a"}, 17, {"'" + pool_ + "/a'"});
   EXPECT_TRUE(AllBytes(pool_) == before);
   Succeeds({"rm", pool_, "a", "--yes"});
   Succeeds({"check", pool_});
+}
+
+// What another version wrote is whole as far as this one knows.
+TEST_F(ExitCodesTest, AMorselOfAnotherVersionIsNotToldAsDamaged) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  {
+    std::fstream file(pool_ + "/a", std::ios::binary | std::ios::in | std::ios::out);
+    for (const int superblock : {0, 4096}) {
+      file.seekp(superblock + 16);
+      file.put(99);
+    }
+  }
+  const Ran ls = Run({"ls", pool_});
+  EXPECT_EQ(ls.exit_code, 18);
+  EXPECT_NE(ls.error.find("morsel 'a' is not listed: "), std::string::npos) << ls.error;
+  EXPECT_NE(ls.error.find("version 99"), std::string::npos) << ls.error;
+  const json listed = json::parse(Run({"ls", pool_, "--json"}).out);
+  EXPECT_EQ(listed["damaged"], json::array());
+  EXPECT_EQ(listed["unreadable"][0]["code"], "MORSEL_VERSION");
+  Fails({"info", pool_, "a"}, 18, {"version 99"});
+  Fails({"verify", pool_ + "/a"}, 18, {"version 99"});
+  const Ran checked = Run({"check", pool_});
+  EXPECT_EQ(checked.exit_code, 18);
+  EXPECT_NE(checked.out.find("not all could be checked"), std::string::npos) << checked.out;
+  EXPECT_EQ(checked.out.find("damaged pool"), std::string::npos) << checked.out;
 }
 
 TEST_F(ExitCodesTest, ADamagedCarvedPoolIsFoundAndLeftAsItIs) {
