@@ -44,6 +44,8 @@ const char* NameOf(LockRank rank) {
       return "the mutex of address ranges";
     case LockRank::kBusErrors:
       return "the mutex of bus errors";
+    case LockRank::kPmem2Maps:
+      return "Pmem2Maps::mutex";
     case LockRank::kDescriptors:
       return "the mutex of standard descriptors";
   }

@@ -34,6 +34,7 @@ enum class LockRank : uint8_t {
   kFilesOfProcess,  ///< files_of_this_process.cc: the files that a child closes
   kAddressRanges,   ///< address_range.cc: who has which address range
   kBusErrors,       ///< bus_error.cc: where a SIGBUS is explained
+  kPmem2Maps,       ///< pmem2_persist.cc: what libpmem2 has mapped
   kDescriptors,     ///< descriptor_floor.cc: what stands in for closed standard descriptors
 };
 

@@ -380,7 +380,7 @@ class Heap final : private ThreadEndListener {
   bool all_recovered_ = false;  ///< all that it left is adopted
   ThreadHeap* thread_heaps_ = nullptr;  ///< all of them
   ThreadHeap* ended_ = nullptr;         ///< those whose threads have ended
-  TouchedSlabs touched_;  ///< of slabs without an owner, and of ended threads
+  TouchedSlabs touched_;                ///< of slabs without an owner, and of ended threads
   /// How many more times a block that finds no room in its class may be one of a larger class
   /// before anything else is tried. The range was full lately.
   uint64_t searches_spared_ = 0;

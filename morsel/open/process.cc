@@ -16,6 +16,7 @@
 #include "base/units.h"
 #include "os/file/files_of_this_process.h"
 #include "os/memory/bus_error.h"
+#include "pmem/persist/pmem2_persist.h"
 
 namespace morsel {
 namespace {
@@ -108,11 +109,13 @@ void BeforeFork() {
   os::FilesBeforeFork();
   os::AddressRange::BeforeFork();
   os::BusErrorsBeforeFork();
+  pmem::Pmem2BeforeFork();
   DescriptorFloor::BeforeFork();
 }
 
 void InParent() {
   DescriptorFloor::AfterFork(/*child=*/false);
+  pmem::Pmem2AfterFork(/*child=*/false);
   os::BusErrorsAfterFork(/*child=*/false);
   os::AddressRange::AfterFork(/*child=*/false);
   os::FilesAfterFork(/*child=*/false);
@@ -122,6 +125,7 @@ void InParent() {
 
 void InChild() {
   DescriptorFloor::AfterFork(/*child=*/true);
+  pmem::Pmem2AfterFork(/*child=*/true);
   os::BusErrorsAfterFork(/*child=*/true);
   os::AddressRange::AfterFork(/*child=*/true);
   os::FilesAfterFork(/*child=*/true);

@@ -5,10 +5,13 @@
 
 #include <cerrno>
 #include <cinttypes>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "base/descriptor_floor.h"
 #include "base/error.h"
+#include "base/mutex.h"
 #include "base/units.h"
 
 namespace morsel::pmem {
@@ -56,6 +59,25 @@ Persist PersistFor(pmem2_map* map, pmem2_granularity granularity) {
   return Persist(&kPmem2Table, &line);
 }
 
+// What libpmem2 has mapped. It remembers where, and maps nothing there a second time, also in a
+// child, which does not have the mappings; and it keeps them behind a lock, which no other thread
+// may hold when a process forks.
+struct Pmem2Maps {
+  Mutex mutex{LockRank::kPmem2Maps};
+  std::map<uint64_t, pmem2_map*> maps;  // by numbers, since a child's may lie where others were
+  uint64_t last_number = 0;
+};
+
+struct MapNumber {
+  pmem2_map* map;
+  uint64_t number;
+};
+
+Pmem2Maps& Mapped() {
+  static Pmem2Maps* const mapped = new Pmem2Maps;
+  return *mapped;
+}
+
 // Frees libpmem2's objects on every return.
 struct Request {
   pmem2_config* config = nullptr;
@@ -78,8 +100,10 @@ Status FailPmem2(const os::File& file, const char* tried, int code) {
 }
 
 // Maps the beginning of the file, or all of it if size_bytes is 0, whatever its granularity is.
-Status MapWhatever(const os::File& file, uint64_t size_bytes, bool read_only, pmem2_map** map) {
+Result<MapNumber> MapWhatever(const os::File& file, uint64_t size_bytes, bool read_only) {
   Request request;
+  Pmem2Maps& mapped = Mapped();
+  const std::lock_guard lock(mapped.mutex);
   const DescriptorFloor floor;
   int code = pmem2_config_new(&request.config);
   if (code == 0) code = pmem2_source_from_fd(&request.source, file.descriptor());
@@ -93,10 +117,21 @@ Status MapWhatever(const os::File& file, uint64_t size_bytes, bool read_only, pm
     code = pmem2_config_set_protection(request.config, protection);
   }
   if (code != 0) return FailPmem2(file, "preparing to map it", code);
-  code = pmem2_map_new(map, request.config, request.source);
-  if (code == 0) return Code::kOk;
-  *map = nullptr;
-  return FailPmem2(file, "mapping it", code);
+  pmem2_map* map = nullptr;
+  code = pmem2_map_new(&map, request.config, request.source);
+  if (code != 0) return FailPmem2(file, "mapping it", code);
+  mapped.maps[++mapped.last_number] = map;
+  return MapNumber{map, mapped.last_number};
+}
+
+// Unmaps it, unless this process is a child of the one that mapped it.
+void Unmap(uint64_t number) {
+  Pmem2Maps& mapped = Mapped();
+  const std::lock_guard lock(mapped.mutex);
+  const auto found = mapped.maps.find(number);
+  if (found == mapped.maps.end()) return;
+  pmem2_map_delete(&found->second);
+  mapped.maps.erase(found);
 }
 
 }  // namespace
@@ -104,7 +139,7 @@ Status MapWhatever(const os::File& file, uint64_t size_bytes, bool read_only, pm
 Pmem2Mapping::Pmem2Mapping(Pmem2Mapping&& other) noexcept { *this = std::move(other); }
 
 Pmem2Mapping& Pmem2Mapping::operator=(Pmem2Mapping&& other) noexcept {
-  std::swap(map_, other.map_);
+  std::swap(number_, other.number_);
   std::swap(memory_, other.memory_);
   std::swap(size_bytes_, other.size_bytes_);
   std::swap(granularity_bytes_, other.granularity_bytes_);
@@ -113,13 +148,16 @@ Pmem2Mapping& Pmem2Mapping::operator=(Pmem2Mapping&& other) noexcept {
 }
 
 Pmem2Mapping::~Pmem2Mapping() {
-  if (map_ != nullptr) pmem2_map_delete(&map_);
+  if (number_ != 0) Unmap(number_);
 }
 
 Result<Pmem2Mapping> Pmem2Mapping::Map(const os::File& file, uint64_t size_bytes, bool read_only) {
   Pmem2Mapping mapping;
-  MORSEL_TRY(MapWhatever(file, size_bytes, read_only, &mapping.map_));
-  const pmem2_granularity granularity = pmem2_map_get_store_granularity(mapping.map_);
+  const auto mapped = MapWhatever(file, size_bytes, read_only);
+  if (!mapped) return mapped.status();
+  pmem2_map* const map = mapped->map;
+  mapping.number_ = mapped->number;
+  const pmem2_granularity granularity = pmem2_map_get_store_granularity(map);
   if (granularity == PMEM2_GRANULARITY_PAGE) {
     return Fail(Code::kUnsupported,
                 "'%s' is not on persistent memory: its medium makes stores durable by whole pages "
@@ -127,10 +165,10 @@ Result<Pmem2Mapping> Pmem2Mapping::Map(const os::File& file, uint64_t size_bytes
                 "PMEM2_FORCE_GRANULARITY=CACHE_LINE lets a file on /dev/shm stand in)",
                 file.path().c_str());
   }
-  mapping.memory_ = static_cast<char*>(pmem2_map_get_address(mapping.map_));
-  mapping.size_bytes_ = pmem2_map_get_size(mapping.map_);
+  mapping.memory_ = static_cast<char*>(pmem2_map_get_address(map));
+  mapping.size_bytes_ = pmem2_map_get_size(map);
   mapping.granularity_bytes_ = granularity == PMEM2_GRANULARITY_BYTE ? 1 : kLineBytes;
-  mapping.persist_ = PersistFor(mapping.map_, granularity);
+  mapping.persist_ = PersistFor(map, granularity);
   if (madvise(mapping.memory_, mapping.size_bytes_, MADV_DONTFORK) != 0) {
     return FailErrno("the mapping of '%s' cannot be kept from children", file.path().c_str());
   }
@@ -138,10 +176,10 @@ Result<Pmem2Mapping> Pmem2Mapping::Map(const os::File& file, uint64_t size_bytes
 }
 
 Result<uint32_t> GranularityOf(const os::File& file) {
-  pmem2_map* map = nullptr;
-  MORSEL_TRY(MapWhatever(file, 0, true, &map));
-  const pmem2_granularity granularity = pmem2_map_get_store_granularity(map);
-  pmem2_map_delete(&map);
+  const auto mapped = MapWhatever(file, 0, true);
+  if (!mapped) return mapped.status();
+  const pmem2_granularity granularity = pmem2_map_get_store_granularity(mapped->map);
+  Unmap(mapped->number);
   if (granularity == PMEM2_GRANULARITY_PAGE) return static_cast<uint32_t>(kPageBytes);
   return granularity == PMEM2_GRANULARITY_BYTE ? 1 : static_cast<uint32_t>(kLineBytes);
 }
@@ -159,6 +197,18 @@ Result<void*> MapPart(const os::File& file, uint64_t offset, uint64_t size_bytes
                      size_bytes, offset);
   }
   return mapping;
+}
+
+void Pmem2BeforeFork() { Mapped().mutex.lock(); }
+
+void Pmem2AfterFork(bool child) {
+  Pmem2Maps& mapped = Mapped();
+  if (child) {
+    // Of what the child does not have, only libpmem2's own account changes.
+    for (auto& [number, map] : mapped.maps) pmem2_map_delete(&map);
+    mapped.maps.clear();
+  }
+  mapped.mutex.unlock();
 }
 
 }  // namespace morsel::pmem

@@ -10,8 +10,6 @@
 #include "os/file/file.h"
 #include "pmem/persist/persist.h"
 
-struct pmem2_map;
-
 namespace morsel::pmem {
 
 /// The beginning of a file, mapped by libpmem2.
@@ -38,7 +36,7 @@ class Pmem2Mapping {
   Persist persist() const { return persist_; }
 
  private:
-  pmem2_map* map_ = nullptr;
+  uint64_t number_ = 0;  ///< of all that was mapped by libpmem2; 0: none
   char* memory_ = nullptr;
   uint64_t size_bytes_ = 0;
   uint32_t granularity_bytes_ = 0;
@@ -56,5 +54,10 @@ Result<uint32_t> GranularityOf(const os::File& file);
 /// Ownership  the caller unmaps the memory, or places it in an AddressRange.
 /// Errors     kNoMemory, kPermission, kIo.
 Result<void*> MapPart(const os::File& file, uint64_t offset, uint64_t size_bytes, bool read_only);
+
+/// To be called before and after fork(2). The child has nothing mapped through libpmem2: it may map
+/// files of its own, wherever the parent's were, and objects of the parent's unmap nothing.
+void Pmem2BeforeFork();
+void Pmem2AfterFork(bool child);
 
 }  // namespace morsel::pmem

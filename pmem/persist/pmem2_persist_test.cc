@@ -3,11 +3,15 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -67,6 +71,38 @@ TEST_F(Pmem2PersistTest, StoresThroughAnyMappingReachTheFile) {
     EXPECT_EQ(read[1], 43u);
     munmap(*part, kSubtreeBytes);
   }
+}
+
+// A child does not have the mapping, and the kernel puts others where it was.
+TEST_F(Pmem2PersistTest, AForkedChildMapsFilesWhereItsParentHasSome) {
+  auto mapping = MapWith("CACHE_LINE");
+  ASSERT_TRUE(mapping.has_value()) << LastError();
+  Pmem2BeforeFork();
+  const pid_t child = fork();
+  Pmem2AfterFork(child == 0);
+  if (child == 0) {
+    constexpr int kWrong = 1;
+    constexpr int kNeverThere = 2;
+    std::vector<Pmem2Mapping> mappings;
+    char* const there = mapping->memory();
+    for (int i = 0; i < 64; ++i) {
+      auto own = MapWith("CACHE_LINE");
+      if (!own.has_value()) {
+        std::fprintf(stderr, "%s\n", LastError());
+        _exit(kWrong);
+      }
+      mappings.push_back(std::move(*own));
+      if (mappings.back().memory() != there) continue;
+      { const Pmem2Mapping of_parent = std::move(*mapping); }
+      *there = 1;  // a SIGSEGV if that has unmapped it
+      _exit(0);
+    }
+    _exit(kNeverThere);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  *mapping->memory() = 1;
 }
 
 // With both granularities of libpmem2, and from and to bytes within a line.

@@ -16,7 +16,7 @@ namespace morsel::pmem {
 Pmem2Mapping::Pmem2Mapping(Pmem2Mapping&& other) noexcept { *this = std::move(other); }
 
 Pmem2Mapping& Pmem2Mapping::operator=(Pmem2Mapping&& other) noexcept {
-  std::swap(map_, other.map_);
+  std::swap(number_, other.number_);
   std::swap(memory_, other.memory_);
   std::swap(size_bytes_, other.size_bytes_);
   std::swap(granularity_bytes_, other.granularity_bytes_);
@@ -52,5 +52,8 @@ Result<void*> MapPart(const os::File& file, uint64_t offset, uint64_t size_bytes
   sim::WatchedFile::Mapped(file.descriptor(), memory, size_bytes, offset);
   return memory;
 }
+
+void Pmem2BeforeFork() {}
+void Pmem2AfterFork(bool) {}
 
 }  // namespace morsel::pmem
