@@ -41,7 +41,9 @@
  * Media errors. A load or store in a fine morsel that its medium cannot serve ends the process by
  *   SIGBUS, after a message on stderr that names morsel, offset and device. A handler of SIGBUS
  *   that was set before the first fine morsel was opened gets the signal after that message; a
- *   handler that is set later gets it in place of the library.
+ *   handler that is set later gets it in place of the library. A SIGBUS of another cause takes the
+ *   course that it had before: a program that ignores it may be sent it. A thread that blocks the
+ *   signal ends the process without the message: the kernel asks no handler then.
  * Wrong pointers. free, realloc and usable_size end the process with a message when they are given
  *   a pointer that is not the start of a live block. They find a block that was freed before, too,
  *   except for some that were freed lately, which only MORSEL_GUARD=1 always finds

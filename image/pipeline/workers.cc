@@ -3,9 +3,8 @@
 #include <sched.h>
 #include <valgrind/valgrind.h>
 
-#include <csignal>
-
 #include "base/check.h"
+#include "base/quiet_threads.h"
 
 namespace morsel::image {
 
@@ -17,17 +16,12 @@ unsigned ProcessorCount() {
 
 Workers::Workers(size_t slots, std::function<void(size_t, unsigned)> work, unsigned threads)
     : work_(std::move(work)), is_idle_(slots, true) {
-  // The workers block all signals, which are the program's and go to its own threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const QuietThreads quiet;
   for (unsigned i = 1; i < threads; ++i) {
     pthread_t thread;
     if (pthread_create(&thread, nullptr, &Run, this) != 0) break;
     threads_.push_back(thread);
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 Workers::~Workers() {

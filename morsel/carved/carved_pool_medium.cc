@@ -122,8 +122,8 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(os::File file, bool rea
   if (!mapping) return mapping.status();
   medium->mapping_ = std::move(*mapping);
   MORSEL_TRY(medium->MustFlush());
-  os::WatchForBusErrors(medium->mapping_.memory(), medium->mapping_.size_bytes(), 0, subject,
-                        medium->file_.path());
+  os::WatchForBusErrors(os::Watches::kTables, medium->mapping_.memory(),
+                        medium->mapping_.size_bytes(), 0, subject, medium->file_.path());
   Result<std::unique_ptr<CarvedMetadata>> metadata = CarvedMetadata::Open(
       medium->mapping_.memory(), **chosen, medium->persist(),
       read_only ? CarvedMetadata::Access::kRead : CarvedMetadata::Access::kWrite, subject);
@@ -232,7 +232,8 @@ Status CarvedMedium::Place(os::AddressRange& range, uint64_t offset, alloc::Subt
           return done;
         }
         placed_bytes = from + run_bytes;
-        os::WatchForBusErrors(range.at(offset + from), run_bytes, file_offset, label, file_.path());
+        os::WatchForBusErrors(os::Watches::kMorsel, range.at(offset + from), run_bytes, file_offset,
+                              label, file_.path());
         return done;
       });
   if (status.ok() || placed_bytes == 0) return status;

@@ -106,31 +106,69 @@ void Report(const siginfo_t& info) {
   }
 }
 
-void OnBusError(int signal_number, siginfo_t* info, void* context) {
-  const int saved = errno;
-  if (info->si_code > 0) Report(*info);  // else some process sent the signal
-  errno = saved;
-  if ((previous.sa_flags & SA_SIGINFO) != 0) {
-    return previous.sa_sigaction(signal_number, info, context);
-  }
-  if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-    return previous.sa_handler(signal_number);
-  }
+// Some process sent the signal, or the kernel tells of an error that nobody has touched yet. Such a
+// signal does not come again by itself when the handler returns.
+bool IsSent(const siginfo_t& info) { return info.si_code <= 0 || info.si_code == BUS_MCEERR_AO; }
+
+// Ends the process, as the signal does by default.
+void TakeDefault() {
   struct sigaction by_default = {};
   by_default.sa_handler = SIG_DFL;
   sigaction(SIGBUS, &by_default, nullptr);
   raise(SIGBUS);  // delivered when the handler returns
 }
 
-void Install() {
-  static const bool once = [] {
-    struct sigaction action = {};
-    action.sa_sigaction = OnBusError;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    sigaction(SIGBUS, nullptr, &previous);
-    return sigaction(SIGBUS, &action, nullptr) == 0;
-  }();
-  (void)once;
+void ReportOnce(const siginfo_t& info) {
+  const int saved = errno;
+  if (info.si_code > 0) Report(info);
+  errno = saved;
+}
+
+void OnBusError(int signal_number, siginfo_t* info, void* context) {
+  ReportOnce(*info);
+  if ((previous.sa_flags & SA_SIGINFO) != 0) {
+    return previous.sa_sigaction(signal_number, info, context);
+  }
+  if (previous.sa_handler == SIG_IGN && IsSent(*info)) return;
+  if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+    return previous.sa_handler(signal_number);
+  }
+  // The default, and what the kernel does with a fault whose signal is ignored.
+  TakeDefault();
+}
+
+std::atomic<bool> has_morsels = false;
+
+// Stands where nothing else does until there is a morsel. A handler that the program has set in
+// between may pass the signal on to here, after OnBusError() has reported it.
+void OnEarlyBusError(int, siginfo_t* info, void*) {
+  if (!has_morsels.load(std::memory_order_acquire)) ReportOnce(*info);
+  TakeDefault();
+}
+
+void InstallEarly() {
+  struct sigaction now;
+  struct sigaction action = {};
+  action.sa_sigaction = OnEarlyBusError;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  const bool is_free = sigaction(SIGBUS, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
+                       now.sa_handler == SIG_DFL;
+  if (is_free) sigaction(SIGBUS, &action, nullptr);
+}
+
+// The handler that the program has set by now gets the signal afterwards, with the signals blocked
+// that it has asked for.
+void InstallForMorsels() {
+  if (has_morsels.load(std::memory_order_relaxed)) return;
+  sigaction(SIGBUS, nullptr, &previous);
+  if ((previous.sa_flags & SA_SIGINFO) != 0 && previous.sa_sigaction == OnEarlyBusError) {
+    previous = {};
+  }
+  struct sigaction action = previous;
+  action.sa_sigaction = OnBusError;
+  action.sa_flags = (previous.sa_flags & (SA_NODEFER | SA_RESTART)) | SA_SIGINFO | SA_ONSTACK;
+  has_morsels.store(true, std::memory_order_release);
+  sigaction(SIGBUS, &action, nullptr);
 }
 
 void Copy(char (&to)[kTextBytes], const std::string& from) {
@@ -139,11 +177,15 @@ void Copy(char (&to)[kTextBytes], const std::string& from) {
 
 }  // namespace
 
-void WatchForBusErrors(const void* memory, uint64_t size_bytes, uint64_t file_offset,
+void WatchForBusErrors(Watches what, const void* memory, uint64_t size_bytes, uint64_t file_offset,
                        const std::string& label, const std::string& path) {
   Index& index = Ranges();
   const std::lock_guard lock(index.mutex);
-  Install();
+  if (what == Watches::kMorsel) {
+    InstallForMorsels();
+  } else if (!has_morsels.load(std::memory_order_relaxed)) {
+    InstallEarly();
+  }
   const bool is_new = index.free.empty();
   Watched* const node = is_new ? new Watched : index.free.back();
   if (!is_new) index.free.pop_back();

@@ -8,14 +8,19 @@
 
 namespace morsel::os {
 
+/// What is watched: the tables of a pool, or a morsel, which the program itself touches.
+enum class Watches { kTables, kMorsel };
+
 /// Watches [memory, memory + size_bytes), which maps `path` from file_offset on. A SIGBUS there
 /// first writes a message to standard error that names `label`, `path` and the offset in it.
 ///
-/// Then the handler runs that was installed when the first range was watched. If there was none,
-/// the signal ends the process. A handler that the program installs later gets the signal first,
-/// and may pass it on.
-/// Threads  any.
-void WatchForBusErrors(const void* memory, uint64_t size_bytes, uint64_t file_offset,
+/// Then the signal goes to what was installed for it when the first morsel was watched: a handler
+/// runs; where it was ignored and some process has sent it, it is ignored; else it ends the
+/// process. A handler that the program installs later gets the signal first, and may pass it on.
+/// Before there is a morsel, the program's handler and its wish to ignore the signal are left
+/// alone.
+/// Threads  any. What a thread touches that blocks the signal ends the process without a message.
+void WatchForBusErrors(Watches what, const void* memory, uint64_t size_bytes, uint64_t file_offset,
                        const std::string& label, const std::string& path);
 
 /// Stops watching [memory, memory + size_bytes). Of a watched range that overlaps it only the part

@@ -22,6 +22,7 @@
 #include "base/bits.h"
 #include "base/descriptor_floor.h"
 #include "base/error.h"
+#include "base/quiet_threads.h"
 #include "base/units.h"
 #include "os/memory/page_runs.h"
 #include "os/memory/pagemap.h"
@@ -103,13 +104,8 @@ FaultTracker::~FaultTracker() {
 }
 
 int FaultTracker::StartThread() {
-  // The new thread inherits a mask that blocks all signals: they are for the program's own threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const QuietThreads quiet;
   const int error = pthread_create(&thread_, nullptr, &Run, this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   has_thread_ = error == 0;
   return error;
 }
