@@ -22,21 +22,74 @@ void Begin(ThreadArea* area) {
   area->owner.store(owners.fetch_add(1, std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
+// An area begins at a page, and lies below 2^47.
+constexpr unsigned kPageShift = 12;
+constexpr unsigned kAddressBits = 47 - kPageShift;
+
+ThreadArea* FirstOf(uint64_t list) {
+  const uint64_t page = list & ((uint64_t{1} << kAddressBits) - 1);
+  return reinterpret_cast<ThreadArea*>(page << kPageShift);
+}
+// What the list becomes when it begins with `area`, or, with nullptr, is empty.
+uint64_t WithFirst(ThreadArea* area, uint64_t list) {
+  return ((list >> kAddressBits) + 1) << kAddressBits |
+         reinterpret_cast<uint64_t>(area) >> kPageShift;
+}
+
 }  // namespace
 
 ThreadArea* ThreadAreas::Take() {
-  ThreadArea* first = first_.load(std::memory_order_acquire);
   // In a child, the parent's areas are empty and tell of no others.
-  if (first != nullptr && first->made.load(std::memory_order_relaxed) == 0) {
-    first_.compare_exchange_strong(first, nullptr);
-    first = first_.load(std::memory_order_acquire);
+  if (ThreadArea* const first = first_.load(std::memory_order_acquire);
+      first != nullptr && first->made.load(std::memory_order_relaxed) == 0) {
+    ForgetParents(first);
   }
-  for (ThreadArea* area = first; area != nullptr; area = area->next) {
-    if (!TryHold(area)) continue;
+  ThreadArea* area = TakeLeft();
+  if (area == nullptr) area = TakeFree();
+  return area != nullptr ? area : Make();
+}
+
+void ThreadAreas::ForgetParents(ThreadArea* first) {
+  free_.store(0);
+  next_look_.store(nullptr);
+  first_.compare_exchange_strong(first, nullptr);
+}
+
+// Takes one of the next few areas, if its owner is gone without having given it back.
+ThreadArea* ThreadAreas::TakeLeft() {
+  ThreadArea* area = next_look_.load(std::memory_order_acquire);
+  for (int i = 0; i < kLooks; ++i) {
+    if (area == nullptr) area = first_.load(std::memory_order_acquire);
+    if (area == nullptr) break;
+    ThreadArea* const next = area->next;
+    if (area->owner.load(std::memory_order_acquire) != 0 && TryHold(area)) {
+      if (area->owner.load(std::memory_order_acquire) != 0) {
+        next_look_.store(next, std::memory_order_release);
+        Begin(area);
+        return area;
+      }
+      pthread_mutex_unlock(&area->alive);  // it was given back just now
+    }
+    area = next;
+  }
+  next_look_.store(area, std::memory_order_release);
+  return nullptr;
+}
+
+ThreadArea* ThreadAreas::TakeFree() {
+  uint64_t list = free_.load(std::memory_order_acquire);
+  for (;;) {
+    ThreadArea* const area = FirstOf(list);
+    if (area == nullptr) return nullptr;
+    ThreadArea* const next = area->next_free.load(std::memory_order_relaxed);
+    if (!free_.compare_exchange_weak(list, WithFirst(next, list), std::memory_order_acq_rel)) {
+      continue;
+    }
+    // TakeLeft() may hold the mutex for a moment, to find that nobody has the area.
+    if (pthread_mutex_lock(&area->alive) == EOWNERDEAD) pthread_mutex_consistent(&area->alive);
     Begin(area);
     return area;
   }
-  return Make();
 }
 
 ThreadArea* ThreadAreas::Make() {
@@ -64,13 +117,11 @@ ThreadArea* ThreadAreas::Make() {
 void ThreadAreas::GiveBack(ThreadArea* area) {
   area->owner.store(0, std::memory_order_release);
   pthread_mutex_unlock(&area->alive);
-}
-
-bool ThreadAreas::IsGone(ThreadArea* area, uint64_t owner) {
-  if (area->owner.load(std::memory_order_acquire) != owner) return true;
-  if (!TryHold(area)) return false;
-  GiveBack(area);
-  return true;
+  uint64_t list = free_.load(std::memory_order_relaxed);
+  do {
+    area->next_free.store(FirstOf(list), std::memory_order_relaxed);
+  } while (!free_.compare_exchange_weak(list, WithFirst(area, list), std::memory_order_release,
+                                        std::memory_order_relaxed));
 }
 
 }  // namespace morsel

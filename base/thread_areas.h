@@ -23,7 +23,8 @@ struct ThreadArea {
   std::atomic<uint64_t> owner{0};
   pthread_mutex_t alive{};  ///< its owner holds it, from the first call to its last instruction
   std::atomic<uint32_t> made{0};  ///< 0 in a process that was cloned of the one that made it
-  ThreadArea* next = nullptr;
+  ThreadArea* next = nullptr;     ///< of all areas
+  std::atomic<ThreadArea*> next_free{nullptr};  ///< of those that were given back
 };
 
 /// All areas of one kind. They are never unmapped, and used again.
@@ -41,18 +42,30 @@ class ThreadAreas {
   /// Returns an area for the calling thread, which has it until GiveBack() or until it is gone. Its
   /// bytes behind the ThreadArea are zero, or as the owner before left them. Returns nullptr if
   /// there is no memory.
-  /// Cost  a look at each area in use.
+  ///
+  /// Areas whose owners are gone are found a few at a time. So there may be a seventh more areas
+  /// than there were threads at once.
+  /// Cost  a look at kLooks areas at most, however many there are.
   ThreadArea* Take();
   /// The calling thread has the area.
-  static void GiveBack(ThreadArea* area);
+  void GiveBack(ThreadArea* area);
 
-  /// Whether the owner of that number has given the area back, or is gone.
-  static bool IsGone(ThreadArea* area, uint64_t owner);
+  static constexpr int kLooks = 8;
 
  private:
+  /// The areas that were given back. In one word are the first one's address, less its zero bits at
+  /// both ends, and above it a count of changes: who takes the first one off sees by the count
+  /// whether others did so and gave it back meanwhile, when another one follows it.
+  using FreeList = std::atomic<uint64_t>;
+
+  ThreadArea* TakeLeft();
+  ThreadArea* TakeFree();
   ThreadArea* Make();
+  void ForgetParents(ThreadArea* first);
 
   std::atomic<ThreadArea*> first_{nullptr};
+  std::atomic<ThreadArea*> next_look_{nullptr};  ///< where the search for left areas goes on
+  FreeList free_{0};
   size_t area_bytes_;
   bool empty_in_child_;
 };

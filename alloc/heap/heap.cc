@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "alloc/heap/guard/guard.h"
 #include "alloc/heap/segments/slab.h"
@@ -17,7 +18,12 @@ Heap::Gate::Gate(Heap* heap) : heap_(heap) {
   if (heap_->closings_++ > 0) return;
   ++heap_->work_.gates_closed;
   heap_->EmptySlots();
-  for (ThreadHeap* one = heap_->thread_heaps_; one != nullptr; one = one->next) one->PutBack();
+  while (ThreadHeap* const one = heap_->in_use_) {
+    heap_->in_use_ = one->next_in_use;
+    one->is_in_use = false;
+    one->PutBack();
+    one->slot = nullptr;
+  }
 }
 
 // The slots stay empty. Each thread fills its own again when it next gets the lock.
@@ -25,7 +31,7 @@ Heap::Gate::~Gate() { --heap_->closings_; }
 
 // No other thread is inside the heap afterwards.
 void Heap::EmptySlots() {
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+  for (ThreadHeap* one = in_use_; one != nullptr; one = one->next_in_use) {
     if (one->slot != nullptr) one->slot->Empty();
   }
   // ORDER  a slot is empty, for every thread  <  the heap is no thread's recent one
@@ -33,7 +39,7 @@ void Heap::EmptySlots() {
   // CRASH  nothing of this is on the medium.
   // TEST   alloc/heap/heap_parts_test: NobodyIsInsideWhileTheGateIsClosed
   BarrierInAllThreads();
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+  for (ThreadHeap* one = in_use_; one != nullptr; one = one->next_in_use) {
     if (one->slot != nullptr) one->state->recent.ForgetIf(key_);
   }
   // ORDER  neither slot nor key leads to the heap, for every thread  <  the look at who is inside
@@ -42,7 +48,7 @@ void Heap::EmptySlots() {
   // CRASH  nothing of this is on the medium.
   // TEST   alloc/heap/heap_parts_test: ClosingTheGateWaitsForWhoIsInside
   BarrierInAllThreads();
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+  for (ThreadHeap* one = in_use_; one != nullptr; one = one->next_in_use) {
     // Do not wait for this thread: it may be inside another heap, whose medium has called back.
     if (one->slot == nullptr || one->state == my_state) continue;
     WaitUntilOutside(one->slot->inside);
@@ -53,15 +59,22 @@ void Heap::EmptySlots() {
 // A ThreadHeap for the calling thread, which has none: that of a thread that has ended, or a new
 // one. Returns nullptr if there is no memory.
 ThreadHeap* Heap::CacheForNewThread() {
-  if (ThreadHeap* const ended = ended_; ended != nullptr) {
-    ended_ = ended->next_ended;
-    return ended;
+  ThreadHeap* found = ended_;
+  if (found != nullptr) {
+    ended_ = found->next_ended;
+    found->Begin();
+    return found;
   }
-  ThreadHeap* const made = new (std::nothrow) ThreadHeap(segments_, persist_, fine_, unclean_);
-  if (made == nullptr) return nullptr;
-  made->next = thread_heaps_;
-  thread_heaps_ = made;
-  return made;
+  found = new (std::nothrow) ThreadHeap(segments_, &common_, persist_, fine_, unclean_);
+  if (found == nullptr) return nullptr;
+  found->next = thread_heaps_;
+  thread_heaps_ = found;
+  return found;
+}
+
+Status Heap::NoMemoryForCache() const {
+  return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
+              static_cast<void*>(header_));
 }
 
 // The calling thread's ThreadHeap. Fills the thread's slot if it may have one.
@@ -74,10 +87,7 @@ Result<ThreadHeap*> Heap::MyCache() {
     const bool known = slot->opening == open_.opening;
     mine = known ? slot->thread_heap : CacheForNewThread();
   }
-  if (mine == nullptr) {
-    return Fail(Code::kNoMemory, "no memory for this thread's part of the heap at %p",
-                static_cast<void*>(header_));
-  }
+  if (mine == nullptr) return NoMemoryForCache();
   state->Hold(open_.number, *slot, open_.opening, mine);
   mine->state = state;
   if (mine->lent_bytes() == 0) LendFrees(*mine);
@@ -89,39 +99,46 @@ Result<ThreadHeap*> Heap::MyCache() {
   // does any thread in a guarded heap.
   if (SlotsCanBeEmptied() && closings_ == 0 && guard_ == nullptr && !mine->FlushIsDue()) {
     mine->slot = slot;
+    if (!std::exchange(mine->is_in_use, true)) mine->next_in_use = std::exchange(in_use_, mine);
     slot->Fill(this, mine);
   }
   return mine;
 }
 
-// A later thread may have the ThreadHeap afterwards, and all threads what it held.
+// A later thread may have the ThreadHeap afterwards, and all threads what it held. The gate stays
+// open, and no other thread's ThreadHeap is looked at, so that threads may come and go beside any
+// number of others.
 void Heap::ThreadEnds(ThreadHeap& ended) {
   const std::lock_guard lock(mutex_);
   // The thread may fence in a later destructor what it has flushed in an earlier one, when somebody
   // else has the ThreadHeap. The fence of the frees is for that, too.
   ended.pending().Flush(persist_, units_.AddressOf(UnitIndex(units_.unit_count())));
-  {
-    const Gate closed(this);
-    ended.Abandon([this](Segment* segment) { ListIfRoom(segment); });
-  }
+  ended.End([this](Segment* segment) { ListIfRoom(segment); });
   ended.pending().Fenced();
   if (fine_ && ended.lent_bytes() != 0) budget_.GiveBack(ended.lent_bytes());
   if (fine_) ended.Borrow(0);
-  CollectLiveChanges();
   touched_.TakeAll(ended.touched());
   ended.state = nullptr;
   ended.slot = nullptr;
-  ended.next_ended = ended_;
-  ended_ = &ended;
+  ended.next_ended = std::exchange(ended_, &ended);
 }
 
 // A slab that had no room when its thread ended still has that thread's ThreadHeap as its owner. If
 // others have freed blocks of it since, it becomes available to all threads here.
 void Heap::ReclaimAbandoned() {
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    if (one->state != nullptr || !one->HasRemote()) continue;
-    const Gate closed(this);
-    one->Abandon([this](Segment* segment) { ListIfRoom(segment); });
+  if (!common_.HasRemote()) return;
+  common_.DrainRemote();
+  common_.Abandon([this](Segment* segment) { ListIfRoom(segment); });
+  touched_.TakeAll(common_.touched());
+}
+
+// Frees all that threads have freed of others' slabs. No thread's list has a slab afterwards.
+void Heap::DrainAllRemote() {
+  // A slab may be in the list of an owner that it had before. From there it goes to the one that it
+  // has now, whose turn may have been already.
+  for (int i = 0; i < 2; ++i) {
+    ReclaimAbandoned();
+    for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->DrainRemote();
   }
 }
 
@@ -201,6 +218,7 @@ void Heap::ReleaseExtent(Segment* segment) {
 
 void Heap::ReleaseSlab(Segment* segment) {
   segments_.Forget(*segment);
+  segment->owner.store(nullptr, std::memory_order_relaxed);
   segment->quick = nullptr;
   segment->flags = 0;
   units_.ClearHead(segment->head, UnitCount(segment->units));
@@ -239,12 +257,14 @@ bool Heap::FreeInside(void* block) {
     const RecentHeap& recent = my_state->recent;
     const bool quick = recent.Is(key_) && slab->quick == &slot;
     if (!quick || !ThreadHeap::TryGive(*slab, block, recent)) mine.Give(*slab, block);
-  } else if (owner != nullptr) {
+  } else if (owner != nullptr && !owner->ended()) {
     mine.FreeRemote(*slab, block);
+  } else {
+    slot.Leave();
+    return false;
   }
   const bool due = mine.FlushIsDue();
   slot.Leave();
-  if (owner == nullptr) return false;
   if (due) FlushMyFrees();
   return true;
 }
@@ -269,12 +289,16 @@ void Heap::FreeLocked(ThreadHeap& mine, void* block) {
     return;
   }
   ThreadHeap* const owner = segment.owner.load(std::memory_order_relaxed);
-  if (owner != nullptr && owner != &mine) {
+  if (owner != &mine && owner != nullptr && !owner->ended()) {
     mine.FreeRemote(segment, block);
     mine.FlushRemote();  // not later: the gate may be closed already
     return;
   }
-  if (owner == nullptr) {
+  if (owner != &mine) {
+    if (!mine.Prepare(segment.size_class)) {
+      (void)NoMemoryForCache();
+      Die("free of %p: %s", block, LastError());
+    }
     const bool has_room = segment.Has(Segment::kAtHand);
     if (has_room) classes_[segment.size_class].listed.Remove(&segment);
     segment.flags &= static_cast<uint8_t>(~Segment::kAtHand);
@@ -303,10 +327,11 @@ Result<bool> Heap::IsLive(const void* address) {
   if (!(*segment)->IsSlab()) return true;
   // Blocks in magazines are not live. They are of the slabs of their thread.
   const ThreadHeap* const owner = (*segment)->owner.load(std::memory_order_relaxed);
+  const bool is_mine = owner != nullptr && owner->state == my_state;
   std::optional<Gate> closed;
-  if (owner != nullptr && owner->state != my_state) closed.emplace(this);
+  if (owner != nullptr && !is_mine && !owner->ended()) closed.emplace(this);
   const bool is_allocated = Slab(**segment).IsInLiveBlock(address);
-  return is_allocated && (owner == nullptr || closed || !owner->HasAtHand(**segment, address));
+  return is_allocated && !(is_mine && owner->HasAtHand(**segment, address));
 }
 
 // Whether the `count` units behind the extent are free. If the extent is the last segment, the

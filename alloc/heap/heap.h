@@ -341,6 +341,7 @@ class Heap final : private ThreadEndListener {
   Result<Segment*> MakeSlab(unsigned size_class);
   void ListIfRoom(Segment* segment);
   void ReclaimAbandoned();
+  Status NoMemoryForCache() const;
   void ReleaseExtent(Segment* segment);
   void ForgetExtent(Segment* segment);
   Status AdoptRecovered(uint64_t heads_max);
@@ -354,6 +355,7 @@ class Heap final : private ThreadEndListener {
   Status FlushRecovered();
 
   // Called with the lock held and the gate closed.
+  void DrainAllRemote();
   void FlushAllFrees();
   void CollectLiveChanges();
   Result<uint64_t> CountLiveBytes();
@@ -376,14 +378,18 @@ class Heap final : private ThreadEndListener {
   bool unclean_;  ///< something that an earlier process left may be visible and not durable
   UnitMap units_;
   std::array<SizeClass, kClassCount> classes_{};
-  UnitIndex recovered_{};       ///< what an earlier process left before this unit is adopted
-  bool all_recovered_ = false;  ///< all that it left is adopted
-  ThreadHeap* thread_heaps_ = nullptr;  ///< all of them
+  UnitIndex recovered_{};               ///< what an earlier process left before this unit is
+                                        ///< adopted
+  bool all_recovered_ = false;          ///< all that it left is adopted
+  ThreadHeap* thread_heaps_ = nullptr;  ///< all but the common one
+  ThreadHeap* in_use_ = nullptr;        ///< those with a slot since the gate was closed last
   ThreadHeap* ended_ = nullptr;         ///< those whose threads have ended
   TouchedSlabs touched_;                ///< of slabs without an owner, and of ended threads
   /// How many more times a block that finds no room in its class may be one of a larger class
   /// before anything else is tried. The range was full lately.
   uint64_t searches_spared_ = 0;
+  /// No thread's. It has what ended threads have left, while that is looked through.
+  ThreadHeap common_;
   FreeBudget budget_;
   /// LiveBytes(), without what the ThreadHeaps have not told yet; nothing: not counted yet.
   std::optional<int64_t> live_bytes_;

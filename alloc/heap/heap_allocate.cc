@@ -68,6 +68,7 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
 
 Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
   if (void* const block = mine.Take(size_class); block != nullptr) return block;
+  if (!mine.Prepare(size_class)) return NoMemoryForCache();
   ReclaimAbandoned();
   Result<Segment*> segment = NextRecovered(size_class, kHeadsPerLook);
   if (!segment) return segment.status();
@@ -158,6 +159,10 @@ void* Heap::TakeLarger(ThreadHeap& mine, unsigned size_class, uint64_t alignment
     Segment* const segment = classes_[other].listed.PopLow();
     if (segment == nullptr) continue;
     segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
+    if (!mine.Prepare(other)) {
+      ListIfRoom(segment);
+      continue;
+    }
     mine.Lease(segment, /*has_room=*/true);
     return mine.Take(other);
   }
@@ -278,11 +283,9 @@ Status Heap::AdoptRecovered(uint64_t heads_max) {
 Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
   const Gate closed(this);
   MORSEL_TRY(AdoptRecovered(heads_max));
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    one->DrainRemote();
-    // No thread may have a slab to flush that has been released.
-    one->FlushFrees();
-  }
+  DrainAllRemote();
+  // No thread may have a slab to flush that has been released.
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->FlushFrees();
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     touched_.TakeAll(one->touched());
   }
@@ -293,7 +296,8 @@ Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
 void Heap::ReleaseIfEmpty(Segment* segment) {
   ++work_.slabs_searched;
   if (!segment->IsSlab() || !Slab(*segment).IsEmpty()) return;
-  if (ThreadHeap* const owner = segment->owner.load(std::memory_order_relaxed); owner != nullptr) {
+  ThreadHeap* const owner = segment->owner.load(std::memory_order_relaxed);
+  if (owner != nullptr && owner != &common_) {
     owner->AbandonSlab(segment);
   } else {
     classes_[segment->size_class].listed.Remove(segment);
@@ -303,6 +307,7 @@ void Heap::ReleaseIfEmpty(Segment* segment) {
 
 // Takes from all threads the slabs with room, for any of them to lease.
 void Heap::AbandonAll() {
+  DrainAllRemote();
   for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
     one->Abandon([this](Segment* segment) {
       ++work_.slabs_searched;

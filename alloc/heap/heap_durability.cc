@@ -165,7 +165,7 @@ Status Heap::FlushRecovered() {
 }
 
 void Heap::FlushAllFrees() {
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->DrainRemote();
+  DrainAllRemote();
   units_.ForEachSegment([&](Segment& segment) {
     if (segment.kind == UnitKind::kExtent && !segment.word.IsDurable()) {
       persist_.Flush(units_.WordAt(segment.head), sizeof(uint64_t));

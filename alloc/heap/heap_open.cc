@@ -92,7 +92,8 @@ Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_o
       fine_(fine),
       read_only_(read_only),
       unclean_(unclean),
-      units_(header_, place.size_bytes, persist, read_only, unclean) {}
+      units_(header_, place.size_bytes, persist, read_only, unclean),
+      common_(segments_, &common_, persist, fine, unclean) {}
 
 Heap::~Heap() {
   {

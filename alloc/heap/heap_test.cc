@@ -379,8 +379,7 @@ TEST_F(HeapDeathTest, FreeingTwiceEndsTheProcess) {
     void* const block = Allocate(size_bytes);
     void* const other = Allocate(size_bytes);
     Free(block);
-    EXPECT_DEATH(heap_->Free(block),
-                 "morsel: free of 0x[0-9a-f]+, .*freed before|which is no block");
+    EXPECT_DEATH(heap_->Free(block), "free of 0x[0-9a-f]+, .*freed before|which is no block");
     EXPECT_DEATH((void)heap_->Reallocate(block, 10), "morsel: realloc of 0x");
     EXPECT_DEATH((void)heap_->UsableBytes(block), "morsel: usable_size of 0x");
     Free(other);

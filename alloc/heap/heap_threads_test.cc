@@ -184,6 +184,50 @@ TEST_F(HeapThreadsTest, OneAllocatesAnotherFrees) {
   EXPECT_EQ(Findings(*heap_), "");
 }
 
+// Generations of threads give one another blocks. Some are freed at the moment when the thread ends
+// that has their slab, and some when its part is a later thread's.
+TEST_F(HeapThreadsTest, NothingOfThreadsThatComeAndGoIsLost) {
+  const uint64_t seed = FreshSeed();
+  constexpr uint64_t kHeapBytes = 4 * kMiB;
+  constexpr int kGenerations = kSlowBuild ? 60 : 400;
+  memory_.emplace(kHeapBytes);
+  Heap::Format(memory_->Place(kHeapBytes), 4096, pmem::VolatilePersist());
+  heap_ = Heap::Open(memory_->Place(kHeapBytes), pmem::VolatilePersist(), true, false).value();
+  const auto take_all = [&] {
+    std::vector<void*> all;
+    while (const Result<void*> block = heap_->Allocate(200, 16)) all.push_back(*block);
+    for (void* const block : all) heap_->Free(block);
+    return all.size();
+  };
+  const size_t count = take_all();
+  std::vector<std::atomic<void*>> places(512);
+  std::vector<std::thread> threads;
+  for (uint64_t line = 0; line < kThreads; ++line) {
+    threads.emplace_back([&, line] {
+      for (uint64_t generation = 0; generation < kGenerations; ++generation) {
+        std::thread([&] {
+          std::mt19937_64 random(seed + line * kGenerations + generation);
+          for (uint64_t i = 0, end = random() % 300; i < end; ++i) {
+            const Result<void*> block = heap_->Allocate(200, 16);
+            ASSERT_TRUE(block) << LastError();
+            if (void* const old = places[random() % places.size()].exchange(*block)) {
+              heap_->Free(old);
+            }
+            if (random() % 2000 == 0) heap_->FlushFrees();
+          }
+        }).join();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (std::atomic<void*>& place : places) {
+    if (place.load() != nullptr) heap_->Free(place.load());
+  }
+  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(take_all(), count);
+  EXPECT_EQ(Findings(*heap_), "");
+}
+
 // A checkpoint calls a function of the program's while it holds the heap's mutex, for which a
 // thread that ends waits. That function may open morsels of other pools.
 TEST_F(HeapThreadsTest, AnotherHeapOpensWhileAnEndingThreadWaitsForThisOne) {

@@ -19,6 +19,25 @@
 
 namespace morsel::alloc {
 
+/// The magazine that blocks of a class are handed out from. It stands apart, where malloc() finds
+/// it by the class alone.
+/// Threads  one at a time.
+struct ReadyBlocks {
+  /// What is below the first block of every magazine, and all that is in one without memory.
+  static inline constinit void* no_block = nullptr;
+
+  void** top = &no_block;  ///< where the next block to hand out is, or a null word
+
+  /// Hands out a block, or returns nullptr if none is ready.
+  void* TryTake() {
+    void** const now = top;
+    void* const block = *now;
+    if (block == nullptr) return nullptr;
+    top = now - 1;
+    return block;
+  }
+};
+
 /// Threads  one at a time.
 class Magazines {
  public:
@@ -41,24 +60,21 @@ class Magazines {
     return sum;
   }
 
-  /// Makes both magazines, empty. Call it once, before all else.
-  /// Ownership  `words` are Words(size_class) zeroed words; the caller keeps them as long as this.
-  void Begin(void** words, unsigned size_class) {
-    const uint64_t places = Places(size_class);
-    ready_ = ready_begin_ = words;
-    freed_ = freed_begin_ = words + places + 1;
-    freed_end_ = freed_ + places;
-    block_bytes_ = static_cast<int64_t>(BlockBytes(size_class));
+  /// Makes both magazines, empty.
+  /// Ownership  `words` are Words(size_class) zeroed words; the caller keeps them, and `ready`, as
+  ///            long as this.
+  Magazines(ReadyBlocks& ready, void** words, unsigned size_class)
+      : freed_(words + Places(size_class) + 1),
+        freed_end_(freed_ + Places(size_class)),
+        block_bytes_(static_cast<int64_t>(BlockBytes(size_class))),
+        ready_(&ready),
+        ready_begin_(words),
+        freed_begin_(freed_) {
+    ready.top = words;
   }
 
   /// Hands out a block, or returns nullptr if none is ready.
-  void* TryTake() {
-    void** const top = ready_;
-    void* const block = *top;
-    if (block == nullptr) return nullptr;
-    ready_ = top - 1;
-    return block;
-  }
+  void* TryTake() { return ready_->TryTake(); }
   /// Puts in a block that was freed. Returns false and does nothing if there is no room for it, or
   /// if it was put in last, so that it is freed twice.
   bool TryGive(void* block) {
@@ -73,7 +89,7 @@ class Magazines {
   bool WasGivenLast(const void* block) const { return *freed_ == block; }
   /// Whether one of the two holds the block.
   bool Has(const void* block) const {
-    for (void** const top : {ready_, freed_}) {
+    for (void** const top : {ready_->top, freed_}) {
       for (void** at = top; *at != nullptr; --at) {
         if (*at == block) return true;
       }
@@ -88,7 +104,7 @@ class Magazines {
   /// Makes the blocks ready that were freed. No block may be ready before.
   void Exchange() {
     const uint64_t count = places();
-    ready_ = freed_;
+    ready_->top = freed_;
     std::swap(ready_begin_, freed_begin_);
     freed_ = freed_begin_;
     freed_end_ = freed_ + count;
@@ -115,7 +131,7 @@ class Magazines {
     /// Makes the added blocks ready. Call it once, last.
     void End() {
       *end_ = nullptr;
-      magazines_.ready_ = top_;
+      magazines_.ready_->top = top_;
     }
 
    private:
@@ -126,12 +142,12 @@ class Magazines {
 
  private:
   // Each magazine begins with a null word, so that one load tells whether it is empty.
-  void** ready_ = nullptr;        ///< where the next block to hand out is, or the null word
-  void** freed_ = nullptr;        ///< where the block that was freed last is, or the null word
-  void** freed_end_ = nullptr;    ///< the last place for freed blocks
-  void** ready_begin_ = nullptr;  ///< the null word
-  void** freed_begin_ = nullptr;  ///< the null word
-  int64_t block_bytes_ = 0;
+  void** freed_;      ///< where the block that was freed last is, or the null word
+  void** freed_end_;  ///< the last place for freed blocks
+  int64_t block_bytes_;
+  ReadyBlocks* ready_;
+  void** ready_begin_;  ///< the null word
+  void** freed_begin_;  ///< the null word
 };
 
 }  // namespace morsel::alloc

@@ -12,9 +12,10 @@ class MagazinesTest : public testing::Test {
   static constexpr unsigned kClass = 0;
   static constexpr uint64_t kPlaces = Magazines::Places(kClass);
 
-  MagazinesTest() : words_(Magazines::Words(kClass)), blocks_(16 * 4 * kPlaces) {
-    magazines_.Begin(words_.data(), kClass);
-  }
+  MagazinesTest()
+      : words_(Magazines::Words(kClass)),
+        blocks_(16 * 4 * kPlaces),
+        magazines_(ready_, words_.data(), kClass) {}
 
   char* Block(uint64_t i) { return &blocks_[16 * i]; }
   std::vector<void*> TakeAll() {
@@ -30,8 +31,15 @@ class MagazinesTest : public testing::Test {
 
   std::vector<void*> words_;
   std::vector<char> blocks_;
+  ReadyBlocks ready_;
   Magazines magazines_;
 };
+
+TEST(ReadyBlocksTest, WithoutMagazinesNoBlockIsReady) {
+  ReadyBlocks ready;
+  EXPECT_EQ(ready.TryTake(), nullptr);
+  EXPECT_EQ(ready.TryTake(), nullptr);
+}
 
 TEST_F(MagazinesTest, FreedBlocksAreReadyAfterAnExchange) {
   EXPECT_EQ(magazines_.TryTake(), nullptr);

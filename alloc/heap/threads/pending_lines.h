@@ -5,9 +5,11 @@
 // the blocks that were allocated in it meanwhile.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <new>
 
 #include "alloc/heap/segments/line_counter.h"
 #include "base/units.h"
@@ -31,7 +33,7 @@ class PendingLines {
       lines_[i].seen = seen;
       return true;
     }
-    if (count_ == lines_.size()) return false;
+    if (count_ == places_ && !Grow()) return false;
     // ORDER  `stored` is read  <  the flush  <  the fence  <  `durable` is raised to it
     // WHY    it is read here, with the address. Before the flush another slab may come to lie
     //        there, which has the counter for a line elsewhere: its bits must not count as durable,
@@ -63,13 +65,30 @@ class PendingLines {
 
  private:
   static constexpr size_t kLookBack = 8;
+  static constexpr size_t kPlacesMin = 16;
+  static constexpr size_t kPlacesMax = 128;
   struct Line {
     LineCounter* counter;
     const void* address;
     uint64_t seen;
   };
+
+  // A thread that persists nothing has no places. Without memory for more, there are as many as
+  // before.
+  bool Grow() {
+    const size_t more = std::max(kPlacesMin, 2 * places_);
+    if (more > kPlacesMax) return false;
+    std::unique_ptr<Line[]> lines(new (std::nothrow) Line[more]);
+    if (lines == nullptr) return false;
+    std::copy_n(lines_.get(), count_, lines.get());
+    lines_ = std::move(lines);
+    places_ = more;
+    return true;
+  }
+
   size_t count_ = 0;
-  std::array<Line, 128> lines_{};
+  size_t places_ = 0;
+  std::unique_ptr<Line[]> lines_;
 };
 
 }  // namespace morsel::alloc

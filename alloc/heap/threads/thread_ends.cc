@@ -119,7 +119,7 @@ void EndThread() {
   ReportEnd(*mine);
   AskForEnd(nullptr);
   my_state = &no_state;
-  ThreadAreas::GiveBack(mine);
+  states.GiveBack(mine);
 }
 
 OpenHeap Register(ThreadEndListener* listener) {

@@ -2,32 +2,48 @@
 
 #include <algorithm>
 #include <functional>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
 
 namespace morsel::alloc {
 
-ThreadHeap::ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine, bool unclean)
+ThreadHeap::ThreadHeap(const SegmentTable& segments, ThreadHeap* common, pmem::Persist persist,
+                       bool fine, bool unclean)
     : segments_(segments),
+      common_(common),
       persist_(persist),
       fine_(fine),
       unclean_(fine && unclean),
       lent_bytes_(fine ? 0 : kUnbounded),
       bytes_left_(lent_bytes_),
-      bytes_left_before_(lent_bytes_) {
-  void** words = words_.data();
-  for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
-    caches_[size_class].magazines.Begin(words, size_class);
-    words += Magazines::Words(size_class);
+      bytes_left_before_(lent_bytes_) {}
+
+ThreadHeap::~ThreadHeap() {
+  for (ClassCache* const cache : caches_) {
+    ::operator delete (cache, std::align_val_t{alignof(ClassCache)});
   }
+}
+
+bool ThreadHeap::Prepare(unsigned size_class) {
+  if (caches_[size_class] != nullptr) return true;
+  const uint64_t count = Magazines::Words(size_class);
+  void* const memory = ::operator new (sizeof(ClassCache) + count * sizeof(void*),
+                                       std::align_val_t{alignof(ClassCache)}, std::nothrow);
+  if (memory == nullptr) return false;
+  void** const words = reinterpret_cast<void**>(static_cast<ClassCache*>(memory) + 1);
+  std::fill_n(words, count, nullptr);
+  caches_[size_class] = new (memory) ClassCache(ready_[size_class], words, size_class);
+  return true;
 }
 
 // If the magazine is empty, the blocks that were freed are handed out next. If they are so few that
 // they would soon run out again, the magazine is refilled from slabs first.
 void* ThreadHeap::Take(unsigned size_class) {
   constexpr uint64_t kPartWorthIt = 4;
-  ClassCache& cache = caches_[size_class];
+  if (caches_[size_class] == nullptr) return nullptr;
+  ClassCache& cache = *caches_[size_class];
   Magazines& magazines = cache.magazines;
   if (void* const block = magazines.TryTake(); block != nullptr) return block;
   if (magazines.FreedCount() < DivideUp(magazines.places(), kPartWorthIt)) {
@@ -92,9 +108,10 @@ void* ThreadHeap::TakeFrom(ClassCache& cache, uint64_t count) {
 
 void ThreadHeap::PutBack() {
   FlushRemote();
-  for (ClassCache& cache : caches_) {
-    for (int i = 0; i < 2; ++i, cache.magazines.Exchange()) {
-      while (void* const block = cache.magazines.TryTake()) {
+  for (ClassCache* const cache : caches_) {
+    if (cache == nullptr) continue;
+    for (int i = 0; i < 2; ++i, cache->magazines.Exchange()) {
+      while (void* const block = cache->magazines.TryTake()) {
         Segment& segment = *segments_.At(block);
         Slab(segment).GiveOrDie(block);
         Touched(segment);
@@ -105,7 +122,7 @@ void ThreadHeap::PutBack() {
 }
 
 void ThreadHeap::Give(Segment& segment, void* block) {
-  if (caches_[segment.size_class].magazines.WasGivenLast(block)) Slab(segment).DieOfTwice(block);
+  if (caches_[segment.size_class]->magazines.WasGivenLast(block)) Slab(segment).DieOfTwice(block);
   Slab(segment).GiveOrDie(block);
   Touched(segment);
   CountFree(segment.block_bytes);
@@ -138,13 +155,13 @@ void ThreadHeap::Leave(ClassCache& cache, bool swept) {
 }
 
 void ThreadHeap::AbandonSlab(Segment* segment) {
-  ClassCache& cache = caches_[segment->size_class];
+  ClassCache& cache = *caches_[segment->size_class];
   if (cache.segment == segment) {
     cache.segment = nullptr;
   } else {
     cache.listed.Remove(segment);
   }
-  Disown(segment);
+  Disown(segment, nullptr);
 }
 
 // Makes sure that the frees of an own slab will be flushed.
@@ -159,16 +176,17 @@ void ThreadHeap::NoteUnflushed(Segment* segment) {
 // A block of this own slab was freed.
 void ThreadHeap::Touched(Segment& segment) {
   segment.flags |= Segment::kFreed;
-  List(caches_[segment.size_class], &segment);
+  List(*caches_[segment.size_class], &segment);
   NoteUnflushed(&segment);
   touched_.Add(segment);
   segment.quick = slot;
 }
 
 void ThreadHeap::Lease(Segment* segment, bool has_room) {
-  segment->magazines = &caches_[segment->size_class].magazines;
+  ClassCache& cache = *caches_[segment->size_class];
+  segment->magazines = &cache.magazines;
   segment->owner.store(this, std::memory_order_release);
-  if (has_room) List(caches_[segment->size_class], segment);
+  if (has_room) List(cache, segment);
 }
 
 // A thread that frees another's blocks mostly frees neighbours one after the other, so that one
@@ -196,11 +214,7 @@ void ThreadHeap::FlushRemote() {
   //        nobody would find the freed blocks.
   // CRASH  has_freed is not on the medium: recovery merges all freed bits anyway.
   // TEST   alloc/heap/heap_parts_test: NothingThatOthersFreeConcurrentlyIsLost
-  if (!segment.has_freed.load() && !segment.has_freed.exchange(true)) {
-    // The slab still has its owner: it loses it only while the gate is closed, and closing the gate
-    // calls this first.                                                                     [RUN-1]
-    segment.owner.load(std::memory_order_acquire)->FreedOf(&segment);
-  }
+  if (!segment.has_freed.load() && !segment.has_freed.exchange(true)) NotifyOwner(&segment);
   if (fine_) NoteOther(&segment);
 }
 
@@ -208,18 +222,35 @@ void ThreadHeap::FlushRemote() {
 void ThreadHeap::NoteOther(Segment* segment) {
   const size_t hash = (reinterpret_cast<uintptr_t>(segment) / sizeof(Segment)) % kRecentMax;
   if (recent_[hash] == segment) return;
+  if (other_count_ == other_places_ && !GrowOthers()) {
+    FlushOthers();
+    FlushFreed(*segment);
+    persist_.Fence();
+    ForgetOthers();
+    return;
+  }
   recent_[hash] = segment;
   others_[other_count_++] = segment;
   if (other_count_ < kOthersMax) return;
   // The array is full. If the thread frees blocks of many slabs in turn, most are there more than
   // once.
-  Segment** const begin = others_.data();
+  Segment** const begin = others_.get();
   std::sort(begin, begin + other_count_, std::less<Segment*>());
   other_count_ = static_cast<size_t>(std::unique(begin, begin + other_count_) - begin);
   if (other_count_ <= kOthersMax / 2) return;
   FlushOthers();
   persist_.Fence();
   ForgetOthers();
+}
+
+bool ThreadHeap::GrowOthers() {
+  const size_t more = std::max(kOthersMin, 2 * other_places_);
+  std::unique_ptr<Segment*[]> others(new (std::nothrow) Segment*[more]);
+  if (others == nullptr) return false;
+  std::copy_n(others_.get(), other_count_, others.get());
+  others_ = std::move(others);
+  other_places_ = more;
+  return true;
 }
 
 void ThreadHeap::FlushOthers() {
@@ -243,25 +274,45 @@ uint16_t ThreadHeap::FlushFreed(Segment& segment) {
   return flushed;
 }
 
-void ThreadHeap::FreedOf(Segment* segment) {
+// Returns false if the thread has ended.
+bool ThreadHeap::PushFreed(Segment* segment) {
   Segment* first = freed_.load(std::memory_order_relaxed);
   do {
+    if (first == Closed()) return false;
     segment->next_freed = first;
   } while (!freed_.compare_exchange_weak(first, segment, std::memory_order_release,
                                          std::memory_order_relaxed));
+  return true;
 }
 
-bool ThreadHeap::DrainRemote() {
-  if (freed_.load(std::memory_order_relaxed) == nullptr) return false;
-  Segment* segment = freed_.exchange(nullptr, std::memory_order_acquire);
-  while (segment != nullptr) {
-    Segment* const next_freed = segment->next_freed;  // others may set it once has_freed is cleared
+// Has the slab's owner look at what others have freed of it; `has_freed` is set. The slab has an
+// owner: it loses it only while the gate is closed, and closing the gate calls FlushRemote(), and
+// DrainRemote() comes before a slab is released. But if its owner has ended it may get another one
+// meanwhile, which hears of it from Drain().                                              [RUN-1]
+void ThreadHeap::NotifyOwner(Segment* segment) {
+  ThreadHeap* const owner = segment->owner.load(std::memory_order_acquire);
+  if (!owner->PushFreed(segment)) (void)common_->PushFreed(segment);
+}
+
+// Frees what was freed of the slabs in a list of those that had this owner.
+void ThreadHeap::Drain(Segment* freed) {
+  for (Segment *segment = freed, *next; segment != nullptr; segment = next) {
+    next = segment->next_freed;  // others may set it once has_freed is cleared
+    const ThreadHeap* const owner = segment->owner.load(std::memory_order_relaxed);
+    const bool takes_over = this == common_ && owner != this && owner->ended();
+    if (takes_over && !Prepare(segment->size_class)) {
+      (void)PushFreed(segment);  // there is no memory now
+      continue;
+    }
+    if (takes_over) Lease(segment, /*has_room=*/false);
+    if (owner != this && !takes_over) {
+      NotifyOwner(segment);
+      continue;
+    }
     segment->has_freed.exchange(false);
     Slab(*segment).Fold();
     Touched(*segment);
-    segment = next_freed;
   }
-  return true;
 }
 
 void ThreadHeap::FlushFrees() {

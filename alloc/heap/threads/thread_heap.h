@@ -2,6 +2,9 @@
 // out, and slabs with room from which it refills them. When other threads free blocks of
 // its slabs, they push those slabs onto a list. The thread drains this list when it has
 // no other slab with room.
+//
+// A thread that ends gives its slabs with room to the heap. Those without room still have
+// its ThreadHeap as their owner, until others free blocks of them.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "alloc/heap/segments/segment.h"
@@ -24,22 +28,27 @@
 
 namespace morsel::alloc {
 
+/// Memory   about 2 KiB, and 1 KiB more for each class of which it has had a slab.
 /// Threads  the thread that it belongs to, inside its slot or with the heap's lock held; the thread
 ///          that has closed the gate; the holder of the heap's lock, if its own thread has ended.
 class alignas(kLineBytes) ThreadHeap {
  public:
   /// `fine`: frees must be flushed from time to time, and the heap lends how many bytes of them may
-  /// wait for that. `unclean`: FlushIsDue() after each free until RecoveredIsFlushed().
-  /// Ownership  `segments` outlives this object.
-  ThreadHeap(const SegmentTable& segments, pmem::Persist persist, bool fine, bool unclean);
+  /// wait for that. `unclean`: FlushIsDue() after each free until RecoveredIsFlushed(). `common` is
+  /// the heap's ThreadHeap that is no thread's and counts as ended; it may be this one.
+  /// Ownership  `segments` and `common` outlive this object.
+  ThreadHeap(const SegmentTable& segments, ThreadHeap* common, pmem::Persist persist, bool fine,
+             bool unclean);
+  ~ThreadHeap();
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
 
   /// Hands out a block of the class from its magazine, or returns nullptr if that is empty. Looks
   /// at no slab, and stores nothing on the medium.
-  [[gnu::always_inline]] void* TryTake(unsigned size_class) {
-    return caches_[size_class].magazines.TryTake();
-  }
+  [[gnu::always_inline]] void* TryTake(unsigned size_class) { return ready_[size_class].TryTake(); }
+
+  /// Makes what this object needs to have slabs of the class. Returns false if there is no memory.
+  bool Prepare(unsigned size_class);
 
   /// Hands out a block of the class, or returns nullptr if this object has none. If the thread has
   /// a slot, an empty magazine is refilled.
@@ -121,31 +130,52 @@ class alignas(kLineBytes) ThreadHeap {
   /// From now on FlushIsDue() as seldom as in a heap that was closed in order.
   void RecoveredIsFlushed() { unclean_ = false; }
 
-  /// Becomes the owner of a slab that has no owner and is in no list. `has_room`: it joins the
-  /// slabs with room.
+  /// Becomes the owner of a slab that has no owner, or whose owner has ended, and that is in no
+  /// list. `has_room`: it joins the slabs with room. Prepare() was called for the class.
   void Lease(Segment* segment, bool has_room);
 
-  /// Frees what other threads have freed of this one's slabs. Returns false if there was nothing.
-  bool DrainRemote();
+  /// Frees what other threads have freed of this one's slabs; of the common one's, what they have
+  /// freed of slabs whose owners have ended, which become its own.
+  void DrainRemote() {
+    if (HasRemote()) Drain(freed_.exchange(nullptr));
+  }
   /// Whether DrainRemote() would find something.
   /// Threads  any.
-  bool HasRemote() const { return freed_.load(std::memory_order_relaxed) != nullptr; }
+  bool HasRemote() const {
+    const Segment* const first = freed_.load(std::memory_order_relaxed);
+    return first != nullptr && first != Closed();
+  }
 
   /// The slabs of which blocks were freed while this object was their owner.
   TouchedSlabs& touched() { return touched_; }
   /// Gives up an own slab with room. The gate is closed.
   void AbandonSlab(Segment* segment);
 
-  /// Gives up each slab with room, and calls `take_over(segment)` for it. The gate is closed.
+  /// The thread has ended. What is in the magazines is freed. Each slab with room becomes the
+  /// common one's, and `take_over(segment)` is called for it.
+  /// Durability  of this thread's frees: on return.
+  template <class TakeOver>
+  void End(TakeOver take_over) {
+    PutBack();
+    Drain(freed_.exchange(Closed()));
+    Abandon(take_over);
+  }
+  /// Belongs to a new thread.
+  void Begin() { freed_.store(nullptr); }
+  /// Whether the thread has ended.
+  /// Threads  any; it stays so as long as the heap's lock is held.
+  bool ended() const { return this == common_ || freed_.load() == Closed(); }
+
+  /// Gives each slab with room to the common one, and calls `take_over(segment)` for it.
   /// Durability  of this thread's frees: on return.
   template <class TakeOver>
   void Abandon(TakeOver take_over) {
-    DrainRemote();
     FlushFrees();  // the next owners of the slabs do not flush what was freed before
-    for (ClassCache& cache : caches_) {
-      Leave(cache, /*swept=*/false);
-      while (Segment* const segment = cache.listed.Pop()) {
-        Disown(segment);
+    for (ClassCache* const cache : caches_) {
+      if (cache == nullptr) continue;
+      Leave(*cache, /*swept=*/false);
+      while (Segment* const segment = cache->listed.Pop()) {
+        Disown(segment, common_);
         take_over(segment);
       }
     }
@@ -155,22 +185,20 @@ class alignas(kLineBytes) ThreadHeap {
   PendingLines& pending() { return pending_; }
 
  private:
+  /// The memory of its magazines follows it.
   struct alignas(kLineBytes) ClassCache {
+    ClassCache(ReadyBlocks& ready, void** words, unsigned size_class)
+        : magazines(ready, words, size_class) {}
+
     Magazines magazines;
     Segment* segment = nullptr;  ///< the slab that refills the magazines; not in `listed`
     SlabList listed;             ///< other slabs with room
     uint64_t next_word = 0;      ///< the word of `segment` to take from next
   };
 
-  static constexpr uint64_t kWords = [] {
-    uint64_t sum = 0;
-    for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
-      sum += Magazines::Words(size_class);
-    }
-    return sum;
-  }();
   /// Lent where frees need no flush.
   static constexpr int64_t kUnbounded = std::numeric_limits<int64_t>::max();
+  static constexpr size_t kOthersMin = 32;
   static constexpr size_t kOthersMax = 4096;
   static constexpr size_t kRecentMax = 64;
 
@@ -193,19 +221,25 @@ class alignas(kLineBytes) ThreadHeap {
   void NoteUnflushed(Segment* segment);
   void List(ClassCache& cache, Segment* segment);
   void Leave(ClassCache& cache, bool swept);
-  static void Disown(Segment* segment) {
+  static void Disown(Segment* segment, ThreadHeap* next_owner) {
     segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
     segment->quick = nullptr;
     segment->magazines = nullptr;
-    segment->owner.store(nullptr, std::memory_order_release);
+    segment->owner.store(next_owner, std::memory_order_release);
   }
-  void FreedOf(Segment* segment);
+  bool PushFreed(Segment* segment);
+  void NotifyOwner(Segment* segment);
+  void Drain(Segment* freed);
+  /// In place of the first of a list that takes no more.
+  static Segment* Closed() { return reinterpret_cast<Segment*>(uintptr_t{1}); }
   void NoteOther(Segment* segment);
+  bool GrowOthers();
   uint16_t FlushFreed(Segment& segment);
   void FlushOthers();
   void ForgetOthers();
 
-  std::array<ClassCache, kClassCount> caches_;  // first, so that a class is found by a shift
+  std::array<ReadyBlocks, kClassCount> ready_;  // first: malloc() needs nothing else of this
+  std::array<ClassCache*, kClassCount> caches_{};
 
  public:
   // Threads  the holder of the heap's lock.
@@ -215,11 +249,15 @@ class alignas(kLineBytes) ThreadHeap {
   /// The slot of that thread, if it was filled with this; it may be empty again. nullptr: it was
   /// not.
   ThreadSlot* slot = nullptr;
+  /// Whether the heap's list of those in use has this.
+  bool is_in_use = false;
+  ThreadHeap* next_in_use = nullptr;
   ThreadHeap* next = nullptr;        ///< the next one of the heap
   ThreadHeap* next_ended = nullptr;  ///< the next one of which the thread has ended, too
 
  private:
   const SegmentTable& segments_;
+  ThreadHeap* common_;
   pmem::Persist persist_;
   bool fine_;
   bool unclean_;
@@ -231,7 +269,8 @@ class alignas(kLineBytes) ThreadHeap {
   TouchedSlabs touched_;
   // Slabs of other threads of which this one has freed blocks that are to be flushed. A slab may be
   // in the array more than once. No slab is released while it is there or in `unflushed_`.
-  std::array<Segment*, kOthersMax> others_;
+  std::unique_ptr<Segment*[]> others_;
+  size_t other_places_ = 0;
   size_t other_count_ = 0;
   std::array<Segment*, kRecentMax> recent_{};  ///< by hash: some of those in `others_`
   // What FreeRemote() has delayed: blocks of one word of one slab.
@@ -239,9 +278,9 @@ class alignas(kLineBytes) ThreadHeap {
   uint64_t remote_word_ = 0;
   uint64_t remote_bits_ = 0;
   PendingLines pending_;
-  std::array<void*, kWords> words_{};  ///< the memory of the magazines
 
-  /// The slabs of this thread of which others have freed blocks.
+  /// The slabs of this thread of which others have freed blocks. A slab that had this owner before
+  /// may be here, too. Closed(): the thread has ended.
   alignas(kLineBytes) std::atomic<Segment*> freed_{nullptr};
 };
 
