@@ -26,8 +26,8 @@ const char* NameOf(LockRank rank) {
       return "Guard::mutex_";
     case LockRank::kCarvedMedium:
       return "CarvedMedium::mutex";
-    case LockRank::kDirectoryPool:
-      return "DirectoryPool::mutex_";
+    case LockRank::kMorselInfo:
+      return "OpenMorsel::told_mutex_";
     case LockRank::kWorkers:
       return "Workers::mutex_";
     case LockRank::kThreadEnds:

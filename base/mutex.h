@@ -14,17 +14,17 @@ namespace morsel {
 
 /// All mutexes of the library. What stands first is taken first; no thread holds two of one rank.
 ///
-/// File locks (flock) have no place here: they are tried and never waited for.
+/// Locks of files have no place here: they are tried and never waited for.
 enum class LockRank : uint8_t {
   // Of one pool. A program's callback may run while they are held (OutsideCall).
-  kOpenPool,      ///< OpenPool::mutex_: which morsels are open, while one is opened, closed, copied
+  kOpenPool,      ///< OpenPool::mutex_: what becomes of which name; not held while bytes move
   kHeap,          ///< Heap::mutex_: a heap's range and all of it that is no thread's own
   kGuard,         ///< Guard::mutex_: the blocks that a guarded heap has given and keeps
   kCarvedMedium,  ///< CarvedMedium::mutex: a carved pool's catalog, its space and its mappings
 
   // Of one object, around a few lines.
-  kDirectoryPool,  ///< DirectoryPool::mutex_: the files of fine morsels that are open
-  kWorkers,        ///< Workers::mutex_: the queue of an image's pipeline
+  kMorselInfo,  ///< OpenMorsel::told_mutex_: what is told of a morsel while its heap is held
+  kWorkers,     ///< Workers::mutex_: the queue of an image's pipeline
 
   // Of the process. None is held while one of a pool is waited for.
   kThreadEnds,      ///< thread_ends.cc: the heaps that are told of threads that end

@@ -129,21 +129,8 @@ Status CopyBytes(const ImageFile& image, const os::File& copy) {
 
 }  // namespace
 
-// The extents of a generation are written over only once the second generation after it has been
-// published. So one newer generation does no harm.                                       [IMG-1]
 Status CheckNotOverwritten(const ImageFile& image) {
-  const Result<ImageSuperblocks> now = ReadSuperblocks(image.file());
-  const ImageSuperblock& then = image.superblock();
-  if (now && now->current->id == then.id && now->current->generation >= then.generation &&
-      now->current->generation <= then.generation + 1) {
-    return Code::kOk;
-  }
-  if (!now && now.error() == Code::kIo) return now.status();
-  return Fail(
-      Code::kBusy,
-      "image '%s' was written by somebody else while it was read: close the morsel there, or "
-      "export it from its pool",
-      image.file().path().c_str());
+  return CheckNotOverwritten(image.file(), image.superblock());
 }
 
 Status CheckSound(const ImageFile& image) {

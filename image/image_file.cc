@@ -54,6 +54,16 @@ std::vector<FileExtent> Without(const std::vector<FileExtent>& all,
   return rest;
 }
 
+// What to make of a failure to read what `then` leads to: kBusy if it was written over meanwhile.
+Status WrittenOver(const os::File& file, const ImageSuperblock& then, Status failure) {
+  if (failure.code() != Code::kCorrupt) return failure;
+  KeepLastError keep;
+  const Status now = CheckNotOverwritten(file, then);
+  if (now.code() != Code::kBusy) return failure;
+  keep.LetGo();
+  return now;
+}
+
 bool AreDisjoint(const std::vector<FileExtent>& sorted) {
   for (size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i].offset < sorted[i - 1].end()) return false;
@@ -105,7 +115,7 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadTree(file, *superblocks->current);
-  if (!tree) return tree.status();
+  if (!tree) return WrittenOver(file, *superblocks->current, tree.status());
   ImageFile image(std::move(file), superblocks->current);
   image.tree_ = std::move(*tree);
   image.read_only_ = read_only;
@@ -119,7 +129,7 @@ Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadIntact(file, *superblocks->current, damaged);
-  if (!tree) return tree.status();
+  if (!tree) return WrittenOver(file, *superblocks->current, tree.status());
   ImageFile image(std::move(file), superblocks->current);
   image.tree_ = std::move(*tree);
   image.read_only_ = true;

@@ -149,10 +149,10 @@ typedef struct morsel_options {
    * open does not replace it.
    *
    * Threads  the thread that called the library, whose call waits for it.
-   * Errors   the function must not call the library on this morsel or its pool, nor allocate from
-   *          the morsel: such a call would wait for itself. It may use other pools, as long as none
-   *          of their functions uses this pool at the same time: the two would wait for each other.
-   *          It must not throw, nor leave by longjmp, nor end its thread. */
+   * Errors   the function must not call the library on this morsel, nor allocate from it, nor close
+   *          its pool: such a call would wait for itself. It may use other morsels, of this pool,
+   *          too, as long as none of their functions uses this one at the same time: the two would
+   *          wait for each other. It must not throw, nor leave by longjmp, nor end its thread. */
   void (*progress)(const morsel_progress *progress, void *context);
   void *progress_context;
 
@@ -167,10 +167,15 @@ typedef struct morsel_options {
  * device. With options NULL it opens an existing pool for reading and writing. morsel_format()
  * makes a device a pool. On a device of 1 GiB alignment every morsel is giant.
  *
+ * Any number of processes may have a directory pool open, for writing, too: each morsel in it has
+ * one writer. A carved pool has one writing process. Readers lock nothing: they neither wait nor
+ * keep others waiting, and find what is durable, also of a morsel that another process writes.
+ * A fine morsel that another process writes is shown as it is in memory, and changes meanwhile.
+ *
  * Ownership  *pool is the caller's, who closes it with morsel_pool_close(); unchanged on failure.
- * Errors     NOT_FOUND; EXISTS; BUSY (another process has the pool open for writing, or, if this
- *            call is to write, has it open at all; or this process has it open); CORRUPT; VERSION;
- *            PERMISSION; UNSUPPORTED (a carved pool on a medium of page granularity); NO_SPACE; IO;
+ * Errors     NOT_FOUND; EXISTS; BUSY (a carved pool that is to be written, and another process, or
+ *            this one, writes it); CORRUPT; VERSION; PERMISSION; UNSUPPORTED (a carved pool on a
+ *            medium of page granularity; a file system without locks); NO_SPACE; IO;
  *            INVALID_ARGUMENT. */
 morsel_code morsel_pool_open(const char *path, const morsel_pool_options *options,
                              morsel_pool_t **pool);
@@ -206,11 +211,13 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  *             unchanged on failure.
  * Errors      as morsel_pool_open(), and ADDRESS_TAKEN (the message names who holds the range);
  *             ADDRESS_EXHAUSTED; INVALID_ARGUMENT if it exists under the other contract; BUSY if it
- *             is open in this process with fewer rights, or another writes its file, found by
- *             whatever name; UNSUPPORTED (the contract on this medium: fine needs persistent
- *             memory, snapshot needs a directory; a codec under the fine contract; MORSEL_SALVAGE
- *             of a fine morsel; writing a fine morsel whose file has several names, i.e. hard
- *             links: that of a snapshot morsel is told of by the checkpoint).
+ *             is open in this process with fewer rights, or it is to be written, and another
+ *             process, or this one by another handle of the pool, writes its file, found by
+ *             whatever name (the message names the process); UNSUPPORTED (the contract on this
+ *             medium: fine needs persistent memory, snapshot needs a directory; a codec under the
+ *             fine contract; MORSEL_SALVAGE of a fine morsel; a file that is a symbolic link;
+ *             writing a fine morsel whose file has several names, i.e. hard links: that of a
+ *             snapshot morsel is told of by the checkpoint).
  * Cost        snapshot: reads the whole image. fine: independent of the heap's size. */
 morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_options *options,
                         morsel_t **morsel);
@@ -234,9 +241,9 @@ morsel_code morsel_discard(morsel_t *morsel);
 /* Removes the morsel `name` and all that is in it.
  *
  * Durability  the morsel is gone on return, whatever happens afterwards.
- * Errors      BUSY (it is open anywhere, or this process is a fork); NOT_FOUND; PERMISSION (the
- *             pool is open for reading only); CORRUPT (the file of that name is no morsel's);
- *             INVALID_ARGUMENT (the name); IO. */
+ * Errors      BUSY (it is open in this process, or for writing in another one, or this process is a
+ *             fork); NOT_FOUND; PERMISSION (the pool is open for reading only); CORRUPT (the file
+ *             of that name is no morsel's); INVALID_ARGUMENT (the name); IO. */
 morsel_code morsel_remove(morsel_pool_t *pool, const char *name);
 
 /* Sets the function that the calling thread's morsel_export(), morsel_export_coded(),

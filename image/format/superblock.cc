@@ -1,6 +1,7 @@
 #include "image/format/superblock.h"
 
 #include <cinttypes>
+#include <cstring>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -11,6 +12,7 @@ namespace {
 struct Slots {
   ImageSuperblock slots[2];
 };
+constexpr int kReadingsMax = 100;
 
 enum class Slot { kForeign, kDamaged, kMisplaced, kValid };
 
@@ -129,9 +131,19 @@ Result<ImageSuperblocks> ReadSuperblocks(const os::File& file) {
   OnHeap<Slots> both;
   ImageSuperblock(&slots)[2] = both->slots;
   MORSEL_TRY(ReadSlots(file, slots));
-  const Slot a = StateOf(slots[0], 0);
-  const Slot b = StateOf(slots[1], kSuperblockBytes);
-  if (a != Slot::kValid && b != Slot::kValid) return NothingToChoose(file, slots, a, b);
+  Slot a = StateOf(slots[0], 0);
+  Slot b = StateOf(slots[1], kSuperblockBytes);
+  // Another process may be writing one, and the other before or after that. So two that are not
+  // valid are read again until they stay as they are.
+  for (int readings = 1; a != Slot::kValid && b != Slot::kValid; ++readings) {
+    OnHeap<Slots> again;
+    MORSEL_TRY(ReadSlots(file, again->slots));
+    const bool stays = std::memcmp(again->slots, slots, sizeof slots) == 0;
+    if (stays || readings == kReadingsMax) return NothingToChoose(file, slots, a, b);
+    std::memcpy(slots, again->slots, sizeof slots);
+    a = StateOf(slots[0], 0);
+    b = StateOf(slots[1], kSuperblockBytes);
+  }
   const bool newer_is_a =
       a == Slot::kValid && (b != Slot::kValid || slots[0].generation > slots[1].generation);
   const bool has_older = a == Slot::kValid && b == Slot::kValid;
@@ -169,6 +181,22 @@ Status WriteSuperblock(const os::File& file, const ImageSuperblock& superblock) 
   OnHeap<ImageSuperblock> sealed = superblock;
   sealed->checksum = ChecksumOf(superblock);
   return file.WriteAll(&*sealed, sizeof *sealed, SlotOffset(sealed->generation));
+}
+
+// The extents of a generation are written over only once the second generation after it has been
+// published. So one newer generation does no harm.                                       [IMG-1]
+Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then) {
+  const Result<ImageSuperblocks> now = ReadSuperblocks(file);
+  if (now && now->current->id == then.id && now->current->generation >= then.generation &&
+      now->current->generation <= then.generation + 1) {
+    return Code::kOk;
+  }
+  if (!now && now.error() == Code::kIo) return now.status();
+  return Fail(
+      Code::kBusy,
+      "image '%s' was written by somebody else while it was read: close the morsel there, or "
+      "export it from its pool",
+      file.path().c_str());
 }
 
 }  // namespace morsel::image

@@ -20,6 +20,11 @@ struct ImageSuperblocks {
 /// Errors  kCorrupt (foreign, truncated or damaged: the message says which); kVersion; kIo.
 Result<ImageSuperblocks> ReadSuperblocks(const os::File& file);
 
+/// Checks that the file still has all that the superblock `then` leads to. Another process may be
+/// writing to it.
+/// Errors  kBusy: it may have been written over since, so that what was read proves nothing; kIo.
+Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then);
+
 /// Returns whether one of the two slots has an image's magic, whatever else is damaged.
 /// Errors  kIo.
 Result<bool> LooksLikeImage(const os::File& file);

@@ -1,4 +1,5 @@
 // tools.h without exports and images: facts about pools, the search for damage, formatting.
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -40,19 +41,21 @@ Result<uint64_t> CountHuge(morsel::impl::Pool& pool, const char* name) {
 Status Check(morsel_pool_t* pool, const char* name, std::vector<Finding>& findings,
              morsel_check_info& info) {
   if (name != nullptr) MORSEL_TRY(Pool(pool)->CheckKnownName(name));
-  return Pool(pool)->WithNoneOpen([&](morsel::impl::Pool& whole) -> Status {
-    const Result<morsel::CheckSummary> summary =
-        morsel::CheckPool(whole, name == nullptr ? "" : name,
-                          [&](const Finding& finding) { findings.push_back(finding); });
-    if (!summary) return summary.status();
-    info.struct_size = sizeof info;
-    info.obstacle = static_cast<uint32_t>(summary->obstacle);
-    info.morsels = summary->morsels;
-    info.roots = summary->roots;
-    info.live_bytes = summary->live_bytes;
-    info.damages = summary->damages;
-    return Code::kOk;
-  });
+  MORSEL_TRY(Pool(pool)->MayCheck());
+  const Result<morsel::CheckSummary> summary = morsel::CheckPool(
+      Pool(pool)->pool(), name == nullptr ? "" : name,
+      [&](const Finding& finding) { findings.push_back(finding); },
+      [&](const std::string& morsel, const std::function<Status()>& look) {
+        return Pool(pool)->WhileClosed(morsel, look);
+      });
+  if (!summary) return summary.status();
+  info.struct_size = sizeof info;
+  info.obstacle = static_cast<uint32_t>(summary->obstacle);
+  info.morsels = summary->morsels;
+  info.roots = summary->roots;
+  info.live_bytes = summary->live_bytes;
+  info.damages = summary->damages;
+  return Code::kOk;
 }
 
 }  // namespace
@@ -110,8 +113,8 @@ morsel_code morsel_count_huge(morsel_pool_t* pool, const char* name, uint64_t* s
   if (subtrees == nullptr) return CodeOf(Missing("morsel_count_huge", "a place for the count"));
   return CodeWithoutCancellation("morsel_count_huge", [&]() -> Status {
     MORSEL_TRY(morsel::CheckMorselName(name));
-    return Pool(pool)->WithNoneOpen([&](morsel::impl::Pool& whole) {
-      const Result<uint64_t> huge = CountHuge(whole, name);
+    return Pool(pool)->WhileClosed(name, [&] {
+      const Result<uint64_t> huge = CountHuge(Pool(pool)->pool(), name);
       if (huge) *subtrees = *huge;
       return huge.status();
     });

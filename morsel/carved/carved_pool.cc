@@ -38,12 +38,10 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, 
   if (!directory) return directory.status();
   Result<os::TemporaryFile> temporary = directory->MakeTemporary(split->name, mode);
   if (!temporary) return temporary.status();
-  // The file is locked before it has its name, so that no other process can open it in between.
-  Status made = os::LockFile(temporary->file, false, PoolSubject(path));
-  if (made.ok()) {
-    made = CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes),
-                                PoolSubject(path));
-  }
+  // The temporary has its writer's lock before it has its name, so that no other process can write
+  // it in between.
+  Status made =
+      CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes), PoolSubject(path));
   std::unique_ptr<impl::Pool> pool;
   if (made.ok()) {
     const DescriptorFloor floor;
@@ -66,7 +64,7 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Open(const std::string& path, bo
   Result<os::File> file =
       os::File::Open(calls, AT_FDCWD, path, (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
   if (!file) return file.status();
-  MORSEL_TRY(os::LockFile(*file, read_only, PoolSubject(path)));
+  if (!read_only) MORSEL_TRY(os::LockForWriting(*file, PoolSubject(path)));
   return Adopt(std::move(*file), read_only);
 }
 
@@ -98,6 +96,7 @@ Status CarvedPool::Supports(Contract contract, bool) const {
 
 Result<CatalogRecord> CarvedPool::Find(const std::string& name) {
   const std::lock_guard lock(medium_->mutex);
+  MORSEL_TRY(medium_->Refresh());
   const Catalog& catalog = medium_->metadata().catalog();
   const Result<SlotIndex> slot = catalog.Find(name);
   if (!slot) return slot.status();
@@ -106,6 +105,7 @@ Result<CatalogRecord> CarvedPool::Find(const std::string& name) {
 
 Result<std::vector<CatalogRecord>> CarvedPool::List() {
   const std::lock_guard lock(medium_->mutex);
+  MORSEL_TRY(medium_->Refresh());
   const Catalog& catalog = medium_->metadata().catalog();
   std::vector<CatalogRecord> records;
   for (const SlotIndex slot : catalog.List()) records.push_back(catalog.record(slot));
@@ -140,7 +140,8 @@ CatalogRecord CarvedPool::Carved(const CatalogRecord& asked) const {
 }
 
 Result<std::unique_ptr<Backing>> CarvedPool::Create(const CatalogRecord& asked,
-                                                    const Formatter& format) {
+                                                    const Formatter& format,
+                                                    const image::Progress&) {
   MORSEL_TRY(MustBeWritable("made"));
   const CatalogRecord wanted = Carved(asked);
   MORSEL_TRY(Supports(wanted.contract, wanted.giant));
@@ -156,7 +157,7 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const CatalogRecord& asked,
         SubjectOf(wanted.name).c_str(), FormatSizeExactly(wanted.size_bytes).c_str(),
         FormatSizeExactly(wanted.capacity_bytes).c_str(), FormatSizeExactly(unit_bytes).c_str());
   }
-  const std::lock_guard lock(medium_->mutex);
+  std::unique_lock lock(medium_->mutex);
   CarvedMetadata& metadata = medium_->metadata();
   if (metadata.catalog().Find(wanted.name).has_value()) {
     return Fail(Code::kExists, "%s exists already; open it, or choose another name",
@@ -164,9 +165,12 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const CatalogRecord& asked,
   }
   const Result<Id> id = RandomId();
   if (!id) return id.status();
-  const Window window = {metadata.superblock().window_begin, metadata.superblock().window_end};
-  Result<os::AddressRange> range = ReserveNew(window, *id, wanted.capacity_bytes,
-                                              metadata.catalog().Ranges(), SubjectOf(wanted.name));
+  const Window window = {superblock().window_begin, superblock().window_end};
+  Result<os::AddressRange> range =
+      claims_.empty()
+          ? ReserveNew(window, *id, wanted.capacity_bytes, metadata.catalog().Ranges(),
+                       SubjectOf(wanted.name))
+          : ReserveNew(window, *id, wanted.capacity_bytes, Taken(), SubjectOf(wanted.name));
   if (!range) return range.status();
 
   CatalogRecord record = wanted;
@@ -174,15 +178,16 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const CatalogRecord& asked,
   record.base = range->base();
   record.user = geteuid();
   record.group = getegid();
+  const Claim claim(*this, record);
   Result<std::unique_ptr<CarvedBacking>> backing =
-      CarvedBacking::Create(medium_, record, std::move(*range), format);
+      CarvedBacking::Create(medium_, record, std::move(*range), format, lock);
   if (!backing) return backing.status();
   return std::unique_ptr<Backing>(std::move(*backing));
 }
 
-Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool read_only) {
-  if (!read_only) MORSEL_TRY(MustBeWritable("opened for writing"));
-  const std::lock_guard lock(medium_->mutex);
+Result<std::unique_ptr<CarvedBacking>> CarvedPool::OpenOnce(const std::string& name,
+                                                            bool read_only) {
+  MORSEL_TRY(medium_->Refresh());
   CarvedMetadata& metadata = medium_->metadata();
   const Result<SlotIndex> slot = metadata.catalog().Find(name);
   if (!slot) return slot.status();
@@ -191,15 +196,56 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
   Result<os::AddressRange> range =
       os::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), SubjectOf(name));
   if (!range) return range.status();
-  Result<std::unique_ptr<CarvedBacking>> backing =
-      CarvedBacking::Open(medium_, *slot, record, read_only, std::move(*range));
-  if (!backing) return backing.status();
-  return std::unique_ptr<Backing>(std::move(*backing));
+  return CarvedBacking::Open(medium_, *slot, record, read_only, std::move(*range));
+}
+
+// Whether what was mapped is the morsel's now that it is mapped: another process may have removed
+// or shrunk it meanwhile, and given its subtrees to others.
+bool CarvedPool::IsStillThere(const CarvedBacking& backing) {
+  const KeepLastError keep;
+  if (!medium_->Refresh().ok()) return false;
+  CarvedMetadata& metadata = medium_->metadata();
+  const Result<SlotIndex> slot = metadata.catalog().Find(backing.record().name);
+  if (!slot || metadata.catalog().record(*slot).id != backing.record().id) return false;
+  const Result<std::vector<SubtreeIndex>> now = metadata.Subtrees(*slot);
+  const std::vector<SubtreeIndex>& mapped = backing.mapped();
+  return now && now->size() >= mapped.size() &&
+         std::equal(mapped.begin(), mapped.end(), now->begin());
+}
+
+Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool read_only,
+                                                  const image::Progress&) {
+  if (!read_only) MORSEL_TRY(MustBeWritable("opened for writing"));
+  constexpr int kTriesMax = 100;
+  const std::lock_guard lock(medium_->mutex);
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    Result<std::unique_ptr<CarvedBacking>> backing = OpenOnce(name, read_only);
+    if (!backing) return backing.status();
+    if (!read_only_ || IsStillThere(**backing))
+      return std::unique_ptr<Backing>(std::move(*backing));
+  }
+  return Fail(Code::kBusy, "%s is changed by another process faster than it can be opened",
+              SubjectOf(name).c_str());
+}
+
+CarvedPool::Claim::Claim(CarvedPool& pool, const CatalogRecord& record)
+    : pool_(pool), name_(record.name) {
+  pool_.claims_.push_back(record);
+}
+
+CarvedPool::Claim::~Claim() {
+  std::erase_if(pool_.claims_, [this](const CatalogRecord& one) { return one.name == name_; });
+}
+
+TakenRanges CarvedPool::Taken() {
+  TakenRanges taken = medium_->metadata().catalog().Ranges();
+  for (const CatalogRecord& one : claims_) taken.Add(one.base, RangeBytes(one.capacity_bytes));
+  return taken;
 }
 
 Status CarvedPool::Export(const std::string& name, const os::Directory& to,
                           const std::string& file_name, const ExportRequest& options) {
-  const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true);
+  const Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true, {});
   return backing ? (*backing)->Export(to, file_name, options) : backing.status();
 }
 
@@ -217,6 +263,7 @@ Status CarvedPool::Remove(const std::string& name) {
 
 Status CarvedPool::Check(const std::function<void(const Finding&)>& report) {
   const std::lock_guard lock(medium_->mutex);
+  MORSEL_TRY(medium_->Refresh());
   for (const std::string& message : medium_->metadata().Validate()) {
     report({.subject = PoolSubject(path_), .message = message});
   }

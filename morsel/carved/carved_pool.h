@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "morsel/carved/carved_pool_backing.h"
 #include "morsel/carved/carved_pool_medium.h"
 #include "morsel/pool/pool.h"
 #include "os/file/system_calls.h"
@@ -16,6 +17,9 @@ namespace morsel {
 /// Whoever may open the file may read and write all of it. The owner and mode that the catalog
 /// keeps for each morsel are checked by this library only: they keep honest programs apart, no
 /// others.
+///
+/// One process writes the pool. Any number read it meanwhile, without a lock: each call of theirs
+/// looks at a copy of the metadata as they are then.
 /// Threads  any.
 class CarvedPool : public impl::Pool {
  public:
@@ -27,14 +31,15 @@ class CarvedPool : public impl::Pool {
   static Result<std::unique_ptr<impl::Pool>> Create(const std::string& path, uint64_t size_bytes,
                                                     uint32_t mode, os::SystemCalls& calls);
 
-  /// Opens the pool in the file or device at `path`, locks it and recovers what a crash left.
-  /// Errors  kNotFound; kBusy: the message names the process that has it open; kCorrupt; kVersion;
+  /// Opens the pool in the file or device at `path`. To write it, it is locked, and what a crash
+  /// left is recovered.
+  /// Errors  kNotFound; kBusy: the message names the process that writes it; kCorrupt; kVersion;
   ///         kUnsupported; kInvalidArgument: it is an image, or a morsel of a directory pool;
   ///         kPermission; kNoSpace; kNoMemory; kIo.
   static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path, bool read_only,
                                                   os::SystemCalls& calls);
 
-  const PoolSuperblock& superblock() const { return medium_->metadata().superblock(); }
+  const PoolSuperblock& superblock() const { return medium_->superblock(); }
   const pmem::Medium& medium() const override { return medium_->medium(); }
   uint32_t granularity_bytes(Contract) const override { return medium_->granularity_bytes(); }
   Status Supports(Contract contract, bool giant) const override;
@@ -42,9 +47,10 @@ class CarvedPool : public impl::Pool {
   Result<std::vector<CatalogRecord>> List() override;
   Result<PoolFacts> Facts() override;
   /// On a medium with units of 1 GiB every morsel becomes giant, whatever was asked for.
-  Result<std::unique_ptr<Backing>> Create(const CatalogRecord& asked,
-                                          const Formatter& format) override;
-  Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
+  Result<std::unique_ptr<Backing>> Create(const CatalogRecord& asked, const Formatter& format,
+                                          const image::Progress& progress) override;
+  Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only,
+                                        const image::Progress& progress) override;
   Status Export(const std::string& name, const os::Directory& to, const std::string& file_name,
                 const ExportRequest& options) override;
   /// Loads the image straight into the new morsel's subtrees. They belong to nobody until the
@@ -59,12 +65,32 @@ class CarvedPool : public impl::Pool {
       : impl::Pool(std::move(path), read_only), medium_(std::move(medium)) {}
   static Result<std::unique_ptr<impl::Pool>> Adopt(os::File file, bool read_only);
   CatalogRecord Carved(const CatalogRecord& asked) const;
-  Status Load(const CatalogRecord& record, const image::ImageFile& image,
-              const std::vector<SubtreeIndex>& subtrees);
+  Result<std::unique_ptr<CarvedBacking>> OpenOnce(const std::string& name, bool read_only);
+  bool IsStillThere(const CarvedBacking& backing);
+  Result<std::vector<SubtreeIndex>> Load(const CatalogRecord& record, const image::ImageFile& image,
+                                         std::unique_lock<Mutex>& held);
+  /// Enters the addresses of a morsel that is being made into claims_ as long as it lives. Whoever
+  /// makes and ends it holds the medium's mutex.
+  class Claim {
+   public:
+    Claim(CarvedPool& pool, const CatalogRecord& record);
+    ~Claim();
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+
+   private:
+    CarvedPool& pool_;
+    std::string name_;
+  };
+  TakenRanges Taken();
+  Status CheckUnclaimed(const CatalogRecord& record) const;
   Status MustBeWritable(const char* tried) const;
   std::string SubjectOf(const std::string& name) const;
 
   std::shared_ptr<CarvedMedium> medium_;
+  /// The addresses of morsels that are being made, guarded by the medium's mutex: they are in no
+  /// catalog yet, and the mutex is not held while zeros are written or an image is loaded.
+  std::vector<CatalogRecord> claims_;
 };
 
 }  // namespace morsel

@@ -30,16 +30,22 @@ Status CarvedBacking::Map(const std::vector<SubtreeIndex>& subtrees) {
 Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Create(std::shared_ptr<CarvedMedium> medium,
                                                              const CatalogRecord& record,
                                                              os::AddressRange range,
-                                                             const Formatter& format) {
+                                                             const Formatter& format,
+                                                             std::unique_lock<Mutex>& held) {
   CarvedMetadata& metadata = medium->metadata();
-  const Result<SlotIndex> slot = metadata.catalog().FreeSlot();
-  if (!slot) return slot.status();
+  MORSEL_TRY(metadata.catalog().FreeSlot().status());
   const Result<std::vector<SubtreeIndex>> subtrees =
-      medium->Grant(RoleOf(record), record.size_bytes);
+      medium->Grant(RoleOf(record), record.size_bytes, &held);
   if (!subtrees) return subtrees.status();
-  std::unique_ptr<CarvedBacking> backing(
-      new CarvedBacking(medium, *slot, record, false, std::move(range)));
-  if (const Status status = backing->Map(*subtrees); !status.ok()) {
+  // Another may have taken the slot meanwhile.
+  const Result<SlotIndex> slot = metadata.catalog().FreeSlot();
+  Status status = slot.status();
+  std::unique_ptr<CarvedBacking> backing;
+  if (status.ok()) {
+    backing.reset(new CarvedBacking(medium, *slot, record, false, std::move(range)));
+    status = backing->Map(*subtrees);
+  }
+  if (!status.ok()) {
     const KeepLastError keep;
     medium->Return(RoleOf(record), *subtrees);
     return status;
@@ -59,7 +65,15 @@ Result<std::unique_ptr<CarvedBacking>> CarvedBacking::Open(std::shared_ptr<Carve
   std::unique_ptr<CarvedBacking> backing(
       new CarvedBacking(std::move(medium), slot, record, read_only, std::move(range)));
   MORSEL_TRY(backing->Map(*subtrees));
+  if (read_only) backing->mapped_ = *subtrees;
   return backing;
+}
+
+// Who only reads has what it mapped, whatever became of the slot since.
+Result<std::vector<SubtreeIndex>> CarvedBacking::Subtrees() const {
+  if (read_only_) return mapped_;
+  const std::lock_guard lock(medium_->mutex);
+  return medium_->metadata().Subtrees(slot_);
 }
 
 Status CarvedBacking::Resize(uint64_t size_bytes) {
@@ -125,16 +139,13 @@ Status CarvedBacking::Checkpoint(uint64_t live_bytes) {
 // share a page.
 Result<std::vector<pmem::ByteRange>> CarvedBacking::BadRanges() const {
   std::vector<pmem::DeviceExtent> extents;
-  {
-    const std::lock_guard lock(medium_->mutex);
-    const Result<std::vector<SubtreeIndex>> subtrees = medium_->metadata().Subtrees(slot_);
-    if (!subtrees) return subtrees.status();
-    const uint64_t data_offset = medium_->metadata().superblock().data_offset;
-    const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record_)) * kSubtreeBytes;
-    for (const SubtreeIndex subtree : *subtrees) {
-      extents.push_back(
-          {extents.size() * unit_bytes, data_offset + subtree.value() * kSubtreeBytes, unit_bytes});
-    }
+  const Result<std::vector<SubtreeIndex>> subtrees = Subtrees();
+  if (!subtrees) return subtrees.status();
+  const uint64_t data_offset = medium_->superblock().data_offset;
+  const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record_)) * kSubtreeBytes;
+  for (const SubtreeIndex subtree : *subtrees) {
+    extents.push_back(
+        {extents.size() * unit_bytes, data_offset + subtree.value() * kSubtreeBytes, unit_bytes});
   }
   const Result<std::vector<pmem::ByteRange>> listed = medium_->BadRanges();
   if (!listed) return listed.status();

@@ -17,14 +17,15 @@ namespace morsel {
 class CarvedBacking : public Backing {
  public:
   /// Makes the morsel that `record` describes, in a free slot of the catalog, and maps it.
-  /// medium      the caller holds its mutex.
+  /// held        the medium's mutex: it is released while zeros are written.
   /// Durability  the bytes in the medium's file are durable on return; after a crash before that,
   ///             there is nothing of that name. The caller syncs the file's own name.
   /// Errors      kNoMemory, kNoSpace, kCorrupt, kIo: nothing is claimed.
   static Result<std::unique_ptr<CarvedBacking>> Create(std::shared_ptr<CarvedMedium> medium,
                                                        const CatalogRecord& record,
                                                        os::AddressRange range,
-                                                       const Formatter& format);
+                                                       const Formatter& format,
+                                                       std::unique_lock<Mutex>& held);
 
   /// Opens the morsel in `slot`, which `record` describes: maps its subtrees and the process' page
   /// into `range`.
@@ -34,6 +35,8 @@ class CarvedBacking : public Backing {
                                                      SlotIndex slot, const CatalogRecord& record,
                                                      bool read_only, os::AddressRange range);
 
+  /// The subtrees that are mapped, if the morsel is open for reading.
+  const std::vector<SubtreeIndex>& mapped() const { return mapped_; }
   pmem::Persist persist() const override { return medium_->persist(); }
   uint32_t granularity_bytes() const override { return medium_->granularity_bytes(); }
   Status Resize(uint64_t size_bytes) override;
@@ -48,10 +51,12 @@ class CarvedBacking : public Backing {
   Status Map(const std::vector<SubtreeIndex>& subtrees);
   Status Grow(uint64_t size_bytes, std::unique_lock<Mutex>& held);
   Status Shrink(uint64_t size_bytes);
+  Result<std::vector<SubtreeIndex>> Subtrees() const;
   Result<std::vector<pmem::ByteRange>> BadRanges() const;
 
   std::shared_ptr<CarvedMedium> medium_;
   SlotIndex slot_;
+  std::vector<SubtreeIndex> mapped_;  ///< open for reading: its subtrees when it was opened
 };
 
 /// Loads `image` into the zeroed memory, size_bytes long, of a morsel that is about to be made.

@@ -21,17 +21,41 @@ Status FillFromImage(char* memory, uint64_t size_bytes, const image::ImageFile& 
   return image::CheckNotOverwritten(image);
 }
 
-// Loads the image at any free address: the morsel's own range may be in use by the morsel that was
-// exported.
-Status CarvedPool::Load(const CatalogRecord& record, const image::ImageFile& image,
-                        const std::vector<SubtreeIndex>& subtrees) {
+Status CarvedPool::CheckUnclaimed(const CatalogRecord& record) const {
+  const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
+  for (const CatalogRecord& other : claims_) {
+    if (end <= other.base || other.base + RangeBytes(other.capacity_bytes) <= record.base) continue;
+    return Fail(Code::kAddressTaken,
+                "%s cannot be made of the image: morsel '%s', which another thread is making, has "
+                "a part of its addresses; choose another pool",
+                SubjectOf(record.name).c_str(), other.name.c_str());
+  }
+  return Code::kOk;
+}
+
+// Loads the image into subtrees that are nobody's yet. It is mapped at any free address: the
+// morsel's own range may be in use by the morsel that was exported. `held` is released while bytes
+// move.
+Result<std::vector<SubtreeIndex>> CarvedPool::Load(const CatalogRecord& record,
+                                                   const image::ImageFile& image,
+                                                   std::unique_lock<Mutex>& held) {
   const Window window = {superblock().window_begin, superblock().window_end};
   Result<os::AddressRange> range =
       ReserveNew(window, record.id, record.size_bytes, {}, SubjectOf(record.name));
   if (!range) return range.status();
-  MORSEL_TRY(
-      medium_->Place(*range, 0, RoleOf(record), subtrees, false, "morsel '" + record.name + "'"));
-  return FillFromImage(range->at(0), record.size_bytes, image, medium_->persist());
+  const alloc::SubtreeRole role = RoleOf(record);
+  Result<std::vector<SubtreeIndex>> subtrees = medium_->Grant(role, record.size_bytes, &held);
+  if (!subtrees) return subtrees;
+  Status loaded = medium_->Place(*range, 0, role, *subtrees, false, "morsel '" + record.name + "'");
+  if (loaded.ok()) {
+    held.unlock();
+    loaded = FillFromImage(range->at(0), record.size_bytes, image, medium_->persist());
+    held.lock();
+  }
+  if (loaded.ok()) return subtrees;
+  const KeepLastError keep;
+  medium_->Return(role, *subtrees);
+  return loaded;
 }
 
 Status CarvedPool::Import(const std::string& name, const image::ImageFile& image) {
@@ -46,21 +70,26 @@ Status CarvedPool::Import(const std::string& name, const image::ImageFile& image
   record.mode &= kPermissionBits;
   record.user = geteuid();
   record.group = getegid();
-  MORSEL_TRY(CheckRoomFor(*this, record));
   const Window window = {superblock().window_begin, superblock().window_end};
-  MORSEL_TRY(
-      CheckPlaceFor(*this, window, alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes, record));
-  const std::lock_guard lock(medium_->mutex);
+  const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes;
+  std::unique_lock lock(medium_->mutex);
+  MORSEL_TRY(CheckUnclaimed(record));
+  const Claim claim(*this, record);
+  lock.unlock();
+  const Status room = CheckRoomFor(*this, record);
+  const Status place = room.ok() ? CheckPlaceFor(*this, window, unit_bytes, record) : room;
+  lock.lock();
+  MORSEL_TRY(place);
   CarvedMetadata& metadata = medium_->metadata();
-  const Result<SlotIndex> slot = metadata.catalog().FreeSlot();
-  if (!slot) return slot.status();
-  const alloc::SubtreeRole role = RoleOf(record);
-  const Result<std::vector<SubtreeIndex>> subtrees = medium_->Grant(role, record.size_bytes);
+  MORSEL_TRY(metadata.catalog().FreeSlot().status());
+  const Result<std::vector<SubtreeIndex>> subtrees = Load(record, image, lock);
   if (!subtrees) return subtrees.status();
-  if (const Status loaded = Load(record, image, *subtrees); !loaded.ok()) {
+  // Another may have taken the slot meanwhile.
+  const Result<SlotIndex> slot = metadata.catalog().FreeSlot();
+  if (!slot) {
     const KeepLastError keep;
-    medium_->Return(role, *subtrees);
-    return loaded;
+    medium_->Return(RoleOf(record), *subtrees);
+    return slot.status();
   }
   metadata.Create(*slot, record, *subtrees);
   return Code::kOk;

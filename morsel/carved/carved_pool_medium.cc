@@ -124,13 +124,29 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(os::File file, bool rea
   MORSEL_TRY(medium->MustFlush());
   os::WatchForBusErrors(os::Watches::kTables, medium->mapping_.memory(),
                         medium->mapping_.size_bytes(), 0, subject, medium->file_.path());
-  Result<std::unique_ptr<CarvedMetadata>> metadata = CarvedMetadata::Open(
-      medium->mapping_.memory(), **chosen, medium->persist(),
-      read_only ? CarvedMetadata::Access::kRead : CarvedMetadata::Access::kWrite, subject);
+  medium->subject_ = subject;
+  medium->superblock_ = *chosen;
+  if (read_only) {
+    MORSEL_TRY(medium->Refresh());
+    return medium;
+  }
+  Result<std::unique_ptr<CarvedMetadata>> metadata =
+      CarvedMetadata::Open(medium->mapping_.memory(), **chosen, medium->persist(),
+                           CarvedMetadata::Access::kWrite, subject);
   if (!metadata) return metadata.status();
   medium->metadata_ = std::move(*metadata);
-  if (!read_only) MORSEL_TRY(medium->FindSparse());
+  MORSEL_TRY(medium->FindSparse());
   return medium;
+}
+
+Status CarvedMedium::Refresh() {
+  if (!read_only_) return Code::kOk;
+  const char* const mapped = medium_.CanBeRead() ? nullptr : mapping_.memory();
+  Result<std::unique_ptr<MetadataCopy>> copy =
+      MetadataCopy::Take(file_, *superblock_, mapped, subject_);
+  if (!copy) return copy.status();
+  copy_ = std::move(*copy);
+  return Code::kOk;
 }
 
 // PMEM2_FORCE_GRANULARITY may let ordinary memory stand in for persistent memory, and may ask for
@@ -156,8 +172,8 @@ CarvedMedium::~CarvedMedium() {
 
 // A copy of a pool may have holes where the original had zeros.
 Status CarvedMedium::FindSparse() {
-  const Result<bool> is_sparse = medium_.MayHaveHoles(
-      file_, metadata_->superblock().metadata_bytes + metadata_->catalog().size_bytes());
+  const Result<bool> is_sparse =
+      medium_.MayHaveHoles(file_, superblock_->metadata_bytes + metadata_->catalog().size_bytes());
   if (!is_sparse) return is_sparse.status();
   is_sparse_ = *is_sparse;
   return Code::kOk;
@@ -175,7 +191,7 @@ Status CarvedMedium::ForEachRun(alloc::SubtreeRole role, const std::vector<Subtr
     while (end < subtrees.size() && subtrees[end].value() == subtrees[end - 1].value() + stride) {
       ++end;
     }
-    MORSEL_TRY(visit(metadata_->superblock().data_offset + subtrees[begin].value() * kSubtreeBytes,
+    MORSEL_TRY(visit(superblock_->data_offset + subtrees[begin].value() * kSubtreeBytes,
                      begin * unit_bytes, (end - begin) * unit_bytes));
     begin = end;
   }

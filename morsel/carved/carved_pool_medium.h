@@ -12,6 +12,7 @@
 #include "base/on_heap.h"
 #include "base/result.h"
 #include "morsel/carved/carved_pool_metadata.h"
+#include "morsel/carved/metadata_copy.h"
 #include "os/file/file.h"
 #include "os/memory/address_range.h"
 #include "pmem/media/bad_ranges.h"
@@ -27,7 +28,8 @@ class CarvedMedium {
   /// What the caller expects the file to be.
   enum class As { kPool, kSingleMorsel };
 
-  /// Opens the pool in `file`, which the caller has locked: maps its metadata and recovers them.
+  /// Opens the pool in `file`: maps its metadata and recovers them. The caller has
+  /// LockForWriting(), unless it is opened for reading: then a copy of the metadata is recovered.
   /// Errors  kCorrupt, kVersion, kUnsupported, kNoSpace, kNoMemory, kIo; kInvalidArgument: the file
   ///         is a pool of many morsels, or a single morsel of a directory pool, and `as` says the
   ///         other.
@@ -60,7 +62,13 @@ class CarvedMedium {
   /// Guards metadata() and the claims on subtrees. The caller takes it.
   Mutex mutex{LockRank::kCarvedMedium};
 
-  CarvedMetadata& metadata() { return *metadata_; }
+  /// Of a pool that is open for reading: a copy, as it was at the last Refresh().
+  CarvedMetadata& metadata() { return copy_ != nullptr ? copy_->metadata() : *metadata_; }
+  /// Of a pool that is open for reading: takes a new copy of the metadata, which another process
+  /// may have changed. References into the last one end.
+  /// Errors  as MetadataCopy::Take(): the last copy stays.
+  Status Refresh();
+  const PoolSuperblock& superblock() const { return *superblock_; }
   pmem::Persist persist() const { return mapping_.persist(); }
   uint32_t granularity_bytes() const { return mapping_.granularity_bytes(); }
   const pmem::Medium& medium() const { return medium_; }
@@ -107,7 +115,10 @@ class CarvedMedium {
   bool read_only_ = false;
   bool is_sparse_ = false;  ///< some subtrees may lie in a hole of the file, as in a sparse copy
   pmem::Pmem2Mapping mapping_;
-  std::unique_ptr<CarvedMetadata> metadata_;
+  std::string subject_;
+  OnHeap<PoolSuperblock> superblock_;
+  std::unique_ptr<CarvedMetadata> metadata_;  ///< open for writing: on the medium
+  std::unique_ptr<MetadataCopy> copy_;        ///< open for reading
 };
 
 }  // namespace morsel

@@ -1,7 +1,6 @@
 #include "morsel/carved/carved_pool_metadata.h"
 
 #include <cinttypes>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/bits.h"
@@ -65,8 +64,6 @@ CarvedMetadata::CarvedMetadata(char* memory, const PoolSuperblock& superblock,
       catalog_(CatalogOf(memory, superblock, &journal_, persist, subject_)),
       map_(MapOf(memory, superblock, persist, subject_)) {}
 
-CarvedMetadata::~CarvedMetadata() { std::free(copy_); }
-
 PoolUse* CarvedMetadata::use() const {
   return reinterpret_cast<PoolUse*>(memory_ + superblock_.use_offset);
 }
@@ -75,27 +72,9 @@ Result<std::unique_ptr<CarvedMetadata>> CarvedMetadata::Open(char* medium,
                                                              const PoolSuperblock& superblock,
                                                              pmem::Persist persist, Access access,
                                                              std::string subject) {
-  char* memory = medium;
-  void* copy = nullptr;
-  pmem::Journal journal = JournalOf(medium, superblock, persist, subject);
-  if (access != Access::kRead) {
-    MORSEL_TRY(journal.Recover());
-  } else {
-    const Result<bool> pending = journal.IsPending();
-    if (!pending.has_value()) return pending.status();
-    if (*pending) {
-      copy = std::aligned_alloc(kPageBytes, superblock.metadata_bytes);
-      if (copy == nullptr) {
-        return Fail(Code::kNoMemory, "%s: no memory for a copy of its catalog", subject.c_str());
-      }
-      memory = static_cast<char*>(copy);
-      std::memcpy(memory, medium, superblock.metadata_bytes);
-      MORSEL_TRY(JournalOf(memory, superblock, pmem::VolatilePersist(), subject).Recover());
-    }
-  }
+  MORSEL_TRY(JournalOf(medium, superblock, persist, subject).Recover());
   std::unique_ptr<CarvedMetadata> metadata(
-      new CarvedMetadata(memory, superblock, persist, access, std::move(subject)));
-  metadata->copy_ = copy;
+      new CarvedMetadata(medium, superblock, persist, access, std::move(subject)));
   if (access == Access::kWrite) {
     uint64_t* const in_use = &metadata->use()->in_use;
     metadata->was_unclean_ = pmem::Load(in_use) != 0;

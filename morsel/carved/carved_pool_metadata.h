@@ -34,17 +34,15 @@ constexpr alloc::SubtreeRole RoleOf(const CatalogRecord& record) {
 /// Threads  one call at a time.
 class CarvedMetadata {
  public:
-  enum class Access { kRead, kReadOwn, kWrite };
+  enum class Access { kRead, kWrite };
 
-  /// Recovers what a crash left and reads the catalog. The map is read later. With kRead nothing on
-  /// the medium changes: if a journal entry is pending, it is applied to a private copy. With
-  /// kReadOwn `medium` is such a copy already, and is changed.
-  /// Errors  kCorrupt (the journal); kNoMemory.
+  /// Recovers what a crash left and reads the catalog. The map is read later. With kRead `medium`
+  /// is the caller's own copy of it, in which a journal entry that is pending is applied.
+  /// Errors  kCorrupt (the journal).
   static Result<std::unique_ptr<CarvedMetadata>> Open(char* medium,
                                                       const PoolSuperblock& superblock,
                                                       pmem::Persist persist, Access access,
                                                       std::string subject);
-  ~CarvedMetadata();
   CarvedMetadata(const CarvedMetadata&) = delete;
   CarvedMetadata& operator=(const CarvedMetadata&) = delete;
 
@@ -100,7 +98,6 @@ class CarvedMetadata {
   PoolUse* use() const;
 
   char* memory_;
-  void* copy_ = nullptr;  ///< memory_ if that is a private copy, else nullptr
   PoolSuperblock superblock_;
   pmem::Persist persist_;
   Access access_;

@@ -21,8 +21,8 @@ namespace morsel {
 /// Errors  kIo.
 Result<bool> LooksLikeFineFile(const os::File& file);
 
-/// Returns what the file says of its morsel. The metadata are read into memory; nothing is mapped
-/// or changed.
+/// Returns what the file says of its morsel, whoever writes it meanwhile. The metadata are read
+/// into memory; nothing is mapped or changed.
 /// Errors  kCorrupt, kVersion, kInvalidArgument, kNoMemory, kIo.
 Result<CatalogRecord> ReadFineFile(const os::File& file, const std::string& name);
 
@@ -31,19 +31,13 @@ Result<CatalogRecord> ReadFineFile(const os::File& file, const std::string& name
 /// Errors  as ReadFineFile().
 Result<std::vector<Finding>> CheckFineFile(const os::File& file, const std::string& subject);
 
-/// An open fine morsel: its backing, and the medium below it. The backing keeps the medium alive.
-struct FineMorsel {
-  std::unique_ptr<Backing> backing;
-  std::weak_ptr<CarvedMedium> medium;
-};
-
 /// Makes the morsel that `record` describes and opens it at `range`.
 /// Durability  on return; after a crash before that, there is nothing of that name.
 /// Errors      kExists; kUnsupported (not on persistent memory); kNoSpace, kNoMemory, kPermission,
 ///             kIo.
-Result<FineMorsel> CreateFineFile(const os::Directory& directory, const Window& window,
-                                  const CatalogRecord& record, os::AddressRange range,
-                                  const Formatter& format);
+Result<std::unique_ptr<Backing>> CreateFineFile(const os::Directory& directory,
+                                                const Window& window, const CatalogRecord& record,
+                                                os::AddressRange range, const Formatter& format);
 
 /// Makes the morsel that `record` describes with the contents of `image`. The morsel is not opened:
 /// its range may be in use by the morsel that was exported.
@@ -56,13 +50,7 @@ Status ImportFineFile(const os::Directory& directory, const Window& window,
 /// Maps the morsel of `file` at its recorded address. `label` names the morsel in the message of
 /// whoever finds the address range taken.
 /// Errors  as ReadFineFile(), and kUnsupported, kAddressTaken, kNoSpace.
-Result<FineMorsel> OpenFineFile(os::File file, const std::string& name, bool read_only,
-                                const std::string& label);
-
-/// Returns what the morsel of `medium`, which is open, says now. `file` is another open file of it.
-/// Errors   kCorrupt, kIo.
-/// Threads  any; it takes the medium's mutex.
-Result<CatalogRecord> ReadOpenFineFile(CarvedMedium& medium, const os::File& file,
-                                       const std::string& name);
+Result<std::unique_ptr<Backing>> OpenFineFile(os::File file, const std::string& name,
+                                              bool read_only, const std::string& label);
 
 }  // namespace morsel

@@ -142,7 +142,7 @@ Status FormatDevice(const std::string& path, DeviceData data, os::SystemCalls& c
   const std::string subject = "device '" + path + "'";
   const Result<os::File> file = os::File::Open(calls, AT_FDCWD, path, O_RDWR, 0, path);
   if (!file) return file.status();
-  MORSEL_TRY(os::LockFile(*file, false, subject));
+  MORSEL_TRY(os::LockForWriting(*file, subject));
   struct stat status;
   if (fstat(file->descriptor(), &status) != 0) return FailErrno("'%s'", path.c_str());
   if (const std::string user = UserOf(status.st_rdev); !user.empty()) {

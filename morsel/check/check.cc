@@ -109,8 +109,9 @@ Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) 
 
 class Check {
  public:
-  Check(impl::Pool& pool, const std::string& only, const Report& report)
-      : pool_(pool), only_(only), report_(report) {}
+  Check(impl::Pool& pool, const std::string& only, const Report& report,
+        const WhileClosed& while_closed)
+      : pool_(pool), only_(only), report_(report), while_closed_(while_closed) {}
 
   Result<CheckSummary> Run() {
     if (!only_.empty() && !IsPossibleName(only_)) MORSEL_TRY(CheckMorselName(only_.c_str()));
@@ -152,8 +153,11 @@ class Check {
       ++summary_.damages;
       report_({subject, message, Code::kCorrupt});
     };
-    const Result<std::unique_ptr<Backing>> backing = pool_.Open(name, /*read_only=*/true);
-    const Status status = backing ? CheckHeap(**backing, say, summary_) : backing.status();
+    const auto look = [&]() -> Status {
+      const Result<std::unique_ptr<Backing>> backing = pool_.Open(name, /*read_only=*/true);
+      return backing ? CheckHeap(**backing, say, summary_) : backing.status();
+    };
+    const Status status = while_closed_ ? while_closed_(name, look) : look();
     if (status.ok()) return;
     if (!IsDamage(status.code())) {
       summary_.obstacle = status.code();
@@ -166,14 +170,16 @@ class Check {
   impl::Pool& pool_;
   const std::string& only_;
   const Report& report_;
+  const WhileClosed& while_closed_;
   CheckSummary summary_;
   std::set<std::string> known_;  ///< subjects that the pool's own check has found damaged
 };
 
 }  // namespace
 
-Result<CheckSummary> CheckPool(impl::Pool& pool, const std::string& only, const Report& report) {
-  return Check(pool, only, report).Run();
+Result<CheckSummary> CheckPool(impl::Pool& pool, const std::string& only, const Report& report,
+                               const WhileClosed& while_closed) {
+  return Check(pool, only, report, while_closed).Run();
 }
 
 }  // namespace morsel

@@ -5,14 +5,14 @@
 // A copy of a morsel's file opens under its new name.
 #pragma once
 
-#include <map>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "base/mutex.h"
 #include "image/image_file.h"
 #include "morsel/carved/fine_file.h"
+#include "morsel/directory/address_lock.h"
 #include "morsel/directory/pool_file.h"
 #include "morsel/pool/pool.h"
 #include "os/file/directory.h"
@@ -26,13 +26,15 @@ struct DirectoryPoolOptions {
   uint32_t mode = 0;       ///< the permissions of a directory that is made; 0 means 0700
 };
 
+/// Any number of processes may have the pool open, for writing, too. Each morsel has one writer,
+/// and readers lock nothing (docs/decisions/0014-who-locks-what.md).
 class DirectoryPool final : public impl::Pool {
  public:
-  /// Opens the pool in the directory `path` and locks it. An open for writing removes what crashes
-  /// left of morsels that were being created.
+  /// Opens the pool in the directory `path`. An open for writing removes what crashes left of
+  /// morsels that were being created.
   /// Durability  a pool that is made is durable on return.
-  /// Errors      kNotFound; kExists; kBusy: the message names the process that has it open;
-  ///             kCorrupt; kVersion; kPermission; kNoSpace; kIo; kInvalidArgument (MORSEL_WINDOW).
+  /// Errors      kNotFound; kExists; kCorrupt; kVersion; kPermission; kNoSpace; kIo;
+  ///             kInvalidArgument (MORSEL_WINDOW).
   static Result<std::unique_ptr<impl::Pool>> Open(const std::string& path,
                                                   const DirectoryPoolOptions& options,
                                                   os::SystemCalls& calls);
@@ -44,23 +46,25 @@ class DirectoryPool final : public impl::Pool {
   Result<std::vector<CatalogRecord>> List() override;
   Result<std::vector<std::string>> ListUnreadable() override;
   Result<PoolFacts> Facts() override;
-  Result<std::unique_ptr<Backing>> Create(const CatalogRecord& wanted,
-                                          const Formatter& format) override;
-  Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) override;
+  Result<std::unique_ptr<Backing>> Create(const CatalogRecord& wanted, const Formatter& format,
+                                          const image::Progress& progress) override;
+  Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only,
+                                        const image::Progress& progress) override;
   Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
-                                              const image::Damaged& damaged) override;
+                                              const image::Damaged& damaged,
+                                              const image::Progress& progress) override;
   Status Export(const std::string& name, const os::Directory& to, const std::string& file_name,
                 const ExportRequest& options) override;
   Status Import(const std::string& name, const image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
   Status Check(const std::function<void(const Finding&)>& report) override;
-  void CloseAfterFork() override;
+  void CloseAfterFork() override { directory_.Close(); }
 
  private:
   DirectoryPool(std::string path, bool read_only, os::Directory directory, PoolFile pool_file)
       : impl::Pool(std::move(path), read_only),
         directory_(std::move(directory)),
-        pool_file_(std::move(pool_file)) {}
+        pool_file_(pool_file) {}
 
   /// new_mode  the mode of the directory, if Open() has just made it, else 0.
   static Result<std::unique_ptr<impl::Pool>> OpenDirectory(const std::string& path,
@@ -71,29 +75,43 @@ class DirectoryPool final : public impl::Pool {
   Result<os::File> OpenFile(const std::string& name, int flags) const;
   /// Says of a file that is not found that it is no morsel.
   Result<os::File> NamedError(Result<os::File> file, const std::string& name) const;
+  Result<uint32_t> FineGranularity() const;
   struct Names {
     std::vector<std::string> images;
     std::vector<std::string> direct;  ///< files of fine morsels
-    /// Both, sorted.
+    std::vector<std::string> links;   ///< symbolic links to what is, or may be, one of the two
+    /// All, sorted.
     std::vector<std::string> All() const;
   };
   /// Returns the entries of the directory that look like morsels, damaged ones too.
   Result<Names> MorselNames() const;
-  Result<os::AddressRange> ReserveFor(CatalogRecord& record);
+  bool MayLeadToMorsel(const std::string& link) const;
+
+  /// Addresses that a morsel is about to have. Nobody else takes them meanwhile.
+  struct Place {
+    os::AddressRange range;
+    AddressLock lock;
+  };
+  /// Reserves a range that no other morsel of the pool has, and sets the record's base.
+  Result<Place> TakePlace(CatalogRecord& record);
+  /// Locks the range that the record says, which no other morsel of the pool has.
+  Result<AddressLock> LockPlaceOf(const CatalogRecord& record);
   Status ServesImageOf(const CatalogRecord& record) const;
-  Result<std::unique_ptr<Backing>> CreateImage(CatalogRecord record, const Formatter& format);
+  Result<std::unique_ptr<Backing>> CreateImage(CatalogRecord record, const Formatter& format,
+                                               const image::Progress& progress);
+  Result<std::unique_ptr<Backing>> OpenToWrite(const std::string& name,
+                                               const image::Progress& progress);
   /// damaged  as for OpenIntact(); with nullptr damage is an error.
+  Result<std::unique_ptr<Backing>> OpenToRead(const std::string& name,
+                                              const image::Damaged* damaged,
+                                              const image::Progress& progress);
+  /// Errors  kBusy: it was written over while it was read.
   Result<std::unique_ptr<Backing>> OpenImage(os::File file, const std::string& name, bool read_only,
-                                             const image::Damaged* damaged);
-  /// Remembers the medium of a fine morsel while it is open, and returns its backing.
-  Result<std::unique_ptr<Backing>> Remember(const std::string& name, Result<FineMorsel> morsel);
-  /// Returns the medium of a fine morsel that is open, or nullptr.
-  std::shared_ptr<CarvedMedium> OpenMedium(const std::string& name);
+                                             const image::Damaged* damaged,
+                                             const image::Progress& progress);
 
   os::Directory directory_;
   PoolFile pool_file_;
-  Mutex mutex_{LockRank::kDirectoryPool};                    ///< guards open_
-  std::map<std::string, std::weak_ptr<CarvedMedium>> open_;  ///< open fine morsels, by name
 };
 
 }  // namespace morsel

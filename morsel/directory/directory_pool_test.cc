@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -171,7 +170,7 @@ TEST_F(DirectoryPoolTest, ListReturnsImagesSortedByNameAndSkipsOtherFiles) {
   EXPECT_EQ(pool_->Find("a-stranger").error(), Code::kCorrupt);
   EXPECT_EQ(pool_->Find("a-directory").error(), Code::kInvalidArgument);
   EXPECT_EQ(pool_->Find("a-pipe").error(), Code::kInvalidArgument);
-  EXPECT_EQ(pool_->Find("a-link").error(), Code::kInvalidArgument);
+  EXPECT_EQ(pool_->Find("a-link").error(), Code::kUnsupported);
   EXPECT_EQ(pool_->Remove("a-stranger").code(), Code::kCorrupt);
   EXPECT_TRUE(fs::exists(path_ + "/a-stranger"));
   EXPECT_EQ(pool_->Create(Wanted("a"), [](auto&, auto) {}).error(), Code::kExists);
@@ -224,48 +223,6 @@ TEST_F(DirectoryPoolTest, ANewDirectoryHasTheModeAskedForWhateverTheUmask) {
   umask(before);
   EXPECT_EQ(fs::status(path_).permissions(), fs::perms(0755));
   EXPECT_EQ(fs::status(path_ + "/.morsel-pool").permissions(), fs::perms(0644));
-}
-
-TEST_F(DirectoryPoolTest, OneProcessWritesOrManyRead) {
-  Open();
-  EXPECT_EQ(TryOpen(path_, {}).error(), Code::kBusy);
-  EXPECT_TRUE(Says("in this process")) << LastError();
-  EXPECT_EQ(TryOpen(path_, {.read_only = true}).error(), Code::kBusy);
-  const pid_t other = fork();
-  if (other == 0) {
-    // The child's copies of the descriptors share the lock, so the message names the parent.
-    const bool is_busy = TryOpen(path_, {}).error() == Code::kBusy;
-    _exit(is_busy && Says(("in process " + std::to_string(getppid())).c_str()) ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(other, &status, 0), other);
-  EXPECT_EQ(status, 0);
-  OpenReadOnly();
-  EXPECT_TRUE(TryOpen(path_, {.read_only = true}).has_value()) << LastError();
-  EXPECT_EQ(TryOpen(path_, {}).error(), Code::kBusy);
-}
-
-TEST_F(DirectoryPoolTest, AChildThatClosedAfterForkDoesNotKeepTheLock) {
-  Open();
-  int go[2];
-  ASSERT_EQ(pipe(go), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    close(go[1]);
-    pool_->CloseAfterFork();
-    char end;
-    (void)!read(go[0], &end, 1);  // lives on until its parent has looked
-    _exit(0);
-  }
-  close(go[0]);
-  pool_.reset();
-  Code code = Code::kBusy;
-  while (code == Code::kBusy) {  // until the child has come that far
-    code = TryOpen(path_, {}).error();
-  }
-  EXPECT_EQ(code, Code::kOk);
-  close(go[1]);
-  waitpid(child, nullptr, 0);
 }
 
 TEST_F(DirectoryPoolTest, ReadOnlyReadsAndChangesNothing) {
@@ -351,7 +308,10 @@ TEST_F(DirectoryPoolTest, CreateThatFailsLeavesNothingOrAPool) {
       SCOPED_TRACE(testing::Message() << "error " << error << " at call " << call);
       if (fs::exists(path_)) {
         EXPECT_TRUE(TryOpen(path_, {}).has_value()) << LastError();
-        EXPECT_EQ(std::distance(fs::directory_iterator(path_), {}), 1);
+        for (const auto& entry : fs::directory_iterator(path_)) {
+          const std::string name = entry.path().filename();
+          EXPECT_TRUE(name == ".morsel-pool" || name == ".morsel-lock") << name;
+        }
         fs::remove_all(path_);
       } else {
         EXPECT_FALSE(made);

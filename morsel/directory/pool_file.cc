@@ -9,13 +9,14 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
-#include "os/file/file_lock.h"
+#include "os/file/file.h"
+#include "pmem/media/media.h"
 
 namespace morsel {
 namespace {
 
-// Whoever may read the directory may lock the pool for reading, and whoever may write the directory
-// may lock it for writing.
+// Whoever may read the directory may open the pool for reading, and whoever may write the directory
+// may open it for writing.
 Result<mode_t> ModeFor(const os::Directory& directory) {
   struct stat status;
   if (fstat(directory.descriptor(), &status) != 0) {
@@ -78,14 +79,14 @@ Status PoolFile::Create(const os::Directory& directory) {
   return status;
 }
 
-Result<PoolFile> PoolFile::Open(const os::Directory& directory, bool read_only) {
-  Result<os::File> file = directory.OpenFile(kPoolFileName, read_only ? O_RDONLY : O_RDWR);
+Result<PoolFile> PoolFile::Read(const os::Directory& directory, bool read_only) {
+  const Result<os::File> file = directory.OpenFile(kPoolFileName, read_only ? O_RDONLY : O_RDWR);
   if (!file) return file.status();
-  MORSEL_TRY(os::LockFile(*file, read_only, "pool '" + directory.path() + "'"));
   PoolFileLayout layout;
   MORSEL_TRY(file->ReadExactly(&layout, sizeof layout, 0));
   MORSEL_TRY(Validate(*file, layout));
-  return PoolFile(std::move(*file), layout.id, {layout.window_begin, layout.window_end});
+  return PoolFile(layout.id, {layout.window_begin, layout.window_end},
+                  pmem::MediumOf(*file, pmem::PoolPart::kDirectory));
 }
 
 }  // namespace morsel

@@ -1,4 +1,4 @@
-// `.morsel-pool`, the file that makes a directory a pool. It also carries the pool's lock.
+// `.morsel-pool`, the file that makes a directory a pool.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "morsel/pool/address_window.h"
 #include "os/file/directory.h"
-#include "os/file/file.h"
+#include "pmem/media/medium.h"
 
 namespace morsel {
 
@@ -38,8 +38,7 @@ static_assert(offsetof(PoolFileLayout, window_begin) == 48 &&
               offsetof(PoolFileLayout, window_end) == 56);
 static_assert(std::has_unique_object_representations_v<PoolFileLayout>);
 
-/// An open and locked pool file.
-/// Ownership  the lock ends with the object.
+/// What the file says of the pool.
 class PoolFile {
  public:
   /// Makes the directory a pool. If another process does so at the same time, one of them succeeds.
@@ -47,24 +46,24 @@ class PoolFile {
   /// Errors      kExists; kNoSpace, kPermission, kIo; kInvalidArgument (MORSEL_WINDOW).
   static Status Create(const os::Directory& directory);
 
-  /// Opens, locks and reads the file.
-  /// Errors  kNotFound; kBusy: the message names the process that has it; kCorrupt; kVersion;
-  ///         kPermission; kIo.
-  static Result<PoolFile> Open(const os::Directory& directory, bool read_only);
+  /// Reads the file. Nothing is locked, and nothing stays open.
+  /// read_only  if not, the file is opened for writing, which shows whether this process may write
+  ///            the pool.
+  /// Errors     kNotFound; kCorrupt; kVersion; kPermission; kIo.
+  static Result<PoolFile> Read(const os::Directory& directory, bool read_only);
 
   const Id& id() const { return id_; }
   const Window& window() const { return window_; }
-  /// The open file, for questions about the file system that the pool is on.
-  const os::File& file() const { return file_; }
-  void Close() { file_.Close(); }
+  /// What the pool is stored on.
+  const pmem::Medium& medium() const { return *medium_; }
 
  private:
-  PoolFile(os::File file, const Id& id, const Window& window)
-      : file_(std::move(file)), id_(id), window_(window) {}
+  PoolFile(const Id& id, const Window& window, const pmem::Medium& medium)
+      : id_(id), window_(window), medium_(&medium) {}
 
-  os::File file_;
   Id id_;
   Window window_;
+  const pmem::Medium* medium_;
 };
 
 }  // namespace morsel

@@ -183,9 +183,43 @@ Status OpenMorsel::Fence() {
   return Code::kOk;
 }
 
+// A call that holds the heap while bytes move. Meanwhile Fill() tells what was so when that began.
+//
+// Neither waits for the other's work: the call lets those Fill()s end that have begun, which is a
+// few lines, and those that come later wait only until it has told.
+class OpenMorsel::Telling {
+ public:
+  explicit Telling(OpenMorsel& morsel) : morsel_(morsel) {
+    std::unique_lock lock(morsel_.told_mutex_);
+    ++morsel_.tellings_;
+    while (morsel_.askings_ > 0) morsel_.told_changed_.Wait(lock);
+  }
+  void Begin(const alloc::Heap::StoppedWorld& stopped) const {
+    const KeepLastError keep;
+    const Result<uint64_t> live_bytes = morsel_.heap_->LiveBytes(stopped);
+    const std::lock_guard lock(morsel_.told_mutex_);
+    morsel_.FillStopped(live_bytes ? *live_bytes : morsel_.record().live_bytes, &morsel_.told_);
+    morsel_.is_told_ = true;
+    morsel_.told_changed_.NotifyAll();
+  }
+  ~Telling() {
+    const std::lock_guard lock(morsel_.told_mutex_);
+    if (--morsel_.tellings_ == 0) morsel_.is_told_ = false;
+    morsel_.told_changed_.NotifyAll();
+  }
+  Telling(const Telling&) = delete;
+  Telling& operator=(const Telling&) = delete;
+
+ private:
+  OpenMorsel& morsel_;
+};
+
 Status OpenMorsel::Checkpoint() {
   MORSEL_TRY(MayWrite("checkpoint"));
-  return Checkpoint(heap_->StopAndRelease());
+  const Telling telling(*this);
+  const auto stopped = heap_->StopAndRelease();
+  telling.Begin(stopped);
+  return Checkpoint(stopped);
 }
 
 Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped) {
@@ -201,7 +235,9 @@ Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped) {
 Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
                           const ExportRequest& options) {
   MORSEL_TRY(MayRead());
+  const Telling telling(*this);
   const auto stopped = heap_->StopAndRelease();
+  telling.Begin(stopped);
   if (!read_only() && !fine()) MORSEL_TRY(Checkpoint(stopped));
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
@@ -270,15 +306,35 @@ void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_in
   info->group = record.group;
 }
 
-Status OpenMorsel::Fill(morsel_info* info) {
-  MORSEL_TRY(MayRead());
-  const Result<uint64_t> live_bytes = heap_->LiveBytes();
-  if (!live_bytes) return live_bytes.status();
-  const auto held = heap_->Lock();
+void OpenMorsel::FillStopped(uint64_t live_bytes, morsel_info* info) const {
   FillInfo(record(), backing_->granularity_bytes(), info);
   if (read_only()) info->flags |= MORSEL_READ_ONLY;
-  info->live_bytes = *live_bytes;
-  return Code::kOk;
+  info->live_bytes = live_bytes;
+}
+
+Status OpenMorsel::Fill(morsel_info* info) {
+  MORSEL_TRY(MayRead());
+  std::unique_lock lock(told_mutex_);
+  while (tellings_ > 0 && !is_told_) told_changed_.Wait(lock);
+  if (tellings_ > 0) {
+    const uint32_t struct_size = info->struct_size;
+    *info = told_;
+    info->struct_size = struct_size;
+    return Code::kOk;
+  }
+  ++askings_;
+  lock.unlock();
+  Status status;
+  {
+    const auto stopped = heap_->StopAndRelease();
+    const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
+    status = live_bytes.status();
+    if (live_bytes) FillStopped(*live_bytes, info);
+  }
+  lock.lock();
+  --askings_;
+  told_changed_.NotifyAll();
+  return status;
 }
 
 Status OpenMorsel::CloseFine() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "alloc/heap/heap.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "morsel/morsel.h"
 #include "morsel/open/root_table.h"
@@ -60,6 +61,8 @@ class OpenMorsel {
   Status Fence();
   Status Checkpoint();
   Status Resize(uint64_t size_bytes);
+  /// It does not wait for a call that stores, exports or resizes the morsel: meanwhile it tells
+  /// what was so when that began.
   Status Fill(morsel_info* info);
   /// Does what Backing::Export() does. A snapshot morsel that is open for writing is checkpointed
   /// first.
@@ -82,6 +85,9 @@ class OpenMorsel {
   Status MayFlush(const void* address, uint64_t size_bytes, const char* call);
   Status Checkpoint(const alloc::Heap::StoppedWorld& stopped);
   Status CloseFine();
+  class Telling;
+  /// The caller has stopped the heap.
+  void FillStopped(uint64_t live_bytes, morsel_info* info) const;
 
   std::unique_ptr<Backing> backing_;
   std::unique_ptr<alloc::Heap> heap_;
@@ -89,6 +95,12 @@ class OpenMorsel {
   OpenPool* owner_;
   uint32_t fork_count_;
   bool in_table_ = false;
+  Mutex told_mutex_{LockRank::kMorselInfo};  ///< guards the following
+  Condition told_changed_;                   ///< one of the following has changed
+  int tellings_ = 0;                         ///< calls that hold the heap while bytes move
+  bool is_told_ = false;                     ///< one of these has filled told_
+  morsel_info told_{};                       ///< what Fill() tells meanwhile
+  int askings_ = 0;                          ///< Fill()s that are at work in the heap
 };
 
 /// Fills `info` with what a pool's record says, as the C API shows it. `granularity_bytes` comes

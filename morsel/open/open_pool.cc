@@ -83,7 +83,6 @@ Status OpenPool::MayUse() const {
 Status OpenPool::CheckKnownName(const char* name) {
   if (name != nullptr && IsPossibleName(name) && !CheckMorselName(name).ok() &&
       std::strncmp(name, ".morsel", 7) != 0) {
-    const std::lock_guard lock(mutex_);
     const Result<CatalogRecord> found = pool_->Find(name);
     if (found || found.error() != Code::kNotFound) return Code::kOk;
   }
@@ -93,10 +92,56 @@ Status OpenPool::CheckKnownName(const char* name) {
 Status OpenPool::MayClose() {
   MORSEL_TRY(MayUse());
   std::lock_guard lock(mutex_);
-  if (open_.empty()) return Code::kOk;
+  if (entries_.empty()) return Code::kOk;
   return Fail(Code::kBusy,
               "pool '%s' cannot be closed: morsel '%s' of it is open; close that first",
-              pool_->path().c_str(), open_.begin()->first.c_str());
+              pool_->path().c_str(), entries_.begin()->first.c_str());
+}
+
+Status OpenPool::MayCheck() {
+  MORSEL_TRY(MayUse());
+  std::lock_guard lock(mutex_);
+  if (entries_.empty()) return Code::kOk;
+  return Fail(Code::kBusy,
+              "pool '%s' cannot be looked at whole: morsel '%s' of it is open in this process; "
+              "close that first",
+              pool_->path().c_str(), entries_.begin()->first.c_str());
+}
+
+OpenPool::Entry* OpenPool::WaitFor(const std::string& name, std::unique_lock<Mutex>& held) {
+  for (;;) {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) return nullptr;
+    if (found->second.state == State::kOpen) return &found->second;
+    changed_.Wait(held);
+  }
+}
+
+Status OpenPool::WhileTaken(const std::string& name, std::unique_lock<Mutex>& held,
+                            const std::function<Status(Entry& entry)>& body) {
+  entries_[name];
+  held.unlock();
+  Entry filled;
+  const Status status = body(filled);
+  held.lock();
+  if (filled.morsel != nullptr) {
+    filled.state = State::kOpen;
+    entries_[name] = std::move(filled);
+  } else {
+    entries_.erase(name);
+  }
+  changed_.NotifyAll();
+  return status;
+}
+
+Status OpenPool::WhileClosed(const std::string& name, const std::function<Status()>& body) {
+  MORSEL_TRY(MayUse());
+  std::unique_lock held(mutex_);
+  if (WaitFor(name, held) != nullptr) {
+    return Fail(Code::kBusy, "morsel '%s' of pool '%s' is open in this process; close it first",
+                name.c_str(), pool_->path().c_str());
+  }
+  return WhileTaken(name, held, [&](Entry&) { return body(); });
 }
 
 Result<OpenMorsel*> OpenPool::OpenMorselNamed(const char* name, const morsel_options* options) {
@@ -104,12 +149,16 @@ Result<OpenMorsel*> OpenPool::OpenMorselNamed(const char* name, const morsel_opt
   MORSEL_TRY(CheckKnownName(name));
   const Result<morsel_options> checked = CheckedMorselOptions(options);
   if (!checked) return checked.status();
-  std::lock_guard lock(mutex_);
-  const auto found = open_.find(name);
-  if (found != open_.end()) {
-    return OpenAgain(found->second, options == nullptr ? nullptr : &*checked);
-  }
-  return OpenOrCreate(name, options == nullptr ? nullptr : &*checked);
+  const morsel_options* const wanted = options == nullptr ? nullptr : &*checked;
+  std::unique_lock held(mutex_);
+  if (Entry* const open = WaitFor(name, held)) return OpenAgain(*open, wanted);
+  OpenMorsel* opened = nullptr;
+  MORSEL_TRY(WhileTaken(name, held, [&](Entry& entry) {
+    const Status status = OpenOrCreate(name, wanted, entry);
+    opened = entry.morsel.get();
+    return status;
+  }));
+  return opened;
 }
 
 namespace {
@@ -137,8 +186,8 @@ Status CheckAgainst(const CatalogRecord& record, const std::string& label,
 
 }  // namespace
 
-Result<OpenMorsel*> OpenPool::OpenAgain(Counted& counted, const morsel_options* options) {
-  OpenMorsel& morsel = *counted.morsel;
+Result<OpenMorsel*> OpenPool::OpenAgain(Entry& entry, const morsel_options* options) {
+  OpenMorsel& morsel = *entry.morsel;
   MORSEL_TRY(CheckAgainst(morsel.record(), morsel.label(), options));
   const bool wants_to_write =
       options == nullptr ? !pool_->read_only() : (options->flags & MORSEL_READ_ONLY) == 0;
@@ -149,18 +198,19 @@ Result<OpenMorsel*> OpenPool::OpenAgain(Counted& counted, const morsel_options* 
                 morsel.label().c_str());
   }
   const bool salvage = options != nullptr && (options->flags & MORSEL_SALVAGE) != 0;
-  if (counted.is_salvaged && !salvage) {
+  if (entry.is_salvaged && !salvage) {
     return Fail(
         Code::kBusy,
         "%s is open in this process with MORSEL_SALVAGE, and what is damaged of it is zero: "
         "close it there first, or open it with that flag, too",
         morsel.label().c_str());
   }
-  ++counted.opens;
+  ++entry.opens;
   return &morsel;
 }
 
-Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name, const morsel_options* options) {
+Status OpenPool::OpenOrCreate(const std::string& name, const morsel_options* options,
+                              Entry& entry) {
   const bool read_only =
       options == nullptr ? pool_->read_only() : (options->flags & MORSEL_READ_ONLY) != 0;
   if (pool_->read_only() && !read_only) {
@@ -170,30 +220,43 @@ Result<OpenMorsel*> OpenPool::OpenOrCreate(const std::string& name, const morsel
                 name.c_str(), pool_->path().c_str());
   }
   const bool create = options != nullptr && (options->flags & MORSEL_CREATE) != 0;
-  const Result<CatalogRecord> record = pool_->Find(name);
-  if (!record && (record.error() != Code::kNotFound || !create)) return record.status();
-  if (record) {
-    const std::string label = "morsel '" + name + "' of pool '" + pool_->path() + "'";
-    MORSEL_TRY(CheckAgainst(*record, label, options));
+  const bool exclusive = create && (options->flags & MORSEL_EXCLUSIVE) != 0;
+  const image::Progress progress = options == nullptr
+                                       ? image::Progress()
+                                       : ProgressOf(options->progress, options->progress_context);
+  // Another process may make or remove the morsel between the look and the deed.
+  constexpr int kTriesMax = 100;
+  for (int tries = 1;; ++tries) {
+    const Result<CatalogRecord> record = pool_->Find(name);
+    if (!record && (record.error() != Code::kNotFound || !create)) return record.status();
+    if (record) {
+      const std::string label = "morsel '" + name + "' of pool '" + pool_->path() + "'";
+      MORSEL_TRY(CheckAgainst(*record, label, options));
+    }
+    if (options != nullptr && (options->flags & MORSEL_SALVAGE) != 0) {
+      return OpenIntact(name, *options, progress, entry);
+    }
+    Result<std::unique_ptr<Backing>> backing =
+        record ? pool_->Open(name, read_only, progress) : Create(name, *options, progress);
+    const Code overtaken = record ? Code::kNotFound : Code::kExists;
+    if (!backing && backing.error() == overtaken && create && !exclusive && tries < kTriesMax) {
+      continue;
+    }
+    return backing ? Adopt(std::move(*backing), entry) : backing.status();
   }
-  pool_->set_progress(options == nullptr
-                          ? image::Progress()
-                          : ProgressOf(options->progress, options->progress_context));
-  if (options != nullptr && (options->flags & MORSEL_SALVAGE) != 0) {
-    return OpenIntact(name, *options);
-  }
-  Result<std::unique_ptr<Backing>> backing =
-      record ? pool_->Open(name, read_only) : Create(name, *options);
-  if (!backing) return backing.status();
-  Result<std::unique_ptr<OpenMorsel>> morsel =
-      OpenMorsel::Make(std::move(backing).value(), pool_->path(), this);
-  if (!morsel) return morsel.status();
-  OpenMorsel* const opened = morsel->get();
-  open_[name] = {std::move(morsel).value(), 1};
-  return opened;
 }
 
-Result<OpenMorsel*> OpenPool::OpenIntact(const std::string& name, const morsel_options& options) {
+Status OpenPool::Adopt(std::unique_ptr<Backing> backing, Entry& entry) {
+  Result<std::unique_ptr<OpenMorsel>> morsel =
+      OpenMorsel::Make(std::move(backing), pool_->path(), this);
+  if (!morsel) return morsel.status();
+  entry.morsel = std::move(morsel).value();
+  entry.opens = 1;
+  return Code::kOk;
+}
+
+Status OpenPool::OpenIntact(const std::string& name, const morsel_options& options,
+                            const image::Progress& progress, Entry& entry) {
   bool is_damaged = false;
   const image::Damaged damaged = [&](Status) {
     is_damaged = true;
@@ -202,24 +265,22 @@ Result<OpenMorsel*> OpenPool::OpenIntact(const std::string& name, const morsel_o
     options.damaged(LastError(), options.damaged_context);
     return Status();
   };
-  Result<std::unique_ptr<Backing>> backing = pool_->OpenIntact(name, damaged);
+  Result<std::unique_ptr<Backing>> backing = pool_->OpenIntact(name, damaged, progress);
   if (!backing) return backing.status();
-  Result<std::unique_ptr<OpenMorsel>> morsel =
-      OpenMorsel::Make(std::move(backing).value(), pool_->path(), this);
-  if (!morsel && is_damaged && morsel.error() == Code::kCorrupt) {
+  const Status adopted = Adopt(std::move(*backing), entry);
+  if (is_damaged && adopted.code() == Code::kCorrupt) {
     return Fail(Code::kCorrupt,
                 "morsel '%s' of pool '%s' is damaged where its heap begins, so that nothing in it "
                 "can be found, not with MORSEL_SALVAGE either; restore it from a copy",
                 name.c_str(), pool_->path().c_str());
   }
-  if (!morsel) return morsel.status();
-  OpenMorsel* const opened = morsel->get();
-  open_[name] = {std::move(morsel).value(), 1, is_damaged};
-  return opened;
+  entry.is_salvaged = is_damaged;
+  return adopted;
 }
 
 Result<std::unique_ptr<Backing>> OpenPool::Create(const std::string& name,
-                                                  const morsel_options& options) {
+                                                  const morsel_options& options,
+                                                  const image::Progress& progress) {
   const Result<CatalogRecord> wanted = WantedRecord(name.c_str(), options);
   if (!wanted) return wanted.status();
   MORSEL_TRY(pool_->Supports(wanted->contract, wanted->giant));
@@ -229,35 +290,47 @@ Result<std::unique_ptr<Backing>> OpenPool::Create(const std::string& name,
                 "leave the codec out, or MORSEL_FINE",
                 name.c_str());
   }
-  return pool_->Create(*wanted, OpenMorsel::Format);
+  return pool_->Create(*wanted, OpenMorsel::Format, progress);
 }
 
 Status OpenPool::Close(OpenMorsel* morsel, bool discard) {
   MORSEL_TRY(MayUse());
-  std::lock_guard lock(mutex_);
-  const auto found = open_.find(morsel->record().name);
-  if (found == open_.end() || found->second.morsel.get() != morsel) {
+  std::unique_lock held(mutex_);
+  const auto found = entries_.find(morsel->record().name);
+  if (found == entries_.end() || found->second.morsel.get() != morsel ||
+      found->second.state != State::kOpen) {
     return Fail(Code::kInvalidArgument, "a handle that is not open cannot be closed");
   }
-  Counted& counted = found->second;
-  if (counted.opens > 1 && discard) {
+  Entry& entry = found->second;
+  if (entry.opens > 1 && discard) {
     return Fail(Code::kBusy, "%s is open %llu times in this process: only the last may discard it",
-                morsel->label().c_str(), static_cast<unsigned long long>(counted.opens));
+                morsel->label().c_str(), static_cast<unsigned long long>(entry.opens));
   }
-  if (counted.opens > 1) {
-    --counted.opens;
+  if (entry.opens > 1) {
+    --entry.opens;
     return Code::kOk;
   }
-  MORSEL_TRY(discard ? morsel->Discard() : morsel->Close());
-  open_.erase(found);
-  return Code::kOk;
+  entry.state = State::kClosing;
+  while (entry.uses > 0) changed_.Wait(held);
+  held.unlock();
+  const Status status = discard ? morsel->Discard() : morsel->Close();
+  // Who opens the morsel next needs its address range.
+  if (status.ok()) entry.morsel.reset();
+  held.lock();
+  if (status.ok()) {
+    entries_.erase(found);
+  } else {
+    entry.state = State::kOpen;
+  }
+  changed_.NotifyAll();
+  return status;
 }
 
 Status OpenPool::Remove(const char* name) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckKnownName(name));
-  std::lock_guard lock(mutex_);
-  if (open_.contains(name)) {
+  std::unique_lock held(mutex_);
+  if (WaitFor(name, held) != nullptr) {
     return Fail(Code::kBusy, "morsel '%s' of pool '%s' is open: close it before removing it", name,
                 pool_->path().c_str());
   }
@@ -267,24 +340,7 @@ Status OpenPool::Remove(const char* name) {
         "morsel '%s' cannot be removed: pool '%s' is open for reading only; open it for writing",
         name, pool_->path().c_str());
   }
-  return pool_->Remove(name);
-}
-
-Status OpenPool::List(int (*visit)(const morsel_info*, void*), void* context) {
-  MORSEL_TRY(MayUse());
-  std::vector<morsel_info> infos;
-  {
-    std::lock_guard lock(mutex_);
-    const Result<std::vector<CatalogRecord>> records = pool_->List();
-    if (!records) return records.status();
-    for (const CatalogRecord& record : *records) {
-      infos.push_back(InfoOf(record));
-    }
-  }
-  for (const morsel_info& info : infos) {
-    if (visit(&info, context) != 0) break;
-  }
-  return Code::kOk;
+  return WhileTaken(name, held, [&](Entry&) { return pool_->Remove(name); });
 }
 
 }  // namespace morsel

@@ -15,6 +15,9 @@
 
 namespace morsel {
 
+/// No lock is held while bytes move. A call that opens, makes, closes or removes a morsel has an
+/// entry for its name, and only calls for the same name wait for it.
+///
 /// Threads  any. Nobody may use the object during the destructor.
 /// Errors   in a forked child every call that returns a Status or a Result answers kBusy.
 class OpenPool {
@@ -66,29 +69,81 @@ class OpenPool {
   /// a name that no new morsel gets; it is opened, exported and removed by it all the same.
   /// Errors  as CheckMorselName().
   Status CheckKnownName(const char* name);
-  /// Calls `body` with the pool while none of its morsels is open in this process or can be opened.
-  /// Errors  kBusy: one is open; those of `body`.
-  Status WithNoneOpen(const std::function<Status(impl::Pool&)>& body);
+  /// Checks that no morsel of the pool is open in this process.
+  /// Errors  kBusy; the message names one.
+  Status MayCheck();
+  /// Calls `body` while the morsel `name` is not open in this process and nobody opens it.
+  /// Errors  kBusy: it is open; those of `body`.
+  Status WhileClosed(const std::string& name, const std::function<Status()>& body);
 
  private:
-  struct Counted {
-    std::unique_ptr<OpenMorsel> morsel;
+  /// What becomes of a name in this process. Without an entry nothing does.
+  enum class State : uint8_t {
+    kTaken,    ///< a call opens, makes, removes or reads it; other calls for the name wait
+    kOpen,     ///< it is open
+    kClosing,  ///< the last close is at work; other calls for the name wait
+  };
+  struct Entry {
+    State state = State::kTaken;
+    std::unique_ptr<OpenMorsel> morsel;  ///< unless it is kTaken
     uint64_t opens = 0;
+    uint64_t uses = 0;         ///< calls that use the morsel by its name; a close waits for them
     bool is_salvaged = false;  ///< the image is damaged, and the damaged parts are zero in memory
+  };
+  /// The use of an open morsel by its name.
+  ///
+  /// As long as it lives the morsel stays open, and its close waits. It waits for nothing itself:
+  /// if a call is just opening or closing the morsel, it has none.
+  class Use {
+   public:
+    Use(OpenPool& pool, const std::string& name) : pool_(pool) {
+      const std::lock_guard held(pool.mutex_);
+      const auto found = pool.entries_.find(name);
+      if (found == pool.entries_.end() || found->second.state != State::kOpen) return;
+      entry_ = &found->second;
+      ++entry_->uses;
+    }
+    /// Takes the morsel that WaitFor() has found. The caller holds the pool's lock.
+    Use(OpenPool& pool, Entry& entry) : pool_(pool), entry_(&entry) { ++entry.uses; }
+    ~Use() {
+      if (entry_ == nullptr) return;
+      const std::lock_guard held(pool_.mutex_);
+      --entry_->uses;
+      pool_.changed_.NotifyAll();
+    }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+    OpenMorsel* morsel() const { return entry_ == nullptr ? nullptr : entry_->morsel.get(); }
+
+   private:
+    OpenPool& pool_;
+    Entry* entry_ = nullptr;
   };
 
   OpenPool(std::unique_ptr<impl::Pool> pool, os::SystemCalls& calls);
   Status MayUse() const;
+  /// Waits until no call is at work on the name. Returns the morsel if it is open, else nullptr.
+  Entry* WaitFor(const std::string& name, std::unique_lock<Mutex>& held);
+  /// Calls `body` without the lock, while the name is kTaken. Afterwards the name has the entry
+  /// that `body` has filled, or none if that has no morsel.
+  Status WhileTaken(const std::string& name, std::unique_lock<Mutex>& held,
+                    const std::function<Status(Entry& entry)>& body);
   morsel_info InfoOf(const CatalogRecord& record);
-  Result<OpenMorsel*> OpenAgain(Counted& counted, const morsel_options* options);
-  Result<OpenMorsel*> OpenOrCreate(const std::string& name, const morsel_options* options);
-  Result<OpenMorsel*> OpenIntact(const std::string& name, const morsel_options& options);
-  Result<std::unique_ptr<Backing>> Create(const std::string& name, const morsel_options& options);
+  Result<OpenMorsel*> OpenAgain(Entry& entry, const morsel_options* options);
+  Status OpenOrCreate(const std::string& name, const morsel_options* options, Entry& entry);
+  /// Makes an open morsel of the memory that a pool has opened.
+  Status Adopt(std::unique_ptr<Backing> backing, Entry& entry);
+  Status OpenIntact(const std::string& name, const morsel_options& options,
+                    const image::Progress& progress, Entry& entry);
+  Result<std::unique_ptr<Backing>> Create(const std::string& name, const morsel_options& options,
+                                          const image::Progress& progress);
 
   std::unique_ptr<impl::Pool> pool_;
   os::SystemCalls& calls_;
-  Mutex mutex_{LockRank::kOpenPool};     ///< guards open_, and serializes the calls of *pool_
-  std::map<std::string, Counted> open_;  ///< by the morsel's name
+  Mutex mutex_{LockRank::kOpenPool};      ///< guards entries_; held for a few lines each time
+  Condition changed_;                     ///< an entry has another state, or is gone
+  std::map<std::string, Entry> entries_;  ///< by the morsel's name
   uint32_t fork_count_;
 };
 

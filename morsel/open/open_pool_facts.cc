@@ -42,7 +42,6 @@ void DescribeMedium(const impl::Pool& pool, const PoolFacts& facts, morsel_pool_
 
 Result<morsel_pool_info> OpenPool::Facts() {
   MORSEL_TRY(MayUse());
-  std::lock_guard lock(mutex_);
   const Result<PoolFacts> facts = pool_->Facts();
   if (!facts) return facts.status();
   const Result<std::vector<CatalogRecord>> records = pool_->List();
@@ -69,9 +68,10 @@ Result<morsel_pool_info> OpenPool::Facts() {
 morsel_info OpenPool::InfoOf(const CatalogRecord& record) {
   morsel_info info{};
   info.struct_size = sizeof info;
-  if (const auto open = open_.find(record.name); open != open_.end()) {
+  {
+    const Use open(*this, record.name);
     const KeepLastError keep;
-    if (open->second.morsel->Fill(&info).ok()) return info;
+    if (open.morsel() != nullptr && open.morsel()->Fill(&info).ok()) return info;
     // The heap is damaged, and what the pool knows of the morsel is told.
   }
   FillInfo(record, pool_->granularity_bytes(record.contract), &info);
@@ -81,10 +81,21 @@ morsel_info OpenPool::InfoOf(const CatalogRecord& record) {
 Result<morsel_info> OpenPool::Find(const char* name) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckKnownName(name));
-  std::lock_guard lock(mutex_);
   const Result<CatalogRecord> record = pool_->Find(name);
   if (!record) return record.status();
   return InfoOf(*record);
+}
+
+Status OpenPool::List(int (*visit)(const morsel_info*, void*), void* context) {
+  MORSEL_TRY(MayUse());
+  const Result<std::vector<CatalogRecord>> records = pool_->List();
+  if (!records) return records.status();
+  std::vector<morsel_info> infos;
+  for (const CatalogRecord& record : *records) infos.push_back(InfoOf(record));
+  for (const morsel_info& info : infos) {
+    if (visit(&info, context) != 0) break;
+  }
+  return Code::kOk;
 }
 
 Status OpenPool::ListUnreadable(int (*visit)(const char* name, morsel_code code,
@@ -98,7 +109,6 @@ Status OpenPool::ListUnreadable(int (*visit)(const char* name, morsel_code code,
   };
   std::vector<Unreadable> all;
   {
-    std::lock_guard lock(mutex_);
     const Result<std::vector<std::string>> names = pool_->ListUnreadable();
     if (!names) return names.status();
     const KeepLastError keep;
@@ -112,18 +122,6 @@ Status OpenPool::ListUnreadable(int (*visit)(const char* name, morsel_code code,
     if (visit(one.name.c_str(), code, one.message.c_str(), context) != 0) break;
   }
   return Code::kOk;
-}
-
-Status OpenPool::WithNoneOpen(const std::function<Status(impl::Pool&)>& body) {
-  MORSEL_TRY(MayUse());
-  std::lock_guard lock(mutex_);
-  if (!open_.empty()) {
-    return Fail(Code::kBusy,
-                "pool '%s' cannot be looked at whole: morsel '%s' of it is open in this process; "
-                "close that first",
-                pool_->path().c_str(), open_.begin()->first.c_str());
-  }
-  return body(*pool_);
 }
 
 }  // namespace morsel

@@ -21,16 +21,30 @@ Status OpenPool::Export(const char* name, const char* path, const ExportRequest&
     const KeepLastError keep;
     (void)to->RemoveTemporaries();
   }
-  std::lock_guard lock(mutex_);
-  const auto open = open_.find(name);
-  if (open != open_.end() && open->second.is_salvaged) {
+  std::unique_lock held(mutex_);
+  Entry* open = WaitFor(name, held);
+  if (open == nullptr) {
+    // A fine morsel is mapped at its address to be read; an image is read as other processes do.
+    held.unlock();
+    const Result<CatalogRecord> record = pool_->Find(name);
+    if (!record) return record.status();
+    if (record->contract != Contract::kFine) return pool_->Export(name, *to, split->name, options);
+    held.lock();
+    open = WaitFor(name, held);
+  }
+  if (open == nullptr) {
+    return WhileTaken(name, held,
+                      [&](Entry&) { return pool_->Export(name, *to, split->name, options); });
+  }
+  if (open->is_salvaged) {
     return Fail(Code::kBusy,
                 "%s is open with MORSEL_SALVAGE, and what is damaged of it is zero there: write "
                 "what is intact as an image (morsel_salvage), or close it",
-                open->second.morsel->label().c_str());
+                open->morsel->label().c_str());
   }
-  return open != open_.end() ? open->second.morsel->Export(*to, split->name, options)
-                             : pool_->Export(name, *to, split->name, options);
+  const Use use(*this, *open);
+  held.unlock();
+  return use.morsel()->Export(*to, split->name, options);
 }
 
 Status OpenPool::Import(const char* path, const char* name, const image::Progress& progress) {
@@ -47,8 +61,14 @@ Status OpenPool::Import(const char* path, const char* name, const image::Progres
   Result<image::ImageFile> image = OpenImageAt(calls_, path);
   if (!image) return image.status();
   image->set_progress(progress);
-  std::lock_guard lock(mutex_);
-  return pool_->Import(name, *image);
+  std::unique_lock held(mutex_);
+  if (WaitFor(name, held) != nullptr) {
+    return Fail(Code::kExists,
+                "pool '%s' has a morsel '%s' already, which is open; choose another name for what "
+                "is imported (morselctl import --as), or remove that one",
+                pool_->path().c_str(), name);
+  }
+  return WhileTaken(name, held, [&](Entry&) { return pool_->Import(name, *image); });
 }
 
 }  // namespace morsel

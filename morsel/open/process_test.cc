@@ -51,10 +51,11 @@ class DescriptorPool final : public impl::Pool {
   Status Supports(Contract, bool) const override { return Code::kOk; }
   Result<CatalogRecord> Find(const std::string&) override { return Code::kNotFound; }
   Result<std::vector<CatalogRecord>> List() override { return std::vector<CatalogRecord>(); }
-  Result<std::unique_ptr<Backing>> Create(const CatalogRecord&, const Formatter&) override {
+  Result<std::unique_ptr<Backing>> Create(const CatalogRecord&, const Formatter&,
+                                          const image::Progress&) override {
     return Code::kUnsupported;
   }
-  Result<std::unique_ptr<Backing>> Open(const std::string&, bool) override {
+  Result<std::unique_ptr<Backing>> Open(const std::string&, bool, const image::Progress&) override {
     return Code::kNotFound;
   }
   Status Remove(const std::string&) override { return Code::kNotFound; }

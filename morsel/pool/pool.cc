@@ -20,7 +20,8 @@ uint64_t RangeBytes(uint64_t capacity_bytes) {
 }
 
 Result<std::unique_ptr<Backing>> impl::Pool::OpenIntact(const std::string& name,
-                                                        const image::Damaged&) {
+                                                        const image::Damaged&,
+                                                        const image::Progress&) {
   return Fail(Code::kUnsupported,
               "morsel '%s' of pool '%s' is a fine one, whose memory lies in place and not in an "
               "image: open it without MORSEL_SALVAGE, or write what its medium serves as an image "

@@ -158,7 +158,8 @@ namespace impl {
 /// What every kind of pool does. (The user's handle is morsel::Pool in morsel.hpp.)
 ///
 /// Ownership  a pool must outlive the backings that it returns.
-/// Threads    one call at a time, unless the kind of pool promises more.
+/// Threads    any number of calls at once, as long as no two are for one name. Calls that only look
+///            (Find(), List(), Facts(), ...) may come at any time.
 class Pool {
  public:
   virtual ~Pool() = default;
@@ -173,10 +174,6 @@ class Pool {
   /// have any.
   virtual uint32_t granularity_bytes(Contract contract) const = 0;
 
-  /// Sets the callback of the morsels that are created and opened from now on. It is called while
-  /// they are loaded and stored.
-  void set_progress(image::Progress progress) { progress_ = std::move(progress); }
-
   /// Checks that this pool can hold such a morsel.
   /// Errors  kUnsupported; the message has the reason.
   virtual Status Supports(Contract contract, bool giant) const = 0;
@@ -188,29 +185,35 @@ class Pool {
   /// Returns all morsels that can be read, sorted by name.
   virtual Result<std::vector<CatalogRecord>> List() = 0;
 
-  /// Returns the names, sorted, that Find() may know and List() passes over.
+  /// Returns the names, sorted, of what may be morsels and List() passes over.
   virtual Result<std::vector<std::string>> ListUnreadable() { return std::vector<std::string>(); }
 
   /// Errors  kIo, kCorrupt, kPermission.
   virtual Result<PoolFacts> Facts() = 0;
 
   /// Makes the morsel that `wanted` describes and opens it for writing. The pool chooses id and
-  /// base; size and capacity are set, valid and rounded.
+  /// base; size and capacity are set, valid and rounded. `progress` is called while the morsel is
+  /// stored, now and later.
   /// Durability  on return; after a crash before that, there is nothing of that name.
   /// Errors      kExists, kNoSpace, kAddressExhausted, kNoMemory, kPermission, kIo.
   virtual Result<std::unique_ptr<Backing>> Create(const CatalogRecord& wanted,
-                                                  const Formatter& format) = 0;
+                                                  const Formatter& format,
+                                                  const image::Progress& progress = {}) = 0;
 
-  /// Opens the morsel `name` at its address.
-  /// Errors  as Find(); kAddressTaken; kNoMemory.
-  virtual Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only) = 0;
+  /// Opens the morsel `name` at its address. `progress` is called while it is loaded and stored,
+  /// now and later.
+  /// Errors  as Find(); kAddressTaken; kNoMemory; kBusy: another writes it, and so wants this call;
+  ///         or it is only read, and written faster than it can be.
+  virtual Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only,
+                                                const image::Progress& progress = {}) = 0;
 
   /// Opens a snapshot morsel whose image is damaged, for reading. `damaged` is called for each
   /// damaged part, with the message in LastError(); the part is zero in memory.
   /// Errors  as Open(), where kCorrupt means that nothing in the image can be found; kUnsupported:
   ///         the morsel has no image; any error that `damaged` returns.
   virtual Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
-                                                      const image::Damaged& damaged);
+                                                      const image::Damaged& damaged,
+                                                      const image::Progress& progress);
 
   /// Does what Backing::Export() does, for a morsel that is not open. A snapshot morsel is not
   /// mapped: the export reads its image, with 64 MiB of memory and 136 bytes for each 2 MiB that
@@ -228,9 +231,9 @@ class Pool {
   ///             writes the image; kPermission; kNoSpace; kNoMemory; kIo.
   virtual Status Import(const std::string& name, const image::ImageFile& image) = 0;
 
-  /// Removes the morsel `name`, which must not be open.
+  /// Removes the morsel `name`, which must not be open in this process.
   /// Durability  it is gone on return.
-  /// Errors      kNotFound, kCorrupt, kPermission, kIo.
+  /// Errors      kBusy: another process writes it; kNotFound, kCorrupt, kPermission, kIo.
   virtual Status Remove(const std::string& name) = 0;
 
   /// In a forked child: closes the pool's descriptors, so that the child does not hold the pool's
@@ -247,7 +250,6 @@ class Pool {
 
   std::string path_;
   bool read_only_;
-  image::Progress progress_;
 };
 
 }  // namespace impl

@@ -41,6 +41,13 @@ Result<File> Directory::OpenFile(const std::string& name, int flags) const {
   const bool is_there =
       file ? fstat(file->descriptor(), &status) == 0
            : fstatat(descriptor(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+  if (is_there && S_ISLNK(status.st_mode)) {
+    return Fail(Code::kUnsupported,
+                "'%s' is a symbolic link, and none is followed: a file is its directory's, which "
+                "syncs its name and says who may exchange it; put the file itself there, or mount "
+                "(mount --bind) the other disk below the directory",
+                PathOf(name).c_str());
+  }
   if (is_there && !S_ISREG(status.st_mode)) {
     return Fail(Code::kInvalidArgument, "'%s' is not a regular file", PathOf(name).c_str());
   }
@@ -106,10 +113,11 @@ Result<std::optional<TemporaryFile>> Directory::TryToMakeTemporary(const std::st
   if (!file) return file.status();
   file->CloseInChildren();
   no_fork.unlock();
-  const bool is_locked = LockForWriting(*file, PathOf(name)).code() != Code::kBusy;
+  const bool is_locked = LockAlone(*file);
   struct stat status;
   const bool has_name = fstat(file->descriptor(), &status) == 0 && status.st_nlink > 0;
   if (is_locked && has_name) return std::optional(TemporaryFile{std::move(*file), temporary_name});
+  Abandon(temporary_name);
   return std::optional<TemporaryFile>();
 }
 

@@ -49,7 +49,8 @@ class Directory {
   void Close() { file_.Close(); }
 
   /// Opens an entry. It does not follow a symbolic link, and does not wait for a pipe.
-  /// Errors  kNotFound; kInvalidArgument: it is no regular file; others by errno.
+  /// Errors  kNotFound; kUnsupported: it is a symbolic link; kInvalidArgument: it is no regular
+  ///         file; others by errno.
   Result<File> OpenFile(const std::string& name, int flags) const;
 
   /// Opens an entry as its one writer, see LockForWriting(), whose messages call it `subject`.

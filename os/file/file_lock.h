@@ -1,7 +1,10 @@
-// Locks on files. All are tried and never waited for. Each ends when the last descriptor of its
-// file description is closed; forked children have such descriptors, too.
+// Locks on files: of a file's one writer, and of ranges of bytes. All are tried and never waited
+// for. Each ends when the last descriptor of its file description is closed; forked children have
+// such descriptors, too.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -9,21 +12,38 @@
 
 namespace morsel::os {
 
-/// Locks `file` with flock(2), without waiting: shared if `read_only`, else exclusive. Messages
-/// call the file `subject`, e.g. "pool '/data'".
-/// Errors  kBusy: another has the lock; the message names the process if the kernel does. kIo.
-Status LockFile(const File& file, bool read_only, const std::string& subject);
-
 /// Makes this process the one that writes `file`, which is open for writing. The lock is on the
-/// file itself, whatever names it has, and independent of LockFile(). It is one that only who may
-/// write the file can take from others (F_OFD_SETLK of fcntl(2)): where somebody who may only read
-/// has put a lock in its place, the call succeeds without it.
+/// file itself, whatever names it has. It is one that only who may write the file can take from
+/// others (F_OFD_SETLK of fcntl(2)): where somebody who may only read has put a lock in its place,
+/// the call succeeds without it, unless /proc shows another process that has the file open for
+/// writing. Messages call the file `subject`, e.g. "pool '/data'".
 /// Errors  kBusy: another writes the file; the message names the process if /proc does.
 ///         kUnsupported: the file system has no such locks. kIo.
 Status LockForWriting(const File& file, const std::string& subject);
 
-/// Whether nobody writes `file`, which is open for reading. If so, nobody begins to until the file
-/// is closed.
+/// Checks that nobody has LockForWriting() of `file`, which may be open for reading only.
+/// Errors  kBusy, as LockForWriting().
+Status CheckNotWritten(const File& file, const std::string& subject);
+
+/// As LockForWriting(), but fails under anybody's lock: for a file that others hardly know.
+bool LockAlone(const File& file);
+
+/// Whether nobody writes `file`, which is open for reading. If so, nobody gets LockAlone() of it
+/// until the file is closed.
 bool KeepFromWriting(const File& file);
+
+/// The bytes [begin, end) of a file.
+struct ByteSpan {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+};
+
+/// Locks `span` of `file`, which is open for writing, exclusively. Returns nothing if it has the
+/// lock now, and else bytes in `span` that another file description has locked.
+/// Errors  kUnsupported: the file system has no such locks. kIo.
+Result<std::optional<ByteSpan>> LockSpan(const File& file, const ByteSpan& span);
+
+/// Gives a lock of LockSpan() back.
+void UnlockSpan(const File& file, const ByteSpan& span);
 
 }  // namespace morsel::os

@@ -45,6 +45,8 @@ class DeviceMedium final : public Medium {
     return "`morselctl format " + path + "` makes it one";
   }
 
+  bool CanBeRead() const override { return false; }
+
   Status ReadFirst(const os::File& file, void* bytes, size_t size_bytes) const override {
     const Result<MediumSpace> space = SpaceOf(file);
     if (!space) return space.status();

@@ -59,6 +59,8 @@ class Medium {
   virtual Result<MediumSpace> SpaceOf(const os::File& file) const;
   /// What makes the medium a pool, for the message that it is none; "" if nothing can be said.
   virtual std::string HowToFormat(const std::string& path) const;
+  /// Whether read(2) reads the medium, and not only a mapping.
+  virtual bool CanBeRead() const { return true; }
   /// Reads the first bytes, which may be fewer than one unit.
   /// Errors  kIo, kNoMemory, kPermission.
   virtual Status ReadFirst(const os::File& file, void* bytes, size_t size_bytes) const;

@@ -114,7 +114,7 @@ TEST_F(ExitCodesTest, WithJsonErrorsAreJson) {
   EXPECT_EQ(ErrorOf({"rm", pool_, "a"})["code"], "MORSEL_INVALID_ARGUMENT");
 }
 
-TEST_F(ExitCodesTest, ReadersWorkBesideReadersAndFailBesideAWriter) {
+TEST_F(ExitCodesTest, AllWorkBesideReadersAndWritersAndAMorselHasOneWriter) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a"});
   const std::string us = "process " + std::to_string(getpid());
@@ -122,16 +122,18 @@ TEST_F(ExitCodesTest, ReadersWorkBesideReadersAndFailBesideAWriter) {
   options.flags = MORSEL_READ_ONLY;
   auto reader = OpenPool::Open(pool_.c_str(), &options, os::KernelCalls());
   ASSERT_TRUE(reader.has_value()) << LastError();
-  Succeeds({"ls", pool_});
-  Succeeds({"info", pool_});
-  Succeeds({"check", pool_});
-  Fails({"create", pool_, "b"}, 15, {pool_, us});
-  Fails({"rm", pool_, "a", "--yes"}, 15, {pool_, us});
-  reader->reset();
+  Succeeds({"create", pool_, "b"});
+  Succeeds({"rm", pool_, "b", "--yes"});
   auto writer = OpenPool::Open(pool_.c_str(), nullptr, os::KernelCalls());
   ASSERT_TRUE(writer.has_value()) << LastError();
-  Fails({"ls", pool_}, 15, {pool_, "writing", us});
-  Fails({"check", pool_}, 15, {pool_, us});
+  const auto morsel = (*writer)->OpenMorselNamed("a", nullptr);
+  ASSERT_TRUE(morsel.has_value()) << LastError();
+  for (const char* const command : {"ls", "info", "check"}) Succeeds({command, pool_});
+  Succeeds({"create", pool_, "c"});
+  Fails({"rm", pool_, "a", "--yes"}, 15, {pool_, "'a'", us});
+  Fails({"resize", pool_, "a", "4M"}, 15, {pool_, "'a'", us});
+  EXPECT_TRUE((*writer)->Close(*morsel, /*discard=*/false).ok()) << LastError();
+  Succeeds({"rm", pool_, "a", "--yes"});
 }
 
 TEST_F(ExitCodesTest, ADamagedImageIsFoundAndLeftAsItIs) {

@@ -55,30 +55,48 @@ class Holder {
   int end_;
 };
 
-TEST_P(ProcessTest, OpenNamesTheProcessThatHasThePool) {
+TEST_P(ProcessTest, WhoWritesTheSameIsToldOfTheOtherAndReadersAreNotInTheWay) {
   MakeIt();
+  const Holder reader([&] { Open(OpenPool(path(), MORSEL_READ_ONLY), "a", MORSEL_READ_ONLY); });
   {
-    const Holder writer([&] { OpenPool(path()); });
+    const Holder writer([&] { Open(OpenPool(path()), "a"); });
     for (const uint32_t flags : {0u, unsigned{MORSEL_CREATE}}) {
-      ExpectFailure(TryPool(path(), flags), MORSEL_BUSY,
-                    {"'" + path() + "'", writer.name(), "close it"});
+      if (carved()) {
+        ExpectFailure(TryPool(path(), flags), MORSEL_BUSY,
+                      {"'" + path() + "'", writer.name(), "close it"});
+        continue;
+      }
+      morsel_pool_t* const beside = OpenPool(path(), flags);
+      ExpectFailure(Try(beside, "a"), MORSEL_BUSY, {"'a'", writer.name(), "close it"});
+      ExpectFailure(morsel_remove(beside, "a"), MORSEL_BUSY, {"'a'", writer.name(), "close it"});
+      EXPECT_EQ(morsel_pool_close(beside), MORSEL_OK);
     }
-    ExpectFailure(TryPool(path(), MORSEL_READ_ONLY), MORSEL_BUSY,
-                  {"'" + path() + "'", "writing", writer.name(), "close it"});
+    morsel_pool_t* const beside = OpenPool(path(), MORSEL_READ_ONLY);
+    morsel_t* const morsel = Open(beside, "a", MORSEL_READ_ONLY);
+    EXPECT_EQ(TextOf(morsel), "as it was");
+    EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(beside), MORSEL_OK);
   }
-  const Holder reader([&] { OpenPool(path(), MORSEL_READ_ONLY); });
-  ExpectFailure(TryPool(path()), MORSEL_BUSY, {"'" + path() + "'", reader.name(), "read-only"});
-  morsel_pool_t* const beside = OpenPool(path(), MORSEL_READ_ONLY);
-  morsel_t* const morsel = Open(beside, "a", MORSEL_READ_ONLY);
+  morsel_pool_t* const pool = OpenPool(path());
+  morsel_t* const morsel = Open(pool, "a");
   EXPECT_EQ(TextOf(morsel), "as it was");
   EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
-  EXPECT_EQ(morsel_pool_close(beside), MORSEL_OK);
+  EXPECT_EQ(morsel_remove(pool, "a"), MORSEL_OK) << morsel_last_error();
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
-TEST_P(ProcessTest, OpenNamesThisProcessWhenItHasThePool) {
+TEST_P(ProcessTest, OpenNamesThisProcessWhenItWrites) {
   MakeIt();
   morsel_pool_t* const writer = OpenPool(path());
-  ExpectFailure(TryPool(path()), MORSEL_BUSY, {"'" + path() + "'", "this process"});
+  morsel_t* const morsel = Open(writer, "a");
+  if (carved()) {
+    ExpectFailure(TryPool(path()), MORSEL_BUSY, {"'" + path() + "'", "this process"});
+  } else {
+    morsel_pool_t* const second = OpenPool(path());
+    ExpectFailure(Try(second, "a"), MORSEL_BUSY, {"'a'", "'" + path() + "'", "this process"});
+    EXPECT_EQ(morsel_pool_close(second), MORSEL_OK);
+  }
+  EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
   EXPECT_EQ(morsel_pool_close(writer), MORSEL_OK);
 }
 

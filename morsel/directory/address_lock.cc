@@ -1,0 +1,74 @@
+#include "morsel/directory/address_lock.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "os/file/files_of_this_process.h"
+
+namespace morsel {
+namespace {
+
+// Who may write the directory may open the file, and nobody else may: who can open it can lock it.
+mode_t ModeBeside(const struct stat& directory) {
+  const mode_t writers = directory.st_mode & 0222;
+  return writers | writers << 1;
+}
+
+// A mode that is right is not set again, since not every file system lets it be set.
+void SetMode(const os::Directory& directory, const os::File& file) {
+  struct stat beside;
+  struct stat own;
+  if (fstat(directory.descriptor(), &beside) != 0 || fstat(file.descriptor(), &own) != 0) return;
+  const mode_t mode = ModeBeside(beside);
+  if (own.st_uid != geteuid() || (own.st_mode & 07777) == mode) return;
+  (void)directory.calls().FChMod(file.descriptor(), mode);
+}
+
+Result<os::File> OpenOrMake(const os::Directory& directory) {
+  Result<os::File> file = directory.OpenFile(kLockFileName, O_RDWR);
+  while (!file && file.error() == Code::kNotFound) {
+    file = os::File::Open(directory.calls(), directory.descriptor(), kLockFileName,
+                          O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
+                          directory.PathOf(kLockFileName));
+    if (file) SetMode(directory, *file);
+    if (!file && file.error() == Code::kExists) file = directory.OpenFile(kLockFileName, O_RDWR);
+  }
+  return file;
+}
+
+}  // namespace
+
+void AddressLock::Prepare(const os::Directory& directory) {
+  const KeepLastError keep;
+  const Result<os::File> file = OpenOrMake(directory);
+  if (file) SetMode(directory, *file);
+}
+
+Result<AddressLock> AddressLock::Open(const os::Directory& directory) {
+  std::unique_lock no_fork = os::NoForkMeanwhile();
+  Result<os::File> file = OpenOrMake(directory);
+  if (file) file->CloseInChildren();
+  no_fork.unlock();
+  if (file) return AddressLock(std::move(*file));
+  if (file.error() != Code::kPermission) return file.status();
+  return Fail(Code::kPermission,
+              "%s; who makes morsels in the pool needs it: its owner gives it the rights of the "
+              "directory by opening the pool, or removes it",
+              LastError());
+}
+
+Result<std::optional<os::ByteSpan>> AddressLock::TryLock(uint64_t base, uint64_t size_bytes) {
+  const os::ByteSpan span = {base, base + size_bytes};
+  Result<std::optional<os::ByteSpan>> other = os::LockSpan(file_, span);
+  if (other && !*other) locked_ = span;
+  return other;
+}
+
+void AddressLock::Unlock() {
+  if (locked_.end != 0) os::UnlockSpan(file_, locked_);
+  locked_ = {};
+}
+
+}  // namespace morsel

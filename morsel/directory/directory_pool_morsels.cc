@@ -1,0 +1,315 @@
+// What a directory pool does with one morsel: makes, opens, copies and removes it.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cinttypes>
+#include <utility>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "image/format/superblock.h"
+#include "image/image_copy.h"
+#include "morsel/directory/directory_pool.h"
+#include "morsel/directory/image_backing.h"
+#include "morsel/pool/address_window.h"
+#include "morsel/pool/image_record.h"
+#include "os/file/file_lock.h"
+#include "os/memory/frames.h"
+#include "os/memory/open_dirty_tracker.h"
+
+namespace morsel {
+namespace {
+
+using image::ImageFile;
+
+/// How often a reader begins anew who was overtaken by the writer.
+constexpr int kReadsMax = 100;
+
+// Calls `read` again as long as it answers kBusy, which it does when the image was written over
+// while it was read: what it reads then is newer.
+template <class Read>
+auto WhileOvertaken(const Read& read) {
+  auto done = read();
+  const auto is_overtaken = [&] {
+    if constexpr (std::is_same_v<decltype(done), Status>)
+      return done.code() == Code::kBusy;
+    else
+      return done.error() == Code::kBusy;
+  };
+  for (int reads = 1; reads < kReadsMax && is_overtaken(); ++reads) done = read();
+  return done;
+}
+
+}  // namespace
+
+// The image of a fine morsel is refused on a DAX file system, too: an image is no memory that
+// stores can be persisted into.
+Status DirectoryPool::ServesImageOf(const CatalogRecord& record) const {
+  MORSEL_TRY(Supports(Contract::kSnapshot, record.giant));
+  if (record.contract == Contract::kSnapshot) return Code::kOk;
+  return Fail(
+      Code::kUnsupported,
+      "'%s' in pool '%s' is an image of a fine morsel, which cannot be persisted into: take "
+      "it out of the directory, and import it (morselctl import) on persistent memory",
+      record.name.c_str(), path_.c_str());
+}
+
+// ORDER  the addresses, locked  <  the pool, listed  <  the morsel's name  <  the lock given back
+// WHY    another process may take the same addresses at the same time. It has published its morsel
+//        before it gave up the lock, or it finds this one.                              [ADL-1]
+// CRASH  no difference: the lock goes with the process, and without a name there is no morsel.
+// TEST   morsel/directory/directory_sharing_test: AMorselThatIsBeingMadeHasItsAddresses
+Result<DirectoryPool::Place> DirectoryPool::TakePlace(CatalogRecord& record) {
+  Result<AddressLock> lock = AddressLock::Open(directory_);
+  if (!lock) return lock.status();
+  const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
+  std::vector<os::ByteSpan> locked;
+  TakenRanges taken;
+  for (;;) {
+    Result<os::AddressRange> range = ReserveNew(pool_file_.window(), record.id,
+                                                record.capacity_bytes, taken, LabelOf(record.name));
+    if (!range) return range.status();
+    const uint64_t base = range->base();
+    const Result<std::optional<os::ByteSpan>> others = lock->TryLock(base, size_bytes);
+    if (!others) return others.status();
+    if (others->has_value()) {
+      locked.push_back(**others);
+      taken.Add(locked.back().begin, locked.back().end - locked.back().begin);
+      continue;
+    }
+    const Result<std::vector<CatalogRecord>> morsels = List();
+    if (!morsels) return morsels.status();
+    taken = {};
+    for (const CatalogRecord& one : *morsels) taken.Add(one.base, RangeBytes(one.capacity_bytes));
+    if (taken.FirstFree(base, base + size_bytes, size_bytes, kSubtreeBytes) == base) {
+      record.base = base;
+      return Place{std::move(*range), std::move(*lock)};
+    }
+    for (const os::ByteSpan& span : locked) taken.Add(span.begin, span.end - span.begin);
+    lock->Unlock();
+  }
+}
+
+Result<AddressLock> DirectoryPool::LockPlaceOf(const CatalogRecord& record) {
+  Result<AddressLock> lock = AddressLock::Open(directory_);
+  if (!lock) return lock;
+  const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
+  const Result<std::optional<os::ByteSpan>> others = lock->TryLock(record.base, end - record.base);
+  if (!others) return others.status();
+  if (!others->has_value()) return lock;
+  return Fail(Code::kAddressTaken,
+              "morsel '%s' cannot come into pool '%s': another process, or another thread of this "
+              "one, is making a morsel there whose addresses 0x%" PRIx64 "-0x%" PRIx64
+              " meet its own, 0x%" PRIx64 "-0x%" PRIx64 "; choose another pool",
+              record.name.c_str(), path_.c_str(), (*others)->begin, (*others)->end, record.base,
+              end);
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::Create(const CatalogRecord& wanted,
+                                                       const Formatter& format,
+                                                       const image::Progress& progress) {
+  MORSEL_CHECK(!read_only_);
+  MORSEL_TRY(Supports(wanted.contract, wanted.giant));
+  MORSEL_TRY(directory_.CheckNone(wanted.name));
+  CatalogRecord record = wanted;
+  const Result<Id> id = RandomId();
+  if (!id) return id.status();
+  record.id = *id;
+  if (wanted.contract == Contract::kSnapshot) {
+    return CreateImage(std::move(record), format, progress);
+  }
+  Result<Place> place = TakePlace(record);
+  if (!place) return place.status();
+  return CreateFineFile(directory_, pool_file_.window(), record, std::move(place->range), format);
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record,
+                                                            const Formatter& format,
+                                                            const image::Progress& progress) {
+  Result<std::unique_ptr<os::DirtyTracker>> dirty = os::OpenDirtyTracker();
+  if (!dirty) return dirty.status();
+  Result<os::Frames> frames = os::Frames::Open(false);
+  if (!frames) return frames.status();
+  Result<Place> place = TakePlace(record);
+  if (!place) return place.status();
+  os::AddressRange& range = place->range;
+  MORSEL_TRY(frames->Resize(range, record.size_bytes));
+  MORSEL_TRY(os::PlaceProcessPage(range, record.capacity_bytes));
+  format(record, pmem::VolatilePersist());
+
+  Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, record,
+                                              range.at(0), &*frames, progress);
+  if (!image) return image.status();
+  const Result<CatalogRecord> made = RecordOf(record.name, image->file(), image->info());
+  if (!made) return made.status();
+  return std::unique_ptr<Backing>(new ImageBacking(*made, false, std::move(range),
+                                                   std::move(*frames), directory_,
+                                                   std::move(*image), std::move(*dirty)));
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bool read_only,
+                                                     const image::Progress& progress) {
+  MORSEL_CHECK(read_only || !read_only_);
+  return read_only ? OpenToRead(name, nullptr, progress) : OpenToWrite(name, progress);
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::OpenToWrite(const std::string& name,
+                                                            const image::Progress& progress) {
+  Result<os::File> file = NamedError(directory_.OpenForWriting(name, LabelOf(name)), name);
+  if (!file) return file.status();
+  // ORDER  the morsel's name, synced  <  the first checkpoint into it
+  // WHY    the file may have been copied here since the pool was opened, and its name may be in a
+  //        cache only.
+  // CRASH  before: the name is there or not, and nothing was promised of it. After: it is there.
+  // TEST   tests/disk/pool_test: SequencesOfUpToThree
+  MORSEL_TRY(directory_.Sync());
+  const Result<bool> is_direct = LooksLikeFineFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (!*is_direct) return OpenImage(std::move(*file), name, /*read_only=*/false, nullptr, progress);
+  // What is stored into it is on the medium. An image is looked at before each checkpoint.
+  MORSEL_TRY(directory_.CheckHasOneName(name, *file));
+  return OpenFineFile(std::move(*file), name, /*read_only=*/false, LabelOf(name));
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::OpenIntact(const std::string& name,
+                                                           const image::Damaged& damaged,
+                                                           const image::Progress& progress) {
+  return OpenToRead(name, &damaged, progress);
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::OpenToRead(const std::string& name,
+                                                           const image::Damaged* damaged,
+                                                           const image::Progress& progress) {
+  // What is found by a reader who was overtaken is no damage, so that all is told at the end.
+  std::vector<std::pair<Code, std::string>> found;
+  const image::Damaged remember = [&](Status status) {
+    found.emplace_back(status.code(), LastError());
+    return Status();
+  };
+  Result<std::unique_ptr<Backing>> backing = WhileOvertaken([&] {
+    found.clear();
+    const auto read = [&]() -> Result<std::unique_ptr<Backing>> {
+      Result<os::File> file = OpenFile(name, O_RDONLY);
+      if (!file) return file.status();
+      const Result<bool> is_direct = LooksLikeFineFile(*file);
+      if (!is_direct) return is_direct.status();
+      if (*is_direct && damaged != nullptr) return impl::Pool::OpenIntact(name, *damaged, progress);
+      if (*is_direct)
+        return OpenFineFile(std::move(*file), name, /*read_only=*/true, LabelOf(name));
+      return OpenImage(std::move(*file), name, /*read_only=*/true,
+                       damaged == nullptr ? nullptr : &remember, progress);
+    };
+    return read();
+  });
+  if (!backing) return backing;
+  for (const auto& [code, message] : found) {
+    MORSEL_TRY((*damaged)(Fail(code, "%s", message.c_str())));
+  }
+  return backing;
+}
+
+Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(os::File file, const std::string& name,
+                                                          bool read_only,
+                                                          const image::Damaged* damaged,
+                                                          const image::Progress& progress) {
+  Result<std::unique_ptr<os::DirtyTracker>> dirty(nullptr);
+  if (!read_only) dirty = os::OpenDirtyTracker();
+  if (!dirty) return dirty.status();
+  Result<os::Frames> frames = os::Frames::Open(read_only);
+  if (!frames) return frames.status();
+  Result<ImageFile> image = damaged != nullptr ? ImageFile::OpenIntact(std::move(file), *damaged)
+                                               : ImageFile::Open(std::move(file), read_only);
+  if (!image) return image.status();
+  const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
+  if (!record) return record.status();
+  MORSEL_TRY(ServesImageOf(*record));
+  Result<os::AddressRange> range =
+      os::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
+  if (!range) return range.status();
+  MORSEL_TRY(frames->Resize(*range, record->size_bytes));
+  MORSEL_TRY(frames->CheckMemoryFor(image->LoadedBytes()));
+  MORSEL_TRY(os::PlaceProcessPage(*range, record->capacity_bytes));
+  image->set_progress(progress);
+  const Status loaded =
+      damaged != nullptr ? image->LoadIntact(range->at(0), *damaged) : image->Load(range->at(0));
+  if (read_only && (damaged != nullptr || loaded.code() == Code::kCorrupt)) {
+    KeepLastError keep;
+    if (image::CheckNotOverwritten(*image).code() == Code::kBusy) {
+      keep.LetGo();
+      return Status(Code::kBusy);
+    }
+  }
+  MORSEL_TRY(loaded);
+  if (read_only) MORSEL_TRY(frames->Protect());
+  return std::unique_ptr<Backing>(new ImageBacking(*record, read_only, std::move(*range),
+                                                   std::move(*frames), directory_,
+                                                   std::move(*image), std::move(*dirty)));
+}
+
+Status DirectoryPool::Export(const std::string& name, const os::Directory& to,
+                             const std::string& file_name, const ExportRequest& options) {
+  return WhileOvertaken([&]() -> Status {
+    Result<os::File> file = OpenFile(name, O_RDONLY);
+    if (!file) return file.status();
+    const Result<bool> is_direct = LooksLikeFineFile(*file);
+    if (!is_direct) return is_direct.status();
+    if (*is_direct) {
+      const Result<std::unique_ptr<Backing>> backing = OpenToRead(name, nullptr, {});
+      return backing ? (*backing)->Export(to, file_name, options) : backing.status();
+    }
+    if (options.skipped != nullptr) return IsAnImage(LabelOf(name));
+    Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
+    if (!image) return image.status();
+    image->set_progress(options.progress);
+    const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
+    if (!record) return record.status();
+    const image::Codec codec = options.codec.value_or(image->info().codec);
+    const uint32_t mode = PermissionsOfCopy(record->mode);
+    return codec == image->info().codec ? image::CopyInto(*image, to, file_name, mode)
+                                        : image::RecodeInto(*image, codec, to, file_name, mode);
+  });
+}
+
+Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
+  MORSEL_CHECK(!read_only_);
+  const Result<CatalogRecord> record = RecordOf(name, image.file(), image.info());
+  if (!record) return record.status();
+  // As in TakePlace(): first the lock, then the list.
+  const Result<AddressLock> lock = LockPlaceOf(*record);
+  if (!lock) return lock.status();
+  MORSEL_TRY(CheckRoomFor(*this, *record));
+  MORSEL_TRY(directory_.CheckNone(name));
+  const uint32_t mode = PermissionsOfCopy(record->mode);
+  if (record->contract == Contract::kSnapshot) {
+    return image::CopyInto(image, directory_, name, mode);
+  }
+  CatalogRecord fine = *record;
+  fine.codec = image::Codec::kNone;
+  fine.mode = mode;
+  MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, fine));
+  return ImportFineFile(directory_, pool_file_.window(), fine, image);
+}
+
+Status DirectoryPool::Remove(const std::string& name) {
+  MORSEL_CHECK(!read_only_);
+  // A file that is not a morsel's is not ours to remove.
+  const Result<os::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<bool> is_image = image::LooksLikeImage(*file);
+  if (!is_image) return is_image.status();
+  const Result<bool> is_direct = LooksLikeFineFile(*file);
+  if (!is_direct) return is_direct.status();
+  if (!*is_image && !*is_direct) {
+    return Fail(Code::kCorrupt, "'%s' is not a morsel's file: it does not begin like one",
+                directory_.PathOf(name).c_str());
+  }
+  // As its one writer, so that nobody else is or becomes it before the name is gone. Who may remove
+  // the name may be allowed to read the file only.
+  const Result<os::File> written = NamedError(directory_.OpenForWriting(name, LabelOf(name)), name);
+  if (!written && written.error() != Code::kPermission) return written.status();
+  if (!written) MORSEL_TRY(os::CheckNotWritten(*file, LabelOf(name)));
+  return directory_.Remove(name);
+}
+
+}  // namespace morsel

@@ -1,0 +1,176 @@
+// A directory pool that several have open, for writing, too: who waits for whom (nobody), who is
+// refused what, and what readers see.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/directory/directory_pool_testing.h"
+#include "os/testing/scripted_calls_testing.h"
+
+namespace morsel {
+namespace {
+
+namespace fs = std::filesystem;
+
+class DirectorySharingTest : public DirectoryPoolFixture {
+ protected:
+  DirectorySharingTest() : DirectoryPoolFixture(os::Scratch::OnDisk) {}
+  static Result<std::unique_ptr<impl::Pool>> TryOpen(const std::string& path,
+                                                     const DirectoryPoolOptions& options) {
+    return DirectoryPool::Open(path, options, os::KernelCalls());
+  }
+  void Open() { OpenPool({.create = true}, os::KernelCalls()); }
+
+  static CatalogRecord Wanted(const std::string& name, uint64_t size_bytes = kSubtreeBytes) {
+    CatalogRecord wanted;
+    wanted.name = name;
+    wanted.capacity_bytes = 16 * kSubtreeBytes;
+    wanted.size_bytes = size_bytes;
+    return wanted;
+  }
+};
+
+bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
+
+// Another process reads the morsel `a`, in which each page begins with one value, and after the
+// call number `call` of its system calls this one calls `overtake`, three times. Returns the value.
+// calls_made  set to how many calls the reader made.
+Result<uint64_t> ReadIn(const std::string& path, int64_t call,
+                        const std::function<void()>& overtake, int64_t& calls_made) {
+  int turn[2];
+  int turn_back[2];
+  int answer[2];
+  EXPECT_EQ(pipe(turn) + pipe(turn_back) + pipe(answer), 0);
+  const pid_t reader = fork();
+  if (reader == 0) {
+    os::ScriptedCalls calls;
+    const auto pool = DirectoryPool::Open(path, {.read_only = true}, calls);
+    char byte = 0;
+    calls.Heal();
+    calls.AfterEach([&](const os::Call& made) {
+      if (made.number != call) return;
+      (void)!write(turn[1], "t", 1);
+      (void)!read(turn_back[0], &byte, 1);
+    });
+    const auto morsel = (*pool)->Open("a", /*read_only=*/true);
+    uint64_t told[2] = {0, static_cast<uint64_t>(calls.count())};
+    if (morsel) {
+      const auto* const words = reinterpret_cast<const uint64_t*>((*morsel)->record().base);
+      told[0] = words[512];
+      for (uint64_t at = 512; at < (*morsel)->record().size_bytes / 8; at += 512) {
+        if (words[at] != told[0]) told[0] = 0;
+      }
+    }
+    (void)!write(turn[1], "e", 1);
+    _exit(write(answer[1], told, sizeof told) == sizeof told ? 0 : 1);
+  }
+  char byte = 0;
+  while (read(turn[0], &byte, 1) == 1 && byte == 't') {
+    for (int times = 0; times < 3; ++times) overtake();
+    EXPECT_EQ(write(turn_back[1], "t", 1), 1);
+  }
+  uint64_t told[2] = {};
+  EXPECT_EQ(read(answer[0], told, sizeof told), static_cast<ssize_t>(sizeof told));
+  waitpid(reader, nullptr, 0);
+  for (const auto& ends : {turn, turn_back, answer}) close(ends[0]), close(ends[1]);
+  calls_made = static_cast<int64_t>(told[1]);
+  if (told[0] == 0) return Fail(Code::kCorrupt, "the reader saw no checkpoint");
+  return told[0];
+}
+
+TEST_F(DirectorySharingTest, AMorselHasOneWriterAndAPoolAnyNumber) {
+  Open();
+  const std::unique_ptr<Backing> one = Create(Wanted("a"));
+  const Result<std::unique_ptr<impl::Pool>> second = TryOpen(path_, {});
+  ASSERT_TRUE(second.has_value()) << LastError();
+  EXPECT_EQ((*second)->Open("a", false).error(), Code::kBusy);
+  EXPECT_TRUE(Says("this process")) << LastError();
+  EXPECT_EQ((*second)->Remove("a").code(), Code::kBusy);
+  EXPECT_EQ((*second)->Find("a")->id, one->record().id);
+  const auto other = (*second)->Create(Wanted("b"), [](auto&, auto) {});
+  ASSERT_TRUE(other.has_value()) << LastError();
+  EXPECT_EQ(pool_->Remove("b").code(), Code::kBusy);
+}
+
+// In a window with room for one.
+TEST_F(DirectorySharingTest, AMorselThatIsBeingMadeHasItsAddresses) {
+  ASSERT_EQ(setenv("MORSEL_WINDOW", "160000000000-160040000000", 1), 0);
+  Open();
+  ASSERT_EQ(unsetenv("MORSEL_WINDOW"), 0);
+  CatalogRecord wanted = Wanted("b");
+  wanted.capacity_bytes = 600 * kMiB;
+  int tries = 0;
+  const auto made = pool_->Create(wanted, [&](const CatalogRecord&, auto) {
+    // Another process, which does not have what this one has reserved.
+    const pid_t other = fork();
+    if (other == 0) {
+      const auto pool = TryOpen(path_, {});
+      wanted.name = "c";
+      const Code code = pool ? (*pool)->Create(wanted, [](auto&, auto) {}).error() : Code::kIo;
+      _exit(code == Code::kAddressExhausted ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(other, &status, 0), other);
+    EXPECT_EQ(status, 0);
+    ++tries;
+  });
+  ASSERT_TRUE(made.has_value()) << LastError();
+  EXPECT_EQ(tries, 1);
+}
+
+// A morsel that is just being imported has no name yet.
+TEST_F(DirectorySharingTest, AnImportHasItsAddressesBeforeItHasItsName) {
+  Open();
+  Create(Wanted("a"));
+  const std::string image = scratch_.At("image");
+  fs::rename(path_ + "/a", image);
+  const auto import = [&](const std::string& name, const image::Progress& progress) {
+    auto file = os::File::Open(os::KernelCalls(), AT_FDCWD, image, O_RDONLY, 0, image);
+    auto opened = image::ImageFile::Open(std::move(*file), true);
+    opened->set_progress(progress);
+    return pool_->Import(name, *opened).code();
+  };
+  int others = 0;
+  EXPECT_EQ(import("b",
+                   [&](const image::ProgressNow&) {
+                     EXPECT_EQ(import("c", {}), Code::kAddressTaken) << LastError();
+                     ++others;
+                   }),
+            Code::kOk);
+  EXPECT_GT(others, 0);
+  EXPECT_EQ(import("c", {}), Code::kAddressTaken);
+  EXPECT_TRUE(Says("'b'")) << LastError();
+}
+
+// A reader is overtaken at each of his calls: what he reads is one checkpoint, whole.
+TEST_F(DirectorySharingTest, AReaderWhoIsOvertakenReadsANewerCheckpoint) {
+  Open();
+  const std::unique_ptr<Backing> writer = Create(Wanted("a", 4 * kSubtreeBytes));
+  uint64_t value = 0;
+  const auto checkpoint = [&] {
+    ++value;
+    for (uint64_t at = 512; at < 4 * kSubtreeBytes / 8; at += 512) WordsOf(*writer)[at] = value;
+    ASSERT_TRUE(writer->Checkpoint(0).ok()) << LastError();
+  };
+  checkpoint();
+  for (int64_t call = 0, calls_made = 1; call < calls_made; ++call) {
+    const uint64_t before = value;
+    const Result<uint64_t> read = ReadIn(path_, call, checkpoint, calls_made);
+    ASSERT_TRUE(read.has_value()) << "call " << call << ": " << LastError();
+    EXPECT_GE(*read, before);
+    EXPECT_LE(*read, value);
+  }
+  EXPECT_GT(value, 20u) << "he was overtaken";
+}
+
+}  // namespace
+}  // namespace morsel

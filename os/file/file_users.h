@@ -1,0 +1,19 @@
+// Which processes use a file, as far as this one may look into /proc.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "os/file/file.h"
+
+namespace morsel::os {
+
+/// Names the process that has an exclusive lock (F_OFD_SETLK) which begins at the byte `begin` of
+/// the file: "process 4711", "this process", or "another process" if /proc does not show it.
+std::string HolderOfLock(const File& file, uint64_t begin);
+
+/// Names another process that has the file open for writing, or this one if it has by another
+/// descriptor; empty if /proc shows none.
+std::string OtherWriterOf(const File& file);
+
+}  // namespace morsel::os
