@@ -21,11 +21,11 @@ struct Unreadable {
   morsel_code code;
   std::string message;
   bool IsDamaged() const { return code == MORSEL_CORRUPT || code == MORSEL_IO; }
+  /// It may be whole, and it may be no morsel.
+  bool IsForbidden() const { return code == MORSEL_PERMISSION; }
 };
 
-// What this process may not read may be whole.
 int AddUnreadable(const char* name, morsel_code code, const char* message, void* all) {
-  if (code == MORSEL_PERMISSION) return 0;
   static_cast<std::vector<Unreadable>*>(all)->push_back({SpellingOf(name), code, message});
   return 0;
 }
@@ -42,12 +42,14 @@ int ExitCodeOf(const std::vector<Unreadable>& all) {
   int exit_code = kExitDone;
   for (const Unreadable& one : all) {
     if (one.IsDamaged()) return kExitDamage;
+    if (one.IsForbidden()) continue;
     exit_code = cli::ExitCodeOf(one.code);
   }
   return exit_code;
 }
 
-std::string TableOf(const std::vector<morsel_info>& infos) {
+std::string TableOf(const std::vector<morsel_info>& infos,
+                    const std::vector<Unreadable>& unreadable) {
   using enum Table::Align;
   Table table({{"NAME", kLeft},
                {"CONTRACT", kLeft},
@@ -63,6 +65,9 @@ std::string TableOf(const std::vector<morsel_info>& infos) {
                FormatSize(info.capacity_bytes), FormatSize(info.live_bytes),
                FormatAddress(BaseOf(info)), std::to_string(info.generation), FormatMode(info.mode),
                OwnerOf(info)});
+  }
+  for (const Unreadable& one : unreadable) {
+    if (one.IsForbidden()) table.Add({one.name, "not readable by you", "", "", "", "", "", "", ""});
   }
   return table.Text();
 }
@@ -91,8 +96,10 @@ int Ls(const LsOptions& options, const Printer& printer) {
                     .Set("morsels", morsels)
                     .Set("damaged", damaged)
                     .Set("unreadable", others),
-                TableOf(infos));
-  for (const Unreadable& one : unreadable) WarnOf(one, options.pool, printer);
+                TableOf(infos, unreadable));
+  for (const Unreadable& one : unreadable) {
+    if (!one.IsForbidden()) WarnOf(one, options.pool, printer);
+  }
   if (infos.empty() && unreadable.empty()) {
     printer.PrintWarning("pool '" + options.pool + "' has no morsels");
   }

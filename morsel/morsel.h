@@ -168,11 +168,12 @@ typedef struct morsel_options {
  * makes a device a pool. On a device of 1 GiB alignment every morsel is giant.
  *
  * Any number of processes may have a directory pool open, for writing, too: each morsel in it has
- * one writer. A carved pool has one writing process. Readers lock nothing: they neither wait nor
- * keep others waiting, and find what is durable, also of a morsel that another process writes.
- * A fine morsel that another process writes is shown as it is in memory, and changes meanwhile.
+ * one writer. A carved pool has one writing process. Readers neither wait nor keep others waiting,
+ * and find what is durable; a fine morsel that another process writes changes meanwhile. A pool
+ * that this process has open for reading gives who reads it the same handle, and opens are counted.
  *
- * Ownership  *pool is the caller's, who closes it with morsel_pool_close(); unchanged on failure.
+ * Ownership  *pool is the caller's, who calls morsel_pool_close() once for each successful open;
+ *            unchanged on failure.
  * Errors     NOT_FOUND; EXISTS; BUSY (a carved pool that is to be written, and another process, or
  *            this one, writes it); CORRUPT; VERSION; PERMISSION; UNSUPPORTED (a carved pool on a
  *            medium of page granularity; a file system without locks); NO_SPACE; IO;
@@ -180,10 +181,10 @@ typedef struct morsel_options {
 morsel_code morsel_pool_open(const char *path, const morsel_pool_options *options,
                              morsel_pool_t **pool);
 
-/* Closes the pool and frees its handle.
+/* Ends one open of the pool. The last one frees the handle.
  *
- * Errors  BUSY (a morsel of the pool is open: close it first; or this process is a fork);
- *         INVALID_ARGUMENT (NULL). The pool stays open. */
+ * Errors  BUSY (the last one, and a morsel of the pool is open: close it first; or this process is
+ *         a fork); INVALID_ARGUMENT (NULL). The pool stays open. */
 morsel_code morsel_pool_close(morsel_pool_t *pool);
 
 /* Opens the morsel `name`: 1 to 200 bytes, without '/' and control characters, not "." or "..", and

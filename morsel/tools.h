@@ -55,10 +55,11 @@ morsel_code morsel_pool_stat(morsel_pool_t *pool, morsel_pool_info *info);
 morsel_code morsel_find(morsel_pool_t *pool, const char *name, morsel_info *info);
 
 /* Calls `visit` for each morsel that morsel_list() passes over because its file cannot be read as
- * one, in the order of names, until it returns other than 0, which is no error. `code` and
- * `message` say why: they are those of morsel_find(), and valid during the call. A carved pool has
- * no such names: what is damaged of its catalog has none that could be believed, and morsel_check()
- * finds it. `visit` must not change the pool, and must not throw.
+ * one, is not readable by this user (PERMISSION; it may be a morsel or not), or is a symbolic link
+ * to one (UNSUPPORTED), in the order of names, until it returns other than 0, which is no error.
+ * `code` and `message` say why: they are those of morsel_find(), and valid during the call. A
+ * carved pool has no such names: what is damaged of its catalog has none that could be believed,
+ * and morsel_check() finds it. `visit` must not change the pool, and must not throw.
  *
  * Errors  INVALID_ARGUMENT (NULL); BUSY (a fork); PERMISSION; IO.
  * Cost    opens each file of the directory. */

@@ -10,6 +10,7 @@
 #include "morsel/open/open_morsel.h"
 #include "morsel/open/open_pool.h"
 #include "morsel/open/process.h"
+#include "morsel/open/shared_pools.h"
 #include "morsel/open/versioned.h"
 
 namespace {
@@ -106,20 +107,18 @@ extern "C" {
 morsel_code morsel_pool_open(const char* path, const morsel_pool_options* options,
                              morsel_pool_t** pool) {
   if (pool == nullptr) return CodeOf(Missing("morsel_pool_open", "a place for the handle"));
-  Result<std::unique_ptr<OpenPool>> opened = WithoutTrace(
-      "morsel_pool_open", [&] { return OpenPool::Open(path, options, morsel::os::KernelCalls()); });
+  const Result<OpenPool*> opened = WithoutTrace("morsel_pool_open", [&] {
+    return morsel::OpenCountedPool(path, options, morsel::os::KernelCalls());
+  });
   if (!opened) return CodeOf(opened.status());
-  *pool = reinterpret_cast<morsel_pool_t*>(std::move(opened).value().release());
+  *pool = reinterpret_cast<morsel_pool_t*>(*opened);
   return MORSEL_OK;
 }
 
 morsel_code morsel_pool_close(morsel_pool_t* pool) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_pool_close"));
-  const morsel::DeferredCancellation deferred;
-  if (const Status status = Pool(pool)->MayClose(); !status.ok()) return CodeOf(status);
-  const morsel::KeepLastError keep;
-  delete Pool(pool);
-  return MORSEL_OK;
+  return CodeWithoutCancellation("morsel_pool_close",
+                                 [&] { return morsel::CloseCountedPool(Pool(pool)); });
 }
 
 morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_options* options,

@@ -40,6 +40,7 @@ class CarvedPool : public impl::Pool {
                                                   os::SystemCalls& calls);
 
   const PoolSuperblock& superblock() const { return medium_->superblock(); }
+  impl::PoolPlace place() const override { return impl::PlaceOf(medium_->file().descriptor()); }
   const pmem::Medium& medium() const override { return medium_->medium(); }
   uint32_t granularity_bytes(Contract) const override { return medium_->granularity_bytes(); }
   Status Supports(Contract contract, bool giant) const override;

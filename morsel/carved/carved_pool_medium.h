@@ -68,6 +68,7 @@ class CarvedMedium {
   /// may have changed. References into the last one end.
   /// Errors  as MetadataCopy::Take(): the last copy stays.
   Status Refresh();
+  const os::File& file() const { return file_; }
   const PoolSuperblock& superblock() const { return *superblock_; }
   pmem::Persist persist() const { return mapping_.persist(); }
   uint32_t granularity_bytes() const { return mapping_.granularity_bytes(); }

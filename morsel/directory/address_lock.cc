@@ -32,6 +32,7 @@ Result<os::File> OpenOrMake(const os::Directory& directory) {
     file = os::File::Open(directory.calls(), directory.descriptor(), kLockFileName,
                           O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
                           directory.PathOf(kLockFileName));
+    if (file) directory.GiveGroup(*file);
     if (file) SetMode(directory, *file);
     if (!file && file.error() == Code::kExists) file = directory.OpenFile(kLockFileName, O_RDWR);
   }

@@ -44,8 +44,15 @@ Result<bool> MakeDirectory(os::SystemCalls& calls, const std::string& path, mode
   return true;
 }
 
-// Sets the mode after mkdir(2), because the caller's wish goes before the umask.
+// Sets the mode after mkdir(2), because the caller's wish goes before the umask. What was made in a
+// group's directory keeps its set-group-ID bit.
 Status SetMode(const os::Directory& directory, mode_t mode) {
+  struct stat made;
+  if (fstat(directory.descriptor(), &made) != 0) {
+    return FailErrno("'%s': fstat", directory.path().c_str());
+  }
+  mode |= made.st_mode & S_ISGID;
+  if ((made.st_mode & 07777) == mode) return Code::kOk;
   if (directory.calls().FChMod(directory.descriptor(), mode) == 0) return Code::kOk;
   return FailErrno("'%s' cannot get the permissions 0%o", directory.path().c_str(),
                    static_cast<unsigned>(mode));
@@ -118,6 +125,7 @@ Result<std::unique_ptr<impl::Pool>> DirectoryPool::OpenDirectory(
   Result<os::Directory> directory = os::Directory::Open(calls, path);
   if (!directory) return directory.status();
   if (new_mode != 0) MORSEL_TRY(SetMode(*directory, new_mode));
+  directory->ShareWithGroup();
   Result<PoolFile> pool_file = OpenOrCreate(*directory, options, new_mode != 0);
   if (!pool_file) return pool_file.status();
   if (!options.read_only) {

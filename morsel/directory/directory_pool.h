@@ -39,6 +39,7 @@ class DirectoryPool final : public impl::Pool {
                                                   const DirectoryPoolOptions& options,
                                                   os::SystemCalls& calls);
 
+  impl::PoolPlace place() const override { return impl::PlaceOf(directory_.descriptor()); }
   const pmem::Medium& medium() const override;
   uint32_t granularity_bytes(Contract contract) const override;
   Status Supports(Contract contract, bool giant) const override;

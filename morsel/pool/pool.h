@@ -155,6 +155,15 @@ struct PoolFacts {
 
 namespace impl {
 
+/// Which directory or file a pool is, by whatever path it was found.
+struct PoolPlace {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  friend bool operator==(const PoolPlace&, const PoolPlace&) = default;
+};
+/// The place of an open directory or file.
+PoolPlace PlaceOf(int descriptor);
+
 /// What every kind of pool does. (The user's handle is morsel::Pool in morsel.hpp.)
 ///
 /// Ownership  a pool must outlive the backings that it returns.
@@ -168,6 +177,7 @@ class Pool {
 
   const std::string& path() const { return path_; }
   bool read_only() const { return read_only_; }
+  virtual PoolPlace place() const = 0;
   /// What the pool is stored on.
   virtual const pmem::Medium& medium() const = 0;
   /// Backing::granularity_bytes() of morsels under `contract`, or kPageBytes if the pool cannot

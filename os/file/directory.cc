@@ -121,6 +121,14 @@ Result<std::optional<TemporaryFile>> Directory::TryToMakeTemporary(const std::st
   return std::optional<TemporaryFile>();
 }
 
+void Directory::GiveGroup(const File& file) const {
+  struct stat beside;
+  struct stat own;
+  if (!shares_ || fstat(descriptor(), &beside) != 0 || (beside.st_mode & S_IWGRP) == 0) return;
+  if (fstat(file.descriptor(), &own) != 0 || own.st_gid == beside.st_gid) return;
+  (void)calls().FChOwn(file.descriptor(), beside.st_gid);
+}
+
 Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t mode) const {
   std::optional<TemporaryFile> made;
   while (!made) {
@@ -128,6 +136,7 @@ Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t m
     if (!tried) return tried.status();
     made = std::move(*tried);
   }
+  GiveGroup(made->file);
   // open(2) takes the bits of the umask away from a mode, and the caller has said which it wants.
   // Bits by which a file runs as its owner are nobody's wish.
   if (calls().FChMod(made->file.descriptor(), mode & 0777) != 0) {

@@ -48,6 +48,13 @@ class Directory {
   SystemCalls& calls() const { return file_.calls(); }
   void Close() { file_.Close(); }
 
+  /// From now on files that are made here get the directory's group if the directory is a group's,
+  /// since the group may write it. (Where it has its set-group-ID bit, the kernel sees to that.)
+  void ShareWithGroup() { shares_ = true; }
+  /// Gives such a file its group, before it gets its mode. Who is not in the group may not: then
+  /// the group stays as it is.
+  void GiveGroup(const File& file) const;
+
   /// Opens an entry. It does not follow a symbolic link, and does not wait for a pipe.
   /// Errors  kNotFound; kUnsupported: it is a symbolic link; kInvalidArgument: it is no regular
   ///         file; others by errno.
@@ -114,6 +121,7 @@ class Directory {
   Status Rename(const std::string& from, const std::string& to) const;
 
   File file_;
+  bool shares_ = false;
 };
 
 }  // namespace morsel::os

@@ -61,6 +61,9 @@ int SystemCalls::MkDirAt(int directory, const char* name, mode_t mode) {
   return mkdirat(directory, name, mode);
 }
 int SystemCalls::FChMod(int file, mode_t mode) { return fchmod(file, mode); }
+int SystemCalls::FChOwn(int file, gid_t group) {
+  return fchown(file, static_cast<uid_t>(-1), group);
+}
 
 namespace {
 

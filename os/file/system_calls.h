@@ -29,6 +29,8 @@ class SystemCalls {
   virtual int UnlinkAt(int directory, const char* name, int flags);
   virtual int MkDirAt(int directory, const char* name, mode_t mode);
   virtual int FChMod(int file, mode_t mode);
+  /// Changes the group alone.
+  virtual int FChOwn(int file, gid_t group);
 
   /// Opens a ring for reads and writes of one file. The ring of this class makes each request by
   /// PRead() or PWrite() when it is waited for. So a test that overrides those two sees the

@@ -11,7 +11,8 @@ namespace morsel::os {
 namespace {
 
 bool Become(const User& user) {
-  return setgroups(0, nullptr) == 0 && setresgid(user.group, user.group, user.group) == 0 &&
+  return setgroups(user.other_group == 0 ? 0 : 1, &user.other_group) == 0 &&
+         setresgid(user.group, user.group, user.group) == 0 &&
          setresuid(user.user, user.user, user.user) == 0;
 }
 

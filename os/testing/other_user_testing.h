@@ -7,10 +7,11 @@
 
 namespace morsel::os {
 
-/// A user and the one group that the user is in.
+/// A user and the group of what the user makes.
 struct User {
   uid_t user;
   gid_t group;
+  gid_t other_group = 0;  ///< a second group that the user is in; 0: none
 };
 
 /// Two users, each in a group of the same number. No host is expected to have them by name.

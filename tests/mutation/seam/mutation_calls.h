@@ -58,6 +58,7 @@ class MutantCalls : public os::SystemCalls {
     return Changed(calls_.MkDirAt(directory, name, mode));
   }
   int FChMod(int file, mode_t mode) override { return Changed(calls_.FChMod(file, mode)); }
+  int FChOwn(int file, gid_t group) override { return Changed(calls_.FChOwn(file, group)); }
 
  private:
   [[gnu::noinline]] int Sync(int file, bool data_only) {
