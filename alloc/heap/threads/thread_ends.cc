@@ -1,7 +1,6 @@
 #include "alloc/heap/threads/thread_ends.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include <atomic>
 #include <mutex>
@@ -26,6 +25,7 @@ struct Registered {
 
 struct Listeners {
   Mutex mutex{LockRank::kThreadEnds};
+  Condition told;                ///< a heap has been told of an end
   std::vector<Registered> all;   ///< at its number, less 1
   std::vector<uint32_t> free;    ///< the numbers of `all` that are nobody's
   Listeners* parents = nullptr;  ///< of the process that this one was forked from; not used again
@@ -63,7 +63,7 @@ void ReportEnd(ThreadState& state) {
     lock.unlock();
     listener->ThreadEnds(*slot.thread_heap);
     lock.lock();
-    --listeners.Find(heap)->telling;
+    if (--listeners.Find(heap)->telling == 0) listeners.told.NotifyAll();
   }
 }
 
@@ -142,11 +142,7 @@ void Unregister(OpenHeap heap) {
   std::unique_lock lock(listeners.mutex);
   const Registered* found = listeners.Find(heap);
   if (found == nullptr) return;  // it is a parent's
-  for (; found->telling != 0; found = listeners.Find(heap)) {
-    lock.unlock();
-    sched_yield();
-    lock.lock();
-  }
+  for (; found->telling != 0; found = listeners.Find(heap)) listeners.told.Wait(lock);
   listeners.all[heap.number - 1] = {};
   listeners.free.push_back(heap.number);
 }

@@ -1,9 +1,12 @@
 #include "alloc/heap/threads/thread_slots.h"
 
+#include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
 
 #include "base/check.h"
 
@@ -22,7 +25,18 @@ void BarrierInAllThreads() {
 }
 
 void WaitUntilOutside(const std::atomic<uint32_t>& inside) {
-  while (inside.load(std::memory_order_acquire) != 0) sched_yield();
+  // Most threads are inside for some ten instructions.
+  constexpr int kLooksBeforeSleep = 100;
+  // Whoever waits for long wakes up late by as much again at most.
+  constexpr long kFirstSleepNs = 20'000;
+  constexpr long kLongestSleepNs = 1'000'000;
+  long sleep_ns = kFirstSleepNs;
+  for (int looks = 0; inside.load(std::memory_order_acquire) != 0; ++looks) {
+    if (looks < kLooksBeforeSleep) continue;
+    const timespec at_most{0, sleep_ns};
+    (void)syscall(SYS_futex, &inside, FUTEX_WAIT_PRIVATE, 1, &at_most, nullptr, 0);
+    sleep_ns = std::min(2 * sleep_ns, kLongestSleepNs);
+  }
 }
 
 }  // namespace morsel::alloc

@@ -84,7 +84,11 @@ struct SlotPlace {
 /// slot may be filled, and all calls take the heap's lock.
 bool SlotsCanBeEmptied();
 
-/// Waits until the thread that `inside` belongs to has left.
+/// Waits until the thread that `inside` belongs to has left. It sleeps meanwhile, so that the
+/// thread that is inside runs, whatever the two threads' priorities are. That thread wakes up
+/// nobody: to look for somebody who waits would make every malloc() and free() longer. So the sleep
+/// ends by itself, and is repeated.
+/// Cost  no system call if the thread leaves at once.
 void WaitUntilOutside(const std::atomic<uint32_t>& inside);
 /// Executes a full memory barrier in every running thread of the process, so that each sees what
 /// the caller stored before. Does nothing where slots cannot be emptied.
