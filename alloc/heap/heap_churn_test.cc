@@ -184,34 +184,36 @@ TEST_P(HeapChurnTest, AThreadThatComesAndGoesLooksAtNoOthersPart) {
 // A thread delays its frees of another's blocks until that one has ended. A third one finds the
 // room without closing the gate.
 TEST_P(HeapChurnTest, WhatIsFreedOfAnEndedThreadsSlabsIsUsedAgain) {
-  std::vector<void*> blocks(100);
-  std::atomic<int> step{0};
-  std::thread ends([&] {
-    for (void*& block : blocks) block = heap_->Allocate(3000, 16).value();
-    step.store(1);
-    while (step.load() != 2) std::this_thread::yield();
-  });
-  while (step.load() != 1) std::this_thread::yield();
-  std::set<void*> freed;
-  std::thread frees([&] {
-    Use();  // so that it has a slot
-    for (size_t i = 0; i < 5; ++i) {
-      heap_->Free(blocks[i]);
-      freed.insert(blocks[i]);
+  // With one of these counts the slab is just full when its thread ends.
+  for (size_t count = 36; count <= 46; ++count) {
+    SCOPED_TRACE(count);
+    std::vector<void*> blocks(count);
+    std::atomic<int> step{0};
+    std::thread ends([&] {
+      for (void*& block : blocks) block = heap_->Allocate(3000, 16).value();
+      step.store(1);
+      while (step.load() != 2) std::this_thread::yield();
+    });
+    while (step.load() != 1) std::this_thread::yield();
+    std::set<void*> freed;
+    std::thread frees([&] {
+      heap_->Free(heap_->Allocate(64, 16).value());  // so that it has a slot
+      for (size_t i = 0; i < 5; ++i) {
+        heap_->Free(blocks[i]);
+        freed.insert(blocks[i]);
+      }
+      step.store(2);
+      ends.join();
+    });
+    frees.join();
+    const uint64_t gates = heap_->work().gates_closed;
+    // What else this thread and the heap have comes first.
+    for (int i = 0; i < 200 && !freed.empty(); ++i) {
+      freed.erase(heap_->Allocate(3000, 16).value());
     }
-    step.store(2);
-    ends.join();
-  });
-  frees.join();
-  const uint64_t gates = heap_->work().gates_closed;
-  std::vector<void*> all;
-  // What else the slabs of the two have, and the one that this thread has.
-  for (int i = 0; i < 200 && !freed.empty(); ++i) {
-    all.push_back(heap_->Allocate(3000, 16).value());
-    freed.erase(all.back());
+    EXPECT_EQ(freed.size(), 0u);
+    EXPECT_EQ(heap_->work().gates_closed, gates);
   }
-  EXPECT_EQ(freed.size(), 0u);
-  EXPECT_EQ(heap_->work().gates_closed, gates);
 }
 
 // Whoever closed the gate would have taken the slot of this thread.

@@ -299,7 +299,8 @@ void ThreadHeap::Drain(Segment* freed) {
   for (Segment *segment = freed, *next; segment != nullptr; segment = next) {
     next = segment->next_freed;  // others may set it once has_freed is cleared
     const ThreadHeap* const owner = segment->owner.load(std::memory_order_relaxed);
-    const bool takes_over = this == common_ && owner != this && owner->ended();
+    // Those that are the common one's already may be of a class that it has had no slab of yet.
+    const bool takes_over = this == common_ && owner->ended();
     if (takes_over && !Prepare(segment->size_class)) {
       (void)PushFreed(segment);  // there is no memory now
       continue;
