@@ -240,6 +240,7 @@ void Heap::BeRecent(ThreadSlot& slot) {
 void* Heap::TakeInside(unsigned size_class) {
   ThreadSlot& slot = SlotAt(slot_place_);
   if (!slot.Enter(this)) return nullptr;
+  slot.thread_heap->PrefetchForFree(size_class);
   void* const block = slot.thread_heap->Take(size_class);
   BeRecent(slot);
   slot.Leave();

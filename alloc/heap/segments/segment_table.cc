@@ -2,22 +2,41 @@
 
 #include <sys/mman.h>
 
+#include <new>
+
 #include "base/error.h"
 
 namespace morsel::alloc {
+namespace {
+
+// A table up to this size lies beside others. On pages of their own the tables of many small heaps
+// would lie in the same few sets of the processor's caches, and take an entry of its TLB each.
+constexpr uint64_t kUnmappedMax = 4096 / sizeof(std::atomic<Segment*>);
+
+}  // namespace
 
 SegmentTable::~SegmentTable() {
-  if (segments_ != nullptr) munmap(segments_, view_.unit_count * sizeof *segments_);
+  if (segments_ == nullptr) return;
+  if (view_.unit_count <= kUnmappedMax) {
+    delete[] segments_;
+  } else {
+    munmap(segments_, view_.unit_count * sizeof *segments_);
+  }
 }
 
 Status SegmentTable::Reserve(const void* base, uint64_t capacity_bytes) {
   const uint64_t unit_count = capacity_bytes / kUnitBytes;
-  void* const memory = mmap(nullptr, unit_count * sizeof *segments_, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) {
+  if (unit_count <= kUnmappedMax) {
+    segments_ = new (std::nothrow) std::atomic<Segment*>[unit_count] {};
+  } else {
+    void* const memory = mmap(nullptr, unit_count * sizeof *segments_, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    // Zero bytes are null pointers.
+    if (memory != MAP_FAILED) segments_ = static_cast<std::atomic<Segment*>*>(memory);
+  }
+  if (segments_ == nullptr) {
     return Fail(Code::kNoMemory, "no address space to keep account of the morsel at %p", base);
   }
-  segments_ = static_cast<std::atomic<Segment*>*>(memory);  // zero bytes are null pointers
   view_ = {reinterpret_cast<uint64_t>(base), unit_count, segments_};
   return Code::kOk;
 }
