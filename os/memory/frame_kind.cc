@@ -1,10 +1,13 @@
 #include "os/memory/frame_kind.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cerrno>
 #include <cinttypes>
 #include <cstdlib>
 #include <string>
@@ -61,6 +64,17 @@ uint64_t HugetlbBytes(FrameKind kind) {
   return free > promised ? (free - promised) * FrameBytes(kind) : 0;
 }
 
+// Whether this process gets a page that is free.
+bool CanBeTaken(FrameKind kind) {
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
+                    std::countr_zero(FrameBytes(kind)) << MAP_HUGE_SHIFT;
+  void* const page = mmap(nullptr, FrameBytes(kind), PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (page == MAP_FAILED) return false;
+  const bool can = TakePages(page, FrameBytes(kind));
+  munmap(page, FrameBytes(kind));
+  return can;
+}
+
 Result<FrameChoice> Forced(FrameKind kind) {
   if (kind == FrameKind::kShmemHuge && !IsOn(ThpSetting("shmem_enabled"))) {
     return Fail(Code::kUnsupported,
@@ -96,6 +110,15 @@ const char* FrameKindName(FrameKind kind) {
 uint64_t FrameBytes(FrameKind kind) {
   if (kind == FrameKind::kHugetlb1G) return kGiantBytes;
   return kind == FrameKind::kHugetlb2M ? kSubtreeBytes : kPageBytes;
+}
+
+bool TakePages(void* memory, uint64_t size_bytes) {
+  constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, which the headers may be too old for
+  int failed = 0;
+  do {
+    failed = madvise(memory, size_bytes, kPopulateWrite);
+  } while (failed != 0 && (errno == EINTR || errno == EAGAIN));
+  return failed == 0;
 }
 
 bool IsMemoryFile(FrameKind kind) {
@@ -135,7 +158,10 @@ std::string FramesInWords() {
     if (FrameBytes(kind) > kPageBytes) {
       const uint64_t bytes = HugetlbBytes(kind);
       if (bytes == 0 && !choice->is_forced) continue;
-      part += " (" + std::to_string(bytes / kMiB) + " MiB to be had)";
+      part += " (" + std::to_string(bytes / kMiB) +
+              (bytes == 0 || CanBeTaken(kind)
+                   ? " MiB to be had)"
+                   : " MiB are free, and a limit of this process' control group forbids them)");
     } else if (kind == FrameKind::kAnonymous) {
       part += IsOn(ThpSetting("enabled")) ? " (in huge pages where it can)" : " (in 4 KiB pages)";
     }

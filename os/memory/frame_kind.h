@@ -26,6 +26,11 @@ uint64_t FrameBytes(FrameKind kind);
 /// touched: a touched page may leave them again.
 bool IsMemoryFile(FrameKind kind);
 
+/// Takes the pages of a mapping now, by a call that fails where a first touch would be a SIGBUS: a
+/// control group may forbid pages of hugetlb that are free and reserved. A kernel before Linux 5.14
+/// has no such call, and takes none. Returns whether all are there.
+bool TakePages(void* memory, uint64_t size_bytes);
+
 /// The order in which kinds are tried.
 struct FrameChoice {
   std::vector<FrameKind> kinds;

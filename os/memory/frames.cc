@@ -145,11 +145,16 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
   } else {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
     if (FrameBytes(kind) == kPageBytes) flags |= MAP_NORESERVE;  // see CheckMemoryFor()
-    // mmap(2) reserves pages of hugetlb for the mapping, so that none is missing at a first touch.
+    // mmap(2) reserves pages of hugetlb for the mapping.
     if (FrameBytes(kind) > kPageBytes) {
       flags |= MAP_HUGETLB | std::countr_zero(FrameBytes(kind)) << MAP_HUGE_SHIFT;
     }
     memory = mmap(nullptr, size_bytes, kAccess, flags, -1, 0);
+    if (memory != MAP_FAILED && FrameBytes(kind) > kPageBytes && !TakePages(memory, size_bytes)) {
+      munmap(memory, size_bytes);
+      memory = MAP_FAILED;
+      errno = ENOMEM;
+    }
   }
   if (memory == MAP_FAILED) {
     return FailErrno("no %" PRIu64 " bytes of memory (%s) for the addresses from %p", size_bytes,
@@ -164,7 +169,7 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
 Status Frames::RanOut(FrameKind kind, uint64_t missing_bytes) const {
   return Fail(Code::kNoMemory,
               "MORSEL_FRAMES is %s, and the host has %" PRIu64 " pages of %" PRIu64
-              " MiB too few; reserve more "
+              " MiB too few, or a control group forbids them; reserve more "
               "(/sys/kernel/mm/hugepages/hugepages-%" PRIu64
               "kB/nr_hugepages), or set "
               "MORSEL_FRAMES=auto",
@@ -204,11 +209,15 @@ Status Frames::CheckMemoryFor(uint64_t bytes) const {
   const uint64_t promised = BytesOf(FrameKind::kHugetlb1G) + BytesOf(FrameKind::kHugetlb2M);
   if (bytes <= promised) return Code::kOk;
   bytes -= promised;
-  void* const probe =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const probe = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (probe == MAP_FAILED) return FailErrno("no %" PRIu64 " bytes of memory for a morsel", bytes);
+  // After mlockall(MCL_FUTURE) the kernel would fill the mapping with pages.
+  (void)munlock(probe, bytes);
+  const bool is_there = mprotect(probe, bytes, PROT_READ | PROT_WRITE) == 0;
+  const Status status =
+      is_there ? Status() : FailErrno("no %" PRIu64 " bytes of memory for a morsel", bytes);
   munmap(probe, bytes);
-  return Code::kOk;
+  return status;
 }
 
 Status Frames::Protect() {

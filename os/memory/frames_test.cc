@@ -1,11 +1,18 @@
 #include "os/memory/frames.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <cstddef>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <optional>
 
 #include "base/bits.h"
@@ -83,21 +90,23 @@ TEST_P(FramesTest, KnowsWhichPagesWereNeverTouched) {
   ASSERT_TRUE(frames.Resize(range_, full()).ok()) << LastError();
   const SubtreePosition last((full() - 1) / kSubtreeBytes);
   const SubtreePosition end(last.value() + 1);
+  if (FrameBytes(GetParam()) > kPageBytes) {  // they were touched when they were taken
+    EXPECT_TRUE(frames.Of(last).all());
+    EXPECT_EQ(frames.Next(SubtreePosition(0), end), SubtreePosition(0));
+    return;
+  }
   EXPECT_TRUE(frames.Of(last).none());
   EXPECT_EQ(frames.Next(SubtreePosition(0), end), end);
   *frames.at(full() - kPageBytes) = 1;
   EXPECT_TRUE(frames.Of(last).test(kPagesPerSubtree - 1));
   EXPECT_EQ(frames.Next(last, end), last);
-  const SubtreePosition first(GetParam() == FrameKind::kHugetlb1G ? 0 : last.value());
-  EXPECT_EQ(frames.Next(SubtreePosition(0), end), first);
-  EXPECT_EQ(frames.Next(SubtreePosition(0), SubtreePosition(1)),
-            std::min(first, SubtreePosition(1)));
-  // A page of 1 GiB is touched as a whole.
-  EXPECT_EQ(frames.Of(SubtreePosition(0)).none(), GetParam() != FrameKind::kHugetlb1G);
+  EXPECT_EQ(frames.Next(SubtreePosition(0), end), last);
+  EXPECT_EQ(frames.Next(SubtreePosition(0), SubtreePosition(1)), SubtreePosition(1));
+  EXPECT_TRUE(frames.Of(SubtreePosition(0)).none());
   // A page of a memory file counts as touched also when it is in no page table of this process.
   (void)madvise(frames.at(0), full(), MADV_PAGEOUT);
   EXPECT_TRUE(frames.Of(last).test(kPagesPerSubtree - 1));
-  EXPECT_EQ(frames.Next(SubtreePosition(0), end), first);
+  EXPECT_EQ(frames.Next(SubtreePosition(0), end), last);
 }
 
 TEST_P(FramesTest, ForkedChildDoesNotGetThem) {
@@ -173,6 +182,46 @@ TEST(Frames, RunningOutTakesTheNextKindOrFailsIfForced) {
   EXPECT_EQ(frames.end(), 2 * kSubtreeBytes);
   EXPECT_EQ(*frames.at(0), 7);
   EXPECT_TRUE(frames.Resize(range, kThere * kSubtreeBytes).ok()) << LastError();
+}
+
+// As in a control group whose limit of hugetlb is 0: the pages are reserved, and no touch gets one.
+void ForbidTaking() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 23, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EFAULT),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter = {std::size(program), program};
+  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+TEST(Frames, HugePagesThatMayNotBeTouchedAreNotTaken) {
+  HugePages huge_pages;
+  huge_pages.Reserve(FrameKind::kHugetlb2M, 4);
+  const auto body = [] {
+    ForbidTaking();
+    AddressRange range = ReserveAnywhere(4 * kSubtreeBytes);
+    {
+      const Setting setting("MORSEL_FRAMES", nullptr);
+      EXPECT_NE(FramesInWords().find("control group forbids"), std::string::npos)
+          << FramesInWords();
+      Frames frames = *Frames::Open(false);
+      EXPECT_TRUE(frames.Resize(range, 4 * kSubtreeBytes).ok()) << LastError();
+      EXPECT_EQ(frames.BytesOf(FrameKind::kAnonymous), 4 * kSubtreeBytes);
+      *frames.at(0) = 1;
+      EXPECT_TRUE(frames.Resize(range, 0).ok());
+    }
+    const Setting setting("MORSEL_FRAMES", "hugetlb-2m");
+    Frames frames = *Frames::Open(false);
+    EXPECT_EQ(frames.Resize(range, kSubtreeBytes).code(), Code::kNoMemory);
+    EXPECT_NE(std::strstr(LastError(), "control group"), nullptr) << LastError();
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(body(), testing::ExitedWithCode(0), "");
 }
 
 TEST(Frames, KindsFollowWhatTheHostHas) {
