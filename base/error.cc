@@ -31,54 +31,77 @@ Messages* MyMessages() {
   return my_messages;
 }
 
-Code CodeOfErrno(int error) {
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-      return Code::kNoSpace;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return Code::kPermission;
-    case ENOENT:
-    case ENOTDIR:
-      return Code::kNotFound;
-    case EEXIST:
-      return Code::kExists;
-    case ENOMEM:
-      return Code::kNoMemory;
-    default:
-      return Code::kIo;
-  }
-}
+// What an errno means, and what the user can do about it.
+struct Meaning {
+  int error;
+  Code code;
+  const char* advice;
+};
 
-// What the user can do about it, where errno alone tells; else empty.
-const char* AdviceOfErrno(int error) {
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return "; make room there, and try again";
-    case EFBIG:
-      return "; raise the file size limit (ulimit -f), or use a file system of larger files";
-    case EACCES:
-    case EPERM:
-      return "; check its owner and mode, and those of the directories before it";
-    case EROFS:
-      return "; open it for reading only, or mount the file system for writing";
-    case ENOENT:
-    case ENOTDIR:
-      return "; check the path, and that the directories before it exist";
-    case EMFILE:
-    case ENFILE:
-      return "; raise the limit of open files (ulimit -n)";
-    case ENOMEM:
-      return "; free some memory, or raise the limit (ulimit -v, vm.max_map_count)";
-    case EIO:
-      return "; the medium failed: see the kernel's log, and restore from a copy";
-    default:
-      return "";
+constexpr char kMediumFailed[] =
+    "; the medium failed: see the kernel's log, and restore from a copy";
+constexpr char kNotThere[] = "; check the path, and that the directories before it exist";
+constexpr char kOwnerAndMode[] =
+    "; check its owner and mode, and those of the directories before it";
+constexpr char kNotHere[] = "; its file system, or this kernel, does not do that: use another one";
+
+// Only what says that the medium has failed is kIo: users restore from copies because of it.
+constexpr Meaning kMeanings[] = {
+    {ENOSPC, Code::kNoSpace, "; make room there, and try again"},
+    {EDQUOT, Code::kNoSpace, "; make room there, and try again"},
+    {EFBIG, Code::kNoSpace,
+     "; raise the file size limit (ulimit -f), or use a file system of larger files"},
+    {EACCES, Code::kPermission, kOwnerAndMode},
+    {EPERM, Code::kPermission, kOwnerAndMode},
+    {EROFS, Code::kPermission, "; open it for reading only, or mount the file system for writing"},
+    {ENOENT, Code::kNotFound, kNotThere},
+    {ENOTDIR, Code::kNotFound, kNotThere},
+    {EEXIST, Code::kExists, "; choose another name, or remove it"},
+    {ENOTEMPTY, Code::kExists, "; choose another name, or remove what is in it"},
+    {EBUSY, Code::kBusy, "; somebody uses it: wait, or end that use"},
+    {ETXTBSY, Code::kBusy, "; it is a program that runs: end it first"},
+    {ENOMEM, Code::kNoMemory,
+     "; free some memory, or raise the limit (ulimit -v, vm.max_map_count)"},
+    {EAGAIN, Code::kNoMemory,
+     "; raise the limit of locked memory (ulimit -l), or that of threads (ulimit -u)"},
+    {EMFILE, Code::kNoMemory, "; raise the limit of open files (ulimit -n)"},
+    {ENFILE, Code::kNoMemory, "; close files on this host, or raise its limit (fs.file-max)"},
+    {ENAMETOOLONG, Code::kInvalidArgument, "; choose a shorter name or path"},
+    {ELOOP, Code::kInvalidArgument, "; name the file itself and no symbolic link"},
+    {EISDIR, Code::kInvalidArgument, "; name a file"},
+    {EBADF, Code::kInvalidArgument,
+     "; the program has closed a descriptor of the library: it must close its own only"},
+    {EINVAL, Code::kUnsupported, kNotHere},
+    {EOPNOTSUPP, Code::kUnsupported, kNotHere},
+    {ENOSYS, Code::kUnsupported, kNotHere},
+    {ENOTTY, Code::kUnsupported, kNotHere},
+    {EXDEV, Code::kUnsupported, kNotHere},
+    {EMLINK, Code::kUnsupported, kNotHere},
+    {EOVERFLOW, Code::kUnsupported, kNotHere},
+    {ENOLCK, Code::kUnsupported,
+     "; its file system has no locks (on NFS a service that must run): use another one"},
+    {EIO, Code::kIo, kMediumFailed},
+    {ENXIO, Code::kIo, kMediumFailed},
+    {ENODEV, Code::kIo, kMediumFailed},
+    {ENOMEDIUM, Code::kIo, kMediumFailed},
+    {ENODATA, Code::kIo, kMediumFailed},
+    {EILSEQ, Code::kIo, kMediumFailed},
+    {EUCLEAN, Code::kIo, kMediumFailed},
+    {EBADMSG, Code::kIo, kMediumFailed},
+    {EHWPOISON, Code::kIo, kMediumFailed},
+    {EREMOTEIO, Code::kIo, kMediumFailed},
+    // What was interrupted is undecided, as what failed is.
+    {EINTR, Code::kIo, "; a signal interrupted it, and it may be done or not: try again"},
+    {ESTALE, Code::kIo, "; the server has another file there, or none: open it again"},
+    {ETIMEDOUT, Code::kIo, "; the server or the device does not answer"},
+};
+
+Meaning MeaningOf(int error) {
+  for (const Meaning& meaning : kMeanings) {
+    if (meaning.error == error) return meaning;
   }
+  return {error, Code::kUnsupported,
+          "; this library does not know why: ask those who know the host"};
 }
 
 // Writes each control character as \xHH: a name or a path may have some, and a message is one line
@@ -116,7 +139,7 @@ void Keep(const char* format, std::va_list arguments, int error) {
   const int length = std::vsnprintf(text, bytes, format, arguments);
   if (error != 0 && length >= 0 && static_cast<size_t>(length) < bytes) {
     std::snprintf(text + length, bytes - static_cast<size_t>(length), ": %s%s",
-                  std::strerror(error), AdviceOfErrno(error));
+                  std::strerror(error), MeaningOf(error).advice);
   }
   EscapeControls(text, bytes);
   if (mine != nullptr) {
@@ -176,7 +199,7 @@ Status FailErrno(const char* format, ...) {
   va_start(arguments, format);
   Keep(format, arguments, error);
   va_end(arguments);
-  return CodeOfErrno(error);
+  return MeaningOf(error).code;
 }
 
 const char* LastError() {

@@ -25,12 +25,15 @@ const char* CodeName(Code code);
 /// Does what Fail() does, for a system call that failed. strerror(errno) and advice are appended to
 /// the message, and errno decides the code:
 ///
-///     ENOSPC, EDQUOT, EFBIG   kNoSpace
-///     EACCES, EPERM, EROFS    kPermission
-///     ENOENT, ENOTDIR         kNotFound
-///     EEXIST                  kExists
-///     ENOMEM                  kNoMemory
-///     all others              kIo
+///     ENOSPC, EDQUOT, EFBIG             kNoSpace
+///     EACCES, EPERM, EROFS              kPermission
+///     ENOENT, ENOTDIR                   kNotFound
+///     EEXIST, ENOTEMPTY                 kExists
+///     EBUSY, ETXTBSY                    kBusy
+///     ENOMEM, EAGAIN, EMFILE, ENFILE    kNoMemory
+///     ENAMETOOLONG, ELOOP, EISDIR, ...  kInvalidArgument
+///     EIO, EINTR, EUCLEAN, ESTALE, ...  kIo: the medium failed, or what is before it
+///     EINVAL, EOPNOTSUPP, ENOLCK, ...   kUnsupported, and all others
 ///
 /// Threads  any; each thread has its own message.
 [[gnu::format(printf, 1, 2)]] Status FailErrno(const char* format, ...);

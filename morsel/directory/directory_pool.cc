@@ -44,20 +44,6 @@ Result<bool> MakeDirectory(os::SystemCalls& calls, const std::string& path, mode
   return true;
 }
 
-// Sets the mode after mkdir(2), because the caller's wish goes before the umask. What was made in a
-// group's directory keeps its set-group-ID bit.
-Status SetMode(const os::Directory& directory, mode_t mode) {
-  struct stat made;
-  if (fstat(directory.descriptor(), &made) != 0) {
-    return FailErrno("'%s': fstat", directory.path().c_str());
-  }
-  mode |= made.st_mode & S_ISGID;
-  if ((made.st_mode & 07777) == mode) return Code::kOk;
-  if (directory.calls().FChMod(directory.descriptor(), mode) == 0) return Code::kOk;
-  return FailErrno("'%s' cannot get the permissions 0%o", directory.path().c_str(),
-                   static_cast<unsigned>(mode));
-}
-
 // Syncs the directory's own name. If the directory was there before, this process may not be
 // allowed to read its parent; that is no error then.
 Status SyncParent(const os::Directory& directory, bool is_ours) {
@@ -124,7 +110,8 @@ Result<std::unique_ptr<impl::Pool>> DirectoryPool::OpenDirectory(
     os::SystemCalls& calls) {
   Result<os::Directory> directory = os::Directory::Open(calls, path);
   if (!directory) return directory.status();
-  if (new_mode != 0) MORSEL_TRY(SetMode(*directory, new_mode));
+  // After mkdir(2), because the caller's wish goes before the umask.
+  if (new_mode != 0) MORSEL_TRY(directory->SetMode(new_mode));
   directory->ShareWithGroup();
   Result<PoolFile> pool_file = OpenOrCreate(*directory, options, new_mode != 0);
   if (!pool_file) return pool_file.status();

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "base/descriptor_floor.h"
 #include "base/error.h"
@@ -139,9 +140,7 @@ Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t m
   GiveGroup(made->file);
   // open(2) takes the bits of the umask away from a mode, and the caller has said which it wants.
   // Bits by which a file runs as its owner are nobody's wish.
-  if (calls().FChMod(made->file.descriptor(), mode & 0777) != 0) {
-    const Status status = FailErrno("'%s' cannot get the permissions 0%o", PathOf(name).c_str(),
-                                    static_cast<unsigned>(mode & 0777));
+  if (const Status status = made->file.SetMode(mode & 0777); !status.ok()) {
     Abandon(made->name);
     return status;
   }
@@ -168,6 +167,13 @@ Status Directory::Rename(const std::string& from, const std::string& to) const {
     // The file system has no rename that refuses to replace a file. A second link never replaces.
     failed = calls().LinkAt(descriptor(), from.c_str(), to.c_str());
     if (failed == 0) Abandon(from);
+    if (failed != 0 && errno != EEXIST && errno != ENOSPC && errno != EDQUOT && errno != EIO) {
+      return Fail(
+          Code::kUnsupported,
+          "'%s' cannot be given its name: its file system can neither rename a file without "
+          "replacing another nor make links (%s); use another file system",
+          PathOf(to).c_str(), std::strerror(errno));
+    }
   }
   if (failed == 0) return Code::kOk;
   if (errno == EEXIST) {
@@ -204,6 +210,9 @@ Status Directory::Remove(const std::string& name) const {
 
 Status Directory::Sync() const {
   if (calls().FSync(descriptor()) == 0) return Code::kOk;
+  // Some file systems do not sync directories: they keep names durable by other means, or none that
+  // a program could ask for.
+  if (errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS) return Code::kOk;
   return FailErrno("the directory '%s' cannot be synced", path().c_str());
 }
 

@@ -47,6 +47,8 @@ class Directory {
   int descriptor() const { return file_.descriptor(); }
   SystemCalls& calls() const { return file_.calls(); }
   void Close() { file_.Close(); }
+  /// As File::SetMode().
+  Status SetMode(mode_t mode) const { return file_.SetMode(mode); }
 
   /// From now on files that are made here get the directory's group if the directory is a group's,
   /// since the group may write it. (Where it has its set-group-ID bit, the kernel sees to that.)
@@ -102,7 +104,7 @@ class Directory {
   /// Errors      kNotFound, kPermission; kIo: the file may be gone, and be back after a crash.
   Status Remove(const std::string& name) const;
 
-  /// Makes the directory's names durable, by fsync(2).
+  /// Makes the directory's names durable, by fsync(2), where the file system does that.
   /// Errors  kIo, kNoSpace.
   Status Sync() const;
 

@@ -102,6 +102,23 @@ Status File::Sync() const {
   return Code::kOk;
 }
 
+Status File::SetMode(mode_t mode) const {
+  struct stat status;
+  if (fstat(descriptor_, &status) != 0) return FailErrno("'%s': fstat", path_.c_str());
+  const unsigned now = status.st_mode & 07777;
+  // What is made in a group's directory stays the group's.
+  if (S_ISDIR(status.st_mode)) mode |= now & S_ISGID;
+  if (now == mode || calls_->FChMod(descriptor_, mode) == 0) return Code::kOk;
+  const bool is_fixed = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL ||
+                        (errno == EPERM && (status.st_uid == geteuid() || geteuid() == 0));
+  if (!is_fixed) return FailErrno("'%s' cannot get the permissions 0%o", path_.c_str(), mode);
+  return Fail(
+      Code::kUnsupported,
+      "'%s' cannot get the permissions 0%o: its file system gives it 0%o and keeps to that; "
+      "ask for 0%o, or use another file system",
+      path_.c_str(), mode, now, now);
+}
+
 Status File::Resize(uint64_t size_bytes) const {
   if (calls_->FTruncate(descriptor_, static_cast<int64_t>(size_bytes)) != 0) {
     return FailErrno("'%s': making it %" PRIu64 " bytes long", path_.c_str(), size_bytes);

@@ -59,6 +59,11 @@ class File {
   ///             that succeeds proves nothing about it.
   Status Sync() const;
 
+  /// Gives the file or directory the permission bits `mode`. A directory keeps its
+  /// set-group-ID bit. Nothing is done if it has them.
+  /// Errors  kUnsupported: its file system gives others, and keeps to them; kPermission; kIo.
+  Status SetMode(mode_t mode) const;
+
   /// Makes the file `size_bytes` long, by ftruncate(2).
   /// Durability  none before Sync().
   /// Errors      by errno, see FailErrno().

@@ -50,7 +50,8 @@ Status Medium::ReadFirst(const os::File& file, void* bytes, size_t size_bytes) c
 
 Status Medium::TakeSpace(const os::File& file, uint64_t offset, uint64_t size_bytes) const {
   if (FAllocateWhole(file, FALLOC_FL_KEEP_SIZE, offset, size_bytes)) return Code::kOk;
-  return FailErrno("'%s': no space for %" PRIu64 " bytes at offset %" PRIu64 " on its file system",
+  return FailErrno("'%s': %" PRIu64 " bytes at offset %" PRIu64
+                   " cannot be reserved on its file system",
                    file.path().c_str(), size_bytes, offset);
 }
 

@@ -1,5 +1,9 @@
 // Two ordinary users beside root: what each may do with the others' pools and morsels.
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+
+#include <cstring>
 
 #include "os/testing/other_user_testing.h"
 #include "tests/trouble/trouble_testing.h"
@@ -123,6 +127,40 @@ TEST_F(UsersTest, AnExportIsItsMakersAndKeepsToTheUmask) {
     ExpectFailure(morsel_import(pool, scratch_.At("image").c_str(), "copy"), MORSEL_PERMISSION,
                   {"image", "owner and mode"});
     EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+}
+
+// Key stores and real-time programs lock all memory that they will ever have.
+TEST_F(UsersTest, LockedMemoryIsTakenOnce) {
+  constexpr size_t kBytes = 64 << 20;
+  Make(directory_, 0, {"small"});
+  morsel_pool_t* const made = OpenPool(directory_);
+  morsel_options options = {};
+  options.flags = MORSEL_CREATE;
+  options.mode = 0644;
+  morsel_t* large = nullptr;
+  ASSERT_EQ(morsel_open(made, "large", &options, &large), MORSEL_OK) << morsel_last_error();
+  std::memset(morsel_malloc(large, kBytes), 1, kBytes);
+  ASSERT_EQ(morsel_close(large), MORSEL_OK) << morsel_last_error();
+  ASSERT_EQ(morsel_pool_close(made), MORSEL_OK);
+  const auto peak_bytes = [] {
+    struct rusage usage = {};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<size_t>(usage.ru_maxrss) << 10;
+  };
+  InChild([&] {
+    ASSERT_EQ(mlockall(MCL_CURRENT | MCL_FUTURE), 0) << "run the test as root";
+    const size_t before = peak_bytes();
+    morsel_t* const again = Open(OpenPool(directory_, MORSEL_READ_ONLY), "large", MORSEL_READ_ONLY);
+    EXPECT_NE(again, nullptr);
+    EXPECT_LT(peak_bytes() - before, kBytes * 3 / 2);
+  });
+  ExpectAs(kBob, [&] {
+    const struct rlimit usual = {8 << 20, 8 << 20};
+    ASSERT_EQ(setrlimit(RLIMIT_MEMLOCK, &usual), 0);
+    ASSERT_EQ(mlockall(MCL_FUTURE), 0);
+    morsel_pool_t* const pool = OpenPool(directory_, MORSEL_READ_ONLY);
+    ExpectFailure(Try(pool, "large", MORSEL_READ_ONLY), MORSEL_NO_MEMORY, {"'large'", "ulimit -l"});
   });
 }
 
