@@ -6,6 +6,7 @@
 
 #include "alloc/heap/guard/guard.h"
 #include "alloc/heap/guard/memory_marks.h"
+#include "alloc/heap/guard/still_pages.h"
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/size_words.h"
@@ -229,7 +230,12 @@ Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped) {
   // The checkpoint reads all of the memory, also blocks that the guard protects or marks as freed.
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
-  return backing_->Checkpoint(*live_bytes);
+  const bool is_watched = heap_->guard() != nullptr && !fine();
+  const alloc::StillPages still(is_watched ? static_cast<const char*>(base()) : nullptr,
+                                record().size_bytes);
+  const Status status = backing_->Checkpoint(*live_bytes);
+  still.Check(label_);
+  return status;
 }
 
 Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,

@@ -209,5 +209,35 @@ TEST_F(GuardTest, ThreadsFreeBlocksOfEachOther) {
   EXPECT_EQ(AllocatedBlocks(morsel_).size(), blocks.size());
 }
 
+// A timer's checkpoint while another thread stores. The progress callback stands for that thread:
+// it runs in the middle of a checkpoint.
+TEST_F(GuardTest, AStoreDuringACheckpointIsFound) {
+  static char* stored = nullptr;
+  static bool stores = false;
+  morsel_pool_options pool_options{};
+  pool_options.flags = MORSEL_CREATE;
+  morsel_pool_t* pool = nullptr;
+  ASSERT_EQ(morsel_pool_open(scratch_.At("directory").c_str(), &pool_options, &pool), MORSEL_OK);
+  morsel_options options{};
+  options.flags = MORSEL_CREATE;
+  options.progress = [](const morsel_progress*, void*) {
+    if (stores) Store(stored, 0, 'b');
+  };
+  morsel_t* snapshot = nullptr;
+  ASSERT_EQ(morsel_open(pool, "snapshot", &options, &snapshot), MORSEL_OK);
+  stored = static_cast<char*>(morsel_malloc(snapshot, 100));
+  std::memset(stored, 'a', 100);
+  EXPECT_EQ(morsel_checkpoint(snapshot), MORSEL_OK);
+  std::memset(stored, 'c', 100);
+  EXPECT_DEATH(
+      {
+        stores = true;
+        (void)morsel_checkpoint(snapshot);
+      },
+      "checkpoint of morsel 'snapshot'.*the program stored into the page at 0x");
+  EXPECT_EQ(morsel_discard(snapshot), MORSEL_OK);
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+}
+
 }  // namespace
 }  // namespace morsel
