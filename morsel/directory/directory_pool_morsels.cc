@@ -305,9 +305,11 @@ Status DirectoryPool::Remove(const std::string& name) {
                 directory_.PathOf(name).c_str());
   }
   // As its one writer, so that nobody else is or becomes it before the name is gone. Who may remove
-  // the name may be allowed to read the file only.
+  // the name may be allowed to read the file only; where there are no locks nobody writes it.
   const Result<os::File> written = NamedError(directory_.OpenForWriting(name, LabelOf(name)), name);
-  if (!written && written.error() != Code::kPermission) return written.status();
+  const bool goes_without =
+      written.error() == Code::kPermission || written.error() == Code::kUnsupported;
+  if (!written && !goes_without) return written.status();
   if (!written) MORSEL_TRY(os::CheckNotWritten(*file, LabelOf(name)));
   return directory_.Remove(name);
 }

@@ -111,7 +111,14 @@ Result<void*> OpenMorsel::Root(const char* name) {
     return Fail(Code::kNotFound, "%s has no root '%s'; name one with morsel_set_root",
                 label_.c_str(), name);
   }
-  if (reinterpret_cast<uint64_t>(object) - record().base >= record().size_bytes) {
+  const uint64_t offset = reinterpret_cast<uint64_t>(object) - record().base;
+  if (offset >= record().size_bytes && offset < record().capacity_bytes && read_only() && fine()) {
+    return Fail(Code::kBusy,
+                "root '%s' of %s is %p, in memory that it has not had when it was opened for "
+                "reading: another process writes it; close it, and open it again",
+                name, label_.c_str(), object);
+  }
+  if (offset >= record().size_bytes) {
     return Fail(Code::kCorrupt,
                 "root '%s' of %s is %p, outside its memory; restore the morsel from a copy", name,
                 label_.c_str(), object);

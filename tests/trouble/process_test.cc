@@ -199,5 +199,40 @@ TEST_P(ProcessTest, AForkedChildOpensThePoolAfterItsParentClosedIt) {
   });
 }
 
+class GrowthTest : public TroubleTest {};
+
+TEST_F(GrowthTest, ARootInMemoryThatAReaderHasNotMappedIsBusy) {
+  Make(carved_, MORSEL_CARVED, {"a"});
+  int opened[2];
+  int grown[2];
+  ASSERT_EQ(pipe(opened) + pipe(grown), 0);
+  const pid_t reader = fork();
+  char byte = 0;
+  if (reader == 0) {
+    morsel_t* const a = Open(OpenPool(carved_, MORSEL_READ_ONLY), "a", MORSEL_READ_ONLY);
+    EXPECT_EQ(write(opened[1], "o", 1), 1);
+    EXPECT_EQ(read(grown[0], &byte, 1), 1);
+    EXPECT_EQ(TextOf(a), "as it was");
+    EXPECT_EQ(morsel_root(a, "late"), nullptr);
+    EXPECT_EQ(errno, EBUSY) << morsel_last_error();
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  EXPECT_EQ(read(opened[0], &byte, 1), 1);
+  morsel_pool_t* const pool = OpenPool(carved_);
+  morsel_t* const a = Open(pool, "a");
+  ASSERT_EQ(morsel_resize(a, 4 << 20), MORSEL_OK) << morsel_last_error();
+  constexpr size_t kBytes = 2500 << 10;
+  auto* const block = static_cast<char*>(morsel_malloc(a, kBytes));
+  ASSERT_NE(block, nullptr) << morsel_last_error();
+  EXPECT_EQ(morsel_set_root(a, "late", block + kBytes - 64), MORSEL_OK) << morsel_last_error();
+  EXPECT_EQ(write(grown[1], "g", 1), 1);
+  int status = -1;
+  EXPECT_EQ(waitpid(reader, &status, 0), reader);
+  EXPECT_EQ(status, 0);
+  for (const int file : {opened[0], opened[1], grown[0], grown[1]}) close(file);
+  EXPECT_EQ(morsel_close(a), MORSEL_OK) << morsel_last_error();
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK) << morsel_last_error();
+}
+
 }  // namespace
 }  // namespace morsel::trouble
