@@ -214,6 +214,7 @@ void Heap::ReleaseExtent(Segment* segment) {
   units_.ClearHead(segment->head, UnitCount(segment->units));
   segment->kind = UnitKind::kNone;
   BoundClearedExtents();
+  GiveBackIdle();
 }
 
 void Heap::ReleaseSlab(Segment* segment) {
@@ -369,6 +370,7 @@ Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
     segment.units = wanted;
     segment.word.Stored();
     BoundClearedExtents();
+    GiveBackIdle();
   }
   return true;
 }

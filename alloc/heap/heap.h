@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 
+#include "alloc/heap/heap_frames.h"
 #include "alloc/heap/layout/heap_layout.h"
 #include "alloc/heap/segments/segment.h"
 #include "alloc/heap/segments/segment_table.h"
@@ -48,6 +49,8 @@ struct HeapPlace {
   /// What LiveBytes() said when the heap was last closed, or when its image was written. Nothing:
   /// it is counted when it is first asked for.
   std::optional<uint64_t> live_bytes = std::nullopt;
+  /// Nothing was ever allocated in the heap, so that its memory is zero behind what Format() wrote.
+  bool is_new = false;
 };
 
 /// What a heap has done since it was opened, for tests of what its calls cost.
@@ -88,6 +91,11 @@ class Heap final : private ThreadEndListener {
   /// Sets what the heap calls when the range is full. nullptr: the range cannot grow.
   /// Threads  no other thread is in the heap.
   void set_growth(Growth growth) { growth_ = std::move(growth); }
+
+  /// Says that the range is memory that is no medium. nullptr: it is one.
+  /// Ownership  the frames outlive the heap.
+  /// Threads    no other thread is in the heap.
+  void set_frames(HeapFrames* frames) { frames_ = frames; }
 
   /// From now on a Guard sees every block that is allocated or freed.
   /// Threads  no other thread is in the heap.
@@ -136,6 +144,11 @@ class Heap final : private ThreadEndListener {
       return AllocateGuarded(size_bytes, alignment);
     return AllocateUnguarded(size_bytes, alignment);
   }
+
+  /// As Allocate(size_bytes, 16), and the bytes that were asked for are zero.
+  /// Cost  memory that is known to be zero is not touched if the block is an extent: what was never
+  ///       used since the range got it in this process or, of frames, what was never touched there.
+  Result<void*> AllocateZeroed(uint64_t size_bytes);
 
   /// Frees a block. Ends the process if no live block begins at `block`. It may overlook that a
   /// block is freed twice while a magazine has it, or while another thread delays its free (see
@@ -310,6 +323,7 @@ class Heap final : private ThreadEndListener {
   Status FlushAllocations(const char* begin, const char* end);
   void FlushSegment(Segment& segment, const char* begin, const char* end, ThreadHeap& mine);
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
+  void Clear(char* begin, char* end);
   void ThreadEnds(ThreadHeap& ended) override;
   /// Takes the lock for a call that needs MyCache().
   std::unique_lock<Mutex> LockForMine() {
@@ -335,7 +349,11 @@ class Heap final : private ThreadEndListener {
   void* TakeLarger(ThreadHeap& mine, unsigned size_class, uint64_t alignment);
   Status CheckSize(uint64_t size_bytes) const;
   Status NoRoomFor(UnitCount units) const;
-  Result<void*> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
+  struct Extent {
+    char* start;
+    char* never_used;  ///< where it begins to be zero; behind its end if that is not known
+  };
+  Result<Extent> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
   Result<UnitIndex> FindUnits(UnitCount count, uint64_t alignment, uint64_t wanted_alignment);
   Result<Segment*> NextRecovered(unsigned size_class, uint64_t heads_max);
   Result<Segment*> MakeSlab(unsigned size_class);
@@ -344,6 +362,7 @@ class Heap final : private ThreadEndListener {
   Status NoMemoryForCache() const;
   void ReleaseExtent(Segment* segment);
   void ForgetExtent(Segment* segment);
+  void GiveBackIdle();
   Status AdoptRecovered(uint64_t heads_max);
   Status ReleaseEmptySlabs(uint64_t heads_max);
   bool GrowFor(UnitCount count, uint64_t alignment);
@@ -397,6 +416,7 @@ class Heap final : private ThreadEndListener {
   uint32_t closings_ = 0;  ///< how many nested Gates there are
   std::unique_ptr<Guard> guard_;
   Growth growth_;
+  HeapFrames* frames_ = nullptr;
   std::string growth_failure_;  ///< why the last attempt to grow failed, if it did
   Code growth_failure_code_ = Code::kOk;
 };

@@ -63,7 +63,9 @@ Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
     return AllocateBlock(**mine, size_class, alignment);
   }
   std::lock_guard lock(mutex_);
-  return AllocateExtent(size_bytes, alignment);
+  const Result<Extent> extent = AllocateExtent(size_bytes, alignment);
+  if (!extent) return extent.status();
+  return extent->start;
 }
 
 Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
@@ -147,7 +149,9 @@ Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment
   }
   // A slab of one unit has just found no room.
   if (SlabUnits(size_class) == UnitCount(1)) return NoRoomFor(UnitCount(1));
-  return AllocateExtent(BlockBytes(size_class), alignment);
+  const Result<Extent> extent = AllocateExtent(BlockBytes(size_class), alignment);
+  if (!extent) return extent.status();
+  return extent->start;
 }
 
 // Takes a block of this or a larger class from the thread's own slabs, or from one without an
@@ -169,7 +173,7 @@ void* Heap::TakeLarger(ThreadHeap& mine, unsigned size_class, uint64_t alignment
   return nullptr;
 }
 
-Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
+Result<Heap::Extent> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
   const UnitCount units(std::max<uint64_t>(DivideUp(size_bytes, kUnitBytes), 1));
   const uint64_t least = std::max<uint64_t>(DivideUp(alignment, kUnitBytes), 1);
   // Where there is room, extents of 2 MiB and more begin at a subtree, and those of 1 GiB and more
@@ -183,12 +187,13 @@ Result<void*> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignment) {
   Segment* const segment = Remember(*place);
   if (segment == nullptr) return Code::kNoMemory;
   units_.PersistCleared();
+  char* const never_used = units_.never_used();
   units_.SetHead(*place, UnitWord::Extent(units), units);
   segment->kind = UnitKind::kExtent;
   segment->units = units.value();
   if (live_bytes_) *live_bytes_ += static_cast<int64_t>(segment->units * kUnitBytes);
   segment->word.Stored();
-  return segment->start;
+  return Extent{segment->start, std::max<char*>(segment->start, never_used)};
 }
 
 // Says what is full: the address range, the morsel, or what it would have grown into.

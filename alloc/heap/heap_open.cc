@@ -115,6 +115,7 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
   std::unique_ptr<Heap> heap(new (std::nothrow) Heap(place, persist, fine, read_only, unclean));
   if (heap == nullptr) return Fail(Code::kNoMemory, "no memory for the heap at %p", place.base);
   MORSEL_TRY(heap->segments_.Reserve(place.base, place.capacity_bytes));
+  if (place.is_new) heap->units_.NothingWasUsed();
   if (place.live_bytes && !unclean) heap->live_bytes_ = static_cast<int64_t>(*place.live_bytes);
   if (fine && !read_only) {
     if (unclean) {

@@ -47,11 +47,17 @@ void* PointerOf(const Result<void*>& result) {
   return nullptr;
 }
 
-Result<void*> Allocate(morsel_t* morsel, size_t size, size_t alignment, const char* call) {
+// Calls `allocate` with the heap.
+template <class Call>
+Result<void*> AllocateIn(morsel_t* morsel, const char* call, Call allocate) {
   if (morsel == nullptr) return NoHandle(call);
   OpenMorsel& open = *Morsel(morsel);
   MORSEL_TRY(open.MayWrite(call));
-  return WithoutCancellation(call, [&] { return open.heap().Allocate(size, alignment); });
+  return WithoutCancellation(call, [&] { return allocate(open.heap()); });
+}
+
+Result<void*> Allocate(morsel_t* morsel, size_t size, size_t alignment, const char* call) {
+  return AllocateIn(morsel, call, [&](auto& heap) { return heap.Allocate(size, alignment); });
 }
 
 // Ends the process for a block that came with a NULL handle, mostly because morsel_of() has found
@@ -192,10 +198,8 @@ void* morsel_calloc(morsel_t* morsel, size_t count, size_t size) {
                                   "morsel_calloc of %zu times %zu bytes: no morsel is that large",
                                   count, size));
   }
-  void* const block =
-      PointerOf(Allocate(morsel, count * size, morsel::alloc::kBlockBytesMin, "morsel_calloc"));
-  if (block != nullptr) std::memset(block, 0, count * size);
-  return block;
+  return PointerOf(AllocateIn(morsel, "morsel_calloc",
+                              [&](auto& heap) { return heap.AllocateZeroed(count * size); }));
 }
 
 void* morsel_realloc(morsel_t* morsel, void* block, size_t size) {

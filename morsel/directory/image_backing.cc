@@ -58,6 +58,44 @@ Status ImageBacking::Resize(uint64_t size_bytes) {
   return Code::kOk;
 }
 
+// A call looks at one subtree that was touched, and finds the first pages there.
+alloc::HeapFrames::Range ImageBacking::FirstTouched(char* begin, char* end) {
+  const uint64_t limit = static_cast<uint64_t>(end - frames_.at(0));
+  const SubtreePosition last(DivideUp(limit, kSubtreeBytes));
+  for (uint64_t at = static_cast<uint64_t>(begin - frames_.at(0)); at < limit;) {
+    const SubtreePosition here(at / kSubtreeBytes);
+    const SubtreePosition next = frames_.Next(here, last);
+    if (next != here) {
+      at = next.value() * kSubtreeBytes;
+      continue;
+    }
+    const os::PageSet::Pages pages = frames_.Of(here);
+    const auto is_touched = [&](uint64_t offset) {
+      return pages.test(offset / kPageBytes % os::kPagesPerSubtree);
+    };
+    const uint64_t subtree_end = std::min(limit, (here.value() + 1) * kSubtreeBytes);
+    const auto next_page = [](uint64_t offset) { return (offset / kPageBytes + 1) * kPageBytes; };
+    while (at < subtree_end && !is_touched(at)) at = next_page(at);
+    if (at >= subtree_end) continue;
+    uint64_t past = next_page(at);
+    while (past < subtree_end && is_touched(past)) past = next_page(past);
+    return {frames_.at(at), frames_.at(std::min(past, subtree_end))};
+  }
+  return {end, end};
+}
+
+// ORDER  the pages join the set  <  the kernel takes them
+// WHY    they become zero without a store that the tracker could see, while the image has what was
+//        in them.                                                                        [IBK-1]
+// CRASH  no difference: the set is volatile, and frames are no medium.
+// TEST   morsel/directory/image_backing_test: WhatWasGivenBackIsZeroInTheNextImage
+void ImageBacking::GiveBack(char* begin, char* end) {
+  const uint64_t offset = static_cast<uint64_t>(begin - frames_.at(0));
+  const uint64_t size_bytes = static_cast<uint64_t>(end - begin);
+  pages_.Add(offset, size_bytes);
+  frames_.GiveBack(offset, size_bytes);
+}
+
 // Before a byte is written: what a checkpoint answers is what is on the medium. Where the name
 // leads elsewhere, nobody would find it again; where there is a second name, it would change what
 // others took for a copy.

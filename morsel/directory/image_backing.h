@@ -10,7 +10,7 @@
 
 namespace morsel {
 
-class ImageBacking final : public Backing {
+class ImageBacking final : public Backing, private alloc::HeapFrames {
  public:
   /// range      RangeBytes(capacity) long; the frames and the process' page are mapped in it.
   /// frames     hold what the image holds.
@@ -22,6 +22,7 @@ class ImageBacking final : public Backing {
 
   pmem::Persist persist() const override { return pmem::VolatilePersist(); }
   uint32_t granularity_bytes() const override;
+  alloc::HeapFrames* frames_of_heap() override { return this; }
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
   const os::Frames& frames() const { return frames_; }
@@ -31,6 +32,8 @@ class ImageBacking final : public Backing {
  private:
   Status Write(const os::Directory& to, const std::string& file_name,
                const ExportRequest& options) const;
+  Range FirstTouched(char* begin, char* end) override;
+  void GiveBack(char* begin, char* end) override;
   void TrackFrom(uint64_t begin);
   void Collect();
   Status CheckIsFound() const;

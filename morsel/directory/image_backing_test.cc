@@ -91,6 +91,61 @@ TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
   }
 }
 
+TEST_F(ImageBackingTest, WhatWasGivenBackIsZeroInTheNextImage) {
+  for (const char* const way : kEachWay) {
+    const os::Setting setting("MORSEL_DIRTY", way);
+    const os::Setting frames("MORSEL_FRAMES", "anonymous");
+    ASSERT_NO_FATAL_FAILURE(OpenPool(os::KernelCalls()));
+    std::unique_ptr<Backing> morsel = Create();
+    alloc::HeapFrames& memory = *morsel->frames_of_heap();
+    char* const base = reinterpret_cast<char*>(WordsOf(*morsel));
+    const uint64_t bytes = 4 * kSubtreeBytes;
+    std::memset(base + kSubtreeBytes, 1, 3 * kSubtreeBytes);
+    ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+    // A whole subtree, and a part of one. A page of it is written afterwards, and again after the
+    // next checkpoint.
+    memory.GiveBack(base + kSubtreeBytes, base + 2 * kSubtreeBytes + 64 * kKiB);
+    std::vector<char> expected(bytes);
+    std::memset(&expected[2 * kSubtreeBytes + 64 * kKiB], 1, 2 * kSubtreeBytes - 64 * kKiB);
+    expected[kSubtreeBytes + 5 * kPageBytes] = base[kSubtreeBytes + 5 * kPageBytes] = 7;
+    ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+    expected[kSubtreeBytes + 6 * kPageBytes] = base[kSubtreeBytes + 6 * kPageBytes] = 8;
+    ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+    std::memcpy(expected.data(), base, kSubtreeBytes);
+    morsel.reset();
+    morsel = Reopen();
+    EXPECT_EQ(std::memcmp(WordsOf(*morsel), expected.data(), bytes), 0) << way;
+    morsel.reset();
+    pool_.reset();
+  }
+}
+
+TEST_F(ImageBackingTest, ItIsKnownWhatWasNeverTouched) {
+  const os::Setting frames("MORSEL_FRAMES", "anonymous");
+  ASSERT_NO_FATAL_FAILURE(OpenPool(os::KernelCalls()));
+  const std::unique_ptr<Backing> morsel = Create(16 * kSubtreeBytes);
+  alloc::HeapFrames& memory = *morsel->frames_of_heap();
+  char* const base = reinterpret_cast<char*>(WordsOf(*morsel));
+  char* const end = base + 16 * kSubtreeBytes;
+  char* const begin = base + kSubtreeBytes;  // the heap's header is before
+  EXPECT_EQ(memory.FirstTouched(begin, end).begin, end);
+  for (char* const page : {begin + 3 * kPageBytes, end - kSubtreeBytes}) *page = 1;
+  char* seen = nullptr;
+  for (char* at = begin; at < end;) {
+    const alloc::HeapFrames::Range range = memory.FirstTouched(at, end);
+    if (range.begin == end) break;
+    EXPECT_LE(at, range.begin);
+    for (char* const page : {begin + 3 * kPageBytes, end - kSubtreeBytes}) {
+      if (range.begin <= page && page < range.end) seen = page;
+    }
+    EXPECT_TRUE(range.begin < begin + kSubtreeBytes || range.begin >= end - kSubtreeBytes);
+    at = range.end;
+  }
+  EXPECT_EQ(seen, end - kSubtreeBytes);
+  const alloc::HeapFrames::Range first = memory.FirstTouched(begin + 3 * kPageBytes + 1, end);
+  EXPECT_EQ(first.begin, begin + 3 * kPageBytes + 1) << "the rest of a page that was touched";
+}
+
 // Memory that was cut off and came back is zero, though the image still has its old contents.
 TEST_F(ImageBackingTest, MemoryThatIsCutOffAndComesBackIsDirty) {
   for (const char* const way : kEachWay) {

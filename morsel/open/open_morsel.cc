@@ -39,13 +39,16 @@ OpenMorsel::OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::
 }
 
 Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> backing,
-                                                     const std::string& pool_path,
-                                                     OpenPool* owner) {
+                                                     const std::string& pool_path, OpenPool* owner,
+                                                     bool is_new) {
   const CatalogRecord& record = backing->record();
   const bool fine = record.contract == Contract::kFine;
+  alloc::HeapPlace place = PlaceOf(record);
+  place.is_new = is_new;
   Result<std::unique_ptr<alloc::Heap>> heap =
-      alloc::Heap::Open(PlaceOf(record), backing->persist(), fine, backing->read_only());
+      alloc::Heap::Open(place, backing->persist(), fine, backing->read_only());
   if (!heap) return heap.status();
+  (*heap)->set_frames(backing->frames_of_heap());
   if ((*heap)->root_table_bytes() != kRootTableBytes) {
     return Fail(Code::kCorrupt,
                 "morsel '%s' of pool '%s' has %" PRIu64 " bytes of roots where %" PRIu64

@@ -26,9 +26,11 @@ class OpenMorsel {
   static void Format(const CatalogRecord& record, pmem::Persist persist);
 
   /// Opens the heap in the backing's memory, and enters the morsel into the process' table.
+  /// `is_new`: nothing was done with the morsel since Format().
   /// Errors  kCorrupt, kVersion, kNoMemory, kInvalidArgument (MORSEL_GUARD).
   static Result<std::unique_ptr<OpenMorsel>> Make(std::unique_ptr<Backing> backing,
-                                                  const std::string& pool_path, OpenPool* owner);
+                                                  const std::string& pool_path, OpenPool* owner,
+                                                  bool is_new = false);
   virtual ~OpenMorsel();
   OpenMorsel(const OpenMorsel&) = delete;
   OpenMorsel& operator=(const OpenMorsel&) = delete;

@@ -242,13 +242,13 @@ Status OpenPool::OpenOrCreate(const std::string& name, const morsel_options* opt
     if (!backing && backing.error() == overtaken && create && !exclusive && tries < kTriesMax) {
       continue;
     }
-    return backing ? Adopt(std::move(*backing), entry) : backing.status();
+    return backing ? Adopt(std::move(*backing), entry, /*is_new=*/!record) : backing.status();
   }
 }
 
-Status OpenPool::Adopt(std::unique_ptr<Backing> backing, Entry& entry) {
+Status OpenPool::Adopt(std::unique_ptr<Backing> backing, Entry& entry, bool is_new) {
   Result<std::unique_ptr<OpenMorsel>> morsel =
-      OpenMorsel::Make(std::move(backing), pool_->path(), this);
+      OpenMorsel::Make(std::move(backing), pool_->path(), this, is_new);
   if (!morsel) return morsel.status();
   entry.morsel = std::move(morsel).value();
   entry.opens = 1;
@@ -267,7 +267,7 @@ Status OpenPool::OpenIntact(const std::string& name, const morsel_options& optio
   };
   Result<std::unique_ptr<Backing>> backing = pool_->OpenIntact(name, damaged, progress);
   if (!backing) return backing.status();
-  const Status adopted = Adopt(std::move(*backing), entry);
+  const Status adopted = Adopt(std::move(*backing), entry, /*is_new=*/false);
   if (is_damaged && adopted.code() == Code::kCorrupt) {
     return Fail(Code::kCorrupt,
                 "morsel '%s' of pool '%s' is damaged where its heap begins, so that nothing in it "

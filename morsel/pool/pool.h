@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "alloc/heap/heap_frames.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "image/format/image_info.h"
@@ -88,6 +89,9 @@ class Backing {
   /// The functions that make bytes in [base, base + size) durable. Those of a snapshot morsel do
   /// nothing: only checkpoints make it durable.
   virtual pmem::Persist persist() const = 0;
+  /// What the heap may ask of the memory if it is frames; nullptr: it is a medium.
+  /// Ownership  the backing's.
+  virtual alloc::HeapFrames* frames_of_heap() { return nullptr; }
   /// The unit that becomes durable at once: 1 or 64 bytes, or 4096 if only checkpoints make memory
   /// durable.
   virtual uint32_t granularity_bytes() const = 0;

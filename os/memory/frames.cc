@@ -220,6 +220,16 @@ Status Frames::CheckMemoryFor(uint64_t bytes) const {
   return status;
 }
 
+void Frames::GiveBack(uint64_t offset, uint64_t size_bytes) {
+  for (const FrameRun& run : runs_) {
+    if (run.kind != FrameKind::kAnonymous) continue;
+    const uint64_t begin = std::max(offset, run.offset);
+    const uint64_t end = std::min(offset + size_bytes, run.end());
+    // It fails for memory that the program has locked (mlockall), which then stays.
+    if (begin < end) (void)madvise(at(begin), end - begin, MADV_DONTNEED);
+  }
+}
+
 Status Frames::Protect() {
   if (end() == 0 || mprotect(base_, end(), PROT_READ) == 0) return Code::kOk;
   return FailErrno("the memory at %p cannot be made read-only", static_cast<void*>(base_));

@@ -59,6 +59,11 @@ class Frames final : public PageFilter {
   /// Errors  kNoMemory.
   Status Protect();
 
+  /// Gives the host back the memory of [offset, offset + size_bytes), as far as it is private and
+  /// of small pages. That is zero and untouched afterwards; other memory stays as it is.
+  /// Units  both are multiples of 4 KiB.
+  void GiveBack(uint64_t offset, uint64_t size_bytes);
+
   uint64_t size_bytes() const { return size_bytes_; }
   /// Where the last frame ends; at least size_bytes().
   uint64_t end() const { return runs_.empty() ? 0 : runs_.back().end(); }

@@ -85,6 +85,22 @@ TEST_P(FramesTest, PartCutOffWithinAFrameComesBackAsZero) {
   EXPECT_EQ(frames.end(), full());
 }
 
+TEST_P(FramesTest, MemoryThatWasGivenBackIsZeroAndUntouchedOrAsItWas) {
+  Frames frames = Make();
+  ASSERT_TRUE(frames.Resize(range_, full()).ok()) << LastError();
+  std::memset(frames.at(0), 1, full());
+  const uint64_t begin = full() / 2 - 3 * kPageBytes;
+  frames.GiveBack(begin, 8 * kPageBytes);
+  const bool goes = GetParam() == FrameKind::kAnonymous;
+  for (uint64_t page = 0; page < 8; ++page) {
+    EXPECT_EQ(*frames.at(begin + page * kPageBytes), goes ? 0 : 1) << page;
+  }
+  EXPECT_EQ(*frames.at(begin - 1), 1);
+  EXPECT_EQ(*frames.at(begin + 8 * kPageBytes), 1);
+  frames.GiveBack(0, full());
+  EXPECT_EQ(frames.Of(SubtreePosition(0)).none(), goes);
+}
+
 TEST_P(FramesTest, KnowsWhichPagesWereNeverTouched) {
   Frames frames = Make();
   ASSERT_TRUE(frames.Resize(range_, full()).ok()) << LastError();

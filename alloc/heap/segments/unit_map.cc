@@ -30,7 +30,8 @@ UnitMap::UnitMap(HeapHeader* header, uint64_t size_bytes, pmem::Persist persist,
       unclean_(unclean),
       units_(size_bytes / kUnitBytes),
       region_count_(DivideUp(header->capacity_bytes, kRegionBytes)),
-      regions_(region_count_) {}
+      regions_(region_count_),
+      never_used_(units_) {}
 
 UnitMap::~UnitMap() {
   while (SegmentBatch* const batch = batches_) {
@@ -86,6 +87,35 @@ void UnitMap::Mark(UnitIndex first, uint64_t count, bool used) {
     const uint64_t begin = InRegion(unit);
     const uint64_t here = std::min(kUnitsPerRegion - begin, end - unit);
     if (region != nullptr) region->units.Mark(begin, begin + here, used);  // if not, Scan() does it
+    unit += here;
+  }
+}
+
+// Marks units as used that were free.
+void UnitMap::Use(UnitIndex first, uint64_t count) {
+  Mark(first, count, true);
+  MarkIdle(first, count, false);
+  never_used_ = std::max(never_used_, first.value() + count);
+}
+
+// Marks units as free that were used.
+void UnitMap::Unuse(UnitIndex first, uint64_t count) {
+  Mark(first, count, false);
+  MarkIdle(first, count, true);
+}
+
+void UnitMap::MarkIdle(UnitIndex first, uint64_t count, bool idle) {
+  const uint64_t end = first.value() + count;
+  for (uint64_t unit = first.value(); unit < end;) {
+    const uint64_t here = std::min(64 - unit % 64, end - unit);
+    const uint64_t mask = ~uint64_t{0} >> (64 - here) << (unit % 64);
+    if (Region* const region = regions_[RegionOf(unit)].get(); region != nullptr) {
+      uint64_t& word = region->idle[InRegion(unit) / 64];
+      const uint64_t changed = (idle ? ~word : word) & mask;
+      word ^= changed;
+      const uint64_t changes = static_cast<uint64_t>(std::popcount(changed));
+      idle_units_ += idle ? changes : -changes;
+    }
     unit += here;
   }
 }
@@ -237,7 +267,7 @@ void UnitMap::SetHead(UnitIndex head, UnitWord word, UnitCount units) {
   }
   if (crosses) persist_.Fence();
   pmem::Store(WordAt(head), word.raw);
-  Mark(head, units.value(), true);
+  Use(head, units.value());
   regions_[RegionOf(head.value())]->heads[InRegion(head.value()) / 64] |= uint64_t{1}
                                                                           << (head.value() % 64);
 }
@@ -250,7 +280,7 @@ void UnitMap::ResizeExtent(UnitIndex head, UnitCount old_units, UnitCount units)
   pmem::Store(WordAt(head), UnitWord::Extent(units).raw);
   cleared_.push_back(WordAt(head));
   cleared_bytes_ += (old_units.value() - units.value()) * kUnitBytes;
-  Mark(UnitIndex(head.value() + units.value()), old_units.value() - units.value(), false);
+  Unuse(UnitIndex(head.value() + units.value()), old_units.value() - units.value());
 }
 
 void UnitMap::ClearHead(UnitIndex head, UnitCount units) {
@@ -258,7 +288,7 @@ void UnitMap::ClearHead(UnitIndex head, UnitCount units) {
   if (Word(head).kind() == UnitKind::kExtent) cleared_bytes_ += units.value() * kUnitBytes;
   pmem::Store(WordAt(head), 0);
   cleared_.push_back(WordAt(head));
-  Mark(head, units.value(), false);
+  Unuse(head, units.value());
   regions_[RegionOf(head.value())]->heads[InRegion(head.value()) / 64] &=
       ~(uint64_t{1} << (head.value() % 64));
 }

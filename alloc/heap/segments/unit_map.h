@@ -6,6 +6,7 @@
 // region's map on the medium.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "alloc/heap/layout/heap_layout.h"
 #include "alloc/heap/segments/free_units.h"
 #include "alloc/heap/segments/segment.h"
+#include "base/bits.h"
 #include "base/result.h"
 #include "pmem/persist/persist.h"
 
@@ -115,6 +117,33 @@ class UnitMap {
     return Used(unit.value());
   }
 
+  /// Says that no unit was ever used, so that all are zero behind the prefix.
+  void NothingWasUsed() { never_used_ = header_->first_unit; }
+  /// From there to the range's end nothing was ever used since the range got it, so that it is
+  /// zero.
+  char* never_used() const { return AddressOf(UnitIndex(never_used_)); }
+
+  /// How many bytes were freed, and neither used again nor taken by TakeIdle().
+  uint64_t idle_bytes() const { return idle_units_ * kUnitBytes; }
+  /// Calls `each(begin, end)` for all of these bytes, which then no longer count.
+  template <class Each>
+  void TakeIdle(Each each) {
+    for (uint64_t region = 0; region < region_count_; ++region) {
+      if (regions_[region] == nullptr) continue;
+      uint64_t* const idle = regions_[region]->idle;
+      const uint64_t first = region * kUnitsPerRegion;
+      for (uint64_t begin = 0;;) {
+        begin = NextBit(idle, begin, kUnitsPerRegion, true);
+        const uint64_t end = NextBit(idle, begin, kUnitsPerRegion, false);
+        if (begin == end) break;
+        each(UnitIndex(first + begin), UnitIndex(first + end));
+        begin = end;
+      }
+      std::fill_n(idle, kUnitsPerRegion / 64, 0);
+    }
+    idle_units_ = 0;
+  }
+
   /// How many nodes of the index of free units were looked at in all searches.
   uint64_t nodes_read() const { return nodes_read_; }
 
@@ -142,6 +171,7 @@ class UnitMap {
   struct Region {
     FreeUnits units;
     uint64_t heads[kUnitsPerRegion / 64] = {};
+    uint64_t idle[kUnitsPerRegion / 64] = {};  ///< freed by this process and not used since
     Segment** segments = nullptr;  ///< by unit; the kernel provides pages as they are touched
     Region();
     ~Region();
@@ -177,6 +207,9 @@ class UnitMap {
   uint64_t CoveredByEarlier(uint64_t region) const;
   Status MarkMaps(uint64_t region);
   void Mark(UnitIndex first, uint64_t count, bool used);
+  void MarkIdle(UnitIndex first, uint64_t count, bool idle);
+  void Use(UnitIndex first, uint64_t count);
+  void Unuse(UnitIndex first, uint64_t count);
   bool Used(uint64_t unit) const;
   /// Whether one of the units is used. Their regions are built.
   bool AnyUsed(UnitIndex first, uint64_t count) const;
@@ -198,6 +231,8 @@ class UnitMap {
       cleared_;  ///< heads that were cleared or shortened and not flushed yet
   uint64_t cleared_bytes_ = 0;
   uint64_t nodes_read_ = 0;
+  uint64_t never_used_;  ///< the units from here on were never used since the range got them
+  uint64_t idle_units_ = 0;
 };
 
 }  // namespace morsel::alloc

@@ -188,7 +188,7 @@ Status UnitMap::MakeMap(uint64_t region) {
   std::memset(map, 0, kMapUnits.value() * kUnitBytes);
   persist_.Range(map, kMapUnits.value() * kUnitBytes);
   persist_.Publish(&Directory()[region], place->value());
-  Mark(*place, kMapUnits.value(), true);
+  Use(*place, kMapUnits.value());
   return Code::kOk;
 }
 

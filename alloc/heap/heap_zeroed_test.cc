@@ -1,0 +1,188 @@
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "alloc/heap/heap_testing.h"
+#include "base/check.h"
+
+namespace morsel::alloc {
+namespace {
+
+constexpr uint64_t kHeapBytes = 256 * kMiB;
+
+// Says what the kernel says of the test's memory, and gives back as a morsel's frames do.
+class TestFrames final : public HeapFrames {
+ public:
+  Range FirstTouched(char* begin, char* end) override {
+    ++asked;
+    while (begin < end && !IsResident(begin)) begin += kPageBytes;
+    char* past = begin;
+    while (past < end && IsResident(past)) past += kPageBytes;
+    return {std::min(begin, end), std::min(past, end)};
+  }
+  void GiveBack(char* begin, char* end) override {
+    MORSEL_CHECK(madvise(begin, static_cast<size_t>(end - begin), MADV_DONTNEED) == 0);
+    given_back.push_back({begin, end});
+  }
+  static bool IsResident(char* page) {
+    unsigned char resident = 0;
+    MORSEL_CHECK(mincore(page, kPageBytes, &resident) == 0);
+    return (resident & 1) != 0;
+  }
+
+  int asked = 0;
+  std::vector<Range> given_back;
+};
+
+class HeapZeroedTest : public testing::Test {
+ protected:
+  void Make(uint64_t size_bytes = kHeapBytes) {
+    memory_.emplace(kHeapBytes);
+    Heap::Format(memory_->Place(size_bytes), 4096, pmem::VolatilePersist());
+    Open(/*is_new=*/true, size_bytes);
+  }
+  void Open(bool is_new, uint64_t size_bytes = kHeapBytes) {
+    heap_.reset();
+    HeapPlace place = memory_->Place(size_bytes);
+    place.is_new = is_new;
+    heap_ = Heap::Open(place, pmem::VolatilePersist(), true, false).value();
+  }
+  char* Zeroed(uint64_t size_bytes) {
+    return static_cast<char*>(heap_->AllocateZeroed(size_bytes).value());
+  }
+  char* Filled(uint64_t size_bytes) {
+    char* const block = static_cast<char*>(heap_->Allocate(size_bytes, 16).value());
+    std::memset(block, 0xee, size_bytes);
+    return block;
+  }
+  static bool IsZero(const char* block, uint64_t size_bytes) {
+    return block[0] == 0 && std::memcmp(block, block + 1, size_bytes - 1) == 0;
+  }
+  static uint64_t ResidentPages(char* block, uint64_t size_bytes) {
+    uint64_t pages = 0;
+    for (uint64_t at = 0; at < size_bytes; at += kPageBytes) {
+      pages += TestFrames::IsResident(block + at) ? 1 : 0;
+    }
+    return pages;
+  }
+
+  TestFrames frames_;
+  std::optional<HeapMemory> memory_;
+  std::unique_ptr<Heap> heap_;
+};
+
+TEST_F(HeapZeroedTest, MemoryOfANewHeapIsNotTouched) {
+  Make();
+  char* const block = Zeroed(64 * kMiB);
+  EXPECT_EQ(ResidentPages(block, 64 * kMiB), 0u);
+  EXPECT_TRUE(IsZero(block, 64 * kMiB));
+}
+
+TEST_F(HeapZeroedTest, MemoryThatTheRangeGrewByIsNotTouched) {
+  Make(4 * kMiB);
+  (void)Filled(kMiB);
+  Open(/*is_new=*/false, 4 * kMiB);
+  heap_->set_growth([](uint64_t size_bytes) -> Result<uint64_t> { return size_bytes; });
+  char* const block = Zeroed(64 * kMiB);
+  EXPECT_EQ(ResidentPages(block + 4 * kMiB, 60 * kMiB), 0u);
+  EXPECT_TRUE(IsZero(block, 64 * kMiB));
+}
+
+TEST_F(HeapZeroedTest, WhatWasUsedBeforeIsCleared) {
+  for (const bool has_frames : {false, true}) {
+    Make();
+    heap_->set_frames(has_frames ? &frames_ : nullptr);
+    heap_->Free(Filled(16 * kMiB));
+    EXPECT_TRUE(IsZero(Zeroed(32 * kMiB), 32 * kMiB));
+    heap_->Free(Filled(100));
+    EXPECT_TRUE(IsZero(Zeroed(100), 100));
+    // An earlier process has used memory behind everything that is in use.
+    char* const last = Filled(64 * kMiB);
+    heap_->Free(last);
+    MORSEL_CHECK(heap_->Close().ok());
+    Open(/*is_new=*/false);
+    heap_->set_frames(has_frames ? &frames_ : nullptr);
+    EXPECT_TRUE(IsZero(Zeroed(64 * kMiB), 64 * kMiB));
+  }
+}
+
+// Where a pool cannot take back what a heap has given up, that comes back as it was.
+TEST_F(HeapZeroedTest, WhatCameBackAfterShrinkingIsCleared) {
+  Make();
+  heap_->Free(Filled(200 * kMiB));
+  {
+    const auto stopped = heap_->StopTheWorld();
+    ASSERT_TRUE(heap_->Shrink(4 * kMiB).ok());
+    ASSERT_TRUE(heap_->Grow(kHeapBytes).ok());
+  }
+  EXPECT_TRUE(IsZero(Zeroed(128 * kMiB), 128 * kMiB));
+}
+
+TEST_F(HeapZeroedTest, BlocksAreZeroWhateverWasThereBefore) {
+  std::mt19937_64 random(TestSeed(9));
+  for (const bool has_frames : {false, true}) {
+    Make(16 * kMiB);
+    heap_->set_frames(has_frames ? &frames_ : nullptr);
+    heap_->set_growth([](uint64_t size_bytes) -> Result<uint64_t> {
+      if (size_bytes > kHeapBytes) return Code::kNoSpace;
+      return size_bytes;
+    });
+    std::vector<char*> blocks;
+    for (int i = 0; i < 600 && !HasFailure(); ++i) {
+      const uint64_t size_bytes = uint64_t{1} << (4 + random() % 20);
+      const Result<void*> block = heap_->AllocateZeroed(size_bytes);
+      if (block) {
+        blocks.push_back(static_cast<char*>(*block));
+        EXPECT_TRUE(IsZero(blocks.back(), size_bytes)) << size_bytes;
+        std::memset(*block, 0xdd, heap_->UsableBytes(*block));
+      }
+      if (blocks.empty() || (block && random() % 3 != 0)) continue;
+      std::swap(blocks[random() % blocks.size()], blocks.back());
+      char* const shorter = static_cast<char*>(heap_->Reallocate(blocks.back(), 16).value());
+      heap_->Free(shorter);
+      blocks.pop_back();
+    }
+  }
+}
+
+TEST_F(HeapZeroedTest, ABlockThatIsFreedAndTakenAgainKeepsItsMemory) {
+  Make();
+  heap_->set_frames(&frames_);
+  for (int i = 0; i < 100; ++i) heap_->Free(Filled(32 * kMiB));
+  EXPECT_TRUE(frames_.given_back.empty());
+}
+
+TEST_F(HeapZeroedTest, WhatIsFreedAndNotUsedAgainGoesBackToTheHost) {
+  Make();
+  heap_->set_frames(&frames_);
+  std::vector<char*> blocks;
+  for (int i = 0; i < 12; ++i) blocks.push_back(Filled(16 * kMiB));
+  for (size_t i = 0; i < blocks.size(); i += 2) heap_->Free(blocks[i]);
+  uint64_t resident = 0;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const uint64_t pages = ResidentPages(blocks[i], 16 * kMiB);
+    if (i % 2 == 0) {
+      resident += pages;
+    } else {
+      EXPECT_EQ(pages, 16 * kMiB / kPageBytes) << "block " << i << " is live";
+    }
+  }
+  EXPECT_LE(resident * kPageBytes, 64 * kMiB);
+  EXPECT_LE(frames_.given_back.size(), 6u);
+}
+
+TEST_F(HeapZeroedTest, FramesThatWereGivenBackAreNotTouched) {
+  Make();
+  heap_->set_frames(&frames_);
+  heap_->Free(Filled(128 * kMiB));
+  char* const block = Zeroed(128 * kMiB);
+  EXPECT_EQ(ResidentPages(block, 128 * kMiB), 0u);
+  EXPECT_EQ(frames_.asked, 1);
+}
+
+}  // namespace
+}  // namespace morsel::alloc
