@@ -287,8 +287,9 @@ class Heap final : private ThreadEndListener {
   static constexpr uint64_t kAllHeads = ~uint64_t{0};  ///< in place of a limit
 
   struct SizeClass {
-    SlabList listed;     ///< slabs with room that have no owner
-    UnitIndex cursor{};  ///< slabs of the class before this unit have been adopted
+    SlabList listed;            ///< slabs with room that have no owner
+    UnitIndex cursor{};         ///< slabs of the class before this unit have been adopted
+    uint64_t shared_bytes = 0;  ///< of blocks of another class that were handed out instead
   };
 
   /// Keeps the gate closed while it lives. The heap's lock is held. One thread may nest Gates.
@@ -356,6 +357,8 @@ class Heap final : private ThreadEndListener {
   Result<Extent> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
   Result<UnitIndex> FindUnits(UnitCount count, uint64_t alignment, uint64_t wanted_alignment);
   Result<Segment*> NextRecovered(unsigned size_class, uint64_t heads_max);
+  unsigned ClassForFirstBlocks(unsigned size_class);
+  Result<Segment*> MakeOrTakeSlab(ThreadHeap& mine, unsigned size_class);
   Result<Segment*> MakeSlab(unsigned size_class);
   void ListIfRoom(Segment* segment);
   void ReclaimAbandoned();

@@ -23,6 +23,12 @@ constexpr uint64_t kSlabsPerLook = 8;
 constexpr uint64_t kAllocationsPerSearch = 64;
 /// Before the range grows, this many more heads are adopted, to find empty slabs.
 constexpr uint64_t kSlabsPerGrowth = 64;
+/// Blocks of up to this size share slabs in a small heap: those of one unit.
+constexpr uint64_t kSharedBlockBytesMax = 2 * kKiB;
+/// A heap up to this size is small: a slab is a large part of it.
+constexpr uint64_t kSmallHeapBytes = 4 * kMiB;
+/// In a small heap a class gets slabs when its blocks have taken this part of one elsewhere.
+constexpr uint64_t kSharedPart = 8;
 /// A range grows by a 64th of its size, so that little is unused and growing is rare.
 constexpr uint64_t kGrowthPart = 64;
 
@@ -80,7 +86,9 @@ Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_
       if (void* const block = TakeLarger(mine, size_class, alignment); block != nullptr)
         return block;
     }
-    segment = MakeSlab(size_class);
+    const unsigned sharing = ClassForFirstBlocks(size_class);
+    if (sharing != size_class) return AllocateBlock(mine, sharing, alignment);
+    segment = MakeOrTakeSlab(mine, size_class);
     if (!segment && segment.error() == Code::kNoSpace)
       return AllocateWhateverFits(size_class, alignment);
     if (!segment) return segment.status();
@@ -111,6 +119,36 @@ Result<Segment*> Heap::NextRecovered(unsigned size_class, uint64_t heads_max) {
   Segment* const segment = of.listed.PopLow();
   if (segment != nullptr) segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
   return segment;
+}
+
+// In a small heap, the first blocks of classes that lie between two powers of two are blocks of the
+// upper one, so that they share a slab. Returns that class, or the class itself if it is to have
+// slabs.
+unsigned Heap::ClassForFirstBlocks(unsigned size_class) {
+  const uint64_t bytes = std::bit_ceil(BlockBytes(size_class));
+  if (size_bytes() > kSmallHeapBytes || bytes > kSharedBlockBytesMax) return size_class;
+  uint64_t& shared_bytes = classes_[size_class].shared_bytes;
+  if (shared_bytes >= SlabUnits(size_class).value() * kUnitBytes / kSharedPart) return size_class;
+  const unsigned sharing = ClassOf(bytes);
+  if (sharing != size_class) shared_bytes += bytes;
+  return sharing;
+}
+
+// Makes a slab. Before the range grows for it, takes one of another thread's of which at most half
+// is in use. That costs the other thread a slab once: when it needs another one, it makes it.
+// Otherwise threads that are in no want of room could take the same slab from each other for ever.
+Result<Segment*> Heap::MakeOrTakeSlab(ThreadHeap& mine, unsigned size_class) {
+  const UnitCount units = SlabUnits(size_class);
+  const bool has_others = thread_heaps_->next != nullptr;
+  if (!has_others || mine.HasLost(size_class) || units_.FindFreeUnits(units, units.value())) {
+    return MakeSlab(size_class);
+  }
+  const Gate closed(this);
+  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+    if (one == &mine || one->ended()) continue;
+    if (Segment* const segment = one->LoseHalfEmpty(size_class); segment != nullptr) return segment;
+  }
+  return MakeSlab(size_class);
 }
 
 Result<Segment*> Heap::MakeSlab(unsigned size_class) {

@@ -134,12 +134,12 @@ TEST_F(HeapPartsTest, PersistingAnExtentAgainTakesNoLock) {
   thread.join();
   heap_->Free(extent);
   // Slabs take the extent's place.
-  const size_t count = CountAll(200);
+  const size_t count = CountAll(256);
   EXPECT_GT(count, kBytes / 2 / 208);
 }
 
 TEST_F(HeapPartsTest, NothingThatOthersFreeIsLost) {
-  const size_t count = CountAll(200);
+  const size_t count = CountAll(256);
   std::vector<void*> blocks;
   std::atomic<int> turn{0};
   std::thread other([&] {
@@ -151,7 +151,7 @@ TEST_F(HeapPartsTest, NothingThatOthersFreeIsLost) {
   });
   for (int round = 0; round < kRounds; ++round) {
     while (turn.load() != 2 * round) std::this_thread::yield();
-    blocks = TakeAll(200);
+    blocks = TakeAll(256);
     EXPECT_EQ(blocks.size(), count) << "round " << round;
     turn.store(2 * round + 1);
   }
@@ -448,7 +448,7 @@ TEST_F(HeapPartsTest, OneThreadUsesMoreHeapsThanItsFirstTableHasSlots) {
   std::vector<std::vector<void*>> blocks(kHeaps);
   for (int round = 0; round < 100; ++round) {
     for (size_t i = 0; i < kHeaps; ++i) {
-      blocks[i].push_back(heaps[i].Allocate(100, 16).value());
+      blocks[i].push_back(heaps[i].Allocate(128, 16).value());
       if (round % 3 == 2) {
         heaps[i].Free(blocks[i].back());
         blocks[i].pop_back();
@@ -459,7 +459,7 @@ TEST_F(HeapPartsTest, OneThreadUsesMoreHeapsThanItsFirstTableHasSlots) {
   }
   for (size_t i = 0; i < kHeaps; ++i) {
     EXPECT_EQ(Findings(heaps[i]), "");
-    EXPECT_EQ(heaps[i].LiveBytes().value(), blocks[i].size() * 112);
+    EXPECT_EQ(heaps[i].LiveBytes().value(), blocks[i].size() * 128);
   }
 }
 

@@ -65,7 +65,7 @@ HeapTarget::~HeapTarget() {
 }
 
 std::string HeapTarget::NameOf(uint32_t operation) const {
-  static const char* const kNames[] = {"link 40 bytes",
+  static const char* const kNames[] = {"link 64 bytes",
                                        "link 3000 bytes",
                                        "link 130000 bytes",
                                        "link three",
@@ -73,7 +73,7 @@ std::string HeapTarget::NameOf(uint32_t operation) const {
                                        "drop the oldest",
                                        "realloc to 40000 bytes",
                                        "realloc to 200000 bytes",
-                                       "lose 40 bytes",
+                                       "lose 64 bytes",
                                        "settle",
                                        "reopen",
                                        "hand over",
@@ -93,7 +93,7 @@ void HeapTarget::Prepare() {
   if (room_ == Room::kTight) {
     FillUp();
   } else {
-    LinkAll({40, 130'000}, prepared_);
+    LinkAll({64, 130'000}, prepared_);
   }
   MORSEL_CHECK(heap_->Close().ok());
   heap_.reset();
@@ -109,7 +109,7 @@ void HeapTarget::FillUp() {
   }
   MORSEL_CHECK(watched_bytes_ + filled_bytes_ == kSubtreeBytes);
   heap_->Free(room);
-  void* const blocks[] = {*heap_->Allocate(40, 16), *heap_->Allocate(3000, 16)};
+  void* const blocks[] = {*heap_->Allocate(64, 16), *heap_->Allocate(3000, 16)};
   for (void* const block : blocks) heap_->Free(block);
 }
 
@@ -162,7 +162,7 @@ std::string HeapTarget::CheckSlot(uint64_t slot, const HeapPromises& promises, s
 // Checks that fresh blocks have no byte of a linked object.
 std::string HeapTarget::CheckFresh() {
   std::vector<char*> fresh;
-  for (const uint64_t size_bytes : {40, 40, 3000, 70000}) {
+  for (const uint64_t size_bytes : {64, 64, 3000, 70000}) {
     const Result<void*> block = heap_->Allocate(size_bytes, 16);
     if (!block && room_ == Room::kTight) continue;
     if (!block) return std::string("no room for a fresh block: ") + LastError();
@@ -378,7 +378,7 @@ void HeapTarget::Resize(uint64_t size_bytes, sim::Log& log) {
 void HeapTarget::TakeOver(sim::Log& log) {
   char* const object = WaitFor(handed_over_);
   if (object == nullptr) return;
-  MORSEL_CHECK(heap_->Flush(object, 40).ok());
+  MORSEL_CHECK(heap_->Flush(object, 64).ok());
   heap_->Fence();
   Link(ClaimSlot(false, false), object, log);
 }
@@ -402,13 +402,13 @@ void HeapTarget::Perform(uint32_t operation, sim::Log& log) {
   (void)at_end;
   switch (operation) {
     case kLinkSmall:
-      return LinkAll({40}, log);
+      return LinkAll({64}, log);
     case kLinkMiddle:
       return LinkAll({3000}, log);
     case kLinkExtent:
       return LinkAll({130'000}, log);
     case kLinkThree:
-      return LinkAll({40, 3000, 130'000}, log);
+      return LinkAll({64, 3000, 130'000}, log);
     case kDropNewest:
     case kDropOldest:
       return Drop(operation == kDropNewest, log);
@@ -417,13 +417,13 @@ void HeapTarget::Perform(uint32_t operation, sim::Log& log) {
     case kGrow:
       return Resize(200'000, log);
     case kLose:
-      (void)Make(40, log);
+      (void)Make(64, log);
       return;
     case kSettle:
     case kReopen:
       return Settle(operation == kReopen, log);
     case kHandOver:
-      handed_over_ = Make(40, log);
+      handed_over_ = Make(64, log);
       return;
     case kTakeOver:
       return TakeOver(log);

@@ -19,7 +19,7 @@ namespace morsel::alloc {
 class HeapTarget : public sim::Target {
  public:
   enum Operation : uint32_t {
-    kLinkSmall,   ///< an object of 40 bytes
+    kLinkSmall,   ///< an object of 64 bytes
     kLinkMiddle,  ///< one of 3,000 bytes
     kLinkExtent,  ///< one of 130,000 bytes, which is an extent of two units
     kLinkThree,   ///< one of each, all flushed before one fence

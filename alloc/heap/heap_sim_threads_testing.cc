@@ -36,7 +36,7 @@ AtThreadsEnd::~AtThreadsEnd() {
 std::string HeapEndsTarget::NameOf(uint32_t operation) const {
   switch (operation) {
     case kLinkAtEnd:
-      return "link 40 bytes at the thread's end";
+      return "link 64 bytes at the thread's end";
     case kDropAtEnd:
       return "drop the newest at the thread's end";
     case kAwaitEnd:
@@ -133,7 +133,7 @@ void HeapFullLineTarget::FreeUntilFlushed(sim::Log& log) {
 // The second free makes the first one visible, which was delayed.
 void HeapFullLineTarget::FreeOfFull(sim::Log& log) {
   Await(filled_);
-  (void)Make(40, log);  // so that this thread needs no lock below
+  (void)Make(64, log);  // so that this thread needs no lock below
   Await(flushes_soon_);
   Free(full_.front(), log);
   Free(other_.back(), log);

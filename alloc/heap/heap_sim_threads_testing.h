@@ -30,7 +30,7 @@ class AtThreadsEnd {
 class HeapEndsTarget : public HeapTarget {
  public:
   enum OwnOperation : uint32_t {
-    kLinkAtEnd = kOwnOperations,  ///< when the thread ends, links an object of 40 bytes
+    kLinkAtEnd = kOwnOperations,  ///< when the thread ends, links an object of 64 bytes
     kDropAtEnd,                   ///< when the thread ends, unlinks and frees the newest object
     kAwaitEnd,                    ///< waits until a thread begins its work at its end
   };

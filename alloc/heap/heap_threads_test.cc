@@ -195,7 +195,7 @@ TEST_F(HeapThreadsTest, NothingOfThreadsThatComeAndGoIsLost) {
   heap_ = Heap::Open(memory_->Place(kHeapBytes), pmem::VolatilePersist(), true, false).value();
   const auto take_all = [&] {
     std::vector<void*> all;
-    while (const Result<void*> block = heap_->Allocate(200, 16)) all.push_back(*block);
+    while (const Result<void*> block = heap_->Allocate(256, 16)) all.push_back(*block);
     for (void* const block : all) heap_->Free(block);
     return all.size();
   };
@@ -208,7 +208,7 @@ TEST_F(HeapThreadsTest, NothingOfThreadsThatComeAndGoIsLost) {
         std::thread([&] {
           std::mt19937_64 random(seed + line * kGenerations + generation);
           for (uint64_t i = 0, end = random() % 300; i < end; ++i) {
-            const Result<void*> block = heap_->Allocate(200, 16);
+            const Result<void*> block = heap_->Allocate(256, 16);
             ASSERT_TRUE(block) << LastError();
             if (void* const old = places[random() % places.size()].exchange(*block)) {
               heap_->Free(old);

@@ -124,6 +124,14 @@ bool Slab::IsEmpty() const {
   return true;
 }
 
+uint64_t Slab::UsedCount() const {
+  uint64_t count = 0;
+  for (uint64_t word = 0; word < WordCount(); ++word) {
+    count += static_cast<uint64_t>(std::popcount(pmem::Load(Bits(word))));
+  }
+  return count;
+}
+
 void Slab::DieOf(const void* block, Segment::Place place, const char* call) const {
   const uint64_t bytes = segment_.block_bytes;
   if (place.index < segment_.first_block || place.index >= segment_.end_block || !place.is_start) {

@@ -97,6 +97,8 @@ class Slab {
   bool HasRoom() const;
   /// Whether all blocks are free. A block that is only marked as freed counts as allocated.
   bool IsEmpty() const;
+  /// How many blocks are allocated. A block that is only marked as freed counts as allocated.
+  uint64_t UsedCount() const;
 
   /// The index of the allocated block that begins at `block`, an address in the slab. Ends the
   /// process if there is none; the message names the `call`.

@@ -164,6 +164,24 @@ void ThreadHeap::AbandonSlab(Segment* segment) {
   Disown(segment, nullptr);
 }
 
+Segment* ThreadHeap::LoseHalfEmpty(unsigned size_class) {
+  constexpr int kLooks = 4;
+  DrainRemote();  // what others have freed of a slab is merged by its owner, who is this one
+  if (caches_[size_class] == nullptr) return nullptr;
+  ClassCache& cache = *caches_[size_class];
+  Segment* segment = cache.segment != nullptr ? cache.segment : cache.listed.first();
+  for (int i = 0; i < kLooks && segment != nullptr; ++i) {
+    if (2 * Slab(*segment).UsedCount() <= segment->capacity()) {
+      FlushFrees();  // the next owner does not flush what was freed before
+      AbandonSlab(segment);
+      cache.has_lost = true;
+      return segment;
+    }
+    segment = segment == cache.segment ? cache.listed.first() : segment->next;
+  }
+  return nullptr;
+}
+
 // Makes sure that the frees of an own slab will be flushed.
 void ThreadHeap::NoteUnflushed(Segment* segment) {
   if (segment->Has(Segment::kUnflushed)) return;
@@ -183,6 +201,8 @@ void ThreadHeap::Touched(Segment& segment) {
 }
 
 void ThreadHeap::Lease(Segment* segment, bool has_room) {
+  // Its frees are flushed with those of whoever has freed.
+  MORSEL_CHECK(!fine_ || !segment->Has(Segment::kUnflushed));
   ClassCache& cache = *caches_[segment->size_class];
   segment->magazines = &cache.magazines;
   segment->owner.store(this, std::memory_order_release);

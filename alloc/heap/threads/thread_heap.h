@@ -162,6 +162,15 @@ class alignas(kLineBytes) ThreadHeap {
   /// Gives up an own slab with room. The gate is closed.
   void AbandonSlab(Segment* segment);
 
+  /// Gives up a slab of the class of which at most half is in use, if there is one among the first
+  /// few; otherwise returns nullptr. The gate is closed.
+  /// Durability  of this thread's frees, if it gives up a slab: on return.
+  Segment* LoseHalfEmpty(unsigned size_class);
+  /// Whether LoseHalfEmpty() has given up a slab of the class since the last Abandon().
+  bool HasLost(unsigned size_class) const {
+    return caches_[size_class] != nullptr && caches_[size_class]->has_lost;
+  }
+
   /// The thread has ended. What is in the magazines is freed. Each slab with room becomes the
   /// common one's, and `take_over(segment)` is called for it.
   /// Durability  of this thread's frees: on return.
@@ -185,6 +194,7 @@ class alignas(kLineBytes) ThreadHeap {
     for (ClassCache* const cache : caches_) {
       if (cache == nullptr) continue;
       Leave(*cache, /*swept=*/false);
+      cache->has_lost = false;
       while (Segment* const segment = cache->listed.Pop()) {
         Disown(segment, common_);
         take_over(segment);
@@ -205,6 +215,7 @@ class alignas(kLineBytes) ThreadHeap {
     Segment* segment = nullptr;  ///< the slab that refills the magazines; not in `listed`
     SlabList listed;             ///< other slabs with room
     uint64_t next_word = 0;      ///< the word of `segment` to take from next
+    bool has_lost = false;       ///< see HasLost()
   };
 
   /// Lent where frees need no flush.
