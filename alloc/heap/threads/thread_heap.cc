@@ -243,11 +243,8 @@ void ThreadHeap::NoteOther(Segment* segment) {
   const size_t hash = (reinterpret_cast<uintptr_t>(segment) / sizeof(Segment)) % kRecentMax;
   if (recent_[hash] == segment) return;
   if (other_count_ == other_places_ && !GrowOthers()) {
-    FlushOthers();
     FlushFreed(*segment);
-    persist_.Fence();
-    ForgetOthers();
-    return;
+    return PersistOthers();
   }
   recent_[hash] = segment;
   others_[other_count_++] = segment;
@@ -258,6 +255,10 @@ void ThreadHeap::NoteOther(Segment* segment) {
   std::sort(begin, begin + other_count_, std::less<Segment*>());
   other_count_ = static_cast<size_t>(std::unique(begin, begin + other_count_) - begin);
   if (other_count_ <= kOthersMax / 2) return;
+  PersistOthers();
+}
+
+void ThreadHeap::PersistOthers() {
   FlushOthers();
   persist_.Fence();
   ForgetOthers();

@@ -257,6 +257,7 @@ class alignas(kLineBytes) ThreadHeap {
   void NoteOther(Segment* segment);
   bool GrowOthers();
   uint16_t FlushFreed(Segment& segment);
+  void PersistOthers();
   void FlushOthers();
   void ForgetOthers();
 

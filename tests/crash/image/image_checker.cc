@@ -175,7 +175,7 @@ void Check::SideMorsel() {
 
 // What a killed creation left was removed when the pool was opened for writing.
 void Check::Entries() {
-  std::set<std::string> due = {".morsel-pool", kImageName};
+  std::set<std::string> due = {".morsel-pool", ".morsel-lock", kImageName};
   if (log_.side.load() != Side::kAbsent) due.insert(kImageSideName);
   for (const auto& entry : std::filesystem::directory_iterator(path_)) {
     const std::string name = entry.path().filename();
