@@ -136,8 +136,9 @@ TEST_F(Construction, AGivenAllocatorIsKept) {
   m_.destroy(text);
   const auto* const here = m_.make<std::pmr::string>(kText, m_.resource());
   EXPECT_TRUE(HasAll(*here));
-  const auto* const numbers = m_.make<std::pmr::vector<int>>(size_t{100}, elsewhere);
+  auto* const numbers = m_.make<std::pmr::vector<int>>(size_t{100}, elsewhere);
   EXPECT_FALSE(Has(numbers->data()));
+  m_.destroy(numbers);
   // An adaptor passes the allocator itself.
   using Adaptor = std::scoped_allocator_adaptor<Allocator<std::pair<const int, String>>>;
   auto* const map = m_.make<std::map<int, String, std::less<>, Adaptor>>();

@@ -156,7 +156,7 @@ class DirectoryOnDax(OnDax):
                f"morselctl check {self.pool}", "clean: 2 morsels")
         expect("a full file system refuses, and leaves what there is",
                f"morselctl create {self.pool} n --fine --size 2G; status=$?; "
-               f"morselctl check {self.pool} && exit $status", "no space", "clean: 2 morsels",
+               f"morselctl check {self.pool} && exit $status", "make room", "clean: 2 morsels",
                status=11)
         guest.must(f"rm -r {self.pool}")
 
