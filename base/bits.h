@@ -50,6 +50,18 @@ constexpr uint64_t NextBit(const uint64_t* words, uint64_t from, uint64_t end, b
   return end;
 }
 
+/// Calls `visit(word, mask)` for each word that has bits of [begin, end): its index, and which they
+/// are.
+template <class Visit>
+constexpr void ForEachWord(uint64_t begin, uint64_t end, Visit visit) {
+  while (begin < end) {
+    const uint64_t left = 64 - begin % 64;
+    const uint64_t here = left < end - begin ? left : end - begin;
+    visit(begin / 64, ~uint64_t{0} >> (64 - here) << (begin % 64));
+    begin += here;
+  }
+}
+
 /// Whether [begin, begin + count) lies in [0, end). Right also where begin + count overflows.
 constexpr bool Within(uint64_t begin, uint64_t count, uint64_t end) {
   return begin <= end && count <= end - begin;

@@ -202,6 +202,8 @@ Status FailErrno(const char* format, ...) {
   return MeaningOf(error).code;
 }
 
+bool IsNotDoneHere(int error) { return error == EINVAL || error == EOPNOTSUPP || error == ENOSYS; }
+
 const char* LastError() {
   return my_messages == nullptr ? short_message : my_messages->texts[my_messages->last];
 }

@@ -38,9 +38,19 @@ const char* CodeName(Code code);
 /// Threads  any; each thread has its own message.
 [[gnu::format(printf, 1, 2)]] Status FailErrno(const char* format, ...);
 
+/// Whether an errno says that a file system or a kernel does not do what it was asked.
+bool IsNotDoneHere(int error);
+
 /// The message of this thread's last failure; empty if there was none.
 /// Ownership  the thread's own buffer, valid until its next failure or its end.
 const char* LastError();
+
+/// What a call answered, whichever of the two it returns.
+inline Status StatusOf(Status status) { return status; }
+template <class Value>
+Status StatusOf(const Result<Value>& result) {
+  return result.status();
+}
 
 /// Restores this thread's message at the end of a scope, so that failures while cleaning up do not
 /// replace the message of what went wrong first. Without memory it restores only the beginning.

@@ -400,8 +400,8 @@ class Heap final : private ThreadEndListener {
   bool unclean_;  ///< something that an earlier process left may be visible and not durable
   UnitMap units_;
   std::array<SizeClass, kClassCount> classes_{};
-  UnitIndex recovered_{};               ///< what an earlier process left before this unit is
-                                        ///< adopted
+  /// What an earlier process left before this unit is adopted.
+  UnitIndex recovered_{};
   bool all_recovered_ = false;          ///< all that it left is adopted
   ThreadHeap* thread_heaps_ = nullptr;  ///< all but the common one
   ThreadHeap* in_use_ = nullptr;        ///< those with a slot since the gate was closed last

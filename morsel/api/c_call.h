@@ -58,12 +58,6 @@ auto WithoutCancellation(const char* call, Body body) noexcept {
   return AbortOnBadAlloc(call, body);
 }
 
-inline Status StatusOf(Status status) { return status; }
-template <class Value>
-Status StatusOf(const Result<Value>& result) {
-  return result.status();
-}
-
 // For calls that may fail inside and succeed as a whole: morsel_last_error() tells of the last call
 // that failed, and not of that.
 template <class Body>

@@ -166,11 +166,11 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const CatalogRecord& asked,
   const Result<Id> id = RandomId();
   if (!id) return id.status();
   const Window window = {superblock().window_begin, superblock().window_end};
+  // Who makes one morsel at a time need not wait for a copy of all ranges.
+  const TakenRanges with_claims = claims_.empty() ? TakenRanges() : Taken();
+  const TakenRanges& taken = claims_.empty() ? metadata.catalog().Ranges() : with_claims;
   Result<os::AddressRange> range =
-      claims_.empty()
-          ? ReserveNew(window, *id, wanted.capacity_bytes, metadata.catalog().Ranges(),
-                       SubjectOf(wanted.name))
-          : ReserveNew(window, *id, wanted.capacity_bytes, Taken(), SubjectOf(wanted.name));
+      ReserveNew(window, *id, wanted.capacity_bytes, taken, SubjectOf(wanted.name));
   if (!range) return range.status();
 
   CatalogRecord record = wanted;

@@ -12,8 +12,8 @@
 #include "base/error.h"
 #include "morsel/carved/carved_pool_medium.h"
 #include "morsel/carved/carved_pool_superblock.h"
-#include "os/file/directory.h"
 #include "os/file/file_lock.h"
+#include "os/file/file_users.h"
 #include "os/file/system_calls.h"
 #include "pmem/media/media.h"
 #include "pmem/media/path_kind.h"
@@ -84,35 +84,6 @@ class Look {
   uint64_t size_bytes_;
 };
 
-// Whether an entry of a folder of /proc leads to the device. A folder that cannot be read has none.
-bool LeadsTo(const std::string& folder, dev_t device) {
-  const auto entries = os::Directory::Open(os::KernelCalls(), folder);
-  if (!entries.has_value()) return false;
-  const auto names = entries->Names();
-  if (!names.has_value()) return false;
-  return std::ranges::any_of(*names, [&](const std::string& name) {
-    struct stat status;
-    return fstatat(entries->descriptor(), name.c_str(), &status, 0) == 0 &&
-           S_ISCHR(status.st_mode) && status.st_rdev == device;
-  });
-}
-
-// Returns a process other than this one that uses the device, or "" if none is seen. What has it
-// mapped may have closed the descriptor since.
-std::string UserOf(dev_t device) {
-  const auto processes = os::Directory::Open(os::KernelCalls(), "/proc");
-  if (!processes.has_value()) return "";
-  const auto names = processes->Names();
-  if (!names.has_value()) return "";
-  for (const std::string& process : *names) {
-    if (process.find_first_not_of("0123456789") != std::string::npos) continue;
-    if (process == std::to_string(getpid())) continue;
-    const std::string folder = "/proc/" + process;
-    if (LeadsTo(folder + "/fd", device) || LeadsTo(folder + "/map_files", device)) return process;
-  }
-  return "";
-}
-
 }  // namespace
 
 std::string SignatureIn(const char* bytes, size_t size_bytes) {
@@ -145,9 +116,8 @@ Status FormatDevice(const std::string& path, DeviceData data, os::SystemCalls& c
   MORSEL_TRY(os::LockForWriting(*file, subject));
   struct stat status;
   if (fstat(file->descriptor(), &status) != 0) return FailErrno("'%s'", path.c_str());
-  if (const std::string user = UserOf(status.st_rdev); !user.empty()) {
-    return Fail(Code::kBusy, "%s is in use by process %s; end that first", subject.c_str(),
-                user.c_str());
+  if (const std::string user = os::OtherUserOfDevice(status.st_rdev); !user.empty()) {
+    return Fail(Code::kBusy, "%s is in use by %s; end that first", subject.c_str(), user.c_str());
   }
   const Result<pmem::MediumSpace> device =
       pmem::MediumOf(*file, pmem::PoolPart::kCarvedPool).SpaceOf(*file);

@@ -16,14 +16,13 @@ mode_t ModeBeside(const struct stat& directory) {
   return writers | writers << 1;
 }
 
-// A mode that is right is not set again, since not every file system lets it be set.
+// Not every process may set it, nor does every file system let it be set.
 void SetMode(const os::Directory& directory, const os::File& file) {
   struct stat beside;
   struct stat own;
   if (fstat(directory.descriptor(), &beside) != 0 || fstat(file.descriptor(), &own) != 0) return;
-  const mode_t mode = ModeBeside(beside);
-  if (own.st_uid != geteuid() || (own.st_mode & 07777) == mode) return;
-  (void)directory.calls().FChMod(file.descriptor(), mode);
+  const KeepLastError keep;
+  if (own.st_uid == geteuid()) (void)file.SetMode(ModeBeside(beside));
 }
 
 Result<os::File> OpenOrMake(const os::Directory& directory) {

@@ -31,13 +31,9 @@ constexpr int kReadsMax = 100;
 template <class Read>
 auto WhileOvertaken(const Read& read) {
   auto done = read();
-  const auto is_overtaken = [&] {
-    if constexpr (std::is_same_v<decltype(done), Status>)
-      return done.code() == Code::kBusy;
-    else
-      return done.error() == Code::kBusy;
-  };
-  for (int reads = 1; reads < kReadsMax && is_overtaken(); ++reads) done = read();
+  for (int reads = 1; reads < kReadsMax && StatusOf(done).code() == Code::kBusy; ++reads) {
+    done = read();
+  }
   return done;
 }
 
@@ -187,21 +183,20 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenToRead(const std::string& na
     found.emplace_back(status.code(), LastError());
     return Status();
   };
-  Result<std::unique_ptr<Backing>> backing = WhileOvertaken([&] {
-    found.clear();
-    const auto read = [&]() -> Result<std::unique_ptr<Backing>> {
-      Result<os::File> file = OpenFile(name, O_RDONLY);
-      if (!file) return file.status();
-      const Result<bool> is_direct = LooksLikeFineFile(*file);
-      if (!is_direct) return is_direct.status();
-      if (*is_direct && damaged != nullptr) return impl::Pool::OpenIntact(name, *damaged, progress);
-      if (*is_direct)
+  Result<std::unique_ptr<Backing>> backing =
+      WhileOvertaken([&]() -> Result<std::unique_ptr<Backing>> {
+        found.clear();
+        Result<os::File> file = OpenFile(name, O_RDONLY);
+        if (!file) return file.status();
+        const Result<bool> is_direct = LooksLikeFineFile(*file);
+        if (!is_direct) return is_direct.status();
+        if (!*is_direct) {
+          return OpenImage(std::move(*file), name, /*read_only=*/true,
+                           damaged == nullptr ? nullptr : &remember, progress);
+        }
+        if (damaged != nullptr) return impl::Pool::OpenIntact(name, *damaged, progress);
         return OpenFineFile(std::move(*file), name, /*read_only=*/true, LabelOf(name));
-      return OpenImage(std::move(*file), name, /*read_only=*/true,
-                       damaged == nullptr ? nullptr : &remember, progress);
-    };
-    return read();
-  });
+      });
   if (!backing) return backing;
   for (const auto& [code, message] : found) {
     MORSEL_TRY((*damaged)(Fail(code, "%s", message.c_str())));

@@ -25,22 +25,10 @@ namespace fs = std::filesystem;
 class DirectoryPoolTest : public DirectoryPoolFixture {
  protected:
   DirectoryPoolTest() : DirectoryPoolFixture(os::Scratch::OnDisk) {}
-  static Result<std::unique_ptr<impl::Pool>> TryOpen(const std::string& path,
-                                                     const DirectoryPoolOptions& options) {
-    return DirectoryPool::Open(path, options, os::KernelCalls());
-  }
   void Open(const DirectoryPoolOptions& options = {.create = true}) {
     OpenPool(options, os::KernelCalls());
   }
   void OpenReadOnly() { Open({.read_only = true}); }
-
-  static CatalogRecord Wanted(const std::string& name, uint64_t size_bytes = kSubtreeBytes) {
-    CatalogRecord wanted;
-    wanted.name = name;
-    wanted.capacity_bytes = 16 * kSubtreeBytes;
-    wanted.size_bytes = size_bytes;
-    return wanted;
-  }
   // Expects that a new pool's directory is synced in its parent before the pool's file is made.
   void ExpectSyncsInOrder() {
     os::ScriptedCalls calls;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/units.h"
 #include "morsel/directory/directory_pool.h"
 #include "os/testing/scratch_testing.h"
 
@@ -23,6 +24,18 @@ class DirectoryPoolFixture : public testing::Test {
     Result<std::unique_ptr<impl::Pool>> pool = DirectoryPool::Open(path_, options, calls);
     ASSERT_TRUE(pool.has_value()) << LastError();
     pool_ = std::move(*pool);
+  }
+  static Result<std::unique_ptr<impl::Pool>> TryOpen(const std::string& path,
+                                                     const DirectoryPoolOptions& options) {
+    return DirectoryPool::Open(path, options, os::KernelCalls());
+  }
+  /// A snapshot morsel of that name.
+  static CatalogRecord Wanted(const std::string& name, uint64_t size_bytes = kSubtreeBytes) {
+    CatalogRecord wanted;
+    wanted.name = name;
+    wanted.capacity_bytes = 16 * kSubtreeBytes;
+    wanted.size_bytes = size_bytes;
+    return wanted;
   }
   /// Creates a morsel whose first word is its base, in place of a heap.
   Result<std::unique_ptr<Backing>> TryCreate(const CatalogRecord& wanted) {

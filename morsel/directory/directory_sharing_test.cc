@@ -24,19 +24,7 @@ namespace fs = std::filesystem;
 class DirectorySharingTest : public DirectoryPoolFixture {
  protected:
   DirectorySharingTest() : DirectoryPoolFixture(os::Scratch::OnDisk) {}
-  static Result<std::unique_ptr<impl::Pool>> TryOpen(const std::string& path,
-                                                     const DirectoryPoolOptions& options) {
-    return DirectoryPool::Open(path, options, os::KernelCalls());
-  }
   void Open() { OpenPool({.create = true}, os::KernelCalls()); }
-
-  static CatalogRecord Wanted(const std::string& name, uint64_t size_bytes = kSubtreeBytes) {
-    CatalogRecord wanted;
-    wanted.name = name;
-    wanted.capacity_bytes = 16 * kSubtreeBytes;
-    wanted.size_bytes = size_bytes;
-    return wanted;
-  }
 };
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }

@@ -35,12 +35,9 @@ class FineFileTest : public DirectoryPoolFixture {
     OpenPool({.create = true, .read_only = read_only}, calls_);
   }
   static CatalogRecord Wanted(const std::string& name, uint64_t size_bytes = 2 * kSubtreeBytes) {
-    CatalogRecord wanted;
-    wanted.name = name;
+    CatalogRecord wanted = DirectoryPoolFixture::Wanted(name, size_bytes);
     wanted.contract = Contract::kFine;
     wanted.mode = 0640;
-    wanted.capacity_bytes = 16 * kSubtreeBytes;
-    wanted.size_bytes = size_bytes;
     return wanted;
   }
   uint64_t SpaceOf(const std::string& name) const {

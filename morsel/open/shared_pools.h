@@ -14,7 +14,7 @@ namespace morsel {
 /// Opens the pool at `path` as OpenPool::Open() does. If it is opened for reading, and this process
 /// has the same directory or file open for reading already, that is counted once more. Pools that
 /// are open for writing are each their own.
-/// Ownership  the caller ends it with one ClosePool().
+/// Ownership  the caller ends it with one CloseCountedPool().
 /// Threads    any.
 Result<OpenPool*> OpenCountedPool(const char* path, const morsel_pool_options* options,
                                   os::SystemCalls& calls);

@@ -212,7 +212,7 @@ Status Directory::Sync() const {
   if (calls().FSync(descriptor()) == 0) return Code::kOk;
   // Some file systems do not sync directories: they keep names durable by other means, or none that
   // a program could ask for.
-  if (errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS) return Code::kOk;
+  if (IsNotDoneHere(errno)) return Code::kOk;
   return FailErrno("the directory '%s' cannot be synced", path().c_str());
 }
 

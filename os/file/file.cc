@@ -109,8 +109,8 @@ Status File::SetMode(mode_t mode) const {
   // What is made in a group's directory stays the group's.
   if (S_ISDIR(status.st_mode)) mode |= now & S_ISGID;
   if (now == mode || calls_->FChMod(descriptor_, mode) == 0) return Code::kOk;
-  const bool is_fixed = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL ||
-                        (errno == EPERM && (status.st_uid == geteuid() || geteuid() == 0));
+  const bool is_fixed =
+      IsNotDoneHere(errno) || (errno == EPERM && (status.st_uid == geteuid() || geteuid() == 0));
   if (!is_fixed) return FailErrno("'%s' cannot get the permissions 0%o", path_.c_str(), mode);
   return Fail(
       Code::kUnsupported,

@@ -39,7 +39,7 @@ bool IsTaken(int error) { return error == EAGAIN || error == EACCES; }
 
 // The error of a lock that could not be tried. `subject` is what messages call the file.
 Status NoLock(const std::string& subject) {
-  if (errno != EINVAL && errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) {
+  if (errno != ENOLCK && !IsNotDoneHere(errno)) {
     return FailErrno("%s cannot be locked", subject.c_str());
   }
   return Fail(Code::kUnsupported,

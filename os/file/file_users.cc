@@ -17,19 +17,25 @@
 namespace morsel::os {
 namespace {
 
-// The entries of a folder of /proc that are numbers.
-std::vector<std::string> NumbersIn(const std::string& folder) {
-  std::vector<std::string> numbers;
+// The entries of a folder of /proc; none if it cannot be read.
+std::vector<std::string> EntriesIn(const std::string& folder) {
+  std::vector<std::string> names;
   const DescriptorFloor floor;
   DIR* const entries = opendir(folder.c_str());
-  if (entries == nullptr) return numbers;
+  if (entries == nullptr) return names;
   while (const dirent* const entry = readdir(entries)) {
-    if (std::isdigit(static_cast<unsigned char>(entry->d_name[0]))) {
-      numbers.emplace_back(entry->d_name);
-    }
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
   }
   closedir(entries);
-  return numbers;
+  return names;
+}
+
+std::vector<std::string> Processes() {
+  std::vector<std::string> names = EntriesIn("/proc");
+  std::erase_if(names, [](const std::string& name) {
+    return std::isdigit(static_cast<unsigned char>(name[0])) == 0;
+  });
+  return names;
 }
 
 // Whether a line of the file is one that `is_it` looks for.
@@ -47,8 +53,8 @@ bool AnyLine(const std::string& path, const std::function<bool(const char* line)
 // Names the first process of which `is_it` says so of a descriptor; empty if there is none.
 std::string ProcessWhose(
     const std::function<bool(const std::string& process, const std::string& descriptor)>& is_it) {
-  for (const std::string& process : NumbersIn("/proc")) {
-    for (const std::string& descriptor : NumbersIn("/proc/" + process + "/fdinfo")) {
+  for (const std::string& process : Processes()) {
+    for (const std::string& descriptor : EntriesIn("/proc/" + process + "/fdinfo")) {
       if (!is_it(process, descriptor)) continue;
       return process == std::to_string(getpid()) ? "this process" : "process " + process;
     }
@@ -96,6 +102,24 @@ std::string OtherWriterOf(const File& file) {
            other.st_dev == status.st_dev && other.st_ino == status.st_ino &&
            AnyLine(InfoPath(process, descriptor), writes);
   });
+}
+
+std::string OtherUserOfDevice(dev_t device) {
+  const auto leads_there = [&](const std::string& path) {
+    struct stat status;
+    return stat(path.c_str(), &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == device;
+  };
+  for (const std::string& process : Processes()) {
+    if (process == std::to_string(getpid())) continue;
+    // What has it mapped may have closed the descriptor since.
+    for (const char* kind : {"/fd/", "/map_files/"}) {
+      const std::string folder = "/proc/" + process + kind;
+      for (const std::string& entry : EntriesIn(folder)) {
+        if (leads_there(folder + entry)) return "process " + process;
+      }
+    }
+  }
+  return "";
 }
 
 }  // namespace morsel::os

@@ -1,6 +1,8 @@
 // Which processes use a file, as far as this one may look into /proc.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 
@@ -15,5 +17,8 @@ std::string HolderOfLock(const File& file, uint64_t begin);
 /// Names another process that has the file open for writing, or this one if it has by another
 /// descriptor; empty if /proc shows none.
 std::string OtherWriterOf(const File& file);
+
+/// Names another process that has the character device open or mapped; empty if /proc shows none.
+std::string OtherUserOfDevice(dev_t device);
 
 }  // namespace morsel::os

@@ -79,13 +79,9 @@ uint64_t FreeUnits::FirstUsed(uint64_t begin, uint64_t end) const {
 
 void FreeUnits::Mark(uint64_t begin, uint64_t end, bool used) {
   if (begin == end) return;
-  for (uint64_t unit = begin; unit < end;) {
-    const uint64_t here = std::min(64 - unit % 64, end - unit);
-    const uint64_t mask = ~uint64_t{0} >> (64 - here) << (unit % 64);
-    uint64_t& word = used_[unit / 64];
-    word = used ? word | mask : word & ~mask;
-    unit += here;
-  }
+  ForEachWord(begin, end, [&](uint64_t word, uint64_t mask) {
+    used_[word] = used ? used_[word] | mask : used_[word] & ~mask;
+  });
   Index(begin / 64, (end - 1) / 64);
 }
 

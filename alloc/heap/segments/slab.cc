@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <cstring>
 
+#include "base/bits.h"
 #include "base/check.h"
 #include "base/error.h"
 
@@ -127,7 +128,7 @@ bool Slab::IsEmpty() const {
 uint64_t Slab::UsedCount() const {
   uint64_t count = 0;
   for (uint64_t word = 0; word < WordCount(); ++word) {
-    count += static_cast<uint64_t>(std::popcount(pmem::Load(Bits(word))));
+    count += CountBits(pmem::Load(Bits(word)));
   }
   return count;
 }

@@ -105,19 +105,15 @@ void UnitMap::Unuse(UnitIndex first, uint64_t count) {
 }
 
 void UnitMap::MarkIdle(UnitIndex first, uint64_t count, bool idle) {
-  const uint64_t end = first.value() + count;
-  for (uint64_t unit = first.value(); unit < end;) {
-    const uint64_t here = std::min(64 - unit % 64, end - unit);
-    const uint64_t mask = ~uint64_t{0} >> (64 - here) << (unit % 64);
-    if (Region* const region = regions_[RegionOf(unit)].get(); region != nullptr) {
-      uint64_t& word = region->idle[InRegion(unit) / 64];
-      const uint64_t changed = (idle ? ~word : word) & mask;
-      word ^= changed;
-      const uint64_t changes = static_cast<uint64_t>(std::popcount(changed));
-      idle_units_ += idle ? changes : -changes;
-    }
-    unit += here;
-  }
+  ForEachWord(first.value(), first.value() + count, [&](uint64_t word, uint64_t mask) {
+    const uint64_t unit = word * 64;  // a region begins with a word
+    Region* const region = regions_[RegionOf(unit)].get();
+    if (region == nullptr) return;
+    uint64_t& bits = region->idle[InRegion(unit) / 64];
+    const uint64_t changed = (idle ? ~bits : bits) & mask;
+    bits ^= changed;
+    idle_units_ += idle ? CountBits(changed) : -CountBits(changed);
+  });
 }
 
 bool UnitMap::AnyUsed(UnitIndex first, uint64_t count) const {

@@ -9,9 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 
 #include "alloc/heap/segments/line_counter.h"
+#include "alloc/heap/threads/grow_array.h"
 #include "base/units.h"
 #include "pmem/persist/persist.h"
 
@@ -78,10 +78,7 @@ class PendingLines {
   bool Grow() {
     const size_t more = std::max(kPlacesMin, 2 * places_);
     if (more > kPlacesMax) return false;
-    std::unique_ptr<Line[]> lines(new (std::nothrow) Line[more]);
-    if (lines == nullptr) return false;
-    std::copy_n(lines_.get(), count_, lines.get());
-    lines_ = std::move(lines);
+    if (!GrowArray(lines_, count_, more)) return false;
     places_ = more;
     return true;
   }

@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "alloc/heap/threads/grow_array.h"
 #include "base/check.h"
 
 namespace morsel::alloc {
@@ -266,10 +267,7 @@ void ThreadHeap::PersistOthers() {
 
 bool ThreadHeap::GrowOthers() {
   const size_t more = std::max(kOthersMin, 2 * other_places_);
-  std::unique_ptr<Segment*[]> others(new (std::nothrow) Segment*[more]);
-  if (others == nullptr) return false;
-  std::copy_n(others_.get(), other_count_, others.get());
-  others_ = std::move(others);
+  if (!GrowArray(others_, other_count_, more)) return false;
   other_places_ = more;
   return true;
 }
