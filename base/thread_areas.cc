@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <ctime>
+#include <limits>
 #include <new>
 
 namespace morsel {
@@ -85,8 +87,13 @@ ThreadArea* ThreadAreas::TakeFree() {
     if (!free_.compare_exchange_weak(list, WithFirst(next, list), std::memory_order_acq_rel)) {
       continue;
     }
-    // TakeLeft() may hold the mutex for a moment, to find that nobody has the area.
-    if (pthread_mutex_lock(&area->alive) == EOWNERDEAD) pthread_mutex_consistent(&area->alive);
+    // TakeLeft() may hold the mutex for a moment, to find that nobody has the area, and takes no
+    // other lock then. With a time limit, which never comes, it has no place among the locks that
+    // are waited for in an order: its owner holds it to its last instruction.
+    constexpr timespec kNever = {std::numeric_limits<time_t>::max(), 0};
+    if (pthread_mutex_timedlock(&area->alive, &kNever) == EOWNERDEAD) {
+      pthread_mutex_consistent(&area->alive);
+    }
     Begin(area);
     return area;
   }
