@@ -42,6 +42,7 @@ ROOMS = [
     Room("alloc/subtrees"),
     Room("morsel"),
     Room("morsel/pool"),
+    Room("morsel/registry"),
     Room("morsel/carved"),
     Room("morsel/directory"),
     Room("morsel/open"),

@@ -1,0 +1,210 @@
+#include "morsel/registry/address_registry.h"
+
+#include <algorithm>
+#include <cinttypes>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "morsel/registry/granted.h"
+
+namespace morsel {
+namespace {
+
+// How often a pool is listed again because names were given in it meanwhile.
+constexpr int kListsMax = 16;
+
+PoolStamp StampIn(const RegisteredPoolSlot& slot) { return {slot.changed_ns, slot.names_given}; }
+
+// Searches from `from` on to the window's end, and then from its begin.
+Result<std::optional<uint64_t>> Search(const RegistryFile& file, const Window& window,
+                                       uint64_t from, uint64_t size_bytes, uint64_t alignment,
+                                       const AddressRegistry::Accept& take_place) {
+  from = std::clamp(from, window.begin, window.end);
+  const struct {
+    uint64_t begin, end;
+  } parts[] = {{from, window.end}, {window.begin, std::min(from + size_bytes, window.end)}};
+  for (const auto& part : parts) {
+    for (uint64_t at = part.begin;;) {
+      const Result<std::optional<uint64_t>> base =
+          FirstFree(file, at, part.end, size_bytes, alignment);
+      if (!base || !*base) {
+        if (!base) return base;
+        break;
+      }
+      const Result<std::optional<uint64_t>> next = take_place(**base);
+      if (!next) return next.status();
+      if (!next->has_value()) return base;
+      at = std::max(**next, **base + alignment);
+    }
+  }
+  return std::optional<uint64_t>();
+}
+
+// Sets the words of a new morsel, and where the next one is searched for.
+Status Grant(const RegistryFile& file, FoundSlot found, const AddressSpan& span) {
+  const GranuleSpan granules = GranulesOf(span);
+  const std::vector<GranuleWord> words(granules.end - granules.begin, found.number);
+  MORSEL_TRY(file.WriteWords(granules.begin, words));
+  found.slot.next_granule = granules.end;
+  MORSEL_TRY(file.WriteSlot(found.number, found.slot));
+  // ORDER  the words, synced  <  the morsel's name
+  // WHY    the next pool takes for free what has no word.                           [REG-2]
+  // CRASH  before: the words are nobody's, and given back when the pool is listed.
+  // TEST   morsel/registry/address_registry_test: WordsAreDurableBeforeTheMorselIsMade
+  return file.Sync();
+}
+
+Status Exhausted(const Window& window, uint64_t size_bytes) {
+  return Fail(Code::kAddressExhausted,
+              "the address window 0x%" PRIx64 "-0x%" PRIx64 " has no room for %" PRIu64
+              " bytes of capacity beside the other pools of this host; ask for less, or remove "
+              "morsels; morselctl addr shows which pools have which addresses",
+              window.begin, window.end, size_bytes);
+}
+
+}  // namespace
+
+std::optional<RegistryFile> AddressRegistry::TryOpen() const {
+  const KeepLastError keep;
+  Result<RegistryFile> file = RegistryFile::OpenLocked(*calls_, path_);
+  if (!file) return std::nullopt;
+  return std::move(*file);
+}
+
+Result<std::optional<uint64_t>> AddressRegistry::Take(const RegisteredPool& pool,
+                                                      uint64_t size_bytes, uint64_t alignment,
+                                                      const Accept& take_place) {
+  const std::optional<uint64_t> none;
+  std::optional<std::vector<AddressSpan>> listed;
+  PoolStamp stamp;
+  for (int lists = 0; lists < kListsMax; ++lists) {
+    std::optional<RegistryFile> file = TryOpen();
+    if (!file) return none;
+    KeepLastError keep;
+    Result<std::optional<FoundSlot>> found = FindSlot(*file, pool);
+    if (!found) return none;
+    const PoolStamp now = pool.stamp();
+    if (listed && now == stamp) {
+      const Result<FoundSlot> learned = Learn(*file, pool, stamp, *listed);
+      if (!learned) return none;
+      *found = *learned;
+    } else if (!*found || StampIn((*found)->slot) != now) {
+      // Others need not wait while the pool is listed.
+      file.reset();
+      stamp = now;
+      keep.LetGo();
+      Result<std::vector<AddressSpan>> spans = pool.list();
+      if (!spans) return spans.status();
+      listed = std::move(*spans);
+      continue;
+    }
+    const uint64_t from = (*found)->slot.next_granule * kGranuleBytes;
+    Result<std::optional<uint64_t>> base =
+        Search(*file, pool.window, from, size_bytes, alignment, take_place);
+    if (base && !*base && SweepGone(*file).ok()) {
+      base = Search(*file, pool.window, from, size_bytes, alignment, take_place);
+    }
+    if (!base || !*base) {
+      keep.LetGo();
+      return base ? Exhausted(pool.window, size_bytes) : base.status();
+    }
+    // A name that somebody else has given until now, before `take_place` locked the addresses.
+    if (pool.stamp() != now) continue;
+    if (!Grant(*file, **found, {**base, **base + size_bytes}).ok()) return none;
+    return base;
+  }
+  return none;
+}
+
+void AddressRegistry::NoteName(const RegisteredPool& pool) {
+  const std::optional<RegistryFile> file = TryOpen();
+  if (!file) return;
+  const KeepLastError keep;
+  const Result<std::optional<FoundSlot>> found = FindSlot(*file, pool);
+  if (!found || !*found) return;
+  RegisteredPoolSlot slot = (*found)->slot;
+  ++slot.names_given;
+  slot.changed_ns = pool.stamp().changed_ns;
+  (void)file->WriteSlot((*found)->number, slot);
+}
+
+void AddressRegistry::Claim(const RegisteredPool& pool, const AddressSpan& span) {
+  const std::optional<RegistryFile> file = TryOpen();
+  if (!file) return;
+  const KeepLastError keep;
+  const Result<std::optional<FoundSlot>> found = FindSlot(*file, pool);
+  if (!found || !*found) return;  // when it makes its first morsel here, it is listed
+  const GranuleSpan granules = GranulesOf(span);
+  const Result<std::vector<GranuleWord>> words = file->ReadWords(granules.begin, granules.end);
+  if (!words) return;
+  std::vector<GranuleWord> claimed = *words;
+  for (GranuleWord& word : claimed) {
+    if (word == 0) word = (*found)->number;
+  }
+  if (claimed == *words || !file->WriteWords(granules.begin, claimed).ok()) return;
+  (void)file->Sync();
+}
+
+void AddressRegistry::GiveBack(const RegisteredPool& pool, const AddressSpan& span,
+                               const PoolStamp& before) {
+  const std::optional<RegistryFile> file = TryOpen();
+  if (!file) return;
+  const KeepLastError keep;
+  const Result<std::optional<FoundSlot>> found = FindSlot(*file, pool);
+  if (!found || !*found) return;
+  RegisteredPoolSlot slot = (*found)->slot;
+  const GranuleSpan granules = GranulesOf(span);
+  const Result<std::vector<GranuleWord>> words = file->ReadWords(granules.begin, granules.end);
+  if (!words) return;
+  std::vector<GranuleWord> left = *words;
+  for (GranuleWord& word : left) {
+    if (word == (*found)->number) word = 0;
+  }
+  if (!file->WriteWords(granules.begin, left).ok()) return;
+  if (granules.begin < slot.next_granule) slot.next_granule = granules.begin;
+  if (StampIn(slot) == before) slot.changed_ns = pool.stamp().changed_ns;
+  (void)file->WriteSlot((*found)->number, slot);
+}
+
+std::optional<uint64_t> AddressRegistry::FreeBytes(const Window& window) {
+  const std::optional<RegistryFile> file = TryOpen();
+  if (!file) return std::nullopt;
+  const KeepLastError keep;
+  const Result<std::vector<GranuleWord>> words =
+      file->ReadWords(window.begin / kGranuleBytes, window.end / kGranuleBytes);
+  if (!words) return std::nullopt;
+  const auto free = std::count(words->begin(), words->end(), GranuleWord{0});
+  return static_cast<uint64_t>(free) * kGranuleBytes;
+}
+
+Result<std::vector<AddressRegistry::Holder>> AddressRegistry::Holders() {
+  const Result<RegistryFile> file = RegistryFile::OpenLocked(*calls_, path_);
+  if (!file) return file.status();
+  MORSEL_TRY(SweepGone(*file));
+  const Result<std::vector<RegisteredPoolSlot>> slots = file->ReadSlots(1, kPoolsMax);
+  if (!slots) return slots.status();
+  const Result<std::vector<GranuleWord>> words = file->ReadWords(0, kGranuleCount);
+  if (!words) return words.status();
+  std::vector<std::vector<AddressSpan>> spans(kPoolsMax + 1);
+  for (uint64_t at = 0; at < words->size(); ++at) {
+    const GranuleWord owner = OwnerOf((*words)[at]);
+    if (owner == 0 || owner > kPoolsMax) continue;
+    const uint64_t begin = at * kGranuleBytes;
+    std::vector<AddressSpan>& own = spans[owner];
+    if (!own.empty() && own.back().end == begin) {
+      own.back().end += kGranuleBytes;
+    } else {
+      own.push_back({begin, begin + kGranuleBytes});
+    }
+  }
+  std::vector<Holder> holders;
+  for (uint64_t number = 1; number <= kPoolsMax; ++number) {
+    const RegisteredPoolSlot& slot = (*slots)[number - 1];
+    if (!IsWhole(slot)) continue;
+    holders.push_back(
+        {std::string(slot.path, slot.path_bytes), PresenceOf(slot), std::move(spans[number])});
+  }
+  return holders;
+}
+
+}  // namespace morsel

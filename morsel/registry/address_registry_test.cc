@@ -1,0 +1,407 @@
+// Pools that take addresses from one registry.
+#include "morsel/registry/address_registry.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "morsel/registry/granted.h"
+#include "os/testing/scratch_testing.h"
+#include "os/testing/scripted_calls_testing.h"
+
+namespace morsel {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Window kWindow = {0x160000000000, 0x170000000000};
+constexpr uint64_t kBytes = 3 * kGranuleBytes + kSubtreeBytes;
+
+// A pool that has a folder, and knows its morsels by heart.
+class FakePool {
+ public:
+  FakePool(AddressRegistry& registry, const std::string& path, unsigned char id,
+           const Window& window = kWindow)
+      : registry_(registry) {
+    fs::create_directory(path);
+    std::ofstream(path + "/.morsel-pool") << "one";
+    pool_.id.fill(id);
+    pool_.path = path;
+    pool_.window = window;
+    pool_.stamp = [this] { return stamp_; };
+    pool_.list = [this]() -> Result<std::vector<AddressSpan>> {
+      ++lists_;
+      return morsels_;
+    };
+    pool_.is_being_made = [this](const AddressSpan&) { return is_being_made_; };
+  }
+
+  // Takes addresses, and gives a morsel there its name.
+  std::optional<uint64_t> Make(uint64_t size_bytes = kBytes) {
+    const Result<std::optional<uint64_t>> base = Take(size_bytes);
+    if (!base || !*base) return std::nullopt;
+    AddName(**base, size_bytes);
+    registry_.NoteName(pool_);
+    return *base;
+  }
+  Result<std::optional<uint64_t>> Take(uint64_t size_bytes = kBytes) {
+    return registry_.Take(pool_, size_bytes, kSubtreeBytes,
+                          [](uint64_t) { return std::optional<uint64_t>(); });
+  }
+  // As another user's process does, or who copies a file.
+  void AddName(uint64_t base, uint64_t size_bytes = kBytes) {
+    morsels_.push_back({base, base + size_bytes});
+    ++stamp_.names_given;
+    ++stamp_.changed_ns;
+  }
+  void Remove(uint64_t base) {
+    const PoolStamp before = stamp_;
+    const auto at = std::find_if(morsels_.begin(), morsels_.end(),
+                                 [&](const AddressSpan& one) { return one.begin == base; });
+    const AddressSpan span = *at;
+    morsels_.erase(at);
+    ++stamp_.changed_ns;
+    registry_.GiveBack(pool_, span, before);
+  }
+
+  RegisteredPool& pool() { return pool_; }
+  const std::vector<AddressSpan>& morsels() const { return morsels_; }
+  int lists() const { return lists_; }
+  void set_is_being_made(bool value) { is_being_made_ = value; }
+
+ private:
+  AddressRegistry& registry_;
+  RegisteredPool pool_;
+  std::vector<AddressSpan> morsels_;
+  PoolStamp stamp_{1, 0};
+  int lists_ = 0;
+  bool is_being_made_ = false;
+};
+
+class AddressRegistryTest : public testing::Test {
+ protected:
+  std::unique_ptr<FakePool> Pool(const std::string& name, unsigned char id,
+                                 const Window& window = kWindow) {
+    return std::make_unique<FakePool>(registry_, scratch_.At(name), id, window);
+  }
+  void ExpectApart(std::initializer_list<const FakePool*> pools) {
+    std::vector<AddressSpan> all;
+    for (const FakePool* pool : pools) {
+      all.insert(all.end(), pool->morsels().begin(), pool->morsels().end());
+    }
+    std::sort(all.begin(), all.end(),
+              [](const AddressSpan& a, const AddressSpan& b) { return a.begin < b.begin; });
+    for (size_t i = 1; i < all.size(); ++i) {
+      EXPECT_LE(all[i - 1].end, all[i].begin) << std::hex << all[i].begin;
+    }
+  }
+
+  os::Scratch scratch_ = os::Scratch::OnDisk();
+  std::string path_ = scratch_.At("addresses");
+  os::ScriptedCalls calls_;
+  AddressRegistry registry_{calls_, path_};
+};
+
+TEST_F(AddressRegistryTest, PoolsOfAHostDoNotMeet) {
+  // A window so small that all of them begin close to each other.
+  const Window window = {0x160000000000, 0x160000000000 + 16 * kGiB};
+  const auto a = Pool("a", 1, window);
+  const auto b = Pool("b", 2, window);
+  const auto c = Pool("c", 3, window);
+  for (int i = 0; i < 50; ++i) {
+    for (FakePool* pool : {a.get(), b.get(), c.get()}) {
+      const std::optional<uint64_t> base = pool->Make();
+      ASSERT_TRUE(base.has_value()) << LastError();
+      EXPECT_GE(*base, window.begin);
+      EXPECT_LE(*base + kBytes, window.end);
+      EXPECT_EQ(*base % kGranuleBytes, 0u);
+    }
+  }
+  ExpectApart({a.get(), b.get(), c.get()});
+}
+
+TEST_F(AddressRegistryTest, AMorselLiesBesideTheLastOneOfItsPool) {
+  const auto a = Pool("a", 1);
+  const std::optional<uint64_t> first = a->Make();
+  const std::optional<uint64_t> second = a->Make();
+  EXPECT_EQ(*second, *first + 4 * kGranuleBytes);
+}
+
+TEST_F(AddressRegistryTest, APoolIsListedOnceAndAgainIfOthersGiveNamesInIt) {
+  const auto a = Pool("a", 1);
+  for (int i = 0; i < 20; ++i) a->Make();
+  EXPECT_EQ(a->lists(), 1);
+  // Where the next one would lie.
+  const uint64_t next = a->morsels().back().begin + 4 * kGranuleBytes;
+  a->AddName(next);
+  const std::optional<uint64_t> base = a->Make();
+  EXPECT_EQ(a->lists(), 2);
+  EXPECT_EQ(*base, next + 4 * kGranuleBytes);
+  a->Remove(next);
+  a->Make();
+  EXPECT_EQ(a->lists(), 2);
+  ExpectApart({a.get()});
+}
+
+// Between the look at the stamp and the lock of the addresses.
+TEST_F(AddressRegistryTest, ANameThatIsGivenMeanwhileIsSeen) {
+  const auto a = Pool("a", 1);
+  a->Make();
+  int calls = 0;
+  uint64_t other = 0;
+  const Result<std::optional<uint64_t>> base = registry_.Take(
+      a->pool(), kBytes, kSubtreeBytes, [&](uint64_t at) -> Result<std::optional<uint64_t>> {
+        if (++calls == 1) a->AddName(other = at);
+        return std::optional<uint64_t>();
+      });
+  ASSERT_TRUE(base.has_value() && base->has_value());
+  EXPECT_NE(**base, other);
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(AddressRegistryTest, APlaceThatIsNotAcceptedIsPassedOver) {
+  const auto a = Pool("a", 1);
+  std::vector<uint64_t> asked;
+  const Result<std::optional<uint64_t>> base = registry_.Take(
+      a->pool(), kBytes, kSubtreeBytes, [&](uint64_t at) -> Result<std::optional<uint64_t>> {
+        asked.push_back(at);
+        if (asked.size() < 3) return std::optional(at + kBytes);
+        return std::optional<uint64_t>();
+      });
+  ASSERT_TRUE(base.has_value() && base->has_value());
+  ASSERT_EQ(asked.size(), 3u);
+  EXPECT_EQ(**base, asked[2]);
+  EXPECT_GT(asked[1], asked[0]);
+  const auto failing = [](uint64_t) -> Result<std::optional<uint64_t>> {
+    return Fail(Code::kNoMemory, "no memory for it");
+  };
+  EXPECT_EQ(registry_.Take(a->pool(), kBytes, kSubtreeBytes, failing).error(), Code::kNoMemory);
+  EXPECT_STREQ(LastError(), "no memory for it");
+}
+
+TEST_F(AddressRegistryTest, WhatComesInByItselfIsClaimed) {
+  const auto a = Pool("a", 1);
+  const uint64_t base = *a->Make() + 4 * kGranuleBytes;
+  registry_.Claim(a->pool(), {base, base + kBytes});
+  const auto file = RegistryFile::OpenLocked(calls_, path_);
+  const GranuleWord number = (*FindSlot(*file, a->pool()))->number;
+  EXPECT_EQ(*file->ReadWords(base / kGranuleBytes, base / kGranuleBytes + 4),
+            std::vector<GranuleWord>(4, number));
+}
+
+TEST_F(AddressRegistryTest, WhatIsGivenBackIsGrantedAgain) {
+  const Window window = {0x160000000000, 0x160000000000 + kGiB};
+  const auto a = Pool("a", 1, window);
+  const auto b = Pool("b", 2, window);
+  while (a->Make()) continue;
+  EXPECT_EQ(a->morsels().size(), 16u);
+  const Result<std::optional<uint64_t>> none = b->Take();
+  EXPECT_EQ(none.error(), Code::kAddressExhausted);
+  EXPECT_NE(std::strstr(LastError(), "morselctl addr"), nullptr) << LastError();
+  const uint64_t base = a->morsels()[5].begin;
+  a->Remove(base);
+  EXPECT_EQ(b->Make(), base);
+  ExpectApart({a.get(), b.get()});
+}
+
+// Two morsels of 2 MiB that were made without a registry, in one granule.
+TEST_F(AddressRegistryTest, AGranuleIsFreeWhenItsLastMorselIsGone) {
+  const auto a = Pool("a", 1);
+  const uint64_t base = kWindow.begin + kGiB;
+  a->AddName(base, 2 * kSubtreeBytes);
+  a->AddName(base + 2 * kSubtreeBytes, 2 * kSubtreeBytes);
+  a->Make();
+  a->Remove(base);
+  const auto word = [&] {
+    return (*RegistryFile::OpenLocked(calls_, path_)
+                 ->ReadWords(base / kGranuleBytes, base / kGranuleBytes + 1))[0];
+  };
+  EXPECT_NE(word(), 0);
+  a->AddName(kWindow.begin + 2 * kGiB);  // the pool is listed again
+  a->Make();
+  EXPECT_NE(word(), 0);
+  a->Remove(base + 2 * kSubtreeBytes);
+  EXPECT_EQ(word(), 0);
+}
+
+// A crash came after Take().
+TEST_F(AddressRegistryTest, AddressesOfNoMorselAreGivenBackWhenThePoolIsListed) {
+  const auto a = Pool("a", 1);
+  const Result<std::optional<uint64_t>> base = a->Take();
+  const auto word = [&] {
+    const uint64_t granule = **base / kGranuleBytes;
+    return (*RegistryFile::OpenLocked(calls_, path_)->ReadWords(granule, granule + 1))[0];
+  };
+  a->set_is_being_made(true);
+  a->AddName(kWindow.begin);
+  a->Make();
+  EXPECT_NE(word(), 0);
+  a->set_is_being_made(false);
+  a->AddName(kWindow.begin + kGiB);
+  a->Make();
+  EXPECT_EQ(word(), 0);
+}
+
+TEST_F(AddressRegistryTest, WordsAreDurableBeforeTheMorselIsMade) {
+  const auto a = Pool("a", 1);
+  a->Make();
+  uint64_t words_written = 0;
+  uint64_t synced = 0;
+  calls_.Play([&](const os::Call& call) {
+    if (call.kind == os::Call::kWrite && call.offset >= kWordsOffset) ++words_written;
+    if (call.kind == os::Call::kDataSync) synced = words_written;
+    return 0;
+  });
+  ASSERT_TRUE(a->Take().has_value());
+  EXPECT_EQ(words_written, 1u);
+  EXPECT_EQ(synced, 1u);
+  // Without the sync there is no grant.
+  calls_.Play(os::FailEach(os::Call::kDataSync, EIO));
+  const Result<std::optional<uint64_t>> none = a->Take();
+  EXPECT_TRUE(none.has_value() && !none->has_value());
+}
+
+TEST_F(AddressRegistryTest, ALostRegistryIsFilledAgain) {
+  const auto a = Pool("a", 1);
+  const auto b = Pool("b", 2);
+  const auto spoil = [&](int way) {
+    if (way == 0) fs::remove(path_);
+    if (way == 1) fs::resize_file(path_, 5000);
+    if (way == 2) std::ofstream(path_) << "something else that has no meaning";
+    if (way == 3) fs::resize_file(path_, 0);
+  };
+  for (int way = 0; way < 4; ++way) {
+    ASSERT_TRUE(a->Make().has_value() && b->Make().has_value()) << way;
+    spoil(way);
+  }
+  ASSERT_TRUE(a->Make().has_value() && b->Make().has_value());
+  ExpectApart({a.get(), b.get()});
+  EXPECT_EQ(a->lists(), 5);
+}
+
+TEST_F(AddressRegistryTest, AFileOfAnotherVersionIsLeftAlone) {
+  const auto a = Pool("a", 1);
+  a->Make();
+  {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    AddressesHeader header;
+    file.read(reinterpret_cast<char*>(&header), sizeof header);
+    ++header.version;
+    header.checksum = 0;
+    header.checksum = Checksum64(&header, sizeof header);
+    file.seekp(0);
+    file.write(reinterpret_cast<const char*>(&header), sizeof header);
+  }
+  EXPECT_EQ(a->Make(), std::nullopt);
+  EXPECT_EQ(RegistryFile::OpenLocked(calls_, path_).error(), Code::kVersion);
+}
+
+TEST_F(AddressRegistryTest, APoolThatIsGoneGivesItsAddressesBack) {
+  const Window window = {0x160000000000, 0x160000000000 + kGiB};
+  const auto a = Pool("a", 1, window);
+  const auto b = Pool("b", 2, window);
+  while (a->Make()) continue;
+  fs::remove_all(scratch_.At("a"));
+  EXPECT_TRUE(b->Make().has_value()) << LastError();
+  const auto holders = registry_.Holders();
+  ASSERT_TRUE(holders.has_value());
+  ASSERT_EQ(holders->size(), 1u);
+  EXPECT_EQ((*holders)[0].path, scratch_.At("b"));
+}
+
+TEST_F(AddressRegistryTest, APoolWhoseDiskIsNotMountedKeepsItsAddresses) {
+  const Window window = {0x160000000000, 0x160000000000 + kGiB};
+  const auto a = Pool("a", 1, window);
+  const auto b = Pool("b", 2, window);
+  while (a->Make()) continue;
+  fs::remove_all(scratch_.At("a"));
+  {
+    const auto file = RegistryFile::OpenLocked(calls_, path_);
+    FoundSlot found = **FindSlot(*file, a->pool());
+    found.slot.file_system_id ^= 1;
+    ASSERT_TRUE(file->WriteSlot(found.number, found.slot).ok());
+  }
+  EXPECT_EQ(b->Take().error(), Code::kAddressExhausted);
+  const auto holders = registry_.Holders();
+  ASSERT_TRUE(holders.has_value());
+  const auto is_unknown = [](const auto& one) { return one.presence == Presence::kUnknown; };
+  EXPECT_EQ(std::count_if(holders->begin(), holders->end(), is_unknown), 1);
+}
+
+TEST_F(AddressRegistryTest, ACopyInheritsTheAddressesOfThePoolThatIsGone) {
+  const auto a = Pool("a", 1);
+  a->Make();
+  const auto copy = Pool("copy", 1);
+  for (const AddressSpan& span : a->morsels()) copy->AddName(span.begin);
+  copy->Make();
+  ExpectApart({copy.get()});
+  const uint64_t base = a->morsels()[0].begin;
+  fs::remove_all(scratch_.At("a"));
+  ASSERT_TRUE(registry_.Holders().has_value());
+  const auto file = RegistryFile::OpenLocked(calls_, path_);
+  const auto word = (*file->ReadWords(base / kGranuleBytes, base / kGranuleBytes + 1))[0];
+  EXPECT_EQ(word, (*FindSlot(*file, copy->pool()))->number);
+}
+
+TEST_F(AddressRegistryTest, WithoutARegistryNothingIsSaid) {
+  const auto a = Pool("a", 1);
+  (void)Fail(Code::kNotFound, "what went wrong before");
+  AddressRegistry nowhere(calls_, scratch_.At("no/such/folder"));
+  FakePool pool(nowhere, scratch_.At("b"), 2);
+  EXPECT_EQ(pool.Make(), std::nullopt);
+  EXPECT_EQ(nowhere.FreeBytes(kWindow), std::nullopt);
+  EXPECT_STREQ(LastError(), "what went wrong before");
+  // One that others may write says nothing either.
+  a->Make();
+  ASSERT_EQ(chmod(path_.c_str(), 0666), 0);
+  EXPECT_EQ(a->Make(), std::nullopt);
+}
+
+TEST_F(AddressRegistryTest, WhoHasTheLockAndDoesNotGoOnStopsNobody) {
+  const auto a = Pool("a", 1);
+  a->Make();
+  const auto held = RegistryFile::OpenLocked(calls_, path_);
+  ASSERT_TRUE(held.has_value());
+  EXPECT_EQ(a->Make(), std::nullopt);
+}
+
+TEST_F(AddressRegistryTest, HundredProcessesAtOnceDoNotMeet) {
+  constexpr int kProcesses = 100;
+  int answers[2];
+  ASSERT_EQ(pipe(answers), 0);
+  for (int i = 0; i < kProcesses; ++i) {
+    if (fork() != 0) continue;
+    os::ScriptedCalls calls;
+    AddressRegistry registry(calls, path_);
+    FakePool pool(registry, scratch_.At("pool" + std::to_string(i)), static_cast<unsigned char>(i));
+    uint64_t bases[3] = {};
+    for (uint64_t& base : bases) base = pool.Make().value_or(0);
+    _exit(write(answers[1], bases, sizeof bases) == sizeof bases ? 0 : 1);
+  }
+  std::vector<uint64_t> all;
+  for (int i = 0; i < kProcesses; ++i) {
+    uint64_t bases[3];
+    ASSERT_EQ(read(answers[0], bases, sizeof bases), static_cast<ssize_t>(sizeof bases));
+    all.insert(all.end(), std::begin(bases), std::end(bases));
+  }
+  while (wait(nullptr) > 0) continue;
+  for (const int end : answers) close(end);
+  std::sort(all.begin(), all.end());
+  EXPECT_GE(all[0], kWindow.begin);
+  for (size_t i = 1; i < all.size(); ++i) EXPECT_GE(all[i], all[i - 1] + kBytes);
+}
+
+}  // namespace
+}  // namespace morsel
