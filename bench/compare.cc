@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bench/durable_workloads.h"
+#include "bench/handover_workloads.h"
 #include "bench/meter.h"
 #include "bench/options.h"
 #include "bench/volatile_workloads.h"
@@ -68,6 +69,7 @@ void AddVolatile(std::vector<Workload>& list) {
   if constexpr (A::kFreesFromAnyThread) {
     list.push_back(Make<Larson<A>, A>("larson", {64, 400, 1000}));
     list.push_back(Make<ProducerConsumer<A>, A>("producer-consumer", {64, 64, 100'000}));
+    list.push_back(Make<XmallocTest<A>, A>("xmalloc-test", {16, 2048, 50'000}));
   }
 }
 

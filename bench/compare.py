@@ -5,13 +5,17 @@ Writes a table, a CSV file and a picture.
 """
 
 import argparse
+import dataclasses
 import fnmatch
 import pathlib
 import sys
 
 sys.dont_write_bytecode = True
 
+import floors
+import floors_picture
 import picture
+import prefix
 import programs
 import report
 import table
@@ -27,13 +31,23 @@ COUNTED = {"morsel", "pmemobj", "pmemobj_reserve"}
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", default="1,2", help="numbers of threads, e.g. 1,2,16")
+    parser.add_argument(
+        "--threads",
+        default="1,2",
+        help="numbers, e.g. 1,2,16; a workload that needs more than all of these gets its least",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="the median of them is shown")
     parser.add_argument("--only", default="*", help="workloads, e.g. threadtest-64,durable-*")
     parser.add_argument("--rivals", default="*", help="allocators, e.g. morsel,mimalloc")
+    parser.add_argument(
+        "--prefix", type=pathlib.Path, help="where mimalloc 3, rpmalloc or snmalloc is installed"
+    )
     parser.add_argument("--seconds", type=float, default=0.3, help="of each thread, in each run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--shrink", type=int, default=1, help="divides the numbers of objects")
+    parser.add_argument(
+        "--checkpoints", type=int, default=100, help="of the snapshot morsel before it is measured"
+    )
     parser.add_argument("--size", type=int, default=2 << 30, help="bytes that a file may have")
     parser.add_argument(
         "--folder", default="/dev/shm", help="for files: on (emulated) persistent memory"
@@ -51,7 +65,11 @@ def chosen(names, patterns):
 
 
 def contests(rivals, options):
-    """(workload, threads, the rivals that can run it), in the order of the workloads."""
+    """(workload, threads, the rivals that can run it), in the order of the workloads.
+
+    A workload of several threads runs on multiples of their number; on that number itself where
+    none of those that were asked for is as large.
+    """
     can_run = {}
     for rival in rivals:
         for workload, threads_min in rival.workloads().items():
@@ -59,10 +77,21 @@ def contests(rivals, options):
     return [
         (workload, threads, can_run[workload][1])
         for workload in chosen(can_run, options.only)
-        for threads in options.threads
-        # A pair of threads for each producer.
-        if threads % can_run[workload][0] == 0
+        for threads in fitting(options.threads, can_run[workload][0])
     ]
+
+
+def fitting(asked, least):
+    if max(asked) < least:
+        return [least]
+    return [threads for threads in asked if threads % least == 0]
+
+
+def all_rivals(options):
+    found = programs.rivals(programs.HERE / "rivals" / "compare")
+    for name, library in prefix.found(options.prefix).items():
+        found[name] = dataclasses.replace(found["glibc"], name=name, preload=library)
+    return found
 
 
 class Measurer:
@@ -76,8 +105,9 @@ class Measurer:
                 *(rival.program, f"--workload={workload}", f"--threads={threads}"),
                 *(f"--seconds={seconds}", f"--seed={self.options.seed}", f"--folder={folder}"),
                 *(f"--shrink={self.options.shrink}", f"--size={self.options.size}"),
+                f"--checkpoints={self.options.checkpoints}",
             ]
-            return programs.run_json(command, preload=preload)
+            return programs.run_json(command, preload=preload or rival.preload)
 
     def flushes(self, rival, workload, threads):
         """Counted once and in a run of its own, since counting takes time."""
@@ -123,17 +153,28 @@ def measure(rivals, options):
                 yield measurer.row(rival, workload, threads, round_number)
 
 
+def report_floors(results, out):
+    with report.CsvFile(out / "floors.csv", floors.COLUMNS) as file:
+        rows = file.write_all(floors.rows(results))
+    if rows:
+        print(floors.text(rows))
+        floors_picture.draw(rows, out / "floors.svg")
+        print(f"{out}/floors.csv, {out}/floors.svg")
+
+
 def main(arguments):
     options = parse(arguments)
-    found = programs.rivals(programs.HERE / "rivals" / "compare")
+    found = all_rivals(options)
     rivals = [found[name] for name in chosen(found, options.rivals)]
     with report.CsvFile(options.out / "compare.csv", COLUMNS) as file:
-        print(" | ".join(file.facts.values()), f"| seed {options.seed}", flush=True)
+        print(" | ".join(file.facts.values()), f"| seed {options.seed}")
+        print(*prefix.missing(options.prefix), sep="\n", flush=True)
         rows = file.write_all(measure(rivals, options))
     results = table.Results(rows)
     print(table.text(results))
     picture.draw(results, options.out / "compare.svg")
     print(f"{options.out}/compare.csv, {options.out}/compare.svg")
+    report_floors(results, options.out)
     return 0
 
 

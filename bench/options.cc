@@ -12,6 +12,8 @@ Options ParseOptions(int argc, char** argv) {
   app.add_option("--workload", options.workload);
   app.add_option("--folder", options.place.folder, "an empty one, for files");
   app.add_option("--size", options.place.size_bytes, "bytes that a file may have");
+  app.add_option("--checkpoints", options.place.checkpoints,
+                 "that a snapshot morsel has had before it is measured");
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber);
   app.add_option("--seconds", options.seconds, "how long each thread works at least");
   app.add_option("--seed", options.seed);

@@ -11,7 +11,7 @@ namespace bench {
 struct Options {
   bool list = false;
   std::string workload;
-  Place place = {"", uint64_t{2} << 30};
+  Place place = {.folder = "", .size_bytes = uint64_t{2} << 30};
   int threads = 1;
   double seconds = 0.25;
   uint64_t seed = 1;

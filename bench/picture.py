@@ -8,6 +8,7 @@ import table
 # Told apart by those who see few colors too: Okabe and Ito's palette.
 _COLORS = {
     "morsel": "#D55E00",
+    "morsel_snapshot": "#E69F00",
     "boost": "#999999",
     "glibc": "#56B4E9",
     "jemalloc": "#009E73",

@@ -11,6 +11,7 @@ namespace bench {
 struct Place {
   std::string folder;  // empty, on what stands in for persistent memory
   uint64_t size_bytes;
+  uint64_t checkpoints = 100;  // that a snapshot morsel has had before it is measured
 };
 
 /// What was tried, and why it failed. A benchmark has no use for half a result.

@@ -26,10 +26,11 @@ class Rival:
 
     name: str
     program: pathlib.Path
+    preload: pathlib.Path | None = None  # a library that serves the program's malloc
 
     def workloads(self):
         """{name: the fewest threads that it needs}, in the order that they are shown in."""
-        lines = run([self.program, "--list"]).splitlines()
+        lines = run([self.program, "--list"], preload=self.preload).splitlines()
         return {name: int(threads) for name, threads in (line.split() for line in lines)}
 
 

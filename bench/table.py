@@ -42,7 +42,7 @@ class Results:
 
 
 def _ours_first(names):
-    return sorted(set(names), key=lambda name: (name != "morsel", name))
+    return sorted(set(names), key=lambda name: (not name.startswith("morsel"), name))
 
 
 def _rates(results, column):

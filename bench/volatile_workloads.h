@@ -3,12 +3,8 @@
 // the part of it that counts. An operation is one allocation or one free.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <mutex>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "bench/block.h"
@@ -164,93 +160,6 @@ class Larson {
   Adapter& adapter_;
   uint64_t times_;
   RandomReplacement<typename Adapter::Thread> objects_;
-};
-
-/// Who waits sleeps: spinning would count as work.
-class BoundedQueue {
- public:
-  using Blocks = std::vector<void*>;
-
-  void Push(Blocks blocks) {
-    std::unique_lock lock(mutex_);
-    not_full_.wait(lock, [this] { return queue_.size() < kDepth; });
-    queue_.push_back(std::move(blocks));
-    not_empty_.notify_one();
-  }
-  Blocks Pop() {
-    std::unique_lock lock(mutex_);
-    not_empty_.wait(lock, [this] { return !queue_.empty(); });
-    Blocks blocks = std::move(queue_.front());
-    queue_.pop_front();
-    not_full_.notify_one();
-    return blocks;
-  }
-
- private:
-  static constexpr size_t kDepth = 16;
-
-  std::mutex mutex_;
-  std::condition_variable not_full_;
-  std::condition_variable not_empty_;
-  std::deque<Blocks> queue_;
-};
-
-/// One thread allocates, another frees. After Lever, Boreham, "malloc() performance in a
-/// multithreaded Linux environment", 2000, where the queue takes single objects: here it takes 500,
-/// so that its own cost does not count.
-template <typename Adapter>
-class ProducerConsumer {
- public:
-  static constexpr int kThreads = 2;
-
-  ProducerConsumer(Adapter& adapter, const Inputs& inputs, uint64_t /*seed*/)
-      : adapter_(adapter), size_bytes_(inputs.size_min_bytes), count_(inputs.objects) {}
-
-  void Batch(Meter& meter) {
-    Meter consumers;
-    std::thread consumer([&] { Consume(consumers); });
-    Meter producers;
-    Produce(producers);
-    consumer.join();
-    producers.AddConcurrent(consumers);
-    meter.AddAfter(producers);
-  }
-
- private:
-  static constexpr uint64_t kHandedOver = 500;
-
-  void Produce(Meter& meter) {
-    typename Adapter::Thread thread(adapter_);
-    meter.Start();
-    for (uint64_t i = 0; i < count_; i += kHandedOver) {
-      BoundedQueue::Blocks blocks(kHandedOver);
-      for (void*& block : blocks) {
-        block = thread.Allocate(size_bytes_);
-        Touch(block, i);
-      }
-      queue_.Push(std::move(blocks));
-    }
-    queue_.Push({});
-    meter.Stop(Rounded());
-  }
-
-  void Consume(Meter& meter) {
-    typename Adapter::Thread thread(adapter_);
-    meter.Start();
-    for (;;) {
-      const BoundedQueue::Blocks blocks = queue_.Pop();
-      if (blocks.empty()) break;
-      for (void* const block : blocks) thread.Free(block);
-    }
-    meter.Stop(Rounded());
-  }
-
-  uint64_t Rounded() const { return (count_ + kHandedOver - 1) / kHandedOver * kHandedOver; }
-
-  Adapter& adapter_;
-  uint64_t size_bytes_;
-  uint64_t count_;
-  BoundedQueue queue_;
 };
 
 }  // namespace bench

@@ -1,9 +1,11 @@
-// The C library's own allocator: volatile.
+// malloc(3): the C library's own, or that of a library which is preloaded in its place. Volatile.
 #pragma once
 
+#include <dlfcn.h>
 #include <gnu/libc-version.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 
 #include "bench/place.h"
@@ -18,7 +20,13 @@ class Adapter : public ResidentMemory {
 
   explicit Adapter(const Place&) {}
 
-  static std::string Version() { return gnu_get_libc_version(); }
+  /// The file of who serves malloc, where that is not the C library.
+  static std::string Version() {
+    Dl_info who = {};
+    if (dladdr(dlsym(RTLD_DEFAULT, "malloc"), &who) == 0) Fail("dladdr", "malloc");
+    const std::string file = std::filesystem::canonical(who.dli_fname).filename();
+    return file.starts_with("libc.so") ? gnu_get_libc_version() : file;
+  }
 
   class Thread {
    public:
