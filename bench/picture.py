@@ -34,7 +34,8 @@ def _block(name, results, workloads, rivals, threads):
     yield "EOD"
 
 
-def _plot(name, rivals):
+def bars(name, rivals):
+    """A group for each line of the data block, in it a bar for each rival."""
     parts = [
         f'${name} using {column}:xtic(1) title "{rival.replace("_", "-")}" '
         f'linecolor rgb "{_COLORS.get(rival, "#555555")}"'
@@ -106,7 +107,7 @@ def script(results, path):
                 f"set size {width:.3f},{height:.3f}",
                 f'set title "{title}"',
                 f"set yrange {_range(results, title.startswith('durable'))}",
-                _plot(name, rivals),
+                bars(name, rivals),
             ]
             left += width
     return "\n".join([*lines, "unset multiplot", ""])
