@@ -218,6 +218,18 @@ void AddRm(CLI::App& app, Invocation& invocation) {
   Runs(command, invocation, options, Rm);
 }
 
+void AddRename(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "rename", "Give a morsel another name.",
+      "It is not open anywhere for writing meanwhile, and nothing is replaced. A crash leaves it "
+      "one of the two names.");
+  const auto options = std::make_shared<RenameOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  command->add_option("TO", options->to, "Its new name.")->required();
+  Runs(command, invocation, options, Rename);
+}
+
 void AddResize(CLI::App& app, Invocation& invocation) {
   CLI::App* const command = AddCommand(
       app, invocation, "resize", "Grow or shrink a morsel inside its capacity.",
@@ -346,6 +358,7 @@ void AddCommands(CLI::App& app, Invocation& invocation) {
   AddRoots(app, invocation);
   AddCheck(app, invocation);
   AddRm(app, invocation);
+  AddRename(app, invocation);
   AddResize(app, invocation);
   AddExport(app, invocation);
   AddImport(app, invocation);

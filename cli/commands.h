@@ -54,6 +54,12 @@ struct RmOptions {
   bool yes = false;
 };
 
+struct RenameOptions {
+  std::string pool;
+  std::string name;
+  std::string to;
+};
+
 struct ResizeOptions {
   std::string pool;
   std::string name;
@@ -92,6 +98,7 @@ int Info(const InfoOptions& options, const Printer& printer);
 int Roots(const RootsOptions& options, const Printer& printer);
 int Check(const CheckOptions& options, const Printer& printer);
 int Rm(const RmOptions& options, const Printer& printer);
+int Rename(const RenameOptions& options, const Printer& printer);
 int Resize(const ResizeOptions& options, const Printer& printer);
 int Export(const ExportOptions& options, const Printer& printer);
 int Import(const ImportOptions& options, const Printer& printer);

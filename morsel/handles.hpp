@@ -321,6 +321,9 @@ class Pool {
   }
 
   Status remove(const std::string& name) { return Code(morsel_remove(handle_, name.c_str())); }
+  Status rename(const std::string& name, const std::string& to) {
+    return Code(morsel_rename(handle_, name.c_str(), to.c_str()));
+  }
 
   /// These are morsel_pool_stat(), morsel_find() and morsel_count_huge().
   Result<morsel_pool_info> stat() const {

@@ -183,13 +183,12 @@ morsel_code morsel_pool_open(const char *path, const morsel_pool_options *option
 
 /* Ends one open of the pool. The last one frees the handle.
  *
- * Errors  BUSY (the last one, and a morsel of the pool is open: close it first; or this process is
- *         a fork); INVALID_ARGUMENT (NULL). The pool stays open. */
+ * Errors  BUSY (the last one, and a morsel of the pool is open: close it first). It stays open. */
 morsel_code morsel_pool_close(morsel_pool_t *pool);
 
 /* Opens the morsel `name`: 1 to 200 bytes, without '/' and control characters, not "." or "..", and
  * not beginning with ".morsel". (A morsel whose file somebody has given another name of up to 200
- * bytes is opened, exported and removed by that.) With options NULL it opens an existing morsel
+ * bytes is known by that in every call.) With options NULL it opens an existing morsel
  * with the pool's rights. A morsel that this process has open already gives the same handle, and
  * the opens are counted. To open an existing fine morsel, MORSEL_FINE is needed only with
  * MORSEL_CREATE.
@@ -203,9 +202,8 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  * with the ranges in the messages to `damaged`. If the first 2 MiB are damaged, which hold the
  * heap's header and the roots, the morsel cannot be opened (CORRUPT). If other parts are damaged,
  * the heap's records of blocks may be lost with them: morsel_stat() counts fewer or returns
- * CORRUPT, and morsel_usable_size() must not be called. While a damaged morsel is open in this way,
- * an open without MORSEL_SALVAGE and morsel_export() return BUSY. morsel_salvage() writes what is
- * intact as an image.
+ * CORRUPT, and morsel_usable_size() must not be called. An open without MORSEL_SALVAGE and
+ * morsel_export() return BUSY meanwhile. morsel_salvage() writes what is intact as an image.
  *
  * Durability  a morsel that was created is durable on return.
  * Ownership   *morsel is the caller's, who calls morsel_close() once for each successful open;
@@ -229,23 +227,29 @@ morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_opti
  *
  * Durability  after the last close: snapshot: as morsel_checkpoint(). fine: every allocation and
  *             free so far.
- * Errors      as morsel_checkpoint(); CORRUPT (a fine morsel whose heap is damaged); BUSY (a fork):
- *             the morsel stays open. */
+ * Errors      as morsel_checkpoint(): the morsel stays open. */
 morsel_code morsel_close(morsel_t *morsel);
 
 /* Closes a snapshot morsel without a checkpoint: the next open finds the last one. A fine morsel is
  * closed as by morsel_close(), and also if its heap is damaged.
  *
- * Errors  BUSY (the morsel is opened more than once; or this process is a fork). */
+ * Errors  BUSY (the morsel is opened more than once). */
 morsel_code morsel_discard(morsel_t *morsel);
 
 /* Removes the morsel `name` and all that is in it.
  *
- * Durability  the morsel is gone on return, whatever happens afterwards.
- * Errors      BUSY (it is open in this process, or for writing in another one, or this process is a
- *             fork); NOT_FOUND; PERMISSION (the pool is open for reading only); CORRUPT (the file
- *             of that name is no morsel's); INVALID_ARGUMENT (the name); IO. */
+ * Durability  on return.
+ * Errors      BUSY (it is open in this process, or for writing in another one); NOT_FOUND;
+ *             PERMISSION (the pool is open for reading only); CORRUPT (the file of that name is no
+ *             morsel's); UNSUPPORTED (a symbolic link); INVALID_ARGUMENT (the name); IO. */
 morsel_code morsel_remove(morsel_pool_t *pool, const char *name);
+
+/* Gives the morsel `name`, which may be damaged, the name `to`, which nothing in the pool has.
+ *
+ * Durability  on return. A crash before that leaves one of the two names, or both (hard links)
+ *             where the file system has no rename that refuses to replace.
+ * Errors      as morsel_remove() (IO: as a crash); EXISTS (`to`). */
+morsel_code morsel_rename(morsel_pool_t *pool, const char *name, const char *to);
 
 /* Sets the function that the calling thread's morsel_export(), morsel_export_coded(),
  * morsel_import(), morsel_verify() and morsel_salvage() call from now on; NULL: none. It is called,
@@ -324,8 +328,7 @@ morsel_code morsel_verify(const char *path, void (*visit)(const char *message, v
  * Errors      CORRUPT, VERSION (nothing of the image can be found); EXISTS (to); BUSY (somebody is
  *             writing the image); NOT_FOUND; INVALID_ARGUMENT; NO_SPACE; PERMISSION; NO_MEMORY; IO.
  *             The call succeeds if something is damaged: `visit` tells.
- * Cost        reads the image once, with 64 MiB of memory and 136 bytes for each 2 MiB that it
- *             holds. */
+ * Cost        reads the image once, with memory as morsel_export_coded() takes it. */
 morsel_code morsel_salvage(const char *path, const char *to,
                            void (*visit)(const char *message, void *), void *context);
 
@@ -431,8 +434,7 @@ morsel_code morsel_fence(morsel_t *morsel);
  * is faster than storing and flushing. The copy is not atomic: a crash before the return leaves any
  * part of it.
  *
- * Durability  as morsel_persist().
- * Errors      as morsel_persist(); nothing is copied then. */
+ * Durability  as morsel_persist(); its errors, too, and nothing is copied then. */
 morsel_code morsel_memcpy_persist(morsel_t *morsel, void *to, const void *from, size_t size);
 
 /* snapshot: makes the whole morsel, as it is, the state that a crash returns to. Allocator, root

@@ -157,6 +157,11 @@ morsel_code morsel_remove(morsel_pool_t* pool, const char* name) {
   return CodeWithoutCancellation("morsel_remove", [&] { return Pool(pool)->Remove(name); });
 }
 
+morsel_code morsel_rename(morsel_pool_t* pool, const char* name, const char* to) {
+  if (pool == nullptr) return CodeOf(NoHandle("morsel_rename"));
+  return CodeWithoutCancellation("morsel_rename", [&] { return Pool(pool)->Rename(name, to); });
+}
+
 morsel_code morsel_list(morsel_pool_t* pool, int (*visit)(const morsel_info*, void*),
                         void* context) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_list"));

@@ -256,8 +256,24 @@ Status CarvedPool::Remove(const std::string& name) {
   const Result<SlotIndex> slot = metadata.catalog().Find(name);
   if (!slot) return slot.status();
   const CatalogRecord record = metadata.catalog().record(*slot);
-  MORSEL_TRY(MayRemove(Identity::OfProcess(), record, SubjectOf(name)));
+  MORSEL_TRY(MayRemove(Identity::OfProcess(), record, SubjectOf(name), "removed"));
   medium_->GiveBack(RoleOf(record), metadata.Remove(*slot));
+  return Code::kOk;
+}
+
+Status CarvedPool::Rename(const std::string& name, const std::string& to) {
+  MORSEL_TRY(MustBeWritable("renamed"));
+  const std::lock_guard lock(medium_->mutex);
+  CarvedMetadata& metadata = medium_->metadata();
+  const Result<SlotIndex> slot = metadata.catalog().Find(name);
+  if (!slot) return slot.status();
+  MORSEL_TRY(MayRemove(Identity::OfProcess(), metadata.catalog().record(*slot), SubjectOf(name),
+                       "renamed"));
+  if (metadata.catalog().Find(to).has_value()) {
+    return Fail(Code::kExists, "%s exists already; choose another name, or remove it",
+                SubjectOf(to).c_str());
+  }
+  metadata.Rename(*slot, to);
   return Code::kOk;
 }
 

@@ -58,6 +58,7 @@ class CarvedPool : public impl::Pool {
   /// catalog has the morsel.
   Status Import(const std::string& name, const image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
+  Status Rename(const std::string& name, const std::string& to) override;
   void CloseAfterFork() override { medium_->CloseAfterFork(); }
   Status Check(const std::function<void(const Finding&)>& report) override;
 

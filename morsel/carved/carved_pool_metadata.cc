@@ -176,6 +176,11 @@ std::vector<SubtreeIndex> CarvedMetadata::Remove(SlotIndex slot) {
   return freed;
 }
 
+void CarvedMetadata::Rename(SlotIndex slot, const std::string& name) {
+  MORSEL_CHECK(access_ == Access::kWrite);
+  catalog_.Rename(slot, name);
+}
+
 void CarvedMetadata::SetCheckpoint(SlotIndex slot, uint64_t live_bytes, uint64_t generation) {
   MORSEL_CHECK(access_ == Access::kWrite);
   catalog_.SetCheckpoint(slot, live_bytes, generation);

@@ -84,6 +84,10 @@ class CarvedMetadata {
   /// Durability  the morsel is gone on return.
   std::vector<SubtreeIndex> Remove(SlotIndex slot);
 
+  /// Gives the morsel another name, which no other morsel has.
+  /// Durability  on return; a crash before that leaves the old name or the new one.
+  void Rename(SlotIndex slot, const std::string& name);
+
   /// Records a checkpoint of the morsel.
   /// Durability  on return; a crash before that leaves both old values or both new ones.
   void SetCheckpoint(SlotIndex slot, uint64_t live_bytes, uint64_t generation);

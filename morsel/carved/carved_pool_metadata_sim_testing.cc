@@ -33,6 +33,9 @@ constexpr uint64_t kCapacityUnits = 4;
 /// What the first incarnation finds.
 constexpr uint64_t kFirstPool = 1;
 constexpr uint64_t kFirstMorsel = 5;
+/// In a morsel's state beside its size. The name has another length, in words, too.
+constexpr uint64_t kOtherName = uint64_t{1} << 32;
+constexpr char kOtherNameBegins[] = "another name, with which is meant ";
 /// The medium holds something that is not a pool.
 constexpr uint64_t kUnknownPool = ~uint64_t{0};
 
@@ -69,6 +72,11 @@ pmem::Persist Medium() { return sim::Recorder::Get().persist(); }
 bool IsGiant(uint64_t morsel) { return (morsel & 1) != 0; }
 uint64_t UnitBytes(uint64_t morsel) { return IsGiant(morsel) ? kGiantBytes : kSubtreeBytes; }
 std::string NameOfMorsel(uint64_t morsel) { return "m" + std::to_string(morsel); }
+std::string OtherNameOfMorsel(uint64_t morsel) { return kOtherNameBegins + NameOfMorsel(morsel); }
+uint64_t UnitsOf(uint64_t morsel, const CatalogRecord& found) {
+  const uint64_t other_name = found.name == NameOfMorsel(morsel) ? 0 : kOtherName;
+  return found.size_bytes / UnitBytes(morsel) | other_name;
+}
 uint64_t LiveBytesOf(uint64_t generation) { return 3 * generation; }
 
 CatalogRecord RecordOf(uint64_t morsel, uint64_t size_units) {
@@ -85,12 +93,14 @@ CatalogRecord RecordOf(uint64_t morsel, uint64_t size_units) {
 
 // Returns the number of the morsel that was made with that record, if one was.
 std::optional<uint64_t> MorselOf(const CatalogRecord& found) {
-  if (found.name.size() < 2) return std::nullopt;
-  const uint64_t morsel = std::strtoull(found.name.c_str() + 1, nullptr, 10);
+  const size_t number_at = found.name.rfind('m');
+  if (number_at == std::string::npos) return std::nullopt;
+  const uint64_t morsel = std::strtoull(found.name.c_str() + number_at + 1, nullptr, 10);
   const CatalogRecord made = RecordOf(morsel, 0);
-  const bool same = found.name == made.name && found.id == made.id &&
-                    found.contract == made.contract && found.giant == made.giant &&
-                    found.base == made.base && found.capacity_bytes == made.capacity_bytes &&
+  const bool has_a_name = found.name == made.name || found.name == OtherNameOfMorsel(morsel);
+  const bool same = has_a_name && found.id == made.id && found.contract == made.contract &&
+                    found.giant == made.giant && found.base == made.base &&
+                    found.capacity_bytes == made.capacity_bytes &&
                     found.live_bytes == LiveBytesOf(found.generation);
   return same ? std::optional(morsel) : std::nullopt;
 }
@@ -106,7 +116,9 @@ uint64_t PoolAt(const char* memory) {
 
 std::string Told(std::pair<uint64_t, uint64_t> state) {
   if (state.first == 0) return "absent";
-  return std::to_string(state.first) + " subtrees, generation " + std::to_string(state.second);
+  const std::string name = (state.first & kOtherName) != 0 ? "another name, " : "";
+  return name + std::to_string(state.first & ~kOtherName) + " subtrees, generation " +
+         std::to_string(state.second);
 }
 
 }  // namespace
@@ -124,9 +136,9 @@ MetadataTarget::~MetadataTarget() {
 }
 
 std::string MetadataTarget::NameOf(uint32_t operation) const {
-  static const char* const kNames[] = {"create of 2 MiB", "create of 1 GiB", "grow",
-                                       "shrink",          "remove",          "replace",
-                                       "checkpoint",      "reopen",          "format"};
+  static const char* const kNames[] = {"create of 2 MiB", "create of 1 GiB", "grow",       "shrink",
+                                       "remove",          "replace",         "checkpoint", "rename",
+                                       "reopen",          "format"};
   return kNames[operation];
 }
 
@@ -184,7 +196,8 @@ std::string MetadataTarget::CheckMorsels(CarvedMetadata& metadata, const Morsels
     const CatalogRecord record = metadata.catalog().record(slot);
     const std::optional<uint64_t> morsel = MorselOf(record);
     if (!morsel) return "'" + record.name + "' is there, and not as any morsel was made";
-    found[*morsel] = {record.size_bytes / UnitBytes(*morsel), record.generation};
+    if (found.contains(*morsel)) return "'" + record.name + "' is there by two names";
+    found[*morsel] = {UnitsOf(*morsel, record), record.generation};
     if (!due.contains(*morsel)) return "'" + record.name + "' is there, which was never made";
   }
   for (const auto& [morsel, states] : due) {
@@ -299,7 +312,8 @@ std::string MetadataTarget::Verify(const sim::Log& log) {
 }
 
 SlotIndex MetadataTarget::SlotOf(uint64_t morsel) const {
-  return *metadata_->catalog().Find(NameOfMorsel(morsel));
+  const Result<SlotIndex> slot = metadata_->catalog().Find(NameOfMorsel(morsel));
+  return slot ? *slot : *metadata_->catalog().Find(OtherNameOfMorsel(morsel));
 }
 
 // Returns the number of the new morsel, or 0 if there is no room.
@@ -326,7 +340,7 @@ void MetadataTarget::Grow(uint64_t morsel, sim::Log& log) {
   const Result<std::vector<SubtreeIndex>> subtrees =
       metadata_->Reserve(RoleOf(record), UnitBytes(morsel));
   if (!subtrees) return;
-  const uint64_t units = record.size_bytes / UnitBytes(morsel) + 1;
+  const uint64_t units = UnitsOf(morsel, record) + 1;
   log.Note(kMayBe, morsel, units, record.generation);
   metadata_->Grow(slot, *subtrees);
   log.Note(kIs, morsel, units, record.generation);
@@ -335,10 +349,10 @@ void MetadataTarget::Grow(uint64_t morsel, sim::Log& log) {
 void MetadataTarget::Shrink(uint64_t morsel, sim::Log& log) {
   const SlotIndex slot = SlotOf(morsel);
   const CatalogRecord record = metadata_->catalog().record(slot);
-  const uint64_t units = record.size_bytes / UnitBytes(morsel) - 1;
-  if (units == 0) return;
+  const uint64_t units = UnitsOf(morsel, record) - 1;
+  if (record.size_bytes == UnitBytes(morsel)) return;
   log.Note(kMayBe, morsel, units, record.generation);
-  (void)metadata_->Shrink(slot, units * UnitBytes(morsel));
+  (void)metadata_->Shrink(slot, record.size_bytes - UnitBytes(morsel));
   log.Note(kIs, morsel, units, record.generation);
 }
 
@@ -353,10 +367,20 @@ void MetadataTarget::Checkpoint(uint64_t morsel, sim::Log& log) {
   const SlotIndex slot = SlotOf(morsel);
   const CatalogRecord record = metadata_->catalog().record(slot);
   const uint64_t generation = record.generation + 1;
-  const uint64_t units = record.size_bytes / UnitBytes(morsel);
+  const uint64_t units = UnitsOf(morsel, record);
   log.Note(kMayBe, morsel, units, generation);
   metadata_->SetCheckpoint(slot, LiveBytesOf(generation), generation);
   log.Note(kIs, morsel, units, generation);
+}
+
+void MetadataTarget::Rename(uint64_t morsel, sim::Log& log) {
+  const SlotIndex slot = SlotOf(morsel);
+  const CatalogRecord record = metadata_->catalog().record(slot);
+  const uint64_t units = UnitsOf(morsel, record) ^ kOtherName;
+  log.Note(kMayBe, morsel, units, record.generation);
+  metadata_->Rename(slot,
+                    (units & kOtherName) != 0 ? OtherNameOfMorsel(morsel) : NameOfMorsel(morsel));
+  log.Note(kIs, morsel, units, record.generation);
 }
 
 void MetadataTarget::Format(sim::Log& log) {
@@ -393,6 +417,8 @@ void MetadataTarget::Perform(uint32_t operation, sim::Log& log) {
       return Shrink(newest, log);
     case kCheckpoint:
       return Checkpoint(newest, log);
+    case kRename:
+      return Rename(newest, log);
     case kRemove:
       return Remove(live_.front(), log);
     default:
@@ -402,7 +428,9 @@ void MetadataTarget::Perform(uint32_t operation, sim::Log& log) {
 
 // If there is no pool, every operation but formatting does nothing.
 sim::Script MetadataTarget::GoOn(uint64_t pick) {
-  switch (pick % 5) {
+  switch (pick % 6) {
+    case 5:
+      return {{kRename, kReopen}};
     case 0:
       return {{kRemove, kCreateGiant}};
     case 1:

@@ -25,6 +25,7 @@ class MetadataTarget : public sim::Target {
     kRemove,       ///< the oldest morsel
     kReplace,      ///< makes a morsel with another name and removes the one that was the newest
     kCheckpoint,   ///< the newest morsel
+    kRename,       ///< gives the newest morsel its other name
     kReopen,       ///< closes the pool in order, and opens it again
     kFormat,       ///< makes a new pool in the place of this one
     kOperations,
@@ -44,7 +45,8 @@ class MetadataTarget : public sim::Target {
   sim::Script GoOn(uint64_t pick) override;
 
  private:
-  /// A morsel's size, in subtrees of its role, and its generation. Size 0: it does not exist.
+  /// A morsel's size, in subtrees of its role and with kOtherName where it has that, and its
+  /// generation. Size 0: it does not exist.
   using State = std::pair<uint64_t, uint64_t>;
   /// The states that each morsel may be in, by its number. No other morsel may exist.
   using Morsels = std::map<uint64_t, std::set<State>>;
@@ -67,6 +69,7 @@ class MetadataTarget : public sim::Target {
   void Shrink(uint64_t morsel, sim::Log& log);
   void Remove(uint64_t morsel, sim::Log& log);
   void Checkpoint(uint64_t morsel, sim::Log& log);
+  void Rename(uint64_t morsel, sim::Log& log);
   void Format(sim::Log& log);
   SlotIndex SlotOf(uint64_t morsel) const;
 

@@ -48,9 +48,10 @@ Status MayOpen(const Identity& who, const CatalogRecord& record, bool read_only,
   return Refuse(who, record, read_only ? "opened for reading" : "opened for writing", subject);
 }
 
-Status MayRemove(const Identity& who, const CatalogRecord& record, const std::string& subject) {
+Status MayRemove(const Identity& who, const CatalogRecord& record, const std::string& subject,
+                 const char* what) {
   if (who.user == record.user || May(who, record, kWrite)) return Code::kOk;
-  return Refuse(who, record, "removed", subject);
+  return Refuse(who, record, what, subject);
 }
 
 }  // namespace morsel

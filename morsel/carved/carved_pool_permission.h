@@ -1,5 +1,5 @@
-// Decides whether a user may open or remove a morsel, by the owner and mode that the catalog keeps
-// for it, with the rules of a file system.
+// Decides whether a user may open, remove or rename a morsel, by the owner and mode that the
+// catalog keeps for it, with the rules of a file system.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,10 @@ struct Identity {
 Status MayOpen(const Identity& who, const CatalogRecord& record, bool read_only,
                const std::string& subject);
 
-/// Checks that `who` may remove the morsel: its owner, whoever may write to it, and root may.
+/// Checks that `who` may remove the morsel or its name: its owner, whoever may write to it, and
+/// root may. `what` is what the message says of it, e.g. "removed".
 /// Errors  kPermission.
-Status MayRemove(const Identity& who, const CatalogRecord& record, const std::string& subject);
+Status MayRemove(const Identity& who, const CatalogRecord& record, const std::string& subject,
+                 const char* what);
 
 }  // namespace morsel

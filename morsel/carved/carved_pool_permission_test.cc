@@ -34,7 +34,8 @@ TEST(CarvedPoolPermissionTest, OwnerGroupAndOthersAreJudgedAsByAFileSystem) {
     record.mode = c.mode;
     EXPECT_EQ(MayOpen(c.who, record, true, "it").ok(), c.reads) << c.mode << " " << c.who.user;
     EXPECT_EQ(MayOpen(c.who, record, false, "it").ok(), c.writes) << c.mode << " " << c.who.user;
-    EXPECT_EQ(MayRemove(c.who, record, "it").ok(), c.removes) << c.mode << " " << c.who.user;
+    EXPECT_EQ(MayRemove(c.who, record, "it", "removed").ok(), c.removes)
+        << c.mode << " " << c.who.user;
   }
   record.mode = 0600;
   EXPECT_EQ(MayOpen(other, record, true, "morsel 'a'").code(), Code::kPermission);

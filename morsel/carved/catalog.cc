@@ -254,6 +254,29 @@ void Catalog::SetCheckpoint(SlotIndex slot, uint64_t live_bytes, uint64_t genera
   CommitStatus(slot, status);
 }
 
+// The name and its checksum change as one journal entry: a live slot is believed.       [POOL-5]
+void Catalog::Rename(SlotIndex slot, const std::string& name) {
+  MORSEL_CHECK(name.size() <= kNameBytesMax && !by_name_.contains(name));
+  SlotIdentity* const at = &slots_[slot.value()].identity;
+  SlotIdentity identity = *at;
+  by_name_.erase(NameOf(identity));
+  std::memset(identity.name, 0, sizeof identity.name);
+  std::memcpy(identity.name, name.data(), name.size());
+  identity.checksum = ChecksumOf(identity);
+  constexpr size_t kNameWords = sizeof identity.name / sizeof(uint64_t);
+  static_assert(kNameWords * sizeof(uint64_t) == sizeof identity.name);
+  static_assert(kNameWords + 1 <= pmem::JournalEntriesMax(pmem::kJournalBytes));
+  pmem::JournalWrite writes[kNameWords + 1];
+  auto* const words = reinterpret_cast<uint64_t*>(at->name);
+  for (size_t i = 0; i < kNameWords; ++i) {
+    writes[i].word = words + i;
+    std::memcpy(&writes[i].value, identity.name + i * sizeof(uint64_t), sizeof(uint64_t));
+  }
+  writes[kNameWords] = {&at->checksum, identity.checksum};
+  journal_->Commit(writes);
+  by_name_.emplace(name, slot);
+}
+
 void Catalog::Remove(SlotIndex slot) {
   const SlotIdentity& identity = slots_[slot.value()].identity;
   by_name_.erase(NameOf(identity));

@@ -77,6 +77,10 @@ class Catalog {
   void SetSize(SlotIndex slot, uint64_t size_bytes);
   void SetCheckpoint(SlotIndex slot, uint64_t live_bytes, uint64_t generation);
 
+  /// Gives the morsel in a live slot another name, which no other slot has.
+  /// Durability  on return; a crash before that leaves the old name or the new one.
+  void Rename(SlotIndex slot, const std::string& name);
+
   /// Removes the morsel. The slot cannot be used again before Free().
   /// Durability  the morsel is gone on return.
   void Remove(SlotIndex slot);

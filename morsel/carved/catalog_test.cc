@@ -145,6 +145,33 @@ TEST_F(CatalogTest, CreationIsAllOrNothing) {
   EXPECT_GT(absent, 0);
 }
 
+TEST_F(CatalogTest, ARenameIsAllOrNothing) {
+  const std::string to(kNameBytesMax, 'n');
+  {
+    auto bench = Recovered(medium_);
+    Insert(bench->catalog, Named("old"));
+  }
+  auto bench = Recovered(medium_);
+  int renamed = 0;
+  int as_it_was = 0;
+  ForEachPowerCut(
+      medium_, [&] { bench->catalog.Rename(*bench->catalog.Find("old"), to); },
+      [&](CrashMedium& after) {
+        auto recovered = Recovered(after);
+        EXPECT_TRUE(recovered->catalog.findings().empty()) << recovered->catalog.findings()[0];
+        const bool is_renamed = recovered->catalog.Find(to).has_value();
+        EXPECT_NE(is_renamed, recovered->catalog.Find("old").has_value());
+        ExpectSame(recovered->catalog.record(recovered->catalog.List().at(0)),
+                   Named(is_renamed ? to : "old"));
+        ++(is_renamed ? renamed : as_it_was);
+      },
+      16);
+  EXPECT_GT(renamed, 0);
+  EXPECT_GT(as_it_was, 0);
+  EXPECT_TRUE(bench->catalog.Find(to).has_value());
+  EXPECT_FALSE(bench->catalog.Find("old").has_value());
+}
+
 TEST_F(CatalogTest, EveryChangeIsAllOrNothing) {
   auto bench = Recovered(medium_);
   Insert(bench->catalog, Named("a"));

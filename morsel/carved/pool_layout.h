@@ -94,7 +94,8 @@ struct SlotStatus {
 static_assert(sizeof(SlotStatus) == kLineBytes);
 static_assert(std::has_unique_object_representations_v<SlotStatus>);
 
-/// The words of a slot that never change while the morsel exists.
+/// The words of a slot that do not change while the morsel exists, but for its name, which a
+/// rename changes together with the checksum, as one journal entry.
 struct SlotIdentity {
   char name[208];  ///< ends with zeros
   unsigned char id[16];

@@ -185,15 +185,19 @@ Result<CatalogRecord> DirectoryPool::Find(const std::string& name) {
   if (name.size() > kNameBytesMax) {
     return Fail(Code::kInvalidArgument,
                 "'%s' in pool '%s' has a name of %zu bytes, and a morsel's has %" PRIu64
-                " at most: rename the file",
+                " at most: give it another (morselctl rename)",
                 name.c_str(), path_.c_str(), name.size(), kNameBytesMax);
   }
-  const Result<bool> is_direct = LooksLikeFineFile(*file);
+  return RecordIn(*file, name);
+}
+
+Result<CatalogRecord> DirectoryPool::RecordIn(const os::File& file, const std::string& name) {
+  const Result<bool> is_direct = LooksLikeFineFile(file);
   if (!is_direct) return is_direct.status();
-  if (*is_direct) return ReadFineFile(*file, name);
-  const Result<ImageInfo> info = ImageFile::Peek(*file);
+  if (*is_direct) return ReadFineFile(file, name);
+  const Result<ImageInfo> info = ImageFile::Peek(file);
   if (!info) return info.status();
-  return RecordOf(name, *file, *info);
+  return RecordOf(name, file, *info);
 }
 
 Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {

@@ -58,6 +58,7 @@ class DirectoryPool final : public impl::Pool {
                 const ExportRequest& options) override;
   Status Import(const std::string& name, const image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
+  Status Rename(const std::string& name, const std::string& to) override;
   Status Check(const std::function<void(const Finding&)>& report) override;
   void CloseAfterFork() override { directory_.Close(); }
 
@@ -74,6 +75,8 @@ class DirectoryPool final : public impl::Pool {
   /// E.g. "morsel 'graph' of pool '/data'".
   std::string LabelOf(const std::string& name) const;
   Result<os::File> OpenFile(const std::string& name, int flags) const;
+  /// What the file says of its morsel, which the pool calls `name`.
+  static Result<CatalogRecord> RecordIn(const os::File& file, const std::string& name);
   /// Says of a file that is not found that it is no morsel.
   Result<os::File> NamedError(Result<os::File> file, const std::string& name) const;
   Result<uint32_t> FineGranularity() const;
@@ -97,6 +100,9 @@ class DirectoryPool final : public impl::Pool {
   Result<Place> TakePlace(CatalogRecord& record);
   /// Locks the range that the record says, which no other morsel of the pool has.
   Result<AddressLock> LockPlaceOf(const CatalogRecord& record);
+  /// Opens the morsel `name`, so that nobody becomes its writer before the file is closed.
+  /// Errors  kBusy: somebody is; kCorrupt: the file is no morsel's; kNotFound, kPermission, kIo.
+  Result<os::File> OpenToChangeName(const std::string& name) const;
   Status ServesImageOf(const CatalogRecord& record) const;
   Result<std::unique_ptr<Backing>> CreateImage(CatalogRecord record, const Formatter& format,
                                                const image::Progress& progress);

@@ -139,6 +139,50 @@ TEST_F(DirectorySharingTest, AnImportHasItsAddressesBeforeItHasItsName) {
   EXPECT_TRUE(Says("'b'")) << LastError();
 }
 
+// Who lists the directory at that moment may see neither name.
+TEST_F(DirectorySharingTest, NobodyTakesTheAddressesOfWhatIsRenamed) {
+  os::ScriptedCalls calls;
+  OpenPool({.create = true}, calls);
+  const CatalogRecord record = Create(Wanted("a"))->record();
+  const Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path_);
+  const auto lock = [&](AddressLock&& by) {
+    const auto others = by.TryLock(record.base + record.capacity_bytes / 2, kSubtreeBytes);
+    EXPECT_TRUE(others.has_value()) << LastError();
+    return !others->has_value();
+  };
+  int renames = 0;
+  calls.AfterEach([&](const os::Call& call) {
+    if (call.kind != os::Call::kRename) return;
+    ++renames;
+    EXPECT_FALSE(lock(*AddressLock::Open(*directory)));
+  });
+  EXPECT_TRUE(pool_->Rename("a", "b").ok()) << LastError();
+  EXPECT_EQ(renames, 1);
+  {
+    Result<AddressLock> maker = AddressLock::Open(*directory);
+    EXPECT_TRUE(lock(std::move(*maker)));
+    EXPECT_EQ(pool_->Rename("b", "c").code(), Code::kBusy);
+    EXPECT_TRUE(Says("try again")) << LastError();
+  }
+  EXPECT_TRUE(pool_->Rename("b", "c").ok()) << LastError();
+}
+
+// He finds that his file is not found by its name any more.
+TEST_F(DirectorySharingTest, AWriterIsNotThereWhileAMorselIsRenamed) {
+  os::ScriptedCalls calls;
+  OpenPool({.create = true}, calls);
+  Create(Wanted("a"));
+  const Result<std::unique_ptr<impl::Pool>> other = TryOpen(path_, {});
+  std::vector<Code> codes;
+  const auto look = [&](const os::Call& call) {
+    if (call.kind == os::Call::kRename) codes.push_back((*other)->Open("b", false).error());
+  };
+  calls.AfterEach(look);
+  EXPECT_TRUE(pool_->Rename("a", "b").ok()) << LastError();
+  EXPECT_EQ(codes, std::vector<Code>{Code::kBusy});
+  EXPECT_TRUE((*other)->Open("b", false).has_value()) << LastError();
+}
+
 // A reader is overtaken at each of his calls: what he reads is one checkpoint, whole.
 TEST_F(DirectorySharingTest, AReaderWhoIsOvertakenReadsANewerCheckpoint) {
   Open();

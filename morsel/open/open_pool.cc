@@ -343,4 +343,36 @@ Status OpenPool::Remove(const char* name) {
   return WhileTaken(name, held, [&](Entry&) { return pool_->Remove(name); });
 }
 
+// Both names are taken at once, so that two renames never wait for each other.
+Status OpenPool::Rename(const char* name, const char* to) {
+  MORSEL_TRY(MayUse());
+  MORSEL_TRY(CheckKnownName(name));
+  MORSEL_TRY(CheckMorselName(to));
+  if (std::strcmp(name, to) == 0) {
+    return Fail(Code::kInvalidArgument, "morsel '%s' of pool '%s' has that name; choose another",
+                name, pool_->path().c_str());
+  }
+  std::unique_lock held(mutex_);
+  do {
+    if (WaitFor(name, held) != nullptr) {
+      return Fail(Code::kBusy, "morsel '%s' of pool '%s' is open: close it before renaming it",
+                  name, pool_->path().c_str());
+    }
+    if (WaitFor(to, held) != nullptr) {
+      return Fail(Code::kExists, "pool '%s' has a morsel '%s' already; choose another name",
+                  pool_->path().c_str(), to);
+    }
+  } while (entries_.contains(name));
+  if (pool_->read_only()) {
+    return Fail(
+        Code::kPermission,
+        "morsel '%s' cannot be renamed: pool '%s' is open for reading only; open it for writing",
+        name, pool_->path().c_str());
+  }
+  entries_[to];
+  const Status status = WhileTaken(name, held, [&](Entry&) { return pool_->Rename(name, to); });
+  entries_.erase(to);  // who waits for it has been told, and looks when the lock is free
+  return status;
+}
+
 }  // namespace morsel

@@ -46,6 +46,8 @@ class OpenPool {
   /// Errors  kBusy: `discard` of a morsel with more opens; as OpenMorsel::Close(): it stays open.
   Status Close(OpenMorsel* morsel, bool discard);
   Status Remove(const char* name);
+  /// Gives the morsel the name `to`, as morsel_rename() says.
+  Status Rename(const char* name, const char* to);
   /// Writes the morsel as the image `path`, whether it is open or not.
   /// options  as for Backing::Export().
   Status Export(const char* name, const char* path, const ExportRequest& options = {});

@@ -250,6 +250,11 @@ class Pool {
   /// Errors      kBusy: another process writes it; kNotFound, kCorrupt, kPermission, kIo.
   virtual Status Remove(const std::string& name) = 0;
 
+  /// Gives the morsel `name`, which is not open in this process, the name `to`.
+  /// Durability  on return; after a crash before that, it has one of the two names.
+  /// Errors      as Remove(), and kExists: the pool has `to`.
+  virtual Status Rename(const std::string& name, const std::string& to) = 0;
+
   /// In a forked child: closes the pool's descriptors, so that the child does not hold the pool's
   /// lock. It calls nothing but close(2), and nothing of the pool may be called after it.
   virtual void CloseAfterFork() = 0;

@@ -155,19 +155,22 @@ Status Directory::Publish(const File& file, const std::string& temporary_name,
   // CRASH  before the name is durable: a temporary, which the next writer removes. After: the file.
   // TEST   os/file/directory_test: PublishSyncsTheFileThenRenamesThenSyncsTheDirectory
   if (calls().FSync(file.descriptor()) != 0) return FailErrno("'%s': fsync", file.path().c_str());
-  MORSEL_TRY(Rename(temporary_name, name));
+  const Result<bool> has_both = GiveName(temporary_name, name);
+  if (!has_both) return has_both.status();
+  if (*has_both) Abandon(temporary_name);
   const Status status = Sync();
   if (!status.ok()) Abandon(name);
   return status;
 }
 
-Status Directory::Rename(const std::string& from, const std::string& to) const {
+Result<bool> Directory::GiveName(const std::string& from, const std::string& to) const {
   int failed = calls().RenameAt2(descriptor(), from.c_str(), to.c_str(), RENAME_NOREPLACE);
-  if (failed != 0 && (errno == EINVAL || errno == ENOSYS)) {
+  const bool is_linked = failed != 0 && (errno == EINVAL || errno == ENOSYS);
+  if (is_linked) {
     // The file system has no rename that refuses to replace a file. A second link never replaces.
     failed = calls().LinkAt(descriptor(), from.c_str(), to.c_str());
-    if (failed == 0) Abandon(from);
-    if (failed != 0 && errno != EEXIST && errno != ENOSPC && errno != EDQUOT && errno != EIO) {
+    if (failed != 0 && errno != EEXIST && errno != ENOENT && errno != ENOSPC && errno != EDQUOT &&
+        errno != EIO) {
       return Fail(
           Code::kUnsupported,
           "'%s' cannot be given its name: its file system can neither rename a file without "
@@ -175,12 +178,26 @@ Status Directory::Rename(const std::string& from, const std::string& to) const {
           PathOf(to).c_str(), std::strerror(errno));
     }
   }
-  if (failed == 0) return Code::kOk;
+  if (failed == 0) return is_linked;
   if (errno == EEXIST) {
     return Fail(Code::kExists, "'%s' exists already; choose another name, or remove it",
                 PathOf(to).c_str());
   }
   return FailErrno("'%s' cannot be given its name", PathOf(to).c_str());
+}
+
+Status Directory::Move(const std::string& from, const std::string& to) const {
+  const Result<bool> has_both = GiveName(from, to);
+  if (!has_both) return has_both.status();
+  if (!*has_both) return Sync();
+  // ORDER  the second name, synced  <  the first one is gone
+  // WHY    a crash may keep the second of two changes of a directory and lose the first.
+  // CRASH  before: the file has its first name, or both. After: both, or the second one.
+  // TEST   os/file/directory_test: MoveNeverLeavesAFileWithoutAName
+  MORSEL_TRY(Sync());
+  const Status status = Remove(from);
+  if (status.code() == Code::kPermission) Abandon(to);
+  return status;
 }
 
 void Directory::Abandon(const std::string& temporary_name) const {

@@ -104,6 +104,13 @@ class Directory {
   /// Errors      kNotFound, kPermission; kIo: the file may be gone, and be back after a crash.
   Status Remove(const std::string& name) const;
 
+  /// Gives the file `from` another name, which nothing else has.
+  /// Durability  on return. After a crash before that, the file has one of the two names. Where the
+  ///             file system has no rename that refuses to replace, it may have both.
+  /// Errors      kExists; kNotFound; kNoSpace, kPermission, kUnsupported; kIo: it has one of the
+  ///             two names, or both.
+  Status Move(const std::string& from, const std::string& to) const;
+
   /// Makes the directory's names durable, by fsync(2), where the file system does that.
   /// Errors  kIo, kNoSpace.
   Status Sync() const;
@@ -120,7 +127,9 @@ class Directory {
   explicit Directory(File file) : file_(std::move(file)) {}
 
   Result<std::optional<TemporaryFile>> TryToMakeTemporary(const std::string& name) const;
-  Status Rename(const std::string& from, const std::string& to) const;
+  /// Gives the file `from` the name `to`, which nothing else has. Returns whether it has kept the
+  /// name `from`, too, since the file system can only make links without replacing.
+  Result<bool> GiveName(const std::string& from, const std::string& to) const;
 
   File file_;
   bool shares_ = false;

@@ -64,6 +64,31 @@ TEST_F(DirectoryTest, RemoveSyncsTheDirectory) {
   EXPECT_EQ(directory->Remove("a").code(), Code::kNotFound);
 }
 
+TEST_F(DirectoryTest, MoveReplacesNothingAndSyncsTheDirectory) {
+  ScriptedCalls calls;
+  ASSERT_TRUE(Make(calls, "a").ok() && Make(calls, "b").ok());
+  const Result<Directory> directory = Directory::Open(calls, path_);
+  EXPECT_EQ(directory->Move("a", "b").code(), Code::kExists);
+  EXPECT_EQ(directory->Move("none", "c").code(), Code::kNotFound);
+  calls.Log(kDecideWhatACrashLeaves);
+  ASSERT_TRUE(directory->Move("a", "c").ok()) << LastError();
+  EXPECT_EQ(calls.log(), (Seen{"rename", sync_directory_}));
+  EXPECT_EQ(*directory->Names(), (Seen{".", "..", "b", "c"}));
+}
+
+// Where rename cannot refuse to replace, as on NFS.
+TEST_F(DirectoryTest, MoveNeverLeavesAFileWithoutAName) {
+  ScriptedCalls calls(FailEach(Call::kRename, EINVAL));
+  ASSERT_TRUE(Make(calls, "a").ok() && Make(calls, "b").ok());
+  const Result<Directory> directory = Directory::Open(calls, path_);
+  EXPECT_EQ(directory->Move("a", "b").code(), Code::kExists);
+  EXPECT_EQ(directory->Move("none", "c").code(), Code::kNotFound);
+  calls.Log(kDecideWhatACrashLeaves);
+  ASSERT_TRUE(directory->Move("a", "c").ok()) << LastError();
+  EXPECT_EQ(calls.log(), (Seen{"link", sync_directory_, "unlink", sync_directory_}));
+  EXPECT_EQ(*directory->Names(), (Seen{".", "..", "b", "c"}));
+}
+
 TEST_F(DirectoryTest, TemporaryHasItsFinalPathAndIsRemovedIfACrashLeftIt) {
   const Result<Directory> directory = Directory::Open(KernelCalls(), path_);
   {

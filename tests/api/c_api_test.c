@@ -108,7 +108,8 @@ static void live_once(const char* path, unsigned pool_flags, unsigned flags) {
   errno = 0;
   EXPECT(morsel_root(m, "b") == NULL && errno == ENOENT);
   EXPECT(morsel_discard(m) == MORSEL_OK);
-  EXPECT(morsel_remove(pool, "m") == MORSEL_OK);
+  EXPECT(morsel_rename(pool, "m", "n") == MORSEL_OK);
+  EXPECT(morsel_remove(pool, "n") == MORSEL_OK);
   EXPECT(morsel_open(pool, "m", NULL, &m) == MORSEL_NOT_FOUND);
   EXPECT(strcmp(morsel_code_name(MORSEL_NOT_FOUND), "MORSEL_NOT_FOUND") == 0);
   EXPECT(morsel_pool_close(pool) == MORSEL_OK);

@@ -88,7 +88,8 @@ TEST_F(CancelTest, ThreadsAreCancelledAfterTheirCalls) {
       {"morsel_export", [&] { EXPECT_EQ(morsel_export(pool_, "m", image.c_str()), MORSEL_OK); }},
       {"morsel_verify",
        [&] { EXPECT_EQ(morsel_verify(image.c_str(), nullptr, nullptr), MORSEL_OK); }},
-      {"morsel_remove", [&] { EXPECT_EQ(morsel_remove(pool_, "other"), MORSEL_OK); }},
+      {"morsel_rename", [&] { EXPECT_EQ(morsel_rename(pool_, "other", "an"), MORSEL_OK); }},
+      {"morsel_remove", [&] { EXPECT_EQ(morsel_remove(pool_, "an"), MORSEL_OK); }},
       {"morsel_list",
        [&] {
          EXPECT_EQ(morsel_list(

@@ -105,6 +105,10 @@ TEST_F(CommandsTest, ACarvedPoolFromBeginningToEnd) {
             info["size_bytes"].get<uint64_t>() - (10 << 20));
   EXPECT_EQ(RunJson({"check", carved_})["clean"], true);
   EXPECT_EQ(RunJson({"check", carved_, "queue"})["checked"]["morsels"], 1);
+  EXPECT_EQ(RunJson({"rename", carved_, "queue", "q"}),
+            json({{"pool", carved_}, {"name", "q"}, {"before", "queue"}}));
+  Fails({"rename", carved_, "queue", "r"}, 13, {"'queue'"});
+  EXPECT_EQ(Run({"rename", carved_, "q", "queue"}).out, "morsel 'q' is 'queue' now\n");
   Succeeds({"rm", carved_, "queue", "-y"});
   EXPECT_EQ(Listed(carved_), std::vector<std::string>{});
   EXPECT_EQ(RunJson({"info", carved_})["free_bytes"], info["size_bytes"]);
@@ -184,7 +188,7 @@ TEST_F(CommandsTest, HelpNamesTheCommandsOfPools) {
   const Ran all = Run({"--help"});
   EXPECT_EQ(all.exit_code, 0);
   EXPECT_NE(all.out.find("Exit codes:"), std::string::npos);
-  for (const std::string command : {"create", "ls", "info", "check", "rm", "resize"}) {
+  for (const std::string command : {"create", "ls", "info", "check", "rm", "rename", "resize"}) {
     EXPECT_NE(all.out.find("  " + command + " "), std::string::npos) << command;
     const Ran help = Run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);

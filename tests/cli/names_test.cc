@@ -78,6 +78,23 @@ TEST_F(NamesTest, EachIsUnderstoodAsItIsListed) {
   EXPECT_EQ(RunJson({"ls", pool_})["morsels"], json::array());
 }
 
+TEST_F(NamesTest, EachGetsAProperName) {
+  const json listed = RunJson({"ls", pool_});
+  std::set<std::string> proper;
+  for (const json& morsel : listed["morsels"]) {
+    const std::string name = morsel["name"];
+    const std::string to = "proper " + std::to_string(proper.size());
+    EXPECT_EQ(RunJson({"rename", pool_, name, to})["before"], name);
+    EXPECT_EQ(RunJson({"info", pool_, to})["id"], morsel["id"]) << name;
+    proper.insert(to);
+  }
+  std::set<std::string> now;
+  const json renamed = RunJson({"ls", pool_});
+  for (const json& morsel : renamed["morsels"]) now.insert(morsel["name"]);
+  EXPECT_EQ(now, proper);
+  Fails({"rename", pool_, "proper 0", "c\nd"}, 2, {"cannot name a morsel"});
+}
+
 TEST_F(NamesTest, NoNewMorselGetsSuchAName) {
   for (const std::string& name :
        {std::string("c\nd"), std::string("\x1b"), std::string(255, 'n')}) {
@@ -87,14 +104,17 @@ TEST_F(NamesTest, NoNewMorselGetsSuchAName) {
   }
 }
 
-TEST_F(NamesTest, OneThatIsTooLongIsToldAndRemoved) {
+TEST_F(NamesTest, OneThatIsTooLongIsToldRenamedAndRemoved) {
   const std::string name(255, 'n');
   fs::rename(pool_ + "/yA", pool_ + "/" + name);
   const Ran ls = Run({"ls", pool_});
   EXPECT_EQ(ls.exit_code, 2);
   EXPECT_NE(ls.error.find(name + "' is not listed"), std::string::npos) << ls.error;
-  EXPECT_NE(ls.error.find("rename the file"), std::string::npos) << ls.error;
-  Fails({"info", pool_, name}, 2, {"rename the file"});
+  EXPECT_NE(ls.error.find("morselctl rename"), std::string::npos) << ls.error;
+  Fails({"info", pool_, name}, 2, {"morselctl rename"});
+  Succeeds({"rename", pool_, name, "short enough"});
+  EXPECT_EQ(RunJson({"info", pool_, "short enough"})["name"], "short enough");
+  fs::rename(pool_ + "/short enough", pool_ + "/" + name);
   Succeeds({"rm", pool_, name, "--yes"});
   EXPECT_FALSE(fs::exists(pool_ + "/" + name));
 }

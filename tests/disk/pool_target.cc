@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -22,6 +23,8 @@ constexpr char kDirectory[] = "pool";
 constexpr char kPresent[] = "present";
 constexpr char kMorsel[] = "a";
 constexpr char kOtherMorsel[] = "b";
+/// A subject that is there while a morsel gets another name: then it has one of the two.
+constexpr char kRenaming[] = "renaming";
 constexpr char kRoot[] = "value";
 constexpr uint64_t kCapacityBytes = 2 * kSubtreeBytes;
 constexpr char kDamaged[] = "damaged";
@@ -44,8 +47,9 @@ bool CopyFile(os::SystemCalls& calls, const std::string& from, const std::string
 }  // namespace
 
 std::string PoolTarget::NameOf(uint32_t operation) const {
-  static constexpr const char* kNames[] = {"checkpoint", "resize",          "close", "discard",
-                                           "remove",     "reopen the pool", "other", "copy"};
+  static constexpr const char* kNames[] = {"checkpoint", "resize", "close",
+                                           "discard",    "remove", "reopen the pool",
+                                           "other",      "copy",   "rename"};
   return kNames[operation];
 }
 
@@ -98,6 +102,7 @@ std::string PoolTarget::OpenPoolOf(FileWorld& world, bool create) {
   if (!pool) return Judge(world, pool.status(), "opening the pool");
   pool_ = std::move(*pool);
   world.Settle(kPool, kPresent);
+  if (std::string wrong = JudgeNames(world); !wrong.empty()) return wrong;
   for (const char* const name : {kMorsel, kOtherMorsel}) {
     if (std::string wrong = LookAt(world, name); !wrong.empty()) return wrong;
   }
@@ -248,6 +253,46 @@ std::string PoolTarget::CopyToOther(FileWorld& world) {
   return Judge(world, pool_->Close(*opened, true), "discarding");
 }
 
+std::string PoolTarget::Rename(FileWorld& world) {
+  if (morsel_ != nullptr) {
+    if (std::string wrong = Close(world, true); !wrong.empty() || morsel_ != nullptr) return wrong;
+  }
+  const bool is_first = FileOf(world, kMorsel) != nullptr;
+  const bool is_second = FileOf(world, kOtherMorsel) != nullptr;
+  if (is_first == is_second) return {};
+  const char* const from = is_first ? kMorsel : kOtherMorsel;
+  const char* const to = is_first ? kOtherMorsel : kMorsel;
+  const std::string state = StateOfImage(world, from);
+  // A copy that a crash cut short is nothing that a pool renames.
+  if (state == kDamaged) return {};
+  // A checkpoint that failed may have left several.
+  std::set<std::string> states = world.promises().allowed().at(from);
+  states.erase(kAbsent);
+  world.Begin(kRenaming, kPresent);
+  world.Begin(from, kAbsent);
+  for (const std::string& one : states) world.Begin(to, one);
+  const Status renamed = pool_->Rename(from, to);
+  if (renamed.ok()) {
+    const std::set<std::string> possible = world.promises().allowed().at(to);
+    for (const std::string& one : possible) {
+      if (!states.contains(one)) world.Exclude(to, one);
+    }
+    world.Settle(from, kAbsent);
+  }
+  world.Settle(kRenaming, kAbsent);
+  return Judge(world, renamed, "renaming");
+}
+
+// Of a morsel that was about to get another name.
+std::string PoolTarget::JudgeNames(FileWorld& world) const {
+  if (!world.promises().Allows(kRenaming, kPresent)) return {};
+  const bool is_first = FileOf(world, kMorsel) != nullptr;
+  const bool is_second = FileOf(world, kOtherMorsel) != nullptr;
+  if (is_first == is_second) return is_first ? "it has both names" : "it has neither name";
+  world.Settle(kRenaming, kAbsent);
+  return {};
+}
+
 std::string PoolTarget::Run(uint32_t operation, FileWorld& world) {
   if (operation == kReopen || pool_ == nullptr) {
     std::string wrong = OpenPoolOf(world, true);
@@ -255,6 +300,7 @@ std::string PoolTarget::Run(uint32_t operation, FileWorld& world) {
   }
   if (operation == kOther) return MakeOrRemoveOther(world);
   if (operation == kCopy) return CopyToOther(world);
+  if (operation == kRename) return Rename(world);
   if (operation == kRemove) {
     if (morsel_ != nullptr) {
       if (std::string wrong = Close(world, true); !wrong.empty()) return wrong;

@@ -23,6 +23,7 @@ class PoolTarget : public FileTarget {
     kReopen,  ///< reopens the pool, as the next process does
     kOther,   ///< makes or removes another morsel
     kCopy,    ///< copies the morsel's file and opens the copy
+    kRename,  ///< gives the morsel the other's name, or the other one the morsel's
     kOperations
   };
 
@@ -48,6 +49,8 @@ class PoolTarget : public FileTarget {
   std::string Remove(FileWorld& world, const std::string& name);
   std::string MakeOrRemoveOther(FileWorld& world);
   std::string CopyToOther(FileWorld& world);
+  std::string Rename(FileWorld& world);
+  std::string JudgeNames(FileWorld& world) const;
   static std::string PathOf(const FileWorld& world);
   /// The file as the disk shows it; nullptr: none.
   static const Node* FileOf(const FileWorld& world, const std::string& name);

@@ -45,8 +45,8 @@ TEST(PoolFilesTest, LongSequences) {
 TEST(PoolFilesTest, SurvivesAFailureOfEachCall) {
   PoolTarget target;
   FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
-  const FileScript script = {Do::kCheckpoint, Do::kDiscard, Do::kResize,    Do::kReopen,
-                             Do::kClose,      Do::kRemove,  Do::kCheckpoint};
+  const FileScript script = {Do::kCheckpoint, Do::kDiscard, Do::kResize, Do::kReopen,    Do::kClose,
+                             Do::kRename,     Do::kRename,  Do::kRemove, Do::kCheckpoint};
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreFaults(script); }));
   PrintSummary(explorer);
 }

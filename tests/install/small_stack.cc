@@ -191,9 +191,10 @@ class Calls {
     const std::string image = folder_ + "/image";
     return {
         {"morsel_close", [=, this] { Must(morsel_close(morsel_) == MORSEL_OK, "morsel_close"); }},
-        {"morsel_remove and morsel_import",
+        {"morsel_rename, morsel_remove and morsel_import",
          [=, this] {
-           Must(morsel_remove(pool_, "m") == MORSEL_OK, "morsel_remove");
+           Must(morsel_rename(pool_, "m", "n") == MORSEL_OK, "morsel_rename");
+           Must(morsel_remove(pool_, "n") == MORSEL_OK, "morsel_remove");
            Must(morsel_import(pool_, (image + "1").c_str(), "m") == MORSEL_OK, "morsel_import");
          }},
         {"morsel_open of what was imported, and morsel_discard",

@@ -39,6 +39,9 @@ TEST_F(ArgumentsTest, NullArgumentsFail) {
   pool = MakeDirectoryPool();
   ExpectFailure(morsel_open(pool, nullptr, nullptr, &morsel), MORSEL_INVALID_ARGUMENT, {"name"});
   ExpectFailure(morsel_remove(pool, nullptr), MORSEL_INVALID_ARGUMENT, {"name"});
+  ExpectFailure(morsel_rename(pool, nullptr, "b"), MORSEL_INVALID_ARGUMENT, {"name"});
+  ExpectFailure(morsel_rename(pool, "a", nullptr), MORSEL_INVALID_ARGUMENT, {"name"});
+  ExpectFailure(morsel_rename(nullptr, "a", "b"), MORSEL_INVALID_ARGUMENT, {"NULL"});
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "morsel/tools.h"
 #include "tests/trouble/trouble_testing.h"
 
 namespace morsel::trouble {
@@ -39,7 +40,37 @@ TEST_P(HandleTest, OpeningTwiceReturnsOneCountedHandle) {
   EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
   EXPECT_EQ(morsel_remove(pool, "a"), MORSEL_OK) << morsel_last_error();
   ExpectFailure(morsel_remove(pool, "a"), MORSEL_NOT_FOUND, {"'a'", "'" + path() + "'"});
+  ExpectFailure(morsel_rename(pool, "a", "b"), MORSEL_NOT_FOUND, {"'a'", "'" + path() + "'"});
   ExpectFailure(Try(pool, "a"), MORSEL_NOT_FOUND, {"'a'", "'" + path() + "'"});
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+}
+
+TEST_P(HandleTest, AMorselGetsAnotherNameThatNothingHas) {
+  MakeIt();
+  morsel_pool_t* const pool = OpenPool(path());
+  morsel_t* const other = Open(pool, "open", MORSEL_CREATE | fine());
+  EXPECT_EQ(morsel_close(Open(pool, "closed", MORSEL_CREATE | fine())), MORSEL_OK);
+  const Bytes before = AllBytes(path());
+  ExpectFailure(morsel_rename(pool, "open", "b"), MORSEL_BUSY, {"'open'", "close it"});
+  ExpectFailure(morsel_rename(pool, "a", "open"), MORSEL_EXISTS, {"'open'", "another name"});
+  ExpectFailure(morsel_rename(pool, "a", "closed"), MORSEL_EXISTS, {"closed", "another name"});
+  ExpectFailure(morsel_rename(pool, "a", "a"), MORSEL_INVALID_ARGUMENT, {"'a'", "another"});
+  ExpectFailure(morsel_rename(pool, "a", "a/b"), MORSEL_INVALID_ARGUMENT, {"cannot name"});
+  EXPECT_TRUE(AllBytes(path()) == before);
+  morsel_info info = {};
+  ASSERT_EQ(morsel_find(pool, "a", &info), MORSEL_OK);
+  void* const base = info.base;
+  const std::string longest(200, 'x');
+  for (const auto& [from, to] : {std::pair(std::string("a"), longest), {longest, "b"}}) {
+    EXPECT_EQ(morsel_rename(pool, from.c_str(), to.c_str()), MORSEL_OK) << morsel_last_error();
+    ExpectFailure(Try(pool, from), MORSEL_NOT_FOUND, {"'" + path() + "'"});
+    morsel_t* const morsel = Open(pool, to);
+    EXPECT_EQ(morsel_base(morsel), base);
+    EXPECT_EQ(TextOf(morsel), "as it was");
+    EXPECT_EQ(morsel_close(morsel), MORSEL_OK) << morsel_last_error();
+  }
+  EXPECT_EQ(morsel_rename(pool, "closed", "a"), MORSEL_OK) << morsel_last_error();
+  EXPECT_EQ(morsel_close(other), MORSEL_OK);
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 

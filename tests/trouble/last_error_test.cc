@@ -66,7 +66,8 @@ TEST_P(LastErrorTest, NoCallThatSucceedsChangesIt) {
   Succeeds("morsel_export", morsel_export(pool, "a", image.c_str()));
   Succeeds("morsel_verify", morsel_verify(image.c_str(), nullptr, nullptr));
   Succeeds("morsel_salvage", morsel_salvage(image.c_str(), nullptr, nullptr, nullptr));
-  Succeeds("morsel_remove", morsel_remove(pool, "a"));
+  Succeeds("morsel_rename", morsel_rename(pool, "a", "c"));
+  Succeeds("morsel_remove", morsel_remove(pool, "c"));
   Succeeds("morsel_import", morsel_import(pool, image.c_str(), "b"));
   morsel_check_info checked{};
   checked.struct_size = sizeof checked;

@@ -59,6 +59,8 @@ const std::map<std::string, Call>& Calls() {
        [](const Handles& handles) {
          return morsel_export_coded(handles.pool, "other", handles.file.c_str(), MORSEL_CODEC_LZ4);
        }},
+      {"morsel_rename",
+       [](const Handles& handles) { return morsel_rename(handles.pool, "other", "renamed"); }},
       {"morsel_remove",
        [](const Handles& handles) { return morsel_remove(handles.pool, "other"); }},
       {"morsel_list",
@@ -135,7 +137,8 @@ class MemoryTest : public TroubleTest, public testing::WithParamInterface<bool> 
       morsel_t* const morsel = Open(pool, "a");
       ASSERT_EQ(TextOf(morsel), "as it was");
       ASSERT_EQ(morsel_discard(morsel), MORSEL_OK) << morsel_last_error();
-      // It may have been removed.
+      // It may have been removed, or have another name.
+      (void)morsel_rename(pool, "renamed", "other");
       morsel_t* const other = Open(pool, "other", MORSEL_CREATE | Contract());
       ASSERT_EQ(morsel_close(other), MORSEL_OK) << morsel_last_error();
       ASSERT_EQ(morsel_pool_close(pool), MORSEL_OK) << morsel_last_error();

@@ -69,6 +69,8 @@ TEST_P(ProcessTest, WhoWritesTheSameIsToldOfTheOtherAndReadersAreNotInTheWay) {
       morsel_pool_t* const beside = OpenPool(path(), flags);
       ExpectFailure(Try(beside, "a"), MORSEL_BUSY, {"'a'", writer.name(), "close it"});
       ExpectFailure(morsel_remove(beside, "a"), MORSEL_BUSY, {"'a'", writer.name(), "close it"});
+      ExpectFailure(morsel_rename(beside, "a", "b"), MORSEL_BUSY,
+                    {"'a'", writer.name(), "close it"});
       EXPECT_EQ(morsel_pool_close(beside), MORSEL_OK);
     }
     morsel_pool_t* const beside = OpenPool(path(), MORSEL_READ_ONLY);
@@ -111,6 +113,7 @@ void ExpectAllBusy(morsel_pool_t* pool, morsel_t* morsel, void* block) {
   morsel_info info{};
   busy(morsel_open(pool, "a", nullptr, &opened));
   busy(morsel_remove(pool, "a"));
+  busy(morsel_rename(pool, "a", "b"));
   busy(morsel_list(
       pool, [](const morsel_info*, void*) { return 0; }, nullptr));
   null_busy(morsel_malloc(morsel, 1));

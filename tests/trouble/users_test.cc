@@ -77,6 +77,7 @@ TEST_F(UsersTest, WhoMayReadReadsAndChangesNothing) {
     ExpectFailure(morsel_checkpoint(notes), MORSEL_PERMISSION, {"notes"});
     EXPECT_EQ(morsel_close(notes), MORSEL_OK);
     ExpectFailure(morsel_remove(pool, "notes"), MORSEL_PERMISSION, {directory_});
+    ExpectFailure(morsel_rename(pool, "notes", "mine"), MORSEL_PERMISSION, {directory_});
     EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
   });
   EXPECT_EQ(AllBytes(directory_), before);
