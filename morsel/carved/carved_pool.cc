@@ -277,6 +277,10 @@ Status CarvedPool::Rename(const std::string& name, const std::string& to) {
   return Code::kOk;
 }
 
+Status CarvedPool::CheckNotWritten(const std::string&) {
+  return read_only_ ? os::CheckNotWritten(medium_->file(), PoolSubject(path_)) : Status();
+}
+
 Status CarvedPool::Check(const std::function<void(const Finding&)>& report) {
   const std::lock_guard lock(medium_->mutex);
   MORSEL_TRY(medium_->Refresh());

@@ -60,6 +60,7 @@ class CarvedPool : public impl::Pool {
   Status Remove(const std::string& name) override;
   Status Rename(const std::string& name, const std::string& to) override;
   void CloseAfterFork() override { medium_->CloseAfterFork(); }
+  Status CheckNotWritten(const std::string& name) override;
   Status Check(const std::function<void(const Finding&)>& report) override;
 
  private:

@@ -147,24 +147,53 @@ class Check {
 
   void CheckMorsel(const std::string& name) {
     const std::string subject = SubjectOf(name);
-    bool said = known_.contains(subject);
-    const Say say = [&](const std::string& message) {
-      said = true;
-      ++summary_.damages;
-      report_({subject, message, Code::kCorrupt});
-    };
+    const bool was_written = IsWritten(name);
+    std::vector<std::string> said;
+    const Say say = [&](const std::string& message) { said.push_back(message); };
+    std::optional<CatalogRecord> looked_at;
     const auto look = [&]() -> Status {
       const Result<std::unique_ptr<Backing>> backing = pool_.Open(name, /*read_only=*/true);
-      return backing ? CheckHeap(**backing, say, summary_) : backing.status();
+      if (!backing) return backing.status();
+      looked_at = (*backing)->record();
+      return CheckHeap(**backing, say, summary_);
     };
     const Status status = while_closed_ ? while_closed_(name, look) : look();
-    if (status.ok()) return;
-    if (!IsDamage(status.code())) {
-      summary_.obstacle = status.code();
-      report_({subject, LastError(), status.code()});
-    } else if (!said) {  // else a finding has said the same in more detail
-      say(LastError());
+    if (only_.empty() && status.code() == Code::kNotFound) return;  // it was removed meanwhile
+    if (!status.ok() && !IsDamage(status.code())) return Obstacle(subject, status.code());
+    // A finding of the pool's own check has said the same in more detail.
+    if (!status.ok() && said.empty() && !known_.contains(subject)) say(LastError());
+    if (said.empty()) return;
+    if (looked_at && looked_at->contract == Contract::kFine &&
+        (was_written || IsWritten(name) || IsAnother(*looked_at))) {
+      return Obstacle(subject, Fail(Code::kBusy,
+                                    "another process writes it, or has just written it, so that "
+                                    "what does not fit together may be no damage: %s; check again "
+                                    "when it is closed there",
+                                    said.front().c_str())
+                                   .code());
     }
+    for (const std::string& message : said) report_({subject, message, Code::kCorrupt});
+    summary_.damages += said.size();
+  }
+
+  // The morsel could not be checked; LastError() says why.
+  void Obstacle(const std::string& subject, Code code) {
+    summary_.obstacle = code;
+    report_({subject, LastError(), code});
+  }
+
+  // Whether another process writes the morsel. The memory of a fine one changes while it is looked
+  // at then.
+  bool IsWritten(const std::string& name) {
+    const KeepLastError keep;
+    return pool_.CheckNotWritten(name).code() == Code::kBusy;
+  }
+
+  // Whether somebody has closed or replaced the morsel since.
+  bool IsAnother(const CatalogRecord& then) {
+    const KeepLastError keep;
+    const Result<CatalogRecord> now = pool_.Find(then.name);
+    return !now || now->id != then.id || now->generation != then.generation;
   }
 
   impl::Pool& pool_;

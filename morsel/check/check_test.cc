@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -241,6 +243,69 @@ TEST_P(CarvedCheckTest, AHeapWithAnotherMorselsIdIsFound) {
   EXPECT_GT(summary->damages, 0u);
   EXPECT_EQ(summary->morsels, 0u);
   EXPECT_TRUE(Found("morsel 'a'", "")) << AllFound();
+}
+
+// A process that writes the pool, and in it the morsel "a", until it is told to end.
+class Writer {
+ public:
+  explicit Writer(const std::string& path) {
+    int ready[2];
+    int end[2];
+    EXPECT_EQ(pipe(ready) + pipe(end), 0);
+    process_ = fork();
+    if (process_ == 0) {
+      close(end[1]);
+      auto pool = OpenPool::Open(path.c_str(), nullptr, os::KernelCalls());
+      const bool is_open = pool && (*pool)->OpenMorselNamed("a", nullptr).has_value();
+      char byte = 0;
+      (void)!write(ready[1], is_open ? "o" : "f", 1);
+      (void)!read(end[0], &byte, 1);
+      _exit(0);
+    }
+    close(ready[1]);
+    close(end[0]);
+    char byte = 0;
+    EXPECT_EQ(read(ready[0], &byte, 1), 1);
+    EXPECT_EQ(byte, 'o');
+    close(ready[0]);
+    end_ = end[1];
+  }
+  ~Writer() {
+    close(end_);
+    EXPECT_EQ(waitpid(process_, nullptr, 0), process_);
+  }
+
+ private:
+  pid_t process_;
+  int end_;
+};
+
+// The memory of a fine morsel that another process writes changes while it is looked at. What does
+// not fit together then (here it is put there by the test) is not told as damage.
+TEST_P(CarvedCheckTest, WhatAnotherProcessWritesIsNotToldAsDamage) {
+  Make();
+  Fill("a");
+  Fill("b");
+  pool_.reset();
+  const uint64_t heap = HeapOffset(os::BytesOf(path_));
+  {
+    const Writer writer(path_);
+    OpenReadOnly();
+    const Result<CheckSummary> sound = Check();
+    ASSERT_TRUE(sound.has_value()) << LastError();
+    EXPECT_EQ(AllFound(), "");
+    EXPECT_EQ(sound->morsels, 2u);
+    Overwrite(path_, heap + offsetof(alloc::HeapHeader, id), "another morsel's");
+    const Result<CheckSummary> summary = Check();
+    ASSERT_TRUE(summary.has_value()) << LastError();
+    EXPECT_EQ(summary->damages, 0u) << AllFound();
+    EXPECT_EQ(summary->obstacle, Code::kBusy);
+    EXPECT_TRUE(Found("morsel 'a'", "another process writes it")) << AllFound();
+  }
+  const Result<CheckSummary> summary = Check();
+  ASSERT_TRUE(summary.has_value()) << LastError();
+  EXPECT_EQ(summary->damages, 1u) << AllFound();
+  EXPECT_EQ(summary->obstacle, Code::kOk);
 }
 
 // Returns the offsets of the words that are not zero.

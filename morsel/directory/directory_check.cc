@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <optional>
 
 #include "base/error.h"
+#include "image/image_copy.h"
 #include "image/image_file.h"
 #include "morsel/carved/fine_file.h"
+#include "morsel/directory/while_overtaken.h"
 
 namespace morsel {
 namespace {
@@ -59,24 +62,43 @@ void CompareRanges(std::vector<Named> morsels, const Report& report) {
   }
 }
 
+// Reads the image once. What is wrong is added to `found`.
+// Errors  kBusy: it was written over meanwhile, so that nothing that was found says anything.
+Status ReadImage(const os::Directory& directory, const std::string& name,
+                 std::vector<Finding>& found, std::optional<ImageInfo>& info) {
+  Result<os::File> file = directory.OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
+  if (!image) return image.status();
+  info = image->info();
+  MORSEL_TRY(image->Verify([&](const char* message) {
+    found.push_back({SubjectOf(name), message, Code::kCorrupt});
+  }));
+  return found.empty() ? Status() : image::CheckNotOverwritten(*image);
+}
+
+// Another process may write the image meanwhile. That is no damage.
 Status CheckImage(const os::Directory& directory, const std::string& name, const Report& report,
                   std::vector<Named>& known) {
-  Result<os::File> file = directory.OpenFile(name, O_RDONLY);
-  Result<ImageFile> image = file ? ImageFile::Open(std::move(*file), true) : file.status();
-  if (!image) {
-    report({SubjectOf(name), LastError(), image.error()});
-    return Code::kOk;
-  }
-  const ImageInfo& info = image->info();
-  known.push_back({name, info.id, info.base, info.capacity_bytes});
-  return image->Verify([&](const char* message) {
-    report({SubjectOf(name), message, Code::kCorrupt});
+  std::vector<Finding> found;
+  std::optional<ImageInfo> info;
+  const Status read = WhileOvertaken([&] {
+    found.clear();
+    info.reset();
+    return ReadImage(directory, name, found, info);
   });
+  if (read.code() == Code::kNoMemory) return read;
+  if (read.code() == Code::kNotFound) return Code::kOk;  // it was removed meanwhile
+  if (!read.ok()) found = {{SubjectOf(name), LastError(), read.code()}};
+  for (const Finding& finding : found) report(finding);
+  if (info) known.push_back({name, info->id, info->base, info->capacity_bytes});
+  return Code::kOk;
 }
 
 void CheckFine(const os::Directory& directory, const std::string& name, const Report& report,
                std::vector<Named>& known) {
   const Result<os::File> file = directory.OpenFile(name, O_RDONLY);
+  if (file.error() == Code::kNotFound) return;  // it was removed meanwhile
   const Result<CatalogRecord> record = file ? ReadFineFile(*file, name) : file.status();
   if (!record) return report({SubjectOf(name), LastError(), record.error()});
   known.push_back({name, record->id, record->base, record->capacity_bytes});

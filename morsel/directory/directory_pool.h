@@ -59,6 +59,7 @@ class DirectoryPool final : public impl::Pool {
   Status Import(const std::string& name, const image::ImageFile& image) override;
   Status Remove(const std::string& name) override;
   Status Rename(const std::string& name, const std::string& to) override;
+  Status CheckNotWritten(const std::string& name) override;
   Status Check(const std::function<void(const Finding&)>& report) override;
   void CloseAfterFork() override { directory_.Close(); }
 

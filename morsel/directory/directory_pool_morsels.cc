@@ -12,6 +12,7 @@
 #include "image/image_copy.h"
 #include "morsel/directory/directory_pool.h"
 #include "morsel/directory/image_backing.h"
+#include "morsel/directory/while_overtaken.h"
 #include "morsel/pool/address_window.h"
 #include "morsel/pool/image_record.h"
 #include "os/file/file_lock.h"
@@ -19,25 +20,7 @@
 #include "os/memory/open_dirty_tracker.h"
 
 namespace morsel {
-namespace {
-
 using image::ImageFile;
-
-/// How often a reader begins anew who was overtaken by the writer.
-constexpr int kReadsMax = 100;
-
-// Calls `read` again as long as it answers kBusy, which it does when the image was written over
-// while it was read: what it reads then is newer.
-template <class Read>
-auto WhileOvertaken(const Read& read) {
-  auto done = read();
-  for (int reads = 1; reads < kReadsMax && StatusOf(done).code() == Code::kBusy; ++reads) {
-    done = read();
-  }
-  return done;
-}
-
-}  // namespace
 
 // The image of a fine morsel is refused on a DAX file system, too: an image is no memory that
 // stores can be persisted into.
@@ -313,6 +296,11 @@ Status DirectoryPool::Remove(const std::string& name) {
   const Result<os::File> file = OpenToChangeName(name);
   if (!file) return file.status();
   return directory_.Remove(name);
+}
+
+Status DirectoryPool::CheckNotWritten(const std::string& name) {
+  const Result<os::File> file = OpenFile(name, O_RDONLY);
+  return file ? os::CheckNotWritten(*file, LabelOf(name)) : file.status();
 }
 
 // ORDER  the morsel's addresses, locked  <  its new name  <  the lock given back

@@ -204,5 +204,34 @@ TEST_F(DirectorySharingTest, AReaderWhoIsOvertakenReadsANewerCheckpoint) {
   EXPECT_GT(value, 20u) << "he was overtaken";
 }
 
+// Who checks is overtaken at each of his calls: that is no damage.
+TEST_F(DirectorySharingTest, WhatIsWrittenWhileItIsCheckedIsNotDamaged) {
+  Open();
+  const std::unique_ptr<Backing> writer = Create(Wanted("a", 4 * kSubtreeBytes));
+  uint64_t value = 0;
+  const auto checkpoint = [&] {
+    ++value;
+    for (uint64_t at = 512; at < 4 * kSubtreeBytes / 8; at += 512) WordsOf(*writer)[at] = value;
+    ASSERT_TRUE(writer->Checkpoint(0).ok()) << LastError();
+  };
+  checkpoint();
+  os::ScriptedCalls calls;
+  const auto checker = DirectoryPool::Open(path_, {.read_only = true}, calls);
+  ASSERT_TRUE(checker.has_value()) << LastError();
+  for (int64_t call = 0, calls_made = 1; call < calls_made; ++call) {
+    calls.Heal();
+    calls.AfterEach([&](const os::Call& made) {
+      if (made.number != call) return;
+      for (int times = 0; times < 3; ++times) checkpoint();
+    });
+    const auto report = [&](const Finding& found) {
+      ADD_FAILURE() << "call " << call << ": " << found.subject << ": " << found.message;
+    };
+    EXPECT_TRUE((*checker)->Check(report).ok()) << LastError();
+    calls_made = static_cast<int64_t>(calls.count());
+  }
+  EXPECT_GT(value, 20u) << "he was overtaken";
+}
+
 }  // namespace
 }  // namespace morsel

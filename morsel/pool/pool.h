@@ -255,6 +255,11 @@ class Pool {
   /// Errors      as Remove(), and kExists: the pool has `to`.
   virtual Status Rename(const std::string& name, const std::string& to) = 0;
 
+  /// Checks that no other process has the morsel `name`, or the pool that it is carved out of, open
+  /// for writing.
+  /// Errors  kBusy: the message names the process; kNotFound, kPermission, kIo.
+  virtual Status CheckNotWritten(const std::string& name) = 0;
+
   /// In a forked child: closes the pool's descriptors, so that the child does not hold the pool's
   /// lock. It calls nothing but close(2), and nothing of the pool may be called after it.
   virtual void CloseAfterFork() = 0;

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 
+#include "morsel/tools.h"
 #include "tests/trouble/trouble_testing.h"
 
 namespace morsel::trouble {
@@ -84,6 +86,70 @@ TEST_P(ProcessTest, WhoWritesTheSameIsToldOfTheOtherAndReadersAreNotInTheWay) {
   EXPECT_EQ(TextOf(morsel), "as it was");
   EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
   EXPECT_EQ(morsel_remove(pool, "a"), MORSEL_OK) << morsel_last_error();
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+}
+
+// A process that checkpoints, allocates and frees without a pause while others look for damage.
+class BusyWriter {
+ public:
+  explicit BusyWriter(const std::function<morsel_t*()>& open) {
+    int ready[2];
+    EXPECT_EQ(pipe(ready), 0);
+    process_ = fork();
+    if (process_ != 0) {
+      char byte = 0;
+      close(ready[1]);
+      EXPECT_EQ(read(ready[0], &byte, 1), 1);
+      close(ready[0]);
+      return;
+    }
+    morsel_t* const morsel = open();
+    for (unsigned round = 0;; ++round) {
+      void* blocks[100];
+      for (void*& block : blocks) {
+        block = morsel_malloc(morsel, 1000 + round * 37 % 20'000);
+        if (block != nullptr) *static_cast<unsigned*>(block) = round;
+      }
+      if (morsel_checkpoint(morsel) != MORSEL_OK) _exit(1);
+      for (void* const block : blocks) morsel_free(morsel, block);
+      if (round == 2) (void)!write(ready[1], "r", 1);
+    }
+  }
+  ~BusyWriter() {
+    int status = 0;
+    kill(process_, SIGKILL);
+    EXPECT_EQ(waitpid(process_, &status, 0), process_);
+    EXPECT_TRUE(WIFSIGNALED(status));
+  }
+  void Stop() const { Send(SIGSTOP, WUNTRACED); }
+  void GoOn() const { Send(SIGCONT, WCONTINUED); }
+
+ private:
+  void Send(int signal, int until) const {
+    EXPECT_EQ(kill(process_, signal), 0);
+    EXPECT_EQ(waitpid(process_, nullptr, until), process_);
+  }
+  pid_t process_;
+};
+
+// Whoever checks waits for nobody: the writer is stopped in the middle of whatever it does, again
+// and again, and is told of damage never.
+TEST_P(ProcessTest, WhatIsBeingWrittenIsCheckedAtOnceAndNotToldAsDamage) {
+  MakeIt();
+  const BusyWriter writer([&] { return Open(OpenPool(path()), "a"); });
+  morsel_pool_t* const pool = OpenPool(path(), MORSEL_READ_ONLY);
+  for (int round = 0; round < 20; ++round) {
+    if (round % 2 == 0) writer.Stop();
+    std::string found;
+    const auto add = [](const morsel_finding* finding, void* all) {
+      *static_cast<std::string*>(all) += std::string(finding->subject) + ": " + finding->message;
+    };
+    morsel_check_info info = {};
+    EXPECT_EQ(morsel_check(pool, nullptr, add, &found, &info), MORSEL_OK) << morsel_last_error();
+    EXPECT_EQ(info.damages, 0u) << found;
+    EXPECT_TRUE(info.obstacle == MORSEL_OK || info.obstacle == MORSEL_BUSY) << found;
+    if (round % 2 == 0) writer.GoOn();
+  }
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
