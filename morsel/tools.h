@@ -101,7 +101,7 @@ typedef struct morsel_finding {
 typedef struct morsel_check_info {
   uint32_t struct_size;
   uint32_t obstacle; /* OK, or the morsel_code that says why a morsel could not be checked, although
-                        nothing is known to be wrong with it */
+                        nothing is known to be wrong with it; BUSY: another process writes it */
   uint64_t morsels;    /* that were opened and read to the end */
   uint64_t roots;      /* of those morsels */
   uint64_t live_bytes; /* of those morsels */
