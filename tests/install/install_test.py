@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What is installed, and that programs outside the tree build and run with it."""
 
+import hashlib
 import os
 import pathlib
 import re
@@ -79,6 +80,7 @@ class Install(unittest.TestCase):
             "pkgconfig/morsel-sim.pc",
             "cmake/morsel/morsel-config.cmake",
             "cmake/morsel/morsel-config-version.cmake",
+            "morsel/manifest",
         )
         return {"bin/morselctl", *PUBLIC_HEADERS, *(f"{libdir}/{name}" for name in libraries)}
 
@@ -96,6 +98,59 @@ class Install(unittest.TestCase):
             text = (staged.prefix / "lib/some-arch" / name).read_text()
             self.assertNotIn(str(stage), text)
             self.assertNotIn("@", text)
+
+    def test_uninstalling_removes_what_was_installed_and_nothing_else(self):
+        for libdir, stage in (("lib", ""), ("lib/some-arch", self.folder / "uninstall_stage")):
+            with self.subTest(libdir=libdir):
+                prefix = self.folder / "uninstall" / libdir
+                there = Installation(f"{stage}{prefix}")
+                # As on a Debian: folders that are there already, empty or not.
+                (there.prefix / "bin").mkdir(parents=True)
+                (there.prefix / "include/others").mkdir(parents=True)
+                (there.prefix / "include/others/header.h").write_text("")
+                installation = Installation(prefix, libdir)
+                installation.install(stage)
+                installation.install(stage)  # as an update does
+                self.assertIn(f"{libdir}/libmorsel.a", there.files())
+                (there.prefix / "include/morsel/morsel.h").write_text("// mine now")
+                (there.prefix / "include/morsel/mine.h").write_text("")
+
+                told = installation.uninstall(stage)
+                self.assertIn("morsel.h is not what was installed", told)
+                self.assertEqual(
+                    {str(path.relative_to(there.prefix)) for path in there.prefix.rglob("*")},
+                    {
+                        "bin",
+                        "include",
+                        "include/morsel",
+                        "include/morsel/mine.h",
+                        "include/morsel/morsel.h",
+                        "include/others",
+                        "include/others/header.h",
+                    },
+                )
+                with self.assertRaisesRegex(AssertionError, "nothing is known to be installed"):
+                    installation.uninstall(stage)
+
+    def test_uninstalling_leaves_no_folder_that_installing_has_made(self):
+        installation = Installation(self.folder / "made", "lib64")
+        installation.install()
+        self.assertEqual(installation.uninstall(), "")
+        self.assertFalse(installation.prefix.exists())
+
+    def test_what_an_older_version_had_goes_when_a_newer_one_comes(self):
+        installation = Installation(self.folder / "newer")
+        installation.install()
+        old = installation.prefix / "include/morsel/old/gone.h"
+        old.parent.mkdir()
+        old.write_text("")
+        empty = hashlib.sha256(b"").hexdigest()
+        with open(installation.libraries / "morsel/manifest", "a") as manifest:
+            manifest.write("folder\t-\tinclude/morsel/old\n")
+            manifest.write(f"file\t{empty}\tinclude/morsel/old/gone.h\n")
+        installation.install()
+        self.assertFalse(old.parent.exists())
+        self.assertEqual(installation.files(), self.expected_files("lib"))
 
     def test_the_library_exports_the_api_and_nothing_else(self):
         library = self.installation.libraries / "libmorsel.so"

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 
 INSTALL = pathlib.Path(os.environ["TEST_SRCDIR"], "morsel/packaging/install")
+UNINSTALL = INSTALL.with_name("uninstall")
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 COMPILERS = {".c": ["gcc", "-std=c11", *WARNINGS], ".cc": ["g++", "-std=c++20", *WARNINGS]}
 
@@ -44,11 +45,15 @@ class Installation:
 
     def install(self, destination=""):
         """Into the prefix, or into the prefix as it will be below `destination`."""
-        run(
-            INSTALL,
-            self.prefix,
-            env={**os.environ, "DESTDIR": str(destination), "LIBDIR": self.libdir},
-        )
+        self._run(INSTALL, destination)
+
+    def uninstall(self, destination=""):
+        """What it says."""
+        return self._run(UNINSTALL, destination)
+
+    def _run(self, program, destination):
+        variables = {"DESTDIR": str(destination), "LIBDIR": self.libdir}
+        return run(program, self.prefix, env={**os.environ, **variables})
 
     def move(self, prefix):
         self.prefix = self.prefix.rename(prefix)
