@@ -20,6 +20,8 @@ const char* NameOf(LockRank rank) {
   switch (rank) {
     case LockRank::kOpenPool:
       return "OpenPool::mutex_";
+    case LockRank::kRoots:
+      return "OpenMorsel::roots_mutex_";
     case LockRank::kHeap:
       return "Heap::mutex_";
     case LockRank::kGuard:

@@ -18,6 +18,7 @@ namespace morsel {
 enum class LockRank : uint8_t {
   // Of one pool. A program's callback may run while they are held (OutsideCall).
   kOpenPool,      ///< OpenPool::mutex_: what becomes of which name; not held while bytes move
+  kRoots,         ///< OpenMorsel::roots_mutex_: a morsel's roots
   kHeap,          ///< Heap::mutex_: a heap's range and all of it that is no thread's own
   kGuard,         ///< Guard::mutex_: the blocks that a guarded heap has given and keeps
   kCarvedMedium,  ///< CarvedMedium::mutex: a carved pool's catalog, its space and its mappings

@@ -457,8 +457,8 @@ morsel_code morsel_memcpy_persist(morsel_t *morsel, void *to, const void *from, 
 morsel_code morsel_checkpoint(morsel_t *morsel);
 
 /* Gives `object`, an address in a live block, a name; or forgets the name if `object` is NULL. A
- * name that exists already names the new object from now on. Names have 1 to 111 bytes, and there
- * is room for at least 250 of them.
+ * name that exists already names the new object from now on. Names have 1 to 255 bytes. Roots take
+ * room in the morsel: about 40 bytes each, and the name.
  *
  * Durability  fine: on return, with the object's allocation. snapshot: with the next checkpoint.
  * Errors      INVALID_ARGUMENT (the name; or `object` is in no live block of this morsel);

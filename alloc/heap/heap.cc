@@ -320,13 +320,17 @@ uint64_t Heap::UsableBytes(const void* block) {
   return segment.UsableBytes();
 }
 
-Result<bool> Heap::IsLive(const void* address) {
+Result<bool> Heap::IsLive(const void* address) { return IsLive(address, /*must_begin=*/false); }
+Result<bool> Heap::IsBlock(const void* address) { return IsLive(address, /*must_begin=*/true); }
+
+Result<bool> Heap::IsLive(const void* address, bool must_begin) {
   if (guard_ != nullptr && guard_->HasFreed(address)) return false;
   const auto lock = LockForMine();
   const Result<Segment*> segment = SegmentOf(address);
   if (!segment && segment.error() == Code::kNotFound) return false;
   if (!segment) return segment.status();
-  if (!(*segment)->IsSlab()) return true;
+  if (!(*segment)->IsSlab()) return !must_begin || address == (*segment)->start;
+  if (must_begin && !Slab(**segment).IsStart(address)) return false;
   // Blocks in magazines are not live. They are of the slabs of their thread.
   const ThreadHeap* const owner = (*segment)->owner.load(std::memory_order_relaxed);
   const bool is_mine = owner != nullptr && owner->state == my_state;

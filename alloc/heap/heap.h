@@ -196,6 +196,8 @@ class Heap final : private ThreadEndListener {
   /// Cost    stops all other threads for a moment, but not if the block is of a slab that the
   ///         calling thread holds, as its latest blocks are, or if it is an extent.
   Result<bool> IsLive(const void* address);
+  /// As IsLive(), but whether a live block begins at `address`.
+  Result<bool> IsBlock(const void* address);
 
   /// Flushes size_bytes from `address` on, and the allocation of each block that they touch. If
   /// size_bytes is 0, flushes only the allocation of the block that covers `address`. The range
@@ -274,7 +276,16 @@ class Heap final : private ThreadEndListener {
     return work_;
   }
 
-  /// The root table, for the layer above, which changes it with Lock() held.
+  /// The header, for the layer above, which changes what belongs to roots.
+  HeapHeader* header() const { return header_; }
+  bool fine() const { return fine_; }
+  bool read_only() const { return read_only_; }
+  /// Makes a heap of kHeapVersionOfTables one of kHeapVersion.
+  /// Durability  on return.
+  /// Threads     one call at a time.
+  void LeaveTables();
+
+  /// The root table, for the layer above: root_table_bytes() of them, which may be none.
   void* root_table() const;
   uint64_t root_table_bytes() const { return header_->root_table_bytes; }
   pmem::Persist persist() const { return persist_; }
@@ -310,6 +321,7 @@ class Heap final : private ThreadEndListener {
   // past it.
   Result<void*> AllocateUnguarded(uint64_t size_bytes, uint64_t alignment);
   void FreeUnguarded(void* block);
+  Result<bool> IsLive(const void* address, bool must_begin);
   uint64_t UsableUnguarded(const void* block, const char* call);
   Result<void*> AllocateGuarded(uint64_t size_bytes, uint64_t alignment);
   Result<void*> ReallocateGuarded(void* block, uint64_t size_bytes);

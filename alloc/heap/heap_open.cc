@@ -13,16 +13,13 @@
 
 #include "alloc/heap/guard/guard.h"
 #include "alloc/heap/heap.h"
+#include "base/bits.h"
 #include "base/check.h"
 #include "base/checksum.h"
 #include "base/error.h"
 
 namespace morsel::alloc {
 namespace {
-
-uint64_t HeaderSum(const HeapHeader& header) {
-  return Checksum64(&header, offsetof(HeapHeader, checksum));
-}
 
 Status Damaged(const HeapPlace& place, const char* what) {
   return Fail(Code::kCorrupt, "the heap at %p: %s; restore the morsel from a copy", place.base,
@@ -31,10 +28,11 @@ Status Damaged(const HeapPlace& place, const char* what) {
 
 Status CheckHeader(const HeapPlace& place, const HeapHeader& header) {
   if (header.magic != kHeapMagic) return Damaged(place, "no heap begins there (wrong magic)");
-  if (header.version != kHeapVersion) {
+  if (header.version != kHeapVersion && header.version != kHeapVersionOfTables) {
     return Fail(Code::kVersion,
-                "the heap at %p has format version %u, this library knows %u; use a newer one",
-                place.base, header.version, kHeapVersion);
+                "the heap at %p has format version %u, this library knows %u and %u; use %s one",
+                place.base, header.version, kHeapVersionOfTables, kHeapVersion,
+                header.version > kHeapVersion ? "a newer" : "an older");
   }
   if (header.checksum != HeaderSum(header)) return Damaged(place, "its header's checksum is wrong");
   if (header.unit_bytes != kUnitBytes || header.base != reinterpret_cast<uint64_t>(place.base) ||
@@ -124,6 +122,15 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
       // CRASH  before: the heap is as it was found, or older.
       // TEST   alloc/heap/heap_crash_test: KillThenPowerCutOfADirectoryWord
       persist.Flush(header, header->map_offset);
+      // Whoever changes roots says first which word of theirs changes.
+      // ORDER  that word, flushed here and fenced below  <  anything new
+      // WHY    whatever it led to before is free, or will be soon.                 [ROOT-2]
+      // CRASH  before: the root is the one that was found, or the one before that.
+      // TEST   morsel/roots/root_trie_crash_test: KillThenPowerCut
+      const uint64_t root_change = pmem::Load(&header->root_change);
+      if (Within(root_change, sizeof(uint64_t), place.size_bytes)) {
+        persist.Flush(reinterpret_cast<char*>(header) + root_change, sizeof(uint64_t));
+      }
     }
     // This comes before the first store that a kill could leave visible and not durable. Recovery
     // from a power cut does not need the word, because all that a power cut leaves is durable. The
@@ -131,6 +138,16 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
     persist.Publish(&header->state, kHeapInUse);
   }
   return heap;
+}
+
+void Heap::LeaveTables() {
+  if (header_->version == kHeapVersion) return;
+  HeapHeader header = *header_;
+  header.version = kHeapVersion;
+  uint64_t word = 0;
+  std::memcpy(&word, &header.version, sizeof word);
+  // The word has unit_bytes, too, which stay.
+  persist_.Publish(reinterpret_cast<uint64_t*>(&header_->version), word);
 }
 
 void* Heap::root_table() const {

@@ -24,8 +24,7 @@ class Validator {
       : header_(header), units_(units), report_(report) {}
 
   void Walk() {
-    if (header_->magic != kHeapMagic ||
-        header_->checksum != Checksum64(header_, offsetof(HeapHeader, checksum))) {
+    if (header_->magic != kHeapMagic || header_->checksum != HeaderSum(*header_)) {
       Add("the heap's header (offset 0x0) has changed since the heap was opened");
       return;
     }

@@ -99,7 +99,7 @@ morsel_code morsel_list_roots(morsel_t* morsel,
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_list_roots"));
   if (visit == nullptr) return CodeOf(Missing("morsel_list_roots", "a function to call"));
   return CodeWithoutCancellation("morsel_list_roots", [&]() -> Status {
-    const auto roots = Morsel(morsel)->Roots();
+    const auto roots = Morsel(morsel)->AllRoots();
     if (!roots) return roots.status();
     for (const auto& root : *roots) {
       if (visit(root.name.c_str(), root.object, context) != 0) break;

@@ -12,7 +12,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "morsel/open/open_options.h"
-#include "morsel/open/root_table_layout.h"
+#include "morsel/roots/roots.h"
 #include "pmem/media/bad_ranges.h"
 #include "pmem/persist/persist.h"
 
@@ -26,50 +26,6 @@ std::string SubjectOf(const std::string& name) { return "morsel '" + name + "'";
 
 // Whether the code means damage on the medium. Other codes mean that this process cannot check.
 bool IsDamage(Code code) { return code == Code::kCorrupt || code == Code::kIo; }
-
-// A root's name with '?' in place of control characters.
-std::string Shown(const RootEntry& entry) {
-  std::string name(entry.name, strnlen(entry.name, sizeof entry.name));
-  for (char& c : name) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return name;
-}
-
-// Checks [ROOT-1] and [ROOT-2]. Returns how many roots there are.
-uint64_t CheckRoots(const CatalogRecord& record, alloc::Heap& heap, const Say& say) {
-  const auto* const entries = static_cast<const RootEntry*>(heap.root_table());
-  std::set<std::string> names;
-  uint64_t roots = 0;
-  for (uint64_t i = 0; i < kRootCount; ++i) {
-    const RootEntry& entry = entries[i];
-    const uint64_t object = pmem::Load(&entry.object);
-    if (object == 0) continue;
-    ++roots;
-    const size_t length = strnlen(entry.name, sizeof entry.name);
-    const std::string label = "root '" + Shown(entry) + "' (entry " + std::to_string(i) + ")";
-    if (length == 0 || length == sizeof entry.name) {
-      say(label + " has " + (length == 0 ? "no name" : "a name without an end") +
-          "; nobody can ask for it by name");
-    } else if (!names.insert(std::string(entry.name, length)).second) {
-      say(label + " has the name of an earlier root; only the first is found");
-    }
-    char text[160];
-    if (!Within(object - record.base, 1, record.size_bytes)) {
-      std::snprintf(text, sizeof text,
-                    " leads to 0x%" PRIx64 ", outside of the morsel (0x%" PRIx64 "-0x%" PRIx64 ")",
-                    object, record.base, record.base + record.size_bytes);
-    } else if (const Result<bool> live = heap.IsLive(reinterpret_cast<const void*>(object));
-               !live || !*live) {
-      std::snprintf(text, sizeof text, " leads to 0x%" PRIx64 ", where no block is allocated",
-                    object);
-    } else {
-      continue;
-    }
-    say(label + text + "; set it anew, or restore the morsel from a copy");
-  }
-  return roots;
-}
 
 // Opens the morsel's heap for reading and checks it.
 // Errors  kIo: some of its memory cannot be read; those of Heap::Open() and LiveBytes().
@@ -94,11 +50,11 @@ Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) 
   if (!opened) return opened.status();
   alloc::Heap& heap = **opened;
   heap.Validate(say);
-  if (heap.root_table_bytes() == kRootTableBytes) {
-    summary.roots += CheckRoots(record, heap, say);
+  const Roots roots(heap);
+  if (roots.CheckTable().ok()) {
+    summary.roots += roots.Validate(say);
   } else {
-    say("its heap has " + std::to_string(heap.root_table_bytes()) + " bytes of roots where " +
-        std::to_string(kRootTableBytes) + " are due; restore it from a copy");
+    say(LastError());
   }
   const Result<uint64_t> live_bytes = heap.LiveBytes();
   if (!live_bytes) return live_bytes.status();

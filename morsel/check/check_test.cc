@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "morsel/open/open_pool.h"
-#include "morsel/open/root_table_layout.h"
+#include "morsel/roots/root_layout.h"
 #include "os/testing/scratch_testing.h"
 
 namespace morsel {
@@ -214,21 +214,25 @@ TEST_P(CarvedCheckTest, ImpossibleRootsAreFound) {
   Make();
   Fill("a");
   pool_.reset();
-  const uint64_t table = HeapOffset(os::BytesOf(path_)) + sizeof(alloc::HeapHeader);
-  RootEntry entry{};
-  std::memset(entry.name, 'x', sizeof entry.name);
-  entry.object = 0x1000;
-  Overwrite(path_, table + 5 * sizeof entry, {reinterpret_cast<char*>(&entry), sizeof entry});
-  std::memset(entry.name, 0, sizeof entry.name);
-  Overwrite(path_, table + 6 * sizeof entry, {reinterpret_cast<char*>(&entry), sizeof entry});
-  std::strcpy(entry.name, "small");
-  Overwrite(path_, table + 7 * sizeof entry, {reinterpret_cast<char*>(&entry), sizeof entry});
+  const std::string bytes = os::BytesOf(path_);
+  const uint64_t heap = HeapOffset(bytes);
+  const auto* const header = reinterpret_cast<const alloc::HeapHeader*>(&bytes[heap]);
+  const uint64_t* const word = std::find_if(std::begin(header->roots), std::end(header->roots),
+                                            [](uint64_t raw) { return raw != 0; });
+  ASSERT_NE(word, std::end(header->roots));
+  const uint64_t object = 0x1000;
+  Overwrite(path_, heap + RootWord{*word}.offset() + offsetof(RootRecord, object),
+            {reinterpret_cast<const char*>(&object), sizeof object});
   OpenReadOnly();
   ASSERT_TRUE(Check().has_value()) << LastError();
-  EXPECT_TRUE(Found("morsel 'a'", "(entry 5) has a name without an end")) << AllFound();
-  EXPECT_TRUE(Found("morsel 'a'", "(entry 6) has no name")) << AllFound();
-  EXPECT_TRUE(Found("morsel 'a'", "(entry 7) has the name of an earlier root")) << AllFound();
-  EXPECT_TRUE(Found("morsel 'a'", "outside of the morsel")) << AllFound();
+  EXPECT_TRUE(Found("morsel 'a'", "leads to 0x1000, outside of the morsel")) << AllFound();
+  pool_.reset();
+  const uint64_t nowhere = 24;
+  Overwrite(path_, heap + offsetof(alloc::HeapHeader, roots),
+            {reinterpret_cast<const char*>(&nowhere), sizeof nowhere});
+  OpenReadOnly();
+  ASSERT_TRUE(Check().has_value()) << LastError();
+  EXPECT_TRUE(Found("morsel 'a'", "a word leads to where no node can be")) << AllFound();
 }
 
 TEST_P(CarvedCheckTest, AHeapWithAnotherMorselsIdIsFound) {

@@ -11,7 +11,6 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "morsel/carved/carved_pool_superblock.h"
-#include "morsel/open/root_table_layout.h"
 #include "sim/stores/recorder.h"
 
 namespace morsel {
@@ -20,8 +19,8 @@ namespace {
 using alloc::kUnitBytes;
 
 constexpr uint64_t kSmallSubtrees = 6;
-/// What is watched of each subtree: the heap's first bytes, a slab, an extent's first bytes.
-constexpr uint64_t kWatchedBytes = 3 * kUnitBytes;
+/// What is watched of each subtree: the heap's first bytes, some slabs, an extent's first bytes.
+constexpr uint64_t kWatchedBytes = 5 * kUnitBytes;
 /// The map of a giant morsel's first region lies before its first slab.
 constexpr uint64_t kWatchedGiantBytes = 8 * kUnitBytes;
 constexpr uint64_t kCapacityUnits = 3;
@@ -211,7 +210,7 @@ std::string CarvedPoolTarget::CheckZeroes(uint64_t morsel, const Due& due) const
   for (uint64_t subtree = 0; subtree < record.size_bytes / UnitBytes(morsel); ++subtree) {
     if (due.written.contains({morsel, subtree})) continue;
     const uint64_t watched = WatchedBytes(morsel);
-    const alloc::HeapGeometry heap = alloc::GeometryOf(record.capacity_bytes, kRootTableBytes);
+    const alloc::HeapGeometry heap = alloc::GeometryOf(record.capacity_bytes, 0);
     const uint64_t heap_bytes = subtree > 0 ? 0 : heap.first_unit.value() * kUnitBytes;
     const char* const begin = reinterpret_cast<const char*>(record.base) + subtree * kSubtreeBytes;
     if (AllZero(begin + heap_bytes, watched - heap_bytes)) continue;
@@ -328,7 +327,7 @@ void CarvedPoolTarget::SetRoot(uint64_t number, bool far, sim::Log& log) {
   const uint64_t size_bytes = far ? kFarBytes : sizeof(Object);
   // A morsel that grows by itself may take a subtree for the object.
   if (Grows(number) && size < kCapacityUnits) log.Note(kMayBe, number, size + 1, root);
-  if (!far) log.Note(kWritten, number, 0);  // a slab may be made there
+  log.Note(kWritten, number, 0);  // a slab may be made there, for the object or for the root
   const Result<void*> block =
       morsel.heap().Allocate(size_bytes, far && !IsGiant(number) ? kSubtreeBytes : 16);
   const uint64_t now = morsel.record().size_bytes / UnitBytes(number);
@@ -350,6 +349,10 @@ void CarvedPoolTarget::SetRoot(uint64_t number, bool far, sim::Log& log) {
   log.Note(kMayBe, number, now, SaysOf(object));
   Must(morsel.SetRoot(kRoot, &object).ok(), "set_root");
   log.Note(kIs, number, now, SaysOf(object));
+  for (const void* const own : *Roots(morsel.heap()).Blocks()) {
+    const uint64_t at = reinterpret_cast<uint64_t>(own) - morsel.record().base;
+    MORSEL_CHECK(at + sizeof(RootNode) <= WatchedBytes(number));
+  }
   if (before != nullptr) morsel.heap().Free(before);
 }
 

@@ -12,7 +12,7 @@
 #include "base/size_words.h"
 #include "morsel/memory_resource.hpp"
 #include "morsel/open/process.h"
-#include "morsel/open/root_table.h"
+#include "morsel/roots/roots.h"
 
 namespace morsel {
 namespace {
@@ -25,7 +25,7 @@ alloc::HeapPlace PlaceOf(const CatalogRecord& record) {
 }  // namespace
 
 void OpenMorsel::Format(const CatalogRecord& record, pmem::Persist persist) {
-  alloc::Heap::Format(PlaceOf(record), kRootTableBytes, persist);
+  alloc::Heap::Format(PlaceOf(record), /*root_table_bytes=*/0, persist);
 }
 
 OpenMorsel::OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::Heap> heap,
@@ -49,13 +49,7 @@ Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> ba
       alloc::Heap::Open(place, backing->persist(), fine, backing->read_only());
   if (!heap) return heap.status();
   (*heap)->set_frames(backing->frames_of_heap());
-  if ((*heap)->root_table_bytes() != kRootTableBytes) {
-    return Fail(Code::kCorrupt,
-                "morsel '%s' of pool '%s' has %" PRIu64 " bytes of roots where %" PRIu64
-                " are due; restore it from a copy",
-                record.name.c_str(), pool_path.c_str(), (*heap)->root_table_bytes(),
-                kRootTableBytes);
-  }
+  MORSEL_TRY(Roots(**heap).CheckTable());
   const Result<bool> guarded = alloc::Guard::IsWanted();
   if (!guarded) return guarded.status();
   if (*guarded && !backing->read_only()) (*heap)->BeGuarded();
@@ -104,63 +98,6 @@ Status OpenMorsel::OnlyFine(const char* call) const {
               "%s: %s is under the snapshot contract, where only a checkpoint makes anything "
               "durable; create it with MORSEL_FINE, or call morsel_checkpoint",
               call, label_.c_str());
-}
-
-Result<void*> OpenMorsel::Root(const char* name) {
-  MORSEL_TRY(MayRead());
-  const auto held = heap_->Lock();
-  void* const object = RootTable(heap_->root_table(), heap_->persist()).Find(name);
-  if (object == nullptr) {
-    return Fail(Code::kNotFound, "%s has no root '%s'; name one with morsel_set_root",
-                label_.c_str(), name);
-  }
-  const uint64_t offset = reinterpret_cast<uint64_t>(object) - record().base;
-  if (offset >= record().size_bytes && offset < record().capacity_bytes && read_only() && fine()) {
-    return Fail(Code::kBusy,
-                "root '%s' of %s is %p, in memory that it has not had when it was opened for "
-                "reading: another process writes it; close it, and open it again",
-                name, label_.c_str(), object);
-  }
-  if (offset >= record().size_bytes) {
-    return Fail(Code::kCorrupt,
-                "root '%s' of %s is %p, outside its memory; restore the morsel from a copy", name,
-                label_.c_str(), object);
-  }
-  return object;
-}
-
-Result<std::vector<RootTable::Root>> OpenMorsel::Roots() {
-  MORSEL_TRY(MayRead());
-  const auto held = heap_->Lock();
-  std::vector<RootTable::Root> roots = RootTable(heap_->root_table(), heap_->persist()).All();
-  for (RootTable::Root& root : roots) {
-    const uint64_t offset = reinterpret_cast<uint64_t>(root.object) - record().base;
-    if (offset >= record().size_bytes) root.object = nullptr;
-  }
-  return roots;
-}
-
-Status OpenMorsel::SetRoot(const char* name, void* object) {
-  MORSEL_TRY(MayWrite("set_root"));
-  if (object != nullptr) {
-    const uint64_t offset = reinterpret_cast<uint64_t>(object) - record().base;
-    const Result<bool> live = offset < size_bytes() ? heap_->IsLive(object) : false;
-    if (!live) return live.status();
-    if (!*live) {
-      return Fail(Code::kInvalidArgument,
-                  "root '%s' cannot be %p: that lies in no live block of %s; allocate the object "
-                  "there first",
-                  name, object, label_.c_str());
-    }
-    // ORDER  the object's allocation  <  the root's word
-    // WHY    an object that a root names must be live after a crash.               [P2]
-    // CRASH  before the word: the object is allocated, and nobody reaches it yet.
-    // TEST   morsel/open/open_morsel_test: ARootedObjectIsLiveAfterACrash
-    MORSEL_TRY(heap_->Flush(object, 0));
-    heap_->Fence();
-  }
-  const auto held = heap_->Lock();
-  return RootTable(heap_->root_table(), heap_->persist()).Set(name, object);
 }
 
 Status OpenMorsel::MayFlush(const void* address, uint64_t size_bytes, const char* call) {
@@ -228,6 +165,7 @@ class OpenMorsel::Telling {
 Status OpenMorsel::Checkpoint() {
   MORSEL_TRY(MayWrite("checkpoint"));
   const Telling telling(*this);
+  const std::lock_guard no_root_changes(roots_mutex_);
   const auto stopped = heap_->StopAndRelease();
   telling.Begin(stopped);
   return Checkpoint(stopped);
@@ -252,6 +190,7 @@ Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
                           const ExportRequest& options) {
   MORSEL_TRY(MayRead());
   const Telling telling(*this);
+  const std::lock_guard no_root_changes(roots_mutex_);
   const auto stopped = heap_->StopAndRelease();
   telling.Begin(stopped);
   if (!read_only() && !fine()) MORSEL_TRY(Checkpoint(stopped));

@@ -10,8 +10,8 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "morsel/morsel.h"
-#include "morsel/open/root_table.h"
 #include "morsel/pool/pool.h"
+#include "morsel/roots/roots.h"
 
 namespace morsel {
 
@@ -54,10 +54,12 @@ class OpenMorsel {
 
   // The calls of morsel.h. Each checks MayRead() or MayWrite() first.
 
-  Result<void*> Root(const char* name);
-  Status SetRoot(const char* name, void* object);
+  /// Errors  kInvalidArgument: the root's object is not of the type `wanted`.
+  Result<void*> Root(const char* name, const RootType& wanted = {});
+  /// `exclusive`: a root of that name is an error, kExists.
+  Status SetRoot(const char* name, void* object, const RootType& type = {}, bool exclusive = false);
   /// All roots, sorted by name. The object of one that leads outside of the memory is nullptr.
-  Result<std::vector<RootTable::Root>> Roots();
+  Result<std::vector<Roots::Root>> AllRoots();
   Status Flush(const void* address, uint64_t size_bytes);
   Status Copy(void* to, const void* from, uint64_t size_bytes);
   Status Fence();
@@ -87,6 +89,7 @@ class OpenMorsel {
   Status MayFlush(const void* address, uint64_t size_bytes, const char* call);
   Status Checkpoint(const alloc::Heap::StoppedWorld& stopped);
   Status CloseFine();
+  Status MayBeRoot(const char* name, const void* object);
   class Telling;
   /// The caller has stopped the heap.
   void FillStopped(uint64_t live_bytes, morsel_info* info) const;
@@ -97,6 +100,9 @@ class OpenMorsel {
   OpenPool* owner_;
   uint32_t fork_count_;
   bool in_table_ = false;
+  /// Held while roots are read or changed, and while the whole morsel is stored: a change of them
+  /// takes several steps in the heap.
+  Mutex roots_mutex_{LockRank::kRoots};
   Mutex told_mutex_{LockRank::kMorselInfo};  ///< guards the following
   Condition told_changed_;                   ///< one of the following has changed
   int tellings_ = 0;                         ///< calls that hold the heap while bytes move

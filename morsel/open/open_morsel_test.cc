@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "morsel/open/root_table.h"
 #include "morsel/pool/address_window.h"
+#include "morsel/roots/roots.h"
 #include "os/memory/frames.h"
 #include "os/testing/seed_testing.h"
 #include "sim/model/crash_recorder_testing.h"
@@ -71,7 +71,7 @@ struct OpenMorselTest : testing::Test {
       const alloc::HeapPlace place{morsel->base(), kBytes, kBytes, record.id};
       auto heap = alloc::Heap::Open(place, pmem::VolatilePersist(), /*fine=*/true, false);
       ASSERT_TRUE(heap) << LastError();
-      check(RootTable((*heap)->root_table(), pmem::VolatilePersist()).Find("r"), **heap);
+      check(Roots(**heap).Find("r", {})->object, **heap);
     });
   }
 
@@ -178,7 +178,7 @@ TEST_F(OpenMorselTest, CallsCloseTheGateOnceAtMost) {
   morsel_info info;
   ASSERT_TRUE(morsel->Fill(&info).ok());
   EXPECT_EQ(gates(), before + 1) << "stat";
-  EXPECT_EQ(info.live_bytes, 64u);
+  EXPECT_EQ(info.live_bytes, 128u) << "the object, and what the root takes";
   before = gates();
   ASSERT_TRUE(morsel->Close().ok()) << LastError();
   EXPECT_EQ(gates(), before + 1) << "close";

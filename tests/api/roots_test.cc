@@ -39,7 +39,7 @@ class RootsTest : public testing::Test {
     EXPECT_EQ(RootsOf(m), Roots());
     void* const a = m.malloc(10);
     void* const b = m.malloc(10);
-    const std::string longest(111, 'z');
+    const std::string longest(255, 'z');
     EXPECT_TRUE(m.set_root(longest.c_str(), a).ok());
     EXPECT_TRUE(m.set_root("b", b).ok());
     EXPECT_TRUE(m.set_root("a", a).ok());
@@ -98,11 +98,11 @@ TEST_F(RootsTest, OneThatLeadsOutsideHasNoObject) {
   morsel::Morsel m = Make(pool_, 0);
   EXPECT_TRUE(m.set_root("astray", m.malloc(10)).ok());
   char* const base = static_cast<char*>(m.base());
-  constexpr char kName[] = "astray";
-  void* const entry = memmem(base, 65536, kName, sizeof kName);
-  ASSERT_NE(entry, nullptr);
+  // The name lies at the end of the root's record, and the object's address is its second word.
+  void* const name = memmem(base, m.size(), "astray", 6);
+  ASSERT_NE(name, nullptr);
   const uint64_t elsewhere = 4096;
-  std::memcpy(static_cast<char*>(entry) + 112, &elsewhere, sizeof elsewhere);
+  std::memcpy(static_cast<char*>(name) - 40 + 8, &elsewhere, sizeof elsewhere);
   EXPECT_EQ(RootsOf(m), (Roots{{"astray", nullptr}}));
   EXPECT_EQ(m.root("astray"), nullptr);
 }

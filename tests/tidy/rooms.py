@@ -45,6 +45,7 @@ ROOMS = [
     Room("morsel/registry"),
     Room("morsel/carved"),
     Room("morsel/directory"),
+    Room("morsel/roots"),
     Room("morsel/open"),
     Room("morsel/check"),
     Room("morsel/api"),

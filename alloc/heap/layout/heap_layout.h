@@ -2,6 +2,9 @@
 //
 //   base: HeapHeader | root table | region directory | unit map of region 0 | units ...
 //
+// Only heaps that were made in version 2 have a root table. Such a heap becomes version 3
+// when a root is set in it; morsel/roots says what roots are made of.
+//
 // A region is 1 GiB of the range: 16,384 units of 64 KiB. Its unit map has one word
 // per unit. A segment, which is a slab or an extent, occupies one unit or several
 // neighbours; it is live iff the word of its first unit, its head, says so. A pool's
@@ -23,15 +26,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "alloc/heap/layout/size_class.h"
+#include "base/checksum.h"
 #include "base/units.h"
 
 namespace morsel::alloc {
 
 inline constexpr uint64_t kHeapMagic = 0x70616548'6c73726d;  // "mrslHeap"
-inline constexpr uint32_t kHeapVersion = 2;
+inline constexpr uint32_t kHeapVersion = 3;
+/// The version before, whose roots lie in a table. It is read, and becomes kHeapVersion.
+inline constexpr uint32_t kHeapVersionOfTables = 2;
+/// How many words lead to the roots.
+inline constexpr uint64_t kRootWords = 256;
 
 inline constexpr uint64_t kRegionBytes = kGiB;
 inline constexpr uint64_t kUnitsPerRegion = kRegionBytes / kUnitBytes;
@@ -39,10 +48,11 @@ inline constexpr uint64_t kUnitsPerRegion = kRegionBytes / kUnitBytes;
 /// Whether the heap was closed in order. Any other value is damage.
 enum HeapState : uint64_t { kHeapClean = 0x6e61656c63, kHeapInUse = 0x657375206e69 };
 
-/// The first page of a morsel. Format() writes it; afterwards only `state` changes.
+/// The first page of a morsel. Format() writes it; afterwards only the version, once, and what
+/// follows the checksum change.
 struct HeapHeader {
   uint64_t magic;
-  uint32_t version;
+  uint32_t version;  ///< changes with unit_bytes, as one word
   uint32_t unit_bytes;
   unsigned char id[16];
   uint64_t base;
@@ -52,17 +62,33 @@ struct HeapHeader {
   uint64_t directory_offset;  ///< the region directory: one word per region of the capacity
   uint64_t map_offset;        ///< region 0's unit map
   uint64_t first_unit;        ///< the units before it hold all of the above
-  uint64_t checksum;          ///< XXH3-64 of the bytes before it
+  uint64_t checksum;          ///< XXH3-64 of the bytes before it, in which the version is 2
   unsigned char reserved_a[32];
-  uint64_t state;  ///< on a cache line of its own
-  unsigned char reserved_b[4096 - 136];
+  uint64_t state;  ///< the first of a cache line
+  /// Where the word lies that leads to roots and was to change last. It is for who opens the heap
+  /// after a kill, and need not be durable.
+  uint64_t root_change;
+  /// How often blocks of roots were freed, for who reads beside a writer; need not be durable.
+  uint64_t root_frees;
+  unsigned char reserved_b[2048 - 152];
+  uint64_t roots[kRootWords];
 };
 static_assert(sizeof(HeapHeader) == 4096);
 static_assert(offsetof(HeapHeader, base) == 32);
 static_assert(offsetof(HeapHeader, checksum) == 88);
 static_assert(offsetof(HeapHeader, state) == 128);
+static_assert(offsetof(HeapHeader, roots) == 2048);
 static_assert(std::has_unique_object_representations_v<HeapHeader>);
 static_assert(std::is_trivially_copyable_v<HeapHeader>);
+
+/// What `checksum` must be. A heap changes its version by one store, so the sum counts the version
+/// as the one before.
+inline uint64_t HeaderSum(const HeapHeader& header) {
+  unsigned char summed[offsetof(HeapHeader, checksum)];
+  std::memcpy(summed, &header, sizeof summed);
+  std::memcpy(summed + offsetof(HeapHeader, version), &kHeapVersionOfTables, sizeof header.version);
+  return Checksum64(summed, sizeof summed);
+}
 
 // A word of the region directory is the index of the unit at which the region's map begins, or 0
 // if the region has no map yet. Region 0's word stays 0: the header says where its map is.

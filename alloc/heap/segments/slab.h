@@ -117,6 +117,10 @@ class Slab {
     return index < segment_.end_block && index >= segment_.first_block && Bit(index);
   }
 
+  /// Whether `address` is where a block begins, be it allocated or not.
+  /// Threads  any.
+  bool IsStart(const void* address) const { return segment_.PlaceOf(OffsetOf(address)).is_start; }
+
   /// Calls `each(counter, line)` for each line that holds the bit of a block that [begin, end)
   /// touches. The range lies in the slab and is not empty.
   /// Threads  any.

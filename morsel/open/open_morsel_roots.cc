@@ -1,0 +1,90 @@
+// The roots of an open morsel.
+#include <cinttypes>
+
+#include "base/error.h"
+#include "morsel/open/open_morsel.h"
+
+namespace morsel {
+
+Result<void*> OpenMorsel::Root(const char* name, const RootType& wanted) {
+  MORSEL_TRY(MayRead());
+  const std::lock_guard lock(roots_mutex_);
+  const Result<Roots::Found> found = Roots(*heap_).Find(name, wanted);
+  if (!found) return found.status();
+  void* const object = found->object;
+  if (object == nullptr) {
+    return Fail(Code::kNotFound, "%s has no root '%s'; name one with morsel_set_root",
+                label_.c_str(), name);
+  }
+  const uint64_t offset = reinterpret_cast<uint64_t>(object) - record().base;
+  const uint64_t size_bytes = heap_->size_bytes();
+  if (offset >= size_bytes && offset < record().capacity_bytes && read_only() && fine()) {
+    return Fail(Code::kBusy,
+                "root '%s' of %s is %p, in memory that it has not had when it was opened for "
+                "reading: another process writes it; close it, and open it again",
+                name, label_.c_str(), object);
+  }
+  if (offset >= size_bytes) {
+    return Fail(Code::kCorrupt,
+                "root '%s' of %s is %p, outside its memory; restore the morsel from a copy", name,
+                label_.c_str(), object);
+  }
+  if (!found->fits) {
+    return Fail(Code::kInvalidArgument,
+                "root '%s' of %s is of the type %s, and was asked for as %s: ask for the type that "
+                "it has, or make an object of the new one from it and set the root to that",
+                name, label_.c_str(), InWords(found->type).c_str(), InWords(wanted).c_str());
+  }
+  return object;
+}
+
+Result<std::vector<Roots::Root>> OpenMorsel::AllRoots() {
+  MORSEL_TRY(MayRead());
+  const std::lock_guard lock(roots_mutex_);
+  Result<std::vector<Roots::Root>> roots = Roots(*heap_).All();
+  if (!roots) return roots;
+  for (Roots::Root& root : *roots) {
+    const uint64_t offset = reinterpret_cast<uint64_t>(root.object) - record().base;
+    if (offset >= heap_->size_bytes()) root.object = nullptr;
+  }
+  return roots;
+}
+
+// Whether a root may lead to the object, whose allocation is durable afterwards.
+Status OpenMorsel::MayBeRoot(const char* name, const void* object) {
+  const uint64_t offset = reinterpret_cast<uint64_t>(object) - record().base;
+  const Result<bool> live = offset < size_bytes() ? heap_->IsLive(object) : false;
+  if (!live) return live.status();
+  if (!*live) {
+    return Fail(Code::kInvalidArgument,
+                "root '%s' cannot be %p: that lies in no live block of %s; allocate the object "
+                "there first",
+                name, object, label_.c_str());
+  }
+  // ORDER  the object's allocation  <  the root's word
+  // WHY    an object that a root names must be live after a crash.               [P2]
+  // CRASH  before the word: the object is allocated, and nobody reaches it yet.
+  // TEST   morsel/open/open_morsel_test: ARootedObjectIsLiveAfterACrash
+  MORSEL_TRY(heap_->Flush(object, 0));
+  heap_->Fence();
+  return Code::kOk;
+}
+
+Status OpenMorsel::SetRoot(const char* name, void* object, const RootType& type, bool exclusive) {
+  MORSEL_TRY(MayWrite("set_root"));
+  if (object != nullptr) MORSEL_TRY(MayBeRoot(name, object));
+  const std::lock_guard lock(roots_mutex_);
+  Roots roots(*heap_);
+  if (object == nullptr) return roots.Forget(name);
+  if (exclusive) {
+    const Result<Roots::Found> found = roots.Find(name, {});
+    if (!found) return found.status();
+    if (found->object != nullptr) {
+      return Fail(Code::kExists, "%s has a root '%s' already, at %p", label_.c_str(), name,
+                  found->object);
+    }
+  }
+  return roots.Set(name, object, type);
+}
+
+}  // namespace morsel

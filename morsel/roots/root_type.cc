@@ -1,0 +1,45 @@
+#include "morsel/roots/root_type.h"
+
+#include <cxxabi.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/checksum.h"
+
+namespace morsel {
+
+bool Fits(const RootType& given, const RootType& wanted) {
+  if (!given.is_typed() || !wanted.is_typed()) return true;
+  return given.size_bytes == wanted.size_bytes && given.alignment == wanted.alignment &&
+         given.layout == wanted.layout &&
+         (given.name.empty() || wanted.name.empty() || given.name == wanted.name);
+}
+
+std::string TypeNameToKeep(std::string_view name) {
+  if (name.size() <= kTypeNameBytesMax) return std::string(name);
+  char hash[18];
+  std::snprintf(hash, sizeof hash, "#%016" PRIx64, Checksum64(name.data(), name.size()));
+  return std::string(name.substr(0, kTypeNameBytesMax - 17)) + hash;
+}
+
+std::string ReadableName(const RootType& type) {
+  std::string name(type.name);
+  if ((type.flags & kRootMangled) == 0) return name;
+  int status = 0;
+  char* const readable = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status);
+  if (readable != nullptr) name = readable;
+  std::free(readable);
+  return name;
+}
+
+std::string InWords(const RootType& type) {
+  if (!type.is_typed()) return "an object without a type";
+  char rest[96];
+  std::snprintf(rest, sizeof rest, "(%" PRIu64 " bytes, alignment %u, layout %u)", type.size_bytes,
+                type.alignment, type.layout);
+  return (type.name.empty() ? "a type without a name " : "'" + ReadableName(type) + "' ") + rest;
+}
+
+}  // namespace morsel

@@ -1,0 +1,99 @@
+// A heap that was made when roots lay in a table: heap_version_2.image.zst has 255 of them, all
+// that such a table takes but for one that was forgotten. "account I" leads to an Account of id I,
+// but for "account 7", which was forgotten, and 255, whose name is 111 times 'z'.
+#include <gtest/gtest.h>
+#include <zstd.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "morsel/morsel.hpp"
+#include "os/testing/scratch_testing.h"
+
+namespace {
+
+struct Account {
+  int64_t id;
+  double balance;
+};
+
+std::string Unpacked(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string packed{std::istreambuf_iterator<char>(file), {}};
+  std::string bytes(ZSTD_getFrameContentSize(packed.data(), packed.size()), '\0');
+  EXPECT_EQ(ZSTD_decompress(bytes.data(), bytes.size(), packed.data(), packed.size()),
+            bytes.size());
+  return bytes;
+}
+
+std::string NameOf(int i) {
+  return i == 255 ? std::string(111, 'z') : "account " + std::to_string(i);
+}
+
+class HeapVersion2Test : public testing::Test {
+ protected:
+  morsel::Morsel Open(uint32_t flags = 0) {
+    auto opened = morsel::Morsel::open(pool_, "m", {.flags = flags});
+    EXPECT_TRUE(opened) << morsel_last_error();
+    return std::move(*opened);
+  }
+  void SetUp() override {
+    std::ofstream(scratch_.At("pool") + "/m", std::ios::binary)
+        << Unpacked("tests/format/heap_version_2.image.zst");
+  }
+  static uint32_t VersionOf(const morsel::Morsel& m) {
+    return static_cast<const uint32_t*>(m.base())[2];
+  }
+  static void ExpectAccount(const morsel::Morsel& m, int i) {
+    const auto* const account = m.root<Account>(NameOf(i).c_str());
+    ASSERT_NE(account, nullptr) << NameOf(i) << ": " << morsel_last_error();
+    EXPECT_EQ(account->id, i);
+    EXPECT_EQ(account->balance, i * 0.5);
+  }
+
+  morsel::os::Scratch scratch_ = morsel::os::Scratch::InMemory();
+  morsel::Pool pool_ = *morsel::Pool::open(scratch_.At("pool"), {.flags = MORSEL_CREATE});
+};
+
+TEST_F(HeapVersion2Test, ItsRootsAreFound) {
+  const morsel::Morsel m = Open(MORSEL_READ_ONLY);
+  EXPECT_EQ(VersionOf(m), 2u);
+  for (int i = 0; i < 256; ++i) {
+    if (i != 7) ExpectAccount(m, i);
+  }
+  EXPECT_EQ(m.root(NameOf(7).c_str()), nullptr);
+}
+
+TEST_F(HeapVersion2Test, ItStaysWhileRootsAreOnlyForgotten) {
+  {
+    morsel::Morsel m = Open();
+    EXPECT_TRUE(m.set_root(NameOf(8).c_str(), nullptr).ok()) << morsel_last_error();
+    ASSERT_TRUE(m.close().ok());
+  }
+  const morsel::Morsel m = Open();
+  EXPECT_EQ(VersionOf(m), 2u);
+  EXPECT_EQ(m.root(NameOf(8).c_str()), nullptr);
+  ExpectAccount(m, 9);
+}
+
+TEST_F(HeapVersion2Test, ItBecomesVersion3WithTheFirstRootThatIsSet) {
+  {
+    morsel::Morsel m = Open();
+    for (int i = 256; i < 1000; ++i) {
+      auto* const account = m.make<Account>(Account{i, i * 0.5});
+      ASSERT_TRUE(m.set_root(NameOf(i).c_str(), account).ok()) << morsel_last_error();
+    }
+    auto* const other = m.make<Account>(Account{4711, 0});
+    ASSERT_TRUE(m.set_root(NameOf(0).c_str(), other).ok()) << morsel_last_error();
+    ASSERT_TRUE(m.close().ok());
+  }
+  const morsel::Morsel m = Open();
+  EXPECT_EQ(VersionOf(m), 3u);
+  EXPECT_EQ(m.root<Account>(NameOf(0).c_str())->id, 4711);
+  for (int i = 1; i < 1000; ++i) {
+    if (i != 7) ExpectAccount(m, i);
+  }
+}
+
+}  // namespace
