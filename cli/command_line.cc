@@ -129,7 +129,7 @@ void AddCreate(CLI::App& app, Invocation& invocation) {
   AddSize(command, "--size", &options->size_bytes,
           "Of a carved pool, all of it; of a morsel, at first (default: grows as it is used).");
   AddSize(command, "--capacity", &options->capacity_bytes,
-          "How far the morsel can ever grow (default: 16 GiB, or its size if that is more).");
+          "How far the morsel can ever grow (default: 16 GiB, less where addresses are scarce).");
   command->add_flag("--fine", options->fine,
                     "The fine contract: what is persisted is durable at once.");
   command->add_flag("--giant", options->giant, "Of subtrees of 1 GiB.");
@@ -302,6 +302,22 @@ void AddSalvage(CLI::App& app, Invocation& invocation) {
   Runs(command, invocation, options, Salvage);
 }
 
+void AddAddr(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "addr", "Show which pools of this host have which addresses.",
+      "Pools ask a registry for addresses, so that no two morsels of a host meet. A letter of "
+      "the drawing stands for a pool that has addresses there, # for several, a dot for none. "
+      "What pools had that are gone is free from then on.\n"
+      "\n"
+      "Examples:\n"
+      "  morselctl addr\n"
+      "  morselctl addr --user alice     as root: a part of the addresses for her alone");
+  const auto options = std::make_shared<AddrOptions>();
+  AddName(command, "--user", &options->user, "Give this user addresses that no other user has.")
+      ->type_name("NAME");
+  Runs(command, invocation, options, Addr);
+}
+
 // Returns nullptr if there is no such command.
 const CLI::App* CommandNamed(const CLI::App& app, const std::string& name) {
   const auto found =
@@ -363,6 +379,7 @@ void AddCommands(CLI::App& app, Invocation& invocation) {
   AddExport(app, invocation);
   AddImport(app, invocation);
   AddVerify(app, invocation);
+  AddAddr(app, invocation);
   AddSalvage(app, invocation);
   AddHelp(app, invocation);
 }

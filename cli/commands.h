@@ -80,6 +80,10 @@ struct ImportOptions {
   std::optional<std::string> name;  ///< none: the file's
 };
 
+struct AddrOptions {
+  std::optional<std::string> user;  ///< to be given addresses; none: they are shown
+};
+
 struct VerifyOptions {
   std::string file;
 };
@@ -104,5 +108,6 @@ int Export(const ExportOptions& options, const Printer& printer);
 int Import(const ImportOptions& options, const Printer& printer);
 int Verify(const VerifyOptions& options, const Printer& printer);
 int Salvage(const SalvageOptions& options, const Printer& printer);
+int Addr(const AddrOptions& options, const Printer& printer);
 
 }  // namespace morsel::cli

@@ -177,6 +177,46 @@ morsel_code morsel_stat_image(const char *path, morsel_info *info);
  * Cost        reads the pool's own tables and a page of each 64 MiB, and writes the tables. */
 morsel_code morsel_format(const char *path, uint32_t flags);
 
+/* A range of this host's addresses that a pool has. The texts are valid during the call of
+ * `visit`. */
+typedef struct morsel_address_range {
+  uint32_t struct_size; /* as of this library */
+  uint32_t is_missing;  /* 1: the pool is not found, e.g. since its disk is not mounted; else 0 */
+  const char *pool;     /* its path; empty if that is too long to be kept */
+  uint64_t base;
+  uint64_t size_bytes;
+} morsel_address_range;
+
+typedef struct morsel_address_info {
+  uint32_t struct_size;
+  uint32_t pools;        /* that have addresses, or have had some */
+  uint64_t window_begin; /* new morsels of new pools get the addresses [window_begin, window_end) */
+  uint64_t window_end;
+  uint64_t free_bytes;  /* of these */
+  char registry[1024]; /* the path of the registry, cut off after 1023 bytes */
+} morsel_address_info;
+
+/* Fills *info with what the calling user's registry of addresses knows, and calls `visit` for each
+ * range that a pool has, pool by pool. visit: NULL, or a function that must not throw. What pools
+ * had that are gone, although the file system that they were on is there, is free from now on.
+ *
+ * Errors  NOT_FOUND (there is no registry: no pool has asked for one yet, or MORSEL_ADDRESSES says
+ *         that there is to be none); BUSY; VERSION; PERMISSION; INVALID_ARGUMENT (NULL;
+ *         struct_size); IO.
+ * Cost    reads 16 MiB. */
+morsel_code morsel_addresses(morsel_address_info *info,
+                             void (*visit)(const morsel_address_range *range, void *context),
+                             void *context);
+
+/* Gives the user a part of this host's addresses that no other user has who was given one, and a
+ * registry in /var/lib/morsel/addresses. What the user's pools had before, they keep. Who has a
+ * part already keeps it.
+ *
+ * Durability  on return.
+ * Errors      PERMISSION (only root may); ADDRESS_EXHAUSTED (nothing is left); CORRUPT; NO_SPACE;
+ *             IO. */
+morsel_code morsel_share_addresses(uint32_t user);
+
 /* Returns the name of the codec, e.g. "zstd", or NULL if this library has no codec of that number.
  * Codecs are numbered from 0 without gaps. It is a static string. */
 const char *morsel_codec_name(uint32_t codec);

@@ -73,7 +73,9 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Adopt(os::File file, bool read_o
   Result<std::unique_ptr<CarvedMedium>> medium =
       CarvedMedium::Open(std::move(file), read_only, PoolSubject(path));
   if (!medium) return medium.status();
-  return std::unique_ptr<impl::Pool>(new CarvedPool(path, read_only, std::move(*medium)));
+  std::unique_ptr<CarvedPool> pool(new CarvedPool(path, read_only, std::move(*medium)));
+  if (!read_only) pool->FindAddresses();
+  return std::unique_ptr<impl::Pool>(std::move(pool));
 }
 
 std::string CarvedPool::SubjectOf(const std::string& name) const {
@@ -165,16 +167,10 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const CatalogRecord& asked,
   }
   const Result<Id> id = RandomId();
   if (!id) return id.status();
-  const Window window = {superblock().window_begin, superblock().window_end};
-  // Who makes one morsel at a time need not wait for a copy of all ranges.
-  const TakenRanges with_claims = claims_.empty() ? TakenRanges() : Taken();
-  const TakenRanges& taken = claims_.empty() ? metadata.catalog().Ranges() : with_claims;
-  Result<os::AddressRange> range =
-      ReserveNew(window, *id, wanted.capacity_bytes, taken, SubjectOf(wanted.name));
-  if (!range) return range.status();
-
   CatalogRecord record = wanted;
   record.id = *id;
+  Result<os::AddressRange> range = TakeRange(record);
+  if (!range) return range.status();
   record.base = range->base();
   record.user = geteuid();
   record.group = getegid();
@@ -182,6 +178,7 @@ Result<std::unique_ptr<Backing>> CarvedPool::Create(const CatalogRecord& asked,
   Result<std::unique_ptr<CarvedBacking>> backing =
       CarvedBacking::Create(medium_, record, std::move(*range), format, lock);
   if (!backing) return backing.status();
+  NoteName();
   return std::unique_ptr<Backing>(std::move(*backing));
 }
 
@@ -258,6 +255,7 @@ Status CarvedPool::Remove(const std::string& name) {
   const CatalogRecord record = metadata.catalog().record(*slot);
   MORSEL_TRY(MayRemove(Identity::OfProcess(), record, SubjectOf(name), "removed"));
   medium_->GiveBack(RoleOf(record), metadata.Remove(*slot));
+  addresses_.GiveBack(Registered(), SpanOf(record), stamp_);
   return Code::kOk;
 }
 

@@ -10,6 +10,7 @@
 #include "morsel/carved/carved_pool_backing.h"
 #include "morsel/carved/carved_pool_medium.h"
 #include "morsel/pool/pool.h"
+#include "morsel/registry/pool_addresses.h"
 #include "os/file/system_calls.h"
 
 namespace morsel {
@@ -47,6 +48,7 @@ class CarvedPool : public impl::Pool {
   Result<CatalogRecord> Find(const std::string& name) override;
   Result<std::vector<CatalogRecord>> List() override;
   Result<PoolFacts> Facts() override;
+  uint64_t DefaultCapacityBytes() override { return addresses_.DefaultCapacityBytes(); }
   /// On a medium with units of 1 GiB every morsel becomes giant, whatever was asked for.
   Result<std::unique_ptr<Backing>> Create(const CatalogRecord& asked, const Formatter& format,
                                           const image::Progress& progress) override;
@@ -86,6 +88,15 @@ class CarvedPool : public impl::Pool {
     std::string name_;
   };
   TakenRanges Taken();
+  static AddressSpan SpanOf(const CatalogRecord& record);
+  /// Looks for the registry of addresses, for a pool that is open for writing.
+  void FindAddresses();
+  /// What the registry is told of the pool, while the medium's mutex is held.
+  RegisteredPool Registered();
+  /// Reserves addresses for a new morsel.
+  Result<os::AddressRange> TakeRange(const CatalogRecord& record);
+  /// Tells the registry that a morsel is in the catalog.
+  void NoteName();
   Status CheckUnclaimed(const CatalogRecord& record) const;
   Status MustBeWritable(const char* tried) const;
   std::string SubjectOf(const std::string& name) const;
@@ -94,6 +105,8 @@ class CarvedPool : public impl::Pool {
   /// The addresses of morsels that are being made, guarded by the medium's mutex: they are in no
   /// catalog yet, and the mutex is not held while zeros are written or an image is loaded.
   std::vector<CatalogRecord> claims_;
+  PoolAddresses addresses_;
+  PoolStamp stamp_;  ///< guarded by the medium's mutex
 };
 
 }  // namespace morsel

@@ -91,7 +91,9 @@ Status CarvedPool::Import(const std::string& name, const image::ImageFile& image
     medium_->Return(RoleOf(record), *subtrees);
     return slot.status();
   }
+  addresses_.Claim(SpanOf(record));
   metadata.Create(*slot, record, *subtrees);
+  NoteName();
   return Code::kOk;
 }
 

@@ -26,14 +26,15 @@ void SetMode(const os::Directory& directory, const os::File& file) {
 }
 
 Result<os::File> OpenOrMake(const os::Directory& directory) {
-  Result<os::File> file = directory.OpenFile(kLockFileName, O_RDWR);
+  Result<os::File> file = directory.OpenFile(kLockFileName, O_RDWR | O_APPEND);
   while (!file && file.error() == Code::kNotFound) {
     file = os::File::Open(directory.calls(), directory.descriptor(), kLockFileName,
-                          O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
+                          O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
                           directory.PathOf(kLockFileName));
     if (file) directory.GiveGroup(*file);
     if (file) SetMode(directory, *file);
-    if (!file && file.error() == Code::kExists) file = directory.OpenFile(kLockFileName, O_RDWR);
+    if (!file && file.error() == Code::kExists)
+      file = directory.OpenFile(kLockFileName, O_RDWR | O_APPEND);
   }
   return file;
 }
@@ -69,6 +70,19 @@ Result<std::optional<os::ByteSpan>> AddressLock::TryLock(uint64_t base, uint64_t
 void AddressLock::Unlock() {
   if (locked_.end != 0) os::UnlockSpan(file_, locked_);
   locked_ = {};
+}
+
+void AddressLock::CountName() const {
+  const KeepLastError keep;
+  // The kernel appends it, whoever else does the same at this moment.
+  const Result<uint64_t> end = file_.SizeBytes();
+  if (end) (void)file_.WriteAll("+", 1, *end);
+}
+
+uint64_t AddressLock::NamesGiven() const {
+  const KeepLastError keep;
+  const Result<uint64_t> bytes = file_.SizeBytes();
+  return bytes ? *bytes : 0;
 }
 
 }  // namespace morsel

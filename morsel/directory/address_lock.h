@@ -26,7 +26,7 @@ inline constexpr char kLockFileName[] = ".morsel-lock";
 class AddressLock {
  public:
   /// Makes the file if there is none, and its mode what who may write the directory needs, as far
-  /// as this process may. It has no contents, and nothing is lost with it.
+  /// as this process may. Only its length means something, and nothing is lost with it.
   /// Durability  none.
   static void Prepare(const os::Directory& directory);
 
@@ -41,6 +41,13 @@ class AddressLock {
 
   /// Gives the addresses of the last TryLock() back.
   void Unlock();
+
+  /// Counts a name that is about to be given in the directory, for NamesGiven(). Where it cannot be
+  /// counted, who knows the names lists them again.
+  /// Durability  none.
+  void CountName() const;
+  /// How many names have been given in the directory since the file was made: by its length.
+  uint64_t NamesGiven() const;
 
  private:
   explicit AddressLock(os::File file) : file_(std::move(file)) {}

@@ -125,8 +125,12 @@ Result<std::unique_ptr<impl::Pool>> DirectoryPool::OpenDirectory(
     // TEST   tests/disk/pool_test: SequencesOfUpToThree
     MORSEL_TRY(directory->Sync());
   }
-  return std::unique_ptr<impl::Pool>(
+  std::unique_ptr<DirectoryPool> pool(
       new DirectoryPool(path, options.read_only, std::move(*directory), *pool_file));
+  if (!options.read_only) {
+    pool->addresses_.Find(calls, pool_file->id(), path, pool_file->window());
+  }
+  return std::unique_ptr<impl::Pool>(std::move(pool));
 }
 
 const pmem::Medium& DirectoryPool::medium() const { return pool_file_.medium(); }

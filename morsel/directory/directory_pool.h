@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "morsel/directory/address_lock.h"
 #include "morsel/directory/pool_file.h"
 #include "morsel/pool/pool.h"
+#include "morsel/registry/pool_addresses.h"
 #include "os/file/directory.h"
 
 namespace morsel {
@@ -47,6 +49,7 @@ class DirectoryPool final : public impl::Pool {
   Result<std::vector<CatalogRecord>> List() override;
   Result<std::vector<std::string>> ListUnreadable() override;
   Result<PoolFacts> Facts() override;
+  uint64_t DefaultCapacityBytes() override { return addresses_.DefaultCapacityBytes(); }
   Result<std::unique_ptr<Backing>> Create(const CatalogRecord& wanted, const Formatter& format,
                                           const image::Progress& progress) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only,
@@ -97,8 +100,16 @@ class DirectoryPool final : public impl::Pool {
     os::AddressRange range;
     AddressLock lock;
   };
+  static AddressSpan SpanOf(const CatalogRecord& record);
+  /// What the registry is told of the pool, which lives as long as the lock.
+  RegisteredPool Registered(const AddressLock& lock);
+  /// Does what TakePlace() does by the registry, or returns nothing, where there is none. In a
+  /// place is `lock` itself.
+  Result<std::optional<Place>> TakeRegistered(CatalogRecord& record, AddressLock& lock);
   /// Reserves a range that no other morsel of the pool has, and sets the record's base.
   Result<Place> TakePlace(CatalogRecord& record);
+  /// Removes the morsel's name, and gives its addresses back.
+  Status RemoveName(const std::string& name);
   /// Locks the range that the record says, which no other morsel of the pool has.
   Result<AddressLock> LockPlaceOf(const CatalogRecord& record);
   /// Opens the morsel `name`, so that nobody becomes its writer before the file is closed.
@@ -120,6 +131,7 @@ class DirectoryPool final : public impl::Pool {
 
   os::Directory directory_;
   PoolFile pool_file_;
+  PoolAddresses addresses_;
 };
 
 }  // namespace morsel

@@ -34,57 +34,6 @@ Status DirectoryPool::ServesImageOf(const CatalogRecord& record) const {
       record.name.c_str(), path_.c_str());
 }
 
-// ORDER  the addresses, locked  <  the pool, listed  <  the morsel's name  <  the lock given back
-// WHY    another process may take the same addresses at the same time. It has published its morsel
-//        before it gave up the lock, or it finds this one.                              [ADL-1]
-// CRASH  no difference: the lock goes with the process, and without a name there is no morsel.
-// TEST   morsel/directory/directory_sharing_test: AMorselThatIsBeingMadeHasItsAddresses
-Result<DirectoryPool::Place> DirectoryPool::TakePlace(CatalogRecord& record) {
-  Result<AddressLock> lock = AddressLock::Open(directory_);
-  if (!lock) return lock.status();
-  const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
-  std::vector<os::ByteSpan> locked;
-  TakenRanges taken;
-  for (;;) {
-    Result<os::AddressRange> range = ReserveNew(pool_file_.window(), record.id,
-                                                record.capacity_bytes, taken, LabelOf(record.name));
-    if (!range) return range.status();
-    const uint64_t base = range->base();
-    const Result<std::optional<os::ByteSpan>> others = lock->TryLock(base, size_bytes);
-    if (!others) return others.status();
-    if (others->has_value()) {
-      locked.push_back(**others);
-      taken.Add(locked.back().begin, locked.back().end - locked.back().begin);
-      continue;
-    }
-    const Result<std::vector<CatalogRecord>> morsels = List();
-    if (!morsels) return morsels.status();
-    taken = {};
-    for (const CatalogRecord& one : *morsels) taken.Add(one.base, RangeBytes(one.capacity_bytes));
-    if (taken.FirstFree(base, base + size_bytes, size_bytes, kSubtreeBytes) == base) {
-      record.base = base;
-      return Place{std::move(*range), std::move(*lock)};
-    }
-    for (const os::ByteSpan& span : locked) taken.Add(span.begin, span.end - span.begin);
-    lock->Unlock();
-  }
-}
-
-Result<AddressLock> DirectoryPool::LockPlaceOf(const CatalogRecord& record) {
-  Result<AddressLock> lock = AddressLock::Open(directory_);
-  if (!lock) return lock;
-  const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
-  const Result<std::optional<os::ByteSpan>> others = lock->TryLock(record.base, end - record.base);
-  if (!others) return others.status();
-  if (!others->has_value()) return lock;
-  return Fail(Code::kAddressTaken,
-              "morsel '%s' cannot come into pool '%s': another process, or another thread of this "
-              "one, is making a morsel there whose addresses 0x%" PRIx64 "-0x%" PRIx64
-              " meet its own, 0x%" PRIx64 "-0x%" PRIx64 "; choose another pool",
-              record.name.c_str(), path_.c_str(), (*others)->begin, (*others)->end, record.base,
-              end);
-}
-
 Result<std::unique_ptr<Backing>> DirectoryPool::Create(const CatalogRecord& wanted,
                                                        const Formatter& format,
                                                        const image::Progress& progress) {
@@ -100,7 +49,11 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const CatalogRecord& want
   }
   Result<Place> place = TakePlace(record);
   if (!place) return place.status();
-  return CreateFineFile(directory_, pool_file_.window(), record, std::move(place->range), format);
+  place->lock.CountName();
+  Result<std::unique_ptr<Backing>> made =
+      CreateFineFile(directory_, pool_file_.window(), record, std::move(place->range), format);
+  if (made) addresses_.NoteName(Registered(place->lock));
+  return made;
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record,
@@ -117,9 +70,11 @@ Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record
   MORSEL_TRY(os::PlaceProcessPage(range, record.capacity_bytes));
   format(record, pmem::VolatilePersist());
 
+  place->lock.CountName();
   Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, record,
                                               range.at(0), &*frames, progress);
   if (!image) return image.status();
+  addresses_.NoteName(Registered(place->lock));
   const Result<CatalogRecord> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
   return std::unique_ptr<Backing>(new ImageBacking(*made, false, std::move(range),
@@ -145,7 +100,11 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenToWrite(const std::string& n
   MORSEL_TRY(directory_.Sync());
   const Result<bool> is_direct = LooksLikeFineFile(*file);
   if (!is_direct) return is_direct.status();
-  if (!*is_direct) return OpenImage(std::move(*file), name, /*read_only=*/false, nullptr, progress);
+  if (!*is_direct) {
+    auto image = OpenImage(std::move(*file), name, /*read_only=*/false, nullptr, progress);
+    if (image) addresses_.Claim(SpanOf((*image)->record()));
+    return image;
+  }
   // What is stored into it is on the medium. An image is looked at before each checkpoint.
   MORSEL_TRY(directory_.CheckHasOneName(name, *file));
   return OpenFineFile(std::move(*file), name, /*read_only=*/false, LabelOf(name));
@@ -258,15 +217,19 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   if (!lock) return lock.status();
   MORSEL_TRY(CheckRoomFor(*this, *record));
   MORSEL_TRY(directory_.CheckNone(name));
-  const uint32_t mode = PermissionsOfCopy(record->mode);
-  if (record->contract == Contract::kSnapshot) {
-    return image::CopyInto(image, directory_, name, mode);
+  CatalogRecord copy = *record;
+  copy.mode = PermissionsOfCopy(record->mode);
+  if (copy.contract == Contract::kFine) {
+    copy.codec = image::Codec::kNone;
+    MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, copy));
   }
-  CatalogRecord fine = *record;
-  fine.codec = image::Codec::kNone;
-  fine.mode = mode;
-  MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, fine));
-  return ImportFineFile(directory_, pool_file_.window(), fine, image);
+  addresses_.Claim(SpanOf(copy));
+  lock->CountName();
+  MORSEL_TRY(copy.contract == Contract::kSnapshot
+                 ? image::CopyInto(image, directory_, name, copy.mode)
+                 : ImportFineFile(directory_, pool_file_.window(), copy, image));
+  addresses_.NoteName(Registered(*lock));
+  return Code::kOk;
 }
 
 Result<os::File> DirectoryPool::OpenToChangeName(const std::string& name) const {
@@ -295,7 +258,7 @@ Status DirectoryPool::Remove(const std::string& name) {
   MORSEL_CHECK(!read_only_);
   const Result<os::File> file = OpenToChangeName(name);
   if (!file) return file.status();
-  return directory_.Remove(name);
+  return RemoveName(name);
 }
 
 Status DirectoryPool::CheckNotWritten(const std::string& name) {
@@ -328,7 +291,10 @@ Status DirectoryPool::Rename(const std::string& name, const std::string& to) {
                   LabelOf(name).c_str());
     }
   }
-  return directory_.Move(name, to);
+  lock->CountName();
+  MORSEL_TRY(directory_.Move(name, to));
+  addresses_.NoteName(Registered(*lock));
+  return Code::kOk;
 }
 
 }  // namespace morsel

@@ -1,5 +1,6 @@
 #include "morsel/open/open_options.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstring>
 
@@ -155,7 +156,8 @@ Status CheckMorselName(const char* name) {
               name == nullptr ? "" : name, length > 60 ? "..." : "", wrong);
 }
 
-Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& options) {
+Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& options,
+                                   impl::Pool& pool) {
   if (options.size_bytes > kBytesMax || options.capacity_bytes > kBytesMax) {
     return Fail(Code::kAddressExhausted,
                 "morsel '%s' cannot have %s of size and %s of capacity: no address window is that "
@@ -173,10 +175,7 @@ Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& optio
   const uint64_t step = record.giant ? kGiantBytes : kSubtreeBytes;
   record.size_bytes = AlignUp(record.grows ? step : options.size_bytes, step);
   uint64_t capacity = options.capacity_bytes;
-  if (capacity == 0) {
-    capacity =
-        record.size_bytes > kDefaultCapacityBytes ? record.size_bytes : kDefaultCapacityBytes;
-  }
+  if (capacity == 0) capacity = std::max(record.size_bytes, pool.DefaultCapacityBytes());
   record.capacity_bytes = AlignUp(capacity, step);
   if (record.size_bytes > record.capacity_bytes) {
     return Fail(

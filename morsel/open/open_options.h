@@ -28,8 +28,10 @@ Status CheckMorselName(const char* name);
 
 /// Returns the record of the new morsel that `options` ask for, with sizes rounded up to its
 /// subtrees. Id and base are the pool's to choose.
+/// pool  says what capacity a morsel has for which none was asked for.
 /// Errors  kInvalidArgument (more size than capacity); kAddressExhausted.
-Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& options);
+Result<CatalogRecord> WantedRecord(const char* name, const morsel_options& options,
+                                   impl::Pool& pool);
 
 /// Returns a progress callback that calls `call` with `context`, or an empty one for a nullptr.
 image::Progress ProgressOf(void (*call)(const morsel_progress* now, void* context), void* context);

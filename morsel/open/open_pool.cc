@@ -281,7 +281,7 @@ Status OpenPool::OpenIntact(const std::string& name, const morsel_options& optio
 Result<std::unique_ptr<Backing>> OpenPool::Create(const std::string& name,
                                                   const morsel_options& options,
                                                   const image::Progress& progress) {
-  const Result<CatalogRecord> wanted = WantedRecord(name.c_str(), options);
+  const Result<CatalogRecord> wanted = WantedRecord(name.c_str(), options, *pool_);
   if (!wanted) return wanted.status();
   MORSEL_TRY(pool_->Supports(wanted->contract, wanted->giant));
   if (wanted->contract == Contract::kFine && wanted->codec != image::Codec::kNone) {

@@ -27,6 +27,8 @@ template <>
 inline constexpr uint32_t kFirstBytes<morsel_check_info> = 40;
 template <>
 inline constexpr uint32_t kFirstBytes<morsel_export_options> = 32;
+template <>
+inline constexpr uint32_t kFirstBytes<morsel_address_info> = 1056;
 
 /// No structure is larger. A larger struct_size is a variable that nobody has set.
 inline constexpr uint32_t kStructBytesMax = 4096;

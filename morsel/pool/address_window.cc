@@ -93,6 +93,10 @@ Result<Window> WindowFromEnvironment() {
   return Window{*begin, *end};
 }
 
+uint64_t AddressAlignment(uint64_t capacity_bytes) {
+  return capacity_bytes >= kGiantBytes ? kGiantBytes : kSubtreeBytes;
+}
+
 Result<os::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
                                     const TakenRanges& taken, const std::string& label) {
   const uint64_t window_bytes = window.end - window.begin;
@@ -106,7 +110,7 @@ Result<os::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t
     return exhausted();
   }
   const uint64_t size_bytes = RangeBytes(capacity_bytes);
-  const uint64_t alignment = capacity_bytes >= kGiantBytes ? kGiantBytes : kSubtreeBytes;
+  const uint64_t alignment = AddressAlignment(capacity_bytes);
   const uint64_t places = (window_bytes - size_bytes) / alignment + 1;
   const uint64_t first = window.begin + Checksum64(id.data(), id.size()) % places * alignment;
 

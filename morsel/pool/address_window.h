@@ -36,6 +36,9 @@ inline constexpr Window kDefaultWindow = {0x160000000000, 0x2a0000000000};
 /// Errors  kInvalidArgument; the message quotes the variable's value.
 Result<Window> WindowFromEnvironment();
 
+/// What the base of a new morsel of that capacity is a multiple of.
+uint64_t AddressAlignment(uint64_t capacity_bytes);
+
 /// Reserves the address range of a new morsel. The search starts at a place that `id` decides, so
 /// that pools of different hosts seldom choose the same range, and takes the first place that is
 /// free in the pool and in this process. It begins again at the window's start when it reaches the

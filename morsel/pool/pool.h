@@ -205,6 +205,9 @@ class Pool {
   /// Errors  kIo, kCorrupt, kPermission.
   virtual Result<PoolFacts> Facts() = 0;
 
+  /// The capacity of a new morsel for which nobody has asked for one.
+  virtual uint64_t DefaultCapacityBytes() { return kDefaultCapacityBytes; }
+
   /// Makes the morsel that `wanted` describes and opens it for writing. The pool chooses id and
   /// base; size and capacity are set, valid and rounded. `progress` is called while the morsel is
   /// stored, now and later.

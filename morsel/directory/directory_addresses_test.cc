@@ -1,0 +1,185 @@
+// Directory pools that get their addresses from a registry.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/directory/directory_pool_testing.h"
+#include "morsel/registry/address_registry.h"
+#include "os/testing/scripted_calls_testing.h"
+
+namespace morsel {
+namespace {
+
+namespace fs = std::filesystem;
+
+class DirectoryAddressesTest : public DirectoryPoolFixture {
+ protected:
+  DirectoryAddressesTest() : DirectoryPoolFixture(os::Scratch::OnDisk) {
+    setenv("MORSEL_ADDRESSES", scratch_.At("addresses").c_str(), 1);
+    // Room for 128 ranges of 16 MiB, in which pools begin close to each other.
+    setenv("MORSEL_WINDOW", "160000000000-160080000000", 1);
+  }
+  ~DirectoryAddressesTest() override {
+    unsetenv("MORSEL_ADDRESSES");
+    unsetenv("MORSEL_WINDOW");
+  }
+  static CatalogRecord Small(const std::string& name) {
+    CatalogRecord wanted = Wanted(name);
+    wanted.capacity_bytes = 4 * kSubtreeBytes;
+    return wanted;
+  }
+  std::unique_ptr<impl::Pool> PoolAt(const std::string& name,
+                                     os::SystemCalls& calls = os::KernelCalls()) {
+    auto pool = DirectoryPool::Open(scratch_.At(name), {.create = true}, calls);
+    EXPECT_TRUE(pool.has_value()) << LastError();
+    return std::move(*pool);
+  }
+  static uint64_t Make(impl::Pool& pool, const std::string& name) {
+    const auto made = pool.Create(Small(name), [](auto&, auto) {});
+    EXPECT_TRUE(made.has_value()) << LastError();
+    return made ? (*made)->record().base : 0;
+  }
+  // The bases of all morsels of the pools, sorted.
+  static std::vector<uint64_t> BasesOf(std::initializer_list<impl::Pool*> pools) {
+    std::vector<uint64_t> bases;
+    for (impl::Pool* pool : pools) {
+      const Result<std::vector<CatalogRecord>> records = pool->List();
+      for (const CatalogRecord& record : *records) bases.push_back(record.base);
+    }
+    std::sort(bases.begin(), bases.end());
+    return bases;
+  }
+  static void ExpectApart(const std::vector<uint64_t>& bases) {
+    for (size_t i = 1; i < bases.size(); ++i) EXPECT_GE(bases[i], bases[i - 1] + 5 * kSubtreeBytes);
+  }
+};
+
+TEST_F(DirectoryAddressesTest, MorselsOfTwoPoolsDoNotMeet) {
+  const auto a = PoolAt("a");
+  const auto b = PoolAt("b");
+  for (int i = 0; i < 50; ++i) {
+    Make(*a, "m" + std::to_string(i));
+    Make(*b, "m" + std::to_string(i));
+  }
+  const std::vector<uint64_t> bases = BasesOf({a.get(), b.get()});
+  EXPECT_EQ(bases.size(), 100u);
+  ExpectApart(bases);
+}
+
+// What it does not cost is what the pool was listed for: a file opened for each morsel.
+TEST_F(DirectoryAddressesTest, MakingAMorselCostsTheSameBesideMany) {
+  os::ScriptedCalls calls;
+  const auto pool = PoolAt("a", calls);
+  const auto cost = [&](int number) {
+    calls.CountAnew();
+    Make(*pool, "m" + std::to_string(number));
+    return calls.count();
+  };
+  cost(0);
+  const int64_t first = cost(1);
+  for (int i = 2; i < 60; ++i) cost(i);
+  EXPECT_EQ(cost(60), first);
+}
+
+TEST_F(DirectoryAddressesTest, WhatIsRemovedIsGrantedAgain) {
+  const auto a = PoolAt("a");
+  const auto b = PoolAt("b");
+  std::vector<uint64_t> bases;
+  for (int i = 0; i < 128; ++i) bases.push_back(Make(*a, "m" + std::to_string(i)));
+  EXPECT_EQ(b->Create(Small("none"), [](auto&, auto) {}).error(), Code::kAddressExhausted);
+  ASSERT_TRUE(a->Remove("m7").ok()) << LastError();
+  EXPECT_EQ(Make(*b, "now"), bases[7]);
+}
+
+TEST_F(DirectoryAddressesTest, WhatIsCopiedInOrImportedHasItsAddresses) {
+  const auto a = PoolAt("a");
+  const auto b = PoolAt("b");
+  Make(*b, "first");
+  // Of another host: the registry does not know its pool.
+  setenv("MORSEL_ADDRESSES", scratch_.At("other").c_str(), 1);
+  const auto other = PoolAt("other host");
+  for (int i = 0; i < 20; ++i) Make(*other, "m" + std::to_string(i));
+  setenv("MORSEL_ADDRESSES", scratch_.At("addresses").c_str(), 1);
+
+  for (int i = 0; i < 10; ++i) {
+    const std::string name = "m" + std::to_string(i);
+    fs::copy_file(other->path() + "/" + name, a->path() + "/" + name);
+  }
+  for (int i = 10; i < 20; ++i) {
+    const std::string name = "m" + std::to_string(i);
+    const std::string path = other->path() + "/" + name;
+    auto file = os::File::Open(os::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path);
+    ASSERT_TRUE(a->Import(name, *image::ImageFile::Open(std::move(*file), true)).ok());
+  }
+  Make(*a, "own");
+  for (int i = 0; i < 50; ++i) Make(*b, "m" + std::to_string(i));
+  const std::vector<uint64_t> bases = BasesOf({a.get(), b.get()});
+  EXPECT_EQ(bases.size(), 72u);
+  ExpectApart(bases);
+}
+
+// One that is copied in is not seen before the pool is listed, or it is opened.
+TEST_F(DirectoryAddressesTest, WhatIsOpenedHasItsAddresses) {
+  const auto a = PoolAt("a");
+  Make(*a, "first");
+  setenv("MORSEL_ADDRESSES", scratch_.At("other").c_str(), 1);
+  const auto other = PoolAt("other host");
+  const uint64_t base = Make(*other, "m");
+  setenv("MORSEL_ADDRESSES", scratch_.At("addresses").c_str(), 1);
+  fs::copy_file(other->path() + "/m", a->path() + "/m");
+  ASSERT_TRUE(a->Open("m", false).has_value()) << LastError();
+  const auto file = RegistryFile::OpenLocked(os::KernelCalls(), scratch_.At("addresses"));
+  EXPECT_NE((*file->ReadWords(base / kGranuleBytes, base / kGranuleBytes + 1))[0], 0);
+}
+
+// They know nothing of each other's registries, only of the pool's own files.
+TEST_F(DirectoryAddressesTest, TwoUsersOfOnePoolDoNotMeet) {
+  const auto ours = PoolAt("a");
+  setenv("MORSEL_ADDRESSES", scratch_.At("theirs").c_str(), 1);
+  const auto theirs = PoolAt("a");
+  for (int i = 0; i < 30; ++i) {
+    Make(*ours, "our" + std::to_string(i));
+    Make(*theirs, "their" + std::to_string(i));
+  }
+  ExpectApart(BasesOf({ours.get()}));
+}
+
+TEST_F(DirectoryAddressesTest, ManyProcessesMakeMorselsAtOnce) {
+  const auto pool = PoolAt("a");
+  for (int i = 0; i < 20; ++i) {
+    if (fork() != 0) continue;
+    const auto own = PoolAt(i % 2 == 0 ? "a" : "b");
+    for (int j = 0; j < 3; ++j) Make(*own, std::to_string(i) + " " + std::to_string(j));
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  for (int status = 0; wait(&status) > 0;) EXPECT_EQ(status, 0);
+  const auto b = PoolAt("b");
+  const std::vector<uint64_t> bases = BasesOf({pool.get(), b.get()});
+  EXPECT_EQ(bases.size(), 60u);
+  ExpectApart(bases);
+}
+
+TEST_F(DirectoryAddressesTest, TheDefaultCapacityFollowsWhatIsFree) {
+  EXPECT_EQ(DefaultCapacityFor(uint64_t{20} << 40), uint64_t{16} << 30);
+  EXPECT_EQ(DefaultCapacityFor(uint64_t{10} << 40), uint64_t{8} << 30);
+  EXPECT_EQ(DefaultCapacityFor(uint64_t{1} << 40), uint64_t{1} << 30);
+  EXPECT_EQ(DefaultCapacityFor(uint64_t{1} << 30), uint64_t{64} << 20);
+  EXPECT_EQ(DefaultCapacityFor(0), uint64_t{64} << 20);
+  const auto pool = PoolAt("a");
+  Make(*pool, "m");
+  EXPECT_EQ(pool->DefaultCapacityBytes(), uint64_t{64} << 20);
+  setenv("MORSEL_ADDRESSES", "", 1);
+  EXPECT_EQ(PoolAt("a")->DefaultCapacityBytes(), uint64_t{16} << 30);
+}
+
+}  // namespace
+}  // namespace morsel

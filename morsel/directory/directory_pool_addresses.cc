@@ -1,0 +1,145 @@
+// Which addresses a directory pool's morsels have: what the host's registry knows, or the pool
+// itself, where there is none.
+#include <sys/stat.h>
+
+#include <cinttypes>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/directory/directory_pool.h"
+#include "morsel/pool/address_window.h"
+
+namespace morsel {
+
+RegisteredPool DirectoryPool::Registered(const AddressLock& lock) {
+  RegisteredPool pool = addresses_.pool();
+  pool.stamp = [this, &lock] {
+    struct stat status;
+    if (fstat(directory_.descriptor(), &status) != 0) return PoolStamp{};
+    const timespec& changed = status.st_mtim;
+    return PoolStamp{static_cast<uint64_t>(changed.tv_sec) * 1'000'000'000 +
+                         static_cast<uint64_t>(changed.tv_nsec),
+                     lock.NamesGiven()};
+  };
+  pool.list = [this]() -> Result<std::vector<AddressSpan>> {
+    const Result<std::vector<CatalogRecord>> morsels = List();
+    if (!morsels) return morsels.status();
+    std::vector<AddressSpan> spans;
+    for (const CatalogRecord& one : *morsels) spans.push_back(SpanOf(one));
+    return spans;
+  };
+  pool.is_being_made = [this](const AddressSpan& span) {
+    const KeepLastError keep;
+    Result<AddressLock> other = AddressLock::Open(directory_);
+    if (!other) return true;
+    const auto locked = other->TryLock(span.begin, span.end - span.begin);
+    return !locked || locked->has_value();
+  };
+  return pool;
+}
+
+AddressSpan DirectoryPool::SpanOf(const CatalogRecord& record) {
+  return {record.base, record.base + RangeBytes(record.capacity_bytes)};
+}
+
+Result<std::optional<DirectoryPool::Place>> DirectoryPool::TakeRegistered(CatalogRecord& record,
+                                                                          AddressLock& lock) {
+  const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
+  std::optional<os::AddressRange> range;
+  const auto take_place = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
+    lock.Unlock();
+    range.reset();
+    Result<os::AddressRange> reserved =
+        os::AddressRange::Reserve(base, size_bytes, LabelOf(record.name));
+    if (!reserved && reserved.error() == Code::kAddressTaken) {
+      return std::optional(base + AddressAlignment(record.capacity_bytes));
+    }
+    if (!reserved) return reserved.status();
+    const Result<std::optional<os::ByteSpan>> others = lock.TryLock(base, size_bytes);
+    if (!others) return others.status();
+    if (others->has_value()) return std::optional((*others)->end);
+    range = std::move(*reserved);
+    return std::optional<uint64_t>();
+  };
+  const Result<std::optional<uint64_t>> base =
+      addresses_.Take(Registered(lock), record.capacity_bytes, take_place);
+  if (!base) return base.status();
+  if (!*base) {
+    lock.Unlock();
+    return std::optional<Place>();
+  }
+  record.base = **base;
+  return std::optional(Place{std::move(*range), std::move(lock)});
+}
+
+// ORDER  the addresses, locked  <  the pool, listed  <  the morsel's name  <  the lock given back
+// WHY    another process may take the same addresses at the same time. It has published its morsel
+//        before it gave up the lock, or it finds this one. The registry has listed the pool if no
+//        name has been given since, which it looks at after the lock.                    [ADL-1]
+// CRASH  no difference: the lock goes with the process, and without a name there is no morsel.
+// TEST   morsel/directory/directory_sharing_test: AMorselThatIsBeingMadeHasItsAddresses
+Result<DirectoryPool::Place> DirectoryPool::TakePlace(CatalogRecord& record) {
+  Result<AddressLock> lock = AddressLock::Open(directory_);
+  if (!lock) return lock.status();
+  Result<std::optional<Place>> granted = TakeRegistered(record, *lock);
+  if (!granted) return granted.status();
+  if (*granted) return std::move(**granted);
+  const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
+  std::vector<os::ByteSpan> locked;
+  TakenRanges taken;
+  for (;;) {
+    Result<os::AddressRange> range = ReserveNew(addresses_.window(), record.id,
+                                                record.capacity_bytes, taken, LabelOf(record.name));
+    if (!range) return range.status();
+    const uint64_t base = range->base();
+    const Result<std::optional<os::ByteSpan>> others = lock->TryLock(base, size_bytes);
+    if (!others) return others.status();
+    if (others->has_value()) {
+      locked.push_back(**others);
+      taken.Add(locked.back().begin, locked.back().end - locked.back().begin);
+      continue;
+    }
+    const Result<std::vector<CatalogRecord>> morsels = List();
+    if (!morsels) return morsels.status();
+    taken = {};
+    for (const CatalogRecord& one : *morsels) taken.Add(one.base, RangeBytes(one.capacity_bytes));
+    if (taken.FirstFree(base, base + size_bytes, size_bytes, kSubtreeBytes) == base) {
+      record.base = base;
+      return Place{std::move(*range), std::move(*lock)};
+    }
+    for (const os::ByteSpan& span : locked) taken.Add(span.begin, span.end - span.begin);
+    lock->Unlock();
+  }
+}
+
+Result<AddressLock> DirectoryPool::LockPlaceOf(const CatalogRecord& record) {
+  Result<AddressLock> lock = AddressLock::Open(directory_);
+  if (!lock) return lock;
+  const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
+  const Result<std::optional<os::ByteSpan>> others = lock->TryLock(record.base, end - record.base);
+  if (!others) return others.status();
+  if (!others->has_value()) return lock;
+  return Fail(Code::kAddressTaken,
+              "morsel '%s' cannot come into pool '%s': another process, or another thread of this "
+              "one, is making a morsel there whose addresses 0x%" PRIx64 "-0x%" PRIx64
+              " meet its own, 0x%" PRIx64 "-0x%" PRIx64 "; choose another pool",
+              record.name.c_str(), path_.c_str(), (*others)->begin, (*others)->end, record.base,
+              end);
+}
+
+Status DirectoryPool::RemoveName(const std::string& name) {
+  if (!addresses_.has_registry()) return directory_.Remove(name);
+  std::optional<KeepLastError> keep(std::in_place);
+  // One that is damaged has no addresses that could be given back.
+  const Result<CatalogRecord> record = Find(name);
+  const Result<AddressLock> lock = AddressLock::Open(directory_);
+  const PoolStamp before = lock ? Registered(*lock).stamp() : PoolStamp{};
+  keep.reset();
+  MORSEL_TRY(directory_.Remove(name));
+  if (record && lock) addresses_.GiveBack(Registered(*lock), SpanOf(*record), before);
+  return Code::kOk;
+}
+
+}  // namespace morsel

@@ -1,0 +1,70 @@
+#include "morsel/registry/pool_addresses.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+
+#include "morsel/pool/pool.h"
+#include "morsel/registry/registry_path.h"
+
+namespace morsel {
+namespace {
+
+constexpr uint64_t kDefaultCapacityMin = 64 * kMiB;
+constexpr uint64_t kPartOfFree = 1024;
+
+}  // namespace
+
+uint64_t DefaultCapacityFor(uint64_t free_bytes) {
+  const uint64_t part = std::bit_floor(free_bytes / kPartOfFree);
+  return std::clamp(part, kDefaultCapacityMin, kDefaultCapacityBytes);
+}
+
+void PoolAddresses::Find(os::SystemCalls& calls, const Id& id, const std::string& path,
+                         const Window& window) {
+  pool_.id = id;
+  pool_.window = window;
+  const std::optional<RegistryPlace> place = FindRegistry();
+  char* const real_path = place ? realpath(path.c_str(), nullptr) : nullptr;
+  if (real_path == nullptr) return;
+  pool_.path = real_path;
+  std::free(real_path);
+  struct stat status;
+  pool_.is_device = stat(path.c_str(), &status) == 0 && S_ISCHR(status.st_mode);
+  registry_.emplace(calls, place->path);
+  if (!place->window) return;
+  const Window part = {std::max(window.begin, place->window->begin),
+                       std::min(window.end, place->window->end)};
+  if (part.begin < part.end) pool_.window = part;
+}
+
+Result<std::optional<uint64_t>> PoolAddresses::Take(const RegisteredPool& pool,
+                                                    uint64_t capacity_bytes,
+                                                    const AddressRegistry::Accept& take_place) {
+  if (!registry_) return std::optional<uint64_t>();
+  return registry_->Take(pool, RangeBytes(capacity_bytes), AddressAlignment(capacity_bytes),
+                         take_place);
+}
+
+void PoolAddresses::NoteName(const RegisteredPool& pool) {
+  if (registry_) registry_->NoteName(pool);
+}
+
+void PoolAddresses::Claim(const AddressSpan& span) {
+  if (registry_) registry_->Claim(pool_, span);
+}
+
+void PoolAddresses::GiveBack(const RegisteredPool& pool, const AddressSpan& span,
+                             const PoolStamp& before) {
+  if (registry_) registry_->GiveBack(pool, span, before);
+}
+
+uint64_t PoolAddresses::DefaultCapacityBytes() {
+  const std::optional<uint64_t> free =
+      registry_ ? registry_->FreeBytes(pool_.window) : std::nullopt;
+  return free ? DefaultCapacityFor(*free) : kDefaultCapacityBytes;
+}
+
+}  // namespace morsel

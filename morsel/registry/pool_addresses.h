@@ -1,0 +1,50 @@
+// A pool's side of the registry: what every kind of pool does to get addresses for new morsels.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "morsel/registry/address_registry.h"
+#include "morsel/registry/registered_pool.h"
+#include "os/file/system_calls.h"
+
+namespace morsel {
+
+/// The capacity of a morsel for which nobody has asked for one, in a window that has so many bytes
+/// free: 16 GiB, but at most 1/1024 of these, and at least 64 MiB; a power of two.
+uint64_t DefaultCapacityFor(uint64_t free_bytes);
+
+/// Without a registry its calls do nothing and return nothing.
+/// Threads  any, after Find().
+class PoolAddresses {
+ public:
+  /// Looks for the registry of this process' user.
+  /// path  the pool's; window: from where it gives addresses.
+  void Find(os::SystemCalls& calls, const Id& id, const std::string& path, const Window& window);
+
+  bool has_registry() const { return registry_.has_value(); }
+  /// From where new morsels get addresses: the pool's window, or the user's part of it.
+  const Window& window() const { return pool_.window; }
+
+  /// The pool, for the calls below, which the caller completes by `stamp`, `list` and
+  /// `is_being_made`.
+  const RegisteredPool& pool() const { return pool_; }
+
+  /// As those of AddressRegistry.
+  Result<std::optional<uint64_t>> Take(const RegisteredPool& pool, uint64_t capacity_bytes,
+                                       const AddressRegistry::Accept& take_place);
+  void NoteName(const RegisteredPool& pool);
+  void Claim(const AddressSpan& span);
+  void GiveBack(const RegisteredPool& pool, const AddressSpan& span, const PoolStamp& before);
+
+  /// The capacity of a new morsel for which nobody has asked for one.
+  uint64_t DefaultCapacityBytes();
+
+ private:
+  RegisteredPool pool_;
+  std::optional<AddressRegistry> registry_;
+};
+
+}  // namespace morsel
