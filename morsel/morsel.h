@@ -139,8 +139,7 @@ typedef struct morsel_options {
   uint32_t mode;  /* permission bits of a new morsel; 0: 0600 */
   uint32_t codec; /* MORSEL_CODEC_* for the image of a new morsel; it cannot be changed later */
   uint64_t size_bytes;     /* rounded up to subtrees; 0: grows within its capacity as it is used */
-  uint64_t capacity_bytes; /* of the address range; 0: size_bytes, or 16 GiB if that is more (less
-                              than 16 GiB where many morsels have taken much of the addresses) */
+  uint64_t capacity_bytes; /* of the address range; 0: 16 GiB (less in a crowded window), or size */
 
   /* NULL, or a function that the library calls while it loads a snapshot morsel (morsel_open) or
    * stores it (morsel_checkpoint, morsel_close, and morsel_open when it creates the morsel). It is

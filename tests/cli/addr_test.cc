@@ -1,0 +1,93 @@
+// morselctl addr: which pools of the host have which addresses.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/cli/tool_testing.h"
+
+namespace morsel::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class AddrTest : public ToolTest {
+ protected:
+  void SetUp() override {
+    ToolTest::SetUp();
+    setenv("MORSEL_ADDRESSES", scratch_.At("addresses").c_str(), 1);
+  }
+  void TearDown() override { unsetenv("MORSEL_ADDRESSES"); }
+
+  // Begin and end of each range, by address.
+  std::vector<std::pair<uint64_t, uint64_t>> Ranges(const json& addresses) const {
+    std::vector<std::pair<uint64_t, uint64_t>> ranges;
+    for (const json& pool : addresses.at("pools")) {
+      for (const json& range : pool.at("ranges")) {
+        const uint64_t base = std::stoull(range.at("base").get<std::string>(), nullptr, 16);
+        ranges.emplace_back(base, base + range.at("size_bytes").get<uint64_t>());
+      }
+    }
+    std::sort(ranges.begin(), ranges.end());
+    return ranges;
+  }
+};
+
+TEST_F(AddrTest, PoolsOfBothKindsHaveAddressesOfTheirOwn) {
+  Fails({"addr"}, 13, {"no registry", "the first morsel"});
+  Succeeds({"create", pool_});
+  Succeeds({"create", carved_, "--carved", "--size", "64M"});
+  for (int i = 0; i < 3; ++i) {
+    Succeeds({"create", pool_, "m" + std::to_string(i), "--capacity", "64M"});
+    Succeeds({"create", carved_, "m" + std::to_string(i), "--fine", "--size", "2M", "--capacity",
+              "64M"});
+  }
+  const json addresses = RunJson({"addr"});
+  EXPECT_EQ(addresses["registry"], scratch_.At("addresses"));
+  ASSERT_EQ(addresses["pools"].size(), 2u);
+  uint64_t bytes = 0;
+  uint64_t before = 0;
+  for (const auto& [begin, end] : Ranges(addresses)) {
+    EXPECT_GE(begin, before);
+    before = end;
+    bytes += end - begin;
+  }
+  EXPECT_EQ(bytes, 6 * 5 * (16 << 20));
+  for (const json& pool : addresses["pools"]) {
+    EXPECT_TRUE(pool["pool"] == pool_ || pool["pool"] == carved_) << pool;
+    EXPECT_EQ(pool["missing"], false);
+  }
+  const std::string text = Run({"addr"}).out;
+  EXPECT_NE(text.find(pool_), std::string::npos) << text;
+  EXPECT_NE(text.find("240 MiB"), std::string::npos) << text;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin);
+    if (text[begin] == '|') {
+      EXPECT_EQ(end - begin, 66u);
+    }
+    begin = end + 1;
+  }
+}
+
+TEST_F(AddrTest, WhatIsRemovedIsFree) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  const uint64_t free = RunJson({"addr"})["free_bytes"];
+  Succeeds({"rm", pool_, "a", "--yes"});
+  EXPECT_GT(RunJson({"addr"})["free_bytes"], free);
+  Succeeds({"create", pool_, "b"});
+  fs::remove_all(pool_);
+  EXPECT_EQ(RunJson({"addr"})["pools"], json::array());
+}
+
+TEST_F(AddrTest, OnlyForUsersThatThereAre) {
+  Fails({"addr", "--user", "nobody of that name"}, 13, {"no user"});
+}
+
+}  // namespace
+}  // namespace morsel::cli
