@@ -177,6 +177,20 @@ TEST_F(UnitMapTest, ResizedExtentsCoverTheirNewUnits) {
   EXPECT_EQ(Take(1), head + 20);
 }
 
+TEST_F(UnitMapTest, HeadsOfOneLineAreShortenedAndFreedTogether) {
+  Make(4 * kMiB);
+  const uint64_t head = Take(4).value();
+  const uint64_t beside = Take(1).value();
+  ASSERT_EQ(reinterpret_cast<uintptr_t>(WordOfRegion0(head)) / kLineBytes,
+            reinterpret_cast<uintptr_t>(WordOfRegion0(beside)) / kLineBytes);
+  map_->ResizeExtent(UnitIndex(head), UnitCount(4), UnitCount(2));
+  map_->ClearHead(UnitIndex(beside), UnitCount(1));
+  map_->PersistCleared();
+  EXPECT_EQ(HeadOf(head + 1), head);
+  EXPECT_EQ(HeadOf(head + 2), kNobody);
+  EXPECT_EQ(HeadOf(beside), kNobody);
+}
+
 TEST_F(UnitMapTest, InvalidWordsAreCorrupt) {
   const uint64_t words[] = {
       1 | uint64_t{kClassCount} << 8,                 // a slab of no class

@@ -16,7 +16,7 @@ Status FillFromImage(char* memory, uint64_t size_bytes, const image::ImageFile& 
   // ORDER  the morsel's bytes  <  the slot is live
   // WHY    a morsel that has a name was imported whole. Create() fences before the slot.    [S-4]
   // CRASH  before: the bytes belong to nobody. After: the morsel is there, whole.
-  // TEST   morsel/open/carved_pool_sim_test: ImportedMorsels  <- fails without the flush
+  // TEST   morsel/carved/carved_pool_import_test: LoadedBytesAreDurableAfterAFence  <- no flush
   persist.Flush(memory, size_bytes);
   return image::CheckNotOverwritten(image);
 }

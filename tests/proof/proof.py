@@ -2,9 +2,9 @@
 """The long check that no crash loses anything: ./dev proof.
 
 Runs the simulator's tests for as long as there is time, each with its fixed seed
-and with a fresh one, then the mutation check, and prints one table. The first
-arguments are names of files that list simulator tests, the last one lists the
-mutation check's programs.
+and with a fresh one, then the mutation check, and prints one table. The
+arguments: a file that lists the simulator's tests, the mutation check, and files
+that list the programs that are for it.
 """
 
 import concurrent.futures
@@ -91,9 +91,9 @@ def programs_named(path):
     return [str(pathlib.Path(name).resolve()) for name in pathlib.Path(path).read_text().split()]
 
 
-def mutate(runner, listing):
+def mutate(runner, listings):
     """The exit status, and the row of the table."""
-    process = subprocess.Popen([runner, listing], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([runner, *listings], stdout=subprocess.PIPE, text=True)
     killed = "no score", "0"
     for row in process.stdout:
         print(row, end="", flush=True)
@@ -103,11 +103,11 @@ def mutate(runner, listing):
 
 
 def main():
-    *listings, runner, mutants = sys.argv[1:]
+    simulations, runner, *mutants = sys.argv[1:]
     started = time.monotonic()
     seed = secrets.randbits(32)
     print(f"the fresh seed: MORSEL_SEED={seed}", flush=True)
-    programs = [program for listing in listings for program in programs_named(listing)]
+    programs = programs_named(simulations)
     rows = [("target", "states", "crashes in recovery", "mutants killed", "seconds")]
     bad = []
     for program, given, status, output in simulate_all(programs, seed):
