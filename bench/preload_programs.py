@@ -1,6 +1,5 @@
 """The programs of Debian that are run under others' malloc, and what each is given to do."""
 
-import contextlib
 import dataclasses
 import hashlib
 import os
@@ -115,37 +114,43 @@ class Use:
 _OTHERS = ("PYTHON", "MALLOC_", "MIMALLOC_", "MORSEL_")
 
 
-def _environment(preload, folder):
+def _environment(folder):
     found = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
-    # TMPDIR is for temporary files, and for the morsel of each process.
-    return found | {"LD_PRELOAD": str(preload), "TMPDIR": folder, "PYTHONMALLOC": "malloc"}
+    # TMPDIR is for temporary files, and for the morsel of each process. Pages of hugetlb, where
+    # somebody has reserved some, count as nobody's resident memory.
+    settings = {"TMPDIR": folder, "PYTHONMALLOC": "malloc", "MORSEL_FRAMES": "anonymous"}
+    return found | settings
 
 
-def _ended(process, started, errors):
-    """Waits for it and all that it has waited for."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    text = pathlib.Path(errors).read_text(encoding="utf-8", errors="replace")
-    # The loader goes on without what it cannot load.
-    if process.returncode != 0 or "cannot be preloaded" in text:
-        raise programs.Failed(f"{started}: status {process.returncode}: {text.strip()}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+class _Started:
+    """A process with a malloc that is preloaded."""
 
+    def __init__(self, command, preload, folder, **options):
+        self.command = " ".join(command)
+        self.errors = pathlib.Path(folder, "errors")
+        self.usage = pathlib.Path(folder, "usage")
+        measured = [programs.HERE / "malloc" / "measured", self.usage, str(preload), *command]
+        with open(self.errors, "w", encoding="utf-8") as file:
+            self.process = subprocess.Popen(
+                measured, env=_environment(folder), cwd=folder, stderr=file, **options
+            )
 
-@contextlib.contextmanager
-def _started(command, preload, folder, **options):
-    """(process, file of its errors); it is not left behind."""
-    errors = os.path.join(folder, "errors")
-    with open(errors, "w", encoding="utf-8") as file:
-        process = subprocess.Popen(
-            command, env=_environment(preload, folder), cwd=folder, stderr=file, **options
-        )
-    try:
-        yield process, errors
-    finally:
-        if process.returncode is None:
-            process.kill()
-            process.wait()
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()  # it is not left behind, nor is what it has started
+        self.process.wait()
+
+    def ended(self):
+        """Waits for it and for all that it waits for; (CPU seconds, peak in MiB)."""
+        status = self.process.wait()
+        text = self.errors.read_text(encoding="utf-8", errors="replace")
+        # The loader goes on without what it cannot load.
+        if status != 0 or "cannot be preloaded" in text:
+            raise programs.Failed(f"{self.command}: status {status}: {text.strip()}")
+        cpu_seconds, peak_kib = self.usage.read_text(encoding="utf-8").split()
+        return float(cpu_seconds), int(peak_kib) / 1024
 
 
 def _run(command, preload, folder, text=""):
@@ -153,8 +158,8 @@ def _run(command, preload, folder, text=""):
     answer = os.path.join(folder, "answer")
     pathlib.Path(script).write_text(text, encoding="utf-8")
     with open(script, "rb") as given, open(answer, "wb") as taken:
-        with _started(command, preload, folder, stdin=given, stdout=taken) as (process, errors):
-            cpu_seconds, peak_mib = _ended(process, " ".join(command), errors)
+        with _Started(command, preload, folder, stdin=given, stdout=taken) as started:
+            cpu_seconds, peak_mib = started.ended()
     digest = hashlib.sha256(pathlib.Path(answer).read_bytes()).hexdigest()
     return Use(cpu_seconds, peak_mib, digest)
 
@@ -191,9 +196,9 @@ def _redis(preload, folder, scale):
     client = ["-s", socket]
     load = ["/usr/bin/redis-benchmark", *client, "-q", "-P", "16", "-r", "100000", "-d", "200"]
     load += ["-n", str(max(int(500_000 * scale), 100)), "-t", "set,get,lpush,lpop,sadd,hset"]
-    with _started(server, preload, folder, stdout=subprocess.DEVNULL) as (process, errors):
+    with _Started(server, preload, folder, stdout=subprocess.DEVNULL) as started:
         deadline = time.monotonic() + 60
-        while not os.path.exists(socket) and process.poll() is None:
+        while not os.path.exists(socket) and started.process.poll() is None:
             if time.monotonic() > deadline:
                 raise programs.Failed(f"{' '.join(server)}: no socket after 60 s")
             time.sleep(0.01)
@@ -201,7 +206,7 @@ def _redis(preload, folder, scale):
         lines = programs.run(load).replace("\r", "\n").splitlines()
         tests = [line.partition(":")[0] for line in lines if "requests per second" in line]
         programs.run(["/usr/bin/redis-cli", *client, "shutdown", "nosave"])
-        cpu_seconds, peak_mib = _ended(process, " ".join(server), errors)
+        cpu_seconds, peak_mib = started.ended()
     return Use(cpu_seconds, peak_mib, ",".join(tests))
 
 

@@ -113,6 +113,14 @@ class Failures(unittest.TestCase):
         with self.assertRaisesRegex(programs.Failed, "cannot be preloaded"):
             self.run_perl("libnone.so", "print 1;")
 
+    def test_the_peak_is_the_programs_own(self):
+        ballast = bytearray(200 << 20)  # of who starts it
+        ballast[:: 4096] = b"x" * len(ballast[:: 4096])
+        small = self.run_perl("libc.so.6", "print 1;").peak_mib
+        large = self.run_perl("libc.so.6", "my $text = 'x' x (50 << 20); print 1;").peak_mib
+        self.assertLess(small, 40)
+        self.assertGreater(large, small + 45)
+
     def test_a_program_that_fails_is_no_result(self):
         with self.assertRaisesRegex(programs.Failed, "perl -: status 3: why"):
             self.run_perl("libc.so.6", "print STDERR 'why'; exit 3;")

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,7 +24,7 @@ class Adapter {
   static constexpr bool kFreesFromAnyThread = true;
   static constexpr bool kDurable = false;  // by object: a checkpoint is of all
 
-  explicit Adapter(const Place& place) : opened_(place, PoolOptions(), Options()) {
+  explicit Adapter(const Place& place) : opened_(WithoutHugetlb(place), PoolOptions(), Options()) {
     for (uint64_t checkpoint = 0; checkpoint < place.checkpoints; ++checkpoint) Age(checkpoint);
   }
 
@@ -40,6 +41,11 @@ class Adapter {
   static constexpr size_t kSizeMaxBytes = 4096;
   static constexpr size_t kGrowthBytes = size_t{512} << 10;  // before each checkpoint
 
+  // The rivals would have no such pages, where somebody has reserved some.
+  static const Place& WithoutHugetlb(const Place& place) {
+    setenv("MORSEL_FRAMES", "anonymous", 1);
+    return place;
+  }
   static morsel_pool_options PoolOptions() {
     morsel_pool_options options = {};
     options.flags = MORSEL_CREATE | MORSEL_EXCLUSIVE;
