@@ -90,8 +90,7 @@ constexpr Meaning kMeanings[] = {
     {EBADMSG, Code::kIo, kMediumFailed},
     {EHWPOISON, Code::kIo, kMediumFailed},
     {EREMOTEIO, Code::kIo, kMediumFailed},
-    // What was interrupted is undecided, as what failed is.
-    {EINTR, Code::kIo, "; a signal interrupted it, and it may be done or not: try again"},
+    {EINTR, Code::kBusy, "; a signal interrupted it: try again"},
     {ESTALE, Code::kIo, "; the server has another file there, or none: open it again"},
     {ETIMEDOUT, Code::kIo, "; the server or the device does not answer"},
 };

@@ -32,7 +32,7 @@ const char* CodeName(Code code);
 ///     EBUSY, ETXTBSY                    kBusy
 ///     ENOMEM, EAGAIN, EMFILE, ENFILE    kNoMemory
 ///     ENAMETOOLONG, ELOOP, EISDIR, ...  kInvalidArgument
-///     EIO, EINTR, EUCLEAN, ESTALE, ...  kIo: the medium failed, or what is before it
+///     EIO, EUCLEAN, ESTALE, ...  kIo: the medium failed, or what is before it
 ///     EINVAL, EOPNOTSUPP, ENOLCK, ...   kUnsupported, and all others
 ///
 /// Threads  any; each thread has its own message.

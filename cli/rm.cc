@@ -13,7 +13,20 @@
 namespace morsel::cli {
 namespace {
 
-constexpr size_t kNameBytesMax = 200;  // of a morsel; a file may have more
+// Whether the pool lists something of that name that is no morsel as it is, e.g. since the name is
+// too long for one.
+bool IsListed(morsel_pool_t* pool, const std::string& name) {
+  struct Sought {
+    const std::string& name;
+    bool is_found = false;
+  } sought{name};
+  const auto look = [](const char* listed, morsel_code, const char*, void* context) {
+    auto& wanted = *static_cast<Sought*>(context);
+    wanted.is_found = wanted.name == listed;
+    return wanted.is_found ? 1 : 0;
+  };
+  return morsel_list_unreadable(pool, look, &sought) == MORSEL_OK && sought.is_found;
+}
 
 // Says what will be lost with the morsel, as far as the pool knows. A damaged morsel can be
 // removed, too.
@@ -23,8 +36,9 @@ std::string Loss(morsel_pool_t* pool, const std::string& name) {
   const morsel_code code = morsel_find(pool, name.c_str(), &info);
   if (code == MORSEL_CORRUPT) return "damaged";
   if (code == MORSEL_VERSION) return "of another version";
-  if (code == MORSEL_INVALID_ARGUMENT && name.size() > kNameBytesMax) return "of too long a name";
-  Must(code);
+  const Failure failure{code, morsel_last_error()};
+  if (code == MORSEL_INVALID_ARGUMENT && IsListed(pool, name)) return "of an impossible name";
+  if (code != MORSEL_OK) throw failure;
   return FormatSize(info.live_bytes) + " live";
 }
 

@@ -281,7 +281,7 @@ Status CarvedPool::CheckNotWritten(const std::string&) {
 
 Status CarvedPool::Check(const std::function<void(const Finding&)>& report) {
   const std::lock_guard lock(medium_->mutex);
-  MORSEL_TRY(medium_->Refresh());
+  MORSEL_TRY(medium_->ReadAgain());
   for (const std::string& message : medium_->metadata().Validate()) {
     report({.subject = PoolSubject(path_), .message = message});
   }

@@ -141,9 +141,22 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(os::File file, bool rea
 
 Status CarvedMedium::Refresh() {
   if (!read_only_) return Code::kOk;
-  const char* const mapped = medium_.CanBeRead() ? nullptr : mapping_.memory();
+  if (copy_ != nullptr) {
+    const Result<bool> is_current = copy_->IsCurrent(file_, *superblock_, MappedToRead());
+    if (!is_current) return is_current.status();
+    if (*is_current) return Code::kOk;
+  }
+  return ReadAgain();
+}
+
+const char* CarvedMedium::MappedToRead() const {
+  return medium_.CanBeRead() ? nullptr : mapping_.memory();
+}
+
+Status CarvedMedium::ReadAgain() {
+  if (!read_only_) return Code::kOk;
   Result<std::unique_ptr<MetadataCopy>> copy =
-      MetadataCopy::Take(file_, *superblock_, mapped, subject_);
+      MetadataCopy::Take(file_, *superblock_, MappedToRead(), subject_);
   if (!copy) return copy.status();
   copy_ = std::move(*copy);
   return Code::kOk;

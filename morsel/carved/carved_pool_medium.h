@@ -64,10 +64,12 @@ class CarvedMedium {
 
   /// Of a pool that is open for reading: a copy, as it was at the last Refresh().
   CarvedMetadata& metadata() { return copy_ != nullptr ? copy_->metadata() : *metadata_; }
-  /// Of a pool that is open for reading: takes a new copy of the metadata, which another process
-  /// may have changed. References into the last one end.
+  /// Of a pool that is open for reading: takes a new copy of the metadata if another process has
+  /// changed them. References into the last one end.
   /// Errors  as MetadataCopy::Take(): the last copy stays.
   Status Refresh();
+  /// As Refresh(), but takes a new copy in any case, for who looks for damage.
+  Status ReadAgain();
   const os::File& file() const { return file_; }
   const PoolSuperblock& superblock() const { return *superblock_; }
   pmem::Persist persist() const { return mapping_.persist(); }
@@ -108,6 +110,7 @@ class CarvedMedium {
                     Visit visit) const;
   static Status FormatMapped(const os::File& file, const PoolSuperblock& plan,
                              uint64_t mapped_bytes);
+  const char* MappedToRead() const;
   Status FindSparse();
   Status MustFlush() const;
 

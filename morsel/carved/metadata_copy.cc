@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -38,29 +39,25 @@ Status ForEachPiece(const os::File& file, uint64_t size_bytes, const Visit& visi
   return Code::kOk;
 }
 
-// Reads into `copy` what is there, and says whether that changed anything.
-Result<bool> ReadAgain(const os::File& file, const char* mapped, uint64_t size_bytes, char* copy) {
-  const auto piece = std::make_unique<char[]>(kPieceBytes);
-  bool changed = false;
-  const Visit read = [&](uint64_t offset, uint64_t piece_bytes) -> Status {
-    if (mapped != nullptr) {
-      std::memcpy(piece.get(), mapped + offset, piece_bytes);
-    } else {
-      MORSEL_TRY(file.ReadExactly(piece.get(), piece_bytes, offset));
-    }
-    if (std::memcmp(copy + offset, piece.get(), piece_bytes) == 0) return Code::kOk;
-    changed = true;
-    std::memcpy(copy + offset, piece.get(), piece_bytes);
-    return Code::kOk;
-  };
-  if (mapped == nullptr) {
-    MORSEL_TRY(ForEachPiece(file, size_bytes, read));
-    return changed;
-  }
-  for (uint64_t offset = 0; offset < size_bytes; offset += kPieceBytes) {
-    MORSEL_TRY(read(offset, std::min(kPieceBytes, size_bytes - offset)));
-  }
-  return changed;
+// Reads [offset, offset + size_bytes) of the metadata.
+Status ReadPart(const os::File& file, const char* mapped, uint64_t offset, uint64_t size_bytes,
+                char* to) {
+  if (mapped == nullptr) return file.ReadExactly(to, size_bytes, offset);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  std::memcpy(to, mapped + offset, size_bytes);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return Code::kOk;
+}
+
+Status ReadAll(const os::File& file, const char* mapped, uint64_t size_bytes, char* copy) {
+  if (mapped != nullptr) return ReadPart(file, mapped, 0, size_bytes, copy);
+  return ForEachPiece(file, size_bytes, [&](uint64_t offset, uint64_t piece_bytes) {
+    return ReadPart(file, nullptr, offset, piece_bytes, copy + offset);
+  });
+}
+
+bool AreSame(const pmem::JournalHead& one, const pmem::JournalHead& other) {
+  return std::memcmp(&one, &other, sizeof one) == 0;
 }
 
 }  // namespace
@@ -76,21 +73,34 @@ Result<std::unique_ptr<MetadataCopy>> MetadataCopy::Take(const os::File& file,
     return Fail(Code::kNoMemory, "%s: no memory for a copy of its catalog", subject.c_str());
   }
   std::unique_ptr<MetadataCopy> copy(new MetadataCopy(static_cast<char*>(memory), size_bytes));
-  bool changed = true;
-  for (int readings = 0; changed; ++readings) {
+  pmem::JournalHead after{};
+  for (int readings = 0; readings == 0 || !AreSame(copy->head_, after); ++readings) {
     if (readings == kReadingsMax) {
       return Fail(Code::kBusy, "%s is changed faster than it can be read; try again",
                   subject.c_str());
     }
-    const Result<bool> again = ReadAgain(file, mapped, size_bytes, copy->bytes_);
-    if (!again) return again.status();
-    changed = *again;
+    MORSEL_TRY(ReadHead(file, superblock, mapped, copy->head_));
+    MORSEL_TRY(ReadAll(file, mapped, size_bytes, copy->bytes_));
+    MORSEL_TRY(ReadHead(file, superblock, mapped, after));
   }
   Result<std::unique_ptr<CarvedMetadata>> metadata = CarvedMetadata::Open(
       copy->bytes_, superblock, pmem::VolatilePersist(), CarvedMetadata::Access::kRead, subject);
   if (!metadata) return metadata.status();
   copy->metadata_ = std::move(*metadata);
   return copy;
+}
+
+Status MetadataCopy::ReadHead(const os::File& file, const PoolSuperblock& superblock,
+                              const char* mapped, pmem::JournalHead& head) {
+  return ReadPart(file, mapped, superblock.journal_offset, sizeof head,
+                  reinterpret_cast<char*>(&head));
+}
+
+Result<bool> MetadataCopy::IsCurrent(const os::File& file, const PoolSuperblock& superblock,
+                                     const char* mapped) const {
+  pmem::JournalHead now{};
+  MORSEL_TRY(ReadHead(file, superblock, mapped, now));
+  return AreSame(head_, now);
 }
 
 MetadataCopy::~MetadataCopy() {

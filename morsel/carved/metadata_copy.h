@@ -9,11 +9,13 @@
 #include "morsel/carved/carved_pool_metadata.h"
 #include "morsel/carved/pool_layout.h"
 #include "os/file/file.h"
+#include "pmem/persist/journal_layout.h"
 
 namespace morsel {
 
-/// [MDC-1] The copy is what was there at one moment: it was read twice, and was the same. The
-///         second reading began after the first had ended, so nothing changed between the two.
+/// [MDC-1] The copy says what was true at one moment: the journal's head was the same before and
+///         after it was read. Whatever becomes true does so by a record of the journal, and other
+///         words change only while nobody believes them: before such a record, or after it.
 ///
 /// A journal entry that is pending is applied to the copy. What the file does not really hold,
 /// since there is a hole in it, takes no memory.
@@ -25,6 +27,10 @@ class MetadataCopy {
   static Result<std::unique_ptr<MetadataCopy>> Take(const os::File& file,
                                                     const PoolSuperblock& superblock,
                                                     const char* mapped, const std::string& subject);
+  /// Whether the copy still says what is true, which costs one read of the journal's head.
+  /// Errors  kIo, kCorrupt.
+  Result<bool> IsCurrent(const os::File& file, const PoolSuperblock& superblock,
+                         const char* mapped) const;
   ~MetadataCopy();
   MetadataCopy(const MetadataCopy&) = delete;
   MetadataCopy& operator=(const MetadataCopy&) = delete;
@@ -34,6 +40,10 @@ class MetadataCopy {
  private:
   MetadataCopy(char* bytes, uint64_t size_bytes) : bytes_(bytes), size_bytes_(size_bytes) {}
 
+  static Status ReadHead(const os::File& file, const PoolSuperblock& superblock, const char* mapped,
+                         pmem::JournalHead& head);
+
+  pmem::JournalHead head_{};  ///< as it was when the copy was taken
   char* bytes_;
   uint64_t size_bytes_;
   std::unique_ptr<CarvedMetadata> metadata_;

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "base/check.h"
 #include "base/deferred_cancellation.h"
 #include "morsel/open/open_morsel.h"
 #include "morsel/open/process.h"
@@ -22,7 +23,13 @@ void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
 
 void memory_resource::do_deallocate(void* block, size_t, size_t) {
   OpenMorsel* const morsel = MorselAt(base_);
-  if (morsel == nullptr || alloc::Heap::TryFree(morsel, block)) return;
+  if (morsel == nullptr) {
+    Die("deallocate of %p: no open morsel has this address: its morsel was closed before what is "
+        "in "
+        "it was destroyed, or is a parent's of this process",
+        block);
+  }
+  if (alloc::Heap::TryFree(morsel, block)) return;
   const DeferredCancellation deferred;
   if (morsel->MayWrite("deallocate").ok()) morsel->heap().Free(block);
 }

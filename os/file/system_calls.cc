@@ -22,32 +22,44 @@ bool IsTooLong(int64_t offset, size_t size_bytes) {
   return true;
 }
 
+// A call that a signal interrupts has done nothing, and is made again.
+template <class Make>
+auto Again(const Make& make) {
+  auto made = make();
+  while (made < 0 && errno == EINTR) made = make();
+  return made;
+}
+
 }  // namespace
 
 int SystemCalls::OpenAt(int directory, const char* name, int flags, mode_t mode) {
   const DescriptorFloor floor;
-  return openat(directory, name, flags | O_CLOEXEC, mode);
+  return Again([&] { return openat(directory, name, flags | O_CLOEXEC, mode); });
 }
 ssize_t SystemCalls::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
-  return pread(file, bytes, size_bytes, offset);
+  return Again([&] { return pread(file, bytes, size_bytes, offset); });
 }
 ssize_t SystemCalls::PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) {
   if (IsTooLong(offset, size_bytes)) return -1;
-  return pwrite(file, bytes, size_bytes, offset);
+  return Again([&] { return pwrite(file, bytes, size_bytes, offset); });
 }
 int SystemCalls::FTruncate(int file, int64_t size_bytes) {
   struct stat status;
   const bool grows = fstat(file, &status) == 0 && status.st_size < size_bytes;
   if (grows && IsTooLong(size_bytes, 0)) return -1;
-  return ftruncate(file, size_bytes);
+  return Again([&] { return ftruncate(file, size_bytes); });
 }
 int SystemCalls::FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) {
   const bool grows = (mode & FALLOC_FL_KEEP_SIZE) == 0;
   if (grows && IsTooLong(offset, static_cast<size_t>(size_bytes))) return -1;
-  return fallocate(file, mode, offset, size_bytes);
+  return Again([&] { return fallocate(file, mode, offset, size_bytes); });
 }
-int SystemCalls::FDataSync(int file) { return fdatasync(file); }
-int SystemCalls::FSync(int file) { return fsync(file); }
+int SystemCalls::FDataSync(int file) {
+  return Again([&] { return fdatasync(file); });
+}
+int SystemCalls::FSync(int file) {
+  return Again([&] { return fsync(file); });
+}
 int SystemCalls::RenameAt2(int directory, const char* from, const char* to, unsigned flags) {
   return renameat2(directory, from, directory, to, flags);
 }

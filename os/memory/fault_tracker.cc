@@ -62,8 +62,7 @@ struct TrackedRange {
 class FaultTracker final : public DirtyTracker {
  public:
   // Takes over both descriptors.
-  FaultTracker(int faults, int end, Pagemap pagemap)
-      : faults_(faults), end_(end), pagemap_(std::move(pagemap)), process_(getpid()) {}
+  FaultTracker(int faults, int end) : faults_(faults), end_(end), process_(getpid()) {}
   ~FaultTracker() override;
   const char* method() const override { return "fault"; }
 
@@ -82,7 +81,6 @@ class FaultTracker final : public DirtyTracker {
 
   int faults_;
   int end_;
-  Pagemap pagemap_;
   pid_t process_;
   pthread_t thread_{};
   bool has_thread_ = false;
@@ -178,7 +176,7 @@ Result<bool> FaultTracker::Collect(const Frames& frames, PageSet& pages) {
 Result<PageSet::Pages> FaultTracker::Written(const Frames& frames, const FrameRun& run,
                                              SubtreePosition position) const {
   const Result<Pagemap::Subtree> subtree =
-      pagemap_.Read(frames.at(position.value() * kSubtreeBytes));
+      frames.pagemap().Read(frames.at(position.value() * kSubtreeBytes));
   if (!subtree) return subtree.status();
   // A page of a memory file may have left the page table since it was written.
   const PageSet::Pages touched = IsMemoryFile(run.kind) ? frames.Of(position) : subtree->populated;
@@ -192,17 +190,18 @@ std::unique_ptr<DirtyTracker> OpenFaultTracker() {
   const int faults = OpenUserfaultfd(0, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
   if (faults < 0) return nullptr;
   const KeepLastError keep;
-  Result<Pagemap> pagemap = Pagemap::Open();
+  // The frames have one of their own. Where it cannot be opened there is no tracking.
+  const bool has_pagemap = Pagemap::Open().has_value();
   const DescriptorFloor floor;
   const int end = eventfd(0, EFD_CLOEXEC);
-  if (!pagemap || end < 0) {
-    const int error = pagemap ? errno : EACCES;
+  if (!has_pagemap || end < 0) {
+    const int error = has_pagemap ? errno : EACCES;
     if (end >= 0) close(end);
     close(faults);
     errno = error;
     return nullptr;
   }
-  auto faulting = std::make_unique<FaultTracker>(faults, end, std::move(*pagemap));
+  auto faulting = std::make_unique<FaultTracker>(faults, end);
   const int error = faulting->StartThread();
   if (error == 0) return faulting;
   faulting.reset();

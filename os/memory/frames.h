@@ -73,6 +73,10 @@ class Frames final : public PageFilter {
 
   char* at(uint64_t offset) const { return base_ + offset; }
 
+  /// What the kernel's page tables say, for who tracks these frames, too; not open where there is
+  /// none. It stays open: a process that gives up its rights may not open it again.
+  const Pagemap& pagemap() const { return pagemap_; }
+
   /// If the kernel does not tell, these return all pages, and each subtree.
   PageSet::Pages Of(SubtreePosition position) const override;
   SubtreePosition Next(SubtreePosition from, SubtreePosition end) const override;

@@ -24,7 +24,7 @@ constexpr int kUserModeOnly = 1;
 class ScanTracker final : public DirtyTracker {
  public:
   // Takes over the descriptor.
-  ScanTracker(int faults, Pagemap pagemap) : faults_(faults), pagemap_(std::move(pagemap)) {}
+  explicit ScanTracker(int faults) : faults_(faults) {}
   ~ScanTracker() override { close(faults_); }
   const char* method() const override { return "scan"; }
 
@@ -83,7 +83,7 @@ class ScanTracker final : public DirtyTracker {
     scan.return_mask = kPageIsWritten;
     for (uint64_t at = base + offset; at < scan.end; at = scan.walk_end) {
       scan.start = at;
-      const int found = ioctl(pagemap_.descriptor(), kPagemapScan, &scan);
+      const int found = ioctl(frames.pagemap().descriptor(), kPagemapScan, &scan);
       if (found < 0 && errno == EINTR) {
         scan.walk_end = at;
         continue;
@@ -100,7 +100,6 @@ class ScanTracker final : public DirtyTracker {
   }
 
   int faults_;
-  Pagemap pagemap_;
 };
 
 }  // namespace
@@ -109,8 +108,8 @@ std::unique_ptr<DirtyTracker> OpenScanTracker() {
   const int faults = OpenUserfaultfd(kUserModeOnly, kFeatureWpUnpopulated | kFeatureWpAsync);
   if (faults < 0) return nullptr;
   const KeepLastError keep;
-  Result<Pagemap> pagemap = Pagemap::Open();
-  if (pagemap) return std::make_unique<ScanTracker>(faults, std::move(*pagemap));
+  // The frames have one of their own. Where it cannot be opened there is no tracking.
+  if (Pagemap::Open()) return std::make_unique<ScanTracker>(faults);
   close(faults);
   errno = EACCES;
   return nullptr;

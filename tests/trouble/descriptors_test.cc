@@ -112,6 +112,25 @@ TEST_P(DescriptorsTest, NoCallTakesAStandardDescriptorThatIsClosed) {
   ExpectNothingTaken();
 }
 
+// The pool, the morsel's file and, where checkpoints ask the kernel what was written, two for that.
+TEST_P(DescriptorsTest, AnOpenMorselTakesFew) {
+  Make(path(), carved() ? unsigned{MORSEL_CARVED} : 0u, {"a"});
+  const auto count = [] {
+    int open = 0;
+    for (int descriptor = 0; descriptor < 1000; ++descriptor) {
+      if (fcntl(descriptor, F_GETFD) >= 0) ++open;
+    }
+    return open;
+  };
+  const int before = count();
+  morsel_pool_t* const pool = OpenPool(path());
+  morsel_t* const morsel = Open(pool, "a");
+  EXPECT_LE(count() - before, carved() ? 1 : 4);
+  EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  EXPECT_EQ(count(), before);
+}
+
 TEST_P(DescriptorsTest, NothingOfAnOpenMorselIsAStandardDescriptor) {
   Make(path(), carved() ? unsigned{MORSEL_CARVED} : 0u, {"a"});
   InChild([&] {

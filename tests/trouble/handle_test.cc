@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "morsel/memory_resource.hpp"
 #include "morsel/tools.h"
 #include "tests/trouble/trouble_testing.h"
 
@@ -95,6 +96,7 @@ TEST_P(HandleDeathTest, ABlockWithoutAHandleIsNamedAndWhetherItsMorselIsOpen) {
   morsel_pool_t* const pool = OpenPool(path());
   morsel_t* const morsel = Open(pool, "a");
   void* const block = morsel_malloc(morsel, 100);
+  void* const base = morsel_base(morsel);
   const std::string of_block = " of 0x[0-9a-f]+ with a NULL handle:";
   EXPECT_DEATH(morsel_free(nullptr, block),
                "morsel_free" + of_block + " .*lies in an open morsel.*morsel_of");
@@ -103,6 +105,8 @@ TEST_P(HandleDeathTest, ABlockWithoutAHandleIsNamedAndWhetherItsMorselIsOpen) {
   EXPECT_DEATH(morsel_free(morsel_of(block), block), "morsel_free" + none);
   EXPECT_DEATH(morsel_realloc(morsel_of(block), block, 10), "morsel_realloc" + none);
   EXPECT_DEATH((void)morsel_usable_size(nullptr, block), "morsel_usable_size" + none);
+  memory_resource resource(base);  // the library's own goes with the morsel
+  EXPECT_DEATH(resource.deallocate(block, 100), "deallocate of 0x[0-9a-f]+: no open morsel has");
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
