@@ -208,15 +208,15 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  * Durability  a morsel that was created is durable on return.
  * Ownership   *morsel is the caller's, who calls morsel_close() once for each successful open;
  *             unchanged on failure.
- * Errors      as morsel_pool_open(), and ADDRESS_TAKEN (the message names who holds the range);
- *             ADDRESS_EXHAUSTED; INVALID_ARGUMENT if it exists under the other contract; BUSY if it
- *             is open in this process with fewer rights, or it is to be written, and another
- *             process, or this one by another handle of the pool, writes its file, found by
- *             whatever name (the message names the process); UNSUPPORTED (the contract on this
+ * Errors      as morsel_pool_open(), and ADDRESS_TAKEN (the message names who holds the range, e.g.
+ *             another handle of the pool); ADDRESS_EXHAUSTED; INVALID_ARGUMENT if it exists under
+ *             the other contract; BUSY if it is open in this process with fewer rights; or is to be
+ *             written, and another process, or this one by another handle of the pool, writes its
+ *             file, found by whatever name (the message names the process); or is to be read, and
+ *             was checkpointed faster than that, a hundred times; UNSUPPORTED (the contract on this
  *             medium: fine needs persistent memory, snapshot needs a directory; a codec under the
- *             fine contract; MORSEL_SALVAGE of a fine morsel; a file that is a symbolic link;
- *             writing a fine morsel whose file has several names, i.e. hard links: that of a
- *             snapshot morsel is told of by the checkpoint).
+ *             fine contract; MORSEL_SALVAGE of a fine morsel; a symbolic link; writing a fine
+ *             morsel whose file has hard links: of a snapshot morsel's the checkpoint tells).
  * Cost        snapshot: reads the whole image. fine: independent of the heap's size. */
 morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_options *options,
                         morsel_t **morsel);
@@ -465,8 +465,8 @@ morsel_code morsel_checkpoint(morsel_t *morsel);
  *             NO_SPACE; NOT_FOUND (no such name to forget); PERMISSION (read-only); CORRUPT. */
 morsel_code morsel_set_root(morsel_t *morsel, const char *name, void *object);
 
-/* Returns the object of that name, or NULL: errno is ENOENT if there is no such root, EIO (CORRUPT)
- * if the root points outside the morsel, EBUSY in a fork. */
+/* Returns the object of that name, or NULL. errno: ENOENT (no such root); EIO (CORRUPT: it leads out
+ * of the morsel); EBUSY (in a fork; or another process has grown the morsel: open it again). */
 void *morsel_root(morsel_t *morsel, const char *name);
 
 /* Returns the open morsel whose address range holds `address`, or NULL. The handle is not counted
