@@ -465,8 +465,8 @@ morsel_code morsel_checkpoint(morsel_t *morsel);
  *             NO_SPACE; NOT_FOUND (no such name to forget); PERMISSION (read-only); CORRUPT. */
 morsel_code morsel_set_root(morsel_t *morsel, const char *name, void *object);
 
-/* Returns the object of that name, or NULL. errno: ENOENT (no such root); EIO (CORRUPT: it leads out
- * of the morsel); EBUSY (in a fork; or another process has grown the morsel: open it again). */
+/* Returns the object of that name, or NULL. errno: ENOENT (no such root); EIO (CORRUPT: it leads
+ * out of the morsel); EBUSY (a fork; or another process has grown the morsel: open it again). */
 void *morsel_root(morsel_t *morsel, const char *name);
 
 /* Returns the open morsel whose address range holds `address`, or NULL. The handle is not counted
