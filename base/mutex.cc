@@ -48,6 +48,8 @@ const char* NameOf(LockRank rank) {
       return "the mutex of bus errors";
     case LockRank::kPmem2Maps:
       return "Pmem2Maps::mutex";
+    case LockRank::kDenseMemory:
+      return "the mutex of dense memory";
     case LockRank::kDescriptors:
       return "the mutex of standard descriptors";
   }

@@ -36,6 +36,7 @@ enum class LockRank : uint8_t {
   kAddressRanges,   ///< address_range.cc: who has which address range
   kBusErrors,       ///< bus_error.cc: where a SIGBUS is explained
   kPmem2Maps,       ///< pmem2_persist.cc: what libpmem2 has mapped
+  kDenseMemory,     ///< dense_memory.cc: memory that lies side by side
   kDescriptors,     ///< descriptor_floor.cc: what stands in for closed standard descriptors
 };
 

@@ -241,8 +241,12 @@ void Heap::BeRecent(ThreadSlot& slot) {
 void* Heap::TakeInside(unsigned size_class) {
   ThreadSlot& slot = SlotAt(slot_place_);
   if (!slot.Enter(this)) return nullptr;
-  slot.thread_heap->PrefetchForFree(size_class);
-  void* const block = slot.thread_heap->Take(size_class);
+  ThreadHeap& mine = *slot.thread_heap;
+  void* block = mine.TryTake(size_class);
+  if (block == nullptr) block = mine.Take(size_class);
+  // A thread that goes from heap to heap has nothing of this one in its caches. So it asks now for
+  // what free() will read.
+  if (const Segment* const slab = segments_.At(block); slab != nullptr) __builtin_prefetch(slab);
   BeRecent(slot);
   slot.Leave();
   return block;

@@ -34,6 +34,7 @@
 #include "base/mutex.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "os/memory/dense_memory.h"
 #include "pmem/persist/persist.h"
 
 namespace morsel::alloc {
@@ -62,7 +63,7 @@ struct HeapWork {
 };
 
 /// Threads  any, unless said otherwise.
-class Heap final : private ThreadEndListener {
+class Heap final : public os::InDenseMemory, private ThreadEndListener {
  public:
   /// Enlarges the range to at least size_bytes, durably, and returns its new size. It is called
   /// with the heap's lock held and must not call the heap.

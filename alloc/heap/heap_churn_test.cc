@@ -14,25 +14,26 @@
 #include "alloc/heap/heap.h"
 #include "alloc/heap/heap_testing.h"
 #include "base/bits.h"
+#include "os/memory/dense_memory.h"
 
 namespace {
 
 constexpr size_t kPageBytes = 4096;
 
-/// What a thread got from operator new while it was recording. Aligned objects lie on pages of
-/// their own, so that a test can put them out of reach.
+/// What a thread took while it was recording. What is of dense memory lies on pages of its own, so
+/// that a test can put it out of reach.
 struct Recording {
   struct Object {
     void* begin;
     size_t size_bytes;
   };
-  std::array<Object, 64> aligned{};
-  size_t aligned_count = 0;
+  std::array<Object, 64> dense{};
+  size_t dense_count = 0;
   size_t size_bytes = 0;
 
   void Protect(int protection) const {
-    for (size_t i = 0; i < aligned_count; ++i) {
-      ASSERT_EQ(mprotect(aligned[i].begin, aligned[i].size_bytes, protection), 0);
+    for (size_t i = 0; i < dense_count; ++i) {
+      ASSERT_EQ(mprotect(dense[i].begin, dense[i].size_bytes, protection), 0);
     }
   }
 };
@@ -62,37 +63,43 @@ void* operator new(size_t size_bytes) {
   return memory;
 }
 
-void* operator new(size_t size_bytes, std::align_val_t alignment) {
-  if (recording == nullptr) {
-    const auto multiple = static_cast<size_t>(alignment);
-    return std::aligned_alloc(multiple, morsel::AlignUp(size_bytes, multiple));
-  }
-  recording->size_bytes += size_bytes;
-  const size_t pages_bytes = morsel::AlignUp(size_bytes, kPageBytes);
-  void* const memory = OnOwnPages(pages_bytes);
-  recording->aligned.at(recording->aligned_count++) = {memory, pages_bytes};
-  return memory;
-}
-
 // Not inlined, for the compiler does not see that it belongs to the operators above.
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { operator delete(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept {
-  const auto address = reinterpret_cast<uintptr_t>(memory);
-  if (address < pages_begin || address >= pages_end) std::free(memory);
-}
-void operator delete(void* memory, size_t, std::align_val_t alignment) noexcept {
-  operator delete(memory, alignment);
-}
-
 namespace morsel::alloc {
 namespace {
 
 constexpr uint64_t kBytes = 64 * kMiB;
 constexpr int kStay = 20;
 
+class RecordingSource final : public os::DenseSource {
+ public:
+  void* Take(size_t size_bytes) override {
+    takes.fetch_add(1);
+    // A batch of segments is the heap's.
+    const bool is_segments = (size_bytes - kLineBytes) % sizeof(Segment) == 0;
+    if (recording == nullptr || is_segments) {
+      return std::aligned_alloc(kLineBytes, AlignUp(size_bytes, kLineBytes));
+    }
+    recording->size_bytes += size_bytes;
+    const size_t pages_bytes = AlignUp(size_bytes, kPageBytes);
+    void* const memory = OnOwnPages(pages_bytes);
+    recording->dense.at(recording->dense_count++) = {memory, pages_bytes};
+    return memory;
+  }
+  void Give(void* memory, size_t) override {
+    const auto address = reinterpret_cast<uintptr_t>(memory);
+    if (address < pages_begin || address >= pages_end) std::free(memory);
+  }
+
+  std::atomic<int> takes{0};
+};
+RecordingSource source;
+
 class HeapChurnTest : public testing::TestWithParam<bool> {
  protected:
+  static void SetUpTestSuite() { os::SetDenseSourceForTest(&source); }
+
   void SetUp() override {
     Heap::Format(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
     heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), GetParam(), false).value();
@@ -157,6 +164,17 @@ TEST_P(HeapChurnTest, AThreadsPartIsSmallAtFirst) {
   EXPECT_LE(seen.size_bytes, 8 * kKiB);
 }
 
+// A thread that goes from heap to heap finds all that malloc and free read of them in few pages.
+TEST_P(HeapChurnTest, WhatMallocAndFreeReadLiesInDenseMemory) {
+  ASSERT_TRUE(heap_->Close().ok());
+  heap_.reset();
+  const int before = source.takes.load();
+  heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), GetParam(), false).value();
+  heap_->Free(heap_->Allocate(64, 16).value());
+  // The heap, its first segments, the thread's part, and what that has of the class.
+  EXPECT_EQ(source.takes.load() - before, 4);
+}
+
 // The parts of all others are out of reach while threads live and end. A thread that looked at one
 // would end the process.
 TEST_P(HeapChurnTest, AThreadThatComesAndGoesLooksAtNoOthersPart) {
@@ -173,7 +191,7 @@ TEST_P(HeapChurnTest, AThreadThatComesAndGoesLooksAtNoOthersPart) {
   };
   life(0);
   for (const Recording& one : recordings_) {
-    ASSERT_GT(one.aligned_count, 0u);
+    ASSERT_GT(one.dense_count, 0u);
     one.Protect(PROT_NONE);
   }
   for (size_t i = 1; i < 10; ++i) life(i);

@@ -63,8 +63,9 @@ Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> ba
   }
   new (backing->process_page()) memory_resource(reinterpret_cast<void*>(record.base));
   std::string label = "morsel '" + record.name + "' of pool '" + pool_path + "'";
-  std::unique_ptr<OpenMorsel> open(
-      new OpenMorsel(std::move(backing), std::move(heap).value(), std::move(label), owner));
+  std::unique_ptr<OpenMorsel> open(new (std::nothrow) OpenMorsel(
+      std::move(backing), std::move(heap).value(), std::move(label), owner));
+  if (open == nullptr) return Fail(Code::kNoMemory, "no memory for another open morsel");
   RememberRange(open->record().base, open->record().capacity_bytes, open.get());
   open->in_table_ = true;
   return open;

@@ -12,6 +12,7 @@
 #include "morsel/morsel.h"
 #include "morsel/pool/pool.h"
 #include "morsel/roots/roots.h"
+#include "os/memory/dense_memory.h"
 
 namespace morsel {
 
@@ -20,7 +21,7 @@ class OpenPool;
 /// Ownership  its OpenPool owns it. The destructor unmaps the memory and changes nothing on the
 ///            medium; what a close does to the medium is done by Close().
 /// Threads    any. Nobody may use the object during Close(), Discard() or the destructor.
-class OpenMorsel {
+class OpenMorsel : public os::InDenseMemory {
  public:
   /// Writes the heap and the empty roots of a new morsel into its memory.
   static void Format(const CatalogRecord& record, pmem::Persist persist);

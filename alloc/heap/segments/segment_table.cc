@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "os/memory/dense_memory.h"
 
 namespace morsel::alloc {
 namespace {
@@ -18,7 +19,7 @@ constexpr uint64_t kUnmappedMax = 4096 / sizeof(std::atomic<Segment*>);
 SegmentTable::~SegmentTable() {
   if (segments_ == nullptr) return;
   if (view_.unit_count <= kUnmappedMax) {
-    delete[] segments_;
+    os::TheDenseSource().Give(segments_, view_.unit_count * sizeof *segments_);
   } else {
     munmap(segments_, view_.unit_count * sizeof *segments_);
   }
@@ -27,7 +28,8 @@ SegmentTable::~SegmentTable() {
 Status SegmentTable::Reserve(const void* base, uint64_t capacity_bytes) {
   const uint64_t unit_count = capacity_bytes / kUnitBytes;
   if (unit_count <= kUnmappedMax) {
-    segments_ = new (std::nothrow) std::atomic<Segment*>[unit_count] {};
+    void* const memory = os::TheDenseSource().Take(unit_count * sizeof *segments_);
+    if (memory != nullptr) segments_ = new (memory) std::atomic<Segment*>[unit_count] {};
   } else {
     void* const memory = mmap(nullptr, unit_count * sizeof *segments_, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "os/memory/dense_memory.h"
 
 namespace morsel::alloc {
 namespace {
@@ -36,7 +37,7 @@ UnitMap::UnitMap(HeapHeader* header, uint64_t size_bytes, pmem::Persist persist,
 UnitMap::~UnitMap() {
   while (SegmentBatch* const batch = batches_) {
     batches_ = batch->next;
-    delete batch;
+    os::TheDenseSource().Give(batch, SegmentBatch::BytesFor(batch->places));
   }
 }
 
@@ -59,13 +60,14 @@ Segment* UnitMap::SegmentAt(UnitIndex head) const {
 }
 
 Segment* UnitMap::NewSegment() {
-  if (batches_ == nullptr || batches_->count == SegmentBatch::kSegments) {
-    SegmentBatch* const batch = new (std::nothrow) SegmentBatch;
-    if (batch == nullptr) return nullptr;
-    batch->next = batches_;
-    batches_ = batch;
+  if (batches_ == nullptr || batches_->count == batches_->places) {
+    const size_t places =
+        batches_ == nullptr ? kFirstBatch : std::min(2 * batches_->places, kBatchMax);
+    void* const memory = os::TheDenseSource().Take(SegmentBatch::BytesFor(places));
+    if (memory == nullptr) return nullptr;
+    batches_ = new (memory) SegmentBatch{batches_, places};
   }
-  return &batches_->segments[batches_->count++];
+  return new (batches_->segments() + batches_->count++) Segment;
 }
 
 Segment* UnitMap::Remember(UnitIndex head) {

@@ -177,14 +177,22 @@ class UnitMap {
     ~Region();
   };
 
-  /// Segments side by side. Single pieces from malloc() would begin at multiples of a power of two,
-  /// and compete for a few sets of the processor's caches.
-  struct SegmentBatch {
-    static constexpr size_t kSegments = 64;
-    SegmentBatch* next = nullptr;
+  /// Segments side by side, which follow it. Single pieces from malloc() would begin at multiples
+  /// of a power of two, and compete for a few sets of the processor's caches.
+  struct alignas(kLineBytes) SegmentBatch {
+    SegmentBatch* next;
+    size_t places;
     size_t count = 0;
-    Segment segments[kSegments];
+
+    Segment* segments() { return reinterpret_cast<Segment*>(this + 1); }
+    static size_t BytesFor(size_t places) {
+      return sizeof(SegmentBatch) + places * sizeof(Segment);
+    }
   };
+  /// The first batch is small, since many heaps have few segments. Each has twice as many as the
+  /// one before, up to a limit.
+  static constexpr size_t kFirstBatch = 2;
+  static constexpr size_t kBatchMax = 64;
   static_assert(sizeof(Segment) / kLineBytes % 2 == 1);
 
   Segment* NewSegment();

@@ -96,8 +96,6 @@ class Magazines {
     }
     return false;
   }
-  /// Where the block is that was freed last.
-  const void* freed_top() const { return freed_; }
   uint64_t FreedCount() const { return static_cast<uint64_t>(freed_ - freed_begin_); }
   /// The size of the class' blocks. It is here as well, because free() has this object at hand.
   int64_t block_bytes() const { return block_bytes_; }

@@ -7,6 +7,7 @@
 
 #include "alloc/heap/threads/grow_array.h"
 #include "base/check.h"
+#include "os/memory/dense_memory.h"
 
 namespace morsel::alloc {
 
@@ -22,19 +23,18 @@ ThreadHeap::ThreadHeap(const SegmentTable& segments, ThreadHeap* common, pmem::P
       bytes_left_before_(lent_bytes_) {}
 
 ThreadHeap::~ThreadHeap() {
-  for (ClassCache* const cache : caches_) {
-    ::operator delete (cache, std::align_val_t{alignof(ClassCache)});
+  for (unsigned size_class = 0; size_class < kClassCount; ++size_class) {
+    if (caches_[size_class] == nullptr) continue;
+    os::TheDenseSource().Give(caches_[size_class], ClassCache::BytesFor(size_class));
   }
 }
 
 bool ThreadHeap::Prepare(unsigned size_class) {
   if (caches_[size_class] != nullptr) return true;
-  const uint64_t count = Magazines::Words(size_class);
-  void* const memory = ::operator new (sizeof(ClassCache) + count * sizeof(void*),
-                                       std::align_val_t{alignof(ClassCache)}, std::nothrow);
+  void* const memory = os::TheDenseSource().Take(ClassCache::BytesFor(size_class));
   if (memory == nullptr) return false;
   void** const words = reinterpret_cast<void**>(static_cast<ClassCache*>(memory) + 1);
-  std::fill_n(words, count, nullptr);
+  std::fill_n(words, Magazines::Words(size_class), nullptr);
   caches_[size_class] = new (memory) ClassCache(ready_[size_class], words, size_class);
   return true;
 }

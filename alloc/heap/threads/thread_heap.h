@@ -24,6 +24,7 @@
 #include "alloc/heap/threads/recent_heap.h"
 #include "alloc/heap/threads/thread_slots.h"
 #include "alloc/heap/threads/thread_state.h"
+#include "os/memory/dense_memory.h"
 #include "pmem/persist/persist.h"
 
 namespace morsel::alloc {
@@ -31,7 +32,7 @@ namespace morsel::alloc {
 /// Memory   about 2 KiB, and 1 KiB more for each class of which it has had a slab.
 /// Threads  the thread that it belongs to, inside its slot or with the heap's lock held; the thread
 ///          that has closed the gate; the holder of the heap's lock, if its own thread has ended.
-class alignas(kLineBytes) ThreadHeap {
+class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
  public:
   /// `fine`: frees must be flushed from time to time, and the heap lends how many bytes of them may
   /// wait for that. `unclean`: FlushIsDue() after each free until RecoveredIsFlushed(). `common` is
@@ -46,17 +47,6 @@ class alignas(kLineBytes) ThreadHeap {
   /// Hands out a block of the class from its magazine, or returns nullptr if that is empty. Looks
   /// at no slab, and stores nothing on the medium.
   [[gnu::always_inline]] void* TryTake(unsigned size_class) { return ready_[size_class].TryTake(); }
-
-  /// Asks for what the next free() of a block of the class will read, so that it comes while the
-  /// block is handed out. For a thread that comes from another heap.
-  void PrefetchForFree(unsigned size_class) const {
-    const ClassCache* const cache = caches_[size_class];
-    if (cache == nullptr || cache->segment == nullptr) return;
-    const Segment& segment = *cache->segment;
-    __builtin_prefetch(&segment);
-    __builtin_prefetch(cache->magazines.freed_top());
-    __builtin_prefetch(static_cast<const BitPair*>(segment.pairs) + cache->next_word);
-  }
 
   /// Makes what this object needs to have slabs of the class. Returns false if there is no memory.
   bool Prepare(unsigned size_class);
@@ -212,9 +202,13 @@ class alignas(kLineBytes) ThreadHeap {
         : magazines(ready, words, size_class) {}
 
     Magazines magazines;
+    static size_t BytesFor(unsigned size_class) {
+      return sizeof(ClassCache) + Magazines::Words(size_class) * sizeof(void*);
+    }
+
     Segment* segment = nullptr;  ///< the slab that refills the magazines; not in `listed`
-    SlabList listed;             ///< other slabs with room
     uint64_t next_word = 0;      ///< the word of `segment` to take from next
+    SlabList listed;             ///< other slabs with room
     bool has_lost = false;       ///< see HasLost()
   };
 
