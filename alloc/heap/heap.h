@@ -20,16 +20,19 @@
 #include <optional>
 #include <string>
 
+#include "alloc/heap/block_calls.h"
+#include "alloc/heap/guarded_blocks.h"
 #include "alloc/heap/heap_frames.h"
 #include "alloc/heap/layout/heap_layout.h"
+#include "alloc/heap/range_growth.h"
+#include "alloc/heap/segments/central_slabs.h"
 #include "alloc/heap/segments/segment.h"
 #include "alloc/heap/segments/segment_table.h"
 #include "alloc/heap/segments/unit_map.h"
 #include "alloc/heap/threads/free_budget.h"
 #include "alloc/heap/threads/recent_heap.h"
-#include "alloc/heap/threads/thread_ends.h"
 #include "alloc/heap/threads/thread_heap.h"
-#include "alloc/heap/threads/thread_slots.h"
+#include "alloc/heap/threads/thread_parts.h"
 #include "alloc/heap/threads/thread_state.h"
 #include "base/mutex.h"
 #include "base/random.h"
@@ -38,8 +41,6 @@
 #include "pmem/persist/persist.h"
 
 namespace morsel::alloc {
-
-class Guard;
 
 /// The address range that a heap lives in, as the layer above describes it.
 struct HeapPlace {
@@ -63,11 +64,9 @@ struct HeapWork {
 };
 
 /// Threads  any, unless said otherwise.
-class Heap final : public os::InDenseMemory, private ThreadEndListener {
+class Heap final : public os::InDenseMemory {
  public:
-  /// Enlarges the range to at least size_bytes, durably, and returns its new size. It is called
-  /// with the heap's lock held and must not call the heap.
-  using Growth = std::function<Result<uint64_t>(uint64_t size_bytes)>;
+  using Growth = RangeGrowth::Enlarge;
 
   /// Writes an empty heap into `place`, whose memory is zero. The root table, in which the layer
   /// above keeps roots, has `root_table_bytes` of zeroes.
@@ -76,13 +75,15 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
 
   /// Opens the heap at `place`. `fine`: under the fine contract stores reach the medium one by one,
   /// so that the last process may have left the heap unclean; otherwise it was written as a whole.
-  /// `read_only`: the heap stores nothing on the medium.
+  /// `read_only`: the heap stores nothing on the medium. `budget`: how much may be freed without
+  /// being durable.
   /// Durability  if `fine` and not `read_only`, the mark that the heap is in use: on return.
   /// Ownership   the memory of `place` outlives the heap.
   /// Errors      kCorrupt, kVersion, kNoMemory.
   /// Cost        independent of the heap's size.
   static Result<std::unique_ptr<Heap>> Open(const HeapPlace& place, pmem::Persist persist,
-                                            bool fine, bool read_only);
+                                            bool fine, bool read_only,
+                                            FreeBudget budget = FreeBudget());
   /// Stores nothing: without Close(), the heap is left as a kill would leave it.
   /// Threads  no other thread is in the heap.
   ~Heap();
@@ -91,7 +92,7 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
 
   /// Sets what the heap calls when the range is full. nullptr: the range cannot grow.
   /// Threads  no other thread is in the heap.
-  void set_growth(Growth growth) { growth_ = std::move(growth); }
+  void set_growth(Growth growth) { growth_.set_enlarge(std::move(growth)); }
 
   /// Says that the range is memory that is no medium. nullptr: it is one.
   /// Ownership  the frames outlive the heap.
@@ -102,7 +103,7 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
   /// Threads  no other thread is in the heap.
   void BeGuarded();
   /// The guard, which the heap owns, or nullptr if the heap is not guarded.
-  Guard* guard() const { return guard_.get(); }
+  Guard* guard() const { return guarded_ != nullptr ? &guarded_->guard() : nullptr; }
 
   /// Sets the key by which TryAllocate() and TryFree() find the heap. It is the heap's own address
   /// at first. The key before finds nothing from now on.
@@ -141,15 +142,13 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
   /// Cost        no flush, unless a slab or a region's map is made, an extent crosses regions, the
   ///             free of the units is not durable yet, or this thread's frees must be flushed.
   Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment) {
-    if (guard_ != nullptr) [[unlikely]]
-      return AllocateGuarded(size_bytes, alignment);
-    return AllocateUnguarded(size_bytes, alignment);
+    return calls_->Allocate(size_bytes, alignment);
   }
 
   /// As Allocate(size_bytes, 16), and the bytes that were asked for are zero.
   /// Cost  memory that is known to be zero is not touched if the block is an extent: what was never
   ///       used since the range got it in this process or, of frames, what was never touched there.
-  Result<void*> AllocateZeroed(uint64_t size_bytes);
+  Result<void*> AllocateZeroed(uint64_t size_bytes) { return calls_->AllocateZeroed(size_bytes); }
 
   /// Frees a block. Ends the process if no live block begins at `block`. It may overlook that a
   /// block is freed twice while a magazine has it, or while another thread delays its free (see
@@ -157,7 +156,7 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
   /// Durability  none before FlushFrees(); kFreesUnflushedMax and FreeBudget bound what a crash may
   ///             undo.
   void Free(void* block) {
-    if (!FreeInside(block)) FreeSlowly(block);
+    if (!FreeInside(block)) calls_->Free(block);
   }
 
   /// As Free(), but returns false and does nothing if the free itself needs the heap's lock. When
@@ -185,20 +184,22 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
   /// Errors      as Allocate(); the block stays as it was. Making a block smaller never fails with
   ///             kNoSpace, unless the heap is guarded.
   /// Cost        no lock, where a small block stays where it is.
-  Result<void*> Reallocate(void* block, uint64_t size_bytes);
+  Result<void*> Reallocate(void* block, uint64_t size_bytes) {
+    return calls_->Reallocate(block, size_bytes);
+  }
 
   /// How many bytes the program may use of a block; in a guarded heap, those that it asked for.
   /// Ends the process if no live block begins at `block`.
-  uint64_t UsableBytes(const void* block);
+  uint64_t UsableBytes(const void* block) { return calls_->UsableBytes(block, "usable_size"); }
 
   /// Whether `address` lies in a live block. It may overlook that another thread has freed the
   /// block and delays that (see ThreadHeap::FreeRemote()).
   /// Errors  kCorrupt, kNoMemory.
   /// Cost    stops all other threads for a moment, but not if the block is of a slab that the
   ///         calling thread holds, as its latest blocks are, or if it is an extent.
-  Result<bool> IsLive(const void* address);
+  Result<bool> IsLive(const void* address) { return calls_->IsLive(address, false); }
   /// As IsLive(), but whether a live block begins at `address`.
-  Result<bool> IsBlock(const void* address);
+  Result<bool> IsBlock(const void* address) { return calls_->IsLive(address, true); }
 
   /// Flushes size_bytes from `address` on, and the allocation of each block that they touch. If
   /// size_bytes is 0, flushes only the allocation of the block that covers `address`. The range
@@ -239,8 +240,6 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
     units_.Grow(size_bytes);
     return Code::kOk;
   }
-  /// For tests of what else flushes them: heads of freed extents wait without a bound.
-  void LetExtentsWait() { extents_wait_ = true; }
 
   /// Gives up the range from size_bytes on, before the pool takes it back. The caller holds
   /// StopTheWorld().
@@ -274,6 +273,7 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
 
   HeapWork work() {
     const std::lock_guard lock(mutex_);
+    work_.gates_closed = parts_.gates_closed();
     return work_;
   }
 
@@ -299,60 +299,45 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
   static constexpr uint64_t kAllHeads = ~uint64_t{0};  ///< in place of a limit
 
   struct SizeClass {
-    SlabList listed;            ///< slabs with room that have no owner
     UnitIndex cursor{};         ///< slabs of the class before this unit have been adopted
     uint64_t shared_bytes = 0;  ///< of blocks of another class that were handed out instead
   };
 
-  /// Keeps the gate closed while it lives. The heap's lock is held. One thread may nest Gates.
-  class Gate {
+  Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean,
+       FreeBudget budget);
+
+  /// The heap's calls without a guard.
+  class PlainBlocks final : public BlockCalls {
    public:
-    explicit Gate(Heap* heap);
-    ~Gate();
-    Gate(const Gate&) = delete;
-    Gate& operator=(const Gate&) = delete;
+    explicit PlainBlocks(Heap& heap) : heap_(heap) {}
+    Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment) override;
+    Result<void*> AllocateZeroed(uint64_t size_bytes) override;
+    void Free(void* block) override;
+    Result<void*> Reallocate(void* block, uint64_t size_bytes) override;
+    uint64_t UsableBytes(const void* block, const char* call) override;
+    Result<bool> IsLive(const void* address, bool must_begin) override;
+    uint64_t BytesMax() const override { return heap_.header_->capacity_bytes; }
+    uint64_t KeptBytesMax() const override;
+    void ReleaseKept() override {}
 
    private:
-    Heap* heap_;
+    Heap& heap_;
   };
 
-  Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean);
-
-  // Called without the lock. The ...Guarded() functions ask the guard; the ...Unguarded() ones go
-  // past it.
-  Result<void*> AllocateUnguarded(uint64_t size_bytes, uint64_t alignment);
-  void FreeUnguarded(void* block);
-  Result<bool> IsLive(const void* address, bool must_begin);
-  uint64_t UsableUnguarded(const void* block, const char* call);
-  Result<void*> AllocateGuarded(uint64_t size_bytes, uint64_t alignment);
-  Result<void*> ReallocateGuarded(void* block, uint64_t size_bytes);
-  uint64_t UsableGuarded(const void* block, const char* call);
-  /// Frees in the heap what the program has freed and the guard has kept.
-  void FreeWhatIsKept();
-
   // Called without the lock.
-  void BeRecent(ThreadSlot& slot);
-  [[gnu::noinline]] void FreeSlowly(void* block);
   [[gnu::noinline]] void FlushMyFrees();
   Status FlushAllocations(const char* begin, const char* end);
   void FlushSegment(Segment& segment, const char* begin, const char* end, ThreadHeap& mine);
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
   void Clear(char* begin, char* end);
-  void ThreadEnds(ThreadHeap& ended) override;
-  /// Takes the lock for a call that needs MyCache().
+  /// Takes the lock for a call that needs the thread's part.
   std::unique_lock<Mutex> LockForMine() {
     (void)MyState();  // while no lock is held
     return Lock();
   }
 
   // Called with the lock held.
-  void EmptySlots();
-  /// The lock was taken by LockForMine().
-  Result<ThreadHeap*> MyCache();
-  ThreadHeap* CacheForNewThread();
   void FlushFreesOf(ThreadHeap& mine);
-  void LendFrees(ThreadHeap& mine);
-  void LendFreesAnew(const ThreadHeap* mine, uint64_t size_bytes);
   void BoundClearedExtents();
   Result<Segment*> SegmentOf(const void* address);
   Result<Segment*> Adopt(UnitIndex head);
@@ -362,7 +347,6 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
   Result<void*> AllocateWhateverFits(unsigned size_class, uint64_t alignment);
   void* TakeLarger(ThreadHeap& mine, unsigned size_class, uint64_t alignment);
   Status CheckSize(uint64_t size_bytes) const;
-  Status NoRoomFor(UnitCount units) const;
   struct Extent {
     char* start;
     char* never_used;  ///< where it begins to be zero; behind its end if that is not known
@@ -373,15 +357,11 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
   unsigned ClassForFirstBlocks(unsigned size_class);
   Result<Segment*> MakeOrTakeSlab(ThreadHeap& mine, unsigned size_class);
   Result<Segment*> MakeSlab(unsigned size_class);
-  void ListIfRoom(Segment* segment);
-  void ReclaimAbandoned();
-  Status NoMemoryForCache() const;
   void ReleaseExtent(Segment* segment);
   void ForgetExtent(Segment* segment);
   void GiveBackIdle();
   Status AdoptRecovered(uint64_t heads_max);
   Status ReleaseEmptySlabs(uint64_t heads_max);
-  bool GrowFor(UnitCount count, uint64_t alignment);
   void FreeLocked(ThreadHeap& mine, void* block);
   Result<bool> FreeBehind(const Segment& extent, UnitCount count);
   static bool StaysInBlock(const Segment& slab, uint64_t size_bytes);
@@ -390,7 +370,6 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
   Status FlushRecovered();
 
   // Called with the lock held and the gate closed.
-  void DrainAllRemote();
   void FlushAllFrees();
   void CollectLiveChanges();
   Result<uint64_t> CountLiveBytes();
@@ -399,56 +378,46 @@ class Heap final : public os::InDenseMemory, private ThreadEndListener {
   void AbandonAll();
 
   // Threads read these without the lock, so they share no cache line with what is written often.
-  alignas(kLineBytes) OpenHeap open_;
-  SlotPlace slot_place_;  ///< where each thread has its slot
-  const void* key_ = this;
-  SegmentTable segments_;
+  alignas(kLineBytes) SegmentTable segments_;
   HeapHeader* header_;
   pmem::Persist persist_;
+  BlockCalls* calls_ = &plain_;  ///< what the program's calls go to
   bool fine_;
   bool read_only_;
 
   alignas(kLineBytes) Mutex mutex_{LockRank::kHeap};  ///< the heap's lock
-  bool extents_wait_ = false;                         ///< see LetExtentsWait()
   bool unclean_;  ///< something that an earlier process left may be visible and not durable
   UnitMap units_;
   std::array<SizeClass, kClassCount> classes_{};
   /// What an earlier process left before this unit is adopted.
   UnitIndex recovered_{};
-  bool all_recovered_ = false;          ///< all that it left is adopted
-  ThreadHeap* thread_heaps_ = nullptr;  ///< all but the common one
-  ThreadHeap* in_use_ = nullptr;        ///< those with a slot since the gate was closed last
-  ThreadHeap* ended_ = nullptr;         ///< those whose threads have ended
-  TouchedSlabs touched_;                ///< of slabs without an owner, and of ended threads
+  bool all_recovered_ = false;  ///< all that it left is adopted
   /// How many more times a block that finds no room in its class may be one of a larger class
   /// before anything else is tried. The range was full lately.
   uint64_t searches_spared_ = 0;
-  /// No thread's. It has what ended threads have left, while that is looked through.
-  ThreadHeap common_;
-  FreeBudget budget_;
+  CentralSlabs central_;
+  ThreadParts parts_;
   /// LiveBytes(), without what the ThreadHeaps have not told yet; nothing: not counted yet.
   std::optional<int64_t> live_bytes_;
   HeapWork work_;
-  uint32_t closings_ = 0;  ///< how many nested Gates there are
-  std::unique_ptr<Guard> guard_;
-  Growth growth_;
+  PlainBlocks plain_{*this};
+  std::unique_ptr<GuardedBlocks> guarded_;  ///< nullptr: no guard stands in front
+  RangeGrowth growth_;
   HeapFrames* frames_ = nullptr;
-  std::string growth_failure_;  ///< why the last attempt to grow failed, if it did
-  Code growth_failure_code_ = Code::kOk;
 };
 
 class Heap::StoppedWorld {
  public:
-  explicit StoppedWorld(Heap* heap) : lock_(heap->mutex_), gate_(heap) {}
+  explicit StoppedWorld(Heap* heap) : lock_(heap->mutex_), gate_(heap->parts_) {}
 
  private:
   std::unique_lock<Mutex> lock_;
-  Gate gate_;
+  ThreadParts::Gate gate_;
 };
 
 inline Heap::StoppedWorld Heap::StopTheWorld() { return StoppedWorld(this); }
 inline Heap::StoppedWorld Heap::StopAndRelease() {
-  FreeWhatIsKept();
+  calls_->ReleaseKept();
   return StoppedWorld(this);
 }
 

@@ -29,8 +29,6 @@ constexpr uint64_t kSharedBlockBytesMax = 2 * kKiB;
 constexpr uint64_t kSmallHeapBytes = 4 * kMiB;
 /// In a small heap a class gets slabs when its blocks have taken this part of one elsewhere.
 constexpr uint64_t kSharedPart = 8;
-/// A range grows by a 64th of its size, so that little is unused and growing is rare.
-constexpr uint64_t kGrowthPart = 64;
 
 bool Aligned(unsigned size_class, uint64_t alignment) {
   return (BlockBytes(size_class) & (alignment - 1)) == 0;
@@ -46,38 +44,38 @@ Status Heap::CheckSize(uint64_t size_bytes) const {
               size_bytes, static_cast<void*>(header_), header_->capacity_bytes);
 }
 
-Result<void*> Heap::AllocateUnguarded(uint64_t size_bytes, uint64_t alignment) {
+Result<void*> Heap::PlainBlocks::Allocate(uint64_t size_bytes, uint64_t alignment) {
   if (alignment > kRegionBytes || !std::has_single_bit(alignment)) {
     return Fail(Code::kInvalidArgument,
                 "an alignment of %" PRIu64 " bytes: it must be a power of two up to 1 GiB",
                 alignment);
   }
   alignment = std::max(alignment, kBlockBytesMin);
-  MORSEL_TRY(CheckSize(size_bytes));
+  MORSEL_TRY(heap_.CheckSize(size_bytes));
   if (size_bytes <= kBlockBytesMax && alignment <= kBlockBytesMax) {
     unsigned size_class = ClassOf(size_bytes);
     // The loop ends, because blocks of the largest class are aligned to their size.
     while (!Aligned(size_class, alignment)) ++size_class;
-    if (void* const block = TakeInside(size_class); block != nullptr) return block;
-    const auto lock = LockForMine();
-    const Result<ThreadHeap*> mine = MyCache();
+    if (void* const block = heap_.TakeInside(size_class); block != nullptr) return block;
+    const auto lock = heap_.LockForMine();
+    const Result<ThreadHeap*> mine = heap_.parts_.Mine();
     if (!mine) return mine.status();
     if ((*mine)->FlushIsDue()) {
-      FlushFreesOf(**mine);
-      (void)MyCache();  // the thread may have its slot again
+      heap_.FlushFreesOf(**mine);
+      (void)heap_.parts_.Mine();  // the thread may have its slot again
     }
-    return AllocateBlock(**mine, size_class, alignment);
+    return heap_.AllocateBlock(**mine, size_class, alignment);
   }
-  std::lock_guard lock(mutex_);
-  const Result<Extent> extent = AllocateExtent(size_bytes, alignment);
+  std::lock_guard lock(heap_.mutex_);
+  const Result<Extent> extent = heap_.AllocateExtent(size_bytes, alignment);
   if (!extent) return extent.status();
   return extent->start;
 }
 
 Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
   if (void* const block = mine.Take(size_class); block != nullptr) return block;
-  if (!mine.Prepare(size_class)) return NoMemoryForCache();
-  ReclaimAbandoned();
+  if (!mine.Prepare(size_class)) return parts_.NoMemory();
+  parts_.Reclaim();
   Result<Segment*> segment = NextRecovered(size_class, kHeadsPerLook);
   if (!segment) return segment.status();
   if (*segment == nullptr) {
@@ -102,7 +100,7 @@ Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_
 Result<Segment*> Heap::NextRecovered(unsigned size_class, uint64_t heads_max) {
   SizeClass& of = classes_[size_class];
   uint64_t adopted = 0;
-  for (uint64_t heads = 0; of.listed.first() == nullptr && heads < heads_max; ++heads) {
+  for (uint64_t heads = 0; central_.HasNone(size_class) && heads < heads_max; ++heads) {
     if (all_recovered_) break;
     ++work_.heads_read;
     const Result<UnitIndex> head = units_.NextHead(of.cursor);
@@ -116,9 +114,7 @@ Result<Segment*> Heap::NextRecovered(unsigned size_class, uint64_t heads_max) {
     }
     of.cursor = UnitIndex(head->value() + 1);
   }
-  Segment* const segment = of.listed.PopLow();
-  if (segment != nullptr) segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
-  return segment;
+  return central_.Pop(size_class);
 }
 
 // In a small heap, the first blocks of classes that lie between two powers of two are blocks of the
@@ -139,12 +135,12 @@ unsigned Heap::ClassForFirstBlocks(unsigned size_class) {
 // Otherwise threads that are in no want of room could take the same slab from each other for ever.
 Result<Segment*> Heap::MakeOrTakeSlab(ThreadHeap& mine, unsigned size_class) {
   const UnitCount units = SlabUnits(size_class);
-  const bool has_others = thread_heaps_->next != nullptr;
+  const bool has_others = parts_.first()->next != nullptr;
   if (!has_others || mine.HasLost(size_class) || units_.FindFreeUnits(units, units.value())) {
     return MakeSlab(size_class);
   }
-  const Gate closed(this);
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+  const ThreadParts::Gate closed(parts_);
+  for (ThreadHeap* one = parts_.first(); one != nullptr; one = one->next) {
     if (one == &mine || one->ended()) continue;
     if (Segment* const segment = one->LoseHalfEmpty(size_class); segment != nullptr) return segment;
   }
@@ -176,8 +172,8 @@ Result<Segment*> Heap::MakeSlab(unsigned size_class) {
 // slabs that threads hold, those with room become everybody's. Each thread leases again what it
 // needs of them, so that the next search finds what was freed since, and little else.
 Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment) {
-  const Gate closed(this);
-  const Result<ThreadHeap*> mine = MyCache();
+  const ThreadParts::Gate closed(parts_);
+  const Result<ThreadHeap*> mine = parts_.Mine();
   if (!mine) return mine.status();
   MORSEL_TRY(AdoptRecovered(kAllHeads));
   AbandonAll();
@@ -186,7 +182,7 @@ Result<void*> Heap::AllocateWhateverFits(unsigned size_class, uint64_t alignment
     return block;
   }
   // A slab of one unit has just found no room.
-  if (SlabUnits(size_class) == UnitCount(1)) return NoRoomFor(UnitCount(1));
+  if (SlabUnits(size_class) == UnitCount(1)) return growth_.NoRoomFor(UnitCount(1));
   const Result<Extent> extent = AllocateExtent(BlockBytes(size_class), alignment);
   if (!extent) return extent.status();
   return extent->start;
@@ -198,11 +194,10 @@ void* Heap::TakeLarger(ThreadHeap& mine, unsigned size_class, uint64_t alignment
   for (unsigned other = size_class; other < kClassCount; ++other) {
     if (!Aligned(other, alignment)) continue;
     if (void* const block = mine.Take(other); block != nullptr) return block;
-    Segment* const segment = classes_[other].listed.PopLow();
+    Segment* const segment = central_.Pop(other);
     if (segment == nullptr) continue;
-    segment->flags &= static_cast<uint8_t>(~Segment::kAtHand);
     if (!mine.Prepare(other)) {
-      ListIfRoom(segment);
+      central_.ListIfRoom(segment);
       continue;
     }
     mine.Lease(segment, /*has_room=*/true);
@@ -220,7 +215,7 @@ Result<Heap::Extent> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignmen
   if (size_bytes >= kSubtreeBytes) liked = std::max(liked, kSubtreeBytes / kUnitBytes);
   if (size_bytes >= kGiantBytes) liked = std::max(liked, kGiantBytes / kUnitBytes);
   Result<UnitIndex> place = FindUnits(units, least, liked);
-  if (!place && place.error() == Code::kNoSpace) return NoRoomFor(units);
+  if (!place && place.error() == Code::kNoSpace) return growth_.NoRoomFor(units);
   if (!place) return place.status();
   Segment* const segment = Remember(*place);
   if (segment == nullptr) return Code::kNoMemory;
@@ -234,38 +229,18 @@ Result<Heap::Extent> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignmen
   return Extent{segment->start, std::max<char*>(segment->start, never_used)};
 }
 
-// Says what is full: the address range, the morsel, or what it would have grown into.
-Status Heap::NoRoomFor(UnitCount units) const {
-  const uint64_t now = units_.unit_count() * kUnitBytes;
-  const uint64_t capacity = header_->capacity_bytes;
-  const bool has_tried_to_grow = growth_failure_code_ != Code::kOk;
-  const bool has_place = units.value() * kUnitBytes <= capacity - now;
-  std::string why;
-  if (has_tried_to_grow) {
-    why = "it cannot grow: " + growth_failure_;
-    if (growth_failure_code_ == Code::kNoSpace) why += "; or free something";
-  } else if (growth_ != nullptr || !has_place) {
-    why = "its address range has room for " + std::to_string(capacity) +
-          " and no more: free something, or create one with a larger capacity";
-  } else {
-    why = "free something, or enlarge it with morsel_resize or 'morselctl resize'";
-  }
-  return Fail(has_tried_to_grow ? growth_failure_code_ : Code::kNoSpace,
-              "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
-              " bytes; %s",
-              static_cast<void*>(header_), units.value() * kUnitBytes, now, why.c_str());
-}
-
 // Finds units aligned to `liked` or, if there are none, to `least`. Known empty slabs are released
 // first, then the range grows, and only then is everything adopted that an earlier process left.
+// Once that is so, the range grows by more than is needed.
 Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t liked) {
-  growth_failure_code_ = Code::kOk;
+  growth_.BeginSearch();
   Result<UnitIndex> place = units_.FindFreeUnits(count, liked);
   const auto is_decided = [&] { return place || place.error() != Code::kNoSpace; };
   if (is_decided()) return place;
   MORSEL_TRY(ReleaseEmptySlabs(kSlabsPerGrowth));
   place = units_.FindFreeUnits(count, liked);
-  if (!is_decided() && GrowFor(count, liked)) place = units_.FindFreeUnits(count, liked);
+  if (!is_decided() && growth_.GrowFor(count, liked, all_recovered_))
+    place = units_.FindFreeUnits(count, liked);
   bool is_different = liked != least;  // from what the range could not grow for
   if (!is_decided() && !all_recovered_) {
     MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
@@ -273,35 +248,10 @@ Result<UnitIndex> Heap::FindUnits(UnitCount count, uint64_t least, uint64_t like
     is_different = true;
   }
   if (!is_decided() && is_different) place = units_.FindFreeUnits(count, least);
-  if (!is_decided() && is_different && GrowFor(count, least)) {
+  if (!is_decided() && is_different && growth_.GrowFor(count, least, all_recovered_)) {
     place = units_.FindFreeUnits(count, least);
   }
   return place;
-}
-
-// Asks for a range with room for `count` aligned units behind the last used one. Once everything
-// that an earlier process left is adopted, asks for at least a 64th of the range more, so that
-// growing is rare. Returns whether the range has grown.
-bool Heap::GrowFor(UnitCount count, uint64_t alignment) {
-  if (growth_ == nullptr) return false;
-  const Result<UnitIndex> end = units_.EndOfUsed();
-  if (!end) return false;
-  const uint64_t now = units_.unit_count() * kUnitBytes;
-  const uint64_t capacity = header_->capacity_bytes;
-  const uint64_t need = AlignUp(
-      (units_.AlignedUnit(end->value(), alignment) + count.value()) * kUnitBytes, kSubtreeBytes);
-  if (need > capacity) return false;
-  const uint64_t more = all_recovered_ ? AlignDown(now + now / kGrowthPart, kSubtreeBytes) : need;
-  const uint64_t liked = std::min(std::max(need, more), capacity);
-  // To ask for no more than there is would be to shrink.
-  if (liked <= now) return false;
-  Result<uint64_t> grown = growth_(liked);
-  if (!grown && now < need && need < liked) grown = growth_(need);
-  if (!grown) growth_failure_ = LastError();
-  growth_failure_code_ = grown.error();
-  if (!grown || *grown <= now) return false;
-  units_.Grow(std::min(*grown, capacity));
-  return true;
 }
 
 // Adopts what an earlier process left, at most `heads_max` more heads.
@@ -324,15 +274,15 @@ Status Heap::AdoptRecovered(uint64_t heads_max) {
 // heads that an earlier process left. Looks only at slabs of which something was freed since the
 // last time.
 Status Heap::ReleaseEmptySlabs(uint64_t heads_max) {
-  const Gate closed(this);
+  const ThreadParts::Gate closed(parts_);
   MORSEL_TRY(AdoptRecovered(heads_max));
-  DrainAllRemote();
+  parts_.DrainAll();
   // No thread may have a slab to flush that has been released.
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->FlushFrees();
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    touched_.TakeAll(one->touched());
+  for (ThreadHeap* one = parts_.first(); one != nullptr; one = one->next) one->FlushFrees();
+  for (ThreadHeap* one = parts_.first(); one != nullptr; one = one->next) {
+    central_.touched().TakeAll(one->touched());
   }
-  while (Segment* const segment = touched_.Pop()) ReleaseIfEmpty(segment);
+  while (Segment* const segment = central_.touched().Pop()) ReleaseIfEmpty(segment);
   return Code::kOk;
 }
 
@@ -340,21 +290,21 @@ void Heap::ReleaseIfEmpty(Segment* segment) {
   ++work_.slabs_searched;
   if (!segment->IsSlab() || !Slab(*segment).IsEmpty()) return;
   ThreadHeap* const owner = segment->owner.load(std::memory_order_relaxed);
-  if (owner != nullptr && owner != &common_) {
+  if (!parts_.IsCommon(owner)) {
     owner->AbandonSlab(segment);
   } else {
-    classes_[segment->size_class].listed.Remove(segment);
+    central_.Remove(*segment);
   }
   ReleaseSlab(segment);
 }
 
 // Takes from all threads the slabs with room, for any of them to lease.
 void Heap::AbandonAll() {
-  DrainAllRemote();
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+  parts_.DrainAll();
+  for (ThreadHeap* one = parts_.first(); one != nullptr; one = one->next) {
     one->Abandon([this](Segment* segment) {
       ++work_.slabs_searched;
-      ListIfRoom(segment);
+      central_.ListIfRoom(segment);
     });
   }
 }

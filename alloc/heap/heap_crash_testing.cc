@@ -77,10 +77,10 @@ void CrashIncarnation::Open() {
   // Nobody looks at what the last incarnation leaves.
   const pmem::Persist persist = is_last() ? pmem::VolatilePersist() : recorder_->persist();
   Result<std::unique_ptr<Heap>> heap =
-      Heap::Open(world_.memory.Place(world_.size_bytes), persist, true, false);
+      Heap::Open(world_.memory.Place(world_.size_bytes), persist, true, false,
+                 FreeBudget(FreeBudget::Extents::kWait));
   ASSERT_TRUE(heap) << LastError() << "\n" << world_.Log();
   heap_ = std::move(heap).value();
-  heap_->LetExtentsWait();
   const std::string findings = Findings(*heap_);
   ASSERT_EQ(findings, "") << world_.Log();
   CheckOwners();

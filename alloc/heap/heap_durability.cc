@@ -22,7 +22,7 @@ Status Heap::Copy(void* to, const void* from, uint64_t size_bytes) {
 // Has the allocation of each block that [begin, end) touches made durable by the thread's next
 // fence.
 Status Heap::FlushAllocations(const char* begin, const char* end) {
-  ThreadSlot& slot = SlotAt(slot_place_);
+  ThreadSlot& slot = parts_.MySlot();
   if (slot.Enter(this)) {
     Segment* const segment = segments_.At(begin);
     const bool one = segment != nullptr && end <= segment->end();
@@ -31,7 +31,7 @@ Status Heap::FlushAllocations(const char* begin, const char* end) {
     if (one) return Code::kOk;
   }
   const auto lock = LockForMine();
-  const Result<ThreadHeap*> mine = MyCache();
+  const Result<ThreadHeap*> mine = parts_.Mine();
   if (!mine) return mine.status();
   return FlushAllocationsLocked(**mine, begin, end);
 }
@@ -81,12 +81,12 @@ Status Heap::FlushAllocationsLocked(ThreadHeap& mine, const char* begin, const c
 }
 
 void Heap::Fence() {
-  ThreadSlot& slot = SlotAt(slot_place_);
+  ThreadSlot& slot = parts_.MySlot();
   ThreadHeap* mine = slot.Enter(this) ? slot.thread_heap : nullptr;
   std::unique_lock<Mutex> lock;
   if (mine == nullptr) {
     lock = LockForMine();
-    const Result<ThreadHeap*> found = MyCache();
+    const Result<ThreadHeap*> found = parts_.Mine();
     if (found) mine = *found;  // if not, no Flush() of this thread has succeeded
   }
   if (mine != nullptr) {
@@ -99,7 +99,7 @@ void Heap::Fence() {
 
 void Heap::FlushMyFrees() {
   const auto lock = LockForMine();
-  const Result<ThreadHeap*> mine = MyCache();
+  const Result<ThreadHeap*> mine = parts_.Mine();
   if (!mine) return;  // this thread has freed nothing
   FlushFreesOf(**mine);
 }
@@ -113,37 +113,12 @@ void Heap::FlushFreesOf(ThreadHeap& mine) {
   mine.RecoveredIsFlushed();
   units_.FlushCleared();
   mine.FlushFrees();  // its fence is for the cleared heads, too
-  LendFrees(mine);
-}
-
-// Lends the calling thread's ThreadHeap, whose frees are durable, its share of those that need not
-// be.
-void Heap::LendFrees(ThreadHeap& mine) {
-  if (!fine_) return;
-  const uint64_t bytes = budget_.Lend(size_bytes(), mine.lent_bytes());
-  mine.Borrow(bytes);
-  if (bytes == 0) LendFreesAnew(&mine, size_bytes());
-}
-
-// Flushes the frees of all threads, and lends each its share anew, of what a heap of this size has
-// to lend; `mine` gets one, too.
-void Heap::LendFreesAnew(const ThreadHeap* mine, uint64_t size_bytes) {
-  const Gate closed(this);
-  uint64_t borrowers = 0;
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    one->FlushFrees();
-    if (one == mine || one->lent_bytes() != 0) ++borrowers;
-  }
-  if (borrowers == 0) return;
-  const uint64_t share = budget_.LendAnew(size_bytes, borrowers);
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
-    if (one == mine || one->lent_bytes() != 0) one->Borrow(share);
-  }
+  parts_.Lend(mine, size_bytes());
 }
 
 // Called when an extent was freed or shortened: not too many bytes of such may come back.
 void Heap::BoundClearedExtents() {
-  if (fine_ && !extents_wait_ && units_.cleared_bytes() > FreeBudget::OfExtents(size_bytes())) {
+  if (fine_ && parts_.budget().IsTooMuchOfExtents(units_.cleared_bytes(), size_bytes())) {
     units_.PersistCleared();
   }
 }
@@ -160,12 +135,13 @@ Status Heap::FlushRecovered() {
   if (!unclean_) return Code::kOk;
   MORSEL_TRY(AdoptRecovered(kAllHeads));
   units_.RecoveredIsDurable();
+  parts_.RecoveredIsDurable();
   unclean_ = false;
   return Code::kOk;
 }
 
 void Heap::FlushAllFrees() {
-  DrainAllRemote();
+  parts_.DrainAll();
   units_.ForEachSegment([&](Segment& segment) {
     if (segment.kind == UnitKind::kExtent && !segment.word.IsDurable()) {
       persist_.Flush(units_.WordAt(segment.head), sizeof(uint64_t));
@@ -184,7 +160,7 @@ void Heap::FlushAllFrees() {
     segment.word.RaiseDurable(segment.word.stored.load());
     for (LineCounter& line : segment.lines) line.RaiseDurable(line.stored.load());
   });
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) one->FreesFlushed();
+  for (ThreadHeap* one = parts_.first(); one != nullptr; one = one->next) one->FreesFlushed();
 }
 
 void Heap::PersistAll() { PersistAll(StopTheWorld()); }

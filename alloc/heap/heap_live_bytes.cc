@@ -30,7 +30,7 @@ Result<uint64_t> Heap::LiveBytes(const StoppedWorld&) {
 // Takes over what the ThreadHeaps have kept account of. If nothing was counted yet, it is dropped:
 // counting will find it.
 void Heap::CollectLiveChanges() {
-  for (ThreadHeap* one = thread_heaps_; one != nullptr; one = one->next) {
+  for (ThreadHeap* one = parts_.first(); one != nullptr; one = one->next) {
     const int64_t change = one->TakeLiveChange();
     if (live_bytes_) *live_bytes_ += change;
   }

@@ -11,7 +11,6 @@
 #include <cinttypes>
 #include <cstring>
 
-#include "alloc/heap/guard/guard.h"
 #include "alloc/heap/heap.h"
 #include "base/bits.h"
 #include "base/check.h"
@@ -82,35 +81,34 @@ void Heap::Format(const HeapPlace& place, uint64_t root_table_bytes, pmem::Persi
   persist.Range(place.base, geometry.first_unit.value() * kUnitBytes);
 }
 
-Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean)
-    : open_(Register(this)),
-      slot_place_(SlotPlace::Of(open_.number)),
-      header_(static_cast<HeapHeader*>(place.base)),
+Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean,
+           FreeBudget budget)
+    : header_(static_cast<HeapHeader*>(place.base)),
       persist_(persist),
       fine_(fine),
       read_only_(read_only),
       unclean_(unclean),
       units_(header_, place.size_bytes, persist, read_only, unclean),
-      common_(segments_, &common_, persist, fine, unclean) {}
+      parts_(this, mutex_, segments_, units_, central_, {persist, fine, unclean, budget}),
+      growth_(*header_, units_) {}
 
-Heap::~Heap() {
-  {
-    const std::lock_guard lock(mutex_);
-    EmptySlots();  // the next Heap may get this object's address
-  }
-  Unregister(open_);
-  while (ThreadHeap* const one = thread_heaps_) {
-    thread_heaps_ = one->next;
-    delete one;
-  }
+void Heap::BeGuarded() {
+  // This empties the slots.
+  const StoppedWorld stopped = StopTheWorld();
+  guarded_ = std::make_unique<GuardedBlocks>(plain_);
+  calls_ = guarded_.get();
+  parts_.FillNoSlots();
 }
 
+Heap::~Heap() = default;
+
 Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist persist, bool fine,
-                                         bool read_only) {
+                                         bool read_only, FreeBudget budget) {
   HeapHeader* const header = static_cast<HeapHeader*>(place.base);
   MORSEL_TRY(CheckHeader(place, *header));
   const bool unclean = fine && header->state != kHeapClean;
-  std::unique_ptr<Heap> heap(new (std::nothrow) Heap(place, persist, fine, read_only, unclean));
+  std::unique_ptr<Heap> heap(new (std::nothrow)
+                                 Heap(place, persist, fine, read_only, unclean, budget));
   if (heap == nullptr) return Fail(Code::kNoMemory, "no memory for the heap at %p", place.base);
   MORSEL_TRY(heap->segments_.Reserve(place.base, place.capacity_bytes));
   if (place.is_new) heap->units_.NothingWasUsed();
@@ -157,7 +155,7 @@ void* Heap::root_table() const {
 Status Heap::Shrink(uint64_t size_bytes) {
   if (size_bytes < header_->first_unit * kUnitBytes) return Code::kBusy;
   MORSEL_TRY(ReleaseEmptySlabs(kAllHeads));
-  if (fine_) LendFreesAnew(nullptr, size_bytes);  // a smaller heap has less to lend
+  if (fine_) parts_.LendAnew(nullptr, size_bytes);  // a smaller heap has less to lend
   const Status status = units_.Shrink(size_bytes);
   if (!status.ok()) return status;
   recovered_ = std::min(recovered_, UnitIndex(units_.unit_count()));

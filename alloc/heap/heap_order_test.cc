@@ -37,8 +37,7 @@ class HeapOrderTest : public testing::Test {
   }
 
   void Open() {
-    heap_ = Heap::Open(Place(), recorder_->persist(), true, false).value();
-    if (extents_wait_) heap_->LetExtentsWait();
+    heap_ = Heap::Open(Place(), recorder_->persist(), true, false, FreeBudget(extents_)).value();
   }
 
   HeapPlace Place() const { return memory_->Place(size_bytes_); }
@@ -99,7 +98,7 @@ class HeapOrderTest : public testing::Test {
   std::optional<HeapMemory> memory_;
   std::optional<pmem::CrashRecorder> recorder_;
   std::unique_ptr<Heap> heap_;
-  bool extents_wait_ = true;
+  FreeBudget::Extents extents_ = FreeBudget::Extents::kWait;
 };
 
 // After a power cut, the medium must say that the heap was not closed.
@@ -176,7 +175,7 @@ TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterPersistAll) {
 
 // More bytes than may come back.
 TEST_F(HeapOrderTest, ALargeExtentThatIsFreedOrShortenedStaysSo) {
-  extents_wait_ = false;
+  extents_ = FreeBudget::Extents::kBounded;
   constexpr uint64_t kUnits = 12;
   for (const bool shortened : {false, true}) {
     SCOPED_TRACE(shortened);

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "alloc/heap/guard/guard.h"
 #include "alloc/heap/heap.h"
 #include "base/error.h"
 
@@ -20,23 +19,23 @@ constexpr uint64_t kIdlePart = 8;
 
 }  // namespace
 
-Result<void*> Heap::AllocateZeroed(uint64_t size_bytes) {
-  if (size_bytes <= kBlockBytesMax || guard_ != nullptr) {
+Result<void*> Heap::PlainBlocks::AllocateZeroed(uint64_t size_bytes) {
+  if (size_bytes <= kBlockBytesMax) {
     const Result<void*> block = Allocate(size_bytes, kBlockBytesMin);
     if (block) std::memset(*block, 0, size_bytes);
     return block;
   }
-  MORSEL_TRY(CheckSize(size_bytes));
+  MORSEL_TRY(heap_.CheckSize(size_bytes));
   char* block = nullptr;
   char* never_used = nullptr;
   {
-    std::lock_guard lock(mutex_);
-    const Result<Extent> extent = AllocateExtent(size_bytes, kBlockBytesMin);
+    std::lock_guard lock(heap_.mutex_);
+    const Result<Extent> extent = heap_.AllocateExtent(size_bytes, kBlockBytesMin);
     if (!extent) return extent.status();
     block = extent->start;
     never_used = extent->never_used;
   }
-  Clear(block, std::min(never_used, block + size_bytes));
+  heap_.Clear(block, std::min(never_used, block + size_bytes));
   return block;
 }
 

@@ -30,6 +30,11 @@ inline constexpr uint64_t kFreesBeforeFlush = kFreesUnflushedMax - 2 * Magazines
 /// Threads  the holder of the heap's lock.
 class FreeBudget {
  public:
+  /// Whether the bound holds for freed extents. For tests of what else flushes them, their heads
+  /// may wait without one.
+  enum class Extents : uint8_t { kBounded, kWait };
+  explicit FreeBudget(Extents extents = Extents::kBounded) : extents_(extents) {}
+
   /// How many bytes of freed blocks are not durable at most, in a heap of that size.
   static constexpr uint64_t BytesMax(uint64_t heap_bytes) {
     return std::max(heap_bytes / kPartOfHeap, kBytesMin);
@@ -39,6 +44,11 @@ class FreeBudget {
   static constexpr uint64_t OfThreads(uint64_t heap_bytes) { return BytesMax(heap_bytes) / 2; }
   static constexpr uint64_t OfExtents(uint64_t heap_bytes) { return BytesMax(heap_bytes) / 4; }
   static constexpr uint64_t OfGuard(uint64_t heap_bytes) { return BytesMax(heap_bytes) / 4; }
+
+  /// Whether so many bytes of freed extents must be made durable now.
+  bool IsTooMuchOfExtents(uint64_t bytes, uint64_t heap_bytes) const {
+    return extents_ == Extents::kBounded && bytes > OfExtents(heap_bytes);
+  }
 
   /// Lends a thread its share. `before` is what it was lent until now and gives back; none of it is
   /// in use. Returns 0, with nothing lent, if others have too much.
@@ -75,6 +85,7 @@ class FreeBudget {
                                 kFreesBeforeFlush * kBlockBytesMin);
   }
 
+  Extents extents_;
   uint64_t lent_bytes_ = 0;
   uint64_t borrowers_ = 0;
 };

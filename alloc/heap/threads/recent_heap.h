@@ -4,7 +4,7 @@
 // A RecentHeap caches what a slot (thread_slots.h) says, just as a slot caches what the
 // list of a heap's ThreadHeaps says. A thread that empties the heap's slots therefore
 // clears the recent heaps, too, and waits until their threads have left them. The order
-// of these steps is argued in Heap::EmptySlots() (heap.cc).
+// of these steps is argued in ThreadParts::EmptySlots() (thread_parts.cc).
 #pragma once
 
 #include <atomic>

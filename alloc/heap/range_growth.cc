@@ -1,0 +1,60 @@
+#include "alloc/heap/range_growth.h"
+
+#include <algorithm>
+#include <cinttypes>
+
+#include "base/bits.h"
+#include "base/error.h"
+
+namespace morsel::alloc {
+namespace {
+
+/// A range grows by a 64th of its size, so that little is unused and growing is rare.
+constexpr uint64_t kGrowthPart = 64;
+
+}  // namespace
+
+bool RangeGrowth::GrowFor(UnitCount count, uint64_t alignment, bool asks_more) {
+  if (enlarge_ == nullptr) return false;
+  const Result<UnitIndex> end = units_.EndOfUsed();
+  if (!end) return false;
+  const uint64_t now = units_.unit_count() * kUnitBytes;
+  const uint64_t capacity = header_.capacity_bytes;
+  const uint64_t need = AlignUp(
+      (units_.AlignedUnit(end->value(), alignment) + count.value()) * kUnitBytes, kSubtreeBytes);
+  if (need > capacity) return false;
+  const uint64_t more = asks_more ? AlignDown(now + now / kGrowthPart, kSubtreeBytes) : need;
+  const uint64_t liked = std::min(std::max(need, more), capacity);
+  // To ask for no more than there is would be to shrink.
+  if (liked <= now) return false;
+  Result<uint64_t> grown = enlarge_(liked);
+  if (!grown && now < need && need < liked) grown = enlarge_(need);
+  if (!grown) failure_ = LastError();
+  failure_code_ = grown.error();
+  if (!grown || *grown <= now) return false;
+  units_.Grow(std::min(*grown, capacity));
+  return true;
+}
+
+Status RangeGrowth::NoRoomFor(UnitCount units) const {
+  const uint64_t now = units_.unit_count() * kUnitBytes;
+  const uint64_t capacity = header_.capacity_bytes;
+  const bool has_tried_to_grow = failure_code_ != Code::kOk;
+  const bool has_place = units.value() * kUnitBytes <= capacity - now;
+  std::string why;
+  if (has_tried_to_grow) {
+    why = "it cannot grow: " + failure_;
+    if (failure_code_ == Code::kNoSpace) why += "; or free something";
+  } else if (enlarge_ != nullptr || !has_place) {
+    why = "its address range has room for " + std::to_string(capacity) +
+          " and no more: free something, or create one with a larger capacity";
+  } else {
+    why = "free something, or enlarge it with morsel_resize or 'morselctl resize'";
+  }
+  return Fail(has_tried_to_grow ? failure_code_ : Code::kNoSpace,
+              "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
+              " bytes; %s",
+              static_cast<const void*>(&header_), units.value() * kUnitBytes, now, why.c_str());
+}
+
+}  // namespace morsel::alloc
