@@ -5,10 +5,12 @@
 #include <cstdio>
 #include <iterator>
 #include <map>
+#include <set>
 
 #include "alloc/heap/layout/heap_layout.h"
 #include "alloc/heap/threads/magazines.h"
 #include "base/check.h"
+#include "morsel/roots/root_layout.h"
 
 namespace morsel::crash {
 namespace {
@@ -34,6 +36,19 @@ const UnitWord* MapOf(const alloc::HeapHeader& header, uint64_t region) {
   if (region == 0) return reinterpret_cast<UnitWord*>(header.base + header.map_offset);
   const uint64_t unit = reinterpret_cast<uint64_t*>(header.base + header.directory_offset)[region];
   return unit == 0 ? nullptr : reinterpret_cast<UnitWord*>(header.base + unit * alloc::kUnitBytes);
+}
+
+// Adds the addresses of the nodes and records that lie behind the word of a heap's roots.
+void AppendBlocksOfRoots(uint64_t base, RootWord word, std::set<uint64_t>* addresses) {
+  for (; word.raw != 0;
+       word = RootWord{reinterpret_cast<RootRecord*>(base + word.offset())->next}) {
+    addresses->insert(base + word.offset());
+    if (word.IsRecord()) continue;
+    for (const uint64_t below : reinterpret_cast<RootNode*>(base + word.offset())->words) {
+      AppendBlocksOfRoots(base, RootWord{below}, addresses);
+    }
+    return;
+  }
 }
 
 bool ByAddress(const Block& a, const Block& b) { return a.address < b.address; }
@@ -77,7 +92,14 @@ std::vector<Block> AllocatedBlocks(const void* heap, uint64_t size_bytes) {
 std::vector<Block> AllocatedBlocks(morsel_t* morsel) {
   morsel_info info{};  // asked for, the heap counts what is live, and caches are not
   MORSEL_CHECK(morsel_stat(morsel, &info) == MORSEL_OK);
-  return AllocatedBlocks(morsel_base(morsel), morsel_size(morsel));
+  const uint64_t base = reinterpret_cast<uint64_t>(morsel_base(morsel));
+  std::set<uint64_t> of_roots;
+  for (const uint64_t word : reinterpret_cast<alloc::HeapHeader*>(base)->roots) {
+    AppendBlocksOfRoots(base, RootWord{word}, &of_roots);
+  }
+  std::vector<Block> blocks = AllocatedBlocks(morsel_base(morsel), morsel_size(morsel));
+  std::erase_if(blocks, [&](const Block& block) { return of_roots.contains(block.address); });
+  return blocks;
 }
 
 uint64_t MoreThanTakenAhead(const std::vector<Block>& blocks, uint64_t threads) {

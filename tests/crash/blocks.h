@@ -20,7 +20,8 @@ struct Block {
 /// All allocated blocks, by address. It reads the bits on the medium and does not ask the heap. No
 /// other thread may be in the heap, and no thread may have cached blocks that it freed.
 std::vector<Block> AllocatedBlocks(const void* heap, uint64_t size_bytes);
-/// The same, after it has made threads give back the blocks that they cached.
+/// The same without the blocks that roots lie in, which are the library's own, after it has made
+/// threads give back the blocks that they cached.
 std::vector<Block> AllocatedBlocks(morsel_t* morsel);
 
 /// The block that begins at `address`; nullptr if none does. `blocks` are in the order of

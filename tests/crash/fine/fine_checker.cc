@@ -169,7 +169,8 @@ void Check::Forgotten() {
     Report(std::to_string(freed) + " blocks are allocated that were freed");
   }
   uint64_t live_bytes = 0;
-  for (const Block& block : allocated_) live_bytes += block.size_bytes;
+  const std::vector<Block> with_roots = AllocatedBlocks(morsel_base(morsel_), morsel_size(morsel_));
+  for (const Block& block : with_roots) live_bytes += block.size_bytes;
   if (live_bytes != LiveBytes()) Report("morsel_stat counts other bytes than are allocated");
   if (!good()) return;
   for (const Block& block : forgotten) morsel_free(morsel_, PointerTo(block));
