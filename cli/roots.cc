@@ -7,7 +7,7 @@
 #include "cli/pool.h"
 #include "cli/progress_bar.h"
 #include "cli/units.h"
-#include "morsel/tools.h"
+#include "morsel/morsel.h"
 
 namespace morsel::cli {
 namespace {
@@ -15,10 +15,17 @@ namespace {
 struct Root {
   std::string name;
   const void* object;  ///< nullptr: it leads outside of the morsel
+  bool is_typed;
+  uint64_t size;
+  uint32_t alignment;
+  uint32_t layout;
+  std::string type;
 };
 
-int AddRoot(const char* name, void* object, void* roots) {
-  static_cast<std::vector<Root>*>(roots)->push_back({name, object});
+int AddRoot(const morsel_root_info* root, void* roots) {
+  static_cast<std::vector<Root>*>(roots)->push_back({root->name, root->object,
+                                                     (root->flags & MORSEL_TYPED) != 0, root->size,
+                                                     root->alignment, root->layout, root->type});
   return 0;
 }
 
@@ -32,7 +39,7 @@ std::vector<Root> RootsOf(const RootsOptions& options) {
   morsel_t* morsel = nullptr;
   Must(morsel_open(pool.get(), NameMeant(pool.get(), options.name).c_str(), &how, &morsel));
   std::vector<Root> roots;
-  const morsel_code code = morsel_list_roots(morsel, AddRoot, &roots);
+  const morsel_code code = morsel_for_each_root(morsel, AddRoot, &roots);
   Must(morsel_close(morsel));
   Must(code);
   return roots;
@@ -43,13 +50,20 @@ std::vector<Root> RootsOf(const RootsOptions& options) {
 int Roots(const RootsOptions& options, const Printer& printer) {
   const std::vector<Root> roots = RootsOf(options);
   Value list = Value::List();
-  Table table({{"NAME"}, {"ADDRESS"}});
+  Table table({{"NAME"}, {"ADDRESS"}, {"SIZE"}, {"LAYOUT"}, {"TYPE"}});
   bool is_damaged = false;
   for (const Root& root : roots) {
     const std::string address =
         root.object == nullptr ? "" : FormatAddress(reinterpret_cast<uint64_t>(root.object));
-    list.Add(Value().Set("name", root.name).Set("address", address));
-    table.Add({Printable(root.name), address.empty() ? "outside of the morsel" : address});
+    Value value = Value().Set("name", root.name).Set("address", address);
+    if (root.is_typed) {
+      value.Set("type", root.type).Set("size", root.size).Set("alignment", root.alignment);
+      value.Set("layout", root.layout);
+    }
+    list.Add(value);
+    table.Add({Printable(root.name), address.empty() ? "outside of the morsel" : address,
+               root.is_typed ? std::to_string(root.size) : "",
+               root.is_typed ? std::to_string(root.layout) : "", Printable(root.type)});
     is_damaged = is_damaged || root.object == nullptr;
   }
   printer.Print(Value().Set("pool", options.pool).Set("name", options.name).Set("roots", list),

@@ -13,6 +13,7 @@
 #include "morsel/construction.hpp"
 #include "morsel/memory_resource.hpp"
 #include "morsel/morsel.h"
+#include "morsel/roots.hpp"
 #include "morsel/tools.h"
 
 namespace morsel {
@@ -60,47 +61,8 @@ inline const char* version() { return morsel_version(); }
 
 class Pool;
 
-namespace impl {
-// No exception may pass through the C API: it is kept, and thrown again behind it. This differs
-// between programs, or parts of one, that are built with and without exceptions.
-#if defined(__cpp_exceptions)
-inline namespace with_exceptions {
-template <class Visit>
-struct Visiting {
-  Visit& visit;
-  std::exception_ptr thrown{};
-  /// Returns other than 0 if no more are to be visited.
-  template <class... Arguments>
-  int Next(const Arguments&... arguments) {
-    try {
-      visit(arguments...);
-    } catch (...) {
-      thrown = std::current_exception();
-    }
-    return thrown ? 1 : 0;
-  }
-  void Rethrow() const {
-    if (thrown) std::rethrow_exception(thrown);
-  }
-};
-#else
-inline namespace without_exceptions {
-template <class Visit>
-struct Visiting {
-  Visit& visit;
-  template <class... Arguments>
-  int Next(const Arguments&... arguments) {
-    visit(arguments...);
-    return 0;
-  }
-  void Rethrow() const {}
-};
-#endif
-}  // inline namespace
-}  // namespace impl
-
 /// An open morsel. A member function does what the C function of the same name does, and returns
-/// the same errors.
+/// the same errors. Roots are in roots.hpp.
 ///
 /// Ownership  holds one open of the morsel, which close(), discard() or the destructor ends. The
 ///            destructor closes, and so makes a snapshot morsel's last checkpoint; while an
@@ -109,7 +71,7 @@ struct Visiting {
 ///            message on standard error: call close() where the result matters. A Morsel must not
 ///            outlive its Pool.
 /// Threads    as the C functions: any, except close(), discard(), assignment and destruction.
-class Morsel {
+class Morsel : public impl::Roots<Morsel> {
  public:
   Morsel() = default;
   /// Opens the morsel `name`: without options an existing one, with the pool's rights; else as
@@ -164,28 +126,6 @@ class Morsel {
     return info;
   }
 
-  Status set_root(const char* name, void* object) {
-    return Code(morsel_set_root(handle_, name, object));
-  }
-  /// Returns the object of that name, or nullptr. The program must know that it is a T.
-  template <class T = void>
-  T* root(const char* name) const {
-    return static_cast<T*>(morsel_root(handle_, name));
-  }
-
-  /// Calls `visit(const char* name, void* object)` for each root, in the order of names. If `visit`
-  /// throws, no more roots are visited and the exception passes on.
-  template <class Visit, class Visiting = impl::Visiting<std::remove_reference_t<Visit>>>
-  Status list_roots(Visit&& visit) const {
-    Visiting visiting{visit};
-    const auto next = [](const char* name, void* object, void* context) {
-      return static_cast<Visiting*>(context)->Next(name, object);
-    };
-    const Status status = Code(morsel_list_roots(handle_, next, &visiting));
-    visiting.Rethrow();
-    return status;
-  }
-
   /// Allocates a T in the morsel and constructs it from `arguments`. If it takes an allocator, an
   /// Allocator or one of std::pmr, and is given none, it gets that of the morsel; so do the parts
   /// of a pair or a tuple.
@@ -195,6 +135,7 @@ class Morsel {
   ///            the exception passes on.
   template <class T, class... Arguments, class Alloc = Allocator<std::byte>>
   T* make(Arguments&&... arguments) {
+    impl::CheckMayBeStored<T>();
     void* const place = aligned_alloc(alignof(T), sizeof(T));
     if (place == nullptr) return nullptr;
     Unmade unmade{*this, place};  // if T's constructor throws

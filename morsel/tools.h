@@ -68,16 +68,6 @@ morsel_code morsel_list_unreadable(morsel_pool_t *pool,
                                                 const char *message, void *context),
                                    void *context);
 
-/* Calls `visit` for each root of the morsel, in the order of names, until it returns other than 0,
- * which is no error. `object` is what morsel_root() returns; NULL: the root leads outside of the
- * morsel's memory, which is damage. `name` is valid during the call. `visit` may call the library,
- * and sees the roots as they were at the beginning. It must not throw.
- *
- * Errors  INVALID_ARGUMENT (NULL); BUSY (a fork). */
-morsel_code morsel_list_roots(morsel_t *morsel,
-                              int (*visit)(const char *name, void *object, void *context),
-                              void *context);
-
 /* Maps the fine morsel `name`, counts the subtrees of 2 MiB of which one page fault maps the whole,
  * and unmaps it. Nothing on the medium changes.
  *

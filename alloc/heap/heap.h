@@ -265,6 +265,12 @@ class Heap final : public os::InDenseMemory {
   void PersistAll(const StoppedWorld& stopped);
   Status Close(const StoppedWorld& stopped);
 
+  /// Calls `visit` for each live block, in the order of addresses, until it returns false. `bytes`
+  /// is what UsableBytes() says. `visit` calls nothing of the heap.
+  /// Errors  kCorrupt, kNoMemory.
+  Status ForEachBlock(const StoppedWorld& stopped,
+                      const std::function<bool(char* block, uint64_t bytes)>& visit);
+
   /// Does what FlushFrees() does, and marks the heap as clean. In a heap that is read-only or under
   /// the snapshot contract, does neither. Only the destructor may follow.
   /// Durability  on return.
@@ -373,6 +379,7 @@ class Heap final : public os::InDenseMemory {
   void FlushAllFrees();
   void CollectLiveChanges();
   Result<uint64_t> CountLiveBytes();
+  Status ForEachSegment(const std::function<bool(const Segment&)>& visit);
   void ReleaseSlab(Segment* segment);
   void ReleaseIfEmpty(Segment* segment);
   void AbandonAll();

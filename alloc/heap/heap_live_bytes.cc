@@ -1,4 +1,4 @@
-// How much of a heap is in use: counted once, and then kept.
+// How much of a heap is in use, counted once, and then kept; and which blocks are.
 //
 // Every block whose bit is set counts. Whoever sets or clears bits keeps account of how
 // many bytes they are for: a ThreadHeap by itself (ThreadHeap::TakeLiveChange()), so
@@ -6,8 +6,10 @@
 // magazines have their bits set, too, and are put back while the gate is closed.
 #include <bit>
 
+#include "alloc/heap/guard/guard.h"
 #include "alloc/heap/heap.h"
 #include "alloc/heap/segments/slab.h"
+#include "base/error.h"
 
 namespace morsel::alloc {
 
@@ -36,31 +38,63 @@ void Heap::CollectLiveChanges() {
   }
 }
 
-Result<uint64_t> Heap::CountLiveBytes() {
-  uint64_t live_bytes = 0;
+// Calls `visit` for each slab and each extent that is on the medium, until it returns false. Slabs
+// are not adopted: a walk leaves nothing of them in memory.
+Status Heap::ForEachSegment(const std::function<bool(const Segment&)>& visit) {
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
     if (!head) return head.status();
-    if (head->value() >= units_.unit_count()) return live_bytes;
+    if (head->value() >= units_.unit_count()) return Code::kOk;
     const UnitWord word = units_.Word(*head);
-    if (word.kind() == UnitKind::kExtent) {
-      live_bytes += word.units() * kUnitBytes;
-    } else {
-      // The slab is not adopted: counting a heap leaves nothing of it in memory.
-      Segment segment;
-      segment.head = *head;
-      segment.start = units_.AddressOf(*head);
+    Segment segment;
+    segment.head = *head;
+    segment.start = units_.AddressOf(*head);
+    segment.kind = word.kind();
+    if (segment.IsSlab()) {
       segment.BecomeSlab(word.size_class());
-      const Slab slab(segment);
-      uint64_t blocks = 0;
+    } else {
+      segment.units = word.units();
+    }
+    if (!visit(segment)) return Code::kOk;
+    at = UnitIndex(head->value() + 1);
+  }
+}
+
+Result<uint64_t> Heap::CountLiveBytes() {
+  uint64_t live_bytes = 0;
+  MORSEL_TRY(ForEachSegment([&](const Segment& segment) {
+    uint64_t blocks = 1;
+    if (segment.IsSlab()) {
+      const Slab slab(const_cast<Segment&>(segment));
+      blocks = 0;
       for (uint64_t i = 0; i < slab.WordCount(); ++i) {
         blocks += static_cast<uint64_t>(std::popcount(slab.Allocated(i)));
       }
-      live_bytes += blocks * segment.block_bytes;
       ++work_.slabs_counted;
     }
-    at = UnitIndex(head->value() + 1);
-  }
+    live_bytes += blocks * segment.UsableBytes();
+    return true;
+  }));
+  return live_bytes;
+}
+
+Status Heap::ForEachBlock(const StoppedWorld&,
+                          const std::function<bool(char* block, uint64_t bytes)>& visit) {
+  const auto visit_wanted = [&](char* block, uint64_t usable_bytes) {
+    const auto wanted = guard() == nullptr ? std::nullopt : guard()->SizeOf(block, "a walk");
+    return visit(block, wanted.value_or(usable_bytes));
+  };
+  return ForEachSegment([&](const Segment& segment) {
+    if (!segment.IsSlab()) return visit_wanted(segment.start, segment.UsableBytes());
+    const Slab slab(const_cast<Segment&>(segment));
+    for (uint64_t i = 0; i < slab.WordCount(); ++i) {
+      for (uint64_t left = slab.Allocated(i); left != 0; left &= left - 1) {
+        const uint64_t index = i * 64 + static_cast<uint64_t>(std::countr_zero(left));
+        if (!visit_wanted(slab.BlockAt(index), segment.block_bytes)) return false;
+      }
+    }
+    return true;
+  });
 }
 
 }  // namespace morsel::alloc

@@ -126,7 +126,8 @@ Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist p
       // CRASH  before: the root is the one that was found, or the one before that.
       // TEST   morsel/roots/root_trie_crash_test: KillThenPowerCut
       const uint64_t root_change = pmem::Load(&header->root_change);
-      if (Within(root_change, sizeof(uint64_t), place.size_bytes)) {
+      if (root_change >= header->map_offset &&
+          Within(root_change, sizeof(uint64_t), place.size_bytes)) {
         persist.Flush(reinterpret_cast<char*>(header) + root_change, sizeof(uint64_t));
       }
     }

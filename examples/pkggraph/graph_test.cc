@@ -199,6 +199,7 @@ TEST_F(GraphTest, IsFoundAgainAsItWasAtTheCheckpoint) {
   // Containers of another process can be changed and destroyed.
   for (int i = 0; i < 1000; ++i) AddSynthetic(graph);
   EXPECT_EQ(graph.synthetic_count, 2000u);
+  ASSERT_TRUE(morsel.set_root("graph", nullptr).ok()) << morsel::last_error();
   morsel.destroy(&graph);
   EXPECT_EQ(morsel.stat()->live_bytes, 0u);
 }

@@ -1,4 +1,4 @@
-// morsel.h without exports and images: pools, morsels, blocks, what makes them durable, roots.
+// morsel.h without exports, images and roots: pools, morsels, blocks, what makes them durable.
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -21,31 +21,6 @@ using morsel::OpenPool;
 using morsel::Result;
 using morsel::Status;
 using namespace morsel::api;  // NOLINT: these are this file's own words
-
-int ErrnoOf(Code code) {
-  switch (code) {
-    case Code::kNoSpace:
-    case Code::kNoMemory:
-    case Code::kAddressExhausted:
-      return ENOMEM;
-    case Code::kInvalidArgument:
-      return EINVAL;
-    case Code::kNotFound:
-      return ENOENT;
-    case Code::kBusy:
-      return EBUSY;
-    case Code::kPermission:
-      return EACCES;
-    default:
-      return EIO;
-  }
-}
-
-void* PointerOf(const Result<void*>& result) {
-  if (result) return *result;
-  errno = ErrnoOf(result.error());
-  return nullptr;
-}
 
 // Calls `allocate` with the heap.
 template <class Call>
@@ -263,19 +238,6 @@ morsel_code morsel_memcpy_persist(morsel_t* morsel, void* to, const void* from, 
 morsel_code morsel_checkpoint(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_checkpoint"));
   return CodeWithoutCancellation("morsel_checkpoint", [&] { return Morsel(morsel)->Checkpoint(); });
-}
-
-morsel_code morsel_set_root(morsel_t* morsel, const char* name, void* object) {
-  if (morsel == nullptr) return CodeOf(NoHandle("morsel_set_root"));
-  if (name == nullptr) return CodeOf(Missing("morsel_set_root", "a name"));
-  return CodeWithoutCancellation("morsel_set_root",
-                                 [&] { return Morsel(morsel)->SetRoot(name, object); });
-}
-
-void* morsel_root(morsel_t* morsel, const char* name) {
-  if (morsel == nullptr) return PointerOf(NoHandle("morsel_root"));
-  if (name == nullptr) return PointerOf(Missing("morsel_root", "a name"));
-  return PointerOf(AbortOnBadAlloc("morsel_root", [&] { return Morsel(morsel)->Root(name); }));
 }
 
 morsel_t* morsel_of(const void* address) {

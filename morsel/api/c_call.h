@@ -2,6 +2,7 @@
 // and nothing throws.
 #pragma once
 
+#include <cerrno>
 #include <new>
 
 #include "base/check.h"
@@ -31,6 +32,31 @@ static_assert(static_cast<int>(Code::kAddressExhausted) == MORSEL_ADDRESS_EXHAUS
 
 inline morsel_code CodeOf(Status status) {
   return static_cast<morsel_code>(static_cast<int>(status.code()));
+}
+
+inline int ErrnoOf(Code code) {
+  switch (code) {
+    case Code::kNoSpace:
+    case Code::kNoMemory:
+    case Code::kAddressExhausted:
+      return ENOMEM;
+    case Code::kInvalidArgument:
+      return EINVAL;
+    case Code::kNotFound:
+      return ENOENT;
+    case Code::kBusy:
+      return EBUSY;
+    case Code::kPermission:
+      return EACCES;
+    default:
+      return EIO;
+  }
+}
+
+inline void* PointerOf(const Result<void*>& result) {
+  if (result) return *result;
+  errno = ErrnoOf(result.error());
+  return nullptr;
 }
 
 // Ends the process if the library has no memory for its own tables. An exception may not leave the

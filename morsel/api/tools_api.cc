@@ -93,21 +93,6 @@ morsel_code morsel_list_unreadable(morsel_pool_t* pool,
                                  [&] { return Pool(pool)->ListUnreadable(visit, context); });
 }
 
-morsel_code morsel_list_roots(morsel_t* morsel,
-                              int (*visit)(const char* name, void* object, void* context),
-                              void* context) {
-  if (morsel == nullptr) return CodeOf(NoHandle("morsel_list_roots"));
-  if (visit == nullptr) return CodeOf(Missing("morsel_list_roots", "a function to call"));
-  return CodeWithoutCancellation("morsel_list_roots", [&]() -> Status {
-    const auto roots = Morsel(morsel)->AllRoots();
-    if (!roots) return roots.status();
-    for (const auto& root : *roots) {
-      if (visit(root.name.c_str(), root.object, context) != 0) break;
-    }
-    return Code::kOk;
-  });
-}
-
 morsel_code morsel_count_huge(morsel_pool_t* pool, const char* name, uint64_t* subtrees) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_count_huge"));
   if (subtrees == nullptr) return CodeOf(Missing("morsel_count_huge", "a place for the count"));

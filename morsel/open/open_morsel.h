@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,6 +62,9 @@ class OpenMorsel : public os::InDenseMemory {
   Status SetRoot(const char* name, void* object, const RootType& type = {}, bool exclusive = false);
   /// All roots, sorted by name. The object of one that leads outside of the memory is nullptr.
   Result<std::vector<Roots::Root>> AllRoots();
+  /// All live blocks but those that the roots take, in the order of addresses, until `visit`
+  /// returns false. `visit` calls nothing of this morsel.
+  Status ForEachBlock(const std::function<bool(char* block, uint64_t bytes)>& visit);
   Status Flush(const void* address, uint64_t size_bytes);
   Status Copy(void* to, const void* from, uint64_t size_bytes);
   Status Fence();

@@ -1,4 +1,4 @@
-// The roots of an open morsel.
+// The roots and the blocks of an open morsel.
 #include <cinttypes>
 
 #include "base/error.h"
@@ -85,6 +85,19 @@ Status OpenMorsel::SetRoot(const char* name, void* object, const RootType& type,
     }
   }
   return roots.Set(name, object, type);
+}
+
+Status OpenMorsel::ForEachBlock(const std::function<bool(char* block, uint64_t bytes)>& visit) {
+  MORSEL_TRY(MayRead());
+  const std::lock_guard lock(roots_mutex_);
+  const auto stopped = heap_->StopAndRelease();
+  const Result<std::vector<const void*>> of_roots = Roots(*heap_).Blocks();
+  if (!of_roots) return of_roots.status();
+  auto next = of_roots->begin();
+  return heap_->ForEachBlock(stopped, [&](char* block, uint64_t bytes) {
+    while (next != of_roots->end() && *next < block) ++next;
+    return (next != of_roots->end() && *next == block) || visit(block, bytes);
+  });
 }
 
 }  // namespace morsel

@@ -29,6 +29,8 @@ template <>
 inline constexpr uint32_t kFirstBytes<morsel_export_options> = 32;
 template <>
 inline constexpr uint32_t kFirstBytes<morsel_address_info> = 1056;
+template <>
+inline constexpr uint32_t kFirstBytes<morsel_type> = 32;
 
 /// No structure is larger. A larger struct_size is a variable that nobody has set.
 inline constexpr uint32_t kStructBytesMax = 4096;

@@ -17,6 +17,27 @@ bool Fits(const RootType& given, const RootType& wanted) {
          (given.name.empty() || wanted.name.empty() || given.name == wanted.name);
 }
 
+namespace {
+
+// The same class has two names, since what it does differs between programs that are built with and
+// without exceptions. Its bytes do not.
+constexpr std::string_view kWithExceptions = "15with_exceptions";
+constexpr std::string_view kWithoutExceptions = "18without_exceptions";
+
+void Replace(std::string& in, std::string_view from, std::string_view to) {
+  for (size_t at = in.find(from); at != std::string::npos; at = in.find(from, at + to.size())) {
+    in.replace(at, from.size(), to);
+  }
+}
+
+}  // namespace
+
+std::string MangledNameToKeep(std::string_view name) {
+  std::string one(name);
+  Replace(one, kWithoutExceptions, kWithExceptions);
+  return TypeNameToKeep(one);
+}
+
 std::string TypeNameToKeep(std::string_view name) {
   if (name.size() <= kTypeNameBytesMax) return std::string(name);
   char hash[18];
@@ -31,6 +52,7 @@ std::string ReadableName(const RootType& type) {
   char* const readable = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status);
   if (readable != nullptr) name = readable;
   std::free(readable);
+  Replace(name, "with_exceptions::", "");
   return name;
 }
 

@@ -28,6 +28,8 @@ bool Fits(const RootType& given, const RootType& wanted);
 /// A type's name, or its beginning and the hash of the whole if it is longer than
 /// kTypeNameBytesMax.
 std::string TypeNameToKeep(std::string_view name);
+/// The same of a mangled name, which becomes one that does not depend on how a program is built.
+std::string MangledNameToKeep(std::string_view name);
 
 /// The type in words, e.g. "'Account' (16 bytes, alignment 8, layout 0)".
 std::string InWords(const RootType& type);

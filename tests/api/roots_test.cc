@@ -30,8 +30,8 @@ class RootsTest : public testing::Test {
   }
   static Roots RootsOf(const morsel::Morsel& m) {
     Roots roots;
-    EXPECT_TRUE(m.list_roots([&](const char* name, void* object) {
-                   roots.emplace_back(name, object);
+    EXPECT_TRUE(m.for_each_root([&](const morsel_root_info& root) {
+                   roots.emplace_back(root.name, root.object);
                  }).ok());
     return roots;
   }
@@ -79,18 +79,18 @@ TEST_F(RootsTest, AVisitorEndsTheListAndMayChangeRoots) {
     EXPECT_EQ(morsel_set_root(m.handle(), name, object), MORSEL_OK);
   }
   Roots seen;
-  const auto second = [](const char* name, void* found, void* roots) {
-    static_cast<Roots*>(roots)->emplace_back(name, found);
-    EXPECT_EQ(morsel_set_root(morsel_of(found), name, nullptr), MORSEL_OK);
-    return std::strcmp(name, "b") == 0 ? 1 : 0;
+  const auto second = [](const morsel_root_info* root, void* roots) {
+    static_cast<Roots*>(roots)->emplace_back(root->name, root->object);
+    EXPECT_EQ(morsel_set_root(morsel_of(root->object), root->name, nullptr), MORSEL_OK);
+    return std::strcmp(root->name, "b") == 0 ? 1 : 0;
   };
-  EXPECT_EQ(morsel_list_roots(m.handle(), second, &seen), MORSEL_OK);
+  EXPECT_EQ(morsel_for_each_root(m.handle(), second, &seen), MORSEL_OK);
   EXPECT_EQ(seen, (Roots{{"a", object}, {"b", object}}));
   EXPECT_EQ(RootsOf(m), (Roots{{"c", object}}));
-  EXPECT_THROW((void)m.list_roots([](const char*, void*) { throw std::runtime_error("enough"); }),
-               std::runtime_error);
-  EXPECT_EQ(morsel_list_roots(nullptr, second, &seen), MORSEL_INVALID_ARGUMENT);
-  EXPECT_EQ(morsel_list_roots(m.handle(), nullptr, &seen), MORSEL_INVALID_ARGUMENT);
+  const auto throws = [](const morsel_root_info&) { throw std::runtime_error("enough"); };
+  EXPECT_THROW((void)m.for_each_root(throws), std::runtime_error);
+  EXPECT_EQ(morsel_for_each_root(nullptr, second, &seen), MORSEL_INVALID_ARGUMENT);
+  EXPECT_EQ(morsel_for_each_root(m.handle(), nullptr, &seen), MORSEL_INVALID_ARGUMENT);
 }
 
 // Whoever lists roots must not follow one that leads elsewhere.

@@ -179,7 +179,19 @@ TEST_F(CommandsTest, RootsListsThemByName) {
   EXPECT_EQ(roots["roots"], json::array({{{"name", "first\n"}, {"address", addresses[1]}},
                                          {{"name", "second"}, {"address", addresses[0]}}}));
   const std::string table = Run({"roots", pool_, "a"}).out;
-  EXPECT_NE(table.find("first\\x0a  " + addresses[1] + "\n"), std::string::npos) << table;
+  EXPECT_NE(table.find("first\\x0a  " + addresses[1]), std::string::npos) << table;
+  {
+    auto pool = morsel::Pool::open(pool_);
+    auto m = morsel::Morsel::open(*pool, "a");
+    ASSERT_TRUE(m) << morsel::last_error();
+    EXPECT_TRUE(m->set_root("typed", m->make<uint64_t>()).ok());
+  }
+  const json typed = RunJson({"roots", pool_, "a"})["roots"][2];
+  EXPECT_EQ(typed["type"], "unsigned long");
+  EXPECT_EQ(typed["size"], 8);
+  EXPECT_EQ(typed["alignment"], 8);
+  EXPECT_EQ(typed["layout"], 0);
+  EXPECT_NE(Run({"roots", pool_, "a"}).out.find("unsigned long\n"), std::string::npos);
   Fails({"roots", pool_, "b"}, 13, {"'b'"});
   Fails({"roots", pool_}, 2, {"NAME"});
 }

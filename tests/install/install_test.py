@@ -25,9 +25,13 @@ PUBLIC_HEADERS = {
         "memory_resource.hpp",
         "morsel.h",
         "morsel.hpp",
+        "roots.h",
+        "roots.hpp",
         "sim/stores/log.h",
         "sim.hpp",
+        "stored_type.hpp",
         "tools.h",
+        "types.h",
     )
 }
 EXPORTED = re.compile(
@@ -161,7 +165,8 @@ class Install(unittest.TestCase):
         self.assertEqual({name for name in exported if not EXPORTED.fullmatch(name)}, set())
 
         folder = self.installation.prefix / "include/morsel"
-        headers = "\n".join((folder / name).read_text() for name in ("morsel.h", "tools.h"))
+        names = ("morsel.h", "roots.h", "tools.h")
+        headers = "\n".join((folder / name).read_text() for name in names)
         declared = set(re.findall(r"^[a-z].*?\*?(morsel_\w+)\(", headers, re.MULTILINE))
         self.assertLess({"morsel_pool_open", "morsel_pool_stat"}, declared)
         functions = {name for name in exported if name.startswith("morsel_")}

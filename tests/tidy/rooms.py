@@ -70,7 +70,14 @@ APART = [
 BESIDE = ["bench", "examples", "packaging", "tests", "tools"]
 
 # What a program outside the tree may include.
-PUBLIC_HEADERS = {"morsel/morsel.h", "morsel/morsel.hpp", "morsel/sim.hpp", "morsel/tools.h"}
+PUBLIC_HEADERS = {
+    "morsel/morsel.h",
+    "morsel/morsel.hpp",
+    "morsel/roots.h",
+    "morsel/sim.hpp",
+    "morsel/tools.h",
+    "morsel/types.h",
+}
 
 # Libraries whose headers take seconds to compile, by how an include begins, and the one file of all
 # rooms that includes each.

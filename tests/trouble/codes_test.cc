@@ -117,10 +117,18 @@ std::vector<Row> CodesTest::OfArguments() {
        kWrong,
        {"morsel_list_unreadable"},
        [=] { return morsel_list_unreadable(nullptr, list, nullptr); }},
-      {"morsel_list_roots",
+      {"morsel_for_each_root",
        kWrong,
-       {"morsel_list_roots"},
-       [&] { return morsel_list_roots(a_, nullptr, nullptr); }},
+       {"morsel_for_each_root"},
+       [&] { return morsel_for_each_root(a_, nullptr, nullptr); }},
+      {"morsel_for_each_block",
+       kWrong,
+       {"morsel_for_each_block"},
+       [&] { return morsel_for_each_block(a_, nullptr, nullptr); }},
+      {"morsel_set_root_typed",
+       kWrong,
+       {"morsel_set_root_typed", "flags"},
+       [&] { return morsel_set_root_typed(a_, "r", nullptr, nullptr, MORSEL_FINE); }},
       {"morsel_stat", kWrong, {"morsel_stat"}, [&] { return morsel_stat(a_, nullptr); }},
       {"morsel_pool_stat", kWrong, {"stat"}, [&] { return morsel_pool_stat(pool_, nullptr); }},
       {"morsel_format", kWrong, {foreign_}, [=] { return morsel_format(foreign, 0); }},
@@ -266,7 +274,7 @@ TEST_F(CodesTest, EachIsTheAnswerToWhatItSays) {
   ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
 
   std::set<std::string> declared;
-  for (const char* const header : {"morsel/morsel.h", "morsel/tools.h"}) {
+  for (const char* const header : {"morsel/morsel.h", "morsel/roots.h", "morsel/tools.h"}) {
     std::ifstream file(header);
     ASSERT_TRUE(file) << header;
     const std::regex function("^morsel_code (morsel_\\w+)\\(.*");

@@ -1,0 +1,127 @@
+// roots.h, and the roots of morsel.h: named objects, what type they are of, and all blocks.
+#include <bit>
+#include <string>
+
+#include "base/error.h"
+#include "morsel/api/c_call.h"
+#include "morsel/morsel.h"
+#include "morsel/open/open_morsel.h"
+#include "morsel/open/versioned.h"
+#include "morsel/roots.h"
+
+namespace {
+
+using morsel::Code;
+using morsel::Fail;
+using morsel::Result;
+using morsel::RootType;
+using morsel::Status;
+using namespace morsel::api;  // NOLINT: these are this file's own words
+
+// The type that the caller's structure says; `name` gets what is kept of its name. NULL: none.
+Result<RootType> TypeOf(const morsel_type* caller, const char* call, std::string* name) {
+  if (caller == nullptr) return RootType();
+  const Result<morsel_type> known = morsel::KnownOptions("morsel_type", caller);
+  if (!known) return known.status();
+  if ((known->flags & ~uint32_t{MORSEL_MANGLED}) != 0) {
+    return Fail(Code::kInvalidArgument,
+                "%s with a type of flags 0x%x: it has a meaning for MORSEL_MANGLED only", call,
+                known->flags);
+  }
+  if (!std::has_single_bit(known->alignment)) {
+    return Fail(Code::kInvalidArgument,
+                "%s with a type of alignment %u, which is no power of two: set it to alignof", call,
+                known->alignment);
+  }
+  const char* const given = known->name == nullptr ? "" : known->name;
+  const bool is_mangled = (known->flags & MORSEL_MANGLED) != 0 && *given != '\0';
+  *name = is_mangled ? morsel::MangledNameToKeep(given) : morsel::TypeNameToKeep(given);
+  const int flags = morsel::kRootTyped | (is_mangled ? morsel::kRootMangled : 0);
+  return RootType{known->size, known->alignment, known->layout, static_cast<uint16_t>(flags),
+                  *name};
+}
+
+Status SetRoot(morsel_t* morsel, const char* name, void* object, const morsel_type* type,
+               uint32_t flags, const char* call) {
+  if ((flags & ~uint32_t{MORSEL_EXCLUSIVE}) != 0) {
+    return Fail(Code::kInvalidArgument,
+                "%s with flags 0x%x: it has a meaning for MORSEL_EXCLUSIVE only", call, flags);
+  }
+  std::string type_name;
+  const Result<RootType> known = TypeOf(type, call, &type_name);
+  if (!known) return known.status();
+  return Morsel(morsel)->SetRoot(name, object, *known, (flags & MORSEL_EXCLUSIVE) != 0);
+}
+
+}  // namespace
+
+extern "C" {
+
+morsel_code morsel_set_root(morsel_t* morsel, const char* name, void* object) {
+  if (morsel == nullptr) return CodeOf(NoHandle("morsel_set_root"));
+  if (name == nullptr) return CodeOf(Missing("morsel_set_root", "a name"));
+  return CodeWithoutCancellation("morsel_set_root",
+                                 [&] { return Morsel(morsel)->SetRoot(name, object); });
+}
+
+morsel_code morsel_set_root_typed(morsel_t* morsel, const char* name, void* object,
+                                  const morsel_type* type, uint32_t flags) {
+  constexpr char kCall[] = "morsel_set_root_typed";
+  if (morsel == nullptr) return CodeOf(NoHandle(kCall));
+  if (name == nullptr) return CodeOf(Missing(kCall, "a name"));
+  return CodeWithoutCancellation(kCall,
+                                 [&] { return SetRoot(morsel, name, object, type, flags, kCall); });
+}
+
+void* morsel_root(morsel_t* morsel, const char* name) {
+  if (morsel == nullptr) return PointerOf(NoHandle("morsel_root"));
+  if (name == nullptr) return PointerOf(Missing("morsel_root", "a name"));
+  return PointerOf(AbortOnBadAlloc("morsel_root", [&] { return Morsel(morsel)->Root(name); }));
+}
+
+void* morsel_root_typed(morsel_t* morsel, const char* name, const morsel_type* type) {
+  constexpr char kCall[] = "morsel_root_typed";
+  if (morsel == nullptr) return PointerOf(NoHandle(kCall));
+  if (name == nullptr) return PointerOf(Missing(kCall, "a name"));
+  return PointerOf(AbortOnBadAlloc(kCall, [&]() -> Result<void*> {
+    std::string type_name;
+    const Result<RootType> known = TypeOf(type, kCall, &type_name);
+    if (!known) return known.status();
+    return Morsel(morsel)->Root(name, *known);
+  }));
+}
+
+morsel_code morsel_for_each_root(morsel_t* morsel,
+                                 int (*visit)(const morsel_root_info* root, void* context),
+                                 void* context) {
+  constexpr char kCall[] = "morsel_for_each_root";
+  if (morsel == nullptr) return CodeOf(NoHandle(kCall));
+  if (visit == nullptr) return CodeOf(Missing(kCall, "a function to call"));
+  return CodeWithoutCancellation(kCall, [&]() -> Status {
+    const auto roots = Morsel(morsel)->AllRoots();
+    if (!roots) return roots.status();
+    for (const auto& root : *roots) {
+      const uint32_t flags = root.type.is_typed() ? MORSEL_TYPED : 0;
+      const morsel_root_info info = {sizeof info,          flags,
+                                     root.name.c_str(),    root.object,
+                                     root.type.size_bytes, root.type.alignment,
+                                     root.type.layout,     root.type_name.c_str()};
+      if (visit(&info, context) != 0) break;
+    }
+    return Code::kOk;
+  });
+}
+
+morsel_code morsel_for_each_block(morsel_t* morsel,
+                                  int (*visit)(void* block, size_t bytes, void* context),
+                                  void* context) {
+  constexpr char kCall[] = "morsel_for_each_block";
+  if (morsel == nullptr) return CodeOf(NoHandle(kCall));
+  if (visit == nullptr) return CodeOf(Missing(kCall, "a function to call"));
+  return CodeWithoutCancellation(kCall, [&] {
+    return Morsel(morsel)->ForEachBlock(
+        [&](char* block, uint64_t bytes) { return visit(block, bytes, context) == 0; });
+  });
+}
+
+}  // extern "C"

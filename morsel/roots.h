@@ -1,0 +1,86 @@
+/* clang-format off */
+/* Laid out by hand: pointers as C programmers write them, contracts in columns. */
+
+/* What is in a morsel: roots that know the type of their object, and all blocks. morsel.h, which
+ * includes this, has the contracts, the rules for structures, and roots without a type.
+ */
+#ifndef MORSEL_ROOTS_H_
+#define MORSEL_ROOTS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "morsel/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The type of a root's object. The program chooses a number for the layout of each type, 0 at
+ * first, and another when the bytes of the type mean something else than before while its size is
+ * the same.
+ *
+ * An object that was given one type is refused as another: if the two differ in size, alignment or
+ * layout, or in their names, if both have one. What has no type fits all. */
+typedef struct morsel_type {
+  uint32_t struct_size;
+  uint32_t alignment;
+  uint64_t size;
+  uint32_t layout;
+  uint32_t flags;   /* MORSEL_MANGLED: the name is what C++ compilers make of it */
+  const char *name; /* NULL: none. Of one longer than 1,024 bytes the end is kept as a hash */
+} morsel_type;
+
+/* Does what morsel_set_root() does, and keeps the type of the object with it; type NULL: none.
+ *
+ * Durability  as morsel_set_root(): name, type and object change together.
+ * Errors      as morsel_set_root(); INVALID_ARGUMENT (type, flags); EXISTS (with MORSEL_EXCLUSIVE
+ *             in `flags`, and there is a root of that name).
+ * Cost        independent of how many roots there are. */
+morsel_code morsel_set_root_typed(morsel_t *morsel, const char *name, void *object,
+                                  const morsel_type *type, uint32_t flags);
+
+/* Returns what morsel_root() does if the object is of the type; type NULL: of whatever type.
+ *
+ * Errors  NULL, as morsel_root(); errno is EINVAL if the object is of another type: the message
+ *         says of which. */
+void *morsel_root_typed(morsel_t *morsel, const char *name, const morsel_type *type);
+
+/* The texts are valid during the call that is given the structure. */
+typedef struct morsel_root_info {
+  uint32_t struct_size; /* as of this library */
+  uint32_t flags;       /* MORSEL_TYPED; without it, there is no type */
+  const char *name;
+  void *object;         /* NULL: it lies outside of the morsel's memory, which is damage */
+  uint64_t size;        /* of the type, as the following */
+  uint32_t alignment;
+  uint32_t layout;
+  const char *type;     /* the name; empty: none. A mangled one is shown as the source has it */
+} morsel_root_info;
+
+/* Calls `visit` for each root, in the order of names, until it returns other than 0, which is no
+ * error. `visit` may call the library, and sees the roots as they were at the beginning. It must
+ * not throw.
+ *
+ * Errors  INVALID_ARGUMENT (NULL); BUSY (a fork; or another process changes the roots all the
+ *         time); CORRUPT.
+ * Cost    memory for all roots. */
+morsel_code morsel_for_each_root(morsel_t *morsel,
+                                 int (*visit)(const morsel_root_info *root, void *context),
+                                 void *context);
+
+/* Calls `visit` for each live block, in the order of addresses, until it returns other than 0,
+ * which is no error. `bytes` is how much morsel_usable_size() says at least. The blocks that roots
+ * take themselves are left out. All other threads that call the library on this morsel wait
+ * meanwhile; `visit` must not call it on this morsel, and must not throw.
+ *
+ * Errors  INVALID_ARGUMENT (NULL); BUSY (a fork); CORRUPT; NO_MEMORY. */
+morsel_code morsel_for_each_block(morsel_t *morsel,
+                                  int (*visit)(void *block, size_t bytes, void *context),
+                                  void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MORSEL_ROOTS_H_ */
