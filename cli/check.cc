@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/pool.h"
 #include "cli/units.h"
+#include "morsel/morsel.h"
 
 namespace morsel::cli {
 namespace {
@@ -34,6 +35,50 @@ std::string Sum(const morsel_check_info& info) {
   return "clean: " + looked_at;
 }
 
+int AddName(const morsel_info* info, void* names) {
+  static_cast<std::vector<std::string>*>(names)->emplace_back(info->name);
+  return 0;
+}
+
+/// The words that may be no pointers any more.
+struct Pointers {
+  std::string subject;
+  std::vector<Finding>* findings;
+  uint64_t leading_out = 0;
+};
+
+int AddPointer(const morsel_pointer* pointer, void* context) {
+  auto& pointers = *static_cast<Pointers*>(context);
+  pointers.findings->push_back({pointers.subject, pointer->message});
+  if (pointer->to != MORSEL_TO_FREED) ++pointers.leading_out;
+  return 0;
+}
+
+// Looks at the words of one morsel, or of all. Returns how many lead out of their morsel.
+uint64_t CheckPointers(morsel_pool_t* pool, const std::string& name,
+                       std::vector<Finding>& findings) {
+  std::vector<std::string> names;
+  if (name.empty()) {
+    Must(morsel_list(pool, AddName, &names));
+  } else {
+    names.push_back(name);
+  }
+  uint64_t leading_out = 0;
+  for (const std::string& one : names) {
+    morsel_options how{};
+    how.struct_size = sizeof how;
+    how.flags = MORSEL_READ_ONLY;
+    morsel_t* morsel = nullptr;
+    Must(morsel_open(pool, one.c_str(), &how, &morsel));
+    Pointers pointers{"morsel '" + one + "'", &findings};
+    const morsel_code code = morsel_check_pointers(morsel, AddPointer, &pointers);
+    Must(morsel_close(morsel));
+    Must(code);
+    leading_out += pointers.leading_out;
+  }
+  return leading_out;
+}
+
 }  // namespace
 
 int Check(const CheckOptions& options, const Printer& printer) {
@@ -47,22 +92,31 @@ int Check(const CheckOptions& options, const Printer& printer) {
   const std::string name = options.name ? NameMeant(pool.get(), *options.name) : "";
   Must(morsel_check(pool.get(), options.name ? name.c_str() : nullptr, AddFinding, &findings,
                     &info));
+  uint64_t leading_out = 0;
+  if (options.pointers && info.damages == 0 && info.obstacle == MORSEL_OK) {
+    leading_out = CheckPointers(pool.get(), name, findings);
+  }
   Value list = Value::List();
   std::string text;
   for (const Finding& finding : findings) {
     list.Add(Value().Set("subject", finding.subject).Set("sentence", finding.message));
     text += Printable(finding.subject) + ": " + Printable(finding.message) + "\n";
   }
-  printer.Print(Value()
+  Value value = Value()
                     .Set("pool", options.pool)
                     .Set("clean", info.damages == 0 && info.obstacle == MORSEL_OK)
                     .Set("checked", Value()
                                         .Set("morsels", info.morsels)
                                         .Set("roots", info.roots)
                                         .Set("live_bytes", info.live_bytes))
-                    .Set("findings", list),
-                text + Sum(info) + "\n");
-  return info.damages > 0 ? kExitDamage : ExitCodeOf(static_cast<morsel_code>(info.obstacle));
+                    .Set("findings", list);
+  if (options.pointers) {
+    value.Set("pointers_out", leading_out);
+    text += Counted(leading_out, "word") + " may lead out of a morsel\n";
+  }
+  printer.Print(value, text + Sum(info) + "\n");
+  return info.damages > 0 || leading_out > 0 ? kExitDamage
+                                             : ExitCodeOf(static_cast<morsel_code>(info.obstacle));
 }
 
 }  // namespace morsel::cli

@@ -203,6 +203,9 @@ void AddCheck(CLI::App& app, Invocation& invocation) {
   command->add_option("POOL", options->pool, "The pool's path.")->required();
   AddName(command, "NAME", &options->name,
           "Only what concerns this morsel, or the pool as a whole.");
+  command->add_flag("--pointers", options->pointers,
+                    "Look at every word of every block, too: which lead to where a program, a "
+                    "library or a stack was, and which to what is freed.");
   Runs(command, invocation, options, Check);
 }
 

@@ -46,6 +46,7 @@ struct RootsOptions {
 struct CheckOptions {
   std::string pool;
   std::optional<std::string> name;
+  bool pointers = false;
 };
 
 struct RmOptions {

@@ -79,6 +79,48 @@ morsel_code morsel_for_each_block(morsel_t *morsel,
                                   int (*visit)(void *block, size_t bytes, void *context),
                                   void *context);
 
+/* Where a word of a block leads to. */
+enum {
+  MORSEL_TO_PROGRAM = 1, /* code or data of the program or of a library */
+  MORSEL_TO_MEMORY = 2,  /* other memory of this process: malloc's, a stack, a mapped file */
+  MORSEL_TO_MORSEL = 3,  /* another open morsel */
+  MORSEL_TO_FREED = 4,   /* into this morsel, where no block is allocated */
+  MORSEL_TO_NOWHERE = 5  /* where programs, libraries and stacks lie, but nothing is mapped now */
+};
+
+/* The texts are valid during the call that is given the structure; one that is not known is "". */
+typedef struct morsel_pointer {
+  uint32_t struct_size; /* as of this library */
+  uint32_t to;          /* MORSEL_TO_* */
+  uint32_t is_doubtful; /* 1: it may be a number, or be left over where nobody reads it */
+  uint32_t reserved;
+  void *block;
+  uint64_t block_bytes;
+  uint64_t offset;      /* of the word in the block */
+  void *target;         /* the word */
+  const char *symbol;   /* at the target or before it, e.g. "vtable for Square" */
+  const char *place;    /* that the target lies in, e.g. "/usr/lib/libshapes.so" */
+  const char *message;  /* all of it as a sentence */
+} morsel_pointer;
+
+/* Calls `visit`, until it returns other than 0, which is no error, for each aligned word of a live
+ * block that leads where nothing will be in the next process: out of the morsel, into anything that
+ * is mapped here; and for each that leads into the morsel where no block is allocated. A pointer to
+ * just behind a block is right, and so is one to the memory resource of std::pmr.
+ *
+ * What is found in the unused end of a container, in padding, or is a number that equals an address
+ * is no fault: is_doubtful is 1 where that is likely, as always with MORSEL_TO_FREED,
+ * MORSEL_TO_MORSEL and MORSEL_TO_NOWHERE. With MORSEL_GUARD=1 each checkpoint prints what is not
+ * doubtful.
+ *
+ * Threads  any. `visit` may call the library; it must not throw.
+ * Errors   INVALID_ARGUMENT (NULL); BUSY (a fork); CORRUPT; NO_MEMORY; IO, PERMISSION, NOT_FOUND
+ *          (/proc/self/maps).
+ * Cost     reads all live blocks, while other threads that call the library on this morsel wait. */
+morsel_code morsel_check_pointers(morsel_t *morsel,
+                                  int (*visit)(const morsel_pointer *pointer, void *context),
+                                  void *context);
+
 #ifdef __cplusplus
 }
 #endif

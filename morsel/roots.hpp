@@ -192,6 +192,20 @@ class Roots {
     return status;
   }
 
+  /// Calls `visit(const morsel_pointer&)` for each word that leads where nothing will be in the
+  /// next process, or nothing is now, as morsel_check_pointers() does. If `visit` throws, no more
+  /// are visited and the exception passes on.
+  template <class Visit, class Visiting = Visiting<std::remove_reference_t<Visit>>>
+  Status check_pointers(Visit&& visit) const {
+    Visiting visiting{visit};
+    const auto next = [](const morsel_pointer* pointer, void* context) {
+      return static_cast<Visiting*>(context)->Next(*pointer);
+    };
+    const Status status = Code(morsel_check_pointers(handle(), next, &visiting));
+    visiting.Rethrow();
+    return status;
+  }
+
  private:
   Self& self() { return static_cast<Self&>(*this); }
   morsel_t* handle() const { return static_cast<const Self&>(*this).handle(); }

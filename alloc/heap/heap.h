@@ -265,8 +265,10 @@ class Heap final : public os::InDenseMemory {
   void PersistAll(const StoppedWorld& stopped);
   Status Close(const StoppedWorld& stopped);
 
+  /// What IsLive(address) says, for who has stopped the world. Nothing is adopted.
+  Result<bool> IsLive(const StoppedWorld& stopped, const void* address);
   /// Calls `visit` for each live block, in the order of addresses, until it returns false. `bytes`
-  /// is what UsableBytes() says. `visit` calls nothing of the heap.
+  /// is what UsableBytes() says. `visit` calls nothing of the heap that does not take `stopped`.
   /// Errors  kCorrupt, kNoMemory.
   Status ForEachBlock(const StoppedWorld& stopped,
                       const std::function<bool(char* block, uint64_t bytes)>& visit);
@@ -379,7 +381,8 @@ class Heap final : public os::InDenseMemory {
   void FlushAllFrees();
   void CollectLiveChanges();
   Result<uint64_t> CountLiveBytes();
-  Status ForEachSegment(const std::function<bool(const Segment&)>& visit);
+  void ReadOnMedium(UnitIndex head, Segment& segment);
+  Status ForEachSegment(const std::function<bool(Segment&)>& visit);
   void ReleaseSlab(Segment* segment);
   void ReleaseIfEmpty(Segment* segment);
   void AbandonAll();

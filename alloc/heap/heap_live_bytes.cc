@@ -38,23 +38,37 @@ void Heap::CollectLiveChanges() {
   }
 }
 
-// Calls `visit` for each slab and each extent that is on the medium, until it returns false. Slabs
-// are not adopted: a walk leaves nothing of them in memory.
-Status Heap::ForEachSegment(const std::function<bool(const Segment&)>& visit) {
+// What the medium says of the segment with that head. It is not adopted: a walk over the heap
+// leaves nothing of it in memory.
+void Heap::ReadOnMedium(UnitIndex head, Segment& segment) {
+  const UnitWord word = units_.Word(head);
+  segment.head = head;
+  segment.start = units_.AddressOf(head);
+  segment.kind = word.kind();
+  if (segment.IsSlab()) {
+    segment.BecomeSlab(word.size_class());
+  } else {
+    segment.units = word.units();
+  }
+}
+
+Result<bool> Heap::IsLive(const StoppedWorld&, const void* address) {
+  const Result<UnitIndex> head = units_.HeadOf(units_.UnitOf(address));
+  if (!head && head.error() == Code::kNotFound) return false;
+  if (!head) return head.status();
+  Segment segment;
+  ReadOnMedium(*head, segment);
+  return !segment.IsSlab() || Slab(segment).IsInLiveBlock(address);
+}
+
+// Calls `visit` for each slab and each extent that is on the medium, until it returns false.
+Status Heap::ForEachSegment(const std::function<bool(Segment&)>& visit) {
   for (UnitIndex at(0);;) {
     const Result<UnitIndex> head = units_.NextHead(at);
     if (!head) return head.status();
     if (head->value() >= units_.unit_count()) return Code::kOk;
-    const UnitWord word = units_.Word(*head);
     Segment segment;
-    segment.head = *head;
-    segment.start = units_.AddressOf(*head);
-    segment.kind = word.kind();
-    if (segment.IsSlab()) {
-      segment.BecomeSlab(word.size_class());
-    } else {
-      segment.units = word.units();
-    }
+    ReadOnMedium(*head, segment);
     if (!visit(segment)) return Code::kOk;
     at = UnitIndex(head->value() + 1);
   }
@@ -62,10 +76,10 @@ Status Heap::ForEachSegment(const std::function<bool(const Segment&)>& visit) {
 
 Result<uint64_t> Heap::CountLiveBytes() {
   uint64_t live_bytes = 0;
-  MORSEL_TRY(ForEachSegment([&](const Segment& segment) {
+  MORSEL_TRY(ForEachSegment([&](Segment& segment) {
     uint64_t blocks = 1;
     if (segment.IsSlab()) {
-      const Slab slab(const_cast<Segment&>(segment));
+      const Slab slab(segment);
       blocks = 0;
       for (uint64_t i = 0; i < slab.WordCount(); ++i) {
         blocks += static_cast<uint64_t>(std::popcount(slab.Allocated(i)));
@@ -84,9 +98,9 @@ Status Heap::ForEachBlock(const StoppedWorld&,
     const auto wanted = guard() == nullptr ? std::nullopt : guard()->SizeOf(block, "a walk");
     return visit(block, wanted.value_or(usable_bytes));
   };
-  return ForEachSegment([&](const Segment& segment) {
+  return ForEachSegment([&](Segment& segment) {
     if (!segment.IsSlab()) return visit_wanted(segment.start, segment.UsableBytes());
-    const Slab slab(const_cast<Segment&>(segment));
+    const Slab slab(segment);
     for (uint64_t i = 0; i < slab.WordCount(); ++i) {
       for (uint64_t left = slab.Allocated(i); left != 0; left &= left - 1) {
         const uint64_t index = i * 64 + static_cast<uint64_t>(std::countr_zero(left));

@@ -9,6 +9,7 @@
 #include "morsel/morsel.h"
 #include "morsel/open/open_morsel.h"
 #include "morsel/open/open_pool.h"
+#include "morsel/open/pointer_check.h"
 #include "morsel/open/process.h"
 #include "morsel/open/shared_pools.h"
 #include "morsel/open/versioned.h"
@@ -116,6 +117,7 @@ morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_opti
 morsel_code morsel_close(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_close"));
   return CodeWithoutCancellation("morsel_close", [&] {
+    morsel::PrintStrayPointers(*Morsel(morsel));
     return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/false);
   });
 }
@@ -237,7 +239,10 @@ morsel_code morsel_memcpy_persist(morsel_t* morsel, void* to, const void* from, 
 
 morsel_code morsel_checkpoint(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_checkpoint"));
-  return CodeWithoutCancellation("morsel_checkpoint", [&] { return Morsel(morsel)->Checkpoint(); });
+  return CodeWithoutCancellation("morsel_checkpoint", [&] {
+    morsel::PrintStrayPointers(*Morsel(morsel));
+    return Morsel(morsel)->Checkpoint();
+  });
 }
 
 morsel_t* morsel_of(const void* address) {

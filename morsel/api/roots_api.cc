@@ -6,6 +6,7 @@
 #include "morsel/api/c_call.h"
 #include "morsel/morsel.h"
 #include "morsel/open/open_morsel.h"
+#include "morsel/open/pointer_check.h"
 #include "morsel/open/versioned.h"
 #include "morsel/roots.h"
 
@@ -120,7 +121,37 @@ morsel_code morsel_for_each_block(morsel_t* morsel,
   if (visit == nullptr) return CodeOf(Missing(kCall, "a function to call"));
   return CodeWithoutCancellation(kCall, [&] {
     return Morsel(morsel)->ForEachBlock(
-        [&](char* block, uint64_t bytes) { return visit(block, bytes, context) == 0; });
+        [&](const morsel::alloc::Heap::StoppedWorld&, char* block, uint64_t bytes) {
+          return visit(block, bytes, context) == 0;
+        });
+  });
+}
+
+morsel_code morsel_check_pointers(morsel_t* morsel,
+                                  int (*visit)(const morsel_pointer* pointer, void* context),
+                                  void* context) {
+  constexpr char kCall[] = "morsel_check_pointers";
+  if (morsel == nullptr) return CodeOf(NoHandle(kCall));
+  if (visit == nullptr) return CodeOf(Missing(kCall, "a function to call"));
+  return CodeWithoutCancellation(kCall, [&]() -> Status {
+    const auto found = morsel::FindStrayPointers(*Morsel(morsel));
+    if (!found) return found.status();
+    for (const morsel::StrayPointer& one : *found) {
+      const std::string message = morsel::InWords(one);
+      morsel_pointer pointer{};
+      pointer.struct_size = sizeof pointer;
+      pointer.to = static_cast<uint32_t>(one.to);
+      pointer.is_doubtful = one.is_doubtful ? 1 : 0;
+      pointer.block = const_cast<char*>(one.block);
+      pointer.block_bytes = one.block_bytes;
+      pointer.offset = one.offset;
+      pointer.target = reinterpret_cast<void*>(one.target);
+      pointer.symbol = one.symbol.c_str();
+      pointer.place = one.place.c_str();
+      pointer.message = message.c_str();
+      if (visit(&pointer, context) != 0) break;
+    }
+    return Code::kOk;
   });
 }
 

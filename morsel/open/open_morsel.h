@@ -63,8 +63,9 @@ class OpenMorsel : public os::InDenseMemory {
   /// All roots, sorted by name. The object of one that leads outside of the memory is nullptr.
   Result<std::vector<Roots::Root>> AllRoots();
   /// All live blocks but those that the roots take, in the order of addresses, until `visit`
-  /// returns false. `visit` calls nothing of this morsel.
-  Status ForEachBlock(const std::function<bool(char* block, uint64_t bytes)>& visit);
+  /// returns false. `visit` calls nothing of this morsel but what takes `stopped`.
+  Status ForEachBlock(const std::function<bool(const alloc::Heap::StoppedWorld& stopped,
+                                               char* block, uint64_t bytes)>& visit);
   Status Flush(const void* address, uint64_t size_bytes);
   Status Copy(void* to, const void* from, uint64_t size_bytes);
   Status Fence();

@@ -87,7 +87,8 @@ Status OpenMorsel::SetRoot(const char* name, void* object, const RootType& type,
   return roots.Set(name, object, type);
 }
 
-Status OpenMorsel::ForEachBlock(const std::function<bool(char* block, uint64_t bytes)>& visit) {
+Status OpenMorsel::ForEachBlock(const std::function<bool(const alloc::Heap::StoppedWorld& stopped,
+                                                         char* block, uint64_t bytes)>& visit) {
   MORSEL_TRY(MayRead());
   const std::lock_guard lock(roots_mutex_);
   const auto stopped = heap_->StopAndRelease();
@@ -96,7 +97,7 @@ Status OpenMorsel::ForEachBlock(const std::function<bool(char* block, uint64_t b
   auto next = of_roots->begin();
   return heap_->ForEachBlock(stopped, [&](char* block, uint64_t bytes) {
     while (next != of_roots->end() && *next < block) ++next;
-    return (next != of_roots->end() && *next == block) || visit(block, bytes);
+    return (next != of_roots->end() && *next == block) || visit(stopped, block, bytes);
   });
 }
 
