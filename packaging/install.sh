@@ -12,8 +12,8 @@ if ((${#folders[@]} == 0)); then
   folders=("$built")
 fi
 
-# built PATH: where it is.
-built() {
+# find_built PATH: where it is, if it was built.
+find_built() {
   local folder
   for folder in "${folders[@]}"; do
     if [[ -e $folder/$1 ]]; then
@@ -21,8 +21,14 @@ built() {
       return
     fi
   done
-  echo "install: there is no $1 in ${folders[*]}" >&2
   return 1
+}
+
+built() {
+  if ! find_built "$1"; then
+    echo "install: there is no $1 in ${folders[*]}" >&2
+    return 1
+  fi
 }
 
 source "$(built packaging/manifest.sh)"
@@ -66,16 +72,19 @@ link() {
 
 put 755 "$(built cli/morselctl)" bin/morselctl
 put 644 "$(built packaging/libmorsel.a)" "$libdir/libmorsel.a"
-put 644 "$(built packaging/libmorsel_sim.a)" "$libdir/libmorsel_sim.a"
 put 644 "$(built packaging/libmorsel.so)" "$libdir/libmorsel.so.$version"
 link "libmorsel.so.$version" "$libdir/$soname"
 link "$soname" "$libdir/libmorsel.so"
 
-# A public header includes others by their path in the source tree. Installed,
-# all are below include/morsel, whose own folder is in the path already.
-while IFS= read -r header; do
-  put 644 "$(built "$header")" "include/morsel/${header#morsel/}"
-done < <(cat "$(built packaging/public_headers)" "$(built packaging/sim_headers)")
+# headers LIST: a public header includes others by their path in the source tree. Installed, all are
+# below include/morsel, whose own folder is in the path already.
+headers() {
+  local header
+  while IFS= read -r header; do
+    put 644 "$(built "$header")" "include/morsel/${header#morsel/}"
+  done < "$(built "packaging/$1")"
+}
+headers public_headers
 
 {
   read -r sim_copts
@@ -95,9 +104,15 @@ substitute() {
 }
 substitute morsel.pc.in pkgconfig
 substitute morsel-static.pc.in pkgconfig
-substitute morsel-sim.pc.in pkgconfig
 substitute morsel-config.cmake.in cmake/morsel
 substitute morsel-config-version.cmake.in cmake/morsel
+
+# A build by CMake may be without the simulator.
+if sim=$(find_built packaging/libmorsel_sim.a); then
+  put 644 "$sim" "$libdir/libmorsel_sim.a"
+  headers sim_headers
+  substitute morsel-sim.pc.in pkgconfig
+fi
 
 folder "$libdir/morsel"
 install -m 644 "$scratch/manifest" "$root/$manifest"

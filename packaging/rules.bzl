@@ -5,21 +5,6 @@ load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")
 def _inputs_of(library):
     return library[CcInfo].linking_context.linker_inputs.to_list()
 
-def _commands_of_closed(ctx, cc_toolchain, parts, archive):
-    object = archive.path + ".o"
-
-    # Without groups, the linker cannot take an inline function of the program for ours.
-    link = [cc_toolchain.ld_executable, "-r", "--force-group-allocation", "--whole-archive"]
-    keep = ["--keep-global-symbol='{}'".format(name) for name in ctx.attr.exports]
-    return [
-        " ".join(link + [part.path for part in parts] + ["-o", object]),
-        # Symbols that are unique in a program (STB_GNU_UNIQUE) become local only if they are weak.
-        " ".join([cc_toolchain.objcopy_executable, "--wildcard", "--weaken-symbol='_Z*'", object]),
-        " ".join([cc_toolchain.objcopy_executable, "--wildcard"] + keep + [object]),
-        " ".join([cc_toolchain.ar_executable, "rcsD", archive.path, object]),
-        "rm " + object,
-    ]
-
 def _merged_archive_impl(ctx):
     cc_toolchain = find_cpp_toolchain(ctx)
     parts = []
@@ -33,19 +18,30 @@ def _merged_archive_impl(ctx):
             parts.append(library.pic_static_library or library.static_library)
 
     archive = ctx.outputs.archive
+    ar = cc_toolchain.ar_executable
+    tools = [cc_toolchain.ld_executable, cc_toolchain.objcopy_executable, ar]
     if ctx.attr.exports:
-        commands = _commands_of_closed(ctx, cc_toolchain, parts, archive)
+        ctx.actions.run(
+            executable = ctx.executable._close_archive,
+            arguments = tools + [archive.path] + ctx.attr.exports + ["--"] + [
+                part.path
+                for part in parts
+            ],
+            inputs = depset(parts, transitive = [cc_toolchain.all_files]),
+            outputs = [archive],
+            mnemonic = "CloseArchive",
+            use_default_shell_env = True,
+        )
     else:
         script = ["CREATE " + archive.path]
         script += ["ADDLIB " + part.path for part in parts]
         script += ["SAVE", "END"]
-        commands = ["echo '{}' | {} -M".format("\n".join(script), cc_toolchain.ar_executable)]
-    ctx.actions.run_shell(
-        outputs = [archive],
-        inputs = depset(parts, transitive = [cc_toolchain.all_files]),
-        command = "set -e; " + "; ".join(commands),
-        mnemonic = "MergeArchives",
-    )
+        ctx.actions.run_shell(
+            outputs = [archive],
+            inputs = depset(parts, transitive = [cc_toolchain.all_files]),
+            command = "echo '{}' | {} -M".format("\n".join(script), ar),
+            mnemonic = "MergeArchives",
+        )
 
     feature_configuration = cc_common.configure_features(
         ctx = ctx,
@@ -81,6 +77,12 @@ merged_archive = rule(
             doc = "Patterns of the symbols that others see, as of a shared library. None: all.",
         ),
         "library": attr.label(mandatory = True, providers = [CcInfo]),
+        "_close_archive": attr.label(
+            default = "//packaging:close_archive.sh",
+            allow_single_file = True,
+            cfg = "exec",
+            executable = True,
+        ),
         "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
     },
     doc = """One static archive of all that a library consists of and is this project's.

@@ -98,7 +98,7 @@ class SourceTree:
 
     def _paths(self):
         for folder, subfolders, files in os.walk(self.root):
-            subfolders[:] = sorted(set(subfolders) - {".git", "__pycache__"})
+            subfolders[:] = sorted(set(subfolders) - {".git", "__pycache__", "build"})
             for name in sorted(files):
                 path = pathlib.Path(folder, name)
                 wanted = path.suffix in SUFFIXES or path.suffix == ".md" or name in NAMES
