@@ -73,6 +73,23 @@ def system_libraries():
     )
 
 # buildifier: disable=unnamed-macro
+def container_libraries():
+    """Declares one repository for each library that only //tests/containers is linked with."""
+    pkg_config_repository(
+        name = "abseil",
+        build_file = Label("//third_party:abseil.BUILD"),
+        debian = "libabsl-dev",
+        headers = ["absl"],
+        package = "absl_flat_hash_map absl_node_hash_map absl_btree",
+    )
+    system_headers_repository(
+        name = "robin_map",
+        build_file = Label("//third_party:robin_map.BUILD"),
+        debian = "robin-map-dev",
+        headers = ["tsl"],
+    )
+
+# buildifier: disable=unnamed-macro
 def rival_allocators():
     """Declares one repository for each library that only //bench is linked with."""
     system_headers_repository(

@@ -137,7 +137,7 @@ class Tree:
             unwanted = [part[1:] for part in patterns.split(",") if part.startswith("-")]
             for source in sources:
                 if _any(wanted, source) and not _any(unwanted, source):
-                    options[source].append(option)
+                    options[source] += option.split(",")
         return options
 
 

@@ -20,6 +20,7 @@ PUBLIC_HEADERS = {
     for name in (
         "allocator.hpp",
         "construction.hpp",
+        "containers.hpp",
         "base/result.h",
         "handles.hpp",
         "memory_resource.hpp",

@@ -1,5 +1,11 @@
 #!/usr/bin/env python3
-"""The programs in README.md work when pasted."""
+"""What the documents say to write and to run works when pasted, in their order.
+
+usage: readme_test.py DOCUMENT...
+
+Each block of code begins with a comment that names its file. Each ```sh block is run in the folder
+where those files lie, the blocks of a document one after the other.
+"""
 
 import os
 import pathlib
@@ -14,39 +20,70 @@ sys.path.insert(0, str(TESTS / "install"))
 
 from installation import Installation, run
 
-README = TESTS.parent / "README.md"
-_BLOCK = re.compile(r"^```(cpp|c)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_SUFFIXES = {"cpp": ".cc", "c": ".c"}
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"(?://|/\*|#) (\S+)(?: \*/)?\n")
+_CODE = ("cpp", "c", "cmake")
+# What a user's compiler is asked for: no warning in what we tell him to write.
+_WARN = 'g++() { command g++ -Wall -Wextra -Werror "$@"; }; gcc() { command gcc -Wall "$@"; }'
+# What no document can be run for: what others print, and parts of lines.
+_NOT_RUN = ("", "text")
 
 
-def programs(text):
-    """The whole programs: (line of the block, language, source)."""
-    for match in _BLOCK.finditer(text):
-        if re.search(r"\bmain\s*\(", match.group(2)):
-            yield text.count("\n", 0, match.start()) + 1, match.group(1), match.group(2)
+class Problem(Exception):
+    pass
 
 
-def main():
-    found = list(programs(README.read_text(encoding="utf-8")))
-    for language in _SUFFIXES:
-        if language not in {of_block for _, of_block, _ in found}:
-            return f"README.md has no whole program in a ```{language} block"
+def try_block(where, language, text, folder, environment):
+    """Returns the name of the file that the block is, if it is one."""
+    if language in _CODE:
+        named = _FILE.match(text)
+        if not named:
+            raise Problem(f"{where}: the block does not begin with a comment that names its file")
+        (folder / named.group(1)).write_text(text, encoding="utf-8")
+        return named.group(1)
+    if language == "sh":
+        script = f"set -euo pipefail\n{_WARN}\n{text}"
+        print(f"{where}:\n{run('bash', '-c', script, cwd=folder, env=environment)}")
+    elif language not in _NOT_RUN:
+        raise Problem(f"{where}: a block of {language} is not tried")
+    return None
 
+
+def try_document(document, environment):
+    text = document.read_text(encoding="utf-8")
+    files, scripts = {}, ""
+    # Fine pools need what stands in for persistent memory.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        for block in _BLOCK.finditer(text):
+            where = f"{document.name}:{text.count(chr(10), 0, block.start()) + 1}"
+            name = try_block(where, *block.groups(), pathlib.Path(folder), environment)
+            if name:
+                files[name] = where
+            if block.group(1) != "cpp" and block.group(1) != "c":
+                scripts += block.group(2)
+    if not files:
+        raise Problem(f"{document.name} has no program")
+    for name, where in files.items():
+        if pathlib.Path(name).suffix in (".cc", ".c") and name not in scripts:
+            raise Problem(f"{where}: {name} is compiled nowhere")
+
+
+def main(names):
     with tempfile.TemporaryDirectory(dir=os.environ["TEST_TMPDIR"]) as folder:
         installation = Installation(pathlib.Path(folder, "installed"))
         installation.install()
-        for line, language, text in found:
-            source = pathlib.Path(folder, f"line{line}{_SUFFIXES[language]}")
-            source.write_text(text, encoding="utf-8")
-            program = installation.compile(source, source.with_suffix(""))
-            # Twice: a program that makes a pool finds it the next time.
-            with tempfile.TemporaryDirectory(dir=folder) as place:
-                for _ in range(2):
-                    print(
-                        f"README.md:{line}: {run(program, cwd=place, env=installation.environment)}"
-                    )
+        environment = {
+            **installation.environment,
+            "PATH": f"{installation.prefix / 'bin'}:{os.environ['PATH']}",
+            "CMAKE_PREFIX_PATH": str(installation.prefix),
+        }
+        try:
+            for name in names:
+                try_document(TESTS.parent / name, environment)
+        except (Problem, AssertionError) as problem:
+            return str(problem)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
