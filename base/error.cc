@@ -7,7 +7,13 @@
 #include <cstring>
 #include <new>
 
+#include "base/check.h"
 #include "base/thread_areas.h"
+
+extern "C" void morsel_no_value(int code) {
+  morsel::Die("the value of a Result was used that has none: %s: %s",
+              morsel::CodeName(static_cast<morsel::Code>(code)), morsel::LastError());
+}
 
 namespace morsel {
 namespace {

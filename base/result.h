@@ -9,6 +9,15 @@
 #include <optional>
 #include <utility>
 
+// X11, for one, makes this word a macro.
+#pragma push_macro("Status")
+#undef Status
+
+extern "C" {
+/// Ends the process because a Result has no value, with the message of the failure that it holds.
+[[gnu::noreturn, gnu::cold]] void morsel_no_value(int code);
+}
+
 namespace morsel {
 
 /// What went wrong. The values equal those of `morsel_code` in <morsel/morsel.h>.
@@ -57,7 +66,8 @@ class [[nodiscard]] Result {
   constexpr Code error() const { return code_; }
   constexpr Status status() const { return code_; }
 
-  /// The value. Aborts the process if there is none.
+  /// The value. Aborts the process if there is none, and prints the message of the calling thread's
+  /// last failure before.
   constexpr T& value() & { return MustHold(), *value_; }
   constexpr const T& value() const& { return MustHold(), *value_; }
   /// Returns by value, so that `for (x : *Make())` iterates over something that still exists.
@@ -74,7 +84,7 @@ class [[nodiscard]] Result {
     return code;
   }
   constexpr void MustHold() const {
-    if (!value_.has_value()) std::abort();
+    if (!value_.has_value()) morsel_no_value(static_cast<int>(code_));
   }
 
   std::optional<T> value_;
@@ -82,3 +92,5 @@ class [[nodiscard]] Result {
 };
 
 }  // namespace morsel
+
+#pragma pop_macro("Status")

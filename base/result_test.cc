@@ -48,8 +48,9 @@ TEST(Result, TemporaryCanBeIterated) {
 }
 
 TEST(ResultDeathTest, ValueOfAFailureAborts) {
-  Result<int> failure = Code::kIo;
-  EXPECT_DEATH(failure.value(), "");
+  const Result<int> failure = Fail(Code::kIo, "the disk '%s' is gone", "d");
+  EXPECT_DEATH(failure.value(), "has none: MORSEL_IO: the disk 'd' is gone");
+  EXPECT_DEATH(*failure, "MORSEL_IO");
 }
 
 TEST(Error, TryReturnsTheFailureWithItsMessage) {

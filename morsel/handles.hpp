@@ -16,6 +16,10 @@
 #include "morsel/roots.hpp"
 #include "morsel/tools.h"
 
+// X11, for one, makes this word a macro.
+#pragma push_macro("Status")
+#undef Status
+
 namespace morsel {
 
 /// The options of Pool::open(). The members mean what those of morsel_pool_options mean.
@@ -427,3 +431,5 @@ inline Status format(const std::string& path, uint32_t flags = 0) {
 inline const char* codec_name(uint32_t codec) { return morsel_codec_name(codec); }
 
 }  // namespace morsel
+
+#pragma pop_macro("Status")

@@ -14,6 +14,10 @@
 #include "morsel/morsel.h"
 #include "morsel/stored_type.hpp"
 
+// X11, for one, makes this word a macro.
+#pragma push_macro("Status")
+#undef Status
+
 namespace morsel {
 namespace impl {
 
@@ -213,3 +217,5 @@ class Roots {
 
 }  // namespace impl
 }  // namespace morsel
+
+#pragma pop_macro("Status")

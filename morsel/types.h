@@ -45,4 +45,16 @@ enum {
   MORSEL_MANGLED = 1u << 12  /* morsel_type: its name is what C++ compilers make of it */
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* For the C++ API: ends the process because a morsel::Result has no value, after the message of the
+ * calling thread's last failure. */
+__attribute__((noreturn)) void morsel_no_value(int code);
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif /* MORSEL_TYPES_H_ */

@@ -166,9 +166,9 @@ class Install(unittest.TestCase):
         self.assertEqual({name for name in exported if not EXPORTED.fullmatch(name)}, set())
 
         folder = self.installation.prefix / "include/morsel"
-        names = ("morsel.h", "roots.h", "tools.h")
+        names = ("morsel.h", "roots.h", "tools.h", "types.h")
         headers = "\n".join((folder / name).read_text() for name in names)
-        declared = set(re.findall(r"^[a-z].*?\*?(morsel_\w+)\(", headers, re.MULTILINE))
+        declared = set(re.findall(r"^[a-z_].*?\*?(morsel_\w+)\(", headers, re.MULTILINE))
         self.assertLess({"morsel_pool_open", "morsel_pool_stat"}, declared)
         functions = {name for name in exported if name.startswith("morsel_")}
         self.assertEqual({f"{name}@@MORSEL_0" for name in declared}, functions)
@@ -281,6 +281,41 @@ class Install(unittest.TestCase):
 
     def environment_with_a_stand_in(self):
         return {**self.installation.environment, "PMEM2_FORCE_GRANULARITY": "CACHE_LINE"}
+
+    def test_macros_of_other_headers_are_not_in_the_way(self):
+        # Those of X11, which many programs include first.
+        source = self.folder / "macros.cc"
+        source.write_text(
+            "#define Status int\n#define Bool int\n#define True 1\n#define False 0\n"
+            "#define None 0L\n#define Success 0\n#define Always 2\n#define Complex 0\n"
+            "#include <morsel/morsel.hpp>\n#include <morsel/sim.hpp>\n"
+            "Status still_theirs = Success;\n"
+            "bool works(morsel::Morsel& m) { return m.set_root(\"r\", nullptr).ok(); }\n"
+        )
+        includes = self.installation.prefix / "include"
+        run("g++", "-std=c++20", "-Wall", "-Werror", f"-I{includes}", "-c", source, "-o",
+            source.with_suffix(".o"))
+
+    def test_what_has_virtual_functions_does_not_compile(self):
+        source = self.folder / "polymorphic.cc"
+        source.write_text(
+            "#include <vector>\n#include <memory>\n#include <morsel/morsel.hpp>\n"
+            "struct Shape { virtual ~Shape() = default; };\n"
+            "#ifdef ALLOWED\nMORSEL_ALLOW(Shape);\n#endif\n"
+            "using Shapes = std::vector<Shape, morsel::Allocator<Shape>>;\n"
+            "void f(morsel::Morsel& m) { (void)(USE); }\n"
+        )
+        includes = self.installation.prefix / "include"
+        for use in ("m.make<Shape>()", 'm.root<Shape>("r")', "Shapes(3, m.allocator<Shape>())",
+                    "m.allocator<Shape>().allocate(1)"):
+            for flags in ((), ("-fno-rtti", "-fno-exceptions")):
+                command = ["g++", "-std=c++20", *flags, f"-I{includes}", f"-DUSE={use}",
+                           "-fsyntax-only", source]
+                with self.subTest(use=use, flags=flags):
+                    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+                    self.assertNotEqual(ran.returncode, 0)
+                    self.assertIn("T has virtual functions", ran.stderr)
+                    run(*command, "-DALLOWED")
 
     def test_programs_with_cmake(self):
         for language in ("C", "CXX"):
