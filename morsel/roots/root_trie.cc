@@ -156,8 +156,10 @@ Status RootTrie::Set(std::string_view name, void* object, const RootType& type) 
     return Code::kOk;
   }
   if (old != nullptr) MORSEL_TRY(CheckIsBlock(old));
-  const Result<uint64_t> record =
-      MakeRecord(name, object, type, old == nullptr ? 0 : pmem::Load(&old->next));
+  const Result<uint64_t> next =
+      old == nullptr ? ChainAt(*place) : Result<uint64_t>(pmem::Load(&old->next));
+  if (!next) return next.status();
+  const Result<uint64_t> record = MakeRecord(name, object, type, *next);
   if (!record) return record.status();
   if (old == nullptr) {
     const Status added = Add(*place, *record);
@@ -174,6 +176,21 @@ Status RootTrie::Set(std::string_view name, void* object, const RootType& type) 
   return Code::kOk;
 }
 
+// The word of the records that have the hash, which a new one leads on to; 0: there are none.
+Result<uint64_t> RootTrie::ChainAt(const Place& place) const {
+  const RootWord first{pmem::Load(place.words[place.depth])};
+  int length = 0;
+  for (RootWord at = first; at.raw != 0; ++length) {
+    const Result<RootRecord*> record = RecordAt(at);
+    if (!record) return record.status();
+    if (length == 0 && HashOf(**record) != place.hash) return 0;
+    at.raw = pmem::Load(&(*record)->next);
+  }
+  if (length < kRootChainMax) return first.raw;
+  return Fail(Code::kNoSpace, "%d roots have names of the same hash: choose another name",
+              kRootChainMax);
+}
+
 // Links a record, flushed, that is the only one of its name.
 Status RootTrie::Add(const Place& place, uint64_t record) {
   uint64_t* const word = place.words[place.depth];
@@ -183,20 +200,6 @@ Status RootTrie::Add(const Place& place, uint64_t record) {
     if (!first) return first.status();
     const uint64_t hash_there = HashOf(**first);
     if (hash_there != place.hash) return Part(place, hash_there, record);
-    int length = 0;
-    for (RootWord at = there; at.raw != 0; ++length) {
-      const Result<RootRecord*> next = RecordAt(at);
-      if (!next) return next.status();
-      at.raw = pmem::Load(&(*next)->next);
-    }
-    if (length >= kRootChainMax) {
-      return Fail(Code::kNoSpace, "%d roots have names of the same hash: choose another name",
-                  kRootChainMax);
-    }
-    auto* const made = reinterpret_cast<RootRecord*>(At(record));
-    made->next = there.raw;
-    const Status flushed = heap_.Flush(&made->next, sizeof made->next);
-    if (!flushed.ok()) return flushed;
   }
   // ORDER  the record, and its allocation  <  the word
   // WHY    a record that a word leads to is believed.                               [ROOT-2]

@@ -62,6 +62,7 @@ class RootTrie {
   Result<RootNode*> NodeAt(RootWord word) const;
   Result<RootRecord*> RecordAt(RootWord word) const;
   Status Damaged(const char* what, uint64_t offset) const;
+  Result<uint64_t> ChainAt(const Place& place) const;
   Status Add(const Place& place, uint64_t record);
   Result<uint64_t> MakeRecord(std::string_view name, void* object, const RootType& type,
                               uint64_t next);
