@@ -203,8 +203,8 @@ morsel_code morsel_addresses(morsel_address_info *info,
  * part already keeps it.
  *
  * Durability  on return.
- * Errors      PERMISSION (only root may); ADDRESS_EXHAUSTED (nothing is left); CORRUPT; NO_SPACE;
- *             IO. */
+ * Errors      PERMISSION (only root may); ADDRESS_EXHAUSTED (nothing is left); INVALID_ARGUMENT (no
+ *             user has that number); CORRUPT; NO_SPACE; IO. */
 morsel_code morsel_share_addresses(uint32_t user);
 
 /* Returns the name of the codec, e.g. "zstd", or NULL if this library has no codec of that number.

@@ -60,6 +60,8 @@ class DescriptorPool final : public impl::Pool {
     return Code::kNotFound;
   }
   Status Remove(const std::string&) override { return Code::kNotFound; }
+  Status Rename(const std::string&, const std::string&) override { return Code::kNotFound; }
+  Status CheckNotWritten(const std::string&) override { return Code::kOk; }
   Status Export(const std::string&, const os::Directory&, const std::string&,
                 const ExportRequest&) override {
     return Code::kUnsupported;

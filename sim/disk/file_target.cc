@@ -11,9 +11,10 @@
 namespace morsel::sim {
 
 std::string Judge(const FileWorld& world, Status status, const char* tried) {
-  // What failing calls may lead to; damage they may not.
+  // What failing calls may lead to; damage they may not. BUSY: one was interrupted.
   const Code code = status.code();
-  const bool is_trouble = code == Code::kIo || code == Code::kNoSpace || code == Code::kPermission;
+  const bool is_trouble = code == Code::kIo || code == Code::kNoSpace ||
+                          code == Code::kPermission || code == Code::kBusy;
   if (status.ok() || (world.may_fail() && is_trouble)) return {};
   return std::string(tried) + " failed, " + CodeName(code) + ": " + LastError();
 }
