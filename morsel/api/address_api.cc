@@ -93,7 +93,8 @@ morsel_code morsel_addresses(morsel_address_info* info,
 morsel_code morsel_share_addresses(uint32_t user) {
   return CodeWithoutCancellation("morsel_share_addresses", [&]() -> Status {
     if (user == ~uint32_t{0}) {
-      return Fail(Code::kInvalidArgument, "%u is no user: the system keeps that number to itself", user);
+      return Fail(Code::kInvalidArgument, "%u is no user: the system keeps that number to itself",
+                  user);
     }
     if (geteuid() != 0) {
       return Fail(Code::kPermission, "only root gives users parts of the addresses");
