@@ -26,7 +26,7 @@ class RegistryPathTest : public testing::Test {
     unsetenv("XDG_STATE_HOME");
     setenv("HOME", scratch_.path().c_str(), 1);
   }
-  os::Scratch scratch_ = os::Scratch::OnDisk();
+  os::Scratch scratch_ = os::Scratch::InMemory();  // where other users come, too
   std::string shared_ = scratch_.At("var/addresses");
 };
 
