@@ -2,6 +2,8 @@
 
 import subprocess
 
+import picture
+
 _COLORS = {"fine": "#D55E00", "snapshot": "#E69F00"}
 _WIDTH = 1500
 _HEIGHT = 480
@@ -36,12 +38,7 @@ def script(rows, path):
             *_data(rows),
             "EOD",
             "set datafile missing '?'",
-            "set style data histograms",
-            "set style histogram clustered gap 1.5",
-            "set style fill solid 0.9 noborder",
-            "set logscale y",
-            "set grid ytics",
-            "set key outside top center horizontal",
+            *picture.HISTOGRAM,
             'set title "operations per CPU second, over the best rival, and the floors"',
             "set xtics rotate by -30 scale 0",
             "set format y '%g'",

@@ -17,6 +17,15 @@ _COLORS = {
     "pmemobj": "#000000",
     "pmemobj_reserve": "#CC79A7",
 }
+# Bars in groups, over a logarithmic axis.
+HISTOGRAM = (
+    "set style data histograms",
+    "set style histogram clustered gap 1.5",
+    "set style fill solid 0.9 noborder",
+    "set logscale y",
+    "set grid ytics",
+    "set key outside top center horizontal",
+)
 _PANEL_HEIGHT = 420
 _WIDTH = 1500
 
@@ -80,12 +89,7 @@ def script(results, path):
         'font "sans,13" background rgb "white"',
         f'set output "{path}"',
         "set datafile missing '?'",
-        "set style data histograms",
-        "set style histogram clustered gap 1.5",
-        "set style fill solid 0.9 noborder",
-        "set logscale y",
-        "set grid ytics",
-        "set key outside top center horizontal",
+        *HISTOGRAM,
         'set ylabel "million operations per CPU second"',
         "set xtics rotate by -25 scale 0",
         "set format y '%g'",

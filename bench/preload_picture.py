@@ -13,12 +13,7 @@ def script(results, path):
     lines = [
         f'set terminal svg size {_WIDTH},{_HEIGHT} font "sans,13" background rgb "white"',
         f'set output "{path}"',
-        "set style data histograms",
-        "set style histogram clustered gap 1.5",
-        "set style fill solid 0.9 noborder",
-        "set logscale y",
-        "set grid ytics",
-        "set key outside top center horizontal",
+        *picture.HISTOGRAM,
         "set xtics scale 0",
         "set format y '%g'",
         "set multiplot layout 2,1",

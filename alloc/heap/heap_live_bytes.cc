@@ -9,6 +9,7 @@
 #include "alloc/heap/guard/guard.h"
 #include "alloc/heap/heap.h"
 #include "alloc/heap/segments/slab.h"
+#include "base/bits.h"
 #include "base/error.h"
 
 namespace morsel::alloc {
@@ -82,7 +83,7 @@ Result<uint64_t> Heap::CountLiveBytes() {
       const Slab slab(segment);
       blocks = 0;
       for (uint64_t i = 0; i < slab.WordCount(); ++i) {
-        blocks += static_cast<uint64_t>(std::popcount(slab.Allocated(i)));
+        blocks += CountBits(slab.Allocated(i));
       }
       ++work_.slabs_counted;
     }

@@ -88,7 +88,6 @@ class CarvedPool : public impl::Pool {
     std::string name_;
   };
   TakenRanges Taken();
-  static AddressSpan SpanOf(const CatalogRecord& record);
   /// Looks for the registry of addresses, for a pool that is open for writing.
   void FindAddresses();
   /// What the registry is told of the pool, while the medium's mutex is held.

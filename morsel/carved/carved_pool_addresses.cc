@@ -11,10 +11,6 @@
 
 namespace morsel {
 
-AddressSpan CarvedPool::SpanOf(const CatalogRecord& record) {
-  return {record.base, record.base + RangeBytes(record.capacity_bytes)};
-}
-
 void CarvedPool::FindAddresses() {
   Id id;
   std::copy(std::begin(superblock().id), std::end(superblock().id), id.begin());
@@ -46,24 +42,14 @@ Result<os::AddressRange> CarvedPool::TakeRange(const CatalogRecord& record) {
   const TakenRanges& taken = claims_.empty() ? medium_->metadata().catalog().Ranges() : with_claims;
   const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
   const uint64_t alignment = AddressAlignment(record.capacity_bytes);
-  std::optional<os::AddressRange> range;
-  const auto take_place = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
+  const auto is_free = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
     const auto free = taken.FirstFree(base, base + size_bytes, size_bytes, alignment);
-    if (free != base) return std::optional(base + alignment);
-    Result<os::AddressRange> reserved =
-        os::AddressRange::Reserve(base, size_bytes, SubjectOf(record.name));
-    if (!reserved && reserved.error() == Code::kAddressTaken) {
-      return std::optional(base + alignment);
-    }
-    if (!reserved) return reserved.status();
-    range = std::move(*reserved);
-    return std::optional<uint64_t>();
+    return free == base ? std::optional<uint64_t>() : std::optional(base + alignment);
   };
-  const Result<std::optional<uint64_t>> base =
-      addresses_.Take(Registered(), record.capacity_bytes, take_place);
-  if (!base) return base.status();
-  if (*base) return std::move(*range);
-  range.reset();
+  Result<std::optional<os::AddressRange>> range =
+      addresses_.Take(Registered(), record, SubjectOf(record.name), is_free);
+  if (!range) return range.status();
+  if (*range) return std::move(**range);
   return ReserveNew(addresses_.window(), record.id, record.capacity_bytes, taken,
                     SubjectOf(record.name));
 }

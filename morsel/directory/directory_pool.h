@@ -100,7 +100,6 @@ class DirectoryPool final : public impl::Pool {
     os::AddressRange range;
     AddressLock lock;
   };
-  static AddressSpan SpanOf(const CatalogRecord& record);
   /// What the registry is told of the pool, which lives as long as the lock.
   RegisteredPool Registered(const AddressLock& lock);
   /// Does what TakePlace() does by the registry, or returns nothing, where there is none. In a
@@ -108,6 +107,14 @@ class DirectoryPool final : public impl::Pool {
   Result<std::optional<Place>> TakeRegistered(CatalogRecord& record, AddressLock& lock);
   /// Reserves a range that no other morsel of the pool has, and sets the record's base.
   Result<Place> TakePlace(CatalogRecord& record);
+  /// Counts a name by the lock, lets `give` give it, and tells the registry where it has.
+  template <class Give>
+  auto GiveName(const AddressLock& lock, const Give& give) {
+    lock.CountName();
+    auto given = give();
+    if (StatusOf(given).ok()) addresses_.NoteName(Registered(lock));
+    return given;
+  }
   /// Removes the morsel's name, and gives its addresses back.
   Status RemoveName(const std::string& name);
   /// Locks the range that the record says, which no other morsel of the pool has.

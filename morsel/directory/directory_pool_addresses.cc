@@ -40,38 +40,24 @@ RegisteredPool DirectoryPool::Registered(const AddressLock& lock) {
   return pool;
 }
 
-AddressSpan DirectoryPool::SpanOf(const CatalogRecord& record) {
-  return {record.base, record.base + RangeBytes(record.capacity_bytes)};
-}
-
 Result<std::optional<DirectoryPool::Place>> DirectoryPool::TakeRegistered(CatalogRecord& record,
                                                                           AddressLock& lock) {
-  const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
-  std::optional<os::AddressRange> range;
-  const auto take_place = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
+  const auto lock_place = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
     lock.Unlock();
-    range.reset();
-    Result<os::AddressRange> reserved =
-        os::AddressRange::Reserve(base, size_bytes, LabelOf(record.name));
-    if (!reserved && reserved.error() == Code::kAddressTaken) {
-      return std::optional(base + AddressAlignment(record.capacity_bytes));
-    }
-    if (!reserved) return reserved.status();
-    const Result<std::optional<os::ByteSpan>> others = lock.TryLock(base, size_bytes);
+    const Result<std::optional<os::ByteSpan>> others =
+        lock.TryLock(base, RangeBytes(record.capacity_bytes));
     if (!others) return others.status();
-    if (others->has_value()) return std::optional((*others)->end);
-    range = std::move(*reserved);
-    return std::optional<uint64_t>();
+    return others->has_value() ? std::optional((*others)->end) : std::optional<uint64_t>();
   };
-  const Result<std::optional<uint64_t>> base =
-      addresses_.Take(Registered(lock), record.capacity_bytes, take_place);
-  if (!base) return base.status();
-  if (!*base) {
+  Result<std::optional<os::AddressRange>> range =
+      addresses_.Take(Registered(lock), record, LabelOf(record.name), lock_place);
+  if (!range) return range.status();
+  if (!*range) {
     lock.Unlock();
     return std::optional<Place>();
   }
-  record.base = **base;
-  return std::optional(Place{std::move(*range), std::move(lock)});
+  record.base = (*range)->base();
+  return std::optional(Place{std::move(**range), std::move(lock)});
 }
 
 // ORDER  the addresses, locked  <  the pool, listed  <  the morsel's name  <  the lock given back

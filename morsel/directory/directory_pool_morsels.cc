@@ -49,11 +49,9 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const CatalogRecord& want
   }
   Result<Place> place = TakePlace(record);
   if (!place) return place.status();
-  place->lock.CountName();
-  Result<std::unique_ptr<Backing>> made =
-      CreateFineFile(directory_, pool_file_.window(), record, std::move(place->range), format);
-  if (made) addresses_.NoteName(Registered(place->lock));
-  return made;
+  return GiveName(place->lock, [&] {
+    return CreateFineFile(directory_, pool_file_.window(), record, std::move(place->range), format);
+  });
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record,
@@ -70,11 +68,11 @@ Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record
   MORSEL_TRY(os::PlaceProcessPage(range, record.capacity_bytes));
   format(record, pmem::VolatilePersist());
 
-  place->lock.CountName();
-  Result<ImageFile> image = ImageFile::Create(directory_, record.name, record.mode, record,
-                                              range.at(0), &*frames, progress);
+  Result<ImageFile> image = GiveName(place->lock, [&] {
+    return ImageFile::Create(directory_, record.name, record.mode, record, range.at(0), &*frames,
+                             progress);
+  });
   if (!image) return image.status();
-  addresses_.NoteName(Registered(place->lock));
   const Result<CatalogRecord> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
   return std::unique_ptr<Backing>(new ImageBacking(*made, false, std::move(range),
@@ -224,12 +222,11 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
     MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, copy));
   }
   addresses_.Claim(SpanOf(copy));
-  lock->CountName();
-  MORSEL_TRY(copy.contract == Contract::kSnapshot
-                 ? image::CopyInto(image, directory_, name, copy.mode)
-                 : ImportFineFile(directory_, pool_file_.window(), copy, image));
-  addresses_.NoteName(Registered(*lock));
-  return Code::kOk;
+  return GiveName(*lock, [&] {
+    return copy.contract == Contract::kSnapshot
+               ? image::CopyInto(image, directory_, name, copy.mode)
+               : ImportFineFile(directory_, pool_file_.window(), copy, image);
+  });
 }
 
 Result<os::File> DirectoryPool::OpenToChangeName(const std::string& name) const {
@@ -291,10 +288,7 @@ Status DirectoryPool::Rename(const std::string& name, const std::string& to) {
                   LabelOf(name).c_str());
     }
   }
-  lock->CountName();
-  MORSEL_TRY(directory_.Move(name, to));
-  addresses_.NoteName(Registered(*lock));
-  return Code::kOk;
+  return GiveName(*lock, [&] { return directory_.Move(name, to); });
 }
 
 }  // namespace morsel

@@ -25,6 +25,12 @@ class DirectorySharingTest : public DirectoryPoolFixture {
  protected:
   DirectorySharingTest() : DirectoryPoolFixture(os::Scratch::OnDisk) {}
   void Open() { OpenPool({.create = true}, os::KernelCalls()); }
+  // Each page of the morsel begins with `value`.
+  static void CheckpointWith(Backing& writer, uint64_t value) {
+    const uint64_t end = writer.record().size_bytes / 8;
+    for (uint64_t at = 512; at < end; at += 512) WordsOf(writer)[at] = value;
+    ASSERT_TRUE(writer.Checkpoint(0).ok()) << LastError();
+  }
 };
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
@@ -188,11 +194,7 @@ TEST_F(DirectorySharingTest, AReaderWhoIsOvertakenReadsANewerCheckpoint) {
   Open();
   const std::unique_ptr<Backing> writer = Create(Wanted("a", 4 * kSubtreeBytes));
   uint64_t value = 0;
-  const auto checkpoint = [&] {
-    ++value;
-    for (uint64_t at = 512; at < 4 * kSubtreeBytes / 8; at += 512) WordsOf(*writer)[at] = value;
-    ASSERT_TRUE(writer->Checkpoint(0).ok()) << LastError();
-  };
+  const auto checkpoint = [&] { CheckpointWith(*writer, ++value); };
   checkpoint();
   for (int64_t call = 0, calls_made = 1; call < calls_made; ++call) {
     const uint64_t before = value;
@@ -209,11 +211,7 @@ TEST_F(DirectorySharingTest, WhatIsWrittenWhileItIsCheckedIsNotDamaged) {
   Open();
   const std::unique_ptr<Backing> writer = Create(Wanted("a", 4 * kSubtreeBytes));
   uint64_t value = 0;
-  const auto checkpoint = [&] {
-    ++value;
-    for (uint64_t at = 512; at < 4 * kSubtreeBytes / 8; at += 512) WordsOf(*writer)[at] = value;
-    ASSERT_TRUE(writer->Checkpoint(0).ok()) << LastError();
-  };
+  const auto checkpoint = [&] { CheckpointWith(*writer, ++value); };
   checkpoint();
   os::ScriptedCalls calls;
   const auto checker = DirectoryPool::Open(path_, {.read_only = true}, calls);

@@ -116,54 +116,42 @@ Result<std::optional<uint64_t>> AddressRegistry::Take(const RegisteredPool& pool
   return none;
 }
 
-void AddressRegistry::NoteName(const RegisteredPool& pool) {
+// Calls change(file, found) if there is a registry and the pool has a slot in it.
+template <class Change>
+void AddressRegistry::WithSlotOf(const RegisteredPool& pool, const Change& change) const {
   const std::optional<RegistryFile> file = TryOpen();
   if (!file) return;
   const KeepLastError keep;
   const Result<std::optional<FoundSlot>> found = FindSlot(*file, pool);
-  if (!found || !*found) return;
-  RegisteredPoolSlot slot = (*found)->slot;
-  ++slot.names_given;
-  slot.changed_ns = pool.stamp().changed_ns;
-  (void)file->WriteSlot((*found)->number, slot);
+  if (found && *found) change(*file, **found);
 }
 
+void AddressRegistry::NoteName(const RegisteredPool& pool) {
+  WithSlotOf(pool, [&](const RegistryFile& file, FoundSlot found) {
+    ++found.slot.names_given;
+    found.slot.changed_ns = pool.stamp().changed_ns;
+    (void)file.WriteSlot(found.number, found.slot);
+  });
+}
+
+// A pool without a slot is listed when it makes its first morsel here.
 void AddressRegistry::Claim(const RegisteredPool& pool, const AddressSpan& span) {
-  const std::optional<RegistryFile> file = TryOpen();
-  if (!file) return;
-  const KeepLastError keep;
-  const Result<std::optional<FoundSlot>> found = FindSlot(*file, pool);
-  if (!found || !*found) return;  // when it makes its first morsel here, it is listed
-  const GranuleSpan granules = GranulesOf(span);
-  const Result<std::vector<GranuleWord>> words = file->ReadWords(granules.begin, granules.end);
-  if (!words) return;
-  std::vector<GranuleWord> claimed = *words;
-  for (GranuleWord& word : claimed) {
-    if (word == 0) word = (*found)->number;
-  }
-  if (claimed == *words || !file->WriteWords(granules.begin, claimed).ok()) return;
-  (void)file->Sync();
+  WithSlotOf(pool, [&](const RegistryFile& file, const FoundSlot& found) {
+    const Result<bool> claimed = ReplaceWords(file, GranulesOf(span), 0, found.number);
+    if (claimed && *claimed) (void)file.Sync();
+  });
 }
 
 void AddressRegistry::GiveBack(const RegisteredPool& pool, const AddressSpan& span,
                                const PoolStamp& before) {
-  const std::optional<RegistryFile> file = TryOpen();
-  if (!file) return;
-  const KeepLastError keep;
-  const Result<std::optional<FoundSlot>> found = FindSlot(*file, pool);
-  if (!found || !*found) return;
-  RegisteredPoolSlot slot = (*found)->slot;
-  const GranuleSpan granules = GranulesOf(span);
-  const Result<std::vector<GranuleWord>> words = file->ReadWords(granules.begin, granules.end);
-  if (!words) return;
-  std::vector<GranuleWord> left = *words;
-  for (GranuleWord& word : left) {
-    if (word == (*found)->number) word = 0;
-  }
-  if (!file->WriteWords(granules.begin, left).ok()) return;
-  if (granules.begin < slot.next_granule) slot.next_granule = granules.begin;
-  if (StampIn(slot) == before) slot.changed_ns = pool.stamp().changed_ns;
-  (void)file->WriteSlot((*found)->number, slot);
+  WithSlotOf(pool, [&](const RegistryFile& file, FoundSlot found) {
+    const GranuleSpan granules = GranulesOf(span);
+    if (!ReplaceWords(file, granules, found.number, 0)) return;
+    RegisteredPoolSlot& slot = found.slot;
+    if (granules.begin < slot.next_granule) slot.next_granule = granules.begin;
+    if (StampIn(slot) == before) slot.changed_ns = pool.stamp().changed_ns;
+    (void)file.WriteSlot(found.number, slot);
+  });
 }
 
 std::optional<uint64_t> AddressRegistry::FreeBytes(const Window& window) {

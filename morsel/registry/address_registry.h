@@ -65,6 +65,8 @@ class AddressRegistry {
 
  private:
   std::optional<RegistryFile> TryOpen() const;
+  template <class Change>
+  void WithSlotOf(const RegisteredPool& pool, const Change& change) const;
 
   os::SystemCalls* calls_;
   std::string path_;

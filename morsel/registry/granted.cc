@@ -123,8 +123,9 @@ Result<FoundSlot> Learn(const RegistryFile& file, const RegisteredPool& pool,
     found = FindOrFree(file, pool);
     if (!found) return found.status();
   }
-  if (!*found)
+  if (!*found) {
     return Fail(Code::kNoSpace, "the registry has no slot for pool '%s'", pool.path.c_str());
+  }
   FoundSlot own = **found;
   if (IsFree(own.slot)) own.slot = NewSlot(pool);
   own.slot.changed_ns = stamp.changed_ns;
@@ -174,6 +175,17 @@ Result<std::optional<uint64_t>> FirstFree(const RegistryFile& file, uint64_t fro
     }
   }
   return std::optional<uint64_t>();
+}
+
+Result<bool> ReplaceWords(const RegistryFile& file, const GranuleSpan& span, GranuleWord from,
+                          GranuleWord to) {
+  bool replaced = false;
+  MORSEL_TRY(ChangeWords(file, span, [&](uint64_t, GranuleWord& word) {
+    if (word != from) return;
+    word = to;
+    replaced = true;
+  }));
+  return replaced;
 }
 
 Status SweepGone(const RegistryFile& file) {

@@ -41,6 +41,11 @@ Result<FoundSlot> Learn(const RegistryFile& file, const RegisteredPool& pool,
 Result<std::optional<uint64_t>> FirstFree(const RegistryFile& file, uint64_t from, uint64_t end,
                                           uint64_t size_bytes, uint64_t alignment);
 
+/// Makes the words of `span` that are `from` what `to` is. Returns whether there were any.
+/// Errors  kIo, kNoSpace.
+Result<bool> ReplaceWords(const RegistryFile& file, const GranuleSpan& span, GranuleWord from,
+                          GranuleWord to);
+
 /// Gives the addresses of pools that are gone to a copy of the pool, or back.
 /// Errors  kIo.
 Status SweepGone(const RegistryFile& file);

@@ -6,7 +6,6 @@
 #include <bit>
 #include <cstdlib>
 
-#include "morsel/pool/pool.h"
 #include "morsel/registry/registry_path.h"
 
 namespace morsel {
@@ -16,6 +15,10 @@ constexpr uint64_t kDefaultCapacityMin = 64 * kMiB;
 constexpr uint64_t kPartOfFree = 1024;
 
 }  // namespace
+
+AddressSpan SpanOf(const CatalogRecord& record) {
+  return {record.base, record.base + RangeBytes(record.capacity_bytes)};
+}
 
 uint64_t DefaultCapacityFor(uint64_t free_bytes) {
   const uint64_t part = std::bit_floor(free_bytes / kPartOfFree);
@@ -40,12 +43,29 @@ void PoolAddresses::Find(os::SystemCalls& calls, const Id& id, const std::string
   if (part.begin < part.end) pool_.window = part;
 }
 
-Result<std::optional<uint64_t>> PoolAddresses::Take(const RegisteredPool& pool,
-                                                    uint64_t capacity_bytes,
-                                                    const AddressRegistry::Accept& take_place) {
-  if (!registry_) return std::optional<uint64_t>();
-  return registry_->Take(pool, RangeBytes(capacity_bytes), AddressAlignment(capacity_bytes),
-                         take_place);
+Result<std::optional<os::AddressRange>> PoolAddresses::Take(
+    const RegisteredPool& pool, const CatalogRecord& record, const std::string& label,
+    const AddressRegistry::Accept& take_place) {
+  std::optional<os::AddressRange> range;
+  if (!registry_) return range;
+  const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
+  const uint64_t alignment = AddressAlignment(record.capacity_bytes);
+  const auto reserve = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
+    range.reset();
+    const Result<std::optional<uint64_t>> next = take_place(base);
+    if (!next || next->has_value()) return next;
+    Result<os::AddressRange> reserved = os::AddressRange::Reserve(base, size_bytes, label);
+    if (reserved) range = std::move(*reserved);
+    if (reserved || reserved.error() != Code::kAddressTaken) {
+      return reserved ? next : Result<std::optional<uint64_t>>(reserved.status());
+    }
+    return std::optional(base + alignment);
+  };
+  const Result<std::optional<uint64_t>> base =
+      registry_->Take(pool, size_bytes, alignment, reserve);
+  if (!base) return base.status();
+  if (!*base) range.reset();
+  return range;
 }
 
 void PoolAddresses::NoteName(const RegisteredPool& pool) {

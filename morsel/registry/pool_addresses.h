@@ -6,15 +6,20 @@
 #include <string>
 
 #include "base/result.h"
+#include "morsel/pool/pool.h"
 #include "morsel/registry/address_registry.h"
 #include "morsel/registry/registered_pool.h"
 #include "os/file/system_calls.h"
+#include "os/memory/address_range.h"
 
 namespace morsel {
 
 /// The capacity of a morsel for which nobody has asked for one, in a window that has so many bytes
 /// free: 16 GiB, but at most 1/1024 of these, and at least 64 MiB; a power of two.
 uint64_t DefaultCapacityFor(uint64_t free_bytes);
+
+/// The addresses that a morsel takes.
+AddressSpan SpanOf(const CatalogRecord& record);
 
 /// Without a registry its calls do nothing and return nothing.
 /// Threads  any, after Find().
@@ -32,9 +37,15 @@ class PoolAddresses {
   /// `is_being_made`.
   const RegisteredPool& pool() const { return pool_; }
 
+  /// Reserves addresses for a new morsel that the registry grants and `take_place` does not refuse,
+  /// and which this process has free; nothing: there is no registry. What `take_place` took last
+  /// may still be taken then.
+  /// Errors  as AddressRegistry::Take(); kNoMemory.
+  Result<std::optional<os::AddressRange>> Take(const RegisteredPool& pool,
+                                               const CatalogRecord& record,
+                                               const std::string& label,
+                                               const AddressRegistry::Accept& take_place);
   /// As those of AddressRegistry.
-  Result<std::optional<uint64_t>> Take(const RegisteredPool& pool, uint64_t capacity_bytes,
-                                       const AddressRegistry::Accept& take_place);
   void NoteName(const RegisteredPool& pool);
   void Claim(const AddressSpan& span);
   void GiveBack(const RegisteredPool& pool, const AddressSpan& span, const PoolStamp& before);
