@@ -16,6 +16,10 @@ unsigned ProcessorCount() {
 
 Workers::Workers(size_t slots, std::function<void(size_t, unsigned)> work, unsigned threads)
     : work_(std::move(work)), is_idle_(slots, true) {
+  // All memory is taken before the first thread runs: where there is none, nothing is to be ended,
+  // and nothing that comes later can fail.
+  queue_.reserve(slots);
+  threads_.reserve(threads);
   const QuietThreads quiet;
   for (unsigned i = 1; i < threads; ++i) {
     pthread_t thread;
@@ -58,7 +62,7 @@ void Workers::Await(size_t slot) {
 // Works on the first slot of the queue. The lock is released while work_ runs.
 void Workers::WorkOn(std::unique_lock<Mutex>& held, unsigned thread) {
   const size_t slot = queue_.front();
-  queue_.pop_front();
+  queue_.erase(queue_.begin());
   held.unlock();
   work_(slot, thread);
   held.lock();

@@ -4,7 +4,6 @@
 #include <pthread.h>
 
 #include <cstddef>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <vector>
@@ -19,6 +18,7 @@ unsigned ProcessorCount();
 /// [WRK-1] A slot is idle, queued, or being worked on by one thread.
 ///
 /// Ownership  the destructor waits for what was started.
+/// Memory     is taken by the constructor alone.
 /// Threads    Start() and Await(): one, the caller's.
 class Workers {
  public:
@@ -47,7 +47,7 @@ class Workers {
   Mutex mutex_{LockRank::kWorkers};
   Condition queued_;
   Condition idle_again_;
-  std::deque<size_t> queue_;   // slots that were started and that no thread has taken yet
+  std::vector<size_t> queue_;  // slots that were started and that no thread has taken yet
   std::vector<bool> is_idle_;  // by slot
   bool ends_ = false;          // the threads are to return
   unsigned begun_ = 0;         // threads that run; the last one's number
