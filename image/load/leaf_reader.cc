@@ -8,7 +8,6 @@
 
 #include "base/bits.h"
 #include "base/error.h"
-#include "base/on_heap.h"
 #include "image/load/patch_reader.h"
 
 namespace morsel::image {
@@ -69,6 +68,8 @@ Status LeafReader::Begin(size_t memories, uint64_t memory_bytes) {
   const auto threads = std::min<unsigned>(ProcessorCount(), kSlots);
   if (memory_bytes != 0) MORSEL_TRY(BeginMemory(memories, memory_bytes, threads));
   slots_.resize(kSlots);
+  sums_.resize(threads);
+  verifying_.reserve(kSlots);
   for (size_t slot = 0; slot < kSlots; ++slot) free_.push_back(slot);
   Result<std::unique_ptr<os::BlockIo>> io = os::BlockIo::Open(file_, false, buffers_);
   if (!io) return io.status();
@@ -254,10 +255,10 @@ void LeafReader::Look(Slot& slot, unsigned thread) {
     slot.is_sound = decoders_[thread].Decode(piece.codec, slot.stored, piece.stored_bytes, leaf);
     if (!slot.is_sound) return;
   }
-  OnHeap<PageSums> sums;
-  slot.is_sound = SumPages(leaf, *sums) == piece.sum;
+  PageSums& sums = sums_[thread];
+  slot.is_sound = SumPages(leaf, sums) == piece.sum;
   const char* const behind = slot.stored + AlignUp(piece.stored_bytes, kBlockBytes);
-  slot.has_sums = !verifies_sums_ || std::memcmp(behind, &*sums, sizeof *sums) == 0;
+  slot.has_sums = !verifies_sums_ || std::memcmp(behind, &sums, sizeof sums) == 0;
 }
 
 // Finishes one piece, or hands one that was read to the workers. They verify it while the disk goes
@@ -265,7 +266,7 @@ void LeafReader::Look(Slot& slot, unsigned thread) {
 Status LeafReader::Advance(const Ended& ended) {
   if (!verifying_.empty() && io_->in_flight() < os::kIoDepth) {
     const size_t slot = verifying_.front();
-    verifying_.pop_front();
+    verifying_.erase(verifying_.begin());
     workers_->Await(slot);
     return End(slot, Judge(slots_[slot]), ended);
   }

@@ -2,7 +2,6 @@
 // sums.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -132,9 +131,10 @@ class LeafReader {
   std::vector<os::IoBuffer> buffers_;          // all parts of memory_, to be registered
   Buffer decoded_;                             // when verifying: a leaf for each thread
   std::vector<Decoder> decoders_;              // one for each thread, if there is memory_
+  std::vector<PageSums> sums_;                 // of the leaf that a thread verifies, by thread
   std::vector<Slot> slots_;
-  std::vector<size_t> free_;      // slots
-  std::deque<size_t> verifying_;  // slots that the workers have, in the order of their reads
+  std::vector<size_t> free_;       // slots
+  std::vector<size_t> verifying_;  // slots that the workers have, in the order of their reads
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<os::BlockIo> io_;
 };
