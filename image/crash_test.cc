@@ -69,7 +69,7 @@ class CrashTest : public ImageTest {
     };
     ASSERT_TRUE(image.Store(next.data(), next.size(), 0).ok()) << LastError();
     calls.before_sync = nullptr;
-    ASSERT_EQ(syncs, 2);
+    ASSERT_EQ(syncs, next == last ? 0 : 2);
     // What is pending now does nothing but give space back.
     ExpectEveryCrash(calls, next, nullptr);
   }

@@ -1,7 +1,5 @@
 #include "image/image_file.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cinttypes>
@@ -62,6 +60,12 @@ Status WrittenOver(const os::File& file, const ImageSuperblock& then, Status fai
   if (now.code() != Code::kBusy) return failure;
   keep.LetGo();
   return now;
+}
+
+uint64_t BytesOf(const std::vector<FileExtent>& extents) {
+  uint64_t bytes = 0;
+  for (const FileExtent& extent : extents) bytes += extent.size_bytes;
+  return bytes;
 }
 
 bool AreDisjoint(const std::vector<FileExtent>& sorted) {
@@ -168,8 +172,7 @@ Status ImageFile::TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older)
     }
   }
   space_ = Space(used);
-  for (const auto& [begin, end] : space_.free_runs()) ReturnToFileSystem({begin, end - begin});
-  TrimTail();
+  spare_.Find(file_, space_);
   return Code::kOk;
 }
 
@@ -244,20 +247,33 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
     (void)Fail(tree.error(), "%s%s", LastError(), has_any ? "; the last checkpoint stands" : "");
     const KeepLastError keep;
     GiveBack(writer.written());
+    spare_.ReturnAll(file_, space_);
     return tree.status();
   }
   OnHeap<ImageSuperblock> next = current_;
-  next->generation = current_->generation + 1;
   next->size_bytes = size_bytes;
   next->live_bytes = std::min(live_bytes, size_bytes);
   next->root = tree->root;
   std::fill(std::begin(next->lists), std::end(next->lists), PatchList{});
   std::copy(tree->lists.begin(), tree->lists.end(), next->lists);
+  const bool is_same = std::memcmp(&*next, &*current_, sizeof *next) == 0;
+  if (is_same && writer.written().empty() && IsNewestOnMedium()) {
+    meter.Finish();
+    return Code::kOk;
+  }
+  next->generation = current_->generation + 1;
   MORSEL_TRY(Publish(*next, writer.written()));
   compact_bytes_ = writer.left_for_compacting();
   Accept(std::move(next), std::move(*tree));
+  spare_.Return(file_, space_, BytesOf(writer.written()));
   meter.Finish();
   return Code::kOk;
+}
+
+// Whether a crash can only find the current generation. After a superblock that could not be
+// written it might find that one, whose memory was another.                                [IMF-3]
+bool ImageFile::IsNewestOnMedium() const {
+  return current_->generation != 0 && quarantined_.empty();
 }
 
 Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written) {
@@ -309,26 +325,10 @@ Status ImageFile::Poisoned() const {
 }
 
 void ImageFile::GiveBack(const std::vector<FileExtent>& extents) {
-  for (const FileExtent& extent : extents) space_.Give(extent);
-  // Single pages are soon taken again, and a hole for each would cost more than it saves.
   for (const FileExtent& extent : extents) {
-    if (extent.size_bytes >= kFragmentBytes && extent.end() <= space_.end()) {
-      ReturnToFileSystem(extent);
-    }
+    space_.Give(extent);
+    spare_.Add(extent);
   }
-  TrimTail();
-}
-
-// Makes a hole. If that fails, it costs room in the file system and nothing else.
-void ImageFile::ReturnToFileSystem(FileExtent free_run) const {
-  (void)file_.calls().FAllocate(file_.descriptor(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                static_cast<int64_t>(free_run.offset),
-                                static_cast<int64_t>(free_run.size_bytes));
-}
-
-void ImageFile::TrimTail() const {
-  const Result<uint64_t> size_bytes = file_.SizeBytes();
-  if (size_bytes && *size_bytes > space_.end()) (void)file_.Resize(space_.end());
 }
 
 }  // namespace morsel::image

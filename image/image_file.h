@@ -15,6 +15,7 @@
 #include "image/format/tree.h"
 #include "image/load/leaf_reader.h"
 #include "image/pipeline/progress.h"
+#include "image/spare_room.h"
 #include "os/file/directory.h"
 #include "os/file/file.h"
 #include "os/memory/page_filter.h"
@@ -102,8 +103,9 @@ class ImageFile {
                 Verified what = Verified::kAll) const;
 
   /// Writes `frames`, size_bytes long, as the next generation. Of a subtree that has not changed
-  /// nothing is written, and of one that has changed a little only the changed pages. The image was
-  /// not opened read-only.
+  /// nothing is written, and of one that has changed a little only the changed pages. If nothing
+  /// has changed at all, there is no next generation and nothing is written. The image was not
+  /// opened read-only.
   ///
   /// `dirty` has the pages that may differ from the last generation that was stored, or loaded and
   /// not changed since. If it is nullptr, all pages are compared with that generation. `touched`
@@ -114,7 +116,7 @@ class ImageFile {
   ///             the superblock could not be written or synced, a crash or the next Open() may find
   ///             this one, whole. A sync that fails is kIo, whatever its reason, and so is every
   ///             later Store(): nothing can be promised until the image is opened again.
-  /// Cost        2 fdatasyncs.
+  /// Cost        2 fdatasyncs; none if nothing has changed.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
                const os::PageSet* dirty = nullptr, const os::PageFilter* touched = nullptr);
 
@@ -128,19 +130,19 @@ class ImageFile {
   Status Store(const Source& source, uint64_t live_bytes);
   Status TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older);
   Status TakeAll(const std::vector<FileExtent>& used);
+  bool IsNewestOnMedium() const;
   Status Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written);
   void Accept(OnHeap<ImageSuperblock> next, Tree tree);
   Status Poison(Status status, int error);
   Status Poisoned() const;
   void GiveBack(const std::vector<FileExtent>& extents);
-  void ReturnToFileSystem(FileExtent free_run) const;
-  void TrimTail() const;
 
   os::File file_;
   Progress progress_;
   OnHeap<ImageSuperblock> current_;
   Tree tree_;
   Space space_;
+  SpareRoom spare_;
   std::vector<FileExtent> retired_;
   std::vector<FileExtent> quarantined_;
   int64_t compact_bytes_ = 0;  // what the next checkpoint may spend on compacting

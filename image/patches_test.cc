@@ -117,10 +117,12 @@ TEST_F(PatchesTest, PagesBehindTheEndOfTheFileMayBeListedIfTheyDoNotCount) {
   Memory memory = MemoryOf(2);
   for (uint64_t i = 0; i < 2; ++i) FillSubtree(memory, i, i + 1);
   ASSERT_TRUE(Create("a", memory).has_value()) << LastError();
-  Result<ImageFile> image = Open("a");
+  os::ScriptedCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  uint64_t live = 0;
   const auto store = [&](uint64_t first, uint64_t pages) {
     for (uint64_t i = first; i < first + pages; ++i) memory[kSubtreeBytes + i * kPageBytes] ^= 1;
-    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), ++live).ok()) << LastError();
   };
   for (int i = 0; i < 3; ++i) store(0, 1);  // leaves room for a list only
   store(100, 20);
@@ -129,6 +131,11 @@ TEST_F(PatchesTest, PagesBehindTheEndOfTheFileMayBeListedIfTheyDoNotCount) {
   for (int i = 0; i < 3; ++i) store(0, 0);
   store(115, 5);
   for (int i = 0; i < 2; ++i) store(0, 0);
+  // Where one fails for space, all that is free is given back, also the file's end.
+  calls.Play(os::FailEach(os::Call::kWrite, ENOSPC));
+  memory[kSubtreeBytes] ^= 1;
+  ASSERT_EQ(image->Store(memory.data(), memory.size(), ++live).code(), Code::kNoSpace);
+  memory[kSubtreeBytes] ^= 1;
   ASSERT_LT(Bytes("a").size(), size_bytes) << "the file ends elsewhere: the test shows nothing";
   ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory));
   EXPECT_EQ(TreeOf("a").lists.size(), 2u);

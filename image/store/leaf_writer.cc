@@ -15,6 +15,8 @@ namespace {
 // are fewer, as each takes twice the memory.
 constexpr uint64_t kSlots = os::kIoDepth + 4;
 constexpr uint64_t kSlotsOfCodec = os::kIoDepth + 2;
+/// Where fewer leaves are expected: more may come, one after the other.
+constexpr uint64_t kSlotsMin = 2;
 /// If more pages of a leaf have changed, it is written whole. That costs at most half as much
 /// again.
 constexpr size_t kChangedMax = kPagesPerLeaf * 2 / 3;
@@ -32,7 +34,7 @@ LeafWriter::~LeafWriter() {
 
 Status LeafWriter::MakeSlots() {
   static_assert(sizeof(Bounce) == kSubtreeBytes + kPageSumsBytes);
-  slots_.resize(encodes() ? kSlotsOfCodec : kSlots);
+  slots_.resize(std::clamp(expected_, kSlotsMin, encodes() ? kSlotsOfCodec : kSlots));
   for (Slot& slot : slots_) {
     slot.memory = MakeBuffer(slot_bytes());
     if (slot.memory == nullptr) {
@@ -45,14 +47,8 @@ Status LeafWriter::MakeSlots() {
 
 Status LeafWriter::Begin() {
   MORSEL_TRY(MakeSlots());
-  std::vector<os::IoBuffer> buffers;
-  for (const Slot& slot : slots_) {
-    if (is_registered_) buffers.push_back({slot.memory.get(), slot_bytes()});
-  }
-  Result<std::unique_ptr<os::BlockIo>> io = os::BlockIo::Open(target_.file, true, buffers);
-  if (!io) return io.status();
-  io_ = std::move(*io);
-  const auto threads = static_cast<unsigned>(std::min<uint64_t>(ProcessorCount(), slots_.size()));
+  const auto threads = static_cast<unsigned>(
+      std::clamp<uint64_t>(std::min(expected_, slots_.size()), 1, ProcessorCount()));
   if (encodes()) decided_max_ = threads;
   for (unsigned i = 0; encodes() && i < threads; ++i) {
     Result<Encoder> encoder = Encoder::Make(target_.codec);
@@ -61,6 +57,18 @@ Status LeafWriter::Begin() {
   }
   workers_ = std::make_unique<Workers>(
       slots_.size(), [this](size_t slot, unsigned thread) { Work(slots_[slot], thread); }, threads);
+  return Code::kOk;
+}
+
+Status LeafWriter::BeginWriting() {
+  if (io_ != nullptr) return Code::kOk;
+  std::vector<os::IoBuffer> buffers;
+  for (const Slot& slot : slots_) {
+    if (is_registered()) buffers.push_back({slot.memory.get(), slot_bytes()});
+  }
+  Result<std::unique_ptr<os::BlockIo>> io = os::BlockIo::Open(target_.file, true, buffers);
+  if (!io) return io.status();
+  io_ = std::move(*io);
   return Code::kOk;
 }
 
@@ -190,7 +198,7 @@ Status LeafWriter::AddTaken(SubtreePosition position) {
 
 Status LeafWriter::Finish() {
   while (!prepared_.empty() || !decided_.empty()) MORSEL_TRY(Advance());
-  while (io_ != nullptr && io_->in_flight() > 0) MORSEL_TRY(Reap());
+  while (in_flight() > 0) MORSEL_TRY(Reap());
   return Code::kOk;
 }
 
@@ -199,9 +207,9 @@ Status LeafWriter::Finish() {
 // queue is filled before any write is waited for. With a codec, several leaves are decided before
 // the first is waited for, so that they are compressed at the same time.
 Status LeafWriter::Advance() {
-  if (io_->HasDone()) return Reap();
+  if (in_flight() > 0 && io_->HasDone()) return Reap();
   const bool nothing_waits = prepared_.empty() && decided_.empty();
-  if (nothing_waits || io_->in_flight() == os::kIoDepth) return Reap();
+  if (nothing_waits || in_flight() == os::kIoDepth) return Reap();
   if (!prepared_.empty() && decided_.size() < decided_max_) {
     const size_t slot = prepared_.front();
     prepared_.pop_front();
@@ -282,6 +290,7 @@ bool LeafWriter::ReadOldSums(Slot& slot) const {
 
 // [IMG-1] [IMG-9]
 Status LeafWriter::Write(size_t index) {
+  MORSEL_TRY(BeginWriting());
   Slot& slot = slots_[index];
   Entry leaf{};
   leaf.kind = Kind::kPresent;

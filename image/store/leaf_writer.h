@@ -38,11 +38,7 @@ class LeafWriter {
   /// about how many calls of Add() or AddTaken() will come.
   LeafWriter(const LeafTarget& target, const Tree& old, PatchWriter& patches, Tree& tree,
              uint64_t expected_leaves)
-      : target_(target),
-        old_(old),
-        patches_(patches),
-        tree_(tree),
-        is_registered_(expected_leaves >= kRegisteredLeavesMin) {}
+      : target_(target), old_(old), patches_(patches), tree_(tree), expected_(expected_leaves) {}
   ~LeafWriter();
   LeafWriter(const LeafWriter&) = delete;
   LeafWriter& operator=(const LeafWriter&) = delete;
@@ -111,6 +107,7 @@ class LeafWriter {
   };
 
   Status Begin();
+  Status BeginWriting();
   Status MakeSlots();
   Result<size_t> FreeSlot();
   void Work(Slot& slot, unsigned thread);
@@ -127,13 +124,15 @@ class LeafWriter {
   Status Reap();
   bool encodes() const { return target_.codec != Codec::kNone; }
   uint64_t slot_bytes() const { return sizeof(Bounce) + (encodes() ? sizeof(Encoded) : 0); }
-  int BufferOf(size_t slot) const { return is_registered_ ? static_cast<int>(slot) : -1; }
+  bool is_registered() const { return expected_ >= kRegisteredLeavesMin; }
+  int BufferOf(size_t slot) const { return is_registered() ? static_cast<int>(slot) : -1; }
+  unsigned in_flight() const { return io_ != nullptr ? io_->in_flight() : 0; }
 
   LeafTarget target_;
   const Tree& old_;
   PatchWriter& patches_;
   Tree& tree_;
-  bool is_registered_;
+  uint64_t expected_;  // leaves
   std::vector<Slot> slots_;
   std::deque<size_t> taken_;       // slots that the caller fills, in the order of Take()
   std::deque<size_t> prepared_;    // slots whose fate is not decided, in the order of Add()
@@ -143,7 +142,7 @@ class LeafWriter {
   std::vector<Encoder> encoders_;  // one for each thread
   uint64_t compacted_bytes_ = 0;
   std::unique_ptr<Workers> workers_;
-  std::unique_ptr<os::BlockIo> io_;
+  std::unique_ptr<os::BlockIo> io_;  // from the first write on
 };
 
 }  // namespace morsel::image

@@ -53,13 +53,21 @@ void PatchWriter::Drain() {
   if (io_ != nullptr) io_->Drain();
 }
 
-Status PatchWriter::Begin() {
-  for (Batch& batch : batches_) {
-    batch.memory = MakeBuffer(kBatchPages * kPageBytes);
-    if (batch.memory == nullptr) return Fail(Code::kNoMemory, "no memory for a checkpoint's pages");
-  }
+Status PatchWriter::BeginBatch() {
+  Batch& batch = batches_[filling_];
+  if (batch.memory != nullptr) return Code::kOk;
+  batch.memory = MakeBuffer(kBatchPages * kPageBytes);
+  return batch.memory != nullptr ? Status()
+                                 : Fail(Code::kNoMemory, "no memory for a checkpoint's pages");
+}
+
+Status PatchWriter::BeginWriting() {
+  if (io_ != nullptr) return Code::kOk;
+  const bool are_few = batches_[filling_].places.size() <= kFewPages;
   // The buffers are not registered, which would take longer than a few writes.
-  Result<std::unique_ptr<os::BlockIo>> io = os::BlockIo::Open(file_, true, {}, os::kPageIoDepth);
+  Result<std::unique_ptr<os::BlockIo>> io =
+      are_few ? os::BlockIo::OpenForFew(file_, os::kPageIoDepth)
+              : os::BlockIo::Open(file_, true, {}, os::kPageIoDepth);
   if (!io) return io.status();
   io_ = std::move(*io);
   return Code::kOk;
@@ -70,7 +78,6 @@ Result<bool> PatchWriter::Replace(SubtreePosition position, const os::PageSet::P
   const uint64_t count = CountNew(pages, tree.PatchesOf(position));
   if (tree.patch_count + count > patches_max_) return false;
   tree.patch_count += count;
-  if (io_ == nullptr) MORSEL_TRY(Begin());
   for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
     if (pages.test(page)) MORSEL_TRY(Add(position, page, subtree));
   }
@@ -82,6 +89,7 @@ Result<bool> PatchWriter::Replace(SubtreePosition position, const os::PageSet::P
 // CRASH  makes no difference. A page that is stored to while it is written would load as kCorrupt.
 // TEST   image/patches_test: AStoreDuringTheCheckpointDamagesNoReplacedPage
 Status PatchWriter::Add(SubtreePosition position, uint32_t page, const SubtreeMemory& subtree) {
+  MORSEL_TRY(BeginBatch());
   Batch& batch = batches_[filling_];
   char* const copy = batch.memory.get() + batch.places.size() * kPageBytes;
   CopyPage(copy, subtree.bytes, page, subtree.touched);
@@ -91,6 +99,7 @@ Status PatchWriter::Add(SubtreePosition position, uint32_t page, const SubtreeMe
 
 // Writes the batch that is being filled to free space, and goes on with the other one.     [IMG-1]
 Status PatchWriter::Flush() {
+  MORSEL_TRY(BeginWriting());
   Batch& batch = batches_[filling_];
   const uint64_t fragments_max = std::min(space_.end() / kFragmentsPart, kFragmentsMax);
   for (size_t done = 0; done < batch.places.size();) {
@@ -121,7 +130,7 @@ Status PatchWriter::Reap() {
 }
 
 Status PatchWriter::Finish(Tree& tree) {
-  if (io_ != nullptr) MORSEL_TRY(Flush());
+  if (!batches_[filling_].places.empty()) MORSEL_TRY(Flush());
   MergeInto(tree);
   MORSEL_TRY(WriteList(tree));
   while (io_ != nullptr && io_->in_flight() > 0) MORSEL_TRY(Reap());

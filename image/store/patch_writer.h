@@ -68,6 +68,8 @@ class PatchWriter {
 
  private:
   static constexpr size_t kBatchPages = 256;
+  /// So many pages are written by plain calls.
+  static constexpr size_t kFewPages = 16;
   struct Place {
     SubtreePosition position;
     LivePatch patch;
@@ -79,7 +81,8 @@ class PatchWriter {
     unsigned in_flight = 0;     ///< number of its writes that are not done
   };
 
-  Status Begin();
+  Status BeginBatch();
+  Status BeginWriting();
   Status Add(SubtreePosition position, uint32_t page, const SubtreeMemory& subtree);
   Status Flush();
   Status Reap();

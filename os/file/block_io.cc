@@ -137,6 +137,12 @@ void BlockIo::Drain() {
   while (in_flight_ > 0) (void)Wait();
 }
 
+Result<std::unique_ptr<BlockIo>> BlockIo::OpenForFew(const File& file, unsigned depth) {
+  const Result<Engine> engine = ChosenEngine();
+  if (!engine) return engine.status();
+  return std::unique_ptr<BlockIo>(new PlainBlockIo(file, depth));
+}
+
 Result<std::unique_ptr<BlockIo>> BlockIo::Open(const File& file, bool writes,
                                                std::span<const IoBuffer> buffers, unsigned depth) {
   const Result<Engine> engine = ChosenEngine();

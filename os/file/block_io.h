@@ -41,6 +41,10 @@ class BlockIo {
   static Result<std::unique_ptr<BlockIo>> Open(const File& file, bool writes,
                                                std::span<const IoBuffer> buffers,
                                                unsigned depth = kIoDepth);
+  /// Opens the plain engine, whatever MORSEL_IO says: for a few blocks a ring costs more than it
+  /// saves.
+  /// Errors  kInvalidArgument: MORSEL_IO names no engine.
+  static Result<std::unique_ptr<BlockIo>> OpenForFew(const File& file, unsigned depth);
   virtual ~BlockIo() = default;
   BlockIo(const BlockIo&) = delete;
   BlockIo& operator=(const BlockIo&) = delete;

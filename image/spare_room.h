@@ -1,0 +1,50 @@
+// What of an image's file is free and still takes room in the file system.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "image/format/space.h"
+#include "os/file/file.h"
+
+namespace morsel::image {
+
+/// Gives room back to the file system, a little with each generation. What is free is soon taken
+/// again, and a write over blocks that are there costs a disk half of a write into a hole. Giving
+/// all back at once would also make a small checkpoint after a large one wait for that.
+///
+/// [SPR-1] The file keeps at most kept_max() bytes that are free, and what the last generations
+///         have freed beyond that and Return() has not come to.
+///
+/// Threads  one.
+class SpareRoom {
+ public:
+  /// The extent has become free.
+  void Add(FileExtent extent);
+
+  /// What is free by `space` may take room: the file was opened. If it takes more than may be kept,
+  /// all of it is given back in time.
+  /// Cost  one fstat(2) where that is not so.
+  void Find(const os::File& file, const Space& space);
+
+  /// Gives back some of what is free beyond kept_max(): as much again as was written, and
+  /// kReturnedMin. A failure costs room in the file system and nothing else.
+  void Return(const os::File& file, const Space& space, uint64_t written_bytes);
+
+  /// Gives back all that is free, as the file system has no room.
+  void ReturnAll(const os::File& file, const Space& space);
+
+  /// How much may stay.
+  static uint64_t kept_max(const Space& space) { return space.end() / 16 + kKeptMin; }
+
+  static constexpr uint64_t kKeptMin = kMiB;
+  static constexpr uint64_t kReturnedMin = 4 * kMiB;
+
+ private:
+  void ReturnTail(const os::File& file, const Space& space, uint64_t& left) const;
+
+  std::deque<FileExtent> waiting_;  // some may have been taken again
+  uint64_t waiting_bytes_ = 0;
+};
+
+}  // namespace morsel::image
