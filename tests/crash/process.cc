@@ -110,4 +110,9 @@ Findings FindInChild(const std::function<Findings()>& body) {
   return findings;
 }
 
+Findings WriterFailed(const Failure& failure) {
+  if (failure.text[0] == '\0') return {};
+  return {std::string("the writer failed: ") + failure.text};
+}
+
 }  // namespace morsel::crash

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/crash/counter.h"
+#include "tests/crash/failure.h"
 
 namespace morsel::crash {
 
@@ -40,5 +41,8 @@ using Findings = std::vector<std::string>;
 /// Runs `body` in a child process and returns what it found. The death of the child is a finding,
 /// too.
 Findings FindInChild(const std::function<Findings()>& body);
+
+/// What the writer says of its failure, if it failed.
+Findings WriterFailed(const Failure& failure);
 
 }  // namespace morsel::crash

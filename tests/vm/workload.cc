@@ -33,9 +33,7 @@
 #include "base/check.h"
 #include "base/units.h"
 #include "morsel/morsel.h"
-#include "tests/crash/fine/fine_checker.h"
-#include "tests/crash/fine/fine_pool.h"
-#include "tests/crash/fine/fine_writer.h"
+#include "tests/crash/fine/fine_morsel.h"
 #include "tests/crash/image/image_checker.h"
 #include "tests/crash/image/image_pool.h"
 #include "tests/crash/image/image_writer.h"
@@ -72,9 +70,9 @@ int Fine(const std::string& verb, PoolKind kind, const std::string& pool, FineLo
     return PrintFindings(why.empty() ? Findings() : Findings{why}, "");
   }
   if (verb == "write") return RunFineWriter(pool, seed, 0, Lie::kNone, *log);
-  const uint64_t steps = log->steps.value();
+  const uint64_t steps = log->work.steps.value();
   const int status = PrintFindings(CheckFine(pool, {.seed = seed, .fresh_blocks = 2'000}, *log),
-                                   log->failure.text);
+                                   log->work.failure.text);
   std::printf("steps %lu\n", steps);
   return status;
 }

@@ -1,16 +1,12 @@
 // Negative tests of the checker: it reports each kind of damage that it is there to find.
-#include "tests/crash/fine/fine_checker.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <utility>
+#include <algorithm>
 
 #include "alloc/heap/layout/size_class.h"
 #include "os/testing/scratch_testing.h"
-#include "tests/crash/blocks.h"
-#include "tests/crash/fine/fine_pool.h"
-#include "tests/crash/fine/fine_writer.h"
+#include "tests/crash/fine/fine_morsel.h"
 #include "tests/crash/shared_file.h"
 
 namespace morsel::crash {
@@ -35,7 +31,7 @@ class FineChecker : public testing::Test {
 
   void Write(Lie lie) {
     Child writer([&] { return RunFineWriter(pool_path_, 1, 3, lie, *log_); });
-    EXPECT_EQ(writer.Wait(), "") << log_->failure.text;
+    EXPECT_EQ(writer.Wait(), "") << log_->work.failure.text;
   }
 
   Findings Check() {
@@ -44,27 +40,24 @@ class FineChecker : public testing::Test {
   }
 
   /// In a process that has the pool open.
-  void Change(const std::function<void(morsel_t*)>& change) {
+  void Change(const std::function<void(FineMorsel&)>& change) {
     const Findings findings = FindInChild([&] {
-      OpenedFinePool opened;
-      if (const std::string why = OpenFinePool(pool_path_, &opened); !why.empty()) {
-        return Findings{why};
-      }
-      change(opened.morsel);
-      return OneIfAny(CloseFinePool(&opened));
+      FineMorsel morsel(pool_path_, *log_);
+      if (const std::string why = morsel.Open(); !why.empty()) return Findings{why};
+      change(morsel);
+      return OneIfAny(morsel.Close());
     });
     EXPECT_THAT(findings, IsEmpty());
   }
 
-  /// The slot of some object that is larger than its header.
-  std::pair<uint64_t, uint64_t> FullSlot() {
-    for (uint64_t partition = 0; partition < kPartitions; ++partition) {
-      for (uint64_t slot = 0; slot < kArraySlots; ++slot) {
-        if (log_->partitions[partition].slots[slot].size_bytes > 100) return {partition, slot};
-      }
-    }
-    ADD_FAILURE() << "the writer left no object";
-    return {};
+  /// What the log says of some object that is larger than its header, and its slot.
+  Object& FullSlot(uint64_t* slot = nullptr) {
+    auto& slots = log_->work.slots;
+    const auto found = std::find_if(slots.begin(), slots.end(),
+                                    [](const SlotLog& at) { return at.now.size_bytes > 100; });
+    EXPECT_NE(found, slots.end()) << "the writer left no object";
+    if (slot != nullptr) *slot = static_cast<uint64_t>(found - slots.begin());
+    return found->now;
   }
 
   os::Scratch scratch_ = os::Scratch::InMemory();
@@ -73,39 +66,36 @@ class FineChecker : public testing::Test {
 };
 
 TEST_F(FineChecker, FindsAnObjectOfAnotherSerial) {
-  const auto [partition, slot] = FullSlot();
-  ++log_->partitions[partition].slots[slot].serial;
+  ++FullSlot().serial;
   EXPECT_THAT(Check(), Contains(HasSubstr("is due")));
 }
 
 TEST_F(FineChecker, FindsAnObjectThatTheLogDoesNotHave) {
-  const auto [partition, slot] = FullSlot();
-  log_->partitions[partition].slots[slot] = {};
+  FullSlot() = {};
   EXPECT_THAT(Check(), Contains(HasSubstr("where no object is due")));
 }
 
 TEST_F(FineChecker, FindsALostObject) {
-  const auto [partition, slot] = FullSlot();
-  Change([&](morsel_t* morsel) { *ArraySlot(morsel, partition, slot) = 0; });
+  uint64_t slot = 0;
+  FullSlot(&slot);
+  Change([&](FineMorsel& morsel) { morsel.Point(slot, nullptr); });
   EXPECT_THAT(Check(), Contains(HasSubstr("it is empty where object")));
 }
 
 TEST_F(FineChecker, FindsAChangedByte) {
-  const auto [partition, slot] = FullSlot();
-  const uint64_t last = log_->partitions[partition].slots[slot].size_bytes - 1;
-  Change(
-      [&](morsel_t* morsel) { static_cast<char*>(Pointee(morsel, partition, slot))[last] ^= 1; });
+  uint64_t slot = 0;
+  const uint64_t last = FullSlot(&slot).size_bytes - 1;
+  Change([&](FineMorsel& morsel) { static_cast<char*>(morsel.Pointee(slot))[last] ^= 1; });
   EXPECT_THAT(Check(), Contains(HasSubstr("at offset")));
 }
 
 TEST_F(FineChecker, FindsAnObjectInTwoSlots) {
-  const auto [partition, slot] = FullSlot();
+  uint64_t slot = 0;
+  const Object object = FullSlot(&slot);
   uint64_t empty = 0;
-  while (log_->partitions[partition].slots[empty]) ++empty;
-  Change([&](morsel_t* morsel) {
-    *ArraySlot(morsel, partition, empty) = *ArraySlot(morsel, partition, slot);
-  });
-  log_->partitions[partition].slots[empty] = log_->partitions[partition].slots[slot];
+  while (log_->work.slots[empty].now) ++empty;
+  Change([&](FineMorsel& morsel) { morsel.Point(empty, morsel.Pointee(slot)); });
+  log_->work.slots[empty].now = object;
   EXPECT_THAT(Check(), Contains(HasSubstr("share bytes")));
 }
 
@@ -116,12 +106,12 @@ TEST_F(FineChecker, FindsFreeingBeforeUnlinking) {
 
 TEST_F(FineChecker, FindsABlockWithoutAnOwner) {
   Write(Lie::kForgetsABlock);
-  EXPECT_THAT(Check(), Contains(HasSubstr("blocks are allocated that nobody reaches")));
+  EXPECT_THAT(Check(), Contains(HasSubstr("blocks are allocated that nobody was given")));
 }
 
 TEST_F(FineChecker, FindsADamagedHeap) {
-  Change([](morsel_t* morsel) {
-    for (const Block& block : AllocatedBlocks(morsel)) {
+  Change([](FineMorsel& morsel) {
+    for (const Block& block : morsel.Allocated()) {
       // Slabs of such blocks are one unit long and begin with a magic number.
       if (block.size_bytes > 1024) continue;
       *reinterpret_cast<uint64_t*>(block.address / alloc::kUnitBytes * alloc::kUnitBytes) = 0;

@@ -5,9 +5,7 @@
 
 #include "os/testing/scratch_testing.h"
 #include "os/testing/seed_testing.h"
-#include "tests/crash/fine/fine_checker.h"
-#include "tests/crash/fine/fine_pool.h"
-#include "tests/crash/fine/fine_writer.h"
+#include "tests/crash/fine/fine_morsel.h"
 #include "tests/crash/random.h"
 #include "tests/crash/rounds.h"
 #include "tests/crash/shared_file.h"
@@ -39,9 +37,9 @@ class FineCrash : public testing::TestWithParam<PoolKind> {
     const uint64_t steps = random.OneIn(5) ? random.Between(1, 3) : random.Logarithmic(4, 800);
     const std::chrono::nanoseconds delay(random.OneIn(5) ? random.Below(2'000'000)
                                                          : random.Below(100'000));
-    log_->steps.SetTarget(log_->steps.value() + steps);
+    log_->work.steps.SetTarget(log_->work.steps.value() + steps);
     Child writer([&] { return RunFineWriter(pool_path_, seed, 0, Lie::kNone, *log_); });
-    return writer.KillAtTarget(log_->steps, delay);
+    return writer.KillAtTarget(log_->work.steps, delay);
   }
 
   Findings CheckPool(Random& random) {
@@ -62,16 +60,15 @@ TEST_P(FineCrash, KeepsItsPromisesWhenKilledAnywhere) {
   for (uint64_t round = 0; round < kills; ++round) {
     SCOPED_TRACE("MORSEL_SEED=" + std::to_string(seed) + " round " + std::to_string(round));
     const std::string end = KillWriter(random);
-    for (const PartitionLog& partition : log_->partitions)
-      in_flight += partition.blocks_in_flight_max.load() > 0;
+    in_flight += log_->work.IsInFlight();
     const Findings findings = CheckPool(random);
     ASSERT_EQ(end, "") << testing::PrintToString(findings);
     ASSERT_EQ(findings, Findings());
   }
   std::fprintf(stderr,
-               "%lu steps, %lu changes cut off; operations of each kind:", log_->steps.value(),
+               "%lu steps, %lu changes cut off; operations of each kind:", log_->work.steps.value(),
                in_flight);
-  for (const auto& count : log_->counts) std::fprintf(stderr, " %lu", count.load());
+  for (const auto& count : log_->work.counts) std::fprintf(stderr, " %lu", count.load());
   std::fprintf(stderr, "\n");
   EXPECT_GT(in_flight, kills / 10) << "the instants missed what they are for";
 }

@@ -4,8 +4,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "alloc/heap/heap_testing.h"
 #include "base/check.h"
 #include "base/error.h"
@@ -13,26 +11,23 @@
 namespace morsel::crash {
 namespace {
 
-/// Up to here all bytes are written; beyond, pieces of kPieceBytes.
-constexpr uint64_t kWholeBytesMax = 64 * kKiB;
-constexpr uint64_t kPieceBytes = 4 * kKiB;
-constexpr uint64_t kPieces = 8;
-
-// Calls `visit(offset, object)` for the parts that are written, each like an object of its own.
-template <class Visit>
-void ForEachPart(const Object& object, Visit visit) {
-  if (object.size_bytes <= kWholeBytesMax) return visit(0, object);
-  Object part = object;
-  part.size_bytes = kPieceBytes;
-  for (uint64_t i = 0; i < kPieces; ++i) {
-    part.seed = object.seed + i;
-    visit((object.size_bytes - kPieceBytes) / (kPieces - 1) * i, part);
-  }
-}
+constexpr Workload kWorkload = {
+    .slots = kSlotsMax,
+    .whole_bytes_max = 64 * kKiB,
+    .live_bytes_max = ~uint64_t{0},
+    .operations_max = 4000,
+    .takers_max = kThreadsMax,
+    .giants = 8,
+    .extents = 32,
+    .middles = 120,
+    // put, batch, drop, replace, reallocate, pass on, scratch, sweep, lose, settle, resize
+    .weights = {330, 20, 290, 100, 80, 100, 65, 0, 5, 5, 5},
+};
 
 }  // namespace
 
-HeapFile::HeapFile(const std::string& path, HeapLog& log) : log_(log) {
+HeapFile::HeapFile(const std::string& path, HeapLog& log)
+    : CrashHeap(kWorkload, log.work, log.marks.bytes), heap_bytes_(log.heap_bytes) {
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (descriptor < 0) Die("'%s' cannot be opened: %m", path.c_str());
   const bool is_new = lseek(descriptor, 0, SEEK_END) == 0;
@@ -43,9 +38,7 @@ HeapFile::HeapFile(const std::string& path, HeapLog& log) : log_(log) {
   if (memory == MAP_FAILED) Die("'%s' cannot be mapped: %m", path.c_str());
   close(descriptor);
   base_ = static_cast<char*>(memory);
-  if (is_new) {
-    alloc::Heap::Format(Place(), kHeapSlots * sizeof(uint64_t), pmem::VolatilePersist());
-  }
+  if (is_new) alloc::Heap::Format(Place(), kSlotsMax * sizeof(uint64_t), pmem::VolatilePersist());
 }
 
 HeapFile::~HeapFile() {
@@ -55,7 +48,7 @@ HeapFile::~HeapFile() {
 
 alloc::HeapPlace HeapFile::Place() const {
   return {.base = base_,
-          .size_bytes = log_.heap_bytes.load(),
+          .size_bytes = heap_bytes_.load(),
           .capacity_bytes = kHeapCapacityBytes,
           .id = {7}};
 }
@@ -67,7 +60,7 @@ std::string HeapFile::Open() {
   heap_ = std::move(heap).value();
   heap_->set_growth([this](uint64_t size_bytes) -> Result<uint64_t> {
     if (size_bytes > kHeapCapacityBytes) return Code::kNoSpace;
-    log_.heap_bytes.store(size_bytes);
+    heap_bytes_.store(size_bytes);
     return size_bytes;
   });
   return {};
@@ -80,25 +73,43 @@ std::string HeapFile::Close() {
   return {};
 }
 
+void* HeapFile::BlockOf(const Result<void*>& block) {
+  if (block) return *block;
+  if (block.error() != Code::kNoSpace) Fail(log().failure, LastError());
+  return nullptr;
+}
+
+void* HeapFile::Allocate(uint64_t size_bytes, Random& random) {
+  const uint64_t alignment = random.OneIn(4) ? uint64_t{1} << random.Below(14) : 16;
+  return BlockOf(heap_->Allocate(size_bytes, alignment));
+}
+
+void* HeapFile::Reallocate(void* block, uint64_t size_bytes) {
+  return BlockOf(heap_->Reallocate(block, size_bytes));
+}
+
+void HeapFile::Flush(const void* address, uint64_t size_bytes) {
+  if (!heap_->Flush(address, size_bytes).ok()) Fail(log().failure, LastError());
+}
+
+void HeapFile::Resize(Random& random) {
+  const auto stopped = heap_->StopTheWorld();
+  const uint64_t size_bytes = random.Between(1, 32) * kSubtreeBytes;
+  if (size_bytes >= heap_->size_bytes()) return;
+  if (heap_->Shrink(size_bytes).ok()) heap_bytes_.store(size_bytes);
+}
+
+void* HeapFile::Pointee(uint64_t slot) { return reinterpret_cast<void*>(pmem::Load(Slot(slot))); }
+
+void HeapFile::Point(uint64_t slot, void* object) {
+  heap_->persist().Publish(Slot(slot), reinterpret_cast<uint64_t>(object));
+}
+
+std::string HeapFile::WhyInvalid() { return alloc::Findings(*heap_); }
+
 std::vector<Block> HeapFile::Allocated() {
   (void)heap_->LiveBytes();  // empties the caches
   return AllocatedBlocks(base_, heap_->size_bytes());
-}
-
-void HeapFile::Write(void* at, const Object& object) {
-  ForEachPart(object, [&](uint64_t offset, const Object& part) {
-    WriteObject(static_cast<char*>(at) + offset, part);
-  });
-}
-
-std::string HeapFile::Difference(const void* at, const Object& object, uint64_t size_bytes) {
-  std::string difference;
-  ForEachPart(object, [&](uint64_t offset, const Object& part) {
-    if (!difference.empty() || offset >= size_bytes) return;
-    const uint64_t left = std::min(part.size_bytes, size_bytes - offset);
-    difference = PrefixDifference(static_cast<const char*>(at) + offset, part, left);
-  });
-  return difference;
 }
 
 }  // namespace morsel::crash

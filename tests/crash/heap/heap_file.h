@@ -8,42 +8,50 @@
 #include <vector>
 
 #include "alloc/heap/heap.h"
-#include "tests/crash/blocks.h"
-#include "tests/crash/heap/heap_log.h"
+#include "base/units.h"
+#include "tests/crash/crash_heap.h"
 
 namespace morsel::crash {
 
-/// Threads  any; Open() and Close() need all others to be outside.
-class HeapFile {
+inline constexpr uint64_t kHeapBytesAtFirst = 2 * kMiB;
+inline constexpr uint64_t kHeapCapacityBytes = 8 * kGiB;
+
+struct HeapLog {
+  WorkLog work;
+  std::atomic<uint64_t> heap_bytes = kHeapBytesAtFirst;
+  BlockMarks<kHeapCapacityBytes> marks;
+};
+
+/// Its slots are in the heap's root table.
+class HeapFile : public CrashHeap {
  public:
   /// Maps the file; a new one gets an empty heap.
   HeapFile(const std::string& path, HeapLog& log);
-  ~HeapFile();
-  HeapFile(const HeapFile&) = delete;
-  HeapFile& operator=(const HeapFile&) = delete;
+  ~HeapFile() override;
 
-  /// Returns  empty, or what failed.
-  std::string Open();
-  std::string Close();
-
-  alloc::Heap& heap() { return *heap_; }
-  void* base() const { return base_; }
-  uint64_t* Slot(uint64_t slot) const { return static_cast<uint64_t*>(heap_->root_table()) + slot; }
-  void* Pointee(uint64_t slot) const { return reinterpret_cast<void*>(pmem::Load(Slot(slot))); }
-
-  /// As AllocatedBlocks(). No other thread may be in the heap.
-  std::vector<Block> Allocated();
-
-  /// Writes an object. Of a large one, Write() and Difference() skip most bytes.
-  static void Write(void* at, const Object& object);
-  /// Compares the first `size_bytes` bytes, which are still the object's. Returns empty, or what
-  /// differs.
-  static std::string Difference(const void* at, const Object& object, uint64_t size_bytes);
+  std::string Open() override;
+  std::string Close() override;
+  void* base() const override { return base_; }
+  void* Allocate(uint64_t size_bytes, Random& random) override;
+  void* Reallocate(void* block, uint64_t size_bytes) override;
+  void Free(void* block) override { heap_->Free(block); }
+  uint64_t UsableBytes(const void* block) override { return heap_->UsableBytes(block); }
+  void Flush(const void* address, uint64_t size_bytes) override;
+  void Fence() override { heap_->Fence(); }
+  void Settle() override { heap_->FlushFrees(); }
+  void Resize(Random& random) override;
+  void* Pointee(uint64_t slot) override;
+  void Point(uint64_t slot, void* object) override;
+  std::string WhyInvalid() override;
+  std::vector<Block> Allocated() override;
 
  private:
   alloc::HeapPlace Place() const;
+  uint64_t* Slot(uint64_t slot) const { return static_cast<uint64_t*>(heap_->root_table()) + slot; }
+  /// nullptr where there was no space.
+  void* BlockOf(const Result<void*>& block);
 
-  HeapLog& log_;
+  std::atomic<uint64_t>& heap_bytes_;
   char* base_ = nullptr;
   std::unique_ptr<alloc::Heap> heap_;
 };

@@ -187,9 +187,7 @@ void Check::Entries() {
 }  // namespace
 
 Findings CheckImage(const std::string& pool_path, const ImageCheckOptions& options, ImageLog& log) {
-  if (log.failure.text[0] != '\0') {
-    return {std::string("the writer failed: ") + log.failure.text};
-  }
+  if (Findings failed = WriterFailed(log.failure); !failed.empty()) return failed;
   if (Findings findings = Validate(pool_path); !findings.empty()) return findings;
   return Check(pool_path, options, log).Run();
 }

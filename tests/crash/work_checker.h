@@ -1,21 +1,20 @@
-// Compares a reopened heap with its writer's log.
+// Compares a reopened heap with the log of those who worked on it.
 #pragma once
 
 #include <cstdint>
-#include <string>
 
-#include "tests/crash/heap/heap_log.h"
+#include "tests/crash/crash_heap.h"
 #include "tests/crash/process.h"
 
 namespace morsel::crash {
 
-struct HeapCheckOptions {
+struct CheckOptions {
   uint64_t seed = 0;
-  uint64_t fresh_blocks = 100'000;
+  uint64_t fresh_blocks = 10'000;
 };
 
 /// The blocks that a kill left allocated and unreachable, by cause.
-struct HeapLeak {
+struct Leak {
   uint64_t freed = 0;  ///< the most that one thread had freed
   uint64_t never_linked = 0;
   uint64_t never_given = 0;  ///< taken ahead, or being allocated
@@ -32,7 +31,7 @@ struct HeapLeak {
 ///   - a new block overlaps another block, or changes its bytes;
 ///   - a clean close and an open change what is allocated.
 /// Afterwards the log says what became of each change in flight, and unreachable blocks are freed.
-Findings CheckHeap(const std::string& path, const HeapCheckOptions& options, HeapLog& log,
-                   HeapLeak* leak);
+/// The heap is open if nothing was wrong.
+Findings CheckWork(CrashHeap& heap, const CheckOptions& options, Leak* leak);
 
 }  // namespace morsel::crash

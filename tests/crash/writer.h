@@ -2,17 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
-#include "tests/crash/heap/heap_log.h"
-#include "tests/crash/heap/heap_worker.h"
+#include "tests/crash/worker.h"
 
 namespace morsel::crash {
 
 /// Opens the heap and runs a mixed workload. Closes and reopens the heap after each session,
 /// `sessions` times; 0: without end.
 /// Returns  the exit status. Fail() may end the process before.
-int RunHeapWriter(const std::string& path, uint64_t seed, uint64_t sessions, HeapLie lie,
-                  HeapLog& log);
+int RunWriter(CrashHeap& heap, uint64_t seed, uint64_t sessions, Lie lie);
 
 }  // namespace morsel::crash
