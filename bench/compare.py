@@ -4,14 +4,12 @@
 Writes a table, a CSV file and a picture.
 """
 
-import argparse
 import dataclasses
-import fnmatch
-import pathlib
 import sys
 
 sys.dont_write_bytecode = True
 
+import contest
 import floors
 import floors_picture
 import picture
@@ -30,17 +28,16 @@ COUNTED = {"morsel", "pmemobj", "pmemobj_reserve"}
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = contest.parser(
+        __doc__,
+        only="workloads, e.g. threadtest-64,durable-*",
+        rivals="allocators, e.g. morsel,mimalloc",
+        out="for compare.csv and .svg",
+    )
     parser.add_argument(
         "--threads",
         default="1,2",
         help="numbers, e.g. 1,2,16; a workload that needs more than all of these gets its least",
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="the median of them is shown")
-    parser.add_argument("--only", default="*", help="workloads, e.g. threadtest-64,durable-*")
-    parser.add_argument("--rivals", default="*", help="allocators, e.g. morsel,mimalloc")
-    parser.add_argument(
-        "--prefix", type=pathlib.Path, help="where mimalloc 3, rpmalloc or snmalloc is installed"
     )
     parser.add_argument("--seconds", type=float, default=0.3, help="of each thread, in each run")
     parser.add_argument("--seed", type=int, default=1)
@@ -52,16 +49,9 @@ def parse(arguments):
     parser.add_argument(
         "--folder", default="/dev/shm", help="for files: on (emulated) persistent memory"
     )
-    parser.add_argument(
-        "--out", type=pathlib.Path, default="bench-results", help="for compare.csv and .svg"
-    )
     options = parser.parse_args(arguments)
     options.threads = [int(threads) for threads in options.threads.split(",")]
     return options
-
-
-def chosen(names, patterns):
-    return [name for name in names if any(fnmatch.fnmatch(name, p) for p in patterns.split(","))]
 
 
 def contests(rivals, options):
@@ -76,7 +66,7 @@ def contests(rivals, options):
             can_run.setdefault(workload, (threads_min, []))[1].append(rival)
     return [
         (workload, threads, can_run[workload][1])
-        for workload in chosen(can_run, options.only)
+        for workload in contest.chosen(can_run, options.only)
         for threads in fitting(options.threads, can_run[workload][0])
     ]
 
@@ -147,9 +137,7 @@ def measure(rivals, options):
     planned = contests(rivals, options)
     for round_number in range(1, options.rounds + 1):
         for workload, threads, contestants in planned:
-            # Nobody always follows the same other.
-            shift = round_number % len(contestants)
-            for rival in contestants[shift:] + contestants[:shift]:
+            for rival in contest.order(contestants, round_number):
                 yield measurer.row(rival, workload, threads, round_number)
 
 
@@ -165,7 +153,7 @@ def report_floors(results, out):
 def main(arguments):
     options = parse(arguments)
     found = all_rivals(options)
-    rivals = [found[name] for name in chosen(found, options.rivals)]
+    rivals = [found[name] for name in contest.chosen(found, options.rivals)]
     with report.CsvFile(options.out / "compare.csv", COLUMNS) as file:
         print(" | ".join(file.facts.values()), f"| seed {options.seed}")
         print(*prefix.missing(options.prefix), sep="\n", flush=True)

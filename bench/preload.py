@@ -4,19 +4,17 @@
 Writes a table, a CSV file and a picture.
 """
 
-import argparse
-import pathlib
 import statistics
 import sys
 
 sys.dont_write_bytecode = True
 
+import contest
 import prefix
 import preload_picture
 import preload_programs
 import programs
 import report
-from compare import chosen
 
 COLUMNS = ["program", "version", "allocator", "round", "cpu_seconds", "peak_mib"]
 # The loader finds those of the system by these names. The C library's is preloaded as well, since
@@ -31,18 +29,14 @@ OTHERS = [name for name in ALLOCATORS if name != "morsel"]
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="the median of them is shown")
-    parser.add_argument("--only", default="*", help="programs, e.g. sqlite3,g++")
-    parser.add_argument("--rivals", default="*", help="allocators, e.g. morsel,glibc")
-    parser.add_argument(
-        "--prefix", type=pathlib.Path, help="where mimalloc 3, rpmalloc or snmalloc is installed"
+    parser = contest.parser(
+        __doc__,
+        only="programs, e.g. sqlite3,g++",
+        rivals="allocators, e.g. morsel,glibc",
+        out="for preload.csv and .svg",
     )
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies what there is to do")
     parser.add_argument("--folder", default="/dev/shm", help="for temporary files and morsels")
-    parser.add_argument(
-        "--out", type=pathlib.Path, default="bench-results", help="for preload.csv and .svg"
-    )
     return parser.parse_args(arguments)
 
 
@@ -50,7 +44,7 @@ def allocators(options):
     """{name: what is to be preloaded}"""
     found = ALLOCATORS | {"morsel": programs.HERE / ALLOCATORS["morsel"]}
     found |= prefix.found(options.prefix)
-    return {name: found[name] for name in chosen(found, options.rivals)}
+    return {name: found[name] for name in contest.chosen(found, options.rivals)}
 
 
 def measure(names, libraries, options):
@@ -59,10 +53,7 @@ def measure(names, libraries, options):
     versions = {name: preload_programs.PROGRAMS[name].version() for name in names}
     for round_number in range(1, options.rounds + 1):
         for name in names:
-            # Nobody always follows the same other.
-            shift = round_number % len(libraries)
-            order = list(libraries)
-            for allocator in order[shift:] + order[:shift]:
+            for allocator in contest.order(list(libraries), round_number):
                 with programs.scratch_folder(options.folder) as folder:
                     run = preload_programs.PROGRAMS[name].run
                     use = run(libraries[allocator], folder, options.scale)
@@ -114,7 +105,7 @@ def text(results):
 
 
 def left_out(options):
-    for name in chosen(preload_programs.PROGRAMS, options.only):
+    for name in contest.chosen(preload_programs.PROGRAMS, options.only):
         program = preload_programs.PROGRAMS[name]
         if not program.is_installed():
             yield f"left out: {name} (there is no {program.file}; Debian: {program.package})"
@@ -123,7 +114,7 @@ def left_out(options):
 
 def main(arguments):
     options = parse(arguments)
-    asked = chosen(preload_programs.PROGRAMS, options.only)
+    asked = contest.chosen(preload_programs.PROGRAMS, options.only)
     names = [name for name in asked if preload_programs.PROGRAMS[name].is_installed()]
     with report.CsvFile(options.out / "preload.csv", COLUMNS) as file:
         print(" | ".join(file.facts.values()))
