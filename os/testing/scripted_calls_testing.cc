@@ -91,13 +91,17 @@ auto ScriptedCalls::Follow(Call call, Make make) {
   }
   if ((logged_ >> call.kind & 1) != 0) log_.push_back(WordFor(call));
   if (answer == kOmit) return Returned{0};
-  const Returned returned = make(answer == kShort ? (call.size_bytes + 1) / 2 : call.size_bytes);
+  if (answer == kShort || answer == kPartial) call.size_bytes = (call.size_bytes + 1) / 2;
+  const Returned returned = make(call.size_bytes);
+  const int error = answer == kPartial ? EIO : errno;
+  call.returned = returned;
   if (after_) after_(call);
-  return returned;
+  errno = error;
+  return answer == kPartial ? Returned{-1} : returned;
 }
 
 int ScriptedCalls::OpenAt(int directory, const char* name, int flags, mode_t mode) {
-  return Follow({Call::kOpen, directory, name, flags},
+  return Follow({.kind = Call::kOpen, .file = directory, .name = name, .flags = flags},
                 [&](size_t) { return SystemCalls::OpenAt(directory, name, flags, mode); });
 }
 ssize_t ScriptedCalls::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
@@ -110,37 +114,40 @@ ssize_t ScriptedCalls::PWrite(int file, const void* bytes, size_t size_bytes, in
   return Follow(call, [&](size_t part) { return SystemCalls::PWrite(file, bytes, part, offset); });
 }
 int ScriptedCalls::FTruncate(int file, int64_t size_bytes) {
-  return Follow({Call::kTruncate, file},
+  return Follow(OfBytes(Call::kTruncate, file, static_cast<size_t>(size_bytes), 0),
                 [&](size_t) { return SystemCalls::FTruncate(file, size_bytes); });
 }
 int ScriptedCalls::FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) {
-  return Follow(OfBytes(Call::kAllocate, file, static_cast<size_t>(size_bytes), offset),
+  Call call = OfBytes(Call::kAllocate, file, static_cast<size_t>(size_bytes), offset);
+  call.flags = mode;
+  return Follow(call,
                 [&](size_t) { return SystemCalls::FAllocate(file, mode, offset, size_bytes); });
 }
 int ScriptedCalls::FDataSync(int file) {
-  return Follow({Call::kDataSync, file}, [](size_t) { return 0; });
+  return Follow({.kind = Call::kDataSync, .file = file}, [](size_t) { return 0; });
 }
 int ScriptedCalls::FSync(int file) {
-  return Follow({Call::kSync, file}, [](size_t) { return 0; });
+  return Follow({.kind = Call::kSync, .file = file}, [](size_t) { return 0; });
 }
 int ScriptedCalls::RenameAt2(int directory, const char* from, const char* to, unsigned flags) {
-  return Follow({Call::kRename, directory, from},
+  return Follow({.kind = Call::kRename, .file = directory, .name = from, .to = to},
                 [&](size_t) { return SystemCalls::RenameAt2(directory, from, to, flags); });
 }
 int ScriptedCalls::LinkAt(int directory, const char* from, const char* to) {
-  return Follow({Call::kLink, directory, from},
+  return Follow({.kind = Call::kLink, .file = directory, .name = from, .to = to},
                 [&](size_t) { return SystemCalls::LinkAt(directory, from, to); });
 }
 int ScriptedCalls::UnlinkAt(int directory, const char* name, int flags) {
-  return Follow({Call::kUnlink, directory, name},
+  return Follow({.kind = Call::kUnlink, .file = directory, .name = name},
                 [&](size_t) { return SystemCalls::UnlinkAt(directory, name, flags); });
 }
 int ScriptedCalls::MkDirAt(int directory, const char* name, mode_t mode) {
-  return Follow({Call::kMakeDirectory, directory, name},
+  return Follow({.kind = Call::kMakeDirectory, .file = directory, .name = name},
                 [&](size_t) { return SystemCalls::MkDirAt(directory, name, mode); });
 }
 int ScriptedCalls::FChMod(int file, mode_t mode) {
-  return Follow({Call::kChangeMode, file}, [&](size_t) { return SystemCalls::FChMod(file, mode); });
+  return Follow({.kind = Call::kChangeMode, .file = file, .mode = mode},
+                [&](size_t) { return SystemCalls::FChMod(file, mode); });
 }
 
 }  // namespace morsel::os

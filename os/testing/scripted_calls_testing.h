@@ -37,18 +37,22 @@ struct Call {
   Kind kind;
   int file;                     ///< or the directory that the name is in
   const char* name = "";        ///< the old name, if there are two
-  int flags = 0;                ///< of an open
+  const char* to = "";          ///< the new name
+  int flags = 0;                ///< of an open, or the mode of an allocation
+  mode_t mode = 0;              ///< of kChangeMode
   const void* bytes = nullptr;  ///< what is written
-  uint64_t size_bytes = 0;
+  uint64_t size_bytes = 0;      ///< the new size, of kTruncate
   uint64_t offset = 0;
-  int64_t number = 0;  ///< how many calls there were before it; see ScriptedCalls::Play()
+  int64_t number = 0;    ///< how many calls there were before it; see ScriptedCalls::Play()
+  int64_t returned = 0;  ///< once it has been made, with `size_bytes`
 };
 
 /// Returns what happens to a call: the errno that it fails with, or 0 if the kernel makes it, or
 /// one of the following.
 using Script = std::function<int(const Call& call)>;
-inline constexpr int kShort = -1;  ///< a read or write is made with half the bytes
-inline constexpr int kOmit = -2;   ///< the call returns 0 and does nothing
+inline constexpr int kShort = -1;    ///< a read or write is made with half the bytes
+inline constexpr int kOmit = -2;     ///< the call returns 0 and does nothing
+inline constexpr int kPartial = -3;  ///< a write is made with half the bytes, and fails: EIO
 
 /// The call with this number fails.
 Script FailOnce(int64_t number, int error);

@@ -42,8 +42,8 @@ std::vector<Fault> FaultsOf(const std::vector<CallKind>& calls) {
     for (const int error : {EIO, ENOSPC}) {
       for (const bool lasts : {false, true}) faults.push_back({call, error, lasts});
     }
-    if (calls[call] != CallKind::kOther) faults.push_back({call, Fault::kShort, false});
-    if (calls[call] == CallKind::kWrite) faults.push_back({call, Fault::kPartial, false});
+    if (calls[call] != CallKind::kOther) faults.push_back({call, os::kShort, false});
+    if (calls[call] == CallKind::kWrite) faults.push_back({call, os::kPartial, false});
   }
   return faults;
 }
@@ -62,8 +62,8 @@ Options UnderSanitizer(Options options) {
 std::string InWords(const Fault& fault) {
   if (fault.call == Fault::kNever) return {};
   std::string what = std::string("fails: ") + std::strerror(fault.error);
-  if (fault.error == Fault::kShort) what = "does half of what it should";
-  if (fault.error == Fault::kPartial) what = "does half of what it should, and fails";
+  if (fault.error == os::kShort) what = "does half of what it should";
+  if (fault.error == os::kPartial) what = "does half of what it should, and fails";
   return "call " + std::to_string(fault.call) + (fault.lasts ? " and each after it " : " ") + what;
 }
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "os/file/system_calls.h"
+#include "os/testing/scripted_calls_testing.h"
 #include "sim/disk/disk.h"
 #include "sim/disk/disk_choices.h"
 
@@ -17,7 +17,7 @@ namespace morsel::sim {
 
 /// Passes calls on to the kernel, and records the changes of one file as those of a Disk. All calls
 /// are of that file.
-class RecordingCalls : public os::SystemCalls {
+class RecordingCalls : public os::ScriptedCalls {
  public:
   /// Called before a sync takes effect. What is undecided may be lost or kept at that moment.
   std::function<void()> before_sync;
@@ -30,6 +30,7 @@ class RecordingCalls : public os::SystemCalls {
   explicit RecordingCalls(const std::string& durable) : file_(disk_.Make(false, 0600)) {
     Apply(disk_.Writing(file_, 0, durable.data(), durable.size()));
     disk_.Sync(file_, false, true);
+    Play([this](const os::Call& call) { return Record(call); });
   }
 
   std::string durable() const { return BytesOf(disk_.node(file_).durable); }
@@ -43,30 +44,6 @@ class RecordingCalls : public os::SystemCalls {
       return true;
     });
   }
-
-  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
-    Announce(static_cast<uint64_t>(offset), size_bytes);
-    Apply(disk_.Writing(file_, static_cast<uint64_t>(offset), static_cast<const char*>(bytes),
-                        size_bytes));
-    return os::SystemCalls::PWrite(file, bytes, size_bytes, offset);
-  }
-  int FTruncate(int file, int64_t size_bytes) override {
-    Announce(static_cast<uint64_t>(size_bytes), ~uint64_t{0} >> 1);
-    Apply(disk_.Resizing(file_, static_cast<uint64_t>(size_bytes)));
-    return os::SystemCalls::FTruncate(file, size_bytes);
-  }
-  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override {
-    const auto begin = static_cast<uint64_t>(offset);
-    const auto size = static_cast<uint64_t>(size_bytes);
-    Announce(begin, size);
-    if (begin + size > disk_.node(file_).visible.content.size_bytes()) {
-      Apply(disk_.Resizing(file_, begin + size));
-    }
-    Apply(disk_.Zeroing(file_, begin, size));
-    return os::SystemCalls::FAllocate(file, mode, offset, size_bytes);
-  }
-  int FDataSync(int) override { return Synced(); }
-  int FSync(int) override { return Synced(); }
 
  private:
   /// A change of up to this many sectors is torn in every way.
@@ -90,13 +67,37 @@ class RecordingCalls : public os::SystemCalls {
     for (const Change& change : changes) disk_.Apply(file_, change);
   }
 
-  int Synced() {
+  int Record(const os::Call& call) {
+    switch (call.kind) {
+      case os::Call::kWrite:
+        Announce(call.offset, call.size_bytes);
+        Apply(disk_.Writing(file_, call.offset, static_cast<const char*>(call.bytes),
+                            call.size_bytes));
+        return 0;
+      case os::Call::kTruncate:
+        Announce(call.size_bytes, ~uint64_t{0} >> 1);
+        Apply(disk_.Resizing(file_, call.size_bytes));
+        return 0;
+      case os::Call::kAllocate:
+        Announce(call.offset, call.size_bytes);
+        if (call.offset + call.size_bytes > disk_.node(file_).visible.content.size_bytes()) {
+          Apply(disk_.Resizing(file_, call.offset + call.size_bytes));
+        }
+        Apply(disk_.Zeroing(file_, call.offset, call.size_bytes));
+        return 0;
+      case os::Call::kDataSync:
+      case os::Call::kSync:
+        return Sync();
+      default:
+        return 0;
+    }
+  }
+
+  int Sync() {
     if (before_sync) before_sync();
     const bool succeeds = syncs_until_failure < 0 || syncs_until_failure-- != 0;
     disk_.Sync(file_, false, succeeds);
-    if (succeeds) return 0;
-    errno = EIO;
-    return -1;
+    return succeeds ? 0 : EIO;
   }
 
   Disk disk_;

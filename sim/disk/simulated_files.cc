@@ -7,8 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cinttypes>
-#include <cstdio>
 
 #include "base/bits.h"
 
@@ -16,16 +14,21 @@ namespace morsel::sim {
 namespace {
 
 /// Frames of this file in every stack.
-constexpr int kOwnFrames = 3;
+constexpr int kOwnFrames = 2;
 
-std::string Range(const char* words, int64_t size_bytes, int64_t offset) {
-  char text[96];
-  std::snprintf(text, sizeof text, "%s%" PRId64 " bytes at %" PRId64 " of ", words, size_bytes,
-                offset);
-  return text;
+using os::Call;
+
+// The return addresses of the callers.
+void AddCallers(CallSite& site) {
+  void* frames[std::tuple_size_v<decltype(site.callers)> + kOwnFrames];
+  const int count = backtrace(frames, static_cast<int>(std::size(frames)));
+  for (int i = kOwnFrames; i < count; ++i)
+    site.callers[static_cast<size_t>(i - kOwnFrames)] = frames[i];
 }
 
-size_t Half(size_t size_bytes) { return (size_bytes + 1) / 2; }
+std::vector<Change> NamesChanged(std::vector<std::pair<std::string, std::optional<NodeId>>> names) {
+  return {{.kind = Change::Kind::kNames, .pieces = {}, .names = std::move(names), .site = {}}};
+}
 
 }  // namespace
 
@@ -37,6 +40,12 @@ void Replay(const TracedCall& call, Disk& disk) {
 
 SimulatedFiles::SimulatedFiles(Sandbox& sandbox, Disk disk, const Fault& fault, bool sees_stores)
     : sandbox_(sandbox), disk_(std::move(disk)), fault_(fault), sees_stores_(sees_stores) {
+  Play([this](const Call& call) { return Before(call); });
+  AfterEach([this](const Call& call) { After(call); });
+  observer_.Play([this](const Call& call) {
+    if (call.kind == Call::kRead) NoteRead(call);
+    return 0;
+  });
   sandbox_.Show(disk_);
 }
 
@@ -54,30 +63,62 @@ void SimulatedFiles::Promise(const Promises& promises, bool settles) {
   promises_.push_back({calls_.size(), promises, settles});
 }
 
-bool SimulatedFiles::Fails(CallKind kind) {
+int SimulatedFiles::Strike(CallKind kind) {
   const uint64_t number = kinds_.size();
   kinds_.push_back(kind);
-  is_short_ = false;
-  is_partial_ = false;
-  if (stopped_ || number < fault_.call || (!fault_.lasts && number > fault_.call)) return false;
+  if (stopped_ || number < fault_.call || (!fault_.lasts && number > fault_.call)) return 0;
   if (!struck_at_) struck_at_ = calls_.size();
-  is_short_ = fault_.error == Fault::kShort;
-  is_partial_ = fault_.error == Fault::kPartial;
-  errno = fault_.error;
-  return fault_.error > 0;
+  return fault_.error;
 }
 
-TracedCall SimulatedFiles::Begin(const char* call, const std::string& object) {
+int SimulatedFiles::Before(const Call& call) {
+  if (call.kind == Call::kRead) {
+    const int answer = Strike(CallKind::kRead);
+    if (answer <= 0) NoteRead(call);
+    return answer;
+  }
   SeeStores();
   auto site = std::make_shared<CallSite>();
-  site->words = std::string(call) + " " + object;
-  void* frames[std::tuple_size_v<decltype(site->callers)> + kOwnFrames];
-  const int count = backtrace(frames, static_cast<int>(std::size(frames)));
-  for (int i = kOwnFrames - 1; i < count; ++i) {
-    const auto at = static_cast<size_t>(i - kOwnFrames + 1);
-    if (at < site->callers.size()) site->callers[at] = frames[i];
+  site->words = InWords(call);
+  AddCallers(*site);
+  site_ = std::move(site);
+  const int answer = Strike(call.kind == Call::kWrite ? CallKind::kWrite : CallKind::kOther);
+  if (call.kind == Call::kSync || call.kind == Call::kDataSync) Synced(call, answer == 0);
+  return answer;
+}
+
+std::string SimulatedFiles::InWords(const Call& call) const {
+  const auto quoted = [](const char* name) {
+    return "'" + std::string(name).substr(std::string(name).rfind('/') + 1) + "'";
+  };
+  const auto range = [&] {
+    return std::to_string(call.size_bytes) + " bytes at " + std::to_string(call.offset) + " of " +
+           NameOf(sandbox_.NodeOf(call.file));
+  };
+  switch (call.kind) {
+    case Call::kOpen:
+      return std::string((call.flags & O_CREAT) != 0 ? "making " : "opening ") + call.name;
+    case Call::kWrite:
+      return "writing " + range();
+    case Call::kTruncate:
+      return "resizing " + NameOf(sandbox_.NodeOf(call.file)) + " to " +
+             std::to_string(call.size_bytes);
+    case Call::kAllocate:
+      return ((call.flags & FALLOC_FL_PUNCH_HOLE) != 0 ? "punching " : "allocating ") + range();
+    case Call::kRename:
+      return "renaming " + quoted(call.name) + " " + quoted(call.to);
+    case Call::kLink:
+      return "linking " + quoted(call.name) + " " + quoted(call.to);
+    case Call::kUnlink:
+      return "removing " + quoted(call.name);
+    case Call::kMakeDirectory:
+      return "making the directory " + quoted(call.name);
+    default:
+      return (call.kind == Call::kChangeMode ? "chmod of "
+              : call.kind == Call::kSync     ? "fsync of "
+                                             : "fdatasync of ") +
+             NameOf(sandbox_.NodeOf(call.file));
   }
-  return {.site = std::move(site), .made = {}, .changes = {}, .synced = {}};
 }
 
 void SimulatedFiles::End(TracedCall call) {
@@ -95,21 +136,14 @@ void SimulatedFiles::Add(TracedCall& call, NodeId node, std::vector<Change> chan
   }
 }
 
-void SimulatedFiles::AddNames(TracedCall& call, NodeId directory,
-                              std::vector<std::pair<std::string, std::optional<NodeId>>> names) {
-  Add(call, directory,
-      {{.kind = Change::Kind::kNames, .pieces = {}, .names = std::move(names), .site = {}}});
-}
-
-NodeId SimulatedFiles::AddNew(TracedCall& call, const Place& place, int directory, const char* name,
-                              int descriptor, bool is_directory) {
+void SimulatedFiles::AddNew(TracedCall& call, const Place& place, int directory, const char* name,
+                            int descriptor, bool is_directory) {
   struct stat status;
   const mode_t mode = fstat(descriptor, &status) == 0 ? status.st_mode & 07777 : 0;
   const NodeId node = disk_.Make(is_directory, mode);
   sandbox_.Adopt(directory, name, descriptor, node);
   call.made.push_back({node, is_directory, mode});
-  AddNames(call, *place.directory, {{place.name, node}});
-  return node;
+  Add(call, *place.directory, NamesChanged({{place.name, node}}));
 }
 
 SimulatedFiles::Place SimulatedFiles::PlaceOf(int directory, const char* name) const {
@@ -139,175 +173,100 @@ std::string SimulatedFiles::NameOf(std::optional<NodeId> node) const {
   return "what has no name";
 }
 
-int SimulatedFiles::OpenAt(int directory, const char* name, int flags, mode_t mode) {
-  TracedCall call = Begin((flags & O_CREAT) != 0 ? "making" : "opening", name);
-  if (Fails()) return -1;
-  const int descriptor = SystemCalls::OpenAt(directory, name, flags, mode);
-  if (descriptor < 0 || stopped_) return descriptor;
-  if ((flags & O_CREAT) != 0 && !sandbox_.NodeOf(descriptor)) {
-    const Place place = PlaceOf(directory, name);
-    if (place.directory) AddNew(call, place, directory, name, descriptor, false);
-  }
-  const std::optional<NodeId> node = sandbox_.NodeOf(descriptor);
-  if (node && (flags & O_TRUNC) != 0) Add(call, *node, disk_.Resizing(*node, 0));
-  if (!call.changes.empty()) End(std::move(call));
-  return descriptor;
-}
-
-ssize_t SimulatedFiles::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
-  if (Fails(CallKind::kRead)) return -1;
-  NoteRead(file, size_bytes, offset);
-  return SystemCalls::PRead(file, bytes, is_short_ ? Half(size_bytes) : size_bytes, offset);
-}
-
-ssize_t SimulatedFiles::Observer::PRead(int file, void* bytes, size_t size_bytes, int64_t offset) {
-  files_.NoteRead(file, size_bytes, offset);
-  return SystemCalls::PRead(file, bytes, size_bytes, offset);
-}
-
-void SimulatedFiles::NoteRead(int file, size_t size_bytes, int64_t offset) {
-  const std::optional<NodeId> node = sandbox_.NodeOf(file);
-  if (!node || size_bytes == 0) return;
-  const auto begin = static_cast<uint64_t>(offset) / kSectorBytes;
-  const uint64_t end = DivideUp(static_cast<uint64_t>(offset) + size_bytes, kSectorBytes);
+void SimulatedFiles::NoteRead(const Call& call) {
+  const std::optional<NodeId> node = sandbox_.NodeOf(call.file);
+  if (!node || call.size_bytes == 0) return;
+  const uint64_t begin = call.offset / kSectorBytes;
+  const uint64_t end = DivideUp(call.offset + call.size_bytes, kSectorBytes);
   std::vector<bool>& sectors = sectors_read_[*node];
   if (sectors.size() < end) sectors.resize(end);
   for (uint64_t i = begin; i < end; ++i) sectors[i] = true;
 }
 
-ssize_t SimulatedFiles::PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) {
-  const std::optional<NodeId> node = sandbox_.NodeOf(file);
-  TracedCall call =
-      Begin("writing", Range("", static_cast<int64_t>(size_bytes), offset) + NameOf(node));
-  if (Fails(CallKind::kWrite)) return -1;
-  if (is_short_ || is_partial_) size_bytes = Half(size_bytes);
-  const bool fails = is_partial_;
-  std::vector<Change> changes;
-  const auto at = static_cast<uint64_t>(offset);
-  if (node && !stopped_) {
-    changes = disk_.Writing(*node, at, static_cast<const char*>(bytes), size_bytes);
-  }
-  const ssize_t put = SystemCalls::PWrite(file, bytes, size_bytes, offset);
-  if (node && !stopped_ && put == static_cast<ssize_t>(size_bytes)) {
-    Add(call, *node, std::move(changes));
-    End(std::move(call));
-  }
-  if (!fails) return put;
-  errno = EIO;
-  return -1;
-}
-
-int SimulatedFiles::FTruncate(int file, int64_t size_bytes) {
-  const std::optional<NodeId> node = sandbox_.NodeOf(file);
-  TracedCall call = Begin("resizing", NameOf(node) + " to " + std::to_string(size_bytes));
-  if (Fails()) return -1;
-  const int failed = SystemCalls::FTruncate(file, size_bytes);
-  if (failed != 0 || !node || stopped_) return failed;
-  Add(call, *node, disk_.Resizing(*node, static_cast<uint64_t>(size_bytes)));
-  End(std::move(call));
-  return 0;
-}
-
-int SimulatedFiles::FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) {
-  const std::optional<NodeId> node = sandbox_.NodeOf(file);
-  const bool punches = (mode & FALLOC_FL_PUNCH_HOLE) != 0;
-  TracedCall call =
-      Begin(punches ? "punching" : "allocating", Range("", size_bytes, offset) + NameOf(node));
-  if (Fails()) return -1;
-  const int failed = SystemCalls::FAllocate(file, mode, offset, size_bytes);
-  if (failed != 0 || !node || stopped_) return failed;
-  const auto begin = static_cast<uint64_t>(offset);
-  const uint64_t end = begin + static_cast<uint64_t>(size_bytes);
-  if (punches) {
-    Add(call, *node, disk_.Zeroing(*node, begin, end - begin));
-  } else if ((mode & FALLOC_FL_KEEP_SIZE) == 0 &&
-             end > disk_.node(*node).visible.content.size_bytes()) {
-    Add(call, *node, disk_.Resizing(*node, end));
-  }
-  End(std::move(call));
-  return 0;
-}
-
-int SimulatedFiles::Sync(int file, bool data_only) {
-  const std::optional<NodeId> node = sandbox_.NodeOf(file);
-  TracedCall call = Begin(data_only ? "fdatasync of" : "fsync of", NameOf(node));
-  const bool fails = Fails();
+// The sandbox's own memory needs no sync.
+void SimulatedFiles::Synced(const Call& call, bool succeeds) {
+  const bool data_only = call.kind == Call::kDataSync;
   const bool is_omitted = data_only && omits_sync_ && omits_sync_(data_syncs_++);
-  // The sandbox's own memory needs no sync.
-  if (node && !stopped_ && !is_omitted) {
-    call.synced = {*node, data_only, !fails};
-    End(std::move(call));
-  }
-  return fails ? -1 : 0;
+  const std::optional<NodeId> node = sandbox_.NodeOf(call.file);
+  if (!node || is_omitted) return;
+  TracedCall traced = Traced();
+  traced.synced = {*node, data_only, succeeds};
+  End(std::move(traced));
 }
 
-int SimulatedFiles::FDataSync(int file) { return Sync(file, true); }
-int SimulatedFiles::FSync(int file) { return Sync(file, false); }
-
-int SimulatedFiles::Renamed(const char* call_name, int directory, const char* from, const char* to,
-                            bool keeps_from, unsigned flags) {
-  const Place place_from = PlaceOf(directory, from);
-  const Place place_to = PlaceOf(directory, to);
-  const std::optional<NodeId> node = NodeIn(place_from);
-  TracedCall call = Begin(call_name, "'" + place_from.name + "' '" + place_to.name + "'");
-  if (Fails()) return -1;
-  const int failed = keeps_from ? SystemCalls::LinkAt(directory, from, to)
-                                : SystemCalls::RenameAt2(directory, from, to, flags);
-  if (failed != 0 || !node || stopped_) return failed;
-  if (keeps_from) {
-    AddNames(call, *place_to.directory, {{place_to.name, node}});
+void SimulatedFiles::After(const Call& call) {
+  const bool is_sync = call.kind == Call::kSync || call.kind == Call::kDataSync;
+  if (call.returned < 0 || stopped_ || is_sync || call.kind == Call::kRead) return;
+  TracedCall traced = Traced();
+  if (call.kind == Call::kOpen) {
+    Opened(call, traced);
+    if (traced.changes.empty()) return;
+  } else if (*call.name != '\0') {
+    Named(call, traced);
+    if (traced.changes.empty()) return;
   } else {
-    AddNames(call, *place_to.directory, {{place_from.name, std::nullopt}, {place_to.name, node}});
+    const std::optional<NodeId> node = sandbox_.NodeOf(call.file);
+    if (!node) return;
+    if (call.kind == Call::kWrite) {
+      if (call.returned != static_cast<int64_t>(call.size_bytes)) return;
+      Add(traced, *node,
+          disk_.Writing(*node, call.offset, static_cast<const char*>(call.bytes), call.size_bytes));
+    } else if (call.kind == Call::kTruncate) {
+      Add(traced, *node, disk_.Resizing(*node, call.size_bytes));
+    } else if (call.kind == Call::kAllocate) {
+      Allocated(call, *node, traced);
+    } else if (disk_.node(*node).visible.mode != call.mode) {
+      Add(traced, *node,
+          {{.kind = Change::Kind::kMode,
+            .pieces = {},
+            .value = call.mode,
+            .names = {},
+            .site = {}}});
+    }
   }
-  End(std::move(call));
-  return 0;
+  End(std::move(traced));
 }
 
-int SimulatedFiles::RenameAt2(int directory, const char* from, const char* to, unsigned flags) {
-  return Renamed("renaming", directory, from, to, false, flags);
+void SimulatedFiles::Opened(const Call& call, TracedCall& traced) {
+  const int descriptor = static_cast<int>(call.returned);
+  if ((call.flags & O_CREAT) != 0 && !sandbox_.NodeOf(descriptor)) {
+    const Place place = PlaceOf(call.file, call.name);
+    if (place.directory) AddNew(traced, place, call.file, call.name, descriptor, false);
+  }
+  const std::optional<NodeId> node = sandbox_.NodeOf(descriptor);
+  if (node && (call.flags & O_TRUNC) != 0) Add(traced, *node, disk_.Resizing(*node, 0));
 }
 
-int SimulatedFiles::LinkAt(int directory, const char* from, const char* to) {
-  return Renamed("linking", directory, from, to, true, 0);
+void SimulatedFiles::Allocated(const Call& call, NodeId node, TracedCall& traced) {
+  const uint64_t end = call.offset + call.size_bytes;
+  if ((call.flags & FALLOC_FL_PUNCH_HOLE) != 0) {
+    Add(traced, node, disk_.Zeroing(node, call.offset, call.size_bytes));
+  } else if ((call.flags & FALLOC_FL_KEEP_SIZE) == 0 &&
+             end > disk_.node(node).visible.content.size_bytes()) {
+    Add(traced, node, disk_.Resizing(node, end));
+  }
 }
 
-int SimulatedFiles::UnlinkAt(int directory, const char* name, int flags) {
-  const Place place = PlaceOf(directory, name);
+// It made a directory, or changed what a name leads to.
+void SimulatedFiles::Named(const Call& call, TracedCall& traced) {
+  const Place place = PlaceOf(call.file, call.name);
+  if (!place.directory) return;
+  if (call.kind == Call::kMakeDirectory) {
+    const int made = openat(call.file, call.name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AddNew(traced, place, call.file, call.name, made, true);
+    close(made);
+    return;
+  }
   const std::optional<NodeId> node = NodeIn(place);
-  TracedCall call = Begin("removing", "'" + place.name + "'");
-  if (Fails()) return -1;
-  const int failed = SystemCalls::UnlinkAt(directory, name, flags);
-  if (failed != 0 || !node || stopped_) return failed;
-  AddNames(call, *place.directory, {{place.name, std::nullopt}});
-  End(std::move(call));
-  return 0;
-}
-
-int SimulatedFiles::MkDirAt(int directory, const char* name, mode_t mode) {
-  const Place place = PlaceOf(directory, name);
-  TracedCall call = Begin("making the directory", "'" + place.name + "'");
-  if (Fails()) return -1;
-  const int failed = SystemCalls::MkDirAt(directory, name, mode);
-  if (failed != 0 || !place.directory || stopped_) return failed;
-  const int made = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  AddNew(call, place, directory, name, made, true);
-  close(made);
-  End(std::move(call));
-  return 0;
-}
-
-int SimulatedFiles::FChMod(int file, mode_t mode) {
-  const std::optional<NodeId> node = sandbox_.NodeOf(file);
-  TracedCall call = Begin("chmod of", NameOf(node));
-  if (Fails()) return -1;
-  const int failed = SystemCalls::FChMod(file, mode);
-  if (failed != 0 || !node || stopped_) return failed;
-  if (disk_.node(*node).visible.mode != mode) {
-    Add(call, *node,
-        {{.kind = Change::Kind::kMode, .pieces = {}, .value = mode, .names = {}, .site = {}}});
+  if (!node) return;
+  if (call.kind == Call::kUnlink) {
+    return Add(traced, *place.directory, NamesChanged({{place.name, std::nullopt}}));
   }
-  End(std::move(call));
-  return 0;
+  const Place to = PlaceOf(call.file, call.to);
+  if (call.kind == Call::kLink) {
+    return Add(traced, *to.directory, NamesChanged({{to.name, node}}));
+  }
+  Add(traced, *to.directory, NamesChanged({{place.name, std::nullopt}, {to.name, node}}));
 }
 
 void SimulatedFiles::SeeStores() {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "os/file/system_calls.h"
+#include "os/testing/scripted_calls_testing.h"
 #include "sim/disk/disk.h"
 #include "sim/disk/disk_cover.h"
 #include "sim/disk/promises.h"
@@ -20,10 +20,8 @@ namespace morsel::sim {
 
 struct Fault {
   static constexpr uint64_t kNever = ~uint64_t{0};
-  static constexpr int kShort = -1;    ///< half of what is read or written
-  static constexpr int kPartial = -2;  ///< half of what is written, and EIO
   uint64_t call = kNever;
-  int error = 0;       ///< an errno, or one of those
+  int error = 0;       ///< an errno, or os::kShort or os::kPartial
   bool lasts = false;  ///< it fails, and all calls that follow
 };
 
@@ -58,7 +56,7 @@ struct TracedPromise {
 };
 
 /// Threads  one.
-class SimulatedFiles : public os::SystemCalls {
+class SimulatedFiles : public os::ScriptedCalls {
  public:
   /// Shows the disk. `sees_stores`: the code also changes files through mappings. What then differs
   /// from what was written counts as written when the next call comes.
@@ -94,45 +92,28 @@ class SimulatedFiles : public os::SystemCalls {
     data_syncs_ = 0;
   }
 
-  int OpenAt(int directory, const char* name, int flags, mode_t mode) override;
-  ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
-  ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override;
-  int FTruncate(int file, int64_t size_bytes) override;
-  int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override;
-  int FDataSync(int file) override;
-  int FSync(int file) override;
-  int RenameAt2(int directory, const char* from, const char* to, unsigned flags) override;
-  int LinkAt(int directory, const char* from, const char* to) override;
-  int UnlinkAt(int directory, const char* name, int flags) override;
-  int MkDirAt(int directory, const char* name, mode_t mode) override;
-  int FChMod(int file, mode_t mode) override;
-
  private:
-  class Observer : public os::SystemCalls {
-   public:
-    explicit Observer(SimulatedFiles& files) : files_(files) {}
-    ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
-
-   private:
-    SimulatedFiles& files_;
-  };
   struct Place {
     std::optional<NodeId> directory;
     std::string name;
   };
 
-  bool Fails(CallKind kind = CallKind::kOther);
-  void NoteRead(int file, size_t size_bytes, int64_t offset);
-  TracedCall Begin(const char* call, const std::string& object);
+  /// What happens to the call, and what comes before it.
+  int Before(const os::Call& call);
+  /// Notes what it did.
+  void After(const os::Call& call);
+  int Strike(CallKind kind);
+  void NoteRead(const os::Call& call);
+  std::string InWords(const os::Call& call) const;
+  void Synced(const os::Call& call, bool succeeds);
+  void Opened(const os::Call& call, TracedCall& traced);
+  void Allocated(const os::Call& call, NodeId node, TracedCall& traced);
+  void Named(const os::Call& call, TracedCall& traced);
+  TracedCall Traced() const { return {.site = site_, .made = {}, .changes = {}, .synced = {}}; }
   void End(TracedCall call);
   void Add(TracedCall& call, NodeId node, std::vector<Change> changes);
-  void AddNames(TracedCall& call, NodeId directory,
-                std::vector<std::pair<std::string, std::optional<NodeId>>> names);
-  NodeId AddNew(TracedCall& call, const Place& place, int directory, const char* name,
-                int descriptor, bool is_directory);
-  int Sync(int file, bool data_only);
-  int Renamed(const char* call, int directory, const char* from, const char* to, bool keeps_from,
-              unsigned flags);
+  void AddNew(TracedCall& call, const Place& place, int directory, const char* name, int descriptor,
+              bool is_directory);
   Place PlaceOf(int directory, const char* name) const;
   std::optional<NodeId> NodeIn(const Place& place) const;
   std::string NameOf(std::optional<NodeId> node) const;
@@ -147,9 +128,8 @@ class SimulatedFiles : public os::SystemCalls {
   std::function<bool(uint64_t number)> omits_sync_;
   uint64_t data_syncs_ = 0;
   std::optional<size_t> struck_at_;
-  bool is_short_ = false;
-  bool is_partial_ = false;
-  Observer observer_{*this};
+  std::shared_ptr<const CallSite> site_;  ///< of the call that is being made
+  os::ScriptedCalls observer_;
   SectorsRead sectors_read_;
   std::vector<CallKind> kinds_;
   std::vector<TracedCall> calls_;
