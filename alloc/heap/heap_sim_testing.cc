@@ -1,13 +1,11 @@
 #include "alloc/heap/heap_sim_testing.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "alloc/heap/heap_sim_promises_testing.h"
-#include "alloc/heap/heap_testing.h"
 #include "base/check.h"
+#include "base/error.h"
 #include "sim/stores/recorder.h"
 
 namespace morsel::alloc {
@@ -51,18 +49,10 @@ pmem::Persist Medium() { return sim::Recorder::Get().persist(); }
 
 }  // namespace
 
-HeapTarget::HeapTarget(Room room, uint64_t size_bytes) : room_(room), size_bytes_(size_bytes) {
-  void* const memory =
-      mmap(reinterpret_cast<void*>(TestBase()), size_bytes, PROT_READ | PROT_WRITE,
-           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-  MORSEL_CHECK(memory != MAP_FAILED);
-  memory_ = static_cast<char*>(memory);
-}
+HeapTarget::HeapTarget(Room room, uint64_t size_bytes)
+    : room_(room), size_bytes_(size_bytes), medium_(size_bytes), memory_(medium_.base()) {}
 
-HeapTarget::~HeapTarget() {
-  sim::Recorder::Get().Watch({});
-  munmap(memory_, size_bytes_);
-}
+HeapTarget::~HeapTarget() { sim::Recorder::Get().Watch({}); }
 
 std::string HeapTarget::NameOf(uint32_t operation) const {
   static const char* const kNames[] = {"link 64 bytes",
@@ -114,10 +104,6 @@ void HeapTarget::FillUp() {
 }
 
 uint64_t* HeapTarget::Slots() const { return static_cast<uint64_t*>(heap_->root_table()); }
-
-HeapPlace HeapTarget::Place() const {
-  return {.base = memory_, .size_bytes = size_bytes_, .capacity_bytes = size_bytes_, .id = {7}};
-}
 
 void HeapTarget::Open() {
   Result<std::unique_ptr<Heap>> heap = Heap::Open(Place(), Medium(), true, false);

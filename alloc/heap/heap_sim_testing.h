@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "alloc/heap/heap.h"
+#include "alloc/heap/heap_memory_testing.h"
 #include "alloc/heap/heap_sim_promises_testing.h"
 #include "sim/stores/target.h"
 
@@ -59,7 +59,7 @@ class HeapTarget : public sim::Target {
 
   uint64_t* Slots() const;
   void FillUp();
-  HeapPlace Place() const;
+  HeapPlace Place() const { return medium_.Place(size_bytes_); }
   void Open();
   std::string CheckSlot(uint64_t slot, const HeapPromises& promises, sim::Log& log);
   std::string CheckFresh();
@@ -83,10 +83,11 @@ class HeapTarget : public sim::Target {
 
   Room room_;
   const uint64_t size_bytes_;
+  HeapMemory medium_;
+  char* const memory_;
   uint64_t watched_bytes_ = 0;
   uint64_t filled_bytes_ = 0;  ///< what FillUp() has allocated
   sim::Log prepared_;          ///< the log of what Prepare() has linked
-  char* memory_;
   std::unique_ptr<Heap> heap_;
   std::string complaint_;  ///< what an operation has found wrong
   uint64_t serials_ = 0;

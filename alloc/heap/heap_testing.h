@@ -1,4 +1,4 @@
-// What the heap's tests share: memory for a heap, and a model of who owns which bytes.
+// What the heap's tests share: a model of who owns which bytes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,40 +9,17 @@
 #include <string>
 #include <vector>
 
-#include "alloc/heap/heap.h"
+#include "alloc/heap/heap_memory_testing.h"
 #include "base/error.h"
-#include "os/testing/fixed_memory_testing.h"
 #include "os/testing/seed_testing.h"
 
 namespace morsel::alloc {
-
-/// Memory that a heap may live in.
-class HeapMemory : public FixedMemory {
- public:
-  using FixedMemory::FixedMemory;
-
-  HeapPlace Place(uint64_t size_bytes) const {
-    return {
-        .base = base(), .size_bytes = size_bytes, .capacity_bytes = capacity_bytes(), .id = {7}};
-  }
-};
 
 /// For tests that expect a death: each is that of a fresh process. A forked one would be no thread
 /// that the heap knows, and hold nothing of it.
 struct DeathsInFreshProcesses {
   DeathsInFreshProcesses() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
 };
-
-/// Whether the result holds `true`. As a condition, a Result that holds `false` is true, because it
-/// holds something.
-inline bool IsTrue(const Result<bool>& result) { return result && *result; }
-
-/// The messages of Validate(), one on each line.
-inline std::string Findings(Heap& heap) {
-  std::string findings;
-  heap.Validate([&](const std::string& message) { findings += message + "\n"; });
-  return findings;
-}
 
 /// A model of who owns which bytes, and of what is in them.
 class OwnerModel {

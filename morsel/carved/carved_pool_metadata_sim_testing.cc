@@ -1,7 +1,5 @@
 #include "morsel/carved/carved_pool_metadata_sim_testing.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -123,17 +121,9 @@ std::string Told(std::pair<uint64_t, uint64_t> state) {
 
 }  // namespace
 
-MetadataTarget::MetadataTarget() {
-  void* const memory = mmap(nullptr, AnyPlan().metadata_bytes, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  MORSEL_CHECK(memory != MAP_FAILED);
-  memory_ = static_cast<char*>(memory);
-}
+MetadataTarget::MetadataTarget() : medium_(AnyPlan().metadata_bytes), memory_(medium_.base()) {}
 
-MetadataTarget::~MetadataTarget() {
-  sim::Recorder::Get().Watch({});
-  munmap(memory_, AnyPlan().metadata_bytes);
-}
+MetadataTarget::~MetadataTarget() { sim::Recorder::Get().Watch({}); }
 
 std::string MetadataTarget::NameOf(uint32_t operation) const {
   static const char* const kNames[] = {"create of 2 MiB", "create of 1 GiB", "grow",       "shrink",
@@ -142,7 +132,7 @@ std::string MetadataTarget::NameOf(uint32_t operation) const {
   return kNames[operation];
 }
 
-std::vector<sim::Span> MetadataTarget::Memory() { return {{memory_, AnyPlan().metadata_bytes}}; }
+std::vector<sim::Span> MetadataTarget::Memory() { return {{memory_, medium_.capacity_bytes()}}; }
 
 // Makes a pool with a past: a morsel of 1 GiB is in it, and another one was removed.
 void MetadataTarget::Prepare() {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "morsel/carved/carved_pool_metadata.h"
+#include "os/testing/fixed_memory_testing.h"
 #include "sim/stores/target.h"
 
 namespace morsel {
@@ -73,7 +74,8 @@ class MetadataTarget : public sim::Target {
   void Format(sim::Log& log);
   SlotIndex SlotOf(uint64_t morsel) const;
 
-  char* memory_;
+  FixedMemory medium_;
+  char* const memory_;
   std::unique_ptr<CarvedMetadata> metadata_;
   std::string complaint_;       ///< what went wrong in an operation
   std::vector<uint64_t> live_;  ///< the numbers of the morsels that exist, the newest last

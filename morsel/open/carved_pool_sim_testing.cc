@@ -1,6 +1,5 @@
 #include "morsel/open/carved_pool_sim_testing.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -83,22 +82,7 @@ std::string Told(std::pair<uint64_t, uint64_t> state) {
 
 pmem::Persist Medium() { return sim::Recorder::Get().persist(); }
 
-std::string FreshPath() {
-  char folder[] = "/dev/shm/morsel-sim-XXXXXX";
-  MORSEL_CHECK(mkdtemp(folder) != nullptr);
-  return std::string(folder) + "/pool";
-}
-
 }  // namespace
-
-CarvedPoolTarget::CarvedPoolTarget(Pool pool)
-    : kind_(pool), path_(FreshPath()), image_(path_ + ".image") {}
-
-CarvedPoolTarget::~CarvedPoolTarget() {
-  unlink(path_.c_str());
-  unlink(image_.c_str());
-  rmdir(path_.substr(0, path_.rfind('/')).c_str());
-}
 
 std::string CarvedPoolTarget::NameOf(uint32_t operation) const {
   static const char* const kNames[] = {"create",     "grow",     "shrink",          "remove",

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "morsel/open/open_pool.h"
+#include "os/testing/scratch_testing.h"
 #include "sim/stores/target.h"
 #include "sim/stores/watched_file.h"
 #include "sim/stores/watched_space.h"
@@ -38,8 +39,7 @@ class CarvedPoolTarget : public sim::Target {
   };
 
   enum class Pool { kSmall, kWithGiant };
-  explicit CarvedPoolTarget(Pool pool);
-  ~CarvedPoolTarget() override;
+  explicit CarvedPoolTarget(Pool pool) : kind_(pool) {}
 
   std::string Name() const override { return "carved-pool"; }
   std::string NameOf(uint32_t operation) const override;
@@ -80,8 +80,9 @@ class CarvedPoolTarget : public sim::Target {
   State StateOf(uint64_t morsel) const;
 
   Pool kind_;
-  std::string path_;
-  std::string image_;  ///< the path of the first morsel's image
+  os::Scratch scratch_ = os::Scratch::InMemory();
+  std::string path_ = scratch_.At("pool");
+  std::string image_ = scratch_.At("image");  ///< the path of the first morsel's image
   std::optional<sim::SameIds> ids_;
   sim::WatchedSpace space_;
   std::unique_ptr<sim::WatchedFile> file_;

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "alloc/heap/heap_testing.h"
+#include "alloc/heap/heap_memory_testing.h"
 #include "base/check.h"
 #include "base/error.h"
 
