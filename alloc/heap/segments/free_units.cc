@@ -38,14 +38,19 @@ uint64_t HolesIn(uint64_t free, uint64_t count) {
 }  // namespace
 
 FreeUnits::Node FreeUnits::LeafOf(uint64_t used) {
+  // Most words of a region are one of these.
+  if (used == 0) return {64, 64, 64, (1u << (kOrderMax + 1)) - 1};
+  if (used == ~uint64_t{0}) return {};
   Node node{};
   node.prefix = static_cast<uint16_t>(std::countr_zero(used));
   node.suffix = static_cast<uint16_t>(std::countl_zero(used));
   uint64_t longest = 0;
   for (uint64_t free = ~used; free != 0; free &= free >> 1) ++longest;
   node.longest = static_cast<uint16_t>(longest);
-  for (unsigned order = 0; order <= kOrderMax; ++order) {
-    if (AlignedIn(~used, order) != 0) node.orders |= static_cast<uint16_t>(1u << order);
+  uint64_t free = ~used;
+  for (unsigned order = 0; (free & kMultiples[order]) != 0; ++order) {
+    node.orders |= static_cast<uint16_t>(1u << order);
+    free &= free >> (uint64_t{1} << order);
   }
   return node;
 }
