@@ -76,7 +76,8 @@ constexpr Meaning kMeanings[] = {
     {ELOOP, Code::kInvalidArgument, "; name the file itself and no symbolic link"},
     {EISDIR, Code::kInvalidArgument, "; name a file"},
     {EBADF, Code::kInvalidArgument,
-     "; the program has closed a descriptor of the library: it must close its own only"},
+     "; somebody in this process has closed a descriptor of the library, and nothing was done by "
+     "it: close only your own descriptors, and open the pool again"},
     {EINVAL, Code::kUnsupported, kNotHere},
     {EOPNOTSUPP, Code::kUnsupported, kNotHere},
     {ENOSYS, Code::kUnsupported, kNotHere},

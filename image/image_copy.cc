@@ -122,7 +122,8 @@ class Copying {
 Status CopyBytes(const ImageFile& image, const os::File& copy) {
   std::vector<FileExtent> pieces = PiecesOf(image.tree());
   MORSEL_TRY(copy.Resize(pieces.empty() ? kExtentsStart : pieces.back().end()));
-  MORSEL_TRY(Copying(image.file(), copy, std::move(pieces), image.progress()).Run());
+  MORSEL_TRY(
+      OrOverwritten(image, Copying(image.file(), copy, std::move(pieces), image.progress()).Run()));
   MORSEL_TRY(CheckNotOverwritten(image));
   return WriteSuperblock(copy, image.superblock());
 }
@@ -131,6 +132,10 @@ Status CopyBytes(const ImageFile& image, const os::File& copy) {
 
 Status CheckNotOverwritten(const ImageFile& image) {
   return CheckNotOverwritten(image.file(), image.superblock());
+}
+
+Status OrOverwritten(const ImageFile& image, Status failure) {
+  return OrOverwritten(image.file(), image.superblock(), failure);
 }
 
 Status CheckSound(const ImageFile& image) {

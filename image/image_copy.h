@@ -15,6 +15,10 @@ namespace morsel::image {
 /// Errors  kBusy: it may have been written over since, so that what was read proves nothing; kIo.
 Status CheckNotOverwritten(const ImageFile& image);
 
+/// Returns `failure`, or kBusy if it is kCorrupt and CheckNotOverwritten() says so: then what was
+/// read is no damage.
+Status OrOverwritten(const ImageFile& image, Status failure);
+
 /// Copies the image byte for byte to the file `name` of the directory. Each extent lies where it
 /// did, and the rest of the file is holes. All is read and held against its sums first.
 /// Durability  on return; a crash before leaves a temporary, or the whole image.

@@ -52,16 +52,6 @@ std::vector<FileExtent> Without(const std::vector<FileExtent>& all,
   return rest;
 }
 
-// What to make of a failure to read what `then` leads to: kBusy if it was written over meanwhile.
-Status WrittenOver(const os::File& file, const ImageSuperblock& then, Status failure) {
-  if (failure.code() != Code::kCorrupt) return failure;
-  KeepLastError keep;
-  const Status now = CheckNotOverwritten(file, then);
-  if (now.code() != Code::kBusy) return failure;
-  keep.LetGo();
-  return now;
-}
-
 uint64_t BytesOf(const std::vector<FileExtent>& extents) {
   uint64_t bytes = 0;
   for (const FileExtent& extent : extents) bytes += extent.size_bytes;
@@ -119,13 +109,15 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadTree(file, *superblocks->current);
-  if (!tree) return WrittenOver(file, *superblocks->current, tree.status());
+  if (!tree) return OrOverwritten(file, *superblocks->current, tree.status());
   ImageFile image(std::move(file), superblocks->current);
   image.tree_ = std::move(*tree);
   image.read_only_ = read_only;
   if (read_only) return image;
   MORSEL_TRY(MayWrite(image.file_, *image.current_));
+  MORSEL_TRY(image.left_.Take(image.file_));
   MORSEL_TRY(image.TakeSpace(superblocks->older));
+  image.left_.TakeLength(image.file_);
   return image;
 }
 
@@ -133,7 +125,7 @@ Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadIntact(file, *superblocks->current, damaged);
-  if (!tree) return WrittenOver(file, *superblocks->current, tree.status());
+  if (!tree) return OrOverwritten(file, *superblocks->current, tree.status());
   ImageFile image(std::move(file), superblocks->current);
   image.tree_ = std::move(*tree);
   image.read_only_ = true;
@@ -236,6 +228,14 @@ Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_b
 Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
+  // Before a byte is written: what is free is free in this writer's file only.             [IMF-1]
+  if (current_->generation != 0) MORSEL_TRY(left_.Check(file_));
+  const Status stored = StoreNext(source, live_bytes);
+  left_.TakeLength(file_);
+  return stored;
+}
+
+Status ImageFile::StoreNext(const Source& source, uint64_t live_bytes) {
   const uint64_t size_bytes = source.size_bytes;
   MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_->capacity_bytes);
   TreeWriter writer(file_, space_, tree_, current_->generation + 1, current_->codec,
@@ -282,10 +282,12 @@ Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExt
   // CRASH  before the superblock: the last generation. After: this one, whole.
   // TEST   image/crash_test: EveryCrashIsTheLastOrTheNextCheckpoint
   if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, errno);
+  left_.Writing(next.generation);
   if (Status status = WriteSuperblock(file_, next); !status.ok()) {
     quarantined_.insert(quarantined_.end(), written.begin(), written.end());  // [IMF-3]
     return status;
   }
+  left_.Written(next);
   if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, errno);
   return Code::kOk;
 }

@@ -12,6 +12,7 @@
 #include "image/format/layout.h"
 #include "image/format/reading.h"
 #include "image/format/space.h"
+#include "image/format/superblock.h"
 #include "image/format/tree.h"
 #include "image/load/leaf_reader.h"
 #include "image/pipeline/progress.h"
@@ -115,7 +116,8 @@ class ImageFile {
   /// Errors      kNoSpace, kIo, kNoMemory, as BlockIo::Open(): the last generation stands. But if
   ///             the superblock could not be written or synced, a crash or the next Open() may find
   ///             this one, whole. A sync that fails is kIo, whatever its reason, and so is every
-  ///             later Store(): nothing can be promised until the image is opened again.
+  ///             later Store(): nothing can be promised until the image is opened again. kCorrupt:
+  ///             somebody else has written the file, and nothing is written to it.
   /// Cost        2 fdatasyncs; none if nothing has changed.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
                const os::PageSet* dirty = nullptr, const os::PageFilter* touched = nullptr);
@@ -128,6 +130,7 @@ class ImageFile {
                                 mode_t mode, const ImageInfo& info, const Source& source,
                                 const Progress& progress);
   Status Store(const Source& source, uint64_t live_bytes);
+  Status StoreNext(const Source& source, uint64_t live_bytes);
   Status TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older);
   Status TakeAll(const std::vector<FileExtent>& used);
   bool IsNewestOnMedium() const;
@@ -145,6 +148,7 @@ class ImageFile {
   SpareRoom spare_;
   std::vector<FileExtent> retired_;
   std::vector<FileExtent> quarantined_;
+  LeftByWriter left_;
   int64_t compact_bytes_ = 0;  // what the next checkpoint may spend on compacting
   bool read_only_ = false;
   bool poisoned_ = false;

@@ -39,7 +39,7 @@ class LeavesOf final : public LeafSource {
   }
   Status Await(SubtreePosition position, char* leaf) override {
     const Status read = reader_.Await(position);
-    if (read.ok() || damaged_ == nullptr) return read;
+    if (read.ok() || damaged_ == nullptr) return OrOverwritten(image_, read);
     std::memset(leaf, 0, kSubtreeBytes);
     return (*damaged_)(read);
   }

@@ -149,7 +149,8 @@ morsel_code morsel_pool_open(const char *path, const morsel_pool_options *option
 
 /* Ends one open of the pool. The last one frees the handle.
  *
- * Errors  BUSY (the last one, and a morsel of the pool is open: close it first). It stays open. */
+ * Errors  BUSY (the last one, and a morsel of the pool is open: close it first). It stays open.
+ *         NOT_FOUND (a carved pool's file is gone): it is closed all the same. */
 morsel_code morsel_pool_close(morsel_pool_t *pool);
 
 /* Opens the morsel `name`: 1 to 200 bytes, without '/' and control characters, not "." or "..", and
@@ -230,18 +231,17 @@ void morsel_set_progress(void (*progress)(const morsel_progress *progress, void 
  * in any directory pool that it is copied into. The file has the morsel's id, address, roots, sizes
  * and permission bits.
  *
- * A morsel that is open for writing in this process is written as follows. snapshot: a checkpoint
- * is made, and that is written. fine: the memory is written as it is. Allocator, root and resize
- * calls of other threads wait; the program makes no stores of its own meanwhile, as during
- * morsel_checkpoint(). A fine morsel that a crash left is written as it stands, and is recovered
- * where its image is opened.
+ * Of a morsel that is open for writing in this process a checkpoint is made and written (snapshot;
+ * where none can be made, e.g. since its file was written over, the memory is), or the memory is
+ * (fine). Calls of other threads wait; the program makes no stores meanwhile, as during
+ * morsel_checkpoint(). A fine morsel that a crash left is recovered where its image is opened.
  *
  * Durability  file and name are durable on return. A process that is killed before that leaves at
  *             most a file ".morsel-tmp-...", which the next export into that directory removes.
  * Errors      EXISTS (path: nothing is replaced); NOT_FOUND (the morsel, or the file's directory);
  *             CORRUPT (the morsel is damaged: nothing is written); ADDRESS_TAKEN (a fine morsel
  *             that is not open, and something is at its address in this process); NO_SPACE;
- *             PERMISSION; NO_MEMORY; IO; and, if a checkpoint is made, as morsel_checkpoint().
+ *             PERMISSION; NO_MEMORY; IO.
  * Cost        snapshot: reads the image twice and writes it once. fine: reads the memory, and
  *             writes what of it is not zero. */
 morsel_code morsel_export(morsel_pool_t *pool, const char *name, const char *path);

@@ -177,9 +177,18 @@ Status MayWrite(const os::File& file, const ImageSuperblock& superblock) {
               file.path().c_str(), superblock.write_features);
 }
 
-Status WriteSuperblock(const os::File& file, const ImageSuperblock& superblock) {
+namespace {
+
+OnHeap<ImageSuperblock> Sealed(const ImageSuperblock& superblock) {
   OnHeap<ImageSuperblock> sealed = superblock;
   sealed->checksum = ChecksumOf(superblock);
+  return sealed;
+}
+
+}  // namespace
+
+Status WriteSuperblock(const os::File& file, const ImageSuperblock& superblock) {
+  const OnHeap<ImageSuperblock> sealed = Sealed(superblock);
   return file.WriteAll(&*sealed, sizeof *sealed, SlotOffset(sealed->generation));
 }
 
@@ -197,6 +206,56 @@ Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then) {
       "image '%s' was written by somebody else while it was read: close the morsel there, or "
       "export it from its pool",
       file.path().c_str());
+}
+
+Status OrOverwritten(const os::File& file, const ImageSuperblock& then, Status failure) {
+  if (failure.code() != Code::kCorrupt) return failure;
+  KeepLastError keep;
+  const Status now = CheckNotOverwritten(file, then);
+  if (now.code() != Code::kBusy) return failure;
+  keep.LetGo();
+  return now;
+}
+
+size_t LeftByWriter::SlotIndexOf(uint64_t generation) {
+  return SlotOffset(generation) / kSuperblockBytes;
+}
+
+Status LeftByWriter::Take(const os::File& file) {
+  OnHeap<Slots> both;
+  MORSEL_TRY(file.ReadExactly(both->slots, sizeof both->slots, 0));
+  for (size_t i = 0; i < 2; ++i) slots_[i] = Checksum64(&both->slots[i], kSuperblockBytes);
+  TakeLength(file);
+  return Code::kOk;
+}
+
+void LeftByWriter::Written(const ImageSuperblock& superblock) {
+  slots_[SlotIndexOf(superblock.generation)] =
+      Checksum64(&*Sealed(superblock), sizeof(ImageSuperblock));
+}
+
+void LeftByWriter::TakeLength(const os::File& file) {
+  const KeepLastError keep;
+  const Result<uint64_t> size_bytes = file.SizeBytes();
+  if (size_bytes) size_bytes_ = *size_bytes;
+}
+
+Status LeftByWriter::Check(const os::File& file) const {
+  const Result<uint64_t> size_bytes = file.SizeBytes();
+  if (!size_bytes) return size_bytes.status();
+  OnHeap<Slots> both;
+  const Status read = file.ReadExactly(both->slots, sizeof both->slots, 0);
+  if (!read.ok() && read.code() != Code::kCorrupt) return read;
+  bool stands = read.ok() && *size_bytes >= size_bytes_;
+  for (size_t i = 0; i < 2 && stands; ++i) {
+    stands = !slots_[i] || *slots_[i] == Checksum64(&both->slots[i], kSuperblockBytes);
+  }
+  if (stands) return Code::kOk;
+  return Fail(Code::kCorrupt,
+              "image '%s' was written over or cut by somebody else while it was open for writing "
+              "here: nothing is written into it any more; save the memory elsewhere "
+              "(morsel_export), and discard the morsel",
+              file.path().c_str());
 }
 
 }  // namespace morsel::image

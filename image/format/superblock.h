@@ -25,6 +25,34 @@ Result<ImageSuperblocks> ReadSuperblocks(const os::File& file);
 /// Errors  kBusy: it may have been written over since, so that what was read proves nothing; kIo.
 Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then);
 
+/// Returns `failure`, or kBusy if it is kCorrupt and CheckNotOverwritten() says so: then what was
+/// read is no damage.
+Status OrOverwritten(const os::File& file, const ImageSuperblock& then, Status failure);
+
+/// What an image's one writer has left in its file: the two slots, and the file's length. Who
+/// copies another file over it, cuts it or writes it, too, changes one of them.
+class LeftByWriter {
+ public:
+  /// Takes what is there now.
+  /// Errors  kIo; kCorrupt: it has been cut since it was read.
+  Status Take(const os::File& file);
+  /// The slot of the generation is about to be written, and may hold anything until Written().
+  void Writing(uint64_t generation) { slots_[SlotIndexOf(generation)].reset(); }
+  void Written(const ImageSuperblock& superblock);
+  void TakeLength(const os::File& file);
+
+  /// Checks that all is as it was left.
+  /// Errors  kCorrupt: it is not; kIo.
+  /// Cost    one read of 8 KiB.
+  Status Check(const os::File& file) const;
+
+ private:
+  static size_t SlotIndexOf(uint64_t generation);
+
+  std::optional<uint64_t> slots_[2];  ///< their checksums; of what is unknown, none
+  uint64_t size_bytes_ = 0;
+};
+
 /// Returns whether one of the two slots has an image's magic, whatever else is damaged.
 /// Errors  kIo.
 Result<bool> LooksLikeImage(const os::File& file);

@@ -94,12 +94,12 @@ morsel_code morsel_verify(const char* path, void (*visit)(const char* message, v
                           void* context) {
   if (path == nullptr) return CodeOf(Missing("morsel_verify", "a path"));
   return CodeWithoutCancellation("morsel_verify", [&]() -> Status {
-    auto image = morsel::OpenImageAt(morsel::os::KernelCalls(), path);
-    if (!image) return image.status();
-    image->set_progress(ProgressOfThread());
-    return morsel::VerifyImage(*image, [&](const char* message) {
-      if (visit != nullptr) visit(message, context);
-    });
+    return morsel::VerifyImage(
+        morsel::os::KernelCalls(), path,
+        [&](const char* message) {
+          if (visit != nullptr) visit(message, context);
+        },
+        ProgressOfThread());
   });
 }
 

@@ -26,7 +26,7 @@ std::string PoolSubject(const std::string& path) { return "pool '" + path + "'";
 
 Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, uint64_t size_bytes,
                                                        uint32_t mode, os::SystemCalls& calls) {
-  const Result<os::SplitPath> split = os::SplitAtName(path);
+  const Result<os::SplitPath> split = os::SplitAtNewName(path);
   if (!split) return split.status();
   struct stat status;
   if (lstat(path.c_str(), &status) == 0) {
@@ -254,6 +254,7 @@ Status CarvedPool::Remove(const std::string& name) {
   if (!slot) return slot.status();
   const CatalogRecord record = metadata.catalog().record(*slot);
   MORSEL_TRY(MayRemove(Identity::OfProcess(), record, SubjectOf(name), "removed"));
+  MORSEL_TRY(medium_->CheckIsKept());
   medium_->GiveBack(RoleOf(record), metadata.Remove(*slot));
   addresses_.GiveBack(Registered(), SpanOf(record), stamp_);
   return Code::kOk;
@@ -267,6 +268,7 @@ Status CarvedPool::Rename(const std::string& name, const std::string& to) {
   if (!slot) return slot.status();
   MORSEL_TRY(MayRemove(Identity::OfProcess(), metadata.catalog().record(*slot), SubjectOf(name),
                        "renamed"));
+  MORSEL_TRY(medium_->CheckIsKept());
   if (metadata.catalog().Find(to).has_value()) {
     return Fail(Code::kExists, "%s exists already; choose another name, or remove it",
                 SubjectOf(to).c_str());
@@ -274,6 +276,8 @@ Status CarvedPool::Rename(const std::string& name, const std::string& to) {
   metadata.Rename(*slot, to);
   return Code::kOk;
 }
+
+Status CarvedPool::CheckIsKept() const { return read_only_ ? Status() : medium_->CheckIsKept(); }
 
 Status CarvedPool::CheckNotWritten(const std::string&) {
   return read_only_ ? os::CheckNotWritten(medium_->file(), PoolSubject(path_)) : Status();

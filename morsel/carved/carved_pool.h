@@ -41,7 +41,7 @@ class CarvedPool : public impl::Pool {
                                                   os::SystemCalls& calls);
 
   const PoolSuperblock& superblock() const { return medium_->superblock(); }
-  impl::PoolPlace place() const override { return impl::PlaceOf(medium_->file().descriptor()); }
+  FileIdentity place() const override { return medium_->file().identity(); }
   const pmem::Medium& medium() const override { return medium_->medium(); }
   uint32_t granularity_bytes(Contract) const override { return medium_->granularity_bytes(); }
   Status Supports(Contract contract, bool giant) const override;
@@ -62,6 +62,7 @@ class CarvedPool : public impl::Pool {
   Status Remove(const std::string& name) override;
   Status Rename(const std::string& name, const std::string& to) override;
   void CloseAfterFork() override { medium_->CloseAfterFork(); }
+  Status CheckIsKept() const override;
   Status CheckNotWritten(const std::string& name) override;
   Status Check(const std::function<void(const Finding&)>& report) override;
 

@@ -117,6 +117,7 @@ Status CarvedBacking::Grow(uint64_t size_bytes, std::unique_lock<Mutex>& held) {
 }
 
 Status CarvedBacking::Shrink(uint64_t size_bytes) {
+  MORSEL_TRY(medium_->CheckIsKept());
   // The memory is unmapped first, because that may fail and the rest cannot.
   MORSEL_TRY(range_.Withdraw(size_bytes, record_.size_bytes - size_bytes));
   medium_->GiveBack(RoleOf(record_), medium_->metadata().Shrink(slot_, size_bytes));
@@ -128,6 +129,7 @@ Status CarvedBacking::Checkpoint(uint64_t live_bytes) {
     return Fail(Code::kPermission, "morsel '%s' is open read-only", record_.name.c_str());
   }
   const std::lock_guard lock(medium_->mutex);
+  MORSEL_TRY(medium_->CheckIsKept());
   medium_->metadata().SetCheckpoint(slot_, live_bytes, record_.generation + 1);
   record_.live_bytes = live_bytes;
   ++record_.generation;

@@ -1,8 +1,10 @@
 #include "morsel/carved/carved_pool_medium.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cinttypes>
 #include <cstdlib>
 
@@ -117,6 +119,7 @@ Result<std::unique_ptr<CarvedMedium>> CarvedMedium::Open(os::File file, bool rea
   std::unique_ptr<CarvedMedium> medium(new CarvedMedium(below));
   medium->file_ = std::move(file);
   medium->read_only_ = read_only;
+  medium->was_named_ = medium->IsNamed();
   Result<pmem::Pmem2Mapping> mapping = pmem::Pmem2Mapping::Map(
       medium->file_, AlignUp((*chosen)->metadata_bytes, space->align_bytes), read_only);
   if (!mapping) return mapping.status();
@@ -160,6 +163,24 @@ Status CarvedMedium::ReadAgain() {
   if (!copy) return copy.status();
   copy_ = std::move(*copy);
   return Code::kOk;
+}
+
+// The file behind a device's node is the driver's: the node may be made anew at any time.
+bool CarvedMedium::IsNamed() const {
+  struct stat status;
+  return fstat(file_.descriptor(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink > 0;
+}
+
+Status CarvedMedium::CheckIsKept() const {
+  if (file_.descriptor() < 0) {
+    errno = EBADF;
+    return FailErrno("%s is not locked any more, and is not changed", subject_.c_str());
+  }
+  if (!was_named_ || IsNamed()) return Code::kOk;
+  return Fail(Code::kNotFound,
+              "%s was removed while it was open: nothing in it can be kept; export what matters "
+              "(morsel_export), and close it",
+              subject_.c_str());
 }
 
 // PMEM2_FORCE_GRANULARITY may let ordinary memory stand in for persistent memory, and may ask for
@@ -213,6 +234,7 @@ Status CarvedMedium::ForEachRun(alloc::SubtreeRole role, const std::vector<Subtr
 
 Result<std::vector<SubtreeIndex>> CarvedMedium::Grant(alloc::SubtreeRole role, uint64_t size_bytes,
                                                       std::unique_lock<Mutex>* held) {
+  MORSEL_TRY(CheckIsKept());
   Result<std::vector<SubtreeIndex>> subtrees = metadata_->Reserve(role, size_bytes);
   if (!subtrees) return subtrees;
   // Nobody else can have the subtrees once they are claimed, and filling them with zeros uses

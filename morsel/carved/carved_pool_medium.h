@@ -70,6 +70,10 @@ class CarvedMedium {
   Status Refresh();
   /// As Refresh(), but takes a new copy in any case, for who looks for damage.
   Status ReadAgain();
+  /// Checks that what is stored into the mapping is kept, and stays this process' to write: the
+  /// file is still open here, with its lock, and has a name. Whoever changes the metadata asks.
+  /// Errors  kInvalidArgument: somebody has closed the descriptor. kNotFound: the file was removed.
+  Status CheckIsKept() const;
   const os::File& file() const { return file_; }
   const PoolSuperblock& superblock() const { return *superblock_; }
   pmem::Persist persist() const { return mapping_.persist(); }
@@ -87,7 +91,7 @@ class CarvedMedium {
   /// held       the lock on `mutex`: it is released while zeros are written, so that others may go
   ///            on. With nullptr the mutex stays locked.
   /// Ownership  the caller ends the claim with the metadata's Create() or Grow(), or with Return().
-  /// Errors     kNoSpace, kCorrupt, kIo: nothing is claimed.
+  /// Errors     kNoSpace, kCorrupt, kIo; as CheckIsKept(): nothing is claimed.
   Result<std::vector<SubtreeIndex>> Grant(alloc::SubtreeRole role, uint64_t size_bytes,
                                           std::unique_lock<Mutex>* held = nullptr);
   /// Ends a claim of Grant(): the subtrees are free again.
@@ -113,9 +117,11 @@ class CarvedMedium {
   const char* MappedToRead() const;
   Status FindSparse();
   Status MustFlush() const;
+  bool IsNamed() const;
 
   const pmem::Medium& medium_;
   os::File file_;
+  bool was_named_ = false;  ///< when it was opened: some files never have a name
   bool read_only_ = false;
   bool is_sparse_ = false;  ///< some subtrees may lie in a hole of the file, as in a sparse copy
   pmem::Pmem2Mapping mapping_;

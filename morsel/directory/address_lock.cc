@@ -10,6 +10,9 @@
 namespace morsel {
 namespace {
 
+// From this byte on writers of morsels lock. It is beyond all addresses.
+constexpr uint64_t kWritersBegin = uint64_t{1} << 61;
+
 // Who may write the directory may open the file, and nobody else may: who can open it can lock it.
 mode_t ModeBeside(const struct stat& directory) {
   const mode_t writers = directory.st_mode & 0222;
@@ -26,17 +29,19 @@ void SetMode(const os::Directory& directory, const os::File& file) {
 }
 
 Result<os::File> OpenOrMake(const os::Directory& directory) {
-  Result<os::File> file = directory.OpenFile(kLockFileName, O_RDWR | O_APPEND);
-  while (!file && file.error() == Code::kNotFound) {
+  // Others may make it or remove it in between.
+  constexpr int kTriesMax = 100;
+  for (int tries = 1;; ++tries) {
+    Result<os::File> file = directory.OpenFile(kLockFileName, O_RDWR | O_APPEND);
+    if (file || file.error() != Code::kNotFound || tries == kTriesMax) return file;
     file = os::File::Open(directory.calls(), directory.descriptor(), kLockFileName,
                           O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
                           directory.PathOf(kLockFileName));
     if (file) directory.GiveGroup(*file);
     if (file) SetMode(directory, *file);
-    if (!file && file.error() == Code::kExists)
-      file = directory.OpenFile(kLockFileName, O_RDWR | O_APPEND);
+    // Where it is not found now either, the directory itself was removed.
+    if (file || file.error() != Code::kExists) return file;
   }
-  return file;
 }
 
 }  // namespace
@@ -65,6 +70,14 @@ Result<std::optional<os::ByteSpan>> AddressLock::TryLock(uint64_t base, uint64_t
   Result<std::optional<os::ByteSpan>> other = os::LockSpan(file_, span);
   if (other && !*other) locked_ = span;
   return other;
+}
+
+Result<bool> AddressLock::TryLockWriter(const FileIdentity& morsel) {
+  // An inode's number may have 64 bits. Two morsels that meet keep each other out, and are safe.
+  const uint64_t byte = kWritersBegin + morsel.inode % kWritersBegin;
+  const Result<std::optional<os::ByteSpan>> other = TryLock(byte, 1);
+  if (!other) return other.status();
+  return !other->has_value();
 }
 
 void AddressLock::Unlock() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/descriptor.h"
 #include "base/result.h"
 #include "os/file/directory.h"
 #include "os/file/file.h"
@@ -39,7 +40,12 @@ class AddressLock {
   /// Errors  kUnsupported: the file system has no such locks. kIo.
   Result<std::optional<os::ByteSpan>> TryLock(uint64_t base, uint64_t size_bytes);
 
-  /// Gives the addresses of the last TryLock() back.
+  /// Locks a byte that stands for the morsel's file. False if somebody else has. See
+  /// DirectoryPool::LockBeside().
+  /// Errors  as TryLock().
+  Result<bool> TryLockWriter(const FileIdentity& morsel);
+
+  /// Gives what the last TryLock() has locked back.
   void Unlock();
 
   /// Counts a name that is about to be given in the directory, for NamesGiven(). Where it cannot be

@@ -11,7 +11,7 @@
 #include "image/image_copy.h"
 #include "image/image_file.h"
 #include "morsel/carved/fine_file.h"
-#include "morsel/directory/while_overtaken.h"
+#include "morsel/pool/while_overtaken.h"
 
 namespace morsel {
 namespace {

@@ -28,7 +28,6 @@ using image::ImageFile;
 using image::ImageInfo;
 
 constexpr mode_t kDirectoryMode = 0700;
-constexpr char kOwnPrefix[] = ".morsel";
 
 std::string WithoutTrailingSlashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -209,7 +208,7 @@ Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
   if (!all) return all.status();
   Names names;
   for (const std::string& name : *all) {
-    if (name == "." || name == ".." || name.rfind(kOwnPrefix, 0) == 0) continue;
+    if (name == "." || name == ".." || name.rfind(os::kOwnNames, 0) == 0) continue;
     const Result<os::File> file = directory_.OpenFile(name, O_RDONLY);
     // A file without permission may well be an image. Whoever opens it gets the reason.
     if (!file && file.error() == Code::kPermission) names.images.push_back(name);

@@ -41,7 +41,7 @@ class DirectoryPool final : public impl::Pool {
                                                   const DirectoryPoolOptions& options,
                                                   os::SystemCalls& calls);
 
-  impl::PoolPlace place() const override { return impl::PlaceOf(directory_.descriptor()); }
+  FileIdentity place() const override { return directory_.identity(); }
   const pmem::Medium& medium() const override;
   uint32_t granularity_bytes(Contract contract) const override;
   Status Supports(Contract contract, bool giant) const override;
@@ -119,9 +119,21 @@ class DirectoryPool final : public impl::Pool {
   Status RemoveName(const std::string& name);
   /// Locks the range that the record says, which no other morsel of the pool has.
   Result<AddressLock> LockPlaceOf(const CatalogRecord& record);
+  /// Keeps other writers from `file`, which was opened as its one writer, also where somebody who
+  /// may only read it has put a lock in the writer's place. What it returns is to be held as long
+  /// as the file is written.
+  /// Errors  kBusy; as AddressLock::Open(), where there is such a lock.
+  Result<std::shared_ptr<AddressLock>> LockBeside(const os::File& file,
+                                                  const std::string& name) const;
+  /// A morsel's file that is opened to be written, and what is to be held meanwhile.
+  struct Writable {
+    os::File file;
+    std::shared_ptr<AddressLock> beside;
+  };
+  Result<Writable> OpenForWriting(const std::string& name) const;
   /// Opens the morsel `name`, so that nobody becomes its writer before the file is closed.
   /// Errors  kBusy: somebody is; kCorrupt: the file is no morsel's; kNotFound, kPermission, kIo.
-  Result<os::File> OpenToChangeName(const std::string& name) const;
+  Result<Writable> OpenToChangeName(const std::string& name) const;
   Status ServesImageOf(const CatalogRecord& record) const;
   Result<std::unique_ptr<Backing>> CreateImage(CatalogRecord record, const Formatter& format,
                                                const image::Progress& progress);

@@ -12,9 +12,9 @@
 #include "image/image_copy.h"
 #include "morsel/directory/directory_pool.h"
 #include "morsel/directory/image_backing.h"
-#include "morsel/directory/while_overtaken.h"
 #include "morsel/pool/address_window.h"
 #include "morsel/pool/image_record.h"
+#include "morsel/pool/while_overtaken.h"
 #include "os/file/file_lock.h"
 #include "os/memory/frames.h"
 #include "os/memory/open_dirty_tracker.h"
@@ -88,8 +88,9 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
 
 Result<std::unique_ptr<Backing>> DirectoryPool::OpenToWrite(const std::string& name,
                                                             const image::Progress& progress) {
-  Result<os::File> file = NamedError(directory_.OpenForWriting(name, LabelOf(name)), name);
-  if (!file) return file.status();
+  Result<Writable> opened = OpenForWriting(name);
+  if (!opened) return opened.status();
+  os::File* const file = &opened->file;
   // ORDER  the morsel's name, synced  <  the first checkpoint into it
   // WHY    the file may have been copied here since the pool was opened, and its name may be in a
   //        cache only.
@@ -101,11 +102,14 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenToWrite(const std::string& n
   if (!*is_direct) {
     auto image = OpenImage(std::move(*file), name, /*read_only=*/false, nullptr, progress);
     if (image) addresses_.Claim(SpanOf((*image)->record()));
+    if (image) (*image)->Hold(std::move(opened->beside));
     return image;
   }
   // What is stored into it is on the medium. An image is looked at before each checkpoint.
   MORSEL_TRY(directory_.CheckHasOneName(name, *file));
-  return OpenFineFile(std::move(*file), name, /*read_only=*/false, LabelOf(name));
+  auto fine = OpenFineFile(std::move(*file), name, /*read_only=*/false, LabelOf(name));
+  if (fine) (*fine)->Hold(std::move(opened->beside));
+  return fine;
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::OpenIntact(const std::string& name,
@@ -229,10 +233,33 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
   });
 }
 
-Result<os::File> DirectoryPool::OpenToChangeName(const std::string& name) const {
+// Writers under a reader's lock on the morsel's file lock a byte of a file that no reader can open,
+// and then put a lock for reading beside the reader's. So whoever gets the writer's lock is alone,
+// also when the reader has gone, and whoever does not get it looks for the byte.
+Result<std::shared_ptr<AddressLock>> DirectoryPool::LockBeside(const os::File& file,
+                                                               const std::string& name) const {
+  if (os::LockAlone(file)) return std::shared_ptr<AddressLock>();
+  Result<AddressLock> lock = AddressLock::Open(directory_);
+  if (!lock) return lock.status();
+  const Result<bool> is_locked = lock->TryLockWriter(file.identity());
+  if (!is_locked) return is_locked.status();
+  if (!*is_locked) return os::IsWrittenUnderReaders(file, LabelOf(name));
+  MORSEL_TRY(os::LockUnderReaders(file, LabelOf(name)));
+  return std::make_shared<AddressLock>(std::move(*lock));
+}
+
+Result<DirectoryPool::Writable> DirectoryPool::OpenForWriting(const std::string& name) const {
+  Result<os::File> file = NamedError(directory_.OpenForWriting(name, LabelOf(name)), name);
+  if (!file) return file.status();
+  Result<std::shared_ptr<AddressLock>> beside = LockBeside(*file, name);
+  if (!beside) return beside.status();
+  return Writable{std::move(*file), std::move(*beside)};
+}
+
+Result<DirectoryPool::Writable> DirectoryPool::OpenToChangeName(const std::string& name) const {
   // A file that is not a morsel's is not ours to remove or to rename.
   Result<os::File> file = OpenFile(name, O_RDONLY);
-  if (!file) return file;
+  if (!file) return file.status();
   const Result<bool> is_image = image::LooksLikeImage(*file);
   if (!is_image) return is_image.status();
   const Result<bool> is_direct = LooksLikeFineFile(*file);
@@ -243,17 +270,17 @@ Result<os::File> DirectoryPool::OpenToChangeName(const std::string& name) const 
   }
   // As its one writer, so that nobody else is or becomes it before the name is gone. Who may change
   // the name may be allowed to read the file only; where there are no locks nobody writes it.
-  Result<os::File> written = NamedError(directory_.OpenForWriting(name, LabelOf(name)), name);
+  Result<Writable> written = OpenForWriting(name);
   const bool goes_without =
       written.error() == Code::kPermission || written.error() == Code::kUnsupported;
   if (written || !goes_without) return written;
   MORSEL_TRY(os::CheckNotWritten(*file, LabelOf(name)));
-  return file;
+  return Writable{std::move(*file), nullptr};
 }
 
 Status DirectoryPool::Remove(const std::string& name) {
   MORSEL_CHECK(!read_only_);
-  const Result<os::File> file = OpenToChangeName(name);
+  const Result<Writable> file = OpenToChangeName(name);
   if (!file) return file.status();
   return RemoveName(name);
 }
@@ -270,11 +297,11 @@ Status DirectoryPool::CheckNotWritten(const std::string& name) {
 // TEST   morsel/directory/directory_sharing_test: NobodyTakesTheAddressesOfWhatIsRenamed
 Status DirectoryPool::Rename(const std::string& name, const std::string& to) {
   MORSEL_CHECK(!read_only_);
-  const Result<os::File> file = OpenToChangeName(name);
+  const Result<Writable> file = OpenToChangeName(name);
   if (!file) return file.status();
   MORSEL_TRY(directory_.CheckNone(to));
   // One that is damaged has no addresses that anybody could take for his own.
-  const Result<CatalogRecord> record = RecordIn(*file, name);
+  const Result<CatalogRecord> record = RecordIn(file->file, name);
   Result<AddressLock> lock = AddressLock::Open(directory_);
   if (!lock) return lock.status();
   if (record) {

@@ -171,7 +171,7 @@ TEST_F(DirectoryPoolTest, CheckpointFailsIfTheFileWasRenamedOrReplaced) {
   std::unique_ptr<Backing> morsel = Create(Wanted("a"));
   fs::rename(path_ + "/a", path_ + "/elsewhere");
   EXPECT_EQ(morsel->Checkpoint(0).code(), Code::kNotFound);
-  EXPECT_TRUE(Says("removed or renamed while open") && Says("copy what matters")) << LastError();
+  EXPECT_TRUE(Says("removed or renamed while open") && Says("save what matters")) << LastError();
   fs::copy_file(path_ + "/elsewhere", path_ + "/a");
   EXPECT_EQ(morsel->Checkpoint(0).code(), Code::kNotFound);
   EXPECT_TRUE(Says("replaced while open")) << LastError();

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "morsel/directory/directory_pool_testing.h"
+#include "morsel/pool/image_file_at.h"
 #include "os/testing/scripted_calls_testing.h"
 
 namespace morsel {
@@ -31,6 +32,8 @@ class DirectorySharingTest : public DirectoryPoolFixture {
     for (uint64_t at = 512; at < end; at += 512) WordsOf(writer)[at] = value;
     ASSERT_TRUE(writer.Checkpoint(0).ok()) << LastError();
   }
+  void OvertakeAtEachCall(
+      const std::function<void(impl::Pool& pool, os::SystemCalls& calls)>& read);
 };
 
 bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
@@ -206,29 +209,68 @@ TEST_F(DirectorySharingTest, AReaderWhoIsOvertakenReadsANewerCheckpoint) {
   EXPECT_GT(value, 20u) << "he was overtaken";
 }
 
-// Who checks is overtaken at each of his calls: that is no damage.
-TEST_F(DirectorySharingTest, WhatIsWrittenWhileItIsCheckedIsNotDamaged) {
+// A reader of another pool handle is overtaken after each of his calls, by checkpoints after which
+// the file is shorter, and longer again.
+void DirectorySharingTest::OvertakeAtEachCall(
+    const std::function<void(impl::Pool& pool, os::SystemCalls& calls)>& read) {
   Open();
-  const std::unique_ptr<Backing> writer = Create(Wanted("a", 4 * kSubtreeBytes));
+  const std::unique_ptr<Backing> writer = Create(Wanted("a", 2 * kSubtreeBytes));
   uint64_t value = 0;
-  const auto checkpoint = [&] { CheckpointWith(*writer, ++value); };
-  checkpoint();
+  const auto checkpoint = [&] {
+    ++value;
+    ASSERT_TRUE(writer->Resize((value % 3 == 0 ? 2 : 1) * kSubtreeBytes).ok()) << LastError();
+    CheckpointWith(*writer, value);
+  };
+  while (value < 3) checkpoint();
   os::ScriptedCalls calls;
-  const auto checker = DirectoryPool::Open(path_, {.read_only = true}, calls);
-  ASSERT_TRUE(checker.has_value()) << LastError();
+  const auto pool = DirectoryPool::Open(path_, {.read_only = true}, calls);
+  ASSERT_TRUE(pool.has_value()) << LastError();
   for (int64_t call = 0, calls_made = 1; call < calls_made; ++call) {
+    SCOPED_TRACE("call " + std::to_string(call));
     calls.Heal();
     calls.AfterEach([&](const os::Call& made) {
       if (made.number != call) return;
       for (int times = 0; times < 3; ++times) checkpoint();
     });
-    const auto report = [&](const Finding& found) {
-      ADD_FAILURE() << "call " << call << ": " << found.subject << ": " << found.message;
-    };
-    EXPECT_TRUE((*checker)->Check(report).ok()) << LastError();
+    read(**pool, calls);
     calls_made = static_cast<int64_t>(calls.count());
   }
   EXPECT_GT(value, 20u) << "he was overtaken";
+}
+
+TEST_F(DirectorySharingTest, WhatIsWrittenWhileItIsCheckedIsNotDamaged) {
+  OvertakeAtEachCall([](impl::Pool& pool, os::SystemCalls&) {
+    const auto report = [&](const Finding& found) {
+      ADD_FAILURE() << found.subject << ": " << found.message;
+    };
+    EXPECT_TRUE(pool.Check(report).ok()) << LastError();
+  });
+}
+
+TEST_F(DirectorySharingTest, WhatIsWrittenWhileItIsExportedIsExportedWhole) {
+  const std::string image = scratch_.At("image");
+  const Result<os::Directory> to = os::Directory::Open(os::KernelCalls(), scratch_.path());
+  ASSERT_TRUE(to.has_value());
+  for (const auto codec : {image::Codec::kNone, image::Codec::kLz4}) {
+    fs::remove_all(path_);
+    OvertakeAtEachCall([&](impl::Pool& pool, os::SystemCalls&) {
+      EXPECT_TRUE(pool.Export("a", *to, "image", {.codec = codec}).ok()) << LastError();
+      const auto report = [](const char* message) { ADD_FAILURE() << message; };
+      EXPECT_TRUE(VerifyImage(os::KernelCalls(), image, report).ok()) << LastError();
+      fs::remove(image);
+    });
+  }
+}
+
+TEST_F(DirectorySharingTest, WhatIsWrittenWhileItIsVerifiedOrSalvagedIsNotDamaged) {
+  const auto report = [](const char* message) { ADD_FAILURE() << message; };
+  OvertakeAtEachCall([&](impl::Pool&, os::SystemCalls& calls) {
+    EXPECT_TRUE(VerifyImage(calls, path_ + "/a", report).ok()) << LastError();
+  });
+  fs::remove_all(path_);
+  OvertakeAtEachCall([&](impl::Pool&, os::SystemCalls& calls) {
+    EXPECT_TRUE(SalvageImage(calls, path_ + "/a", "", report).has_value()) << LastError();
+  });
 }
 
 }  // namespace

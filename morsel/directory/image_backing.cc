@@ -109,10 +109,12 @@ Status ImageBacking::CheckIsFound() const {
     message = LastError();
   }
   // Who has given up the right to look learns nothing either way.
-  if (found.code() != Code::kNotFound) return directory_.CheckHasOneName(record_.name, file);
+  if (found.ok() || found.code() == Code::kPermission) {
+    return directory_.CheckHasOneName(record_.name, file);
+  }
   return Fail(found.code(),
-              "%s; no checkpoint of the morsel can be kept: copy what matters into another one, "
-              "then discard this one",
+              "%s; no checkpoint of the morsel can be kept: save what matters elsewhere "
+              "(morsel_export), then discard the morsel",
               message.c_str());
 }
 
@@ -143,15 +145,19 @@ Status ImageBacking::Write(const os::Directory& to, const std::string& file_name
   const uint32_t mode = PermissionsOfCopy(record_.mode);
   image::ImageInfo info = image_.info();
   const image::Codec codec = options.codec.value_or(info.codec);
-  if (codec != info.codec) {
-    // If the memory may be written, the caller has just made a checkpoint of it. It has also
-    // stopped the heap.
-    info.codec = codec;
-    return image::ImageFile::Create(to, file_name, mode, info, range_.at(0), &frames_,
-                                    image_.progress())
-        .status();
+  if (codec == info.codec && !options.live_bytes_in_memory) {
+    const Status copied = image::CopyInto(image_, to, file_name, mode);
+    // What the file does not hold any more the memory does: of a reader, too.
+    if (copied.code() != Code::kBusy && copied.code() != Code::kCorrupt) return copied;
   }
-  return image::CopyInto(image_, to, file_name, mode);
+  // If the memory may be written, the caller has just made a checkpoint of it, or has tried. It has
+  // also stopped the heap.
+  info.codec = codec;
+  info.size_bytes = record_.size_bytes;
+  info.live_bytes = options.live_bytes_in_memory.value_or(info.live_bytes);
+  return image::ImageFile::Create(to, file_name, mode, info, range_.at(0), &frames_,
+                                  image_.progress())
+      .status();
 }
 
 }  // namespace morsel

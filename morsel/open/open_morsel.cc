@@ -169,12 +169,12 @@ Status OpenMorsel::Checkpoint() {
   const std::lock_guard no_root_changes(roots_mutex_);
   const auto stopped = heap_->StopAndRelease();
   telling.Begin(stopped);
-  return Checkpoint(stopped);
-}
-
-Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped) {
   const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
   if (!live_bytes) return live_bytes.status();
+  return Checkpoint(stopped, *live_bytes);
+}
+
+Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t live_bytes) {
   if (fine()) heap_->PersistAll(stopped);
   // The checkpoint reads all of the memory, also blocks that the guard protects or marks as freed.
   const alloc::Guard::Opening open(heap_->guard());
@@ -182,7 +182,7 @@ Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped) {
   const bool is_watched = heap_->guard() != nullptr && !fine();
   const alloc::StillPages still(is_watched ? static_cast<const char*>(base()) : nullptr,
                                 record().size_bytes);
-  const Status status = backing_->Checkpoint(*live_bytes);
+  const Status status = backing_->Checkpoint(live_bytes);
   still.Check(label_);
   return status;
 }
@@ -194,10 +194,16 @@ Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
   const std::lock_guard no_root_changes(roots_mutex_);
   const auto stopped = heap_->StopAndRelease();
   telling.Begin(stopped);
-  if (!read_only() && !fine()) MORSEL_TRY(Checkpoint(stopped));
+  ExportRequest request = options;
+  if (!read_only() && !fine()) {
+    const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
+    if (!live_bytes) return live_bytes.status();
+    // Where no checkpoint can be made, the memory is all that there is, and this call saves it.
+    if (!Checkpoint(stopped, *live_bytes).ok()) request.live_bytes_in_memory = *live_bytes;
+  }
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
-  return backing_->Export(to, file_name, options);
+  return backing_->Export(to, file_name, request);
 }
 
 Status OpenMorsel::Resize(uint64_t size_bytes) {
@@ -310,8 +316,10 @@ Status OpenMorsel::Close() {
 Status OpenMorsel::Discard() {
   MORSEL_TRY(MayRead());
   if (read_only() || !fine()) return Code::kOk;
-  // A damaged morsel is closed all the same. Its heap stays marked as in use.
-  if (const Status status = CloseFine(); status.code() != Code::kCorrupt) return status;
+  // One that is damaged, or whose file is gone, is closed all the same. Its heap stays marked as in
+  // use.
+  const KeepLastError keep;
+  (void)CloseFine();
   return Code::kOk;
 }
 

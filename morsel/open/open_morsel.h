@@ -93,7 +93,7 @@ class OpenMorsel : public os::InDenseMemory {
              OpenPool* owner);
   Status OnlyFine(const char* call) const;
   Status MayFlush(const void* address, uint64_t size_bytes, const char* call);
-  Status Checkpoint(const alloc::Heap::StoppedWorld& stopped);
+  Status Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t live_bytes);
   Status CloseFine();
   Status MayBeRoot(const char* name, const void* object);
   class Telling;

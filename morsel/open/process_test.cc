@@ -45,7 +45,7 @@ TEST(Process, NoMorselIsFoundAtAnAddressBeyondTheTable) {
 class DescriptorPool final : public impl::Pool {
  public:
   explicit DescriptorPool(int descriptor) : impl::Pool("p", false), descriptor_(descriptor) {}
-  impl::PoolPlace place() const override { return {}; }
+  FileIdentity place() const override { return {}; }
   const pmem::Medium& medium() const override { return pmem::kStandIn; }
   Result<PoolFacts> Facts() override { return PoolFacts(); }
   uint32_t granularity_bytes(Contract) const override { return 1; }

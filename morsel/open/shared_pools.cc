@@ -10,7 +10,7 @@ namespace morsel {
 namespace {
 
 struct Shared {
-  impl::PoolPlace place;
+  FileIdentity place;
   std::unique_ptr<OpenPool> pool;
   uint64_t opens = 1;
 };
@@ -42,7 +42,7 @@ Result<OpenPool*> OpenCountedPool(const char* path, const morsel_pool_options* o
   Result<std::unique_ptr<OpenPool>> opened = OpenPool::Open(path, options, calls);
   if (!opened) return opened.status();
   if (!(*opened)->pool().read_only()) return opened->release();
-  const impl::PoolPlace place = (*opened)->pool().place();
+  const FileIdentity place = (*opened)->pool().place();
   std::unique_ptr<OpenPool> superfluous;  // it ends when forks may come again
   const auto no_fork = KeepFromForking();
   for (Shared& shared : AllShared()) {
@@ -63,17 +63,18 @@ Status CloseCountedPool(OpenPool* pool) {
     if (!forked && IsCountedDown(pool)) return Code::kOk;
   }
   MORSEL_TRY(pool->MayClose());
+  const Status kept = forked ? Status() : pool->pool().CheckIsKept();
   std::unique_ptr<OpenPool> ended;  // as above
   const auto no_fork = KeepFromForking();
   if (IsCountedDown(pool)) return Code::kOk;  // somebody has opened it meanwhile
   const auto shared = Find(pool);
   if (shared == AllShared().end()) {
     ended.reset(pool);
-    return Code::kOk;
+    return kept;
   }
   ended = std::move(shared->pool);
   AllShared().erase(shared);
-  return Code::kOk;
+  return kept;
 }
 
 }  // namespace morsel

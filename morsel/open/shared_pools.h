@@ -20,7 +20,8 @@ Result<OpenPool*> OpenCountedPool(const char* path, const morsel_pool_options* o
                                   os::SystemCalls& calls);
 
 /// Ends one OpenCountedPool().
-/// Errors   as OpenPool::MayClose(), for the last of them: it stays open.
+/// Errors   as OpenPool::MayClose(), for the last of them: it stays open. As impl::Pool's
+///          CheckIsKept(): it is closed all the same.
 /// Threads  any.
 Status CloseCountedPool(OpenPool* pool);
 

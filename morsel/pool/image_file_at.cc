@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 
 #include <cinttypes>
+#include <vector>
 
 #include "base/error.h"
 #include "image/format/superblock.h"
 #include "image/image_copy.h"
+#include "morsel/pool/while_overtaken.h"
 #include "os/file/directory.h"
 
 namespace morsel {
@@ -72,12 +74,8 @@ Status WriteIntact(const ImageFile& image, os::SystemCalls& calls, const std::st
                            &damaged);
 }
 
-}  // namespace
-
-Result<uint64_t> SalvageImage(os::SystemCalls& calls, const std::string& path,
-                              const std::string& to,
-                              const std::function<void(const char* message)>& report,
-                              const image::Progress& progress) {
+Result<uint64_t> SalvageOnce(os::SystemCalls& calls, const std::string& path, const std::string& to,
+                             const Report& report, const image::Progress& progress) {
   const image::Damaged damaged = [&](Status) {
     report(LastError());
     return Status();
@@ -99,17 +97,49 @@ Result<uint64_t> SalvageImage(os::SystemCalls& calls, const std::string& path,
   return intact_bytes;
 }
 
-Status VerifyImage(const ImageFile& image, const std::function<void(const char* message)>& report) {
+Status VerifyOnce(os::SystemCalls& calls, const std::string& path, const Report& report,
+                  const image::Progress& progress) {
+  Result<ImageFile> image = OpenImageAt(calls, path);
+  if (!image) return image.status();
+  image->set_progress(progress);
   uint64_t damaged = 0;
-  MORSEL_TRY(image.Verify([&](const char* message) {
+  MORSEL_TRY(image->Verify([&](const char* message) {
     ++damaged;
     report(message);
   }));
-  MORSEL_TRY(image::CheckNotOverwritten(image));
+  MORSEL_TRY(image::CheckNotOverwritten(*image));
   if (damaged == 0) return Code::kOk;
   return Fail(Code::kCorrupt,
               "image '%s': %" PRIu64 " of its subtrees cannot be believed; restore it from a copy",
-              image.file().path().c_str(), damaged);
+              image->file().path().c_str(), damaged);
+}
+
+// Calls read(report) again as long as it was overtaken, and passes on what the last reading has
+// reported: what a reader who was overtaken finds is no damage.
+template <class Read>
+auto ReportLast(const Report& report, const Read& read) {
+  std::vector<std::string> found;
+  const auto done = WhileOvertaken([&] {
+    found.clear();
+    return read([&](const char* message) { found.emplace_back(message); });
+  });
+  for (const std::string& message : found) report(message.c_str());
+  return done;
+}
+
+}  // namespace
+
+Result<uint64_t> SalvageImage(os::SystemCalls& calls, const std::string& path,
+                              const std::string& to, const Report& report,
+                              const image::Progress& progress) {
+  return ReportLast(
+      report, [&](const Report& found) { return SalvageOnce(calls, path, to, found, progress); });
+}
+
+Status VerifyImage(os::SystemCalls& calls, const std::string& path, const Report& report,
+                   const image::Progress& progress) {
+  return ReportLast(report,
+                    [&](const Report& found) { return VerifyOnce(calls, path, found, progress); });
 }
 
 }  // namespace morsel

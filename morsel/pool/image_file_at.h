@@ -31,10 +31,11 @@ Result<uint64_t> SalvageImage(os::SystemCalls& calls, const std::string& path,
                               const std::function<void(const char* message)>& report,
                               const image::Progress& progress = {});
 
-/// Reads the whole image and reports each damaged subtree with one message.
-/// Errors  kCorrupt: damage was reported; kBusy: somebody wrote the image meanwhile; kNoMemory;
-///         kIo.
-Status VerifyImage(const image::ImageFile& image,
-                   const std::function<void(const char* message)>& report);
+/// Reads the whole image at `path` and reports each damaged subtree with one message.
+/// Errors  as OpenImageAt(); kCorrupt: also that damage was reported; kBusy: somebody writes the
+///         image faster than it can be read; kNoMemory.
+Status VerifyImage(os::SystemCalls& calls, const std::string& path,
+                   const std::function<void(const char* message)>& report,
+                   const image::Progress& progress = {});
 
 }  // namespace morsel

@@ -1,11 +1,8 @@
 #include "morsel/pool/pool.h"
 
-#include <sys/stat.h>
-
 #include <climits>
 
 #include "base/bits.h"
-#include "base/check.h"
 #include "base/error.h"
 #include "base/units.h"
 
@@ -20,12 +17,6 @@ bool IsPossibleName(const std::string& name) {
 
 uint64_t RangeBytes(uint64_t capacity_bytes) {
   return AlignUp(capacity_bytes + kProcessPageBytes, kSubtreeBytes);
-}
-
-impl::PoolPlace impl::PlaceOf(int descriptor) {
-  struct stat status = {};
-  MORSEL_CHECK(fstat(descriptor, &status) == 0);
-  return {status.st_dev, status.st_ino};
 }
 
 Result<std::unique_ptr<Backing>> impl::Pool::OpenIntact(const std::string& name,

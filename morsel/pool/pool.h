@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "alloc/heap/heap_frames.h"
+#include "base/descriptor.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "image/format/image_info.h"
@@ -66,6 +67,9 @@ struct ExportRequest {
   /// How the leaves are compressed. Without a value: as in the morsel's own image; those of a fine
   /// morsel, which has none, are not compressed.
   std::optional<image::Codec> codec = {};
+  /// Of an open snapshot morsel: its memory is written and not what its file holds, which may have
+  /// been cut, written over or removed. The heap has so many live bytes.
+  std::optional<uint64_t> live_bytes_in_memory = {};
   /// Called while the export reads and writes. If it is empty, an open morsel's own callback is
   /// used.
   image::Progress progress = {};
@@ -96,6 +100,9 @@ class Backing {
   /// durable.
   virtual uint32_t granularity_bytes() const = 0;
 
+  /// Keeps `what` as long as the backing lives.
+  void Hold(std::shared_ptr<void> what) { held_ = std::move(what); }
+
   /// Makes the morsel `size_bytes` long, which is a multiple of its subtrees and at most its
   /// capacity. New memory is zero. Memory that is cut off must not be in use.
   /// Durability  fine: on return. snapshot: with the next checkpoint.
@@ -110,7 +117,8 @@ class Backing {
   /// Writes an image of the morsel as the file `file_name` of the directory `to`, with the morsel's
   /// permission bits. The image of a snapshot morsel is that of its last checkpoint; that of a fine
   /// morsel is its memory, which nobody may change meanwhile. If a snapshot morsel is exported with
-  /// another codec than its own, the image is written from the memory and begins at generation 1.
+  /// another codec than its own, or its file is not what it was, the image is written from the
+  /// memory and begins at generation 1.
   /// With `skipped`, memory that the kernel knows to be bad is not touched, so that it raises no
   /// signal.
   /// Durability  on return. After a crash before that, there is nothing of that name, or the whole
@@ -126,6 +134,7 @@ class Backing {
 
   CatalogRecord record_;
   bool read_only_;
+  std::shared_ptr<void> held_;
   os::AddressRange range_;  ///< RangeBytes(capacity) long, with the process' page in it
 };
 
@@ -159,15 +168,6 @@ struct PoolFacts {
 
 namespace impl {
 
-/// Which directory or file a pool is, by whatever path it was found.
-struct PoolPlace {
-  uint64_t device = 0;
-  uint64_t inode = 0;
-  friend bool operator==(const PoolPlace&, const PoolPlace&) = default;
-};
-/// The place of an open directory or file.
-PoolPlace PlaceOf(int descriptor);
-
 /// What every kind of pool does. (The user's handle is morsel::Pool in morsel.hpp.)
 ///
 /// Ownership  a pool must outlive the backings that it returns.
@@ -181,7 +181,8 @@ class Pool {
 
   const std::string& path() const { return path_; }
   bool read_only() const { return read_only_; }
-  virtual PoolPlace place() const = 0;
+  /// Which directory or file the pool is, by whatever path it was found.
+  virtual FileIdentity place() const = 0;
   /// What the pool is stored on.
   virtual const pmem::Medium& medium() const = 0;
   /// Backing::granularity_bytes() of morsels under `contract`, or kPageBytes if the pool cannot
@@ -262,6 +263,11 @@ class Pool {
   /// for writing.
   /// Errors  kBusy: the message names the process; kNotFound, kPermission, kIo.
   virtual Status CheckNotWritten(const std::string& name) = 0;
+
+  /// Checks that what was changed by this object, without an error, is there for the next one.
+  /// Errors  kNotFound: the pool's file was removed while it was open. kInvalidArgument: somebody
+  ///         has closed a descriptor of the pool, so that others may write it, too.
+  virtual Status CheckIsKept() const { return Code::kOk; }
 
   /// In a forked child: closes the pool's descriptors, so that the child does not hold the pool's
   /// lock. It calls nothing but close(2), and nothing of the pool may be called after it.

@@ -29,6 +29,15 @@ Result<SplitPath> SplitAtName(const std::string& path) {
               path.c_str());
 }
 
+Result<SplitPath> SplitAtNewName(const std::string& path) {
+  Result<SplitPath> split = SplitAtName(path);
+  if (!split || !split->name.starts_with(kOwnNames)) return split;
+  return Fail(Code::kInvalidArgument,
+              "'%s' cannot be made: \"%s\" begins the names of the library's own files, which it "
+              "removes by itself; choose another name",
+              path.c_str(), kOwnNames);
+}
+
 Result<Directory> Directory::Open(SystemCalls& calls, const std::string& path) {
   Result<File> file = File::Open(calls, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, path);
   if (!file) return file.status();
@@ -61,7 +70,8 @@ Result<File> Directory::OpenForWriting(const std::string& name, const std::strin
   if (!file) return file;
   file->CloseInChildren();
   no_fork.unlock();
-  MORSEL_TRY(LockForWriting(*file, subject));
+  const Result<bool> has_lock = TryLockForWriting(*file, subject);
+  if (!has_lock) return has_lock.status();
   // It may have been replaced before it was locked.
   MORSEL_TRY(CheckLeadsTo(name, *file));
   return file;
@@ -92,7 +102,13 @@ Result<std::vector<std::string>> Directory::Names() const {
 }
 
 Status Directory::CheckNone(const std::string& name) const {
-  if (faccessat(descriptor(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) return Code::kOk;
+  struct stat status;
+  if (fstatat(descriptor(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return Code::kOk;
+  if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode)) {
+    return Fail(Code::kExists, "'%s' exists already, as %s; choose another name",
+                PathOf(name).c_str(),
+                S_ISDIR(status.st_mode) ? "a directory" : "a device, a pipe or a socket");
+  }
   return Fail(Code::kExists, "'%s' exists already; choose another name, or remove it",
               PathOf(name).c_str());
 }
@@ -132,7 +148,14 @@ void Directory::GiveGroup(const File& file) const {
 
 Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t mode) const {
   std::optional<TemporaryFile> made;
-  while (!made) {
+  constexpr int kTriesMax = 100;
+  for (int tries = 0; !made; ++tries) {
+    if (tries == kTriesMax) {
+      return Fail(Code::kBusy,
+                  "'%s' cannot be made: somebody removes or locks each file in '%s' as soon as it "
+                  "is there; end that first",
+                  PathOf(name).c_str(), path().c_str());
+    }
     Result<std::optional<TemporaryFile>> tried = TryToMakeTemporary(name);
     if (!tried) return tried.status();
     made = std::move(*tried);

@@ -12,8 +12,9 @@
 
 namespace morsel::os {
 
-/// How the name of a file begins until the file is complete; the rest of the name is random. Only
-/// this library names files so.
+/// How the names of files begin that only this library makes.
+inline constexpr char kOwnNames[] = ".morsel";
+/// How the name of a file begins until the file is complete; the rest of the name is random.
 inline constexpr char kTemporaryPrefix[] = ".morsel-tmp-";
 
 /// A file that does not have its own name yet. It has its maker's LockForWriting(), so that nobody
@@ -32,6 +33,10 @@ struct SplitPath {
 /// Errors  kInvalidArgument: `path` cannot be a file's, e.g. it ends in a slash or in "..".
 Result<SplitPath> SplitAtName(const std::string& path);
 
+/// As SplitAtName(), for a file that is to be made.
+/// Errors  kInvalidArgument: also a name that begins as those of the library's own files.
+Result<SplitPath> SplitAtNewName(const std::string& path);
+
 /// An open directory. Names are those of its entries and have no slash.
 ///
 /// Ownership  the descriptor is closed with the object; move-only.
@@ -44,7 +49,9 @@ class Directory {
 
   const std::string& path() const { return file_.path(); }
   std::string PathOf(const std::string& name) const { return path() + "/" + name; }
+  /// As File::descriptor().
   int descriptor() const { return file_.descriptor(); }
+  const FileIdentity& identity() const { return file_.identity(); }
   SystemCalls& calls() const { return file_.calls(); }
   void Close() { file_.Close(); }
   /// As File::SetMode().
@@ -62,9 +69,10 @@ class Directory {
   ///         file; others by errno.
   Result<File> OpenFile(const std::string& name, int flags) const;
 
-  /// Opens an entry as its one writer, see LockForWriting(), whose messages call it `subject`.
+  /// Opens an entry as its one writer by TryLockForWriting(), whose messages call it `subject`:
+  /// where a reader's lock stands in the writer's place, the caller does what is to be done then.
   /// Children of fork(2) do not have the file.
-  /// Errors  as OpenFile() and LockForWriting().
+  /// Errors  as OpenFile() and TryLockForWriting().
   Result<File> OpenForWriting(const std::string& name, const std::string& subject) const;
 
   /// The names of all entries, sorted, "." and ".." included.

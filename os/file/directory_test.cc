@@ -130,6 +130,19 @@ TEST_F(DirectoryTest, AFileThatIsTakenForDebrisBeforeItIsLockedIsMadeAnew) {
   EXPECT_EQ(*maker->Names(), (Seen{".", "..", "a"}));
 }
 
+TEST_F(DirectoryTest, AFileThatIsAlwaysTakenForDebrisIsNotMadeForEver) {
+  ScriptedCalls calls;
+  const Result<Directory> cleaner = Directory::Open(KernelCalls(), path_);
+  const Result<Directory> maker = Directory::Open(calls, path_);
+  calls.AfterEach([&](const Call& call) {
+    if (call.kind == Call::kOpen && (call.flags & O_CREAT) != 0) {
+      ASSERT_TRUE(cleaner->RemoveTemporaries().ok());
+    }
+  });
+  EXPECT_EQ(maker->MakeTemporary("a", 0600).error(), Code::kBusy);
+  EXPECT_EQ(*cleaner->Names(), (Seen{".", ".."}));
+}
+
 // The script's answer stands in for the kernel's to a user who may not read the file.
 TEST_F(DirectoryTest, RemoveTemporariesKeepsWhatItMayNotOpen) {
   const Result<Directory> maker = Directory::Open(KernelCalls(), path_);

@@ -14,7 +14,7 @@ namespace morsel::os {
 
 File::File(File&& other) noexcept
     : calls_(other.calls_),
-      descriptor_(std::exchange(other.descriptor_, -1)),
+      descriptor_(std::move(other.descriptor_)),
       is_closed_in_children_(std::exchange(other.is_closed_in_children_, false)),
       path_(std::move(other.path_)) {}
 
@@ -22,7 +22,7 @@ File& File::operator=(File&& other) noexcept {
   if (this != &other) {
     Close();
     calls_ = other.calls_;
-    descriptor_ = std::exchange(other.descriptor_, -1);
+    descriptor_ = std::move(other.descriptor_);
     is_closed_in_children_ = std::exchange(other.is_closed_in_children_, false);
     path_ = std::move(other.path_);
   }
@@ -32,11 +32,12 @@ File& File::operator=(File&& other) noexcept {
 File::~File() { Close(); }
 
 void File::Close() {
-  const int descriptor = std::exchange(descriptor_, -1);
-  if (descriptor < 0) return;
-  // In a child the number may be another file's by now.
-  if (std::exchange(is_closed_in_children_, false) && !KeepInChildren(descriptor)) return;
-  close(descriptor);
+  if (!is_open()) return;
+  // In a child it is closed already, and the number may be of the same file, opened anew.
+  if (std::exchange(is_closed_in_children_, false) && !KeepInChildren(descriptor_)) {
+    descriptor_.Forget();
+  }
+  descriptor_.Close();
 }
 
 void File::CloseInChildren() {
@@ -53,14 +54,14 @@ Result<File> File::Open(SystemCalls& calls, int directory, const std::string& na
 
 Result<uint64_t> File::SizeBytes() const {
   struct stat status;
-  if (fstat(descriptor_, &status) != 0) return FailErrno("'%s': fstat", path_.c_str());
+  if (fstat(descriptor(), &status) != 0) return FailErrno("'%s': fstat", path_.c_str());
   return static_cast<uint64_t>(status.st_size);
 }
 
 Status File::ReadExactly(void* bytes, size_t size_bytes, uint64_t offset) const {
   char* to = static_cast<char*>(bytes);
   while (size_bytes > 0) {
-    const ssize_t got = calls_->PRead(descriptor_, to, size_bytes, static_cast<int64_t>(offset));
+    const ssize_t got = calls_->PRead(descriptor(), to, size_bytes, static_cast<int64_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       return FailErrno("'%s': reading %zu bytes at offset %" PRIu64, path_.c_str(), size_bytes,
@@ -83,7 +84,8 @@ Status File::ReadExactly(void* bytes, size_t size_bytes, uint64_t offset) const 
 Status File::WriteAll(const void* bytes, size_t size_bytes, uint64_t offset) const {
   const char* from = static_cast<const char*>(bytes);
   while (size_bytes > 0) {
-    const ssize_t put = calls_->PWrite(descriptor_, from, size_bytes, static_cast<int64_t>(offset));
+    const ssize_t put =
+        calls_->PWrite(descriptor(), from, size_bytes, static_cast<int64_t>(offset));
     if (put < 0 && errno == EINTR) continue;
     if (put == 0) errno = EIO;
     if (put <= 0) {
@@ -98,17 +100,17 @@ Status File::WriteAll(const void* bytes, size_t size_bytes, uint64_t offset) con
 }
 
 Status File::Sync() const {
-  if (calls_->FDataSync(descriptor_) != 0) return FailErrno("'%s': fdatasync", path_.c_str());
+  if (calls_->FDataSync(descriptor()) != 0) return FailErrno("'%s': fdatasync", path_.c_str());
   return Code::kOk;
 }
 
 Status File::SetMode(mode_t mode) const {
   struct stat status;
-  if (fstat(descriptor_, &status) != 0) return FailErrno("'%s': fstat", path_.c_str());
+  if (fstat(descriptor(), &status) != 0) return FailErrno("'%s': fstat", path_.c_str());
   const unsigned now = status.st_mode & 07777;
   // What is made in a group's directory stays the group's.
   if (S_ISDIR(status.st_mode)) mode |= now & S_ISGID;
-  if (now == mode || calls_->FChMod(descriptor_, mode) == 0) return Code::kOk;
+  if (now == mode || calls_->FChMod(descriptor(), mode) == 0) return Code::kOk;
   const bool is_fixed =
       IsNotDoneHere(errno) || (errno == EPERM && (status.st_uid == geteuid() || geteuid() == 0));
   if (!is_fixed) return FailErrno("'%s' cannot get the permissions 0%o", path_.c_str(), mode);
@@ -120,7 +122,7 @@ Status File::SetMode(mode_t mode) const {
 }
 
 Status File::Resize(uint64_t size_bytes) const {
-  if (calls_->FTruncate(descriptor_, static_cast<int64_t>(size_bytes)) != 0) {
+  if (calls_->FTruncate(descriptor(), static_cast<int64_t>(size_bytes)) != 0) {
     return FailErrno("'%s': making it %" PRIu64 " bytes long", path_.c_str(), size_bytes);
   }
   return Code::kOk;

@@ -6,11 +6,15 @@
 #include <cstdint>
 #include <string>
 
+#include "base/descriptor.h"
 #include "base/result.h"
 #include "os/file/system_calls.h"
 
 namespace morsel::os {
 
+/// Where a program has closed the descriptor, every call fails, and none touches the file that has
+/// the number now: see Descriptor.
+///
 /// Ownership  the descriptor is closed with the object; move-only.
 /// Threads    any number may read and write at different offsets; all other calls: one at a time.
 class File {
@@ -30,8 +34,10 @@ class File {
   static Result<File> Open(SystemCalls& calls, int directory, const std::string& name, int flags,
                            mode_t mode, std::string path);
 
-  bool is_open() const { return descriptor_ >= 0; }
-  int descriptor() const { return descriptor_; }
+  bool is_open() const { return descriptor_.is_open(); }
+  /// The descriptor for one system call, see Descriptor::number(). It is not to be kept.
+  int descriptor() const { return descriptor_.number(); }
+  const FileIdentity& identity() const { return descriptor_.identity(); }
   const std::string& path() const { return path_; }
   SystemCalls& calls() const { return *calls_; }
   /// Closes the descriptor now. Does nothing if it is closed.
@@ -71,7 +77,7 @@ class File {
 
  private:
   SystemCalls* calls_ = nullptr;
-  int descriptor_ = -1;
+  Descriptor descriptor_;
   bool is_closed_in_children_ = false;
   std::string path_;
 };

@@ -58,28 +58,54 @@ Status IsWrittenBy(const std::string& subject, const std::string& process) {
 
 }  // namespace
 
-Status LockForWriting(const File& file, const std::string& subject) {
-  if (TryTo(file, F_WRLCK, kWriters)) return Code::kOk;
+Result<bool> TryLockForWriting(const File& file, const std::string& subject) {
+  if (TryTo(file, F_WRLCK, kWriters)) return true;
   if (!IsTaken(errno)) return NoLock(subject);
   struct flock other = LockOf(F_WRLCK, kWriters);
   const bool is_known = fcntl(file.descriptor(), F_OFD_GETLK, &other) == 0;
   // It may have been given back in this moment.
-  if (is_known && other.l_type == F_UNLCK && TryTo(file, F_WRLCK, kWriters)) return Code::kOk;
-  if (!is_known || other.l_type != F_RDLCK) {
-    return IsWrittenBy(subject, HolderOfLock(file, kWritersByte));
-  }
-  // A lock for reading is none of this library's writers: who may only read put it there, and they
-  // do not see each other's.
+  if (is_known && other.l_type == F_UNLCK && TryTo(file, F_WRLCK, kWriters)) return true;
+  // A lock for reading is none of a writer's who has his own.
+  if (is_known && other.l_type == F_RDLCK) return false;
+  return IsWrittenBy(subject, HolderOfLock(file, kWritersByte));
+}
+
+Status LockUnderReaders(const File& file, const std::string& subject) {
+  if (TryTo(file, F_RDLCK, kWriters)) return Code::kOk;
+  return IsTaken(errno) ? IsWrittenBy(subject, HolderOfLock(file, kWritersByte)) : NoLock(subject);
+}
+
+Status IsWrittenUnderReaders(const File& file, const std::string& subject) {
   const std::string writer = OtherWriterOf(file);
-  return writer.empty() ? Status() : IsWrittenBy(subject, writer);
+  return Fail(Code::kBusy,
+              "%s is written by %s, which a reader's lock on the file hides; close it there first, "
+              "or open it read-only",
+              subject.c_str(), writer.empty() ? "another process" : writer.c_str());
+}
+
+// A writer under a reader's lock puts its own there before it looks for another's, so that of two
+// that come at the same time one at least finds the other. Who has the lock for writing need not
+// look: nobody has one for reading then.
+Status LockForWriting(const File& file, const std::string& subject) {
+  const Result<bool> has_own = TryLockForWriting(file, subject);
+  if (!has_own) return has_own.status();
+  if (*has_own) return Code::kOk;
+  MORSEL_TRY(LockUnderReaders(file, subject));
+  const int writers = ReadersOfByte(file, kWritersByte);
+  if (writers == 1) return Code::kOk;  // this one
+  if (writers > 1) return IsWrittenUnderReaders(file, subject);
+  return Fail(Code::kBusy,
+              "%s is locked by a process that reads it, and /proc/locks does not show whether "
+              "another one writes it; end the reader's lock, or mount /proc",
+              subject.c_str());
 }
 
 Status CheckNotWritten(const File& file, const std::string& subject) {
-  // A lock for reading meets those for writing only.
-  struct flock other = LockOf(F_RDLCK, kWriters);
+  struct flock other = LockOf(F_WRLCK, kWriters);
   const bool is_known = fcntl(file.descriptor(), F_OFD_GETLK, &other) == 0;
   if (!is_known || other.l_type == F_UNLCK) return Code::kOk;
-  return IsWrittenBy(subject, HolderOfLock(file, kWritersByte));
+  if (other.l_type == F_WRLCK) return IsWrittenBy(subject, HolderOfLock(file, kWritersByte));
+  return ReadersOfByte(file, kWritersByte) == 0 ? Status() : IsWrittenUnderReaders(file, subject);
 }
 
 bool LockAlone(const File& file) { return TryTo(file, F_WRLCK, kWriters) || !IsTaken(errno); }
@@ -87,16 +113,19 @@ bool LockAlone(const File& file) { return TryTo(file, F_WRLCK, kWriters) || !IsT
 bool KeepFromWriting(const File& file) { return TryTo(file, F_RDLCK, kWriters) || !IsTaken(errno); }
 
 Result<std::optional<ByteSpan>> LockSpan(const File& file, const ByteSpan& span) {
-  while (!TryTo(file, F_WRLCK, span)) {
+  // Others may take it and give it back between the two calls.
+  constexpr int kTriesMax = 100;
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    if (TryTo(file, F_WRLCK, span)) return std::optional<ByteSpan>();
     if (!IsTaken(errno)) return NoLock("'" + file.path() + "'");
     struct flock other = LockOf(F_WRLCK, span);
-    if (fcntl(file.descriptor(), F_OFD_GETLK, &other) != 0) return std::optional(span);
-    if (other.l_type == F_UNLCK) continue;  // it was given back in this moment
+    if (fcntl(file.descriptor(), F_OFD_GETLK, &other) != 0) break;
+    if (other.l_type == F_UNLCK) continue;
     const auto begin = static_cast<uint64_t>(other.l_start);
     const uint64_t end = other.l_len == 0 ? span.end : begin + static_cast<uint64_t>(other.l_len);
     return std::optional(ByteSpan{std::max(begin, span.begin), std::min(end, span.end)});
   }
-  return std::optional<ByteSpan>();
+  return std::optional(span);
 }
 
 void UnlockSpan(const File& file, const ByteSpan& span) { (void)TryTo(file, F_UNLCK, span); }

@@ -14,15 +14,26 @@ namespace morsel::os {
 
 /// Makes this process the one that writes `file`, which is open for writing. The lock is on the
 /// file itself, whatever names it has. It is one that only who may write the file can take from
-/// others (F_OFD_SETLK of fcntl(2)): where somebody who may only read has put a lock in its place,
-/// the call succeeds without it, unless /proc shows another process that has the file open for
-/// writing. Messages call the file `subject`, e.g. "pool '/data'".
-/// Errors  kBusy: another writes the file; the message names the process if /proc does.
-///         kUnsupported: the file system has no such locks. kIo.
+/// others (F_OFD_SETLK of fcntl(2)). Where somebody who may only read has put a lock in its place,
+/// writers find each other in /proc/locks. Messages call the file `subject`, e.g. "pool '/data'".
+/// Errors  kBusy: another writes the file, the message names the process if /proc does; or a reader
+///         has locked it, and there is no /proc/locks. kUnsupported: the file system has no such
+///         locks. kIo.
 Status LockForWriting(const File& file, const std::string& subject);
 
+/// As LockForWriting(), but false where there is a reader's lock. The caller keeps other writers
+/// away by another lock then, on what no reader can open, and calls LockUnderReaders().
+Result<bool> TryLockForWriting(const File& file, const std::string& subject);
+
+/// Puts a lock for reading beside a reader's: nobody gets the writer's lock until `file` is closed.
+/// Errors  kBusy: somebody has got it. Others as LockForWriting().
+Status LockUnderReaders(const File& file, const std::string& subject);
+
+/// The error of a file that another writes under a reader's lock.
+Status IsWrittenUnderReaders(const File& file, const std::string& subject);
+
 /// Checks that nobody has LockForWriting() of `file`, which may be open for reading only.
-/// Errors  kBusy, as LockForWriting().
+/// Errors  kBusy, as LockForWriting(); where a reader's lock is, /proc/locks is looked at.
 Status CheckNotWritten(const File& file, const std::string& subject);
 
 /// As LockForWriting(), but fails under anybody's lock: for a file that others hardly know.

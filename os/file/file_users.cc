@@ -104,6 +104,29 @@ std::string OtherWriterOf(const File& file) {
   });
 }
 
+int ReadersOfByte(const File& file, uint64_t byte) {
+  struct stat status;
+  if (fstat(file.descriptor(), &status) != 0) return 0;
+  int here = 0;
+  int anywhere = 0;
+  AnyLine("/proc/locks", [&](const char* line) {
+    unsigned device_major = 0;
+    unsigned device_minor = 0;
+    uint64_t inode = 0;
+    uint64_t begin = 0;
+    uint64_t last = 0;
+    if (std::sscanf(line, "%*d: OFDLCK %*s READ %*d %x:%x:%" SCNu64 " %" SCNu64 " %" SCNu64,
+                    &device_major, &device_minor, &inode, &begin, &last) == 5 &&
+        inode == status.st_ino && begin == byte && last == byte) {
+      ++anywhere;
+      here += device_major == major(status.st_dev) && device_minor == minor(status.st_dev) ? 1 : 0;
+    }
+    return false;
+  });
+  // Some file systems (btrfs) have another device in stat(2) than in /proc.
+  return here > 0 ? here : anywhere;
+}
+
 std::string OtherUserOfDevice(dev_t device) {
   const auto leads_there = [&](const std::string& path) {
     struct stat status;

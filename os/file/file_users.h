@@ -18,6 +18,10 @@ std::string HolderOfLock(const File& file, uint64_t begin);
 /// descriptor; empty if /proc shows none.
 std::string OtherWriterOf(const File& file);
 
+/// How many locks of F_OFD_SETLK for reading, this process' own included, lie on `byte` of the file
+/// and on no other byte; 0 if /proc shows none.
+int ReadersOfByte(const File& file, uint64_t byte);
+
 /// Names another process that has the character device open or mapped; empty if /proc shows none.
 std::string OtherUserOfDevice(dev_t device);
 

@@ -1,16 +1,14 @@
 #include "os/file/files_of_this_process.h"
 
-#include <unistd.h>
-
-#include <set>
+#include <map>
 
 namespace morsel::os {
 namespace {
 
 struct Files {
   Mutex fork_gate{LockRank::kFileForks};
-  Mutex mutex{LockRank::kFilesOfProcess};  // guards `descriptors`
-  std::set<int> descriptors;
+  Mutex mutex{LockRank::kFilesOfProcess};   // guards `descriptors`
+  std::map<int, FileIdentity> descriptors;  // by numbers
 };
 
 Files& TheFiles() {
@@ -20,14 +18,19 @@ Files& TheFiles() {
 
 }  // namespace
 
-void CloseInChildren(int descriptor) {
+void CloseInChildren(const Descriptor& descriptor) {
   const std::lock_guard lock(TheFiles().mutex);
-  TheFiles().descriptors.insert(descriptor);
+  TheFiles().descriptors[descriptor.number_at_open()] = descriptor.identity();
 }
 
-bool KeepInChildren(int descriptor) {
+bool KeepInChildren(const Descriptor& descriptor) {
   const std::lock_guard lock(TheFiles().mutex);
-  return TheFiles().descriptors.erase(descriptor) > 0;
+  auto& descriptors = TheFiles().descriptors;
+  const auto found = descriptors.find(descriptor.number_at_open());
+  if (found == descriptors.end()) return false;
+  // Where somebody else has closed it, another file of the library may have got its number.
+  if (found->second == descriptor.identity()) descriptors.erase(found);
+  return true;
 }
 
 std::unique_lock<Mutex> NoForkMeanwhile() { return std::unique_lock(TheFiles().fork_gate); }
@@ -40,7 +43,7 @@ void FilesBeforeFork() {
 void FilesAfterFork(bool child) {
   Files& files = TheFiles();
   if (child) {
-    for (const int descriptor : files.descriptors) close(descriptor);
+    for (const auto& [number, identity] : files.descriptors) CloseIfOf(identity, number);
     files.descriptors.clear();
   }
   files.mutex.unlock();

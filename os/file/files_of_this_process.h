@@ -7,17 +7,18 @@
 
 #include <mutex>
 
+#include "base/descriptor.h"
 #include "base/mutex.h"
 
 namespace morsel::os {
 
-/// From now on children close `descriptor` when they begin.
+/// From now on children close `descriptor` when they begin, if it is its file's then.
 /// Threads  any.
-void CloseInChildren(int descriptor);
+void CloseInChildren(const Descriptor& descriptor);
 
 /// Takes that back. False if a fork has closed the descriptor, which may be another file's by now.
 /// Threads  any.
-bool KeepInChildren(int descriptor);
+bool KeepInChildren(const Descriptor& descriptor);
 
 /// Makes forks of other threads wait as long as the returned lock lives: from the opening of such a
 /// file until its CloseInChildren().

@@ -20,6 +20,7 @@
 #include <csignal>
 
 #include "base/bits.h"
+#include "base/descriptor.h"
 #include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/quiet_threads.h"
@@ -79,8 +80,8 @@ class FaultTracker final : public DirtyTracker {
   Result<PageSet::Pages> Written(const Frames& frames, const FrameRun& run,
                                  SubtreePosition position) const;
 
-  int faults_;
-  int end_;
+  Descriptor faults_;
+  Descriptor end_;
   pid_t process_;
   pthread_t thread_{};
   bool has_thread_ = false;
@@ -91,14 +92,13 @@ class FaultTracker final : public DirtyTracker {
 // the descriptor: a forked child may have it, too, and then stores would still wait.
 FaultTracker::~FaultTracker() {
   if (process_ == getpid()) {  // a child has neither the memory nor the thread
-    if (tracked_.len != 0) (void)ioctl(faults_, UFFDIO_UNREGISTER, &tracked_);
+    if (tracked_.len != 0) (void)ioctl(faults_.number(), UFFDIO_UNREGISTER, &tracked_);
     if (has_thread_) {
-      (void)eventfd_write(end_, 1);
+      // Where the program has closed the descriptor, the thread waits for what never comes.
+      if (eventfd_write(end_.number(), 1) != 0) pthread_cancel(thread_);
       pthread_join(thread_, nullptr);
     }
   }
-  close(end_);
-  close(faults_);
 }
 
 int FaultTracker::StartThread() {
@@ -110,10 +110,15 @@ int FaultTracker::StartThread() {
 
 void* FaultTracker::Run(void* faulting) {
   const auto& self = *static_cast<const FaultTracker*>(faulting);
-  const int faults = self.faults_;
-  std::array<pollfd, 2> wait = {{{faults, POLLIN, 0}, {self.end_, POLLIN, 0}}};
   for (;;) {
-    if (poll(wait.data(), wait.size(), -1) < 0) continue;
+    std::array<pollfd, 2> wait = {
+        {{self.faults_.number(), POLLIN, 0}, {self.end_.number(), POLLIN, 0}}};
+    const int ready = poll(wait.data(), wait.size(), -1);
+    // Once the program has closed the descriptor the kernel lets all go on that wait for an answer,
+    // and nothing is tracked any more.
+    const int faults = self.faults_.number();
+    if (faults < 0) return nullptr;
+    if (ready < 0) continue;
     std::array<uffd_msg, 16> messages;
     const ssize_t got = read(faults, messages.data(), sizeof messages);
     for (ssize_t i = 0; i < got / static_cast<ssize_t>(sizeof messages[0]); ++i) {
@@ -134,7 +139,7 @@ TrackedRange FaultTracker::FramesOf(const FrameRun& run, uint64_t offset, uint64
 }
 
 Status FaultTracker::Protect(const Frames& frames, TrackedRange extent) const {
-  if (SetProtection(faults_, reinterpret_cast<uint64_t>(frames.at(extent.offset)),
+  if (SetProtection(faults_.number(), reinterpret_cast<uint64_t>(frames.at(extent.offset)),
                     extent.size_bytes, UFFDIO_WRITEPROTECT_MODE_WP) == 0) {
     return Code::kOk;
   }
@@ -144,7 +149,7 @@ Status FaultTracker::Protect(const Frames& frames, TrackedRange extent) const {
 Status FaultTracker::Track(const Frames& frames, uint64_t begin) {
   tracked_ = {reinterpret_cast<uint64_t>(frames.at(0)),
               std::max<uint64_t>(tracked_.len, frames.end())};
-  MORSEL_TRY(RegisterFrames(faults_, frames, begin));
+  MORSEL_TRY(RegisterFrames(faults_.number(), frames, begin));
   for (const FrameRun& run : frames.runs()) {
     MORSEL_TRY(ForEachRun(
         std::max(begin, run.offset), run.end(),

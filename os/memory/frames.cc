@@ -27,6 +27,7 @@ PageSet::Pages DataOf(int file, uint64_t offset) {
   PageSet::Pages pages;
   const auto end = static_cast<off_t>(offset + kSubtreeBytes);
   off_t at = lseek(file, static_cast<off_t>(offset), SEEK_DATA);
+  if (at < 0 && errno != ENXIO) return pages.set();
   while (at >= 0 && at < end) {
     const off_t hole = std::min(end, lseek(file, at, SEEK_HOLE));
     if (hole <= at) return pages.set();
@@ -54,11 +55,7 @@ Frames::Frames(Frames&& other) noexcept
       base_(other.base_),
       size_bytes_(other.size_bytes_),
       runs_(std::move(other.runs_)),
-      memory_file_(std::exchange(other.memory_file_, -1)) {}
-
-Frames::~Frames() {
-  if (memory_file_ >= 0) close(memory_file_);
-}
+      memory_file_(std::move(other.memory_file_)) {}
 
 Status Frames::Resize(AddressRange& range, uint64_t size_bytes) {
   MORSEL_CHECK(IsAligned(size_bytes, kSubtreeBytes));
@@ -131,16 +128,16 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
   constexpr int kAccess = PROT_READ | PROT_WRITE;
   void* memory = MAP_FAILED;
   if (IsMemoryFile(kind)) {
-    if (memory_file_ < 0) {
+    if (!memory_file_.is_open()) {
       const DescriptorFloor floor;
-      memory_file_ = memfd_create("morsel-frames", MFD_CLOEXEC);
+      memory_file_ = Descriptor(memfd_create("morsel-frames", MFD_CLOEXEC));
     }
     if (IsAboveFileSizeLimit(offset + size_bytes)) {
       errno = EFBIG;
-    } else if (memory_file_ >= 0 &&
-               ftruncate(memory_file_, static_cast<off_t>(offset + size_bytes)) == 0) {
-      memory =
-          mmap(nullptr, size_bytes, kAccess, MAP_SHARED, memory_file_, static_cast<off_t>(offset));
+    } else if (memory_file_.is_open() &&
+               ftruncate(memory_file_.number(), static_cast<off_t>(offset + size_bytes)) == 0) {
+      memory = mmap(nullptr, size_bytes, kAccess, MAP_SHARED, memory_file_.number(),
+                    static_cast<off_t>(offset));
     }
   } else {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -199,8 +196,10 @@ void Frames::DropRunsFrom(uint64_t offset) {
   while (!runs_.empty() && runs_.back().offset >= offset) runs_.pop_back();
   if (!runs_.empty()) runs_.back().size_bytes = std::min(end(), offset) - runs_.back().offset;
   // Otherwise the memory file would keep what was cut off, and the frames would come back with
-  // their old bytes. Truncating cannot fail: the file is ours and has no seals.
-  if (memory_file_ >= 0) MORSEL_CHECK(ftruncate(memory_file_, static_cast<off_t>(end())) == 0);
+  // their old bytes. Truncating cannot fail: the file is ours and has no seals. If the program has
+  // closed it, nothing comes back from it.
+  const int file = memory_file_.number();
+  if (file >= 0) MORSEL_CHECK(ftruncate(file, static_cast<off_t>(end())) == 0);
 }
 
 // Asks the kernel by a mapping of that size: it knows memory, swap, limits and its own overcommit
@@ -253,7 +252,7 @@ PageSet::Pages Frames::Of(SubtreePosition position) const {
   const uint64_t offset = position.value() * kSubtreeBytes;
   const FrameRun& run = RunAt(offset);
   // A page of a memory file need not be in any page table.
-  if (IsMemoryFile(run.kind)) return DataOf(memory_file_, offset);
+  if (IsMemoryFile(run.kind)) return DataOf(memory_file_.number(), offset);
   const KeepLastError keep;
   if (pagemap_.is_open()) {
     const Result<Pagemap::Subtree> subtree = pagemap_.Read(at(offset));
@@ -276,7 +275,7 @@ SubtreePosition Frames::Next(SubtreePosition from, SubtreePosition end) const {
 // The first offset of [begin, end) that may have been touched; `end` if there is none.
 uint64_t Frames::NextIn(const FrameRun& run, uint64_t begin, uint64_t end) const {
   if (IsMemoryFile(run.kind)) {
-    const off_t data = lseek(memory_file_, static_cast<off_t>(begin), SEEK_DATA);
+    const off_t data = lseek(memory_file_.number(), static_cast<off_t>(begin), SEEK_DATA);
     if (data < 0) return errno == ENXIO ? end : begin;
     return std::min(end, static_cast<uint64_t>(data));
   }

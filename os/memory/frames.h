@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/result.h"
 #include "os/memory/address_range.h"
 #include "os/memory/frame_kind.h"
@@ -40,7 +41,6 @@ class Frames final : public PageFilter {
 
   Frames(Frames&& other) noexcept;
   Frames& operator=(Frames&&) = delete;
-  ~Frames() override;
 
   /// Makes the frames `size_bytes` long. New memory is zero and writable. If a kind runs out, the
   /// rest is of the next kind.
@@ -100,7 +100,7 @@ class Frames final : public PageFilter {
   char* base_ = nullptr;
   uint64_t size_bytes_ = 0;
   std::vector<FrameRun> runs_;
-  int memory_file_ = -1;  ///< for the shmem kinds; offsets in it are those in the range
+  Descriptor memory_file_;  ///< for the shmem kinds; offsets in it are those in the range
 };
 
 /// Places a zeroed, writable page at `offset` of the range. It lies beside a morsel, belongs to

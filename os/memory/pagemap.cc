@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cerrno>
-#include <utility>
 
 #include "base/descriptor_floor.h"
 #include "base/error.h"
@@ -20,22 +19,11 @@ constexpr uint64_t kWriteProtected = uint64_t{1} << 57;
 
 }  // namespace
 
-Pagemap::Pagemap(Pagemap&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-
-Pagemap& Pagemap::operator=(Pagemap&& other) noexcept {
-  std::swap(file_, other.file_);
-  return *this;
-}
-
-Pagemap::~Pagemap() {
-  if (file_ >= 0) close(file_);
-}
-
 Result<Pagemap> Pagemap::Open() {
   Pagemap pagemap;
   const DescriptorFloor floor;
-  pagemap.file_ = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-  if (pagemap.file_ < 0) return FailErrno("/proc/self/pagemap cannot be opened");
+  pagemap.file_ = Descriptor(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  if (!pagemap.file_.is_open()) return FailErrno("/proc/self/pagemap cannot be opened");
   return pagemap;
 }
 
@@ -44,7 +32,7 @@ Result<Pagemap::Subtree> Pagemap::Read(const char* memory) const {
   const uint64_t offset = reinterpret_cast<uint64_t>(memory) / kPageBytes * sizeof entries[0];
   ssize_t got;
   do {
-    got = pread(file_, entries.data(), sizeof entries, static_cast<off_t>(offset));
+    got = pread(descriptor(), entries.data(), sizeof entries, static_cast<off_t>(offset));
   } while (got < 0 && errno == EINTR);
   if (got != static_cast<ssize_t>(sizeof entries)) {
     return FailErrno("/proc/self/pagemap cannot be read for the memory at %p", memory);
@@ -70,7 +58,7 @@ Result<const char*> Pagemap::FirstPopulated(const char* begin, const char* end) 
   scan.return_mask = kPageIsPresent | kPageIsSwapped;
   int found;
   do {
-    found = ioctl(file_, kPagemapScan, &scan);
+    found = ioctl(descriptor(), kPagemapScan, &scan);
   } while (found < 0 && errno == EINTR);
   if (found < 0) return FailErrno("finding the pages of the memory at %p", begin);
   return found == 0 ? end : reinterpret_cast<const char*>(region.start);

@@ -1,6 +1,7 @@
 // Reads from /proc/self/pagemap what the kernel's page tables say of this process' memory.
 #pragma once
 
+#include "base/descriptor.h"
 #include "base/result.h"
 #include "os/memory/page_set.h"
 
@@ -11,9 +12,6 @@ namespace morsel::os {
 class Pagemap {
  public:
   Pagemap() = default;
-  Pagemap(Pagemap&& other) noexcept;
-  Pagemap& operator=(Pagemap&& other) noexcept;
-  ~Pagemap();
 
   /// Opens the file.
   /// Errors  kPermission, kNotFound, kIo: there is no /proc, or it does not show the file.
@@ -33,11 +31,12 @@ class Pagemap {
   /// Errors  kIo, always so before Linux 6.7; kNoMemory.
   Result<const char*> FirstPopulated(const char* begin, const char* end) const;
 
-  bool is_open() const { return file_ >= 0; }
-  int descriptor() const { return file_; }
+  bool is_open() const { return file_.is_open(); }
+  /// As Descriptor::number().
+  int descriptor() const { return file_.number(); }
 
  private:
-  int file_ = -1;
+  Descriptor file_;
 };
 
 }  // namespace morsel::os

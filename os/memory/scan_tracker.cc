@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "os/memory/page_runs.h"
 #include "os/memory/pagemap.h"
@@ -25,13 +26,12 @@ class ScanTracker final : public DirtyTracker {
  public:
   // Takes over the descriptor.
   explicit ScanTracker(int faults) : faults_(faults) {}
-  ~ScanTracker() override { close(faults_); }
   const char* method() const override { return "scan"; }
 
   // To the kernel, pages that exist already are written. The first scan protects them, and what it
   // finds is ignored.
   Status Track(const Frames& frames, uint64_t begin) override {
-    MORSEL_TRY(RegisterFrames(faults_, frames, begin));
+    MORSEL_TRY(RegisterFrames(faults_.number(), frames, begin));
     return Scan(frames, begin, nullptr);
   }
 
@@ -99,7 +99,7 @@ class ScanTracker final : public DirtyTracker {
     return Code::kOk;
   }
 
-  int faults_;
+  Descriptor faults_;
 };
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
+#include <optional>
 #include <thread>
 
 #include "os/testing/other_user_testing.h"
@@ -17,6 +19,8 @@ namespace {
 using os::ExpectAs;
 using os::kAlice;
 using os::kBob;
+
+constexpr os::User kCarol = {61003, 61001};  // in Alice's group
 
 // Locks the file as a reader can: by flock(2), and all of its bytes. False if it cannot be opened.
 bool LockAll(const std::string& path) {
@@ -47,32 +51,38 @@ class ReaderLocksTest : public TroubleTest, public testing::WithParamInterface<b
     });
   }
 
-  // As long as it lives Bob holds his locks.
-  class Bob {
+  void LetGroupWrite() const {
+    ASSERT_EQ(chmod(path().c_str(), carved() ? 0664 : 0775), 0);
+    if (carved()) return;
+    for (const char* const file : {"/a", "/.morsel-pool"}) {
+      ASSERT_EQ(chmod((path() + file).c_str(), 0664), 0);
+    }
+    ASSERT_EQ(chmod((path() + "/.morsel-lock").c_str(), 0660), 0);
+  }
+
+  static void ExpectHidden(morsel_code code, const std::string& what) {
+    ExpectFailure(code, MORSEL_BUSY, {"'" + what + "'", "a reader's lock on the file hides"});
+  }
+
+  // Does something as a user, who stays as long as it lives.
+  class Meanwhile {
    public:
-    explicit Bob(const ReaderLocksTest& test)
-        : thread_([this, &test] {
-            ExpectAs(kBob, [&] {
-              close(end_[1]);
-              if (test.carved()) {
-                EXPECT_TRUE(LockAll(test.path()));
-              } else {
-                EXPECT_TRUE(LockAll(test.path() + "/a"));
-                EXPECT_TRUE(LockAll(test.path() + "/.morsel-pool"));
-                EXPECT_FALSE(LockAll(test.path() + "/.morsel-lock"));
-              }
+    Meanwhile(const os::User& user, const std::function<void()>& body)
+        : thread_([this, user, body] {
+            ExpectAs(user, [&] {
+              body();
               char byte = 0;
               EXPECT_EQ(write(ready_[1], "r", 1), 1);
-              EXPECT_EQ(read(end_[0], &byte, 1), 0);
+              EXPECT_EQ(read(end_[0], &byte, 1), 1);
             });
           }) {
       char byte = 0;
       EXPECT_EQ(read(ready_[0], &byte, 1), 1);
     }
-    ~Bob() {
-      close(end_[1]);
+    ~Meanwhile() {
+      EXPECT_EQ(write(end_[1], "e", 1), 1);
       thread_.join();
-      for (const int file : {ready_[0], ready_[1], end_[0]}) close(file);
+      for (const int file : {ready_[0], ready_[1], end_[0], end_[1]}) close(file);
     }
 
    private:
@@ -84,6 +94,21 @@ class ReaderLocksTest : public TroubleTest, public testing::WithParamInterface<b
     Pipe ready_;
     Pipe end_;
     std::thread thread_;
+  };
+
+  // As long as it lives Bob holds his locks.
+  class Bob : public Meanwhile {
+   public:
+    explicit Bob(const ReaderLocksTest& test)
+        : Meanwhile(kBob, [&test] {
+            if (test.carved()) {
+              EXPECT_TRUE(LockAll(test.path()));
+            } else {
+              EXPECT_TRUE(LockAll(test.path() + "/a"));
+              EXPECT_TRUE(LockAll(test.path() + "/.morsel-pool"));
+              EXPECT_FALSE(LockAll(test.path() + "/.morsel-lock"));
+            }
+          }) {}
   };
 };
 INSTANTIATE_TEST_SUITE_P(Kinds, ReaderLocksTest, testing::Bool(),
@@ -127,6 +152,52 @@ TEST_P(ReaderLocksTest, TwoOfTheOwnersProcessesDoNotWriteTheSameAllTheSame) {
     EXPECT_EQ(morsel_close(a), MORSEL_OK) << morsel_last_error();
     EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK) << morsel_last_error();
   });
+}
+
+// Nor do those of two users, who do not see each other's files in /proc.
+TEST_P(ReaderLocksTest, TwoUsersDoNotWriteTheSameAllTheSame) {
+  LetGroupWrite();
+  const Bob bob(*this);
+  const Meanwhile alice(kAlice, [&] {
+    morsel_t* const a = Open(OpenPool(path()), "a");
+    EXPECT_EQ(morsel_checkpoint(a), MORSEL_OK) << morsel_last_error();
+  });
+  ExpectAs(kCarol, [&] {
+    if (carved()) return ExpectHidden(TryPool(path()), path());
+    morsel_pool_t* const pool = OpenPool(path());
+    ExpectHidden(Try(pool, "a"), "a");
+    ExpectHidden(morsel_remove(pool, "a"), "a");
+    ExpectHidden(morsel_rename(pool, "a", "b"), "a");
+  });
+}
+
+// When the reader's lock ends, the way is not open to a second writer.
+TEST_P(ReaderLocksTest, AWriterUnderAReadersLockIsFoundWhenThatIsGone) {
+  LetGroupWrite();
+  std::optional<Bob> bob(*this);
+  const Meanwhile alice(kAlice, [&] { Open(OpenPool(path()), "a"); });
+  bob.reset();
+  ExpectAs(kCarol, [&] {
+    if (carved()) return ExpectHidden(TryPool(path()), path());
+    ExpectHidden(Try(OpenPool(path()), "a"), "a");
+  });
+}
+
+// Nor is it to who may write the morsel but not its directory, where the second lock is.
+TEST_P(ReaderLocksTest, WhoMayNotOpenTheSecondLockDoesNotWriteBesideWhoHasIt) {
+  if (carved()) return;  // it has no directory
+  LetGroupWrite();
+  ASSERT_EQ(chmod(path().c_str(), 0755), 0);
+  ASSERT_EQ(chmod((path() + "/.morsel-lock").c_str(), 0600), 0);
+  std::optional<Bob> bob(*this);
+  {
+    const Meanwhile alice(kAlice, [&] { Open(OpenPool(path()), "a"); });
+    bob.reset();
+    ExpectAs(kCarol, [&] {
+      ExpectFailure(Try(OpenPool(path()), "a"), MORSEL_PERMISSION, {".morsel-lock"});
+    });
+  }
+  ExpectAs(kCarol, [&] { EXPECT_EQ(morsel_close(Open(OpenPool(path()), "a")), MORSEL_OK); });
 }
 
 }  // namespace

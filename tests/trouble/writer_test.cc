@@ -56,7 +56,7 @@ TEST_F(WriterTest, AnImageThatWasMovedHasOneWriter) {
   fs::rename(directory_ + "/a", second_ + "/a");
   ExpectAnotherIsRefused(second_, "a", MORSEL_BUSY, {"'a'", "'" + second_ + "'", own_, "close it"});
   SetText("lost");
-  ExpectFailure(morsel_checkpoint(morsel_), MORSEL_NOT_FOUND, {"'" + directory_ + "/a'", "copy"});
+  ExpectFailure(morsel_checkpoint(morsel_), MORSEL_NOT_FOUND, {"'" + directory_ + "/a'", "save"});
   ExpectText(second_, "a", "as it was");
 }
 
