@@ -1,6 +1,7 @@
 // morselctl rm: removes morsels, after asking.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <vector>
 
@@ -62,7 +63,9 @@ int Rm(const RmOptions& options, const Printer& printer) {
   std::vector<std::string> names;
   std::vector<std::string> losses;
   for (const std::string& typed : options.names) {
-    names.push_back(NameMeant(pool.get(), typed));
+    const std::string name = NameMeant(pool.get(), typed);
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    names.push_back(name);
     losses.push_back(Loss(pool.get(), names.back()));
   }
   std::vector<std::string> removed;

@@ -26,11 +26,11 @@ int Salvage(const SalvageOptions& options, const Printer& printer) {
       .Set("clean", findings.empty())
       .Set("findings", findings)
       .Set("intact_bytes", intact_bytes);
-  if (!options.to.empty()) report.Set("to", options.to);
+  if (!options.to.empty()) report.Set("to", SpellingOf(options.to));
   std::string text = LinesOf(findings);
   text += findings.empty() ? "nothing is damaged"
                            : "all else, " + FormatSize(intact_bytes) + " of memory, is intact";
-  if (!options.to.empty()) text += ", and in '" + Printable(options.to) + "'";
+  if (!options.to.empty()) text += ", and in '" + SpellingOf(options.to) + "'";
   printer.Print(report, text + "\n");
   return findings.empty() ? kExitDone : kExitDamage;
 }

@@ -33,11 +33,11 @@ int Export(const ExportOptions& asked, const Printer& printer) {
     Must(morsel_export_with(pool.get(), name.c_str(), asked.file.c_str(), &options));
   }
   Value report;
-  report.Set("pool", asked.pool).Set("name", SpellingOf(name)).Set("file", asked.file);
+  report.Set("pool", asked.pool).Set("name", SpellingOf(name)).Set("file", SpellingOf(asked.file));
   if (asked.salvage) report.Set("findings", findings);
   std::string text = LinesOf(findings);
   text += findings.empty() ? "" : "zeros are there instead, and all else is as it was: ";
-  text += "morsel '" + SpellingOf(name) + "' is in '" + Printable(asked.file) + "'\n";
+  text += "morsel '" + SpellingOf(name) + "' is in '" + SpellingOf(asked.file) + "'\n";
   printer.Print(report, text);
   return findings.empty() ? kExitDone : kExitDamage;
 }

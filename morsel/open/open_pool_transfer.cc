@@ -11,7 +11,7 @@ namespace morsel {
 Status OpenPool::Export(const char* name, const char* path, const ExportRequest& options) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckKnownName(name));
-  const Result<os::SplitPath> split = os::SplitAtName(path);
+  const Result<os::SplitPath> split = os::SplitAtNewName(path);
   if (!split) return split.status();
   const Result<os::Directory> to = os::Directory::Open(calls_, split->directory);
   if (!to) return to.status();

@@ -61,7 +61,7 @@ Status LookForLost(const ImageFile& image, const Report& lost) {
 
 Status WriteIntact(const ImageFile& image, os::SystemCalls& calls, const std::string& to,
                    const Report& lost) {
-  const Result<os::SplitPath> split = os::SplitAtName(to);
+  const Result<os::SplitPath> split = os::SplitAtNewName(to);
   if (!split) return split.status();
   const Result<os::Directory> directory = os::Directory::Open(calls, split->directory);
   if (!directory) return directory.status();

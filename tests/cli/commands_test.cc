@@ -238,6 +238,12 @@ TEST_F(CommandsTest, RmAsksOnATerminalAndElseNeedsYes) {
   EXPECT_EQ(Listed(pool_), std::vector<std::string>{"a"});
 }
 
+TEST_F(CommandsTest, RmTakesANameThatIsSaidTwiceForOne) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a"});
+  EXPECT_EQ(RunJson({"rm", pool_, "a", "a", "--yes"})["removed"], json({"a"}));
+}
+
 TEST_F(CommandsTest, RmLooksUpAllNamesBeforeItRemovesOne) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a"});

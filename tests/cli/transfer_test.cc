@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "tests/cli/tool_testing.h"
 
@@ -38,12 +39,42 @@ TEST_F(TransferTest, ASnapshotMorselMovesToAnotherDirectoryPool) {
   Succeeds({"rm", other_, "m", "--yes"});
   EXPECT_EQ(RunJson({"import", other_, image_})["name"], "m.image");
   Fails({"export", pool_, "m", image_}, 14, {image_, "exists", "remove it"});
+  Fails({"export", pool_, "m", "/dev/full"}, 14, {"a device", "choose another name"});
+  Fails({"export", pool_, "m", folder_}, 14, {"a directory", "choose another name"});
   Fails({"export", pool_, "n", image_ + "2"}, 13, {"'n'"});
   Fails({"export", pool_, "m", image_ + "2", "--salvage"}, 21, {"morselctl salvage"});
   Fails({"import", other_, image_}, 14, {"'m.image'", "already"});
   Fails({"import", other_, image_, "--as", "n"}, 16, {"'m.image'", m["base"]});
   Fails({"import", other_, image_, "--as", ""}, 2, {"cannot name a morsel"});
   Fails({"import", other_, image_ + "2"}, 13, {image_ + "2"});
+}
+
+// The library removes what has such a name, and a pool would take one for its own.
+TEST_F(TransferTest, NoFileGetsANameOfTheLibrarysOwnFiles) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "m"});
+  Succeeds({"export", pool_, "m", image_});
+  for (const std::string name : {".morsel-tmp-0123456789abcdef0123456789abcdef", ".morsel-lock"}) {
+    const std::string path = folder_ + "/" + name;
+    Fails({"export", pool_, "m", path}, 2, {path, "the library's own", "another name"});
+    Fails({"export", pool_, "m", path, "--codec", "lz4"}, 2, {path, "the library's own"});
+    Fails({"salvage", image_, "--to", path}, 2, {path, "the library's own", "another name"});
+    Fails({"create", path, "--carved", "--size", "8M"}, 2, {path, "the library's own"});
+    EXPECT_FALSE(fs::exists(path));
+  }
+}
+
+// As names of morsels are.
+TEST_F(TransferTest, PathsThatDifferInBytesAreWrittenDifferently) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "m"});
+  std::set<std::string> written;
+  for (const std::string end : {"\xfe", "\xff", "\\xff", "\x1b"}) {
+    const json report = RunJson({"export", pool_, "m", image_ + end});
+    written.insert(report["file"].get<std::string>());
+    EXPECT_TRUE(fs::exists(image_ + end));
+  }
+  EXPECT_EQ(written.size(), 4u);
 }
 
 TEST_F(TransferTest, ExportUsesTheCodecAskedForElseTheMorselsOwn) {
