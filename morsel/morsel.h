@@ -150,7 +150,8 @@ morsel_code morsel_pool_open(const char *path, const morsel_pool_options *option
 /* Ends one open of the pool. The last one frees the handle.
  *
  * Errors  BUSY (the last one, and a morsel of the pool is open: close it first). It stays open.
- *         NOT_FOUND (a carved pool's file is gone): it is closed all the same. */
+ *         NOT_FOUND (a carved pool's file is gone): it is closed all the same. INVALID_ARGUMENT (it
+ *         is closed already, as of morsel_close() and morsel_discard()). */
 morsel_code morsel_pool_close(morsel_pool_t *pool);
 
 /* Opens the morsel `name`: 1 to 200 bytes, without '/' and control characters, not "." or "..", and
@@ -206,9 +207,10 @@ morsel_code morsel_discard(morsel_t *morsel);
 /* Removes the morsel `name` and all that is in it.
  *
  * Durability  on return.
- * Errors      BUSY (it is open in this process, or for writing in another one); NOT_FOUND;
- *             PERMISSION (the pool is open for reading only); CORRUPT (the file of that name is no
- *             morsel's); UNSUPPORTED (a symbolic link); INVALID_ARGUMENT (the name); IO. */
+ * Errors      BUSY (it is open in this process by any handle, or for writing in another one);
+ *             NOT_FOUND; PERMISSION (the pool is open for reading only); CORRUPT (the file of that
+ *             name is no morsel's); UNSUPPORTED (a symbolic link); INVALID_ARGUMENT (the name);
+ *             IO. */
 morsel_code morsel_remove(morsel_pool_t *pool, const char *name);
 
 /* Gives the morsel `name`, which may be damaged, the name `to`, which nothing in the pool has.
@@ -240,7 +242,9 @@ void morsel_set_progress(void (*progress)(const morsel_progress *progress, void 
  *             most a file ".morsel-tmp-...", which the next export into that directory removes.
  * Errors      EXISTS (path: nothing is replaced); NOT_FOUND (the morsel, or the file's directory);
  *             CORRUPT (the morsel is damaged: nothing is written); ADDRESS_TAKEN (a fine morsel
- *             that is not open, and something is at its address in this process); NO_SPACE;
+ *             that is not open, and something is at its address in this process); BUSY (another
+ *             process made checkpoints faster than one was read, a hundred times);
+ *             INVALID_ARGUMENT (name; path, e.g. its file begins with ".morsel"); NO_SPACE;
  *             PERMISSION; NO_MEMORY; IO.
  * Cost        snapshot: reads the image twice and writes it once. fine: reads the memory, and
  *             writes what of it is not zero. */
@@ -278,8 +282,8 @@ morsel_code morsel_import(morsel_pool_t *pool, const char *path, const char *nam
  * and what is wrong. `visit` must not throw.
  *
  * Errors  CORRUPT (something is damaged; where the damage leaves no subtree to be found, only
- *         morsel_last_error() tells of it); VERSION; BUSY (somebody is writing the image);
- *         NOT_FOUND; INVALID_ARGUMENT; PERMISSION; NO_MEMORY; IO. */
+ *         morsel_last_error() tells of it); VERSION; BUSY (as morsel_export()); NOT_FOUND;
+ *         INVALID_ARGUMENT; PERMISSION; NO_MEMORY; IO. */
 morsel_code morsel_verify(const char *path, void (*visit)(const char *message, void *),
                           void *context);
 
@@ -291,8 +295,9 @@ morsel_code morsel_verify(const char *path, void (*visit)(const char *message, v
  * part or not at all; `morselctl check` tells.
  *
  * Durability  of `to`: as morsel_export().
- * Errors      CORRUPT, VERSION (nothing of the image can be found); EXISTS (to); BUSY (somebody is
- *             writing the image); NOT_FOUND; INVALID_ARGUMENT; NO_SPACE; PERMISSION; NO_MEMORY; IO.
+ * Errors      CORRUPT, VERSION (nothing of the image can be found); EXISTS (to); BUSY
+ *             and INVALID_ARGUMENT (as morsel_export()); NOT_FOUND; NO_SPACE; PERMISSION;
+ *             NO_MEMORY; IO.
  *             The call succeeds if something is damaged: `visit` tells.
  * Cost        reads the image once, with memory as morsel_export_coded() takes it. */
 morsel_code morsel_salvage(const char *path, const char *to,

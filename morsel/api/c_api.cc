@@ -66,6 +66,14 @@ bool MayTouch(morsel_t* morsel, const void* block, const char* call) {
   return false;
 }
 
+// A program may close a handle twice. One that was closed is found to be so before it is looked at.
+Status IsOpen(const void* handle, const char* call) {
+  if (morsel::IsHandle(handle)) return Code::kOk;
+  return Fail(
+      Code::kInvalidArgument,
+      "%s of a handle that is not open: it was closed before, or this library never gave it", call);
+}
+
 // The slow paths of morsel_malloc() and morsel_free(). They are functions of their own, called
 // last, so that the fast paths need no stack frame.
 [[gnu::noinline]] void* AllocateSlowly(morsel_t* morsel, size_t size) {
@@ -99,8 +107,10 @@ morsel_code morsel_pool_open(const char* path, const morsel_pool_options* option
 
 morsel_code morsel_pool_close(morsel_pool_t* pool) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_pool_close"));
-  return CodeWithoutCancellation("morsel_pool_close",
-                                 [&] { return morsel::CloseCountedPool(Pool(pool)); });
+  return CodeWithoutCancellation("morsel_pool_close", [&]() -> Status {
+    MORSEL_TRY(IsOpen(pool, "morsel_pool_close"));
+    return morsel::CloseCountedPool(Pool(pool));
+  });
 }
 
 morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_options* options,
@@ -116,7 +126,8 @@ morsel_code morsel_open(morsel_pool_t* pool, const char* name, const morsel_opti
 
 morsel_code morsel_close(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_close"));
-  return CodeWithoutCancellation("morsel_close", [&] {
+  return CodeWithoutCancellation("morsel_close", [&]() -> Status {
+    MORSEL_TRY(IsOpen(morsel, "morsel_close"));
     morsel::PrintStrayPointers(*Morsel(morsel));
     return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/false);
   });
@@ -124,7 +135,8 @@ morsel_code morsel_close(morsel_t* morsel) {
 
 morsel_code morsel_discard(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_discard"));
-  return CodeWithoutCancellation("morsel_discard", [&] {
+  return CodeWithoutCancellation("morsel_discard", [&]() -> Status {
+    MORSEL_TRY(IsOpen(morsel, "morsel_discard"));
     return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/true);
   });
 }

@@ -67,12 +67,15 @@ Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> ba
       std::move(backing), std::move(heap).value(), std::move(label), owner));
   if (open == nullptr) return Fail(Code::kNoMemory, "no memory for another open morsel");
   RememberRange(open->record().base, open->record().capacity_bytes, open.get());
+  RememberHandle(open.get());
   open->in_table_ = true;
   return open;
 }
 
 OpenMorsel::~OpenMorsel() {
-  if (in_table_) ForgetRange(record().base, record().capacity_bytes);
+  if (!in_table_) return;
+  ForgetHandle(this);
+  ForgetRange(record().base, record().capacity_bytes);
 }
 
 uint64_t OpenMorsel::size_bytes() { return heap_->size_bytes(); }

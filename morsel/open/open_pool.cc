@@ -46,10 +46,12 @@ Result<std::unique_ptr<impl::Pool>> OpenAt(const char* path, const morsel_pool_o
 OpenPool::OpenPool(std::unique_ptr<impl::Pool> pool, os::SystemCalls& calls)
     : pool_(std::move(pool)), calls_(calls), fork_count_(ForkCount()) {
   RememberPool(pool_.get());
+  RememberHandle(this);
 }
 
 OpenPool::~OpenPool() {
   const auto no_fork = KeepFromForking();
+  ForgetHandle(this);
   ForgetPool(pool_.get());
   pool_.reset();
 }
@@ -251,6 +253,7 @@ Status OpenPool::Adopt(std::unique_ptr<Backing> backing, Entry& entry, bool is_n
       OpenMorsel::Make(std::move(backing), pool_->path(), this, is_new);
   if (!morsel) return morsel.status();
   entry.morsel = std::move(morsel).value();
+  entry.is_open = std::make_unique<OpenName>(pool_->place(), entry.morsel->record().name);
   entry.opens = 1;
   return Code::kOk;
 }
@@ -326,6 +329,16 @@ Status OpenPool::Close(OpenMorsel* morsel, bool discard) {
   return status;
 }
 
+// Who has it open for writing keeps this handle away by a lock; who reads has none. One that opens
+// it for reading after this look is overtaken as one of another process is.
+Status OpenPool::IsClosedElsewhere(const std::string& name, const char* deed) const {
+  if (!IsOpenHere(pool_->place(), name)) return Code::kOk;
+  return Fail(Code::kBusy,
+              "morsel '%s' of pool '%s' is open in this process by another handle of the pool: "
+              "close it there before %s it",
+              name.c_str(), pool_->path().c_str(), deed);
+}
+
 Status OpenPool::Remove(const char* name) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckKnownName(name));
@@ -340,7 +353,10 @@ Status OpenPool::Remove(const char* name) {
         "morsel '%s' cannot be removed: pool '%s' is open for reading only; open it for writing",
         name, pool_->path().c_str());
   }
-  return WhileTaken(name, held, [&](Entry&) { return pool_->Remove(name); });
+  return WhileTaken(name, held, [&](Entry&) -> Status {
+    MORSEL_TRY(IsClosedElsewhere(name, "removing"));
+    return pool_->Remove(name);
+  });
 }
 
 // Both names are taken at once, so that two renames never wait for each other.
@@ -370,7 +386,10 @@ Status OpenPool::Rename(const char* name, const char* to) {
         name, pool_->path().c_str());
   }
   entries_[to];
-  const Status status = WhileTaken(name, held, [&](Entry&) { return pool_->Rename(name, to); });
+  const Status status = WhileTaken(name, held, [&](Entry&) -> Status {
+    MORSEL_TRY(IsClosedElsewhere(name, "renaming"));
+    return pool_->Rename(name, to);
+  });
   entries_.erase(to);  // who waits for it has been told, and looks when the lock is free
   return status;
 }

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "morsel/morsel.h"
 #include "morsel/open/open_morsel.h"
+#include "morsel/open/process.h"
 #include "morsel/pool/pool.h"
 #include "morsel/tools.h"
 
@@ -88,6 +89,7 @@ class OpenPool {
   struct Entry {
     State state = State::kTaken;
     std::unique_ptr<OpenMorsel> morsel;  ///< unless it is kTaken
+    std::unique_ptr<OpenName> is_open;   ///< with a morsel: for other handles of the pool
     uint64_t opens = 0;
     uint64_t uses = 0;         ///< calls that use the morsel by its name; a close waits for them
     bool is_salvaged = false;  ///< the image is damaged, and the damaged parts are zero in memory
@@ -125,6 +127,8 @@ class OpenPool {
 
   OpenPool(std::unique_ptr<impl::Pool> pool, os::SystemCalls& calls);
   Status MayUse() const;
+  /// Checks that no other handle of the pool has the morsel open.
+  Status IsClosedElsewhere(const std::string& name, const char* deed) const;
   /// Waits until no call is at work on the name. Returns the morsel if it is open, else nullptr.
   Entry* WaitFor(const std::string& name, std::unique_lock<Mutex>& held);
   /// Calls `body` without the lock, while the name is kTaken. Afterwards the name has the entry

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <new>
 #include <set>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/descriptor_floor.h"
@@ -44,6 +46,8 @@ struct Range {
 struct Opened {
   Mutex mutex{LockRank::kOpened};
   std::set<impl::Pool*> pools;
+  std::set<const void*> handles;
+  std::multiset<std::tuple<dev_t, ino_t, std::string>> names;  // that are open, and of which pool
   std::vector<Range> ranges;
 };
 Opened& AllOpened() {
@@ -136,6 +140,7 @@ void InChild() {
   for (const Range& range : opened.ranges) Fill(range.base, range.size_bytes, 0);
   opened.pools.clear();
   opened.ranges.clear();
+  opened.names.clear();
   opened.mutex.unlock();
   ForkGate().unlock();
 }
@@ -172,6 +177,40 @@ void RememberPool(impl::Pool* pool) {
 void ForgetPool(impl::Pool* pool) {
   std::lock_guard lock(AllOpened().mutex);
   AllOpened().pools.erase(pool);
+}
+
+void RememberHandle(const void* handle) {
+  std::lock_guard lock(AllOpened().mutex);
+  AllOpened().handles.insert(handle);
+}
+
+void ForgetHandle(const void* handle) {
+  std::lock_guard lock(AllOpened().mutex);
+  AllOpened().handles.erase(handle);
+}
+
+bool IsHandle(const void* handle) {
+  std::lock_guard lock(AllOpened().mutex);
+  return AllOpened().handles.contains(handle);
+}
+
+OpenName::OpenName(const FileIdentity& place, const std::string& name)
+    : place_(place), name_(name) {
+  std::lock_guard lock(AllOpened().mutex);
+  AllOpened().names.insert({place_.device, place_.inode, name_});
+}
+
+// A forked child has forgotten its parent's already.
+OpenName::~OpenName() {
+  std::lock_guard lock(AllOpened().mutex);
+  auto& names = AllOpened().names;
+  const auto found = names.find({place_.device, place_.inode, name_});
+  if (found != names.end()) names.erase(found);
+}
+
+bool IsOpenHere(const FileIdentity& place, const std::string& name) {
+  std::lock_guard lock(AllOpened().mutex);
+  return AllOpened().names.contains({place.device, place.inode, name});
 }
 
 void RememberRange(uint64_t base, uint64_t size_bytes, OpenMorsel* morsel) {

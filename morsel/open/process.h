@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <mutex>
+#include <string>
 
+#include "base/descriptor.h"
 #include "base/mutex.h"
 #include "morsel/pool/pool.h"
 
@@ -27,6 +29,31 @@ uint32_t ForkCount();
 /// Threads  any.
 void RememberPool(impl::Pool* pool);
 void ForgetPool(impl::Pool* pool);
+
+/// Enters a handle of the program's, a pool's or a morsel's, into the list of those that are open,
+/// and takes it out again. A forked child keeps its parent's: their calls say that they are.
+/// Threads  any.
+void RememberHandle(const void* handle);
+void ForgetHandle(const void* handle);
+bool IsHandle(const void* handle);
+
+/// As long as it lives, the morsel `name` of the pool `place` is open in this process.
+/// Threads  any.
+class OpenName {
+ public:
+  OpenName(const FileIdentity& place, const std::string& name);
+  ~OpenName();
+  OpenName(const OpenName&) = delete;
+  OpenName& operator=(const OpenName&) = delete;
+
+ private:
+  const FileIdentity place_;
+  const std::string name_;
+};
+
+/// Whether the morsel is open in this process, by whatever handle of the pool.
+/// Threads  any.
+bool IsOpenHere(const FileIdentity& place, const std::string& name);
 
 /// Enters [base, base + size_bytes), multiples of kSubtreeBytes, into the process' table of
 /// addresses, and takes it out again.

@@ -85,6 +85,41 @@ TEST_P(HandleTest, OpeningWithMoreRightsThanTheOpenHandleFails) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
+// A reader in another process has no lock, and is not seen; one in this process is.
+TEST_P(HandleTest, WhatAnotherHandleHasOpenForReadingIsNeitherRemovedNorRenamed) {
+  MakeIt({"a", "b"});
+  morsel_pool_t* const writer = OpenPool(path());
+  morsel_pool_t* const reader = OpenPool(path(), MORSEL_READ_ONLY);
+  morsel_t* const a = Open(reader, "a", MORSEL_READ_ONLY);
+  const Bytes before = AllBytes(path());
+  ExpectFailure(morsel_remove(writer, "a"), MORSEL_BUSY, {"'a'", "another handle", "removing"});
+  ExpectFailure(morsel_rename(writer, "a", "c"), MORSEL_BUSY,
+                {"'a'", "another handle", "renaming"});
+  EXPECT_TRUE(AllBytes(path()) == before);
+  EXPECT_EQ(TextOf(a), "as it was");
+  EXPECT_EQ(morsel_remove(writer, "b"), MORSEL_OK) << morsel_last_error();
+  InChild([&] {
+    if (carved()) return;  // which has one writing process
+    EXPECT_EQ(morsel_rename(OpenPool(path()), "a", "c"), MORSEL_OK) << morsel_last_error();
+  });
+  EXPECT_EQ(morsel_close(a), MORSEL_OK);
+  EXPECT_EQ(morsel_remove(writer, carved() ? "a" : "c"), MORSEL_OK) << morsel_last_error();
+  EXPECT_EQ(morsel_pool_close(reader), MORSEL_OK);
+  EXPECT_EQ(morsel_pool_close(writer), MORSEL_OK);
+}
+
+TEST_P(HandleTest, AHandleThatIsClosedTwiceIsRefused) {
+  MakeIt();
+  morsel_pool_t* const pool = OpenPool(path());
+  morsel_t* const morsel = Open(pool, "a");
+  EXPECT_EQ(morsel_close(morsel), MORSEL_OK);
+  ExpectFailure(morsel_close(morsel), MORSEL_INVALID_ARGUMENT, {"morsel_close", "not open"});
+  ExpectFailure(morsel_discard(morsel), MORSEL_INVALID_ARGUMENT, {"morsel_discard", "not open"});
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  ExpectFailure(morsel_pool_close(pool), MORSEL_INVALID_ARGUMENT,
+                {"morsel_pool_close", "not open"});
+}
+
 using HandleDeathTest = HandleTest;
 INSTANTIATE_TEST_SUITE_P(Kinds, HandleDeathTest, testing::Bool(),
                          [](const auto& kind) { return kind.param ? "Carved" : "Directory"; });
