@@ -214,6 +214,8 @@ TEST_F(DamageTest, ImpossibleSuperblocksAreRefused) {
   refuse([](ImageSuperblock& s) { s.size_bytes += 4096; });
   refuse([](ImageSuperblock& s) { s.size_bytes = s.capacity_bytes + kSubtreeBytes; });
   refuse([](ImageSuperblock& s) { s.live_bytes = s.size_bytes + 1; });
+  refuse([](ImageSuperblock& s) { s.generation = ~uint64_t{s.generation % 2 == 0}; });
+  refuse([](ImageSuperblock& s) { s.generation |= kGenerationsEnd; });
   refuse([](ImageSuperblock& s) { s.root.offset = 0; });
   refuse([](ImageSuperblock& s) { s.root.offset += 1; });
   refuse([](ImageSuperblock& s) { s.root.stored_bytes = 0; });

@@ -127,6 +127,9 @@ static_assert(kPageSumsBytes % kBlockBytes == 0);
 inline constexpr uint32_t kFlagGrows = 1;  ///< created with size 0: it grows as it is used
 inline constexpr uint32_t kFlagGiant = 2;  ///< was made of subtrees of 1 GiB, in a carved pool
 
+/// No image has had so many checkpoints; a file that says so was made to deceive.
+inline constexpr uint64_t kGenerationsEnd = uint64_t{1} << 63;
+
 /// Magic, checksum, version, features and generation keep their places in every version.
 struct ImageSuperblock {
   uint64_t magic;

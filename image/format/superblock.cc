@@ -56,20 +56,20 @@ Status Validate(const os::File& file, const ImageSuperblock& superblock) {
                 " only: open it with another one, newer where its version is higher",
                 path, superblock.version, superblock.read_features, kVersion);
   }
-  const bool sane = superblock.base != 0 && IsAligned(superblock.base, kSubtreeBytes) &&
-                    superblock.capacity_bytes != 0 &&
-                    IsAligned(superblock.capacity_bytes, kSubtreeBytes) &&
-                    Within(superblock.base, superblock.capacity_bytes, kAddressEnd) &&
-                    IsAligned(superblock.size_bytes, kSubtreeBytes) &&
-                    superblock.size_bytes <= superblock.capacity_bytes &&
-                    superblock.live_bytes <= superblock.size_bytes;
+  const bool sane =
+      superblock.base != 0 && IsAligned(superblock.base, kSubtreeBytes) &&
+      superblock.capacity_bytes != 0 && IsAligned(superblock.capacity_bytes, kSubtreeBytes) &&
+      Within(superblock.base, superblock.capacity_bytes, kAddressEnd) &&
+      IsAligned(superblock.size_bytes, kSubtreeBytes) &&
+      superblock.size_bytes <= superblock.capacity_bytes &&
+      superblock.live_bytes <= superblock.size_bytes && superblock.generation < kGenerationsEnd;
   if (sane) return Code::kOk;
   return Fail(Code::kCorrupt,
               "image '%s': the superblock at offset %" PRIu64 " has an impossible base 0x%" PRIx64
-              ", capacity %" PRIu64 ", size %" PRIu64 " or live bytes %" PRIu64
-              "; restore it from a copy",
+              ", capacity %" PRIu64 ", size %" PRIu64 ", live bytes %" PRIu64
+              " or generation %" PRIu64 "; restore it from a copy",
               path, SlotOffset(superblock.generation), superblock.base, superblock.capacity_bytes,
-              superblock.size_bytes, superblock.live_bytes);
+              superblock.size_bytes, superblock.live_bytes, superblock.generation);
 }
 
 Status NothingToChoose(const os::File& file, const ImageSuperblock (&slots)[2], Slot a, Slot b) {

@@ -91,6 +91,9 @@ std::optional<std::string> Catalog::FaultOf(const CatalogSlot& slot) const {
   if (!IsAligned(status.size_bytes, unit) || status.size_bytes > identity.capacity_bytes) {
     return Message("has the size %" PRIu64 ", which cannot be [POOL-5]", status.size_bytes);
   }
+  if (status.generation >= kGenerationsEnd) {
+    return Message("has the generation %" PRIu64 ", which cannot be [POOL-5]", status.generation);
+  }
   return std::nullopt;
 }
 

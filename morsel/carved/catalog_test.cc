@@ -239,7 +239,7 @@ TEST_F(CatalogTest, AFlippedBitDamagesItsSlotAndNoOther) {
 
 // The records have good checksums and say what cannot be, as if made to deceive.
 TEST_F(CatalogTest, AnImpossibleRecordIsDamaged) {
-  std::vector<CatalogRecord> wrong(7, Named("a"));
+  std::vector<CatalogRecord> wrong(8, Named("a"));
   wrong[0].base += kPageBytes;
   wrong[1].base = kWindow.end - kSubtreeBytes;
   wrong[2].base = kWindow.begin - kSubtreeBytes;
@@ -247,6 +247,7 @@ TEST_F(CatalogTest, AnImpossibleRecordIsDamaged) {
   wrong[4].size_bytes = 17 * kSubtreeBytes;
   wrong[5].giant = true;
   wrong[6].name = "";
+  wrong[7].generation = ~uint64_t{0};
   for (size_t i = 0; i < wrong.size(); ++i) {
     const auto medium = medium_.AfterKill();
     {

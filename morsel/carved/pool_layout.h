@@ -82,6 +82,9 @@ inline constexpr uint32_t kSlotFlagsKnown = kSlotFine | kSlotGrows | kSlotGiant;
 inline constexpr uint64_t kSlotFree = 0;
 inline constexpr uint64_t kSlotLive = 0x4556494c;  // "LIVE"
 
+/// No morsel has had so many checkpoints; a slot that says so was made to deceive.
+inline constexpr uint64_t kGenerationsEnd = uint64_t{1} << 63;
+
 /// The words of a slot that change. They share a line, and always change as one journal entry.
 struct SlotStatus {
   uint64_t state;  ///< kSlotFree or kSlotLive
@@ -114,7 +117,8 @@ static_assert(std::has_unique_object_representations_v<SlotIdentity>);
 
 /// [POOL-4] A slot's status is all zeros (never used) or its checksum is good.
 /// [POOL-5] A live slot's identity has a good checksum and says what can be: a valid name, a range
-///          inside the window, sizes that are multiples of its subtrees, size <= capacity.
+///          inside the window, sizes that are multiples of its subtrees, size <= capacity,
+///          generation < kGenerationsEnd.
 /// [POOL-6] No two live slots have the same name or the same id, or ranges that overlap.
 struct CatalogSlot {
   SlotIdentity identity;
