@@ -4,10 +4,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "morsel/morsel.hpp"
+#include "tests/api/without_exceptions_testing.h"
 
 namespace {
 
@@ -444,6 +447,35 @@ TEST_F(CppApi, AllocationContinuesDuringCheckpoints) {
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(m.checkpoint().ok()) << morsel::last_error();
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(m.stat()->live_bytes, 0u);
+}
+
+// The linker keeps one of all functions that have the same name: those of units that are built with
+// exceptions and without have not, or one unit would do in the other what it must not.
+TEST_F(CppApi, UnitsWithAndWithoutExceptionsEachDoTheirOwn) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a forked child has no open morsels
+  constexpr size_t kTooMany = size_t{1} << 40;
+  morsel::Pool pool = Directory();
+  morsel::Morsel m = Open(pool);
+  morsel::FillWithoutExceptions(m, 1000);
+  const auto fill = [&](size_t count) {
+    Vector<int> numbers(m.allocator<int>());
+    numbers.reserve(count);
+  };
+  fill(1000);
+  EXPECT_THROW(fill(kTooMany), std::bad_alloc);
+  EXPECT_EXIT(
+      {
+        try {
+          morsel::FillWithoutExceptions(m, kTooMany);
+        } catch (...) {
+          _exit(0);
+        }
+      },
+      testing::KilledBySignal(SIGABRT), "");
+  ASSERT_TRUE(m.set_root("r", m.make<int>(1)).ok());
+  EXPECT_EQ(morsel::CountRootsWithoutExceptions(m), 1u);
+  const auto fail = [](const auto&) { throw std::runtime_error("on the way"); };
+  EXPECT_THROW((void)m.for_each_root(fail), std::runtime_error);
 }
 
 }  // namespace
