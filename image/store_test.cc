@@ -75,6 +75,14 @@ TEST_F(StoreTest, StoreWritesOnlyWhatHasChanged) {
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok());
   // One page, its list and a superblock are written.
   EXPECT_EQ(calls.size_bytes(os::Call::kWrite), kPageBytes + kBlockBytes + kSuperblockBytes);
+  calls.CountAnew();
+  memory[2 * kSubtreeBytes] ^= 1;
+  os::PageSet dirty;
+  dirty.Add(2 * kSubtreeBytes, kPageBytes);
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, &dirty).ok());
+  EXPECT_EQ(calls.count(os::Call::kWrite), 3u) << "none of them by a ring";
+  EXPECT_EQ(calls.count(os::Call::kDataSync), 2u);
+  EXPECT_EQ(calls.count(os::Call::kOpen), 0u);
   ExpectHolds("a", memory);
 }
 

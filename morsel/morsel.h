@@ -412,7 +412,8 @@ morsel_code morsel_memcpy_persist(morsel_t *morsel, void *to, const void *from, 
  * and resize calls of other threads wait; the program makes no stores of its own meanwhile. fine:
  * makes everything that is allocated durable; for the program's own data that is not atomic.
  *
- * For a snapshot morsel only what changed is written, and the kernel tells what did. It notices
+ * For a snapshot morsel only what changed is written (nothing, if nothing has: the generation stays
+ * what it is, and no call writes or syncs), and the kernel tells what did. It notices
  * stores, and system calls such as read(2), with O_DIRECT, too, if they are over before this call.
  * It does not notice data that arrives through pages that stay pinned (registered buffers of
  * io_uring, RDMA), nor pages that madvise(2) takes away (MADV_DONTNEED, MADV_FREE). Read such data

@@ -253,6 +253,8 @@ TEST_F(CodesTest, EachIsTheAnswerToWhatItSays) {
   Fail(OfArguments());
   Fail(OfNames());
   Fail(OfState());
+  // There is something to sync.
+  ASSERT_NE(morsel_malloc(a_, 100), nullptr) << morsel_last_error();
   syncs_fail = true;
   Fail({{"morsel_checkpoint", MORSEL_IO, {"/a'", "fdatasync"}, [&] {
            return morsel_checkpoint(a_);
