@@ -25,6 +25,7 @@ struct Named {
   Id id;
   uint64_t base;
   uint64_t capacity_bytes;
+  FileIdentity file;
   uint64_t end() const { return base + RangeBytes(capacity_bytes); }
 };
 
@@ -33,7 +34,13 @@ std::string SubjectOf(const std::string& name) { return "morsel '" + name + "'";
 void CompareTwo(const Named& one, const Named& other, const Report& report) {
   char text[512];
   Code code = Code::kCorrupt;
-  if (one.id == other.id) {
+  if (one.file == other.file) {
+    code = Code::kOk;
+    std::snprintf(text, sizeof text,
+                  "it is morsel '%s' by another name (a hard link), and is not written as long as "
+                  "it has both: remove one of the names",
+                  one.name.c_str());
+  } else if (one.id == other.id) {
     code = Code::kOk;
     std::snprintf(text, sizeof text,
                   "it is a copy of morsel '%s': only one of the two can be open at a time",
@@ -65,12 +72,13 @@ void CompareRanges(std::vector<Named> morsels, const Report& report) {
 // Reads the image once. What is wrong is added to `found`.
 // Errors  kBusy: it was written over meanwhile, so that nothing that was found says anything.
 Status ReadImage(const os::Directory& directory, const std::string& name,
-                 std::vector<Finding>& found, std::optional<ImageInfo>& info) {
+                 std::vector<Finding>& found, std::optional<Named>& known) {
   Result<os::File> file = directory.OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
   if (!image) return image.status();
-  info = image->info();
+  const ImageInfo info = image->info();
+  known = {name, info.id, info.base, info.capacity_bytes, image->file().identity()};
   MORSEL_TRY(image->Verify([&](const char* message) {
     found.push_back({SubjectOf(name), message, Code::kCorrupt});
   }));
@@ -81,17 +89,17 @@ Status ReadImage(const os::Directory& directory, const std::string& name,
 Status CheckImage(const os::Directory& directory, const std::string& name, const Report& report,
                   std::vector<Named>& known) {
   std::vector<Finding> found;
-  std::optional<ImageInfo> info;
+  std::optional<Named> named;
   const Status read = WhileOvertaken([&] {
     found.clear();
-    info.reset();
-    return ReadImage(directory, name, found, info);
+    named.reset();
+    return ReadImage(directory, name, found, named);
   });
   if (read.code() == Code::kNoMemory) return read;
   if (read.code() == Code::kNotFound) return Code::kOk;  // it was removed meanwhile
   if (!read.ok()) found = {{SubjectOf(name), LastError(), read.code()}};
   for (const Finding& finding : found) report(finding);
-  if (info) known.push_back({name, info->id, info->base, info->capacity_bytes});
+  if (named) known.push_back(*named);
   return Code::kOk;
 }
 
@@ -101,7 +109,7 @@ void CheckFine(const os::Directory& directory, const std::string& name, const Re
   if (file.error() == Code::kNotFound) return;  // it was removed meanwhile
   const Result<CatalogRecord> record = file ? ReadFineFile(*file, name) : file.status();
   if (!record) return report({SubjectOf(name), LastError(), record.error()});
-  known.push_back({name, record->id, record->base, record->capacity_bytes});
+  known.push_back({name, record->id, record->base, record->capacity_bytes, file->identity()});
   const Result<std::vector<Finding>> findings = CheckFineFile(*file, SubjectOf(name));
   if (!findings) return report({SubjectOf(name), LastError(), findings.error()});
   for (const Finding& finding : *findings) report(finding);

@@ -108,6 +108,34 @@ TEST_F(ErrnoTest, EachHasTheCodeOfItsMeaning) {
   EXPECT_GT(failures, 200);
 }
 
+// Another process removes a morsel between any two calls of a list: it is there or it is not.
+TEST_F(ErrnoTest, WhatIsRemovedWhileItIsListedIsNotUnreadable) {
+  ASSERT_TRUE(Work().ok()) << LastError();
+  const std::string kept = scratch_.At("kept");
+  std::filesystem::rename(scratch_.At("pool") + "/n", kept);
+  Result<std::unique_ptr<OpenPool>> pool =
+      OpenPool::Open(scratch_.At("pool").c_str(), nullptr, calls_);
+  ASSERT_TRUE(pool.has_value()) << LastError();
+  const auto refuse = [](const char* name, morsel_code, const char* message, void*) {
+    ADD_FAILURE() << name << ": " << message;
+    return 0;
+  };
+  const auto pass = [](const morsel_info*, void*) { return 0; };
+  int64_t calls_made = 1;
+  for (int64_t number = 0; number < calls_made; ++number) {
+    std::filesystem::copy_file(kept, scratch_.At("pool") + "/n");
+    calls_.Heal();
+    calls_.AfterEach([&](const Call& call) {
+      if (call.number == number) std::filesystem::remove(scratch_.At("pool") + "/n");
+    });
+    EXPECT_TRUE((*pool)->ListUnreadable(refuse, nullptr).ok()) << LastError();
+    EXPECT_TRUE((*pool)->List(pass, nullptr).ok()) << LastError();
+    calls_made = static_cast<int64_t>(calls_.count());
+    std::filesystem::remove(scratch_.At("pool") + "/n");
+  }
+  EXPECT_GT(calls_made, 5);
+}
+
 // FUSE, 9p and others.
 TEST_F(ErrnoTest, AFileSystemThatSyncsNoDirectoriesWorks) {
   for (const int error : {EINVAL, EOPNOTSUPP, ENOSYS}) {

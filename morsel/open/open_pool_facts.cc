@@ -114,7 +114,9 @@ Status OpenPool::ListUnreadable(int (*visit)(const char* name, morsel_code code,
     const KeepLastError keep;
     for (const std::string& name : *names) {
       const Result<CatalogRecord> record = pool_->Find(name);
-      if (!record) all.push_back({name, record.error(), LastError()});
+      // It may have been removed meanwhile.
+      const bool is_there = record || record.error() != Code::kNotFound;
+      if (!record && is_there) all.push_back({name, record.error(), LastError()});
     }
   }
   for (const Unreadable& one : all) {

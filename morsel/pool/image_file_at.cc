@@ -20,10 +20,11 @@ namespace {
 
 Result<os::File> OpenRegularAt(os::SystemCalls& calls, const std::string& path) {
   Result<os::File> file = os::File::Open(calls, AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
-  if (!file) return file.status();
   struct stat status;
-  if (fstat(file->descriptor(), &status) != 0) return FailErrno("'%s': fstat", path.c_str());
-  if (!S_ISREG(status.st_mode)) {
+  // A socket cannot be opened, which is no failure of a medium.
+  const bool is_there =
+      file ? fstat(file->descriptor(), &status) == 0 : stat(path.c_str(), &status) == 0;
+  if (is_there && !S_ISREG(status.st_mode)) {
     return Fail(Code::kInvalidArgument, "'%s' is not a regular file, and so no image",
                 path.c_str());
   }

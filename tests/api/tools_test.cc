@@ -192,6 +192,22 @@ TEST_F(ToolsTest, ListUnreadableNamesWhatListPassesOver) {
   EXPECT_EQ(morsel_list_unreadable(pool.handle(), nullptr, nullptr), MORSEL_INVALID_ARGUMENT);
 }
 
+TEST_F(ToolsTest, CheckTellsAHardLinkFromACopy) {
+  morsel::Pool pool = OpenDirectory();
+  for (const char* const name : {"a", "c"}) Make(pool, name);
+  fs::create_hard_link(directory_ + "/a", directory_ + "/b");
+  fs::copy_file(directory_ + "/c", directory_ + "/d");
+  std::vector<morsel::CheckFinding> findings;
+  const auto found = pool.check(&findings);
+  ASSERT_TRUE(found) << morsel_last_error();
+  EXPECT_EQ(found->damages, 0u);
+  ASSERT_EQ(findings.size(), 2u);
+  std::map<std::string, std::string> messages;
+  for (const auto& finding : findings) messages[finding.subject] = finding.message;
+  EXPECT_NE(messages["morsel 'b'"].find("'a' by another name (a hard link)"), std::string::npos);
+  EXPECT_NE(messages["morsel 'd'"].find("a copy of morsel 'c'"), std::string::npos);
+}
+
 TEST_F(ToolsTest, CheckFindsDamageAndChangesNothing) {
   morsel::Pool pool = OpenDirectory();
   for (const char* const name : {"a", "b"}) Make(pool, name);
@@ -339,7 +355,8 @@ TEST_F(ToolsTest, StatImageRefusesWhatIsNoImage) {
   std::ofstream(scratch_.At("long")) << std::string(100'000, 'x');
   std::ofstream(scratch_.At("empty"));
   ASSERT_EQ(mkfifo(scratch_.At("pipe").c_str(), 0600), 0);
-  for (const char* const name : {"short", "long", "empty", "pipe"}) {
+  ASSERT_EQ(mknod(scratch_.At("socket").c_str(), S_IFSOCK | 0600, 0), 0);
+  for (const char* const name : {"short", "long", "empty", "pipe", "socket"}) {
     refuses(scratch_.At(name), Code::kInvalidArgument);
   }
   refuses(scratch_.path(), Code::kInvalidArgument);
