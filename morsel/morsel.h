@@ -15,7 +15,9 @@
  * Errors. A function that returns a pointer returns NULL and sets errno; the others return a
  *   morsel_code. morsel_last_error() says what was tried on what, why it failed and what to do. A
  *   call that fails has changed nothing, unless its comment says what. If the medium fails (IO)
- *   while a name is made or removed, open the morsel again to learn whether the name is there.
+ *   while a name is made or removed, open the morsel again to learn whether the name is there. A
+ *   call that needs files also answers what the system does: PERMISSION, NO_MEMORY, NO_SPACE,
+ *   BUSY, UNSUPPORTED, IO, and INVALID_ARGUMENT for a path that is too long.
  * Memory. If the process has no memory for a morsel, the call returns NO_MEMORY. If it has none for
  *   the library's own small tables, the call ends the process with a message on stderr, and the
  *   medium is as after any crash. No function throws.

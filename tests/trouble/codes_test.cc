@@ -3,28 +3,15 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <fstream>
+#include <cerrno>
 #include <functional>
-#include <regex>
 #include <set>
 
 #include "morsel/tools.h"
+#include "tests/trouble/documented_codes.h"
+#include "tests/trouble/failing_calls.h"
 #include "tests/trouble/trouble_testing.h"
-
-namespace {
-std::atomic<bool> syncs_fail = false;
-}  // namespace
-
-// In place of the C library's: a medium that fails.
-extern "C" int fdatasync(int file) {
-  if (!syncs_fail) return static_cast<int>(syscall(SYS_fdatasync, file));
-  errno = EIO;
-  return -1;
-}
 
 namespace morsel::trouble {
 namespace {
@@ -255,11 +242,10 @@ TEST_F(CodesTest, EachIsTheAnswerToWhatItSays) {
   Fail(OfState());
   // There is something to sync.
   ASSERT_NE(morsel_malloc(a_, 100), nullptr) << morsel_last_error();
-  syncs_fail = true;
   Fail({{"morsel_checkpoint", MORSEL_IO, {"/a'", "fdatasync"}, [&] {
+           const FailingCalls failing(Fails::kDataSync, EIO);
            return morsel_checkpoint(a_);
          }}});
-  syncs_fail = false;
   CloseAll();
   ReOpen(MORSEL_READ_ONLY);
   void* const base = morsel_base(a_);
@@ -285,15 +271,7 @@ TEST_F(CodesTest, EachIsTheAnswerToWhatItSays) {
   ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
 
   std::set<std::string> declared;
-  for (const char* const header : {"morsel/morsel.h", "morsel/roots.h", "morsel/tools.h"}) {
-    std::ifstream file(header);
-    ASSERT_TRUE(file) << header;
-    const std::regex function("^morsel_code (morsel_\\w+)\\(.*");
-    std::smatch found;
-    for (std::string line; std::getline(file, line);) {
-      if (std::regex_match(line, found, function)) declared.insert(found[1]);
-    }
-  }
+  for (const auto& [call, codes] : DocumentedCodes()) declared.insert(call);
   EXPECT_EQ(calls_, declared);
   for (int code = MORSEL_NO_SPACE; code <= MORSEL_ADDRESS_EXHAUSTED; ++code) {
     EXPECT_TRUE(codes_.contains(static_cast<morsel_code>(code)))

@@ -1,0 +1,16 @@
+// For tests: which codes the public headers say that a call may answer.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "morsel/morsel.h"
+
+namespace morsel::trouble {
+
+/// By the name of each function that returns a code: the codes in the comment above it, behind
+/// "Errors", and those of the calls that are named there ("as morsel_export()").
+std::map<std::string, std::set<morsel_code>> DocumentedCodes();
+
+}  // namespace morsel::trouble
