@@ -145,6 +145,7 @@ Status ImageFile::TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older)
     return Fail(status.code(), "%s; the image can only be opened read-only", LastError());
   }
 
+  may_find_another_ = false;
   std::vector<FileExtent> used = tree_.Extents();
   if (older.has_value()) {
     // The older superblock protects what it leads to. If its tables are damaged, it leads nowhere.
@@ -257,7 +258,7 @@ Status ImageFile::StoreNext(const Source& source, uint64_t live_bytes) {
   std::fill(std::begin(next->lists), std::end(next->lists), PatchList{});
   std::copy(tree->lists.begin(), tree->lists.end(), next->lists);
   const bool is_same = std::memcmp(&*next, &*current_, sizeof *next) == 0;
-  if (is_same && writer.written().empty() && IsNewestOnMedium()) {
+  if (is_same && writer.written().empty() && !may_find_another_) {
     meter.Finish();
     return Code::kOk;
   }
@@ -270,12 +271,6 @@ Status ImageFile::StoreNext(const Source& source, uint64_t live_bytes) {
   return Code::kOk;
 }
 
-// Whether a crash can only find the current generation. After a superblock that could not be
-// written it might find that one, whose memory was another.                                [IMF-3]
-bool ImageFile::IsNewestOnMedium() const {
-  return current_->generation != 0 && quarantined_.empty();
-}
-
 Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written) {
   // ORDER  tables and leaves, synced  <  superblock
   // WHY    if a superblock leads to bytes that are not there, the morsel is lost.          [IMG-1]
@@ -285,6 +280,7 @@ Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExt
   left_.Writing(next.generation);
   if (Status status = WriteSuperblock(file_, next); !status.ok()) {
     quarantined_.insert(quarantined_.end(), written.begin(), written.end());  // [IMF-3]
+    may_find_another_ = true;
     return status;
   }
   left_.Written(next);
@@ -300,6 +296,7 @@ void ImageFile::Accept(OnHeap<ImageSuperblock> next, Tree tree) {
   std::vector<FileExtent> freed = std::move(retired_);
   freed.insert(freed.end(), quarantined_.begin(), quarantined_.end());
   quarantined_.clear();
+  may_find_another_ = false;
   retired_ = ExtentsOnlyIn(tree_, tree);
   tree_ = std::move(tree);
   current_ = std::move(next);

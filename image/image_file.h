@@ -133,7 +133,6 @@ class ImageFile {
   Status StoreNext(const Source& source, uint64_t live_bytes);
   Status TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older);
   Status TakeAll(const std::vector<FileExtent>& used);
-  bool IsNewestOnMedium() const;
   Status Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written);
   void Accept(OnHeap<ImageSuperblock> next, Tree tree);
   Status Poison(Status status, int error);
@@ -149,7 +148,8 @@ class ImageFile {
   std::vector<FileExtent> retired_;
   std::vector<FileExtent> quarantined_;
   LeftByWriter left_;
-  int64_t compact_bytes_ = 0;  // what the next checkpoint may spend on compacting
+  int64_t compact_bytes_ = 0;     // what the next checkpoint may spend on compacting
+  bool may_find_another_ = true;  // a crash may find another generation than the current one
   bool read_only_ = false;
   bool poisoned_ = false;
 };

@@ -22,9 +22,8 @@ class SpareRoom {
   /// The extent has become free.
   void Add(FileExtent extent);
 
-  /// What is free by `space` may take room: the file was opened. If it takes more than may be kept,
-  /// all of it is given back in time.
-  /// Cost  one fstat(2) where that is not so.
+  /// The file was opened, and nothing has been written since: cuts it behind the last extent. What
+  /// is free may take room. If it takes more than may be kept, all of it is given back in time.
   void Find(const os::File& file, const Space& space);
 
   /// Gives back some of what is free beyond kept_max(): as much again as was written, and

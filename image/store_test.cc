@@ -341,6 +341,25 @@ TEST_P(FailedSuperblockTest, NothingIsWrittenWhereItMayLead) {
   EXPECT_LE(AllocatedBytes("a"), 4 * (kSubtreeBytes + kPageSumsBytes) + 16 * kBlockBytes + kKept);
 }
 
+// Nothing but the superblock was to be written, and it is written though the call fails.
+TEST_F(StoreTest, WhatAFailedSuperblockSaysDoesNotStandForGood) {
+  Memory memory;
+  CreateTwo(memory);
+  os::ScriptedCalls calls;
+  Result<ImageFile> image = Open("a", false, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  calls.Play([](const os::Call& call) {
+    if (call.kind != os::Call::kWrite) return 0;
+    os::KernelCalls().PWrite(call.file, call.bytes, call.size_bytes,
+                             static_cast<int64_t>(call.offset));
+    return EIO;
+  });
+  ASSERT_EQ(image->Store(memory.data(), memory.size(), 7).code(), Code::kIo);
+  calls.Heal();
+  ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+  EXPECT_EQ(Open("a", true)->info().live_bytes, 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Then, FailedSuperblockTest, testing::Bool(), [](const auto& info) {
   return std::string(info.param ? "SomethingElseIsStored" : "WhatWasBeforeIsStored");
 });
