@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 namespace morsel::cli {
 namespace {
