@@ -37,9 +37,22 @@ uint64_t HolesIn(uint64_t free, uint64_t count) {
 
 }  // namespace
 
+FreeUnits::FreeUnits() {
+  // The nodes of a level are alike, and their numbers follow each other.
+  uint64_t units = kUnitsPerRegion;
+  for (uint64_t first = 1; first <= kWords; first *= 2, units /= 2) {
+    std::fill_n(nodes_.begin() + first, first, AllFree(units));
+  }
+}
+
+FreeUnits::Node FreeUnits::AllFree(uint64_t units) {
+  const auto all = static_cast<uint16_t>(units);
+  return {all, all, all, (1u << (kOrderMax + 1)) - 1};
+}
+
 FreeUnits::Node FreeUnits::LeafOf(uint64_t used) {
   // Most words of a region are one of these.
-  if (used == 0) return {64, 64, 64, (1u << (kOrderMax + 1)) - 1};
+  if (used == 0) return AllFree(64);
   if (used == ~uint64_t{0}) return {};
   Node node{};
   node.prefix = static_cast<uint16_t>(std::countr_zero(used));

@@ -8,6 +8,7 @@
 // medium.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -21,7 +22,7 @@ namespace morsel::alloc {
 class FreeUnits {
  public:
   /// All units are free.
-  FreeUnits() { Index(0, kWords - 1); }
+  FreeUnits();
 
   bool IsUsed(uint64_t unit) const { return (used_[unit / 64] >> (unit % 64) & 1) != 0; }
   /// The first used unit in [begin, end), or `end`.
@@ -32,8 +33,14 @@ class FreeUnits {
   /// Marks [begin, end) as used or as free.
   void Mark(uint64_t begin, uint64_t end, bool used);
   /// As Mark() of one unit as used, but the finding functions know of it only after Index().
-  void MarkUsedLater(uint64_t unit) { used_[unit / 64] |= uint64_t{1} << (unit % 64); }
-  void Index() { Index(0, kWords - 1); }
+  void MarkUsedLater(uint64_t unit) {
+    used_[unit / 64] |= uint64_t{1} << (unit % 64);
+    end_of_later_ = std::max(end_of_later_, unit / 64 + 1);
+  }
+  void Index() {
+    if (end_of_later_ != 0) Index(0, end_of_later_ - 1);
+    end_of_later_ = 0;
+  }
 
   /// A run of free units that begins `before` units before the region, if that is not 0, or else at
   /// `begin`. Or, where nothing was found, what may become one in the next region: `before` units
@@ -62,11 +69,14 @@ class FreeUnits {
     uint16_t orders;  ///< bit k: 2^k free units begin at a multiple of 2^k
   };
 
+  /// A node below which `units` units are, all free.
+  static Node AllFree(uint64_t units);
   static Node LeafOf(uint64_t used);
   static Node Join(const Node& left, const Node& right, uint64_t units_each);
   void Index(uint64_t first_word, uint64_t last_word);
 
   std::array<uint64_t, kWords> used_{};
+  uint64_t end_of_later_ = 0;             ///< no word from here on was changed by MarkUsedLater()
   std::array<Node, 2 * kWords> nodes_{};  ///< the children of node i are 2i and 2i + 1
 };
 
