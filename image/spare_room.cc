@@ -39,9 +39,8 @@ void SpareRoom::Add(FileExtent extent) {
 }
 
 // ORDER  what lies behind the last extent is cut off  <  the first write
-// WHY    after a sync that failed, the file's length may be one of the cache alone. A write that does
-//        not make the file longer would then be durable, and behind the end of what is on the
-//        medium.
+// WHY    after a sync that failed, the file's length may be one of the cache alone. A write that
+//        does not make the file longer would be durable then, and lie behind the medium's end.
 // CRASH  loses nothing.
 // TEST   tests/disk/image_test: SurvivesAFailureOfEachCall
 void SpareRoom::Find(const os::File& file, const Space& space) {
