@@ -163,6 +163,7 @@ void AddLs(CLI::App& app, Invocation& invocation) {
       app, invocation, "ls", "List the morsels of a pool, by name.",
       "LIVE is what was allocated at the last checkpoint or close. A morsel that is too\n"
       "damaged to be listed is named on standard error; `morselctl check` says more.");
+  command->alias("list");
   const auto options = std::make_shared<LsOptions>();
   command->add_option("POOL", options->pool, "The pool's path.")->required();
   Runs(command, invocation, options, Ls);
@@ -214,6 +215,7 @@ void AddRm(CLI::App& app, Invocation& invocation) {
       app, invocation, "rm", "Remove morsels and what is in them, for good.",
       "On a terminal each is asked about; no answer is a no. Elsewhere --yes is required, "
       "so that a script neither waits nor loses anything by accident.");
+  command->alias("remove");
   const auto options = std::make_shared<RmOptions>();
   command->add_option("POOL", options->pool, "The pool's path.")->required();
   command->add_option("NAME", options->names, "Morsels of it.")->required();
@@ -231,6 +233,44 @@ void AddRename(CLI::App& app, Invocation& invocation) {
   command->add_option("NAME", options->name, "A morsel of it.")->required();
   command->add_option("TO", options->to, "Its new name.")->required();
   Runs(command, invocation, options, Rename);
+}
+
+CLI::Option* AddAddress(CLI::App* command, uint64_t* address, const std::string& what) {
+  return AddParsed(command, "--to", address, ParseAddress, what)->type_name("ADDRESS");
+}
+
+void AddRebase(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "rebase", "Give a morsel another address, or another capacity.",
+      "The morsel is written anew beside the old one, with every pointer in it changed, and takes "
+      "its name at the end: it needs its space twice, and a crash leaves the one or the other. It "
+      "is not open anywhere for writing meanwhile. Every word of its blocks that has the value of "
+      "an address in it counts as a pointer; those that lead to no block are listed, and so are "
+      "roots of tables that are ordered by hashes of addresses, which have to be made anew.\n"
+      "\n"
+      "Examples:\n"
+      "  morselctl rebase /data/pool graph                   to where the pool has room\n"
+      "  morselctl rebase /data/pool graph --capacity 1T     with room to grow\n"
+      "  morselctl rebase /data/pool graph --dry-run         say what would be changed");
+  const auto options = std::make_shared<RebaseOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  AddAddress(command, &options->base, "The new address (default: the pool chooses one).");
+  AddSize(command, "--capacity", &options->capacity_bytes, "The new capacity (default: as it is).");
+  command->add_flag("--dry-run", options->dry_run, "Change nothing.");
+  Runs(command, invocation, options, Rebase);
+}
+
+void AddCopy(CLI::App& app, Invocation& invocation) {
+  CLI::App* const command = AddCommand(
+      app, invocation, "copy", "Make a copy of a morsel, at an address of its own.",
+      "The copy has another id, and its pointers are changed as `morselctl rebase` does it. Of a "
+      "snapshot morsel that a process writes it is the last checkpoint.");
+  const auto options = std::make_shared<CopyOptions>();
+  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  command->add_option("NEW", options->to, "The copy's name.")->required();
+  Runs(command, invocation, options, Copy);
 }
 
 void AddResize(CLI::App& app, Invocation& invocation) {
@@ -266,19 +306,29 @@ void AddExport(CLI::App& app, Invocation& invocation) {
 }
 
 void AddImport(CLI::App& app, Invocation& invocation) {
-  CLI::App* const command =
-      AddCommand(app, invocation, "import", "Make a morsel of an image that was exported.",
-                 "The morsel has the image's id, address and roots. All of it is held against its "
-                 "checksums before the morsel is there.\n"
-                 "\n"
-                 "Examples:\n"
-                 "  morselctl import /data/pool graph.image --as graph\n"
-                 "  morselctl import /mnt/pmem/pool queue");
+  CLI::App* const command = AddCommand(
+      app, invocation, "import", "Make a morsel of an image that was exported.",
+      "The morsel has the image's id, address and roots. All of it is held against its "
+      "checksums before the morsel is there. With --replace the morsel that has the name "
+      "is there until the new one is. At another address the morsel has another id, and "
+      "its pointers are changed as `morselctl rebase` does it.\n"
+      "\n"
+      "Examples:\n"
+      "  morselctl import /data/pool graph.image --as graph\n"
+      "  morselctl import /data/pool backup.image --replace   back to a backup\n"
+      "  morselctl import /data/pool graph.image --rebase     beside the original");
   const auto options = std::make_shared<ImportOptions>();
   command->add_option("POOL", options->pool, "The pool's path.")->required();
   command->add_option("FILE", options->file, "The image.")->required();
-  AddName(command, "--as", &options->name, "The morsel's name (default: the file's).")
+  AddName(command, "--as", &options->name,
+          "The morsel's name (default: what it was called where it was exported).")
       ->type_name("NAME");
+  command->add_flag("--replace", options->replace, "The morsel that has the name gives way.");
+  command->add_flag("--rebase", options->rebase,
+                    "If the image's address is taken, give the morsel another.");
+  AddAddress(command, &options->base, "Give the morsel this address.");
+  AddSize(command, "--capacity", &options->capacity_bytes,
+          "Give the morsel this capacity, and another address.");
   Runs(command, invocation, options, Import);
 }
 
@@ -324,7 +374,7 @@ void AddAddr(CLI::App& app, Invocation& invocation) {
 // Returns nullptr if there is no such command.
 const CLI::App* CommandNamed(const CLI::App& app, const std::string& name) {
   const auto found =
-      app.get_subcommands([&](const CLI::App* command) { return command->get_name() == name; });
+      app.get_subcommands([&](const CLI::App* command) { return command->check_name(name); });
   return found.empty() ? nullptr : found.front();
 }
 
@@ -378,6 +428,8 @@ void AddCommands(CLI::App& app, Invocation& invocation) {
   AddCheck(app, invocation);
   AddRm(app, invocation);
   AddRename(app, invocation);
+  AddRebase(app, invocation);
+  AddCopy(app, invocation);
   AddResize(app, invocation);
   AddExport(app, invocation);
   AddImport(app, invocation);

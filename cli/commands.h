@@ -1,5 +1,5 @@
-// The commands of morselctl, each in the file of its name (export and import in transfer.cc), and
-// what the command line can ask of each.
+// The commands of morselctl, each in the file of its name (export and import in transfer.cc, copy
+// in rebase.cc), and what the command line can ask of each.
 #pragma once
 
 #include <cstdint>
@@ -61,6 +61,20 @@ struct RenameOptions {
   std::string to;
 };
 
+struct RebaseOptions {
+  std::string pool;
+  std::string name;
+  uint64_t base = 0;            ///< 0: the pool chooses
+  uint64_t capacity_bytes = 0;  ///< 0: as it is
+  bool dry_run = false;
+};
+
+struct CopyOptions {
+  std::string pool;
+  std::string name;
+  std::string to;
+};
+
 struct ResizeOptions {
   std::string pool;
   std::string name;
@@ -78,7 +92,11 @@ struct ExportOptions {
 struct ImportOptions {
   std::string pool;
   std::string file;
-  std::optional<std::string> name;  ///< none: the file's
+  std::optional<std::string> name;  ///< none: the one that it carries, or the file's
+  bool replace = false;
+  bool rebase = false;
+  uint64_t base = 0;            ///< 0: the image's, or, with `rebase`, one that is free
+  uint64_t capacity_bytes = 0;  ///< 0: the image's
 };
 
 struct AddrOptions {
@@ -104,6 +122,8 @@ int Roots(const RootsOptions& options, const Printer& printer);
 int Check(const CheckOptions& options, const Printer& printer);
 int Rm(const RmOptions& options, const Printer& printer);
 int Rename(const RenameOptions& options, const Printer& printer);
+int Rebase(const RebaseOptions& options, const Printer& printer);
+int Copy(const CopyOptions& options, const Printer& printer);
 int Resize(const ResizeOptions& options, const Printer& printer);
 int Export(const ExportOptions& options, const Printer& printer);
 int Import(const ImportOptions& options, const Printer& printer);

@@ -69,4 +69,44 @@ Value ValueOfImage(const std::string& path, const morsel_info& info) {
   return ValueOf(path, info, /*is_in_pool=*/false);
 }
 
+namespace {
+
+constexpr size_t kDoubtsShown = 20;
+
+std::string Counted(uint64_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+void AddDoubt(const morsel_doubt* doubt, void* moving) {
+  static_cast<Moving*>(moving)->doubts.emplace_back(doubt->message);
+}
+
+morsel_rebase_options Moving::Options(uint64_t base, uint64_t capacity_bytes) {
+  morsel_rebase_options options{};
+  options.struct_size = sizeof options;
+  options.base = reinterpret_cast<void*>(base);
+  options.capacity_bytes = capacity_bytes;
+  options.doubtful = AddDoubt;
+  options.doubtful_context = this;
+  return options;
+}
+
+void Moving::AddTo(Value& report) const {
+  report.Set("blocks", info.blocks).Set("words", info.words).Set("doubtful", doubts);
+}
+
+std::string Moving::Lines() const {
+  std::string text;
+  for (size_t i = 0; i < doubts.size() && i < kDoubtsShown; ++i) {
+    text += Printable(doubts[i]) + "\n";
+  }
+  if (doubts.size() > kDoubtsShown) {
+    text += "and " + std::to_string(doubts.size() - kDoubtsShown) + " more (--json has all)\n";
+  }
+  return text + Counted(info.words, "word") + " of " + Counted(info.blocks, "block") +
+         " changed, of which " + std::to_string(doubts.size()) + " may be no pointers\n";
+}
+
 }  // namespace morsel::cli

@@ -1,10 +1,14 @@
-// How what is known of a morsel is written, for people and for programs.
+// How what is known of a morsel, and of its move to another address, is written, for people and for
+// programs.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cli/value.h"
 #include "morsel/morsel.h"
+#include "morsel/rebase.h"
 
 namespace morsel::cli {
 
@@ -32,5 +36,22 @@ uint64_t BaseOf(const morsel_info& info);
 Value ValueOf(const morsel_info& info);
 /// Those of an image: its file's path is its name, and it has no granularity, which is a pool's.
 Value ValueOfImage(const std::string& path, const morsel_info& info);
+
+/// Collects what the library tells of a move.
+struct Moving {
+  Moving() { info.struct_size = sizeof info; }
+  Moving(const Moving&) = delete;
+  Moving& operator=(const Moving&) = delete;
+
+  /// The options of a call of rebase.h, which report to this object.
+  morsel_rebase_options Options(uint64_t base, uint64_t capacity_bytes);
+  /// For programs: `blocks`, `words`, `doubtful`.
+  void AddTo(Value& report) const;
+  /// For people: some of the doubts, and how many words were changed.
+  std::string Lines() const;
+
+  morsel_rebase_info info{};
+  std::vector<std::string> doubts{};
+};
 
 }  // namespace morsel::cli

@@ -42,19 +42,27 @@ int Export(const ExportOptions& asked, const Printer& printer) {
   return findings.empty() ? kExitDone : kExitDamage;
 }
 
-int Import(const ImportOptions& options, const Printer& printer) {
-  const PoolHandle pool = OpenPoolAt(options.pool, Access::kAdd);
-  const std::string name =
-      options.name ? *options.name : options.file.substr(options.file.rfind('/') + 1);
+int Import(const ImportOptions& asked, const Printer& printer) {
+  const PoolHandle pool = OpenPoolAt(asked.pool, Access::kAdd);
+  Moving moving;
+  const morsel_rebase_options rebase = moving.Options(asked.base, asked.capacity_bytes);
+  morsel_import_options options{};
+  options.struct_size = sizeof options;
+  options.flags = (asked.replace ? MORSEL_REPLACE : 0) | (asked.rebase ? MORSEL_REBASE : 0);
+  options.name = asked.name ? asked.name->c_str() : nullptr;
+  options.rebase = &rebase;
   {
     const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
     const ShowingProgress showing(bar.get());
-    Must(morsel_import(pool.get(), options.file.c_str(), name.c_str()));
+    Must(morsel_import_with(pool.get(), asked.file.c_str(), &options, &moving.info));
   }
-  const morsel_info info = FindMorsel(pool.get(), name);
-  printer.Print(ValueOf(info), "morsel '" + SpellingOf(info.name) + "' is in pool '" +
-                                   Printable(options.pool) + "', at " +
-                                   FormatAddress(BaseOf(info)) + "\n");
+  const morsel_info info = FindMorsel(pool.get(), moving.info.name);
+  Value report = ValueOf(info);
+  const bool is_moved = moving.info.base != moving.info.base_before;
+  if (is_moved) moving.AddTo(report);
+  printer.Print(report, (is_moved ? moving.Lines() : "") + "morsel '" + SpellingOf(info.name) +
+                            "' is in pool '" + Printable(asked.pool) + "', at " +
+                            FormatAddress(BaseOf(info)) + "\n");
   return kExitDone;
 }
 

@@ -85,6 +85,17 @@ uint32_t ParseMode(const std::string& text) {
   return static_cast<uint32_t>(mode);
 }
 
+uint64_t ParseAddress(const std::string& text) {
+  const bool has_prefix = text.starts_with("0x") || text.starts_with("0X");
+  const std::string digits = has_prefix ? text.substr(2) : "";
+  const bool is_number = !digits.empty() && digits.size() <= 16 &&
+                         digits.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+  const uint64_t address = is_number ? std::stoull(digits, nullptr, 16) : 0;
+  if (address != 0) return address;
+  throw std::invalid_argument(Quoted(text) +
+                              " is no address: write it in hexadecimal, e.g. 0x200000000000");
+}
+
 std::string FormatSize(uint64_t bytes) {
   unsigned power = 0;
   // A size that rounds to 1024 of one unit is written as 1 of the next.

@@ -15,6 +15,10 @@ uint64_t ParseSize(const std::string& text);
 /// Throws  std::invalid_argument; the message quotes `text`.
 uint32_t ParseMode(const std::string& text);
 
+/// Parses an address in hexadecimal, e.g. "0x100100000000", which is not 0.
+/// Throws  std::invalid_argument; the message quotes `text`.
+uint64_t ParseAddress(const std::string& text);
+
 /// The size in the largest unit that fits, rounded to at most one decimal: "640 B", "2 MiB",
 /// "1.5 GiB". It is what the library's messages say of sizes.
 std::string FormatSize(uint64_t bytes);

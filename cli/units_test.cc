@@ -7,6 +7,15 @@
 namespace morsel::cli {
 namespace {
 
+TEST(Units, AnAddressIsHexadecimal) {
+  EXPECT_EQ(ParseAddress("0x200000000000"), 0x200000000000u);
+  EXPECT_EQ(ParseAddress("0XfF"), 0xffu);
+  for (const char* const wrong :
+       {"", "0x", "0x0", "200000000000", "0x2g", "-0x2", "0x2 ", "0x11112222333344445"}) {
+    EXPECT_THROW((void)ParseAddress(wrong), std::invalid_argument) << wrong;
+  }
+}
+
 TEST(Units, SizesAreParsed) {
   EXPECT_EQ(ParseSize("0"), 0u);
   EXPECT_EQ(ParseSize("4096"), 4096u);

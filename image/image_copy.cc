@@ -119,13 +119,15 @@ class Copying {
 };
 
 // Copies what the tree leads to, and the superblock last. The rest of the copy is holes.
-Status CopyBytes(const ImageFile& image, const os::File& copy) {
+Status CopyBytes(const ImageFile& image, const os::File& copy, const std::string& carried_name) {
   std::vector<FileExtent> pieces = PiecesOf(image.tree());
   MORSEL_TRY(copy.Resize(pieces.empty() ? kExtentsStart : pieces.back().end()));
   MORSEL_TRY(
       OrOverwritten(image, Copying(image.file(), copy, std::move(pieces), image.progress()).Run()));
   MORSEL_TRY(CheckNotOverwritten(image));
-  return WriteSuperblock(copy, image.superblock());
+  OnHeap<ImageSuperblock> superblock(image.superblock());
+  SetCarriedName(*superblock, carried_name);
+  return WriteSuperblock(copy, *superblock);
 }
 
 }  // namespace
@@ -158,12 +160,12 @@ Status CheckSound(const ImageFile& image) {
 // The copy gets its name only when it is whole and synced, so that the order in which its parts are
 // written does not matter.
 Status CopyInto(const ImageFile& image, const os::Directory& directory, const std::string& name,
-                mode_t mode) {
+                const CopyAs& as) {
   MORSEL_TRY(CheckSound(image));
-  const Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, mode);
+  const Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, as.mode);
   if (!temporary) return temporary.status();
-  Status status = CopyBytes(image, temporary->file);
-  if (status.ok()) status = directory.Publish(temporary->file, temporary->name, name);
+  Status status = CopyBytes(image, temporary->file, as.carried_name);
+  if (status.ok()) status = directory.Publish(temporary->file, temporary->name, name, as.naming);
   if (!status.ok()) directory.Abandon(temporary->name);
   return status;
 }

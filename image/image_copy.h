@@ -19,14 +19,22 @@ Status CheckNotOverwritten(const ImageFile& image);
 /// read is no damage.
 Status OrOverwritten(const ImageFile& image, Status failure);
 
-/// Copies the image byte for byte to the file `name` of the directory. Each extent lies where it
-/// did, and the rest of the file is holes. All is read and held against its sums first.
+/// What a copy of an image is to be.
+struct CopyAs {
+  mode_t mode = 0600;
+  os::Naming naming = os::Naming::kNew;
+  std::string carried_name{};  ///< as in ImageInfo
+};
+
+/// Copies the image byte for byte to the file `name` of the directory, but for the name that it
+/// carries. Each extent lies where it did, and the rest of the file is holes. All is read and held
+/// against its sums first.
 /// Durability  on return; a crash before leaves a temporary, or the whole image.
 /// Errors      kCorrupt: the image is damaged, and nothing was made; kBusy, as
 ///             CheckNotOverwritten(); kExists; kNoSpace; kPermission; kNoMemory; kIo.
 /// Cost        reads the image twice; 32 MiB of buffers.
 Status CopyInto(const ImageFile& image, const os::Directory& directory, const std::string& name,
-                mode_t mode);
+                const CopyAs& as);
 
 /// Makes the file `name` of the directory an image of the same memory, compressed by `codec`. Each
 /// leaf is read, held against its sums and written anew, with its patches in place, as
@@ -36,7 +44,7 @@ Status CopyInto(const ImageFile& image, const os::Directory& directory, const st
 /// Errors      as CopyInto(), and what `damaged` returns.
 /// Cost        reads the image once; at most 64 MiB of memory, and 136 bytes for each leaf.
 Status RecodeInto(const ImageFile& image, Codec codec, const os::Directory& directory,
-                  const std::string& name, mode_t mode, const Damaged* damaged = nullptr);
+                  const std::string& name, const CopyAs& as, const Damaged* damaged = nullptr);
 
 /// Reads all of the image and holds it against its sums.
 /// Errors  kCorrupt, with the message for the first subtree that is damaged and the number of the

@@ -28,7 +28,8 @@ ImageInfo InfoOf(const ImageSuperblock& superblock) {
           .contract = static_cast<Contract>(superblock.contract),
           .grows = (superblock.flags & kFlagGrows) != 0,
           .codec = superblock.codec,
-          .giant = (superblock.flags & kFlagGiant) != 0};
+          .giant = (superblock.flags & kFlagGiant) != 0,
+          .carried_name = CarriedName(superblock)};
 }
 
 // The superblock of an image that has no generation yet.
@@ -42,6 +43,7 @@ OnHeap<ImageSuperblock> SuperblockOf(const ImageInfo& info) {
   superblock->capacity_bytes = info.capacity_bytes;
   superblock->contract = static_cast<uint32_t>(info.contract);
   superblock->codec = info.codec;
+  SetCarriedName(*superblock, info.carried_name);
   return superblock;
 }
 
@@ -77,8 +79,10 @@ Result<ImageInfo> ImageFile::Peek(const os::File& file) {
 
 Result<ImageFile> ImageFile::Create(const os::Directory& directory, const std::string& name,
                                     mode_t mode, const ImageInfo& info, const char* frames,
-                                    const os::PageFilter* touched, const Progress& progress) {
-  return Make(directory, name, mode, info, {frames, info.size_bytes, nullptr, touched}, progress);
+                                    const os::PageFilter* touched, const Progress& progress,
+                                    os::Naming naming) {
+  const Source source = {frames, info.size_bytes, nullptr, touched};
+  return Make(directory, name, mode, info, source, progress, naming);
 }
 
 Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory& directory,
@@ -90,7 +94,7 @@ Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory&
 
 Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::string& name,
                                   mode_t mode, const ImageInfo& info, const Source& source,
-                                  const Progress& progress) {
+                                  const Progress& progress, os::Naming naming) {
   Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, mode);
   if (!temporary) return temporary.status();
   ImageFile image(std::move(temporary->file), SuperblockOf(info));
@@ -99,7 +103,7 @@ Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::str
   if (status.ok()) {
     status = image.Store(source, info.live_bytes);
   }
-  if (status.ok()) status = directory.Publish(image.file_, temporary->name, name);
+  if (status.ok()) status = directory.Publish(image.file_, temporary->name, name, naming);
   if (status.ok()) return image;
   directory.Abandon(temporary->name);
   return status;
@@ -254,6 +258,8 @@ Status ImageFile::StoreNext(const Source& source, uint64_t live_bytes) {
   OnHeap<ImageSuperblock> next = current_;
   next->size_bytes = size_bytes;
   next->live_bytes = std::min(live_bytes, size_bytes);
+  // Where a morsel is at home its file has the name.
+  if (current_->generation != 0) SetCarriedName(*next, "");
   next->root = tree->root;
   std::fill(std::begin(next->lists), std::end(next->lists), PatchList{});
   std::copy(tree->lists.begin(), tree->lists.end(), next->lists);

@@ -44,13 +44,14 @@ class ImageFile {
  public:
   /// Makes the image `name` in the directory. Its generation 1 has `frames`, info.size_bytes long.
   /// `touched` is as in Store().
-  /// Durability  on return; a crash before leaves nothing of that name, or the whole image. See
-  ///             Directory::Publish() for what a failure leaves.
+  /// Durability  on return; a crash before leaves what had the name, if anything, or the whole
+  ///             image. See Directory::Publish() for what a failure leaves.
   /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo.
   static Result<ImageFile> Create(const os::Directory& directory, const std::string& name,
                                   mode_t mode, const ImageInfo& info, const char* frames,
                                   const os::PageFilter* touched = nullptr,
-                                  const Progress& progress = {});
+                                  const Progress& progress = {},
+                                  os::Naming naming = os::Naming::kNew);
 
   /// As Create(), but from leaves that come one by one. A subtree without a leaf is zero.
   /// Errors  as Create(), and those of `leaves`: nothing has the name then.
@@ -128,7 +129,7 @@ class ImageFile {
 
   static Result<ImageFile> Make(const os::Directory& directory, const std::string& name,
                                 mode_t mode, const ImageInfo& info, const Source& source,
-                                const Progress& progress);
+                                const Progress& progress, os::Naming naming = os::Naming::kNew);
   Status Store(const Source& source, uint64_t live_bytes);
   Status StoreNext(const Source& source, uint64_t live_bytes);
   Status TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older);

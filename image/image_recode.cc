@@ -56,13 +56,14 @@ class LeavesOf final : public LeafSource {
 }  // namespace
 
 Status RecodeInto(const ImageFile& image, Codec codec, const os::Directory& directory,
-                  const std::string& name, mode_t mode, const Damaged* damaged) {
+                  const std::string& name, const CopyAs& as, const Damaged* damaged) {
   MORSEL_TRY(directory.CheckNone(name));
   LeavesOf leaves(image, damaged);
   MORSEL_TRY(leaves.Begin());
   ImageInfo info = image.info();
   info.codec = codec;
-  return ImageFile::CreateFrom(leaves, directory, name, mode, info, image.progress()).status();
+  info.carried_name = as.carried_name;
+  return ImageFile::CreateFrom(leaves, directory, name, as.mode, info, image.progress()).status();
 }
 
 }  // namespace morsel::image

@@ -83,7 +83,7 @@ TEST_P(MemoryTest, MemoryStaysBelowItsBound) {
     most = 0;
     const uint64_t before_recode = AllocatedBytes();
     const std::string name = CodecName(codec);
-    ASSERT_TRUE(RecodeInto(*image, codec, *directory, name, 0600).ok()) << LastError();
+    ASSERT_TRUE(RecodeInto(*image, codec, *directory, name, {}).ok()) << LastError();
     const uint64_t recoding = most - before_recode;
     EXPECT_GT(recoding, 8 * kSubtreeBytes) << "the test does not see the buffers";
     EXPECT_LT(recoding + others, kBytesMax);
@@ -115,7 +115,7 @@ TEST_P(MemoryTest, OnlyTheCallersThreadTakesMemory) {
   const Result<os::Directory> directory = os::Directory::Open(TestCalls(), path_);
   ASSERT_TRUE(directory.has_value()) << LastError();
   for (const Codec codec : EveryCodec()) {
-    ASSERT_TRUE(RecodeInto(*image, codec, *directory, CodecName(codec), 0600).ok());
+    ASSERT_TRUE(RecodeInto(*image, codec, *directory, CodecName(codec), {}).ok());
     EXPECT_EQ(taken_by_others, 0) << "recoding to " << CodecName(codec);
   }
 }

@@ -81,7 +81,7 @@ TEST_F(ProgressTest, CopyReportsVerifyingAndStoring) {
   image->set_progress(Remember());
   const Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path_);
   ASSERT_TRUE(directory.has_value()) << LastError();
-  ASSERT_TRUE(CopyInto(*image, *directory, "b", 0600).ok()) << LastError();
+  ASSERT_TRUE(CopyInto(*image, *directory, "b", {}).ok()) << LastError();
   std::map<Activity, ProgressNow> last;
   for (const ProgressNow& now : told_) last[now.activity] = now;
   ASSERT_EQ(last.size(), 2u);
@@ -102,7 +102,7 @@ TEST_F(ProgressTest, RecodingReportsEachLeafOnce) {
   image->set_progress(Remember());
   const Result<os::Directory> directory = os::Directory::Open(os::KernelCalls(), path_);
   ASSERT_TRUE(directory.has_value()) << LastError();
-  ASSERT_TRUE(RecodeInto(*image, Codec::kLz4, *directory, "b", 0600).ok()) << LastError();
+  ASSERT_TRUE(RecodeInto(*image, Codec::kLz4, *directory, "b", {}).ok()) << LastError();
   ExpectTold(Activity::kStoring, 11 * kSubtreeBytes);
 }
 

@@ -240,7 +240,7 @@ class Pool {
   }
 
   /// These are morsel_export(), morsel_export_coded() with a MORSEL_CODEC_*, and morsel_import();
-  /// without `name` the morsel has the file's name.
+  /// without `name` the morsel has the one that the image carries, or the file's.
   Status export_to(const std::string& name, const std::string& path) {
     return Code(morsel_export(handle_, name.c_str(), path.c_str()));
   }

@@ -13,3 +13,4 @@
 #include "morsel/allocator.hpp"        // IWYU pragma: export
 #include "morsel/handles.hpp"          // IWYU pragma: export
 #include "morsel/memory_resource.hpp"  // IWYU pragma: export
+#include "morsel/rebase.hpp"           // IWYU pragma: export

@@ -42,7 +42,10 @@ enum {
   MORSEL_RECODE = 1u << 9,  /* morsel_export_with(): compress by another codec */
   MORSEL_DESTROY = 1u << 10, /* morsel_format(): what the device holds is lost */
   MORSEL_TYPED = 1u << 11,   /* only in morsel_root_info: the root has a type */
-  MORSEL_MANGLED = 1u << 12  /* morsel_type: its name is what C++ compilers make of it */
+  MORSEL_MANGLED = 1u << 12, /* morsel_type: its name is what C++ compilers make of it */
+  MORSEL_DRY_RUN = 1u << 13, /* morsel_rebase(): say what would be done */
+  MORSEL_REPLACE = 1u << 14, /* morsel_import_with(): what has the name gives way */
+  MORSEL_REBASE = 1u << 15   /* morsel_import_with(): another address if the image's is taken */
 };
 
 #ifdef __cplusplus

@@ -33,7 +33,7 @@ LISTS_MAX = 24
 NONE, LZ4, ZSTD = range(3)
 CODECS = ["none", "lz4", "zstd"]
 
-SUPERBLOCK = struct.Struct("<8sQIIQQQ16sQQQQIHHQQQ64s960s2944s")
+SUPERBLOCK = struct.Struct("<8sQIIQQQ16sQQQQIHHQQQ64s960s208s2736s")
 ENTRY = struct.Struct("<QIHH16sQ24s")
 LIST = struct.Struct("<QQQ16s")
 PATCH = struct.Struct("<QQ16s")
@@ -65,7 +65,7 @@ class Superblock:
     def __init__(self, data):
         (self.magic, self.checksum, self.version, self.flags, self.read_features, _write_features,
          self.generation, self.id, self.base, self.capacity, self.size, self.live, self.contract,
-         self.codec, _, _log, _position, _, root, lists, _) = SUPERBLOCK.unpack(data)
+         self.codec, _, _log, _position, _, root, lists, _carried_name, _) = SUPERBLOCK.unpack(data)
         self.root = Entry(root)
         self.lists = [List(lists[i:i + LIST.size]) for i in range(0, len(lists), LIST.size)]
         while self.lists and self.lists[-1].is_zero:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/random.h"
 #include "image/format/layout.h"
@@ -23,6 +24,9 @@ struct ImageInfo {
   bool grows = false;          ///< created with size 0: it grows as it is used
   Codec codec = Codec::kNone;  ///< compresses the leaves that are written; set when created
   bool giant = false;          ///< was made of subtrees of 1 GiB, in a carved pool
+  /// What the morsel was called where it was exported, which nobody has checked; empty: the image
+  /// is no export, or one of a library that did not write names.
+  std::string carried_name{};
 };
 
 }  // namespace morsel::image

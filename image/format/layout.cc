@@ -1,5 +1,7 @@
 #include "image/format/layout.h"
 
+#include <cstring>
+
 #include "base/checksum.h"
 
 namespace morsel::image {
@@ -11,6 +13,17 @@ Sum128 SumPages(const char* leaf, PageSums& sums) {
     sums.halves[2 * page + 1] = sum.high;
   }
   return Checksum128(&sums, sizeof sums);
+}
+
+std::string CarriedName(const ImageSuperblock& superblock) {
+  return {superblock.carried_name, strnlen(superblock.carried_name, kCarriedNameBytes - 1)};
+}
+
+void SetCarriedName(ImageSuperblock& superblock, std::string_view name) {
+  std::memset(superblock.carried_name, 0, kCarriedNameBytes);
+  if (name.size() < kCarriedNameBytes) {
+    std::memcpy(superblock.carried_name, name.data(), name.size());
+  }
 }
 
 }  // namespace morsel::image

@@ -28,13 +28,16 @@
 //         patches count.
 // [IMG-9] A leaf is compressed only if that saves a block; otherwise it is stored as it is, with
 //         codec kNone. Patches are always stored as they are.
-// An image does not hold its morsel's name. The file's name is the morsel's, so that a copied file
-// opens under its new name.
+// In a pool an image does not hold its morsel's name. The file's name is the morsel's, so that a
+// copied file opens under its new name. An exported image carries the name that the morsel had, as
+// a proposal for who imports it.
 #pragma once
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "base/checksum.h"
@@ -130,6 +133,9 @@ inline constexpr uint32_t kFlagGiant = 2;  ///< was made of subtrees of 1 GiB, i
 /// No image has had so many checkpoints; a file that says so was made to deceive.
 inline constexpr uint64_t kGenerationsEnd = uint64_t{1} << 63;
 
+/// Names of morsels have up to 200 bytes.
+inline constexpr uint64_t kCarriedNameBytes = 208;
+
 /// Magic, checksum, version, features and generation keep their places in every version.
 struct ImageSuperblock {
   uint64_t magic;
@@ -152,7 +158,9 @@ struct ImageSuperblock {
   uint64_t reserved_1;
   Entry root;
   PatchList lists[kPatchListsMax];  ///< sorted by generation; unused ones follow and are zero
-  uint64_t reserved_2[368];
+  /// In an export what the morsel was called, with zeros behind; cleared by the next checkpoint.
+  char carried_name[kCarriedNameBytes];
+  uint64_t reserved_2[342];
 };
 static_assert(sizeof(ImageSuperblock) == kSuperblockBytes &&
               std::is_trivially_copyable_v<ImageSuperblock>);
@@ -170,7 +178,8 @@ static_assert(offsetof(ImageSuperblock, codec) == 100);
 static_assert(offsetof(ImageSuperblock, log_offset) == 104 &&
               offsetof(ImageSuperblock, log_position) == 112);
 static_assert(offsetof(ImageSuperblock, root) == 128 && offsetof(ImageSuperblock, lists) == 192);
-static_assert(offsetof(ImageSuperblock, reserved_2) == 1152);
+static_assert(offsetof(ImageSuperblock, carried_name) == 1152);
+static_assert(offsetof(ImageSuperblock, reserved_2) == 1360);
 static_assert(std::has_unique_object_representations_v<ImageSuperblock>);
 
 inline constexpr uint64_t kEntriesPerTable = kSubtreesPerGiant;
@@ -182,6 +191,11 @@ inline uint64_t SlotOffset(uint64_t generation) {
 }
 inline Sum128 SumOf(const Entry& entry) { return {entry.sum_low, entry.sum_high}; }
 inline Sum128 SumOf(const PatchList& list) { return {list.sum_low, list.sum_high}; }
+
+/// The name that an export carries, as it is there.
+std::string CarriedName(const ImageSuperblock& superblock);
+/// Lets it carry `name`, or none if that is longer than a name can be.
+void SetCarriedName(ImageSuperblock& superblock, std::string_view name);
 
 /// Sets `sums` to the sums of the pages of `leaf`, which has 2 MiB. Returns the leaf's own sum,
 /// which its entry has. [IMG-7]

@@ -86,8 +86,9 @@ morsel_code morsel_export_with(morsel_pool_t* pool, const char* name, const char
 morsel_code morsel_import(morsel_pool_t* pool, const char* path, const char* name) {
   if (pool == nullptr) return CodeOf(NoHandle("morsel_import"));
   if (path == nullptr) return CodeOf(Missing("morsel_import", "a path"));
-  return CodeWithoutCancellation(
-      "morsel_import", [&] { return Pool(pool)->Import(path, name, ProgressOfThread()); });
+  return CodeWithoutCancellation("morsel_import", [&] {
+    return Pool(pool)->Import(path, name, {.rebasing = {.progress = ProgressOfThread()}}).status();
+  });
 }
 
 morsel_code morsel_verify(const char* path, void (*visit)(const char* message, void*),

@@ -1,13 +1,12 @@
 // roots.h, and the roots of morsel.h: named objects, what type they are of, and all blocks.
-#include <bit>
 #include <string>
 
 #include "base/error.h"
 #include "morsel/api/c_call.h"
+#include "morsel/api/caller_type.h"
 #include "morsel/morsel.h"
 #include "morsel/open/open_morsel.h"
 #include "morsel/open/pointer_check.h"
-#include "morsel/open/versioned.h"
 #include "morsel/roots.h"
 
 namespace {
@@ -19,29 +18,6 @@ using morsel::RootType;
 using morsel::Status;
 using namespace morsel::api;  // NOLINT: these are this file's own words
 
-// The type that the caller's structure says; `name` gets what is kept of its name. NULL: none.
-Result<RootType> TypeOf(const morsel_type* caller, const char* call, std::string* name) {
-  if (caller == nullptr) return RootType();
-  const Result<morsel_type> known = morsel::KnownOptions("morsel_type", caller);
-  if (!known) return known.status();
-  if ((known->flags & ~uint32_t{MORSEL_MANGLED}) != 0) {
-    return Fail(Code::kInvalidArgument,
-                "%s with a type of flags 0x%x: it has a meaning for MORSEL_MANGLED only", call,
-                known->flags);
-  }
-  if (!std::has_single_bit(known->alignment)) {
-    return Fail(Code::kInvalidArgument,
-                "%s with a type of alignment %u, which is no power of two: set it to alignof", call,
-                known->alignment);
-  }
-  const char* const given = known->name == nullptr ? "" : known->name;
-  const bool is_mangled = (known->flags & MORSEL_MANGLED) != 0 && *given != '\0';
-  *name = is_mangled ? morsel::MangledNameToKeep(given) : morsel::TypeNameToKeep(given);
-  const int flags = morsel::kRootTyped | (is_mangled ? morsel::kRootMangled : 0);
-  return RootType{known->size, known->alignment, known->layout, static_cast<uint16_t>(flags),
-                  *name};
-}
-
 Status SetRoot(morsel_t* morsel, const char* name, void* object, const morsel_type* type,
                uint32_t flags, const char* call) {
   if ((flags & ~uint32_t{MORSEL_EXCLUSIVE}) != 0) {
@@ -49,7 +25,7 @@ Status SetRoot(morsel_t* morsel, const char* name, void* object, const morsel_ty
                 "%s with flags 0x%x: it has a meaning for MORSEL_EXCLUSIVE only", call, flags);
   }
   std::string type_name;
-  const Result<RootType> known = TypeOf(type, call, &type_name);
+  const Result<RootType> known = morsel::TypeOfCaller(type, call, &type_name);
   if (!known) return known.status();
   return Morsel(morsel)->SetRoot(name, object, *known, (flags & MORSEL_EXCLUSIVE) != 0);
 }
@@ -86,7 +62,7 @@ void* morsel_root_typed(morsel_t* morsel, const char* name, const morsel_type* t
   if (name == nullptr) return PointerOf(Missing(kCall, "a name"));
   return PointerOf(AbortOnBadAlloc(kCall, [&]() -> Result<void*> {
     std::string type_name;
-    const Result<RootType> known = TypeOf(type, kCall, &type_name);
+    const Result<RootType> known = morsel::TypeOfCaller(type, kCall, &type_name);
     if (!known) return known.status();
     return Morsel(morsel)->Root(name, *known);
   }));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,7 +59,9 @@ class CarvedPool : public impl::Pool {
                 const ExportRequest& options) override;
   /// Loads the image straight into the new morsel's subtrees. They belong to nobody until the
   /// catalog has the morsel.
-  Status Import(const std::string& name, const image::ImageFile& image) override;
+  Status Import(const std::string& name, const image::ImageFile& image, bool replaces) override;
+  Result<std::unique_ptr<MorselBytes>> BytesOf(const std::string& name, bool keep) override;
+  Status MakeWhole(const MakingWhole& making) override;
   Status Remove(const std::string& name) override;
   Status Rename(const std::string& name, const std::string& to) override;
   void CloseAfterFork() override { medium_->CloseAfterFork(); }
@@ -73,8 +76,10 @@ class CarvedPool : public impl::Pool {
   CatalogRecord Carved(const CatalogRecord& asked) const;
   Result<std::unique_ptr<CarvedBacking>> OpenOnce(const std::string& name, bool read_only);
   bool IsStillThere(const CarvedBacking& backing);
-  Result<std::vector<SubtreeIndex>> Load(const CatalogRecord& record, const image::ImageFile& image,
+  Result<std::vector<SubtreeIndex>> Fill(const CatalogRecord& record, const FillMemory& fill,
                                          std::unique_lock<Mutex>& held);
+  Status SettleBase(CatalogRecord& record, bool replaces, std::unique_lock<Mutex>& held);
+  Result<std::optional<SlotIndex>> Replaced(const MakingWhole& making);
   /// Enters the addresses of a morsel that is being made into claims_ as long as it lives. Whoever
   /// makes and ends it holds the medium's mutex.
   class Claim {

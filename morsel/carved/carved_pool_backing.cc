@@ -206,6 +206,7 @@ Status CarvedBacking::Export(const os::Directory& to, const std::string& file_na
   for (const pmem::ByteRange& range : *bad) options.skipped(MessageOf(record_, range));
   const ReadableExceptBad intact(*bad);
   image::ImageInfo info = record_;
+  info.carried_name = record_.name;
   info.codec = options.codec.value_or(image::Codec::kNone);
   return image::ImageFile::Create(to, file_name, PermissionsOfCopy(record_.mode), info,
                                   range_.at(0), bad->empty() ? nullptr : &intact, options.progress)

@@ -1,6 +1,7 @@
 // The memory of one open fine morsel: an address range with subtrees of the medium mapped in it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,10 +60,17 @@ class CarvedBacking : public Backing {
   std::vector<SubtreeIndex> mapped_;  ///< open for reading: its subtrees when it was opened
 };
 
-/// Loads `image` into the zeroed memory, size_bytes long, of a morsel that is about to be made.
+/// Fills the zeroed memory of a morsel that is about to be made.
+using FillMemory = std::function<Status(char* memory)>;
+
+/// Has `fill` fill the memory, size_bytes long, of a morsel that is about to be made.
 /// Durability  the bytes are flushed; the metadata's Create() fences them.
-/// Errors      kCorrupt; kBusy: somebody writes the image; kIo; kNoMemory.
-Status FillFromImage(char* memory, uint64_t size_bytes, const image::ImageFile& image,
-                     pmem::Persist persist);
+/// Errors      those of `fill`.
+Status FillDurably(char* memory, uint64_t size_bytes, const FillMemory& fill,
+                   pmem::Persist persist);
+
+/// Loads `image` into zeroed memory.
+/// Errors  kCorrupt; kBusy: somebody writes the image; kIo; kNoMemory.
+Status FillFromImage(char* memory, const image::ImageFile& image);
 
 }  // namespace morsel

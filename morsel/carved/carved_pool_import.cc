@@ -1,23 +1,33 @@
-// Imports an image as a morsel of a carved pool.
+// Makes morsels of a carved pool whose bytes are there already: imports images, moves morsels.
 #include <unistd.h>
+
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "image/image_copy.h"
 #include "morsel/carved/carved_pool.h"
 #include "morsel/carved/carved_pool_backing.h"
+#include "morsel/carved/carved_pool_permission.h"
 #include "morsel/pool/address_window.h"
 #include "morsel/pool/image_record.h"
+#include "morsel/pool/morsel_bytes.h"
 
 namespace morsel {
 
-Status FillFromImage(char* memory, uint64_t size_bytes, const image::ImageFile& image,
-                     pmem::Persist persist) {
-  MORSEL_TRY(image.Load(memory));
+Status FillDurably(char* memory, uint64_t size_bytes, const FillMemory& fill,
+                   pmem::Persist persist) {
+  MORSEL_TRY(fill(memory));
   // ORDER  the morsel's bytes  <  the slot is live
-  // WHY    a morsel that has a name was imported whole. Create() fences before the slot.    [S-4]
+  // WHY    a morsel that has a name was made whole. Create() fences before the slot.        [S-4]
   // CRASH  before: the bytes belong to nobody. After: the morsel is there, whole.
   // TEST   morsel/carved/carved_pool_import_test: LoadedBytesAreDurableAfterAFence  <- no flush
   persist.Flush(memory, size_bytes);
+  return Code::kOk;
+}
+
+Status FillFromImage(char* memory, const image::ImageFile& image) {
+  MORSEL_TRY(image.Load(memory));
   return image::CheckNotOverwritten(image);
 }
 
@@ -33,11 +43,10 @@ Status CarvedPool::CheckUnclaimed(const CatalogRecord& record) const {
   return Code::kOk;
 }
 
-// Loads the image into subtrees that are nobody's yet. It is mapped at any free address: the
-// morsel's own range may be in use by the morsel that was exported. `held` is released while bytes
-// move.
-Result<std::vector<SubtreeIndex>> CarvedPool::Load(const CatalogRecord& record,
-                                                   const image::ImageFile& image,
+// Fills subtrees that are nobody's yet. They are mapped at any free address: the morsel's own range
+// may be in use by the one that it is made of. `held` is released while bytes move.
+Result<std::vector<SubtreeIndex>> CarvedPool::Fill(const CatalogRecord& record,
+                                                   const FillMemory& fill,
                                                    std::unique_lock<Mutex>& held) {
   const Window window = {superblock().window_begin, superblock().window_end};
   Result<os::AddressRange> range =
@@ -46,52 +55,107 @@ Result<std::vector<SubtreeIndex>> CarvedPool::Load(const CatalogRecord& record,
   const alloc::SubtreeRole role = RoleOf(record);
   Result<std::vector<SubtreeIndex>> subtrees = medium_->Grant(role, record.size_bytes, &held);
   if (!subtrees) return subtrees;
-  Status loaded = medium_->Place(*range, 0, role, *subtrees, false, "morsel '" + record.name + "'");
-  if (loaded.ok()) {
+  Status filled = medium_->Place(*range, 0, role, *subtrees, false, "morsel '" + record.name + "'");
+  if (filled.ok()) {
     held.unlock();
-    loaded = FillFromImage(range->at(0), record.size_bytes, image, medium_->persist());
+    filled = FillDurably(range->at(0), record.size_bytes, fill, medium_->persist());
     held.lock();
   }
-  if (loaded.ok()) return subtrees;
+  if (filled.ok()) return subtrees;
   const KeepLastError keep;
   medium_->Return(role, *subtrees);
-  return loaded;
+  return filled;
 }
 
-Status CarvedPool::Import(const std::string& name, const image::ImageFile& image) {
-  MORSEL_TRY(MustBeWritable("made"));
+Status CarvedPool::Import(const std::string& name, const image::ImageFile& image, bool replaces) {
   const Result<CatalogRecord> found = RecordOf(name, image.file(), image.info());
   if (!found) return found.status();
-  // The heap in the image knows its capacity, so the capacity is not rounded up to the medium's
-  // units.
-  CatalogRecord record = Carved(*found);
-  record.capacity_bytes = found->capacity_bytes;
-  record.codec = image::Codec::kNone;
-  record.mode &= kPermissionBits;
-  record.user = geteuid();
-  record.group = getegid();
+  MakingWhole making{.record = *found, .replaces = replaces};
+  making.record.mode &= kPermissionBits;
+  making.fill = [&](char* memory, const CatalogRecord&) { return FillFromImage(memory, image); };
+  return MakeWhole(making);
+}
+
+// Whoever has the pool open for writing keeps all others from writing it.
+Result<std::unique_ptr<MorselBytes>> CarvedPool::BytesOf(const std::string& name, bool) {
+  MORSEL_TRY(CheckNotWritten(name));
+  Result<std::unique_ptr<Backing>> backing = Open(name, /*read_only=*/true, {});
+  if (!backing) return backing.status();
+  return std::unique_ptr<MorselBytes>(new BytesOfBacking(std::move(*backing), nullptr));
+}
+
+// Chooses the addresses of a morsel that is to be made whole, if its record says none, and checks
+// them, if it does.
+Status CarvedPool::SettleBase(CatalogRecord& record, bool replaces, std::unique_lock<Mutex>& held) {
   const Window window = {superblock().window_begin, superblock().window_end};
-  const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes;
-  std::unique_lock lock(medium_->mutex);
+  if (record.base == 0) {
+    const Result<os::AddressRange> range = TakeRange(record);
+    if (!range) return range.status();
+    record.base = range->base();
+    return Code::kOk;
+  }
   MORSEL_TRY(CheckUnclaimed(record));
   const Claim claim(*this, record);
-  lock.unlock();
-  const Status room = CheckRoomFor(*this, record);
-  const Status place = room.ok() ? CheckPlaceFor(*this, window, unit_bytes, record) : room;
-  lock.lock();
-  MORSEL_TRY(place);
+  held.unlock();
+  const Status room = CheckRoomFor(*this, record, replaces);
+  held.lock();
+  MORSEL_TRY(room);
+  const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes;
+  return CheckPlaceFor(*this, window, unit_bytes, record);
+}
+
+// The slot of the morsel that gives way to the one of `making`.
+Result<std::optional<SlotIndex>> CarvedPool::Replaced(const MakingWhole& making) {
+  const Catalog& catalog = medium_->metadata().catalog();
+  const Result<SlotIndex> slot = catalog.Find(making.record.name);
+  if (!slot && slot.error() == Code::kNotFound) return std::optional<SlotIndex>();
+  if (!slot) return slot.status();
+  if (!making.replaces) {
+    return Fail(Code::kExists, "%s exists already; choose another name, or replace it",
+                SubjectOf(making.record.name).c_str());
+  }
+  MORSEL_TRY(MayRemove(Identity::OfProcess(), catalog.record(*slot), SubjectOf(making.record.name),
+                       "replaced"));
+  return std::optional(*slot);
+}
+
+Status CarvedPool::MakeWhole(const MakingWhole& making) {
+  MORSEL_TRY(MustBeWritable("made"));
+  // The heap knows its capacity, so the capacity is not rounded up to the medium's units.
+  CatalogRecord record = Carved(making.record);
+  record.capacity_bytes = making.record.capacity_bytes;
+  record.codec = image::Codec::kNone;
+  record.user = geteuid();
+  record.group = getegid();
+  std::unique_lock lock(medium_->mutex);
+  MORSEL_TRY(SettleBase(record, making.replaces, lock));
+  const Claim claim(*this, record);
   CarvedMetadata& metadata = medium_->metadata();
+  MORSEL_TRY(Replaced(making).status());
   MORSEL_TRY(metadata.catalog().FreeSlot().status());
-  const Result<std::vector<SubtreeIndex>> subtrees = Load(record, image, lock);
+  const FillMemory fill = [&](char* memory) { return making.fill(memory, record); };
+  const Result<std::vector<SubtreeIndex>> subtrees = Fill(record, fill, lock);
   if (!subtrees) return subtrees.status();
   // Another may have taken the slot meanwhile.
   const Result<SlotIndex> slot = metadata.catalog().FreeSlot();
-  if (!slot) {
+  const Result<std::optional<SlotIndex>> replaced = Replaced(making);
+  if (!slot || !replaced) {
     const KeepLastError keep;
     medium_->Return(RoleOf(record), *subtrees);
-    return slot.status();
+    return slot ? replaced.status() : slot.status();
   }
   addresses_.Claim(SpanOf(record));
+  if (*replaced) {
+    const CatalogRecord before = metadata.catalog().record(**replaced);
+    if (making.is_kept) {  // it stays its owner's, whoever moves it
+      record.user = before.user;
+      record.group = before.group;
+    }
+    medium_->GiveBack(RoleOf(before), metadata.Replace(**replaced, *slot, record, *subtrees));
+    NoteName();
+    addresses_.GiveBackAllBut(Registered(), SpanOf(before), SpanOf(record), stamp_);
+    return Code::kOk;
+  }
   metadata.Create(*slot, record, *subtrees);
   NoteName();
   return Code::kOk;

@@ -25,7 +25,11 @@ TEST_F(ImportTest, LoadedBytesAreDurableAfterAFence) {
   char* const place = zeroed.get();
   std::memset(place, 0, memory.size());
   pmem::CrashRecorder recorder({{place, memory.size()}});
-  ASSERT_TRUE(FillFromImage(place, memory.size(), *image, recorder.persist()).ok()) << LastError();
+  ASSERT_TRUE(FillDurably(
+                  place, memory.size(), [&](char* bytes) { return FillFromImage(bytes, *image); },
+                  recorder.persist())
+                  .ok())
+      << LastError();
   recorder.persist().Fence();
   recorder.WithDurable([&] { EXPECT_EQ(std::memcmp(place, memory.data(), memory.size()), 0); });
 }

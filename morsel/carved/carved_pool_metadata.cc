@@ -136,6 +136,24 @@ void CarvedMetadata::Create(SlotIndex slot, const CatalogRecord& record,
   catalog_.Insert(slot, record);
 }
 
+std::vector<SubtreeIndex> CarvedMetadata::Replace(SlotIndex replaced, SlotIndex slot,
+                                                  const CatalogRecord& record,
+                                                  const std::vector<SubtreeIndex>& subtrees) {
+  MORSEL_CHECK(access_ == Access::kWrite);
+  const alloc::SubtreeRole role = RoleOf(catalog_.record(replaced));
+  // ORDER  the new morsel's bytes and words  <  its slot is live and the old one's is free
+  //        <  the old one's words of 0
+  // WHY    a live slot has all of its subtrees, and a name is always that of a whole morsel. [S-4]
+  // CRASH  before the slots, which change as one record: the old one. After: the new one, and
+  //        Load() cleans stale words.
+  // TEST   morsel/carved/carved_pool_metadata_test: ReplacingIsAllOrNothing  <- fails when swapped
+  map().Record(slot.value() + 1, RoleOf(record), subtrees);
+  catalog_.Replace(replaced, slot, record);
+  std::vector<SubtreeIndex> freed = map().Truncate(replaced.value() + 1, role, 0);
+  catalog_.Free(replaced);
+  return freed;
+}
+
 void CarvedMetadata::Grow(SlotIndex slot, const std::vector<SubtreeIndex>& subtrees) {
   MORSEL_CHECK(access_ == Access::kWrite);
   const CatalogRecord record = catalog_.record(slot);

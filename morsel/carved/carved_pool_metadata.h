@@ -72,6 +72,12 @@ class CarvedMetadata {
   void Create(SlotIndex slot, const CatalogRecord& record,
               const std::vector<SubtreeIndex>& subtrees);
 
+  /// Publishes the morsel as Create() does, in place of the one in `replaced`, whose name it has,
+  /// and returns the subtrees that are free now.
+  /// Durability  on return; after a crash before that, the name is that of the one or of the other.
+  std::vector<SubtreeIndex> Replace(SlotIndex replaced, SlotIndex slot, const CatalogRecord& record,
+                                    const std::vector<SubtreeIndex>& subtrees);
+
   /// Makes the morsel longer by `subtrees`, whose content this thread has flushed.
   /// Durability  on return; a crash before that leaves the old size or the new one.
   void Grow(SlotIndex slot, const std::vector<SubtreeIndex>& subtrees);

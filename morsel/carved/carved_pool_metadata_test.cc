@@ -74,6 +74,13 @@ void Remove(CarvedMetadata& metadata, const std::string& name) {
   metadata.Remove(*metadata.catalog().Find(name));
 }
 
+void Replace(CarvedMetadata& metadata, const std::string& name, uint64_t subtrees) {
+  const auto granted = metadata.Reserve(kHuge, subtrees * kSubtreeBytes);
+  ASSERT_TRUE(granted.has_value()) << LastError();
+  const auto replaced = metadata.catalog().Find(name);
+  metadata.Replace(*replaced, *metadata.catalog().FreeSlot(), Wanted(name, subtrees), *granted);
+}
+
 Owners OwnersOf(CarvedMetadata& metadata) {
   Owners owners;
   for (const SlotIndex slot : metadata.catalog().List()) {
@@ -198,6 +205,10 @@ TEST_F(CarvedPoolMetadataTest, ShrinkingIsAllOrNothing) {
 
 TEST_F(CarvedPoolMetadataTest, RemovalIsAllOrNothing) {
   ExpectAllOrNothing([](CarvedMetadata& metadata) { Remove(metadata, "b"); });
+}
+
+TEST_F(CarvedPoolMetadataTest, ReplacingIsAllOrNothing) {
+  ExpectAllOrNothing([](CarvedMetadata& metadata) { Replace(metadata, "b", 12); });
 }
 
 // If a slot were used before its stale words are cleaned, its next owner would have too many

@@ -125,7 +125,7 @@ TEST_F(CarvedPoolSharingTest, WhatIsBeingImportedHasItsAddresses) {
   const auto import = [&](const std::string& name, const image::Progress& progress) {
     auto image = image::ImageFile::Open(*to.OpenFile("image", 0), true);
     image->set_progress(progress);
-    return pool->Import(name, *image).code();
+    return pool->Import(name, *image, false).code();
   };
   int others = 0;
   const Code code = import("b", [&](const image::ProgressNow&) {

@@ -202,18 +202,38 @@ SlotStatus Catalog::StatusOf(SlotIndex slot) const {
   return status;
 }
 
-void Catalog::CommitStatus(SlotIndex slot, SlotStatus status) {
+namespace {
+
+constexpr size_t kStatusWords = 5;
+
+// Adds the words of a slot's status to a record of the journal.
+void AddStatus(SlotStatus* at, SlotStatus status, pmem::JournalWrite* writes) {
   status.checksum = ChecksumOf(status);
-  SlotStatus* const at = &slots_[slot.value()].status;
-  const pmem::JournalWrite writes[] = {
-      {&at->state, status.state},           {&at->size_bytes, status.size_bytes},
-      {&at->live_bytes, status.live_bytes}, {&at->generation, status.generation},
-      {&at->checksum, status.checksum},
-  };
+  writes[0] = {&at->state, status.state};
+  writes[1] = {&at->size_bytes, status.size_bytes};
+  writes[2] = {&at->live_bytes, status.live_bytes};
+  writes[3] = {&at->generation, status.generation};
+  writes[4] = {&at->checksum, status.checksum};
+}
+
+SlotStatus StatusOfNew(const CatalogRecord& record) {
+  return {.state = kSlotLive,
+          .size_bytes = record.size_bytes,
+          .live_bytes = record.live_bytes,
+          .generation = record.generation,
+          .checksum = 0,
+          .reserved = {}};
+}
+
+}  // namespace
+
+void Catalog::CommitStatus(SlotIndex slot, SlotStatus status) {
+  pmem::JournalWrite writes[kStatusWords];
+  AddStatus(&slots_[slot.value()].status, status, writes);
   journal_->Commit(writes);
 }
 
-void Catalog::Insert(SlotIndex slot, const CatalogRecord& record) {
+void Catalog::WriteIdentity(SlotIndex slot, const CatalogRecord& record) {
   MORSEL_CHECK(free_.Has(slot.value()) && record.name.size() <= kNameBytesMax);
   SlotIdentity identity{};
   std::memcpy(identity.name, record.name.data(), record.name.size());
@@ -233,14 +253,27 @@ void Catalog::Insert(SlotIndex slot, const CatalogRecord& record) {
   // CRASH  before: the slot is free, and nobody reads its identity. After: the morsel is there.
   // TEST   morsel/carved/catalog_test: CreationIsAllOrNothing  <- fails when the two are swapped
   persist_.Range(at, sizeof *at);
-  CommitStatus(slot, {.state = kSlotLive,
-                      .size_bytes = record.size_bytes,
-                      .live_bytes = record.live_bytes,
-                      .generation = record.generation,
-                      .checksum = 0,
-                      .reserved = {}});
+}
+
+void Catalog::Insert(SlotIndex slot, const CatalogRecord& record) {
+  WriteIdentity(slot, record);
+  CommitStatus(slot, StatusOfNew(record));
   free_.Remove(slot.value());
   by_name_.emplace(record.name, slot);
+  if (ranges_) ranges_->Add(record.base, RangeBytes(record.capacity_bytes));
+}
+
+void Catalog::Replace(SlotIndex replaced, SlotIndex slot, const CatalogRecord& record) {
+  WriteIdentity(slot, record);
+  const SlotIdentity& before = slots_[replaced.value()].identity;
+  if (ranges_) ranges_->Remove(before.base, RangeBytes(before.capacity_bytes));
+  // The two change as one record of the journal: never has the name two slots, or none.    [POOL-6]
+  pmem::JournalWrite writes[2 * kStatusWords];
+  AddStatus(&slots_[slot.value()].status, StatusOfNew(record), writes);
+  AddStatus(&slots_[replaced.value()].status, {}, writes + kStatusWords);
+  journal_->Commit(writes);
+  free_.Remove(slot.value());
+  by_name_.insert_or_assign(record.name, slot);
   if (ranges_) ranges_->Add(record.base, RangeBytes(record.capacity_bytes));
 }
 

@@ -72,6 +72,11 @@ class Catalog {
   /// Durability  on return; after a crash before that, there is nothing of that name.
   void Insert(SlotIndex slot, const CatalogRecord& record);
 
+  /// Publishes the morsel as Insert() does, and removes the one in `replaced`, whose name it has,
+  /// as Remove() does.
+  /// Durability  on return; after a crash before that, the name is that of the one or of the other.
+  void Replace(SlotIndex replaced, SlotIndex slot, const CatalogRecord& record);
+
   /// Change words of a live slot.
   /// Durability  on return; a crash before that leaves all the old words or all the new ones.
   void SetSize(SlotIndex slot, uint64_t size_bytes);
@@ -91,6 +96,7 @@ class Catalog {
 
  private:
   std::optional<std::string> FaultOf(const CatalogSlot& slot) const;
+  void WriteIdentity(SlotIndex slot, const CatalogRecord& record);
   void CommitStatus(SlotIndex slot, SlotStatus status);
   SlotStatus StatusOf(SlotIndex slot) const;
 

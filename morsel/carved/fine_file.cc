@@ -76,8 +76,14 @@ Result<std::unique_ptr<Backing>> MakeIn(const os::File& file, const Window& wind
   if (!medium) return medium.status();
   const std::shared_ptr<CarvedMedium> shared = std::move(*medium);
   std::unique_lock held(shared->mutex);
+  // Who fills the memory may take locks that come before this one. Nobody else knows the file yet.
+  const Formatter unlocked = [&](const CatalogRecord& made, pmem::Persist persist) {
+    held.unlock();
+    format(made, persist);
+    held.lock();
+  };
   Result<std::unique_ptr<CarvedBacking>> backing =
-      CarvedBacking::Create(shared, record, std::move(range), format, held);
+      CarvedBacking::Create(shared, record, std::move(range), unlocked, held);
   if (!backing) return backing.status();
   return std::unique_ptr<Backing>(std::move(*backing));
 }
@@ -125,14 +131,16 @@ namespace {
 // `format` has run: if it is an error, the file does not get its name.
 Result<std::unique_ptr<Backing>> MakeNamed(const os::Directory& directory, const Window& window,
                                            const CatalogRecord& record, os::AddressRange range,
-                                           const Formatter& format, const Status& filled) {
+                                           const Formatter& format, const Status& filled,
+                                           os::Naming naming) {
   const Result<os::TemporaryFile> temporary = directory.MakeTemporary(record.name, record.mode);
   if (!temporary) return temporary.status();
   Result<std::unique_ptr<Backing>> made =
       MakeIn(temporary->file, window, record, std::move(range), format);
   Status status = made.status();
   if (status.ok()) status = filled;
-  if (status.ok()) status = directory.Publish(temporary->file, temporary->name, record.name);
+  if (status.ok())
+    status = directory.Publish(temporary->file, temporary->name, record.name, naming);
   if (status.ok()) return made;
   const KeepLastError keep;
   directory.Abandon(temporary->name);
@@ -144,20 +152,21 @@ Result<std::unique_ptr<Backing>> MakeNamed(const os::Directory& directory, const
 Result<std::unique_ptr<Backing>> CreateFineFile(const os::Directory& directory,
                                                 const Window& window, const CatalogRecord& record,
                                                 os::AddressRange range, const Formatter& format) {
-  return MakeNamed(directory, window, record, std::move(range), format, Code::kOk);
+  return MakeNamed(directory, window, record, std::move(range), format, Code::kOk,
+                   os::Naming::kNew);
 }
 
-Status ImportFineFile(const os::Directory& directory, const Window& window,
-                      const CatalogRecord& record, const image::ImageFile& image) {
+Status MakeFineFile(const os::Directory& directory, const Window& window,
+                    const CatalogRecord& record, const FillMemory& fill, os::Naming naming) {
   Result<os::AddressRange> range =
       ReserveNew(window, record.id, record.capacity_bytes, {}, "morsel '" + record.name + "'");
   if (!range) return range.status();
   char* const memory = static_cast<char*>(range->at(0));
   Status filled;
   const Formatter load = [&](const CatalogRecord&, pmem::Persist persist) {
-    filled = FillFromImage(memory, record.size_bytes, image, persist);
+    filled = FillDurably(memory, record.size_bytes, fill, persist);
   };
-  return MakeNamed(directory, window, record, std::move(*range), load, filled).status();
+  return MakeNamed(directory, window, record, std::move(*range), load, filled, naming).status();
 }
 
 Result<std::unique_ptr<Backing>> OpenFineFile(os::File file, const std::string& name,

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "image/image_file.h"
+#include "morsel/carved/carved_pool_backing.h"
 #include "morsel/carved/carved_pool_medium.h"
 #include "morsel/pool/address_window.h"
 #include "morsel/pool/pool.h"
@@ -39,13 +39,14 @@ Result<std::unique_ptr<Backing>> CreateFineFile(const os::Directory& directory,
                                                 const Window& window, const CatalogRecord& record,
                                                 os::AddressRange range, const Formatter& format);
 
-/// Makes the morsel that `record` describes with the contents of `image`. The morsel is not opened:
-/// its range may be in use by the morsel that was exported.
-/// Durability  on return; after a crash before that, there is nothing of that name.
-/// Errors      as CreateFineFile(), and kCorrupt; kBusy: somebody writes the image;
-///             kAddressExhausted.
-Status ImportFineFile(const os::Directory& directory, const Window& window,
-                      const CatalogRecord& record, const image::ImageFile& image);
+/// Makes the morsel that `record` describes of the bytes that `fill` fills its memory with. The
+/// morsel is not opened: its memory is mapped anywhere meanwhile, since its range may be in use by
+/// the one that it is made of.
+/// naming      what becomes of a file that has the name.
+/// Durability  on return; after a crash before that, there is nothing of that name, or what had it.
+/// Errors      as CreateFineFile(), and those of `fill`; kAddressExhausted.
+Status MakeFineFile(const os::Directory& directory, const Window& window,
+                    const CatalogRecord& record, const FillMemory& fill, os::Naming naming);
 
 /// Maps the morsel of `file` at its recorded address. `label` names the morsel in the message of
 /// whoever finds the address range taken.

@@ -100,6 +100,38 @@ TEST_F(DirectoryAddressesTest, WhatIsRemovedIsGrantedAgain) {
   EXPECT_EQ(Make(*b, "now"), bases[7]);
 }
 
+TEST_F(DirectoryAddressesTest, WhatMovesHasBothAddressesUntilItHasMoved) {
+  const auto a = PoolAt("a");
+  const auto b = PoolAt("b");
+  std::vector<uint64_t> bases;
+  for (int i = 0; i < 127; ++i) bases.push_back(Make(*a, "m" + std::to_string(i)));
+  MakingWhole making;
+  making.record = *a->Find("m7");
+  making.record.base = 0;
+  making.replaces = true;
+  uint64_t moved_to = 0;
+  making.fill = [&](char*, const CatalogRecord& made) -> Status {
+    moved_to = made.base;
+    // Nothing is free now.
+    EXPECT_EQ(b->Create(Small("none"), [](auto&, auto) {}).error(), Code::kAddressExhausted);
+    return Code::kOk;
+  };
+  ASSERT_TRUE(a->MakeWhole(making).ok()) << LastError();
+  EXPECT_EQ(a->Find("m7")->base, moved_to);
+  EXPECT_EQ(std::count(bases.begin(), bases.end(), moved_to), 0);
+  // What it had is free, and what it has is not.
+  EXPECT_EQ(Make(*b, "now"), bases[7]);
+  EXPECT_EQ(b->Create(Small("none"), [](auto&, auto) {}).error(), Code::kAddressExhausted);
+  // At the same place it keeps what it has.
+  making.record = *a->Find("m7");
+  ASSERT_TRUE(a->MakeWhole(making).ok()) << LastError();
+  EXPECT_EQ(b->Create(Small("none"), [](auto&, auto) {}).error(), Code::kAddressExhausted);
+  // One that cannot be made gives back what it took.
+  making.fill = [](char*, const CatalogRecord&) { return Status(Code::kCorrupt); };
+  EXPECT_EQ(a->MakeWhole(making).code(), Code::kCorrupt);
+  EXPECT_EQ(a->Find("m7")->base, moved_to);
+}
+
 TEST_F(DirectoryAddressesTest, WhatIsCopiedInOrImportedHasItsAddresses) {
   const auto a = PoolAt("a");
   const auto b = PoolAt("b");
@@ -117,7 +149,7 @@ TEST_F(DirectoryAddressesTest, WhatIsCopiedInOrImportedHasItsAddresses) {
     const std::string name = "m" + std::to_string(i);
     const std::string path = other->path() + "/" + name;
     auto file = os::File::Open(os::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path);
-    ASSERT_TRUE(a->Import(name, *image::ImageFile::Open(std::move(*file), true)).ok());
+    ASSERT_TRUE(a->Import(name, *image::ImageFile::Open(std::move(*file), true), false).ok());
   }
   Make(*a, "own");
   for (int i = 0; i < 50; ++i) Make(*b, "m" + std::to_string(i));

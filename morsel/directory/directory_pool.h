@@ -59,7 +59,9 @@ class DirectoryPool final : public impl::Pool {
                                               const image::Progress& progress) override;
   Status Export(const std::string& name, const os::Directory& to, const std::string& file_name,
                 const ExportRequest& options) override;
-  Status Import(const std::string& name, const image::ImageFile& image) override;
+  Status Import(const std::string& name, const image::ImageFile& image, bool replaces) override;
+  Result<std::unique_ptr<MorselBytes>> BytesOf(const std::string& name, bool keep) override;
+  Status MakeWhole(const MakingWhole& making) override;
   Status Remove(const std::string& name) override;
   Status Rename(const std::string& name, const std::string& to) override;
   Status CheckNotWritten(const std::string& name) override;
@@ -131,6 +133,22 @@ class DirectoryPool final : public impl::Pool {
     std::shared_ptr<AddressLock> beside;
   };
   Result<Writable> OpenForWriting(const std::string& name) const;
+  /// Takes the addresses that the record says.
+  /// replaces  the morsel that has its name gives way, so that they may be its own.
+  Result<AddressLock> TakeGivenPlace(const CatalogRecord& record, bool replaces);
+  /// A morsel that gives way to another of its name, if there is one.
+  struct Replaced {
+    os::Naming naming = os::Naming::kNew;
+    std::optional<Writable> file;     ///< keeps others from writing it
+    std::optional<AddressSpan> span;  ///< its addresses
+  };
+  /// is_kept  the caller keeps others from writing it.
+  Result<Replaced> LookAtReplaced(const std::string& name, bool is_kept);
+  /// Does what GiveName() does, and gives back the addresses of what was replaced.
+  template <class Make>
+  Status GiveNameInPlace(const AddressLock& lock, const CatalogRecord& record,
+                         const Replaced& replaced, const Make& make);
+  Status MakeImage(const CatalogRecord& record, const MakingWhole& making, os::Naming naming);
   /// Opens the morsel `name`, so that nobody becomes its writer before the file is closed.
   /// Errors  kBusy: somebody is; kCorrupt: the file is no morsel's; kNotFound, kPermission, kIo.
   Result<Writable> OpenToChangeName(const std::string& name) const;

@@ -204,32 +204,9 @@ Status DirectoryPool::Export(const std::string& name, const os::Directory& to,
     const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
     if (!record) return record.status();
     const image::Codec codec = options.codec.value_or(image->info().codec);
-    const uint32_t mode = PermissionsOfCopy(record->mode);
-    return codec == image->info().codec ? image::CopyInto(*image, to, file_name, mode)
-                                        : image::RecodeInto(*image, codec, to, file_name, mode);
-  });
-}
-
-Status DirectoryPool::Import(const std::string& name, const ImageFile& image) {
-  MORSEL_CHECK(!read_only_);
-  const Result<CatalogRecord> record = RecordOf(name, image.file(), image.info());
-  if (!record) return record.status();
-  // As in TakePlace(): first the lock, then the list.
-  const Result<AddressLock> lock = LockPlaceOf(*record);
-  if (!lock) return lock.status();
-  MORSEL_TRY(CheckRoomFor(*this, *record));
-  MORSEL_TRY(directory_.CheckNone(name));
-  CatalogRecord copy = *record;
-  copy.mode = PermissionsOfCopy(record->mode);
-  if (copy.contract == Contract::kFine) {
-    copy.codec = image::Codec::kNone;
-    MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, copy));
-  }
-  addresses_.Claim(SpanOf(copy));
-  return GiveName(*lock, [&] {
-    return copy.contract == Contract::kSnapshot
-               ? image::CopyInto(image, directory_, name, copy.mode)
-               : ImportFineFile(directory_, pool_file_.window(), copy, image);
+    const image::CopyAs as = {.mode = PermissionsOfCopy(record->mode), .carried_name = name};
+    return codec == image->info().codec ? image::CopyInto(*image, to, file_name, as)
+                                        : image::RecodeInto(*image, codec, to, file_name, as);
   });
 }
 

@@ -134,7 +134,7 @@ TEST_F(DirectorySharingTest, AnImportHasItsAddressesBeforeItHasItsName) {
     auto file = os::File::Open(os::KernelCalls(), AT_FDCWD, image, O_RDONLY, 0, image);
     auto opened = image::ImageFile::Open(std::move(*file), true);
     opened->set_progress(progress);
-    return pool_->Import(name, *opened).code();
+    return pool_->Import(name, *opened, false).code();
   };
   int others = 0;
   EXPECT_EQ(import("b",

@@ -144,9 +144,11 @@ Status ImageBacking::Write(const os::Directory& to, const std::string& file_name
                            const ExportRequest& options) const {
   const uint32_t mode = PermissionsOfCopy(record_.mode);
   image::ImageInfo info = image_.info();
+  info.carried_name = record_.name;
   const image::Codec codec = options.codec.value_or(info.codec);
   if (codec == info.codec && !options.live_bytes_in_memory) {
-    const Status copied = image::CopyInto(image_, to, file_name, mode);
+    const Status copied =
+        image::CopyInto(image_, to, file_name, {.mode = mode, .carried_name = record_.name});
     // What the file does not hold any more the memory does: of a reader, too.
     if (copied.code() != Code::kBusy && copied.code() != Code::kCorrupt) return copied;
   }

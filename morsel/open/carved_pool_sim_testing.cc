@@ -277,7 +277,7 @@ void CarvedPoolTarget::Import(sim::Log& log) {
   if (open_.contains(kFirstMorsel)) return;
   log.Note(kMayBe, kFirstMorsel, 2, kChangesMax);
   const std::string name = NameOfMorsel(kFirstMorsel);
-  const Status done = pool_->Import(image_.c_str(), name.c_str());
+  const Status done = pool_->Import(image_.c_str(), name.c_str(), {}).status();
   log.Note(kIs, kFirstMorsel, done.ok() ? 2 : 0, done.ok() ? kChangesMax : 0);
   Must(done.ok() || done.code() == Code::kNoSpace, "import");
   if (!done.ok()) return;

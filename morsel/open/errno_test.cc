@@ -67,7 +67,7 @@ class ErrnoTest : public testing::Test {
     MORSEL_TRY(closed);
     MORSEL_TRY((*pool)->Export("m", scratch_.At("image").c_str()));
     MORSEL_TRY((*pool)->Remove("m"));
-    MORSEL_TRY((*pool)->Import(scratch_.At("image").c_str(), "n"));
+    MORSEL_TRY((*pool)->Import(scratch_.At("image").c_str(), "n", {}).status());
     const Result<OpenMorsel*> again = (*pool)->OpenMorselNamed("n", nullptr);
     if (!again) return again.status();
     return (*pool)->Close(*again, /*discard=*/true);

@@ -359,7 +359,26 @@ Status OpenPool::Remove(const char* name) {
   });
 }
 
-// Both names are taken at once, so that two renames never wait for each other.
+// Both names are taken at once, so that two such calls never wait for each other.
+Status OpenPool::WhileBothClosed(const std::string& name, const std::string& to, const char* doing,
+                                 const std::function<Status()>& body) {
+  std::unique_lock held(mutex_);
+  do {
+    if (WaitFor(name, held) != nullptr) {
+      return Fail(Code::kBusy, "morsel '%s' of pool '%s' is open: close it before %s it",
+                  name.c_str(), pool_->path().c_str(), doing);
+    }
+    if (WaitFor(to, held) != nullptr) {
+      return Fail(Code::kExists, "pool '%s' has a morsel '%s' already; choose another name",
+                  pool_->path().c_str(), to.c_str());
+    }
+  } while (entries_.contains(name));
+  entries_[to];
+  const Status status = WhileTaken(name, held, [&](Entry&) { return body(); });
+  entries_.erase(to);  // who waits for it has been told, and looks when the lock is free
+  return status;
+}
+
 Status OpenPool::Rename(const char* name, const char* to) {
   MORSEL_TRY(MayUse());
   MORSEL_TRY(CheckKnownName(name));
@@ -368,30 +387,11 @@ Status OpenPool::Rename(const char* name, const char* to) {
     return Fail(Code::kInvalidArgument, "morsel '%s' of pool '%s' has that name; choose another",
                 name, pool_->path().c_str());
   }
-  std::unique_lock held(mutex_);
-  do {
-    if (WaitFor(name, held) != nullptr) {
-      return Fail(Code::kBusy, "morsel '%s' of pool '%s' is open: close it before renaming it",
-                  name, pool_->path().c_str());
-    }
-    if (WaitFor(to, held) != nullptr) {
-      return Fail(Code::kExists, "pool '%s' has a morsel '%s' already; choose another name",
-                  pool_->path().c_str(), to);
-    }
-  } while (entries_.contains(name));
-  if (pool_->read_only()) {
-    return Fail(
-        Code::kPermission,
-        "morsel '%s' cannot be renamed: pool '%s' is open for reading only; open it for writing",
-        name, pool_->path().c_str());
-  }
-  entries_[to];
-  const Status status = WhileTaken(name, held, [&](Entry&) -> Status {
+  return WhileBothClosed(name, to, "renaming", [&]() -> Status {
+    MORSEL_TRY(MayMake(name, "renamed"));
     MORSEL_TRY(IsClosedElsewhere(name, "renaming"));
     return pool_->Rename(name, to);
   });
-  entries_.erase(to);  // who waits for it has been told, and looks when the lock is free
-  return status;
 }
 
 }  // namespace morsel

@@ -11,6 +11,7 @@
 #include "morsel/morsel.h"
 #include "morsel/open/open_morsel.h"
 #include "morsel/open/process.h"
+#include "morsel/open/rebasing.h"
 #include "morsel/pool/pool.h"
 #include "morsel/tools.h"
 
@@ -52,10 +53,18 @@ class OpenPool {
   /// Writes the morsel as the image `path`, whether it is open or not.
   /// options  as for Backing::Export().
   Status Export(const char* name, const char* path, const ExportRequest& options = {});
-  /// Makes a morsel of the image at `path`.
-  /// name      nullptr stands for the file's name.
-  /// progress  called while the image is read.
-  Status Import(const char* path, const char* name, const image::Progress& progress = {});
+  struct Importing {
+    bool replaces = false;  ///< what has the name gives way
+    bool may_move = false;  ///< if the image's addresses are taken, the morsel gets others
+    Rebasing rebasing{};    ///< how; with a base or a capacity it is moved always
+  };
+  /// Makes a morsel of the image at `path`, as morsel_import_with() says.
+  /// name  nullptr stands for the one that the image carries, or the file's.
+  Result<Rebased> Import(const char* path, const char* name, const Importing& importing);
+  /// Gives the morsel another address, as morsel_rebase() says.
+  Result<Rebased> Rebase(const char* name, const Rebasing& rebasing);
+  /// Makes the morsel `to` a copy of the other, as morsel_copy() says.
+  Result<Rebased> CopyMorsel(const char* name, const char* to, const Rebasing& rebasing);
   /// Calls `visit` for each morsel, sorted by name, until it returns other than 0. No lock is held
   /// meanwhile, so `visit` may call the library.
   Status List(int (*visit)(const morsel_info*, void*), void* context);
@@ -135,6 +144,13 @@ class OpenPool {
   /// that `body` has filled, or none if that has no morsel.
   Status WhileTaken(const std::string& name, std::unique_lock<Mutex>& held,
                     const std::function<Status(Entry& entry)>& body);
+  /// Calls `body` while nothing else becomes of either name. `doing` is what the message says if
+  /// the first is open.
+  Status WhileBothClosed(const std::string& name, const std::string& to, const char* doing,
+                         const std::function<Status()>& body);
+  Status MayMake(const char* name, const char* how);
+  Result<Rebased> ImportInto(const std::string& name, const image::ImageFile& image,
+                             const Importing& importing);
   morsel_info InfoOf(const CatalogRecord& record);
   Result<OpenMorsel*> OpenAgain(Entry& entry, const morsel_options* options);
   Status OpenOrCreate(const std::string& name, const morsel_options* options, Entry& entry);

@@ -1,9 +1,6 @@
-// The export of morsels as images, and their import.
+// The export of morsels as images.
 #include "base/error.h"
-#include "image/image_file.h"
-#include "morsel/open/open_options.h"
 #include "morsel/open/open_pool.h"
-#include "morsel/pool/image_file_at.h"
 #include "os/file/directory.h"
 
 namespace morsel {
@@ -45,30 +42,6 @@ Status OpenPool::Export(const char* name, const char* path, const ExportRequest&
   const Use use(*this, *open);
   held.unlock();
   return use.morsel()->Export(*to, split->name, options);
-}
-
-Status OpenPool::Import(const char* path, const char* name, const image::Progress& progress) {
-  MORSEL_TRY(MayUse());
-  const Result<os::SplitPath> split = os::SplitAtName(path);
-  if (!split) return split.status();
-  if (name == nullptr) name = split->name.c_str();
-  MORSEL_TRY(CheckMorselName(name));
-  if (pool_->read_only()) {
-    return Fail(Code::kPermission,
-                "'%s' cannot be imported: pool '%s' is open for reading only; open it for writing",
-                path, pool_->path().c_str());
-  }
-  Result<image::ImageFile> image = OpenImageAt(calls_, path);
-  if (!image) return image.status();
-  image->set_progress(progress);
-  std::unique_lock held(mutex_);
-  if (WaitFor(name, held) != nullptr) {
-    return Fail(Code::kExists,
-                "pool '%s' has a morsel '%s' already, which is open; choose another name for what "
-                "is imported (morselctl import --as), or remove that one",
-                pool_->path().c_str(), name);
-  }
-  return WhileTaken(name, held, [&](Entry&) { return pool_->Import(name, *image); });
 }
 
 }  // namespace morsel

@@ -66,7 +66,13 @@ class DescriptorPool final : public impl::Pool {
                 const ExportRequest&) override {
     return Code::kUnsupported;
   }
-  Status Import(const std::string&, const image::ImageFile&) override { return Code::kUnsupported; }
+  Status Import(const std::string&, const image::ImageFile&, bool) override {
+    return Code::kUnsupported;
+  }
+  Result<std::unique_ptr<MorselBytes>> BytesOf(const std::string&, bool) override {
+    return Code::kNotFound;
+  }
+  Status MakeWhole(const MakingWhole&) override { return Code::kUnsupported; }
   void CloseAfterFork() override { close(descriptor_); }
   Status Check(const std::function<void(const Finding&)>&) override { return Code::kOk; }
 

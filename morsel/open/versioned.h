@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "morsel/morsel.h"
+#include "morsel/rebase.h"
 #include "morsel/tools.h"
 
 namespace morsel {
@@ -31,6 +32,14 @@ template <>
 inline constexpr uint32_t kFirstBytes<morsel_address_info> = 1056;
 template <>
 inline constexpr uint32_t kFirstBytes<morsel_type> = 32;
+template <>
+inline constexpr uint32_t kFirstBytes<morsel_pointers> = 32;
+template <>
+inline constexpr uint32_t kFirstBytes<morsel_rebase_options> = 56;
+template <>
+inline constexpr uint32_t kFirstBytes<morsel_rebase_info> = 288;
+template <>
+inline constexpr uint32_t kFirstBytes<morsel_import_options> = 24;
 
 /// No structure is larger. A larger struct_size is a variable that nobody has set.
 inline constexpr uint32_t kStructBytesMax = 4096;

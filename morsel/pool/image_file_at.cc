@@ -71,7 +71,8 @@ Status WriteIntact(const ImageFile& image, os::SystemCalls& calls, const std::st
     return Status();
   };
   constexpr mode_t kOwnersOnly = 0600;
-  return image::RecodeInto(image, image.info().codec, *directory, split->name, kOwnersOnly,
+  return image::RecodeInto(image, image.info().codec, *directory, split->name,
+                           {.mode = kOwnersOnly, .carried_name = image.info().carried_name},
                            &damaged);
 }
 

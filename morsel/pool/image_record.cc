@@ -45,7 +45,7 @@ Status IsAnImage(const std::string& label) {
               label.c_str());
 }
 
-Status CheckRoomFor(impl::Pool& pool, const CatalogRecord& record) {
+Status CheckRoomFor(impl::Pool& pool, const CatalogRecord& record, bool replaces) {
   if (const Status served = pool.Supports(record.contract, record.giant); !served.ok()) {
     return Fail(served.code(),
                 "morsel '%s' is under the %s contract: %s; choose another pool to import it into",
@@ -57,20 +57,22 @@ Status CheckRoomFor(impl::Pool& pool, const CatalogRecord& record) {
   const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
   for (const CatalogRecord& other : *others) {
     if (other.name == record.name) {
+      if (replaces) continue;
       return Fail(Code::kExists,
                   "pool '%s' has a morsel '%s' already; choose another name for what is imported "
-                  "(morselctl "
-                  "import --as), or remove that one",
+                  "(morselctl import --as), or replace that one (--replace)",
                   pool.path().c_str(), record.name.c_str());
     }
     const uint64_t other_end = other.base + RangeBytes(other.capacity_bytes);
     if (end <= other.base || other_end <= record.base) continue;
-    return Fail(Code::kAddressTaken,
-                "morsel '%s' cannot come into pool '%s': its address range 0x%" PRIx64 "-0x%" PRIx64
-                " meets that of morsel '%s' there, 0x%" PRIx64 "-0x%" PRIx64
-                "%s; remove that one, or choose another pool",
-                record.name.c_str(), pool.path().c_str(), record.base, end, other.name.c_str(),
-                other.base, other_end, other.id == record.id ? ", which is the same morsel" : "");
+    return Fail(
+        Code::kAddressTaken,
+        "morsel '%s' cannot come into pool '%s': its address range 0x%" PRIx64 "-0x%" PRIx64
+        " meets that of morsel '%s' there, 0x%" PRIx64 "-0x%" PRIx64
+        "%s; give it another address (morselctl import --rebase), remove that one, or choose "
+        "another pool",
+        record.name.c_str(), pool.path().c_str(), record.base, end, other.name.c_str(), other.base,
+        other_end, other.id == record.id ? ", which is the same morsel" : "");
   }
   return Code::kOk;
 }

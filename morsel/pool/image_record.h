@@ -32,9 +32,10 @@ Result<CatalogRecord> RecordOfImageAt(os::SystemCalls& calls, const std::string&
 Status IsAnImage(const std::string& label);
 
 /// Checks that the pool can take the morsel of `record` with the name and the base that it says.
+/// replaces  what has the name gives way to it.
 /// Errors  kUnsupported: the pool cannot serve its contract; kExists; kAddressTaken: the message
 ///         names the pool's morsel that has a part of the range; and as impl::Pool::List().
-Status CheckRoomFor(impl::Pool& pool, const CatalogRecord& record);
+Status CheckRoomFor(impl::Pool& pool, const CatalogRecord& record, bool replaces);
 
 /// Checks that a catalog of `pool`, with that window and on a medium with units of `unit_bytes`,
 /// would believe `record` when it reads it again.                                        [POOL-5]

@@ -142,6 +142,39 @@ class Backing {
 /// The pool publishes the morsel afterwards; before that nobody reads these bytes.
 using Formatter = std::function<void(const CatalogRecord& record, pmem::Persist persist)>;
 
+/// The bytes of a morsel that is not open, for who makes another one of them.
+class MorselBytes {
+ public:
+  explicit MorselBytes(CatalogRecord record) : record_(std::move(record)) {}
+  virtual ~MorselBytes() = default;
+  MorselBytes(const MorselBytes&) = delete;
+  MorselBytes& operator=(const MorselBytes&) = delete;
+
+  const CatalogRecord& record() const { return record_; }
+  /// How much of the memory Load() fills at most.
+  virtual uint64_t BytesMax() const = 0;
+  /// Fills `memory`, which is record().size_bytes of zeroes.
+  /// Errors  kCorrupt; kBusy: somebody wrote them meanwhile; kIo; kNoMemory.
+  virtual Status Load(char* memory) = 0;
+
+ private:
+  CatalogRecord record_;
+};
+
+/// A morsel that is made whole, of bytes that are there already.
+struct MakingWhole {
+  CatalogRecord record;   ///< what it is to be; its base may be 0, and is the pool's to choose then
+  bool replaces = false;  ///< it takes the place of the morsel that has its name
+  /// With `replaces`: MorselBytes of the morsel that is replaced keep everybody else from writing
+  /// it.
+  bool is_kept = false;
+  /// Fills `memory`, which is record.size_bytes of zeroes and lies at any address. `made` is the
+  /// record with its base.
+  std::function<Status(char* memory, const CatalogRecord& made)> fill{};
+  uint64_t filled_bytes = 0;   ///< how much of the memory `fill` touches, about
+  image::Progress progress{};  ///< called while it is stored
+};
+
 /// Something wrong that a check found.
 struct Finding {
   std::string subject;  ///< e.g. "pool '/data'" or "morsel 'graph'"
@@ -243,11 +276,25 @@ class Pool {
   /// Makes a morsel of an image that is open for reading. The morsel has the image's id, base,
   /// contract and sizes, and the permission bits of its file. All bytes are verified against their
   /// checksums first. The morsel is not opened.
-  /// Durability  on return; after a crash before that, there is nothing of that name.
+  /// replaces    the morsel that has the name, if there is one, gives way to it.
+  /// Durability  on return; after a crash before that, what was there of that name is there.
   /// Errors      kExists; kUnsupported: the pool cannot serve such a morsel; kAddressTaken: the
   ///             message names the morsel that has a part of its range; kCorrupt; kBusy: somebody
   ///             writes the image; kPermission; kNoSpace; kNoMemory; kIo.
-  virtual Status Import(const std::string& name, const image::ImageFile& image) = 0;
+  virtual Status Import(const std::string& name, const image::ImageFile& image, bool replaces) = 0;
+
+  /// Returns the bytes of the morsel `name`, which is not open in this process. With `keep` nobody
+  /// else may write, remove or rename it as long as they are there.
+  /// Errors  as Open(); kBusy: another process writes it; with `keep` as Remove().
+  virtual Result<std::unique_ptr<MorselBytes>> BytesOf(const std::string& name, bool keep) = 0;
+
+  /// Makes a morsel whose bytes are there before it has a name. It is not opened.
+  /// Durability  on return. After a crash before that, there is nothing of that name, or, with
+  ///             `replaces`, the morsel that was there.
+  /// Errors      as Import() and Create(), and those of `fill`: nothing has changed. With
+  ///             `replaces` kBusy: another process writes the one that is there; kPermission: it is
+  ///             another user's; kIo: either of the two has the name.
+  virtual Status MakeWhole(const MakingWhole& making) = 0;
 
   /// Removes the morsel `name`, which must not be open in this process.
   /// Durability  it is gone on return.

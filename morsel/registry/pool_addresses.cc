@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstdlib>
 
+#include "base/bits.h"
+#include "morsel/registry/registry_layout.h"
 #include "morsel/registry/registry_path.h"
 
 namespace morsel {
@@ -79,6 +81,16 @@ void PoolAddresses::Claim(const AddressSpan& span) {
 void PoolAddresses::GiveBack(const RegisteredPool& pool, const AddressSpan& span,
                              const PoolStamp& before) {
   if (registry_) registry_->GiveBack(pool, span, before);
+}
+
+void PoolAddresses::GiveBackAllBut(const RegisteredPool& pool, const AddressSpan& span,
+                                   const AddressSpan& kept, const PoolStamp& before) {
+  const uint64_t kept_begin = AlignDown(kept.begin, kGranuleBytes);
+  const uint64_t kept_end = AlignUp(kept.end, kGranuleBytes);
+  const AddressSpan below = {span.begin, std::min(span.end, kept_begin)};
+  const AddressSpan above = {std::max(span.begin, kept_end), span.end};
+  if (below.begin < below.end) GiveBack(pool, below, before);
+  if (above.begin < above.end) GiveBack(pool, above, before);
 }
 
 uint64_t PoolAddresses::DefaultCapacityBytes() {

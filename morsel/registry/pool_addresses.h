@@ -49,6 +49,9 @@ class PoolAddresses {
   void NoteName(const RegisteredPool& pool);
   void Claim(const AddressSpan& span);
   void GiveBack(const RegisteredPool& pool, const AddressSpan& span, const PoolStamp& before);
+  /// Gives back what `span` has of granules that `kept` has nothing of.
+  void GiveBackAllBut(const RegisteredPool& pool, const AddressSpan& span, const AddressSpan& kept,
+                      const PoolStamp& before);
 
   /// The capacity of a new morsel for which nobody has asked for one.
   uint64_t DefaultCapacityBytes();

@@ -171,19 +171,34 @@ Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t m
 }
 
 Status Directory::Publish(const File& file, const std::string& temporary_name,
-                          const std::string& name) const {
+                          const std::string& name, Naming naming) const {
   // ORDER  the file's bytes, synced  <  its name  <  the directory, synced  <  return
   // WHY    a name must never lead to less than the whole file, and what was returned as made must
-  //        be found after a crash.
-  // CRASH  before the name is durable: a temporary, which the next writer removes. After: the file.
+  //        be found after a crash. What it replaces must not be gone before.
+  // CRASH  before the name is durable: a temporary, which the next writer removes, beside what had
+  //        the name. After: the file.
   // TEST   os/file/directory_test: PublishSyncsTheFileThenRenamesThenSyncsTheDirectory
   if (calls().FSync(file.descriptor()) != 0) return FailErrno("'%s': fsync", file.path().c_str());
-  const Result<bool> has_both = GiveName(temporary_name, name);
-  if (!has_both) return has_both.status();
-  if (*has_both) Abandon(temporary_name);
+  if (naming == Naming::kReplace) {
+    MORSEL_TRY(TakeName(temporary_name, name));
+  } else {
+    const Result<bool> has_both = GiveName(temporary_name, name);
+    if (!has_both) return has_both.status();
+    if (*has_both) Abandon(temporary_name);
+  }
   const Status status = Sync();
-  if (!status.ok()) Abandon(name);
+  if (status.ok()) return status;
+  if (naming == Naming::kReplace) {
+    return Fail(Code::kIo, "%s; after a crash '%s' may be what it was before", LastError(),
+                PathOf(name).c_str());
+  }
+  Abandon(name);
   return status;
+}
+
+Status Directory::TakeName(const std::string& from, const std::string& to) const {
+  if (calls().RenameAt2(descriptor(), from.c_str(), to.c_str(), 0) == 0) return Code::kOk;
+  return FailErrno("'%s' cannot be replaced", PathOf(to).c_str());
 }
 
 Result<bool> Directory::GiveName(const std::string& from, const std::string& to) const {

@@ -3,6 +3,7 @@
 // A file is made under a temporary name, and gets its own name by Publish() when it is complete.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,12 @@ inline constexpr char kTemporaryPrefix[] = ".morsel-tmp-";
 struct TemporaryFile {
   File file;
   std::string name;
+};
+
+/// What becomes of a file that has the name that another is to get.
+enum class Naming : uint8_t {
+  kNew,      ///< it keeps it, and that is an error
+  kReplace,  ///< it loses it
 };
 
 /// The path of a file in two parts: its directory, and its name there.
@@ -91,12 +98,13 @@ class Directory {
 
   /// Gives the complete file its name.
   /// Durability  the file and its name, on return. After a crash before that, nothing has the name,
-  ///             or the complete file has it.
-  /// Errors      kExists: something else has the name. kNoSpace, kPermission, kIo: nothing has the
-  ///             name, but if the sync of the directory failed, the complete file may have it again
-  ///             after a crash. The caller abandons the temporary.
-  Status Publish(const File& file, const std::string& temporary_name,
-                 const std::string& name) const;
+  ///             or what had it before, or the complete file has it.
+  /// Errors      kExists: something else has the name. kNoSpace, kPermission, kIo: what had the
+  ///             name before has it, or nothing, but if the sync of the directory failed, the
+  ///             complete file may have it again after a crash; if it was to replace another, that
+  ///             is kIo, and it has it. The caller abandons the temporary.
+  Status Publish(const File& file, const std::string& temporary_name, const std::string& name,
+                 Naming naming = Naming::kNew) const;
 
   /// Removes a temporary file. If that fails, the next RemoveTemporaries() removes it. LastError()
   /// stays as it is.
@@ -138,6 +146,7 @@ class Directory {
   /// Gives the file `from` the name `to`, which nothing else has. Returns whether it has kept the
   /// name `from`, too, since the file system can only make links without replacing.
   Result<bool> GiveName(const std::string& from, const std::string& to) const;
+  Status TakeName(const std::string& from, const std::string& to) const;
 
   File file_;
   bool shares_ = false;

@@ -23,12 +23,14 @@ constexpr auto kDecideWhatACrashLeaves = {Call::kWrite, Call::kSync, Call::kRena
 
 class DirectoryTest : public testing::Test {
  protected:
-  Status Make(SystemCalls& calls, const std::string& name) {
+  Status Make(SystemCalls& calls, const std::string& name, Naming naming = Naming::kNew) {
     const Result<Directory> directory = Directory::Open(calls, path_);
     const Result<TemporaryFile> temporary = directory->MakeTemporary(name, 0600);
     if (!temporary) return temporary.status();
     MORSEL_TRY(temporary->file.WriteAll("whole", 5, 0));
-    return directory->Publish(temporary->file, temporary->name, name);
+    const Status made = directory->Publish(temporary->file, temporary->name, name, naming);
+    if (!made.ok()) directory->Abandon(temporary->name);
+    return made;
   }
 
   Scratch scratch_ = Scratch::OnDisk();
@@ -43,6 +45,27 @@ TEST_F(DirectoryTest, PublishSyncsTheFileThenRenamesThenSyncsTheDirectory) {
   calls.Log(kDecideWhatACrashLeaves);
   ASSERT_TRUE(Make(calls, "a").ok()) << LastError();
   EXPECT_EQ(calls.log(), (Seen{"write", "sync file", "rename", sync_directory_}));
+}
+
+TEST_F(DirectoryTest, PublishInPlaceOfAnotherSyncsInTheSameOrder) {
+  ScriptedCalls calls;
+  ASSERT_TRUE(Make(calls, "a").ok()) << LastError();
+  calls.Log(kDecideWhatACrashLeaves);
+  ASSERT_TRUE(Make(calls, "a", Naming::kReplace).ok()) << LastError();
+  EXPECT_EQ(calls.log(), (Seen{"write", "sync file", "rename", sync_directory_}));
+}
+
+// What has taken a name is not removed: the other is gone.
+TEST_F(DirectoryTest, AFailedSyncAfterReplacingLeavesTheNewFile) {
+  ScriptedCalls calls;
+  ASSERT_TRUE(Make(calls, "a").ok()) << LastError();
+  int syncs = 0;
+  calls.Play([&](const Call& now) { return now.kind == Call::kSync && ++syncs == 2 ? ENOSPC : 0; });
+  EXPECT_EQ(Make(calls, "a", Naming::kReplace).code(), Code::kIo);
+  EXPECT_TRUE(fs::exists(path_ + "/a"));
+  calls.Play(FailEach(Call::kRename, EACCES));
+  EXPECT_EQ(Make(calls, "a", Naming::kReplace).code(), Code::kPermission);
+  EXPECT_TRUE(fs::exists(path_ + "/a"));
 }
 
 TEST_F(DirectoryTest, PublishLinksWhereRenameCannotRefuseToReplace) {

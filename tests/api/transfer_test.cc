@@ -152,7 +152,7 @@ TEST_P(AllKinds, GrowsAndReusesFreedBlocksAfterImport) {
     EXPECT_EQ(pool.import_from(file_).code(), morsel::Code::kExists);
   }
   morsel::Pool pool = Open("one", carved());
-  morsel::Morsel m = OpenMorsel(pool, "m.image", fine());
+  morsel::Morsel m = OpenMorsel(pool, "m", fine());
   EXPECT_EQ(m.stat()->mode, 0640u);
   const uint64_t before = m.size();
   Lengthen(m, 20'000, fine());
@@ -179,7 +179,7 @@ TEST_P(AllKinds, ExportsWhileOpen) {
     ASSERT_TRUE(other.import_from(file_).ok()) << morsel::last_error();
   }
   morsel::Pool other = Open("other", carved());
-  morsel::Morsel n = OpenMorsel(other, "m.image", fine());
+  morsel::Morsel n = OpenMorsel(other, "m", fine());
   EXPECT_EQ(LengthOf(n), 2000u);
   Lengthen(n, 1000, fine());
   EXPECT_EQ(LengthOf(n), 3000u);

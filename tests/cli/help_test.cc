@@ -19,7 +19,7 @@ class HelpTest : public ToolTest {
     for (std::string line; std::getline(lines, line);) {
       if (in_list && line.empty()) break;
       if (in_list && line.rfind("   ", 0) != 0) {
-        commands.push_back(line.substr(2, line.find(' ', 2) - 2));
+        commands.push_back(line.substr(2, line.find_first_of(" ,", 2) - 2));
       }
       in_list = in_list || line == "Subcommands:";
     }

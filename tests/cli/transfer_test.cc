@@ -36,16 +36,19 @@ TEST_F(TransferTest, ASnapshotMorselMovesToAnotherDirectoryPool) {
   EXPECT_EQ(imported, m);
   EXPECT_EQ(RunJson({"info", other_, "m"}), m);
   EXPECT_EQ(RunJson({"check", other_})["clean"], true);
-  // Without --as the morsel gets the file's name.
+  // Without --as the morsel gets the name that it had, or, where the image says none, the file's.
   Succeeds({"rm", other_, "m", "--yes"});
-  EXPECT_EQ(RunJson({"import", other_, image_})["name"], "m.image");
+  EXPECT_EQ(RunJson({"import", other_, image_})["name"], "m");
+  Succeeds({"rm", other_, "m", "--yes"});
+  fs::copy_file(pool_ + "/m", folder_ + "/file");
+  EXPECT_EQ(RunJson({"import", other_, folder_ + "/file"})["name"], "file");
   Fails({"export", pool_, "m", image_}, 14, {image_, "exists", "remove it"});
   Fails({"export", pool_, "m", "/dev/full"}, 14, {"a device", "choose another name"});
   Fails({"export", pool_, "m", folder_}, 14, {"a directory", "choose another name"});
   Fails({"export", pool_, "n", image_ + "2"}, 13, {"'n'"});
   Fails({"export", pool_, "m", image_ + "2", "--salvage"}, 21, {"morselctl salvage"});
-  Fails({"import", other_, image_}, 14, {"'m.image'", "already"});
-  Fails({"import", other_, image_, "--as", "n"}, 16, {"'m.image'", m["base"]});
+  Fails({"import", other_, image_, "--as", "file"}, 14, {"'file'", "already", "--replace"});
+  Fails({"import", other_, image_, "--as", "n"}, 16, {"'file'", m["base"], "--rebase"});
   Fails({"import", other_, image_, "--as", ""}, 2, {"cannot name a morsel"});
   Fails({"import", other_, image_ + "2"}, 13, {image_ + "2"});
 }
@@ -110,6 +113,54 @@ TEST_F(TransferTest, AFineMorselMovesToAnotherCarvedPool) {
   Fails({"import", pool_, image_}, 21, {pool_, "not DAX"});
   setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
   EXPECT_EQ(RunJson({"import", pool_, image_, "--as", "m"})["base"], m["base"]);
+}
+
+TEST_F(TransferTest, RebaseGivesAMorselAnotherAddressAndCapacity) {
+  Succeeds({"create", pool_});
+  const json m = RunJson({"create", pool_, "m", "--capacity", "1G"});
+  const auto before = AllBytes(pool_);
+  const json dry = RunJson({"rebase", pool_, "m", "--dry-run"});
+  EXPECT_EQ(dry["base_before"], m["base"]);
+  EXPECT_EQ(dry["base"], "");
+  EXPECT_EQ(dry["dry_run"], true);
+  EXPECT_EQ(AllBytes(pool_), before);
+  const json moved = RunJson({"rebase", pool_, "m", "--capacity", "3G"});
+  EXPECT_EQ(moved["base_before"], m["base"]);
+  EXPECT_EQ(moved["words"], 0);
+  EXPECT_EQ(moved["doubtful"], json::array());
+  const json now = RunJson({"info", pool_, "m"});
+  EXPECT_EQ(now["base"], moved["base"]);
+  EXPECT_NE(now["base"], m["base"]);
+  EXPECT_EQ(now["id"], m["id"]);
+  EXPECT_EQ(now["capacity_bytes"], uint64_t{3} << 30);
+  const std::string text = Run({"rebase", pool_, "m", "--to", m["base"].get<std::string>()}).out;
+  EXPECT_NE(text.find("is at " + m["base"].get<std::string>() + " now, before"), std::string::npos)
+      << text;
+  Fails({"rebase", pool_, "m", "--to", "here"}, 2, {"'here'", "hexadecimal"});
+  Fails({"rebase", pool_, "m", "--to", "0x1000"}, 2, {"0x1000", "1 GiB"});
+  Fails({"rebase", pool_, "n"}, 13, {"'n'"});
+  EXPECT_EQ(RunJson({"check", pool_})["clean"], true);
+}
+
+TEST_F(TransferTest, CopiesAndImportsGetAnAddressOfTheirOwn) {
+  Succeeds({"create", pool_});
+  const json m = RunJson({"create", pool_, "m", "--capacity", "1G"});
+  const json copy = RunJson({"copy", pool_, "m", "copy"});
+  EXPECT_EQ(copy["name"], "copy");
+  EXPECT_NE(copy["base"], m["base"]);
+  EXPECT_NE(copy["id"], m["id"]);
+  Fails({"copy", pool_, "m", "copy"}, 14, {"copy' exists already"});
+  Succeeds({"export", pool_, "m", image_});
+  const json again = RunJson({"import", pool_, image_, "--as", "again", "--rebase"});
+  EXPECT_NE(again["base"], m["base"]);
+  EXPECT_EQ(RunJson({"import", pool_, image_, "--replace"})["base"], m["base"]);
+  EXPECT_EQ(
+      RunJson({"import", pool_, image_, "--as", "third", "--capacity", "2G"})["capacity_bytes"],
+      uint64_t{2} << 30);
+  EXPECT_EQ(RunJson({"list", pool_})["morsels"].size(), 4u);
+  Succeeds({"remove", pool_, "copy", "again", "third", "--yes"});
+  EXPECT_EQ(RunJson({"ls", pool_})["morsels"], json::array({m}));
+  EXPECT_EQ(Run({"help", "list"}).out, Run({"ls", "--help"}).out);
 }
 
 TEST_F(TransferTest, InfoDescribesAnImage) {

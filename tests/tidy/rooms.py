@@ -46,6 +46,7 @@ ROOMS = [
     Room("morsel/carved"),
     Room("morsel/directory"),
     Room("morsel/roots"),
+    Room("morsel/rebase"),
     Room("morsel/open"),
     Room("morsel/check"),
     Room("morsel/api"),
@@ -71,8 +72,10 @@ BESIDE = ["bench", "examples", "packaging", "tests", "tools"]
 
 # What a program outside the tree may include.
 PUBLIC_HEADERS = {
+    "morsel/images.h",
     "morsel/morsel.h",
     "morsel/morsel.hpp",
+    "morsel/rebase.h",
     "morsel/roots.h",
     "morsel/sim.hpp",
     "morsel/tools.h",

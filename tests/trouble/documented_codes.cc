@@ -63,7 +63,8 @@ void AddErrorsOf(const char* header, std::map<std::string, Errors>& all) {
 
 std::map<std::string, std::set<morsel_code>> DocumentedCodes() {
   std::map<std::string, Errors> all;
-  for (const char* const header : {"morsel/morsel.h", "morsel/roots.h", "morsel/tools.h"}) {
+  for (const char* const header : {"morsel/images.h", "morsel/morsel.h", "morsel/rebase.h",
+                                   "morsel/roots.h", "morsel/tools.h"}) {
     AddErrorsOf(header, all);
   }
   // A call is as another one that is as a third one.

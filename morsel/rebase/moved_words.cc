@@ -1,0 +1,205 @@
+#include "morsel/rebase/moved_words.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+#include <iterator>
+#include <map>
+#include <string_view>
+
+#include "alloc/heap/layout/heap_layout.h"
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "morsel/roots/root_table_layout.h"
+#include "morsel/roots/root_trie.h"
+#include "morsel/roots/roots.h"
+
+namespace morsel {
+namespace {
+
+constexpr uint64_t kWordBytes = sizeof(uint64_t);
+
+// An object whose pointers are known: where it ends, and where they are.
+struct KnownObject {
+  uint64_t end;
+  const std::vector<uint64_t>* offsets;
+};
+
+// Whether a container of the type is ordered by hashes of addresses: its type says
+// "std::hash<Account*>", or that of another library.
+bool IsHashedByAddress(std::string_view type) {
+  constexpr std::string_view kHash = "hash<";
+  for (size_t at = type.find(kHash); at != std::string_view::npos; at = type.find(kHash, at + 1)) {
+    const size_t begin = at + kHash.size();
+    size_t end = begin;
+    for (int depth = 1; end < type.size(); ++end) {
+      if (type[end] == '<') ++depth;
+      if (type[end] == '>' && --depth == 0) break;
+    }
+    if (type.substr(begin, end - begin).ends_with("*")) return true;
+  }
+  return false;
+}
+
+class Mover {
+ public:
+  Mover(alloc::Heap& heap, const Move& move, const std::function<void(const Doubt&)>& report)
+      : heap_(heap),
+        move_(move),
+        report_(report),
+        bytes_(reinterpret_cast<uint64_t>(heap.header())),
+        prefix_bytes_(heap.header()->first_unit * alloc::kUnitBytes) {}
+
+  Result<MovedCounts> Run(const std::vector<PointersOfType>& pointers) {
+    const Status walked = RootTrie(heap_).ForEach(
+        [&](const RootTrie::Found& found) { of_roots_.emplace(found.offset, found.record); });
+    if (!walked.ok()) return walked;
+    for (const auto& [offset, record] : of_roots_) {
+      if (record != nullptr) LookAtRoot(*record, pointers);
+    }
+    {
+      const auto stopped = heap_.StopTheWorld();
+      MORSEL_TRY(heap_.ForEachBlock(stopped, [&](char* block, uint64_t bytes) {
+        const uint64_t offset = reinterpret_cast<uint64_t>(block) - bytes_;
+        if (!of_roots_.contains(offset)) MoveBlock(stopped, offset, bytes);
+        return true;
+      }));
+    }
+    MoveRoots();
+    return counts_;
+  }
+
+ private:
+  uint64_t* WordAt(uint64_t offset) const { return reinterpret_cast<uint64_t*>(bytes_ + offset); }
+
+  void Report(const Doubt& doubt) {
+    ++counts_.doubtful;
+    if (report_) report_(doubt);
+  }
+
+  void LookAtRoot(const RootRecord& record, const std::vector<PointersOfType>& pointers) {
+    if ((record.flags & kRootTyped) == 0) return;
+    const RootType type = {record.size_bytes,
+                           record.alignment,
+                           record.layout,
+                           record.flags,
+                           {record.type_name(), record.type_name_bytes}};
+    for (const PointersOfType& known : pointers) {
+      if (!Fits(type, known.type)) continue;
+      const uint64_t begin = record.object - move_.from_base;
+      if (begin % kWordBytes != 0) return;  // it has no pointers, then
+      known_[begin] = {begin + record.size_bytes, &known.offsets};
+      return;
+    }
+    const std::string readable = ReadableName(type);
+    if (!IsHashedByAddress(readable)) return;
+    Doubt doubt;
+    doubt.target = record.object;
+    doubt.message = "root '" + std::string(record.name(), record.name_bytes) +
+                    "' is of the type '" + readable +
+                    "', which is ordered by hashes of addresses, and these change: make it anew";
+    Report(doubt);
+  }
+
+  void MoveBlock(const alloc::Heap::StoppedWorld& stopped, uint64_t block, uint64_t bytes) {
+    ++counts_.blocks;
+    uint64_t at = block;
+    const uint64_t end = block + bytes;
+    for (auto known = known_.lower_bound(block); known != known_.end() && known->first < end;
+         ++known) {
+      for (; at < known->first; at += kWordBytes) MoveByValue(stopped, block, bytes, at);
+      for (const uint64_t offset : *known->second.offsets) {
+        if (offset + kWordBytes <= known->second.end - known->first) {
+          MoveExactly(known->first + offset);
+        }
+      }
+      at = std::max(at, AlignUp(known->second.end, kWordBytes));
+    }
+    for (; at + kWordBytes <= end; at += kWordBytes) MoveByValue(stopped, block, bytes, at);
+  }
+
+  void MoveExactly(uint64_t at) {
+    const std::optional<uint64_t> moved = move_.Moved(*WordAt(at), prefix_bytes_);
+    if (!moved) return;
+    *WordAt(at) = *moved;
+    ++counts_.words;
+    ++counts_.exact;
+  }
+
+  void MoveByValue(const alloc::Heap::StoppedWorld& stopped, uint64_t block, uint64_t bytes,
+                   uint64_t at) {
+    const uint64_t word = *WordAt(at);
+    const std::optional<uint64_t> moved = move_.Moved(word, prefix_bytes_);
+    if (!moved) return;
+    if (!IsSurely(stopped, word)) {
+      char text[240];
+      std::snprintf(text, sizeof text,
+                    "the block of %" PRIu64 " bytes at 0x%" PRIx64 " has at offset %" PRIu64
+                    " 0x%" PRIx64 ", where no block is allocated: it may be a number, or left over",
+                    bytes, move_.from_base + block, at - block, word);
+      Report({move_.from_base + block, bytes, at - block, word, text});
+    }
+    *WordAt(at) = *moved;
+    ++counts_.words;
+  }
+
+  // The base is in every Allocator, and what lies behind the capacity is the resource of std::pmr.
+  // A pointer to the end of a block is one of it.
+  bool IsSurely(const alloc::Heap::StoppedWorld& stopped, uint64_t word) {
+    const uint64_t offset = word - move_.from_base;
+    if (offset == 0 || offset >= move_.from_capacity_bytes) return true;
+    const auto is_live = [&](uint64_t address) {
+      const Result<bool> live = heap_.IsLive(stopped, reinterpret_cast<const void*>(address));
+      return live && *live;
+    };
+    return is_live(bytes_ + offset) || is_live(bytes_ + offset - 1);
+  }
+
+  // What leads to roots is offsets, which change with the blocks' places; objects are addresses.
+  void MoveRoots() {
+    alloc::HeapHeader& header = *heap_.header();
+    const auto move_offset = [&](uint64_t& word) {
+      if (word != 0) word += move_.shift_bytes;
+    };
+    const auto move_object = [&](uint64_t& object) {
+      object = move_.Moved(object, prefix_bytes_).value_or(object);
+    };
+    for (uint64_t& word : header.roots) move_offset(word);
+    if (header.root_change >= prefix_bytes_) move_offset(header.root_change);
+    for (const auto& [offset, record] : of_roots_) {
+      if (record == nullptr) {
+        for (uint64_t& word : reinterpret_cast<RootNode*>(bytes_ + offset)->words) {
+          move_offset(word);
+        }
+        continue;
+      }
+      auto& found = *reinterpret_cast<RootRecord*>(bytes_ + offset);
+      move_offset(found.next);
+      move_object(found.object);
+    }
+    auto* const table = static_cast<RootEntry*>(heap_.root_table());
+    for (uint64_t i = 0; i < heap_.root_table_bytes() / sizeof(RootEntry); ++i) {
+      move_object(table[i].object);
+    }
+  }
+
+  alloc::Heap& heap_;
+  const Move& move_;
+  const std::function<void(const Doubt&)>& report_;
+  uint64_t bytes_;         ///< where the copy of the morsel begins; all offsets are from there
+  uint64_t prefix_bytes_;  ///< of the heap
+  std::map<uint64_t, const RootRecord*> of_roots_;  ///< blocks that the roots themselves take
+  std::map<uint64_t, KnownObject> known_;
+  MovedCounts counts_;
+};
+
+}  // namespace
+
+Result<MovedCounts> MoveWords(alloc::Heap& heap, const Move& move,
+                              const std::vector<PointersOfType>& pointers,
+                              const std::function<void(const Doubt& doubt)>& report) {
+  return Mover(heap, move, report).Run(pointers);
+}
+
+}  // namespace morsel
