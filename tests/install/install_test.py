@@ -24,9 +24,12 @@ PUBLIC_HEADERS = {
         "containers.hpp",
         "base/result.h",
         "handles.hpp",
+        "images.h",
         "memory_resource.hpp",
         "morsel.h",
         "morsel.hpp",
+        "rebase.h",
+        "rebase.hpp",
         "roots.h",
         "roots.hpp",
         "sim/stores/log.h",
@@ -167,7 +170,7 @@ class Install(unittest.TestCase):
         self.assertEqual({name for name in exported if not EXPORTED.fullmatch(name)}, set())
 
         folder = self.installation.prefix / "include/morsel"
-        names = ("morsel.h", "roots.h", "tools.h", "types.h")
+        names = ("images.h", "morsel.h", "rebase.h", "roots.h", "tools.h", "types.h")
         headers = "\n".join((folder / name).read_text() for name in names)
         declared = set(re.findall(r"^[a-z_].*?\*?(morsel_\w+)\(", headers, re.MULTILINE))
         self.assertLess({"morsel_pool_open", "morsel_pool_stat"}, declared)
