@@ -30,6 +30,10 @@ const char* NameOf(LockRank rank) {
       return "CarvedMedium::mutex";
     case LockRank::kMorselInfo:
       return "OpenMorsel::told_mutex_";
+    case LockRank::kHugeLook:
+      return "HugeWatch::look_mutex_";
+    case LockRank::kHugeAdvice:
+      return "HugeAdvice::mutex_";
     case LockRank::kWorkers:
       return "Workers::mutex_";
     case LockRank::kThreadEnds:
@@ -46,6 +50,8 @@ const char* NameOf(LockRank rank) {
       return "the mutex of address ranges";
     case LockRank::kBusErrors:
       return "the mutex of bus errors";
+    case LockRank::kHugeThread:
+      return "HugeThread::mutex_";
     case LockRank::kPmem2Maps:
       return "Pmem2Maps::mutex";
     case LockRank::kDenseMemory:

@@ -6,6 +6,7 @@
 // call that does otherwise; with NDEBUG nothing of this is left.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -25,6 +26,8 @@ enum class LockRank : uint8_t {
 
   // Of one object, around a few lines.
   kMorselInfo,  ///< OpenMorsel::told_mutex_: what is told of a morsel while its heap is held
+  kHugeLook,    ///< HugeWatch::look_mutex_: held while somebody looks at a morsel's frames
+  kHugeAdvice,  ///< HugeAdvice::mutex_: where a morsel's frames may be huge
   kWorkers,     ///< Workers::mutex_: the queue of an image's pipeline
 
   // Of the process. None is held while one of a pool is waited for.
@@ -35,6 +38,7 @@ enum class LockRank : uint8_t {
   kFilesOfProcess,  ///< files_of_this_process.cc: the files that a child closes
   kAddressRanges,   ///< address_range.cc: who has which address range
   kBusErrors,       ///< bus_error.cc: where a SIGBUS is explained
+  kHugeThread,      ///< huge_thread.h: what is looked at, and whether there is a thread for it
   kPmem2Maps,       ///< pmem2_persist.cc: what libpmem2 has mapped
   kDenseMemory,     ///< dense_memory.cc: memory that lies side by side
   kDescriptors,     ///< descriptor_floor.cc: what stands in for closed standard descriptors
@@ -76,6 +80,12 @@ class Condition {
   void Wait(std::unique_lock<Mutex>& held) {
     std::unique_lock<std::mutex> inner(held.mutex()->mutex_, std::adopt_lock);
     condition_.wait(inner);
+    inner.release();
+  }
+  /// As Wait(), but for no longer than so many microseconds.
+  void WaitFor(std::unique_lock<Mutex>& held, uint64_t microseconds) {
+    std::unique_lock<std::mutex> inner(held.mutex()->mutex_, std::adopt_lock);
+    (void)condition_.wait_for(inner, std::chrono::microseconds(microseconds));
     inner.release();
   }
   void NotifyOne() noexcept { condition_.notify_one(); }

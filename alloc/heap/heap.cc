@@ -231,6 +231,7 @@ Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
     if (live_bytes_) *live_bytes_ += static_cast<int64_t>((wanted - segment.units) * kUnitBytes);
     segment.units = wanted;
     segment.word.Stored();
+    Expect(segment, HeapFrames::Use::kAny);
     BoundClearedExtents();
     GiveBackIdle();
   }
@@ -245,12 +246,16 @@ Result<void*> Heap::PlainBlocks::Reallocate(void* block, uint64_t size_bytes) {
     if (StaysInBlock(*slab, size_bytes)) return block;
     before = slab->block_bytes;
   } else {
-    std::lock_guard lock(heap_.mutex_);
+    std::unique_lock lock(heap_.mutex_);
     Segment& segment = heap_.LiveSegment(block, "realloc");
     const Result<bool> resized = heap_.ResizeInPlace(segment, size_bytes);
-    if (!resized) return resized.status();
-    if (*resized) return block;
     before = segment.UsableBytes();
+    lock.unlock();
+    if (!resized) return resized.status();
+    if (*resized) {
+      heap_.Watch();
+      return block;
+    }
   }
   const Result<void*> moved = Allocate(size_bytes, kBlockBytesMin);
   if (!moved && size_bytes <= before) return block;  // shrinking needs no space

@@ -332,12 +332,19 @@ class Heap final : public os::InDenseMemory {
     Heap& heap_;
   };
 
+  struct Extent {
+    char* start;
+    char* never_used;  ///< where it begins to be zero; behind its end if that is not known
+  };
+
   // Called without the lock.
+  Result<Extent> AllocateWatched(uint64_t size_bytes, uint64_t alignment);
   [[gnu::noinline]] void FlushMyFrees();
   Status FlushAllocations(const char* begin, const char* end);
   void FlushSegment(Segment& segment, const char* begin, const char* end, ThreadHeap& mine);
   void FlushLater(PendingLines& pending, LineCounter& counter, const void* line);
   void Clear(char* begin, char* end);
+  void Watch();
   /// Takes the lock for a call that needs the thread's part.
   std::unique_lock<Mutex> LockForMine() {
     (void)MyState();  // while no lock is held
@@ -355,10 +362,6 @@ class Heap final : public os::InDenseMemory {
   Result<void*> AllocateWhateverFits(unsigned size_class, uint64_t alignment);
   void* TakeLarger(ThreadHeap& mine, unsigned size_class, uint64_t alignment);
   Status CheckSize(uint64_t size_bytes) const;
-  struct Extent {
-    char* start;
-    char* never_used;  ///< where it begins to be zero; behind its end if that is not known
-  };
   Result<Extent> AllocateExtent(uint64_t size_bytes, uint64_t alignment);
   Result<UnitIndex> FindUnits(UnitCount count, uint64_t alignment, uint64_t wanted_alignment);
   Result<Segment*> NextRecovered(unsigned size_class, uint64_t heads_max);
@@ -368,6 +371,7 @@ class Heap final : public os::InDenseMemory {
   void ReleaseExtent(Segment* segment);
   void ForgetExtent(Segment* segment);
   void GiveBackIdle();
+  void Expect(const Segment& segment, HeapFrames::Use use);
   Status AdoptRecovered(uint64_t heads_max);
   Status ReleaseEmptySlabs(uint64_t heads_max);
   void FreeLocked(ThreadHeap& mine, void* block);

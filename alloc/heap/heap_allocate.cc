@@ -66,10 +66,17 @@ Result<void*> Heap::PlainBlocks::Allocate(uint64_t size_bytes, uint64_t alignmen
     }
     return heap_.AllocateBlock(**mine, size_class, alignment);
   }
-  std::lock_guard lock(heap_.mutex_);
-  const Result<Extent> extent = heap_.AllocateExtent(size_bytes, alignment);
+  const Result<Extent> extent = heap_.AllocateWatched(size_bytes, alignment);
   if (!extent) return extent.status();
   return extent->start;
+}
+
+Result<Heap::Extent> Heap::AllocateWatched(uint64_t size_bytes, uint64_t alignment) {
+  std::unique_lock lock(mutex_);
+  const Result<Extent> extent = AllocateExtent(size_bytes, alignment);
+  lock.unlock();
+  if (extent) Watch();
+  return extent;
 }
 
 Result<void*> Heap::AllocateBlock(ThreadHeap& mine, unsigned size_class, uint64_t alignment) {
@@ -155,6 +162,7 @@ Result<Segment*> Heap::MakeSlab(unsigned size_class) {
   if (segment == nullptr) return Code::kNoMemory;
   units_.FlushCleared();
   segment->BecomeSlab(size_class);
+  Expect(*segment, HeapFrames::Use::kDense);
   // ORDER  heads that were cleared, zeroed bits  <  head word  <  the first block
   // WHY    recovery trusts the bits of a slab whose head it finds. persist() of a block
   //        flushes the block's bits, and relies on the head.               [HEAP-2, HEAP-7]
@@ -226,6 +234,7 @@ Result<Heap::Extent> Heap::AllocateExtent(uint64_t size_bytes, uint64_t alignmen
   segment->units = units.value();
   if (live_bytes_) *live_bytes_ += static_cast<int64_t>(segment->units * kUnitBytes);
   segment->word.Stored();
+  Expect(*segment, HeapFrames::Use::kAny);
   return Extent{segment->start, std::max<char*>(segment->start, never_used)};
 }
 

@@ -26,17 +26,10 @@ Result<void*> Heap::PlainBlocks::AllocateZeroed(uint64_t size_bytes) {
     return block;
   }
   MORSEL_TRY(heap_.CheckSize(size_bytes));
-  char* block = nullptr;
-  char* never_used = nullptr;
-  {
-    std::lock_guard lock(heap_.mutex_);
-    const Result<Extent> extent = heap_.AllocateExtent(size_bytes, kBlockBytesMin);
-    if (!extent) return extent.status();
-    block = extent->start;
-    never_used = extent->never_used;
-  }
-  heap_.Clear(block, std::min(never_used, block + size_bytes));
-  return block;
+  const Result<Extent> extent = heap_.AllocateWatched(size_bytes, kBlockBytesMin);
+  if (!extent) return extent.status();
+  heap_.Clear(extent->start, std::min(extent->never_used, extent->start + size_bytes));
+  return extent->start;
 }
 
 // Makes [begin, end) zero, without the lock: that may take long. The range is an extent that nobody
@@ -51,6 +44,14 @@ void Heap::Clear(char* begin, char* end) {
     std::memset(touched.begin, 0, static_cast<size_t>(touched.end - touched.begin));
     begin = touched.end;
   }
+}
+
+void Heap::Expect(const Segment& segment, HeapFrames::Use use) {
+  if (frames_ != nullptr) frames_->Expect(segment.start, segment.end(), use);
+}
+
+void Heap::Watch() {
+  if (frames_ != nullptr) frames_->Watch();
 }
 
 void Heap::GiveBackIdle() {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "alloc/heap/heap_testing.h"
@@ -28,6 +29,14 @@ class TestFrames final : public HeapFrames {
     MORSEL_CHECK(madvise(begin, static_cast<size_t>(end - begin), MADV_DONTNEED) == 0);
     given_back.push_back({begin, end});
   }
+  void Expect(const char* begin, const char* end, Use use) override {
+    (use == Use::kDense ? dense : any).emplace_back(begin, end);
+  }
+  // A debug build ends the process if the heap's lock is held.
+  void Watch() override {
+    ++watches;
+    if (heap != nullptr) (void)heap->Lock();
+  }
   static bool IsResident(char* page) {
     unsigned char resident = 0;
     MORSEL_CHECK(mincore(page, kPageBytes, &resident) == 0);
@@ -35,7 +44,11 @@ class TestFrames final : public HeapFrames {
   }
 
   int asked = 0;
+  int watches = 0;
+  Heap* heap = nullptr;
   std::vector<Range> given_back;
+  std::vector<std::pair<const char*, const char*>> dense;
+  std::vector<std::pair<const char*, const char*>> any;
 };
 
 class HeapZeroedTest : public testing::Test {
@@ -182,6 +195,39 @@ TEST_F(HeapZeroedTest, FramesThatWereGivenBackAreNotTouched) {
   char* const block = Zeroed(128 * kMiB);
   EXPECT_EQ(ResidentPages(block, 128 * kMiB), 0u);
   EXPECT_EQ(frames_.asked, 1);
+}
+
+TEST_F(HeapZeroedTest, FramesHearHowWhatIsHandedOutWillBeUsed) {
+  Make();
+  TestFrames frames;
+  heap_->set_frames(&frames);
+  const char* const small = static_cast<char*>(heap_->Allocate(64, 16).value());
+  ASSERT_EQ(frames.dense.size(), 1u);
+  EXPECT_TRUE(frames.dense[0].first <= small && small < frames.dense[0].second);
+  EXPECT_TRUE(frames.any.empty());
+  char* const large = static_cast<char*>(heap_->Allocate(3 * kMiB, 16).value());
+  ASSERT_EQ(frames.any.size(), 1u);
+  EXPECT_EQ(frames.any[0].first, large);
+  EXPECT_EQ(frames.any[0].second, large + 3 * kMiB);
+  EXPECT_EQ(heap_->Reallocate(large, 5 * kMiB).value(), large);
+  ASSERT_EQ(frames.any.size(), 2u);
+  EXPECT_EQ(frames.any[1].second, large + 5 * kMiB);
+  EXPECT_EQ(frames.dense.size(), 1u);
+}
+
+// A thread begins there, and the system calls the program's malloc(), which may be this heap's.
+TEST_F(HeapZeroedTest, LargeBlocksAreWatchedWithoutTheLock) {
+  Make();
+  frames_.heap = heap_.get();
+  heap_->set_frames(&frames_);
+  (void)heap_->Allocate(64, 16).value();
+  EXPECT_EQ(frames_.watches, 0);
+  void* const large = heap_->Allocate(3 * kMiB, 16).value();
+  EXPECT_EQ(frames_.watches, 1);
+  EXPECT_EQ(heap_->Reallocate(large, 5 * kMiB).value(), large);
+  EXPECT_EQ(frames_.watches, 2);
+  (void)Zeroed(3 * kMiB);
+  EXPECT_EQ(frames_.watches, 3);
 }
 
 }  // namespace

@@ -20,7 +20,9 @@ ImageBacking::ImageBacking(CatalogRecord record, bool read_only, os::AddressRang
       image_(std::move(image)),
       dirty_(std::move(dirty)) {
   range_ = std::move(range);
-  if (!read_only) TrackFrom(0);
+  if (read_only) return;
+  huge_.emplace(frames_);
+  TrackFrom(0);
 }
 
 // If the kernel cannot track writes, checkpoints compare all pages from now on.
@@ -49,7 +51,11 @@ Status ImageBacking::Resize(uint64_t size_bytes) {
                size_bytes <= record_.capacity_bytes);
   const uint64_t before = record_.size_bytes;
   const uint64_t frames_before = frames_.end();
-  MORSEL_TRY(frames_.Resize(range_, size_bytes));
+  {
+    const auto paused = huge_->Pause();
+    MORSEL_TRY(frames_.Resize(range_, size_bytes));
+    huge_->Resized(frames_before);
+  }
   if (frames_.end() > frames_before) TrackFrom(frames_before);
   // Memory that was cut off and comes back is zero, but the image may still have its old contents.
   const uint64_t in_image = std::min(size_bytes, image_.info().size_bytes);
@@ -94,6 +100,17 @@ void ImageBacking::GiveBack(char* begin, char* end) {
   const uint64_t size_bytes = static_cast<uint64_t>(end - begin);
   pages_.Add(offset, size_bytes);
   frames_.GiveBack(offset, size_bytes);
+  huge_->GaveBack(offset, size_bytes);
+}
+
+void ImageBacking::Expect(const char* begin, const char* end, Use use) {
+  const uint64_t offset = static_cast<uint64_t>(begin - frames_.at(0));
+  const uint64_t size_bytes = static_cast<uint64_t>(end - begin);
+  if (use == Use::kDense) {
+    huge_->ExpectDense(offset, size_bytes);
+  } else {
+    huge_->ExpectAnything(offset, size_bytes);
+  }
 }
 
 // Before a byte is written: what a checkpoint answers is what is on the medium. Where the name
@@ -121,6 +138,7 @@ Status ImageBacking::CheckIsFound() const {
 Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
   MORSEL_TRY(CheckIsFound());
+  huge_->LookAtAll();  // what is tracked once cannot be joined any more
   Collect();
   const os::PageSet* const pages = is_known_ ? &pages_ : nullptr;
   MORSEL_TRY(image_.Store(range_.at(0), record_.size_bytes, live_bytes, pages, &frames_));

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "image/image_file.h"
 #include "morsel/pool/pool.h"
 #include "os/memory/dirty_tracker.h"
 #include "os/memory/frames.h"
+#include "os/memory/huge_watch.h"
 
 namespace morsel {
 
@@ -34,11 +36,14 @@ class ImageBacking final : public Backing, private alloc::HeapFrames {
                const ExportRequest& options) const;
   Range FirstTouched(char* begin, char* end) override;
   void GiveBack(char* begin, char* end) override;
+  void Expect(const char* begin, const char* end, Use use) override;
+  void Watch() override { os::HugeThread::OfProcess().Begin(); }
   void TrackFrom(uint64_t begin);
   void Collect();
   Status CheckIsFound() const;
 
   os::Frames frames_;
+  std::optional<os::HugeWatch> huge_;  ///< nothing if the morsel is open for reading only
   const os::Directory& directory_;
   image::ImageFile image_;
   std::unique_ptr<os::DirtyTracker> dirty_;

@@ -278,5 +278,24 @@ TEST_F(ImageBackingTest, ASparseMorselCostsWhatIsInUseInIt) {
   }
 }
 
+// Each page of a large block takes a page, before and after a checkpoint.
+TEST_F(ImageBackingTest, ALargeBlockTakesWhatIsUsedOfIt) {
+  const os::Setting frames("MORSEL_FRAMES", "anonymous");
+  os::ScriptedCalls calls;
+  OpenPool(calls);
+  constexpr uint64_t kSubtrees = 64;
+  const std::unique_ptr<Backing> morsel = Create(kSubtrees * kSubtreeBytes);
+  ASSERT_NE(morsel, nullptr);
+  char* const bytes = reinterpret_cast<char*>(WordsOf(*morsel));
+  const uint64_t before = PageFilter(*morsel);
+  using Use = alloc::HeapFrames::Use;
+  morsel->frames_of_heap()->Expect(bytes + kSubtreeBytes, bytes + kSubtrees * kSubtreeBytes,
+                                   Use::kAny);
+  for (uint64_t i = 1; i < kSubtrees; ++i) bytes[i * kSubtreeBytes + i * kPageBytes] = 1;
+  EXPECT_EQ(PageFilter(*morsel) - before, kSubtrees - 1);
+  ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+  EXPECT_EQ(PageFilter(*morsel) - before, kSubtrees - 1);
+}
+
 }  // namespace
 }  // namespace morsel

@@ -18,6 +18,7 @@
 #include "base/units.h"
 #include "os/file/files_of_this_process.h"
 #include "os/memory/bus_error.h"
+#include "os/memory/huge_thread.h"
 #include "pmem/persist/pmem2_persist.h"
 
 namespace morsel {
@@ -113,6 +114,7 @@ void BeforeFork() {
   os::FilesBeforeFork();
   os::AddressRange::BeforeFork();
   os::BusErrorsBeforeFork();
+  os::HugeThread::OfProcess().BeforeFork();
   pmem::Pmem2BeforeFork();
   DescriptorFloor::BeforeFork();
 }
@@ -120,6 +122,7 @@ void BeforeFork() {
 void InParent() {
   DescriptorFloor::AfterFork(/*child=*/false);
   pmem::Pmem2AfterFork(/*child=*/false);
+  os::HugeThread::OfProcess().AfterFork(/*child=*/false);
   os::BusErrorsAfterFork(/*child=*/false);
   os::AddressRange::AfterFork(/*child=*/false);
   os::FilesAfterFork(/*child=*/false);
@@ -130,6 +133,7 @@ void InParent() {
 void InChild() {
   DescriptorFloor::AfterFork(/*child=*/true);
   pmem::Pmem2AfterFork(/*child=*/true);
+  os::HugeThread::OfProcess().AfterFork(/*child=*/true);
   os::BusErrorsAfterFork(/*child=*/true);
   os::AddressRange::AfterFork(/*child=*/true);
   os::FilesAfterFork(/*child=*/true);

@@ -4,7 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <iterator>
+#include <optional>
+#include <utility>
+
 #include "base/units.h"
+#include "os/memory/huge_watch.h"
 #include "pmem/media/media.h"
 
 namespace morsel {
@@ -102,6 +108,46 @@ TEST(Process, AForkedChildHasNeitherRangesNorDescriptors) {
   ForgetPool(&pool);
   close(ends[0]);
   close(ends[1]);
+}
+
+// What is looked at forever.
+class Unchanging final : public os::HugeWatched {
+ public:
+  Unchanging() {
+    os::HugeThread::OfProcess().Add(*this);
+    os::HugeThread::OfProcess().Wake(*this, os::HugeThread::kBytesMin);
+    os::HugeThread::OfProcess().Begin();
+  }
+  bool Look() override { return false; }
+};
+uint64_t Threads() {
+  return static_cast<uint64_t>(
+      std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
+}
+
+TEST(Process, AForkedChildHasNoThreadThatLooksUntilItNeedsOne) {
+  (void)KeepFromForking();
+  const uint64_t before = Threads();
+  const os::Frames frames = *os::Frames::Open(false);
+  std::optional<os::HugeWatch> watch(std::in_place, frames);
+  Unchanging watched;
+  EXPECT_EQ(Threads(), before + 1);
+  const pid_t child = fork();
+  if (child == 0) {
+    watch.reset();  // is not the child's
+    Unchanging of_child;
+    const bool has_one = Threads() == 2;
+    os::HugeThread::OfProcess().Remove(of_child);
+    _exit(has_one && Threads() == 1 ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT_EQ(Threads(), before + 1);
+  os::HugeThread::OfProcess().Remove(watched);
+  EXPECT_EQ(Threads(), before + 1) << "there is another one to be looked at";
+  watch.reset();
+  EXPECT_EQ(Threads(), before);
 }
 
 }  // namespace

@@ -142,12 +142,14 @@ Result<FrameChoice> ChooseFrames(bool read_only) {
   choice.kinds.push_back(FrameKind::kHugetlb2M);
   // Private memory is preferred: nobody shares frames, and a page of it that is only read costs
   // nothing. Memory files are for hosts that give huge pages to memory files alone.
-  if (!IsOn(ThpSetting("enabled")) && IsOn(ThpSetting("shmem_enabled"))) {
+  if (!PrivateMemoryIsHuge() && IsOn(ThpSetting("shmem_enabled"))) {
     choice.kinds.push_back(FrameKind::kShmemHuge);
   }
   choice.kinds.push_back(FrameKind::kAnonymous);
   return choice;
 }
+
+bool PrivateMemoryIsHuge() { return IsOn(ThpSetting("enabled")); }
 
 std::string FramesInWords() {
   const Result<FrameChoice> choice = ChooseFrames(false);
@@ -163,7 +165,7 @@ std::string FramesInWords() {
                    ? " MiB to be had)"
                    : " MiB are free, and a limit of this process' control group forbids them)");
     } else if (kind == FrameKind::kAnonymous) {
-      part += IsOn(ThpSetting("enabled")) ? " (in huge pages where it can)" : " (in 4 KiB pages)";
+      part += PrivateMemoryIsHuge() ? " (in huge pages where it can)" : " (in 4 KiB pages)";
     }
     words += (words.empty() ? "" : ", then ") + part;
   }

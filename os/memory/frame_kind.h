@@ -45,6 +45,9 @@ struct FrameChoice {
 ///         never gives.
 Result<FrameChoice> ChooseFrames(bool read_only);
 
+/// Whether the host gives private memory huge pages.
+bool PrivateMemoryIsHuge();
+
 /// Describes for people which frames a morsel would get if it were opened for writing now.
 std::string FramesInWords();
 

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/file_size_limit.h"
 #include "base/units.h"
+#include "os/memory/page_runs.h"
 
 namespace morsel::os {
 namespace {
@@ -219,14 +220,56 @@ Status Frames::CheckMemoryFor(uint64_t bytes) const {
   return status;
 }
 
-void Frames::GiveBack(uint64_t offset, uint64_t size_bytes) {
+template <class Visit>
+void Frames::ForEachPrivate(uint64_t begin, uint64_t end, const Visit& visit) const {
   for (const FrameRun& run : runs_) {
-    if (run.kind != FrameKind::kAnonymous) continue;
-    const uint64_t begin = std::max(offset, run.offset);
-    const uint64_t end = std::min(offset + size_bytes, run.end());
-    // It fails for memory that the program has locked (mlockall), which then stays.
-    if (begin < end) (void)madvise(at(begin), end - begin, MADV_DONTNEED);
+    const uint64_t from = std::max(begin, run.offset);
+    const uint64_t to = std::min(end, run.end());
+    if (run.kind == FrameKind::kAnonymous && from < to) visit(from, to);
   }
+}
+
+void Frames::GiveBack(uint64_t offset, uint64_t size_bytes) {
+  ForEachPrivate(offset, offset + size_bytes, [this](uint64_t begin, uint64_t end) {
+    // It fails for memory that the program has locked (mlockall), which then stays.
+    (void)madvise(at(begin), end - begin, MADV_DONTNEED);
+  });
+}
+
+void Frames::AdviseHuge(uint64_t offset, uint64_t size_bytes, bool huge) const {
+  // These are hints.
+  ForEachPrivate(offset, offset + size_bytes, [&](uint64_t begin, uint64_t end) {
+    (void)madvise(at(begin), end - begin, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  });
+}
+
+void Frames::JoinPages(uint64_t offset) const {
+  constexpr int kCollapse = 25;  // MADV_COLLAPSE, which the headers may be too old for
+  (void)madvise(at(offset), kSubtreeBytes, kCollapse);
+}
+
+void Frames::ForEachTouched(uint64_t begin, uint64_t end,
+                            const std::function<void(uint64_t, uint64_t)>& visit) const {
+  const KeepLastError keep;
+  ForEachPrivate(begin, end, [&](uint64_t from, uint64_t to) {
+    if (!pagemap_.is_open()) return;
+    const auto visit_pages = [&](const char* first, const char* past) {
+      visit(static_cast<uint64_t>(first - base_), static_cast<uint64_t>(past - base_));
+    };
+    if (pagemap_.ForEachPopulated(at(from), at(to), visit_pages).ok()) return;
+    // Before Linux 6.7. Where the kernel does not tell, nothing was touched, unlike in Of().
+    (void)ForEachRun(
+        from, to,
+        [this](SubtreePosition position) -> Result<PageSet::Pages> {
+          const Result<Pagemap::Subtree> read = pagemap_.Read(at(position.value() * kSubtreeBytes));
+          if (!read) return read.status();
+          return read->populated;
+        },
+        [&](uint64_t offset, uint64_t size_bytes) {
+          visit(offset, offset + size_bytes);
+          return Status();
+        });
+  });
 }
 
 Status Frames::Protect() {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -64,6 +65,21 @@ class Frames final : public PageFilter {
   /// Units  both are multiples of 4 KiB.
   void GiveBack(uint64_t offset, uint64_t size_bytes);
 
+  /// Says of [offset, offset + size_bytes), as far as it is private and of small pages, whether
+  /// the kernel may use huge pages at the first touch. New frames are huge.
+  /// Units  both are multiples of 2 MiB.
+  void AdviseHuge(uint64_t offset, uint64_t size_bytes, bool huge) const;
+
+  /// Makes one huge page of the pages of the subtree at `offset`, all of which were touched, if it
+  /// may be huge and the kernel can (Linux 6.1). What is in them does not change.
+  void JoinPages(uint64_t offset) const;
+
+  /// Calls visit(begin, end) for the touched pages of [begin, end), in order, as far as that is
+  /// private and of small pages.
+  /// Units  both are multiples of 2 MiB.
+  void ForEachTouched(uint64_t begin, uint64_t end,
+                      const std::function<void(uint64_t, uint64_t)>& visit) const;
+
   uint64_t size_bytes() const { return size_bytes_; }
   /// Where the last frame ends; at least size_bytes().
   uint64_t end() const { return runs_.empty() ? 0 : runs_.back().end(); }
@@ -85,6 +101,8 @@ class Frames final : public PageFilter {
   Frames(FrameChoice choice, Pagemap pagemap)
       : choice_(std::move(choice)), pagemap_(std::move(pagemap)) {}
 
+  template <class Visit>
+  void ForEachPrivate(uint64_t begin, uint64_t end, const Visit& visit) const;
   Status Fill(AddressRange& range, uint64_t begin, uint64_t end, size_t kind);
   uint64_t TakeOf(AddressRange& range, FrameKind kind, uint64_t begin, uint64_t end);
   Status Place(AddressRange& range, FrameKind kind, uint64_t offset, uint64_t size_bytes);

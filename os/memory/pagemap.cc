@@ -45,23 +45,56 @@ Result<Pagemap::Subtree> Pagemap::Read(const char* memory) const {
   return subtree;
 }
 
-Result<const char*> Pagemap::FirstPopulated(const char* begin, const char* end) const {
-  PageRegion region{};
+namespace {
+
+// What is in memory or swapped out, up to `end`; a call fills the regions.
+ScanArguments ScanOfPopulated(const char* end, PageRegion* regions, uint64_t region_count) {
   ScanArguments scan{};
   scan.size = sizeof scan;
-  scan.start = reinterpret_cast<uint64_t>(begin);
   scan.end = reinterpret_cast<uint64_t>(end);
-  scan.regions = reinterpret_cast<uint64_t>(&region);
-  scan.region_count = 1;
-  scan.pages_max = 1;
+  scan.regions = reinterpret_cast<uint64_t>(regions);
+  scan.region_count = region_count;
   scan.category_any_of = kPageIsPresent | kPageIsSwapped;
   scan.return_mask = kPageIsPresent | kPageIsSwapped;
+  return scan;
+}
+
+// Returns how many regions were found.
+Result<int> ScanFrom(int pagemap, const char* begin, ScanArguments& scan) {
+  scan.start = reinterpret_cast<uint64_t>(begin);
   int found;
   do {
-    found = ioctl(descriptor(), kPagemapScan, &scan);
+    found = ioctl(pagemap, kPagemapScan, &scan);
   } while (found < 0 && errno == EINTR);
   if (found < 0) return FailErrno("finding the pages of the memory at %p", begin);
-  return found == 0 ? end : reinterpret_cast<const char*>(region.start);
+  return found;
+}
+
+}  // namespace
+
+Result<const char*> Pagemap::FirstPopulated(const char* begin, const char* end) const {
+  PageRegion region{};
+  ScanArguments scan = ScanOfPopulated(end, &region, 1);
+  scan.pages_max = 1;
+  const Result<int> found = ScanFrom(descriptor(), begin, scan);
+  if (!found) return found.status();
+  return *found == 0 ? end : reinterpret_cast<const char*>(region.start);
+}
+
+Status Pagemap::ForEachPopulated(const char* begin, const char* end,
+                                 const std::function<void(const char*, const char*)>& visit) const {
+  std::array<PageRegion, 32> regions;
+  ScanArguments scan = ScanOfPopulated(end, regions.data(), regions.size());
+  while (begin < end) {
+    const Result<int> found = ScanFrom(descriptor(), begin, scan);
+    if (!found) return found.status();
+    for (int i = 0; i < *found; ++i) {
+      const PageRegion& region = regions[static_cast<size_t>(i)];
+      visit(reinterpret_cast<const char*>(region.start), reinterpret_cast<const char*>(region.end));
+    }
+    begin = reinterpret_cast<const char*>(scan.walk_end);
+  }
+  return Code::kOk;
 }
 
 }  // namespace morsel::os

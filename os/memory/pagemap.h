@@ -1,6 +1,8 @@
 // Reads from /proc/self/pagemap what the kernel's page tables say of this process' memory.
 #pragma once
 
+#include <functional>
+
 #include "base/descriptor.h"
 #include "base/result.h"
 #include "os/memory/page_set.h"
@@ -30,6 +32,12 @@ class Pagemap {
   /// Memory without page tables is skipped as a whole.
   /// Errors  kIo, always so before Linux 6.7; kNoMemory.
   Result<const char*> FirstPopulated(const char* begin, const char* end) const;
+
+  /// Calls visit(first, past) for the pages of [begin, end) that are in memory or swapped out, in
+  /// order. Neighbours may come in several calls.
+  /// Errors  as FirstPopulated(); nothing was visited if it is before Linux 6.7.
+  Status ForEachPopulated(const char* begin, const char* end,
+                          const std::function<void(const char*, const char*)>& visit) const;
 
   bool is_open() const { return file_.is_open(); }
   /// As Descriptor::number().
