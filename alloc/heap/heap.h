@@ -177,6 +177,19 @@ class Heap final : public os::InDenseMemory {
     return freed;
   }
 
+  /// As TryFree(), for a block of another thread of which neighbours were freed lately. For who has
+  /// had TryFree() fail.
+  /// Cost  no lock, and no store to the medium.
+  [[gnu::always_inline]] static bool TryFreeRemote(const void* key, void* block) {
+    RecentHeap& recent = my_state->recent;
+    if (!recent.Enter(key)) [[unlikely]]
+      return false;
+    Segment* const slab = recent.segments.At(block);
+    const bool freed = slab != nullptr && recent.part->TryFreeRemote(*slab, block);
+    recent.Leave();
+    return freed;
+  }
+
   /// As realloc(3) of a live block, where size_bytes is not 0. A large block stays where it is if
   /// the units behind it are free, or if it is the last one and the range can grow. Ends the
   /// process if no live block begins at `block`.

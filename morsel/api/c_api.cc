@@ -84,7 +84,14 @@ Status IsOpen(const void* handle, const char* call) {
   return PointerOf(Allocate(morsel, size, morsel::alloc::kBlockBytesMin, "morsel_malloc"));
 }
 
-[[gnu::noinline]] void FreeSlowly(morsel_t* morsel, void* block) {
+// A call of its own, so that this needs no stack frame either.
+[[gnu::noinline]] void FreeSlowly(morsel_t* morsel, void* block);
+[[gnu::noinline]] void FreeOfOther(morsel_t* morsel, void* block) {
+  if (morsel::alloc::Heap::TryFreeRemote(morsel, block)) return;
+  FreeSlowly(morsel, block);
+}
+
+void FreeSlowly(morsel_t* morsel, void* block) {
   if (block == nullptr || (morsel != nullptr && Morsel(morsel)->heap().FreeInside(block))) return;
   if (!MayTouch(morsel, block, "morsel_free")) return;
   WithoutCancellation("morsel_free", [&] { Morsel(morsel)->heap().Free(block); });
@@ -215,7 +222,7 @@ void morsel_free(morsel_t* morsel, void* block) {
   // NULL needs no check: no slab is there.
   if (morsel::alloc::Heap::TryFree(morsel, block)) [[likely]]
     return;
-  FreeSlowly(morsel, block);
+  FreeOfOther(morsel, block);
 }
 
 size_t morsel_usable_size(morsel_t* morsel, const void* block) {

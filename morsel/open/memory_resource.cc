@@ -30,6 +30,7 @@ void memory_resource::do_deallocate(void* block, size_t, size_t) {
         block);
   }
   if (alloc::Heap::TryFree(morsel, block)) return;
+  if (alloc::Heap::TryFreeRemote(morsel, block)) return;
   const DeferredCancellation deferred;
   if (morsel->MayWrite("deallocate").ok()) morsel->heap().Free(block);
 }

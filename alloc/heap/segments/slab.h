@@ -117,6 +117,14 @@ class Slab {
     return index < segment_.end_block && index >= segment_.first_block && Bit(index);
   }
 
+  /// Whether the block of that index, which may be of no block, is allocated.
+  /// Threads  any.
+  bool Bit(uint64_t index) const {
+    const BitPair& pair = Pairs()[index / 64];
+    const uint64_t allocated = pmem::Load(&pair.bits) & ~pmem::Load(&pair.freed);
+    return (allocated >> (index % 64)) & 1;
+  }
+
   /// Whether `address` is where a block begins, be it allocated or not.
   /// Threads  any.
   bool IsStart(const void* address) const { return segment_.PlaceOf(OffsetOf(address)).is_start; }
@@ -157,11 +165,6 @@ class Slab {
   }
   uint64_t* Bits(uint64_t word) const { return &Pairs()[word].bits; }
   uint64_t* Freed(uint64_t word) const { return &Pairs()[word].freed; }
-  bool Bit(uint64_t index) const {
-    const BitPair& pair = Pairs()[index / 64];
-    const uint64_t allocated = pmem::Load(&pair.bits) & ~pmem::Load(&pair.freed);
-    return (allocated >> (index % 64)) & 1;
-  }
   [[noreturn, gnu::cold]] void DieOf(const void* block, Segment::Place place,
                                      const char* call) const;
 

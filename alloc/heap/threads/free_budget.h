@@ -24,8 +24,10 @@ inline constexpr uint64_t kFreesUnflushedMax = 65'536;
 /// A thread flushes its frees after this many at most: of the smallest blocks, for only bytes are
 /// counted. The rest of the bound is for the blocks in its magazines: they are allocated after a
 /// crash, and count as freed only when their bits are cleared, which may come on top of all others.
-/// Another 64 are for those that ThreadHeap::FreeRemote() delays.
-inline constexpr uint64_t kFreesBeforeFlush = kFreesUnflushedMax - 2 * Magazines::BlocksMax() - 64;
+/// Another 64 are for each word of bits in which ThreadHeap::FreeRemote() delays some.
+inline constexpr uint64_t kRemotes = ClassOf(2 * kKiB) + 2;  // of each small class, and one more
+inline constexpr uint64_t kFreesBeforeFlush =
+    kFreesUnflushedMax - 2 * Magazines::BlocksMax() - kRemotes * 64;
 
 /// Threads  the holder of the heap's lock.
 class FreeBudget {

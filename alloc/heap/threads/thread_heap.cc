@@ -1,6 +1,7 @@
 #include "alloc/heap/threads/thread_heap.h"
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <new>
 #include <utility>
@@ -213,23 +214,33 @@ void ThreadHeap::Lease(Segment* segment, bool has_room) {
 // A thread that frees another's blocks mostly frees neighbours one after the other, so that one
 // store serves several.
 void ThreadHeap::FreeRemote(Segment& segment, void* block) {
+  if (TryFreeRemote(segment, block)) return;
   const uint64_t index = Slab(segment).LiveIndex(block, "free");
   const uint64_t bit = uint64_t{1} << (index % 64);
-  if (remote_segment_ != &segment || remote_word_ != index / 64) {
-    FlushRemote();
-    remote_segment_ = &segment;
-    remote_word_ = index / 64;
-  } else if ((remote_bits_ & bit) != 0) {
+  const size_t number = RemoteOf(segment.size_class);
+  Remote& remote = remotes_[number];
+  if (remote.segment != &segment || remote.word != index / 64) {
+    FlushRemote(remote);
+    remote.segment = &segment;
+    remote.word = index / 64;
+    remotes_used_ |= uint64_t{1} << number;
+  } else if ((remote.bits & bit) != 0) {
     Slab(segment).DieOfTwice(block);
   }
-  remote_bits_ |= bit;
+  remote.bits |= bit;
   CountFree(segment.block_bytes);
 }
 
 void ThreadHeap::FlushRemote() {
-  if (remote_segment_ == nullptr) return;
-  Segment& segment = *std::exchange(remote_segment_, nullptr);
-  Slab(segment).GiveAsOther(remote_word_, std::exchange(remote_bits_, 0));
+  for (uint64_t used = std::exchange(remotes_used_, 0); used != 0; used &= used - 1) {
+    FlushRemote(remotes_[static_cast<size_t>(std::countr_zero(used))]);
+  }
+}
+
+void ThreadHeap::FlushRemote(Remote& remote) {
+  if (remote.segment == nullptr) return;
+  Segment& segment = *std::exchange(remote.segment, nullptr);
+  Slab(segment).GiveAsOther(remote.word, std::exchange(remote.bits, 0));
   // ORDER  the freed bits  <  the look at has_freed  (the owner: has_freed cleared < looks at bits)
   // WHY    either this thread sees has_freed cleared, or the owner sees the freed bits. Otherwise
   //        nobody would find the freed blocks.
@@ -277,6 +288,7 @@ void ThreadHeap::FlushOthers() {
 }
 
 void ThreadHeap::ForgetOthers() {
+  if (other_count_ == 0) return;  // nor is any of them recent
   other_count_ = 0;
   recent_ = {};
 }
@@ -315,7 +327,13 @@ void ThreadHeap::NotifyOwner(Segment* segment) {
 
 // Frees what was freed of the slabs in a list of those that had this owner.
 void ThreadHeap::Drain(Segment* freed) {
-  for (Segment *segment = freed, *next; segment != nullptr; segment = next) {
+  // The oldest first: it is used first, while others may still free blocks of the latest.
+  Segment* oldest = nullptr;
+  while (freed != nullptr) {
+    Segment* const next = std::exchange(freed->next_freed, oldest);
+    oldest = std::exchange(freed, next);
+  }
+  for (Segment *segment = oldest, *next; segment != nullptr; segment = next) {
     next = segment->next_freed;  // others may set it once has_freed is cleared
     const ThreadHeap* const owner = segment->owner.load(std::memory_order_relaxed);
     // Those that are the common one's already may be of a class that it has had no slab of yet.

@@ -91,7 +91,24 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
   /// neighbours of the block, too; FlushRemote() makes it at the latest. Ends the process if the
   /// block is not allocated.
   void FreeRemote(Segment& segment, void* block);
-  /// Stores what FreeRemote() has delayed, and tells the slab's owner.
+  /// As FreeRemote(), if frees of the block's neighbours are delayed already. Stores nothing on the
+  /// medium. Returns false, with nothing freed, if none is, if the block needs a closer look, or if
+  /// FlushIsDue() would hold afterwards.
+  [[gnu::always_inline]] bool TryFreeRemote(Segment& segment, void* block) {
+    Remote& remote = remotes_[RemoteOf(segment.size_class)];
+    if (remote.segment != &segment) return false;
+    const Slab slab(segment);
+    const Segment::Place place = slab.PlaceOf(block);
+    const uint64_t bit = uint64_t{1} << (place.index % 64);
+    const int64_t bytes = segment.block_bytes;
+    if (remote.word != place.index / 64 || bytes_left_ < bytes) return false;
+    if (!place.is_start || !slab.Bit(place.index) || (remote.bits & bit) != 0) [[unlikely]]
+      return false;
+    remote.bits |= bit;
+    bytes_left_ -= bytes;
+    return true;
+  }
+  /// Stores what FreeRemote() has delayed, and tells the slabs' owners.
   void FlushRemote();
 
   /// Counts an extent that was freed. UnitMap counts its bytes, and makes it durable before the
@@ -212,6 +229,19 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
     bool has_lost = false;       ///< see HasLost()
   };
 
+  /// What FreeRemote() has delayed: blocks of one word of one slab; nullptr: nothing.
+  struct Remote {
+    Segment* segment = nullptr;
+    uint64_t word = 0;
+    uint64_t bits = 0;
+  };
+  static_assert(kRemotes <= 64);
+  /// Each class of small blocks has its own: who frees another thread's blocks mostly meets
+  /// neighbours of each size in turn. Large blocks have one, so that few bytes are delayed.
+  static constexpr size_t RemoteOf(unsigned size_class) {
+    return std::min<size_t>(size_class, kRemotes - 1);
+  }
+
   /// Lent where frees need no flush.
   static constexpr int64_t kUnbounded = std::numeric_limits<int64_t>::max();
   static constexpr size_t kOthersMin = 32;
@@ -243,6 +273,7 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
     segment->magazines = nullptr;
     segment->owner.store(next_owner, std::memory_order_release);
   }
+  void FlushRemote(Remote& remote);
   bool PushFreed(Segment* segment);
   void NotifyOwner(Segment* segment);
   void Drain(Segment* freed);
@@ -290,10 +321,8 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
   size_t other_places_ = 0;
   size_t other_count_ = 0;
   std::array<Segment*, kRecentMax> recent_{};  ///< by hash: some of those in `others_`
-  // What FreeRemote() has delayed: blocks of one word of one slab.
-  Segment* remote_segment_ = nullptr;
-  uint64_t remote_word_ = 0;
-  uint64_t remote_bits_ = 0;
+  std::array<Remote, kRemotes> remotes_{};
+  uint64_t remotes_used_ = 0;  ///< which of them delay something
   PendingLines pending_;
 
   /// The slabs of this thread of which others have freed blocks. A slab that had this owner before
