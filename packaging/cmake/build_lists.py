@@ -15,7 +15,7 @@ LIBRARIES = {"cc_library", "cc_binary", "merged_archive", "header_list", "instru
 # Who they are for, or what CMake has no use for.
 OTHERS = {
     "cc_test", "sh_test", "sh_binary", "sim_test", "package", "package_group", "exports_files",
-    "label_setting", "lines_file", "test_suite", "genrule", "filegroup",
+    "label_setting", "lines_file", "test_suite", "genrule", "filegroup", "precompiled_header",
 }  # fmt: skip
 PACKAGED = "//packaging:installed"
 TOOL = "//cli:morselctl"

@@ -26,7 +26,7 @@ class DeviceMedium final : public Medium {
   bool is_persistent_memory() const override { return true; }
 
   std::string InWords(const std::string&, uint64_t unit_bytes) const override {
-    return std::string(name()) + ", mapped in units of " + FormatSize(unit_bytes) + " or less";
+    return name() + (", mapped in units of " + FormatSize(unit_bytes)) + " or less";
   }
 
   std::string FileSystem(const std::string&) const override { return "none"; }
