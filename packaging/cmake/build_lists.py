@@ -129,10 +129,13 @@ class Tree:
         return names
 
     def options_by_file(self, sources):
-        """Of .bazelrc's per_file_copt, those that hold for every build."""
+        """Of .bazelrc's per_file_copt, those that hold for every build. What is read before a source
+        is precompiled, which only Bazel does."""
         options = {source: [] for source in sources}
         line = re.compile(r"^build --per_file_copt=(\S+)@(\S+)$", re.MULTILINE)
         for patterns, option in line.findall(self._text(".bazelrc")):
+            if option.startswith("-include,"):
+                continue
             wanted = [part for part in patterns.split(",") if not part.startswith("-")]
             unwanted = [part[1:] for part in patterns.split(",") if part.startswith("-")]
             for source in sources:
