@@ -129,8 +129,8 @@ class Tree:
         return names
 
     def options_by_file(self, sources):
-        """Of .bazelrc's per_file_copt, those that hold for every build. What is read before a source
-        is precompiled, which only Bazel does."""
+        """Of .bazelrc's per_file_copt, those that hold for every build. Headers are precompiled by
+        Bazel only."""
         options = {source: [] for source in sources}
         line = re.compile(r"^build --per_file_copt=(\S+)@(\S+)$", re.MULTILINE)
         for patterns, option in line.findall(self._text(".bazelrc")):
