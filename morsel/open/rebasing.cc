@@ -70,8 +70,10 @@ Status Try(const CatalogRecord& record,
            uint64_t filled_bytes) {
   Result<os::Frames> frames = os::Frames::Open(false);
   if (!frames) return frames.status();
+  const Result<Window> window = WindowFromEnvironment();
+  if (!window) return window.status();
   Result<os::AddressRange> range =
-      ReserveNew(kDefaultWindow, record.id, record.size_bytes, {}, "morsel '" + record.name + "'");
+      ReserveNew(*window, record.id, record.size_bytes, {}, "morsel '" + record.name + "'");
   if (!range) return range.status();
   MORSEL_TRY(frames->Resize(*range, record.size_bytes));
   MORSEL_TRY(frames->CheckMemoryFor(filled_bytes));
