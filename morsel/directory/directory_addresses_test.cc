@@ -212,5 +212,17 @@ TEST_F(DirectoryAddressesTest, TheDefaultCapacityFollowsWhatIsFree) {
   EXPECT_EQ(PoolAt("a")->DefaultCapacityBytes(), uint64_t{16} << 30);
 }
 
+// Whoever makes many pools and removes them as folders would get less and less.
+TEST_F(DirectoryAddressesTest, PoolsThatAreGoneMakeNoDefaultCapacityLess) {
+  setenv("MORSEL_WINDOW", "160000000000-170000000000", 1);
+  const auto a = PoolAt("a");
+  CatalogRecord large = Wanted("large");
+  large.capacity_bytes = uint64_t{700} << 30;
+  ASSERT_TRUE(a->Create(large, [](auto&, auto) {}).has_value()) << LastError();
+  EXPECT_EQ(PoolAt("b")->DefaultCapacityBytes(), uint64_t{256} << 20);
+  fs::remove_all(scratch_.At("a"));
+  EXPECT_EQ(PoolAt("b")->DefaultCapacityBytes(), uint64_t{1} << 30);
+}
+
 }  // namespace
 }  // namespace morsel

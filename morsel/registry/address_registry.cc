@@ -154,10 +154,11 @@ void AddressRegistry::GiveBack(const RegisteredPool& pool, const AddressSpan& sp
   });
 }
 
-std::optional<uint64_t> AddressRegistry::FreeBytes(const Window& window) {
+std::optional<uint64_t> AddressRegistry::FreeBytes(const Window& window, Gone gone) {
   const std::optional<RegistryFile> file = TryOpen();
   if (!file) return std::nullopt;
   const KeepLastError keep;
+  if (gone == Gone::kSwept) (void)SweepGone(*file);
   const Result<std::vector<GranuleWord>> words =
       file->ReadWords(window.begin / kGranuleBytes, window.end / kGranuleBytes);
   if (!words) return std::nullopt;

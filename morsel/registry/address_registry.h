@@ -50,8 +50,10 @@ class AddressRegistry {
   /// before  the pool's stamp before the removal.
   void GiveBack(const RegisteredPool& pool, const AddressSpan& span, const PoolStamp& before);
 
-  /// Returns how many bytes of the window no pool has, or nothing.
-  std::optional<uint64_t> FreeBytes(const Window& window);
+  /// Returns how many bytes of the window no pool has, or nothing. With kSwept, what pools had that
+  /// are gone is given back first, for which the path of each pool is looked up.
+  enum class Gone : uint8_t { kAsKnown, kSwept };
+  std::optional<uint64_t> FreeBytes(const Window& window, Gone gone);
 
   /// A pool that has addresses.
   struct Holder {

@@ -361,7 +361,7 @@ TEST_F(AddressRegistryTest, WithoutARegistryNothingIsSaid) {
   AddressRegistry nowhere(calls_, scratch_.At("no/such/folder"));
   FakePool pool(nowhere, scratch_.At("b"), 2);
   EXPECT_EQ(pool.Make(), std::nullopt);
-  EXPECT_EQ(nowhere.FreeBytes(kWindow), std::nullopt);
+  EXPECT_EQ(nowhere.FreeBytes(kWindow, AddressRegistry::Gone::kSwept), std::nullopt);
   EXPECT_STREQ(LastError(), "what went wrong before");
   // One that others may write says nothing either.
   a->Make();

@@ -94,8 +94,15 @@ void PoolAddresses::GiveBackAllBut(const RegisteredPool& pool, const AddressSpan
 }
 
 uint64_t PoolAddresses::DefaultCapacityBytes() {
-  const std::optional<uint64_t> free =
-      registry_ ? registry_->FreeBytes(pool_.window) : std::nullopt;
+  if (!registry_) return kDefaultCapacityBytes;
+  std::optional<uint64_t> free =
+      registry_->FreeBytes(pool_.window, AddressRegistry::Gone::kAsKnown);
+  // Nobody gets less because of pools that are gone. Whether any are is not asked each time.
+  const bool is_less = free && DefaultCapacityFor(*free) < kDefaultCapacityBytes;
+  if (is_less && *free < free_when_swept_ - free_when_swept_ / 8) {
+    free = registry_->FreeBytes(pool_.window, AddressRegistry::Gone::kSwept);
+    free_when_swept_ = free.value_or(free_when_swept_);
+  }
   return free ? DefaultCapacityFor(*free) : kDefaultCapacityBytes;
 }
 

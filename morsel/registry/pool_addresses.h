@@ -1,6 +1,7 @@
 // A pool's side of the registry: what every kind of pool does to get addresses for new morsels.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -54,11 +55,13 @@ class PoolAddresses {
                       const PoolStamp& before);
 
   /// The capacity of a new morsel for which nobody has asked for one.
+
   uint64_t DefaultCapacityBytes();
 
  private:
   RegisteredPool pool_;
   std::optional<AddressRegistry> registry_;
+  std::atomic<uint64_t> free_when_swept_ = UINT64_MAX;
 };
 
 }  // namespace morsel
