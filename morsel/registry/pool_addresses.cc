@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <climits>
 #include <cstdlib>
 
 #include "base/bits.h"
@@ -32,10 +33,11 @@ void PoolAddresses::Find(os::SystemCalls& calls, const Id& id, const std::string
   pool_.id = id;
   pool_.window = window;
   const std::optional<RegistryPlace> place = FindRegistry();
-  char* const real_path = place ? realpath(path.c_str(), nullptr) : nullptr;
-  if (real_path == nullptr) return;
-  pool_.path = real_path;
-  std::free(real_path);
+  if (!place) return;
+  // Not into memory of the C library's, which takes it by the program's malloc(3).
+  std::string real_path(PATH_MAX, '\0');
+  if (realpath(path.c_str(), real_path.data()) == nullptr) return;
+  pool_.path = real_path.c_str();
   struct stat status;
   pool_.is_device = stat(path.c_str(), &status) == 0 && S_ISCHR(status.st_mode);
   registry_.emplace(calls, place->path);
