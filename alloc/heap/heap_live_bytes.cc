@@ -96,8 +96,9 @@ Result<uint64_t> Heap::CountLiveBytes() {
 Status Heap::ForEachBlock(const StoppedWorld&,
                           const std::function<bool(char* block, uint64_t bytes)>& visit) {
   const auto visit_wanted = [&](char* block, uint64_t usable_bytes) {
-    const auto wanted = guard() == nullptr ? std::nullopt : guard()->SizeOf(block, "a walk");
-    return visit(block, wanted.value_or(usable_bytes));
+    // The guard keeps blocks that were freed, also while the world is stopped.
+    if (guard() != nullptr && !guard()->HasLive(block, usable_bytes)) return true;
+    return visit(block, usable_bytes);
   };
   return ForEachSegment([&](Segment& segment) {
     if (!segment.IsSlab()) return visit_wanted(segment.start, segment.UsableBytes());

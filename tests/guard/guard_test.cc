@@ -1,10 +1,12 @@
 // A guarded heap reports a program's mistakes, and its morsel is like any other.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "morsel/morsel.h"
@@ -207,6 +209,28 @@ TEST_F(GuardTest, ThreadsFreeBlocksOfEachOther) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(AllocatedBlocks(morsel_).size(), blocks.size());
+}
+
+// The guard keeps blocks that were freed, which the heap still has: also while a walk goes on, for
+// which the heap stands still.
+TEST_F(GuardTest, AWalkPassesOverABlockThatIsFreedMeanwhile) {
+  struct Walk {
+    morsel_t* morsel;
+    char* blocks[2];
+    std::vector<void*> visited;
+  } walk = {morsel_, {Make(50), Make(50)}, {}};
+  if (walk.blocks[1] < walk.blocks[0]) std::swap(walk.blocks[0], walk.blocks[1]);
+  const auto visit = [](void* block, size_t, void* context) {
+    auto* const on = static_cast<Walk*>(context);
+    on->visited.push_back(block);
+    if (block == on->blocks[0]) {
+      std::thread([on] { morsel_free(on->morsel, on->blocks[1]); }).join();
+    }
+    return 0;
+  };
+  ASSERT_EQ(morsel_for_each_block(morsel_, visit, &walk), MORSEL_OK) << morsel_last_error();
+  EXPECT_EQ(std::count(walk.visited.begin(), walk.visited.end(), walk.blocks[0]), 1);
+  EXPECT_EQ(std::count(walk.visited.begin(), walk.visited.end(), walk.blocks[1]), 0);
 }
 
 // A timer's checkpoint while another thread stores. The progress callback stands for that thread:

@@ -110,6 +110,14 @@ std::optional<uint64_t> Guard::SizeOf(const void* block, const char* call) {
   return found->second.size_bytes;
 }
 
+bool Guard::HasLive(const char* block, uint64_t& size_bytes) {
+  const std::lock_guard lock(mutex_);
+  const auto found = blocks_.find(const_cast<char*>(block));
+  if (found == blocks_.end()) return true;
+  size_bytes = found->second.size_bytes;
+  return !found->second.freed;
+}
+
 std::vector<void*> Guard::Freed(void* block, uint64_t usable_bytes, uint64_t kept_bytes_max) {
   // The blocks that are kept are still allocated on the medium. They take the place that blocks in
   // magazines have in the bound of a heap without a guard.

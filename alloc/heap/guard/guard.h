@@ -45,6 +45,10 @@ class Guard {
   /// `call`.
   std::optional<uint64_t> SizeOf(const void* block, const char* call);
 
+  /// For a walk over the blocks that the heap has, beside threads that allocate and free: false if
+  /// the block was freed. Sets size_bytes to what was wanted, if the guard knows the block.
+  bool HasLive(const char* block, uint64_t& size_bytes);
+
   /// Frees a block: checks its red zone, poisons it and keeps it. usable_bytes counts only for a
   /// block that is older than the guard. Returns the blocks, checked for stores after their free,
   /// that the caller must free in the heap now, so that no more than kept_bytes_max are kept.
