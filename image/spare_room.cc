@@ -29,6 +29,12 @@ void PunchFree(const os::File& file, const Space& space, FileExtent extent) {
   }
 }
 
+// What lies behind the last extent.
+void CutTail(const os::File& file, const Space& space) {
+  const Result<uint64_t> size_bytes = file.SizeBytes();
+  if (size_bytes && *size_bytes > space.end()) (void)file.Resize(space.end());
+}
+
 }  // namespace
 
 void SpareRoom::Add(FileExtent extent) {
@@ -44,9 +50,9 @@ void SpareRoom::Add(FileExtent extent) {
 // CRASH  loses nothing.
 // TEST   tests/disk/image_test: SurvivesAFailureOfEachCall
 void SpareRoom::Find(const os::File& file, const Space& space) {
+  CutTail(file, space);
   struct stat status;
   if (fstat(file.descriptor(), &status) != 0) return;
-  if (static_cast<uint64_t>(status.st_size) > space.end()) (void)file.Resize(space.end());
   uint64_t used = space.end();
   for (const auto& [begin, end] : space.free_runs()) used -= end - begin;
   if (static_cast<uint64_t>(status.st_blocks) * kStatBlockBytes <= used + kept_max(space)) return;
@@ -75,8 +81,7 @@ void SpareRoom::ReturnAll(const os::File& file, const Space& space) {
   for (const FileExtent& extent : waiting_) PunchFree(file, space, extent);
   waiting_.clear();
   waiting_bytes_ = 0;
-  const Result<uint64_t> size_bytes = file.SizeBytes();
-  if (size_bytes && *size_bytes > space.end()) (void)file.Resize(space.end());
+  CutTail(file, space);
 }
 
 // Cuts the file, by no more than is left.
