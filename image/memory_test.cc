@@ -2,34 +2,14 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <new>
 
 #include "image/image_copy.h"
 #include "image/image_testing.h"
 #include "image/pipeline/buffer.h"
+#include "os/testing/allocations_testing.h"
 #include "os/testing/scripted_calls_testing.h"
-
-namespace {
-
-/// How often threads that are not the process' first have taken memory.
-std::atomic<int> taken_by_others = 0;
-
-}  // namespace
-
-// Not inlined: compilers would take the pair for a mistake.
-[[gnu::noinline]] void* operator new(size_t size_bytes) {
-  if (gettid() != getpid()) ++taken_by_others;
-  void* const memory = std::malloc(size_bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace morsel::image {
 namespace {
@@ -99,24 +79,24 @@ TEST_P(MemoryTest, MemoryStaysBelowItsBound) {
 TEST_P(MemoryTest, OnlyTheCallersThreadTakesMemory) {
   Memory memory = MemoryOf(kSubtrees);
   for (uint64_t i = 0; i < kSubtrees; ++i) FillHalf(memory, i, i);
-  taken_by_others = 0;
+  os::allocations_elsewhere = 0;
   Result<ImageFile> image = Create("a", memory, TestCalls(), GetParam());
   ASSERT_TRUE(image.has_value()) << LastError();
-  EXPECT_EQ(taken_by_others, 0) << "creating";
+  EXPECT_EQ(os::allocations_elsewhere, 0) << "creating";
   for (uint64_t i = 0; i < kSubtrees; ++i) memory[i * kSubtreeBytes] = static_cast<char>(i + 1);
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0, nullptr).ok()) << LastError();
-  EXPECT_EQ(taken_by_others, 0) << "storing";
+  EXPECT_EQ(os::allocations_elsewhere, 0) << "storing";
   Memory loaded = MemoryOf(kSubtrees);
   ASSERT_TRUE(image->Load(loaded.data()).ok()) << LastError();
   EXPECT_TRUE(loaded == memory);
-  EXPECT_EQ(taken_by_others, 0) << "loading";
+  EXPECT_EQ(os::allocations_elsewhere, 0) << "loading";
   ASSERT_TRUE(image->Verify([](const char* words) { ADD_FAILURE() << words; }).ok());
-  EXPECT_EQ(taken_by_others, 0) << "verifying";
+  EXPECT_EQ(os::allocations_elsewhere, 0) << "verifying";
   const Result<os::Directory> directory = os::Directory::Open(TestCalls(), path_);
   ASSERT_TRUE(directory.has_value()) << LastError();
   for (const Codec codec : EveryCodec()) {
     ASSERT_TRUE(RecodeInto(*image, codec, *directory, CodecName(codec), {}).ok());
-    EXPECT_EQ(taken_by_others, 0) << "recoding to " << CodecName(codec);
+    EXPECT_EQ(os::allocations_elsewhere, 0) << "recoding to " << CodecName(codec);
   }
 }
 

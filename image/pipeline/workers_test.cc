@@ -3,29 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <memory>
 #include <new>
 
-namespace {
-
-/// How many more allocations succeed; negative: all do.
-long allocations_left = -1;
-
-}  // namespace
-
-// Not inlined: compilers would take the pair for a mistake.
-[[gnu::noinline]] void* operator new(size_t size_bytes) {
-  if (allocations_left == 0) throw std::bad_alloc();
-  if (allocations_left > 0) --allocations_left;
-  void* const memory = std::malloc(size_bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#include "os/testing/allocations_testing.h"
 
 namespace morsel::image {
 namespace {
@@ -44,14 +27,14 @@ TEST(WorkersTest, NoThreadIsLeftWhereTheConstructorHasNoMemory) {
   std::unique_ptr<Workers> workers;
   int shortages = 0;
   for (long allocations = 0;; ++allocations) {
-    allocations_left = allocations;
+    os::allocations_left = allocations;
     try {
       workers = std::make_unique<Workers>(
           kSlots, [](size_t, unsigned) {}, kThreads);
     } catch (const std::bad_alloc&) {
       ++shortages;
     }
-    allocations_left = -1;
+    os::allocations_left = -1;
     if (workers != nullptr) break;
     ASSERT_EQ(ThreadsOfThisProcess(), before) << allocations;
   }
@@ -63,10 +46,10 @@ TEST(WorkersTest, WorkNeedsNoMoreMemory) {
   std::array<int, kSlots> done{};
   Workers workers(
       kSlots, [&done](size_t slot, unsigned) { ++done[slot]; }, kThreads);
-  allocations_left = 0;
+  os::allocations_left = 0;
   for (size_t slot = 0; slot < kSlots; ++slot) workers.Start(slot);
   for (size_t slot = 0; slot < kSlots; ++slot) workers.Await(slot);
-  allocations_left = -1;
+  os::allocations_left = -1;
   for (size_t slot = 0; slot < kSlots; ++slot) EXPECT_EQ(done[slot], 1) << slot;
 }
 

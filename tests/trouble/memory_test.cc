@@ -4,32 +4,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <new>
 #include <string>
 
+#include "os/testing/allocations_testing.h"
 #include "tests/trouble/trouble_testing.h"
-
-namespace {
-
-/// How many more allocations succeed; negative: all do.
-long allocations_left = -1;
-
-}  // namespace
-
-// Not inlined: compilers would take the pair for a mistake.
-[[gnu::noinline]] void* operator new(size_t size_bytes) {
-  if (allocations_left == 0) throw std::bad_alloc();
-  if (allocations_left > 0) --allocations_left;
-  void* const memory = std::malloc(size_bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace morsel::trouble {
 namespace {
@@ -86,15 +68,15 @@ class MemoryTest : public TroubleTest, public testing::WithParamInterface<bool> 
     morsel_pool_t* const pool = OpenPool(Path());
     const Handles handles = {pool, Open(pool, "a"), Contract(),
                              folder_ + "/" + std::to_string(getpid()) + ".image"};
-    allocations_left = allocations;
+    os::allocations_left = allocations;
     morsel_code code = MORSEL_OK;
     try {
       code = call(handles);
     } catch (...) {
       return kThrown;
     }
-    const bool was_enough = allocations_left > 0;
-    allocations_left = -1;
+    const bool was_enough = os::allocations_left > 0;
+    os::allocations_left = -1;
     if (code == MORSEL_OK) return was_enough ? kEnoughMemory : kManaged;
     return code == MORSEL_NO_MEMORY ? kNoMemory : kOther;
   }
