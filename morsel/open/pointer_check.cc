@@ -1,16 +1,15 @@
 #include "morsel/open/pointer_check.h"
 
-#include <cxxabi.h>
 #include <dlfcn.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 
 #include "alloc/heap/guard/memory_marks.h"
 #include "alloc/heap/layout/size_class.h"
+#include "base/demangled.h"
 #include "base/error.h"
 #include "morsel/open/open_morsel.h"
 #include "morsel/open/process.h"
@@ -145,10 +144,7 @@ class Search {
     found.to = PointsTo::kProgram;
     found.place = info.dli_fname == nullptr ? "" : info.dli_fname;
     if (info.dli_sname != nullptr) {
-      int status = 0;
-      char* const readable = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
-      found.symbol = readable == nullptr ? info.dli_sname : readable;
-      std::free(readable);
+      found.symbol = Demangled(info.dli_sname);
       found.from_symbol = found.target - reinterpret_cast<uint64_t>(info.dli_saddr);
     }
     // A table of functions is pointed to behind two words.

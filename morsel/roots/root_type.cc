@@ -1,12 +1,10 @@
 #include "morsel/roots/root_type.h"
 
-#include <cxxabi.h>
-
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 
 #include "base/checksum.h"
+#include "base/demangled.h"
 
 namespace morsel {
 
@@ -48,10 +46,7 @@ std::string TypeNameToKeep(std::string_view name) {
 std::string ReadableName(const RootType& type) {
   std::string name(type.name);
   if ((type.flags & kRootMangled) == 0) return name;
-  int status = 0;
-  char* const readable = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status);
-  if (readable != nullptr) name = readable;
-  std::free(readable);
+  name = Demangled(name.c_str());
   Replace(name, "with_exceptions::", "");
   return name;
 }

@@ -275,6 +275,20 @@ class Install(unittest.TestCase):
                     told = run(program, pool, env=self.installation.environment)
                     self.assertEqual(told, "served\n")
 
+    def test_a_program_may_have_a_malloc_of_its_own(self):
+        for package in ("morsel", "morsel-static"):
+            for name, options in (
+                ("own", []), ("sanitizer", ["-DOF_THE_COMPILER", "-fsanitize=address"])
+            ):
+                with self.subTest(package=package, malloc=name):
+                    program = self.folder / f"{package}_{name}_malloc"
+                    # So that the library finds the names of the program.
+                    options = ["-rdynamic", *options]
+                    self.installation.compile(HERE / "own_malloc.cc", program, package, options)
+                    pool = self.folder / f"{program.name}.pool"
+                    told = run(program, pool, env=self.installation.environment)
+                    self.assertEqual(told, "all went back\n")
+
     def test_the_library_has_nothing_that_allocates_for_it(self):
         # What is not its own would be taken by one allocator and given back by another.
         library = self.installation.libraries / "libmorsel.so"
