@@ -3,7 +3,8 @@
 
 A process stores all containers of a library and is killed after a checkpoint. Of each another
 process, at other addresses, reads the one that was filled, the one that was never filled and the
-one that was cleared, puts elements in, takes some out and destroys it.
+one that was cleared, puts elements in, takes some out and destroys it. Then the morsel gets another
+address, and other processes do the same once more.
 
 usage: containers_test.py DOCUMENT PROGRAM...
 """
@@ -47,21 +48,48 @@ class Family:
             raise AssertionError(f"{self.program.name} stored nothing")
         self.places.add(said.split()[-1])
 
-    def cell(self, container, state):
-        done = self.run(self.pool, "use", container, state)
+    def used(self, container, states):
+        """How a process fares that uses the container in these states, one after the other."""
+        done = self.run(self.pool, "use", container, *states)
         if done.returncode not in (0, 3) and done.returncode >= 0:
-            raise AssertionError(f"{container}, {state}: {done.returncode}: {done.stderr}")
+            raise AssertionError(f"{container}, {states}: {done.returncode}: {done.stderr}")
         if done.returncode == 0:
             self.places.add(done.stdout.split()[-1])
             return "good"
         return "wrong" if done.returncode == 3 else "crashes"
 
+    def cells(self, container):
+        if self.used(container, STATES) == "good":
+            return ("good",) * len(STATES)
+        return tuple(self.used(container, (state,)) for state in STATES)
+
+    def move(self):
+        """What the library said of it is returned."""
+        done = self.run(self.pool, "move")
+        if done.returncode != 0:
+            raise AssertionError(f"{self.program.name} is not moved: {done.stderr}")
+        self.places.add(done.stdout.split()[-1])
+        return done.stdout
+
+    def moved_cell(self, container, cells, said):
+        """Whether what was good before is good at the other address."""
+        good = [state for state, cell in zip(STATES, cells) if cell == "good"]
+        cell = self.used(container, good) if good else "as before"
+        told = [state for state in STATES if f"'{container} {state}'" in said]
+        if bool(told) != (cell in ("wrong", "crashes")):
+            raise AssertionError(f"{container} is {cell} after a move, which said of it: {told}")
+        return f"{cell}, and it says so" if told else cell
+
     def rows(self):
         """A line of the table for all containers of one result."""
         self.store()
-        by_result = {}
+        found = {}
         for container in self.run("list").stdout.splitlines():
-            result = tuple(self.cell(container, state) for state in STATES)
+            found[container] = self.cells(container)
+        said = self.move()
+        by_result = {}
+        for container, cells in found.items():
+            result = (*cells, self.moved_cell(container, cells, said))
             by_result.setdefault(result, []).append(container)
         if len(self.places) < 2:
             raise AssertionError("all processes had the program at one address: no ASLR?")
@@ -73,7 +101,7 @@ class Family:
 
 
 def main(document, programs):
-    found = ["| of | containers | filled | never filled | cleared |", "|---|---|---|---|---|"]
+    found = ["| of | containers | filled | never filled | cleared | moved |", "|" + "---|" * 6]
     with tempfile.TemporaryDirectory() as folder:
         for program in programs:
             found += Family(pathlib.Path(program).resolve(), folder).rows()

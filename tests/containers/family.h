@@ -2,7 +2,8 @@
 // another process.
 //
 //   FAMILY POOL make                        stores all, says "ready", and waits to be killed
-//   FAMILY POOL use CONTAINER STATE         reads one, changes it and destroys it
+//   FAMILY POOL move                        gives the morsel another address, says what is doubtful
+//   FAMILY POOL use CONTAINER STATE...      reads one in each state, changes it and destroys it
 //   FAMILY list                             names all containers
 #pragma once
 
@@ -31,13 +32,19 @@ inline void Expect(bool holds, const char* what) {
 
 constexpr int kFew = 1000;
 
+/// Negative: a number and its value lie in one word, which a move would take for an address if it
+/// had the value of one.
+constexpr int ValueOf(int number) { return -number; }
+
 /// What the programs do with each kind of container. All have the numbers from 0 on.
 template <class C>
 void Put(C& container, int number) {
-  if constexpr (requires { container.insert(number); }) {
+  if constexpr (requires { container.put(number); }) {
+    container.put(number);
+  } else if constexpr (requires { container.insert(number); }) {
     container.insert(number);
   } else if constexpr (requires { typename C::mapped_type; }) {
-    container.emplace(number, number * 7);
+    container.emplace(number, ValueOf(number));
   } else if constexpr (requires { container.push_front(number); }) {
     container.push_front(number);
   } else {
@@ -66,8 +73,8 @@ void Check(const C& container, int count) {
     for (int number = 0; number < count; ++number) {
       const auto place = container.find(number);
       Expect(place != container.end(), "an element is not found");
-      if constexpr (requires { place->second == number * 7; }) {
-        Expect(place->second == number * 7, "an element is another one");
+      if constexpr (requires { place->second == ValueOf(number); }) {
+        Expect(place->second == ValueOf(number), "an element is another one");
       }
     }
     Expect(container.find(-1) == container.end(), "what was not put in is found");
@@ -119,15 +126,34 @@ Container Of(const char* name) {
   };
 }
 
+inline void PrintPlace(const char* what) {
+  std::printf("%s, main is at %p\n", what, reinterpret_cast<void*>(&PrintPlace));
+  std::fflush(stdout);
+}
+
+/// A table of pointers has to be told of: its elements are where their old addresses led.
+inline void MoveAll(morsel::Pool& pool) {
+  morsel_rebase_options options{};
+  options.doubtful = [](const morsel_doubt* doubt, void*) { std::puts(doubt->message); };
+  const auto moved = morsel::rebase(pool, "containers", options);
+  Expect(static_cast<bool>(moved), morsel::last_error());
+  Expect(moved->base != moved->base_before, "it was not moved");
+  PrintPlace("moved");
+}
+
 inline int Run(int argc, char** argv, const std::vector<Container>& all) {
   const std::vector<std::string> states = {"filled", "never filled", "cleared"};
   if (argc == 2 && std::strcmp(argv[1], "list") == 0) {
     for (const Container& container : all) std::puts(container.name.c_str());
     return 0;
   }
-  Expect(argc >= 3, "usage: FAMILY POOL make | FAMILY POOL use CONTAINER STATE | FAMILY list");
+  Expect(argc >= 3, "usage: FAMILY POOL make | move | use CONTAINER STATE... or FAMILY list");
   auto pool = morsel::Pool::open(argv[1], {.flags = MORSEL_CREATE});
   Expect(static_cast<bool>(pool), morsel::last_error());
+  if (std::strcmp(argv[2], "move") == 0) {
+    MoveAll(*pool);
+    return 0;
+  }
   auto m = morsel::Morsel::open(*pool, "containers", {.flags = MORSEL_CREATE});
   Expect(static_cast<bool>(m), morsel::last_error());
   the_morsel = &*m;
@@ -136,19 +162,18 @@ inline int Run(int argc, char** argv, const std::vector<Container>& all) {
       for (const std::string& state : states) container.make(container.name + ' ' + state, state);
     }
     Expect(m->checkpoint().ok(), morsel::last_error());
-    std::printf("ready, main is at %p\n", reinterpret_cast<void*>(&Run));
-    std::fflush(stdout);
+    PrintPlace("ready");
     for (;;) pause();
   }
-  Expect(argc == 5, "use needs a container and a state");
+  Expect(argc >= 5, "use needs a container and its states");
   for (const Container& container : all) {
     if (container.name != argv[3]) continue;
-    const std::string root = container.name + ' ' + argv[4];
-    void* const stored = m->root(root.c_str());
-    Expect(stored != nullptr, "the root is not there");
-    container.use(stored, argv[4]);
-    std::printf("main is at %p\n", reinterpret_cast<void*>(&Run));
-    std::fflush(stdout);
+    for (int i = 4; i < argc; ++i) {
+      void* const stored = m->root((container.name + ' ' + argv[i]).c_str());
+      Expect(stored != nullptr, "the root is not there");
+      container.use(stored, argv[i]);
+    }
+    PrintPlace("used");
     // What was found is for the next one, too.
     std::_Exit(0);
   }

@@ -17,6 +17,30 @@ template <class T>
 using A = morsel::Allocator<T>;
 using Pair = std::pair<const int, int>;
 
+// A set of pointers to numbers that the same morsel has.
+template <class Set>
+struct OfPointers : Set {
+  using allocator_type = A<int>;
+  std::deque<int, A<int>> numbers;
+  explicit OfPointers(const A<int>& allocator) : Set(allocator), numbers(allocator) {}
+  const int* Place(int number) const {
+    return static_cast<size_t>(number) < numbers.size() ? &numbers[number] : nullptr;
+  }
+  void put(int number) {
+    if (Place(number) == nullptr) numbers.push_back(number);
+    Set::insert(Place(number));
+  }
+  typename Set::const_iterator find(int number) const {
+    const auto place = Set::find(Place(number));
+    containers::Expect(place == Set::end() || **place == number, "a pointer leads elsewhere");
+    return place;
+  }
+  void erase(int number) { Set::erase(Place(number)); }
+};
+using Sorted = std::set<const int*, std::less<>, A<const int*>>;
+using Hashed =
+    std::unordered_set<const int*, std::hash<const int*>, std::equal_to<>, A<const int*>>;
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -34,5 +58,7 @@ int main(int argc, char** argv) {
               "unordered_map, unordered_multimap"),
           Of<std::unordered_set<int, std::hash<int>, std::equal_to<>, A<int>>>(
               "unordered_set, unordered_multiset"),
+          Of<OfPointers<Sorted>>("set of pointers"),
+          Of<OfPointers<Hashed>>("unordered_set of pointers"),
       });
 }
