@@ -23,7 +23,21 @@ sim::Options Wanted() {
 TEST(CarvedPoolMetadataSimTest, Sequences) {
   MetadataTarget target;
   sim::Explorer explorer(target, Wanted());
-  EXPECT_TRUE(explorer.ExploreSequencesOf(MetadataTarget::kFormat, sim::Thorough() ? 3 : 2));
+  EXPECT_TRUE(explorer.ExploreSequencesOf(MetadataTarget::kMove, sim::Thorough() ? 3 : 2));
+  std::printf("%s\n", explorer.Summary().c_str());
+}
+
+// A morsel that is moved, or imported in another's place, is the old one or the new one.
+TEST(CarvedPoolMetadataSimTest, Moves) {
+  using Do = MetadataTarget::Operation;
+  MetadataTarget target;
+  sim::Explorer explorer(target, Wanted());
+  for (const uint32_t before : {Do::kCreateHuge, Do::kGrow, Do::kRename, Do::kMove}) {
+    EXPECT_TRUE(explorer.Explore({{before, Do::kMove}}));
+  }
+  for (const uint32_t after : {Do::kCreateHuge, Do::kRemove, Do::kCheckpoint, Do::kReopen}) {
+    EXPECT_TRUE(explorer.Explore({{Do::kMove, after}}));
+  }
   std::printf("%s\n", explorer.Summary().c_str());
 }
 

@@ -33,6 +33,9 @@ constexpr uint64_t kFirstPool = 1;
 constexpr uint64_t kFirstMorsel = 5;
 /// In a morsel's state beside its size. The name has another length, in words, too.
 constexpr uint64_t kOtherName = uint64_t{1} << 32;
+constexpr uint64_t kOtherBase = uint64_t{1} << 33;
+/// From one of a morsel's addresses to the other.
+constexpr uint64_t kMoveBytes = 8 * kGiantBytes;
 constexpr char kOtherNameBegins[] = "another name, with which is meant ";
 /// The medium holds something that is not a pool.
 constexpr uint64_t kUnknownPool = ~uint64_t{0};
@@ -71,9 +74,11 @@ bool IsGiant(uint64_t morsel) { return (morsel & 1) != 0; }
 uint64_t UnitBytes(uint64_t morsel) { return IsGiant(morsel) ? kGiantBytes : kSubtreeBytes; }
 std::string NameOfMorsel(uint64_t morsel) { return "m" + std::to_string(morsel); }
 std::string OtherNameOfMorsel(uint64_t morsel) { return kOtherNameBegins + NameOfMorsel(morsel); }
+uint64_t BaseOf(uint64_t morsel) { return kWindow.begin + morsel * 2 * kMoveBytes; }
 uint64_t UnitsOf(uint64_t morsel, const CatalogRecord& found) {
   const uint64_t other_name = found.name == NameOfMorsel(morsel) ? 0 : kOtherName;
-  return found.size_bytes / UnitBytes(morsel) | other_name;
+  const uint64_t other_base = found.base == BaseOf(morsel) ? 0 : kOtherBase;
+  return found.size_bytes / UnitBytes(morsel) | other_name | other_base;
 }
 uint64_t LiveBytesOf(uint64_t generation) { return 3 * generation; }
 
@@ -83,7 +88,7 @@ CatalogRecord RecordOf(uint64_t morsel, uint64_t size_units) {
   record.id = Id{static_cast<unsigned char>(morsel), 0x4d};
   record.contract = Contract::kFine;
   record.giant = IsGiant(morsel);
-  record.base = kWindow.begin + morsel * 8 * kGiantBytes;
+  record.base = BaseOf(morsel);
   record.capacity_bytes = kCapacityUnits * UnitBytes(morsel);
   record.size_bytes = size_units * UnitBytes(morsel);
   return record;
@@ -96,8 +101,9 @@ std::optional<uint64_t> MorselOf(const CatalogRecord& found) {
   const uint64_t morsel = std::strtoull(found.name.c_str() + number_at + 1, nullptr, 10);
   const CatalogRecord made = RecordOf(morsel, 0);
   const bool has_a_name = found.name == made.name || found.name == OtherNameOfMorsel(morsel);
-  const bool same = has_a_name && found.id == made.id && found.contract == made.contract &&
-                    found.giant == made.giant && found.base == made.base &&
+  const bool has_a_base = found.base == made.base || found.base == made.base + kMoveBytes;
+  const bool same = has_a_name && has_a_base && found.id == made.id &&
+                    found.contract == made.contract && found.giant == made.giant &&
                     found.capacity_bytes == made.capacity_bytes &&
                     found.live_bytes == LiveBytesOf(found.generation);
   return same ? std::optional(morsel) : std::nullopt;
@@ -115,8 +121,9 @@ uint64_t PoolAt(const char* memory) {
 std::string Told(std::pair<uint64_t, uint64_t> state) {
   if (state.first == 0) return "absent";
   const std::string name = (state.first & kOtherName) != 0 ? "another name, " : "";
-  return name + std::to_string(state.first & ~kOtherName) + " subtrees, generation " +
-         std::to_string(state.second);
+  const std::string base = (state.first & kOtherBase) != 0 ? "another address, " : "";
+  return name + base + std::to_string(state.first & ~(kOtherName | kOtherBase)) +
+         " subtrees, generation " + std::to_string(state.second);
 }
 
 }  // namespace
@@ -126,9 +133,9 @@ MetadataTarget::MetadataTarget() : medium_(AnyPlan().metadata_bytes), memory_(me
 MetadataTarget::~MetadataTarget() { sim::Recorder::Get().Watch({}); }
 
 std::string MetadataTarget::NameOf(uint32_t operation) const {
-  static const char* const kNames[] = {"create of 2 MiB", "create of 1 GiB", "grow",       "shrink",
-                                       "remove",          "replace",         "checkpoint", "rename",
-                                       "reopen",          "format"};
+  static const char* const kNames[] = {
+      "create of 2 MiB", "create of 1 GiB", "grow",   "shrink", "remove", "replace",
+      "checkpoint",      "rename",          "reopen", "move",   "format"};
   return kNames[operation];
 }
 
@@ -373,6 +380,22 @@ void MetadataTarget::Rename(uint64_t morsel, sim::Log& log) {
   log.Note(kIs, morsel, units, record.generation);
 }
 
+// As a move of the pool does it: what has the name is made anew in another slot, with subtrees of
+// its own, and takes the name.
+void MetadataTarget::Move(uint64_t morsel, sim::Log& log) {
+  const SlotIndex slot = SlotOf(morsel);
+  CatalogRecord record = metadata_->catalog().record(slot);
+  const Result<std::vector<SubtreeIndex>> subtrees =
+      metadata_->Reserve(RoleOf(record), record.size_bytes);
+  const Result<SlotIndex> other_slot = metadata_->catalog().FreeSlot();
+  if (!subtrees || !other_slot) return;
+  record.base = record.base == BaseOf(morsel) ? BaseOf(morsel) + kMoveBytes : BaseOf(morsel);
+  const uint64_t units = UnitsOf(morsel, record);
+  log.Note(kMayBe, morsel, units, record.generation);
+  (void)metadata_->Replace(slot, *other_slot, record, *subtrees);
+  log.Note(kIs, morsel, units, record.generation);
+}
+
 void MetadataTarget::Format(sim::Log& log) {
   metadata_.reset();
   live_.clear();
@@ -409,6 +432,8 @@ void MetadataTarget::Perform(uint32_t operation, sim::Log& log) {
       return Checkpoint(newest, log);
     case kRename:
       return Rename(newest, log);
+    case kMove:
+      return Move(newest, log);
     case kRemove:
       return Remove(live_.front(), log);
     default:
@@ -418,7 +443,9 @@ void MetadataTarget::Perform(uint32_t operation, sim::Log& log) {
 
 // If there is no pool, every operation but formatting does nothing.
 sim::Script MetadataTarget::GoOn(uint64_t pick) {
-  switch (pick % 6) {
+  switch (pick % 7) {
+    case 6:
+      return {{kMove, kReopen}};
     case 5:
       return {{kRename, kReopen}};
     case 0:

@@ -28,6 +28,7 @@ class MetadataTarget : public sim::Target {
     kCheckpoint,   ///< the newest morsel
     kRename,       ///< gives the newest morsel its other name
     kReopen,       ///< closes the pool in order, and opens it again
+    kMove,         ///< gives the newest morsel its other address: another one takes its name
     kFormat,       ///< makes a new pool in the place of this one
     kOperations,
   };
@@ -46,8 +47,8 @@ class MetadataTarget : public sim::Target {
   sim::Script GoOn(uint64_t pick) override;
 
  private:
-  /// A morsel's size, in subtrees of its role and with kOtherName where it has that, and its
-  /// generation. Size 0: it does not exist.
+  /// A morsel's size, in subtrees of its role and with kOtherName and kOtherBase where it has
+  /// these, and its generation. Size 0: it does not exist.
   using State = std::pair<uint64_t, uint64_t>;
   /// The states that each morsel may be in, by its number. No other morsel may exist.
   using Morsels = std::map<uint64_t, std::set<State>>;
@@ -71,6 +72,7 @@ class MetadataTarget : public sim::Target {
   void Remove(uint64_t morsel, sim::Log& log);
   void Checkpoint(uint64_t morsel, sim::Log& log);
   void Rename(uint64_t morsel, sim::Log& log);
+  void Move(uint64_t morsel, sim::Log& log);
   void Format(sim::Log& log);
   SlotIndex SlotOf(uint64_t morsel) const;
 
