@@ -21,13 +21,10 @@ using os::File;
 constexpr char kPool[] = "pool";
 constexpr char kDirectory[] = "pool";
 constexpr char kPresent[] = "present";
-constexpr char kMorsel[] = "a";
-constexpr char kOtherMorsel[] = "b";
 /// A subject that is there while a morsel gets another name: then it has one of the two.
 constexpr char kRenaming[] = "renaming";
 constexpr char kRoot[] = "value";
 constexpr uint64_t kCapacityBytes = 2 * kSubtreeBytes;
-constexpr char kDamaged[] = "damaged";
 
 // As cp(1) does it: nothing is synced.
 bool CopyFile(os::SystemCalls& calls, const std::string& from, const std::string& to) {
@@ -47,14 +44,15 @@ bool CopyFile(os::SystemCalls& calls, const std::string& from, const std::string
 }  // namespace
 
 std::string PoolTarget::NameOf(uint32_t operation) const {
-  static constexpr const char* kNames[] = {"checkpoint", "resize", "close",
-                                           "discard",    "remove", "reopen the pool",
-                                           "other",      "copy",   "rename"};
+  static constexpr const char* kNames[] = {
+      "checkpoint", "resize", "close",  "discard", "remove", "reopen the pool",
+      "other",      "copy",   "rename", "move",    "backup"};
   return kNames[operation];
 }
 
 const Node* PoolTarget::FileOf(const FileWorld& world, const std::string& name) {
-  return world.disk().NodeAt(std::string(kDirectory) + "/" + name);
+  const std::string folder = name == kBackup ? "" : std::string(kDirectory) + "/";
+  return world.disk().NodeAt(folder + name);
 }
 
 // The same bytes are read once, unless it is asked what is read.
@@ -63,7 +61,7 @@ std::string PoolTarget::StateOfImage(FileWorld& world, const std::string& name) 
   if (file == nullptr) return kAbsent;
   const auto [known, is_new] = states_.try_emplace(file->visible.content.Hash());
   if (is_new || reads_all_) {
-    known->second = ReadState(world.files().observer(), PathOf(world) + "/" + name);
+    known->second = ReadState(world.files().observer(), PathOfImage(world, name));
   }
   return known->second;
 }
@@ -79,6 +77,10 @@ std::string PoolTarget::ReadState(os::SystemCalls& calls, const std::string& pat
 }
 
 std::string PoolTarget::PathOf(const FileWorld& world) { return world.root() + "/" + kDirectory; }
+
+std::string PoolTarget::PathOfImage(const FileWorld& world, const std::string& name) {
+  return (name == kBackup ? world.root() : PathOf(world)) + "/" + name;
+}
 
 std::string PoolTarget::Recover(FileWorld& world) {
   std::string wrong = OpenPoolOf(world, false);
@@ -103,7 +105,7 @@ std::string PoolTarget::OpenPoolOf(FileWorld& world, bool create) {
   pool_ = std::move(*pool);
   world.Settle(kPool, kPresent);
   if (std::string wrong = JudgeNames(world); !wrong.empty()) return wrong;
-  for (const char* const name : {kMorsel, kOtherMorsel}) {
+  for (const char* const name : {kMorsel, kOtherMorsel, kBackup}) {
     if (std::string wrong = LookAt(world, name); !wrong.empty()) return wrong;
   }
   return world.may_fail() ? "" : LookForTemporaries(world);
@@ -116,6 +118,8 @@ std::string PoolTarget::LookAt(FileWorld& world, const std::string& name) {
       FileOf(world, name) != nullptr && world.promises().Allows(name, kDamaged);
   const std::string state = anything_will_do ? kDamaged : StateOfImage(world, name);
   if (!world.promises().Allows(name, state)) return "'" + name + "' holds " + state;
+  // No pool syncs the name of what lies beside it.
+  if (name == kBackup) return {};
   if (state == kAbsent) {
     world.Settle(name, kAbsent);
   } else {
@@ -301,6 +305,16 @@ std::string PoolTarget::Run(uint32_t operation, FileWorld& world) {
   if (operation == kOther) return MakeOrRemoveOther(world);
   if (operation == kCopy) return CopyToOther(world);
   if (operation == kRename) return Rename(world);
+  if (operation == kMove || operation == kRestore) {
+    if (morsel_ != nullptr) {
+      if (std::string wrong = Close(world, true); !wrong.empty() || morsel_ != nullptr)
+        return wrong;
+    }
+    const std::string state = StateOfImage(world, kMorsel);
+    if (state == kAbsent || state == kDamaged) return {};
+    if (operation == kMove) return MoveMorsel(world);
+    return FileOf(world, kBackup) == nullptr ? MakeBackup(world) : PutBackupInPlace(world);
+  }
   if (operation == kRemove) {
     if (morsel_ != nullptr) {
       if (std::string wrong = Close(world, true); !wrong.empty()) return wrong;

@@ -14,16 +14,24 @@ namespace morsel::sim {
 
 class PoolTarget : public FileTarget {
  public:
+  static constexpr char kMorsel[] = "a";
+  static constexpr char kOtherMorsel[] = "b";
+  static constexpr char kBackup[] = "backup";
+  /// The state of an image that cannot be read.
+  static constexpr char kDamaged[] = "damaged";
+
   enum Operation : uint32_t {
     kCheckpoint,
     kResize,
     kClose,
     kDiscard,
     kRemove,
-    kReopen,  ///< reopens the pool, as the next process does
-    kOther,   ///< makes or removes another morsel
-    kCopy,    ///< copies the morsel's file and opens the copy
-    kRename,  ///< gives the morsel the other's name, or the other one the morsel's
+    kReopen,   ///< reopens the pool, as the next process does
+    kOther,    ///< makes or removes another morsel
+    kCopy,     ///< copies the morsel's file and opens the copy
+    kRename,   ///< gives the morsel the other's name, or the other one the morsel's
+    kMove,     ///< gives the morsel its other address
+    kRestore,  ///< exports the morsel, if there is no backup, or puts the backup in its place
     kOperations
   };
 
@@ -51,10 +59,17 @@ class PoolTarget : public FileTarget {
   std::string CopyToOther(FileWorld& world);
   std::string Rename(FileWorld& world);
   std::string JudgeNames(FileWorld& world) const;
+  std::string MoveMorsel(FileWorld& world);
+  std::string MakeBackup(FileWorld& world);
+  std::string PutBackupInPlace(FileWorld& world);
   static std::string PathOf(const FileWorld& world);
+  /// That of a morsel, or of kBackup, which lies beside the pool.
+  static std::string PathOfImage(const FileWorld& world, const std::string& name);
   /// The file as the disk shows it; nullptr: none.
   static const Node* FileOf(const FileWorld& world, const std::string& name);
   std::string StateOfImage(FileWorld& world, const std::string& name);
+  /// What the morsel will hold at the address `base`; empty: it cannot be known.
+  static std::string StateWhenMoved(FileWorld& world, uint64_t base);
   static std::string ReadState(os::SystemCalls& calls, const std::string& path);
 
   std::unique_ptr<OpenPool> pool_;

@@ -27,7 +27,22 @@ TEST(PoolFilesTest, SequencesOfUpToThree) {
   quick.effort.covered_max = 4096;
   quick.effort.covered_crashes = 2;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
-  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequencesOf(target.operations(), 3); }));
+  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequencesOf(Do::kMove, 3); }));
+  PrintSummary(explorer);
+  EXPECT_EQ(explorer.NotCovered(), "");
+}
+
+// A morsel that moves, or gives way to a backup, is the old one or the new one: every disk.
+TEST(PoolFilesTest, MovesAndBackups) {
+  PoolTarget target;
+  Options quick = kQuick;
+  quick.effort.covered_max = 4096;
+  quick.effort.covered_crashes = 2;
+  FileExplorer explorer(target, FileOptionsFor(quick, kMost));
+  EXPECT_TRUE(explorer.Explore({{Do::kClose, Do::kMove, Do::kMove, Do::kCheckpoint}}));
+  EXPECT_TRUE(explorer.Explore({{Do::kClose, Do::kCopy, Do::kMove, Do::kRename}}));
+  EXPECT_TRUE(explorer.Explore({{Do::kClose, Do::kRestore, Do::kClose, Do::kRestore}}));
+  EXPECT_TRUE(explorer.Explore({{Do::kClose, Do::kRestore, Do::kMove, Do::kRestore}}));
   PrintSummary(explorer);
   EXPECT_EQ(explorer.NotCovered(), "");
 }
@@ -49,6 +64,19 @@ TEST(PoolFilesTest, SurvivesAFailureOfEachCall) {
                              Do::kRename,     Do::kRename,  Do::kRemove, Do::kCheckpoint};
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreFaults(script); }));
   PrintSummary(explorer);
+}
+
+// As many of the failures, at random, as there is time for.
+TEST(PoolFilesTest, MovesAndBackupsSurviveAFailureOfEachCall) {
+  Options quick = kQuick;
+  quick.seconds = 2;
+  for (const FileScript& script :
+       {FileScript{Do::kClose, Do::kMove}, FileScript{Do::kClose, Do::kRestore, Do::kRestore}}) {
+    PoolTarget target;
+    FileExplorer explorer(target, FileOptionsFor(quick, kMost));
+    EXPECT_TRUE(explorer.ExploreFaults(script));
+    PrintSummary(explorer);
+  }
 }
 
 }  // namespace
