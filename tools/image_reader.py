@@ -4,9 +4,10 @@
 usage: image_reader.py FILE
 
 Written from docs/format.md alone, so that the text, and no library, is what says how an image lies.
-Prints one JSON value: "verdict" is clean, damaged (some subtrees are), corrupt or version (nothing
-can be believed), then what the superblock says, and of each subtree that is not absent where it
-lies, the XXH3-128 of its memory, and what is wrong with it. Exits with 0 where it is clean.
+Prints one JSON value: "verdict" is clean, damaged (some subtrees, or the roots, are), corrupt or
+version (nothing can be believed), then what the superblock says, of each subtree that is not absent
+where it lies, the XXH3-128 of its memory, and what is wrong with it, and the roots of a heap whose
+subtrees are all whole. Exits with 0 where it is clean.
 """
 
 import json
@@ -39,6 +40,24 @@ LIST = struct.Struct("<QQQ16s")
 PATCH = struct.Struct("<QQ16s")
 ABSENT, PRESENT = range(2)
 
+HEAP_MAGIC = b"mrslHeap"
+HEAP = struct.Struct("<8sII16sQQQQQQQQ")
+HEAP_VERSIONS = (2, 3)
+ROOT_TOP = 2048  # where the header's words of roots lie
+ROOT_TOP_BITS = 8
+ROOT_NODE_BITS = 4
+ROOT_DEPTH_MAX = 14
+ROOT_CHAIN_MAX = 64
+ROOT_NAME_MAX = 255
+ROOT_TYPE_MAX = 1024
+ROOT_TYPED, ROOT_MANGLED = 1, 2
+RECORD = struct.Struct("<QQQIIHHHH")
+TABLE_ENTRY = struct.Struct("<112sQQ")
+
+
+class RootsRefused(Exception):
+    """The roots of a heap are not as they must be."""
+
 
 class Refused(Exception):
     """Nothing of the image can be believed; `verdict` is corrupt or version."""
@@ -65,7 +84,8 @@ class Superblock:
     def __init__(self, data):
         (self.magic, self.checksum, self.version, self.flags, self.read_features, _write_features,
          self.generation, self.id, self.base, self.capacity, self.size, self.live, self.contract,
-         self.codec, _, _log, _position, _, root, lists, _carried_name, _) = SUPERBLOCK.unpack(data)
+         self.codec, _, _log, _position, _, root, lists, name, _) = SUPERBLOCK.unpack(data)
+        self.carried_name = name.rstrip(b"\0")
         self.root = Entry(root)
         self.lists = [List(lists[i:i + LIST.size]) for i in range(0, len(lists), LIST.size)]
         while self.lists and self.lists[-1].is_zero:
@@ -275,6 +295,134 @@ class Image:
         return data, wrong
 
 
+class Memory:
+    """The memory of a morsel whose image is whole. What is read of it is decoded then."""
+
+    def __init__(self, image):
+        self.image = image
+        self.subtrees = {}
+
+    def read(self, offset, size):
+        if offset + size > self.image.superblock.size:
+            raise RootsRefused(f"the roots lead to offset {offset}, behind the morsel's end")
+        data = b""
+        while len(data) < size:
+            subtree, at = divmod(offset + len(data), SUBTREE)
+            data += self.subtree(subtree)[at:at + size - len(data)]
+        return data
+
+    def subtree(self, number):
+        if number not in self.subtrees:
+            is_there = number in self.image.leaves
+            self.subtrees[number] = bytes(
+                self.image.memory(number)[0] if is_there else SUBTREE
+            )
+        return self.subtrees[number]
+
+    def words(self, offset, count):
+        return struct.unpack(f"<{count}Q", self.read(offset, 8 * count))
+
+
+class Roots:
+    """The named roots of the heap in `image`: `found`, by name. Raises RootsRefused."""
+
+    def __init__(self, image):
+        self.image = image
+        self.memory = Memory(image)
+        self.found = {}
+        if image.superblock.size == 0:
+            return
+        magic, version, *rest = HEAP.unpack(self.memory.read(0, HEAP.size))
+        if magic != HEAP_MAGIC:
+            return  # whoever made the image stored something else in it
+        self.check_header(version, rest)
+        for index, word in enumerate(self.memory.words(ROOT_TOP, 1 << ROOT_TOP_BITS)):
+            self.walk(word, 0, index)
+        self.read_table(*rest[4:6])
+
+    def check_header(self, version, rest):
+        _unit, identity, base, capacity, *_, checksum = rest
+        as_of_2 = HEAP_MAGIC + struct.pack("<I", 2) + self.memory.read(12, HEAP.size - 20)
+        if version not in HEAP_VERSIONS or checksum != xxhash.xxh3_64_intdigest(as_of_2):
+            raise RootsRefused(f"the heap's header, of version {version}, fails its checksum")
+        superblock = self.image.superblock
+        if (identity, base, capacity) != (superblock.id, superblock.base, superblock.capacity):
+            raise RootsRefused("the heap is another morsel's")
+
+    def walk(self, word, depth, path):
+        """Takes all roots below a word. `path` is what the words down to it say of the hash."""
+        if word == 0:
+            return
+        if word & 1:
+            self.take_chain(word, depth, path)
+            return
+        if depth == ROOT_DEPTH_MAX or word % 16:
+            raise RootsRefused(f"a node of the roots lies at offset {word}, {depth} deep")
+        shift = ROOT_TOP_BITS + ROOT_NODE_BITS * depth
+        for index, below in enumerate(self.memory.words(word, 1 << ROOT_NODE_BITS)):
+            self.walk(below, depth + 1, path | index << shift)
+
+    def take_chain(self, word, depth, path):
+        mask = (1 << ROOT_TOP_BITS + ROOT_NODE_BITS * depth) - 1
+        hashes = set()
+        for _ in range(ROOT_CHAIN_MAX):
+            word, name_hash = self.take_record(word)
+            hashes.add(name_hash)
+            if name_hash & mask != path or len(hashes) > 1:
+                raise RootsRefused("a root lies where the hash of its name does not lead")
+            if word == 0:
+                return
+        raise RootsRefused(f"more than {ROOT_CHAIN_MAX} roots have one hash")
+
+    def take_record(self, word):
+        """Returns the record's `next` and the hash of its name."""
+        offset = word - 1
+        if not word & 1 or offset % 16:
+            raise RootsRefused(f"a root's record lies at offset {offset}")
+        (following, target, size, alignment, layout, flags, name_bytes, type_bytes,
+         zero) = RECORD.unpack(self.memory.read(offset, RECORD.size))
+        is_sane = 0 < name_bytes <= ROOT_NAME_MAX and type_bytes <= ROOT_TYPE_MAX and zero == 0
+        names = self.memory.read(offset + RECORD.size, name_bytes + type_bytes) if is_sane else b""
+        name, type_name = names[:name_bytes], names[name_bytes:]
+        is_typed = flags & ROOT_TYPED != 0
+        if not is_sane or (not is_typed and (size or alignment or layout or type_name)):
+            raise RootsRefused(f"the root's record at offset {offset} cannot be")
+        entry = {"address": f"{target:#x}"}
+        if is_typed:
+            entry |= {"type": text(type_name), "is_mangled": flags & ROOT_MANGLED != 0,
+                      "size": size, "alignment": alignment, "layout": layout}
+        self.take(name, target, entry)
+        return following, xxhash.xxh3_64_intdigest(name)
+
+    def take(self, name, target, entry):
+        begin = self.image.superblock.base
+        if not begin <= target < begin + self.image.superblock.size:
+            raise RootsRefused(f"root {text(name)!r} leads outside of the morsel")
+        if text(name) in self.found:
+            raise RootsRefused(f"there are two roots {text(name)!r}")
+        self.found[text(name)] = entry
+
+    def read_table(self, offset, size):
+        """Of a heap that was made in version 2. What the trie has counts."""
+        data = self.memory.read(offset, size)
+        for name, target, _ in TABLE_ENTRY.iter_unpack(data):
+            name = name.rstrip(b"\0")
+            if target != 0 and text(name) not in self.found:
+                self.take(name, target, {"address": f"{target:#x}"})
+
+
+def text(data):
+    return data.decode("utf-8", "backslashreplace")
+
+
+def roots_report(image):
+    """The roots, and what is wrong with them."""
+    try:
+        return Roots(image).found, ""
+    except RootsRefused as refused:
+        return {}, str(refused)
+
+
 def subtree_report(image, subtree):
     leaf = image.leaves[subtree]
     memory, wrong = image.memory(subtree)
@@ -298,10 +446,13 @@ def report(path):
         except Refused as refused:
             return {"file": path, "verdict": refused.verdict, "why": str(refused)}
         subtrees = [subtree_report(image, subtree) for subtree in sorted(image.leaves)]
+        is_whole = not any(s["wrong"] for s in subtrees)
+        roots, wrong = roots_report(image) if is_whole else ({}, "")
     superblock = image.superblock
     return {
         "file": path,
-        "verdict": "damaged" if any(s["wrong"] for s in subtrees) else "clean",
+        "verdict": "clean" if is_whole and not wrong else "damaged",
+        "name": text(superblock.carried_name),
         "generation": superblock.generation,
         "id": superblock.id.hex(),
         "base": f"{superblock.base:#x}",
@@ -312,6 +463,8 @@ def report(path):
         "flags": superblock.flags,
         "codec": CODECS[superblock.codec],
         "subtrees": subtrees,
+        "roots": roots,
+        "roots_wrong": wrong,
     }
 
 

@@ -4,6 +4,8 @@
 //   image_oracle make SEED DIRECTORY NAME   makes an image, some generations old
 //   image_oracle check FILE                 verifies its checksums
 //   image_oracle codecs                     lists the names of the codecs
+//   image_oracle roots POOL                 makes a pool whose morsel "m" has many roots
+//   image_oracle damage-roots FILE TO       copies an image, with two words of its roots swapped
 //
 // Each prints one JSON value.
 #include <fcntl.h>
@@ -15,12 +17,15 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "image/codecs/codecs.h"
 #include "image/image_file.h"
+#include "morsel/morsel.h"
 #include "os/file/directory.h"
 
 namespace morsel {
@@ -152,6 +157,101 @@ int Codecs() {
   return 0;
 }
 
+void Must(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "image_oracle: %s: %s\n", what, morsel_last_error());
+  std::exit(1);
+}
+
+json RootsOf(morsel_t* morsel) {
+  json roots = json::object();
+  const auto add = [](const morsel_root_info* root, void* all) {
+    char address[24];
+    std::snprintf(address, sizeof address, "%p", root->object);
+    json told = {{"address", address}};
+    if ((root->flags & MORSEL_TYPED) != 0) {
+      told.update({{"type", root->type},
+                   {"is_mangled", false},
+                   {"size", root->size},
+                   {"alignment", root->alignment},
+                   {"layout", root->layout}});
+    }
+    (*static_cast<json*>(all))[root->name] = told;
+    return 0;
+  };
+  Must(morsel_for_each_root(morsel, add, &roots) == MORSEL_OK, "for_each_root");
+  return roots;
+}
+
+// Typed ones and others, some of which are set again, or forgotten.
+void SetRoots(morsel_t* morsel) {
+  constexpr int kCount = 1500;
+  std::vector<char*> objects(kCount);
+  for (int i = 0; i < kCount; ++i) {
+    objects[i] = static_cast<char*>(morsel_malloc(morsel, 16));
+    Must(objects[i] != nullptr, "malloc");
+    std::string name = "root " + std::to_string(i);
+    if (i % 100 == 0) name.resize(255, 'z');
+    const std::string type_name(i % 7 == 0 ? 1024 : i % 50, 't');
+    const morsel_type type = {.struct_size = sizeof(morsel_type),
+                              .alignment = uint32_t{1} << i % 12,
+                              .size = uint64_t{1} << i % 60,
+                              .layout = static_cast<uint32_t>(i),
+                              .flags = 0,
+                              .name = type_name.c_str()};
+    Must((i % 3 == 0
+              ? morsel_set_root(morsel, name.c_str(), objects[i])
+              : morsel_set_root_typed(morsel, name.c_str(), objects[i], &type, 0)) == MORSEL_OK,
+         "set_root");
+  }
+  for (int i = 1; i < kCount; i += 10) {
+    const std::string name = "root " + std::to_string(i);
+    char* const object = i % 20 == 1 ? nullptr : objects[0];
+    Must(morsel_set_root(morsel, name.c_str(), object) == MORSEL_OK, "set_root");
+  }
+}
+
+int MakeRoots(const char* path) {
+  morsel_pool_options pool_options{};
+  pool_options.struct_size = sizeof pool_options;
+  pool_options.flags = MORSEL_CREATE;
+  morsel_pool_t* pool = nullptr;
+  Must(morsel_pool_open(path, &pool_options, &pool) == MORSEL_OK, path);
+  morsel_options options{};
+  options.struct_size = sizeof options;
+  options.flags = MORSEL_CREATE;
+  morsel_t* morsel = nullptr;
+  Must(morsel_open(pool, "m", &options, &morsel) == MORSEL_OK, "open");
+  SetRoots(morsel);
+  const json roots = RootsOf(morsel);
+  Must(morsel_close(morsel) == MORSEL_OK && morsel_pool_close(pool) == MORSEL_OK, "close");
+  std::puts(roots.dump().c_str());
+  return 0;
+}
+
+int DamageRoots(const char* path, const std::string& to) {
+  Result<os::File> file = os::File::Open(os::KernelCalls(), AT_FDCWD, path, O_RDONLY, 0, path);
+  if (!file) Die(path);
+  const Result<ImageFile> image = ImageFile::Open(std::move(*file), true);
+  if (!image) Die(path);
+  std::string memory(image->info().size_bytes, '\0');
+  if (!image->Load(memory.data()).ok()) Die("load");
+  uint64_t words[256];
+  std::memcpy(words, memory.data() + 2048, sizeof words);
+  std::swap(words[0], words[1]);
+  if (words[0] == words[1]) Die("the words are alike");
+  std::memcpy(memory.data() + 2048, words, sizeof words);
+  const size_t slash = to.rfind('/');
+  const Result<os::Directory> directory =
+      os::Directory::Open(os::KernelCalls(), to.substr(0, slash));
+  if (!directory) Die(to.c_str());
+  const Result<ImageFile> made =
+      ImageFile::Create(*directory, to.substr(slash + 1), 0600, image->info(), memory.data());
+  if (!made) Die("create");
+  std::puts("{}");
+  return 0;
+}
+
 }  // namespace
 }  // namespace morsel
 
@@ -161,6 +261,13 @@ int main(int argc, char** argv) {
   }
   if (argc == 3 && std::strcmp(argv[1], "check") == 0) return morsel::Check(argv[2]);
   if (argc == 2 && std::strcmp(argv[1], "codecs") == 0) return morsel::Codecs();
-  std::fputs("usage: image_oracle make SEED DIRECTORY NAME | check FILE | codecs\n", stderr);
+  if (argc == 3 && std::strcmp(argv[1], "roots") == 0) return morsel::MakeRoots(argv[2]);
+  if (argc == 4 && std::strcmp(argv[1], "damage-roots") == 0) {
+    return morsel::DamageRoots(argv[2], argv[3]);
+  }
+  std::fputs(
+      "usage: image_oracle make SEED DIRECTORY NAME | check FILE | codecs | roots POOL | "
+      "damage-roots FILE TO\n",
+      stderr);
   return 2;
 }

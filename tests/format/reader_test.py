@@ -14,6 +14,8 @@ import sys
 import tempfile
 import unittest
 
+import zstandard
+
 ORACLE = pathlib.Path("tests/format/image_oracle")
 TOOL = pathlib.Path("cli/morselctl")
 READER = pathlib.Path("tools/image_reader.py")
@@ -77,6 +79,52 @@ class ReaderTest(unittest.TestCase):
                     self.assertEqual(found["id"], due["id"])
                     self.assertEqual([(s["codec"], s["memory"]) for s in found["subtrees"]],
                                      [(codec, s["memory"]) for s in due["subtrees"]])
+
+    def test_roots_are_those_that_were_set(self):
+        pool = f"{self.folder.name}/roots"
+        set_ones = told(ORACLE, "roots", pool)
+        self.assertGreater(len(set_ones), 1000)
+        found = read(f"{pool}/m")
+        self.assertEqual(found["verdict"], "clean", found["roots_wrong"])
+        self.assertEqual(found["roots"], set_ones)
+
+    def test_roots_of_version_2_are_found(self):
+        image = f"{self.folder.name}/version2"
+        packed = pathlib.Path("tests/format/heap_version_2.image.zst").read_bytes()
+        pathlib.Path(image).write_bytes(zstandard.ZstdDecompressor().decompress(packed))
+        found = read(image)
+        names = {f"account {i}" for i in range(255) if i != 7} | {"z" * 111}
+        self.assertEqual(found["verdict"], "clean", found["roots_wrong"])
+        self.assertEqual(set(found["roots"]), names)
+
+    def test_a_damaged_trie_of_roots_is_told(self):
+        pool = f"{self.folder.name}/roots"
+        told(ORACLE, "roots", pool)
+        other = f"{self.folder.name}/damaged"
+        told(ORACLE, "damage-roots", f"{pool}/m", other)
+        found = read(other)
+        self.assertEqual(found["verdict"], "damaged")
+        self.assertIn("hash", found["roots_wrong"])
+
+    def test_an_export_carries_its_name_in_208_bytes_at_1152(self):
+        pool = f"{self.folder.name}/pool"
+        subprocess.run([TOOL, "create", pool], check=True)
+        for name in ["m", "ü" * 100]:
+            with self.subTest(name=name):
+                image = f"{self.folder.name}/exported"
+                subprocess.run([TOOL, "create", pool, name], check=True)
+                subprocess.run([TOOL, "export", pool, name, image], check=True)
+                carried = name.encode().ljust(208, b"\0")
+                data = pathlib.Path(image).read_bytes()
+                slots = [data[at:at + 4096] for at in (0, 4096) if any(data[at:at + 8])]
+                self.assertEqual([slot[1152:1360] for slot in slots], [carried])
+                self.assertEqual(read(image)["name"], name)
+                # In a pool the file's name counts.
+                self.assertEqual(read(f"{pool}/{name}")["name"], "")
+                subprocess.run([TOOL, "rm", "--yes", pool, name], check=True)
+                subprocess.run([TOOL, "import", pool, image], check=True)
+                self.assertEqual(read(f"{pool}/{name}")["name"], "")
+                os.remove(image)
 
     def test_damaged_images_are_damaged_for_both(self):
         rolls = random.Random(SEED)
