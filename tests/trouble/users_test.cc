@@ -33,6 +33,36 @@ class UsersTest : public TroubleTest {
       }
     });
   }
+  // Tries to move and to replace the morsel, which must not work, and to look at it and to copy it,
+  // which must not work unless it may be read.
+  void TryAll(const std::string& path, const char* name, bool may_read) {
+    morsel_pool_t* const pool = OpenPool(path);
+    morsel_rebase_options dry{};
+    dry.struct_size = sizeof dry;
+    dry.flags = MORSEL_DRY_RUN;
+    morsel_rebase_info info{};
+    info.struct_size = sizeof info;
+    morsel_import_options replace{};
+    replace.struct_size = sizeof replace;
+    replace.flags = MORSEL_REPLACE | MORSEL_REBASE;
+    replace.name = name;
+    ExpectFailure(morsel_rebase(pool, name, nullptr, &info), MORSEL_PERMISSION, {name});
+    ExpectFailure(morsel_import_with(pool, scratch_.At("image").c_str(), &replace, &info),
+                  MORSEL_PERMISSION, {name});
+    EXPECT_EQ(info.base_before, nullptr);
+    const morsel_code seen = morsel_rebase(pool, name, &dry, &info);
+    const morsel_code copied = morsel_copy(pool, name, "copy", nullptr, nullptr);
+    if (may_read) {
+      EXPECT_EQ(seen, MORSEL_OK) << morsel_last_error();
+      EXPECT_EQ(copied, MORSEL_OK) << morsel_last_error();
+      EXPECT_EQ(morsel_remove(pool, "copy"), MORSEL_OK) << morsel_last_error();
+    } else {
+      EXPECT_EQ(seen, MORSEL_PERMISSION) << morsel_last_error();
+      EXPECT_EQ(copied, MORSEL_PERMISSION) << morsel_last_error();
+      EXPECT_EQ(info.base_before, nullptr);
+    }
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  }
   static struct stat StatusOf(const std::string& path) {
     struct stat status = {};
     EXPECT_EQ(stat(path.c_str(), &status), 0) << path;
@@ -97,6 +127,78 @@ TEST_F(UsersTest, WhatRootCheckpointsStaysItsOwners) {
     EXPECT_EQ(morsel_close(again), MORSEL_OK);
     EXPECT_EQ(morsel_pool_close(mine), MORSEL_OK);
   });
+}
+
+// A directory for all, where the kernel alone would let each take the place of the other's files.
+TEST_F(UsersTest, WhatIsMadeAnewNeitherChangesNorRevealsAnothersMorsel) {
+  ExpectAs(kBob, [&] {
+    Make(scratch_.At("mine"), 0, {"notes"}, "Bob's");
+    morsel_pool_t* const pool = OpenPool(scratch_.At("mine"), MORSEL_READ_ONLY);
+    ASSERT_EQ(morsel_export(pool, "notes", scratch_.At("image").c_str()), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+  MakePoolOfAlice(0777);
+  // It gives .morsel-lock the rights of the directory.
+  ExpectAs(kAlice, [&] { EXPECT_EQ(morsel_pool_close(OpenPool(directory_)), MORSEL_OK); });
+  for (const unsigned mode : {0600u, 0644u, 0666u}) {
+    SCOPED_TRACE(mode);
+    ASSERT_EQ(chmod((directory_ + "/notes").c_str(), mode), 0);
+    const std::string before = AllBytes(directory_)["notes"];
+    const bool may_read = mode != 0600;
+    ExpectAs(kBob, [&] { TryAll(directory_, "notes", may_read); });
+    EXPECT_EQ(AllBytes(directory_)["notes"], before);
+    EXPECT_EQ(StatusOf(directory_ + "/notes").st_uid, kAlice.user);
+    // Of root's it would become root's.
+    TryAll(directory_, "notes", /*may_read=*/true);
+    EXPECT_EQ(AllBytes(directory_)["notes"], before);
+  }
+}
+
+TEST_F(UsersTest, WhatIsMadeAnewInACarvedPoolNeitherChangesNorRevealsAnothersMorsel) {
+  ExpectAs(kBob, [&] {
+    Make(scratch_.At("mine"), MORSEL_CARVED, {"notes"}, "Bob's");
+    morsel_pool_t* const pool = OpenPool(scratch_.At("mine"), MORSEL_READ_ONLY);
+    ASSERT_EQ(morsel_export(pool, "notes", scratch_.At("image").c_str()), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+  ExpectAs(kAlice, [&] {
+    Make(carved_, MORSEL_CARVED, {"notes"}, "Alice's");
+    ASSERT_EQ(chmod(carved_.c_str(), 0666), 0);
+    morsel_pool_t* const pool = OpenPool(carved_);
+    morsel_options options = {};
+    options.flags = MORSEL_CREATE | MORSEL_FINE;
+    options.mode = 0600;
+    morsel_t* made = nullptr;
+    ASSERT_EQ(morsel_open(pool, "private", &options, &made), MORSEL_OK);
+    EXPECT_EQ(morsel_close(made), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+  ExpectAs(kBob, [&] {
+    TryAll(carved_, "notes", /*may_read=*/true);
+    TryAll(carved_, "private", /*may_read=*/false);
+  });
+  ExpectAs(kAlice, [&] {
+    morsel_pool_t* const pool = OpenPool(carved_);
+    morsel_t* const notes = Open(pool, "notes");
+    EXPECT_EQ(TextOf(notes), "Alice's");
+    EXPECT_EQ(morsel_close(notes), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+}
+
+TEST_F(UsersTest, AMorselThatIsMovedOrCopiedStaysAsPrivateAsItWas) {
+  MakePoolOfAlice(0700);
+  ExpectAs(kAlice, [&] {
+    umask(0);
+    morsel_pool_t* const pool = OpenPool(directory_);
+    EXPECT_EQ(morsel_rebase(pool, "notes", nullptr, nullptr), MORSEL_OK) << morsel_last_error();
+    EXPECT_EQ(morsel_copy(pool, "notes", "copy", nullptr, nullptr), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+  for (const char* const name : {"/notes", "/copy"}) {
+    EXPECT_EQ(ModeOf(directory_ + name), 0600u) << name;
+    EXPECT_EQ(StatusOf(directory_ + name).st_uid, kAlice.user) << name;
+  }
 }
 
 // A file that runs with its owner's rights would run with root's.
