@@ -249,8 +249,8 @@ morsel_code morsel_stat(morsel_t *morsel, morsel_info *info);
  *
  * Durability  fine: on return. snapshot: with the next checkpoint.
  * Errors      ADDRESS_EXHAUSTED (beyond its capacity); NO_SPACE (the pool is full); BUSY
- *             (shrinking: blocks beyond size_bytes are in use); PERMISSION (read-only);
- *             INVALID_ARGUMENT (0). */
+ *             (shrinking: blocks beyond size_bytes are in use; the message names the last one, and
+ *             the size that is possible); PERMISSION (read-only); INVALID_ARGUMENT (0). */
 morsel_code morsel_resize(morsel_t *morsel, uint64_t size_bytes);
 
 /* Allocates a block, aligned to at least 16 bytes. Size 0 gives a block of its own. Only the block

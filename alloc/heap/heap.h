@@ -280,11 +280,15 @@ class Heap final : public os::InDenseMemory {
 
   /// What IsLive(address) says, for who has stopped the world. Nothing is adopted.
   Result<bool> IsLive(const StoppedWorld& stopped, const void* address);
+  using VisitBlock = std::function<bool(char* block, uint64_t bytes)>;
   /// Calls `visit` for each live block, in the order of addresses, until it returns false. `bytes`
   /// is what UsableBytes() says. `visit` calls nothing of the heap that does not take `stopped`.
   /// Errors  kCorrupt, kNoMemory.
-  Status ForEachBlock(const StoppedWorld& stopped,
-                      const std::function<bool(char* block, uint64_t bytes)>& visit);
+  Status ForEachBlock(const StoppedWorld& stopped, const VisitBlock& visit) {
+    return ForEachBlockBehind(stopped, 0, visit);
+  }
+  /// As ForEachBlock(), for the blocks that end behind the first `offset` bytes of the heap.
+  Status ForEachBlockBehind(const StoppedWorld& stopped, uint64_t offset, const VisitBlock& visit);
 
   /// Does what FlushFrees() does, and marks the heap as clean. In a heap that is read-only or under
   /// the snapshot contract, does neither. Only the destructor may follow.
@@ -399,7 +403,7 @@ class Heap final : public os::InDenseMemory {
   void CollectLiveChanges();
   Result<uint64_t> CountLiveBytes();
   void ReadOnMedium(UnitIndex head, Segment& segment);
-  Status ForEachSegment(const std::function<bool(Segment&)>& visit);
+  Status ForEachSegment(UnitIndex from, const std::function<bool(Segment&)>& visit);
   void ReleaseSlab(Segment* segment);
   void ReleaseIfEmpty(Segment* segment);
   void AbandonAll();

@@ -62,9 +62,12 @@ Result<bool> Heap::IsLive(const StoppedWorld&, const void* address) {
   return !segment.IsSlab() || Slab(segment).IsInLiveBlock(address);
 }
 
-// Calls `visit` for each slab and each extent that is on the medium, until it returns false.
-Status Heap::ForEachSegment(const std::function<bool(Segment&)>& visit) {
-  for (UnitIndex at(0);;) {
+// Calls `visit` for each slab and each extent that is on the medium and has the unit `from` or a
+// later one, until it returns false.
+Status Heap::ForEachSegment(UnitIndex from, const std::function<bool(Segment&)>& visit) {
+  const Result<UnitIndex> first = units_.HeadOf(from);
+  if (!first && first.error() != Code::kNotFound) return first.status();
+  for (UnitIndex at = first ? *first : from;;) {
     const Result<UnitIndex> head = units_.NextHead(at);
     if (!head) return head.status();
     if (head->value() >= units_.unit_count()) return Code::kOk;
@@ -77,7 +80,7 @@ Status Heap::ForEachSegment(const std::function<bool(Segment&)>& visit) {
 
 Result<uint64_t> Heap::CountLiveBytes() {
   uint64_t live_bytes = 0;
-  MORSEL_TRY(ForEachSegment([&](Segment& segment) {
+  MORSEL_TRY(ForEachSegment(UnitIndex(0), [&](Segment& segment) {
     uint64_t blocks = 1;
     if (segment.IsSlab()) {
       const Slab slab(segment);
@@ -93,14 +96,15 @@ Result<uint64_t> Heap::CountLiveBytes() {
   return live_bytes;
 }
 
-Status Heap::ForEachBlock(const StoppedWorld&,
-                          const std::function<bool(char* block, uint64_t bytes)>& visit) {
+Status Heap::ForEachBlockBehind(const StoppedWorld&, uint64_t offset, const VisitBlock& visit) {
+  const char* const behind = reinterpret_cast<const char*>(header_) + offset;
   const auto visit_wanted = [&](char* block, uint64_t usable_bytes) {
+    if (block + usable_bytes <= behind) return true;
     // The guard keeps blocks that were freed, also while the world is stopped.
     if (guard() != nullptr && !guard()->HasLive(block, usable_bytes)) return true;
     return visit(block, usable_bytes);
   };
-  return ForEachSegment([&](Segment& segment) {
+  return ForEachSegment(UnitIndex(offset / kUnitBytes), [&](Segment& segment) {
     if (!segment.IsSlab()) return visit_wanted(segment.start, segment.UsableBytes());
     const Slab slab(segment);
     for (uint64_t i = 0; i < slab.WordCount(); ++i) {

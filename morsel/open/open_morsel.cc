@@ -209,46 +209,6 @@ Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
   return backing_->Export(to, file_name, request);
 }
 
-Status OpenMorsel::Resize(uint64_t size_bytes) {
-  MORSEL_TRY(MayWrite("resize"));
-  const uint64_t step = record().giant ? kGiantBytes : kSubtreeBytes;
-  if (size_bytes > record().capacity_bytes) {
-    return Fail(Code::kAddressExhausted,
-                "%s cannot have %s: its address range ends after %s; create one with a larger "
-                "capacity",
-                label_.c_str(), FormatSizeExactly(size_bytes).c_str(),
-                FormatSizeExactly(record().capacity_bytes).c_str());
-  }
-  if (size_bytes == 0) {
-    return Fail(Code::kInvalidArgument, "%s cannot have no bytes; morsel_remove removes it",
-                label_.c_str());
-  }
-  size_bytes = AlignUp(size_bytes, step);
-  const auto stopped = heap_->StopTheWorld();
-  const uint64_t before = record().size_bytes;
-  if (size_bytes < before) {
-    if (const Status status = heap_->Shrink(size_bytes); !status.ok()) {
-      if (status.code() != Code::kBusy) return status;
-      return Fail(Code::kBusy,
-                  "%s cannot shrink from %s to %s: blocks are in use behind that; free them first",
-                  label_.c_str(), FormatSizeExactly(before).c_str(),
-                  FormatSizeExactly(size_bytes).c_str());
-    }
-    if (const Status status = backing_->Resize(size_bytes); !status.ok()) {
-      KeepLastError keep;
-      (void)heap_->Grow(before);
-      return status;
-    }
-    return Code::kOk;
-  }
-  MORSEL_TRY(backing_->Resize(size_bytes));
-  const Status grown = heap_->Grow(size_bytes);
-  if (grown.ok()) return grown;
-  KeepLastError keep;
-  (void)backing_->Resize(before);
-  return grown;
-}
-
 void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_info* info) {
   info->flags = 0;
   if (record.contract == Contract::kFine) info->flags |= MORSEL_FINE;

@@ -96,6 +96,10 @@ class OpenMorsel : public os::InDenseMemory {
   Status Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t live_bytes);
   Status CloseFine();
   Status MayBeRoot(const char* name, const void* object);
+  // The caller holds roots_mutex_ and has stopped the heap.
+  Status Shrink(const alloc::Heap::StoppedWorld& stopped, uint64_t size_bytes);
+  Status FailInTheWay(const alloc::Heap::StoppedWorld& stopped, uint64_t size_bytes);
+  Result<bool> IsOfRoots(uint64_t address);
   class Telling;
   /// The caller has stopped the heap.
   void FillStopped(uint64_t live_bytes, morsel_info* info) const;

@@ -263,5 +263,16 @@ TEST_F(GuardTest, AStoreDuringACheckpointIsFound) {
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
 
+TEST_F(GuardTest, WhatItKeepsOfFreedBlocksDoesNotKeepAMorselFromShrinking) {
+  constexpr uint64_t kMiB = uint64_t{1} << 20;
+  ASSERT_EQ(morsel_resize(morsel_, 8 * kMiB), MORSEL_OK) << morsel_last_error();
+  std::vector<char*> blocks;
+  for (int i = 0; i < 100; ++i) blocks.push_back(Make(60'000));
+  const auto last = std::max_element(blocks.begin(), blocks.end());
+  ASSERT_GT(*last, static_cast<char*>(morsel_base(morsel_)) + 2 * kMiB);
+  for (char* const block : blocks) morsel_free(morsel_, block);
+  EXPECT_EQ(morsel_resize(morsel_, 2 * kMiB), MORSEL_OK) << morsel_last_error();
+}
+
 }  // namespace
 }  // namespace morsel

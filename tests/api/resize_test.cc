@@ -1,0 +1,104 @@
+// A morsel that cannot shrink says what is in the way.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "morsel/morsel.hpp"
+#include "os/testing/scratch_testing.h"
+
+namespace {
+
+// Set before main(), so that libpmem2 finds it whenever it looks.
+const bool kGranularityIsForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1) == 0;
+
+uint32_t Flags(bool fine) { return MORSEL_CREATE | (fine ? uint32_t{MORSEL_FINE} : 0); }
+
+class ResizeTest : public testing::Test {
+ protected:
+  morsel::Pool Open(bool carved) {
+    const morsel::PoolOptions in_a_file = {.flags = MORSEL_CREATE | MORSEL_CARVED,
+                                           .size_bytes = 64 << 20};
+    auto pool = carved ? morsel::Pool::open(scratch_.At("carved"), in_a_file)
+                       : morsel::Pool::open(scratch_.At("directory"), {.flags = MORSEL_CREATE});
+    EXPECT_TRUE(pool) << morsel::last_error();
+    return std::move(*pool);
+  }
+
+  morsel::os::Scratch scratch_ = morsel::os::Scratch::InMemory();
+};
+
+TEST_F(ResizeTest, AMorselThatCannotShrinkNamesTheBlockAtItsEnd) {
+  for (const bool fine : {false, true}) {
+    SCOPED_TRACE(fine ? "fine" : "snapshot");
+    morsel::Pool pool = Open(fine);
+    morsel::Morsel m = *morsel::Morsel::open(
+        pool, "sized", {.flags = Flags(fine), .size_bytes = 24 << 20, .capacity_bytes = 32 << 20});
+    std::vector<void*> blocks;
+    for (int i = 0; i < 4; ++i) blocks.push_back(m.malloc(4 << 20));
+    ASSERT_NE(blocks.back(), nullptr) << morsel::last_error();
+    std::sort(blocks.begin(), blocks.end());
+    const auto end_of = [&](void* block) {
+      const uint64_t end = static_cast<char*>(block) + (4 << 20) - static_cast<char*>(m.base());
+      return (end + (2 << 20) - 1) >> 21 << 21;
+    };
+    const auto expect_busy = [&](void* last, const std::string& how_many) {
+      EXPECT_EQ(m.resize(2 << 20).code(), morsel::Code::kBusy);
+      std::ostringstream words;
+      words << "a block of 4194304 bytes at " << last << how_many << " is in use";
+      const std::string message = morsel::last_error();
+      EXPECT_NE(message.find(words.str()), std::string::npos) << message;
+      const std::string possible = "ask for " + std::to_string(end_of(last) >> 20) + " MiB";
+      EXPECT_NE(message.find(possible), std::string::npos) << message;
+    };
+    expect_busy(blocks[3], ", the last of 4 there,");
+    // All of it is as it was, to its end.
+    EXPECT_EQ(m.size(), 24u << 20);
+    std::memset(blocks[3], 1, 4 << 20);
+    m.free(blocks[3]);
+    m.free(blocks[1]);
+    expect_busy(blocks[2], ", the last of 2 there,");
+    m.free(blocks[0]);
+    expect_busy(blocks[2], "");
+    ASSERT_TRUE(m.resize(end_of(blocks[2])).ok()) << morsel::last_error();
+    EXPECT_EQ(m.size(), end_of(blocks[2]));
+    // Now nothing smaller is possible.
+    EXPECT_EQ(m.resize(2 << 20).code(), morsel::Code::kBusy);
+    EXPECT_EQ(std::string(morsel::last_error()).find("ask for"), std::string::npos)
+        << morsel::last_error();
+    m.free(blocks[2]);
+    ASSERT_TRUE(m.resize(2 << 20).ok()) << morsel::last_error();
+    ASSERT_TRUE(m.close().ok()) << morsel::last_error();
+  }
+}
+
+// Roots lie in the heap, too, and who has not allocated them should know.
+TEST_F(ResizeTest, AMorselThatCannotShrinkSaysThatARootIsInTheWay) {
+  morsel::Pool pool = Open(false);
+  morsel::Morsel m =
+      *morsel::Morsel::open(pool, "rooted", {.flags = Flags(false), .size_bytes = 4 << 20});
+  // Only the end has room for the record.
+  std::vector<void*> blocks;
+  for (void* block = m.malloc(60 << 10); block != nullptr; block = m.malloc(60 << 10)) {
+    blocks.push_back(block);
+  }
+  std::sort(blocks.begin(), blocks.end());
+  m.free(blocks.back());
+  ASSERT_TRUE(m.set_root("r", blocks.front()).ok()) << morsel::last_error();
+  blocks.pop_back();
+  while (blocks.size() > 1) {
+    m.free(blocks.back());
+    blocks.pop_back();
+  }
+  EXPECT_EQ(m.resize(2 << 20).code(), morsel::Code::kBusy);
+  const std::string message = morsel::last_error();
+  EXPECT_NE(message.find("keeps a root"), std::string::npos) << message;
+  ASSERT_TRUE(m.set_root("r", nullptr).ok());
+  EXPECT_TRUE(m.resize(2 << 20).ok()) << morsel::last_error();
+}
+
+}  // namespace
