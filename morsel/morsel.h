@@ -46,6 +46,10 @@
  *   handler that is set later gets it in place of the library. A SIGBUS of another cause takes the
  *   course that it had before: a program that ignores it may be sent it. A thread that blocks the
  *   signal ends the process without the message: the kernel asks no handler then.
+ * Stores where it is only read. A store into a morsel that is open for reading only ends the
+ *   process by SIGSEGV, after a message on stderr that names morsel and offset, if SIGSEGV had its
+ *   default action when that morsel was opened. A handler of the program's is left alone, and there
+ *   is no message then.
  * Wrong pointers. free, realloc and usable_size end the process with a message when they are given
  *   a pointer that is not the start of a live block. They find a block that was freed before, too,
  *   except for some that were freed lately, which only MORSEL_GUARD=1 always finds

@@ -8,6 +8,7 @@
 #include "morsel/directory/directory_pool.h"
 #include "morsel/open/open_options.h"
 #include "morsel/open/process.h"
+#include "morsel/open/read_only_store.h"
 #include "pmem/media/path_kind.h"
 
 namespace morsel {
@@ -255,6 +256,7 @@ Status OpenPool::Adopt(std::unique_ptr<Backing> backing, Entry& entry, bool is_n
   entry.morsel = std::move(morsel).value();
   entry.is_open = std::make_unique<OpenName>(pool_->place(), entry.morsel->record().name);
   entry.opens = 1;
+  if (entry.morsel->read_only()) ExplainStoresWhereReadOnly();
   return Code::kOk;
 }
 

@@ -1,7 +1,6 @@
 #include "os/memory/bus_error.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "os/memory/signal_message.h"
 
 namespace morsel::os {
 namespace {
@@ -42,41 +42,6 @@ Index& Ranges() {
   return *index;
 }
 
-// A message that is put together without allocations, locks and stdio, since a signal handler may
-// use none of them. It is cut off where it is too long.
-class Message {
- public:
-  Message& operator<<(const char* text) {
-    const size_t length = strnlen(text, sizeof text_ - 1 - length_);
-    std::memcpy(text_ + length_, text, length);
-    length_ += length;
-    return *this;
-  }
-  Message& Hexadecimal(uint64_t number) {
-    char digits[19] = "0x";
-    int shift = 60;
-    while (shift > 0 && number >> shift == 0) shift -= 4;
-    char* to = digits + 2;
-    for (; shift >= 0; shift -= 4) *to++ = "0123456789abcdef"[number >> shift & 15];
-    *to = '\0';
-    return *this << digits;
-  }
-  void Write() const {
-    const char* from = text_;
-    for (size_t left = length_; left > 0;) {
-      const ssize_t put = write(STDERR_FILENO, from, left);
-      if (put < 0 && errno == EINTR) continue;
-      if (put <= 0) return;
-      from += put;
-      left -= static_cast<size_t>(put);
-    }
-  }
-
- private:
-  char text_[1024] = "";
-  size_t length_ = 0;
-};
-
 const char* Cause(int code) {
   switch (code) {
     case BUS_MCEERR_AR:
@@ -84,8 +49,7 @@ const char* Cause(int code) {
       return "the medium has an error there, and what it held is lost";
     case BUS_ADRERR:
       return "there is nothing behind it: a medium error, a device that is gone, or a file that "
-             "was "
-             "truncated";
+             "was truncated";
     default:
       return "the kernel could not serve it";
   }
@@ -97,7 +61,7 @@ void Report(const siginfo_t& info) {
     const uint64_t end = at->end.load(std::memory_order_acquire);
     const uint64_t begin = at->begin.load(std::memory_order_relaxed);
     if (address < begin || address >= end) continue;
-    Message message;
+    SignalMessage message;
     message << "morsel: " << at->label << ": an access at ";
     message.Hexadecimal(address) << " failed, offset ";
     message.Hexadecimal(at->file_offset + (address - begin)) << " of '" << at->path << "': ";

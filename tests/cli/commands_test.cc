@@ -27,6 +27,50 @@ class CommandsTest : public ToolTest {
   }
 };
 
+// A program has left a pointer to itself in one morsel, and one to what it freed in another.
+TEST_F(CommandsTest, CheckPointersListsWordsThatLeadOut) {
+  Succeeds({"create", pool_});
+  const auto store = [this](const char* name, auto make_word) {
+    morsel::Pool pool = *morsel::Pool::open(pool_);
+    morsel::Morsel m = *morsel::Morsel::open(pool, name, {.flags = MORSEL_CREATE});
+    auto** const words = static_cast<void**>(m.calloc(5, sizeof(void*)));
+    words[3] = make_word(m);
+    ASSERT_TRUE(m.close().ok()) << morsel::last_error();
+    ASSERT_TRUE(pool.close().ok()) << morsel::last_error();
+  };
+  store("good", [](morsel::Morsel& m) { return m.malloc(100); });
+  store("freed", [](morsel::Morsel& m) {
+    void* const block = m.malloc(3000);
+    m.free(block);
+    return block;
+  });
+  EXPECT_EQ(RunJson({"check", pool_}).contains("pointers_out"), false);
+  const json sound = RunJson({"check", "--pointers", pool_});
+  EXPECT_EQ(sound["pointers_out"], 0);
+  EXPECT_EQ(sound["clean"], true);
+  ASSERT_EQ(sound["findings"].size(), 1u);
+  EXPECT_EQ(sound["findings"][0]["subject"], "morsel 'freed'");
+
+  // Where programs have their stacks.
+  store("bad", [](morsel::Morsel&) { return reinterpret_cast<void*>(0x7fff'ffff'e008); });
+  const Ran all = Run({"check", "--pointers", pool_, "--json"});
+  EXPECT_EQ(all.exit_code, 1) << all.error;
+  const json found = json::parse(all.out);
+  EXPECT_EQ(found["pointers_out"], 1);
+  EXPECT_EQ(found["clean"], true);
+  ASSERT_EQ(found["findings"].size(), 2u);
+  EXPECT_EQ(found["findings"][0]["subject"], "morsel 'bad'");
+  const std::string sentence = found["findings"][0]["sentence"];
+  EXPECT_NE(sentence.find("has at offset 24 0x7fffffffe008, which leads to"), std::string::npos)
+      << sentence;
+  EXPECT_EQ(RunJson({"check", "--pointers", pool_, "good"})["pointers_out"], 0);
+  EXPECT_EQ(Run({"check", pool_}).exit_code, 0);
+  const Ran text = Run({"check", "--pointers", pool_, "bad"});
+  EXPECT_EQ(text.exit_code, 1);
+  EXPECT_NE(text.out.find("1 word may lead out of a morsel\nclean: 1 morsel"), std::string::npos)
+      << text.out;
+}
+
 TEST_F(CommandsTest, ADirectoryPoolFromBeginningToEnd) {
   const json made = RunJson({"create", pool_, "--mode", "0750"});
   EXPECT_EQ(made, json({{"pool", pool_}, {"kind", "directory"}}));
