@@ -233,6 +233,50 @@ TEST(HeapBounds, BytesThatComeBackAreBoundedWhereTheGateIsClosedMeanwhile) {
   }
 }
 
+// Bytes bound frees of large blocks, their number those of small ones, in one run of frees too.
+TEST(HeapBounds, FreesAreFlushedNoSoonerThanTheyMustBe) {
+  constexpr uint64_t kHeapBytes = 2 * kGiB;
+  constexpr uint64_t kLarge = 60'000;
+  constexpr uint64_t kSmall = 16;
+  static uint64_t fences;
+  static constexpr pmem::PersistTable kCounting = {
+      .flush = [](void*, const void*, size_t) {},
+      .fence = [](void*) { ++fences; },
+  };
+  const HeapMemory memory(kHeapBytes);
+  const pmem::Persist persist(&kCounting, nullptr);
+  Heap::Format(memory.Place(kHeapBytes), 4096, persist);
+  const auto heap = Heap::Open(memory.Place(kHeapBytes), persist, true, false).value();
+  std::vector<void*> large(2 * FreeBudget::OfThreads(kHeapBytes) / kLarge);
+  for (void*& block : large) block = Allocate(*heap, kLarge);
+  std::vector<void*> small(3 * kFreesUnflushedMax);
+  for (void*& block : small) block = Allocate(*heap, kSmall);
+  heap->FlushFrees();
+
+  uint64_t bytes = 0;
+  uint64_t frees = 0;
+  uint64_t most_bytes = 0;
+  uint64_t most_frees = 0;
+  const auto free_one = [&](void* block, uint64_t block_bytes) {
+    const uint64_t before = fences;
+    Free(*heap, block);
+    bytes = fences == before ? bytes + block_bytes : 0;
+    frees = fences == before ? frees + 1 : 0;
+    most_bytes = std::max(most_bytes, bytes);
+    most_frees = std::max(most_frees, frees);
+  };
+  size_t next = 0;
+  for (; next < large.size() / 2; ++next) free_one(large[next], kLarge);
+  EXPECT_GT(most_bytes, FreeBudget::OfThreads(kHeapBytes) / 3);
+  for (void* const block : small) {
+    free_one(block, kSmall);
+    if (frees % 4096 == 0 && next < large.size()) free_one(large[next++], kLarge);
+  }
+  EXPECT_LE(most_bytes, FreeBudget::OfThreads(kHeapBytes));
+  EXPECT_LE(most_frees, kFreesUnflushedMax);
+  EXPECT_GT(most_frees, kFreesUnflushedMax / 4);
+}
+
 // Each extent gives up most of its units in place.
 TEST(HeapBounds, BytesOfShortenedExtentsThatComeBackAreBounded) {
   constexpr uint64_t kHeapBytes = 64 * kMiB;

@@ -21,9 +21,9 @@ namespace morsel::alloc {
 /// At most this many frees of a thread are not durable yet, and are undone by a crash. How many
 /// bytes they may have is what FreeBudget lends.
 inline constexpr uint64_t kFreesUnflushedMax = 65'536;
-/// A thread flushes its frees after this many at most: of the smallest blocks, for only bytes are
-/// counted. The rest of the bound is for the blocks in its magazines: they are allocated after a
-/// crash, and count as freed only when their bits are cleared, which may come on top of all others.
+/// A thread flushes its frees after this many at most. The rest of the bound is for the blocks in
+/// its magazines: they are allocated after a crash, and count as freed only when their bits are
+/// cleared, which may come on top of all others.
 /// Another 64 are for each word of bits in which ThreadHeap::FreeRemote() delays some.
 inline constexpr uint64_t kRemotes = ClassOf(2 * kKiB) + 2;  // of each small class, and one more
 inline constexpr uint64_t kFreesBeforeFlush =
@@ -83,8 +83,7 @@ class FreeBudget {
 
   // Twice as many threads as there are could have that much, so that others seldom have too much.
   static constexpr uint64_t Share(uint64_t heap_bytes, uint64_t borrowers) {
-    return std::clamp<uint64_t>(OfThreads(heap_bytes) / (2 * std::bit_ceil(borrowers)), 1,
-                                kFreesBeforeFlush * kBlockBytesMin);
+    return std::max<uint64_t>(OfThreads(heap_bytes) / (2 * std::bit_ceil(borrowers)), 1);
   }
 
   Extents extents_;

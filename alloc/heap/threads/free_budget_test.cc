@@ -52,12 +52,6 @@ TEST(FreeBudget, AShareThatIsRenewedFollowsTheNumberOfThreads) {
   EXPECT_EQ(budget.Lend(64 * kMiB, third), alone);
 }
 
-// However large the heap is, a share is no more than that many of the smallest blocks.
-TEST(FreeBudget, SharesBoundTheNumberOfFreesToo) {
-  FreeBudget budget;
-  EXPECT_EQ(budget.Lend(1024 * kGiB, 0), kFreesBeforeFlush * kBlockBytesMin);
-}
-
 // With more threads than there are bytes, each frees block by block.
 TEST(FreeBudget, EachGetsSomething) {
   FreeBudget budget;

@@ -21,6 +21,7 @@ ThreadHeap::ThreadHeap(const SegmentTable& segments, ThreadHeap* common, pmem::P
       unclean_(fine && unclean),
       lent_bytes_(fine ? 0 : kUnbounded),
       bytes_left_(lent_bytes_),
+      bytes_counted_from_(lent_bytes_),
       bytes_left_before_(lent_bytes_) {}
 
 ThreadHeap::~ThreadHeap() {
@@ -189,6 +190,7 @@ void ThreadHeap::NoteUnflushed(Segment* segment) {
   if (segment->Has(Segment::kUnflushed)) return;
   segment->flags |= Segment::kUnflushed;
   if (!fine_) return;
+  NoteSize(segment->block_bytes);
   segment->next_unflushed = unflushed_;
   unflushed_ = segment;
 }
@@ -228,6 +230,7 @@ void ThreadHeap::FreeRemote(Segment& segment, void* block) {
     Slab(segment).DieOfTwice(block);
   }
   remote.bits |= bit;
+  NoteSize(segment.block_bytes);
   CountFree(segment.block_bytes);
 }
 
@@ -383,7 +386,36 @@ void ThreadHeap::FreesFlushed() {
     segment->quick = nullptr;  // so that the next free calls Touched()
   }
   ForgetOthers();
-  SetBytesLeft(BytesBeforeFlush());
+  BeginCounting();
+}
+
+// Only bytes are counted. That they are not too many blocks is certain while they are no more than
+// so many of the smallest may have.
+void ThreadHeap::BeginCounting() {
+  smallest_freed_bytes_ = kNoneFreed;
+  const int64_t bytes =
+      fine_ ? std::min<int64_t>(lent_bytes_, kFreesBeforeFlush * kBlockBytesMin) : lent_bytes_;
+  SetBytesLeft(unclean_ ? 0 : bytes);
+  bytes_counted_from_ = bytes_left_;
+}
+
+// Whether what was freed is less than was lent, and so few blocks that as many more bytes may be
+// freed, of the smallest blocks, as are granted here.
+bool ThreadHeap::MayFreeMore() {
+  constexpr int64_t kWorthwhileBytes = kFreesBeforeFlush * kBlockBytesMin / 8;
+  if (unclean_) return false;
+  const int64_t freed_bytes = bytes_counted_from_ - bytes_left_;
+  const auto blocks_max =
+      static_cast<int64_t>(static_cast<uint64_t>(freed_bytes) / smallest_freed_bytes_) + 1;
+  const int64_t more = std::min<int64_t>(
+      (static_cast<int64_t>(kFreesBeforeFlush) - blocks_max) * static_cast<int64_t>(kBlockBytesMin),
+      lent_bytes_ - freed_bytes);
+  if (more < kWorthwhileBytes) return false;
+  const int64_t added = more - bytes_left_;
+  bytes_left_ += added;
+  bytes_left_before_ += added;
+  bytes_counted_from_ += added;
+  return true;
 }
 
 }  // namespace morsel::alloc

@@ -115,6 +115,7 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
   /// units get another head; Heap::FlushFreesOf() does so together with the other frees.
   void FreedExtent() {
     CountFree(kBlockBytesMin);
+    smallest_freed_bytes_ = kBlockBytesMin;
     live_change_ += static_cast<int64_t>(kBlockBytesMin);  // it is no block of a slab
   }
 
@@ -129,15 +130,15 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
   /// though its bit is set.
   bool HasAtHand(const Segment& segment, const void* address) const;
 
-  /// Whether so many bytes have been freed that FlushFrees() is due.
-  bool FlushIsDue() const { return bytes_left_ < 0; }
+  /// Whether so many bytes or blocks have been freed that FlushFrees() is due.
+  bool FlushIsDue() { return bytes_left_ < 0 && !MayFreeMore(); }
 
   /// How many bytes of frees the heap has lent this object; 0: none yet, or they were taken back.
   uint64_t lent_bytes() const { return static_cast<uint64_t>(lent_bytes_); }
   /// From now on it is lent so many. All its frees are durable.
   void Borrow(uint64_t bytes) {
     lent_bytes_ = static_cast<int64_t>(bytes);
-    SetBytesLeft(BytesBeforeFlush());
+    BeginCounting();
   }
 
   /// Makes the frees of this thread durable, those of extents excepted.
@@ -244,6 +245,7 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
 
   /// Lent where frees need no flush.
   static constexpr int64_t kUnbounded = std::numeric_limits<int64_t>::max();
+  static constexpr uint64_t kNoneFreed = std::numeric_limits<uint64_t>::max();
   static constexpr size_t kOthersMin = 32;
   static constexpr size_t kOthersMax = 4096;
   static constexpr size_t kRecentMax = 64;
@@ -262,7 +264,13 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
     live_change_ -= bytes_left_before_ - bytes_left_;
     bytes_left_ = bytes_left_before_ = bytes;
   }
-  int64_t BytesBeforeFlush() const { return unclean_ ? 0 : lent_bytes_; }
+  /// All frees are durable.
+  void BeginCounting();
+  bool MayFreeMore();
+  /// A block of that size was freed that is the first of its slab since the last flush.
+  void NoteSize(uint64_t block_bytes) {
+    smallest_freed_bytes_ = std::min(smallest_freed_bytes_, block_bytes);
+  }
   [[gnu::noinline]] void Touched(Segment& segment);
   void NoteUnflushed(Segment* segment);
   void List(ClassCache& cache, Segment* segment);
@@ -310,8 +318,11 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
   bool fine_;
   bool unclean_;
   int64_t lent_bytes_;
-  int64_t bytes_left_;  ///< how many may be freed before they are flushed; below 0: too many were
-  int64_t bytes_left_before_;     ///< as it was last set, before frees were counted
+  int64_t bytes_left_;  ///< how many may be freed before MayFreeMore() is asked
+  int64_t
+      bytes_counted_from_;  ///< what bytes_left_ would be if none had been freed since the flush
+  uint64_t smallest_freed_bytes_ = kNoneFreed;  ///< of the blocks freed since then; never more
+  int64_t bytes_left_before_;                   ///< as it was last set, before frees were counted
   int64_t live_change_ = 0;       ///< see TakeLiveChange(); without what bytes_left_ has counted
   Segment* unflushed_ = nullptr;  ///< own slabs with frees to flush
   TouchedSlabs touched_;
