@@ -99,7 +99,8 @@ class Heap final : public os::InDenseMemory {
   /// Threads    no other thread is in the heap.
   void set_frames(HeapFrames* frames) { frames_ = frames; }
 
-  /// From now on a Guard sees every block that is allocated or freed.
+  /// From now on a Guard sees every block that is allocated or freed. None was, since the heap was
+  /// opened.
   /// Threads  no other thread is in the heap.
   void BeGuarded();
   /// The guard, which the heap owns, or nullptr if the heap is not guarded.

@@ -247,7 +247,7 @@ TEST(HeapBounds, FreesAreFlushedNoSoonerThanTheyMustBe) {
   const pmem::Persist persist(&kCounting, nullptr);
   Heap::Format(memory.Place(kHeapBytes), 4096, persist);
   const auto heap = Heap::Open(memory.Place(kHeapBytes), persist, true, false).value();
-  std::vector<void*> large(2 * FreeBudget::OfThreads(kHeapBytes) / kLarge);
+  std::vector<void*> large(2 * FreeBudget::OfThreads(kHeapBytes, false) / kLarge);
   for (void*& block : large) block = Allocate(*heap, kLarge);
   std::vector<void*> small(3 * kFreesUnflushedMax);
   for (void*& block : small) block = Allocate(*heap, kSmall);
@@ -267,12 +267,12 @@ TEST(HeapBounds, FreesAreFlushedNoSoonerThanTheyMustBe) {
   };
   size_t next = 0;
   for (; next < large.size() / 2; ++next) free_one(large[next], kLarge);
-  EXPECT_GT(most_bytes, FreeBudget::OfThreads(kHeapBytes) / 3);
+  EXPECT_GT(most_bytes, FreeBudget::OfThreads(kHeapBytes, false) / 3);
   for (void* const block : small) {
     free_one(block, kSmall);
     if (frees % 4096 == 0 && next < large.size()) free_one(large[next++], kLarge);
   }
-  EXPECT_LE(most_bytes, FreeBudget::OfThreads(kHeapBytes));
+  EXPECT_LE(most_bytes, FreeBudget::OfThreads(kHeapBytes, false));
   EXPECT_LE(most_frees, kFreesUnflushedMax);
   EXPECT_GT(most_frees, kFreesUnflushedMax / 4);
 }

@@ -383,7 +383,7 @@ TEST_F(HeapCrashTest, FreedBlocksThatComeBackAreBounded) {
   }
   EXPECT_LE(most, kFreesUnflushedMax);
   // Else the images show nothing.
-  EXPECT_GT(most, FreeBudget::OfThreads(4 * kMiB) / 16 / 4);
+  EXPECT_GT(most, FreeBudget::OfThreads(4 * kMiB, false) / 16 / 4);
 }
 
 TEST_F(HeapCrashTest, RandomLives) {

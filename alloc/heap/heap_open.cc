@@ -97,7 +97,7 @@ void Heap::BeGuarded() {
   const StoppedWorld stopped = StopTheWorld();
   guarded_ = std::make_unique<GuardedBlocks>(plain_);
   calls_ = guarded_.get();
-  parts_.FillNoSlots();
+  parts_.BeGuarded();
 }
 
 Heap::~Heap() = default;

@@ -392,7 +392,8 @@ TEST_F(HeapOrderTest, FreesInMoreSlabsThanAThreadNotesAreDurable) {
   constexpr uint64_t kSlabs = 4096 + 1;
   constexpr uint64_t kWatched = 16;  // slabs that lie in the memory that is recorded
   constexpr uint64_t kBlockBytes = 128;
-  static_assert(kSlabs * kBlockBytes < FreeBudget::OfThreads(320 * kMiB) / 4);  // not yet full
+  static_assert(kSlabs * kBlockBytes <
+                FreeBudget::OfThreads(320 * kMiB, false) / 4);  // not yet full
   Make(320 * kMiB);
   std::vector<char*> blocks;  // the first of each slab
   Worker holder;

@@ -107,7 +107,7 @@ TEST(HeapPartsCostTest, ScatteredFreesOfOthersBlocksAreFlushedTogether) {
     fences_of_frees = fences - before;
   }).join();
   // At most one fence for a quarter of the bytes after which one of two threads flushes its frees.
-  const uint64_t share = FreeBudget::OfThreads(kHeapBytes) / 4;
+  const uint64_t share = FreeBudget::OfThreads(kHeapBytes, false) / 4;
   EXPECT_LE(fences_of_frees, kBlocks * 1024 / (share / 4));
 }
 

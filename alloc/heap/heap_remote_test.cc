@@ -122,7 +122,7 @@ TEST(HeapRemoteBoundTest, TheShortWayEndsWhereFreesAreToBeFlushed) {
       const uint64_t before = fences;
       if (!Heap::TryFreeRemote(heap.get(), block)) heap->Free(block);
       unflushed_bytes = fences == before ? unflushed_bytes + 1024 : 0;
-      ASSERT_LE(unflushed_bytes, FreeBudget::OfThreads(kBytes) / 4);  // of one of two threads
+      ASSERT_LE(unflushed_bytes, FreeBudget::OfThreads(kBytes, false) / 2);  // of two threads
     }
   }).join();
 }

@@ -122,7 +122,7 @@ void HeapFullLineTarget::FillLine(sim::Log& log) {
 void HeapFullLineTarget::FreeUntilFlushed(sim::Log& log) {
   // This thread came first and has freed one block. One more stays in a magazine, and the last is
   // one too many.
-  const uint64_t lent_bytes = FreeBudget::OfThreads(size_bytes_) / 2;
+  const uint64_t lent_bytes = FreeBudget::OfThreads(size_bytes_, false) / 2;
   const uint64_t frees = (lent_bytes - kFullBytes) / kOtherBytes + 2;
   for (uint64_t i = 0; i < frees; ++i) {
     if (i + 2 == frees) flushes_soon_ = true;

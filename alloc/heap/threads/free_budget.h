@@ -42,10 +42,18 @@ class FreeBudget {
     return std::max(heap_bytes / kPartOfHeap, kBytesMin);
   }
   /// The parts of it: of blocks that threads have freed in slabs, of extents, and of what a guard
-  /// keeps.
-  static constexpr uint64_t OfThreads(uint64_t heap_bytes) { return BytesMax(heap_bytes) / 2; }
+  /// keeps, if there is one.
+  static constexpr uint64_t OfThreads(uint64_t heap_bytes, bool is_guarded) {
+    return BytesMax(heap_bytes) - OfExtents(heap_bytes) - (is_guarded ? OfGuard(heap_bytes) : 0);
+  }
   static constexpr uint64_t OfExtents(uint64_t heap_bytes) { return BytesMax(heap_bytes) / 4; }
   static constexpr uint64_t OfGuard(uint64_t heap_bytes) { return BytesMax(heap_bytes) / 4; }
+
+  /// A guard keeps some blocks from now on. Nothing is lent.
+  void BeGuarded() {
+    MORSEL_CHECK(borrowers_ == 0);
+    is_guarded_ = true;
+  }
 
   /// Whether so many bytes of freed extents must be made durable now.
   bool IsTooMuchOfExtents(uint64_t bytes, uint64_t heap_bytes) const {
@@ -55,9 +63,11 @@ class FreeBudget {
   /// Lends a thread its share. `before` is what it was lent until now and gives back; none of it is
   /// in use. Returns 0, with nothing lent, if others have too much.
   uint64_t Lend(uint64_t heap_bytes, uint64_t before) {
+    const uint64_t calm = before != 0 ? calm_ + 1 : 0;
     if (before != 0) GiveBack(before);
+    calm_ = calm;
     const uint64_t share = Share(heap_bytes, borrowers_ + 1);
-    if (lent_bytes_ + share > OfThreads(heap_bytes)) return 0;
+    if (lent_bytes_ + share > OfThreads(heap_bytes, is_guarded_)) return 0;
     lent_bytes_ += share;
     ++borrowers_;
     return share;
@@ -67,10 +77,12 @@ class FreeBudget {
     MORSEL_CHECK(borrowers_ > 0 && bytes <= lent_bytes_);
     lent_bytes_ -= bytes;
     --borrowers_;
+    calm_ = 0;
   }
   /// Takes back everything and lends each of `borrowers` threads, which are not none, the share
   /// that is returned. None of what was lent before is in use.
   uint64_t LendAnew(uint64_t heap_bytes, uint64_t borrowers) {
+    calm_ = 0;
     const uint64_t share = Share(heap_bytes, borrowers);
     borrowers_ = borrowers;
     lent_bytes_ = share * borrowers;
@@ -81,14 +93,21 @@ class FreeBudget {
   static constexpr uint64_t kPartOfHeap = 64;
   static constexpr uint64_t kBytesMin = kMiB;
 
-  // Twice as many threads as there are could have that much, so that others seldom have too much.
-  static constexpr uint64_t Share(uint64_t heap_bytes, uint64_t borrowers) {
-    return std::max<uint64_t>(OfThreads(heap_bytes) / (2 * std::bit_ceil(borrowers)), 1);
+  /// After so many shares were renewed while no thread came or went, none is kept for new ones.
+  static constexpr uint64_t kCalm = 16;
+
+  // Where threads come and go, twice as many as there are could have that much, so that others
+  // seldom have too much.
+  uint64_t Share(uint64_t heap_bytes, uint64_t borrowers) const {
+    const uint64_t shares = std::bit_ceil(borrowers) * (calm_ >= kCalm ? 1 : 2);
+    return std::max<uint64_t>(OfThreads(heap_bytes, is_guarded_) / shares, 1);
   }
 
   Extents extents_;
   uint64_t lent_bytes_ = 0;
   uint64_t borrowers_ = 0;
+  uint64_t calm_ = 0;  ///< how many shares were renewed since a thread came or went
+  bool is_guarded_ = false;
 };
 
 }  // namespace morsel::alloc

@@ -12,9 +12,10 @@ TEST(FreeBudget, TheBoundIsA64thAndAtLeastOneMiB) {
   EXPECT_EQ(FreeBudget::BytesMax(64 * kMiB), kMiB);
   EXPECT_EQ(FreeBudget::BytesMax(640 * kMiB), 10 * kMiB);
   for (const uint64_t bytes : {2 * kMiB, kGiB, 100 * kGiB}) {
-    EXPECT_LE(
-        FreeBudget::OfThreads(bytes) + FreeBudget::OfExtents(bytes) + FreeBudget::OfGuard(bytes),
-        FreeBudget::BytesMax(bytes));
+    const uint64_t others = FreeBudget::OfExtents(bytes);
+    EXPECT_LE(FreeBudget::OfThreads(bytes, false) + others, FreeBudget::BytesMax(bytes));
+    EXPECT_LE(FreeBudget::OfThreads(bytes, true) + FreeBudget::OfGuard(bytes) + others,
+              FreeBudget::BytesMax(bytes));
   }
 }
 
@@ -33,8 +34,8 @@ TEST(FreeBudget, SharesTogetherAreNeverMoreThanThereIs) {
     }
     uint64_t sum = 0;
     for (const uint64_t bytes : lent) sum += bytes;
-    ASSERT_LE(sum, FreeBudget::OfThreads(kHeapBytes));
-    ASSERT_GE(sum, FreeBudget::OfThreads(kHeapBytes) / 4);
+    ASSERT_LE(sum, FreeBudget::OfThreads(kHeapBytes, false));
+    ASSERT_GE(sum, FreeBudget::OfThreads(kHeapBytes, false) / 4);
   }
   EXPECT_LE(anew, 10);
 }
@@ -56,6 +57,33 @@ TEST(FreeBudget, AShareThatIsRenewedFollowsTheNumberOfThreads) {
 TEST(FreeBudget, EachGetsSomething) {
   FreeBudget budget;
   EXPECT_EQ(budget.LendAnew(2 * kMiB, 3 * kMiB), 1u);
+}
+
+// Who is alone for long gets all of it, and gives up half when somebody comes.
+TEST(FreeBudget, WhereNoThreadComesOrGoesAllOfItIsLent) {
+  constexpr uint64_t kHeapBytes = 64 * kMiB;
+  constexpr uint64_t kAll = FreeBudget::OfThreads(kHeapBytes, true);
+  FreeBudget budget;
+  budget.BeGuarded();
+  uint64_t share = budget.Lend(kHeapBytes, 0);
+  EXPECT_EQ(share, kAll / 2);
+  for (int i = 0; i < 100; ++i) {
+    share = budget.Lend(kHeapBytes, share);
+    ASSERT_TRUE(share == kAll / 2 || share == kAll) << share;
+  }
+  EXPECT_EQ(share, kAll);
+  EXPECT_EQ(budget.Lend(kHeapBytes, 0), 0u);
+  EXPECT_EQ(budget.LendAnew(kHeapBytes, 2), kAll / 4);
+  uint64_t other = kAll / 4;
+  share = kAll / 4;
+  for (int i = 0; i < 100; ++i) {
+    share = budget.Lend(kHeapBytes, share);
+    other = budget.Lend(kHeapBytes, other);
+    ASSERT_GT(share, 0u);
+    ASSERT_GT(other, 0u);
+    ASSERT_LE(share + other, kAll);
+  }
+  EXPECT_EQ(share + other, kAll);
 }
 
 }  // namespace

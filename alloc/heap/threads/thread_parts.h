@@ -64,8 +64,12 @@ class ThreadParts final : private ThreadEndListener {
   Status NoMemory() const;
   /// What an earlier process left is durable now: frees of new threads need no flush for it.
   void RecoveredIsDurable() { new_parts_.unclean = false; }
-  /// From now on no slot is filled, so that each call takes the lock. The gate is closed.
-  void FillNoSlots() { fills_slots_ = false; }
+  /// From now on no slot is filled, so that each call takes the lock, and a guard keeps some
+  /// blocks. The gate is closed, and no thread has freed anything.
+  void BeGuarded() {
+    fills_slots_ = false;
+    budget_.BeGuarded();
+  }
 
   /// The first part of those of all threads; the others follow by `next`. nullptr: there is none.
   ThreadHeap* first() const { return first_; }
