@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "morsel/pool/taken_ranges.h"
 #include "morsel/registry/registry_file.h"
+#include "os/file/directory.h"
 #include "os/file/file.h"
 #include "os/file/file_lock.h"
 
@@ -123,8 +124,8 @@ std::optional<RegistryPlace> FindRegistry(const std::string& shared) {
   return RegistryPlace{*folder + "/addresses", std::nullopt};
 }
 
-Result<RegistryPlace> MakeRegistryFor(uid_t user, const Window& all, const std::string& shared) {
-  os::SystemCalls& calls = os::KernelCalls();
+Result<RegistryPlace> MakeRegistryFor(uid_t user, const Window& all, const std::string& shared,
+                                      os::SystemCalls& calls) {
   for (const std::string& folder : {shared.substr(0, shared.rfind('/')), shared}) {
     if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
       return FailErrno("'%s' cannot be made", folder.c_str());
@@ -153,15 +154,19 @@ Result<RegistryPlace> MakeRegistryFor(uid_t user, const Window& all, const std::
     const Result<uint64_t> end = file->SizeBytes();
     if (!end) return end.status();
     MORSEL_TRY(file->WriteAll(line, static_cast<size_t>(bytes), *end));
-    // ORDER  the user's line  <  the user's registry
-    // WHY    a registry without a line grants all addresses, other users' too.
-    // CRASH  before the registry: the user has none; the next call makes it.
-    // TEST   morsel/registry/registry_path_test: TheLineIsThereBeforeTheRegistry
-    MORSEL_TRY(file->Sync());
   }
   const RegistryPlace place = {shared + "/" + std::to_string(user), own};
   struct stat status;
   if (stat(place.path.c_str(), &status) == 0 && status.st_uid == user) return place;
+  // ORDER  the user's line and the file that has it, synced  <  the user's registry
+  // WHY    a registry without a line grants all addresses, other users' too. The line may be there
+  //        already, and not be durable: of a call that was killed.
+  // CRASH  before the registry: the user has none; the next call makes it.
+  // TEST   morsel/registry/registry_path_test: TheLineIsDurableBeforeTheRegistryIsMade
+  MORSEL_TRY(file->Sync());
+  const Result<os::Directory> folder = os::Directory::Open(calls, shared);
+  if (!folder) return folder.status();
+  MORSEL_TRY(folder->Sync());
   const Result<RegistryFile> made = RegistryFile::OpenLocked(calls, place.path);
   if (!made) return made.status();
   if (chown(place.path.c_str(), user, static_cast<gid_t>(-1)) != 0) {

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "morsel/pool/address_window.h"
+#include "os/file/system_calls.h"
 
 namespace morsel {
 
@@ -27,12 +28,12 @@ struct RegistryPlace {
 std::optional<RegistryPlace> FindRegistry(const std::string& shared = kSharedRegistries);
 
 /// Gives the user a part of `all` that no other user of `shared` has, a sixteenth of what is left,
-/// and a registry there, for which this process must be root. Who has one
-/// keeps it.
+/// and a registry there, for which this process must be root. Who has one keeps it.
 /// Durability  on return.
 /// Errors      kAddressExhausted: the users' parts take all; kPermission, kNoSpace, kIo;
 ///             kCorrupt: `windows` is not as this function writes it.
 Result<RegistryPlace> MakeRegistryFor(uid_t user, const Window& all,
-                                      const std::string& shared = kSharedRegistries);
+                                      const std::string& shared = kSharedRegistries,
+                                      os::SystemCalls& calls = os::KernelCalls());
 
 }  // namespace morsel

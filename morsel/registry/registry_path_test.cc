@@ -13,6 +13,7 @@
 #include "morsel/registry/address_registry.h"
 #include "os/testing/other_user_testing.h"
 #include "os/testing/scratch_testing.h"
+#include "os/testing/scripted_calls_testing.h"
 
 namespace morsel {
 namespace {
@@ -91,13 +92,37 @@ TEST_F(RegistryPathTest, RootPartsTheAddresses) {
   EXPECT_EQ(MakeRegistryFor(2000, kDefaultWindow, shared_).error(), Code::kCorrupt);
 }
 
-TEST_F(RegistryPathTest, TheLineIsThereBeforeTheRegistry) {
-  ASSERT_TRUE(fs::create_directories(shared_ + "/1000"));  // in the registry's place
-  EXPECT_FALSE(MakeRegistryFor(1000, kDefaultWindow, shared_).has_value());
-  std::ifstream windows(shared_ + "/windows");
-  std::string line;
-  ASSERT_TRUE(std::getline(windows, line));
-  EXPECT_EQ(line.substr(0, 5), "1000 ");
+// The second call finds the line of one that was killed before it could sync it.
+TEST_F(RegistryPathTest, TheLineIsDurableBeforeTheRegistryIsMade) {
+  os::ScriptedCalls calls;
+  for (const bool has_line : {false, true}) {
+    bool line_is_durable = false;
+    bool file_is_durable = false;
+    bool is_made = false;
+    calls.Play([&](const os::Call& call) {
+      if (call.kind == os::Call::kWrite && !is_made) line_is_durable = file_is_durable = false;
+      if (call.kind == os::Call::kDataSync && !is_made) line_is_durable = true;
+      if (call.kind == os::Call::kSync) file_is_durable = true;
+      if (std::string(call.kind == os::Call::kOpen ? call.name : call.to) == "1000") {
+        is_made = true;
+        EXPECT_TRUE(line_is_durable && file_is_durable);
+        if (!has_line) return EIO;
+      }
+      return 0;
+    });
+    EXPECT_EQ(MakeRegistryFor(1000, kDefaultWindow, shared_, calls).has_value(), has_line);
+    EXPECT_TRUE(is_made);
+    std::ifstream windows(shared_ + "/windows");
+    std::string line;
+    ASSERT_TRUE(std::getline(windows, line));
+    EXPECT_EQ(line.substr(0, 5), "1000 ");
+    EXPECT_FALSE(std::getline(windows, line));
+  }
+  for (const os::Call::Kind kind : {os::Call::kDataSync, os::Call::kSync}) {
+    calls.Play(os::FailEach(kind, EIO));
+    EXPECT_FALSE(MakeRegistryFor(1001, kDefaultWindow, shared_, calls).has_value());
+    EXPECT_FALSE(fs::exists(shared_ + "/1001"));
+  }
 }
 
 }  // namespace
