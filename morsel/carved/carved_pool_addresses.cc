@@ -46,8 +46,9 @@ Result<os::AddressRange> CarvedPool::TakeRange(const CatalogRecord& record) {
     const auto free = taken.FirstFree(base, base + size_bytes, size_bytes, alignment);
     return free == base ? std::optional<uint64_t>() : std::optional(base + alignment);
   };
+  std::optional<RegistryFile> opened;
   Result<std::optional<os::AddressRange>> range =
-      addresses_.Take(Registered(), record, SubjectOf(record.name), is_free);
+      addresses_.Take(Registered(), record, SubjectOf(record.name), is_free, opened);
   if (!range) return range.status();
   if (*range) return std::move(**range);
   return ReserveNew(addresses_.window(), record.id, record.capacity_bytes, taken,
@@ -56,7 +57,7 @@ Result<os::AddressRange> CarvedPool::TakeRange(const CatalogRecord& record) {
 
 void CarvedPool::NoteName() {
   ++stamp_.names_given;
-  addresses_.NoteName(Registered());
+  addresses_.NoteName(Registered(), {});
 }
 
 }  // namespace morsel

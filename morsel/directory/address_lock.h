@@ -7,6 +7,7 @@
 
 #include "base/descriptor.h"
 #include "base/result.h"
+#include "morsel/registry/registry_file.h"
 #include "os/file/directory.h"
 #include "os/file/file.h"
 #include "os/file/file_lock.h"
@@ -55,11 +56,15 @@ class AddressLock {
   /// How many names have been given in the directory since the file was made: by its length.
   uint64_t NamesGiven() const;
 
+  /// The file of the registry that has granted what is locked, for the note that follows.
+  std::optional<RegistryFile>& registry() { return registry_; }
+
  private:
   explicit AddressLock(os::File file) : file_(std::move(file)) {}
 
   os::File file_;
   os::ByteSpan locked_;
+  std::optional<RegistryFile> registry_;
 };
 
 }  // namespace morsel

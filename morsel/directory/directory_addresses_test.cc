@@ -90,6 +90,25 @@ TEST_F(DirectoryAddressesTest, MakingAMorselCostsTheSameBesideMany) {
   EXPECT_EQ(cost(60), first);
 }
 
+// The first of a process asks what is free, too, and those that follow know it.
+TEST_F(DirectoryAddressesTest, MakingAMorselOpensTheRegistryOnce) {
+  setenv("MORSEL_WINDOW", "160000000000-170000000000", 1);
+  int opens = 0;
+  os::ScriptedCalls calls;
+  calls.AfterEach([&](const os::Call& call) {
+    opens += call.kind == os::Call::kOpen && std::string(call.name) == "addresses";
+  });
+  const auto pool = PoolAt("a", calls);
+  Make(*pool, "first");
+  for (int i = 0; i < 10; ++i) {
+    opens = 0;
+    CatalogRecord wanted = Wanted("m" + std::to_string(i));
+    wanted.capacity_bytes = pool->DefaultCapacityBytes();
+    ASSERT_TRUE(pool->Create(wanted, [](auto&, auto) {}).has_value()) << LastError();
+    EXPECT_LE(opens, i == 0 ? 3 : 1) << i;
+  }
+}
+
 TEST_F(DirectoryAddressesTest, WhatIsRemovedIsGrantedAgain) {
   const auto a = PoolAt("a");
   const auto b = PoolAt("b");
@@ -200,11 +219,16 @@ TEST_F(DirectoryAddressesTest, ManyProcessesMakeMorselsAtOnce) {
 }
 
 TEST_F(DirectoryAddressesTest, TheDefaultCapacityFollowsWhatIsFree) {
-  EXPECT_EQ(DefaultCapacityFor(uint64_t{20} << 40), uint64_t{16} << 30);
-  EXPECT_EQ(DefaultCapacityFor(uint64_t{10} << 40), uint64_t{8} << 30);
-  EXPECT_EQ(DefaultCapacityFor(uint64_t{1} << 40), uint64_t{1} << 30);
-  EXPECT_EQ(DefaultCapacityFor(uint64_t{1} << 30), uint64_t{64} << 20);
-  EXPECT_EQ(DefaultCapacityFor(0), uint64_t{64} << 20);
+  const auto in_one_piece = [](uint64_t bytes) {
+    return DefaultCapacityFor({bytes, bytes, bytes});
+  };
+  EXPECT_EQ(in_one_piece(uint64_t{20} << 40), uint64_t{16} << 30);
+  EXPECT_EQ(in_one_piece(uint64_t{10} << 40), uint64_t{8} << 30);
+  EXPECT_EQ(in_one_piece(uint64_t{1} << 40), uint64_t{1} << 30);
+  EXPECT_EQ(in_one_piece(uint64_t{1} << 30), uint64_t{64} << 20);
+  EXPECT_EQ(in_one_piece(0), uint64_t{64} << 20);
+  // What is free in pieces of 900 MiB, of which none has a whole GiB.
+  EXPECT_EQ(DefaultCapacityFor({uint64_t{20} << 40, uint64_t{900} << 20, 0}), uint64_t{512} << 20);
   const auto pool = PoolAt("a");
   Make(*pool, "m");
   EXPECT_EQ(pool->DefaultCapacityBytes(), uint64_t{64} << 20);

@@ -111,10 +111,11 @@ class DirectoryPool final : public impl::Pool {
   Result<Place> TakePlace(CatalogRecord& record);
   /// Counts a name by the lock, lets `give` give it, and tells the registry where it has.
   template <class Give>
-  auto GiveName(const AddressLock& lock, const Give& give) {
+  auto GiveName(AddressLock& lock, const Give& give) {
     lock.CountName();
     auto given = give();
-    if (StatusOf(given).ok()) addresses_.NoteName(Registered(lock));
+    if (StatusOf(given).ok()) addresses_.NoteName(Registered(lock), lock.registry());
+    lock.registry().reset();
     return given;
   }
   /// Removes the morsel's name, and gives its addresses back.
@@ -146,8 +147,8 @@ class DirectoryPool final : public impl::Pool {
   Result<Replaced> LookAtReplaced(const std::string& name, bool is_kept);
   /// Does what GiveName() does, and gives back the addresses of what was replaced.
   template <class Make>
-  Status GiveNameInPlace(const AddressLock& lock, const CatalogRecord& record,
-                         const Replaced& replaced, const Make& make);
+  Status GiveNameInPlace(AddressLock& lock, const CatalogRecord& record, const Replaced& replaced,
+                         const Make& make);
   Status MakeImage(const CatalogRecord& record, const MakingWhole& making, os::Naming naming);
   /// Opens the morsel `name`, so that nobody becomes its writer before the file is closed.
   /// Errors  kBusy: somebody is; kCorrupt: the file is no morsel's; kNotFound, kPermission, kIo.

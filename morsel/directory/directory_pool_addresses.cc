@@ -50,7 +50,7 @@ Result<std::optional<DirectoryPool::Place>> DirectoryPool::TakeRegistered(Catalo
     return others->has_value() ? std::optional((*others)->end) : std::optional<uint64_t>();
   };
   Result<std::optional<os::AddressRange>> range =
-      addresses_.Take(Registered(lock), record, LabelOf(record.name), lock_place);
+      addresses_.Take(Registered(lock), record, LabelOf(record.name), lock_place, lock.registry());
   if (!range) return range.status();
   if (!*range) {
     lock.Unlock();

@@ -101,7 +101,7 @@ Result<AddressLock> DirectoryPool::TakeGivenPlace(const CatalogRecord& record, b
 //        the old ones are.
 // TEST   morsel/directory/directory_addresses_test: WhatMovesHasBothAddressesUntilItHasMoved
 template <class Make>
-Status DirectoryPool::GiveNameInPlace(const AddressLock& lock, const CatalogRecord& record,
+Status DirectoryPool::GiveNameInPlace(AddressLock& lock, const CatalogRecord& record,
                                       const Replaced& replaced, const Make& make) {
   MORSEL_TRY(GiveName(lock, make));
   if (!replaced.span) return Code::kOk;
@@ -116,7 +116,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image, bo
   if (!record) return record.status();
   record->mode = PermissionsOfCopy(record->mode);
   if (record->contract == Contract::kFine) record->codec = image::Codec::kNone;
-  const Result<AddressLock> lock = TakeGivenPlace(*record, replaces);
+  Result<AddressLock> lock = TakeGivenPlace(*record, replaces);
   if (!lock) return lock.status();
   Result<Replaced> replaced = Replaced();
   if (replaces) replaced = LookAtReplaced(name, /*is_kept=*/false);

@@ -283,6 +283,20 @@ Status OpenPool::OpenIntact(const std::string& name, const morsel_options& optio
   return adopted;
 }
 
+namespace {
+
+// Halves the capacity of a morsel for which nobody has asked for one, unless it is the least.
+bool HasLessByDefault(CatalogRecord& record) {
+  const uint64_t step = record.giant ? kGiantBytes : kSubtreeBytes;
+  const uint64_t half = AlignUp(record.capacity_bytes / 2, step);
+  if (half >= record.capacity_bytes || half < record.size_bytes) return false;
+  if (half < kDefaultCapacityMinBytes) return false;
+  record.capacity_bytes = half;
+  return true;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Backing>> OpenPool::Create(const std::string& name,
                                                   const morsel_options& options,
                                                   const image::Progress& progress) {
@@ -295,7 +309,15 @@ Result<std::unique_ptr<Backing>> OpenPool::Create(const std::string& name,
                 "leave the codec out, or MORSEL_FINE",
                 name.c_str());
   }
-  return pool_->Create(*wanted, OpenMorsel::Format, progress);
+  KeepLastError keep;
+  Result<std::unique_ptr<Backing>> made = pool_->Create(*wanted, OpenMorsel::Format, progress);
+  // What is free may lie in pieces, or others have taken it since the default was chosen.
+  for (CatalogRecord less = *wanted; !made && made.error() == Code::kAddressExhausted &&
+                                     options.capacity_bytes == 0 && HasLessByDefault(less);) {
+    made = pool_->Create(less, OpenMorsel::Format, progress);
+  }
+  if (!made) keep.LetGo();
+  return made;
 }
 
 Status OpenPool::Close(OpenMorsel* morsel, bool discard) {

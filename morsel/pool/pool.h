@@ -37,6 +37,8 @@ inline constexpr uint64_t kNameBytesMax = 200;
 /// pool. CheckMorselName() asks more of the names that morsels are given.
 bool IsPossibleName(const std::string& name);
 inline constexpr uint64_t kDefaultCapacityBytes = uint64_t{16} << 30;
+/// The same where little of the window is free.
+inline constexpr uint64_t kDefaultCapacityMinBytes = uint64_t{64} << 20;
 
 using image::Contract;
 

@@ -73,7 +73,8 @@ std::optional<RegistryFile> AddressRegistry::TryOpen() const {
 
 Result<std::optional<uint64_t>> AddressRegistry::Take(const RegisteredPool& pool,
                                                       uint64_t size_bytes, uint64_t alignment,
-                                                      const Accept& take_place) {
+                                                      const Accept& take_place,
+                                                      std::optional<RegistryFile>& opened) {
   const std::optional<uint64_t> none;
   std::optional<std::vector<AddressSpan>> listed;
   PoolStamp stamp;
@@ -111,6 +112,8 @@ Result<std::optional<uint64_t>> AddressRegistry::Take(const RegisteredPool& pool
     // A name that somebody else has given until now, before `take_place` locked the addresses.
     if (pool.stamp() != now) continue;
     if (!Grant(*file, **found, {**base, **base + size_bytes}).ok()) return none;
+    file->Unlock();
+    opened = std::move(file);
     return base;
   }
   return none;
@@ -119,19 +122,28 @@ Result<std::optional<uint64_t>> AddressRegistry::Take(const RegisteredPool& pool
 // Calls change(file, found) if there is a registry and the pool has a slot in it.
 template <class Change>
 void AddressRegistry::WithSlotOf(const RegisteredPool& pool, const Change& change) const {
-  const std::optional<RegistryFile> file = TryOpen();
-  if (!file) return;
-  const KeepLastError keep;
-  const Result<std::optional<FoundSlot>> found = FindSlot(*file, pool);
-  if (found && *found) change(*file, **found);
+  if (const std::optional<RegistryFile> file = TryOpen()) ChangeSlot(*file, pool, change);
 }
 
-void AddressRegistry::NoteName(const RegisteredPool& pool) {
-  WithSlotOf(pool, [&](const RegistryFile& file, FoundSlot found) {
+template <class Change>
+void AddressRegistry::ChangeSlot(const RegistryFile& file, const RegisteredPool& pool,
+                                 const Change& change) {
+  const KeepLastError keep;
+  const Result<std::optional<FoundSlot>> found = FindSlot(file, pool);
+  if (found && *found) change(file, **found);
+}
+
+void AddressRegistry::NoteName(const RegisteredPool& pool,
+                               const std::optional<RegistryFile>& opened) {
+  const auto note = [&](const RegistryFile& file, FoundSlot found) {
     ++found.slot.names_given;
     found.slot.changed_ns = pool.stamp().changed_ns;
     (void)file.WriteSlot(found.number, found.slot);
-  });
+  };
+  const KeepLastError keep;
+  if (!opened || !opened->LockAgain().ok()) return WithSlotOf(pool, note);
+  ChangeSlot(*opened, pool, note);
+  opened->Unlock();
 }
 
 // A pool without a slot is listed when it makes its first morsel here.
@@ -154,16 +166,13 @@ void AddressRegistry::GiveBack(const RegisteredPool& pool, const AddressSpan& sp
   });
 }
 
-std::optional<uint64_t> AddressRegistry::FreeBytes(const Window& window, Gone gone) {
+std::optional<FreeAddresses> AddressRegistry::Free(const Window& window, Gone gone) {
   const std::optional<RegistryFile> file = TryOpen();
   if (!file) return std::nullopt;
   const KeepLastError keep;
   if (gone == Gone::kSwept) (void)SweepGone(*file);
-  const Result<std::vector<GranuleWord>> words =
-      file->ReadWords(window.begin / kGranuleBytes, window.end / kGranuleBytes);
-  if (!words) return std::nullopt;
-  const auto free = std::count(words->begin(), words->end(), GranuleWord{0});
-  return static_cast<uint64_t>(free) * kGranuleBytes;
+  const Result<FreeAddresses> free = CountFree(*file, window);
+  return free ? std::optional(*free) : std::nullopt;
 }
 
 Result<std::vector<AddressRegistry::Holder>> AddressRegistry::Holders() {

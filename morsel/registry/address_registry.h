@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "morsel/registry/granted.h"
 #include "morsel/registry/registered_pool.h"
 #include "morsel/registry/registry_file.h"
 #include "os/file/system_calls.h"
@@ -32,16 +33,19 @@ class AddressRegistry {
   /// `take_place` for each place that is free in the registry, which decides. The registry is
   /// locked meanwhile, so that `take_place` must be quick. Returns the base. Nothing: there is no
   /// registry, and `take_place` may have accepted a place.
+  /// opened      is the registry's file afterwards, unlocked, for NoteName().
   /// Durability  on return [REG-2].
   /// Errors      kAddressExhausted; those of `pool.list` and of `take_place`.
   /// Cost        independent of the number of morsels, unless the pool's stamp has changed
   ///             otherwise than by NoteName(): then the pool is listed.
   Result<std::optional<uint64_t>> Take(const RegisteredPool& pool, uint64_t size_bytes,
-                                       uint64_t alignment, const Accept& take_place);
+                                       uint64_t alignment, const Accept& take_place,
+                                       std::optional<RegistryFile>& opened);
 
   /// Notes that a morsel at addresses that were taken has got its name, by which the pool's
   /// names_given grew by one.
-  void NoteName(const RegisteredPool& pool);
+  /// opened  by Take(), or nothing.
+  void NoteName(const RegisteredPool& pool, const std::optional<RegistryFile>& opened);
 
   /// Notes that the pool has a morsel at these addresses, which Take() has not granted.
   void Claim(const RegisteredPool& pool, const AddressSpan& span);
@@ -50,10 +54,10 @@ class AddressRegistry {
   /// before  the pool's stamp before the removal.
   void GiveBack(const RegisteredPool& pool, const AddressSpan& span, const PoolStamp& before);
 
-  /// Returns how many bytes of the window no pool has, or nothing. With kSwept, what pools had that
-  /// are gone is given back first, for which the path of each pool is looked up.
+  /// Returns what of the window no pool has, or nothing. With kSwept, what pools had that are gone
+  /// is given back first, for which the path of each pool is looked up.
   enum class Gone : uint8_t { kAsKnown, kSwept };
-  std::optional<uint64_t> FreeBytes(const Window& window, Gone gone);
+  std::optional<FreeAddresses> Free(const Window& window, Gone gone);
 
   /// A pool that has addresses.
   struct Holder {
@@ -69,6 +73,9 @@ class AddressRegistry {
   std::optional<RegistryFile> TryOpen() const;
   template <class Change>
   void WithSlotOf(const RegisteredPool& pool, const Change& change) const;
+  template <class Change>
+  static void ChangeSlot(const RegistryFile& file, const RegisteredPool& pool,
+                         const Change& change);
 
   os::SystemCalls* calls_;
   std::string path_;

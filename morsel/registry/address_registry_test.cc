@@ -53,12 +53,14 @@ class FakePool {
     const Result<std::optional<uint64_t>> base = Take(size_bytes);
     if (!base || !*base) return std::nullopt;
     AddName(**base, size_bytes);
-    registry_.NoteName(pool_);
+    registry_.NoteName(pool_, opened_);
+    opened_.reset();
     return *base;
   }
   Result<std::optional<uint64_t>> Take(uint64_t size_bytes = kBytes) {
-    return registry_.Take(pool_, size_bytes, kSubtreeBytes,
-                          [](uint64_t) { return std::optional<uint64_t>(); });
+    return registry_.Take(
+        pool_, size_bytes, kSubtreeBytes, [](uint64_t) { return std::optional<uint64_t>(); },
+        opened_);
   }
   // As another user's process does, or who copies a file.
   void AddName(uint64_t base, uint64_t size_bytes = kBytes) {
@@ -83,6 +85,7 @@ class FakePool {
 
  private:
   AddressRegistry& registry_;
+  std::optional<RegistryFile> opened_;
   RegisteredPool pool_;
   std::vector<AddressSpan> morsels_;
   PoolStamp stamp_{1, 0};
@@ -161,11 +164,14 @@ TEST_F(AddressRegistryTest, ANameThatIsGivenMeanwhileIsSeen) {
   a->Make();
   int calls = 0;
   uint64_t other = 0;
+  std::optional<RegistryFile> opened;
   const Result<std::optional<uint64_t>> base = registry_.Take(
-      a->pool(), kBytes, kSubtreeBytes, [&](uint64_t at) -> Result<std::optional<uint64_t>> {
+      a->pool(), kBytes, kSubtreeBytes,
+      [&](uint64_t at) -> Result<std::optional<uint64_t>> {
         if (++calls == 1) a->AddName(other = at);
         return std::optional<uint64_t>();
-      });
+      },
+      opened);
   ASSERT_TRUE(base.has_value() && base->has_value());
   EXPECT_NE(**base, other);
   EXPECT_EQ(calls, 2);
@@ -174,12 +180,15 @@ TEST_F(AddressRegistryTest, ANameThatIsGivenMeanwhileIsSeen) {
 TEST_F(AddressRegistryTest, APlaceThatIsNotAcceptedIsPassedOver) {
   const auto a = Pool("a", 1);
   std::vector<uint64_t> asked;
+  std::optional<RegistryFile> opened;
   const Result<std::optional<uint64_t>> base = registry_.Take(
-      a->pool(), kBytes, kSubtreeBytes, [&](uint64_t at) -> Result<std::optional<uint64_t>> {
+      a->pool(), kBytes, kSubtreeBytes,
+      [&](uint64_t at) -> Result<std::optional<uint64_t>> {
         asked.push_back(at);
         if (asked.size() < 3) return std::optional(at + kBytes);
         return std::optional<uint64_t>();
-      });
+      },
+      opened);
   ASSERT_TRUE(base.has_value() && base->has_value());
   ASSERT_EQ(asked.size(), 3u);
   EXPECT_EQ(**base, asked[2]);
@@ -187,7 +196,8 @@ TEST_F(AddressRegistryTest, APlaceThatIsNotAcceptedIsPassedOver) {
   const auto failing = [](uint64_t) -> Result<std::optional<uint64_t>> {
     return Fail(Code::kNoMemory, "no memory for it");
   };
-  EXPECT_EQ(registry_.Take(a->pool(), kBytes, kSubtreeBytes, failing).error(), Code::kNoMemory);
+  EXPECT_EQ(registry_.Take(a->pool(), kBytes, kSubtreeBytes, failing, opened).error(),
+            Code::kNoMemory);
   EXPECT_STREQ(LastError(), "no memory for it");
 }
 
@@ -361,7 +371,7 @@ TEST_F(AddressRegistryTest, WithoutARegistryNothingIsSaid) {
   AddressRegistry nowhere(calls_, scratch_.At("no/such/folder"));
   FakePool pool(nowhere, scratch_.At("b"), 2);
   EXPECT_EQ(pool.Make(), std::nullopt);
-  EXPECT_EQ(nowhere.FreeBytes(kWindow, AddressRegistry::Gone::kSwept), std::nullopt);
+  EXPECT_EQ(nowhere.Free(kWindow, AddressRegistry::Gone::kSwept).has_value(), false);
   EXPECT_STREQ(LastError(), "what went wrong before");
   // One that others may write says nothing either.
   a->Make();

@@ -177,6 +177,34 @@ Result<std::optional<uint64_t>> FirstFree(const RegistryFile& file, uint64_t fro
   return std::optional<uint64_t>();
 }
 
+Result<FreeAddresses> CountFree(const RegistryFile& file, const Window& window) {
+  FreeAddresses free;
+  const uint64_t last = window.end / kGranuleBytes;
+  uint64_t begin = window.begin / kGranuleBytes;  // of the piece that `at` is in
+  const auto end_piece = [&](uint64_t end) {
+    const uint64_t giant = AlignUp(begin * kGranuleBytes, kGiantBytes);
+    free.bytes += (end - begin) * kGranuleBytes;
+    free.longest_bytes = std::max(free.longest_bytes, (end - begin) * kGranuleBytes);
+    if (giant < end * kGranuleBytes) {
+      free.longest_giant_bytes = std::max(free.longest_giant_bytes, end * kGranuleBytes - giant);
+    }
+  };
+  for (uint64_t at = begin; at < last;) {
+    const Result<std::vector<GranuleWord>> words =
+        file.ReadWords(at, std::min(at + kWordsAtOnce, last));
+    if (!words) return words.status();
+    for (const GranuleWord word : *words) {
+      if (word != 0) {
+        end_piece(at);
+        begin = at + 1;
+      }
+      ++at;
+    }
+  }
+  end_piece(last);
+  return free;
+}
+
 Result<bool> ReplaceWords(const RegistryFile& file, const GranuleSpan& span, GranuleWord from,
                           GranuleWord to) {
   bool replaced = false;

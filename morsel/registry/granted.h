@@ -41,6 +41,16 @@ Result<FoundSlot> Learn(const RegistryFile& file, const RegisteredPool& pool,
 Result<std::optional<uint64_t>> FirstFree(const RegistryFile& file, uint64_t from, uint64_t end,
                                           uint64_t size_bytes, uint64_t alignment);
 
+/// What of a window no pool has.
+struct FreeAddresses {
+  uint64_t bytes = 0;
+  uint64_t longest_bytes = 0;        ///< in one piece
+  uint64_t longest_giant_bytes = 0;  ///< in one piece that begins at a multiple of kGiantBytes
+};
+/// Errors  kIo.
+/// Cost    reads a word for each granule of the window.
+Result<FreeAddresses> CountFree(const RegistryFile& file, const Window& window);
+
 /// Makes the words of `span` that are `from` what `to` is. Returns whether there were any.
 /// Errors  kIo, kNoSpace.
 Result<bool> ReplaceWords(const RegistryFile& file, const GranuleSpan& span, GranuleWord from,

@@ -14,8 +14,9 @@
 namespace morsel {
 namespace {
 
-constexpr uint64_t kDefaultCapacityMin = 64 * kMiB;
 constexpr uint64_t kPartOfFree = 1024;
+// A default capacity holds until so large a part of what was free is taken.
+constexpr uint64_t kHoldsForPart = 64;
 
 }  // namespace
 
@@ -23,9 +24,15 @@ AddressSpan SpanOf(const CatalogRecord& record) {
   return {record.base, record.base + RangeBytes(record.capacity_bytes)};
 }
 
-uint64_t DefaultCapacityFor(uint64_t free_bytes) {
-  const uint64_t part = std::bit_floor(free_bytes / kPartOfFree);
-  return std::clamp(part, kDefaultCapacityMin, kDefaultCapacityBytes);
+uint64_t DefaultCapacityFor(const FreeAddresses& free) {
+  const uint64_t part = std::bit_floor(free.bytes / kPartOfFree);
+  uint64_t capacity = std::clamp(part, kDefaultCapacityMinBytes, kDefaultCapacityBytes);
+  const auto fits = [&](uint64_t bytes) {
+    const bool is_giant = AddressAlignment(bytes) >= kGiantBytes;
+    return RangeBytes(bytes) <= (is_giant ? free.longest_giant_bytes : free.longest_bytes);
+  };
+  while (capacity > kDefaultCapacityMinBytes && !fits(capacity)) capacity /= 2;
+  return capacity;
 }
 
 void PoolAddresses::Find(os::SystemCalls& calls, const Id& id, const std::string& path,
@@ -49,7 +56,7 @@ void PoolAddresses::Find(os::SystemCalls& calls, const Id& id, const std::string
 
 Result<std::optional<os::AddressRange>> PoolAddresses::Take(
     const RegisteredPool& pool, const CatalogRecord& record, const std::string& label,
-    const AddressRegistry::Accept& take_place) {
+    const AddressRegistry::Accept& take_place, std::optional<RegistryFile>& opened) {
   std::optional<os::AddressRange> range;
   if (!registry_) return range;
   const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
@@ -66,14 +73,17 @@ Result<std::optional<os::AddressRange>> PoolAddresses::Take(
     return std::optional(base + alignment);
   };
   const Result<std::optional<uint64_t>> base =
-      registry_->Take(pool, size_bytes, alignment, reserve);
+      registry_->Take(pool, size_bytes, alignment, reserve, opened);
+  default_holds_for_ -= static_cast<int64_t>(size_bytes);
+  if (!base) default_bytes_ = 0;
   if (!base) return base.status();
   if (!*base) range.reset();
   return range;
 }
 
-void PoolAddresses::NoteName(const RegisteredPool& pool) {
-  if (registry_) registry_->NoteName(pool);
+void PoolAddresses::NoteName(const RegisteredPool& pool,
+                             const std::optional<RegistryFile>& opened) {
+  if (registry_) registry_->NoteName(pool, opened);
 }
 
 void PoolAddresses::Claim(const AddressSpan& span) {
@@ -83,6 +93,7 @@ void PoolAddresses::Claim(const AddressSpan& span) {
 void PoolAddresses::GiveBack(const RegisteredPool& pool, const AddressSpan& span,
                              const PoolStamp& before) {
   if (registry_) registry_->GiveBack(pool, span, before);
+  default_bytes_ = 0;
 }
 
 void PoolAddresses::GiveBackAllBut(const RegisteredPool& pool, const AddressSpan& span,
@@ -97,15 +108,20 @@ void PoolAddresses::GiveBackAllBut(const RegisteredPool& pool, const AddressSpan
 
 uint64_t PoolAddresses::DefaultCapacityBytes() {
   if (!registry_) return kDefaultCapacityBytes;
-  std::optional<uint64_t> free =
-      registry_->FreeBytes(pool_.window, AddressRegistry::Gone::kAsKnown);
+  const uint64_t known = default_bytes_;
+  if (known != 0 && default_holds_for_ > 0) return known;
+  std::optional<FreeAddresses> free =
+      registry_->Free(pool_.window, AddressRegistry::Gone::kAsKnown);
   // Nobody gets less because of pools that are gone. Whether any are is not asked each time.
   const bool is_less = free && DefaultCapacityFor(*free) < kDefaultCapacityBytes;
-  if (is_less && *free < free_when_swept_ - free_when_swept_ / 8) {
-    free = registry_->FreeBytes(pool_.window, AddressRegistry::Gone::kSwept);
-    free_when_swept_ = free.value_or(free_when_swept_);
+  if (is_less && free->bytes < free_when_swept_ - free_when_swept_ / 8) {
+    free = registry_->Free(pool_.window, AddressRegistry::Gone::kSwept);
+    if (free) free_when_swept_ = free->bytes;
   }
-  return free ? DefaultCapacityFor(*free) : kDefaultCapacityBytes;
+  if (!free) return kDefaultCapacityBytes;
+  default_holds_for_ = static_cast<int64_t>(free->bytes / kHoldsForPart);
+  default_bytes_ = DefaultCapacityFor(*free);
+  return default_bytes_;
 }
 
 }  // namespace morsel

@@ -16,8 +16,9 @@
 namespace morsel {
 
 /// The capacity of a morsel for which nobody has asked for one, in a window that has so many bytes
-/// free: 16 GiB, but at most 1/1024 of these, and at least 64 MiB; a power of two.
-uint64_t DefaultCapacityFor(uint64_t free_bytes);
+/// free: 16 GiB, but at most 1/1024 of these, and no more than fits into one piece of them, and at
+/// least 64 MiB; a power of two.
+uint64_t DefaultCapacityFor(const FreeAddresses& free);
 
 /// The addresses that a morsel takes.
 AddressSpan SpanOf(const CatalogRecord& record);
@@ -45,9 +46,10 @@ class PoolAddresses {
   Result<std::optional<os::AddressRange>> Take(const RegisteredPool& pool,
                                                const CatalogRecord& record,
                                                const std::string& label,
-                                               const AddressRegistry::Accept& take_place);
+                                               const AddressRegistry::Accept& take_place,
+                                               std::optional<RegistryFile>& opened);
   /// As those of AddressRegistry.
-  void NoteName(const RegisteredPool& pool);
+  void NoteName(const RegisteredPool& pool, const std::optional<RegistryFile>& opened);
   void Claim(const AddressSpan& span);
   void GiveBack(const RegisteredPool& pool, const AddressSpan& span, const PoolStamp& before);
   /// Gives back what `span` has of granules that `kept` has nothing of.
@@ -55,13 +57,17 @@ class PoolAddresses {
                       const PoolStamp& before);
 
   /// The capacity of a new morsel for which nobody has asked for one.
-
+  /// Cost  as CountFree(), but not each time.
   uint64_t DefaultCapacityBytes();
 
  private:
   RegisteredPool pool_;
   std::optional<AddressRegistry> registry_;
   std::atomic<uint64_t> free_when_swept_ = UINT64_MAX;
+  /// What DefaultCapacityBytes() last answered, which holds for so many further bytes. 0: it is to
+  /// be counted anew.
+  std::atomic<uint64_t> default_bytes_ = 0;
+  std::atomic<int64_t> default_holds_for_ = 0;
 };
 
 }  // namespace morsel

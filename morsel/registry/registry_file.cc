@@ -152,6 +152,18 @@ Result<RegistryFile> RegistryFile::OpenLocked(os::SystemCalls& calls, const std:
   return Fail(Code::kBusy, "'%s' is replaced again and again", path.c_str());
 }
 
+void RegistryFile::Unlock() const { os::UnlockSpan(file_, kLock); }
+
+Status RegistryFile::LockAgain() const {
+  MORSEL_TRY(Lock(file_));
+  struct stat now, own;
+  const bool leads_there = stat(file_.path().c_str(), &now) == 0 &&
+                           fstat(file_.descriptor(), &own) == 0 && now.st_dev == own.st_dev &&
+                           now.st_ino == own.st_ino;
+  if (leads_there) return Code::kOk;
+  return Fail(Code::kNotFound, "another file is in the place of '%s'", file_.path().c_str());
+}
+
 Result<std::vector<RegisteredPoolSlot>> RegistryFile::ReadSlots(GranuleWord first,
                                                                 uint64_t count) const {
   std::vector<RegisteredPoolSlot> slots(count);

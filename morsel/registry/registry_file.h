@@ -39,6 +39,11 @@ class RegistryFile {
 
   Status Sync() const { return file_.Sync(); }
 
+  /// Lets others read and write the file, until LockAgain().
+  void Unlock() const;
+  /// Errors  as OpenLocked(); kNotFound: it is not the registry any more.
+  Status LockAgain() const;
+
  private:
   explicit RegistryFile(os::File file) : file_(std::move(file)) {}
 

@@ -101,4 +101,33 @@ TEST_F(ResizeTest, AMorselThatCannotShrinkSaysThatARootIsInTheWay) {
   EXPECT_TRUE(m.resize(2 << 20).ok()) << morsel::last_error();
 }
 
+// Morsels of a capacity that nobody has asked for fill the window to its last piece.
+TEST_F(ResizeTest, AMorselWithoutACapacityGetsALessOneWhereNoLargerOneFits) {
+  setenv("MORSEL_WINDOW", "160000000000-160200000000", 1);
+  morsel::Pool pool = Open(false);
+  unsetenv("MORSEL_WINDOW");
+  uint64_t capacity_bytes = 0;
+  int made = 0;
+  for (;; ++made) {
+    const auto m = morsel::Morsel::open(pool, std::to_string(made), {.flags = MORSEL_CREATE});
+    if (!m) break;
+    morsel_info info{};
+    info.struct_size = sizeof info;
+    ASSERT_EQ(morsel_stat(m->handle(), &info), MORSEL_OK);
+    capacity_bytes = info.capacity_bytes;
+    if (made == 0) {
+      EXPECT_GE(capacity_bytes, uint64_t{4} << 30);
+    }
+  }
+  EXPECT_EQ(capacity_bytes, uint64_t{64} << 20);
+  EXPECT_GE(made, 10);
+  EXPECT_NE(std::string(morsel::last_error()).find("has no room for"), std::string::npos)
+      << morsel::last_error();
+  // Who asks for one gets that or none.
+  EXPECT_EQ(morsel::Morsel::open(pool, "large",
+                                 {.flags = MORSEL_CREATE, .capacity_bytes = uint64_t{1} << 30})
+                .error(),
+            morsel::Code::kAddressExhausted);
+}
+
 }  // namespace
