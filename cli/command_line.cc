@@ -84,6 +84,14 @@ CLI::Option* AddName(CLI::App* command, const std::string& name, std::optional<s
       name, [value](const std::string& text) { *value = text; }, what);
 }
 
+CLI::Option* AddPool(CLI::App* command, std::string* path) {
+  return command->add_option("POOL", *path, "The pool's path.")->required();
+}
+
+CLI::Option* AddMorsel(CLI::App* command, std::string* name) {
+  return command->add_option("NAME", *name, "A morsel of it.")->required();
+}
+
 // Returns the names of all codecs as a sentence lists them: "a, b or c".
 std::string CodecNames(const std::string& before_last, const std::string& after_first) {
   std::string names;
@@ -122,7 +130,7 @@ void AddCreate(CLI::App& app, Invocation& invocation) {
                  "  morselctl create /pmem/pool --carved --size 8G       a carved pool, in a file\n"
                  "  morselctl create /pmem/pool queue --fine --size 64M  a fine morsel in it");
   const auto options = std::make_shared<CreateOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  AddPool(command, &options->pool);
   AddName(command, "NAME", &options->name, "The new morsel's name; without it, the pool is made.");
   command->add_flag("--carved", options->carved,
                     "Make a carved pool: a new regular file on persistent memory.");
@@ -165,7 +173,7 @@ void AddLs(CLI::App& app, Invocation& invocation) {
       "damaged to be listed is named on standard error; `morselctl check` says more.");
   command->alias("list");
   const auto options = std::make_shared<LsOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  AddPool(command, &options->pool);
   Runs(command, invocation, options, Ls);
 }
 
@@ -189,8 +197,8 @@ void AddRoots(CLI::App& app, Invocation& invocation) {
       "as it was left by the last checkpoint or close. Exits with 1 where a root leads outside of "
       "the morsel.");
   const auto options = std::make_shared<RootsOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
-  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  AddPool(command, &options->pool);
+  AddMorsel(command, &options->name);
   Runs(command, invocation, options, Roots);
 }
 
@@ -201,7 +209,7 @@ void AddCheck(CLI::App& app, Invocation& invocation) {
                  "changed, and other readers may go on. Exits with 1 where something is damaged; "
                  "with the code of the reason where a morsel could not be looked at.");
   const auto options = std::make_shared<CheckOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  AddPool(command, &options->pool);
   AddName(command, "NAME", &options->name,
           "Only what concerns this morsel, or the pool as a whole.");
   command->add_flag("--pointers", options->pointers,
@@ -217,7 +225,7 @@ void AddRm(CLI::App& app, Invocation& invocation) {
       "so that a script neither waits nor loses anything by accident.");
   command->alias("remove");
   const auto options = std::make_shared<RmOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  AddPool(command, &options->pool);
   command->add_option("NAME", options->names, "Morsels of it.")->required();
   command->add_flag("-y,--yes", options->yes, "Do not ask.");
   Runs(command, invocation, options, Rm);
@@ -229,8 +237,8 @@ void AddRename(CLI::App& app, Invocation& invocation) {
       "It is not open anywhere for writing meanwhile, and nothing is replaced. A crash leaves it "
       "one of the two names.");
   const auto options = std::make_shared<RenameOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
-  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  AddPool(command, &options->pool);
+  AddMorsel(command, &options->name);
   command->add_option("TO", options->to, "Its new name.")->required();
   Runs(command, invocation, options, Rename);
 }
@@ -253,8 +261,8 @@ void AddRebase(CLI::App& app, Invocation& invocation) {
       "  morselctl rebase /data/pool graph --capacity 1T     with room to grow\n"
       "  morselctl rebase /data/pool graph --dry-run         say what would be changed");
   const auto options = std::make_shared<RebaseOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
-  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  AddPool(command, &options->pool);
+  AddMorsel(command, &options->name);
   AddAddress(command, &options->base, "The new address (default: the pool chooses one).");
   AddSize(command, "--capacity", &options->capacity_bytes, "The new capacity (default: as it is).");
   command->add_flag("--dry-run", options->dry_run, "Change nothing.");
@@ -267,8 +275,8 @@ void AddCopy(CLI::App& app, Invocation& invocation) {
       "The copy has another id, and its pointers are changed as `morselctl rebase` does it. Of a "
       "snapshot morsel that a process writes it is the last checkpoint.");
   const auto options = std::make_shared<CopyOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
-  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  AddPool(command, &options->pool);
+  AddMorsel(command, &options->name);
   command->add_option("NEW", options->to, "The copy's name.")->required();
   Runs(command, invocation, options, Copy);
 }
@@ -279,8 +287,8 @@ void AddResize(CLI::App& app, Invocation& invocation) {
       "SIZE is rounded up to whole subtrees (2 MiB, giant ones 1 GiB). A morsel shrinks\n"
       "only as far as nothing is in use behind its new end.");
   const auto options = std::make_shared<ResizeOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
-  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  AddPool(command, &options->pool);
+  AddMorsel(command, &options->name);
   AddSize(command, "SIZE", &options->size_bytes, "The new size, e.g. 64M.")->required();
   Runs(command, invocation, options, Resize);
 }
@@ -296,8 +304,8 @@ void AddExport(CLI::App& app, Invocation& invocation) {
       "keeps. With --salvage, what the medium of a fine morsel cannot serve is listed, and zero "
       "in the image; exits with 1 then. Without it, that is an error.");
   const auto options = std::make_shared<ExportOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
-  command->add_option("NAME", options->name, "A morsel of it.")->required();
+  AddPool(command, &options->pool);
+  AddMorsel(command, &options->name);
   command->add_option("FILE", options->file, "The file to make.")->required();
   command->add_flag("--salvage", options->salvage, "Skip what the medium cannot serve.");
   AddCodec(command, &options->codec, "How the image is compressed", "",
@@ -318,7 +326,7 @@ void AddImport(CLI::App& app, Invocation& invocation) {
       "  morselctl import /data/pool backup.image --replace   back to a backup\n"
       "  morselctl import /data/pool graph.image --rebase     beside the original");
   const auto options = std::make_shared<ImportOptions>();
-  command->add_option("POOL", options->pool, "The pool's path.")->required();
+  AddPool(command, &options->pool);
   command->add_option("FILE", options->file, "The image.")->required();
   AddName(command, "--as", &options->name,
           "The morsel's name (default: what it was called where it was exported).")

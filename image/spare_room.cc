@@ -1,14 +1,11 @@
 #include "image/spare_room.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 
 namespace morsel::image {
 namespace {
-
-constexpr uint64_t kStatBlockBytes = 512;  // the unit of st_blocks
 
 // Makes a hole.
 void Punch(const os::File& file, FileExtent extent) {
@@ -51,11 +48,11 @@ void SpareRoom::Add(FileExtent extent) {
 // TEST   tests/disk/image_test: SurvivesAFailureOfEachCall
 void SpareRoom::Find(const os::File& file, const Space& space) {
   CutTail(file, space);
-  struct stat status;
-  if (fstat(file.descriptor(), &status) != 0) return;
+  const Result<uint64_t> allocated_bytes = file.AllocatedBytes();
+  if (!allocated_bytes) return;
   uint64_t used = space.end();
   for (const auto& [begin, end] : space.free_runs()) used -= end - begin;
-  if (static_cast<uint64_t>(status.st_blocks) * kStatBlockBytes <= used + kept_max(space)) return;
+  if (*allocated_bytes <= used + kept_max(space)) return;
   for (const auto& [begin, end] : space.free_runs()) Add({begin, end - begin});
 }
 

@@ -58,6 +58,13 @@ Result<uint64_t> File::SizeBytes() const {
   return static_cast<uint64_t>(status.st_size);
 }
 
+Result<uint64_t> File::AllocatedBytes() const {
+  constexpr uint64_t kUnitBytes = 512;  // of st_blocks, whatever the file system's blocks are
+  struct stat status;
+  if (fstat(descriptor(), &status) != 0) return FailErrno("'%s': fstat", path_.c_str());
+  return static_cast<uint64_t>(status.st_blocks) * kUnitBytes;
+}
+
 Status File::ReadExactly(void* bytes, size_t size_bytes, uint64_t offset) const {
   char* to = static_cast<char*>(bytes);
   while (size_bytes > 0) {

@@ -49,6 +49,9 @@ class File {
   /// The file's size, as fstat(2) has it.
   /// Errors  by errno, see FailErrno().
   Result<uint64_t> SizeBytes() const;
+  /// What the file takes on its medium, as fstat(2) has it: less than its size where it has holes.
+  /// Errors  as SizeBytes().
+  Result<uint64_t> AllocatedBytes() const;
 
   /// Reads [offset, offset + size_bytes).
   /// Errors  kCorrupt: the file ends before, so it was truncated; kIo.

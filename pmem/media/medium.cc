@@ -15,9 +15,6 @@
 namespace morsel::pmem {
 namespace {
 
-// The unit of st_blocks, whatever the file system's blocks are.
-constexpr uint64_t kStatBlockBytes = 512;
-
 // Whether it was done; if not, errno says why.
 bool FAllocateWhole(const os::File& file, int mode, uint64_t offset, uint64_t size_bytes) {
   int failed = 0;
@@ -56,9 +53,9 @@ Status Medium::TakeSpace(const os::File& file, uint64_t offset, uint64_t size_by
 }
 
 Result<bool> Medium::MayHaveHoles(const os::File& file, uint64_t size_bytes) const {
-  struct stat status;
-  if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s'", file.path().c_str());
-  return static_cast<uint64_t>(status.st_blocks) * kStatBlockBytes < size_bytes;
+  const Result<uint64_t> allocated_bytes = file.AllocatedBytes();
+  if (!allocated_bytes) return allocated_bytes.status();
+  return *allocated_bytes < size_bytes;
 }
 
 Status Medium::PrepareNew(const os::File&, uint64_t) const { return Code::kOk; }
