@@ -238,7 +238,10 @@ typedef struct morsel_info {
 
 /* Calls `visit` for each morsel, in the order of names, until it returns other than 0, which is no
  * error. `visit` must not change the pool, and must not throw. A damaged morsel is passed over;
- * morsel_list_unreadable() names it. */
+ * morsel_list_unreadable() names it.
+ *
+ * Errors  INVALID_ARGUMENT (NULL); BUSY (a fork); NO_MEMORY (or no descriptor: no morsel is passed
+ *         over for that); PERMISSION; IO. */
 morsel_code morsel_list(morsel_pool_t *pool, int (*visit)(const morsel_info *, void *),
                         void *context);
 

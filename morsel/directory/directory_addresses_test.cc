@@ -248,5 +248,31 @@ TEST_F(DirectoryAddressesTest, PoolsThatAreGoneMakeNoDefaultCapacityLess) {
   EXPECT_EQ(PoolAt("b")->DefaultCapacityBytes(), uint64_t{1} << 30);
 }
 
+// Its addresses are not free, wherever it is looked for.
+TEST_F(DirectoryAddressesTest, AMorselThatCannotBeReadForAMomentIsNotPassedOver) {
+  setenv("MORSEL_ADDRESSES", "", 1);
+  os::ScriptedCalls calls;
+  const auto pool = PoolAt("a", calls);
+  for (int i = 0; i < 4; ++i) Make(*pool, "m" + std::to_string(i));
+  for (const int error : {EMFILE, ENFILE, ENOMEM}) {
+    SCOPED_TRACE(error);
+    calls.Play([&](const os::Call& call) {
+      return call.kind == os::Call::kOpen && std::string(call.name) == "m2" ? error : 0;
+    });
+    EXPECT_EQ(pool->List().error(), Code::kNoMemory) << LastError();
+    EXPECT_EQ(pool->Create(Small("new"), [](auto&, auto) {}).error(), Code::kNoMemory);
+    calls.Heal();
+  }
+  // What is damaged has none that could be known.
+  calls.Play([&](const os::Call& call) {
+    return call.kind == os::Call::kOpen && std::string(call.name) == "m2" ? EIO : 0;
+  });
+  EXPECT_EQ(pool->List()->size(), 3u);
+  EXPECT_EQ(*pool->ListUnreadable(), std::vector<std::string>{"m2"});
+  calls.Heal();
+  Make(*pool, "new");
+  ExpectApart(BasesOf({pool.get()}));
+}
+
 }  // namespace
 }  // namespace morsel

@@ -203,6 +203,14 @@ Result<CatalogRecord> DirectoryPool::RecordIn(const os::File& file, const std::s
   return RecordOf(name, file, *info);
 }
 
+namespace {
+
+// Whether a morsel that is not found for that reason may be there, whole, in the next moment. It is
+// not passed over then: its addresses are not free.
+bool IsForAMoment(Code code) { return code == Code::kNoMemory || code == Code::kBusy; }
+
+}  // namespace
+
 Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
   const Result<std::vector<std::string>> all = directory_.Names();
   if (!all) return all.status();
@@ -210,14 +218,18 @@ Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
   for (const std::string& name : *all) {
     if (name == "." || name == ".." || name.rfind(os::kOwnNames, 0) == 0) continue;
     const Result<os::File> file = directory_.OpenFile(name, O_RDONLY);
-    // A file without permission may well be an image. Whoever opens it gets the reason.
-    if (!file && file.error() == Code::kPermission) names.images.push_back(name);
+    if (!file && IsForAMoment(file.error())) return file.status();
+    // A file without permission, or that cannot be read, may well be an image. Whoever opens it
+    // gets the reason.
+    if (!file && (file.error() == Code::kPermission || file.error() == Code::kIo)) {
+      names.images.push_back(name);
+    }
     if (!file && file.error() == Code::kUnsupported && MayLeadToMorsel(name)) {
       names.links.push_back(name);
     }
     if (!file) continue;
     const Result<bool> is_image = image::LooksLikeImage(*file);
-    if (is_image && *is_image) names.images.push_back(name);
+    if (is_image ? *is_image : is_image.error() == Code::kIo) names.images.push_back(name);
     const Result<bool> is_direct = LooksLikeFineFile(*file);
     if (is_direct && *is_direct) names.direct.push_back(name);
   }
@@ -276,7 +288,11 @@ Result<std::vector<CatalogRecord>> DirectoryPool::List() {
   std::vector<CatalogRecord> records;
   for (const std::string& name : names->All()) {
     Result<CatalogRecord> record = Find(name);
-    if (record) records.push_back(std::move(*record));
+    if (record) {
+      records.push_back(std::move(*record));
+    } else if (IsForAMoment(record.error())) {
+      return record.status();
+    }
   }
   return records;
 }
