@@ -50,6 +50,9 @@ class CarvedPool : public impl::Pool {
   Result<std::vector<CatalogRecord>> List() override;
   Result<PoolFacts> Facts() override;
   uint64_t DefaultCapacityBytes() override { return addresses_.DefaultCapacityBytes(); }
+  Status CheckNotAnothers(const CatalogRecord& record) override {
+    return addresses_.CheckNotAnothers(record);
+  }
   /// On a medium with units of 1 GiB every morsel becomes giant, whatever was asked for.
   Result<std::unique_ptr<Backing>> Create(const CatalogRecord& asked, const Formatter& format,
                                           const image::Progress& progress) override;

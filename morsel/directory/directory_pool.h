@@ -50,6 +50,9 @@ class DirectoryPool final : public impl::Pool {
   Result<std::vector<std::string>> ListUnreadable() override;
   Result<PoolFacts> Facts() override;
   uint64_t DefaultCapacityBytes() override { return addresses_.DefaultCapacityBytes(); }
+  Status CheckNotAnothers(const CatalogRecord& record) override {
+    return addresses_.CheckNotAnothers(record);
+  }
   Result<std::unique_ptr<Backing>> Create(const CatalogRecord& wanted, const Formatter& format,
                                           const image::Progress& progress) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only,

@@ -68,6 +68,7 @@ class DescriptorPool final : public impl::Pool {
   Status Remove(const std::string&) override { return Code::kNotFound; }
   Status Rename(const std::string&, const std::string&) override { return Code::kNotFound; }
   Status CheckNotWritten(const std::string&) override { return Code::kOk; }
+  Status CheckNotAnothers(const CatalogRecord&) override { return Code::kOk; }
   Status Export(const std::string&, const os::Directory&, const std::string&,
                 const ExportRequest&) override {
     return Code::kUnsupported;

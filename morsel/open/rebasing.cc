@@ -90,6 +90,7 @@ Result<Rebased> MakeRebased(impl::Pool& pool, MorselBytes& bytes, const RebasedA
   const Result<CatalogRecord> wanted = Wanted(from, as, rebasing);
   if (!wanted) return wanted.status();
   done.after = *wanted;
+  if (rebasing.base != 0) MORSEL_TRY(pool.CheckNotAnothers(*wanted));
   const uint64_t shift_bytes = wanted->size_bytes - from.size_bytes;
   const auto fill = [&](char* memory, const CatalogRecord& made) -> Status {
     done.after.base = made.base;

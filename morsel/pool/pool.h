@@ -244,6 +244,11 @@ class Pool {
   /// The capacity of a new morsel for which nobody has asked for one.
   virtual uint64_t DefaultCapacityBytes() { return kDefaultCapacityBytes; }
 
+  /// Checks that no other pool of this host has the addresses of `record`, as far as the host's
+  /// registry knows.
+  /// Errors  kAddressTaken; the message names the pool.
+  virtual Status CheckNotAnothers(const CatalogRecord& record) = 0;
+
   /// Makes the morsel that `wanted` describes and opens it for writing. The pool chooses id and
   /// base; size and capacity are set, valid and rounded. `progress` is called while the morsel is
   /// stored, now and later.

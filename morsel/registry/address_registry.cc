@@ -166,6 +166,16 @@ void AddressRegistry::GiveBack(const RegisteredPool& pool, const AddressSpan& sp
   });
 }
 
+std::optional<std::string> AddressRegistry::AnotherHolder(const RegisteredPool& pool,
+                                                          const AddressSpan& span) {
+  const std::optional<RegistryFile> file = TryOpen();
+  if (!file) return std::nullopt;
+  const KeepLastError keep;
+  const Result<std::optional<RegisteredPoolSlot>> slot = morsel::AnotherHolder(*file, pool, span);
+  if (!slot || !*slot) return std::nullopt;
+  return std::string((*slot)->path, (*slot)->path_bytes);
+}
+
 std::optional<FreeAddresses> AddressRegistry::Free(const Window& window, Gone gone) {
   const std::optional<RegistryFile> file = TryOpen();
   if (!file) return std::nullopt;

@@ -54,6 +54,10 @@ class AddressRegistry {
   /// before  the pool's stamp before the removal.
   void GiveBack(const RegisteredPool& pool, const AddressSpan& span, const PoolStamp& before);
 
+  /// Returns the path of another pool that has some of these addresses, or nothing. It is empty if
+  /// it is too long to be kept.
+  std::optional<std::string> AnotherHolder(const RegisteredPool& pool, const AddressSpan& span);
+
   /// Returns what of the window no pool has, or nothing. With kSwept, what pools had that are gone
   /// is given back first, for which the path of each pool is looked up.
   enum class Gone : uint8_t { kAsKnown, kSwept };

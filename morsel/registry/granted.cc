@@ -205,6 +205,28 @@ Result<FreeAddresses> CountFree(const RegistryFile& file, const Window& window) 
   return free;
 }
 
+Result<std::optional<RegisteredPoolSlot>> AnotherHolder(const RegistryFile& file,
+                                                        const RegisteredPool& own,
+                                                        const AddressSpan& span) {
+  const Result<std::optional<FoundSlot>> found = FindSlot(file, own);
+  if (!found) return found.status();
+  const GranuleSpan granules = GranulesOf(span);
+  const Result<std::vector<GranuleWord>> words = file.ReadWords(granules.begin, granules.end);
+  if (!words) return words.status();
+  GranuleWord seen = *found ? (*found)->number : GranuleWord{0};
+  for (const GranuleWord word : *words) {
+    const GranuleWord owner = OwnerOf(word);
+    if (owner == 0 || owner > kPoolsMax || owner == seen) continue;
+    if (*found && owner == (*found)->number) continue;
+    seen = owner;
+    const Result<std::vector<RegisteredPoolSlot>> slots = file.ReadSlots(owner, 1);
+    if (!slots) return slots.status();
+    const RegisteredPoolSlot& slot = (*slots)[0];
+    if (IsWhole(slot) && PresenceOf(slot) != Presence::kGone) return std::optional(slot);
+  }
+  return std::optional<RegisteredPoolSlot>();
+}
+
 Result<bool> ReplaceWords(const RegistryFile& file, const GranuleSpan& span, GranuleWord from,
                           GranuleWord to) {
   bool replaced = false;

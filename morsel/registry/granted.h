@@ -51,6 +51,13 @@ struct FreeAddresses {
 /// Cost    reads a word for each granule of the window.
 Result<FreeAddresses> CountFree(const RegistryFile& file, const Window& window);
 
+/// Returns the slot of another pool than `own`, which is not gone and has some of the addresses, or
+/// nothing.
+/// Errors  kIo.
+Result<std::optional<RegisteredPoolSlot>> AnotherHolder(const RegistryFile& file,
+                                                        const RegisteredPool& own,
+                                                        const AddressSpan& span);
+
 /// Makes the words of `span` that are `from` what `to` is. Returns whether there were any.
 /// Errors  kIo, kNoSpace.
 Result<bool> ReplaceWords(const RegistryFile& file, const GranuleSpan& span, GranuleWord from,

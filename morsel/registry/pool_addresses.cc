@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <cinttypes>
 #include <climits>
 #include <cstdlib>
 
 #include "base/bits.h"
+#include "base/error.h"
 #include "morsel/registry/registry_layout.h"
 #include "morsel/registry/registry_path.h"
 
@@ -104,6 +106,18 @@ void PoolAddresses::GiveBackAllBut(const RegisteredPool& pool, const AddressSpan
   const AddressSpan above = {std::max(span.begin, kept_end), span.end};
   if (below.begin < below.end) GiveBack(pool, below, before);
   if (above.begin < above.end) GiveBack(pool, above, before);
+}
+
+Status PoolAddresses::CheckNotAnothers(const CatalogRecord& record) {
+  if (!registry_) return Code::kOk;
+  const AddressSpan span = SpanOf(record);
+  const std::optional<std::string> path = registry_->AnotherHolder(pool_, span);
+  if (!path) return Code::kOk;
+  return Fail(Code::kAddressTaken,
+              "morsel '%s' cannot be at 0x%" PRIx64
+              ": pool '%s' of this host has some of the "
+              "addresses up to 0x%" PRIx64 "; `morselctl addr` shows what is free",
+              record.name.c_str(), span.begin, path->c_str(), span.end);
 }
 
 uint64_t PoolAddresses::DefaultCapacityBytes() {

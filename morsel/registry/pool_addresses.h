@@ -56,6 +56,9 @@ class PoolAddresses {
   void GiveBackAllBut(const RegisteredPool& pool, const AddressSpan& span, const AddressSpan& kept,
                       const PoolStamp& before);
 
+  /// What impl::Pool::CheckNotAnothers() says.
+  Status CheckNotAnothers(const CatalogRecord& record);
+
   /// The capacity of a new morsel for which nobody has asked for one.
   /// Cost  as CountFree(), but not each time.
   uint64_t DefaultCapacityBytes();

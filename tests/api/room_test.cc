@@ -1,9 +1,10 @@
-// A morsel that cannot shrink says what is in the way.
+// Where a morsel has no room: at its end, in the window, at an address.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -18,7 +19,7 @@ const bool kGranularityIsForced = setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE"
 
 uint32_t Flags(bool fine) { return MORSEL_CREATE | (fine ? uint32_t{MORSEL_FINE} : 0); }
 
-class ResizeTest : public testing::Test {
+class RoomTest : public testing::Test {
  protected:
   morsel::Pool Open(bool carved) {
     const morsel::PoolOptions in_a_file = {.flags = MORSEL_CREATE | MORSEL_CARVED,
@@ -32,7 +33,7 @@ class ResizeTest : public testing::Test {
   morsel::os::Scratch scratch_ = morsel::os::Scratch::InMemory();
 };
 
-TEST_F(ResizeTest, AMorselThatCannotShrinkNamesTheBlockAtItsEnd) {
+TEST_F(RoomTest, AMorselThatCannotShrinkNamesTheBlockAtItsEnd) {
   for (const bool fine : {false, true}) {
     SCOPED_TRACE(fine ? "fine" : "snapshot");
     morsel::Pool pool = Open(fine);
@@ -77,7 +78,7 @@ TEST_F(ResizeTest, AMorselThatCannotShrinkNamesTheBlockAtItsEnd) {
 }
 
 // Roots lie in the heap, too, and who has not allocated them should know.
-TEST_F(ResizeTest, AMorselThatCannotShrinkSaysThatARootIsInTheWay) {
+TEST_F(RoomTest, AMorselThatCannotShrinkSaysThatARootIsInTheWay) {
   morsel::Pool pool = Open(false);
   morsel::Morsel m =
       *morsel::Morsel::open(pool, "rooted", {.flags = Flags(false), .size_bytes = 4 << 20});
@@ -102,7 +103,7 @@ TEST_F(ResizeTest, AMorselThatCannotShrinkSaysThatARootIsInTheWay) {
 }
 
 // Morsels of a capacity that nobody has asked for fill the window to its last piece.
-TEST_F(ResizeTest, AMorselWithoutACapacityGetsALessOneWhereNoLargerOneFits) {
+TEST_F(RoomTest, AMorselWithoutACapacityGetsALessOneWhereNoLargerOneFits) {
   setenv("MORSEL_WINDOW", "160000000000-160200000000", 1);
   morsel::Pool pool = Open(false);
   unsetenv("MORSEL_WINDOW");
@@ -128,6 +129,50 @@ TEST_F(ResizeTest, AMorselWithoutACapacityGetsALessOneWhereNoLargerOneFits) {
                                  {.flags = MORSEL_CREATE, .capacity_bytes = uint64_t{1} << 30})
                 .error(),
             morsel::Code::kAddressExhausted);
+}
+
+// Of two pools of one host, whose registry knows them.
+TEST_F(RoomTest, NoMorselIsMovedToAddressesOfAnotherPool) {
+  setenv("MORSEL_ADDRESSES", scratch_.At("addresses").c_str(), 1);
+  const morsel::MorselOptions make = {.flags = MORSEL_CREATE, .capacity_bytes = 64 << 20};
+  {
+    morsel::Pool other = *morsel::Pool::open(scratch_.At("other"), {.flags = MORSEL_CREATE});
+    morsel::Morsel theirs = *morsel::Morsel::open(other, "theirs", make);
+    morsel::Pool pool = Open(false);
+    morsel::Morsel ours = *morsel::Morsel::open(pool, "ours", make);
+    void* const own = ours.base();
+    void* const taken = theirs.base();
+    ASSERT_TRUE(ours.close().ok() && theirs.close().ok());
+    for (const uint32_t flags : {0u, uint32_t{MORSEL_DRY_RUN}}) {
+      morsel_rebase_options to{};
+      to.struct_size = sizeof to;
+      to.flags = flags;
+      to.base = taken;
+      for (const auto call : {+[](morsel_pool_t*in, const morsel_rebase_options*how) {
+                                return morsel_rebase(in, "ours", how, nullptr);
+                              },
+                              +[](morsel_pool_t*in, const morsel_rebase_options*how) {
+                                return morsel_copy(in, "ours", "copy", how, nullptr);
+                              }}) {
+        EXPECT_EQ(call(pool.handle(), &to), MORSEL_ADDRESS_TAKEN);
+        const std::string message = morsel::last_error();
+        EXPECT_NE(message.find("pool '" + scratch_.At("other") + "'"), std::string::npos)
+            << message;
+      }
+      // Its own are no other's.
+      to.base = own;
+      EXPECT_EQ(morsel_rebase(pool.handle(), "ours", &to, nullptr), MORSEL_OK)
+          << morsel::last_error();
+    }
+    ASSERT_TRUE(other.close().ok());
+    std::filesystem::remove_all(scratch_.At("other"));
+    morsel_rebase_options to{};
+    to.struct_size = sizeof to;
+    to.base = taken;
+    EXPECT_EQ(morsel_rebase(pool.handle(), "ours", &to, nullptr), MORSEL_OK)
+        << morsel::last_error();
+  }
+  setenv("MORSEL_ADDRESSES", "", 1);
 }
 
 }  // namespace
