@@ -72,9 +72,10 @@ morsel_code morsel_list_unreadable(morsel_pool_t *pool,
  * and unmaps it. Nothing on the medium changes.
  *
  * Ownership  *subtrees is filled, or unchanged on failure.
- * Errors     as morsel_find() and morsel_open(); BUSY (a morsel of the pool is open in this
- *            process); UNSUPPORTED (a snapshot morsel lies in frames of the process:
- *            morsel_pool_stat() tells of these).
+ * Errors     NOT_FOUND; INVALID_ARGUMENT (`name`; NULL); ADDRESS_TAKEN (something is at its address
+ *            in this process); BUSY (a morsel of the pool is open in this process; or a fork);
+ *            UNSUPPORTED (a snapshot morsel lies in frames of the process: morsel_pool_stat() tells
+ *            of these); CORRUPT; PERMISSION; IO.
  * Cost       one or two page faults for each subtree. */
 morsel_code morsel_count_huge(morsel_pool_t *pool, const char *name, uint64_t *subtrees);
 

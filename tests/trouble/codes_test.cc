@@ -64,6 +64,7 @@ class CodesTest : public TroubleTest {
       ExpectFailure(code, row.code, row.words);
       EXPECT_NE(morsel_last_error(), before);
       EXPECT_GT(std::string(morsel_last_error()).size(), 30u);
+      NoteReached(row.call, code);
       calls_.insert(row.call);
       codes_.insert(row.code);
     }

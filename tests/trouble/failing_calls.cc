@@ -1,5 +1,6 @@
 #include "tests/trouble/failing_calls.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -45,6 +46,12 @@ int openat(int directory, const char* name, int flags, ...) {
   const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
   va_end(rest);
   return static_cast<int>(syscall(SYS_openat, directory, name, flags, mode));
+}
+FILE* fopen(const char* path, const char* mode) {
+  if (Fail(Fails::kStream)) return nullptr;
+  using Open = FILE* (*)(const char*, const char*);
+  static const auto open = reinterpret_cast<Open>(dlsym(RTLD_NEXT, "fopen"));
+  return open(path, mode);
 }
 ssize_t pread(int file, void* bytes, size_t size, off_t offset) {
   return Fail(Fails::kRead) ? -1 : syscall(SYS_pread64, file, bytes, size, offset);

@@ -14,7 +14,8 @@ enum class Fails : uint8_t {
   kDataSync,
   kSync,
   kName,
-  kEnd
+  kEnd,
+  kStream,  ///< fopen(3), which few calls need
 };
 
 /// As long as it lives, calls of that kind set `error` and fail. One at a time.

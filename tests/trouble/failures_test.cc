@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "morsel/tools.h"
+#include "tests/trouble/documented_codes.h"
 #include "tests/trouble/failing_calls.h"
 #include "tests/trouble/trouble_testing.h"
 
@@ -126,6 +127,16 @@ std::vector<Valid> FailuresTest::OfImages() {
        remove},
       {"morsel_import", [this] { return morsel_import(second_, image_.c_str(), "i"); },
        [this] { fs::remove(scratch_.At("second") + "/i"); }},
+      {"morsel_import_with",
+       [this] {
+         morsel_import_options options = {};
+         options.name = "i";
+         return morsel_import_with(second_, image_.c_str(), &options, nullptr);
+       },
+       [this] { fs::remove(scratch_.At("second") + "/i"); }},
+      {"morsel_rebase", [this] { return morsel_rebase(pool_, "c", nullptr, nullptr); }},
+      {"morsel_copy", [this] { return morsel_copy(pool_, "c", "copied", nullptr, nullptr); },
+       [this] { fs::remove(directory_ + "/copied"); }},
       {"morsel_verify", [this] { return morsel_verify(image_.c_str(), nullptr, nullptr); }},
       {"morsel_salvage",
        [this] { return morsel_salvage(image_.c_str(), new_.c_str(), nullptr, nullptr); }, remove},
@@ -177,6 +188,7 @@ morsel_code FailuresTest::Try(const Valid& one, Fails kind, morsel_code expected
   one.undo();
   if (code == MORSEL_OK) return code;
   reached_[one.call].insert(code);
+  NoteReached(one.call, code);
   // What a failed sync has lost nobody knows.
   const bool is_lost = code == MORSEL_IO && message.find("can be promised") != std::string::npos;
   EXPECT_TRUE(code == expected || is_lost) << morsel_code_name(code) << ": " << message;

@@ -52,6 +52,17 @@ const std::map<std::string, Call>& Calls() {
        }},
       {"morsel_resize",
        [](const Handles& handles) { return morsel_resize(handles.morsel, uint64_t{4} << 20); }},
+      {"morsel_for_each_block",
+       [](const Handles& handles) {
+         return morsel_for_each_block(
+             handles.morsel, [](void*, size_t, void*) { return 0; }, nullptr);
+       }},
+      {"morsel_stat",
+       [](const Handles& handles) {
+         morsel_info info{};
+         info.struct_size = sizeof info;
+         return morsel_stat(handles.morsel, &info);
+       }},
       {"morsel_checkpoint",
        [](const Handles& handles) { return morsel_checkpoint(handles.morsel); }},
       {"morsel_close", [](const Handles& handles) { return morsel_close(handles.morsel); }}};
