@@ -18,7 +18,8 @@ extern "C" {
 
 /* The type of a root's object. The program chooses a number for the layout of each type, 0 at
  * first, and another when the bytes of the type mean something else than before while its size is
- * the same.
+ * the same. Numbers from 2^31 on say what a container keeps, as the C++ headers compute them from
+ * sizes and layouts; such a one and 0 fit each other.
  *
  * An object that was given one type is refused as another: if the two differ in size, alignment or
  * layout, or in their names, if both have one. What has no type fits all. */

@@ -148,16 +148,20 @@ class Roots {
   /// Morsel::make() does, and gives it the name. If several threads do so at once, all get one
   /// object, and what the others have made is destroyed.
   ///
-  /// Ownership  the object is the root's.
-  /// Errors     nullptr: as root(), make() and set_root(). What T's constructor throws passes on.
+  /// Durability  as set_root(). Under the fine contract the T itself is persisted before it has the
+  ///             name; what its constructor allocates is the constructor's to persist.
+  /// Ownership   the object is the root's.
+  /// Errors      nullptr: as root(), make() and set_root(). What T's constructor throws passes on.
   template <class T, class... Arguments, class Type = StoredType<T>>
   T* find_or_make(const char* name, Arguments&&... arguments) {
     T* const found = root<T>(name);
     if (found != nullptr || errno != ENOENT) return found;
     T* const made = self().template make<T>(std::forward<Arguments>(arguments)...);
     if (made == nullptr) return nullptr;
-    const morsel_code code =
-        morsel_set_root_typed(handle(), name, made, Type().get(), MORSEL_EXCLUSIVE);
+    morsel_code code = Persist(made, sizeof(T));
+    if (code == MORSEL_OK) {
+      code = morsel_set_root_typed(handle(), name, made, Type().get(), MORSEL_EXCLUSIVE);
+    }
     if (code == MORSEL_OK) return made;
     self().destroy(made);
     return code == MORSEL_EXISTS ? root<T>(name) : nullptr;
@@ -213,6 +217,13 @@ class Roots {
  private:
   Self& self() { return static_cast<Self&>(*this); }
   morsel_t* handle() const { return static_cast<const Self&>(*this).handle(); }
+  /// Under the fine contract only: a commit makes all durable.
+  morsel_code Persist(const void* object, size_t bytes) {
+    morsel_info info{};
+    const morsel_code code = morsel_stat(handle(), &info);
+    if (code != MORSEL_OK || (info.flags & MORSEL_FINE) == 0) return code;
+    return morsel_persist(handle(), object, bytes);
+  }
 };
 
 }  // namespace impl

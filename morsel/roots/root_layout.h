@@ -21,6 +21,8 @@
 namespace morsel {
 
 inline constexpr uint64_t kRootNameBytesMax = 255;
+/// Layouts from this one on say what a container keeps.
+inline constexpr uint32_t kRootLayoutComputed = 0x80000000;
 inline constexpr uint64_t kTypeNameBytesMax = 1024;
 /// How many records may have one hash.
 inline constexpr int kRootChainMax = 64;

@@ -8,10 +8,21 @@
 
 namespace morsel {
 
+namespace {
+
+bool IsComputed(uint32_t layout) { return layout >= kRootLayoutComputed; }
+
+// A program that computed none says nothing of what a container keeps.
+bool LayoutsFit(uint32_t one, uint32_t other) {
+  return one == other || (one == 0 && IsComputed(other)) || (other == 0 && IsComputed(one));
+}
+
+}  // namespace
+
 bool Fits(const RootType& given, const RootType& wanted) {
   if (!given.is_typed() || !wanted.is_typed()) return true;
   return given.size_bytes == wanted.size_bytes && given.alignment == wanted.alignment &&
-         given.layout == wanted.layout &&
+         LayoutsFit(given.layout, wanted.layout) &&
          (given.name.empty() || wanted.name.empty() || given.name == wanted.name);
 }
 
@@ -54,8 +65,13 @@ std::string ReadableName(const RootType& type) {
 std::string InWords(const RootType& type) {
   if (!type.is_typed()) return "an object without a type";
   char rest[96];
-  std::snprintf(rest, sizeof rest, "(%" PRIu64 " bytes, alignment %u, layout %u)", type.size_bytes,
-                type.alignment, type.layout);
+  if (IsComputed(type.layout)) {
+    std::snprintf(rest, sizeof rest, "(%" PRIu64 " bytes, alignment %u, elements %08x)",
+                  type.size_bytes, type.alignment, type.layout);
+  } else {
+    std::snprintf(rest, sizeof rest, "(%" PRIu64 " bytes, alignment %u, layout %u)",
+                  type.size_bytes, type.alignment, type.layout);
+  }
   return (type.name.empty() ? "a type without a name " : "'" + ReadableName(type) + "' ") + rest;
 }
 

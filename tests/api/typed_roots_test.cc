@@ -271,6 +271,66 @@ TEST_F(TypedRootsTest, WhatIsAllowedMayHaveVirtualFunctions) {
   EXPECT_NE(m_->root<Mended>("mended"), nullptr);
 }
 
+// What a container keeps is no part of its size. A type that only its elements have changed is
+// another, and one that was kept before elements counted is any.
+TEST_F(TypedRootsTest, ElementsAreAPartOfTheTypeOfAContainer) {
+  struct Tree : std::pmr::map<int, Tree> {};  // keeps what is no type of the program's but itself
+  using morsel::impl::LayoutOf;
+  EXPECT_EQ((LayoutOf<std::pmr::map<std::pmr::string, std::pmr::vector<int>>>()), 0u);
+  EXPECT_EQ(LayoutOf<Celsius>(), 0u);
+  EXPECT_EQ(LayoutOf<Fahrenheit>(), 1u);
+  EXPECT_EQ(LayoutOf<Tree>(), 0u);
+  const std::set<uint32_t> different = {
+      LayoutOf<std::pmr::vector<v1::Account>>(),
+      LayoutOf<std::pmr::vector<v2::Account>>(),
+      LayoutOf<std::pmr::vector<Celsius>>(),
+      LayoutOf<std::pmr::vector<Fahrenheit>>(),
+      LayoutOf<std::pmr::map<int, std::pmr::vector<Fahrenheit>>>(),
+      LayoutOf<std::pmr::map<int, std::optional<std::pair<int, v1::Account>>>>(),
+  };
+  EXPECT_EQ(different.size(), 6u);
+  for (const uint32_t layout : different) EXPECT_GE(layout, 0x80000000u);
+
+  using Old = std::pmr::vector<v1::Account>;
+  using New = std::pmr::vector<v2::Account>;
+  ASSERT_NE(m_->find_or_make<Old>("accounts", size_t{3}), nullptr);
+  EXPECT_NE(m_->root<Old>("accounts"), nullptr);
+  EXPECT_NE(WhyNot(m_->root<New>("accounts")).find("elements"), std::string::npos);
+  const auto upgraded = m_->root<New>("accounts", [&](Old& old) {
+    New* const made = m_->make<New>();
+    for (const v1::Account& one : old) made->emplace_back(one);
+    return made;
+  });
+  ASSERT_NE(upgraded, nullptr) << last_error();
+  EXPECT_EQ(upgraded->size(), 3u);
+  EXPECT_EQ(m_->root<Old>("accounts"), nullptr);
+
+  auto* const before = m_->make<Old>();
+  morsel_type type = morsel::impl::StoredType<Old>().type;
+  type.layout = 0;
+  ASSERT_EQ(morsel_set_root_typed(m_->handle(), "before", before, &type, 0), MORSEL_OK);
+  EXPECT_EQ(m_->root<Old>("before"), before);
+  ASSERT_TRUE(m_->set_root("since", before).ok());
+  EXPECT_EQ(morsel_root_typed(m_->handle(), "since", &type), before);
+}
+
+TEST(MayBeStored, WhatKeepsOrdinaryMemoryMayNot) {
+  using morsel::may_be_stored;
+  EXPECT_TRUE(
+      (may_be_stored<int> && may_be_stored<std::pmr::string> && may_be_stored<Vector<int>>));
+  EXPECT_FALSE(may_be_stored<std::string>);
+  EXPECT_FALSE(may_be_stored<std::vector<int>>);
+  EXPECT_FALSE((may_be_stored<std::map<int, int>>));
+  EXPECT_FALSE(may_be_stored<std::unique_ptr<int>>);
+  EXPECT_FALSE(may_be_stored<std::shared_ptr<int>>);
+  EXPECT_FALSE(may_be_stored<std::function<void()>>);
+  EXPECT_FALSE(may_be_stored<std::any>);
+  struct Nothing {
+    void operator()(int*) const {}
+  };
+  EXPECT_TRUE((may_be_stored<std::unique_ptr<int, Nothing>>));
+}
+
 TEST_F(TypedRootsTest, AllBlocksAreVisitedButThoseOfRoots) {
   std::map<void*, size_t> due;
   for (int i = 0; i < 300; ++i) {
