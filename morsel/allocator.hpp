@@ -44,8 +44,8 @@ inline namespace without_exceptions {
 /// Use it under the snapshot contract only. Containers move and free nodes behind the program's
 /// back, and they persist nothing before they link it.
 ///
-/// Errors   allocate() throws std::bad_alloc if morsel_malloc() returns NULL; in a program that is
-///          built without exceptions it ends the process.
+/// Errors   allocate() throws a BadAlloc, a std::bad_alloc, if morsel_malloc() returns NULL; in a
+///          program that is built without exceptions it ends the process.
 /// Threads  any, as the morsel.
 template <class T>
 class Allocator {
@@ -122,7 +122,7 @@ class Allocator {
  private:
   [[noreturn]] static void NoRoom() {
 #if defined(__cpp_exceptions)
-    throw std::bad_alloc();
+    throw BadAlloc();
 #else
     std::abort();
 #endif

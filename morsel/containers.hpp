@@ -22,7 +22,8 @@ namespace morsel {
 ///
 /// Use them under the snapshot contract only, as Allocator.
 ///
-/// Errors   those that allocate throw std::bad_alloc if morsel_malloc() would return NULL.
+/// Errors   those that allocate throw a BadAlloc, a std::bad_alloc, if morsel_malloc() would return
+///          NULL.
 /// Threads  as the standard's.
 template <class Char, class Traits = std::char_traits<Char>>
 using basic_string = std::pmr::basic_string<Char, Traits>;

@@ -2,9 +2,26 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <memory_resource>
+#include <new>
+
+#include "morsel/morsel.h"
 
 namespace morsel {
+
+/// The std::bad_alloc of what allocates in a morsel. what() is the message of the failure.
+class BadAlloc : public std::bad_alloc {
+ public:
+  BadAlloc() {
+    std::strncpy(text_, morsel_last_error(), sizeof text_ - 1);
+    text_[sizeof text_ - 1] = '\0';
+  }
+  const char* what() const noexcept override { return text_; }
+
+ private:
+  char text_[256];
+};
 
 /// Allocates in one morsel; Morsel::resource() returns it. The library makes one each time that a
 /// process opens the morsel, always at the same address: on a private page just behind the
@@ -12,8 +29,8 @@ namespace morsel {
 /// process' own, is never on the medium.
 ///
 /// Ownership  the library's: it lives while the process has the morsel open.
-/// Errors     throws std::bad_alloc if morsel_malloc() would return NULL; in a program that is
-///            built without exceptions this ends the process.
+/// Errors     throws a BadAlloc if morsel_malloc() would return NULL; in a program that is built
+///            without exceptions this ends the process.
 /// Threads    any.
 class memory_resource : public std::pmr::memory_resource {
  public:

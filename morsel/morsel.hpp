@@ -9,6 +9,10 @@
 //   std::vector<int, morsel::Allocator<int>> numbers(allocator);
 #pragma once
 
+#if __cplusplus < 202002L
+#error "morsel needs C++20: compile with -std=c++20"
+#endif
+
 #include "base/result.h"
 #include "morsel/allocator.hpp"        // IWYU pragma: export
 #include "morsel/handles.hpp"          // IWYU pragma: export

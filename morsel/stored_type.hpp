@@ -1,10 +1,6 @@
 // What may be stored in a morsel, and what is kept of the type of a root's object.
 #pragma once
 
-#if __cplusplus < 202002L
-#error "morsel needs C++20: compile with -std=c++20"
-#endif
-
 #include <any>
 #include <array>
 #include <cstddef>

@@ -40,7 +40,7 @@ Status Heap::CheckSize(uint64_t size_bytes) const {
   if (size_bytes <= header_->capacity_bytes) return Code::kOk;
   return Fail(Code::kNoSpace,
               "%" PRIu64 " bytes are more than the whole morsel at %p may ever hold, %" PRIu64
-              "; create it with a larger capacity",
+              ": give it a larger capacity with 'morselctl rebase POOL NAME --capacity SIZE'",
               size_bytes, static_cast<void*>(header_), header_->capacity_bytes);
 }
 

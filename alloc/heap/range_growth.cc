@@ -46,8 +46,9 @@ Status RangeGrowth::NoRoomFor(UnitCount units) const {
     why = "it cannot grow: " + failure_;
     if (failure_code_ == Code::kNoSpace) why += "; or free something";
   } else if (enlarge_ != nullptr || !has_place) {
-    why = "its address range has room for " + std::to_string(capacity) +
-          " and no more: free something, or create one with a larger capacity";
+    why = "its capacity is " + std::to_string(capacity) +
+          ": free something, or give it a larger one with 'morselctl rebase POOL NAME --capacity "
+          "SIZE'";
   } else {
     why = "free something, or enlarge it with morsel_resize or 'morselctl resize'";
   }

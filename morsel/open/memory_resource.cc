@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/deferred_cancellation.h"
+#include "base/error.h"
 #include "morsel/open/open_morsel.h"
 #include "morsel/open/process.h"
 
@@ -14,10 +15,16 @@ void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
   if (morsel != nullptr && alignment <= alloc::kBlockBytesMin) {
     if (void* const block = alloc::Heap::TryAllocate(morsel, bytes); block != nullptr) return block;
   }
-  if (morsel == nullptr || !morsel->MayWrite("allocate").ok()) throw std::bad_alloc();
+  if (morsel == nullptr) {
+    (void)Fail(Code::kInvalidArgument,
+               "%p is the base of no open morsel: the one whose memory resource this was is closed",
+               base_);
+    throw BadAlloc();
+  }
+  if (!morsel->MayWrite("allocate").ok()) throw BadAlloc();
   const DeferredCancellation deferred;
   const Result<void*> block = morsel->heap().Allocate(bytes, alignment);
-  if (!block) throw std::bad_alloc();
+  if (!block) throw BadAlloc();
   return *block;
 }
 

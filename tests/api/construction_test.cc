@@ -15,6 +15,10 @@
 #include "morsel/morsel.hpp"
 #include "os/testing/scratch_testing.h"
 
+// For tests of what happens to them all the same.
+MORSEL_ALLOW(std::string);
+MORSEL_ALLOW(std::unique_ptr<int>);
+
 namespace {
 
 using morsel::Allocator;

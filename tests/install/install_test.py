@@ -335,6 +335,35 @@ class Install(unittest.TestCase):
                     self.assertIn("T has virtual functions", ran.stderr)
                     run(*command, "-DALLOWED")
 
+    def test_what_keeps_its_memory_in_the_ordinary_heap_does_not_compile(self):
+        source = self.folder / "ordinary.cc"
+        source.write_text(
+            "#include <any>\n#include <functional>\n#include <map>\n#include <memory>\n"
+            "#include <string>\n#include <unordered_map>\n#include <vector>\n"
+            "#include <morsel/containers.hpp>\n#include <morsel/morsel.hpp>\n"
+            "void f(morsel::Morsel& m) { (void)m.find_or_make<USE>(\"r\"); }\n"
+        )
+        command = ["g++", "-std=c++20", f"-I{self.installation.prefix / 'include'}",
+                   "-fsyntax-only", source]
+        for use in ("std::string", "std::vector<int>", "morsel::vector<std::string>",
+                    "std::unordered_map<int,morsel::string>", "morsel::map<int,std::string>",
+                    "std::unique_ptr<int>", "std::shared_ptr<int>", "std::any",
+                    "std::function<void()>", "std::pair<int,std::string>"):
+            with self.subTest(use=use):
+                ran = subprocess.run(
+                    [*command, f"-DUSE={use}"], capture_output=True, text=True, check=False
+                )
+                self.assertNotEqual(ran.returncode, 0)
+                self.assertIn("keeps its memory in the ordinary heap", ran.stderr)
+        for use in ("morsel::string", "morsel::map<int,morsel::vector<morsel::string>>",
+                    "std::pair<int,double>"):
+            run(*command, f"-DUSE={use}")
+        ran = subprocess.run(
+            [*command[:1], "-std=c++17", *command[2:], "-DUSE=int"],
+            capture_output=True, text=True, check=False,
+        )
+        self.assertIn("morsel needs C++20", ran.stderr.splitlines()[1])
+
     def test_programs_with_cmake(self):
         for language in ("C", "CXX"):
             with self.subTest(language=language):
