@@ -272,25 +272,24 @@ Status Directory::Sync() const {
 }
 
 Status Directory::CheckHasOneName(const std::string& name, const File& file) const {
-  struct stat status;
-  if (fstat(file.descriptor(), &status) != 0) return FailErrno("'%s': fstat", file.path().c_str());
-  if (status.st_nlink <= 1) return Code::kOk;
+  const Result<struct stat> status = file.Stat();
+  if (!status) return status.status();
+  if (status->st_nlink <= 1) return Code::kOk;
   return Fail(Code::kUnsupported,
               "'%s' has %lu names (hard links), and who writes it under one changes it under all: "
               "open it for reading, or remove the other names, or make a copy and write that",
-              PathOf(name).c_str(), static_cast<unsigned long>(status.st_nlink));
+              PathOf(name).c_str(), static_cast<unsigned long>(status->st_nlink));
 }
 
 Status Directory::CheckLeadsTo(const std::string& name, const File& file) const {
-  struct stat ours;
+  if (const Result<struct stat> ours = file.Stat(); !ours) return ours.status();
   struct stat found;
-  if (fstat(file.descriptor(), &ours) != 0) return FailErrno("'%s': fstat", file.path().c_str());
   if (fstatat(descriptor(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno != ENOENT) return FailErrno("'%s': stat", PathOf(name).c_str());
     return Fail(Code::kNotFound, "'%s' is not there any more: it was removed or renamed while open",
                 PathOf(name).c_str());
   }
-  if (found.st_dev == ours.st_dev && found.st_ino == ours.st_ino) return Code::kOk;
+  if (FileIdentity{found.st_dev, found.st_ino} == file.identity()) return Code::kOk;
   return Fail(Code::kNotFound, "'%s' is another file now: it was replaced while open",
               PathOf(name).c_str());
 }

@@ -1,10 +1,12 @@
 #include "os/file/file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cinttypes>
+#include <cstdio>
 #include <utility>
 
 #include "base/error.h"
@@ -52,10 +54,18 @@ Result<File> File::Open(SystemCalls& calls, int directory, const std::string& na
   return File(calls, descriptor, std::move(path));
 }
 
-Result<uint64_t> File::SizeBytes() const {
+Result<struct stat> File::Stat() const {
   struct stat status;
-  if (fstat(descriptor(), &status) != 0) return FailErrno("'%s': fstat", path_.c_str());
-  return static_cast<uint64_t>(status.st_size);
+  const bool is_told = fstat(descriptor_.number_at_open(), &status) == 0;
+  if (is_told && FileIdentity{status.st_dev, status.st_ino} == identity()) return status;
+  if (is_told) errno = EBADF;
+  return FailErrno("'%s': fstat", path_.c_str());
+}
+
+Result<uint64_t> File::SizeBytes() const {
+  const Result<struct stat> status = Stat();
+  if (!status) return status.status();
+  return static_cast<uint64_t>(status->st_size);
 }
 
 Result<uint64_t> File::AllocatedBytes() const {
@@ -104,6 +114,33 @@ Status File::WriteAll(const void* bytes, size_t size_bytes, uint64_t offset) con
     offset += static_cast<uint64_t>(put);
   }
   return Code::kOk;
+}
+
+Status File::WriteSynced(const void* bytes, size_t size_bytes, uint64_t offset) const {
+  const char* from = static_cast<const char*>(bytes);
+  while (size_bytes > 0) {
+    const ssize_t put =
+        calls_->PWriteSynced(descriptor(), from, size_bytes, static_cast<int64_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put == 0) errno = EIO;
+    if (put <= 0) {
+      return FailErrno("'%s': writing %zu bytes at offset %" PRIu64, path_.c_str(), size_bytes,
+                       offset);
+    }
+    from += put;
+    size_bytes -= static_cast<size_t>(put);
+    offset += static_cast<uint64_t>(put);
+  }
+  return Code::kOk;
+}
+
+Result<File> File::OpenDirect(bool writes) const {
+  char name[64];
+  std::snprintf(name, sizeof name, "/proc/self/fd/%d", descriptor());
+  const int flags = writes ? O_RDWR : O_RDONLY;
+  Result<File> direct = Open(*calls_, AT_FDCWD, name, flags | O_DIRECT, 0, path_);
+  if (direct || errno != EINVAL) return direct;
+  return Open(*calls_, AT_FDCWD, name, flags, 0, path_);
 }
 
 Status File::Sync() const {

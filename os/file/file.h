@@ -2,6 +2,7 @@
 #pragma once
 
 #include <seam_hook.h>
+#include <sys/stat.h>
 
 #include <cstdint>
 #include <string>
@@ -46,6 +47,11 @@ class File {
   /// file is not theirs. To be called while NoForkMeanwhile() is held since the file was opened.
   void CloseInChildren();
 
+  /// What fstat(2) says of the file.
+  /// Errors  by errno, see FailErrno(): also where somebody else has closed the descriptor.
+  /// Cost    one fstat(2), which is also that of descriptor().
+  Result<struct stat> Stat() const;
+
   /// The file's size, as fstat(2) has it.
   /// Errors  by errno, see FailErrno().
   Result<uint64_t> SizeBytes() const;
@@ -61,6 +67,17 @@ class File {
   /// Durability  none before Sync().
   /// Errors      kNoSpace, kIo: any part of the bytes may have been written.
   Status WriteAll(const void* bytes, size_t size_bytes, uint64_t offset) const;
+
+  /// Writes all bytes at `offset`, within the file, and makes them durable.
+  /// Durability  these bytes, on return; nothing else.
+  /// Errors      by errno, see FailErrno(); any part of the bytes may have been written.
+  Status WriteSynced(const void* bytes, size_t size_bytes, uint64_t offset) const;
+
+  /// Opens the same file once more, for reads and writes that go past the page cache; they go
+  /// through it where the file system refuses that. Messages call it as they call this one.
+  /// Units   offsets, lengths and addresses of reads and writes are multiples of 4096.
+  /// Errors  by errno, see FailErrno(): there is no /proc, or the process has lost its rights.
+  Result<File> OpenDirect(bool writes) const;
 
   /// Calls fdatasync(2).
   /// Durability  everything written before, on return.

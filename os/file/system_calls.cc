@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -42,6 +43,13 @@ ssize_t SystemCalls::PRead(int file, void* bytes, size_t size_bytes, int64_t off
 ssize_t SystemCalls::PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) {
   if (IsTooLong(offset, size_bytes)) return -1;
   return Again([&] { return pwrite(file, bytes, size_bytes, offset); });
+}
+ssize_t SystemCalls::PWriteSynced(int file, const void* bytes, size_t size_bytes, int64_t offset) {
+  const iovec all = {const_cast<void*>(bytes), size_bytes};
+  const ssize_t put = Again([&] { return pwritev2(file, &all, 1, offset, RWF_DSYNC); });
+  if (put >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return put;
+  const ssize_t plain = Again([&] { return pwrite(file, bytes, size_bytes, offset); });
+  return plain >= 0 && Again([&] { return fdatasync(file); }) != 0 ? -1 : plain;
 }
 int SystemCalls::FTruncate(int file, int64_t size_bytes) {
   struct stat status;

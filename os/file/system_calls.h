@@ -20,6 +20,9 @@ class SystemCalls {
   virtual int OpenAt(int directory, const char* name, int flags, mode_t mode);
   virtual ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset);
   virtual ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset);
+  /// Writes as PWrite() does what lies within the file, which does not become longer. On return the
+  /// medium has what was written, as after FDataSync(), and nothing is said about other writes.
+  virtual ssize_t PWriteSynced(int file, const void* bytes, size_t size_bytes, int64_t offset);
   virtual int FTruncate(int file, int64_t size_bytes);
   virtual int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes);
   virtual int FDataSync(int file);

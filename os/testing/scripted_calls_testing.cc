@@ -10,9 +10,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kWords[Call::kKinds] = {"open",     "read",      "write", "truncate",
-                                              "allocate", "sync data", "sync",  "rename",
-                                              "link",     "unlink",    "make",  "change mode"};
+constexpr const char* kWords[Call::kKinds] = {
+    "open", "read",   "write", "write and sync", "truncate", "allocate",   "sync data",
+    "sync", "rename", "link",  "unlink",         "make",     "change mode"};
 
 std::string WordFor(const Call& call) {
   if (call.kind == Call::kMakeDirectory) {
@@ -111,6 +111,13 @@ ssize_t ScriptedCalls::PRead(int file, void* bytes, size_t size_bytes, int64_t o
 ssize_t ScriptedCalls::PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) {
   Call call = OfBytes(Call::kWrite, file, size_bytes, offset);
   call.bytes = bytes;
+  return Follow(call, [&](size_t part) { return SystemCalls::PWrite(file, bytes, part, offset); });
+}
+ssize_t ScriptedCalls::PWriteSynced(int file, const void* bytes, size_t size_bytes,
+                                    int64_t offset) {
+  Call call = OfBytes(Call::kWriteSynced, file, size_bytes, offset);
+  call.bytes = bytes;
+  // Without the sync, which would take its time.
   return Follow(call, [&](size_t part) { return SystemCalls::PWrite(file, bytes, part, offset); });
 }
 int ScriptedCalls::FTruncate(int file, int64_t size_bytes) {

@@ -23,6 +23,7 @@ struct Call {
     kOpen,
     kRead,
     kWrite,
+    kWriteSynced,
     kTruncate,
     kAllocate,
     kDataSync,
@@ -94,6 +95,7 @@ class ScriptedCalls : public SystemCalls {
   int OpenAt(int directory, const char* name, int flags, mode_t mode) override;
   ssize_t PRead(int file, void* bytes, size_t size_bytes, int64_t offset) override;
   ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override;
+  ssize_t PWriteSynced(int file, const void* bytes, size_t size_bytes, int64_t offset) override;
   int FTruncate(int file, int64_t size_bytes) override;
   int FAllocate(int file, int mode, int64_t offset, int64_t size_bytes) override;
   int FDataSync(int file) override;

@@ -166,6 +166,39 @@ void Disk::Sync(NodeId id, bool data_only, bool succeeds) {
     const bool waits = data_only && node.undecided[i].kind == Change::Kind::kMode;
     (waits ? pending : synced).push_back(node.undecided[i]);
   }
+  Settle(node, synced, std::move(pending));
+}
+
+void Disk::SyncRange(NodeId id, uint64_t offset, uint64_t size_bytes) {
+  Node& node = nodes_.at(id);
+  const auto is_inside = [&](const Piece& piece) {
+    return piece.offset >= offset && piece.offset + piece.bytes.size() <= offset + size_bytes;
+  };
+  std::vector<Change> synced;
+  std::vector<Change> pending;
+  for (size_t i = node.doubtful; i < node.undecided.size(); ++i) {
+    const Change& change = node.undecided[i];
+    if (change.kind != Change::Kind::kData) {
+      pending.push_back(change);
+      continue;
+    }
+    auto inside = std::make_shared<std::vector<Piece>>();
+    auto outside = std::make_shared<std::vector<Piece>>();
+    for (const Piece& piece : *change.pieces) {
+      (is_inside(piece) ? inside : outside)->push_back(piece);
+    }
+    for (const auto& [pieces, to] : {std::pair{inside, &synced}, std::pair{outside, &pending}}) {
+      if (pieces->empty()) continue;
+      to->push_back(change);
+      to->back().pieces = pieces;
+    }
+  }
+  Settle(node, synced, std::move(pending));
+}
+
+// Makes `synced` durable. Of what a failed sync has left in doubt that leaves what it does not
+// change anew. `pending` stays undecided.                                               [DSK-3]
+void Disk::Settle(Node& node, const std::vector<Change>& synced, std::vector<Change> pending) {
   const std::set<uint64_t> sectors = SectorsOf(synced, 0, synced.size());
   std::vector<Change> left;
   for (size_t i = 0; i < node.doubtful; ++i) {

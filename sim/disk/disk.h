@@ -95,6 +95,9 @@ class Disk {
 
   void Apply(NodeId id, const Change& change);
   void Sync(NodeId id, bool data_only, bool succeeds);
+  /// Makes the data of [offset, offset + size_bytes) durable, as a write with RWF_DSYNC does. Other
+  /// data and the file's size stay undecided.
+  void SyncRange(NodeId id, uint64_t offset, uint64_t size_bytes);
 
   /// A hash of what is visible and what is undecided, by names.
   uint64_t Hash() const;
@@ -107,6 +110,7 @@ class Disk {
  private:
   void AddPieces(const Node& node, uint64_t offset, const char* bytes, uint64_t size_bytes,
                  std::vector<Piece>& pieces) const;
+  static void Settle(Node& node, const std::vector<Change>& synced, std::vector<Change> pending);
   void HashNode(NodeId id, std::string& words) const;
 
   std::map<NodeId, Node> nodes_;

@@ -74,6 +74,13 @@ class RecordingCalls : public os::ScriptedCalls {
         Apply(disk_.Writing(file_, call.offset, static_cast<const char*>(call.bytes),
                             call.size_bytes));
         return 0;
+      case os::Call::kWriteSynced:
+        Announce(call.offset, call.size_bytes);
+        Apply(disk_.Writing(file_, call.offset, static_cast<const char*>(call.bytes),
+                            call.size_bytes));
+        if (before_sync) before_sync();
+        disk_.SyncRange(file_, call.offset, call.size_bytes);
+        return 0;
       case os::Call::kTruncate:
         Announce(call.size_bytes, ~uint64_t{0} >> 1);
         Apply(disk_.Resizing(file_, call.size_bytes));

@@ -35,7 +35,12 @@ std::vector<Change> NamesChanged(std::vector<std::pair<std::string, std::optiona
 void Replay(const TracedCall& call, Disk& disk) {
   for (const TracedCall::Made& made : call.made) disk.Make(made.node, made.is_directory, made.mode);
   for (const auto& [node, change] : call.changes) disk.Apply(node, change);
-  if (call.synced) disk.Sync(call.synced->node, call.synced->data_only, call.synced->succeeds);
+  if (call.synced) Replay(*call.synced, disk);
+}
+
+void Replay(const TracedCall::Synced& synced, Disk& disk) {
+  if (synced.range) return disk.SyncRange(synced.node, synced.range->first, synced.range->second);
+  disk.Sync(synced.node, synced.data_only, synced.succeeds);
 }
 
 SimulatedFiles::SimulatedFiles(Sandbox& sandbox, Disk disk, const Fault& fault, bool sees_stores)
@@ -82,7 +87,9 @@ int SimulatedFiles::Before(const Call& call) {
   site->words = InWords(call);
   AddCallers(*site);
   site_ = std::move(site);
-  const int answer = Strike(call.kind == Call::kWrite ? CallKind::kWrite : CallKind::kOther);
+  const bool writes = call.kind == Call::kWrite || call.kind == Call::kWriteSynced;
+  const int answer = Strike(writes ? CallKind::kWrite : CallKind::kOther);
+  write_fails_ = answer == os::kPartial;
   if (call.kind == Call::kSync || call.kind == Call::kDataSync) Synced(call, answer == 0);
   return answer;
 }
@@ -99,6 +106,7 @@ std::string SimulatedFiles::InWords(const Call& call) const {
     case Call::kOpen:
       return std::string((call.flags & O_CREAT) != 0 ? "making " : "opening ") + call.name;
     case Call::kWrite:
+    case Call::kWriteSynced:
       return "writing " + range();
     case Call::kTruncate:
       return "resizing " + NameOf(sandbox_.NodeOf(call.file)) + " to " +
@@ -124,7 +132,7 @@ std::string SimulatedFiles::InWords(const Call& call) const {
 void SimulatedFiles::End(TracedCall call) {
   if (stopped_) return;
   // Changes are in effect already: later ones of a call are told from earlier ones.
-  if (call.synced) disk_.Sync(call.synced->node, call.synced->data_only, call.synced->succeeds);
+  if (call.synced) Replay(*call.synced, disk_);
   calls_.push_back(std::move(call));
 }
 
@@ -207,7 +215,7 @@ void SimulatedFiles::After(const Call& call) {
   } else {
     const std::optional<NodeId> node = sandbox_.NodeOf(call.file);
     if (!node) return;
-    if (call.kind == Call::kWrite) {
+    if (call.kind == Call::kWrite || call.kind == Call::kWriteSynced) {
       if (call.returned != static_cast<int64_t>(call.size_bytes)) return;
       Add(traced, *node,
           disk_.Writing(*node, call.offset, static_cast<const char*>(call.bytes), call.size_bytes));
@@ -224,6 +232,18 @@ void SimulatedFiles::After(const Call& call) {
             .site = {}}});
     }
   }
+  End(std::move(traced));
+  if (call.kind == Call::kWriteSynced) SyncWritten(call);
+}
+
+// Two steps, since power may be lost between them. What a write that fails has written is in doubt,
+// as after a failed sync.                                                                [DSK-3]
+void SimulatedFiles::SyncWritten(const Call& call) {
+  const std::optional<NodeId> node = sandbox_.NodeOf(call.file);
+  if (!node || omits_syncs_of_writes_) return;
+  TracedCall traced = Traced();
+  traced.synced = {*node, true, !write_fails_};
+  if (!write_fails_) traced.synced->range = {call.offset, call.size_bytes};
   End(std::move(traced));
 }
 

@@ -39,6 +39,8 @@ struct TracedCall {
     NodeId node;
     bool data_only;
     bool succeeds;
+    /// Of a write that syncs what it has written, and nothing else.
+    std::optional<std::pair<uint64_t, uint64_t>> range{};  ///< offset, size_bytes
   };
   std::shared_ptr<const CallSite> site;
   std::vector<Made> made;
@@ -47,6 +49,7 @@ struct TracedCall {
 };
 
 void Replay(const TracedCall& call, Disk& disk);
+void Replay(const TracedCall::Synced& synced, Disk& disk);
 
 /// What had been promised after a number of calls.
 struct TracedPromise {
@@ -92,6 +95,9 @@ class SimulatedFiles : public os::ScriptedCalls {
     data_syncs_ = 0;
   }
 
+  /// Likewise: from now on a write that syncs what it writes does not.
+  void OmitSyncsOfWrites() { omits_syncs_of_writes_ = true; }
+
  private:
   struct Place {
     std::optional<NodeId> directory;
@@ -106,6 +112,7 @@ class SimulatedFiles : public os::ScriptedCalls {
   void NoteRead(const os::Call& call);
   std::string InWords(const os::Call& call) const;
   void Synced(const os::Call& call, bool succeeds);
+  void SyncWritten(const os::Call& call);
   void Opened(const os::Call& call, TracedCall& traced);
   void Allocated(const os::Call& call, NodeId node, TracedCall& traced);
   void Named(const os::Call& call, TracedCall& traced);
@@ -127,6 +134,8 @@ class SimulatedFiles : public os::ScriptedCalls {
   bool stopped_ = false;
   std::function<bool(uint64_t number)> omits_sync_;
   uint64_t data_syncs_ = 0;
+  bool omits_syncs_of_writes_ = false;
+  bool write_fails_ = false;  ///< the write that is being made is made in part, and fails
   std::optional<size_t> struck_at_;
   std::shared_ptr<const CallSite> site_;  ///< of the call that is being made
   os::ScriptedCalls observer_;

@@ -37,6 +37,9 @@ class MutantCalls : public os::SystemCalls {
   ssize_t PWrite(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
     return Changed(calls_.PWrite(file, bytes, size_bytes, offset));
   }
+  ssize_t PWriteSynced(int file, const void* bytes, size_t size_bytes, int64_t offset) override {
+    return WriteSynced(file, bytes, size_bytes, offset);
+  }
   int FTruncate(int file, int64_t size_bytes) override {
     return Changed(calls_.FTruncate(file, size_bytes));
   }
@@ -70,6 +73,18 @@ class MutantCalls : public os::SystemCalls {
       return 0;
     }
     return Changed(data_only ? calls_.FDataSync(file) : calls_.FSync(file));
+  }
+
+  // Without the sync where that misbehaves. Late, it would come with the thread's next change.
+  [[gnu::noinline]] ssize_t WriteSynced(int file, const void* bytes, size_t size_bytes,
+                                        int64_t offset) {
+    const Mutation mutation = MutationHere("sync");
+    if (mutation == Mutation::kNone) {
+      return Changed(calls_.PWriteSynced(file, bytes, size_bytes, offset));
+    }
+    const ssize_t written = Changed(calls_.PWrite(file, bytes, size_bytes, offset));
+    if (mutation == Mutation::kDelay) late_sync = {this, file, true};
+    return written;
   }
 
   template <class Answer>
