@@ -162,6 +162,10 @@ Status CheckSound(const ImageFile& image) {
 Status CopyInto(const ImageFile& image, const os::Directory& directory, const std::string& name,
                 const CopyAs& as) {
   MORSEL_TRY(CheckSound(image));
+  // A copy has no log: what it has is put in its place.
+  if (HasLog(image.superblock())) {
+    return RecodeInto(image, image.superblock().codec, directory, name, as);
+  }
   const Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, as.mode);
   if (!temporary) return temporary.status();
   Status status = CopyBytes(image, temporary->file, as.carried_name);

@@ -28,7 +28,7 @@ struct CopyAs {
 
 /// Copies the image byte for byte to the file `name` of the directory, but for the name that it
 /// carries. Each extent lies where it did, and the rest of the file is holes. All is read and held
-/// against its sums first.
+/// against its sums first. An image that has a log is written anew as by RecodeInto(), without one.
 /// Durability  on return; a crash before leaves a temporary, or the whole image.
 /// Errors      kCorrupt: the image is damaged, and nothing was made; kBusy, as
 ///             CheckNotOverwritten(); kExists; kNoSpace; kPermission; kNoMemory; kIo.
@@ -37,9 +37,9 @@ Status CopyInto(const ImageFile& image, const os::Directory& directory, const st
                 const CopyAs& as);
 
 /// Makes the file `name` of the directory an image of the same memory, compressed by `codec`. Each
-/// leaf is read, held against its sums and written anew, with its patches in place, as
-/// generation 1. If `damaged` is nullptr, a damaged leaf is an error. Otherwise it is passed to
-/// `damaged`, and is zero in the new image.
+/// leaf is read, held against its sums and written anew, with its patches and the log's pages in
+/// place, as generation 1. If `damaged` is nullptr, a damaged leaf is an error. Otherwise it is
+/// passed to `damaged`, and is zero in the new image.
 /// Durability  as CopyInto().
 /// Errors      as CopyInto(), and what `damaged` returns.
 /// Cost        reads the image once; at most 64 MiB of memory, and 136 bytes for each leaf.

@@ -1,8 +1,6 @@
 #include "image/image_file.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cinttypes>
 #include <cstring>
 #include <iterator>
 #include <map>
@@ -54,12 +52,6 @@ std::vector<FileExtent> Without(const std::vector<FileExtent>& all,
   return rest;
 }
 
-uint64_t BytesOf(const std::vector<FileExtent>& extents) {
-  uint64_t bytes = 0;
-  for (const FileExtent& extent : extents) bytes += extent.size_bytes;
-  return bytes;
-}
-
 bool AreDisjoint(const std::vector<FileExtent>& sorted) {
   for (size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i].offset < sorted[i - 1].end()) return false;
@@ -67,14 +59,37 @@ bool AreDisjoint(const std::vector<FileExtent>& sorted) {
   return true;
 }
 
+const Damaged kRefused = [](Status status) { return status; };
+
 }  // namespace
 
-ImageInfo ImageFile::info() const { return InfoOf(*current_); }
+ImageInfo ImageFile::info() const {
+  ImageInfo info = InfoOf(*current_);
+  info.generation = generation_;
+  info.live_bytes = live_bytes_;
+  return info;
+}
 
 Result<ImageInfo> ImageFile::Peek(const os::File& file) {
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
-  return InfoOf(*superblocks->current);
+  const ImageSuperblock& current = *superblocks->current;
+  ImageInfo info = InfoOf(current);
+  if (!HasLog(current)) return info;
+  const Result<Tree> tree = ReadTree(file, current);
+  const Result<LogContents> log =
+      tree ? ReadLog(file, current, *tree, kRefused) : Result<LogContents>(tree.status());
+  if (!log) {
+    // What is damaged is for who opens it. The superblock is sound.
+    KeepLastError keep;
+    const Status failed = OrOverwritten(file, current, log.status());
+    if (failed.code() == Code::kCorrupt) return info;
+    keep.LetGo();
+    return failed;
+  }
+  info.generation = log->generation;
+  info.live_bytes = log->live_bytes;
+  return info;
 }
 
 Result<ImageFile> ImageFile::Create(const os::Directory& directory, const std::string& name,
@@ -114,13 +129,15 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadTree(file, *superblocks->current);
   if (!tree) return OrOverwritten(file, *superblocks->current, tree.status());
+  const Result<LogContents> log = ReadLog(file, *superblocks->current, *tree, kRefused);
+  if (!log) return OrOverwritten(file, *superblocks->current, log.status());
   ImageFile image(std::move(file), superblocks->current);
-  image.tree_ = std::move(*tree);
+  image.TakeRead(std::move(*tree), *log);
   image.read_only_ = read_only;
   if (read_only) return image;
   MORSEL_TRY(MayWrite(image.file_, *image.current_));
   MORSEL_TRY(image.left_.Take(image.file_));
-  MORSEL_TRY(image.TakeSpace(superblocks->older));
+  MORSEL_TRY(image.TakeSpace(*superblocks, *log));
   image.left_.TakeLength(image.file_);
   return image;
 }
@@ -130,40 +147,49 @@ Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadIntact(file, *superblocks->current, damaged);
   if (!tree) return OrOverwritten(file, *superblocks->current, tree.status());
+  const Result<LogContents> log = ReadLog(file, *superblocks->current, *tree, damaged);
+  if (!log) return OrOverwritten(file, *superblocks->current, log.status());
   ImageFile image(std::move(file), superblocks->current);
-  image.tree_ = std::move(*tree);
+  image.TakeRead(std::move(*tree), *log);
   image.read_only_ = true;
   return image;
 }
 
+void ImageFile::TakeRead(Tree tree, const LogContents& log) {
+  tree_ = std::move(tree);
+  generation_ = log.generation;
+  live_bytes_ = log.live_bytes;
+  log_.Take(log);
+}
+
 // Finds out what is free. To be called before anything else is written.
-Status ImageFile::TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older) {
-  // ORDER  the superblock that was found, synced  <  every other write
-  // WHY    after a sync that failed it may be in the cache only. The newest on the medium is then
-  //        the one it replaced, whose extents would be written over.                       [IMG-1]
+Status ImageFile::TakeSpace(const ImageSuperblocks& found, const LogContents& log) {
+  // ORDER  the superblock that was found and the log's last record, synced  <  every other write
+  // WHY    after a sync that failed they may be in the cache only. The newest on the medium is then
+  //        the superblock it replaced, whose extents would be written over.                [IMG-1]
   // CRASH  before: either of the two is found again. After: the medium has the one found here.
   // TEST   image/crash_test: OpeningMakesTheSuperblockDurableFirst
-  Status status = WriteSuperblock(file_, *current_);
+  Status status = RewriteLast(file_, log);
+  if (status.ok()) status = WriteSuperblock(file_, *current_);
   if (status.ok()) status = file_.Sync();
+  // Where there is a log, the other slot may lead before it, or to what it had before it was
+  // settled.
+  const bool has_twin = HasLog(*current_) || (found.other && HasLog(**found.other));
+  if (status.ok() && has_twin) {
+    if (HasLog(*current_)) current_->log_whole = log.end;
+    status = PublishTwin();
+  }
   if (!status.ok()) {
     return Fail(status.code(), "%s; the image can only be opened read-only", LastError());
   }
 
   may_find_another_ = false;
-  std::vector<FileExtent> used = tree_.Extents();
-  if (older.has_value()) {
+  std::vector<FileExtent> used = Extents();
+  if (found.older.has_value() && !has_twin) {
     // The older superblock protects what it leads to. If its tables are damaged, it leads nowhere.
-    const Result<Tree> older_tree = ReadTree(file_, **older);
+    const Result<Tree> older_tree = ReadTree(file_, **found.older);
     if (older_tree) {
-      retired_ = Without(older_tree->Extents(), used);
-      std::vector<FileExtent> both;
-      std::merge(used.begin(), used.end(), retired_.begin(), retired_.end(),
-                 std::back_inserter(both));
-      if (AreDisjoint(both)) {
-        used = std::move(both);
-      } else {
-        retired_.clear();
-      }
+      TakeOlder(*older_tree, used);
     } else if (older_tree.error() != Code::kCorrupt) {
       return TakeAll(used);
     }
@@ -171,6 +197,27 @@ Status ImageFile::TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older)
   space_ = Space(used);
   spare_.Find(file_, space_);
   return Code::kOk;
+}
+
+// What only the older generation has is retired, and used.                                 [IMF-2]
+void ImageFile::TakeOlder(const Tree& older, std::vector<FileExtent>& used) {
+  retired_ = Without(older.Extents(), used);
+  std::vector<FileExtent> both;
+  std::merge(used.begin(), used.end(), retired_.begin(), retired_.end(), std::back_inserter(both));
+  if (AreDisjoint(both)) {
+    used = std::move(both);
+  } else {
+    retired_.clear();
+  }
+}
+
+// What the current superblock leads to, sorted.
+std::vector<FileExtent> ImageFile::Extents() const {
+  std::vector<FileExtent> extents = tree_.Extents();
+  if (const std::optional<FileExtent> log = LogExtentOf(*current_)) {
+    extents.insert(std::upper_bound(extents.begin(), extents.end(), *log), *log);
+  }
+  return extents;
 }
 
 // Takes all that the file has, until the next checkpoint: the tables of the older generation could
@@ -199,20 +246,32 @@ uint64_t ImageFile::LoadedBytes() const {
 
 Status ImageFile::Load(char* frames) const {
   LeafReader reader(file_, current_->base);
-  return reader.Load(tree_, frames, progress_);
+  MORSEL_TRY(reader.Load(tree_, frames, progress_));
+  return ReadLoggedPages(file_, current_->base, log_.pages(),
+                         [&](uint64_t page, const char* bytes, Status status) {
+                           if (!status.ok()) return status;
+                           std::memcpy(frames + page * kPageBytes, bytes, kPageBytes);
+                           return Status();
+                         });
 }
 
 Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
   // Sorted by position. If several pages of a leaf are damaged, the first failure is enough.
   std::map<SubtreePosition, std::pair<Code, std::string>> lost;
+  const auto lose = [&](SubtreePosition position, Status status) {
+    lost.try_emplace(position, status.code(), LastError());
+    return Status();
+  };
   LeafReader reader(file_, current_->base);
-  MORSEL_TRY(reader.LoadIntact(
-      tree_, frames,
-      [&](SubtreePosition position, Status status) {
-        lost.try_emplace(position, status.code(), LastError());
-        return Status();
-      },
-      progress_));
+  MORSEL_TRY(reader.LoadIntact(tree_, frames, lose, progress_));
+  MORSEL_TRY(ReadLoggedPages(file_, current_->base, log_.pages(),
+                             [&](uint64_t page, const char* bytes, Status status) {
+                               if (!status.ok()) {
+                                 return lose(SubtreePosition(page / kPagesPerLeaf), status);
+                               }
+                               std::memcpy(frames + page * kPageBytes, bytes, kPageBytes);
+                               return Status();
+                             }));
   for (const auto& [position, failure] : lost) {
     std::memset(frames + position.value() * kSubtreeBytes, 0, kSubtreeBytes);
     MORSEL_TRY(damaged(Fail(failure.first, "%s", failure.second.c_str())));
@@ -222,118 +281,19 @@ Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
 
 Status ImageFile::Verify(const std::function<void(const char*)>& report, Verified what) const {
   LeafReader reader(file_, current_->base);
-  return reader.Verify(tree_, what, report, progress_);
-}
-
-Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
-                        const os::PageSet* dirty, const os::PageFilter* touched) {
-  return Store({frames, size_bytes, dirty, touched}, live_bytes);
-}
-
-Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
-  MORSEL_CHECK(!read_only_);
-  if (poisoned_) return Poisoned();
-  // Before a byte is written: what is free is free in this writer's file only.             [IMF-1]
-  if (current_->generation != 0) MORSEL_TRY(left_.Check(file_));
-  const Status stored = StoreNext(source, live_bytes);
-  left_.TakeLength(file_);
-  return stored;
-}
-
-Status ImageFile::StoreNext(const Source& source, uint64_t live_bytes) {
-  const uint64_t size_bytes = source.size_bytes;
-  MORSEL_CHECK(size_bytes % kSubtreeBytes == 0 && size_bytes <= current_->capacity_bytes);
-  TreeWriter writer(file_, space_, tree_, current_->generation + 1, current_->codec,
-                    compact_bytes_);
-  ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
-  Result<Tree> tree = writer.Write(source, meter);
-  if (!tree) {
-    const bool has_any = current_->generation != 0;
-    (void)Fail(tree.error(), "%s%s", LastError(), has_any ? "; the last checkpoint stands" : "");
-    const KeepLastError keep;
-    GiveBack(writer.written());
-    spare_.ReturnAll(file_, space_);
-    return tree.status();
+  MORSEL_TRY(reader.Verify(tree_, what, report, progress_));
+  std::map<uint64_t, std::string> messages;
+  MORSEL_TRY(ReadLoggedPages(file_, current_->base, log_.pages(),
+                             [&](uint64_t page, const char*, Status status) {
+                               if (!status.ok()) messages.emplace(page, LastError());
+                               return Status();
+                             }));
+  uint64_t last = ~uint64_t{0};
+  for (const auto& [page, message] : messages) {
+    if (page / kPagesPerLeaf != last) report(message.c_str());
+    last = page / kPagesPerLeaf;
   }
-  OnHeap<ImageSuperblock> next = current_;
-  next->size_bytes = size_bytes;
-  next->live_bytes = std::min(live_bytes, size_bytes);
-  // Where a morsel is at home its file has the name.
-  if (current_->generation != 0) SetCarriedName(*next, "");
-  next->root = tree->root;
-  std::fill(std::begin(next->lists), std::end(next->lists), PatchList{});
-  std::copy(tree->lists.begin(), tree->lists.end(), next->lists);
-  const bool is_same = std::memcmp(&*next, &*current_, sizeof *next) == 0;
-  if (is_same && writer.written().empty() && !may_find_another_) {
-    meter.Finish();
-    return Code::kOk;
-  }
-  next->generation = current_->generation + 1;
-  MORSEL_TRY(Publish(*next, writer.written()));
-  compact_bytes_ = writer.left_for_compacting();
-  Accept(std::move(next), std::move(*tree));
-  spare_.Return(file_, space_, BytesOf(writer.written()));
-  meter.Finish();
   return Code::kOk;
-}
-
-Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written) {
-  // ORDER  tables and leaves, synced  <  superblock
-  // WHY    if a superblock leads to bytes that are not there, the morsel is lost.          [IMG-1]
-  // CRASH  before the superblock: the last generation. After: this one, whole.
-  // TEST   image/crash_test: EveryCrashIsTheLastOrTheNextCheckpoint
-  if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, errno);
-  left_.Writing(next.generation);
-  if (Status status = WriteSuperblock(file_, next); !status.ok()) {
-    quarantined_.insert(quarantined_.end(), written.begin(), written.end());  // [IMF-3]
-    may_find_another_ = true;
-    return status;
-  }
-  left_.Written(next);
-  if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, errno);
-  return Code::kOk;
-}
-
-void ImageFile::Accept(OnHeap<ImageSuperblock> next, Tree tree) {
-  // ORDER  superblock, synced  <  what only older generations have is free
-  // WHY    until then the slot on the medium still leads there.                   [IMG-1] [IMF-2]
-  // CRASH  before: the last generation or this one, and all that either leads to is there.
-  // TEST   image/crash_test: NothingThatASuperblockLeadsToIsTouched
-  std::vector<FileExtent> freed = std::move(retired_);
-  freed.insert(freed.end(), quarantined_.begin(), quarantined_.end());
-  quarantined_.clear();
-  may_find_another_ = false;
-  retired_ = ExtentsOnlyIn(tree_, tree);
-  tree_ = std::move(tree);
-  current_ = std::move(next);
-  GiveBack(freed);
-}
-
-// Refuses every later Store(). This holds for any reason, also for one that would go away: a second
-// sync that succeeds proves nothing about what the first one lost.
-Status ImageFile::Poison(Status status, int error) {
-  poisoned_ = true;
-  if (current_->generation == 0) return status;
-  return Fail(
-      Code::kIo,
-      "image '%s': fdatasync: %s; no checkpoint can be promised any more, and the last good "
-      "one stands, or this one: discard the morsel and open it again",
-      file_.path().c_str(), std::strerror(error));
-}
-
-Status ImageFile::Poisoned() const {
-  return Fail(Code::kIo,
-              "image '%s': an earlier sync failed, so that no checkpoint can be promised any more; "
-              "the last good one stands, or the one that failed: discard the morsel and open it "
-              "again",
-              file_.path().c_str());
-}
-
-void ImageFile::GiveBack(const std::vector<FileExtent>& extents) {
-  for (const FileExtent& extent : extents) {
-    space_.Give(extent);
-    spare_.Add(extent);
-  }
 }
 
 }  // namespace morsel::image

@@ -14,6 +14,7 @@
 #include "image/format/space.h"
 #include "image/format/superblock.h"
 #include "image/format/tree.h"
+#include "image/image_log.h"
 #include "image/load/leaf_reader.h"
 #include "image/pipeline/progress.h"
 #include "image/spare_room.h"
@@ -28,10 +29,11 @@ class LeafSource;
 struct Source;
 
 /// One image that is open. Everything that changes it writes to free space first and publishes the
-/// change with a superblock, so that a crash leaves the last generation or the next one.
+/// change with a superblock, so that a crash leaves the last generation or the next one. A few
+/// pages go into a log instead.
 ///
-/// [IMF-1] space_ holds exactly what is neither in the current generation, nor in retired_, nor in
-///         quarantined_.
+/// [IMF-1] space_ holds exactly what is neither in the current generation or its log, nor in
+///         retired_, nor in quarantined_.
 /// [IMF-2] retired_ holds the extents that the generation before the current one has and the
 ///         current one has not. The superblock of that generation still leads to them.
 /// [IMF-3] quarantined_ holds the extents of generations whose superblock could not be written, or
@@ -70,15 +72,19 @@ class ImageFile {
   /// Errors  as Open(): nothing of the image can be found; what `damaged` returns.
   static Result<ImageFile> OpenIntact(os::File file, const Damaged& damaged);
 
-  /// Returns what the newest superblock says. The tables are not read.
+  /// Returns what the newest superblock says or, if it names a log, the log's last record. Without
+  /// one the tables are not read, and damage of either is not told.
   /// Errors  kCorrupt, kVersion, kIo.
   static Result<ImageInfo> Peek(const os::File& file);
 
+  /// Says of the size what the tree says, and of the rest what the log's last record does.
   ImageInfo info() const;
   const os::File& file() const { return file_; }
   /// The superblock and the tree of the current generation.
   const ImageSuperblock& superblock() const { return *current_; }
   const Tree& tree() const { return tree_; }
+  /// The pages of the image's log, which replace the tree's. Decision 25.
+  const LoggedPages& logged() const { return log_.pages(); }
 
   /// Sets the function that is called from now on while this image is stored, loaded, verified or
   /// copied. It is called on the thread of that call.
@@ -119,9 +125,17 @@ class ImageFile {
   ///             this one, whole. A sync that fails is kIo, whatever its reason, and so is every
   ///             later Store(): nothing can be promised until the image is opened again. kCorrupt:
   ///             somebody else has written the file, and nothing is written to it.
-  /// Cost        2 fdatasyncs; none if nothing has changed.
+  /// Cost        2 fdatasyncs, 3 if there is a log; none if nothing has changed. Where few pages
+  ///             have changed and there is a log with room for them, one write that is synced; the
+  ///             checkpoint that makes the log pays 3 fdatasyncs more.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
                const os::PageSet* dirty = nullptr, const os::PageFilter* touched = nullptr);
+
+  /// Stores what the log has into the tree, and gives the log up, so that libraries that know no
+  /// log can read the image. If there is none, nothing is done. `frames` has not changed since the
+  /// last Store() or Load(), which has succeeded.
+  /// Durability, errors  as Store(): the last checkpoint stands in any case.
+  Status Settle(const char* frames, const os::PageFilter* touched = nullptr);
 
  private:
   ImageFile(os::File file, OnHeap<ImageSuperblock> current)
@@ -131,19 +145,33 @@ class ImageFile {
                                 mode_t mode, const ImageInfo& info, const Source& source,
                                 const Progress& progress, os::Naming naming = os::Naming::kNew);
   Status Store(const Source& source, uint64_t live_bytes);
-  Status StoreNext(const Source& source, uint64_t live_bytes);
-  Status TakeSpace(const std::optional<OnHeap<ImageSuperblock>>& older);
+  Status StoreNext(Source source, uint64_t live_bytes, bool keeps_log);
+  Result<bool> StoreInLog(const Source& source, uint64_t live_bytes);
+  Result<bool> HasLogFor(const Source& source);
+  Status MakeLog();
+  void TakeRead(Tree tree, const LogContents& log);
+  Status TakeSpace(const ImageSuperblocks& found, const LogContents& log);
+  void TakeOlder(const Tree& older, std::vector<FileExtent>& used);
   Status TakeAll(const std::vector<FileExtent>& used);
+  uint64_t NextGeneration() const;
+  std::vector<FileExtent> Extents() const;
   Status Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written);
+  Status PublishSynced(const ImageSuperblock& next, const std::vector<FileExtent>& written);
+  Status PublishTwin();
+  Status StartLog();
   void Accept(OnHeap<ImageSuperblock> next, Tree tree);
-  Status Poison(Status status, int error);
+  void AcceptSameTree(OnHeap<ImageSuperblock> next);
+  Status Poison(Status status, const char* tried, int error);
   Status Poisoned() const;
   void GiveBack(const std::vector<FileExtent>& extents);
 
   os::File file_;
   Progress progress_;
   OnHeap<ImageSuperblock> current_;
+  uint64_t generation_ = 0;  // of the last record, or of current_ if that is later
+  uint64_t live_bytes_ = 0;  // likewise
   Tree tree_;
+  ImageLog log_;
   Space space_;
   SpareRoom spare_;
   std::vector<FileExtent> retired_;

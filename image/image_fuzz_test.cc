@@ -11,6 +11,7 @@
 
 #include "image/image_fuzz_testing.h"
 #include "image/image_testing.h"
+#include "image/log/record_layout.h"
 #include "os/testing/seed_testing.h"
 
 namespace morsel::image {
@@ -48,8 +49,38 @@ class ImageFuzzTest : public ImageTest {
     EXPECT_LT(bytes.size(), kInputBytesMax);
     return '\1' + bytes;
   }
+  // Makes an input with a log of some records. The log is cut behind them: inputs are short.
+  std::string SeedOfLog() {
+    setenv("MORSEL_LOG", "always", 1);
+    Memory memory = MemoryOf(2);
+    std::memset(memory.data(), 'a', kSubtreeBytes / 2);
+    Result<ImageFile> image = Create("log", memory, TestCalls(), Codec::kLz4);
+    EXPECT_TRUE(image) << LastError();
+    for (uint64_t i = 0; i < 4; ++i) {
+      os::PageSet dirty;
+      for (uint64_t page = i; page < 2 * i + 1; ++page) {
+        memory[page * kPageBytes] ^= 1;
+        dirty.Add(page * kPageBytes, kPageBytes);
+      }
+      EXPECT_TRUE(image->Store(memory.data(), memory.size(), i, &dirty).ok()) << LastError();
+    }
+    unsetenv("MORSEL_LOG");
+    std::string bytes = Bytes("log");
+    const uint64_t log_bytes = 20 * kBlockBytes;
+    for (const uint64_t slot : {uint64_t{0}, kSuperblockBytes}) {
+      ImageSuperblock superblock;
+      std::memcpy(&superblock, &bytes[slot], sizeof superblock);
+      EXPECT_EQ(superblock.log_offset + superblock.log_bytes, bytes.size());
+      superblock.log_bytes = log_bytes;
+      std::memcpy(&bytes[slot], &superblock, sizeof superblock);
+      if (slot != 0) bytes.resize(superblock.log_offset + log_bytes);
+    }
+    SealImage(bytes);
+    EXPECT_LT(bytes.size(), kInputBytesMax);
+    return '\1' + bytes;
+  }
   std::vector<std::string> Seeds() {
-    std::vector<std::string> seeds;
+    std::vector<std::string> seeds = {SeedOfLog()};
     for (const Codec codec : EveryCompressingCodec()) {
       for (const uint64_t generations : {0, 1, 3}) seeds.push_back(Seed(codec, generations));
     }
@@ -147,6 +178,20 @@ TEST_F(ImageFuzzTest, SealedImagesAreBelieved) {
   const Result<ImageFile> image = Open("sealed", true);
   ASSERT_TRUE(image) << LastError();
   EXPECT_EQ(image->info().live_bytes, 77u);
+  EXPECT_TRUE(Read("sealed")) << LastError();
+}
+
+TEST_F(ImageFuzzTest, SealedLogsAreBelieved) {
+  std::string bytes = SeedOfLog().substr(1);
+  ImageSuperblock superblock;
+  std::memcpy(&superblock, bytes.data(), sizeof superblock);
+  bytes[superblock.log_offset + kBlockBytes + 5] ^= 1;
+  bytes[superblock.log_offset + offsetof(RecordHead, live_bytes)] ^= 64;
+  SealImage(bytes);
+  SetBytes("sealed", bytes);
+  const Result<ImageFile> image = Open("sealed", true);
+  ASSERT_TRUE(image) << LastError();
+  EXPECT_FALSE(image->logged().empty());
   EXPECT_TRUE(Read("sealed")) << LastError();
 }
 

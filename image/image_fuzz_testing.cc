@@ -12,6 +12,8 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "image/image_file.h"
+#include "image/log/log_reader.h"
+#include "image/log/record_layout.h"
 #include "image/pipeline/coder.h"
 #include "os/testing/scripted_calls_testing.h"
 
@@ -50,6 +52,7 @@ class Sealing {
       if (!Get(superblock, offset)) continue;
       SealTable(superblock.root, 0);
       for (PatchList& list : superblock.lists) SealList(list);
+      if (HasLog(superblock)) SealLog(superblock);
       superblock.checksum = 0;
       superblock.checksum = Checksum64(&superblock, sizeof superblock);
       Put(superblock, offset);
@@ -120,6 +123,41 @@ class Sealing {
     const Sum128 sum = Checksum128(bytes_.data() + list.offset, count * sizeof(Patch));
     list.sum_low = sum.low;
     list.sum_high = sum.high;
+  }
+
+  // Makes records of what has their magic, one behind the other.
+  void SealLog(const ImageSuperblock& superblock) {
+    uint64_t previous = SumOfStart(superblock);
+    uint64_t position = superblock.log_position;
+    for (uint64_t at = superblock.log_offset; MayGoOn();) {
+      RecordHead head;
+      if (!Get(head, at) || head.magic != kRecordMagic) return;
+      head.page_count %= kRecordPagesMax + 1;
+      const uint64_t head_bytes = HeadBlocks(head.page_count) * kBlockBytes;
+      const uint64_t record_bytes = head_bytes + head.page_count * kPageBytes;
+      if (!Within(at, record_bytes, bytes_.size())) return;
+      for (uint64_t i = 0; i < head.page_count; ++i) {
+        const uint64_t entry = at + sizeof head + i * sizeof(RecordPage);
+        RecordPage page;
+        (void)Get(page, entry);
+        const Sum128 sum =
+            Checksum128(bytes_.data() + at + head_bytes + i * kPageBytes, kPageBytes);
+        page.sum_low = sum.low;
+        page.sum_high = sum.high;
+        Put(page, entry);
+      }
+      head.id = superblock.id;
+      head.position = position;
+      head.block_count = static_cast<uint32_t>(record_bytes / kBlockBytes);
+      head.previous = previous;
+      head.checksum = 0;
+      Put(head, at);
+      head.checksum = Checksum64(bytes_.data() + at, head_bytes);
+      Put(head, at);
+      previous = head.checksum;
+      position += head.block_count;
+      at += record_bytes;
+    }
   }
 
   std::string& bytes_;

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "image/image_copy.h"
 #include "image/load/leaf_reader.h"
+#include "image/log/log_reader.h"
 #include "image/store/leaf_source.h"
 
 namespace morsel::image {
@@ -38,7 +39,8 @@ class LeavesOf final : public LeafSource {
     return reader_.Start(position, leaf);
   }
   Status Await(SubtreePosition position, char* leaf) override {
-    const Status read = reader_.Await(position);
+    Status read = reader_.Await(position);
+    if (read.ok()) read = PutLogged(position, leaf);
     if (read.ok() || damaged_ == nullptr) return OrOverwritten(image_, read);
     std::memset(leaf, 0, kSubtreeBytes);
     return (*damaged_)(read);
@@ -47,6 +49,19 @@ class LeavesOf final : public LeafSource {
   void Drain() override { reader_.Drain(); }
 
  private:
+  // Puts the pages that the log has of a leaf in their places.
+  Status PutLogged(SubtreePosition position, char* leaf) {
+    const uint64_t first = position.value() * kPagesPerLeaf;
+    const LoggedPages& all = image_.logged();
+    const LoggedPages of_leaf(all.lower_bound(first), all.lower_bound(first + kPagesPerLeaf));
+    return ReadLoggedPages(image_.file(), image_.superblock().base, of_leaf,
+                           [&](uint64_t page, const char* bytes, Status status) {
+                             if (!status.ok()) return status;
+                             std::memcpy(leaf + (page - first) * kPageBytes, bytes, kPageBytes);
+                             return Status();
+                           });
+  }
+
   const ImageFile& image_;
   const Damaged* damaged_;
   std::vector<SubtreePosition> positions_;

@@ -229,7 +229,7 @@ typedef struct morsel_info {
   uint64_t size_bytes;
   uint64_t capacity_bytes;
   uint64_t live_bytes; /* of allocated blocks; morsel_list, if not open: at the last close */
-  uint64_t generation; /* checkpoints so far and, under the fine contract, closes */
+  uint64_t generation; /* rises with each checkpoint and, under the fine contract, close */
   uint32_t codec;      /* MORSEL_CODEC_* of its image; NONE under the fine contract */
   uint32_t reserved;
   uint32_t user; /* its owner; the first version of this structure ends before this member */

@@ -19,27 +19,11 @@ import lz4.block
 import xxhash
 import zstandard
 
-BLOCK = 4096
-PAGE = 4096
-SUBTREE = 2 << 20
-PAGES = SUBTREE // PAGE
-GIANT = 1 << 30
-PER_TABLE = GIANT // SUBTREE
-ADDRESS_END = 1 << 47
-MAGIC = b"MRSLIMG1"
-VERSION = 4
-PATCHES_MAX = 1048576
-LISTS_MAX = 24
-
-NONE, LZ4, ZSTD = range(3)
-CODECS = ["none", "lz4", "zstd"]
-
-SUPERBLOCK = struct.Struct("<8sQIIQQQ16sQQQQIHHQQQ64s960s208s2736s")
-ENTRY = struct.Struct("<QIHH16sQ24s")
-LIST = struct.Struct("<QQQ16s")
-PATCH = struct.Struct("<QQ16s")
-ABSENT, PRESENT = range(2)
-
+from image_format import (
+    ABSENT, BLOCK, CODECS, ENTRY, LZ4, MAGIC, PAGE, PAGES, PATCH, PATCHES_MAX,
+    PER_TABLE, SUBTREE, VERSION, ZSTD, Entry, Log, Patch, Refused, Superblock, corrupt, padded,
+    sum_of,
+)
 HEAP_MAGIC = b"mrslHeap"
 HEAP = struct.Struct("<8sII16sQQQQQQQQ")
 HEAP_VERSIONS = (2, 3)
@@ -59,93 +43,6 @@ class RootsRefused(Exception):
     """The roots of a heap are not as they must be."""
 
 
-class Refused(Exception):
-    """Nothing of the image can be believed; `verdict` is corrupt or version."""
-
-    def __init__(self, verdict, sentence):
-        super().__init__(sentence)
-        self.verdict = verdict
-
-
-def corrupt(sentence):
-    return Refused("corrupt", sentence)
-
-
-def sum_of(data):
-    """XXH3-128 as it lies in a file: the low half first."""
-    return xxhash.xxh3_128(data).digest()[::-1]
-
-
-def padded(size):
-    return -(-size // BLOCK) * BLOCK
-
-
-class Superblock:
-    def __init__(self, data):
-        (self.magic, self.checksum, self.version, self.flags, self.read_features, _write_features,
-         self.generation, self.id, self.base, self.capacity, self.size, self.live, self.contract,
-         self.codec, _, _log, _position, _, root, lists, name, _) = SUPERBLOCK.unpack(data)
-        self.carried_name = name.rstrip(b"\0")
-        self.root = Entry(root)
-        self.lists = [List(lists[i:i + LIST.size]) for i in range(0, len(lists), LIST.size)]
-        while self.lists and self.lists[-1].is_zero:
-            self.lists.pop()
-        zeroed = data[:8] + bytes(8) + data[16:]
-        self.is_whole = self.checksum == xxhash.xxh3_64_intdigest(zeroed)
-
-    def is_valid(self, slot):
-        # Slot A (0) has the odd generations.
-        belongs = self.generation > 0 and self.generation % 2 == 1 - slot
-        return self.magic == MAGIC and self.is_whole and belongs
-
-    def check(self):
-        is_known = self.contract <= 1 and self.codec <= ZSTD
-        if self.version != VERSION or self.read_features != 0 or not is_known:
-            raise Refused("version", f"version {self.version}, features {self.read_features:#x}")
-        sane = (
-            0 < self.base < ADDRESS_END and self.base % SUBTREE == 0
-            and self.capacity > 0 and self.capacity % SUBTREE == 0
-            and self.base + self.capacity <= ADDRESS_END
-            and self.size % SUBTREE == 0 and self.size <= self.capacity and self.live <= self.size
-        )
-        if not sane:
-            raise corrupt("the superblock has fields that cannot be")
-
-
-class Entry:
-    def __init__(self, data):
-        (self.offset, self.stored, self.kind, self.codec, self.sum, self.generation,
-         _) = ENTRY.unpack(data)
-        self.is_zero = not any(data)
-
-    def check(self, is_leaf, entries_max, what):
-        if self.kind != PRESENT or self.codec > (ZSTD if is_leaf else NONE):
-            raise Refused("version", f"{what} is of kind {self.kind}, codec {self.codec}")
-        if is_leaf and self.codec == NONE:
-            length_is_right = self.stored == SUBTREE
-        elif is_leaf:
-            length_is_right = 0 < self.stored <= SUBTREE - BLOCK
-        else:
-            length_is_right = self.stored % ENTRY.size == 0 and (
-                0 < self.stored // ENTRY.size <= entries_max)
-        if not length_is_right:
-            raise corrupt(f"{what} has a length that cannot be")
-
-    def extent_size(self, is_leaf):
-        return padded(self.stored) + (16 * PAGES if is_leaf else 0)
-
-
-class List:
-    def __init__(self, data):
-        self.offset, self.count, self.generation, self.sum = LIST.unpack(data)
-        self.is_zero = not any(data)
-
-
-class Patch:
-    def __init__(self, data):
-        self.offset, self.page, self.sum = PATCH.unpack(data)
-
-
 class Image:
     """The current generation of the image in `file`. Raises Refused."""
 
@@ -159,10 +56,15 @@ class Image:
         self.patches = {}  # likewise: by page of the subtree
         self.read_tables()
         self.read_lists()
+        if self.superblock.has_log:
+            self.take(self.superblock.log, self.superblock.log_size, "the log")
         extents = sorted(self.extents.items())
         for (offset, size), (following, _) in zip(extents, extents[1:]):
             if offset + size > following:
                 raise corrupt(f"extents meet at offset {following}")
+        self.log = Log(self) if self.superblock.has_log else None
+        self.generation = self.log.generation if self.log else self.superblock.generation
+        self.live = self.log.live if self.log else self.superblock.live
 
     def read(self, offset, size):
         self.file.seek(offset)
@@ -292,6 +194,13 @@ class Image:
             if sum_of(page) != patch.sum:
                 wrong.append(f"page {number} at offset {patch.offset} fails its checksum")
             data[number * PAGE:(number + 1) * PAGE] = page
+        for number, (offset, total) in sorted(self.log.pages.items() if self.log else ()):
+            if number // PAGES != subtree:
+                continue
+            page = self.read(offset, PAGE)
+            if sum_of(page) != total:
+                wrong.append(f"page {number % PAGES} at offset {offset} fails its checksum")
+            data[number % PAGES * PAGE:(number % PAGES + 1) * PAGE] = page
         return data, wrong
 
 
@@ -453,12 +362,12 @@ def report(path):
         "file": path,
         "verdict": "clean" if is_whole and not wrong else "damaged",
         "name": text(superblock.carried_name),
-        "generation": superblock.generation,
+        "generation": image.generation,
         "id": superblock.id.hex(),
         "base": f"{superblock.base:#x}",
         "capacity_bytes": superblock.capacity,
         "size_bytes": superblock.size,
-        "live_bytes": superblock.live,
+        "live_bytes": image.live,
         "contract": ["snapshot", "fine"][superblock.contract],
         "flags": superblock.flags,
         "codec": CODECS[superblock.codec],

@@ -51,8 +51,10 @@ static_assert(std::endian::native == std::endian::little);
 
 inline constexpr uint64_t kMagic = 0x31474d494c53524d;  // "MRSLIMG1"
 inline constexpr uint32_t kVersion = 4;
-/// The features that a reader, or a writer, must know. There are none yet.
-inline constexpr uint64_t kReadFeatures = 0;
+/// The image has a log, of whose records a reader must know.
+inline constexpr uint64_t kFeatureLog = 1;
+/// The features that a reader, or a writer, must know: those that this library does.
+inline constexpr uint64_t kReadFeatures = kFeatureLog;
 inline constexpr uint64_t kWriteFeatures = 0;
 
 inline constexpr uint64_t kBlockBytes = 4 * kKiB;
@@ -127,6 +129,11 @@ struct PageSums {
 inline constexpr uint64_t kPageSumsBytes = sizeof(PageSums);
 static_assert(kPageSumsBytes % kBlockBytes == 0);
 
+/// A reader refuses a longer log, so that no file can make it take more memory.
+inline constexpr uint64_t kLogBytesMax = 256 * kMiB;
+/// No image has had so many blocks of logs.
+inline constexpr uint64_t kLogPositionsEnd = uint64_t{1} << 63;
+
 inline constexpr uint32_t kFlagGrows = 1;  ///< created with size 0: it grows as it is used
 inline constexpr uint32_t kFlagGiant = 2;  ///< was made of subtrees of 1 GiB, in a carved pool
 
@@ -153,14 +160,17 @@ struct ImageSuperblock {
   uint32_t contract;  ///< 0 snapshot, 1 fine
   Codec codec;        ///< compresses the leaves that are written, see [IMG-9]
   uint16_t reserved_0;
-  uint64_t log_offset;  ///< 0: there is no log
-  uint64_t log_position;
-  uint64_t reserved_1;
+  uint64_t log_offset;    ///< with kFeatureLog, else 0; see image/log/record_layout.h
+  uint64_t log_position;  ///< of the log's first block, in blocks; without a log the next one's
+  uint64_t log_bytes;     ///< a multiple of 4096
   Entry root;
   PatchList lists[kPatchListsMax];  ///< sorted by generation; unused ones follow and are zero
   /// In an export what the morsel was called, with zeros behind; cleared by the next checkpoint.
   char carried_name[kCarriedNameBytes];
-  uint64_t reserved_2[342];
+  /// The position up to which the log was found whole when the image was last opened for writing
+  /// with one; else 0.
+  uint64_t log_whole;
+  uint64_t reserved[341];
 };
 static_assert(sizeof(ImageSuperblock) == kSuperblockBytes &&
               std::is_trivially_copyable_v<ImageSuperblock>);
@@ -177,13 +187,17 @@ static_assert(offsetof(ImageSuperblock, live_bytes) == 88 &&
 static_assert(offsetof(ImageSuperblock, codec) == 100);
 static_assert(offsetof(ImageSuperblock, log_offset) == 104 &&
               offsetof(ImageSuperblock, log_position) == 112);
+static_assert(offsetof(ImageSuperblock, log_bytes) == 120);
 static_assert(offsetof(ImageSuperblock, root) == 128 && offsetof(ImageSuperblock, lists) == 192);
 static_assert(offsetof(ImageSuperblock, carried_name) == 1152);
-static_assert(offsetof(ImageSuperblock, reserved_2) == 1360);
+static_assert(offsetof(ImageSuperblock, log_whole) == 1360);
 static_assert(std::has_unique_object_representations_v<ImageSuperblock>);
 
 inline constexpr uint64_t kEntriesPerTable = kSubtreesPerGiant;
 
+inline bool HasLog(const ImageSuperblock& superblock) {
+  return (superblock.read_features & kFeatureLog) != 0;
+}
 inline bool IsPresent(const Entry& entry) { return entry.kind != Kind::kAbsent; }
 /// Where the superblock of `generation` lies. [IMG-2]
 inline uint64_t SlotOffset(uint64_t generation) {

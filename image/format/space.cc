@@ -19,6 +19,11 @@ FileExtent ListExtentOf(const PatchList& list) {
   return {list.offset, AlignUp(list.count * sizeof(Patch), kBlockBytes)};
 }
 
+std::optional<FileExtent> LogExtentOf(const ImageSuperblock& superblock) {
+  if (!HasLog(superblock)) return std::nullopt;
+  return FileExtent{superblock.log_offset, superblock.log_bytes};
+}
+
 Space::Space(const std::vector<FileExtent>& used) {
   for (const FileExtent& extent : used) {
     if (extent.offset > end_) Insert(end_, extent.offset);

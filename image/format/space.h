@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -27,6 +28,9 @@ FileExtent LeafExtentOf(const Entry& leaf);
 
 /// The extent of a list's patches; the pages themselves lie elsewhere.
 FileExtent ListExtentOf(const PatchList& list);
+
+/// The extent of the log that the superblock names, if it names one.
+std::optional<FileExtent> LogExtentOf(const ImageSuperblock& superblock);
 
 /// A free run shorter than this is a fragment: it is not worth a hole in the file, and hardly worth
 /// a write of its own.

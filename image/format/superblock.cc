@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "image/format/space.h"
 
 namespace morsel::image {
 namespace {
@@ -45,6 +46,23 @@ const char* Words(Slot state) {
   return "is valid";
 }
 
+Status ValidateLog(const os::File& file, const ImageSuperblock& superblock) {
+  const uint64_t begin = superblock.log_position;
+  bool sane = begin < kLogPositionsEnd;
+  if (const std::optional<FileExtent> log = LogExtentOf(superblock)) {
+    sane = sane && IsAligned(log->offset, kBlockBytes) && log->offset >= kExtentsStart &&
+           log->size_bytes != 0 && IsAligned(log->size_bytes, kBlockBytes) &&
+           log->size_bytes <= kLogBytesMax && Within(log->offset, log->size_bytes, kAddressEnd) &&
+           superblock.log_whole <= begin + log->size_bytes / kBlockBytes;
+  }
+  if (sane) return Code::kOk;
+  return Fail(Code::kCorrupt,
+              "image '%s': the superblock at offset %" PRIu64 " has an impossible log of %" PRIu64
+              " bytes at offset %" PRIu64 ", position %" PRIu64 "; restore it from a copy",
+              file.path().c_str(), SlotOffset(superblock.generation), superblock.log_bytes,
+              superblock.log_offset, superblock.log_position);
+}
+
 // A right checksum does not make the fields right, so that each is validated.
 Status Validate(const os::File& file, const ImageSuperblock& superblock) {
   const char* const path = file.path().c_str();
@@ -63,7 +81,7 @@ Status Validate(const os::File& file, const ImageSuperblock& superblock) {
       IsAligned(superblock.size_bytes, kSubtreeBytes) &&
       superblock.size_bytes <= superblock.capacity_bytes &&
       superblock.live_bytes <= superblock.size_bytes && superblock.generation < kGenerationsEnd;
-  if (sane) return Code::kOk;
+  if (sane) return ValidateLog(file, superblock);
   return Fail(Code::kCorrupt,
               "image '%s': the superblock at offset %" PRIu64 " has an impossible base 0x%" PRIx64
               ", capacity %" PRIu64 ", size %" PRIu64 ", live bytes %" PRIu64
@@ -117,7 +135,8 @@ Status ReadSlots(const os::File& file, ImageSuperblock (&slots)[2]) {
 //   valid     valid     newer    other   there was no crash, or there was one before the next
 //                                        superblock reached the medium. The generations differ by
 //                                        1, never by 0 [IMG-2]. If they differ by more, the other
-//                                        superblock protects nothing, and `older` is none.
+//                                        superblock protects nothing, and `older` is none: but see
+//                                        ImageFile::TakeSpace() for images that have a log.
 //   valid     not       A        none    the image was just created; or power was lost while B was
 //                                        written, and A is the last checkpoint
 //   not       valid     B        none    the same, with A and B exchanged
@@ -147,12 +166,13 @@ Result<ImageSuperblocks> ReadSuperblocks(const os::File& file) {
   const bool newer_is_a =
       a == Slot::kValid && (b != Slot::kValid || slots[0].generation > slots[1].generation);
   const bool has_older = a == Slot::kValid && b == Slot::kValid;
-  ImageSuperblocks chosen{.current = slots[newer_is_a ? 0 : 1], .older = std::nullopt};
+  ImageSuperblocks chosen{
+      .current = slots[newer_is_a ? 0 : 1], .older = std::nullopt, .other = std::nullopt};
   MORSEL_TRY(Validate(file, *chosen.current));
   const ImageSuperblock& other = slots[newer_is_a ? 1 : 0];
-  if (has_older && other.generation + 1 == chosen.current->generation &&
-      Validate(file, other).ok()) {
-    chosen.older = other;
+  if (has_older && Validate(file, other).ok()) {
+    chosen.other = other;
+    if (other.generation + 1 == chosen.current->generation) chosen.older = other;
   }
   return chosen;
 }

@@ -14,6 +14,9 @@ struct ImageSuperblocks {
   OnHeap<ImageSuperblock> current;
   /// The superblock of the generation before the current one, if it is valid.
   std::optional<OnHeap<ImageSuperblock>> older;
+  /// What the other slot has, if it is valid: `older`, or one that is older by more, as records of
+  /// a log have generations, too.
+  std::optional<OnHeap<ImageSuperblock>> other;
 };
 
 /// Reads both superblocks. The valid one of the higher generation is the current one.

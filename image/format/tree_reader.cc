@@ -139,6 +139,21 @@ Status ValidateDisjoint(const Reading& reading, const std::vector<FileExtent>& e
   return Code::kOk;
 }
 
+// The log is an extent like the others, and must lie in the file.                          [IMG-4]
+Status ValidateExtents(const Reading& reading, const Tree& tree) {
+  std::vector<FileExtent> extents = tree.Extents();
+  if (const std::optional<FileExtent> log = LogExtentOf(reading.superblock)) {
+    if (!Within(log->offset, log->size_bytes, reading.file_bytes)) {
+      return Fail(Code::kCorrupt,
+                  "image '%s' has %" PRIu64 " bytes, but its log lies at offset %" PRIu64
+                  ", %" PRIu64 " bytes long: it was truncated; restore it from a copy",
+                  reading.file.path().c_str(), reading.file_bytes, log->offset, log->size_bytes);
+    }
+    extents.insert(std::upper_bound(extents.begin(), extents.end(), *log), *log);
+  }
+  return ValidateDisjoint(reading, extents);
+}
+
 Status ReadRoot(const Reading& reading, Tree& tree) {
   tree.root = reading.superblock.root;
   std::vector<Entry> entries;
@@ -186,11 +201,11 @@ Result<Tree> ReadTree(const os::File& file, const ImageSuperblock& superblock) {
   MORSEL_TRY(ReadRoot(reading, tree));
   // The root must not lead to one table many times. This is checked before the tables are read, so
   // that they take no more memory than the file is long.
-  MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
+  MORSEL_TRY(ValidateExtents(reading, tree));
   MORSEL_TRY(ReadLeafTables(reading, tree));
-  MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
+  MORSEL_TRY(ValidateExtents(reading, tree));
   MORSEL_TRY(ReadPatches(reading, tree));
-  if (!tree.lists.empty()) MORSEL_TRY(ValidateDisjoint(reading, tree.Extents()));
+  if (!tree.lists.empty()) MORSEL_TRY(ValidateExtents(reading, tree));
   return tree;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "image/store/page_sums.h"
 #include "image/store/touched_copy.h"
 
 namespace morsel::image {
@@ -152,7 +153,10 @@ Status LeafWriter::Add(SubtreePosition position, const char* subtree,
   slot.fate = Fate::kUndecided;
   slot.encoded_bytes = 0;
   slot.touched = touched;
-  slot.compares = !compacts && IsPresent(slot.old) && ReadOldSums(slot);
+  // If nobody can tell what the old sums are, nobody can tell which pages have changed, and a new
+  // leaf is written.
+  slot.compares =
+      !compacts && IsPresent(slot.old) && ReadPageSums(target_.file, old_, position, slot.old_sums);
   prepared_.push_back(*index);
   workers_->Start(*index);
   return Code::kOk;
@@ -243,7 +247,7 @@ Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
     return Fate::kDone;
   }
   // An old leaf whose page sums could not be read does not stay, even if its bytes are the same: it
-  // is written anew, with good sums. See ReadOldSums().
+  // is written anew, with good sums.
   const bool may_stay = slot.compares || slot.compacts;
   if (may_stay && IsPresent(slot.old) && SumOf(slot.old) == slot.sum) {
     Entry& leaf = tree_.LeafToSet(slot.position) = slot.old;
@@ -269,23 +273,6 @@ Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
 void LeafWriter::ForgetPatches(SubtreePosition position) {
   const LeafPatches* const patches = old_.PatchesOf(position);
   if (patches != nullptr) tree_.patch_count -= patches->size();
-}
-
-// Reads what the sums of the old pages are. Returns false if they cannot be read or are damaged:
-// then nobody can tell which pages have changed, and a new leaf is written.
-bool LeafWriter::ReadOldSums(Slot& slot) const {
-  const KeepLastError keep;
-  PageSums& sums = slot.old_sums;
-  const uint64_t sums_offset = LeafExtentOf(slot.old).end() - kPageSumsBytes;
-  if (!target_.file.ReadExactly(&sums, sizeof sums, sums_offset).ok()) return false;
-  if (Checksum128(&sums, sizeof sums) != SumOf(slot.old)) return false;
-  const LeafPatches* const patches = old_.PatchesOf(slot.position);
-  if (patches == nullptr) return true;
-  for (const LivePatch& patch : *patches) {
-    sums.halves[2 * patch.page] = patch.sum.low;
-    sums.halves[2 * patch.page + 1] = patch.sum.high;
-  }
-  return true;
 }
 
 // [IMG-1] [IMG-9]

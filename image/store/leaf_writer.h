@@ -118,7 +118,6 @@ class LeafWriter {
   Status Advance();
   Status Decide(size_t slot);
   Result<Fate> FateOf(Slot& slot);
-  bool ReadOldSums(Slot& slot) const;
   void ForgetPatches(SubtreePosition position);
   Status Write(size_t slot);
   Status Reap();

@@ -15,9 +15,6 @@
 namespace morsel::image {
 namespace {
 
-/// A leaf that has more dirty pages is compared as a whole.
-constexpr size_t kDirtyMax = kPagesPerLeaf / 2;
-
 // On the average a checkpoint may write, beside its pages, half as much again and
 // kEarnedForNothing. Tables and lists come out of that; what is left is for compacting. What a
 // checkpoint does not spend is saved for later ones, up to kSavedMax. What it had to spend beyond

@@ -16,6 +16,9 @@
 
 namespace morsel::image {
 
+/// A leaf that has more dirty pages is compared as a whole.
+inline constexpr size_t kDirtyMax = kPagesPerLeaf / 2;
+
 /// What a generation is stored from.
 struct Source {
   const char* frames;

@@ -148,6 +148,12 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes) {
   return Code::kOk;
 }
 
+Status ImageBacking::Settle() {
+  MORSEL_TRY(image_.Settle(range_.at(0), &frames_));
+  record_.generation = image_.info().generation;
+  return Code::kOk;
+}
+
 Status ImageBacking::Export(const os::Directory& to, const std::string& file_name,
                             const ExportRequest& options) {
   if (options.skipped != nullptr) return IsAnImage("morsel '" + record_.name + "'");

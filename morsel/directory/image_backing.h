@@ -27,6 +27,7 @@ class ImageBacking final : public Backing, private alloc::HeapFrames {
   alloc::HeapFrames* frames_of_heap() override { return this; }
   Status Resize(uint64_t size_bytes) override;
   Status Checkpoint(uint64_t live_bytes) override;
+  Status Settle() override;
   const os::Frames& frames() const { return frames_; }
   Status Export(const os::Directory& to, const std::string& file_name,
                 const ExportRequest& options) override;

@@ -227,6 +227,41 @@ TEST_F(ImageBackingTest, EachTrackerOnEachKindOfFramesStoresTheSame) {
   }
 }
 
+// What few pages change goes into the log, and is found by who opens the image next, whether it was
+// put into its place or not.
+TEST_F(ImageBackingTest, WhatWentIntoTheLogIsFoundAgain) {
+  const os::Setting log("MORSEL_LOG", "always");
+  for (const char* const way : {"scan", "fault"}) {
+    const os::Setting dirty("MORSEL_DIRTY", way);
+    os::ScriptedCalls calls;
+    ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
+    std::unique_ptr<Backing> morsel = Create();
+    ASSERT_NE(morsel, nullptr);
+    std::mt19937_64 random(9);
+    std::string expected(4 * kSubtreeBytes, '\0');
+    const auto bytes = [&] { return reinterpret_cast<char*>(WordsOf(*morsel)); };
+    expected.assign(bytes(), expected.size());
+    for (int checkpoint = 0; checkpoint < 24; ++checkpoint) {
+      for (uint64_t stores = checkpoint == 0 ? 2000 : random() % 6; stores > 0; --stores) {
+        const uint64_t at = random() % expected.size();
+        bytes()[at] = expected[at] = static_cast<char>(random() | 1);
+      }
+      ASSERT_TRUE(morsel->Checkpoint(7).ok()) << LastError();
+      if (checkpoint % 6 != 5) continue;
+      const Status settled = checkpoint == 11 ? morsel->Settle() : Status();
+      ASSERT_TRUE(settled.ok()) << LastError();
+      morsel.reset();
+      morsel = Reopen();
+      ASSERT_NE(morsel, nullptr) << LastError();
+      ASSERT_EQ(std::memcmp(bytes(), expected.data(), expected.size()), 0) << checkpoint;
+      EXPECT_EQ(morsel->record().live_bytes, 7U);
+    }
+    EXPECT_GT(calls.count(os::Call::kWriteSynced), 8U) << way;
+    morsel.reset();
+    pool_.reset();
+  }
+}
+
 uint64_t PageFilter(const Backing& backing) {
   const os::Frames& frames = static_cast<const ImageBacking&>(backing).frames();
   uint64_t pages = 0;

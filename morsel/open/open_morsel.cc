@@ -166,7 +166,9 @@ class OpenMorsel::Telling {
   OpenMorsel& morsel_;
 };
 
-Status OpenMorsel::Checkpoint() {
+Status OpenMorsel::Checkpoint() { return Checkpoint(Then::kGoesOn); }
+
+Status OpenMorsel::Checkpoint(Then then) {
   MORSEL_TRY(MayWrite("checkpoint"));
   const Telling telling(*this);
   const std::lock_guard no_root_changes(roots_mutex_);
@@ -174,10 +176,11 @@ Status OpenMorsel::Checkpoint() {
   telling.Begin(stopped);
   const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
   if (!live_bytes) return live_bytes.status();
-  return Checkpoint(stopped, *live_bytes);
+  return Checkpoint(stopped, *live_bytes, then);
 }
 
-Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t live_bytes) {
+Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t live_bytes,
+                              Then then) {
   if (fine()) heap_->PersistAll(stopped);
   // The checkpoint reads all of the memory, also blocks that the guard protects or marks as freed.
   const alloc::Guard::Opening open(heap_->guard());
@@ -186,6 +189,11 @@ Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t
   const alloc::StillPages still(is_watched ? static_cast<const char*>(base()) : nullptr,
                                 record().size_bytes);
   const Status status = backing_->Checkpoint(live_bytes);
+  if (status.ok() && then == Then::kCloses) {
+    // The checkpoint is durable. What cannot be settled stays in the log, and the next open has it.
+    const KeepLastError keep;
+    (void)backing_->Settle();
+  }
   still.Check(label_);
   return status;
 }
@@ -202,7 +210,8 @@ Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
     const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
     if (!live_bytes) return live_bytes.status();
     // Where no checkpoint can be made, the memory is all that there is, and this call saves it.
-    if (!Checkpoint(stopped, *live_bytes).ok()) request.live_bytes_in_memory = *live_bytes;
+    if (!Checkpoint(stopped, *live_bytes, Then::kGoesOn).ok())
+      request.live_bytes_in_memory = *live_bytes;
   }
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
@@ -273,7 +282,7 @@ Status OpenMorsel::CloseFine() {
 Status OpenMorsel::Close() {
   MORSEL_TRY(MayRead());
   if (read_only()) return Code::kOk;
-  return fine() ? CloseFine() : Checkpoint();
+  return fine() ? CloseFine() : Checkpoint(Then::kCloses);
 }
 
 Status OpenMorsel::Discard() {

@@ -93,7 +93,9 @@ class OpenMorsel : public os::InDenseMemory {
              OpenPool* owner);
   Status OnlyFine(const char* call) const;
   Status MayFlush(const void* address, uint64_t size_bytes, const char* call);
-  Status Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t live_bytes);
+  enum class Then { kGoesOn, kCloses };
+  Status Checkpoint(Then then);
+  Status Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t live_bytes, Then then);
   Status CloseFine();
   Status MayBeRoot(const char* name, const void* object);
   // The caller holds roots_mutex_ and has stopped the heap.

@@ -1,5 +1,6 @@
 // Export, import, and moves to another address: each system call fails in turn, and the process is
-// killed at each in turn.
+// killed at each in turn. What a close does that fails in part.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -7,6 +8,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <vector>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -279,6 +281,57 @@ TEST_P(TransferFaultsTest, AKilledImportLeavesTheWholeMorselOrNothing) {
         if (had_it) RemoveFromTarget();
       });
   EXPECT_TRUE(had_it);
+}
+
+// The features that a reader of the image must know, by slot.
+std::vector<uint64_t> FeaturesOf(const std::string& path) {
+  std::vector<uint64_t> features;
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  for (const off_t slot : {0, 4096}) {
+    EXPECT_EQ(pread(file, &features.emplace_back(), 8, slot + 24), 8);
+  }
+  close(file);
+  return features;
+}
+
+// The last checkpoint is in the image's log, and there it is durable. Close puts it into its place;
+// where that fails, the next open finds it in the log, and its close tries again.
+TEST(CloseTest, OneThatCannotSettleSucceeds) {
+  setenv("MORSEL_LOG", "always", 1);
+  const os::Scratch scratch = os::Scratch::OnDisk();
+  const std::string path = scratch.path() + "/pool";
+  uint64_t* value = nullptr;
+  for (const int round : {0, 1, 2}) {
+    os::ScriptedCalls calls;
+    morsel_pool_options pool_options{};
+    pool_options.flags = MORSEL_CREATE;
+    const auto pool = OpenPool::Open(path.c_str(), &pool_options, calls);
+    ASSERT_TRUE(pool) << LastError();
+    morsel_options options{};
+    options.flags = MORSEL_CREATE;
+    options.size_bytes = kSubtreeBytes;
+    const Result<OpenMorsel*> m = (*pool)->OpenMorselNamed(kMorsel, &options);
+    ASSERT_TRUE(m) << LastError();
+    if (round == 0) {
+      value = static_cast<uint64_t*>(*(*m)->heap().Allocate(sizeof kValue, 16));
+      *value = 0;
+    }
+    ASSERT_EQ(*value, static_cast<uint64_t>(round));
+    // The first one settles what was found, the second one makes a log.
+    for (int checkpoint = 0; checkpoint < 2; ++checkpoint) {
+      *value = static_cast<uint64_t>(round) + 100;
+      ASSERT_TRUE((*m)->Checkpoint().ok()) << LastError();
+      *value = static_cast<uint64_t>(round) + 1;
+      ASSERT_TRUE((*m)->Checkpoint().ok()) << LastError();
+    }
+    EXPECT_GT(calls.count(os::Call::kWriteSynced), 0U);
+    if (round < 2) calls.Play(os::FailEach(os::Call::kWrite, ENOSPC));
+    EXPECT_TRUE((*pool)->Close(*m, false).ok()) << LastError();
+    calls.Heal();
+    const uint64_t features = round < 2 ? 1 : 0;
+    EXPECT_EQ(FeaturesOf(path + "/" + kMorsel), (std::vector<uint64_t>{features, features}));
+  }
+  unsetenv("MORSEL_LOG");
 }
 
 }  // namespace

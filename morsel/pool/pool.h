@@ -116,6 +116,11 @@ class Backing {
   /// Errors  kNoSpace, kIo: the medium holds the previous generation or this one, either one whole.
   virtual Status Checkpoint(uint64_t live_bytes) = 0;
 
+  /// snapshot: puts what checkpoints have left in the image's log into its place, as the morsel is
+  /// about to be closed. Its memory has not changed since the last checkpoint.
+  /// Errors  as Checkpoint(): the last checkpoint stands.
+  virtual Status Settle() { return Code::kOk; }
+
   /// Writes an image of the morsel as the file `file_name` of the directory `to`, with the morsel's
   /// permission bits. The image of a snapshot morsel is that of its last checkpoint; that of a fine
   /// morsel is its memory, which nobody may change meanwhile. If a snapshot morsel is exported with

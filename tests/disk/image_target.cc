@@ -12,6 +12,7 @@
 #include "image/format/superblock.h"
 #include "image/format/tree_reader.h"
 #include "image/load/leaf_reader.h"
+#include "image/log/log_reader.h"
 
 namespace morsel::sim {
 namespace {
@@ -27,21 +28,33 @@ constexpr uint64_t kSubtreesMax = 3;
 /// An address that nothing is mapped at: an image does not care.
 constexpr uint64_t kBase = 0x100100000000;
 
-// [IMG-1] Of the generation before the current one: a superblock leads there, and a medium whose
-// newest sector cannot be read any more is left with that.
+// [IMG-1] [REC-2] Of the generation before the current one, and its log: a superblock leads there,
+// and a medium whose newest sector cannot be read any more is left with that.
 std::string JudgeOlder(os::SystemCalls& calls, const std::string& path) {
   const Result<File> opened = File::Open(calls, AT_FDCWD, path, O_RDONLY, 0, "the image");
   if (!opened) return LastError();
   const File& file = *opened;
   const auto superblocks = image::ReadSuperblocks(file);
-  if (!superblocks || !superblocks->older) return {};
-  const auto older = image::ReadTree(file, *superblocks->older);
+  if (!superblocks || !superblocks->other) return {};
+  const image::ImageSuperblock& other = **superblocks->other;
+  const auto older = image::ReadTree(file, other);
   if (!older) return std::string("the generation before is damaged: ") + LastError();
   std::string wrong;
   image::LeafReader reader(file, kBase);
   (void)reader.Verify(*older, image::Verified::kAll,
                       [&](const char* sentence) { wrong = sentence; });
-  return wrong.empty() ? wrong : "the generation before is damaged: " + wrong;
+  if (!wrong.empty()) return "the generation before is damaged: " + wrong;
+  const image::Damaged refuse = [](Status status) { return status; };
+  const auto log = image::ReadLog(file, other, *older, refuse);
+  if (!log) return std::string("the log of the generation before is damaged: ") + LastError();
+  // Both lead to the newest state where records can come.
+  const auto newest = image::ReadTree(file, *superblocks->current);
+  if (!newest) return {};
+  const auto current = image::ReadLog(file, *superblocks->current, *newest, refuse);
+  if (!current || current->last.size_bytes == 0) return {};
+  return log->end == current->end && log->pages.size() == current->pages.size()
+             ? ""
+             : "there are records, and one of the slots does not lead to them";
 }
 
 std::string JudgeMode(const File& file) {
@@ -53,7 +66,8 @@ std::string JudgeMode(const File& file) {
 }  // namespace
 
 std::string ImageTarget::NameOf(uint32_t operation) const {
-  static constexpr const char* kNames[] = {"touch", "zero", "grow", "shrink", "reopen", "remove"};
+  static constexpr const char* kNames[] = {"touch",  "zero",   "grow",  "shrink",
+                                           "reopen", "remove", "settle"};
   return kNames[operation];
 }
 
@@ -109,8 +123,20 @@ std::string ImageTarget::OpenImage(FileWorld& world) {
   if (!world.promises().Allows(kImage, state)) return "the image holds " + state;
   world.Settle(kImage, state);
   image_ = std::move(*image);
+  stored_ = memory;
   memory_ = std::move(memory);
   return {};
+}
+
+// The pages that differ from what is stored.
+os::PageSet ImageTarget::Dirty() const {
+  os::PageSet dirty;
+  for (uint64_t at = 0; at < memory_.size(); at += kPageBytes) {
+    const bool is_same =
+        at < stored_.size() && std::memcmp(&memory_[at], &stored_[at], kPageBytes) == 0;
+    if (!is_same) dirty.Add(at, kPageBytes);
+  }
+  return dirty;
 }
 
 std::string ImageTarget::Create(FileWorld& world) {
@@ -127,7 +153,14 @@ std::string ImageTarget::Create(FileWorld& world) {
   if (!image) return Judge(world, image.status(), "making the image");
   world.Settle(kImage, state);
   image_ = std::move(*image);
+  stored_ = memory_;
   return {};
+}
+
+// As close does: what the log has goes into its place.
+std::string ImageTarget::Settle(FileWorld& world) {
+  if (!image_ || stored_ != memory_) return {};
+  return Judge(world, image_->Settle(memory_.data()), "settling");
 }
 
 std::string ImageTarget::Remove(FileWorld& world) {
@@ -165,8 +198,11 @@ void ImageTarget::Change(uint32_t operation, FileWorld& world) {
 std::string ImageTarget::Store(FileWorld& world) {
   const std::string state = StateOf(memory_.data(), memory_.size());
   world.Begin(kImage, state);
-  const Status stored = image_->Store(memory_.data(), memory_.size(), 0);
+  const os::PageSet dirty = Dirty();
+  const Status stored =
+      image_->Store(memory_.data(), memory_.size(), 0, has_log_ ? &dirty : nullptr);
   if (!stored.ok()) return Judge(world, stored, "storing the image");
+  stored_ = memory_;
   world.Settle(kImage, state);
   return {};
 }
@@ -174,6 +210,7 @@ std::string ImageTarget::Store(FileWorld& world) {
 std::string ImageTarget::Run(uint32_t operation, FileWorld& world) {
   if (!directory_) return {};
   if (operation == kReopen) return OpenImage(world);
+  if (operation == kSettle) return Settle(world);
   if (operation == kRemove) return Remove(world);
   if (!image_) {
     // It may be there, and not have been opened, since a call failed.

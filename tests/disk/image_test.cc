@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 #include "sim/disk/file_explorer.h"
 #include "tests/disk/image_target.h"
@@ -23,21 +24,29 @@ constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_i
 // The image's crash, that of its recovery, and that of the recovery from this.
 constexpr uint64_t kCrashesCovered = 3;
 
+/// Set where the same is tried with a log.
+const bool kHasLog = std::getenv("MORSEL_LOG") != nullptr;
+const char* const kName = kHasLog ? "image with a log" : "image";
+/// Most operations with a log are as many calls as two without.
+const int kLength = kHasLog ? 2 : 3;
+const int kCheckpoints = kHasLog ? 6 : 50;
+
 void PrintSummary(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
-TEST(ImageFilesTest, SequencesOfUpToThree) {
-  ImageTarget target("image");
+TEST(ImageFilesTest, ShortSequences) {
+  ImageTarget target(kName, kHasLog);
   Options quick = kQuick;
   quick.effort.covered_max = 4096;
   quick.effort.covered_crashes = kCrashesCovered;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
-  EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequencesOf(target.operations(), 3); }));
+  EXPECT_TRUE(
+      explorer.Deepen([&] { return explorer.ExploreSequencesOf(target.operations(), kLength); }));
   PrintSummary(explorer);
   EXPECT_EQ(explorer.NotCovered(), "");
 }
 
-TEST(ImageFilesTest, FiftyCheckpoints) {
-  ImageTarget target("image");
+TEST(ImageFilesTest, ManyCheckpoints) {
+  ImageTarget target(kName, kHasLog);
   Options quick = kQuick;
   quick.effort.images_max = 4;
   quick.effort.crash_again_one_in = 32;
@@ -46,17 +55,20 @@ TEST(ImageFilesTest, FiftyCheckpoints) {
   quick.effort.covered_crashes = kCrashesCovered;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.ExploreRandom(target.operations(), [](const FileScript& script) {
-    return std::count_if(script.begin(), script.end(), ImageTarget::IsCheckpoint) == 50;
+    return std::count_if(script.begin(), script.end(), ImageTarget::IsCheckpoint) == kCheckpoints;
   }));
   PrintSummary(explorer);
   EXPECT_EQ(explorer.NotCovered(), "");
 }
 
 TEST(ImageFilesTest, SurvivesAFailureOfEachCall) {
-  ImageTarget target("image");
+  ImageTarget target(kName, kHasLog);
   FileExplorer explorer(target, FileOptionsFor(kQuick, kMost));
-  const FileScript script = {Do::kTouch,  Do::kGrow,   Do::kReopen, Do::kTouch,
-                             Do::kShrink, Do::kRemove, Do::kTouch,  Do::kReopen};
+  FileScript script = {Do::kTouch,  Do::kGrow,   Do::kReopen, Do::kTouch,
+                       Do::kShrink, Do::kRemove, Do::kTouch,  Do::kReopen};
+  if (kHasLog) {
+    script = {Do::kTouch, Do::kTouch, Do::kReopen, Do::kTouch, Do::kSettle};
+  }
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreFaults(script); }));
   PrintSummary(explorer);
 }
@@ -89,6 +101,22 @@ TEST(ImageFilesTest, FindsAMissingSync) {
           << "sync " << which << ", covered " << covered_max;
     }
   }
+}
+
+// A record that is told to be durable and is not.
+class WithoutTheSyncOfARecord : public ImageTarget {
+ public:
+  WithoutTheSyncOfARecord() : ImageTarget("image with a log, without its syncs", true) {}
+  std::string Recover(FileWorld& world) override {
+    world.files().OmitSyncsOfWrites();
+    return ImageTarget::Recover(world);
+  }
+};
+
+TEST(ImageFilesTest, FindsAMissingSyncOfARecord) {
+  WithoutTheSyncOfARecord target;
+  FileExplorer explorer(target, {.effort = kQuick.effort, .seconds = 60});
+  EXPECT_FALSE(explorer.Explore({{Do::kTouch, Do::kTouch, Do::kTouch, Do::kTouch}}));
 }
 
 // After a kill the superblock that is found may be in a cache only. A recovery that goes on without

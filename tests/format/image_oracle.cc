@@ -93,6 +93,21 @@ json Told(const ImageInfo& info) {
           {"flags", (info.grows ? 1 : 0) + (info.giant ? 2 : 0)}};
 }
 
+// Checkpoints of few pages, which go into a log.
+void ChangeLittle(ImageFile& image, std::string& memory, Random& random) {
+  setenv("MORSEL_LOG", "always", 1);
+  for (uint64_t checkpoints = random() % 12; checkpoints > 0; --checkpoints) {
+    os::PageSet dirty;
+    for (uint64_t pages = random() % 5; pages > 0; --pages) {
+      const uint64_t at = random() % memory.size();
+      memory[at] = static_cast<char>(random());
+      dirty.Add(at / kPageBytes * kPageBytes, kPageBytes);
+    }
+    const uint64_t live_bytes = random() % memory.size();
+    if (!image.Store(memory.data(), memory.size(), live_bytes, &dirty).ok()) Die("store");
+  }
+}
+
 int Make(uint64_t seed, const char* path, const char* name) {
   Random random(seed);
   // Now and then more than a GiB, so that there are several tables.
@@ -116,6 +131,7 @@ int Make(uint64_t seed, const char* path, const char* name) {
     for (uint64_t changes = random() % 3; changes > 0; --changes) Change(memory, random);
     if (!image->Store(memory.data(), memory.size(), random() % memory.size()).ok()) Die("store");
   }
+  if (random() % 2 == 0) ChangeLittle(*image, memory, random);
   json told = Told(image->info());
   told["subtrees"] = json::object();
   for (uint64_t i = 0; i < subtrees; ++i) {

@@ -31,6 +31,7 @@ ROOMS = [
     Room("image/codecs"),
     Room("image/format"),
     Room("image/pipeline"),
+    Room("image/log"),
     Room("image/load"),
     Room("image/store"),
     Room("image"),

@@ -1,0 +1,63 @@
+#include "image/store/few_pages.h"
+
+#include <array>
+
+#include "base/on_heap.h"
+#include "image/store/page_sums.h"
+#include "image/store/touched_copy.h"
+
+namespace morsel::image {
+namespace {
+
+Sum128 SumOfPage(const char* subtree, uint32_t page, const os::PageSet::Pages& touched) {
+  static const Sum128 kZeroPage = [] {
+    const OnHeap<std::array<char, kPageBytes>> zeros;
+    return Checksum128(zeros->data(), kPageBytes);
+  }();
+  return touched.test(page) ? Checksum128(subtree + page * kPageBytes, kPageBytes) : kZeroPage;
+}
+
+// Leaves those pages that differ from the published ones. Returns false where nobody can tell.
+bool KeepChanged(const Published& published, SubtreePosition position, const char* subtree,
+                 const os::PageSet::Pages& touched, os::PageSet::Pages& pages) {
+  OnHeap<PageSums> sums;
+  if (!ReadPageSums(published.file, published.tree, position, *sums)) return false;
+  const uint64_t first = position.value() * kPagesPerLeaf;
+  const auto end = published.logged.lower_bound(first + kPagesPerLeaf);
+  for (auto it = published.logged.lower_bound(first); it != end; ++it) {
+    sums->halves[2 * (it->first - first)] = it->second.sum.low;
+    sums->halves[2 * (it->first - first) + 1] = it->second.sum.high;
+  }
+  for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
+    if (!pages.test(page)) continue;
+    const Sum128 old = {sums->halves[2 * page], sums->halves[2 * page + 1]};
+    pages.set(page, SumOfPage(subtree, page, touched) != old);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool CopyFewPages(const Source& source, const Published& published, RecordBuilder& record) {
+  if (source.dirty == nullptr || source.leaves != nullptr) return false;
+  for (const auto& [position, dirty] : source.dirty->subtrees()) {
+    if (position.value() >= source.size_bytes / kSubtreeBytes) continue;  // it was cut off
+    if (!IsPresent(published.tree.leaf(position))) return false;
+    const char* const subtree = source.frames + position.value() * kSubtreeBytes;
+    const os::PageSet::Pages touched =
+        source.touched != nullptr ? source.touched->Of(position) : kAllPages;
+    os::PageSet::Pages pages = dirty;
+    if (pages.count() > kDirtyMax && !KeepChanged(published, position, subtree, touched, pages)) {
+      return false;
+    }
+    for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
+      if (!pages.test(page)) continue;
+      if (record.is_full()) return false;
+      CopyPage(record.next(), subtree, page, touched);
+      record.Add(position.value() * kPagesPerLeaf + page);
+    }
+  }
+  return true;
+}
+
+}  // namespace morsel::image
