@@ -41,8 +41,9 @@ struct KeptIn<T> {
   using Kept = Types<typename T::value_type>;
 };
 template <class T>
-requires requires { typename T::container_type; }
-struct KeptIn<T> {
+requires(
+    requires { typename T::container_type; } &&
+    !requires { typename T::allocator_type; }) struct KeptIn<T> {
   using Kept = Types<typename T::container_type>;
 };
 template <class First, class Second>
@@ -103,6 +104,16 @@ template <class T>
 inline constexpr bool kIsBytes = std::is_void_v<T> || std::is_same_v<T, char> ||
                                  std::is_same_v<T, unsigned char> || std::is_same_v<T, std::byte>;
 
+template <class T>
+constexpr void CheckHasNoVirtualFunctions() {
+  if constexpr (!std::is_void_v<T>) {
+    static_assert(may_be_stored<T> || !std::is_polymorphic_v<T>,
+                  "T has virtual functions: its table of functions lies elsewhere in the next "
+                  "process. Keep a tag and a switch, or a std::variant; MORSEL_ALLOW(T) is for "
+                  "programs that mend the table themselves");
+  }
+}
+
 template <class T, class... Around>
 constexpr void CheckMayBeStored();
 
@@ -117,12 +128,8 @@ template <class T, class... Around>
 constexpr void CheckMayBeStored() {
   using Plain = std::remove_cv_t<T>;
   if constexpr (!std::is_void_v<Plain> && (!std::is_same_v<Plain, Around> && ...)) {
-    constexpr bool kMay = may_be_stored<Plain>;
-    static_assert(kMay || !std::is_polymorphic_v<Plain>,
-                  "T has virtual functions: its table of functions lies elsewhere in the next "
-                  "process. Keep a tag and a switch, or a std::variant; MORSEL_ALLOW(T) is for "
-                  "programs that mend the table themselves");
-    static_assert(kMay || !kTakesOrdinaryMemory<Plain>,
+    CheckHasNoVirtualFunctions<Plain>();
+    static_assert(may_be_stored<Plain> || !kTakesOrdinaryMemory<Plain>,
                   "T, or what it is made of, is a type of the standard library that keeps its "
                   "memory in the ordinary heap, which is gone in the next process. Take "
                   "morsel::string, morsel::vector, morsel::map, ... of <morsel/containers.hpp>, or "
