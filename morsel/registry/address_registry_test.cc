@@ -289,7 +289,7 @@ TEST_F(AddressRegistryTest, ALostRegistryIsFilledAgain) {
   const auto spoil = [&](int way) {
     if (way == 0) fs::remove(path_);
     if (way == 1) fs::resize_file(path_, 5000);
-    if (way == 2) std::ofstream(path_) << "something else that has no meaning";
+    if (way == 2) std::ofstream(path_) << std::string(100, '\0');
     if (way == 3) fs::resize_file(path_, 0);
   };
   for (int way = 0; way < 4; ++way) {
@@ -299,6 +299,20 @@ TEST_F(AddressRegistryTest, ALostRegistryIsFilledAgain) {
   ASSERT_TRUE(a->Make().has_value() && b->Make().has_value());
   ExpectApart({a.get(), b.get()});
   EXPECT_EQ(a->lists(), 5);
+}
+
+// The path may come from a variable of the environment, and name whatever file.
+TEST_F(AddressRegistryTest, AFileThatIsNoRegistryIsLeftAlone) {
+  const std::string text = "root:x:0:0:root:/root:/bin/bash\n";
+  for (const std::string& others : {text, text.substr(0, 3), std::string(1 << 16, 'x')}) {
+    std::ofstream(path_) << others;
+    const auto a = Pool("a", 1);
+    EXPECT_FALSE(a->Take()->has_value());
+    EXPECT_EQ(RegistryFile::OpenLocked(calls_, path_).error(), Code::kInvalidArgument);
+    std::ifstream file(path_);
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), others);
+    EXPECT_FALSE(fs::exists(path_ + ".damaged"));
+  }
 }
 
 TEST_F(AddressRegistryTest, AFileOfAnotherVersionIsLeftAlone) {

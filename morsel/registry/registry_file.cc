@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cinttypes>
+#include <cstring>
 #include <ctime>
 #include <optional>
 #include <utility>
@@ -105,12 +107,28 @@ Status Lock(const os::File& file) {
               file.path().c_str());
 }
 
+// Whether what the file begins with, of which at most a header was read, is neither a registry's
+// nor what a crash leaves of one.
+bool IsForeign(const AddressesHeader& header, uint64_t size_bytes) {
+  if (size_bytes == 0) return false;
+  const auto* const bytes = reinterpret_cast<const char*>(&header);
+  const size_t read = std::min<uint64_t>(size_bytes, sizeof header.magic);
+  return std::memcmp(bytes, &kAddressesMagic, read) != 0 &&
+         std::any_of(bytes, bytes + read, [](char byte) { return byte != 0; });
+}
+
 // kCorrupt: it is to be made anew.
 Status CheckHeader(const os::File& file) {
-  AddressesHeader header;
-  MORSEL_TRY(file.ReadExactly(&header, sizeof header, 0));
+  AddressesHeader header{};
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
+  MORSEL_TRY(file.ReadExactly(&header, std::min<uint64_t>(sizeof header, *size_bytes), 0));
+  if (IsForeign(header, *size_bytes)) {
+    return Fail(Code::kInvalidArgument,
+                "'%s' is no registry of addresses, and is left as it is: move it away, or let "
+                "MORSEL_ADDRESSES name another file",
+                file.path().c_str());
+  }
   const bool is_one = header.magic == kAddressesMagic && header.checksum == ChecksumOf(header);
   if (is_one && header.version != kAddressesVersion) {
     return Fail(Code::kVersion,

@@ -46,7 +46,7 @@ EXPORTED = re.compile(
     r"|MORSEL_0"
 )
 # Classes that the library itself has from the public headers.
-SHARED_CLASSES = re.compile(r"morsel::(?:Status|Result<|memory_resource)")
+SHARED_CLASSES = re.compile(r"morsel::(?:Status|Result<|memory_resource|BadAlloc)")
 # Operators new and delete; functions of the C library that give memory to the caller; streams
 # and strings that are in the C++ library.
 ALLOCATES = re.compile(
@@ -278,7 +278,9 @@ class Install(unittest.TestCase):
     def test_a_program_may_have_a_malloc_of_its_own(self):
         for package in ("morsel", "morsel-static"):
             for name, options in (
-                ("own", []), ("sanitizer", ["-DOF_THE_COMPILER", "-fsanitize=address"])
+                ("own", []),
+                ("address", ["-DOF_THE_COMPILER", "-fsanitize=address"]),
+                ("leak", ["-DOF_THE_COMPILER", "-fsanitize=leak"]),
             ):
                 with self.subTest(package=package, malloc=name):
                     program = self.folder / f"{package}_{name}_malloc"

@@ -13,7 +13,9 @@
 #include <morsel/morsel.hpp>
 #include <new>
 #include <string>
+#include <thread>
 #include <typeinfo>
+#include <vector>
 
 namespace {
 
@@ -182,6 +184,12 @@ int main(int argc, char** argv) {
 
     morsel_check_info info{};
     info.struct_size = sizeof info;
+    // The library's tables grow, and give memory back that is aligned.
+    std::vector<void*> blocks(20'000);
+    for (void*& one : blocks) one = morsel_malloc(opened, 1000);
+    for (void* const one : blocks) morsel_free(opened, one);
+    std::thread([&] { morsel_free(opened, morsel_malloc(opened, 64)); }).join();
+
     Must(morsel_checkpoint(opened) == MORSEL_OK, "morsel_checkpoint");
     Must(morsel_close(opened) == MORSEL_OK, "morsel_close");
     Must(morsel_check(pool, nullptr, nullptr, nullptr, &info) == MORSEL_OK && info.damages == 0,
