@@ -33,11 +33,28 @@ File& File::operator=(File&& other) noexcept {
 
 File::~File() { Close(); }
 
+namespace {
+
+// A child that another thread has just made has the file's description, too, and with it its locks,
+// until it begins or until it runs another program: posix_spawn(3) and vfork(2) call no handlers.
+void GiveLocksBack(const Descriptor& descriptor) {
+  struct flock all {};
+  all.l_type = F_UNLCK;
+  all.l_whence = SEEK_SET;
+  (void)fcntl(descriptor.number(), F_OFD_SETLK, &all);
+}
+
+}  // namespace
+
 void File::Close() {
   if (!is_open()) return;
-  // In a child it is closed already, and the number may be of the same file, opened anew.
-  if (std::exchange(is_closed_in_children_, false) && !KeepInChildren(descriptor_)) {
-    descriptor_.Forget();
+  if (std::exchange(is_closed_in_children_, false)) {
+    if (KeepInChildren(descriptor_)) {
+      GiveLocksBack(descriptor_);
+    } else {
+      // In a child it is closed already, and the number may be of the same file, opened anew.
+      descriptor_.Forget();
+    }
   }
   descriptor_.Close();
 }

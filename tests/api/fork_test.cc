@@ -8,8 +8,10 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -89,6 +91,44 @@ TEST_F(Fork, CallsOfARawCloneFailAsBusyAndChangeNothing) {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
   EXPECT_TRUE(m.set_root("block", block).ok()) << "it is live";
+}
+
+// A child has all files of its parent until its first handler, or until it runs another program. It
+// is held there for the test.
+TEST_F(Fork, WhatIsClosedIsFreeAlthoughAChildHasItsFiles) {
+  setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
+  for (const bool carved : {false, true}) {
+    SCOPED_TRACE(carved ? "carved" : "directory");
+    const std::string path = directory_ + (carved ? "/carved" : "/directory");
+    const morsel::PoolOptions pool_options = {
+        .flags = MORSEL_CREATE | (carved ? unsigned{MORSEL_CARVED} : 0u),
+        .size_bytes = carved ? uint64_t{16} << 20 : 0};
+    const morsel::MorselOptions options = {.flags = MORSEL_CREATE |
+                                                    (carved ? unsigned{MORSEL_FINE} : 0u)};
+    std::optional<morsel::Pool> pool = *morsel::Pool::open(path, pool_options);
+    std::optional<morsel::Morsel> m = *morsel::Morsel::open(*pool, "m", options);
+    int pipe_ends[2];
+    ASSERT_EQ(pipe(pipe_ends), 0);
+    const auto child = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+    if (child == 0) {
+      close(pipe_ends[1]);
+      char byte;
+      _exit(read(pipe_ends[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    close(pipe_ends[0]);
+    EXPECT_TRUE(m->close().ok()) << morsel::last_error();
+    EXPECT_TRUE(pool->close().ok()) << morsel::last_error();
+    auto again = morsel::Pool::open(path);
+    EXPECT_TRUE(again) << morsel::last_error();
+    if (again) {
+      EXPECT_EQ(morsel_remove(again->handle(), "m"), MORSEL_OK) << morsel::last_error();
+      EXPECT_TRUE(morsel::Morsel::open(*again, "m", options)) << morsel::last_error();
+    }
+    close(pipe_ends[1]);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
 }
 
 TEST_F(Fork, ThreadsOfTheParentDoNotBlockTheChild) {
