@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
 #include <mutex>
 
 #include "base/descriptor_floor.h"
@@ -95,8 +97,10 @@ Result<bool> LooksLikeFineFile(const os::File& file) {
   if (!size_bytes) return size_bytes.status();
   OnHeap<PoolBeginning> both;
   char(&superblocks)[kSuperblocksBytes] = both->bytes;
-  if (*size_bytes < sizeof superblocks) return false;
-  MORSEL_TRY(file.ReadExactly(superblocks, sizeof superblocks, 0));
+  std::memset(superblocks, 0, sizeof superblocks);
+  MORSEL_TRY(file.ReadExactly(superblocks, std::min<uint64_t>(sizeof superblocks, *size_bytes), 0));
+  // Of a file that was cut off, the rest may not be there that says so.
+  if (*size_bytes < sizeof superblocks) return !LooksForeign(superblocks);
   return LooksSingle(superblocks);
 }
 

@@ -179,6 +179,18 @@ TEST_F(FineFileTest, DamagedMetadataAreNamed) {
   EXPECT_EQ(pool_->Open("a", false).error(), Code::kCorrupt);
 }
 
+TEST_F(FineFileTest, AFileThatWasCutOffIsDamagedHoweverLittleIsLeft) {
+  ASSERT_NE(Create(Wanted("a")), nullptr);
+  for (const off_t size_bytes : {100'000, 8191, 4097, 4096, 100, 8}) {
+    SCOPED_TRACE(size_bytes);
+    ASSERT_EQ(truncate((path_ + "/a").c_str(), size_bytes), 0);
+    const std::vector<Finding> findings = Check();
+    ASSERT_FALSE(findings.empty());
+    EXPECT_EQ(findings[0].subject, "morsel 'a'");
+    EXPECT_EQ(pool_->Open("a", false).error(), Code::kCorrupt);
+  }
+}
+
 TEST_F(FineFileTest, AChildThatClosedAfterAForkLeavesItAsItIs) {
   const std::unique_ptr<Backing> morsel = Create(Wanted("a"));
   ASSERT_NE(morsel, nullptr);
