@@ -122,7 +122,7 @@ class Allocator {
  private:
   [[noreturn]] static void NoRoom() {
 #if defined(__cpp_exceptions)
-    throw BadAlloc();
+    throw BadAlloc(morsel_last_error());
 #else
     std::abort();
 #endif

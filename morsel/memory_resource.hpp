@@ -6,15 +6,13 @@
 #include <memory_resource>
 #include <new>
 
-#include "morsel/morsel.h"
-
 namespace morsel {
 
 /// The std::bad_alloc of what allocates in a morsel. what() is the message of the failure.
 class BadAlloc : public std::bad_alloc {
  public:
-  BadAlloc() {
-    std::strncpy(text_, morsel_last_error(), sizeof text_ - 1);
+  explicit BadAlloc(const char* message) {
+    std::strncpy(text_, message, sizeof text_ - 1);
     text_[sizeof text_ - 1] = '\0';
   }
   const char* what() const noexcept override { return text_; }

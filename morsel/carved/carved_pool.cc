@@ -7,7 +7,6 @@
 #include <cinttypes>
 
 #include "base/bits.h"
-#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "base/size_words.h"
 #include "morsel/carved/bad_ranges_in_pool.h"
@@ -44,11 +43,10 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, 
       CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes), PoolSubject(path));
   std::unique_ptr<impl::Pool> pool;
   if (made.ok()) {
-    const DescriptorFloor floor;
-    const int descriptor = fcntl(temporary->file.descriptor(), F_DUPFD_CLOEXEC, 0);
-    if (descriptor < 0) made = FailErrno("'%s'", path.c_str());
-    if (made.ok()) {
-      Result<std::unique_ptr<impl::Pool>> adopted = Adopt(os::File(calls, descriptor, path), false);
+    Result<os::File> second = temporary->file.SecondDescriptor(path);
+    made = second.status();
+    if (second) {
+      Result<std::unique_ptr<impl::Pool>> adopted = Adopt(std::move(*second), false);
       made = adopted.status();
       if (adopted.has_value()) pool = std::move(*adopted);
     }

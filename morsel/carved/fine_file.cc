@@ -8,7 +8,6 @@
 #include <cstring>
 #include <mutex>
 
-#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "morsel/carved/bad_ranges_in_pool.h"
 #include "morsel/carved/carved_pool_backing.h"
@@ -53,17 +52,6 @@ Result<CatalogRecord> Named(CatalogRecord record, const std::string& name, const
   return record;
 }
 
-// Another descriptor of the file, with the same locks.
-Result<os::File> SecondDescriptorOf(const os::File& file) {
-  const auto no_fork = os::NoForkMeanwhile();
-  const DescriptorFloor floor;
-  const int descriptor = fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
-  if (descriptor < 0) return FailErrno("'%s'", file.path().c_str());
-  os::File second(file.calls(), descriptor, file.path());
-  second.CloseInChildren();
-  return second;
-}
-
 Result<std::unique_ptr<Backing>> MakeIn(const os::File& file, const Window& window,
                                         const CatalogRecord& record, os::AddressRange range,
                                         const Formatter& format) {
@@ -71,7 +59,7 @@ Result<std::unique_ptr<Backing>> MakeIn(const os::File& file, const Window& wind
       PlanSingle(record.capacity_bytes, window, record.id, SubjectOf(file));
   if (!plan) return plan.status();
   MORSEL_TRY(CarvedMedium::FormatFile(file, **plan));
-  Result<os::File> second = SecondDescriptorOf(file);
+  Result<os::File> second = file.SecondDescriptor(file.path());
   if (!second) return second.status();
   Result<std::unique_ptr<CarvedMedium>> medium = CarvedMedium::Open(
       std::move(*second), false, SubjectOf(file), CarvedMedium::As::kSingleMorsel);

@@ -19,12 +19,12 @@ void* memory_resource::do_allocate(size_t bytes, size_t alignment) {
     (void)Fail(Code::kInvalidArgument,
                "%p is the base of no open morsel: the one whose memory resource this was is closed",
                base_);
-    throw BadAlloc();
+    throw BadAlloc(LastError());
   }
-  if (!morsel->MayWrite("allocate").ok()) throw BadAlloc();
+  if (!morsel->MayWrite("allocate").ok()) throw BadAlloc(LastError());
   const DeferredCancellation deferred;
   const Result<void*> block = morsel->heap().Allocate(bytes, alignment);
-  if (!block) throw BadAlloc();
+  if (!block) throw BadAlloc(LastError());
   return *block;
 }
 

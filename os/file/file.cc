@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/descriptor_floor.h"
 #include "base/error.h"
 #include "os/file/files_of_this_process.h"
 
@@ -18,6 +19,7 @@ File::File(File&& other) noexcept
     : calls_(other.calls_),
       descriptor_(std::move(other.descriptor_)),
       is_closed_in_children_(std::exchange(other.is_closed_in_children_, false)),
+      leaves_locks_(std::exchange(other.leaves_locks_, false)),
       path_(std::move(other.path_)) {}
 
 File& File::operator=(File&& other) noexcept {
@@ -26,6 +28,7 @@ File& File::operator=(File&& other) noexcept {
     calls_ = other.calls_;
     descriptor_ = std::move(other.descriptor_);
     is_closed_in_children_ = std::exchange(other.is_closed_in_children_, false);
+    leaves_locks_ = std::exchange(other.leaves_locks_, false);
     path_ = std::move(other.path_);
   }
   return *this;
@@ -50,7 +53,7 @@ void File::Close() {
   if (!is_open()) return;
   if (std::exchange(is_closed_in_children_, false)) {
     if (KeepInChildren(descriptor_)) {
-      GiveLocksBack(descriptor_);
+      if (!leaves_locks_) GiveLocksBack(descriptor_);
     } else {
       // In a child it is closed already, and the number may be of the same file, opened anew.
       descriptor_.Forget();
@@ -62,6 +65,17 @@ void File::Close() {
 void File::CloseInChildren() {
   os::CloseInChildren(descriptor_);
   is_closed_in_children_ = true;
+}
+
+Result<File> File::SecondDescriptor(std::string path) const {
+  const auto no_fork = NoForkMeanwhile();
+  const DescriptorFloor floor;
+  const int descriptor = fcntl(this->descriptor(), F_DUPFD_CLOEXEC, 0);
+  if (descriptor < 0) return FailErrno("'%s'", path.c_str());
+  File second(*calls_, descriptor, std::move(path));
+  second.CloseInChildren();
+  leaves_locks_ = true;
+  return second;
 }
 
 Result<File> File::Open(SystemCalls& calls, int directory, const std::string& name, int flags,

@@ -47,6 +47,11 @@ class File {
   /// file is not theirs. To be called while NoForkMeanwhile() is held since the file was opened.
   void CloseInChildren();
 
+  /// Returns another descriptor of this one's file description, which children close, too. The
+  /// locks are the second one's from now on: closing this one leaves them. Messages call it `path`.
+  /// Errors  by errno, see FailErrno().
+  Result<File> SecondDescriptor(std::string path) const;
+
   /// What fstat(2) says of the file.
   /// Errors  by errno, see FailErrno(): also where somebody else has closed the descriptor.
   /// Cost    one fstat(2), which is also that of descriptor().
@@ -99,6 +104,7 @@ class File {
   SystemCalls* calls_ = nullptr;
   Descriptor descriptor_;
   bool is_closed_in_children_ = false;
+  mutable bool leaves_locks_ = false;  ///< when it is closed: SecondDescriptor() has them
   std::string path_;
 };
 

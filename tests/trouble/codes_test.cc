@@ -304,7 +304,7 @@ TEST_F(CodesTest, NoSpaceNamesWhatIsFull) {
     while (morsel_malloc(small, size) != nullptr) continue;
     EXPECT_EQ(errno, ENOMEM);
     const std::string message = morsel_last_error();
-    EXPECT_NE(message.find("larger capacity"), std::string::npos) << message;
+    EXPECT_NE(message.find("--capacity"), std::string::npos) << message;
     EXPECT_EQ(message.find("the pool"), std::string::npos) << message;
   }
   EXPECT_EQ(morsel_discard(small), MORSEL_OK);
@@ -316,7 +316,7 @@ TEST_F(CodesTest, NoSpaceNamesWhatIsFull) {
   EXPECT_EQ(morsel_malloc(fine, 32 << 20), nullptr);
   const std::string message = morsel_last_error();
   EXPECT_NE(message.find("'" + carved_ + "'"), std::string::npos) << message;
-  EXPECT_EQ(message.find("larger capacity"), std::string::npos) << message;
+  EXPECT_EQ(message.find("--capacity"), std::string::npos) << message;
   EXPECT_EQ(morsel_close(fine), MORSEL_OK);
 }
 
