@@ -229,7 +229,7 @@ TEST_P(HandleTest, GrowsAndShrinks) {
   void* const large = morsel_malloc(morsel, 3 << 20);
   ASSERT_NE(large, nullptr) << morsel_last_error();
   std::memset(large, 7, 3 << 20);
-  ExpectFailure(morsel_resize(morsel, 2 << 20), MORSEL_BUSY, {"'a'", "in use", "free them"});
+  ExpectFailure(morsel_resize(morsel, 2 << 20), MORSEL_BUSY, {"'a'", "in use", "free it first"});
   ExpectFailure(morsel_resize(morsel, 0), MORSEL_INVALID_ARGUMENT, {"'a'"});
   ExpectFailure(morsel_resize(morsel, 65 << 20), MORSEL_ADDRESS_EXHAUSTED,
                 {"'a'", "64 MiB", "larger capacity"});
