@@ -12,13 +12,13 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "bench/place.h"
 #include "bench/random.h"
 #include "bench/resident.h"
+#include "bench/scratch_folder.h"
 #include "morsel/morsel.h"
 
 namespace bench {
@@ -167,8 +167,6 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", rounds, "the least of them is shown");
   app.add_option("--size-mib", size_mib, "of the block");
   CLI11_PARSE(app, argc, argv);
-  std::string scratch = folder + "/morsel-large-XXXXXX";
-  if (mkdtemp(scratch.data()) == nullptr) bench::Fail("making a folder", folder.c_str());
-  bench::Measure(scratch, rounds, size_mib << 20);
-  std::filesystem::remove_all(scratch);
+  const bench::ScratchFolder scratch(folder, "large");
+  bench::Measure(scratch.path(), rounds, size_mib << 20);
 }

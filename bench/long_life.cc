@@ -1,7 +1,6 @@
 // What malloc and free cost in a snapshot morsel, by default options, as its life goes on: it
 // grows, is checkpointed and asked how full it is, gets roots, and threads come and go, until what
 // a malloc and a free cost does not change any more. Then they may cost little more than at first.
-#include <stdlib.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -9,12 +8,12 @@
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <thread>
 
 #include "bench/meter.h"
 #include "bench/place.h"
+#include "bench/scratch_folder.h"
 #include "morsel/morsel.h"
 
 namespace bench {
@@ -117,9 +116,6 @@ int main(int argc, char** argv) {
   std::string folder = "/dev/shm";
   app.add_option("--folder", folder, "for the pool");
   CLI11_PARSE(app, argc, argv);
-  std::string scratch = folder + "/morsel-life-XXXXXX";
-  if (mkdtemp(scratch.data()) == nullptr) bench::Fail("making a folder", folder.c_str());
-  const bool good = bench::CostsTheSame(scratch);
-  std::filesystem::remove_all(scratch);
+  const bool good = bench::CostsTheSame(bench::ScratchFolder(folder, "life").path());
   if (!good) bench::Fail("a long life", "a malloc and a free cost more than they did at first");
 }

@@ -1,17 +1,16 @@
 // What a malloc and a free of 64 bytes cost a program that has many morsels open and goes from one
 // to the next, pair by pair.
-#include <stdlib.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "bench/meter.h"
 #include "bench/place.h"
+#include "bench/scratch_folder.h"
 #include "morsel/morsel.h"
 
 namespace bench {
@@ -80,10 +79,9 @@ int main(int argc, char** argv) {
   app.add_option("--folder", folder, "for the pool");
   app.add_option("--morsels", count, "at most");
   CLI11_PARSE(app, argc, argv);
-  std::string scratch = folder + "/morsel-many-XXXXXX";
-  if (mkdtemp(scratch.data()) == nullptr) bench::Fail("making a folder", folder.c_str());
+  const bench::ScratchFolder scratch(folder, "many");
   {
-    const bench::ManyMorsels morsels(scratch, count);
+    const bench::ManyMorsels morsels(scratch.path(), count);
     std::puts("morsels in turn | a pair, ns | over 16");
     const double few_ns = morsels.PairNs(std::min<size_t>(count, 16));
     for (const size_t in_turn : {1, 16, 100, 400, 1000, 4000}) {
@@ -92,5 +90,4 @@ int main(int argc, char** argv) {
       std::printf("%15zu | %10.1f | %7.2f\n", in_turn, pair_ns, pair_ns / few_ns);
     }
   }
-  std::filesystem::remove_all(scratch);
 }

@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "bench/meter.h"
 #include "bench/place.h"
+#include "bench/scratch_folder.h"
 #include "morsel/morsel.h"
 
 namespace bench {
@@ -111,10 +111,8 @@ int main(int argc, char** argv) {
   app.add_option("--morsels", morsels, "how many are made, of 2 MiB each");
   app.add_option("--roots", roots, "how many are set");
   CLI11_PARSE(app, argc, argv);
-  std::string scratch = folder + "/morsel-names-XXXXXX";
-  if (mkdtemp(scratch.data()) == nullptr) bench::Fail("making a folder", folder.c_str());
-  setenv("MORSEL_ADDRESSES", (scratch + "/addresses").c_str(), 1);
-  bench::MakeMorsels(scratch, morsels);
-  bench::SetRoots(scratch, roots);
-  std::filesystem::remove_all(scratch);
+  const bench::ScratchFolder scratch(folder, "names");
+  setenv("MORSEL_ADDRESSES", (scratch.path() + "/addresses").c_str(), 1);
+  bench::MakeMorsels(scratch.path(), morsels);
+  bench::SetRoots(scratch.path(), roots);
 }

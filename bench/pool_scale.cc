@@ -3,7 +3,6 @@
 // takes no space for morsels, so that it fits into memory: their own pages are not what is
 // measured.
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cinttypes>
@@ -14,6 +13,7 @@
 #include "base/units.h"
 #include "bench/meter.h"
 #include "bench/place.h"
+#include "bench/scratch_folder.h"
 #include "morsel/carved/carved_pool.h"
 
 namespace bench {
@@ -112,10 +112,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(4000, 65'536));
   CLI11_PARSE(app, argc, argv);
   setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 0);
-  std::string scratch = folder + "/morsel-scale-XXXXXX";
-  if (mkdtemp(scratch.data()) == nullptr) bench::Fail("making a folder", folder.c_str());
+  const bench::ScratchFolder scratch(folder, "scale");
   std::printf("%-20s %8s %12s %12s\n", "what", "times", "ms", "us each");
-  bench::Run(scratch + "/pool").All(size_gib << 30, morsels);
-  (void)unlink((scratch + "/pool").c_str());
-  (void)rmdir(scratch.c_str());
+  bench::Run(scratch.path() + "/pool").All(size_gib << 30, morsels);
 }
