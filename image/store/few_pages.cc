@@ -1,21 +1,11 @@
 #include "image/store/few_pages.h"
 
-#include <array>
-
 #include "base/on_heap.h"
 #include "image/store/page_sums.h"
 #include "image/store/touched_copy.h"
 
 namespace morsel::image {
 namespace {
-
-Sum128 SumOfPage(const char* subtree, uint32_t page, const os::PageSet::Pages& touched) {
-  static const Sum128 kZeroPage = [] {
-    const OnHeap<std::array<char, kPageBytes>> zeros;
-    return Checksum128(zeros->data(), kPageBytes);
-  }();
-  return touched.test(page) ? Checksum128(subtree + page * kPageBytes, kPageBytes) : kZeroPage;
-}
 
 // Leaves those pages that differ from the published ones. Returns false where nobody can tell.
 bool KeepChanged(const Published& published, SubtreePosition position, const char* subtree,

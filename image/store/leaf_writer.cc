@@ -1,7 +1,6 @@
 #include "image/store/leaf_writer.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "base/check.h"
@@ -97,18 +96,14 @@ void LeafWriter::Prepare(Slot& slot) {
 // or only in a few pages, which are copied when they are written. Copying all of a subtree would
 // cost as much again as the sums.
 void LeafWriter::Compare(Slot& slot) {
-  static constexpr std::array<char, kPageBytes> kZeros{};
-  static const Sum128 kZeroPage = Checksum128(kZeros.data(), kPageBytes);
   PageSums& sums = slot.bounce()->sums;
   slot.changed.reset();
   slot.is_zero = true;
   for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
-    const Sum128 sum = slot.touched.test(page)
-                           ? Checksum128(slot.subtree + page * kPageBytes, kPageBytes)
-                           : kZeroPage;
+    const Sum128 sum = SumOfPage(slot.subtree, page, slot.touched);
     const Sum128 old = {slot.old_sums.halves[2 * page], slot.old_sums.halves[2 * page + 1]};
     slot.changed.set(page, sum != old);
-    slot.is_zero = slot.is_zero && sum == kZeroPage;
+    slot.is_zero = slot.is_zero && sum == ZeroPageSum();
     sums.halves[2 * page] = sum.low;
     sums.halves[2 * page + 1] = sum.high;
   }

@@ -1,5 +1,7 @@
 #include "image/store/page_sums.h"
 
+#include <array>
+
 #include "base/error.h"
 
 namespace morsel::image {
@@ -18,6 +20,12 @@ bool ReadPageSums(const os::File& file, const Tree& tree, SubtreePosition positi
     sums.halves[2 * patch.page + 1] = patch.sum.high;
   }
   return true;
+}
+
+Sum128 ZeroPageSum() {
+  static constexpr std::array<char, kPageBytes> kZeros{};
+  static const Sum128 kSum = Checksum128(kZeros.data(), kPageBytes);
+  return kSum;
 }
 
 }  // namespace morsel::image
