@@ -19,14 +19,19 @@ constexpr Options kQuick = {.effort = {.images_max = 6,
                             .seconds = 100};
 constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
+// Whatever a crash may leave is tried, and so is what a second one leaves of that.
+Options EveryDisk() {
+  Options quick = kQuick;
+  quick.effort.covered_max = 4096;
+  quick.effort.covered_crashes = 2;
+  return FileOptionsFor(quick, kMost);
+}
+
 void PrintSummary(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
 TEST(PoolFilesTest, SequencesOfUpToThree) {
   PoolTarget target;
-  Options quick = kQuick;
-  quick.effort.covered_max = 4096;
-  quick.effort.covered_crashes = 2;
-  FileExplorer explorer(target, FileOptionsFor(quick, kMost));
+  FileExplorer explorer(target, EveryDisk());
   EXPECT_TRUE(explorer.Deepen([&] { return explorer.ExploreSequencesOf(Do::kMove, 3); }));
   PrintSummary(explorer);
   EXPECT_EQ(explorer.NotCovered(), "");
@@ -35,10 +40,7 @@ TEST(PoolFilesTest, SequencesOfUpToThree) {
 // A morsel that moves, or gives way to a backup, is the old one or the new one: every disk.
 TEST(PoolFilesTest, MovesAndBackups) {
   PoolTarget target;
-  Options quick = kQuick;
-  quick.effort.covered_max = 4096;
-  quick.effort.covered_crashes = 2;
-  FileExplorer explorer(target, FileOptionsFor(quick, kMost));
+  FileExplorer explorer(target, EveryDisk());
   EXPECT_TRUE(explorer.Explore({{Do::kClose, Do::kMove, Do::kMove, Do::kCheckpoint}}));
   EXPECT_TRUE(explorer.Explore({{Do::kClose, Do::kCopy, Do::kMove, Do::kRename}}));
   EXPECT_TRUE(explorer.Explore({{Do::kClose, Do::kRestore, Do::kClose, Do::kRestore}}));

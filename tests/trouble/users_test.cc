@@ -33,6 +33,15 @@ class UsersTest : public TroubleTest {
       }
     });
   }
+  // An image of one that Bob has made, in a pool of that kind.
+  void MakeBobsImage(unsigned kind) {
+    ExpectAs(kBob, [&] {
+      Make(scratch_.At("mine"), kind, {"notes"}, "Bob's");
+      morsel_pool_t* const pool = OpenPool(scratch_.At("mine"), MORSEL_READ_ONLY);
+      ASSERT_EQ(morsel_export(pool, "notes", scratch_.At("image").c_str()), MORSEL_OK);
+      EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+    });
+  }
   // Tries to move and to replace the morsel, which must not work, and to look at it and to copy it,
   // which must not work unless it may be read.
   void TryAll(const std::string& path, const char* name, bool may_read) {
@@ -131,12 +140,7 @@ TEST_F(UsersTest, WhatRootCheckpointsStaysItsOwners) {
 
 // A directory for all, where the kernel alone would let each take the place of the other's files.
 TEST_F(UsersTest, WhatIsMadeAnewNeitherChangesNorRevealsAnothersMorsel) {
-  ExpectAs(kBob, [&] {
-    Make(scratch_.At("mine"), 0, {"notes"}, "Bob's");
-    morsel_pool_t* const pool = OpenPool(scratch_.At("mine"), MORSEL_READ_ONLY);
-    ASSERT_EQ(morsel_export(pool, "notes", scratch_.At("image").c_str()), MORSEL_OK);
-    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
-  });
+  MakeBobsImage(0);
   MakePoolOfAlice(0777);
   // It gives .morsel-lock the rights of the directory.
   ExpectAs(kAlice, [&] { EXPECT_EQ(morsel_pool_close(OpenPool(directory_)), MORSEL_OK); });
@@ -155,12 +159,7 @@ TEST_F(UsersTest, WhatIsMadeAnewNeitherChangesNorRevealsAnothersMorsel) {
 }
 
 TEST_F(UsersTest, WhatIsMadeAnewInACarvedPoolNeitherChangesNorRevealsAnothersMorsel) {
-  ExpectAs(kBob, [&] {
-    Make(scratch_.At("mine"), MORSEL_CARVED, {"notes"}, "Bob's");
-    morsel_pool_t* const pool = OpenPool(scratch_.At("mine"), MORSEL_READ_ONLY);
-    ASSERT_EQ(morsel_export(pool, "notes", scratch_.At("image").c_str()), MORSEL_OK);
-    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
-  });
+  MakeBobsImage(MORSEL_CARVED);
   ExpectAs(kAlice, [&] {
     Make(carved_, MORSEL_CARVED, {"notes"}, "Alice's");
     ASSERT_EQ(chmod(carved_.c_str(), 0666), 0);
