@@ -1,8 +1,6 @@
 #include "morsel/carved/fine_file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -13,7 +11,6 @@
 #include "morsel/carved/carved_pool_backing.h"
 #include "morsel/carved/carved_pool_superblock.h"
 #include "morsel/carved/metadata_copy.h"
-#include "os/file/files_of_this_process.h"
 
 namespace morsel {
 namespace {

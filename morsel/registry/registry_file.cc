@@ -174,11 +174,11 @@ void RegistryFile::Unlock() const { os::UnlockSpan(file_, kLock); }
 
 Status RegistryFile::LockAgain() const {
   MORSEL_TRY(Lock(file_));
-  struct stat now, own;
-  const bool leads_there = stat(file_.path().c_str(), &now) == 0 &&
-                           fstat(file_.descriptor(), &own) == 0 && now.st_dev == own.st_dev &&
-                           now.st_ino == own.st_ino;
-  if (leads_there) return Code::kOk;
+  struct stat now;
+  if (stat(file_.path().c_str(), &now) == 0 &&
+      FileIdentity{now.st_dev, now.st_ino} == file_.identity()) {
+    return Code::kOk;
+  }
   return Fail(Code::kNotFound, "another file is in the place of '%s'", file_.path().c_str());
 }
 
