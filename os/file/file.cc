@@ -129,40 +129,39 @@ Status File::ReadExactly(void* bytes, size_t size_bytes, uint64_t offset) const 
   return Code::kOk;
 }
 
-Status File::WriteAll(const void* bytes, size_t size_bytes, uint64_t offset) const {
+namespace {
+
+// Puts all bytes, by a call that may put fewer.
+template <class Put>
+Status PutAll(const File& file, const void* bytes, size_t size_bytes, uint64_t offset, Put put) {
   const char* from = static_cast<const char*>(bytes);
   while (size_bytes > 0) {
-    const ssize_t put =
-        calls_->PWrite(descriptor(), from, size_bytes, static_cast<int64_t>(offset));
-    if (put < 0 && errno == EINTR) continue;
-    if (put == 0) errno = EIO;
-    if (put <= 0) {
-      return FailErrno("'%s': writing %zu bytes at offset %" PRIu64, path_.c_str(), size_bytes,
-                       offset);
+    const ssize_t done = put(from, size_bytes, static_cast<int64_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done == 0) errno = EIO;
+    if (done <= 0) {
+      return FailErrno("'%s': writing %zu bytes at offset %" PRIu64, file.path().c_str(),
+                       size_bytes, offset);
     }
-    from += put;
-    size_bytes -= static_cast<size_t>(put);
-    offset += static_cast<uint64_t>(put);
+    from += done;
+    size_bytes -= static_cast<size_t>(done);
+    offset += static_cast<uint64_t>(done);
   }
   return Code::kOk;
 }
 
+}  // namespace
+
+Status File::WriteAll(const void* bytes, size_t size_bytes, uint64_t offset) const {
+  return PutAll(*this, bytes, size_bytes, offset, [&](const char* from, size_t left, int64_t at) {
+    return calls_->PWrite(descriptor(), from, left, at);
+  });
+}
+
 Status File::WriteSynced(const void* bytes, size_t size_bytes, uint64_t offset) const {
-  const char* from = static_cast<const char*>(bytes);
-  while (size_bytes > 0) {
-    const ssize_t put =
-        calls_->PWriteSynced(descriptor(), from, size_bytes, static_cast<int64_t>(offset));
-    if (put < 0 && errno == EINTR) continue;
-    if (put == 0) errno = EIO;
-    if (put <= 0) {
-      return FailErrno("'%s': writing %zu bytes at offset %" PRIu64, path_.c_str(), size_bytes,
-                       offset);
-    }
-    from += put;
-    size_bytes -= static_cast<size_t>(put);
-    offset += static_cast<uint64_t>(put);
-  }
-  return Code::kOk;
+  return PutAll(*this, bytes, size_bytes, offset, [&](const char* from, size_t left, int64_t at) {
+    return calls_->PWriteSynced(descriptor(), from, left, at);
+  });
 }
 
 Result<File> File::OpenDirect(bool writes) const {
