@@ -1,5 +1,6 @@
 #include "sim/disk/disk_cover.h"
 
+#include <algorithm>
 #include <cmath>
 #include <tuple>
 #include <utility>
@@ -9,7 +10,18 @@ namespace {
 
 /// A part of a change of data: its file, which of the file's changes, which part of that.
 using Atom = std::tuple<NodeId, size_t, size_t>;
-using Decisions = std::map<Atom, bool>;
+using Sector = std::pair<NodeId, uint64_t>;
+
+// The undecided writes of a sector, and the different bytes that a crash may leave there: the last
+// write that is kept decides, whatever became of those before it.
+struct Writes {
+  static constexpr size_t kLost = ~size_t{0};
+  std::vector<Atom> all;
+  bool fill = true;                       // the whole sector, each
+  std::vector<size_t> outcomes{{kLost}};  // the last write that is kept
+};
+/// For each sector, which of its outcomes.
+using Decisions = std::map<Sector, size_t>;
 
 // What is not data. Of a file's sizes, and of its modes, the last one that is kept counts: one or
 // none is kept. Of names each is lost or kept.
@@ -61,20 +73,17 @@ class Covering {
     for (const auto& [id, node] : disk.nodes()) {
       for (size_t i = 0; i < node.undecided.size(); ++i) {
         if (node.undecided[i].kind != Change::Kind::kData) continue;
-        for (size_t part = 0; part < node.undecided[i].parts(); ++part) {
-          atoms_.emplace_back(id, i, part);
-          Writes& writes = writes_[{id, SectorOf(atoms_.back())}];
-          ++writes.count;
-          writes.fill = writes.fill && PieceOf(atoms_.back()).bytes.size() == kSectorBytes;
-        }
+        for (size_t part = 0; part < node.undecided[i].parts(); ++part) AddWrite({id, i, part});
       }
     }
   }
 
   Cover Run() {
     const std::vector<Structure> structures = StructuresOf(disk_);
-    cover_.images_log2 =
-        std::log2(static_cast<double>(structures.size())) + static_cast<double>(atoms_.size());
+    cover_.images_log2 = std::log2(static_cast<double>(structures.size()));
+    for (const auto& [sector, writes] : writes_) {
+      cover_.images_log2 += std::log2(static_cast<double>(writes.outcomes.size()));
+    }
     for (const Structure& structure : structures) {
       std::vector<Decisions> left = {{}};
       while (!left.empty()) {
@@ -91,27 +100,50 @@ class Covering {
   }
 
  private:
-  struct Writes {
-    size_t count = 0;
-    bool fill = true;  // the whole sector, each
-  };
-
   const Piece& PieceOf(const Atom& atom) const {
     const auto& [id, change, part] = atom;
     return (*disk_.node(id).undecided[change].pieces)[part];
   }
 
-  uint64_t SectorOf(const Atom& atom) const { return PieceOf(atom).offset / kSectorBytes; }
+  // Of writes that leave the same bytes one is enough: recovery writes again what was there, and
+  // after several kills a sector has the same bytes undecided several times.
+  void AddWrite(const Atom& atom) {
+    const Piece& piece = PieceOf(atom);
+    const NodeId file = std::get<NodeId>(atom);
+    Writes& writes = writes_[{file, piece.offset / kSectorBytes}];
+    writes.all.push_back(atom);
+    writes.fill = writes.fill && piece.bytes.size() == kSectorBytes;
+    const bool is_as_before = disk_.node(file).durable.content.Equals(
+        piece.offset, piece.bytes.data(), piece.bytes.size());
+    const bool is_known =
+        writes.fill && std::any_of(writes.outcomes.begin(), writes.outcomes.end(), [&](size_t of) {
+          return of == Writes::kLost ? is_as_before : PieceOf(writes.all[of]).bytes == piece.bytes;
+        });
+    if (!is_known) writes.outcomes.push_back(writes.all.size() - 1);
+  }
+
+  // Whether a write is kept where the disk gets this outcome of its sector.
+  static bool IsKept(const Writes& writes, size_t outcome, const Atom& atom) {
+    const size_t kept = writes.outcomes[outcome];
+    if (kept == Writes::kLost) return false;
+    const auto end = writes.all.begin() + static_cast<ptrdiff_t>(kept + 1);
+    return std::find(writes.all.begin(), end, atom) != end;
+  }
 
   bool Try(const Structure& structure, const Decisions& fixed, std::vector<Decisions>& left) {
     ++cover_.tried;
     Decisions decisions;
     const bool is_kept = random_() % 2 == 0;
-    for (const Atom& atom : atoms_) decisions[atom] = is_kept;
-    for (const auto& [atom, kept] : fixed) decisions[atom] = kept;
+    for (const auto& [sector, writes] : writes_) {
+      decisions[sector] = is_kept ? writes.outcomes.size() - 1 : 0;
+    }
+    for (const auto& [sector, outcome] : fixed) decisions[sector] = outcome;
     const auto keep = [&](NodeId id, size_t change, size_t part) {
       const auto other = structure.kept.find({id, change});
-      return other != structure.kept.end() ? other->second : decisions.at({id, change, part});
+      if (other != structure.kept.end()) return other->second;
+      const Atom atom = {id, change, part};
+      const Sector sector = {id, PieceOf(atom).offset / kSectorBytes};
+      return IsKept(writes_.at(sector), decisions.at(sector), atom);
     };
     const std::optional<SectorsRead> read = recover_(disk_.Decided(keep, {}));
     if (!read) {
@@ -120,16 +152,18 @@ class Covering {
       return false;
     }
     Decisions now = fixed;
-    for (const Atom& atom : atoms_) {
-      const auto file = read->find(std::get<NodeId>(atom));
-      const uint64_t sector = SectorOf(atom);
-      if (file == read->end() || sector >= file->second.size() || !file->second[sector]) continue;
-      const Writes& writes = writes_.at({file->first, sector});
-      if (writes.count > 1 && !writes.fill) cover_.is_whole = false;
-      if (fixed.contains(atom)) continue;
-      left.push_back(now);
-      left.back()[atom] = !decisions.at(atom);
-      now[atom] = decisions.at(atom);
+    for (const auto& [sector, writes] : writes_) {
+      const auto file = read->find(sector.first);
+      if (file == read->end()) continue;
+      if (sector.second >= file->second.size() || !file->second[sector.second]) continue;
+      if (writes.all.size() > 1 && !writes.fill) cover_.is_whole = false;
+      if (fixed.contains(sector)) continue;
+      for (size_t outcome = 0; outcome < writes.outcomes.size(); ++outcome) {
+        if (outcome == decisions.at(sector)) continue;
+        left.push_back(now);
+        left.back()[sector] = outcome;
+      }
+      now[sector] = decisions.at(sector);
     }
     return true;
   }
@@ -138,8 +172,7 @@ class Covering {
   uint64_t tried_max_;
   std::mt19937_64& random_;
   const std::function<std::optional<SectorsRead>(const Disk&)>& recover_;
-  std::vector<Atom> atoms_;
-  std::map<std::pair<NodeId, uint64_t>, Writes> writes_;  // of each sector
+  std::map<Sector, Writes> writes_;
   Cover cover_;
 };
 

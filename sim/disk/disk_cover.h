@@ -3,8 +3,10 @@
 // What recovery does follows from what it reads. So for each disk that is tried, the sectors that
 // recovery reads are recorded. All disks that hold the same in these sectors are recovered from in
 // the same way, whatever else was lost or kept, and need not be tried. Then each undecided sector
-// that was read is decided the other way, one after the other, with those before it unchanged. That
-// divides the remaining disks into parts, and each part is treated alike. Sizes, modes and names
+// that was read gets each other content that it may have, one sector after the other, with those
+// before it unchanged. That divides the remaining disks into parts, and each part is treated alike.
+// Writes of the same bytes are one content: what counts is what a sector holds, not which of its
+// writes put it there. Sizes, modes and names
 // are read by calls that nobody records, so they are decided in every way.
 #pragma once
 

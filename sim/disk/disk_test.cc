@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <functional>
 #include <optional>
 #include <set>
@@ -199,6 +200,30 @@ TEST_F(DiskTest, TriesOnlyDisksThatDifferInSectorsThatAreRead) {
   EXPECT_TRUE(CoverDisks(files.disk(), 100, random, recover).is_whole);
   Write(file, kTwo.substr(0, 100), 0);
   EXPECT_FALSE(CoverDisks(files.disk(), 100, random, recover).is_whole) << "in which order?";
+}
+
+// Each recovery that is killed writes again what it found, as it must before it syncs it. Writes of
+// the same bytes are no more disks, however often they come.
+TEST_F(DiskTest, TriesWhatASectorMayHoldOnce) {
+  const int root = Root();
+  const int file = Make("a");
+  ASSERT_EQ(files.FSync(root), 0);
+  Write(file, std::string(3 * kSectorBytes, '0'), 0);
+  ASSERT_EQ(files.FSync(file), 0);
+  for (int kills = 0; kills < 6; ++kills) {
+    Write(file, kOne + kOne, 0);
+    Write(file, kills == 5 ? std::string(kSectorBytes, '0') : kTwo, 0);
+  }
+  const NodeId node = *sandbox.NodeOf(file);
+  std::multiset<std::string> found;
+  std::mt19937_64 random(1);
+  const Cover cover = CoverDisks(files.disk(), 100, random, [&](const Disk& disk) {
+    found.insert(BytesOf(disk.node(node).durable));
+    return std::optional<SectorsRead>({{node, {true, true, true}}});
+  });
+  EXPECT_TRUE(cover.is_whole);
+  EXPECT_EQ(found, (std::multiset<std::string>{"000", "010", "100", "110", "200", "210"}));
+  EXPECT_EQ(cover.images_log2, std::log2(6));
 }
 
 // They are asked for by calls that nobody records.
