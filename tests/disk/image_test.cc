@@ -29,7 +29,7 @@ const bool kHasLog = std::getenv("MORSEL_LOG") != nullptr;
 const char* const kName = kHasLog ? "image with a log" : "image";
 /// Most operations with a log are as many calls as two without.
 const int kLength = kHasLog ? 2 : 3;
-const int kCheckpoints = kHasLog ? 6 : 50;
+const int kCheckpoints = kHasLog ? 8 : 50;
 
 void PrintSummary(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
