@@ -81,7 +81,8 @@ class CarvedPool : public impl::Pool {
   bool IsStillThere(const CarvedBacking& backing);
   Result<std::vector<SubtreeIndex>> Fill(const CatalogRecord& record, const FillMemory& fill,
                                          std::unique_lock<Mutex>& held);
-  Status SettleBase(CatalogRecord& record, bool replaces, std::unique_lock<Mutex>& held);
+  Status SettleBase(CatalogRecord& record, const MakingWhole& making,
+                    std::unique_lock<Mutex>& held);
   Result<std::optional<SlotIndex>> Replaced(const MakingWhole& making);
   /// Enters the addresses of a morsel that is being made into claims_ as long as it lives. Whoever
   /// makes and ends it holds the medium's mutex.
@@ -102,7 +103,8 @@ class CarvedPool : public impl::Pool {
   /// What the registry is told of the pool, while the medium's mutex is held.
   RegisteredPool Registered();
   /// Reserves addresses for a new morsel.
-  Result<os::AddressRange> TakeRange(const CatalogRecord& record);
+  /// moved_from  as for BasesFor().
+  Result<os::AddressRange> TakeRange(const CatalogRecord& record, uint64_t moved_from = 0);
   /// Tells the registry that a morsel is in the catalog.
   void NoteName();
   Status CheckUnclaimed(const CatalogRecord& record) const;

@@ -36,23 +36,22 @@ RegisteredPool CarvedPool::Registered() {
   return pool;
 }
 
-Result<os::AddressRange> CarvedPool::TakeRange(const CatalogRecord& record) {
+Result<os::AddressRange> CarvedPool::TakeRange(const CatalogRecord& record, uint64_t moved_from) {
   // Who makes one morsel at a time need not wait for a copy of all ranges.
   const TakenRanges with_claims = claims_.empty() ? TakenRanges() : Taken();
   const TakenRanges& taken = claims_.empty() ? medium_->metadata().catalog().Ranges() : with_claims;
   const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
-  const uint64_t alignment = AddressAlignment(record.capacity_bytes);
   const auto is_free = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
-    const auto free = taken.FirstFree(base, base + size_bytes, size_bytes, alignment);
-    return free == base ? std::optional<uint64_t>() : std::optional(base + alignment);
+    const auto free = taken.FirstFree(base, base + size_bytes, size_bytes, kSubtreeBytes);
+    return free == base ? std::optional<uint64_t>() : std::optional(base + 1);
   };
   std::optional<RegistryFile> opened;
   Result<std::optional<os::AddressRange>> range =
-      addresses_.Take(Registered(), record, SubjectOf(record.name), is_free, opened);
+      addresses_.Take(Registered(), record, moved_from, SubjectOf(record.name), is_free, opened);
   if (!range) return range.status();
   if (*range) return std::move(**range);
   return ReserveNew(addresses_.window(), record.id, record.capacity_bytes, taken,
-                    SubjectOf(record.name));
+                    SubjectOf(record.name), moved_from);
 }
 
 void CarvedPool::NoteName() {

@@ -86,10 +86,11 @@ Result<std::unique_ptr<MorselBytes>> CarvedPool::BytesOf(const std::string& name
 
 // Chooses the addresses of a morsel that is to be made whole, if its record says none, and checks
 // them, if it does.
-Status CarvedPool::SettleBase(CatalogRecord& record, bool replaces, std::unique_lock<Mutex>& held) {
+Status CarvedPool::SettleBase(CatalogRecord& record, const MakingWhole& making,
+                              std::unique_lock<Mutex>& held) {
   const Window window = {superblock().window_begin, superblock().window_end};
   if (record.base == 0) {
-    const Result<os::AddressRange> range = TakeRange(record);
+    const Result<os::AddressRange> range = TakeRange(record, making.moved_from);
     if (!range) return range.status();
     record.base = range->base();
     return Code::kOk;
@@ -97,7 +98,7 @@ Status CarvedPool::SettleBase(CatalogRecord& record, bool replaces, std::unique_
   MORSEL_TRY(CheckUnclaimed(record));
   const Claim claim(*this, record);
   held.unlock();
-  const Status room = CheckRoomFor(*this, record, replaces);
+  const Status room = CheckRoomFor(*this, record, making.replaces);
   held.lock();
   MORSEL_TRY(room);
   const uint64_t unit_bytes = alloc::SubtreesOf(RoleOf(record)) * kSubtreeBytes;
@@ -128,7 +129,7 @@ Status CarvedPool::MakeWhole(const MakingWhole& making) {
   record.user = geteuid();
   record.group = getegid();
   std::unique_lock lock(medium_->mutex);
-  MORSEL_TRY(SettleBase(record, making.replaces, lock));
+  MORSEL_TRY(SettleBase(record, making, lock));
   const Claim claim(*this, record);
   CarvedMetadata& metadata = medium_->metadata();
   MORSEL_TRY(Replaced(making).status());

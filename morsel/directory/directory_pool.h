@@ -109,9 +109,11 @@ class DirectoryPool final : public impl::Pool {
   RegisteredPool Registered(const AddressLock& lock);
   /// Does what TakePlace() does by the registry, or returns nothing, where there is none. In a
   /// place is `lock` itself.
-  Result<std::optional<Place>> TakeRegistered(CatalogRecord& record, AddressLock& lock);
+  Result<std::optional<Place>> TakeRegistered(CatalogRecord& record, uint64_t moved_from,
+                                              AddressLock& lock);
   /// Reserves a range that no other morsel of the pool has, and sets the record's base.
-  Result<Place> TakePlace(CatalogRecord& record);
+  /// moved_from  as for BasesFor().
+  Result<Place> TakePlace(CatalogRecord& record, uint64_t moved_from = 0);
   /// Counts a name by the lock, lets `give` give it, and tells the registry where it has.
   template <class Give>
   auto GiveName(AddressLock& lock, const Give& give) {

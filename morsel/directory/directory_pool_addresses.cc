@@ -41,6 +41,7 @@ RegisteredPool DirectoryPool::Registered(const AddressLock& lock) {
 }
 
 Result<std::optional<DirectoryPool::Place>> DirectoryPool::TakeRegistered(CatalogRecord& record,
+                                                                          uint64_t moved_from,
                                                                           AddressLock& lock) {
   const auto lock_place = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
     lock.Unlock();
@@ -49,8 +50,8 @@ Result<std::optional<DirectoryPool::Place>> DirectoryPool::TakeRegistered(Catalo
     if (!others) return others.status();
     return others->has_value() ? std::optional((*others)->end) : std::optional<uint64_t>();
   };
-  Result<std::optional<os::AddressRange>> range =
-      addresses_.Take(Registered(lock), record, LabelOf(record.name), lock_place, lock.registry());
+  Result<std::optional<os::AddressRange>> range = addresses_.Take(
+      Registered(lock), record, moved_from, LabelOf(record.name), lock_place, lock.registry());
   if (!range) return range.status();
   if (!*range) {
     lock.Unlock();
@@ -66,18 +67,19 @@ Result<std::optional<DirectoryPool::Place>> DirectoryPool::TakeRegistered(Catalo
 //        name has been given since, which it looks at after the lock.                    [ADL-1]
 // CRASH  no difference: the lock goes with the process, and without a name there is no morsel.
 // TEST   morsel/directory/directory_sharing_test: AMorselThatIsBeingMadeHasItsAddresses
-Result<DirectoryPool::Place> DirectoryPool::TakePlace(CatalogRecord& record) {
+Result<DirectoryPool::Place> DirectoryPool::TakePlace(CatalogRecord& record, uint64_t moved_from) {
   Result<AddressLock> lock = AddressLock::Open(directory_);
   if (!lock) return lock.status();
-  Result<std::optional<Place>> granted = TakeRegistered(record, *lock);
+  Result<std::optional<Place>> granted = TakeRegistered(record, moved_from, *lock);
   if (!granted) return granted.status();
   if (*granted) return std::move(**granted);
   const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
   std::vector<os::ByteSpan> locked;
   TakenRanges taken;
   for (;;) {
-    Result<os::AddressRange> range = ReserveNew(addresses_.window(), record.id,
-                                                record.capacity_bytes, taken, LabelOf(record.name));
+    Result<os::AddressRange> range =
+        ReserveNew(addresses_.window(), record.id, record.capacity_bytes, taken,
+                   LabelOf(record.name), moved_from);
     if (!range) return range.status();
     const uint64_t base = range->base();
     const Result<std::optional<os::ByteSpan>> others = lock->TryLock(base, size_bytes);

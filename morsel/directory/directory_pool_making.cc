@@ -154,7 +154,7 @@ Status DirectoryPool::MakeWhole(const MakingWhole& making) {
   std::optional<AddressLock> lock;
   if (record.base == 0) {
     if (!making.replaces) MORSEL_TRY(directory_.CheckNone(record.name));
-    Result<Place> place = TakePlace(record);
+    Result<Place> place = TakePlace(record, making.moved_from);
     if (!place) return place.status();
     lock.emplace(std::move(place->lock));
   } else {

@@ -106,8 +106,11 @@ Result<Rebased> MakeRebased(impl::Pool& pool, MorselBytes& bytes, const RebasedA
     MoveTables(memory, move, made.id);
     return Code::kOk;
   };
-  const MakingWhole making = {*wanted, as.replaces,      as.is_kept,
-                              fill,    bytes.BytesMax(), rebasing.progress};
+  MakingWhole making{.record = *wanted, .replaces = as.replaces, .is_kept = as.is_kept};
+  if (shift_bytes == 0) making.moved_from = from.base;
+  making.fill = fill;
+  making.filled_bytes = bytes.BytesMax();
+  making.progress = rebasing.progress;
   const Status made =
       rebasing.is_dry ? Try(*wanted, fill, bytes.BytesMax()) : pool.MakeWhole(making);
   if (!made.ok()) return made;

@@ -60,11 +60,11 @@ TakenRanges Mappings() {
 // Does what TakenRanges::FirstFree() does, for a place that must be free in both sets.
 std::optional<uint64_t> FirstFree(const TakenRanges& taken, const TakenRanges& mappings,
                                   uint64_t from, uint64_t end, uint64_t size_bytes,
-                                  uint64_t alignment) {
+                                  const BaseGrid& grid) {
   for (;;) {
-    const auto base = taken.FirstFree(from, end, size_bytes, alignment);
+    const auto base = taken.FirstFree(from, end, size_bytes, grid);
     if (!base) return base;
-    const auto also = mappings.FirstFree(*base, end, size_bytes, alignment);
+    const auto also = mappings.FirstFree(*base, end, size_bytes, grid);
     if (!also || *also == *base) return also;
     from = *also;
   }
@@ -97,36 +97,64 @@ uint64_t AddressAlignment(uint64_t capacity_bytes) {
   return capacity_bytes >= kGiantBytes ? kGiantBytes : kSubtreeBytes;
 }
 
-Result<os::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
-                                    const TakenRanges& taken, const std::string& label) {
-  const uint64_t window_bytes = window.end - window.begin;
-  const auto exhausted = [&] {
-    return Fail(Code::kAddressExhausted,
-                "the address window 0x%" PRIx64 "-0x%" PRIx64 " has no room for the %" PRIu64
-                " bytes of capacity of %s; ask for less, or remove morsels",
-                window.begin, window.end, capacity_bytes, label.c_str());
-  };
-  if (capacity_bytes >= window_bytes || RangeBytes(capacity_bytes) > window_bytes) {
-    return exhausted();
-  }
-  const uint64_t size_bytes = RangeBytes(capacity_bytes);
+std::vector<BaseGrid> BasesFor(uint64_t capacity_bytes, uint64_t moved_from) {
+  constexpr uint64_t kLowerHalf = uint64_t{1} << 32;
   const uint64_t alignment = AddressAlignment(capacity_bytes);
-  const uint64_t places = (window_bytes - size_bytes) / alignment + 1;
-  const uint64_t first = window.begin + Checksum64(id.data(), id.size()) % places * alignment;
+  std::vector<BaseGrid> grids;
+  if (moved_from != 0 && IsAligned(moved_from, alignment))
+    grids.emplace_back(kLowerHalf, moved_from);
+  grids.emplace_back(alignment);
+  return grids;
+}
+
+namespace {
+
+// Returns nothing if there is no room.
+Result<std::optional<os::AddressRange>> ReserveIn(const Window& window, const BaseGrid& grid,
+                                                  uint64_t size_bytes, uint64_t spread,
+                                                  const TakenRanges& taken,
+                                                  const std::string& label) {
+  std::optional<os::AddressRange> none;
+  const uint64_t begin = grid.From(window.begin);
+  if (!Within(begin, size_bytes, window.end)) return none;
+  const uint64_t places = (window.end - size_bytes - begin) / grid.step + 1;
+  const uint64_t first = begin + spread % places * grid.step;
 
   TakenRanges mappings;
   for (int tries = 0; tries < kReserveTriesMax; ++tries) {
     const auto first_from = [&](uint64_t from) {
-      return FirstFree(taken, mappings, from, window.end, size_bytes, alignment);
+      return FirstFree(taken, mappings, from, window.end, size_bytes, grid);
     };
     std::optional<uint64_t> base = first_from(first);
-    if (!base) base = first_from(window.begin);
-    if (!base) return exhausted();
+    if (!base) base = first_from(begin);
+    if (!base) return none;
     Result<os::AddressRange> range = os::AddressRange::Reserve(*base, size_bytes, label);
-    if (range.has_value() || range.error() != Code::kAddressTaken) return range;
+    if (range) return std::optional(std::move(*range));
+    if (range.error() != Code::kAddressTaken) return range.status();
     mappings = Mappings();
   }
-  return exhausted();
+  return none;
+}
+
+}  // namespace
+
+Result<os::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
+                                    const TakenRanges& taken, const std::string& label,
+                                    uint64_t moved_from) {
+  const uint64_t window_bytes = window.end - window.begin;
+  if (capacity_bytes < window_bytes) {
+    const uint64_t spread = Checksum64(id.data(), id.size());
+    for (const BaseGrid& grid : BasesFor(capacity_bytes, moved_from)) {
+      Result<std::optional<os::AddressRange>> range =
+          ReserveIn(window, grid, RangeBytes(capacity_bytes), spread, taken, label);
+      if (!range) return range.status();
+      if (*range) return std::move(**range);
+    }
+  }
+  return Fail(Code::kAddressExhausted,
+              "the address window 0x%" PRIx64 "-0x%" PRIx64 " has no room for the %" PRIu64
+              " bytes of capacity of %s; ask for less, or remove morsels",
+              window.begin, window.end, capacity_bytes, label.c_str());
 }
 
 }  // namespace morsel

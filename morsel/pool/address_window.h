@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/random.h"
 #include "base/result.h"
@@ -39,15 +40,23 @@ Result<Window> WindowFromEnvironment();
 /// What the base of a new morsel of that capacity is a multiple of.
 uint64_t AddressAlignment(uint64_t capacity_bytes);
 
+/// Returns where the base of a new morsel of that capacity may be: the grid that is to be tried
+/// first comes first.
+/// moved_from  the base that its pointers have had, or 0. A move by a multiple of 4 GiB changes no
+///             lower half of a word, so that a number of 32 bits there stays as it is whatever
+///             lies beside it: such a base is preferred.
+std::vector<BaseGrid> BasesFor(uint64_t capacity_bytes, uint64_t moved_from);
+
 /// Reserves the address range of a new morsel. The search starts at a place that `id` decides, so
 /// that pools of different hosts seldom choose the same range, and takes the first place that is
 /// free in the pool and in this process. It begins again at the window's start when it reaches the
-/// end. The base is aligned to 1 GiB if capacity_bytes is 1 GiB or more, else to 2 MiB.
+/// end. The base is one of BasesFor().
 /// taken   the ranges of the pool's morsels.
 /// Errors  kAddressExhausted; kNoMemory.
 /// Cost    one system call and one TakenRanges::FirstFree(). The process' mappings are read only if
 ///         one of them is in the way.
 Result<os::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t capacity_bytes,
-                                    const TakenRanges& taken, const std::string& label);
+                                    const TakenRanges& taken, const std::string& label,
+                                    uint64_t moved_from = 0);
 
 }  // namespace morsel

@@ -90,6 +90,23 @@ TEST(ReserveNewTest, ACapacityOfAGiantSubtreeIsAlignedToOne) {
   }
 }
 
+TEST(ReserveNewTest, WhatMovesKeepsTheLowerHalvesOfItsAddressesWhereThatIsFree) {
+  const Window window = SmallWindow(12 * kGiantBytes);
+  const uint64_t before = window.begin + 5 * kSubtreeBytes;
+  std::vector<os::AddressRange> ranges;
+  for (unsigned char number = 0; number < 4; ++number) {
+    auto range = ReserveNew(window, IdOf(number), kSubtreeBytes, {}, "morsel 'a'", before);
+    ASSERT_TRUE(range.has_value()) << LastError();
+    const bool is_like = (range->base() - before) % (4 * kGiantBytes) == 0;
+    EXPECT_EQ(is_like, number < 3) << number;  // there are three such places
+    ranges.push_back(std::move(*range));
+  }
+  // It was no base of a morsel of that capacity.
+  const auto giant = ReserveNew(window, IdOf(1), kGiantBytes, {}, "morsel 'a'", before);
+  ASSERT_TRUE(giant.has_value()) << LastError();
+  EXPECT_TRUE(IsAligned(giant->base(), kGiantBytes));
+}
+
 TEST(ReserveNewTest, TheSameIdChoosesTheSameBaseAndAnotherIdAnother) {
   const Window window = SmallWindow(64 * kGiantBytes);
   uint64_t first = 0;

@@ -170,8 +170,9 @@ class MorselBytes {
 
 /// A morsel that is made whole, of bytes that are there already.
 struct MakingWhole {
-  CatalogRecord record;   ///< what it is to be; its base may be 0, and is the pool's to choose then
-  bool replaces = false;  ///< it takes the place of the morsel that has its name
+  CatalogRecord record;  ///< what it is to be; its base may be 0, and is the pool's to choose then
+  uint64_t moved_from = 0;  ///< as for BasesFor()
+  bool replaces = false;    ///< it takes the place of the morsel that has its name
   /// With `replaces`: MorselBytes of the morsel that is replaced keep everybody else from writing
   /// it.
   bool is_kept = false;

@@ -22,8 +22,8 @@ void TakenRanges::Remove(uint64_t base, uint64_t size_bytes) {
 }
 
 std::optional<uint64_t> TakenRanges::FirstFree(uint64_t from, uint64_t end, uint64_t size_bytes,
-                                               uint64_t alignment) const {
-  uint64_t base = AlignUp(from, alignment);
+                                               const BaseGrid& grid) const {
+  uint64_t base = grid.From(from);
   // If no ranges overlap, only the last one that begins at or before the base can reach past it.
   auto at = some_meet_ ? ends_.begin() : ends_.upper_bound(base);
   if (at != ends_.begin()) --at;
@@ -32,7 +32,7 @@ std::optional<uint64_t> TakenRanges::FirstFree(uint64_t from, uint64_t end, uint
     if (at->second <= base) continue;
     if (!Within(base, size_bytes, end)) return std::nullopt;
     if (at->first >= base + size_bytes) break;
-    base = AlignUp(at->second, alignment);
+    base = grid.From(at->second);
   }
   if (!Within(base, size_bytes, end)) return std::nullopt;
   return base;

@@ -6,6 +6,8 @@
 #include <map>
 #include <optional>
 
+#include "morsel/pool/base_grid.h"
+
 namespace morsel {
 
 /// Threads  one call at a time, FirstFree() included.
@@ -18,11 +20,11 @@ class TakenRanges {
   /// Removes a range that was added.
   void Remove(uint64_t base, uint64_t size_bytes);
 
-  /// Returns the first aligned base at or after `from` that has size_bytes of room before the next
-  /// range and before `end`, or nothing.
+  /// Returns the first base of the grid at or after `from` that has size_bytes of room before the
+  /// next range and before `end`, or nothing.
   /// Cost  logarithmic in the number of ranges, and linear in those between `from` and the base.
   std::optional<uint64_t> FirstFree(uint64_t from, uint64_t end, uint64_t size_bytes,
-                                    uint64_t alignment) const;
+                                    const BaseGrid& grid) const;
 
   uint64_t count() const { return ends_.size(); }
   /// How many ranges FirstFree() has looked at in all.

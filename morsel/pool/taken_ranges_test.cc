@@ -11,6 +11,17 @@
 namespace morsel {
 namespace {
 
+TEST(BaseGrid, FromReturnsTheFirstBaseThatIsNotBefore) {
+  for (const uint64_t like : {uint64_t{0}, uint64_t{3}, uint64_t{103}}) {
+    const BaseGrid grid(16, like);
+    for (uint64_t at = 0; at < 50; ++at) {
+      const uint64_t base = grid.From(at);
+      EXPECT_EQ(base % 16, like % 16);
+      EXPECT_TRUE(base >= at && base < at + 16);
+    }
+  }
+}
+
 struct Range {
   uint64_t base;
   uint64_t size_bytes;

@@ -17,7 +17,7 @@ PoolStamp StampIn(const RegisteredPoolSlot& slot) { return {slot.changed_ns, slo
 
 // Searches from `from` on to the window's end, and then from its begin.
 Result<std::optional<uint64_t>> Search(const RegistryFile& file, const Window& window,
-                                       uint64_t from, uint64_t size_bytes, uint64_t alignment,
+                                       uint64_t from, uint64_t size_bytes, const BaseGrid& grid,
                                        const AddressRegistry::Accept& take_place) {
   from = std::clamp(from, window.begin, window.end);
   const struct {
@@ -25,8 +25,7 @@ Result<std::optional<uint64_t>> Search(const RegistryFile& file, const Window& w
   } parts[] = {{from, window.end}, {window.begin, std::min(from + size_bytes, window.end)}};
   for (const auto& part : parts) {
     for (uint64_t at = part.begin;;) {
-      const Result<std::optional<uint64_t>> base =
-          FirstFree(file, at, part.end, size_bytes, alignment);
+      const Result<std::optional<uint64_t>> base = FirstFree(file, at, part.end, size_bytes, grid);
       if (!base || !*base) {
         if (!base) return base;
         break;
@@ -34,7 +33,7 @@ Result<std::optional<uint64_t>> Search(const RegistryFile& file, const Window& w
       const Result<std::optional<uint64_t>> next = take_place(**base);
       if (!next) return next.status();
       if (!next->has_value()) return base;
-      at = std::max(**next, **base + alignment);
+      at = std::max(**next, **base + grid.step);
     }
   }
   return std::optional<uint64_t>();
@@ -72,7 +71,7 @@ std::optional<RegistryFile> AddressRegistry::TryOpen() const {
 }
 
 Result<std::optional<uint64_t>> AddressRegistry::Take(const RegisteredPool& pool,
-                                                      uint64_t size_bytes, uint64_t alignment,
+                                                      uint64_t size_bytes, const BaseGrid& grid,
                                                       const Accept& take_place,
                                                       std::optional<RegistryFile>& opened) {
   const std::optional<uint64_t> none;
@@ -101,9 +100,9 @@ Result<std::optional<uint64_t>> AddressRegistry::Take(const RegisteredPool& pool
     }
     const uint64_t from = (*found)->slot.next_granule * kGranuleBytes;
     Result<std::optional<uint64_t>> base =
-        Search(*file, pool.window, from, size_bytes, alignment, take_place);
+        Search(*file, pool.window, from, size_bytes, grid, take_place);
     if (base && !*base && SweepGone(*file).ok()) {
-      base = Search(*file, pool.window, from, size_bytes, alignment, take_place);
+      base = Search(*file, pool.window, from, size_bytes, grid, take_place);
     }
     if (!base || !*base) {
       keep.LetGo();

@@ -29,17 +29,17 @@ class AddressRegistry {
   /// took is given back. A value: they cannot be had, and the search goes on there.
   using Accept = std::function<Result<std::optional<uint64_t>>(uint64_t base)>;
 
-  /// Grants the pool the first free addresses behind those that it was granted last, and calls
-  /// `take_place` for each place that is free in the registry, which decides. The registry is
-  /// locked meanwhile, so that `take_place` must be quick. Returns the base. Nothing: there is no
-  /// registry, and `take_place` may have accepted a place.
-  /// opened      is the registry's file afterwards, unlocked, for NoteName().
+  /// Grants the pool the first free addresses, from a base of the grid on, behind those that it was
+  /// granted last, and calls `take_place` for each place that is free in the registry, which
+  /// decides. The registry is locked meanwhile, so that `take_place` must be quick. Returns the
+  /// base. Nothing: there is no registry, and `take_place` may have accepted a place. opened is the
+  /// registry's file afterwards, unlocked, for NoteName().
   /// Durability  on return [REG-2].
   /// Errors      kAddressExhausted; those of `pool.list` and of `take_place`.
   /// Cost        independent of the number of morsels, unless the pool's stamp has changed
   ///             otherwise than by NoteName(): then the pool is listed.
   Result<std::optional<uint64_t>> Take(const RegisteredPool& pool, uint64_t size_bytes,
-                                       uint64_t alignment, const Accept& take_place,
+                                       const BaseGrid& grid, const Accept& take_place,
                                        std::optional<RegistryFile>& opened);
 
   /// Notes that a morsel at addresses that were taken has got its name, by which the pool's

@@ -57,10 +57,10 @@ class FakePool {
     opened_.reset();
     return *base;
   }
-  Result<std::optional<uint64_t>> Take(uint64_t size_bytes = kBytes) {
+  Result<std::optional<uint64_t>> Take(uint64_t size_bytes = kBytes,
+                                       const BaseGrid& grid = kSubtreeBytes) {
     return registry_.Take(
-        pool_, size_bytes, kSubtreeBytes, [](uint64_t) { return std::optional<uint64_t>(); },
-        opened_);
+        pool_, size_bytes, grid, [](uint64_t) { return std::optional<uint64_t>(); }, opened_);
   }
   // As another user's process does, or who copies a file.
   void AddName(uint64_t base, uint64_t size_bytes = kBytes) {
@@ -140,6 +140,27 @@ TEST_F(AddressRegistryTest, AMorselLiesBesideTheLastOneOfItsPool) {
   const std::optional<uint64_t> first = a->Make();
   const std::optional<uint64_t> second = a->Make();
   EXPECT_EQ(*second, *first + 4 * kGranuleBytes);
+}
+
+// A base inside of a granule, whose morsel takes one granule more.
+TEST_F(AddressRegistryTest, BasesAreThoseOfTheGrid) {
+  const Window window = {0x160000000000, 0x160000000000 + 16 * kGiB};
+  const auto a = Pool("a", 1, window);
+  const auto b = Pool("b", 2, window);
+  a->Make();
+  const uint64_t like = window.begin + 5 * kSubtreeBytes;
+  const BaseGrid grid(4 * kGiB, like);
+  for (int i = 0; i < 3; ++i) {
+    const Result<std::optional<uint64_t>> base = b->Take(4 * kGranuleBytes, grid);
+    ASSERT_TRUE(base.has_value() && base->has_value()) << LastError();
+    EXPECT_EQ((**base - like) % (4 * kGiB), 0u);
+    b->AddName(**base, 4 * kGranuleBytes);
+    a->Make();
+  }
+  ExpectApart({a.get(), b.get()});
+  EXPECT_EQ(GranulesOf({like, like + 4 * kGranuleBytes}).end - like / kGranuleBytes, 5u);
+  // Four fit, if nothing of `a` is in the way.
+  EXPECT_EQ(b->Take(4 * kGiB, grid).error(), Code::kAddressExhausted);
 }
 
 TEST_F(AddressRegistryTest, APoolIsListedOnceAndAgainIfOthersGiveNamesInIt) {

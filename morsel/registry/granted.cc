@@ -156,11 +156,13 @@ Result<FoundSlot> Learn(const RegistryFile& file, const RegisteredPool& pool,
 }
 
 Result<std::optional<uint64_t>> FirstFree(const RegistryFile& file, uint64_t from, uint64_t end,
-                                          uint64_t size_bytes, uint64_t alignment) {
-  const uint64_t step = std::max(alignment, kGranuleBytes) / kGranuleBytes;
-  const uint64_t needed = DivideUp(size_bytes, kGranuleBytes);
+                                          uint64_t size_bytes, const BaseGrid& grid) {
+  const BaseGrid granules(std::max(grid.step, kGranuleBytes) / kGranuleBytes,
+                          grid.first / kGranuleBytes);
+  const uint64_t in_granule = grid.first % kGranuleBytes;  // of a base
+  const uint64_t needed = DivideUp(in_granule + size_bytes, kGranuleBytes);
   const uint64_t last = end / kGranuleBytes;
-  uint64_t begin = AlignUp(DivideUp(from, kGranuleBytes), step);
+  uint64_t begin = granules.From(DivideUp(from - std::min(from, in_granule), kGranuleBytes));
   for (uint64_t at = begin; at < last && begin + needed <= last; at += kWordsAtOnce) {
     const Result<std::vector<GranuleWord>> words =
         file.ReadWords(at, std::min(at + kWordsAtOnce, last));
@@ -168,9 +170,9 @@ Result<std::optional<uint64_t>> FirstFree(const RegistryFile& file, uint64_t fro
     for (uint64_t i = 0; i < words->size(); ++i) {
       if (at + i < begin) continue;
       if ((*words)[i] != 0) {
-        begin = AlignUp(at + i + 1, step);
+        begin = granules.From(at + i + 1);
       } else if (at + i + 1 - begin == needed) {
-        return std::optional(begin * kGranuleBytes);
+        return std::optional(begin * kGranuleBytes + in_granule);
       }
     }
   }

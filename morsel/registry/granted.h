@@ -35,11 +35,11 @@ Result<std::optional<FoundSlot>> FindSlot(const RegistryFile& file, const Regist
 Result<FoundSlot> Learn(const RegistryFile& file, const RegisteredPool& pool,
                         const PoolStamp& stamp, const std::vector<AddressSpan>& spans);
 
-/// Returns the first base at or after `from`, and before `end`, from which on size_bytes are free,
-/// or nothing.
+/// Returns the first base of the grid at or after `from`, and before `end`, from which on
+/// size_bytes are free, or nothing.
 /// Errors  kIo.
 Result<std::optional<uint64_t>> FirstFree(const RegistryFile& file, uint64_t from, uint64_t end,
-                                          uint64_t size_bytes, uint64_t alignment);
+                                          uint64_t size_bytes, const BaseGrid& grid);
 
 /// What of a window no pool has.
 struct FreeAddresses {

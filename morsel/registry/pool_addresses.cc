@@ -57,12 +57,12 @@ void PoolAddresses::Find(os::SystemCalls& calls, const Id& id, const std::string
 }
 
 Result<std::optional<os::AddressRange>> PoolAddresses::Take(
-    const RegisteredPool& pool, const CatalogRecord& record, const std::string& label,
-    const AddressRegistry::Accept& take_place, std::optional<RegistryFile>& opened) {
+    const RegisteredPool& pool, const CatalogRecord& record, uint64_t moved_from,
+    const std::string& label, const AddressRegistry::Accept& take_place,
+    std::optional<RegistryFile>& opened) {
   std::optional<os::AddressRange> range;
   if (!registry_) return range;
   const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
-  const uint64_t alignment = AddressAlignment(record.capacity_bytes);
   const auto reserve = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
     range.reset();
     const Result<std::optional<uint64_t>> next = take_place(base);
@@ -72,10 +72,16 @@ Result<std::optional<os::AddressRange>> PoolAddresses::Take(
     if (reserved || reserved.error() != Code::kAddressTaken) {
       return reserved ? next : Result<std::optional<uint64_t>>(reserved.status());
     }
-    return std::optional(base + alignment);
+    return std::optional(base + 1);
   };
-  const Result<std::optional<uint64_t>> base =
-      registry_->Take(pool, size_bytes, alignment, reserve, opened);
+  KeepLastError keep;
+  const std::vector<BaseGrid> bases = BasesFor(record.capacity_bytes, moved_from);
+  Result<std::optional<uint64_t>> base =
+      registry_->Take(pool, size_bytes, bases.front(), reserve, opened);
+  if (!base && base.error() == Code::kAddressExhausted && bases.size() > 1) {
+    base = registry_->Take(pool, size_bytes, bases.back(), reserve, opened);
+  }
+  if (!base) keep.LetGo();
   default_holds_for_ -= static_cast<int64_t>(size_bytes);
   if (!base) default_bytes_ = 0;
   if (!base) return base.status();

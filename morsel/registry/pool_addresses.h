@@ -42,9 +42,10 @@ class PoolAddresses {
   /// Reserves addresses for a new morsel that the registry grants and `take_place` does not refuse,
   /// and which this process has free; nothing: there is no registry. What `take_place` took last
   /// may still be taken then.
+  /// moved_from  as for BasesFor().
   /// Errors  as AddressRegistry::Take(); kNoMemory.
   Result<std::optional<os::AddressRange>> Take(const RegisteredPool& pool,
-                                               const CatalogRecord& record,
+                                               const CatalogRecord& record, uint64_t moved_from,
                                                const std::string& label,
                                                const AddressRegistry::Accept& take_place,
                                                std::optional<RegistryFile>& opened);
