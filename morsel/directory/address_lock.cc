@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/units.h"
 #include "os/file/files_of_this_process.h"
 
 namespace morsel {
@@ -12,6 +13,9 @@ namespace {
 
 // From this byte on writers of morsels lock. It is beyond all addresses.
 constexpr uint64_t kWritersBegin = uint64_t{1} << 61;
+
+// What the count of names may take on the disk, about.
+constexpr uint64_t kCountBytesMax = 64 * kKiB;
 
 // Who may write the directory may open the file, and nobody else may: who can open it can lock it.
 mode_t ModeBeside(const struct stat& directory) {
@@ -88,8 +92,13 @@ void AddressLock::Unlock() {
 void AddressLock::CountName() const {
   const KeepLastError keep;
   // The kernel appends it, whoever else does the same at this moment.
-  const Result<uint64_t> end = file_.SizeBytes();
-  if (end) (void)file_.WriteAll("+", 1, *end);
+  const Result<struct stat> file = file_.Stat();
+  if (!file || !file_.WriteAll("+", 1, static_cast<uint64_t>(file->st_size)).ok()) return;
+  // Only the length counts, so the disk need not keep the bytes. Some file systems have to.
+  constexpr blkcnt_t kBlocksMax = kCountBytesMax / 512;
+  if (file->st_blocks <= kBlocksMax) return;
+  (void)file_.calls().FAllocate(file_.descriptor(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                                file->st_size);
 }
 
 uint64_t AddressLock::NamesGiven() const {

@@ -50,11 +50,14 @@ class AddressLock {
   void Unlock();
 
   /// Counts a name that is about to be given in the directory, for NamesGiven(). Where it cannot be
-  /// counted, who knows the names lists them again.
+  /// counted, who knows the names lists them again. What the count takes on the disk is bounded.
   /// Durability  none.
   void CountName() const;
   /// How many names have been given in the directory since the file was made: by its length.
   uint64_t NamesGiven() const;
+
+  /// The path of `.morsel-lock`, for messages.
+  const std::string& path() const { return file_.path(); }
 
   /// The file of the registry that has granted what is locked, for the note that follows.
   std::optional<RegistryFile>& registry() { return registry_; }

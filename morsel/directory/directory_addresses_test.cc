@@ -1,12 +1,14 @@
 // Directory pools that get their addresses from a registry.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -88,6 +90,46 @@ TEST_F(DirectoryAddressesTest, MakingAMorselCostsTheSameBesideMany) {
   const int64_t first = cost(1);
   for (int i = 2; i < 60; ++i) cost(i);
   EXPECT_EQ(cost(60), first);
+}
+
+// The lock's file has a byte for each name that was ever given.
+TEST_F(DirectoryAddressesTest, WhatCountsNamesDoesNotGrowOnTheDisk) {
+  const auto pool = PoolAt("a");
+  Make(*pool, "first");
+  const std::string lock = scratch_.At("a/.morsel-lock");
+  std::ofstream(lock, std::ios::app) << std::string(10 * kMiB, '+');
+  const uint64_t names = fs::file_size(lock);
+  Make(*pool, "second");
+  EXPECT_EQ(fs::file_size(lock), names + 1);
+  struct stat status;
+  ASSERT_EQ(stat(lock.c_str(), &status), 0);
+  EXPECT_LE(status.st_blocks * 512, 128 * 1024);
+}
+
+TEST_F(DirectoryAddressesTest, AWindowWithoutRoomIsToldWithWhatIsInTheWay) {
+  Make(*PoolAt("a"), "first");
+  std::unique_ptr<impl::Pool> pool;
+  const auto is_refused = [&](const char* words) {
+    EXPECT_EQ(pool->Create(Small("second"), [](auto&, auto) {}).error(), Code::kAddressExhausted);
+    EXPECT_NE(std::string(LastError()).find(words), std::string::npos) << LastError();
+  };
+  for (const bool is_registered : {true, false}) {
+    SCOPED_TRACE(is_registered);
+    setenv("MORSEL_ADDRESSES", is_registered ? scratch_.At("addresses").c_str() : "", 1);
+    pool = PoolAt("a");
+    // One who has locked all bytes of the file.
+    const int stranger = open(scratch_.At("a/.morsel-lock").c_str(), O_RDWR | O_CLOEXEC);
+    ASSERT_GE(stranger, 0);
+    struct flock all {};
+    all.l_type = F_WRLCK;
+    ASSERT_EQ(fcntl(stranger, F_OFD_SETLK, &all), 0);
+    is_refused(".morsel-lock");
+    close(stranger);
+    // One who has mapped all that is free.
+    const auto mapped = os::AddressRange::Reserve(0x160000000000, uint64_t{2} << 30, "the rest");
+    ASSERT_TRUE(mapped.has_value()) << LastError();
+    is_refused("this process");
+  }
 }
 
 // The first of a process asks what is free, too, and those that follow know it.

@@ -40,19 +40,36 @@ RegisteredPool DirectoryPool::Registered(const AddressLock& lock) {
   return pool;
 }
 
+namespace {
+
+// Says of a window without room that somebody's locks are a reason, if they are.
+Status WithLocksInTheWay(Status status, const std::optional<os::ByteSpan>& locked,
+                         const AddressLock& lock) {
+  if (status.code() != Code::kAddressExhausted || !locked) return status;
+  return Fail(Code::kAddressExhausted,
+              "%s. Another process has locked the bytes 0x%" PRIx64 "-0x%" PRIx64
+              " of '%s', which stand for addresses: if it is making a morsel, try again when it "
+              "has; if it is not, it has no business there (/proc/locks shows it)",
+              LastError(), locked->begin, locked->end, lock.path().c_str());
+}
+
+}  // namespace
+
 Result<std::optional<DirectoryPool::Place>> DirectoryPool::TakeRegistered(CatalogRecord& record,
                                                                           uint64_t moved_from,
                                                                           AddressLock& lock) {
+  std::optional<os::ByteSpan> locked;
   const auto lock_place = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
     lock.Unlock();
     const Result<std::optional<os::ByteSpan>> others =
         lock.TryLock(base, RangeBytes(record.capacity_bytes));
     if (!others) return others.status();
+    if (others->has_value()) locked = **others;
     return others->has_value() ? std::optional((*others)->end) : std::optional<uint64_t>();
   };
   Result<std::optional<os::AddressRange>> range = addresses_.Take(
       Registered(lock), record, moved_from, LabelOf(record.name), lock_place, lock.registry());
-  if (!range) return range.status();
+  if (!range) return WithLocksInTheWay(range.status(), locked, lock);
   if (!*range) {
     lock.Unlock();
     return std::optional<Place>();
@@ -80,7 +97,10 @@ Result<DirectoryPool::Place> DirectoryPool::TakePlace(CatalogRecord& record, uin
     Result<os::AddressRange> range =
         ReserveNew(addresses_.window(), record.id, record.capacity_bytes, taken,
                    LabelOf(record.name), moved_from);
-    if (!range) return range.status();
+    if (!range) {
+      const auto last = locked.empty() ? std::optional<os::ByteSpan>() : locked.back();
+      return WithLocksInTheWay(range.status(), last, *lock);
+    }
     const uint64_t base = range->base();
     const Result<std::optional<os::ByteSpan>> others = lock->TryLock(base, size_bytes);
     if (!others) return others.status();

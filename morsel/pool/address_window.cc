@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/bits.h"
 #include "base/checksum.h"
@@ -38,11 +40,11 @@ std::optional<uint64_t> ParseHex(const char*& text, char terminator) {
 
 // Returns everything that this process has mapped, or nothing if it cannot read its own map. Then
 // only the reservation itself reveals a conflict.
-TakenRanges Mappings() {
+std::optional<TakenRanges> Mappings() {
   TakenRanges mappings;
   const DescriptorFloor floor;
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
-  if (maps == nullptr) return mappings;
+  if (maps == nullptr) return std::nullopt;
   char line[512];
   bool at_line_start = true;
   while (std::fgets(line, sizeof line, maps) != nullptr) {
@@ -109,11 +111,11 @@ std::vector<BaseGrid> BasesFor(uint64_t capacity_bytes, uint64_t moved_from) {
 
 namespace {
 
-// Returns nothing if there is no room.
+// Returns nothing if there is no room, and why that is so in this process, if it is.
 Result<std::optional<os::AddressRange>> ReserveIn(const Window& window, const BaseGrid& grid,
                                                   uint64_t size_bytes, uint64_t spread,
                                                   const TakenRanges& taken,
-                                                  const std::string& label) {
+                                                  const std::string& label, std::string& why) {
   std::optional<os::AddressRange> none;
   const uint64_t begin = grid.From(window.begin);
   if (!Within(begin, size_bytes, window.end)) return none;
@@ -127,12 +129,26 @@ Result<std::optional<os::AddressRange>> ReserveIn(const Window& window, const Ba
     };
     std::optional<uint64_t> base = first_from(first);
     if (!base) base = first_from(begin);
-    if (!base) return none;
+    if (!base) {
+      if (taken.FirstFree(begin, window.end, size_bytes, grid)) {
+        why =
+            " beside what this process has mapped there, open morsels or other memory "
+            "(/proc/self/maps)";
+      }
+      return none;
+    }
     Result<os::AddressRange> range = os::AddressRange::Reserve(*base, size_bytes, label);
     if (range) return std::optional(std::move(*range));
     if (range.error() != Code::kAddressTaken) return range.status();
-    mappings = Mappings();
+    std::optional<TakenRanges> now = Mappings();
+    if (now) {
+      mappings = std::move(*now);
+    } else {
+      mappings.Add(*base, size_bytes);
+    }
   }
+  why = ", as far as this process has tried: " + std::to_string(kReserveTriesMax) +
+        " places there were taken one after the other, the last: " + LastError();
   return none;
 }
 
@@ -142,19 +158,20 @@ Result<os::AddressRange> ReserveNew(const Window& window, const Id& id, uint64_t
                                     const TakenRanges& taken, const std::string& label,
                                     uint64_t moved_from) {
   const uint64_t window_bytes = window.end - window.begin;
+  std::string why;
   if (capacity_bytes < window_bytes) {
     const uint64_t spread = Checksum64(id.data(), id.size());
     for (const BaseGrid& grid : BasesFor(capacity_bytes, moved_from)) {
       Result<std::optional<os::AddressRange>> range =
-          ReserveIn(window, grid, RangeBytes(capacity_bytes), spread, taken, label);
+          ReserveIn(window, grid, RangeBytes(capacity_bytes), spread, taken, label, why);
       if (!range) return range.status();
       if (*range) return std::move(**range);
     }
   }
   return Fail(Code::kAddressExhausted,
               "the address window 0x%" PRIx64 "-0x%" PRIx64 " has no room for the %" PRIu64
-              " bytes of capacity of %s; ask for less, or remove morsels",
-              window.begin, window.end, capacity_bytes, label.c_str());
+              " bytes of capacity of %s%s; ask for less, or remove morsels",
+              window.begin, window.end, capacity_bytes, label.c_str(), why.c_str());
 }
 
 }  // namespace morsel

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <string>
@@ -145,6 +146,37 @@ TEST(ReserveNewTest, RangesOfThePoolAndOfTheProcessAreAvoidedUntilTheWindowIsFul
   }
   EXPECT_GE(ranges.size(), 1u);
   EXPECT_LE(ranges.size(), 3u);
+}
+
+// As in a chroot without /proc, where a process cannot learn what it has mapped.
+TEST(ReserveNewTest, WhoCannotReadHisMapAvoidsWhatHeHasMetThere) {
+  const Window window = SmallWindow(64 * kGiantBytes);
+  std::vector<os::AddressRange> ranges;
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  std::string refused;
+  for (int i = 0; i < 40; ++i) {
+    auto range = ReserveNew(window, IdOf(1), kSubtreeBytes, {}, "morsel 'a'");
+    refused = LastError();
+    if (!range) break;
+    ranges.push_back(std::move(*range));
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(ranges.size(), 16u) << refused;
+  EXPECT_NE(refused.find("taken in this process by morsel 'a'"), std::string::npos) << refused;
+}
+
+TEST(ReserveNewTest, AWindowThatTheProcessHasFilledIsToldAsThat) {
+  const Window window = SmallWindow(kGiantBytes);
+  const auto all =
+      os::AddressRange::Reserve(window.begin, window.end - window.begin, "all of the window");
+  ASSERT_TRUE(all.has_value()) << LastError();
+  EXPECT_EQ(ReserveNew(window, IdOf(1), kSubtreeBytes, {}, "morsel 'a'").error(),
+            Code::kAddressExhausted);
+  EXPECT_NE(std::string(LastError()).find("this process has mapped"), std::string::npos)
+      << LastError();
 }
 
 TEST(ReserveNewTest, ACapacityLargerThanTheWindowIsRefused) {

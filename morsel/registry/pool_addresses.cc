@@ -63,6 +63,7 @@ Result<std::optional<os::AddressRange>> PoolAddresses::Take(
   std::optional<os::AddressRange> range;
   if (!registry_) return range;
   const uint64_t size_bytes = RangeBytes(record.capacity_bytes);
+  std::string refused;  // why this process cannot have what the registry would have granted last
   const auto reserve = [&](uint64_t base) -> Result<std::optional<uint64_t>> {
     range.reset();
     const Result<std::optional<uint64_t>> next = take_place(base);
@@ -72,6 +73,7 @@ Result<std::optional<os::AddressRange>> PoolAddresses::Take(
     if (reserved || reserved.error() != Code::kAddressTaken) {
       return reserved ? next : Result<std::optional<uint64_t>>(reserved.status());
     }
+    refused = LastError();
     return std::optional(base + 1);
   };
   KeepLastError keep;
@@ -84,6 +86,10 @@ Result<std::optional<os::AddressRange>> PoolAddresses::Take(
   if (!base) keep.LetGo();
   default_holds_for_ -= static_cast<int64_t>(size_bytes);
   if (!base) default_bytes_ = 0;
+  if (!base && base.error() == Code::kAddressExhausted && !refused.empty()) {
+    return Fail(Code::kAddressExhausted, "%s. Of what no pool has, %s", LastError(),
+                refused.c_str());
+  }
   if (!base) return base.status();
   if (!*base) range.reset();
   return range;

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -48,7 +49,10 @@ std::string NameInDirectory(uint64_t begin, uint64_t end) {
 std::string NameInMaps(uint64_t begin, uint64_t end) {
   const DescriptorFloor floor;
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
-  if (maps == nullptr) return "an unknown mapping";
+  if (maps == nullptr) {
+    return std::string("a mapping that is not known, since /proc/self/maps cannot be read (") +
+           std::strerror(errno) + ")";
+  }
   char line[512];
   std::string found = "an unknown mapping";
   while (std::fgets(line, sizeof line, maps) != nullptr) {
