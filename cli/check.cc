@@ -24,7 +24,7 @@ std::string Counted(uint64_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
-std::string Sum(const morsel_check_info& info) {
+std::string Sum(const morsel_check_info& info, uint64_t leading_out) {
   const std::string looked_at = Counted(info.morsels, "morsel") + ", " +
                                 Counted(info.roots, "root") + ", " + FormatSize(info.live_bytes) +
                                 " of live blocks";
@@ -32,6 +32,10 @@ std::string Sum(const morsel_check_info& info) {
     return Counted(info.damages, "finding") + "; whole enough to be checked: " + looked_at;
   }
   if (info.obstacle != MORSEL_OK) return "not all could be checked; clean: " + looked_at;
+  if (leading_out > 0) {
+    return Counted(leading_out, "word") +
+           " may lead out of a morsel, and nothing is damaged: " + looked_at;
+  }
   return "clean: " + looked_at;
 }
 
@@ -93,9 +97,8 @@ int Check(const CheckOptions& options, const Printer& printer) {
   Must(morsel_check(pool.get(), options.name ? name.c_str() : nullptr, AddFinding, &findings,
                     &info));
   uint64_t leading_out = 0;
-  if (options.pointers && info.damages == 0 && info.obstacle == MORSEL_OK) {
-    leading_out = CheckPointers(pool.get(), name, findings);
-  }
+  const bool is_whole = info.damages == 0 && info.obstacle == MORSEL_OK;
+  if (options.pointers && is_whole) leading_out = CheckPointers(pool.get(), name, findings);
   Value list = Value::List();
   std::string text;
   for (const Finding& finding : findings) {
@@ -104,17 +107,15 @@ int Check(const CheckOptions& options, const Printer& printer) {
   }
   Value value = Value()
                     .Set("pool", options.pool)
-                    .Set("clean", info.damages == 0 && info.obstacle == MORSEL_OK)
+                    .Set("clean", is_whole && leading_out == 0)
                     .Set("checked", Value()
                                         .Set("morsels", info.morsels)
                                         .Set("roots", info.roots)
                                         .Set("live_bytes", info.live_bytes))
                     .Set("findings", list);
-  if (options.pointers) {
-    value.Set("pointers_out", leading_out);
-    text += Counted(leading_out, "word") + " may lead out of a morsel\n";
-  }
-  printer.Print(value, text + Sum(info) + "\n");
+  if (options.pointers && is_whole) value.Set("pointers_out", leading_out);
+  if (options.pointers && !is_whole) text += "where words lead was not looked at\n";
+  printer.Print(value, text + Sum(info, leading_out) + "\n");
   return info.damages > 0 || leading_out > 0 ? kExitDamage
                                              : ExitCodeOf(static_cast<morsel_code>(info.obstacle));
 }

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cstdint>
 #include <cstdio>
+#include <iterator>
 #include <optional>
 #include <sstream>
 
@@ -56,13 +57,23 @@ Character CharacterAt(const std::string& text, size_t at) {
   return {code, bytes};
 }
 
-// Whether a terminal shows the character as itself and where it stands.
+// What a terminal does not show as itself and where it stands: control characters, those that turn
+// the direction of text, those that nobody sees, and spaces that are not U+0020.
+struct Range {
+  uint32_t first, last;
+};
+constexpr Range kUnseen[] = {
+    {0x00, 0x1f},     {0x7f, 0xa0},       {0xad, 0xad},       {0x34f, 0x34f},      {0x61c, 0x61c},
+    {0x115f, 0x1160}, {0x1680, 0x1680},   {0x17b4, 0x17b5},   {0x180b, 0x180f},    {0x2000, 0x200f},
+    {0x2028, 0x202f}, {0x205f, 0x206f},   {0x2800, 0x2800},   {0x3000, 0x3000},    {0x3164, 0x3164},
+    {0xe000, 0xf8ff}, {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},    {0xfff0, 0xfffc},
+    {0xfffe, 0xffff}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0x10ffff},
+};
+
 bool IsHarmless(uint32_t code) {
-  const bool is_control = code < 0x20 || (code >= 0x7f && code < 0xa0);
-  const bool is_direction = code == 0x200e || code == 0x200f || code == 0x61c ||
-                            (code >= 0x2028 && code <= 0x202e) ||
-                            (code >= 0x2066 && code <= 0x2069);
-  return !is_control && !is_direction && code != 0xfeff;
+  return std::none_of(std::begin(kUnseen), std::end(kUnseen), [code](const Range& range) {
+    return code >= range.first && code <= range.last;
+  });
 }
 
 std::string Escaped(const std::string& text, bool (*may_stay)(uint32_t code)) {

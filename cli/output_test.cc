@@ -38,6 +38,22 @@ TEST(Output, PrintableEscapesControlCharacters) {
   EXPECT_EQ(InUtf8("a\n\xff\xc3\xb6"), "a\n\\xff\xc3\xb6");
 }
 
+// Names that differ in these alone look the same.
+TEST(Output, PrintableEscapesWhatNobodySees) {
+  for (const char* const unseen :
+       {"\u00a0", "\u00ad", "\u034f", "\u115f", "\u1680", "\u180e",     "\u2000",    "\u200b",
+        "\u200d", "\u200f", "\u202f", "\u2060", "\u2069", "\u2800",     "\u3000",    "\u3164",
+        "\ue000", "\ufe0f", "\ufeff", "\uffa0", "\ufff9", "\U0001d173", "\U000e0041"}) {
+    const std::string name = std::string("a") + unseen + "b";
+    EXPECT_EQ(Printable(name).find(unseen), std::string::npos) << Printable(name);
+    EXPECT_EQ(NameOfSpelling(SpellingOf(name)), name);
+  }
+  for (const char* const seen :
+       {" ", "\u00ac", "\u00e9", "\u0430", "\u20ac", "\u4e2d", "\U0001f600"}) {
+    EXPECT_EQ(Printable(seen), seen);
+  }
+}
+
 TEST(Output, EachNameHasASpellingOfItsOwn) {
   EXPECT_EQ(SpellingOf("a\\x41"), "a\\x5cx41");
   EXPECT_EQ(SpellingOf("a\\b\\x4"), "a\\b\\x4");
