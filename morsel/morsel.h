@@ -92,7 +92,7 @@ enum {
 typedef struct morsel_pool_options {
   uint32_t struct_size;
   uint32_t flags;
-  uint32_t mode; /* permission bits of a new pool; 0: 0700 for a directory, 0600 for a file */
+  uint32_t mode; /* permission bits of a new pool, at most 0777; 0: 0700 (directory) or 0600 */
   uint32_t reserved;
   uint64_t size_bytes; /* of a new pool, with MORSEL_CARVED; otherwise 0 */
 } morsel_pool_options;
@@ -100,7 +100,7 @@ typedef struct morsel_pool_options {
 typedef struct morsel_options {
   uint32_t struct_size;
   uint32_t flags;
-  uint32_t mode;  /* permission bits of a new morsel; 0: 0600 */
+  uint32_t mode;  /* permission bits of a new morsel, at most 0777; 0: 0600 */
   uint32_t codec; /* MORSEL_CODEC_* for the image of a new morsel; it cannot be changed later */
   uint64_t size_bytes;     /* rounded up to subtrees; 0: grows within its capacity as it is used */
   uint64_t capacity_bytes; /* of the address range; 0: 16 GiB (less in a crowded window), or size */

@@ -201,11 +201,13 @@ morsel_code morsel_addresses(morsel_address_info *info,
 
 /* Gives the user a part of this host's addresses that no other user has who was given one, and a
  * registry in /var/lib/morsel/addresses. What the user's pools had before, they keep. Who has a
- * part already keeps it.
+ * part already keeps it. The number is not looked up: users of containers are in no table of the
+ * host's. `morselctl addr --user` takes a name.
  *
  * Durability  on return.
- * Errors      PERMISSION (only root may); ADDRESS_EXHAUSTED (nothing is left); INVALID_ARGUMENT (no
- *             user has that number); CORRUPT; NO_SPACE; IO. */
+ * Errors      PERMISSION (only root may); ADDRESS_EXHAUSTED (nothing is left; the message says
+ *             whose part may be taken back, and how); INVALID_ARGUMENT (2^32 - 1, which the system
+ *             gives nobody); CORRUPT; NO_SPACE; IO. */
 morsel_code morsel_share_addresses(uint32_t user);
 
 /* Returns the name of the codec, e.g. "zstd", or NULL if this library has no codec of that number.

@@ -40,8 +40,9 @@ Status CheckCommon(const char* what, const Options& options, uint32_t known) {
                 "one out",
                 what);
   }
-  if ((options.mode & ~07777u) != 0) {
-    return Fail(Code::kInvalidArgument, "%s options with mode 0%o: permission bits end at 07777",
+  if ((options.mode & ~0777u) != 0) {
+    return Fail(Code::kInvalidArgument,
+                "%s options with mode 0%o: permission bits end at 0777, and no others are given",
                 what, options.mode);
   }
   return Code::kOk;
@@ -149,7 +150,8 @@ Status CheckMorselName(const char* name) {
   for (size_t i = 0; wrong == nullptr && i < length; ++i) {
     const unsigned char c = static_cast<unsigned char>(name[i]);
     if (c == '/') wrong = "it has a '/'";
-    if (c < 0x20 || c == 0x7f) wrong = "it has a control character";
+    const bool is_c1 = c == 0xc2 && (static_cast<unsigned char>(name[i + 1]) & 0xe0) == 0x80;
+    if (c < 0x20 || c == 0x7f || is_c1) wrong = "it has a control character";
   }
   if (wrong == nullptr) return Code::kOk;
   return Fail(Code::kInvalidArgument, "'%.60s%s' cannot name a morsel: %s; choose another name",

@@ -61,7 +61,8 @@ TEST_P(NamesTest, InvalidNamesFail) {
        {Bad{"a/b", "'/'"}, Bad{"/", "'/'"}, Bad{"", "empty"},
         Bad{std::string(201, 'x'), "200 bytes"}, Bad{".", "directories"}, Bad{"..", "directories"},
         Bad{".morsel-pool", "\".morsel\""}, Bad{".morsel", "\".morsel\""},
-        Bad{"tab\there", "control"}, Bad{"\x1b[31mred", "control"}, Bad{"del\x7f", "control"}}) {
+        Bad{"tab\there", "control"}, Bad{"\x1b[31mred", "control"}, Bad{"del\x7f", "control"},
+        Bad{"\u009b31mred", "control"}, Bad{"next\u0085", "control"}}) {
     for (const uint32_t flags : {0u, create}) {
       ExpectFailure(Try(pool, bad.name, flags), MORSEL_INVALID_ARGUMENT,
                     {"cannot name a morsel", bad.why, "another name"});
@@ -69,8 +70,9 @@ TEST_P(NamesTest, InvalidNamesFail) {
     ExpectFailure(morsel_remove(pool, bad.name.c_str()), MORSEL_INVALID_ARGUMENT, {bad.why});
   }
   EXPECT_TRUE(AllBytes(folder_) == before);
-  for (const std::string& good : {std::string(200, 'x'), std::string("..."), std::string(".m"),
-                                  std::string("größe und ärger")}) {
+  for (const std::string& good :
+       {std::string(200, 'x'), std::string("..."), std::string(".m"),
+        std::string("größe und ärger"), std::string("no\u00a0break\u200d")}) {
     morsel_t* const morsel = Open(pool, good, create);
     ASSERT_NE(morsel, nullptr);
     morsel_info info{};
@@ -145,9 +147,18 @@ TEST_F(ArgumentsTest, InvalidSizesFail) {
                 {"3 bytes", "struct_size"});
   options = {};
   options.flags = MORSEL_CREATE;
-  options.mode = 010000;
-  ExpectFailure(morsel_open(pool, "a", &options, &morsel), MORSEL_INVALID_ARGUMENT,
-                {"mode 010000"});
+  for (const uint32_t mode : {01777u, 02770u, 04700u, 010000u}) {
+    char words[16];
+    std::snprintf(words, sizeof words, "mode 0%o", mode);
+    options.mode = mode;
+    ExpectFailure(morsel_open(pool, "a", &options, &morsel), MORSEL_INVALID_ARGUMENT, {words});
+    morsel_pool_options of_pool{};
+    of_pool.flags = MORSEL_CREATE;
+    of_pool.mode = mode;
+    morsel_pool_t* other = nullptr;
+    ExpectFailure(morsel_pool_open((directory_ + "2").c_str(), &of_pool, &other),
+                  MORSEL_INVALID_ARGUMENT, {words});
+  }
   EXPECT_TRUE(AllBytes(folder_) == before);
   EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
 }
