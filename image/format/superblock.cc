@@ -223,8 +223,8 @@ Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then) {
   if (!now && now.error() == Code::kIo) return now.status();
   return Fail(
       Code::kBusy,
-      "image '%s' was written by somebody else while it was read: close the morsel there, or "
-      "export it from its pool",
+      "image '%s' was written by somebody else while it was read, each time anew: try again when "
+      "that makes fewer checkpoints, let that process export it itself, or close the morsel there",
       file.path().c_str());
 }
 
