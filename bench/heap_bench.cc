@@ -49,7 +49,7 @@ class FreshHeap {
     HeapPlace place;
     place.base = reinterpret_cast<void*>(AlignUp(reinterpret_cast<uint64_t>(memory_), kGiantBytes));
     place.size_bytes = place.capacity_bytes = kHeapBytes;
-    Heap::Format(place, 4096, pmem::VolatilePersist());
+    FormatHeap(place, 4096, pmem::VolatilePersist());
     heap_ = Heap::Open(place, persist, true, false).value();
   }
   ~FreshHeap() {

@@ -1,93 +1,115 @@
-// Free, realloc and look-up. heap_allocate.cc is where blocks come from,
-// heap_durability.cc how they become durable, and heap_open.cc how a heap is opened.
+// How a heap is opened.
+//
+//   state    contract   what Open() does
+//   clean    fine       publishes "in use" before anything else changes
+//   in use   fine       the same; and nothing that is read counts as durable: each
+//                       region and slab is made durable when it is first touched
+//   either   snapshot   nothing: the image was written as a whole
+//   else     any        kCorrupt
+//
+// Read-only, it stores nothing.
 #include "alloc/heap/heap.h"
 
-#include <bit>
+#include <cinttypes>
 #include <cstring>
-#include <new>
-#include <utility>
 
-#include "alloc/heap/segments/slab.h"
+#include "base/bits.h"
 #include "base/check.h"
+#include "base/checksum.h"
 #include "base/error.h"
 
 namespace morsel::alloc {
+namespace {
 
-Segment* Heap::Remember(UnitIndex head) {
-  Segment* const segment = units_.Remember(head);
-  if (segment == nullptr) {
-    (void)Fail(Code::kNoMemory, "no memory to keep account of a slab of the morsel at %p",
-               static_cast<void*>(header_));
+Status Damaged(const HeapPlace& place, const char* what) {
+  return Fail(Code::kCorrupt, "the heap at %p: %s; restore the morsel from a copy", place.base,
+              what);
+}
+
+Status CheckHeader(const HeapPlace& place, const HeapHeader& header) {
+  if (header.magic != kHeapMagic) return Damaged(place, "no heap begins there (wrong magic)");
+  if (header.version != kHeapVersion && header.version != kHeapVersionOfTables) {
+    return Fail(Code::kVersion,
+                "the heap at %p has format version %u, this library knows %u and %u; use %s one",
+                place.base, header.version, kHeapVersionOfTables, kHeapVersion,
+                header.version > kHeapVersion ? "a newer" : "an older");
   }
-  return segment;
-}
-
-Result<Segment*> Heap::Adopt(UnitIndex head) {
-  if (Segment* const known = units_.SegmentAt(head);
-      known != nullptr && known->kind != UnitKind::kNone) {
-    return known;
+  if (header.checksum != HeaderSum(header)) return Damaged(place, "its header's checksum is wrong");
+  if (header.unit_bytes != kUnitBytes || header.base != reinterpret_cast<uint64_t>(place.base) ||
+      header.capacity_bytes != place.capacity_bytes ||
+      std::memcmp(header.id, place.id.data(), place.id.size()) != 0) {
+    return Damaged(place, "its header belongs to another morsel");
   }
-  Segment* const segment = Remember(head);
-  if (segment == nullptr) return Code::kNoMemory;
-  const UnitWord word = units_.Word(head);
-  if (word.kind() == UnitKind::kSlab) {
-    segment->BecomeSlab(word.size_class());
-    MORSEL_TRY(Slab(*segment).Adopt(persist_, unclean_, read_only_));
-    segment->kind = UnitKind::kSlab;
-    central_.ListIfRoom(segment);
-    segments_.Enter(segment);
-  } else {
-    segment->units = word.units();
-    segment->kind = word.kind();
+  const HeapGeometry geometry = GeometryOf(header.capacity_bytes, header.root_table_bytes);
+  if (header.root_table_bytes > kSubtreeBytes / 2 ||
+      header.root_table_offset != geometry.root_table_offset ||
+      header.directory_offset != geometry.directory_offset ||
+      header.map_offset != geometry.map_offset ||
+      header.first_unit != geometry.first_unit.value()) {
+    return Damaged(place, "its header's offsets are not those of its capacity");
   }
-  return segment;
-}
-
-Result<Segment*> Heap::SegmentOf(const void* address) {
-  const Result<UnitIndex> head = units_.HeadOf(units_.UnitOf(address));
-  if (!head) return head.status();
-  return Adopt(*head);
-}
-
-Segment& Heap::LiveSegment(const void* block, const char* call) {
-  const Result<Segment*> segment = SegmentOf(block);
-  if (!segment) {
-    Die("%s of %p, which is no block of the morsel at %p%s%s", call, block,
-        static_cast<void*>(header_), segment.error() == Code::kNotFound ? "" : ": ",
-        segment.error() == Code::kNotFound ? "" : LastError());
+  if (header.state != kHeapClean && header.state != kHeapInUse) {
+    return Damaged(place, "its state is neither clean nor in use");
   }
-  if ((*segment)->IsSlab()) {
-    (void)Slab(**segment).LiveIndex(block, call);
-  } else if (block != (*segment)->start) {
-    Die("%s of %p, which is not the start of a live block of the morsel at %p (freed twice?)", call,
-        block, static_cast<void*>(header_));
+  if (place.size_bytes > place.capacity_bytes || place.size_bytes % kSubtreeBytes != 0 ||
+      place.size_bytes / kUnitBytes < geometry.first_unit.value()) {
+    return Damaged(place, "its size is not one that it can have");
   }
-  return **segment;
+  return Code::kOk;
 }
 
-// From now on the extent is looked up with the lock held.
-void Heap::ForgetExtent(Segment* segment) {
-  if (!segment->Has(Segment::kEntered)) return;
-  segments_.Forget(*segment);
-  segment->flags &= static_cast<uint8_t>(~Segment::kEntered);
+}  // namespace
+
+Heap::Heap(const HeapPlace& place, pmem::Persist persist, bool fine, bool read_only, bool unclean,
+           FreeBudget budget)
+    : facts_{static_cast<HeapHeader*>(place.base), persist, fine, read_only},
+      units_(facts_.header, place.size_bytes, persist, read_only, unclean),
+      parts_(this, mutex_, table_, units_, central_, {persist, fine, unclean, budget}),
+      known_(facts_, units_, table_, central_, unclean),
+      host_(place.frames, units_, mutex_),
+      live_(units_, parts_, extents_, walk_, unclean ? std::nullopt : place.live_bytes) {
+  if (place.is_new) units_.NothingWasUsed();
+  if (!place.guarded) return;
+  guarded_ = std::make_unique<GuardedBlocks>(plain_);
+  calls_ = guarded_.get();
+  parts_.BeGuarded();
 }
 
-void Heap::ReleaseExtent(Segment* segment) {
-  ForgetExtent(segment);
-  if (live_bytes_) *live_bytes_ -= static_cast<int64_t>(segment->units * kUnitBytes);
-  units_.ClearHead(segment->head, UnitCount(segment->units));
-  segment->kind = UnitKind::kNone;
-  BoundClearedExtents();
-  GiveBackIdle();
-}
+Heap::~Heap() = default;
 
-void Heap::ReleaseSlab(Segment* segment) {
-  segments_.Forget(*segment);
-  segment->owner.store(nullptr, std::memory_order_relaxed);
-  segment->quick = nullptr;
-  segment->flags = 0;
-  units_.ClearHead(segment->head, UnitCount(segment->units));
-  segment->kind = UnitKind::kNone;
+Result<std::unique_ptr<Heap>> Heap::Open(const HeapPlace& place, pmem::Persist persist, bool fine,
+                                         bool read_only, FreeBudget budget) {
+  HeapHeader* const header = static_cast<HeapHeader*>(place.base);
+  MORSEL_TRY(CheckHeader(place, *header));
+  const bool unclean = fine && header->state != kHeapClean;
+  std::unique_ptr<Heap> heap(new (std::nothrow)
+                                 Heap(place, persist, fine, read_only, unclean, budget));
+  if (heap == nullptr) return Fail(Code::kNoMemory, "no memory for the heap at %p", place.base);
+  MORSEL_TRY(heap->table_.Reserve(place.base, place.capacity_bytes));
+  if (fine && !read_only) {
+    if (unclean) {
+      // ORDER  directory and roots, flushed here and fenced below  <  anything new
+      // WHY    what was stored before a kill is visible, but may not be durable.   [HEAP-6]
+      // CRASH  before: the heap is as it was found, or older.
+      // TEST   alloc/heap/heap_crash_test: KillThenPowerCutOfADirectoryWord
+      persist.Flush(header, header->map_offset);
+      // Whoever changes roots says first which word of theirs changes.
+      // ORDER  that word, flushed here and fenced below  <  anything new
+      // WHY    whatever it led to before is free, or will be soon.                 [ROOT-2]
+      // CRASH  before: the root is the one that was found, or the one before that.
+      // TEST   morsel/roots/root_trie_crash_test: KillThenPowerCut
+      const uint64_t root_change = pmem::Load(&header->root_change);
+      if (root_change >= header->map_offset &&
+          Within(root_change, sizeof(uint64_t), place.size_bytes)) {
+        persist.Flush(reinterpret_cast<char*>(header) + root_change, sizeof(uint64_t));
+      }
+    }
+    // This comes before the first store that a kill could leave visible and not durable. Recovery
+    // from a power cut does not need the word, because all that a power cut leaves is durable. The
+    // word is flushed for whoever looks at the medium after a power cut.
+    persist.Publish(&header->state, kHeapInUse);
+  }
+  return heap;
 }
 
 void Heap::set_key(const void* key) {
@@ -95,174 +117,10 @@ void Heap::set_key(const void* key) {
   parts_.set_key(key);
 }
 
-void* Heap::TakeInside(unsigned size_class) {
-  ThreadSlot& slot = parts_.MySlot();
-  if (!slot.Enter(this)) return nullptr;
-  ThreadHeap& mine = *slot.thread_heap;
-  void* block = mine.TryTake(size_class);
-  if (block == nullptr) block = mine.Take(size_class);
-  // A thread that goes from heap to heap has nothing of this one in its caches. So it asks now for
-  // what free() will read.
-  if (const Segment* const slab = segments_.At(block); slab != nullptr) __builtin_prefetch(slab);
-  parts_.BeRecent(slot);
-  slot.Leave();
-  return block;
-}
-
-bool Heap::FreeInside(void* block) {
-  ThreadSlot& slot = parts_.MySlot();
-  if (!slot.Enter(this)) return false;
-  parts_.BeRecent(slot);
-  ThreadHeap& mine = *slot.thread_heap;
-  Segment* const slab = segments_.At(block);
-  ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
-  if (owner == &mine) {
-    const RecentHeap& recent = my_state->recent;
-    const bool quick = parts_.IsRecent() && slab->quick == &slot;
-    if (!quick || !ThreadHeap::TryGive(*slab, block, recent)) mine.Give(*slab, block);
-  } else if (owner != nullptr && !owner->ended()) {
-    mine.FreeRemote(*slab, block);
-  } else {
-    slot.Leave();
-    return false;
-  }
-  const bool due = mine.FlushIsDue();
-  slot.Leave();
-  if (due) FlushMyFrees();
-  return true;
-}
-
-void Heap::PlainBlocks::Free(void* block) {
-  bool due = false;
-  {
-    const auto lock = heap_.LockForMine();
-    const Result<ThreadHeap*> mine = heap_.parts_.Mine();
-    if (!mine) Die("free of %p: %s", block, LastError());
-    heap_.FreeLocked(**mine, block);
-    due = (*mine)->FlushIsDue();
-  }
-  if (due) heap_.FlushMyFrees();
-}
-
-void Heap::FreeLocked(ThreadHeap& mine, void* block) {
-  Segment& segment = LiveSegment(block, "free");
-  if (!segment.IsSlab()) {
-    ReleaseExtent(&segment);
-    mine.FreedExtent();
-    return;
-  }
-  ThreadHeap* const owner = segment.owner.load(std::memory_order_relaxed);
-  if (owner != &mine && owner != nullptr && !owner->ended()) {
-    mine.FreeRemote(segment, block);
-    mine.FlushRemote();  // not later: the gate may be closed already
-    return;
-  }
-  if (owner != &mine) {
-    if (!mine.Prepare(segment.size_class)) {
-      (void)parts_.NoMemory();
-      Die("free of %p: %s", block, LastError());
-    }
-    const bool has_room = segment.Has(Segment::kAtHand);
-    if (has_room) central_.Remove(segment);
-    mine.Lease(&segment, has_room);
-  }
-  mine.Give(segment, block);
-}
-
-uint64_t Heap::PlainBlocks::UsableBytes(const void* block, const char* call) {
-  if (Segment* const slab = heap_.segments_.At(block); slab != nullptr && slab->IsSlab()) {
-    (void)Slab(*slab).LiveIndex(block, call);
-    return slab->block_bytes;
-  }
-  const std::lock_guard lock(heap_.mutex_);
-  return heap_.LiveSegment(block, call).UsableBytes();
-}
-
-uint64_t Heap::PlainBlocks::KeptBytesMax() const {
-  return heap_.fine_ ? FreeBudget::OfGuard(heap_.size_bytes()) : ~uint64_t{0};
-}
-
-Result<bool> Heap::PlainBlocks::IsLive(const void* address, bool must_begin) {
-  const auto lock = heap_.LockForMine();
-  const Result<Segment*> segment = heap_.SegmentOf(address);
-  if (!segment && segment.error() == Code::kNotFound) return false;
-  if (!segment) return segment.status();
-  if (!(*segment)->IsSlab()) return !must_begin || address == (*segment)->start;
-  if (must_begin && !Slab(**segment).IsStart(address)) return false;
-  // Blocks in magazines are not live. They are of the slabs of their thread.
-  const ThreadHeap* const owner = (*segment)->owner.load(std::memory_order_relaxed);
-  const bool is_mine = owner != nullptr && owner->state == my_state;
-  std::optional<ThreadParts::Gate> closed;
-  if (owner != nullptr && !is_mine && !owner->ended()) closed.emplace(heap_.parts_);
-  const bool is_allocated = Slab(**segment).IsInLiveBlock(address);
-  return is_allocated && !(is_mine && owner->HasAtHand(**segment, address));
-}
-
-// Whether the `count` units behind the extent are free. If the extent is the last segment, the
-// range grows for them.
-Result<bool> Heap::FreeBehind(const Segment& extent, UnitCount count) {
-  const UnitIndex behind(extent.head.value() + extent.units);
-  const Result<bool> free = units_.IsFree(behind, count);
-  if (!free || *free) return free;
-  const Result<UnitIndex> end = units_.EndOfUsed();
-  if (!end) return end.status();
-  if (*end != behind || !growth_.GrowFor(count, 1, all_recovered_)) return false;
-  return units_.IsFree(behind, count);
-}
-
-// Whether the block of a slab serves for the new size as well: moving is worth it only if at least
-// half of the block would be unused.
-bool Heap::StaysInBlock(const Segment& slab, uint64_t size_bytes) {
-  return size_bytes <= slab.block_bytes && size_bytes > slab.block_bytes / 2;
-}
-
-Result<bool> Heap::ResizeInPlace(Segment& segment, uint64_t size_bytes) {
-  if (segment.IsSlab()) return StaysInBlock(segment, size_bytes);
-  const uint64_t wanted = DivideUp(size_bytes, kUnitBytes);
-  if (size_bytes <= kBlockBytesMax / 2) return false;
-  if (wanted > segment.units) {
-    const Result<bool> free = FreeBehind(segment, UnitCount(wanted - segment.units));
-    if (!free || !*free) return free;
-    units_.PersistCleared();
-  }
-  if (wanted != segment.units) {
-    ForgetExtent(&segment);
-    units_.ResizeExtent(segment.head, UnitCount(segment.units), UnitCount(wanted));
-    if (live_bytes_) *live_bytes_ += static_cast<int64_t>((wanted - segment.units) * kUnitBytes);
-    segment.units = wanted;
-    segment.word.Stored();
-    Expect(segment, HeapFrames::Use::kAny);
-    BoundClearedExtents();
-    GiveBackIdle();
-  }
-  return true;
-}
-
-Result<void*> Heap::PlainBlocks::Reallocate(void* block, uint64_t size_bytes) {
-  MORSEL_TRY(heap_.CheckSize(size_bytes));  // below, sizes are counted in units, and must not wrap
-  uint64_t before = 0;
-  if (Segment* const slab = heap_.segments_.At(block); slab != nullptr && slab->IsSlab()) {
-    (void)Slab(*slab).LiveIndex(block, "realloc");
-    if (StaysInBlock(*slab, size_bytes)) return block;
-    before = slab->block_bytes;
-  } else {
-    std::unique_lock lock(heap_.mutex_);
-    Segment& segment = heap_.LiveSegment(block, "realloc");
-    const Result<bool> resized = heap_.ResizeInPlace(segment, size_bytes);
-    before = segment.UsableBytes();
-    lock.unlock();
-    if (!resized) return resized.status();
-    if (*resized) {
-      heap_.Watch();
-      return block;
-    }
-  }
-  const Result<void*> moved = Allocate(size_bytes, kBlockBytesMin);
-  if (!moved && size_bytes <= before) return block;  // shrinking needs no space
-  if (!moved) return moved;
-  std::memcpy(*moved, block, before < size_bytes ? before : size_bytes);
-  if (!heap_.FreeInside(block)) Free(block);
-  return moved;
+HeapWork Heap::work() {
+  const std::lock_guard lock(mutex_);
+  return {parts_.gates_closed(), live_.slabs_counted(), recall_.slabs_searched(),
+          known_.heads_read()};
 }
 
 }  // namespace morsel::alloc

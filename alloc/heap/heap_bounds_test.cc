@@ -19,9 +19,9 @@ namespace {
 // A heap that grows when it is full.
 struct GrowingHeap {
   explicit GrowingHeap(bool fine) {
-    Heap::Format(memory.Place(kSubtreeBytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory.Place(kSubtreeBytes), 4096, pmem::VolatilePersist());
     heap = Heap::Open(memory.Place(kSubtreeBytes), pmem::VolatilePersist(), fine, false).value();
-    heap->set_growth([](uint64_t size_bytes) -> Result<uint64_t> { return size_bytes; });
+    heap->range().set_enlarge([](uint64_t size_bytes) -> Result<uint64_t> { return size_bytes; });
   }
 
   // How many of some thousand calls need more than the short way.
@@ -51,8 +51,8 @@ TEST(HeapBounds, TheShortWayIsThereHoweverOftenTheGateWasClosed) {
     std::function<void(Heap&)> close_gate;
   } kinds[] = {
       {"growth", [](Heap& heap) { (void)heap.Allocate(2 * kMiB, 16).value(); }},
-      {"stat", [](Heap& heap) { (void)heap.LiveBytes().value(); }},
-      {"flush", [](Heap& heap) { heap.FlushFrees(); }},
+      {"stat", [](Heap& heap) { (void)heap.StopAndRelease().LiveBytes().value(); }},
+      {"flush", [](Heap& heap) { heap.StopTheWorld().FlushFrees(); }},
       {"checkpoint", [](Heap& heap) { const auto stopped = heap.StopTheWorld(); }},
       {"thread",
        [](Heap& heap) { std::thread([&] { heap.Free(heap.Allocate(64, 16).value()); }).join(); }},
@@ -82,7 +82,7 @@ class ManyHeaps {
     for (size_t i = 0; i < count; ++i) {
       memories_.push_back(std::make_unique<HeapMemory>(bytes, TestBase() + i * kGiantBytes));
       shadows_.push_back(std::make_unique<Shadow>(memories_[i]->base(), bytes));
-      Heap::Format(memories_[i]->Place(bytes), 4096, shadows_[i]->persist());
+      FormatHeap(memories_[i]->Place(bytes), 4096, shadows_[i]->persist());
       heaps_.push_back(OpenAt(i));
     }
   }
@@ -94,7 +94,7 @@ class ManyHeaps {
     shadows_[i]->CutPower();
     heaps_[i] = OpenAt(i);
     EXPECT_EQ(Findings(*heaps_[i]), "");
-    return heaps_[i]->LiveBytes().value();
+    return heaps_[i]->StopAndRelease().LiveBytes().value();
   }
 
  private:
@@ -127,7 +127,7 @@ TEST(HeapBounds, FreesUndoneAreBoundedWhereTwoHeapsAreUsedInTurn) {
   Heap& other = heaps[1];
   std::vector<void*> blocks;
   for (uint64_t i = 0; i < kFrees; ++i) blocks.push_back(Allocate(one, 16));
-  one.FlushFrees();
+  one.StopTheWorld().FlushFrees();
   // Of every slab in turn, so that the short way knows each of them soon.
   uint64_t freed = 0;
   for (uint64_t first = 0; first < kFrees / kSlabs; ++first) {
@@ -160,7 +160,7 @@ uint64_t LiveBytesAfter(const Workload& workload, uint64_t heap_bytes) {
   const HeapMemory memory(heap_bytes);
   Shadow shadow(memory.base(), heap_bytes);
   const HeapPlace place = memory.Place(heap_bytes);
-  Heap::Format(place, 64, shadow.persist());
+  FormatHeap(place, 64, shadow.persist());
   auto heap = Heap::Open(place, shadow.persist(), true, false).value();
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::vector<void*>> blocks(workload.threads);
@@ -175,14 +175,15 @@ uint64_t LiveBytesAfter(const Workload& workload, uint64_t heap_bytes) {
       }
     });
   }
-  heap->FlushFrees();
+  heap->StopTheWorld().FlushFrees();
   for (size_t i = 0; i < workload.threads; ++i) {
     workers[i]->Do([&] {
       std::vector<void*>& of = blocks[workload.others ? (i + 1) % workload.threads : i];
       size_t freed = 0;
       for (void* const block : of) {
         Free(*heap, block);
-        if (workload.gates && ++freed % (of.size() / 8 + 1) == 0) (void)heap->LiveBytes().value();
+        if (workload.gates && ++freed % (of.size() / 8 + 1) == 0)
+          (void)heap->StopAndRelease().LiveBytes().value();
       }
     });
   }
@@ -192,7 +193,7 @@ uint64_t LiveBytesAfter(const Workload& workload, uint64_t heap_bytes) {
   shadow.Restore(left);
   const auto after = Heap::Open(place, shadow.persist(), true, false).value();
   EXPECT_EQ(Findings(*after), "");
-  return after->LiveBytes().value();
+  return after->StopAndRelease().LiveBytes().value();
 }
 
 // What a thread has at hand of a size comes on top of the bound.
@@ -245,13 +246,13 @@ TEST(HeapBounds, FreesAreFlushedNoSoonerThanTheyMustBe) {
   };
   const HeapMemory memory(kHeapBytes);
   const pmem::Persist persist(&kCounting, nullptr);
-  Heap::Format(memory.Place(kHeapBytes), 4096, persist);
+  FormatHeap(memory.Place(kHeapBytes), 4096, persist);
   const auto heap = Heap::Open(memory.Place(kHeapBytes), persist, true, false).value();
   std::vector<void*> large(2 * FreeBudget::OfThreads(kHeapBytes, false) / kLarge);
   for (void*& block : large) block = Allocate(*heap, kLarge);
   std::vector<void*> small(3 * kFreesUnflushedMax);
   for (void*& block : small) block = Allocate(*heap, kSmall);
-  heap->FlushFrees();
+  heap->StopTheWorld().FlushFrees();
 
   uint64_t bytes = 0;
   uint64_t frees = 0;
@@ -284,7 +285,7 @@ TEST(HeapBounds, BytesOfShortenedExtentsThatComeBackAreBounded) {
   Heap& heap = heaps[0];
   std::vector<void*> blocks;
   while (const Result<void*> block = heap.Allocate(kMiB, 16)) blocks.push_back(*block);
-  heap.FlushFrees();
+  heap.StopTheWorld().FlushFrees();
   for (void* const block : blocks) ASSERT_EQ(heap.Reallocate(block, 40'000).value(), block);
   EXPECT_LE(heaps.LiveBytesAfterPowerCut(0),
             blocks.size() * kUnitBytes + FreeBudget::BytesMax(kHeapBytes));
@@ -297,7 +298,7 @@ TEST(HeapBounds, BytesThatComeBackAreBoundedByWhatTheHeapHasShrunkTo) {
   constexpr size_t kThreads = 4;
   const HeapMemory memory(kLarge);
   Shadow shadow(memory.base(), kSmall);
-  Heap::Format(memory.Place(kLarge), 64, shadow.persist());
+  FormatHeap(memory.Place(kLarge), 64, shadow.persist());
   auto heap = Heap::Open(memory.Place(kLarge), shadow.persist(), true, false).value();
   std::vector<std::unique_ptr<Worker>> workers(kThreads);
   std::vector<std::vector<void*>> blocks(kThreads);
@@ -307,14 +308,14 @@ TEST(HeapBounds, BytesThatComeBackAreBoundedByWhatTheHeapHasShrunkTo) {
   }
   {
     const auto stopped = heap->StopTheWorld();
-    ASSERT_TRUE(heap->Shrink(kSmall).ok());
+    ASSERT_TRUE(stopped.Shrink(kSmall).ok());
   }
   for (size_t i = 0; i < kThreads; ++i) {
     workers[i]->Do([&] {
       for (int n = 0; n < 800; ++n) blocks[i].push_back(heap->Allocate(1000, 16).value());
     });
   }
-  heap->FlushFrees();
+  heap->StopTheWorld().FlushFrees();
   for (size_t i = 0; i < kThreads; ++i) {
     workers[i]->Do([&] {
       for (void* const block : blocks[i]) Free(*heap, block);
@@ -325,7 +326,8 @@ TEST(HeapBounds, BytesThatComeBackAreBoundedByWhatTheHeapHasShrunkTo) {
   heap.reset();
   shadow.Restore(left);
   heap = Heap::Open(memory.Place(kSmall), shadow.persist(), true, false).value();
-  EXPECT_LE(heap->LiveBytes().value(), FreeBudget::BytesMax(kSmall) + kThreads * AtHandBytes(1000));
+  EXPECT_LE(heap->StopAndRelease().LiveBytes().value(),
+            FreeBudget::BytesMax(kSmall) + kThreads * AtHandBytes(1000));
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ class HeapChurnTest : public testing::TestWithParam<bool> {
   static void SetUpTestSuite() { os::SetDenseSourceForTest(&source); }
 
   void SetUp() override {
-    Heap::Format(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
     heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), GetParam(), false).value();
     Use();  // makes what is the heap's own
   }
@@ -166,7 +166,7 @@ TEST_P(HeapChurnTest, AThreadsPartIsSmallAtFirst) {
 
 // A thread that goes from heap to heap finds all that malloc and free read of them in few pages.
 TEST_P(HeapChurnTest, WhatMallocAndFreeReadLiesInDenseMemory) {
-  ASSERT_TRUE(heap_->Close().ok());
+  ASSERT_TRUE(heap_->StopAndRelease().Close().ok());
   heap_.reset();
   const int before = source.takes.load();
   heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), GetParam(), false).value();
@@ -196,7 +196,7 @@ TEST_P(HeapChurnTest, AThreadThatComesAndGoesLooksAtNoOthersPart) {
   }
   for (size_t i = 1; i < 10; ++i) life(i);
   for (const Recording& one : recordings_) one.Protect(PROT_READ | PROT_WRITE);
-  EXPECT_EQ(heap_->LiveBytes().value(), (kStay - 1) * 64u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), (kStay - 1) * 64u);
 }
 
 // A thread delays its frees of another's blocks until that one has ended. A third one finds the

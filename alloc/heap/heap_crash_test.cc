@@ -17,7 +17,7 @@ class HeapCrashTest : public testing::Test {
  protected:
   void Make(uint64_t size_bytes, uint64_t capacity_bytes = 0) {
     world_.emplace(size_bytes, std::max(size_bytes, capacity_bytes));
-    Heap::Format(world_->memory.Place(size_bytes), kRootBytes, pmem::VolatilePersist());
+    FormatHeap(world_->memory.Place(size_bytes), kRootBytes, pmem::VolatilePersist());
   }
 
   /// As Make(), but no byte of the units is zero, as after long use.
@@ -74,7 +74,7 @@ class HeapCrashTest : public testing::Test {
 TEST_F(HeapCrashTest, FormatIsDurable) {
   world_.emplace(2 * kMiB, 2 * kMiB);
   pmem::CrashRecorder recorder(world_->spans);
-  Heap::Format(world_->memory.Place(2 * kMiB), kRootBytes, recorder.persist());
+  FormatHeap(world_->memory.Place(2 * kMiB), kRootBytes, recorder.persist());
   recorder.Observe();
   EXPECT_EQ(recorder.undecided_lines(), 0u);
 }
@@ -363,7 +363,7 @@ TEST_F(HeapCrashTest, FreedBlocksThatComeBackAreBounded) {
   std::vector<void*> blocks;
   while (const Result<void*> block = heap->Allocate(16, 16)) blocks.push_back(*block);
   ASSERT_GT(blocks.size(), 3 * kFreesUnflushedMax);
-  heap->FlushFrees();
+  heap->StopTheWorld().FlushFrees();
   std::mt19937_64 random(TestSeed(5));
   std::shuffle(blocks.begin(), blocks.end(), random);
   uint64_t most = 0;
@@ -374,7 +374,7 @@ TEST_F(HeapCrashTest, FreedBlocksThatComeBackAreBounded) {
       std::thread([&] {
         const auto after = Heap::Open(place, pmem::VolatilePersist(), true, false).value();
         EXPECT_EQ(Findings(*after), "");
-        const uint64_t live = after->LiveBytes().value() / 16;
+        const uint64_t live = after->StopAndRelease().LiveBytes().value() / 16;
         most = std::max(most, live - (blocks.size() - freed));
         for (uint64_t i = freed; i < blocks.size(); ++i)
           ASSERT_TRUE(IsTrue(after->IsLive(blocks[i])));

@@ -255,14 +255,14 @@ void CrashIncarnation::Reallocate(char* block, uint64_t size_bytes) {
 
 void CrashIncarnation::FlushFrees() {
   Note("settle");
-  heap_->FlushFrees();
+  heap_->StopTheWorld().FlushFrees();
   for (auto& [block, owner] : owners_) owner.live_durable = true;
   Crash();
 }
 
 void CrashIncarnation::Close() {
   Note("close");
-  MORSEL_CHECK(heap_->Close().ok());
+  MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
   for (auto& [block, owner] : owners_) owner.live_durable = true;
   heap_.reset();
   flushed_.clear();
@@ -277,11 +277,11 @@ void CrashIncarnation::CloseAndOpen() {
 void CrashIncarnation::Resize(uint64_t size_bytes) {
   Note("resize to " + std::to_string(size_bytes));
   {
-    const auto held = heap_->Lock();
+    const auto stopped = heap_->StopTheWorld();
     if (size_bytes > world_.size_bytes) {
       world_.size_bytes = size_bytes;
-      EXPECT_TRUE(heap_->Grow(size_bytes).ok());
-    } else if (heap_->Shrink(size_bytes).ok()) {
+      heap_->range().Grow(size_bytes);
+    } else if (stopped.Shrink(size_bytes).ok()) {
       world_.size_bytes = size_bytes;
     }
   }

@@ -30,7 +30,7 @@ class HeapEndsTest : public testing::Test {
   void SetUp() override {
     stack_ = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(stack_, MAP_FAILED);
-    Heap::Format(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
     heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), true, false).value();
     const std::vector<void*> all = TakeAll();
     count_ = all.size();
@@ -64,13 +64,13 @@ class HeapEndsTest : public testing::Test {
     ASSERT_EQ(pthread_join(thread, nullptr), 0);
     pthread_attr_destroy(&attributes);
     std::memset(stack_, 0xff, kStackBytes);
-    heap_->FlushFrees();
+    heap_->StopTheWorld().FlushFrees();
     std::thread([&] { heap_->Free(Take()); }).join();
-    (void)heap_->LiveBytes();
+    (void)heap_->StopAndRelease().LiveBytes();
     const std::vector<void*> rest = TakeAll();
     EXPECT_EQ(rest.size() + kept, count_);
     for (void* const block : rest) heap_->Free(block);
-    heap_->FlushFrees();
+    heap_->StopTheWorld().FlushFrees();
     const char* const bytes = static_cast<const char*>(stack_);
     EXPECT_TRUE(std::all_of(bytes, bytes + kStackBytes, [](char byte) { return byte == '\xff'; }));
     EXPECT_EQ(Findings(*heap_), "");
@@ -190,7 +190,7 @@ TEST_F(HeapEndsTest, AHeapThatIsGoneIsNotTouchedByThreadsThatEnd) {
   });
   std::thread ends([&] { rounds.Arm(); });
   while (step.load() != 1) std::this_thread::yield();
-  ASSERT_TRUE(heap_->Close().ok());
+  ASSERT_TRUE(heap_->StopAndRelease().Close().ok());
   heap_.reset();
   step.store(2);
   ends.join();

@@ -18,7 +18,7 @@ constexpr uint64_t kSlabs = kHeapBytes / kUnitBytes;
 class HeapFullTest : public testing::TestWithParam<bool> {
  protected:
   HeapFullTest() {
-    Heap::Format(memory_.Place(kHeapBytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory_.Place(kHeapBytes), 4096, pmem::VolatilePersist());
     heap_ =
         Heap::Open(memory_.Place(kHeapBytes), pmem::VolatilePersist(), GetParam(), false).value();
   }
@@ -134,7 +134,7 @@ TEST_P(HeapFullTest, WhatAnotherThreadHasAtHandIsNotLost) {
   const size_t count = Fill(80).size();
   may_end.set_value();
   other.join();
-  EXPECT_EQ(heap_->LiveBytes().value(), (kHeapBytes / 80 / 2 + count) * 80);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), (kHeapBytes / 80 / 2 + count) * 80);
   EXPECT_EQ(Allocate(80), nullptr) << "the ended thread kept nothing";
 }
 

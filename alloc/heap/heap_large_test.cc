@@ -19,15 +19,18 @@ constexpr uint64_t kRootBytes = 4096;
 
 class HeapLargeTest : public testing::Test {
  protected:
-  void Make(uint64_t size_bytes, uint64_t capacity_bytes, uint64_t base = TestBase()) {
+  void Make(uint64_t size_bytes, uint64_t capacity_bytes, uint64_t base = TestBase(),
+            bool is_guarded = false) {
     size_bytes_ = size_bytes;
     memory_.emplace(capacity_bytes, base);
-    Heap::Format(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
-    heap_ = Heap::Open(memory_->Place(size_bytes), pmem::VolatilePersist(), true, false).value();
+    HeapPlace place = memory_->Place(size_bytes);
+    place.guarded = is_guarded;
+    FormatHeap(place, kRootBytes, pmem::VolatilePersist());
+    heap_ = Heap::Open(place, pmem::VolatilePersist(), true, false).value();
   }
 
   void MayGrow() {
-    heap_->set_growth([this](uint64_t size_bytes) -> Result<uint64_t> {
+    heap_->range().set_enlarge([this](uint64_t size_bytes) -> Result<uint64_t> {
       size_bytes_ = size_bytes;
       return size_bytes;
     });
@@ -157,8 +160,7 @@ TEST_F(HeapLargeTest, ReallocOfTheLastExtentLetsTheRangeGrow) {
 TEST_F(HeapLargeTest, ReallocBeyondTheCapacityChangesNothing) {
   constexpr uint64_t kCapacity = 256 * kMiB;
   for (const bool is_guarded : {false, true}) {
-    Make(32 * kMiB, kCapacity);
-    if (is_guarded) heap_->BeGuarded();
+    Make(32 * kMiB, kCapacity, TestBase(), is_guarded);
     MayGrow();
     Allocate(20 * kMiB);
     char* const small = Allocate(64);
@@ -166,7 +168,7 @@ TEST_F(HeapLargeTest, ReallocBeyondTheCapacityChangesNothing) {
     std::memset(last, 7, 10 * kMiB);
     std::memset(small, 8, 64);
     const uint64_t place = static_cast<uint64_t>(last - memory_->base());
-    const uint64_t size_bytes = heap_->size_bytes();
+    const uint64_t size_bytes = heap_->range().size_bytes();
     for (const uint64_t middle : {kCapacity, uint64_t{1} << 48, uint64_t{1} << 63, uint64_t{0},
                                   uint64_t{0} - place, uint64_t{0} - kUnitBytes}) {
       for (const uint64_t asked : {middle - 1, middle, middle + 1, middle + kUnitBytes}) {
@@ -176,12 +178,12 @@ TEST_F(HeapLargeTest, ReallocBeyondTheCapacityChangesNothing) {
           EXPECT_EQ(heap_->Allocate(asked, kBlockBytesMin).error(), Code::kNoSpace) << asked;
           EXPECT_EQ(heap_->Allocate(asked, kGiB).error(), Code::kNoSpace) << asked;
         }
-        ASSERT_EQ(heap_->size_bytes(), size_bytes) << asked;
+        ASSERT_EQ(heap_->range().size_bytes(), size_bytes) << asked;
         ASSERT_EQ(size_bytes_, size_bytes) << asked;
       }
     }
     EXPECT_EQ(heap_->Reallocate(last, kCapacity).error(), Code::kNoSpace);
-    EXPECT_GE(heap_->size_bytes(), size_bytes);
+    EXPECT_GE(heap_->range().size_bytes(), size_bytes);
     EXPECT_TRUE(IsTrue(heap_->IsLive(last)));
     EXPECT_EQ(std::count(last, last + 10 * kMiB, 7), static_cast<ptrdiff_t>(10 * kMiB));
     EXPECT_EQ(std::count(small, small + 64, 8), 64);
@@ -197,7 +199,7 @@ TEST_F(HeapLargeTest, ReallocWithinAClassTakesNoLock) {
   Make(4 * kMiB, 4 * kMiB);
   for (const bool is_at_hand : {true, false}) {
     char* const block = Allocate(1000);
-    if (!is_at_hand) heap_->FlushFrees();  // empties the thread's slot
+    if (!is_at_hand) heap_->StopTheWorld().FlushFrees();  // empties the thread's slot
     const auto lock = heap_->Lock();
     EXPECT_EQ(Reallocate(block, 1024), block);
     EXPECT_EQ(Reallocate(block, 600), block);

@@ -13,7 +13,7 @@ constexpr uint64_t kHeapBytes = 64 * kMiB;
 
 struct HeapLiveBytesTest : testing::Test {
   void SetUp() override {
-    Heap::Format(memory.Place(kHeapBytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory.Place(kHeapBytes), 4096, pmem::VolatilePersist());
     Open(std::nullopt);
   }
 
@@ -32,10 +32,11 @@ struct HeapLiveBytesTest : testing::Test {
 
   // What a heap counts that is opened in the same memory.
   uint64_t Counted() {
-    heap->FlushFrees();  // closes the gate: blocks in magazines are put back
+    heap->StopTheWorld().FlushFrees();  // closes the gate: blocks in magazines are put back
     return Heap::Open(memory.Place(kHeapBytes), pmem::VolatilePersist(), true, /*read_only=*/true)
         .value()
-        ->LiveBytes()
+        ->StopAndRelease()
+        .LiveBytes()
         .value();
   }
 
@@ -45,12 +46,13 @@ struct HeapLiveBytesTest : testing::Test {
 
 TEST_F(HeapLiveBytesTest, SlabsAreCountedOnceHoweverOftenOneAsks) {
   const std::vector<void*> blocks = Allocate(20'000, 64);
-  EXPECT_EQ(heap->LiveBytes().value(), 20'000u * 64);
+  EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), 20'000u * 64);
   const uint64_t counted = heap->work().slabs_counted;
   EXPECT_GT(counted, 0u);
   for (int i = 0; i < 10; ++i) {
     heap->Free(blocks[static_cast<size_t>(i)]);
-    EXPECT_EQ(heap->LiveBytes().value(), (20'000u - static_cast<uint64_t>(i) - 1) * 64);
+    EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(),
+              (20'000u - static_cast<uint64_t>(i) - 1) * 64);
   }
   EXPECT_EQ(heap->work().slabs_counted, counted);
 }
@@ -78,13 +80,13 @@ void Churn(Heap& heap, std::vector<void*>& ours, std::vector<void*>& of_others) 
 TEST_F(HeapLiveBytesTest, WhatIsKeptIsWhatAnotherHeapCounts) {
   for (const bool fine : {true, false}) {
     Open(std::nullopt, fine);
-    (void)heap->LiveBytes().value();
+    (void)heap->StopAndRelease().LiveBytes().value();
     std::vector<void*> ours;
     std::vector<void*> of_others;
     for (int round = 0; round < 5; ++round) {
       Churn(*heap, ours, of_others);
       std::thread([&] { Churn(*heap, of_others, ours); }).join();
-      EXPECT_EQ(heap->LiveBytes().value(), Counted()) << "round " << round;
+      EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), Counted()) << "round " << round;
     }
     // So many frees that they are flushed several times meanwhile.
     std::vector<void*> many = Allocate(300'000, 16);
@@ -92,41 +94,41 @@ TEST_F(HeapLiveBytesTest, WhatIsKeptIsWhatAnotherHeapCounts) {
       for (size_t i = 0; i < many.size(); i += 2) heap->Free(many[i]);
     }).join();
     for (size_t i = 1; i < many.size(); i += 2) heap->Free(many[i]);
-    EXPECT_EQ(heap->LiveBytes().value(), Counted());
+    EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), Counted());
     for (void* const block : ours) heap->Free(block);
     for (void* const block : of_others) heap->Free(block);
-    EXPECT_EQ(heap->LiveBytes().value(), 0u);
+    EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), 0u);
   }
 }
 
 TEST_F(HeapLiveBytesTest, WhatWasRecordedAtTheCloseIsNotCountedAgain) {
   (void)Allocate(20'000, 64);
-  const uint64_t live_bytes = heap->LiveBytes().value();
-  MORSEL_CHECK(heap->Close().ok());
+  const uint64_t live_bytes = heap->StopAndRelease().LiveBytes().value();
+  MORSEL_CHECK(heap->StopAndRelease().Close().ok());
   Open(live_bytes);
-  EXPECT_EQ(heap->LiveBytes().value(), live_bytes);
+  EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), live_bytes);
   heap->Free(heap->Allocate(100, 16).value());
-  EXPECT_EQ(heap->LiveBytes().value(), live_bytes);
+  EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), live_bytes);
   EXPECT_EQ(heap->work().slabs_counted, 0u);
 }
 
 TEST_F(HeapLiveBytesTest, AfterAKillWhatWasRecordedBeforeIsNotBelieved) {
   (void)Allocate(100, 64);
   Open(12'345);  // the heap was not closed
-  EXPECT_EQ(heap->LiveBytes().value(), Counted());
+  EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), Counted());
   EXPECT_GT(heap->work().slabs_counted, 0u);
 }
 
 TEST_F(HeapLiveBytesTest, ARecordThatCannotBeIsNotBelieved) {
   const std::vector<void*> blocks = Allocate(100, 64);
-  MORSEL_CHECK(heap->Close().ok());
+  MORSEL_CHECK(heap->StopAndRelease().Close().ok());
   Open(kHeapBytes + 1);
-  EXPECT_EQ(heap->LiveBytes().value(), 6400u);
-  MORSEL_CHECK(heap->Close().ok());
+  EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), 6400u);
+  MORSEL_CHECK(heap->StopAndRelease().Close().ok());
   Open(64);
   heap->Free(blocks[0]);
   heap->Free(blocks[1]);
-  EXPECT_EQ(heap->LiveBytes().value(), 98u * 64);
+  EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), 98u * 64);
 }
 
 TEST_F(HeapLiveBytesTest, WhetherOwnBlocksAreLiveIsKnownWithTheGateOpen) {

@@ -27,7 +27,7 @@ void ExpectFreesOfManyKillsAreBounded(bool grows) {
   const HeapMemory memory(4 * kBytes);
   Shadow shadow(memory.base(), 4 * kBytes);
   HeapPlace place = memory.Place(kBytes);
-  Heap::Format(place, 64, shadow.persist());
+  FormatHeap(place, 64, shadow.persist());
 
   std::vector<void*> blocks;
   {
@@ -36,13 +36,13 @@ void ExpectFreesOfManyKillsAreBounded(bool grows) {
     for (uint64_t i = 0; i < kBlocksInFront + 2 * kLives * kFreesOfALife; ++i) {
       blocks.push_back(*(*heap)->Allocate(16, 16));
     }
-    ASSERT_TRUE((*heap)->Close().ok());
+    ASSERT_TRUE((*heap)->StopAndRelease().Close().ok());
   }
   for (int life = 0; life < kLives; ++life) {
     auto heap = Heap::Open(place, shadow.persist(), /*fine=*/true, /*read_only=*/false);
     ASSERT_TRUE(heap) << LastError();
     if (grows) {
-      (*heap)->set_growth(
+      (*heap)->range().set_enlarge(
           [&](uint64_t size_bytes) -> Result<uint64_t> { return place.size_bytes = size_bytes; });
       ASSERT_TRUE((*heap)->Allocate(16, 16));  // from now on the heap knows the thread
       ASSERT_TRUE((*heap)->Allocate(2 * kMiB, 16));
@@ -85,7 +85,7 @@ uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
   const HeapMemory memory(kBytes);
   Shadow shadow(memory.base(), kBytes);
   const HeapPlace place = memory.Place(kBytes);
-  Heap::Format(place, 64, shadow.persist());
+  FormatHeap(place, 64, shadow.persist());
   auto heap = Heap::Open(place, shadow.persist(), /*fine=*/true, /*read_only=*/false).value();
   std::vector<void*> blocks(kThreads * kBlocks);
   std::mt19937_64 random(seed);
@@ -110,7 +110,7 @@ uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
     });
   }
   together.arrive_and_wait();
-  heap->FlushFrees();
+  heap->StopTheWorld().FlushFrees();
   together.arrive_and_wait();
   together.arrive_and_wait();
   const std::vector<char> left = shadow.durable();
@@ -137,7 +137,8 @@ uint64_t FreeAndCutPower(uint64_t seed, bool own_only) {
     EXPECT_LE(back, kFreesUnflushedMax);
     most = std::max(most, back);
   }
-  EXPECT_EQ(after->LiveBytes().value(), live * 16) << "something is allocated that nobody had";
+  EXPECT_EQ(after->StopAndRelease().LiveBytes().value(), live * 16)
+      << "something is allocated that nobody had";
   return most;
 }
 

@@ -26,7 +26,7 @@ class HeapOrderTest : public testing::Test {
   void Make(uint64_t size_bytes, uint64_t capacity_bytes = 0) {
     size_bytes_ = size_bytes;
     memory_.emplace(std::max(size_bytes, capacity_bytes));
-    Heap::Format(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
+    FormatHeap(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
     // Of large memory, record only the beginnings of regions, where maps and the first slabs are.
     std::vector<pmem::CrashRecorder::Span> spans;
     for (uint64_t at = 0; at < std::max(size_bytes, capacity_bytes); at += kRegionBytes) {
@@ -111,7 +111,7 @@ TEST_F(HeapOrderTest, InUseIsDurableWhenOpenReturns) {
 TEST_F(HeapOrderTest, CleanIsDurableWhenCloseReturns) {
   Make(2 * kMiB);
   Allocate(64);
-  ASSERT_TRUE(heap_->Close().ok());
+  ASSERT_TRUE(heap_->StopAndRelease().Close().ok());
   heap_.reset();
   std::mt19937_64 random(TestSeed(1));
   recorder_->ForEachImage(64, random, [&] { EXPECT_EQ(header()->state, kHeapClean); });
@@ -138,7 +138,7 @@ TEST_F(HeapOrderTest, AKilledHeadIsGoneForASearchThatSkipsItsRegion) {
     ASSERT_EQ(aligned, memory_->base() + kRegionBytes);
     Persist(aligned);
     ForEachImage([&](Heap& after) {
-      EXPECT_EQ(after.LiveBytes().value(), (990 + 128 + (shortened ? 1 : 0)) * kMiB);
+      EXPECT_EQ(*after.StopAndRelease().LiveBytes(), (990 + 128 + (shortened ? 1 : 0)) * kMiB);
       EXPECT_TRUE(IsTrue(after.IsLive(aligned + 127 * kMiB)));
       EXPECT_FALSE(IsTrue(after.IsLive(before + 2 * kMiB)));
       EXPECT_EQ(Findings(after), "");
@@ -160,17 +160,17 @@ TEST_F(HeapOrderTest, EverythingElseIsDurableBeforeTheStateIsClean) {
     EXPECT_EQ(recorder_->undecided_lines(), 1u);
     seen = true;
   });
-  ASSERT_TRUE(heap_->Close().ok());
+  ASSERT_TRUE(heap_->StopAndRelease().Close().ok());
   recorder_->set_before_fence(nullptr);
   EXPECT_TRUE(seen);
 }
 
 TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterFlushFrees) {
-  ExpectAFreedExtentStaysFree([&] { heap_->FlushFrees(); });
+  ExpectAFreedExtentStaysFree([&] { heap_->StopTheWorld().FlushFrees(); });
 }
 
 TEST_F(HeapOrderTest, AFreedExtentStaysFreeAfterPersistAll) {
-  ExpectAFreedExtentStaysFree([&] { heap_->PersistAll(); });
+  ExpectAFreedExtentStaysFree([&] { heap_->StopTheWorld().PersistAll(); });
 }
 
 // More bytes than may come back.
@@ -199,7 +199,7 @@ TEST_F(HeapOrderTest, EveryAllocatedByteIsDurableAfterPersistAll) {
   auto* const large = reinterpret_cast<uint64_t*>(Allocate(3 * kUnitBytes));
   *small = 4711;
   large[2 * kUnitBytes / sizeof *large] = 4712;
-  heap_->PersistAll();
+  heap_->StopTheWorld().PersistAll();
   ForEachImage([&](Heap& after) {
     EXPECT_TRUE(*after.IsLive(small));
     EXPECT_TRUE(*after.IsLive(large));
@@ -224,7 +224,7 @@ TEST_F(HeapOrderTest, ASlabIsMadeWhereNoHeadCanComeBack) {
 
 TEST_F(HeapOrderTest, RootsThatAKillLeftAreDurableWhenOpenReturns) {
   Make(2 * kMiB);
-  auto* const word = static_cast<uint64_t*>(heap_->root_table());
+  auto* const word = static_cast<uint64_t*>(heap_->facts().root_table());
   pmem::Store(word, 4711);
   heap_.reset();  // as a kill
   Open();
@@ -265,9 +265,9 @@ TEST_F(HeapOrderTest, AMapIsMadeWhereNoHeadCanComeBack) {
   char* const block = Allocate(64);
   Persist(block);
   heap_->Free(block);
-  heap_->FlushFrees();
+  heap_->StopTheWorld().FlushFrees();
   int asked = 0;
-  heap_->set_growth([&](uint64_t size_bytes) -> Result<uint64_t> {
+  heap_->range().set_enlarge([&](uint64_t size_bytes) -> Result<uint64_t> {
     if (++asked == 1) return Code::kNoSpace;  // so that empty slabs are released
     size_bytes_ = size_bytes;
     return size_bytes;
@@ -299,8 +299,8 @@ TEST_F(HeapOrderTest, NoSlabIsLeftBehindTheEndAfterShrink) {
   Persist(behind);
   heap_->Free(behind);
   {
-    const Heap::StoppedWorld stopped = heap_->StopTheWorld();
-    ASSERT_TRUE(heap_->Shrink(2 * kMiB).ok());
+    const StoppedWorld stopped = heap_->StopTheWorld();
+    ASSERT_TRUE(stopped.Shrink(2 * kMiB).ok());
   }
   std::mt19937_64 random(TestSeed(1));
   recorder_->ForEachImage(64, random, [&] {
@@ -405,7 +405,7 @@ TEST_F(HeapOrderTest, FreesInMoreSlabsThanAThreadNotesAreDurable) {
       if (std::exchange(last_unit, unit) != unit) blocks.push_back(block);
     }
   });
-  heap_->FlushFrees();  // the blocks are durable
+  heap_->StopTheWorld().FlushFrees();  // the blocks are durable
   for (char* const block : blocks) heap_->Free(block);
   ForEachImage([&](Heap& after) {
     for (uint64_t i = 0; i < kWatched; ++i) EXPECT_FALSE(*after.IsLive(blocks[i])) << i;

@@ -23,7 +23,7 @@ constexpr int kRounds = kSlowBuild ? 5 : 40;
 class HeapPartsTest : public testing::Test {
  protected:
   void SetUp() override {
-    Heap::Format(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
     // The size is fixed, so that a block that is lost would be missed.
     heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), true, false).value();
   }
@@ -66,7 +66,7 @@ class MoreHeaps {
       memories_.push_back(
           std::make_unique<HeapMemory>(kSubtreeBytes, TestBase() + (i + 1) * kGiantBytes));
       const HeapPlace place = memories_[i]->Place(kSubtreeBytes);
-      Heap::Format(place, 4096, pmem::VolatilePersist());
+      FormatHeap(place, 4096, pmem::VolatilePersist());
       heaps_.push_back(Heap::Open(place, pmem::VolatilePersist(), true, false).value());
     }
   }
@@ -91,7 +91,7 @@ TEST(HeapPartsCostTest, ScatteredFreesOfOthersBlocksAreFlushedTogether) {
   constexpr size_t kBlocks = 24'000;  // in some 380 slabs
   const HeapMemory memory(kHeapBytes);
   const pmem::Persist persist(&kCounting, nullptr);
-  Heap::Format(memory.Place(kHeapBytes), 4096, persist);
+  FormatHeap(memory.Place(kHeapBytes), 4096, persist);
   const auto heap = Heap::Open(memory.Place(kHeapBytes), persist, true, false).value();
   std::vector<void*> blocks;
   for (size_t i = 0; i < kBlocks; ++i) {
@@ -156,7 +156,7 @@ TEST_F(HeapPartsTest, NothingThatOthersFreeIsLost) {
     turn.store(2 * round + 1);
   }
   other.join();
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
 }
 
 // Each thread frees blocks of the other's slabs, while the other allocates from them.
@@ -178,7 +178,7 @@ TEST_F(HeapPartsTest, NothingThatOthersFreeConcurrentlyIsLost) {
   for (std::atomic<void*>& slot : slots) {
     if (slot.load() != nullptr) heap_->Free(slot.load());
   }
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
   EXPECT_EQ(Findings(*heap_), "");
   EXPECT_EQ(TakeAll(64).size(), count);
 }
@@ -222,7 +222,7 @@ TEST_F(HeapPartsTest, OthersGetWhatARunningThreadHoldsBeforeNoSpace) {
   holder.join();
   FreeAll(large);
   FreeAll(small);
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
 }
 
 TEST_F(HeapPartsTest, ClosingTheGateWaitsForWhoIsInside) {
@@ -267,7 +267,7 @@ TEST_F(HeapPartsTest, NobodyIsInsideWhileTheGateIsClosed) {
   }
   stop.store(true);
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
 }
 
 // A heap is found by its present key and by no earlier one. A heap that is gone is found by none.
@@ -287,7 +287,7 @@ TEST_F(HeapPartsTest, AHeapIsFoundByItsPresentKeyOnly) {
   EXPECT_FALSE(Heap::TryFree(heap_.get(), third));
   EXPECT_TRUE(Heap::TryFree(&key, third));
   heap_->Free(next);
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
   EXPECT_EQ(take(&key), nullptr) << "one had the heap to himself";
   BeInside();
   EXPECT_NE(take(&key), nullptr);
@@ -310,7 +310,7 @@ TEST(HeapPartsCostTest, FreesInAnEndedThreadsSlabAreFlushed) {
   constexpr uint64_t kHeapBytes = 4 * kMiB;
   const HeapMemory memory(kHeapBytes);
   const pmem::Persist persist(&kCounting, nullptr);
-  Heap::Format(memory.Place(kHeapBytes), 4096, persist);
+  FormatHeap(memory.Place(kHeapBytes), 4096, persist);
   const auto heap = Heap::Open(memory.Place(kHeapBytes), persist, true, false).value();
   std::vector<void*> blocks(900);
   std::atomic<int> step{0};
@@ -344,7 +344,7 @@ TEST(HeapPartsCostTest, FreesOfVeryManySlabsOfOthersAreAllNoted) {
   constexpr uint64_t kHeapBytes = 512 * kMiB;
   constexpr size_t kSlabs = 5000;
   const HeapMemory memory(kHeapBytes);
-  Heap::Format(memory.Place(kHeapBytes), 4096, pmem::VolatilePersist());
+  FormatHeap(memory.Place(kHeapBytes), 4096, pmem::VolatilePersist());
   const auto heap =
       Heap::Open(memory.Place(kHeapBytes), pmem::VolatilePersist(), true, false).value();
   std::vector<void*> blocks;  // one of each slab
@@ -353,12 +353,12 @@ TEST(HeapPartsCostTest, FreesOfVeryManySlabsOfOthersAreAllNoted) {
     const auto unit = [](const void* at) { return reinterpret_cast<uint64_t>(at) / kUnitBytes; };
     if (blocks.empty() || unit(block) != unit(blocks.back())) blocks.push_back(block);
   }
-  const uint64_t before = heap->LiveBytes().value();
+  const uint64_t before = heap->StopAndRelease().LiveBytes().value();
   std::thread([&] {
     heap->Free(heap->Allocate(100, 16).value());
     for (void* const block : blocks) heap->Free(block);
   }).join();
-  EXPECT_EQ(heap->LiveBytes().value(), before - kSlabs * 8192);
+  EXPECT_EQ(heap->StopAndRelease().LiveBytes().value(), before - kSlabs * 8192);
   EXPECT_EQ(Findings(*heap), "");
 }
 
@@ -408,7 +408,7 @@ TEST_F(HeapPartsTest, AHeapInAClosedHeapsSlotsBeginsAnew) {
     });
   }
   while (step.load() != 3) std::this_thread::yield();
-  ASSERT_TRUE(heap_->Close().ok());
+  ASSERT_TRUE(heap_->StopAndRelease().Close().ok());
   heap_.reset();
   heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), true, false).value();
   BeInside();
@@ -433,13 +433,13 @@ TEST_F(HeapPartsTest, DelayedFreesOfOthersBlocksAreSeen) {
     for (int i = 4; i < 7; ++i) heap_->Free(blocks[static_cast<size_t>(i)]);
   });
   while (step.load() != 1) std::this_thread::yield();
-  EXPECT_EQ(heap_->LiveBytes().value(), 6 * 64u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 6 * 64u);
   step.store(2);
   other.join();
-  EXPECT_EQ(heap_->LiveBytes().value(), 3 * 64u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 3 * 64u);
   for (size_t i = 7; i < 10; ++i) heap_->Free(blocks[i]);
   EXPECT_EQ(Findings(*heap_), "");
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
 }
 
 TEST_F(HeapPartsTest, OneThreadUsesMoreHeapsThanItsFirstTableHasSlots) {
@@ -459,7 +459,7 @@ TEST_F(HeapPartsTest, OneThreadUsesMoreHeapsThanItsFirstTableHasSlots) {
   }
   for (size_t i = 0; i < kHeaps; ++i) {
     EXPECT_EQ(Findings(heaps[i]), "");
-    EXPECT_EQ(heaps[i].LiveBytes().value(), blocks[i].size() * 128);
+    EXPECT_EQ(heaps[i].StopAndRelease().LiveBytes().value(), blocks[i].size() * 128);
   }
 }
 
@@ -487,7 +487,7 @@ TEST_F(HeapPartsTest, AnEndingThreadMayStillAllocateAndFree) {
       late.heap = heap_.get();
     }).join();
   }
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
   EXPECT_EQ(Findings(*heap_), "");
 }
 

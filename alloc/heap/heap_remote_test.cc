@@ -19,7 +19,7 @@ constexpr uint64_t kBytes = 32 * kMiB;
 class HeapRemoteTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    Heap::Format(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
     heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), GetParam(), false).value();
   }
 
@@ -73,7 +73,7 @@ TEST_P(HeapRemoteTest, NeighboursOfSeveralSizesAreFreedByAFewStores) {
     }
     EXPECT_LE(stores, 3 * static_cast<int>(kSizes.size()));
   });
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
   EXPECT_EQ(Findings(*heap_), "");
 }
 
@@ -98,7 +98,7 @@ TEST_P(HeapRemoteTest, TheShortWayTakesNeighboursOfWhatWasFreedAlone) {
     EXPECT_FALSE(Heap::TryFreeRemote(nullptr, own));
     heap_->Free(own);
   });
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
 }
 
 // No more bytes are freed that a power cut would bring back than were lent.
@@ -111,7 +111,7 @@ TEST(HeapRemoteBoundTest, TheShortWayEndsWhereFreesAreToBeFlushed) {
   };
   const HeapMemory memory(kBytes);
   const pmem::Persist persist(&kCounting, nullptr);
-  Heap::Format(memory.Place(kBytes), 4096, persist);
+  FormatHeap(memory.Place(kBytes), 4096, persist);
   const auto heap = Heap::Open(memory.Place(kBytes), persist, true, false).value();
   std::vector<void*> blocks(8 * kMiB / 1024);
   for (void*& block : blocks) block = heap->Allocate(1024, 16).value();
@@ -164,7 +164,7 @@ TEST_P(HeapRemoteTest, NothingIsLostWhileTheOwnerAllocates) {
     }
   }
   for (std::thread& other : others) other.join();
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
   EXPECT_EQ(Findings(*heap_), "");
 }
 

@@ -21,10 +21,10 @@ class HeapSharingTest : public testing::TestWithParam<bool> {
     heap_.reset();
     size_bytes_ = size_bytes;
     memory_.emplace(capacity_bytes);
-    Heap::Format(memory_->Place(size_bytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory_->Place(size_bytes), 4096, pmem::VolatilePersist());
     heap_ =
         Heap::Open(memory_->Place(size_bytes), pmem::VolatilePersist(), GetParam(), false).value();
-    heap_->set_growth([this, capacity_bytes](uint64_t wanted_bytes) -> Result<uint64_t> {
+    heap_->range().set_enlarge([this, capacity_bytes](uint64_t wanted_bytes) -> Result<uint64_t> {
       if (wanted_bytes > capacity_bytes) return Code::kNoSpace;
       ++growths_;
       size_bytes_ = wanted_bytes;
@@ -86,7 +86,7 @@ TEST_P(HeapSharingTest, ManyThreadsFillASmallMorselBeforeACallFails) {
     }
   });
   EXPECT_EQ(failures, 0);
-  EXPECT_EQ(heap_->LiveBytes().value(), kMiB);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), kMiB);
   EXPECT_EQ(Findings(*heap_), "");
 }
 
@@ -100,7 +100,7 @@ TEST_P(HeapSharingTest, ManyThreadsWithABlockOfEveryClassTakeNotMuchMoreThanThei
     }
   });
   EXPECT_EQ(failures, 0);
-  EXPECT_LE(size_bytes_, 8 * heap_->LiveBytes().value());
+  EXPECT_LE(size_bytes_, 8 * heap_->StopAndRelease().LiveBytes().value());
   EXPECT_EQ(Findings(*heap_), "");
 }
 

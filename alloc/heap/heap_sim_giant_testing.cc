@@ -35,13 +35,13 @@ std::vector<sim::Span> HeapGiantTarget::Memory() {
 }
 
 void HeapGiantTarget::Prepare() {
-  Heap::Format(Place(), 4096, pmem::VolatilePersist());
+  FormatHeap(Place(), 4096, pmem::VolatilePersist());
   Open();
   claimed_.assign(kSlots, false);
   watched_bytes_ = kSubtreeBytes;
   MORSEL_CHECK(*heap_->Allocate(kKeptBytes, 16) == memory_ + kSubtreeBytes);
   filled_bytes_ = kKeptBytes;
-  MORSEL_CHECK(heap_->Close().ok());
+  MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
   heap_.reset();
 }
 

@@ -76,7 +76,7 @@ std::string HeapTarget::NameOf(uint32_t operation) const {
 std::vector<sim::Span> HeapTarget::Memory() { return {{memory_, watched_bytes_}}; }
 
 void HeapTarget::Prepare() {
-  Heap::Format(Place(), 4096, pmem::VolatilePersist());
+  FormatHeap(Place(), 4096, pmem::VolatilePersist());
   Open();
   claimed_.assign(kSlots, false);
   watched_bytes_ = kRoomyBytes;
@@ -85,7 +85,7 @@ void HeapTarget::Prepare() {
   } else {
     LinkAll({64, 130'000}, prepared_);
   }
-  MORSEL_CHECK(heap_->Close().ok());
+  MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
   heap_.reset();
 }
 
@@ -103,7 +103,7 @@ void HeapTarget::FillUp() {
   for (void* const block : blocks) heap_->Free(block);
 }
 
-uint64_t* HeapTarget::Slots() const { return static_cast<uint64_t*>(heap_->root_table()); }
+uint64_t* HeapTarget::Slots() const { return static_cast<uint64_t*>(heap_->facts().root_table()); }
 
 void HeapTarget::Open() {
   Result<std::unique_ptr<Heap>> heap = Heap::Open(Place(), Medium(), true, false);
@@ -184,7 +184,7 @@ std::string HeapTarget::Recover(sim::Log& log) {
 }
 
 uint64_t HeapTarget::UnlinkedBytes() {
-  uint64_t bytes = *heap_->LiveBytes() - filled_bytes_;
+  uint64_t bytes = *heap_->StopAndRelease().LiveBytes() - filled_bytes_;
   for (uint64_t slot = 0; slot < kSlots; ++slot) {
     const void* const object = reinterpret_cast<const void*>(Slots()[slot]);
     if (object != nullptr) bytes -= heap_->UsableBytes(object);
@@ -220,7 +220,7 @@ sim::Script HeapTarget::GoOn(uint64_t pick) {
 std::string HeapTarget::Verify(const sim::Log& log) {
   if (!complaint_.empty()) return complaint_;
   // After this, no object may be there that was freed since the last crash.
-  heap_->FlushFrees();
+  heap_->StopTheWorld().FlushFrees();
   if (std::string wrong = CheckLeak(log, true); !wrong.empty()) return wrong;
   if (const std::string findings = Findings(*heap_); !findings.empty()) return findings;
   if (std::string wrong = CheckFresh(); !wrong.empty()) return wrong;
@@ -372,11 +372,11 @@ void HeapTarget::TakeOver(sim::Log& log) {
 void HeapTarget::Settle(bool reopen, sim::Log& log) {
   log.Note(kSettling);
   if (reopen) {
-    MORSEL_CHECK(heap_->Close().ok());
+    MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
     heap_.reset();
     Open();
   } else {
-    heap_->FlushFrees();
+    heap_->StopTheWorld().FlushFrees();
   }
   log.Note(kSettled);
   if (sim::Recorder::ThisThread() != 0) return;  // others may allocate and link meanwhile

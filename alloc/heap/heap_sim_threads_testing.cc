@@ -86,7 +86,7 @@ std::string HeapFullLineTarget::NameOf(uint32_t operation) const {
 }
 
 void HeapFullLineTarget::Prepare() {
-  Heap::Format(Place(), 4096, pmem::VolatilePersist());
+  FormatHeap(Place(), 4096, pmem::VolatilePersist());
   Open();
   watched_bytes_ = size_bytes_;
   const auto fill = [this](uint64_t size_bytes, std::vector<char*>& objects) {
@@ -99,7 +99,7 @@ void HeapFullLineTarget::Prepare() {
     Free(full_.back(), prepared_);
     full_.pop_back();
   }
-  MORSEL_CHECK(heap_->Close().ok());
+  MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
   prepared_.Note(kSettling);
   prepared_.Note(kSettled);
   heap_.reset();

@@ -18,7 +18,7 @@ constexpr uint64_t kRootBytes = 4096;
 class HeapSpaceTest : public testing::Test {
  protected:
   HeapSpaceTest() : memory_(kCapacityBytes) {
-    Heap::Format(memory_.Place(size_bytes_), kRootBytes, persist_);
+    FormatHeap(memory_.Place(size_bytes_), kRootBytes, persist_);
     Open();
   }
 
@@ -29,7 +29,7 @@ class HeapSpaceTest : public testing::Test {
         Heap::Open(memory_.Place(size_bytes_), persist_, true, false);
     ASSERT_TRUE(heap) << LastError();
     heap_ = std::move(heap).value();
-    heap_->set_growth([this](uint64_t size_bytes) -> Result<uint64_t> {
+    heap_->range().set_enlarge([this](uint64_t size_bytes) -> Result<uint64_t> {
       size_bytes_ = size_bytes;
       return size_bytes;
     });
@@ -124,7 +124,7 @@ TEST_F(HeapSpaceTest, TheFirstAllocationAfterAKillCostsNoMoreInALargeHeap) {
     // The range is full: the next slab makes it grow.
     const uint64_t before = size_bytes_;
     while (size_bytes_ == before) Allocate(64 * kKiB);
-    heap_->FlushFrees();
+    heap_->StopTheWorld().FlushFrees();
     Open();
     (void)TakeFlushes();
     Allocate(20'000);
@@ -138,10 +138,10 @@ TEST_F(HeapSpaceTest, TheFirstAllocationAfterAKillCostsNoMoreInALargeHeap) {
 TEST_F(HeapSpaceTest, SlabsLeftEmptyByAnEarlierProcessAreFoundBeforeNoSpace) {
   std::vector<void*> blocks;
   while (size_bytes_ < 64 * kMiB) blocks.push_back(Allocate(1000));
-  heap_->FlushFrees();
+  heap_->StopTheWorld().FlushFrees();
   for (size_t i = blocks.size() * 9 / 10; i < blocks.size(); ++i) heap_->Free(blocks[i]);
   Open();
-  heap_->set_growth(nullptr);
+  heap_->range().set_enlarge(nullptr);
   EXPECT_NE(Allocate(4 * kMiB), nullptr);
   EXPECT_EQ(Findings(*heap_), "");
 }

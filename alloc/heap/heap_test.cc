@@ -18,7 +18,7 @@ class HeapTest : public testing::Test {
   void Make(uint64_t size_bytes, uint64_t capacity_bytes = 0, uint64_t base = TestBase()) {
     size_bytes_ = size_bytes;
     memory_.emplace(std::max(size_bytes, capacity_bytes), base);
-    Heap::Format(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
+    FormatHeap(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
     Open();
   }
 
@@ -31,13 +31,13 @@ class HeapTest : public testing::Test {
   }
 
   void Close() {
-    MORSEL_CHECK(heap_->Close().ok());
+    MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
     heap_.reset();
   }
 
   // Lets the range grow, up to `most_bytes`.
   void MayGrowTo(uint64_t most_bytes) {
-    heap_->set_growth([this, most_bytes](uint64_t size_bytes) -> Result<uint64_t> {
+    heap_->range().set_enlarge([this, most_bytes](uint64_t size_bytes) -> Result<uint64_t> {
       ++growths_;
       if (size_bytes > most_bytes) return Code::kNoSpace;
       size_bytes_ = size_bytes;
@@ -65,7 +65,7 @@ class HeapTest : public testing::Test {
   void CheckAll() {
     model_.CheckAll(*heap_);
     EXPECT_EQ(Findings(*heap_), "");
-    EXPECT_EQ(heap_->LiveBytes().value(), model_.UsableBytes());
+    EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), model_.UsableBytes());
   }
 
   std::optional<HeapMemory> memory_;
@@ -247,7 +247,7 @@ TEST_F(HeapTest, NoSpaceOnlyWhenThereIsNone) {
   EXPECT_EQ(Findings(*heap_), "");
   heap_.reset();
   std::memset(memory_->base(), 0, 2 * kMiB);
-  Heap::Format(memory_->Place(2 * kMiB), kRootBytes, pmem::VolatilePersist());
+  FormatHeap(memory_->Place(2 * kMiB), kRootBytes, pmem::VolatilePersist());
   Open();
   // Where no new slab fits, a small block goes to a slab of larger blocks that has room.
   std::vector<void*> blocks;
@@ -301,21 +301,21 @@ TEST_F(HeapTest, ShrinksAndGrowsWithTheMapsOfRegions) {
   for (int round = 0; round < 3; ++round) {
     {
       const auto held = heap_->Lock();
-      ASSERT_TRUE(heap_->Grow(3 * kGiB).ok());
+      heap_->range().Grow(3 * kGiB);
       size_bytes_ = 3 * kGiB;
     }
     void* const large = Allocate(kGiB + 200 * kMiB);
     void* const small = Allocate(100);
     ASSERT_NE(large, nullptr);
     {
-      const auto held = heap_->Lock();
-      EXPECT_EQ(heap_->Shrink(kGiB).code(), Code::kBusy);
+      const auto stopped = heap_->StopTheWorld();
+      EXPECT_EQ(stopped.Shrink(kGiB).code(), Code::kBusy);
     }
     CheckAll();
     Free(large);
     {
-      const auto held = heap_->Lock();
-      ASSERT_TRUE(heap_->Shrink(kGiB / 2).ok());
+      const auto stopped = heap_->StopTheWorld();
+      ASSERT_TRUE(stopped.Shrink(kGiB / 2).ok());
       size_bytes_ = kGiB / 2;
     }
     CheckAll();
@@ -334,12 +334,12 @@ TEST_F(HeapTest, ReadOnlyChangesNothing) {
   for (uint64_t size_bytes = 16; size_bytes < kMiB; size_bytes = size_bytes * 3 / 2) {
     Allocate(size_bytes);
   }
-  heap_->FlushFrees();  // which puts back what is in magazines
-  heap_.reset();        // left in use
+  heap_->StopTheWorld().FlushFrees();  // which puts back what is in magazines
+  heap_.reset();                       // left in use
   ASSERT_EQ(mprotect(memory_->base(), 3 * kGiB, PROT_READ), 0);
   Open(true);
   CheckAll();
-  MORSEL_CHECK(heap_->Close().ok());
+  MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
   EXPECT_FALSE(IsTrue(heap_->IsLive(memory_->base() + kGiB + kMiB)));
 }
 
@@ -474,12 +474,12 @@ TEST_F(HeapTest, RandomOperationsAgreeWithAModel) {
         model_.Remove(block);
         model_.Add(*heap_, *moved, size_bytes, 16);
       } else if (kind < 998) {
-        heap_->FlushFrees();
+        heap_->StopTheWorld().FlushFrees();
       } else {
         if (random() % 2 == 0) {
-          MORSEL_CHECK(heap_->Close().ok());
+          MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
         } else {
-          heap_->FlushFrees();  // or a kill would leave some freed blocks allocated
+          heap_->StopTheWorld().FlushFrees();  // or a kill would leave some freed blocks allocated
         }
         Open();
         MayGrowTo(48 * kMiB);

@@ -70,9 +70,9 @@ class HeapThreadsTest : public testing::Test {
  protected:
   void Make(uint64_t size_bytes, uint64_t capacity_bytes) {
     memory_.emplace(capacity_bytes);
-    Heap::Format(memory_->Place(size_bytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory_->Place(size_bytes), 4096, pmem::VolatilePersist());
     heap_ = Heap::Open(memory_->Place(size_bytes), pmem::VolatilePersist(), true, false).value();
-    heap_->set_growth([this, capacity_bytes](uint64_t size_bytes) -> Result<uint64_t> {
+    heap_->range().set_enlarge([this, capacity_bytes](uint64_t size_bytes) -> Result<uint64_t> {
       if (size_bytes > capacity_bytes) return Code::kNoSpace;
       size_bytes_ = size_bytes;
       return size_bytes;
@@ -114,7 +114,7 @@ class HeapThreadsTest : public testing::Test {
         mine.pop_back();
         if (other) mine.push_back(*other);
       } else if (random() % 100 == 0) {
-        heap_->FlushFrees();
+        heap_->StopTheWorld().FlushFrees();
       } else {
         EXPECT_TRUE(IsTrue(heap_->IsLive(block.begin)));
       }
@@ -145,8 +145,8 @@ TEST_F(HeapThreadsTest, BlocksAreHandedOver) {
     EXPECT_TRUE(IsWhole(block));
     live_bytes += heap_->UsableBytes(block.begin);
   }
-  EXPECT_EQ(heap_->LiveBytes().value(), live_bytes);
-  MORSEL_CHECK(heap_->Close().ok());
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), live_bytes);
+  MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
   heap_ = Heap::Open(memory_->Place(size_bytes_), pmem::VolatilePersist(), true, false).value();
   EXPECT_EQ(Findings(*heap_), "");
   for (const Block& block : all) {
@@ -154,7 +154,7 @@ TEST_F(HeapThreadsTest, BlocksAreHandedOver) {
     EXPECT_TRUE(IsWhole(block));
     heap_->Free(block.begin);
   }
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
 }
 
 TEST_F(HeapThreadsTest, OneAllocatesAnotherFrees) {
@@ -180,7 +180,7 @@ TEST_F(HeapThreadsTest, OneAllocatesAnotherFrees) {
     slot.store(nullptr, std::memory_order_release);
   }
   producer.join();
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
   EXPECT_EQ(Findings(*heap_), "");
 }
 
@@ -191,7 +191,7 @@ TEST_F(HeapThreadsTest, NothingOfThreadsThatComeAndGoIsLost) {
   constexpr uint64_t kHeapBytes = 4 * kMiB;
   constexpr int kGenerations = kSlowBuild ? 60 : 400;
   memory_.emplace(kHeapBytes);
-  Heap::Format(memory_->Place(kHeapBytes), 4096, pmem::VolatilePersist());
+  FormatHeap(memory_->Place(kHeapBytes), 4096, pmem::VolatilePersist());
   heap_ = Heap::Open(memory_->Place(kHeapBytes), pmem::VolatilePersist(), true, false).value();
   const auto take_all = [&] {
     std::vector<void*> all;
@@ -213,7 +213,7 @@ TEST_F(HeapThreadsTest, NothingOfThreadsThatComeAndGoIsLost) {
             if (void* const old = places[random() % places.size()].exchange(*block)) {
               heap_->Free(old);
             }
-            if (random() % 2000 == 0) heap_->FlushFrees();
+            if (random() % 2000 == 0) heap_->StopTheWorld().FlushFrees();
           }
         }).join();
       }
@@ -223,7 +223,7 @@ TEST_F(HeapThreadsTest, NothingOfThreadsThatComeAndGoIsLost) {
   for (std::atomic<void*>& place : places) {
     if (place.load() != nullptr) heap_->Free(place.load());
   }
-  EXPECT_EQ(heap_->LiveBytes().value(), 0u);
+  EXPECT_EQ(heap_->StopAndRelease().LiveBytes().value(), 0u);
   EXPECT_EQ(take_all(), count);
   EXPECT_EQ(Findings(*heap_), "");
 }
@@ -234,7 +234,7 @@ TEST_F(HeapThreadsTest, AnotherHeapOpensWhileAnEndingThreadWaitsForThisOne) {
   Make(2 * kMiB, 64 * kMiB);
   const HeapMemory other(kSubtreeBytes, TestBase() + kGiantBytes);
   const HeapPlace place = other.Place(kSubtreeBytes);
-  Heap::Format(place, 4096, pmem::VolatilePersist());
+  FormatHeap(place, 4096, pmem::VolatilePersist());
   std::atomic<int> step{0};
   std::thread ends([&] {
     heap_->Free(heap_->Allocate(64, 16).value());

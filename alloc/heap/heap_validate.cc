@@ -214,7 +214,7 @@ void Validator::CheckRemembered(uint64_t unit) {
 
 void Heap::Validate(const Report& report) {
   std::lock_guard lock(mutex_);
-  Validator(header_, units_, report).Walk();
+  Validator(facts_.header, units_, report).Walk();
 }
 
 }  // namespace morsel::alloc

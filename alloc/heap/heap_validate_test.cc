@@ -21,7 +21,7 @@ class HeapValidateTest : public testing::Test {
   void Make(uint64_t size_bytes, uint64_t capacity_bytes) {
     memory_.emplace(capacity_bytes);
     place_ = memory_->Place(size_bytes);
-    Heap::Format(place_, kRootBytes, pmem::VolatilePersist());
+    FormatHeap(place_, kRootBytes, pmem::VolatilePersist());
     heap_ = Heap::Open(place_, pmem::VolatilePersist(), true, false).value();
   }
 
@@ -117,7 +117,7 @@ TEST_F(HeapValidateTest, AnyDamageIsSurvived) {
     Make(4 * kMiB, 2 * kGiB);
     ASSERT_EQ(mprotect(memory_->base() + 4 * kMiB, 2 * kGiB - 4 * kMiB, PROT_NONE), 0);
     for (int j = 0; j < 40; ++j) (void)heap_->Allocate(random() % 100'000, 16);
-    MORSEL_CHECK(heap_->Close().ok());
+    MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
     heap_.reset();
     const uint64_t begin = header()->directory_offset;
     const uint64_t end = random() % 2 == 0 ? begin + 2000 : 4 * kMiB;
@@ -135,7 +135,7 @@ TEST_F(HeapValidateTest, AnyDamageIsSurvived) {
           Heap::Open(place_, pmem::VolatilePersist(), true, read_only);
       ASSERT_TRUE(heap) << LastError();
       Findings(**heap);
-      (void)(*heap)->LiveBytes();
+      (void)(*heap)->StopAndRelease().LiveBytes();
       for (uint64_t at = 0; at < 4 * kMiB; at += 5000) (void)(*heap)->IsLive(memory_->base() + at);
       Findings(**heap);
       if (read_only) {
@@ -143,7 +143,7 @@ TEST_F(HeapValidateTest, AnyDamageIsSurvived) {
         continue;
       }
       for (int j = 0; j < 40; ++j) (void)(*heap)->Allocate(random() % 100'000, 16);
-      (void)(*heap)->Close();  // it may fail because of the damage
+      (void)(*heap)->StopAndRelease().Close();  // it may fail because of the damage
     }
   }
 }

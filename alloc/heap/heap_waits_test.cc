@@ -31,7 +31,7 @@ constexpr uint64_t kBytes = 4 * kMiB;
 class HeapWaitsTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    Heap::Format(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory_.Place(kBytes), 4096, pmem::VolatilePersist());
     heap_ = Heap::Open(memory_.Place(kBytes), pmem::VolatilePersist(), true, false).value();
     heap_->Free(heap_->Allocate(64, 16).value());
     heap_->Free(heap_->Allocate(64, 16).value());

@@ -55,13 +55,14 @@ class HeapZeroedTest : public testing::Test {
  protected:
   void Make(uint64_t size_bytes = kHeapBytes) {
     memory_.emplace(kHeapBytes);
-    Heap::Format(memory_->Place(size_bytes), 4096, pmem::VolatilePersist());
+    FormatHeap(memory_->Place(size_bytes), 4096, pmem::VolatilePersist());
     Open(/*is_new=*/true, size_bytes);
   }
   void Open(bool is_new, uint64_t size_bytes = kHeapBytes) {
     heap_.reset();
     HeapPlace place = memory_->Place(size_bytes);
     place.is_new = is_new;
+    place.frames = its_frames_;
     heap_ = Heap::Open(place, pmem::VolatilePersist(), true, false).value();
   }
   char* Zeroed(uint64_t size_bytes) {
@@ -84,6 +85,7 @@ class HeapZeroedTest : public testing::Test {
   }
 
   TestFrames frames_;
+  HeapFrames* its_frames_ = nullptr;  ///< of a heap that is opened
   std::optional<HeapMemory> memory_;
   std::unique_ptr<Heap> heap_;
 };
@@ -99,7 +101,7 @@ TEST_F(HeapZeroedTest, MemoryThatTheRangeGrewByIsNotTouched) {
   Make(4 * kMiB);
   (void)Filled(kMiB);
   Open(/*is_new=*/false, 4 * kMiB);
-  heap_->set_growth([](uint64_t size_bytes) -> Result<uint64_t> { return size_bytes; });
+  heap_->range().set_enlarge([](uint64_t size_bytes) -> Result<uint64_t> { return size_bytes; });
   char* const block = Zeroed(64 * kMiB);
   EXPECT_EQ(ResidentPages(block + 4 * kMiB, 60 * kMiB), 0u);
   EXPECT_TRUE(IsZero(block, 64 * kMiB));
@@ -107,8 +109,8 @@ TEST_F(HeapZeroedTest, MemoryThatTheRangeGrewByIsNotTouched) {
 
 TEST_F(HeapZeroedTest, WhatWasUsedBeforeIsCleared) {
   for (const bool has_frames : {false, true}) {
+    its_frames_ = has_frames ? &frames_ : nullptr;
     Make();
-    heap_->set_frames(has_frames ? &frames_ : nullptr);
     heap_->Free(Filled(16 * kMiB));
     EXPECT_TRUE(IsZero(Zeroed(32 * kMiB), 32 * kMiB));
     heap_->Free(Filled(100));
@@ -116,9 +118,8 @@ TEST_F(HeapZeroedTest, WhatWasUsedBeforeIsCleared) {
     // An earlier process has used memory behind everything that is in use.
     char* const last = Filled(64 * kMiB);
     heap_->Free(last);
-    MORSEL_CHECK(heap_->Close().ok());
+    MORSEL_CHECK(heap_->StopAndRelease().Close().ok());
     Open(/*is_new=*/false);
-    heap_->set_frames(has_frames ? &frames_ : nullptr);
     EXPECT_TRUE(IsZero(Zeroed(64 * kMiB), 64 * kMiB));
   }
 }
@@ -129,8 +130,8 @@ TEST_F(HeapZeroedTest, WhatCameBackAfterShrinkingIsCleared) {
   heap_->Free(Filled(200 * kMiB));
   {
     const auto stopped = heap_->StopTheWorld();
-    ASSERT_TRUE(heap_->Shrink(4 * kMiB).ok());
-    ASSERT_TRUE(heap_->Grow(kHeapBytes).ok());
+    ASSERT_TRUE(stopped.Shrink(4 * kMiB).ok());
+    heap_->range().Grow(kHeapBytes);
   }
   EXPECT_TRUE(IsZero(Zeroed(128 * kMiB), 128 * kMiB));
 }
@@ -138,9 +139,9 @@ TEST_F(HeapZeroedTest, WhatCameBackAfterShrinkingIsCleared) {
 TEST_F(HeapZeroedTest, BlocksAreZeroWhateverWasThereBefore) {
   std::mt19937_64 random(TestSeed(9));
   for (const bool has_frames : {false, true}) {
+    its_frames_ = has_frames ? &frames_ : nullptr;
     Make(16 * kMiB);
-    heap_->set_frames(has_frames ? &frames_ : nullptr);
-    heap_->set_growth([](uint64_t size_bytes) -> Result<uint64_t> {
+    heap_->range().set_enlarge([](uint64_t size_bytes) -> Result<uint64_t> {
       if (size_bytes > kHeapBytes) return Code::kNoSpace;
       return size_bytes;
     });
@@ -163,15 +164,15 @@ TEST_F(HeapZeroedTest, BlocksAreZeroWhateverWasThereBefore) {
 }
 
 TEST_F(HeapZeroedTest, ABlockThatIsFreedAndTakenAgainKeepsItsMemory) {
+  its_frames_ = &frames_;
   Make();
-  heap_->set_frames(&frames_);
   for (int i = 0; i < 100; ++i) heap_->Free(Filled(32 * kMiB));
   EXPECT_TRUE(frames_.given_back.empty());
 }
 
 TEST_F(HeapZeroedTest, WhatIsFreedAndNotUsedAgainGoesBackToTheHost) {
+  its_frames_ = &frames_;
   Make();
-  heap_->set_frames(&frames_);
   std::vector<char*> blocks;
   for (int i = 0; i < 12; ++i) blocks.push_back(Filled(16 * kMiB));
   for (size_t i = 0; i < blocks.size(); i += 2) heap_->Free(blocks[i]);
@@ -189,8 +190,8 @@ TEST_F(HeapZeroedTest, WhatIsFreedAndNotUsedAgainGoesBackToTheHost) {
 }
 
 TEST_F(HeapZeroedTest, FramesThatWereGivenBackAreNotTouched) {
+  its_frames_ = &frames_;
   Make();
-  heap_->set_frames(&frames_);
   heap_->Free(Filled(128 * kMiB));
   char* const block = Zeroed(128 * kMiB);
   EXPECT_EQ(ResidentPages(block, 128 * kMiB), 0u);
@@ -198,9 +199,9 @@ TEST_F(HeapZeroedTest, FramesThatWereGivenBackAreNotTouched) {
 }
 
 TEST_F(HeapZeroedTest, FramesHearHowWhatIsHandedOutWillBeUsed) {
-  Make();
   TestFrames frames;
-  heap_->set_frames(&frames);
+  its_frames_ = &frames;
+  Make();
   const char* const small = static_cast<char*>(heap_->Allocate(64, 16).value());
   ASSERT_EQ(frames.dense.size(), 1u);
   EXPECT_TRUE(frames.dense[0].first <= small && small < frames.dense[0].second);
@@ -217,9 +218,9 @@ TEST_F(HeapZeroedTest, FramesHearHowWhatIsHandedOutWillBeUsed) {
 
 // A thread begins there, and the system calls the program's malloc(), which may be this heap's.
 TEST_F(HeapZeroedTest, LargeBlocksAreWatchedWithoutTheLock) {
+  its_frames_ = &frames_;
   Make();
   frames_.heap = heap_.get();
-  heap_->set_frames(&frames_);
   (void)heap_->Allocate(64, 16).value();
   EXPECT_EQ(frames_.watches, 0);
   void* const large = heap_->Allocate(3 * kMiB, 16).value();

@@ -22,7 +22,7 @@ class UnitMapTest : public testing::Test {
   void Make(uint64_t size_bytes, uint64_t capacity_bytes = 0, uint64_t base = TestBase()) {
     size_bytes_ = size_bytes;
     memory_.emplace(std::max(size_bytes, capacity_bytes), base);
-    Heap::Format(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
+    FormatHeap(memory_->Place(size_bytes), kRootBytes, pmem::VolatilePersist());
     Open();
   }
 

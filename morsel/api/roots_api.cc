@@ -97,7 +97,7 @@ morsel_code morsel_for_each_block(morsel_t* morsel,
   if (visit == nullptr) return CodeOf(Missing(kCall, "a function to call"));
   return CodeWithoutCancellation(kCall, [&] {
     return Morsel(morsel)->ForEachBlock(
-        [&](const morsel::alloc::Heap::StoppedWorld&, char* block, uint64_t bytes) {
+        [&](const morsel::alloc::StoppedWorld&, char* block, uint64_t bytes) {
           return visit(block, bytes, context) == 0;
         });
   });

@@ -28,7 +28,8 @@ std::string SubjectOf(const std::string& name) { return "morsel '" + name + "'";
 bool IsDamage(Code code) { return code == Code::kCorrupt || code == Code::kIo; }
 
 // Opens the morsel's heap for reading and checks it.
-// Errors  kIo: some of its memory cannot be read; those of Heap::Open() and LiveBytes().
+// Errors  kIo: some of its memory cannot be read; those of Heap::Open() and
+//         StoppedWorld::LiveBytes().
 Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) {
   const CatalogRecord& record = backing.record();
   std::vector<pmem::ByteRange> unreadable;
@@ -56,7 +57,7 @@ Status CheckHeap(const Backing& backing, const Say& say, CheckSummary& summary) 
   } else {
     say(LastError());
   }
-  const Result<uint64_t> live_bytes = heap.LiveBytes();
+  const Result<uint64_t> live_bytes = heap.StopAndRelease().LiveBytes();
   if (!live_bytes) return live_bytes.status();
   summary.live_bytes += *live_bytes;
   ++summary.morsels;

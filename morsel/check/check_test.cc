@@ -98,7 +98,7 @@ class CheckTest : public testing::TestWithParam<bool> {
     std::memset(small, 1, 64);
     EXPECT_TRUE(morsel->SetRoot("small", small).ok()) << LastError();
     EXPECT_TRUE(morsel->SetRoot("large", large).ok()) << LastError();
-    const uint64_t live_bytes = morsel->heap().LiveBytes().value();
+    const uint64_t live_bytes = morsel->heap().StopAndRelease().LiveBytes().value();
     EXPECT_TRUE(pool_->Close(morsel, false).ok()) << LastError();
     return live_bytes;
   }

@@ -25,7 +25,7 @@ alloc::HeapPlace PlaceOf(const CatalogRecord& record) {
 }  // namespace
 
 void OpenMorsel::Format(const CatalogRecord& record, pmem::Persist persist) {
-  alloc::Heap::Format(PlaceOf(record), /*root_table_bytes=*/0, persist);
+  alloc::FormatHeap(PlaceOf(record), /*root_table_bytes=*/0, persist);
 }
 
 OpenMorsel::OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::Heap> heap,
@@ -45,17 +45,17 @@ Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> ba
   const bool fine = record.contract == Contract::kFine;
   alloc::HeapPlace place = PlaceOf(record);
   place.is_new = is_new;
+  place.frames = backing->frames_of_heap();
+  const Result<bool> guarded = alloc::Guard::IsWanted();
+  if (!guarded) return guarded.status();
+  place.guarded = *guarded && !backing->read_only();
   Result<std::unique_ptr<alloc::Heap>> heap =
       alloc::Heap::Open(place, backing->persist(), fine, backing->read_only());
   if (!heap) return heap.status();
-  (*heap)->set_frames(backing->frames_of_heap());
   MORSEL_TRY(Roots(**heap).CheckTable());
-  const Result<bool> guarded = alloc::Guard::IsWanted();
-  if (!guarded) return guarded.status();
-  if (*guarded && !backing->read_only()) (*heap)->BeGuarded();
   Backing* const memory = backing.get();
   if (record.grows && !backing->read_only()) {
-    (*heap)->set_growth([memory](uint64_t size_bytes) -> Result<uint64_t> {
+    (*heap)->range().set_enlarge([memory](uint64_t size_bytes) -> Result<uint64_t> {
       if (memory->record().giant) size_bytes = AlignUp(size_bytes, kGiantBytes);
       MORSEL_TRY(memory->Resize(size_bytes));
       return memory->record().size_bytes;
@@ -78,7 +78,7 @@ OpenMorsel::~OpenMorsel() {
   ForgetRange(record().base, record().capacity_bytes);
 }
 
-uint64_t OpenMorsel::size_bytes() { return heap_->size_bytes(); }
+uint64_t OpenMorsel::size_bytes() { return heap_->range().size_bytes(); }
 
 Status OpenMorsel::MayRead() const {
   if (fork_count_ == ForkCount()) return Code::kOk;
@@ -146,9 +146,9 @@ class OpenMorsel::Telling {
     ++morsel_.tellings_;
     while (morsel_.askings_ > 0) morsel_.told_changed_.Wait(lock);
   }
-  void Begin(const alloc::Heap::StoppedWorld& stopped) const {
+  void Begin(const alloc::StoppedWorld& stopped) const {
     const KeepLastError keep;
-    const Result<uint64_t> live_bytes = morsel_.heap_->LiveBytes(stopped);
+    const Result<uint64_t> live_bytes = stopped.LiveBytes();
     const std::lock_guard lock(morsel_.told_mutex_);
     morsel_.FillStopped(live_bytes ? *live_bytes : morsel_.record().live_bytes, &morsel_.told_);
     morsel_.is_told_ = true;
@@ -174,14 +174,13 @@ Status OpenMorsel::Checkpoint(Then then) {
   const std::lock_guard no_root_changes(roots_mutex_);
   const auto stopped = heap_->StopAndRelease();
   telling.Begin(stopped);
-  const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
+  const Result<uint64_t> live_bytes = stopped.LiveBytes();
   if (!live_bytes) return live_bytes.status();
   return Checkpoint(stopped, *live_bytes, then);
 }
 
-Status OpenMorsel::Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t live_bytes,
-                              Then then) {
-  if (fine()) heap_->PersistAll(stopped);
+Status OpenMorsel::Checkpoint(const alloc::StoppedWorld& stopped, uint64_t live_bytes, Then then) {
+  if (fine()) stopped.PersistAll();
   // The checkpoint reads all of the memory, also blocks that the guard protects or marks as freed.
   const alloc::Guard::Opening open(heap_->guard());
   const alloc::ReportsAreOff quiet;
@@ -207,7 +206,7 @@ Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
   telling.Begin(stopped);
   ExportRequest request = options;
   if (!read_only() && !fine()) {
-    const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
+    const Result<uint64_t> live_bytes = stopped.LiveBytes();
     if (!live_bytes) return live_bytes.status();
     // Where no checkpoint can be made, the memory is all that there is, and this call saves it.
     if (!Checkpoint(stopped, *live_bytes, Then::kGoesOn).ok())
@@ -261,7 +260,7 @@ Status OpenMorsel::Fill(morsel_info* info) {
   Status status;
   {
     const auto stopped = heap_->StopAndRelease();
-    const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
+    const Result<uint64_t> live_bytes = stopped.LiveBytes();
     status = live_bytes.status();
     if (live_bytes) FillStopped(*live_bytes, info);
   }
@@ -273,10 +272,10 @@ Status OpenMorsel::Fill(morsel_info* info) {
 
 Status OpenMorsel::CloseFine() {
   const auto stopped = heap_->StopAndRelease();
-  const Result<uint64_t> live_bytes = heap_->LiveBytes(stopped);
+  const Result<uint64_t> live_bytes = stopped.LiveBytes();
   if (!live_bytes) return live_bytes.status();
   MORSEL_TRY(backing_->Checkpoint(*live_bytes));
-  return heap_->Close(stopped);
+  return stopped.Close();
 }
 
 Status OpenMorsel::Close() {

@@ -64,8 +64,8 @@ class OpenMorsel : public os::InDenseMemory {
   Result<std::vector<Roots::Root>> AllRoots();
   /// All live blocks but those that the roots take, in the order of addresses, until `visit`
   /// returns false. `visit` calls nothing of this morsel but what takes `stopped`.
-  Status ForEachBlock(const std::function<bool(const alloc::Heap::StoppedWorld& stopped,
-                                               char* block, uint64_t bytes)>& visit);
+  Status ForEachBlock(const std::function<bool(const alloc::StoppedWorld& stopped, char* block,
+                                               uint64_t bytes)>& visit);
   Status Flush(const void* address, uint64_t size_bytes);
   Status Copy(void* to, const void* from, uint64_t size_bytes);
   Status Fence();
@@ -95,12 +95,12 @@ class OpenMorsel : public os::InDenseMemory {
   Status MayFlush(const void* address, uint64_t size_bytes, const char* call);
   enum class Then { kGoesOn, kCloses };
   Status Checkpoint(Then then);
-  Status Checkpoint(const alloc::Heap::StoppedWorld& stopped, uint64_t live_bytes, Then then);
+  Status Checkpoint(const alloc::StoppedWorld& stopped, uint64_t live_bytes, Then then);
   Status CloseFine();
   Status MayBeRoot(const char* name, const void* object);
   // The caller holds roots_mutex_ and has stopped the heap.
-  Status Shrink(const alloc::Heap::StoppedWorld& stopped, uint64_t size_bytes);
-  Status FailInTheWay(const alloc::Heap::StoppedWorld& stopped, uint64_t size_bytes);
+  Status Shrink(const alloc::StoppedWorld& stopped, uint64_t size_bytes);
+  Status FailInTheWay(const alloc::StoppedWorld& stopped, uint64_t size_bytes);
   Result<bool> IsOfRoots(uint64_t address);
   class Telling;
   /// The caller has stopped the heap.

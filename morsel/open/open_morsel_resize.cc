@@ -12,18 +12,16 @@
 namespace morsel {
 namespace {
 
-using Stopped = alloc::Heap::StoppedWorld;
-
 struct InTheWay {
   uint64_t blocks = 0;
   uint64_t last_begin = 0;  ///< of the last one, from the heap's begin
   uint64_t last_bytes = 0;
 };
 
-Result<InTheWay> FindInTheWay(alloc::Heap& heap, const Stopped& stopped, uint64_t base,
+Result<InTheWay> FindInTheWay(const alloc::StoppedWorld& stopped, uint64_t base,
                               uint64_t size_bytes) {
   InTheWay found;
-  MORSEL_TRY(heap.ForEachBlockBehind(stopped, size_bytes, [&](char* block, uint64_t bytes) {
+  MORSEL_TRY(stopped.ForEachBlockBehind(size_bytes, [&](char* block, uint64_t bytes) {
     found = {found.blocks + 1, reinterpret_cast<uint64_t>(block) - base, bytes};
     return true;
   }));
@@ -59,34 +57,30 @@ Status OpenMorsel::Resize(uint64_t size_bytes) {
   const std::lock_guard lock(roots_mutex_);
   // What the guard keeps of freed blocks is in nobody's way.
   const auto stopped =
-      size_bytes < heap_->size_bytes() ? heap_->StopAndRelease() : heap_->StopTheWorld();
+      size_bytes < heap_->range().size_bytes() ? heap_->StopAndRelease() : heap_->StopTheWorld();
   const uint64_t before = record().size_bytes;
   if (size_bytes < before) return Shrink(stopped, size_bytes);
   MORSEL_TRY(backing_->Resize(size_bytes));
-  const Status grown = heap_->Grow(size_bytes);
-  if (grown.ok()) return grown;
-  KeepLastError keep;
-  (void)backing_->Resize(before);
-  return grown;
+  heap_->range().Grow(size_bytes);
+  return Code::kOk;
 }
 
-Status OpenMorsel::Shrink(const Stopped& stopped, uint64_t size_bytes) {
+Status OpenMorsel::Shrink(const alloc::StoppedWorld& stopped, uint64_t size_bytes) {
   const uint64_t before = record().size_bytes;
-  const Status shrunk = heap_->Shrink(size_bytes);
+  const Status shrunk = stopped.Shrink(size_bytes);
   if (!shrunk.ok()) {
     return shrunk.code() == Code::kBusy ? FailInTheWay(stopped, size_bytes) : shrunk;
   }
   if (const Status status = backing_->Resize(size_bytes); !status.ok()) {
-    KeepLastError keep;
-    (void)heap_->Grow(before);
+    heap_->range().Grow(before);
     return status;
   }
   return Code::kOk;
 }
 
 // The last block is named: as long as it is there, the end stays where it is.
-Status OpenMorsel::FailInTheWay(const Stopped& stopped, uint64_t size_bytes) {
-  const Result<InTheWay> found = FindInTheWay(*heap_, stopped, record().base, size_bytes);
+Status OpenMorsel::FailInTheWay(const alloc::StoppedWorld& stopped, uint64_t size_bytes) {
+  const Result<InTheWay> found = FindInTheWay(stopped, record().base, size_bytes);
   if (!found) return found.status();
   const std::string cannot = label_ + " cannot shrink from " +
                              FormatSizeExactly(record().size_bytes) + " to " +

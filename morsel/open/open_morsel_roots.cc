@@ -17,7 +17,7 @@ Result<void*> OpenMorsel::Root(const char* name, const RootType& wanted) {
                 label_.c_str(), name);
   }
   const uint64_t offset = reinterpret_cast<uint64_t>(object) - record().base;
-  const uint64_t size_bytes = heap_->size_bytes();
+  const uint64_t size_bytes = heap_->range().size_bytes();
   if (offset >= size_bytes && offset < record().capacity_bytes && read_only() && fine()) {
     return Fail(Code::kBusy,
                 "root '%s' of %s is %p, in memory that it has not had when it was opened for "
@@ -45,7 +45,7 @@ Result<std::vector<Roots::Root>> OpenMorsel::AllRoots() {
   if (!roots) return roots;
   for (Roots::Root& root : *roots) {
     const uint64_t offset = reinterpret_cast<uint64_t>(root.object) - record().base;
-    if (offset >= heap_->size_bytes()) root.object = nullptr;
+    if (offset >= heap_->range().size_bytes()) root.object = nullptr;
   }
   return roots;
 }
@@ -87,7 +87,7 @@ Status OpenMorsel::SetRoot(const char* name, void* object, const RootType& type,
   return roots.Set(name, object, type);
 }
 
-Status OpenMorsel::ForEachBlock(const std::function<bool(const alloc::Heap::StoppedWorld& stopped,
+Status OpenMorsel::ForEachBlock(const std::function<bool(const alloc::StoppedWorld& stopped,
                                                          char* block, uint64_t bytes)>& visit) {
   MORSEL_TRY(MayRead());
   const std::lock_guard lock(roots_mutex_);
@@ -95,7 +95,7 @@ Status OpenMorsel::ForEachBlock(const std::function<bool(const alloc::Heap::Stop
   const Result<std::vector<const void*>> of_roots = Roots(*heap_).Blocks();
   if (!of_roots) return of_roots.status();
   auto next = of_roots->begin();
-  return heap_->ForEachBlock(stopped, [&](char* block, uint64_t bytes) {
+  return stopped.ForEachBlock([&](char* block, uint64_t bytes) {
     while (next != of_roots->end() && *next < block) ++next;
     return (next != of_roots->end() && *next == block) || visit(stopped, block, bytes);
   });

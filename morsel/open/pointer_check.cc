@@ -71,7 +71,7 @@ class Search {
 
   // While the world is stopped: which words lead out, or to no block. What there is out there is
   // asked for afterwards, since that takes locks of the loader.
-  [[gnu::no_sanitize_address]] void Look(const alloc::Heap::StoppedWorld& stopped, char* block,
+  [[gnu::no_sanitize_address]] void Look(const alloc::StoppedWorld& stopped, char* block,
                                          uint64_t bytes) {
     for (uint64_t offset = 0; offset + sizeof(uint64_t) <= bytes; offset += sizeof(uint64_t)) {
       const uint64_t word = std::atomic_ref(*reinterpret_cast<uint64_t*>(block + offset))
@@ -103,12 +103,11 @@ class Search {
 
  private:
   // The base is in every Allocator, and what lies behind the capacity is the resource of std::pmr.
-  bool IsRightInside(const alloc::Heap::StoppedWorld& stopped, uint64_t word) {
+  bool IsRightInside(const alloc::StoppedWorld& stopped, uint64_t word) {
     if (word == base_ || word >= capacity_end_) return true;
     const auto is_live = [&](uint64_t address) {
       const KeepLastError keep;
-      const Result<bool> live =
-          morsel_.heap().IsLive(stopped, reinterpret_cast<const void*>(address));
+      const Result<bool> live = stopped.IsLive(reinterpret_cast<const void*>(address));
       return live && *live;
     };
     return is_live(word) || is_live(word - 1);
@@ -185,8 +184,8 @@ Result<std::vector<StrayPointer>> FindStrayPointers(OpenMorsel& morsel) {
   Result<std::vector<os::Mapping>> mappings = os::ReadableMappings();
   if (!mappings) return mappings.status();
   Search search(morsel, std::move(*mappings));
-  MORSEL_TRY(morsel.ForEachBlock(
-      [&](const alloc::Heap::StoppedWorld& stopped, char* block, uint64_t bytes) {
+  MORSEL_TRY(
+      morsel.ForEachBlock([&](const alloc::StoppedWorld& stopped, char* block, uint64_t bytes) {
         const alloc::ReportsAreOff quiet;
         search.Look(stopped, block, bytes);
         return true;

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "alloc/heap/heap_frames.h"
+#include "alloc/heap/supply/heap_frames.h"
 #include "base/descriptor.h"
 #include "base/random.h"
 #include "base/result.h"

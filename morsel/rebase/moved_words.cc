@@ -48,8 +48,8 @@ class Mover {
       : heap_(heap),
         move_(move),
         report_(report),
-        bytes_(reinterpret_cast<uint64_t>(heap.header())),
-        prefix_bytes_(heap.header()->first_unit * alloc::kUnitBytes) {}
+        bytes_(reinterpret_cast<uint64_t>(heap.facts().header)),
+        prefix_bytes_(heap.facts().header->first_unit * alloc::kUnitBytes) {}
 
   Result<MovedCounts> Run(const std::vector<PointersOfType>& pointers) {
     const Status walked = RootTrie(heap_).ForEach(
@@ -60,7 +60,7 @@ class Mover {
     }
     {
       const auto stopped = heap_.StopTheWorld();
-      MORSEL_TRY(heap_.ForEachBlock(stopped, [&](char* block, uint64_t bytes) {
+      MORSEL_TRY(stopped.ForEachBlock([&](char* block, uint64_t bytes) {
         const uint64_t offset = reinterpret_cast<uint64_t>(block) - bytes_;
         if (!of_roots_.contains(offset)) MoveBlock(stopped, offset, bytes);
         return true;
@@ -102,7 +102,7 @@ class Mover {
     Report(doubt);
   }
 
-  void MoveBlock(const alloc::Heap::StoppedWorld& stopped, uint64_t block, uint64_t bytes) {
+  void MoveBlock(const alloc::StoppedWorld& stopped, uint64_t block, uint64_t bytes) {
     ++counts_.blocks;
     uint64_t at = block;
     const uint64_t end = block + bytes;
@@ -127,7 +127,7 @@ class Mover {
     ++counts_.exact;
   }
 
-  void MoveByValue(const alloc::Heap::StoppedWorld& stopped, uint64_t block, uint64_t bytes,
+  void MoveByValue(const alloc::StoppedWorld& stopped, uint64_t block, uint64_t bytes,
                    uint64_t at) {
     const uint64_t word = *WordAt(at);
     const std::optional<uint64_t> moved = move_.Moved(word, prefix_bytes_);
@@ -146,11 +146,11 @@ class Mover {
 
   // The base is in every Allocator, and what lies behind the capacity is the resource of std::pmr.
   // A pointer to the end of a block is one of it.
-  bool IsSurely(const alloc::Heap::StoppedWorld& stopped, uint64_t word) {
+  bool IsSurely(const alloc::StoppedWorld& stopped, uint64_t word) {
     const uint64_t offset = word - move_.from_base;
     if (offset == 0 || offset >= move_.from_capacity_bytes) return true;
     const auto is_live = [&](uint64_t address) {
-      const Result<bool> live = heap_.IsLive(stopped, reinterpret_cast<const void*>(address));
+      const Result<bool> live = stopped.IsLive(reinterpret_cast<const void*>(address));
       return live && *live;
     };
     return is_live(bytes_ + offset) || is_live(bytes_ + offset - 1);
@@ -158,7 +158,7 @@ class Mover {
 
   // What leads to roots is offsets, which change with the blocks' places; objects are addresses.
   void MoveRoots() {
-    alloc::HeapHeader& header = *heap_.header();
+    alloc::HeapHeader& header = *heap_.facts().header;
     const auto move_offset = [&](uint64_t& word) {
       if (word != 0) word += move_.shift_bytes;
     };
@@ -178,8 +178,8 @@ class Mover {
       move_offset(found.next);
       move_object(found.object);
     }
-    auto* const table = static_cast<RootEntry*>(heap_.root_table());
-    for (uint64_t i = 0; i < heap_.root_table_bytes() / sizeof(RootEntry); ++i) {
+    auto* const table = static_cast<RootEntry*>(heap_.facts().root_table());
+    for (uint64_t i = 0; i < heap_.facts().root_table_bytes() / sizeof(RootEntry); ++i) {
       move_object(table[i].object);
     }
   }

@@ -15,9 +15,9 @@ namespace morsel {
 class RootTable {
  public:
   explicit RootTable(alloc::Heap& heap)
-      : entries_(static_cast<RootEntry*>(heap.root_table())),
-        count_(heap.root_table_bytes() / sizeof(RootEntry)),
-        persist_(heap.persist()) {}
+      : entries_(static_cast<RootEntry*>(heap.facts().root_table())),
+        count_(heap.facts().root_table_bytes() / sizeof(RootEntry)),
+        persist_(heap.facts().persist) {}
 
   /// Returns the object of the root `name`, or nullptr if the table has none.
   void* Find(std::string_view name) const;

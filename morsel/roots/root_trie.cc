@@ -23,13 +23,13 @@ Status RootTrie::Damaged(const char* what, uint64_t offset) const {
   return Fail(Code::kCorrupt,
               "the roots of the heap at %p: %s (offset 0x%" PRIx64
               "); restore the morsel from a copy",
-              static_cast<void*>(heap_.header()), what, offset);
+              static_cast<void*>(heap_.facts().header), what, offset);
 }
 
 Result<RootNode*> RootTrie::NodeAt(RootWord word) const {
   const uint64_t offset = word.offset();
   if (!IsAligned(offset, alloc::kBlockBytesMin) || offset < sizeof(alloc::HeapHeader) ||
-      !Within(offset, sizeof(RootNode), heap_.size_bytes())) {
+      !Within(offset, sizeof(RootNode), heap_.range().size_bytes())) {
     return Damaged("a word leads to where no node can be", offset);
   }
   return reinterpret_cast<RootNode*>(At(offset));
@@ -39,14 +39,14 @@ Result<RootRecord*> RootTrie::RecordAt(RootWord word) const {
   const uint64_t offset = word.offset();
   if (!word.IsRecord() || !IsAligned(offset, alloc::kBlockBytesMin) ||
       offset < sizeof(alloc::HeapHeader) ||
-      !Within(offset, sizeof(RootRecord), heap_.size_bytes())) {
+      !Within(offset, sizeof(RootRecord), heap_.range().size_bytes())) {
     return Damaged("a word leads to where no record can be", offset);
   }
   auto* const record = reinterpret_cast<RootRecord*>(At(offset));
   const uint64_t names_bytes = uint64_t{record->name_bytes} + record->type_name_bytes;
   if (record->name_bytes == 0 || record->name_bytes > kRootNameBytesMax ||
       record->type_name_bytes > kTypeNameBytesMax ||
-      !Within(offset, sizeof(RootRecord) + names_bytes, heap_.size_bytes())) {
+      !Within(offset, sizeof(RootRecord) + names_bytes, heap_.range().size_bytes())) {
     return Damaged("a record has names of impossible lengths", offset);
   }
   return record;
@@ -55,7 +55,7 @@ Result<RootRecord*> RootTrie::RecordAt(RootWord word) const {
 Result<RootTrie::Place> RootTrie::Locate(std::string_view name) const {
   Place place;
   place.hash = hash_(name.data(), name.size());
-  uint64_t* word = &heap_.header()->roots[RootIndex(place.hash, 0)];
+  uint64_t* word = &heap_.facts().header->roots[RootIndex(place.hash, 0)];
   RootWord leads{pmem::Load(word)};
   place.words[0] = word;
   while (leads.raw != 0 && !leads.IsRecord()) {
@@ -95,13 +95,13 @@ void RootTrie::Publish(uint64_t* word, uint64_t value) {
   // WHY    who opens the heap after a kill flushes the word that root_change names, and no other.
   // CRASH  before the word: it is flushed as it was, which changes nothing.
   // TEST   morsel/roots/root_trie_crash_test: KillThenPowerCut
-  if (heap_.fine()) pmem::Store(&heap_.header()->root_change, OffsetOf(word));
-  heap_.persist().Publish(word, value);
+  if (heap_.facts().fine) pmem::Store(&heap_.facts().header->root_change, OffsetOf(word));
+  heap_.facts().persist.Publish(word, value);
 }
 
 // A free of what is no block ends the process, and the offset of this one comes from the medium.
 Status RootTrie::CheckIsBlock(const void* block) const {
-  const Result<bool> is_block = heap_.IsBlock(block);
+  const Result<bool> is_block = heap_.IsLive(block, /*must_begin=*/true);
   if (!is_block) return is_block.status();
   return *is_block ? Status() : Damaged("a word leads to where no block begins", OffsetOf(block));
 }
@@ -112,8 +112,8 @@ void RootTrie::Release(void* block) {
   // WHY    who reads beside this process may be at the block; afterwards its bytes are anybody's.
   // CRASH  the block is free, or allocated and unreached.
   // TEST   morsel/roots/root_trie_test: AFreeIsCountedForWhoReadsBeside
-  if (heap_.fine()) {
-    uint64_t* const frees = &heap_.header()->root_frees;
+  if (heap_.facts().fine) {
+    uint64_t* const frees = &heap_.facts().header->root_frees;
     pmem::Store(frees, pmem::Load(frees) + 1);
   }
   heap_.Free(block);
@@ -290,10 +290,10 @@ Status RootTrie::ForEach(const std::function<void(const Found&)>& visit) const {
     unsigned depth;
     uint64_t prefix;  ///< the bits of the hash that have led there
   };
-  uint64_t blocks_left = heap_.size_bytes() / sizeof(RootRecord);
+  uint64_t blocks_left = heap_.range().size_bytes() / sizeof(RootRecord);
   std::vector<Word> left;
   for (uint64_t i = 0; i < alloc::kRootWords; ++i) {
-    left.push_back({pmem::Load(&heap_.header()->roots[i]), 0, i});
+    left.push_back({pmem::Load(&heap_.facts().header->roots[i]), 0, i});
   }
   while (!left.empty()) {
     const Word at = left.back();

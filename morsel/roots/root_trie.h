@@ -71,10 +71,10 @@ class RootTrie {
   Status CheckIsBlock(const void* block) const;
   void Release(void* block);
 
-  char* At(uint64_t offset) const { return reinterpret_cast<char*>(heap_.header()) + offset; }
+  char* At(uint64_t offset) const { return reinterpret_cast<char*>(heap_.facts().header) + offset; }
   uint64_t OffsetOf(const void* block) const {
     return static_cast<uint64_t>(static_cast<const char*>(block) -
-                                 reinterpret_cast<const char*>(heap_.header()));
+                                 reinterpret_cast<const char*>(heap_.facts().header));
   }
   uint64_t HashOf(const RootRecord& record) const {
     return hash_(record.name(), record.name_bytes);

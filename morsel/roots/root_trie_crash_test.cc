@@ -23,7 +23,7 @@ using Names = std::map<std::string, std::pair<uint64_t, uint32_t>>;  // object a
 struct RootTrieCrashTest : testing::Test {
   void Make(bool has_table) {
     const alloc::HeapPlace place = memory.Place(kSubtreeBytes);
-    alloc::Heap::Format(place, has_table ? kRootTableBytes : 0, pmem::VolatilePersist());
+    alloc::FormatHeap(place, has_table ? kRootTableBytes : 0, pmem::VolatilePersist());
     if (has_table) BecomeHeapOfTables(place.base);
     recorder.emplace(std::vector<pmem::CrashRecorder::Span>{{memory.base(), kSubtreeBytes}});
     heap = OpenHeap(recorder->persist());
@@ -48,10 +48,11 @@ struct RootTrieCrashTest : testing::Test {
     for (const Roots::Root& root : *all) {
       names[root.name] = {reinterpret_cast<uint64_t>(root.object), root.type.layout};
     }
-    const bool has_trie = std::any_of(std::begin(of.header()->roots), std::end(of.header()->roots),
-                                      [](uint64_t word) { return word != 0; });
+    const bool has_trie =
+        std::any_of(std::begin(of.facts().header->roots), std::end(of.facts().header->roots),
+                    [](uint64_t word) { return word != 0; });
     if (has_trie) {
-      EXPECT_EQ(of.header()->version, alloc::kHeapVersion);
+      EXPECT_EQ(of.facts().header->version, alloc::kHeapVersion);
     }
     return names;
   }
@@ -182,12 +183,12 @@ TEST_F(RootTrieCrashTest, AHeapOfTables) {
   Make(true);
   PutInTable(*heap, 0, "old", a);
   PutInTable(*heap, 1, "other", b);
-  heap->persist().Range(heap->root_table(), kRootTableBytes);
+  heap->facts().persist.Range(heap->facts().root_table(), kRootTableBytes);
   EXPECT_EQ(NamesOf(*heap).size(), 2u);
   CrashInForget("other");
-  EXPECT_EQ(heap->header()->version, alloc::kHeapVersionOfTables);
+  EXPECT_EQ(heap->facts().header->version, alloc::kHeapVersionOfTables);
   CrashInSet("new", b, 3);
-  EXPECT_EQ(heap->header()->version, alloc::kHeapVersion);
+  EXPECT_EQ(heap->facts().header->version, alloc::kHeapVersion);
   CrashInSet("old", b, 1);
   CrashInForget("old");
   EXPECT_EQ(NamesOf(*heap).size(), 1u);
@@ -197,10 +198,10 @@ TEST_F(RootTrieCrashTest, AHeapOfTables) {
 TEST_F(RootTrieCrashTest, ARootOfBothIsForgottenInBoth) {
   Make(true);
   PutInTable(*heap, 0, "root", a);
-  heap->persist().Range(heap->root_table(), kRootTableBytes);
+  heap->facts().persist.Range(heap->facts().root_table(), kRootTableBytes);
   ASSERT_TRUE(Roots(*heap).Set("root", b, {}).ok());
   PutInTable(*heap, 0, "root", a);
-  heap->persist().Range(heap->root_table(), kRootTableBytes);
+  heap->facts().persist.Range(heap->facts().root_table(), kRootTableBytes);
   EXPECT_EQ(NamesOf(*heap).at("root").first, reinterpret_cast<uint64_t>(b));
   CrashInForget("root");
   EXPECT_EQ(NamesOf(*heap), Names());

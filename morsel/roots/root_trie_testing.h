@@ -32,7 +32,7 @@ inline void BecomeHeapOfTables(void* base) {
 
 /// Puts a root into the table of such a heap, as the library did then.
 inline void PutInTable(alloc::Heap& heap, uint64_t entry, const char* name, const void* object) {
-  auto* const at = static_cast<RootEntry*>(heap.root_table()) + entry;
+  auto* const at = static_cast<RootEntry*>(heap.facts().root_table()) + entry;
   std::strncpy(at->name, name, sizeof at->name - 1);
   at->object = reinterpret_cast<uint64_t>(object);
 }
@@ -42,7 +42,7 @@ class TrieHeap {
   explicit TrieHeap(uint64_t size_bytes = kSubtreeBytes, bool has_table = false,
                     pmem::Persist persist = pmem::VolatilePersist())
       : memory_(size_bytes), place_(memory_.Place(size_bytes)), persist_(persist) {
-    alloc::Heap::Format(place_, has_table ? kRootTableBytes : 0, persist_);
+    alloc::FormatHeap(place_, has_table ? kRootTableBytes : 0, persist_);
     if (has_table) BecomeHeapOfTables(place_.base);
     Open();
   }
@@ -54,10 +54,10 @@ class TrieHeap {
     heap_ = std::move(*opened);
   }
   alloc::Heap& heap() { return *heap_; }
-  alloc::HeapHeader& header() { return *heap_->header(); }
+  alloc::HeapHeader& header() { return *heap_->facts().header; }
   const alloc::HeapPlace& place() const { return place_; }
   void* Object() { return heap_->Allocate(64, 16).value(); }
-  uint64_t LiveBytes() { return heap_->LiveBytes().value(); }
+  uint64_t LiveBytes() { return heap_->StopAndRelease().LiveBytes().value(); }
   void* At(uint64_t offset) { return static_cast<char*>(place_.base) + offset; }
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 #include <set>
 
 #include "base/bits.h"
@@ -13,6 +14,18 @@
 
 namespace morsel {
 namespace {
+
+// Makes a heap of kHeapVersionOfTables one of kHeapVersion, durably.
+void LeaveTables(alloc::Heap& heap) {
+  alloc::HeapHeader& header = *heap.facts().header;
+  if (header.version == alloc::kHeapVersion) return;
+  alloc::HeapHeader left = header;
+  left.version = alloc::kHeapVersion;
+  uint64_t word = 0;
+  std::memcpy(&word, &left.version, sizeof word);
+  // The word has unit_bytes, too, which stay.
+  heap.facts().persist.Publish(reinterpret_cast<uint64_t*>(&header.version), word);
+}
 
 Status CheckName(std::string_view name) {
   if (!name.empty() && name.size() <= kRootNameBytesMax) return Code::kOk;
@@ -35,19 +48,20 @@ void* ObjectOf(const RootRecord& record) {
 // Reads roots which another process may be changing.
 template <class Read>
 auto Roots::WhileUnchanged(Read read) const {
-  const bool is_beside = heap_.fine() && heap_.read_only();
-  return BesideWriter(is_beside ? &heap_.header()->root_frees : nullptr, read);
+  const bool is_beside = heap_.facts().fine && heap_.facts().read_only;
+  return BesideWriter(is_beside ? &heap_.facts().header->root_frees : nullptr, read);
 }
 
 Status Roots::CheckTable() const {
-  const uint64_t bytes = heap_.root_table_bytes();
-  if (bytes == kRootTableBytes || (bytes == 0 && heap_.header()->version == alloc::kHeapVersion)) {
+  const uint64_t bytes = heap_.facts().root_table_bytes();
+  if (bytes == kRootTableBytes ||
+      (bytes == 0 && heap_.facts().header->version == alloc::kHeapVersion)) {
     return Code::kOk;
   }
   return Fail(Code::kCorrupt,
               "the heap at %p has %" PRIu64 " bytes of roots where %" PRIu64
               " are due; restore the morsel from a copy",
-              static_cast<void*>(heap_.header()), bytes, kRootTableBytes);
+              static_cast<void*>(heap_.facts().header), bytes, kRootTableBytes);
 }
 
 Result<Roots::Found> Roots::Find(std::string_view name, const RootType& wanted) const {
@@ -72,7 +86,7 @@ Status Roots::Set(std::string_view name, void* object, const RootType& type) {
   // WHY    a library that knows tables only must refuse the heap, not miss the root.
   // CRASH  before the word: the heap refuses older libraries, and its roots are those of the table.
   // TEST   morsel/roots/root_trie_crash_test: AHeapOfTables
-  heap_.LeaveTables();
+  LeaveTables(heap_);
   MORSEL_TRY(RootTrie(heap_).Set(name, object, type));
   // ORDER  the trie's root  <  the end of the table's
   // WHY    the name must lead to the one object or to the other.                    [ROOT-6]
@@ -127,7 +141,7 @@ Result<std::vector<Roots::Root>> Roots::All() const {
 
 Result<std::vector<const void*>> Roots::Blocks() const {
   std::vector<const void*> blocks;
-  const char* const base = reinterpret_cast<const char*>(heap_.header());
+  const char* const base = reinterpret_cast<const char*>(heap_.facts().header);
   MORSEL_TRY(RootTrie(heap_).ForEach(
       [&](const RootTrie::Found& found) { blocks.push_back(base + found.offset); }));
   std::sort(blocks.begin(), blocks.end());
@@ -147,13 +161,13 @@ std::string Shown(std::string_view of) {
 
 // What is wrong with where a root leads to; nothing: it is right.
 std::string WrongObject(alloc::Heap& heap, const void* object) {
-  const uint64_t base = reinterpret_cast<uint64_t>(heap.header());
+  const uint64_t base = reinterpret_cast<uint64_t>(heap.facts().header);
   const uint64_t address = reinterpret_cast<uint64_t>(object);
   char text[160];
-  if (!Within(address - base, 1, heap.size_bytes())) {
+  if (!Within(address - base, 1, heap.range().size_bytes())) {
     std::snprintf(text, sizeof text,
                   " leads to 0x%" PRIx64 ", outside of the morsel (0x%" PRIx64 "-0x%" PRIx64 ")",
-                  address, base, base + heap.size_bytes());
+                  address, base, base + heap.range().size_bytes());
   } else if (const Result<bool> live = heap.IsLive(object); !live || !*live) {
     std::snprintf(text, sizeof text, " leads to 0x%" PRIx64 ", where no block is allocated",
                   address);
@@ -182,8 +196,8 @@ uint64_t Roots::Validate(const std::function<void(const std::string&)>& report) 
   if (!walked.ok()) report(LastError());
   for (const RootTrie::Found& one : found) {
     std::snprintf(place, sizeof place, "(offset 0x%" PRIx64 ")", one.offset);
-    const char* const block = reinterpret_cast<const char*>(heap_.header()) + one.offset;
-    const Result<bool> is_block = heap_.IsBlock(block);
+    const char* const block = reinterpret_cast<const char*>(heap_.facts().header) + one.offset;
+    const Result<bool> is_block = heap_.IsLive(block, /*must_begin=*/true);
     const std::string what = one.record == nullptr ? "a node of the roots " : "a record of a root ";
     if (!is_block || !*is_block) report(what + place + " lies where no block is allocated");
     if (one.record == nullptr) continue;

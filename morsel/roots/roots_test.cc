@@ -138,7 +138,7 @@ TEST_F(RootsOfTablesTest, ASetMovesARootIntoTheTrie) {
   ASSERT_TRUE(roots.Set("new", b, {}).ok());
   EXPECT_EQ(heap.header().version, alloc::kHeapVersion);
   ASSERT_TRUE(roots.Set("old", b, {}).ok());
-  EXPECT_EQ(static_cast<RootEntry*>(heap.heap().root_table())[3].object, 0u);
+  EXPECT_EQ(static_cast<RootEntry*>(heap.heap().facts().root_table())[3].object, 0u);
   EXPECT_EQ(Names(), "gone new old " + std::string(111, 'z') + " ");
   heap.Open();
   EXPECT_EQ(Roots(heap.heap()).Find("old", {})->object, b);
@@ -156,7 +156,7 @@ TEST_F(RootsOfTablesTest, OfTwoOfOneNameTheTriesCounts) {
 }
 
 TEST_F(RootsOfTablesTest, DamagedEntriesAreFound) {
-  auto* const entries = static_cast<RootEntry*>(heap.heap().root_table());
+  auto* const entries = static_cast<RootEntry*>(heap.heap().facts().root_table());
   std::memset(entries[0].name, 'x', sizeof entries[0].name);
   entries[0].object = entries[1].object = reinterpret_cast<uint64_t>(a);
   PutInTable(heap.heap(), 9, "old", b);

@@ -67,7 +67,7 @@ class Table {
     heap_.reset();
     heap_ = Heap::Open(place_, CountInto(&cost_), true, false).value();
   }
-  void Format() { Heap::Format(place_, 4096, CountInto(&cost_)); }
+  void Format() { FormatHeap(place_, 4096, CountInto(&cost_)); }
   Heap& heap() { return *heap_; }
   void* Allocate(uint64_t size_bytes) { return heap_->Allocate(size_bytes, 16).value(); }
   void Persist(void* block, uint64_t size_bytes) {
@@ -128,10 +128,10 @@ void Extents(Table& table) {
 void OpenAndClose(Table& table) {
   table.Row("settle after a malloc of 64 B", [&] {
     (void)table.Allocate(64);
-    table.heap().FlushFrees();
+    table.heap().StopTheWorld().FlushFrees();
   });
-  table.Row("settle with nothing to do", [&] { table.heap().FlushFrees(); });
-  table.Row("close", [&] { MORSEL_CHECK(table.heap().Close().ok()); });
+  table.Row("settle with nothing to do", [&] { table.heap().StopTheWorld().FlushFrees(); });
+  table.Row("close", [&] { MORSEL_CHECK(table.heap().StopAndRelease().Close().ok()); });
   table.Row("open after a close", [&] { table.Open(); });
   table.Row("malloc of 64 B, the first after a close", [&] { (void)table.Allocate(64); });
   table.Row("open after a kill", [&] { table.Open(); });

@@ -22,13 +22,13 @@ import cpp_scanner
 # Functions that flush, fence or sync and do nothing else: taking away a call of one is a
 # mutation of its own.
 STEPS = {
-    ("alloc/heap/heap_durability.cc", "Heap::Fence"),
-    ("alloc/heap/heap_durability.cc", "Heap::Flush"),
-    ("alloc/heap/heap_durability.cc", "Heap::FlushAllocations"),
-    ("alloc/heap/heap_durability.cc", "Heap::FlushAllocationsLocked"),
-    ("alloc/heap/heap_durability.cc", "Heap::FlushSegment"),
-    ("alloc/heap/heap_durability.cc", "Heap::FlushLater"),
-    ("alloc/heap/heap_durability.cc", "Heap::FlushAllFrees"),
+    ("alloc/heap/durability.cc", "Durability::Fence"),
+    ("alloc/heap/durability.cc", "Durability::Flush"),
+    ("alloc/heap/durability.cc", "Durability::FlushAllocations"),
+    ("alloc/heap/durability.cc", "Durability::FlushAllocationsLocked"),
+    ("alloc/heap/durability.cc", "Durability::FlushSegment"),
+    ("alloc/heap/durability.cc", "Durability::FlushLater"),
+    ("alloc/heap/durability.cc", "Durability::FlushAllFrees"),
     ("alloc/heap/threads/pending_lines.h", "Flush"),
     ("alloc/subtrees/subtree_map.cc", "SubtreeMap::Clean"),
     ("alloc/heap/segments/unit_map.cc", "UnitMap::FlushCleared"),

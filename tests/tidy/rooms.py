@@ -39,6 +39,7 @@ ROOMS = [
     Room("alloc/heap/segments"),
     Room("alloc/heap/threads"),
     Room("alloc/heap/guard"),
+    Room("alloc/heap/supply"),
     Room("alloc/heap"),
     Room("alloc/subtrees"),
     Room("morsel"),

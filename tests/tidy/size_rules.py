@@ -11,6 +11,9 @@ README_LINES_MAX = 50
 FUNCTION_LINES_MAX = 70
 COLUMNS_MAX = 100
 FOLDER_FILES_MAX = 35  # of each kind
+# Fronts, which leave the work to parts: in these headers, these classes have at most so many
+# functions, constructors, destructors and operators aside.
+FRONTS = {"alloc/heap/heap.h": ("Heap", 24)}
 
 
 def check_file_lengths(tree):
@@ -34,6 +37,26 @@ def check_function_lengths(tree):
                 length = f"{function.length} lines, more than {FUNCTION_LINES_MAX}"
                 text = f"{function.name} has {length}: split it"
                 yield source.violation(function.line, text)
+
+
+def _is_counted(declaration):
+    name = declaration.name.rsplit("::", 1)[-1]
+    is_special = name.lstrip("~") == declaration.scope or name.startswith("operator")
+    return declaration.kind == "function" and not is_special
+
+
+def check_fronts(tree):
+    for source in tree.cpp_sources:
+        front, most = FRONTS.get(str(source.path), (None, None))
+        if front is None:
+            continue
+        members = [one for one in source.declarations if one.scope == front and _is_counted(one)]
+        if not members:
+            yield source.violation(1, f"it has no class {front} with functions")
+        if len(members) > most:
+            text = f"{front} has {len(members)} functions, more than {most}: what is not a front's"
+            text += " work is a part's"
+            yield source.violation(members[most].line, text)
 
 
 def check_columns(tree):

@@ -29,6 +29,26 @@ class Lengths(RuleCase):
         self.assert_reports({"base/a.cc": "void f() {"}, "base/a.cc:1", "braces")
 
 
+class Fronts(RuleCase):
+    rules = (size_rules.check_fronts,)
+
+    @staticmethod
+    def front(count):
+        functions = [f"  void f{number}(int a) {{ g(a); }}" for number in range(count - 1)]
+        special = ["  Heap(int a);", "  ~Heap();", "  Heap& operator=(const Heap&) = delete;"]
+        parts = ["  struct Part { void p(); };", "  Part part_{g(1)};"]
+        lines = ["class Heap final {", *special, *functions, "  static int Open(int a);", *parts]
+        return {"alloc/heap/heap.h": "\n".join([*lines, "};", ""])}
+
+    def test_functions_are_counted(self):
+        self.assert_tidy(self.front(24))
+        self.assert_reports(self.front(25), "alloc/heap/heap.h:29", "25 functions, more than 24")
+
+    def test_the_class_is_there(self):
+        other = {"alloc/heap/heap.h": "class Other;\n"}
+        self.assert_reports(other, "alloc/heap/heap.h:1", "no class")
+
+
 class Columns(RuleCase):
     rules = (size_rules.check_columns,)
 

@@ -24,6 +24,7 @@ RULES = [
     size_rules.check_function_lengths,
     size_rules.check_columns,
     size_rules.check_folders,
+    size_rules.check_fronts,
     size_rules.check_readmes,
     dead_files.check_dead_sources,
     dead_files.check_dead_documents,

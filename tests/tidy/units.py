@@ -1,7 +1,7 @@
 """Units: a header with the sources that define what it declares.
 
 x.cc belongs to x.h. A source without a header of its own name belongs to the header beside it
-that declares most of what it defines, as heap_allocate.cc does to heap.h; else it is alone.
+that declares most of what it defines, as heap_validate.cc does to heap.h; else it is alone.
 """
 
 import posixpath

@@ -6,7 +6,7 @@
 // The line is durable iff durable == stored.
 //
 // Stores that free blocks are not counted, because no persist() waits for them.
-// ThreadHeap::FlushFrees() and Heap::FlushFrees() flush them.
+// ThreadHeap::FlushFrees() and Durability::FlushFrees() flush them.
 #pragma once
 
 #include <atomic>

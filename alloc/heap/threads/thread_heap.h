@@ -112,7 +112,7 @@ class alignas(kLineBytes) ThreadHeap : public os::InDenseMemory {
   void FlushRemote();
 
   /// Counts an extent that was freed. UnitMap counts its bytes, and makes it durable before the
-  /// units get another head; Heap::FlushFreesOf() does so together with the other frees.
+  /// units get another head; Durability::FlushFreesOf() does so together with the other frees.
   void FreedExtent() {
     CountFree(kBlockBytesMin);
     smallest_freed_bytes_ = kBlockBytesMin;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 
 #include "alloc/heap/segments/central_slabs.h"
 #include "alloc/heap/segments/segment_table.h"
@@ -42,6 +43,18 @@ class ThreadParts final : private ThreadEndListener {
   /// The calling thread's slot of the heap, which it may Enter().
   /// Threads  any.
   ThreadSlot& MySlot() const { return SlotAt(place_); }
+  /// Enters it and returns it, or returns nullptr if it is empty.
+  /// Threads  any.
+  ThreadSlot* Enter() const {
+    ThreadSlot& slot = MySlot();
+    return slot.Enter(heap_) ? &slot : nullptr;
+  }
+  /// Takes the heap's lock for a call that needs Mine().
+  /// Threads  any that does not hold it.
+  std::unique_lock<Mutex> LockForMine() {
+    (void)MyState();  // while no lock is held
+    return std::unique_lock(lock_);
+  }
   /// Makes the heap the calling thread's recent one. The thread is inside `slot`, its own.
   /// Threads  any.
   void BeRecent(ThreadSlot& slot) const {

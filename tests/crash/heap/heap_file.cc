@@ -38,7 +38,7 @@ HeapFile::HeapFile(const std::string& path, HeapLog& log)
   if (memory == MAP_FAILED) Die("'%s' cannot be mapped: %m", path.c_str());
   close(descriptor);
   base_ = static_cast<char*>(memory);
-  if (is_new) alloc::Heap::Format(Place(), kSlotsMax * sizeof(uint64_t), pmem::VolatilePersist());
+  if (is_new) alloc::FormatHeap(Place(), kSlotsMax * sizeof(uint64_t), pmem::VolatilePersist());
 }
 
 HeapFile::~HeapFile() {
@@ -58,7 +58,7 @@ std::string HeapFile::Open() {
       alloc::Heap::Open(Place(), pmem::VolatilePersist(), /*fine=*/true, /*read_only=*/false);
   if (!heap) return std::string("the heap does not open: ") + LastError();
   heap_ = std::move(heap).value();
-  heap_->set_growth([this](uint64_t size_bytes) -> Result<uint64_t> {
+  heap_->range().set_enlarge([this](uint64_t size_bytes) -> Result<uint64_t> {
     if (size_bytes > kHeapCapacityBytes) return Code::kNoSpace;
     heap_bytes_.store(size_bytes);
     return size_bytes;
@@ -67,7 +67,7 @@ std::string HeapFile::Open() {
 }
 
 std::string HeapFile::Close() {
-  const Status status = heap_->Close();
+  const Status status = heap_->StopAndRelease().Close();
   if (!status.ok()) return std::string("the heap does not close: ") + LastError();
   heap_.reset();
   return {};
@@ -95,21 +95,21 @@ void HeapFile::Flush(const void* address, uint64_t size_bytes) {
 void HeapFile::Resize(Random& random) {
   const auto stopped = heap_->StopTheWorld();
   const uint64_t size_bytes = random.Between(1, 32) * kSubtreeBytes;
-  if (size_bytes >= heap_->size_bytes()) return;
-  if (heap_->Shrink(size_bytes).ok()) heap_bytes_.store(size_bytes);
+  if (size_bytes >= heap_->range().size_bytes()) return;
+  if (stopped.Shrink(size_bytes).ok()) heap_bytes_.store(size_bytes);
 }
 
 void* HeapFile::Pointee(uint64_t slot) { return reinterpret_cast<void*>(pmem::Load(Slot(slot))); }
 
 void HeapFile::Point(uint64_t slot, void* object) {
-  heap_->persist().Publish(Slot(slot), reinterpret_cast<uint64_t>(object));
+  heap_->facts().persist.Publish(Slot(slot), reinterpret_cast<uint64_t>(object));
 }
 
 std::string HeapFile::WhyInvalid() { return alloc::Findings(*heap_); }
 
 std::vector<Block> HeapFile::Allocated() {
-  (void)heap_->LiveBytes();  // empties the caches
-  return AllocatedBlocks(base_, heap_->size_bytes());
+  (void)heap_->StopAndRelease().LiveBytes();  // empties the caches
+  return AllocatedBlocks(base_, heap_->range().size_bytes());
 }
 
 }  // namespace morsel::crash

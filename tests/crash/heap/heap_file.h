@@ -38,7 +38,7 @@ class HeapFile : public CrashHeap {
   uint64_t UsableBytes(const void* block) override { return heap_->UsableBytes(block); }
   void Flush(const void* address, uint64_t size_bytes) override;
   void Fence() override { heap_->Fence(); }
-  void Settle() override { heap_->FlushFrees(); }
+  void Settle() override { heap_->StopTheWorld().FlushFrees(); }
   void Resize(Random& random) override;
   void* Pointee(uint64_t slot) override;
   void Point(uint64_t slot, void* object) override;
@@ -47,7 +47,9 @@ class HeapFile : public CrashHeap {
 
  private:
   alloc::HeapPlace Place() const;
-  uint64_t* Slot(uint64_t slot) const { return static_cast<uint64_t*>(heap_->root_table()) + slot; }
+  uint64_t* Slot(uint64_t slot) const {
+    return static_cast<uint64_t*>(heap_->facts().root_table()) + slot;
+  }
   /// nullptr where there was no space.
   void* BlockOf(const Result<void*>& block);
 

@@ -1,4 +1,4 @@
-#include "alloc/heap/range_growth.h"
+#include "alloc/heap/supply/heap_range.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -14,11 +14,11 @@ constexpr uint64_t kGrowthPart = 64;
 
 }  // namespace
 
-bool RangeGrowth::GrowFor(UnitCount count, uint64_t alignment, bool asks_more) {
+bool HeapRange::GrowFor(UnitCount count, uint64_t alignment, bool asks_more) {
   if (enlarge_ == nullptr) return false;
   const Result<UnitIndex> end = units_.EndOfUsed();
   if (!end) return false;
-  const uint64_t now = units_.unit_count() * kUnitBytes;
+  const uint64_t now = size_bytes();
   const uint64_t capacity = header_.capacity_bytes;
   const uint64_t need = AlignUp(
       (units_.AlignedUnit(end->value(), alignment) + count.value()) * kUnitBytes, kSubtreeBytes);
@@ -36,8 +36,8 @@ bool RangeGrowth::GrowFor(UnitCount count, uint64_t alignment, bool asks_more) {
   return true;
 }
 
-Status RangeGrowth::NoRoomFor(UnitCount units) const {
-  const uint64_t now = units_.unit_count() * kUnitBytes;
+Status HeapRange::NoRoomFor(UnitCount units) const {
+  const uint64_t now = size_bytes();
   const uint64_t capacity = header_.capacity_bytes;
   const bool has_tried_to_grow = failure_code_ != Code::kOk;
   const bool has_place = units.value() * kUnitBytes <= capacity - now;

@@ -1,4 +1,4 @@
-// How a heap's range becomes larger when it is full.
+// A heap's range: how large it is, and how it becomes larger when it is full.
 #pragma once
 
 #include <cstdint>
@@ -11,18 +11,25 @@
 
 namespace morsel::alloc {
 
-/// Threads  the holder of the heap's lock.
-class RangeGrowth {
+/// Threads  the holder of the heap's lock, unless said otherwise.
+class HeapRange {
  public:
   /// Enlarges the range to at least size_bytes, durably, and returns its new size. It is called
   /// with the heap's lock held and must not call the heap.
   using Enlarge = std::function<Result<uint64_t>(uint64_t size_bytes)>;
 
   /// Ownership  both outlive this object.
-  RangeGrowth(const HeapHeader& header, UnitMap& units) : header_(header), units_(units) {}
+  HeapRange(const HeapHeader& header, UnitMap& units) : header_(header), units_(units) {}
 
   /// nullptr: the range cannot grow, as it is at first.
+  /// Threads  no other thread is in the heap.
   void set_enlarge(Enlarge enlarge) { enlarge_ = std::move(enlarge); }
+
+  /// The size of the range at present.
+  /// Threads  any; waits for nobody.
+  uint64_t size_bytes() const { return units_.unit_count() * kUnitBytes; }
+  /// Takes in the new end of a range that has grown to size_bytes, durably.
+  void Grow(uint64_t size_bytes) { units_.Grow(size_bytes); }
 
   /// Begins a search for room: NoRoomFor() tells of attempts to grow since.
   void BeginSearch() { failure_code_ = Code::kOk; }
