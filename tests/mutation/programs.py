@@ -48,7 +48,7 @@ def cases_in(program):
 def run(case, timeout, mutant=None, log=None, seed=None):
     """One case in a process of its own; whatever it started dies with it."""
     folder = tempfile.mkdtemp(prefix="mutation-")
-    environment = {**os.environ, "TEST_TMPDIR": folder}
+    environment = {**os.environ, "TEST_TMPDIR": folder, "MORSEL_ADDRESSES": ""}
     # Where the first expectation fails, it is over.
     arguments = [case.program, f"--gtest_filter={case.name}", "--gtest_break_on_failure"]
     for name, value in (
