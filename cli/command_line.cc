@@ -215,6 +215,7 @@ void AddCheck(CLI::App& app, Invocation& invocation) {
   command->add_flag("--pointers", options->pointers,
                     "Look at every word of every block, too: which lead to where a program, a "
                     "library or a stack was, and which to what is freed.");
+  command->add_flag("--leaks", options->leaks, "Look for blocks, too, that no root leads to.");
   Runs(command, invocation, options, Check);
 }
 

@@ -47,6 +47,7 @@ struct CheckOptions {
   std::string pool;
   std::optional<std::string> name;
   bool pointers = false;
+  bool leaks = false;
 };
 
 struct RmOptions {

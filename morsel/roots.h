@@ -32,7 +32,9 @@ typedef struct morsel_type {
   const char *name; /* NULL: none. Of one longer than 1,024 bytes the end is kept as a hash */
 } morsel_type;
 
-/* Does what morsel_set_root() does, and keeps the type of the object with it; type NULL: none.
+/* Does what morsel_set_root() does, and keeps the type of the object with it; type NULL: none. A
+ * name that leads to an object already, of whatever type, leads to the new one from now on, and the
+ * old one stays allocated: ask for it before, or set MORSEL_EXCLUSIVE.
  *
  * Durability  as morsel_set_root(): name, type and object change together.
  * Errors      as morsel_set_root(); INVALID_ARGUMENT (type, flags); EXISTS (with MORSEL_EXCLUSIVE
@@ -56,7 +58,8 @@ typedef struct morsel_root_info {
   uint64_t size;        /* of the type, as the following */
   uint32_t alignment;
   uint32_t layout;
-  const char *type;     /* the name; empty: none. A mangled one is shown as the source has it */
+  const char *type;     /* the name; empty: none. A mangled one is shown as one writes it, without
+                           the template arguments that the standard's templates have by default */
 } morsel_root_info;
 
 /* Calls `visit` for each root, in the order of names, until it returns other than 0, which is no
@@ -121,6 +124,46 @@ typedef struct morsel_pointer {
 morsel_code morsel_check_pointers(morsel_t *morsel,
                                   int (*visit)(const morsel_pointer *pointer, void *context),
                                   void *context);
+
+/* A live block that no root leads to, however many blocks lie between. */
+typedef struct morsel_unreached {
+  uint32_t struct_size; /* as of this library */
+  uint32_t is_first;    /* 1: the first one of a group, which has what it leads to. A forgotten list
+                           or map is one group: its first block is the object itself, or any of a
+                           ring */
+  void *block;
+  uint64_t block_bytes;
+  uint64_t group_blocks; /* of a first one: how many the group has, and their bytes; else 0 */
+  uint64_t group_bytes;
+} morsel_unreached;
+
+typedef struct morsel_unreached_info {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t blocks; /* that no root leads to */
+  uint64_t bytes;
+  uint64_t live_blocks; /* all; those that roots take themselves are left out */
+  uint64_t live_bytes;
+} morsel_unreached_info;
+
+/* Follows all roots, fills *info, and calls `visit`, in the order of addresses, for each live block
+ * that they do not lead to, until it returns other than 0, which is no error. visit, info: may be
+ * NULL. A block leads to another if one of its aligned words of 8 bytes has the address of a byte
+ * in that. So pointers to members and tagged pointers count; those that are packed, compressed or
+ * kept in files do not, nor do the variables of the program, in which may be the only pointer to
+ * what was just allocated. A number that equals an address leads to what is there.
+ *
+ * Blocks that are unreached in a program whose data all hangs on roots are lost: a root that was
+ * forgotten, an object that was not freed. Under the fine contract a crash leaves some, too, as
+ * morsel_malloc() and morsel_free() say.
+ *
+ * Threads  any. `visit` may call the library, and free the blocks; it must not throw.
+ * Errors   INVALID_ARGUMENT (NULL; struct_size); BUSY (a fork); CORRUPT; NO_MEMORY.
+ * Cost     reads all live blocks, while other threads that call the library on this morsel wait.
+ *          Memory of 24 bytes for each live block, and 8 for each 4 KiB of the morsel. */
+morsel_code morsel_find_unreached(morsel_t *morsel,
+                                  int (*visit)(const morsel_unreached *unreached, void *context),
+                                  void *context, morsel_unreached_info *info);
 
 #ifdef __cplusplus
 }

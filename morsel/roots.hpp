@@ -87,7 +87,8 @@ class Roots {
  public:
   /// Gives the object a name, and keeps its type with it: its size, its alignment, its layout
   /// (MORSEL_LAYOUT) and, if the program has RTTI, its name. Of void, char, unsigned char and
-  /// std::byte no type is kept. It is morsel_set_root_typed().
+  /// std::byte no type is kept. It is morsel_set_root_typed(): an object that had the name before,
+  /// of whatever type, stays allocated and has none. find_or_make() never replaces one.
   template <class T, class Type = StoredType<T>>
   Status set_root(const char* name, T* object) {
     return Code(morsel_set_root_typed(handle(), name, object, Type().get(), 0));
@@ -212,6 +213,23 @@ class Roots {
     const Status status = Code(morsel_check_pointers(handle(), next, &visiting));
     visiting.Rethrow();
     return status;
+  }
+
+  /// Calls `visit(const morsel_unreached&)` for each live block that no root leads to, as
+  /// morsel_find_unreached() does. If `visit` throws, no more are visited and the exception passes
+  /// on.
+  template <class Visit, class Visiting = Visiting<std::remove_reference_t<Visit>>>
+  Result<morsel_unreached_info> find_unreached(Visit&& visit) const {
+    Visiting visiting{visit};
+    const auto next = [](const morsel_unreached* unreached, void* context) {
+      return static_cast<Visiting*>(context)->Next(*unreached);
+    };
+    morsel_unreached_info info{};
+    info.struct_size = sizeof info;
+    const morsel_code code = morsel_find_unreached(handle(), next, &visiting, &info);
+    visiting.Rethrow();
+    if (code != MORSEL_OK) return Code(code);
+    return info;
   }
 
  private:

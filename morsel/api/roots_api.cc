@@ -7,6 +7,8 @@
 #include "morsel/morsel.h"
 #include "morsel/open/open_morsel.h"
 #include "morsel/open/pointer_check.h"
+#include "morsel/open/unreached.h"
+#include "morsel/open/versioned.h"
 #include "morsel/roots.h"
 
 namespace {
@@ -128,6 +130,28 @@ morsel_code morsel_check_pointers(morsel_t* morsel,
       if (visit(&pointer, context) != 0) break;
     }
     return Code::kOk;
+  });
+}
+
+morsel_code morsel_find_unreached(morsel_t* morsel,
+                                  int (*visit)(const morsel_unreached* unreached, void* context),
+                                  void* context, morsel_unreached_info* info) {
+  constexpr char kCall[] = "morsel_find_unreached";
+  if (morsel == nullptr) return CodeOf(NoHandle(kCall));
+  return CodeWithoutCancellation(kCall, [&]() -> Status {
+    if (info != nullptr) MORSEL_TRY(morsel::BytesOf("morsel_unreached_info", *info).status());
+    const auto found = morsel::FindUnreached(*Morsel(morsel));
+    if (!found) return found.status();
+    for (const morsel::UnreachedBlock& one : found->blocks) {
+      if (visit == nullptr) break;
+      const morsel_unreached shown = {sizeof shown, one.is_first ? 1u : 0u, one.block,
+                                      one.bytes,    one.group_blocks,       one.group_bytes};
+      if (visit(&shown, context) != 0) break;
+    }
+    if (info == nullptr) return Code::kOk;
+    const morsel_unreached_info known = {
+        sizeof known, 0, found->blocks.size(), found->bytes, found->live_blocks, found->live_bytes};
+    return morsel::GiveInfo("morsel_unreached_info", known, info);
   });
 }
 

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "alloc/heap/heap.h"
+#include "base/error.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "morsel/morsel.h"
@@ -66,6 +69,19 @@ class OpenMorsel : public os::InDenseMemory {
   /// returns false. `visit` calls nothing of this morsel but what takes `stopped`.
   Status ForEachBlock(const std::function<bool(const alloc::StoppedWorld& stopped, char* block,
                                                uint64_t bytes)>& visit);
+  /// Calls body(stopped, roots) while no other thread calls the library on this morsel, and returns
+  /// what it returns: a Result.
+  template <class Body>
+  auto WhileStopped(const Body& body)
+      -> decltype(body(std::declval<const alloc::StoppedWorld&>(), std::declval<const Roots&>())) {
+    MORSEL_TRY(MayRead());
+    const std::lock_guard lock(roots_mutex_);
+    const auto stopped = heap_->StopAndRelease();
+    return body(stopped, Roots(*heap_));
+  }
+  /// Does what the function of the same name does, for the body of WhileStopped().
+  Status ForEachBlock(const alloc::StoppedWorld& stopped,
+                      const std::function<bool(char* block, uint64_t bytes)>& visit);
   Status Flush(const void* address, uint64_t size_bytes);
   Status Copy(void* to, const void* from, uint64_t size_bytes);
   Status Fence();

@@ -89,15 +89,20 @@ Status OpenMorsel::SetRoot(const char* name, void* object, const RootType& type,
 
 Status OpenMorsel::ForEachBlock(const std::function<bool(const alloc::StoppedWorld& stopped,
                                                          char* block, uint64_t bytes)>& visit) {
-  MORSEL_TRY(MayRead());
-  const std::lock_guard lock(roots_mutex_);
-  const auto stopped = heap_->StopAndRelease();
+  return WhileStopped([&](const alloc::StoppedWorld& stopped, const Roots&) {
+    return ForEachBlock(stopped,
+                        [&](char* block, uint64_t bytes) { return visit(stopped, block, bytes); });
+  });
+}
+
+Status OpenMorsel::ForEachBlock(const alloc::StoppedWorld& stopped,
+                                const std::function<bool(char* block, uint64_t bytes)>& visit) {
   const Result<std::vector<const void*>> of_roots = Roots(*heap_).Blocks();
   if (!of_roots) return of_roots.status();
   auto next = of_roots->begin();
   return stopped.ForEachBlock([&](char* block, uint64_t bytes) {
     while (next != of_roots->end() && *next < block) ++next;
-    return (next != of_roots->end() && *next == block) || visit(stopped, block, bytes);
+    return (next != of_roots->end() && *next == block) || visit(block, bytes);
   });
 }
 

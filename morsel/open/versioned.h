@@ -41,6 +41,9 @@ inline constexpr uint32_t kFirstBytes<morsel_rebase_info> = 288;
 template <>
 inline constexpr uint32_t kFirstBytes<morsel_import_options> = 24;
 
+template <>
+inline constexpr uint32_t kFirstBytes<morsel_unreached_info> = 40;
+
 /// No structure is larger. A larger struct_size is a variable that nobody has set.
 inline constexpr uint32_t kStructBytesMax = 4096;
 

@@ -73,6 +73,42 @@ TEST_F(CommandsTest, CheckPointersListsWordsThatLeadOut) {
   EXPECT_EQ(text.out.find("clean"), std::string::npos) << text.out;
 }
 
+// A program has forgotten what it had made.
+TEST_F(CommandsTest, CheckLeaksListsWhatNoRootLeadsTo) {
+  Succeeds({"create", pool_});
+  const auto make = [this](const char* name, int leaks) {
+    morsel::Pool pool = *morsel::Pool::open(pool_);
+    morsel::Morsel m = *morsel::Morsel::open(pool, name, {.flags = MORSEL_CREATE});
+    ASSERT_TRUE(m.set_root("kept", m.malloc(100)).ok());
+    for (int i = 0; i < leaks; ++i) *static_cast<void**>(m.malloc(48)) = m.calloc(1, 200);
+    ASSERT_TRUE(m.close().ok()) << morsel::last_error();
+    ASSERT_TRUE(pool.close().ok()) << morsel::last_error();
+  };
+  make("good", 0);
+  EXPECT_EQ(RunJson({"check", pool_}).contains("unreached"), false);
+  const json good = RunJson({"check", "--leaks", "--pointers", pool_});
+  EXPECT_EQ(good["clean"], true);
+  EXPECT_EQ(good["unreached"], json({{"blocks", 0}, {"bytes", 0}}));
+  EXPECT_EQ(good["pointers_out"], 0);
+
+  make("bad", 30);
+  const Ran all = Run({"check", "--leaks", pool_, "--json"});
+  EXPECT_EQ(all.exit_code, 1) << all.error;
+  const json found = json::parse(all.out);
+  EXPECT_EQ(found["clean"], false);
+  EXPECT_EQ(found["unreached"]["blocks"], 60);
+  ASSERT_EQ(found["findings"].size(), 21u);
+  EXPECT_EQ(found["findings"][0]["subject"], "morsel 'bad'");
+  const std::string sentence = found["findings"][0]["sentence"];
+  EXPECT_EQ(sentence.find("no root leads to the block of 64 bytes at 0x"), 0u) << sentence;
+  EXPECT_NE(sentence.find(", which leads to 1 other, "), std::string::npos) << sentence;
+  EXPECT_EQ(Run({"check", "--leaks", pool_, "good"}).exit_code, 0);
+  const Ran text = Run({"check", "--leaks", pool_});
+  EXPECT_EQ(text.exit_code, 1);
+  EXPECT_NE(text.out.find("of 30 such blocks"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("\nno root leads to 60 blocks, "), std::string::npos) << text.out;
+}
+
 TEST_F(CommandsTest, ADirectoryPoolFromBeginningToEnd) {
   const json made = RunJson({"create", pool_, "--mode", "0750"});
   EXPECT_EQ(made, json({{"pool", pool_}, {"kind", "directory"}}));

@@ -162,6 +162,8 @@ inline int Run(int argc, char** argv, const std::vector<Container>& all) {
       for (const std::string& state : states) container.make(container.name + ' ' + state, state);
     }
     Expect(m->checkpoint().ok(), morsel::last_error());
+    const auto unreached = m->find_unreached([](const morsel_unreached&) {});
+    Expect(unreached && unreached->blocks == 0, "what a root leads to is told as unreached");
     PrintPlace("ready");
     for (;;) pause();
   }

@@ -89,6 +89,7 @@ constexpr Elsewhere kElsewhere[] = {
     {"morsel_count_huge", MORSEL_PERMISSION, "morsel/carved/carved_pool_permission_test"},
     {"morsel_count_huge", MORSEL_IO, "needs a medium that fails: tests/vm"},
     {"morsel_for_each_block", MORSEL_NO_MEMORY, "tests/trouble/memory_test"},
+    {"morsel_find_unreached", MORSEL_NO_MEMORY, "tests/trouble/memory_test"},
     {"morsel_format", MORSEL_EXISTS, kADevice},
     {"morsel_format", MORSEL_BUSY, kADevice},
     {"morsel_format", MORSEL_PERMISSION, kADevice},

@@ -57,6 +57,10 @@ const std::map<std::string, Call>& Calls() {
          return morsel_for_each_block(
              handles.morsel, [](void*, size_t, void*) { return 0; }, nullptr);
        }},
+      {"morsel_find_unreached",
+       [](const Handles& handles) {
+         return morsel_find_unreached(handles.morsel, nullptr, nullptr, nullptr);
+       }},
       {"morsel_stat",
        [](const Handles& handles) {
          morsel_info info{};

@@ -294,6 +294,8 @@ TEST_F(PairsTest, OfForkedChildren) {
        [&] { return morsel_for_each_block(a_, kPassBlock, nullptr); }},
       {"morsel_check_pointers", MORSEL_BUSY,
        [&] { return morsel_check_pointers(a_, kPassPointer, nullptr); }},
+      {"morsel_find_unreached", MORSEL_BUSY,
+       [&] { return morsel_find_unreached(a_, nullptr, nullptr, nullptr); }},
   });
 }
 
@@ -324,6 +326,8 @@ TEST_F(PairsTest, OfRootsThatAreDamaged) {
        [&] { return morsel_for_each_block(a_, kPassBlock, nullptr); }},
       {"morsel_check_pointers", MORSEL_CORRUPT,
        [&] { return morsel_check_pointers(a_, kPassPointer, nullptr); }},
+      {"morsel_find_unreached", MORSEL_CORRUPT,
+       [&] { return morsel_find_unreached(a_, nullptr, nullptr, nullptr); }},
   });
 }
 
