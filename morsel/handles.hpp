@@ -50,6 +50,13 @@ struct ExportOptions {
   void* skipped_context = nullptr;
 };
 
+/// The options of Pool::import_from(). The members mean what those of morsel_import_options mean.
+struct ImportOptions {
+  uint32_t flags = 0;
+  const char* name = nullptr;
+  const morsel_rebase_options* rebase = nullptr;
+};
+
 /// What Pool::check() has found: a morsel_finding whose texts are the caller's.
 struct CheckFinding {
   Code code = Code::kOk;
@@ -252,6 +259,31 @@ class Pool {
   }
   Status import_from(const std::string& path, const std::string& name) {
     return Code(morsel_import(handle_, path.c_str(), name.c_str()));
+  }
+
+  /// This is morsel_import_with().
+  Result<morsel_rebase_info> import_from(const std::string& path, const ImportOptions& options) {
+    const morsel_import_options plain = {sizeof plain, options.flags, options.name, options.rebase};
+    morsel_rebase_info info{};
+    info.struct_size = sizeof info;
+    if (const morsel_code code = morsel_import_with(handle_, path.c_str(), &plain, &info);
+        code != MORSEL_OK) {
+      return Code(code);
+    }
+    return info;
+  }
+
+  /// This is morsel_copy(). rebase() of rebase.hpp gives a morsel another address.
+  Result<morsel_rebase_info> copy(const std::string& name, const std::string& to,
+                                  morsel_rebase_options options = {}) {
+    options.struct_size = sizeof options;
+    morsel_rebase_info info{};
+    info.struct_size = sizeof info;
+    if (const morsel_code code = morsel_copy(handle_, name.c_str(), to.c_str(), &options, &info);
+        code != MORSEL_OK) {
+      return Code(code);
+    }
+    return info;
   }
 
   /// This is morsel_export_with().

@@ -231,7 +231,11 @@ Status OpenPool::OpenOrCreate(const std::string& name, const morsel_options* opt
   constexpr int kTriesMax = 100;
   for (int tries = 1;; ++tries) {
     const Result<CatalogRecord> record = pool_->Find(name);
-    if (!record && (record.error() != Code::kNotFound || !create)) return record.status();
+    if (!record && (record.error() != Code::kNotFound || !create)) {
+      if (record.error() != Code::kNotFound || read_only) return record.status();
+      return Fail(Code::kNotFound, "%s: an open with MORSEL_CREATE makes it where there is none",
+                  LastError());
+    }
     if (record) {
       const std::string label = "morsel '" + name + "' of pool '" + pool_->path() + "'";
       MORSEL_TRY(CheckAgainst(*record, label, options));

@@ -5,6 +5,7 @@
 
 #include "base/checksum.h"
 #include "base/demangled.h"
+#include "morsel/roots/short_type_name.h"
 
 namespace morsel {
 
@@ -62,6 +63,11 @@ std::string ReadableName(const RootType& type) {
   return name;
 }
 
+std::string NameInWords(const RootType& type) {
+  const std::string name = ReadableName(type);
+  return (type.flags & kRootMangled) == 0 ? name : ShortTypeName(name);
+}
+
 std::string InWords(const RootType& type) {
   if (!type.is_typed()) return "an object without a type";
   char rest[96];
@@ -72,7 +78,7 @@ std::string InWords(const RootType& type) {
     std::snprintf(rest, sizeof rest, "(%" PRIu64 " bytes, alignment %u, layout %u)",
                   type.size_bytes, type.alignment, type.layout);
   }
-  return (type.name.empty() ? "a type without a name " : "'" + ReadableName(type) + "' ") + rest;
+  return (type.name.empty() ? "a type without a name " : "'" + NameInWords(type) + "' ") + rest;
 }
 
 }  // namespace morsel

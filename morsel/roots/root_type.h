@@ -34,7 +34,9 @@ std::string MangledNameToKeep(std::string_view name);
 /// The type in words, e.g. "'Account' (16 bytes, alignment 8, layout 0)".
 std::string InWords(const RootType& type);
 
-/// The type's name as one writes it in C++, if it is mangled; else the name as it is.
+/// The type's name with all that belongs to it, demangled, if it is mangled; else as it is.
 std::string ReadableName(const RootType& type);
+/// The same as one writes it in C++: see ShortTypeName().
+std::string NameInWords(const RootType& type);
 
 }  // namespace morsel

@@ -121,7 +121,7 @@ Result<std::vector<Roots::Root>> Roots::All() const {
     const Status status = RootTrie(heap_).ForEach([&](const RootTrie::Found& found) {
       if (found.record == nullptr) return;
       RootType type = TypeOf(*found.record);
-      std::string type_name = ReadableName(type);
+      std::string type_name = NameInWords(type);
       type.name = {};
       all.push_back({std::string(found.record->name(), found.record->name_bytes),
                      ObjectOf(*found.record), type, std::move(type_name)});

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "morsel/roots/root_trie_testing.h"
+#include "morsel/roots/short_type_name.h"
 
 namespace morsel {
 namespace {
@@ -171,6 +172,45 @@ TEST(RootsVersion, AHeapWithoutATableIsOfTheNewVersion) {
   EXPECT_TRUE(Roots(heap.heap()).CheckTable().ok());
   BecomeHeapOfTables(heap.place().base);
   EXPECT_EQ(Roots(heap.heap()).CheckTable().code(), Code::kCorrupt);
+}
+
+TEST(TypeNames, AreShownAsOneWritesThem) {
+  const auto is_shown_as = [](const char* name, const char* as) {
+    EXPECT_EQ(ShortTypeName(name), as);
+  };
+#define STRING(a) "std::__cxx11::basic_string<char, std::char_traits<char>, " a "<char> >"
+#define P "std::pmr::polymorphic_allocator"
+  is_shown_as("Account", "Account");
+  is_shown_as("unsigned long", "unsigned long");
+  is_shown_as(STRING("std::allocator"), "std::string");
+  is_shown_as(STRING(P), "std::pmr::string");
+  is_shown_as(STRING("morsel::Allocator"),
+              "std::basic_string<char, std::char_traits<char>, morsel::Allocator<char>>");
+  is_shown_as("std::vector<int, morsel::Allocator<int> >",
+              "std::vector<int, morsel::Allocator<int>>");
+  is_shown_as("std::map<" STRING(P) ", std::vector<" STRING(
+                  P) ", " P
+                     "<" STRING(P) " > >, std::less<" STRING(P) " >, " P "<std::pair<" STRING(
+                         P) " const, std::vector<" STRING(P) ", " P "<" STRING(P) " > > > > >",
+              "std::pmr::map<std::pmr::string, std::pmr::vector<std::pmr::string>>");
+  is_shown_as("std::unordered_map<int, double, std::hash<int>, std::equal_to<int>, " P
+              "<std::pair<int const, double> > >",
+              "std::pmr::unordered_map<int, double>");
+  is_shown_as("std::set<int, std::greater<int>, std::allocator<int> >",
+              "std::set<int, std::greater<int>>");
+  is_shown_as("std::set<int, std::less<void>, std::allocator<int> >",
+              "std::set<int, std::less<void>>");
+  is_shown_as("mine::Box<int, std::allocator<int> > const",
+              "mine::Box<int, std::allocator<int>> const");
+  is_shown_as("std::function<int (std::vector<char, std::allocator<char> >, int)>",
+              "std::function<int (std::vector<char>, int)>");
+  is_shown_as("std::allocator<int>", "std::allocator<int>");
+  // What is no name of a type, or the begin of one, stays.
+  for (const char* const other : {"", "a<b", "a>b", "a<b, c", "operator<", "a), b", "f(a<b)"}) {
+    is_shown_as(other, other);
+  }
+#undef STRING
+#undef P
 }
 
 }  // namespace

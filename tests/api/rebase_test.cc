@@ -107,8 +107,10 @@ TEST_F(RebaseTest, WhatIsOpenIsBusyAndWhatIsTakenIsToldOf) {
 
 TEST_F(RebaseTest, ACopyIsAMorselOfItsOwn) {
   MakeIndex(pool_, "m");
-  ASSERT_EQ(morsel_copy(pool_.handle(), "m", "copy", nullptr, nullptr), MORSEL_OK)
-      << morsel_last_error();
+  const auto copied = pool_.copy("m", "copy");
+  ASSERT_TRUE(copied) << morsel_last_error();
+  EXPECT_NE(copied->base, copied->base_before);
+  EXPECT_EQ(pool_.copy("m", "copy").error(), morsel::Code::kExists);
   EXPECT_EQ(morsel_copy(pool_.handle(), "m", "copy", nullptr, nullptr), MORSEL_EXISTS);
   {
     // Both at once.
@@ -144,6 +146,12 @@ TEST_F(RebaseTest, AnImageIsImportedBesideTheOriginalAndInItsPlace) {
   ASSERT_EQ(import(), MORSEL_OK) << morsel_last_error();
   EXPECT_NE(info.base, info.base_before);
   CheckIt(pool_, "beside");
+  const auto third = pool_.import_from(image, {.flags = MORSEL_REBASE, .name = "third"});
+  ASSERT_TRUE(third) << morsel_last_error();
+  EXPECT_STREQ(third->name, "third");
+  EXPECT_EQ(pool_.import_from(image, {.flags = MORSEL_CREATE}).error(),
+            morsel::Code::kInvalidArgument);
+  CheckIt(pool_, "third");
   // Without a name it has the one that it had.
   options = {};
   EXPECT_EQ(import(), MORSEL_EXISTS);

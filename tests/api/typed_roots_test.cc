@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <map>
+#include <memory_resource>
 #include <optional>
 #include <set>
 #include <string>
@@ -81,7 +82,11 @@ TEST_F(TypedRootsTest, AnotherTypeIsRefusedAndTheMessageHasBoth) {
   EXPECT_NE(why.find("'v1::Account' (16 bytes, alignment 8, layout 0)"), std::string::npos) << why;
   EXPECT_NE(why.find("'v2::Account' (24 bytes, alignment 8, layout 0)"), std::string::npos) << why;
   const std::string other = WhyNot(m_->root<Vector<int>>("account"));
-  EXPECT_NE(other.find("std::vector<int, morsel::Allocator<int> >"), std::string::npos) << other;
+  EXPECT_NE(other.find("'std::vector<int, morsel::Allocator<int>>' ("), std::string::npos) << other;
+  const std::string nested =
+      WhyNot(m_->root<std::pmr::map<std::pmr::string, v1::Account>>("account"));
+  EXPECT_NE(nested.find("'std::pmr::map<std::pmr::string, v1::Account>' ("), std::string::npos)
+      << nested;
   EXPECT_EQ(m_->root<v1::Account>("none"), nullptr);
   EXPECT_EQ(errno, ENOENT);
 }

@@ -69,6 +69,9 @@ TEST_P(NamesTest, InvalidNamesFail) {
     }
     ExpectFailure(morsel_remove(pool, bad.name.c_str()), MORSEL_INVALID_ARGUMENT, {bad.why});
   }
+  ExpectFailure(Try(pool, "none"), MORSEL_NOT_FOUND, {"no morsel 'none'", "with MORSEL_CREATE"});
+  ExpectFailure(Try(pool, "none", MORSEL_READ_ONLY), MORSEL_NOT_FOUND, {"check the name"});
+  EXPECT_EQ(std::string(morsel_last_error()).find("MORSEL_CREATE"), std::string::npos);
   EXPECT_TRUE(AllBytes(folder_) == before);
   for (const std::string& good :
        {std::string(200, 'x'), std::string("..."), std::string(".m"),
