@@ -71,6 +71,14 @@ void AddRange(const morsel_info& info, Facts& lines) {
   lines.Add("subtrees", IsGiant(info) ? "1 GiB (giant)" : "2 MiB (huge)");
 }
 
+void AddDoubt(const morsel_info& info, const char* how, Facts& lines) {
+  if (!MayBeOlder(info)) return;
+  lines.Add("doubt", std::string("one of its two superblocks is not whole: it is damaged, and a "
+                                 "later checkpoint may be lost, or power was lost while it was "
+                                 "written; `morselctl ") +
+                         how + "` says more");
+}
+
 // Describes an image by its superblock only. `verify` checks the rest.
 int InfoOfImage(const std::string& path, const morsel_info& info, const Printer& printer) {
   struct stat status;
@@ -87,6 +95,7 @@ int InfoOfImage(const std::string& path, const morsel_info& info, const Printer&
   AddRange(info, lines);
   lines.Add("live", FormatSizeFully(info.live_bytes));
   lines.Add("generation", std::to_string(info.generation));
+  AddDoubt(info, "verify FILE", lines);
   lines.Add("codec", CodecName(info));
   lines.Add("file", FormatSizeFully(file_bytes) + ", of which " + FormatSize(allocated_bytes) +
                         " are taken");
@@ -149,6 +158,7 @@ int InfoOfMorsel(const std::string& path, morsel_pool_t* pool, const std::string
                         (fine ? " at the last close" : " at the last checkpoint"));
   lines.Add("generation", std::to_string(info.generation) +
                               (fine ? " (checkpoints and closes)" : " (checkpoints)"));
+  AddDoubt(info, "check POOL", lines);
   if (!fine) lines.Add("codec", CodecName(info));
   lines.Add("mode", FormatMode(info.mode));
   lines.Add("owner", OwnerOf(info));

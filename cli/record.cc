@@ -55,6 +55,7 @@ Value ValueOf(const std::string& name, const morsel_info& info, bool is_in_pool)
       .Set("base", FormatAddress(BaseOf(info)))
       .Set("generation", info.generation)
       .Set("codec", CodecName(info));
+  if (MayBeOlder(info)) value.Set("may_be_older", true);
   if (is_in_pool) value.Set("granularity_bytes", info.granularity);
   return value.Set("mode", mode).Set("user", info.user).Set("group", info.group);
 }

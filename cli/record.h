@@ -14,6 +14,7 @@ namespace morsel::cli {
 
 inline bool IsFine(const morsel_info& info) { return (info.flags & MORSEL_FINE) != 0; }
 inline bool IsGiant(const morsel_info& info) { return (info.flags & MORSEL_GIANT) != 0; }
+inline bool MayBeOlder(const morsel_info& info) { return (info.flags & MORSEL_MAY_BE_OLDER) != 0; }
 inline bool Grows(const morsel_info& info) { return (info.flags & MORSEL_GROWS) != 0; }
 
 /// "fine" or "snapshot".

@@ -13,8 +13,12 @@
 namespace morsel::cli {
 namespace {
 
-// Returns whether the image could be opened, so that its superblock can be believed.
-bool FindDamage(const std::string& path, std::vector<std::string>& findings) {
+struct Verified {
+  bool was_opened;  // so that its superblock can be believed
+  bool is_clean;    // what is found then is worth knowing, and no damage
+};
+
+Verified FindDamage(const std::string& path, std::vector<std::string>& findings) {
   const std::unique_ptr<ProgressBar> bar = TerminalProgressBar();
   const ShowingProgress showing(bar.get());
   const morsel_code code = morsel_verify(path.c_str(), AddMessage, &findings);
@@ -22,15 +26,14 @@ bool FindDamage(const std::string& path, std::vector<std::string>& findings) {
   const bool was_opened = code == MORSEL_OK || !findings.empty();
   // If the image does not open, no subtree can be found, and one message is all there is to say.
   if (!was_opened) findings.emplace_back(morsel_last_error());
-  return was_opened;
+  return {was_opened, code == MORSEL_OK};
 }
 
 }  // namespace
 
 int Verify(const VerifyOptions& options, const Printer& printer) {
   std::vector<std::string> findings;
-  const bool was_opened = FindDamage(options.file, findings);
-  const bool is_clean = findings.empty();
+  const auto [was_opened, is_clean] = FindDamage(options.file, findings);
   Value report;
   report.Set("file", options.file).Set("clean", is_clean).Set("findings", findings);
   std::string text = LinesOf(findings);

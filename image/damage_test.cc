@@ -170,6 +170,58 @@ TEST_F(DamageTest, TornNewestSuperblockLeavesTheOlderGeneration) {
   EXPECT_TRUE(*found == older_);
 }
 
+// Whichever byte of a superblock changes, the other one serves, and that is told.
+TEST_F(DamageTest, EachByteOfEachSuperblockIsTold) {
+  SetBytes("b", bytes_);
+  const int file = open((path_ + "/b").c_str(), O_RDWR | O_CLOEXEC);
+  for (uint64_t offset = 0; offset < kExtentsStart; offset += kSlowBuild ? 37 : 1) {
+    const char changed = static_cast<char>(bytes_[offset] ^ 1);
+    ASSERT_EQ(pwrite(file, &changed, 1, static_cast<off_t>(offset)), 1);
+    const Result<ImageFile> image = Open("b", true);
+    ASSERT_TRUE(image.has_value()) << offset << ": " << LastError();
+    const bool is_newer = offset >= SlotOffset(2);
+    ASSERT_EQ(image->info().generation, is_newer ? 1U : 2U) << offset;
+    ASSERT_TRUE(image->info().may_be_older) << offset;
+    const std::optional<SlotFinding> found = image->FindDoubt();
+    ASSERT_TRUE(found) << offset;
+    ASSERT_NE(found->message.find(is_newer ? "superblock at offset 4096 " : "offset 0 "),
+              std::string::npos)
+        << found->message;
+    // What a torn write cannot have changed.
+    const uint64_t at = offset % kSuperblockBytes;
+    if (at >= offsetof(ImageSuperblock, reserved) || (is_newer && at < kSectorBytes)) {
+      ASSERT_TRUE(found->is_damage) << offset << ": " << found->message;
+    }
+    ASSERT_EQ(pwrite(file, &bytes_[offset], 1, static_cast<off_t>(offset)), 1);
+  }
+  close(file);
+  ASSERT_FALSE(Open("b", true)->FindDoubt());
+}
+
+TEST_F(DamageTest, ASuperblockThatCannotBeReadIsToldAndTheOtherServes) {
+  SetBytes("b", bytes_);
+  for (const uint64_t unread : {SlotOffset(1), SlotOffset(2)}) {
+    os::ScriptedCalls calls(os::FailReadsOf(unread + 1000));
+    const Result<ImageFile> image = Open("b", true, calls);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    Memory found(memory_.size(), '\0');
+    ASSERT_TRUE(image->Load(found.data()).ok()) << LastError();
+    EXPECT_TRUE(found == (unread == 0 ? memory_ : older_));
+    const std::optional<SlotFinding> doubt = image->FindDoubt();
+    ASSERT_TRUE(doubt);
+    EXPECT_TRUE(doubt->is_damage);
+    EXPECT_NE(doubt->message.find("cannot be read"), std::string::npos) << doubt->message;
+    EXPECT_TRUE(CheckNotOverwritten(image->file(), image->superblock()).ok()) << LastError();
+    // It may be read the next time, and be the newer one.
+    EXPECT_EQ(Open("b", false, calls).error(), Code::kIo);
+  }
+  EXPECT_TRUE(Bytes("b") == bytes_);
+  os::ScriptedCalls calls([](const os::Call& call) {
+    return call.kind == os::Call::kRead && call.offset < kExtentsStart ? EIO : 0;
+  });
+  EXPECT_EQ(Open("b", true, calls).error(), Code::kIo);
+}
+
 TEST_F(DamageTest, OlderVersionsAreSaidToBeOlder) {
   ImageSuperblock older = superblock_;
   older.version = kVersion - 1;

@@ -1,6 +1,7 @@
 #include "image/image_file.h"
 
 #include <algorithm>
+#include <cinttypes>
 #include <cstring>
 #include <iterator>
 #include <map>
@@ -67,14 +68,36 @@ ImageInfo ImageFile::info() const {
   ImageInfo info = InfoOf(*current_);
   info.generation = generation_;
   info.live_bytes = live_bytes_;
+  info.may_be_older = doubt_ != Doubt::kNone;
   return info;
 }
 
+std::optional<SlotFinding> ImageFile::FindDoubt() const {
+  if (doubt_ == Doubt::kNone) return std::nullopt;
+  const KeepLastError keep;
+  const Result<ImageSuperblocks> now = ReadSuperblocks(file_, Unreadable::kTold);
+  if (!now || now->doubt == Doubt::kNone) return std::nullopt;
+  static constexpr const char* kWhat[] = {
+      "",
+      "is not whole: power was lost while it was written, and nothing is lost, or it is damaged",
+      "is damaged", "cannot be read"};
+  const uint64_t other = kSuperblockBytes - SlotOffset(now->current->generation);
+  (void)Fail(Code::kCorrupt,
+             "image '%s': the superblock at offset %" PRIu64 " %s; this is generation %" PRIu64
+             ", which the other one leads to, and a later checkpoint may be lost%s",
+             file_.path().c_str(), other, kWhat[static_cast<size_t>(now->doubt)], generation_,
+             now->doubt == Doubt::kUnreadable
+                 ? ": export it, and import that, as it cannot be opened for writing"
+                 : ": compare it with a copy; the next checkpoint writes that superblock anew");
+  return SlotFinding{now->doubt != Doubt::kUnfinished, LastError()};
+}
+
 Result<ImageInfo> ImageFile::Peek(const os::File& file) {
-  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
+  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file, Unreadable::kTold);
   if (!superblocks) return superblocks.status();
   const ImageSuperblock& current = *superblocks->current;
   ImageInfo info = InfoOf(current);
+  info.may_be_older = superblocks->doubt != Doubt::kNone;
   if (!HasLog(current)) return info;
   const Result<Tree> tree = ReadTree(file, current);
   const Result<LogContents> log =
@@ -125,7 +148,8 @@ Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::str
 }
 
 Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
-  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
+  const Result<ImageSuperblocks> superblocks =
+      ReadSuperblocks(file, read_only ? Unreadable::kTold : Unreadable::kFails);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadTree(file, *superblocks->current);
   if (!tree) return OrOverwritten(file, *superblocks->current, tree.status());
@@ -134,6 +158,7 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   ImageFile image(std::move(file), superblocks->current);
   image.TakeRead(std::move(*tree), *log);
   image.read_only_ = read_only;
+  image.doubt_ = superblocks->doubt;
   if (read_only) return image;
   MORSEL_TRY(MayWrite(image.file_, *image.current_));
   MORSEL_TRY(image.left_.Take(image.file_));
@@ -143,7 +168,7 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
 }
 
 Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
-  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
+  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file, Unreadable::kTold);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadIntact(file, *superblocks->current, damaged);
   if (!tree) return OrOverwritten(file, *superblocks->current, tree.status());
@@ -152,6 +177,10 @@ Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
   ImageFile image(std::move(file), superblocks->current);
   image.TakeRead(std::move(*tree), *log);
   image.read_only_ = true;
+  image.doubt_ = superblocks->doubt;
+  if (const auto finding = image.FindDoubt()) {
+    MORSEL_TRY(damaged(Fail(Code::kCorrupt, "%s", finding->message.c_str())));
+  }
   return image;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,12 @@ namespace morsel::image {
 
 class LeafSource;
 struct Source;
+
+/// What is wrong with one of an image's superblocks while the other is whole.
+struct SlotFinding {
+  bool is_damage;       ///< if not, a power cut may have left it so, with nothing lost
+  std::string message;  ///< as that of an error
+};
 
 /// One image that is open. Everything that changes it writes to free space first and publishes the
 /// change with a superblock, so that a crash leaves the last generation or the next one. A few
@@ -63,12 +70,14 @@ class ImageFile {
 
   /// Opens the image in `file`: reads its superblocks and tables, but no leaves. To open it for
   /// writing, the superblock that was found is written and synced first: after a sync that failed
-  /// it may have been in a cache only.
-  /// Errors  kCorrupt; kVersion; kIo; kNoSpace (opening it read-only may still work).
+  /// it may have been in a cache only. If one of the superblocks is damaged, the other one counts,
+  /// and info() and FindDoubt() tell.
+  /// Errors  kCorrupt; kVersion; kIo (one of the superblocks cannot be read, and it is to be opened
+  ///         for writing; or more cannot be); kNoSpace (opening it read-only may still work).
   static Result<ImageFile> Open(os::File file, bool read_only);
 
   /// Opens a damaged image for reading. Every table, leaf and list that is damaged is passed to
-  /// `damaged` and counts as absent.
+  /// `damaged` and counts as absent; so is what FindDoubt() finds.
   /// Errors  as Open(): nothing of the image can be found; what `damaged` returns.
   static Result<ImageFile> OpenIntact(os::File file, const Damaged& damaged);
 
@@ -79,6 +88,12 @@ class ImageFile {
 
   /// Says of the size what the tree says, and of the rest what the log's last record does.
   ImageInfo info() const;
+
+  /// Says what is doubtful of the superblock that the image was not opened from, if anything: a
+  /// later checkpoint may be lost with it. Both are read again, so that nothing is told of one that
+  /// another process was writing.
+  std::optional<SlotFinding> FindDoubt() const;
+
   const os::File& file() const { return file_; }
   /// The superblock and the tree of the current generation.
   const ImageSuperblock& superblock() const { return *current_; }
@@ -177,6 +192,7 @@ class ImageFile {
   std::vector<FileExtent> retired_;
   std::vector<FileExtent> quarantined_;
   LeftByWriter left_;
+  Doubt doubt_ = Doubt::kNone;    // when it was opened
   int64_t compact_bytes_ = 0;     // what the next checkpoint may spend on compacting
   bool may_find_another_ = true;  // a crash may find another generation than the current one
   bool read_only_ = false;

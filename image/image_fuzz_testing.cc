@@ -185,6 +185,7 @@ class Trial {
       uint64_t damaged = 0;
       MORSEL_CHECK(image->Verify([&](const char*) { ++damaged; }).ok());
       is_whole = damaged == 0;
+      MORSEL_CHECK(image->FindDoubt().has_value() == image->info().may_be_older);
       if (image->info().size_bytes <= kLoadedBytesMax) {
         const bool loads = image->Load(memory.Zeroed()).ok();
         // The reverse need not hold: loading does not read the sums behind leaves.
@@ -211,7 +212,7 @@ class Trial {
     MORSEL_CHECK(image.has_value() || !is_whole);
     if (!image || image->info().size_bytes > kLoadedBytesMax) return;
     MORSEL_CHECK(image->LoadIntact(memory.Zeroed(), damaged).ok());
-    MORSEL_CHECK(!told || !is_whole);
+    MORSEL_CHECK(!told || !is_whole || image->info().may_be_older);
   }
 
   // What is written to the image is there afterwards, whatever was there before. If a leaf may be

@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "image/format/superblock.h"
 #include "image/log_testing.h"
 #include "os/testing/seed_testing.h"
 #include "sim/disk/recording_testing.h"
@@ -104,6 +105,100 @@ TEST_F(LogCrashTest, SettlingChangesNothing) {
   ASSERT_TRUE(image_->Settle(memory_.data()).ok()) << LastError();
   recording_->before_sync = nullptr;
   ASSERT_NO_FATAL_FAILURE(ExpectEveryCrashBeside(memory_));
+}
+
+// Each superblock that is written while images are made, stored with few and many lists, lose the
+// name that they carry, and get, settle and lose a log.
+class TornSlotTest : public LogTest {
+ protected:
+  struct Written {
+    std::string slots;  // before
+    uint64_t offset;
+    std::string bytes;
+  };
+  void SetUp() override {
+    calls_.AfterEach([this](const os::Call& call) {
+      const bool is_slot = call.kind == os::Call::kWrite && call.size_bytes == kSuperblockBytes &&
+                           call.offset < kExtentsStart;
+      if (!is_slot) return;
+      const std::string bytes(static_cast<const char*>(call.bytes), call.size_bytes);
+      written_.push_back({slots_, call.offset, bytes});
+      slots_.replace(call.offset, bytes.size(), bytes);
+    });
+    LogTest::SetUp();
+  }
+  void StorePages(uint64_t first, uint64_t count) {
+    std::vector<uint64_t> pages;
+    for (uint64_t i = first; i < first + count; ++i) pages.push_back(3 * i);
+    ASSERT_TRUE(Store(Change(pages)).ok()) << LastError();
+  }
+  // Each list is longer than all later ones together.
+  void StoreManyLists() {
+    uint64_t first = 0;
+    for (uint64_t count = 256; count > 0; count /= 2) {
+      ASSERT_NO_FATAL_FAILURE(StorePages(first, count));
+      first += count;
+    }
+    ASSERT_NE(image_->superblock().lists[8].count, 0U) << "none behind the first sector";
+  }
+  // Makes another image, with a name.
+  void Begin(const char* name) {
+    slots_.assign(kExtentsStart, '\0');
+    ImageInfo info = InfoFor(memory_);
+    info.carried_name = "as it was called";
+    const Result<os::Directory> directory = os::Directory::Open(calls_, path_);
+    Result<ImageFile> image = ImageFile::Create(*directory, name, 0600, info, memory_.data());
+    ASSERT_TRUE(image.has_value()) << LastError();
+    image_.emplace(std::move(*image));
+  }
+
+  // The slots, if power is lost during the write and leaves those of the sectors.
+  static std::string Torn(const Written& of, uint64_t kept) {
+    std::string slots = of.slots;
+    for (uint64_t sector = 0; sector < kSectors; ++sector) {
+      if ((kept >> sector & 1) == 0) continue;
+      const uint64_t at = sector * kSectorBytes;
+      slots.replace(of.offset + at, kSectorBytes, of.bytes, at, kSectorBytes);
+    }
+    return slots;
+  }
+
+  static constexpr uint64_t kSectorBytes = 512;
+  // Those behind them are zeros in each.
+  static constexpr uint64_t kSectors = DivideUp(offsetof(ImageSuperblock, reserved), kSectorBytes);
+  std::string slots_ = std::string(kExtentsStart, '\0');
+  std::vector<Written> written_;
+};
+
+TEST_F(TornSlotTest, NoTornSuperblockIsToldAsDamage) {
+  setenv("MORSEL_LOG", "never", 1);
+  ASSERT_NO_FATAL_FAILURE(Begin("many"));
+  ASSERT_NO_FATAL_FAILURE(StoreManyLists());
+  setenv("MORSEL_LOG", "always", 1);
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_NO_FATAL_FAILURE(StorePages(1, 2));
+    ASSERT_NO_FATAL_FAILURE(StorePages(7, 1));
+    ASSERT_NO_FATAL_FAILURE(StorePages(0, 500));
+    ASSERT_NO_FATAL_FAILURE(StorePages(3, 1));
+    ASSERT_TRUE(image_->Settle(memory_.data()).ok()) << LastError();
+    if (round > 0) continue;
+    ASSERT_NO_FATAL_FAILURE(Begin("with a log"));
+  }
+  uint64_t doubts = 0;
+  for (const Written& of : written_) {
+    const std::string other = of.slots.substr(kSuperblockBytes - of.offset, kSuperblockBytes);
+    if (other == std::string(kSuperblockBytes, '\0')) continue;  // the file has no name yet
+    for (uint64_t kept = 0; kept < uint64_t{1} << kSectors; ++kept) {
+      SetBytes("torn", Torn(of, kept));
+      const Result<os::File> file =
+          os::File::Open(TestCalls(), AT_FDCWD, path_ + "/torn", O_RDONLY, 0, "torn");
+      const Result<ImageSuperblocks> found = ReadSuperblocks(*file);
+      ASSERT_TRUE(found.has_value()) << LastError();
+      ASSERT_NE(found->doubt, Doubt::kDamaged) << kept << " of " << found->current->generation;
+      doubts += found->doubt == Doubt::kUnfinished;
+    }
+  }
+  EXPECT_GT(doubts, 20U);
 }
 
 }  // namespace

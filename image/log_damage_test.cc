@@ -122,6 +122,31 @@ TEST_F(LogDamageTest, RecordsThatAreGone) {
   }
 }
 
+// Both slots lead to the records. Who opens the image for writing is told, and mends it.
+TEST_F(LogDamageTest, EitherSuperblockDamagedLosesNoRecord) {
+  for (const uint64_t slot : {uint64_t{0}, kSuperblockBytes}) {
+    std::string bytes = bytes_;
+    bytes[slot + 700] ^= 1;
+    ASSERT_NO_FATAL_FAILURE(ExpectState(bytes, records_.size(), std::to_string(slot)));
+    EXPECT_TRUE(Open("b", true)->FindDoubt());
+    const Result<ImageFile> image = Open("b");
+    ASSERT_TRUE(image.has_value()) << LastError();
+    EXPECT_TRUE(image->info().may_be_older);
+    EXPECT_FALSE(image->FindDoubt());
+    EXPECT_FALSE(Open("b", true)->info().may_be_older);
+  }
+}
+
+// A disk has lost what it said it had: both superblocks are those of before.
+TEST_F(LogDamageTest, ALogThatIsLaterThanItsSuperblocksTells) {
+  FillSubtree(memory_, 1, 50);
+  ASSERT_TRUE(image_->Store(memory_.data(), memory_.size(), 0).ok()) << LastError();
+  ASSERT_NO_FATAL_FAILURE(Commit({1}));
+  ASSERT_EQ(image_->superblock().log_offset, superblock_.log_offset);
+  const std::string bytes = Bytes("a").replace(0, kExtentsStart, bytes_, 0, kExtentsStart);
+  ASSERT_NO_FATAL_FAILURE(ExpectCorrupt(bytes, "later records", "both came back"));
+}
+
 // What an open for writing has found whole was told to a program: it is no tail any more.
 TEST_F(LogDamageTest, BelowWhatWasFoundWholeNothingIsATail) {
   ASSERT_NO_FATAL_FAILURE(Reopen());

@@ -86,7 +86,8 @@ morsel_code morsel_import(morsel_pool_t *pool, const char *path, const char *nam
 
 /* Reads the whole image at `path` and compares it with its checksums. visit: NULL, or called for
  * each subtree of 2 MiB that is damaged. The message has the subtree's number, its address range
- * and what is wrong. `visit` must not throw.
+ * and what is wrong. It is also called for a superblock that is not whole while the other is: if
+ * that is all, and a power cut may have left it so, the call succeeds. `visit` must not throw.
  *
  * Errors  CORRUPT (something is damaged; where the damage leaves no subtree to be found, only
  *         morsel_last_error() tells of it); VERSION; BUSY (as morsel_export()); NOT_FOUND;
@@ -95,11 +96,11 @@ morsel_code morsel_verify(const char *path, void (*visit)(const char *message, v
                           void *context);
 
 /* Finds what is intact of the damaged image at `path`, which is only read. visit: as of
- * morsel_verify(), for each subtree that is damaged and for each damaged table, which covers 512
- * subtrees. to: NULL, or the path of a new file, which becomes an image of all that is intact, for
- * its owner only: the same morsel, at the same address, in which what is damaged is zero. Pointers
- * into damaged memory lead to zeros. If the heap's own tables are damaged, the new morsel opens in
- * part or not at all; `morselctl check` tells.
+ * morsel_verify(), for each subtree that is damaged, for each damaged table, which covers 512
+ * subtrees, and for a superblock. to: NULL, or the path of a new file, which becomes an image of
+ * all that is intact, for its owner only: the same morsel, at the same address, in which what is
+ * damaged is zero. Pointers into damaged memory lead to zeros. If the heap's own tables are
+ * damaged, the new morsel opens in part or not at all; `morselctl check` tells.
  *
  * Durability  of `to`: as morsel_export().
  * Errors      CORRUPT, VERSION (nothing of the image can be found); EXISTS (to); BUSY

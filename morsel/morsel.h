@@ -220,7 +220,8 @@ morsel_code morsel_rename(morsel_pool_t *pool, const char *name, const char *to)
 
 typedef struct morsel_info {
   uint32_t struct_size;
-  uint32_t flags;       /* MORSEL_FINE, _GIANT, _GROWS; MORSEL_READ_ONLY if it is open for that */
+  uint32_t flags;       /* MORSEL_FINE, _GIANT, _GROWS, _MAY_BE_OLDER; MORSEL_READ_ONLY if it is
+                           open for that */
   uint32_t mode;        /* permission bits */
   uint32_t granularity; /* bytes that one flush makes durable: 1 or 64; 4096: only checkpoints do */
   char name[208];

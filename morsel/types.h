@@ -45,7 +45,10 @@ enum {
   MORSEL_MANGLED = 1u << 12, /* morsel_type: its name is what C++ compilers make of it */
   MORSEL_DRY_RUN = 1u << 13, /* morsel_rebase(): say what would be done */
   MORSEL_REPLACE = 1u << 14, /* morsel_import_with(): what has the name gives way */
-  MORSEL_REBASE = 1u << 15   /* morsel_import_with(): another address if the image's is taken */
+  MORSEL_REBASE = 1u << 15,  /* morsel_import_with(): another address if the image's is taken */
+  MORSEL_MAY_BE_OLDER = 1u << 16 /* only in morsel_info: one of the two superblocks of its image was
+                                    not whole when it was opened. A checkpoint after `generation`
+                                    may be lost, or power was lost while it was made */
 };
 
 #ifdef __cplusplus

@@ -27,6 +27,9 @@ struct ImageInfo {
   /// What the morsel was called where it was exported, which nobody has checked; empty: the image
   /// is no export, or one of a library that did not write names.
   std::string carried_name{};
+  /// One of the two superblocks was not valid when the image was opened, and should have been: a
+  /// checkpoint after `generation` may be lost.
+  bool may_be_older = false;
 };
 
 }  // namespace morsel::image

@@ -5,7 +5,6 @@
 
 #include "base/bits.h"
 #include "base/error.h"
-#include "image/format/space.h"
 
 namespace morsel::image {
 namespace {
@@ -15,7 +14,7 @@ struct Slots {
 };
 constexpr int kReadingsMax = 100;
 
-enum class Slot { kForeign, kDamaged, kMisplaced, kValid };
+enum class Slot { kForeign, kDamaged, kMisplaced, kUnreadable, kValid };
 
 uint64_t ChecksumOf(const ImageSuperblock& superblock) {
   OnHeap<ImageSuperblock> summed = superblock;
@@ -40,54 +39,12 @@ const char* Words(Slot state) {
       return "fails its checksum";
     case Slot::kMisplaced:
       return "is of a generation that does not belong there";
+    case Slot::kUnreadable:
+      return "cannot be read";
     case Slot::kValid:
       break;
   }
   return "is valid";
-}
-
-Status ValidateLog(const os::File& file, const ImageSuperblock& superblock) {
-  const uint64_t begin = superblock.log_position;
-  bool sane = begin < kLogPositionsEnd;
-  if (const std::optional<FileExtent> log = LogExtentOf(superblock)) {
-    sane = sane && IsAligned(log->offset, kBlockBytes) && log->offset >= kExtentsStart &&
-           log->size_bytes != 0 && IsAligned(log->size_bytes, kBlockBytes) &&
-           log->size_bytes <= kLogBytesMax && Within(log->offset, log->size_bytes, kAddressEnd) &&
-           superblock.log_whole <= begin + log->size_bytes / kBlockBytes;
-  }
-  if (sane) return Code::kOk;
-  return Fail(Code::kCorrupt,
-              "image '%s': the superblock at offset %" PRIu64 " has an impossible log of %" PRIu64
-              " bytes at offset %" PRIu64 ", position %" PRIu64 "; restore it from a copy",
-              file.path().c_str(), SlotOffset(superblock.generation), superblock.log_bytes,
-              superblock.log_offset, superblock.log_position);
-}
-
-// A right checksum does not make the fields right, so that each is validated.
-Status Validate(const os::File& file, const ImageSuperblock& superblock) {
-  const char* const path = file.path().c_str();
-  if (superblock.version != kVersion || (superblock.read_features & ~kReadFeatures) != 0 ||
-      superblock.contract > 1 || !IsKnown(superblock.codec)) {
-    return Fail(Code::kVersion,
-                "image '%s' is of version %" PRIu32 " with features 0x%" PRIx64
-                "; this library knows version %" PRIu32
-                " only: open it with another one, newer where its version is higher",
-                path, superblock.version, superblock.read_features, kVersion);
-  }
-  const bool sane =
-      superblock.base != 0 && IsAligned(superblock.base, kSubtreeBytes) &&
-      superblock.capacity_bytes != 0 && IsAligned(superblock.capacity_bytes, kSubtreeBytes) &&
-      Within(superblock.base, superblock.capacity_bytes, kAddressEnd) &&
-      IsAligned(superblock.size_bytes, kSubtreeBytes) &&
-      superblock.size_bytes <= superblock.capacity_bytes &&
-      superblock.live_bytes <= superblock.size_bytes && superblock.generation < kGenerationsEnd;
-  if (sane) return ValidateLog(file, superblock);
-  return Fail(Code::kCorrupt,
-              "image '%s': the superblock at offset %" PRIu64 " has an impossible base 0x%" PRIx64
-              ", capacity %" PRIu64 ", size %" PRIu64 ", live bytes %" PRIu64
-              " or generation %" PRIu64 "; restore it from a copy",
-              path, SlotOffset(superblock.generation), superblock.base, superblock.capacity_bytes,
-              superblock.size_bytes, superblock.live_bytes, superblock.generation);
 }
 
 Status NothingToChoose(const os::File& file, const ImageSuperblock (&slots)[2], Slot a, Slot b) {
@@ -114,17 +71,83 @@ Status NothingToChoose(const os::File& file, const ImageSuperblock (&slots)[2], 
               path, Words(a), kSuperblockBytes, Words(b));
 }
 
-Status ReadSlots(const os::File& file, ImageSuperblock (&slots)[2]) {
+Status CheckHasSlots(const os::File& file) {
   Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
-  if (*size_bytes < kExtentsStart) {
-    return Fail(Code::kCorrupt,
-                "'%s' has %" PRIu64
-                " bytes, fewer than the superblocks of an image: it is foreign "
-                "or was truncated; restore it from a copy",
-                file.path().c_str(), *size_bytes);
+  if (*size_bytes >= kExtentsStart) return Code::kOk;
+  return Fail(Code::kCorrupt,
+              "'%s' has %" PRIu64
+              " bytes, fewer than the superblocks of an image: it is foreign "
+              "or was truncated; restore it from a copy",
+              file.path().c_str(), *size_bytes);
+}
+
+// Both slots, and what is in them.
+struct BothSlots {
+  OnHeap<Slots> both;
+  Slot states[2];
+
+  // Reads them, one by one if they cannot be read at once. With kTold one that cannot be read is
+  // kUnreadable; if neither can be, the failure is returned.
+  Status Read(const os::File& file, Unreadable unreadable) {
+    for (Slot& state : states) state = Slot::kValid;
+    const Status read = ReadAll(file, unreadable);
+    if (!read.ok()) return read;
+    for (size_t i = 0; i < 2; ++i) {
+      if (states[i] != Slot::kUnreadable) states[i] = StateOf(both->slots[i], i * kSuperblockBytes);
+    }
+    return Code::kOk;
   }
-  return file.ReadExactly(slots, sizeof slots, 0);
+  bool IsValid(size_t i) const { return states[i] == Slot::kValid; }
+  // Whether nothing was ever written there, so that no other reading finds more.
+  bool IsEmpty(size_t i) const {
+    static const ImageSuperblock kEmpty{};
+    return states[i] == Slot::kForeign && std::memcmp(&both->slots[i], &kEmpty, sizeof kEmpty) == 0;
+  }
+  // Whether another reading may find two valid ones.
+  bool MayBecomeValid() const {
+    return (!IsValid(0) && !(IsValid(1) && IsEmpty(0))) ||
+           (!IsValid(1) && !(IsValid(0) && IsEmpty(1)));
+  }
+
+ private:
+  Status ReadAll(const os::File& file, Unreadable unreadable) {
+    {
+      KeepLastError keep;
+      const Status read = file.ReadExactly(both->slots, sizeof both->slots, 0);
+      if (read.ok()) return read;
+      if (unreadable == Unreadable::kFails || read.code() != Code::kIo) {
+        keep.LetGo();
+        return read;
+      }
+    }
+    for (size_t i = 0; i < 2; ++i) {
+      KeepLastError keep;
+      const Status read = file.ReadExactly(&both->slots[i], kSuperblockBytes, i * kSuperblockBytes);
+      if (read.ok()) continue;
+      const bool is_only_one = read.code() == Code::kIo && states[0] != Slot::kUnreadable;
+      if (!is_only_one) {
+        keep.LetGo();
+        return read;
+      }
+      states[i] = Slot::kUnreadable;
+    }
+    return Code::kOk;
+  }
+};
+
+// Another process may be writing one, and the other before or after that. So what is not valid is
+// read again until it stays as it is.
+Status ReadUntilItStays(const os::File& file, Unreadable unreadable, BothSlots& slots) {
+  MORSEL_TRY(slots.Read(file, unreadable));
+  for (int readings = 1; slots.MayBecomeValid() && readings < kReadingsMax; ++readings) {
+    BothSlots again;
+    MORSEL_TRY(again.Read(file, unreadable));
+    const bool stays = std::memcmp(&*again.both, &*slots.both, sizeof(Slots)) == 0;
+    slots = std::move(again);
+    if (stays) break;
+  }
+  return Code::kOk;
 }
 
 }  // namespace
@@ -145,34 +168,30 @@ Status ReadSlots(const os::File& file, ImageSuperblock (&slots)[2]) {
 //   the newer one valid, of an unknown version or feature   kVersion
 //   the newer one valid, its tree or its fields damaged     kCorrupt; going back to the older one
 //                                                           would lose a checkpoint silently
-// A slot that cannot be read at all (EIO) may hold the newer superblock: kIo.
-Result<ImageSuperblocks> ReadSuperblocks(const os::File& file) {
-  OnHeap<Slots> both;
-  ImageSuperblock(&slots)[2] = both->slots;
-  MORSEL_TRY(ReadSlots(file, slots));
-  Slot a = StateOf(slots[0], 0);
-  Slot b = StateOf(slots[1], kSuperblockBytes);
-  // Another process may be writing one, and the other before or after that. So two that are not
-  // valid are read again until they stay as they are.
-  for (int readings = 1; a != Slot::kValid && b != Slot::kValid; ++readings) {
-    OnHeap<Slots> again;
-    MORSEL_TRY(ReadSlots(file, again->slots));
-    const bool stays = std::memcmp(again->slots, slots, sizeof slots) == 0;
-    if (stays || readings == kReadingsMax) return NothingToChoose(file, slots, a, b);
-    std::memcpy(slots, again->slots, sizeof slots);
-    a = StateOf(slots[0], 0);
-    b = StateOf(slots[1], kSuperblockBytes);
+// A slot that cannot be read at all (EIO) may hold the newer superblock: who writes the image gets
+// kIo, and who reads it is told. So is who reads one in which a slot is not valid: see DoubtOf().
+Result<ImageSuperblocks> ReadSuperblocks(const os::File& file, Unreadable unreadable) {
+  MORSEL_TRY(CheckHasSlots(file));
+  BothSlots found;
+  MORSEL_TRY(ReadUntilItStays(file, unreadable, found));
+  const ImageSuperblock(&slots)[2] = found.both->slots;
+  if (!found.IsValid(0) && !found.IsValid(1)) {
+    return NothingToChoose(file, slots, found.states[0], found.states[1]);
   }
-  const bool newer_is_a =
-      a == Slot::kValid && (b != Slot::kValid || slots[0].generation > slots[1].generation);
-  const bool has_older = a == Slot::kValid && b == Slot::kValid;
-  ImageSuperblocks chosen{
-      .current = slots[newer_is_a ? 0 : 1], .older = std::nullopt, .other = std::nullopt};
-  MORSEL_TRY(Validate(file, *chosen.current));
-  const ImageSuperblock& other = slots[newer_is_a ? 1 : 0];
-  if (has_older && Validate(file, other).ok()) {
+  const bool has_both = found.IsValid(0) && found.IsValid(1);
+  const size_t newer =
+      has_both ? (slots[0].generation > slots[1].generation ? 0 : 1) : (found.IsValid(0) ? 0 : 1);
+  const ImageSuperblock& other = slots[1 - newer];
+  ImageSuperblocks chosen{.current = slots[newer], .older = std::nullopt, .other = std::nullopt};
+  MORSEL_TRY(ValidateSuperblock(file, *chosen.current));
+  const KeepLastError keep;
+  if (has_both && ValidateSuperblock(file, other).ok()) {
     chosen.other = other;
     if (other.generation + 1 == chosen.current->generation) chosen.older = other;
+  } else if (found.states[1 - newer] == Slot::kUnreadable) {
+    chosen.doubt = Doubt::kUnreadable;
+  } else if (!has_both && !found.IsEmpty(1 - newer)) {
+    chosen.doubt = DoubtOf(file, other, (1 - newer) * kSuperblockBytes, *chosen.current);
   }
   return chosen;
 }
@@ -215,12 +234,16 @@ Status WriteSuperblock(const os::File& file, const ImageSuperblock& superblock) 
 // The extents of a generation are written over only once the second generation after it has been
 // published. So one newer generation does no harm.                                       [IMG-1]
 Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then) {
-  const Result<ImageSuperblocks> now = ReadSuperblocks(file);
+  const Result<ImageSuperblocks> now = ReadSuperblocks(file, Unreadable::kTold);
   if (now && now->current->id == then.id && now->current->generation >= then.generation &&
       now->current->generation <= then.generation + 1) {
     return Code::kOk;
   }
   if (!now && now.error() == Code::kIo) return now.status();
+  if (now && now->doubt == Doubt::kUnreadable) {
+    return Fail(Code::kIo, "image '%s': one of its superblocks cannot be read",
+                file.path().c_str());
+  }
   return Fail(
       Code::kBusy,
       "image '%s' was written by somebody else while it was read, each time anew: try again when "

@@ -6,6 +6,7 @@
 #include "base/on_heap.h"
 #include "base/result.h"
 #include "image/format/layout.h"
+#include "image/format/slot_doubt.h"
 #include "os/file/file.h"
 
 namespace morsel::image {
@@ -17,11 +18,18 @@ struct ImageSuperblocks {
   /// What the other slot has, if it is valid: `older`, or one that is older by more, as records of
   /// a log have generations, too.
   std::optional<OnHeap<ImageSuperblock>> other;
+  /// What to think of the other slot if it has no valid one.
+  Doubt doubt = Doubt::kNone;
 };
+
+/// What is done about a slot that cannot be read, beside one that has a valid superblock.
+enum class Unreadable { kFails, kTold };
 
 /// Reads both superblocks. The valid one of the higher generation is the current one.
 /// Errors  kCorrupt (foreign, truncated or damaged: the message says which); kVersion; kIo.
-Result<ImageSuperblocks> ReadSuperblocks(const os::File& file);
+/// Cost    one read; at least one more if a slot that was written is not valid.
+Result<ImageSuperblocks> ReadSuperblocks(const os::File& file,
+                                         Unreadable unreadable = Unreadable::kFails);
 
 /// Checks that the file still has all that the superblock `then` leads to. Another process may be
 /// writing to it.

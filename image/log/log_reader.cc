@@ -97,7 +97,9 @@ class LogReader {
     if (!blocks_.has_memory() || summed_ == nullptr) {
       return Fail(Code::kNoMemory, "no memory to read an image's log with");
     }
-    if (const Status scanned = Scan(); !scanned.ok()) {
+    Status scanned = CheckNotLater();
+    if (scanned.ok()) scanned = Scan();
+    if (!scanned.ok()) {
       MORSEL_TRY(damaged_(scanned));
       MORSEL_TRY(NameLater());
     }
@@ -106,6 +108,20 @@ class LogReader {
 
  private:
   uint64_t BlockOf(uint64_t position) const { return position - superblock_.log_position; }
+
+  // A log begins with the records of its last round, which are written only when both superblocks
+  // lead to where that begins. So a later round is behind a superblock that came back, as a disk
+  // does that loses writes which it said it had.                                          [REC-2]
+  Status CheckNotLater() {
+    const Result<bool> is_later = HasHeadIn(0, superblock_.log_position + 1, kLogPositionsEnd);
+    if (!is_later) return is_later.status();
+    if (!*is_later) return Code::kOk;
+    return Fail(Code::kCorrupt,
+                "image '%s': the log at offset %" PRIu64
+                " has later records than the superblocks know, which are of an older state: what "
+                "was checkpointed since cannot be believed; restore it from a copy",
+                file_.path().c_str(), blocks_.OffsetOf(0));
+  }
 
   // Takes record after record, up to the log's end.
   Status Scan() {
@@ -142,11 +158,15 @@ class LogReader {
   // Whether a head with its table stands at `position`; sets head_ and table_ to them. Of what
   // comes before and after it says nothing.
   Result<bool> HasHead(uint64_t position) {
-    const uint64_t block = BlockOf(position);
+    return HasHeadIn(BlockOf(position), position, position);
+  }
+
+  // The same of a block, for positions from `first` to `last`.
+  Result<bool> HasHeadIn(uint64_t block, uint64_t first, uint64_t last) {
     MORSEL_TRY(blocks_.Need(block + 1));
     std::memcpy(&head_, blocks_.at(block), sizeof head_);
-    if (head_.magic != kRecordMagic || head_.id != superblock_.id || head_.position != position ||
-        head_.page_count > kRecordPagesMax) {
+    if (head_.magic != kRecordMagic || head_.id != superblock_.id || head_.position < first ||
+        head_.position > last || head_.page_count > kRecordPagesMax) {
       return false;
     }
     const uint64_t head_blocks = HeadBlocks(head_.page_count);

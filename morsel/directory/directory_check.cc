@@ -82,6 +82,10 @@ Status ReadImage(const os::Directory& directory, const std::string& name,
   MORSEL_TRY(image->Verify([&](const char* message) {
     found.push_back({SubjectOf(name), message, Code::kCorrupt});
   }));
+  if (const auto doubt = image->FindDoubt()) {
+    found.push_back(
+        {SubjectOf(name), doubt->message, doubt->is_damage ? Code::kCorrupt : Code::kOk});
+  }
   return found.empty() ? Status() : image::CheckNotOverwritten(*image);
 }
 

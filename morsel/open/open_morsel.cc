@@ -222,6 +222,7 @@ void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_in
   if (record.contract == Contract::kFine) info->flags |= MORSEL_FINE;
   if (record.giant) info->flags |= MORSEL_GIANT;
   if (record.grows) info->flags |= MORSEL_GROWS;
+  if (record.may_be_older) info->flags |= MORSEL_MAY_BE_OLDER;
   info->mode = record.mode;
   info->granularity = granularity_bytes;
   std::memset(info->name, 0, sizeof info->name);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cinttypes>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -109,7 +110,12 @@ Status VerifyOnce(os::SystemCalls& calls, const std::string& path, const Report&
     ++damaged;
     report(message);
   }));
+  const std::optional<image::SlotFinding> doubt = image->FindDoubt();
+  if (doubt) report(doubt->message.c_str());
   MORSEL_TRY(image::CheckNotOverwritten(*image));
+  if (damaged == 0 && doubt && doubt->is_damage) {
+    return Fail(Code::kCorrupt, "%s", doubt->message.c_str());
+  }
   if (damaged == 0) return Code::kOk;
   return Fail(Code::kCorrupt,
               "image '%s': %" PRIu64 " of its subtrees cannot be believed; restore it from a copy",

@@ -157,6 +157,34 @@ TEST_F(ExitCodesTest, ADamagedImageIsFoundAndLeftAsItIs) {
   EXPECT_TRUE(AllBytes(pool_) == before);
 }
 
+// The newer one is lost, and the older one serves: each tool says so.
+TEST_F(ExitCodesTest, ADamagedNewestSuperblockIsToldByAll) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", pool_, "a", "--size", "2M"});
+  Succeeds({"resize", pool_, "a", "4M"});
+  const std::string file = pool_ + "/a";
+  FlipBit(file, json::parse(Run({"info", file, "--json"}).out)["morsel"]["generation"] == 2
+                    ? 4096 + 100
+                    : 100);
+  const auto before = AllBytes(pool_);
+  for (const std::vector<std::string>& tool :
+       {std::vector<std::string>{"check", pool_}, {"verify", file}, {"salvage", file}}) {
+    const Ran ran = Run(tool);
+    EXPECT_EQ(ran.exit_code, 1) << tool[0] << ran.out << ran.error;
+    EXPECT_NE(ran.out.find("a later checkpoint may be lost"), std::string::npos) << ran.out;
+  }
+  for (const std::vector<std::string>& tool :
+       {std::vector<std::string>{"info", file}, {"info", pool_, "a"}}) {
+    const Ran ran = Run(tool);
+    EXPECT_EQ(ran.exit_code, 0);
+    EXPECT_NE(ran.out.find("a later checkpoint may be lost"), std::string::npos) << ran.out;
+  }
+  EXPECT_TRUE(AllBytes(pool_) == before);
+  Succeeds({"resize", pool_, "a", "4M"});
+  Succeeds({"resize", pool_, "a", "6M"});
+  Succeeds({"check", pool_});
+}
+
 TEST_F(ExitCodesTest, AMorselWithADamagedSuperblockIsNamedByLsAndCanBeRemoved) {
   Succeeds({"create", pool_});
   Succeeds({"create", pool_, "a"});

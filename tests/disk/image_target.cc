@@ -35,6 +35,9 @@ std::string JudgeOlder(os::SystemCalls& calls, const std::string& path) {
   if (!opened) return LastError();
   const File& file = *opened;
   const auto superblocks = image::ReadSuperblocks(file);
+  if (superblocks && superblocks->doubt == image::Doubt::kDamaged) {
+    return "a superblock that a power cut has torn is told as damage";
+  }
   if (!superblocks || !superblocks->other) return {};
   const image::ImageSuperblock& other = **superblocks->other;
   const auto older = image::ReadTree(file, other);
