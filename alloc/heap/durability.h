@@ -30,6 +30,11 @@ class Durability {
   /// Durability  on return.
   /// Threads     any, without the lock.
   void FlushMyFrees();
+  /// Does so if that is due, and returns whether the block was freed. `freed`: how it went.
+  bool FlushIfDue(ThreadParts::Freed freed) {
+    if (freed == ThreadParts::Freed::kFlushIsDue) FlushMyFrees();
+    return freed != ThreadParts::Freed::kNo;
+  }
   /// As FlushMyFrees(), for who has the lock and the thread's part, which is `mine`.
   void FlushFreesOf(ThreadHeap& mine);
 

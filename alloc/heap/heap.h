@@ -111,7 +111,7 @@ class Heap final : public os::InDenseMemory {
   /// Hands out a block of the class from the calling thread's ThreadHeap. Returns nullptr if that
   /// has none, or if the thread has no slot of the heap.
   /// Cost  no lock; a few stores to the medium and no flush.
-  void* TakeInside(unsigned size_class) { return plain_.TakeInside(size_class); }
+  void* TakeInside(unsigned size_class) { return parts_.TakeInside(size_class); }
 
   /// Allocates a block of at least size_bytes, which may be 0, at a multiple of `alignment`.
   /// Durability  none; Flush() of a byte of the block and Fence() make the allocation durable.
@@ -140,7 +140,7 @@ class Heap final : public os::InDenseMemory {
 
   /// As Free(), but returns false and does nothing if the free itself needs the heap's lock. When
   /// the thread's frees must be flushed afterwards, it does take the lock.
-  bool FreeInside(void* block) { return plain_.FreeInside(block); }
+  bool FreeInside(void* block) { return durability_.FlushIfDue(parts_.FreeInside(block)); }
 
   /// As Free() of the heap whose key is `key`, which may be any address. Returns false, with
   /// nothing freed, if that would take longer.

@@ -30,43 +30,6 @@ Status PlainBlocks::CheckSize(uint64_t size_bytes) const {
               size_bytes, static_cast<void*>(facts_.header), BytesMax());
 }
 
-void* PlainBlocks::TakeInside(unsigned size_class) {
-  ThreadSlot* const slot = parts_.threads.Enter();
-  if (slot == nullptr) return nullptr;
-  ThreadHeap& mine = *slot->thread_heap;
-  void* block = mine.TryTake(size_class);
-  if (block == nullptr) block = mine.Take(size_class);
-  // A thread that goes from heap to heap has nothing of this one in its caches. So it asks now for
-  // what free() will read.
-  if (const Segment* const slab = parts_.table.At(block); slab != nullptr) __builtin_prefetch(slab);
-  parts_.threads.BeRecent(*slot);
-  slot->Leave();
-  return block;
-}
-
-bool PlainBlocks::FreeInside(void* block) {
-  ThreadSlot* const slot = parts_.threads.Enter();
-  if (slot == nullptr) return false;
-  parts_.threads.BeRecent(*slot);
-  ThreadHeap& mine = *slot->thread_heap;
-  Segment* const slab = parts_.table.At(block);
-  ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
-  if (owner == &mine) {
-    const RecentHeap& recent = my_state->recent;
-    const bool quick = parts_.threads.IsRecent() && slab->quick == slot;
-    if (!quick || !ThreadHeap::TryGive(*slab, block, recent)) mine.Give(*slab, block);
-  } else if (owner != nullptr && !owner->ended()) {
-    mine.FreeRemote(*slab, block);
-  } else {
-    slot->Leave();
-    return false;
-  }
-  const bool due = mine.FlushIsDue();
-  slot->Leave();
-  if (due) parts_.durability.FlushMyFrees();
-  return true;
-}
-
 Result<void*> PlainBlocks::Allocate(uint64_t size_bytes, uint64_t alignment) {
   if (alignment > kRegionBytes || !std::has_single_bit(alignment)) {
     return Fail(Code::kInvalidArgument,
@@ -79,7 +42,7 @@ Result<void*> PlainBlocks::Allocate(uint64_t size_bytes, uint64_t alignment) {
     unsigned size_class = ClassOf(size_bytes);
     // The loop ends, because blocks of the largest class are aligned to their size.
     while (!BlockSource::IsAligned(size_class, alignment)) ++size_class;
-    if (void* const block = TakeInside(size_class); block != nullptr) return block;
+    if (void* const block = parts_.threads.TakeInside(size_class); block != nullptr) return block;
     const auto lock = parts_.threads.LockForMine();
     const Result<ThreadHeap*> mine = parts_.threads.Mine();
     if (!mine) return mine.status();
@@ -205,7 +168,7 @@ Result<void*> PlainBlocks::Reallocate(void* block, uint64_t size_bytes) {
   if (!moved && size_bytes <= before) return block;  // shrinking needs no space
   if (!moved) return moved;
   std::memcpy(*moved, block, before < size_bytes ? before : size_bytes);
-  if (!FreeInside(block)) Free(block);
+  if (!parts_.durability.FlushIfDue(parts_.threads.FreeInside(block))) Free(block);
   return moved;
 }
 

@@ -37,14 +37,6 @@ class PlainBlocks final : public BlockCalls {
   PlainBlocks(const HeapFacts& facts, const PlainBlocksParts& parts)
       : facts_(facts), parts_(parts) {}
 
-  /// Hands out a block of the class from the calling thread's part. Returns nullptr if that has
-  /// none, or if the thread has no slot of the heap.
-  /// Cost  no lock; a few stores to the medium and no flush.
-  void* TakeInside(unsigned size_class);
-  /// As Free(), but returns false and does nothing if the free itself needs the heap's lock. When
-  /// the thread's frees must be flushed afterwards, it does take the lock.
-  bool FreeInside(void* block);
-
   Result<void*> Allocate(uint64_t size_bytes, uint64_t alignment) override;
   Result<void*> AllocateZeroed(uint64_t size_bytes) override;
   void Free(void* block) override;

@@ -78,6 +78,41 @@ void ThreadParts::EmptySlots() {
   }
 }
 
+void* ThreadParts::TakeInside(unsigned size_class) const {
+  ThreadSlot* const slot = Enter();
+  if (slot == nullptr) return nullptr;
+  ThreadHeap& mine = *slot->thread_heap;
+  void* block = mine.TryTake(size_class);
+  if (block == nullptr) block = mine.Take(size_class);
+  // A thread that goes from heap to heap has nothing of this one in its caches. So it asks now for
+  // what free() will read.
+  if (const Segment* const slab = segments_.At(block); slab != nullptr) __builtin_prefetch(slab);
+  BeRecent(*slot);
+  slot->Leave();
+  return block;
+}
+
+ThreadParts::Freed ThreadParts::FreeInside(void* block) const {
+  ThreadSlot* const slot = Enter();
+  if (slot == nullptr) return Freed::kNo;
+  BeRecent(*slot);
+  ThreadHeap& mine = *slot->thread_heap;
+  Segment* const slab = segments_.At(block);
+  ThreadHeap* const owner = slab == nullptr ? nullptr : slab->owner.load(std::memory_order_acquire);
+  if (owner == &mine) {
+    const bool quick = IsRecent() && slab->quick == slot;
+    if (!quick || !ThreadHeap::TryGive(*slab, block, my_state->recent)) mine.Give(*slab, block);
+  } else if (owner != nullptr && !owner->ended()) {
+    mine.FreeRemote(*slab, block);
+  } else {
+    slot->Leave();
+    return Freed::kNo;
+  }
+  const bool due = mine.FlushIsDue();
+  slot->Leave();
+  return due ? Freed::kFlushIsDue : Freed::kYes;
+}
+
 // A ThreadHeap for the calling thread, which has none: that of a thread that has ended, or a new
 // one. Returns nullptr if there is no memory.
 ThreadHeap* ThreadParts::ForNewThread() {
