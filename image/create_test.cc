@@ -117,5 +117,57 @@ TEST_F(CreateTest, AnImageThatCannotBeMadeDurableOpensReadOnly) {
   EXPECT_TRUE(Open("a", true, failing).has_value()) << LastError();
 }
 
+// What is zero of a leaf is written only where something else may lie.
+TEST_F(CreateTest, PagesOfZerosOfANewImageTakeNoSpace) {
+  constexpr uint64_t kPages = kSubtreeBytes / kPageBytes;
+  const auto with_pages = [](std::vector<uint64_t> pages) {
+    Memory memory = MemoryOf(2);
+    for (const uint64_t page : pages) memory[page * kPageBytes + page % kPageBytes] = 'x';
+    return memory;
+  };
+  std::vector<uint64_t> every_other;
+  std::vector<uint64_t> far_apart;
+  for (uint64_t page = 0; page < kPages; page += 2) every_other.push_back(page);
+  for (uint64_t page = 3; page < kPages; page += 40) far_apart.push_back(page);
+  const struct {
+    Memory memory;
+    uint64_t bytes_max;
+  } cases[] = {
+      {with_pages({0}), 64 * kKiB},
+      {with_pages({kPages - 1}), 64 * kKiB},
+      {with_pages({5, 100, 101, 115, 400, kPages, 2 * kPages - 1}), 192 * kKiB},
+      {with_pages(every_other), 3 * kMiB},
+      {with_pages(far_apart), 3 * kMiB},
+  };
+  for (const auto& [memory, bytes_max] : cases) {
+    const Result<ImageFile> image = Create("a", memory);
+    ASSERT_TRUE(image.has_value()) << LastError();
+    EXPECT_LE(*image->file().AllocatedBytes(), bytes_max);
+    ASSERT_TRUE(*Read("a") == memory);
+    ASSERT_TRUE(image->Verify([](const char* message) { ADD_FAILURE() << message; }).ok());
+    std::filesystem::remove(path_ + "/a");
+  }
+}
+
+// Such a leaf comes to lie where another one was, and reads as it was stored all the same. The file
+// system has no holes that would be zero there.
+TEST_F(CreateTest, PagesOfZerosAreWrittenWhereOthersWere) {
+  Memory memory = MemoryOf(3);
+  for (uint64_t subtree = 0; subtree < 3; ++subtree) FillSubtree(memory, subtree, subtree);
+  os::ScriptedCalls calls(os::FailEach(os::Call::kAllocate, EOPNOTSUPP));
+  Result<ImageFile> image = Create("a", memory, calls);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  const uint64_t full = *image->file().SizeBytes();
+  for (uint64_t turn = 0; turn < 12; ++turn) {
+    const uint64_t subtree = turn % 3;
+    std::memset(memory.data() + subtree * kSubtreeBytes, 0, kSubtreeBytes);
+    if (turn % 2 == 0) FillSubtree(memory, subtree, turn);
+    memory[subtree * kSubtreeBytes + turn * kPageBytes] = 'x';
+    ASSERT_TRUE(image->Store(memory.data(), memory.size(), 0).ok()) << LastError();
+    ASSERT_TRUE(*Read("a") == memory) << "turn " << turn;
+  }
+  EXPECT_LT(*image->file().SizeBytes(), 3 * full);
+}
+
 }  // namespace
 }  // namespace morsel::image

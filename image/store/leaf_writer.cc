@@ -21,6 +21,34 @@ constexpr uint64_t kSlotsMin = 2;
 /// again.
 constexpr size_t kChangedMax = kPagesPerLeaf * 2 / 3;
 
+/// In a leaf with more pieces between holes no hole is left.
+constexpr size_t kPiecesMax = 8;
+/// So many pages of zeros, or more, become a hole.
+constexpr uint32_t kHolePagesMin = kFragmentBytes / kPageBytes;
+
+struct Piece {
+  uint32_t begin, end;  ///< pages, of which those of the sums follow the leaf's
+};
+
+// What is to be written of a leaf where the rest is zero.
+std::vector<Piece> PiecesOf(const PageSums& sums) {
+  constexpr uint32_t kEnd = kPagesPerLeaf + kPageSumsBytes / kPageBytes;
+  const Sum128 zero = ZeroPageSum();
+  std::vector<Piece> pieces;
+  for (uint32_t page = 0; page < kEnd; ++page) {
+    const bool is_zero = page < kPagesPerLeaf && sums.halves[2 * page] == zero.low &&
+                         sums.halves[2 * page + 1] == zero.high;
+    if (is_zero) continue;
+    if (!pieces.empty() && page - pieces.back().end < kHolePagesMin) {
+      pieces.back().end = page + 1;
+    } else {
+      pieces.push_back({page, page + 1});
+    }
+  }
+  if (pieces.size() > kPiecesMax) pieces = {{0, kEnd}};
+  return pieces;
+}
+
 bool IsZero(const char* bytes, uint64_t size_bytes) {
   return bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0;
 }
@@ -68,6 +96,9 @@ Status LeafWriter::BeginWriting() {
   }
   Result<std::unique_ptr<os::BlockIo>> io = os::BlockIo::Open(target_.file, true, buffers);
   if (!io) return io.status();
+  const Result<uint64_t> end = target_.file.SizeBytes();
+  if (!end) return end.status();
+  fresh_from_ = *end;
   io_ = std::move(*io);
   return Code::kOk;
 }
@@ -286,6 +317,9 @@ Status LeafWriter::Write(size_t index) {
   target_.written.push_back({leaf.offset, size_bytes});
   tree_.LeafToSet(slot.position) = leaf;
   if (slot.compacts) compacted_bytes_ += size_bytes;
+  if (slot.encoded_bytes == 0 && leaf.offset >= fresh_from_) {
+    return WriteWithHoles(index, leaf.offset);
+  }
   const char* bytes = slot.bounce()->pages;
   if (slot.encoded_bytes != 0) {
     char* const end = slot.encoded() + slot.encoded_bytes;
@@ -294,12 +328,27 @@ Status LeafWriter::Write(size_t index) {
     std::memcpy(sums, &slot.bounce()->sums, kPageSumsBytes);
     bytes = slot.encoded();
   }
+  slot.writes_left = 1;
   return io_->StartWrite(bytes, size_bytes, leaf.offset, BufferOf(index), index);
+}
+
+// The sums are at the end and never zero, so that the file is as long as if all were written.
+Status LeafWriter::WriteWithHoles(size_t index, uint64_t offset) {
+  Slot& slot = slots_[index];
+  const std::vector<Piece> pieces = PiecesOf(slot.bounce()->sums);
+  slot.writes_left = pieces.size();
+  for (const Piece& piece : pieces) {
+    while (in_flight() == io_->depth()) MORSEL_TRY(Reap());
+    const uint64_t begin = piece.begin * kPageBytes;
+    MORSEL_TRY(io_->StartWrite(slot.bounce()->pages + begin, piece.end * kPageBytes - begin,
+                               offset + begin, BufferOf(index), index));
+  }
+  return Code::kOk;
 }
 
 Status LeafWriter::Reap() {
   const os::BlockIo::Done done = io_->Wait();
-  free_.push_back(done.tag);
+  if (--slots_[done.tag].writes_left == 0) free_.push_back(done.tag);
   return done.status;
 }
 

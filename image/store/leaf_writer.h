@@ -102,6 +102,7 @@ class LeafWriter {
     bool is_copied = false;      ///< set by the workers: the bounce buffer has its pages
     Fate fate = Fate::kUndecided;
     uint32_t encoded_bytes = 0;  ///< set by the workers; 0: it is stored as it is
+    size_t writes_left = 0;      ///< requests that are to end before it is free
     Bounce* bounce() const { return reinterpret_cast<Bounce*>(memory.get()); }
     char* encoded() const { return memory.get() + sizeof(Bounce); }
   };
@@ -120,6 +121,7 @@ class LeafWriter {
   Result<Fate> FateOf(Slot& slot);
   void ForgetPatches(SubtreePosition position);
   Status Write(size_t slot);
+  Status WriteWithHoles(size_t slot, uint64_t offset);
   Status Reap();
   bool encodes() const { return target_.codec != Codec::kNone; }
   uint64_t slot_bytes() const { return sizeof(Bounce) + (encodes() ? sizeof(Encoded) : 0); }
@@ -142,6 +144,9 @@ class LeafWriter {
   uint64_t compacted_bytes_ = 0;
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<os::BlockIo> io_;  // from the first write on
+  /// From here on the file had no bytes before the first write, so that what is not written is
+  /// zero.
+  uint64_t fresh_from_ = 0;
 };
 
 }  // namespace morsel::image
