@@ -161,6 +161,7 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   image.doubt_ = superblocks->doubt;
   if (read_only) return image;
   MORSEL_TRY(MayWrite(image.file_, *image.current_));
+  MORSEL_TRY(image.CheckMayGoOn());
   MORSEL_TRY(image.left_.Take(image.file_));
   MORSEL_TRY(image.TakeSpace(*superblocks, *log));
   image.left_.TakeLength(image.file_);
@@ -182,6 +183,17 @@ Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
     MORSEL_TRY(damaged(Fail(Code::kCorrupt, "%s", finding->message.c_str())));
   }
   return image;
+}
+
+// What is written next has higher numbers, and must be believed by who reads it. No opening counts
+// through the half that is left.
+Status ImageFile::CheckMayGoOn() const {
+  if (generation_ < kGenerationsEnd / 2 && log_.end() < kLogPositionsEnd / 2) return Code::kOk;
+  return Fail(Code::kCorrupt,
+              "image '%s' has generation %" PRIu64 " and log position %" PRIu64
+              ", which no checkpoints have counted to; it can only be opened read-only: export it, "
+              "compressed anew, and use that",
+              file_.path().c_str(), generation_, log_.end());
 }
 
 void ImageFile::TakeRead(Tree tree, const LogContents& log) {

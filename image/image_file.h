@@ -165,6 +165,7 @@ class ImageFile {
   Result<bool> HasLogFor(const Source& source);
   Status MakeLog();
   void TakeRead(Tree tree, const LogContents& log);
+  Status CheckMayGoOn() const;
   Status TakeSpace(const ImageSuperblocks& found, const LogContents& log);
   void TakeOlder(const Tree& older, std::vector<FileExtent>& used);
   Status TakeAll(const std::vector<FileExtent>& used);

@@ -195,5 +195,49 @@ TEST_F(ImageFuzzTest, SealedLogsAreBelieved) {
   EXPECT_TRUE(Read("sealed")) << LastError();
 }
 
+// Each number of each record is each hostile one, below a right sum: the others stay, so that
+// whoever reads it comes that far.
+TEST_F(ImageFuzzTest, HostileNumbersInRecordsAreHarmless) {
+  const std::string seed = SeedOfLog();
+  ImageSuperblock superblock;
+  std::memcpy(&superblock, &seed[1 + kSuperblockBytes], sizeof superblock);
+  static constexpr uint64_t kHostile[] = {0,
+                                          21,
+                                          257,
+                                          0xffffffff,
+                                          0x100000000,
+                                          2 * kPagesPerLeaf,
+                                          kGenerationsEnd - 1,
+                                          kGenerationsEnd,
+                                          ~uint64_t{0} / kPageBytes,
+                                          ~uint64_t{0}};
+  static constexpr uint64_t kWords[] = {
+      offsetof(RecordHead, position),   offsetof(RecordHead, block_count),
+      offsetof(RecordHead, generation), offsetof(RecordHead, live_bytes),
+      offsetof(RecordHead, previous),   sizeof(RecordHead) + offsetof(RecordPage, page)};
+  uint64_t tried = 0;
+  for (uint64_t at = 1 + superblock.log_offset; at + sizeof(RecordHead) < seed.size();) {
+    RecordHead head;
+    std::memcpy(&head, &seed[at], sizeof head);
+    if (head.magic != kRecordMagic) break;
+    const uint64_t head_bytes = HeadBlocks(head.page_count) * kBlockBytes;
+    for (const uint64_t word : kWords) {
+      for (const uint64_t hostile : kHostile) {
+        std::string input = seed;
+        input[0] = 0;
+        std::memcpy(&input[at + word], &hostile, sizeof hostile);
+        std::memset(&input[at + offsetof(RecordHead, checksum)], 0, sizeof head.checksum);
+        const uint64_t sum = Checksum64(&input[at], head_bytes);
+        std::memcpy(&input[at + offsetof(RecordHead, checksum)], &sum, sizeof sum);
+        TryImage(input);
+        ++tried;
+      }
+    }
+    at += head.block_count * kBlockBytes;
+  }
+  std::printf("%llu inputs\n", static_cast<unsigned long long>(tried));
+  EXPECT_GT(tried, 100u);
+}
+
 }  // namespace
 }  // namespace morsel::image
