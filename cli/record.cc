@@ -107,7 +107,7 @@ std::string Moving::Lines() const {
     text += "and " + std::to_string(doubts.size() - kDoubtsShown) + " more (--json has all)\n";
   }
   return text + Counted(info.words, "word") + " of " + Counted(info.blocks, "block") +
-         " changed, of which " + std::to_string(doubts.size()) + " may be no pointers\n";
+         " changed, " + Counted(doubts.size(), "doubt") + "\n";
 }
 
 }  // namespace morsel::cli

@@ -58,10 +58,10 @@ typedef struct morsel_rebase_options {
   const morsel_pointers *const *pointers; /* pointers_count of them, each of another type */
   size_t pointers_count;
 
-  /* NULL, or a function that is called for each word that was changed although no block is
-   * allocated where it leads to, and for each root whose type says that it is ordered by hashes of
-   * addresses. All addresses are those before the move. It must not call the library on this pool,
-   * nor throw. */
+  /* NULL, or a function that is called for each word that was left as it is because no block is
+   * allocated where it would lead to, and for each root whose type says that it is ordered by
+   * hashes of addresses. All addresses are those before the move. It must not call the library on
+   * this pool, nor throw. */
   void (*doubtful)(const morsel_doubt *doubt, void *context);
   void *doubtful_context;
 } morsel_rebase_options;

@@ -132,23 +132,25 @@ class Mover {
     const uint64_t word = *WordAt(at);
     const std::optional<uint64_t> moved = move_.Moved(word, prefix_bytes_);
     if (!moved) return;
-    if (!IsSurely(stopped, word)) {
+    if (!LeadsSomewhere(stopped, word)) {
       char text[240];
       std::snprintf(text, sizeof text,
                     "the block of %" PRIu64 " bytes at 0x%" PRIx64 " has at offset %" PRIu64
-                    " 0x%" PRIx64 ", where no block is allocated: it may be a number, or left over",
+                    " 0x%" PRIx64 ", where no block is allocated: it is left as it is",
                     bytes, move_.from_base + block, at - block, word);
-      Report({move_.from_base + block, bytes, at - block, word, text});
+      return Report({move_.from_base + block, bytes, at - block, word, text});
     }
     *WordAt(at) = *moved;
     ++counts_.words;
   }
 
-  // The base is in every Allocator, and what lies behind the capacity is the resource of std::pmr.
-  // A pointer to the end of a block is one of it.
-  bool IsSurely(const alloc::StoppedWorld& stopped, uint64_t word) {
+  // What leads to no block is a number, text, or left over. The base is in every Allocator, and
+  // what lies behind the capacity is the resource of std::pmr. A pointer to the end of a block is
+  // one of it.
+  bool LeadsSomewhere(const alloc::StoppedWorld& stopped, uint64_t word) {
     const uint64_t offset = word - move_.from_base;
-    if (offset == 0 || offset >= move_.from_capacity_bytes) return true;
+    if (offset == 0 || offset == move_.from_capacity_bytes) return true;
+    if (offset > move_.from_capacity_bytes) return false;
     const auto is_live = [&](uint64_t address) {
       const Result<bool> live = stopped.IsLive(reinterpret_cast<const void*>(address));
       return live && *live;

@@ -19,7 +19,8 @@ struct PointersOfType {
   std::vector<uint64_t> offsets;  ///< multiples of 8
 };
 
-/// Something that may be wrong after the move.
+/// Something that may be wrong after the move: a word that looks like an address and was left as it
+/// is, or a root.
 struct Doubt {
   uint64_t block = 0;  ///< its address before the move; 0: `message` is about a root
   uint64_t block_bytes = 0;
@@ -35,7 +36,8 @@ struct MovedCounts {
   uint64_t doubtful = 0;  ///< doubts that were reported
 };
 
-/// Changes each word of a live block that is an address of the morsel. Where a root leads to an
+/// Changes each word of a live block that is an address in a live block of the morsel, or of what
+/// the library keeps there: other words are numbers, text, or left over. Where a root leads to an
 /// object of a type of `pointers`, exactly the words there that it names; elsewhere, all aligned
 /// words whose value says so. The roots are changed by what is known of them.
 /// heap    as OpenCopy() returns it. Its trie of roots need not be one afterwards.

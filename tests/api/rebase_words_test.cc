@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -91,6 +92,35 @@ TEST_F(RebaseTest, ANumberInALowerHalfStaysWhatItIs) {
   }
 }
 
+// Of a block in which texts take the place of pointers only a part is written, the zero that ends
+// a text among it.
+TEST_F(RebaseTest, TextOverAnOldPointerStaysWhatItIs) {
+  constexpr int kTexts = 64;
+  {
+    morsel::Morsel m =
+        Open(pool_, "m", {.flags = MORSEL_CREATE, .capacity_bytes = uint64_t{1} << 40});
+    auto** const words = static_cast<void**>(m.malloc(kTexts * sizeof(void*)));
+    for (int i = 0; i < kTexts; ++i) {
+      words[i] = m.resource();
+      std::snprintf(reinterpret_cast<char*>(words + i), sizeof(void*), "%0*d", i % 7, i);
+    }
+    ASSERT_TRUE(m.set_root("words", words).ok());
+    ASSERT_TRUE(m.close().ok());
+  }
+  // By what is no multiple of 4 GiB.
+  morsel_rebase_options options{};
+  options.base = static_cast<char*>(BaseOf(pool_, "m")) + kGiB;
+  ASSERT_EQ(Rebase(pool_, "m", options).code, MORSEL_OK) << morsel_last_error();
+  morsel::Morsel m = Open(pool_, "m");
+  auto** const words = m.root<void*>("words");
+  ASSERT_NE(words, nullptr);
+  for (int i = 0; i < kTexts; ++i) {
+    char text[sizeof(void*)];
+    std::snprintf(text, sizeof text, "%0*d", i % 7, i);
+    EXPECT_STREQ(reinterpret_cast<const char*>(words + i), text);
+  }
+}
+
 TEST_F(RebaseTest, ExactlyThePointersOfAKnownTypeChange) {
   uint64_t number = 0;
   {
@@ -116,11 +146,12 @@ TEST_F(RebaseTest, ExactlyThePointersOfAKnownTypeChange) {
   EXPECT_EQ(first->next->number, reinterpret_cast<uint64_t>(first->next));
 }
 
-TEST_F(RebaseTest, WhatMayBeNoPointerIsTold) {
+TEST_F(RebaseTest, WhatLeadsToNoBlockIsToldAndLeftAsItIs) {
+  char* before_base = nullptr;
   {
     morsel::Morsel m = Open(pool_, "m", {.flags = MORSEL_CREATE});
     auto** const words = static_cast<char**>(m.malloc(6 * sizeof(char*)));
-    char* const base = static_cast<char*>(m.base());
+    char* const base = before_base = static_cast<char*>(m.base());
     words[0] = base;                                   // of an Allocator
     words[1] = reinterpret_cast<char*>(m.resource());  // of std::pmr
     words[2] = reinterpret_cast<char*>(words + 6);     // the end of a vector
@@ -156,6 +187,8 @@ TEST_F(RebaseTest, WhatMayBeNoPointerIsTold) {
   EXPECT_EQ(words[0], m.base());
   EXPECT_EQ(words[1], reinterpret_cast<char*>(m.resource()));
   EXPECT_EQ(words[2], reinterpret_cast<char*>(words + 6));
+  EXPECT_EQ(words[3], before_base + 100);
+  EXPECT_EQ(words[4], before_base + m.size() + 4096);
   EXPECT_EQ(words[5], reinterpret_cast<char*>(words) + 1);
   EXPECT_EQ(m.root<morsel::set<char*>>("sorted")->count(reinterpret_cast<char*>(words)), 1u);
 }
