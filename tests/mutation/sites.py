@@ -29,6 +29,8 @@ STEPS = {
     ("alloc/heap/durability.cc", "Durability::FlushSegment"),
     ("alloc/heap/durability.cc", "Durability::FlushLater"),
     ("alloc/heap/durability.cc", "Durability::FlushAllFrees"),
+    ("alloc/heap/heap.h", "Fence"),
+    ("alloc/heap/heap.h", "Flush"),
     ("alloc/heap/threads/pending_lines.h", "Flush"),
     ("alloc/subtrees/subtree_map.cc", "SubtreeMap::Clean"),
     ("alloc/heap/segments/unit_map.cc", "UnitMap::FlushCleared"),
