@@ -71,7 +71,7 @@ class Allocator {
   }
 
   T* allocate(size_t count) {
-    impl::CheckHasNoVirtualFunctions<T>();
+    impl::CheckMayBeStored<impl::Asks::kAllocator, T>();
     if (base_ == nullptr) return std::allocator<T>().allocate(count);
     void* block = nullptr;
     if (count <= std::numeric_limits<size_t>::max() / sizeof(T)) {
@@ -94,7 +94,7 @@ class Allocator {
   template <class U, class... Arguments>
   void construct(U* place, Arguments&&... arguments) noexcept(
       construction::IsNothrow<U, Allocator, Arguments...>()) {
-    impl::CheckHasNoVirtualFunctions<U>();
+    impl::CheckMayBeStored<impl::Asks::kAllocator, U>();
     if constexpr (construction::kMayTake<U, Allocator, Arguments...>) {
       construction::ConstructAt<U>(place, *this, std::forward<Arguments>(arguments)...);
     } else {

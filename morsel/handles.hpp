@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -146,26 +147,32 @@ class Morsel : public impl::Roots<Morsel> {
   ///            the exception passes on.
   template <class T, class... Arguments, class Alloc = Allocator<std::byte>>
   T* make(Arguments&&... arguments) {
-    impl::CheckMayBeStored<T>();
-    void* const place = aligned_alloc(alignof(T), sizeof(T));
-    if (place == nullptr) return nullptr;
-    Unmade unmade{*this, place};  // if T's constructor throws
+    impl::CheckMayBeMade<T>();
     T* made = nullptr;
-    if constexpr (construction::kMayTake<T, Alloc, Arguments...>) {
-      made = construction::ConstructAt<T>(place, Alloc(handle_),
-                                          std::forward<Arguments>(arguments)...);
-    } else {
-      made = new (place) T(std::forward<Arguments>(arguments)...);
+    if constexpr (impl::kCanBeMade<T>) {
+      void* const place = aligned_alloc(alignof(T), sizeof(T));
+      if (place == nullptr) return nullptr;
+      Unmade unmade{*this, place};  // if T's constructor throws
+      if constexpr (construction::kMayTake<T, Alloc, Arguments...>) {
+        made = construction::ConstructAt<T>(place, Alloc(handle_),
+                                            std::forward<Arguments>(arguments)...);
+      } else {
+        made = new (place) T(std::forward<Arguments>(arguments)...);
+      }
+      unmade.place = nullptr;
     }
-    unmade.place = nullptr;
     return made;
   }
   /// Destroys and frees an object that make() returned. nullptr is allowed.
   template <class T>
   void destroy(T* object) {
     if (object == nullptr) return;
-    object->~T();
-    free(object);
+    if constexpr (std::is_array_v<T>) {
+      std::destroy_at(object);
+    } else {
+      object->~T();
+    }
+    free(const_cast<std::remove_cv_t<T>*>(object));
   }
 
   void* base() const { return morsel_base(handle_); }

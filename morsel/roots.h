@@ -19,10 +19,11 @@ extern "C" {
 /* The type of a root's object. The program chooses a number for the layout of each type, 0 at
  * first, and another when the bytes of the type mean something else than before while its size is
  * the same. Numbers from 2^31 on say what a container keeps, as the C++ headers compute them from
- * sizes and layouts; such a one and 0 fit each other.
+ * sizes, alignments and layouts; such a one and 0 fit each other.
  *
  * An object that was given one type is refused as another: if the two differ in size, alignment or
- * layout, or in their names, if both have one. What has no type fits all. */
+ * layout, or in their names, if both have one. What has no type fits all that its block has the
+ * bytes for. */
 typedef struct morsel_type {
   uint32_t struct_size;
   uint32_t alignment;
@@ -46,8 +47,19 @@ morsel_code morsel_set_root_typed(morsel_t *morsel, const char *name, void *obje
 /* Returns what morsel_root() does if the object is of the type; type NULL: of whatever type.
  *
  * Errors  NULL, as morsel_root(); errno is EINVAL if the object is of another type: the message
- *         says of which. */
+ *         says of which; or if it has no type and fewer bytes in its block, or none, as it was
+ *         freed. (Of a fine morsel that is open for reading only the latter is not known.)
+ * Cost    of an object without a type that is asked for as of one, other threads that call the
+ *         library on this morsel may wait for a moment. */
 void *morsel_root_typed(morsel_t *morsel, const char *name, const morsel_type *type);
+
+/* Returns what morsel_root_typed() does, for who will set the root to another object and free this
+ * one, as root<T>() of the C++ API does with one of an older type.
+ *
+ * Errors  NULL, as morsel_root_typed(); errno is EINVAL, too, if the object does not begin a block,
+ *         or another root leads into its block; EACCES in a morsel that is open for reading only.
+ * Cost    memory for all roots, which are read. */
+void *morsel_root_to_replace(morsel_t *morsel, const char *name, const morsel_type *type);
 
 /* The texts are valid during the call that is given the structure. */
 typedef struct morsel_root_info {

@@ -91,7 +91,8 @@ class Roots {
   /// of whatever type, stays allocated and has none. find_or_make() never replaces one.
   template <class T, class Type = StoredType<T>>
   Status set_root(const char* name, T* object) {
-    return Code(morsel_set_root_typed(handle(), name, object, Type().get(), 0));
+    return Code(morsel_set_root_typed(handle(), name, const_cast<std::remove_cv_t<T>*>(object),
+                                      Type().get(), 0));
   }
   /// Forgets the root.
   Status set_root(const char* name, std::nullptr_t) {
@@ -111,13 +112,15 @@ class Roots {
   /// one argument, makes a T from it: `T* upgrade(Old& old)`. An object is an Old if its type has
   /// the size, the alignment and the layout of one, whatever its name was. The root leads to the T
   /// from then on, and the Old is destroyed and freed, unless the T lies in its place. This happens
-  /// once, whoever asks.
+  /// once, whoever asks. `upgrade` must not free the Old.
   ///
   /// Durability  as set_root(). Under the fine contract `upgrade` persists what it makes.
   /// Ownership   of the T that `upgrade` returns: the root's. If it returns nullptr, this does, and
-  ///             the root is as before. If the root cannot be set, the T is destroyed.
+  ///             the root is as before. If the root cannot be set, the T is destroyed, unless it
+  ///             lies in no block of this morsel.
   /// Errors      as without `upgrade`, if the object is neither a T nor an Old, or the morsel is
-  ///             open for reading only.
+  ///             open for reading only. nullptr, and errno is EINVAL: as morsel_root_to_replace(),
+  ///             before `upgrade` is called; as set_root(), if the T is not in this morsel.
   template <class T, class Upgrade, class Old = typename ArgumentOf<std::decay_t<Upgrade>>::type,
             class Type = StoredType<T>, class OldType = StoredType<Old>>
   T* root(const char* name, Upgrade&& upgrade) {
@@ -133,16 +136,20 @@ class Roots {
     if (place == nullptr || morsel_is_read_only(handle())) {
       return static_cast<T*>(morsel_root_typed(handle(), name, wanted.get()));  // for its message
     }
+    if (morsel_root_to_replace(handle(), name, &older) == nullptr) return nullptr;
+    const size_t place_bytes = morsel_usable_size(handle(), place);
     Old* const old = static_cast<Old*>(place);
     T* const made = std::forward<Upgrade>(upgrade)(*old);
     if (made == nullptr) return nullptr;
-    const bool is_in_place = static_cast<void*>(made) == place;
-    if (!set_root(name, made).ok()) {
-      if (!is_in_place) self().destroy(made);
+    const bool is_in_place =
+        reinterpret_cast<uintptr_t>(made) - reinterpret_cast<uintptr_t>(place) < place_bytes;
+    const Status set = set_root(name, made);
+    if (set.code() == Code::kInvalidArgument) {  // it lies in no block of this morsel
+      errno = EINVAL;
       return nullptr;
     }
-    if (!is_in_place) self().destroy(old);
-    return made;
+    if (!is_in_place) set.ok() ? self().destroy(old) : self().destroy(made);
+    return set.ok() ? made : nullptr;
   }
 
   /// Returns the root's object as root<T>() does. If there is no such root, makes a T as
@@ -161,7 +168,8 @@ class Roots {
     if (made == nullptr) return nullptr;
     morsel_code code = Persist(made, sizeof(T));
     if (code == MORSEL_OK) {
-      code = morsel_set_root_typed(handle(), name, made, Type().get(), MORSEL_EXCLUSIVE);
+      code = morsel_set_root_typed(handle(), name, const_cast<std::remove_cv_t<T>*>(made),
+                                   Type().get(), MORSEL_EXCLUSIVE);
     }
     if (code == MORSEL_OK) return made;
     self().destroy(made);

@@ -18,13 +18,16 @@ void HeapWalk::Read(UnitIndex head, Segment& segment) {
   }
 }
 
-Result<bool> HeapWalk::IsInBlock(const void* address) {
+Result<uint64_t> HeapWalk::BytesFrom(const void* address) {
   const Result<UnitIndex> head = units_.HeadOf(units_.UnitOf(address));
-  if (!head && head.error() == Code::kNotFound) return false;
+  if (!head && head.error() == Code::kNotFound) return uint64_t{0};
   if (!head) return head.status();
   Segment segment;
   Read(*head, segment);
-  return !segment.IsSlab() || Slab(segment).IsInLiveBlock(address);
+  const auto before = static_cast<uint64_t>(static_cast<const char*>(address) - segment.start);
+  if (!segment.IsSlab()) return segment.UsableBytes() - before;
+  if (!Slab(segment).IsInLiveBlock(address)) return uint64_t{0};
+  return (segment.PlaceOf(before).index + 1) * segment.UsableBytes() - before;
 }
 
 Status HeapWalk::ForEachSegment(UnitIndex from, const VisitSegment& visit) {

@@ -27,9 +27,9 @@ class HeapWalk {
   /// Errors  as ForEachSegment().
   using VisitBlock = std::function<bool(char* block, uint64_t bytes)>;
   Status ForEachBlockBehind(uint64_t offset, const VisitBlock& visit);
-  /// Whether `address` lies in such a block.
+  /// How many bytes such a block has from `address` on; 0 if that lies in none.
   /// Errors  as ForEachSegment().
-  Result<bool> IsInBlock(const void* address);
+  Result<uint64_t> BytesFrom(const void* address);
 
  private:
   void Read(UnitIndex head, Segment& segment);

@@ -1,5 +1,7 @@
 #include "alloc/heap/stopped_world.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace morsel::alloc {
@@ -13,6 +15,12 @@ Status StoppedWorld::ForEachBlockBehind(uint64_t offset, const VisitBlock& visit
     if (guard_ != nullptr && !guard_->HasLive(block, usable_bytes)) return true;
     return visit(block, usable_bytes);
   });
+}
+
+Result<uint64_t> StoppedWorld::BytesFrom(const void* address) const {
+  const Result<uint64_t> bytes = parts_.walk.BytesFrom(address);
+  if (!bytes || guard_ == nullptr) return bytes;
+  return *bytes - std::min(*bytes, guard_->HiddenBytesFrom(address));
 }
 
 Status StoppedWorld::Shrink(uint64_t size_bytes) const {

@@ -49,7 +49,15 @@ class StoppedWorld {
   ///         HeapPlace::live_bytes said how many they were.
   Result<uint64_t> LiveBytes() const { return parts_.live.Sum(); }
   /// What Heap::IsLive(address) says. Nothing is adopted.
-  Result<bool> IsLive(const void* address) const { return parts_.walk.IsInBlock(address); }
+  Result<bool> IsLive(const void* address) const {
+    const Result<uint64_t> bytes = parts_.walk.BytesFrom(address);
+    if (!bytes) return bytes.status();
+    return *bytes > 0;
+  }
+  /// How many bytes the program may use of a live block from `address` on, as UsableBytes() says; 0
+  /// if that lies in none.
+  /// Errors  kCorrupt, kNoMemory.
+  Result<uint64_t> BytesFrom(const void* address) const;
   using VisitBlock = HeapWalk::VisitBlock;
   /// Calls `visit` for each live block, in the order of addresses, until it returns false. `bytes`
   /// is what UsableBytes() says. `visit` calls of the heap only what this class has.

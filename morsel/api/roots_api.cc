@@ -70,6 +70,18 @@ void* morsel_root_typed(morsel_t* morsel, const char* name, const morsel_type* t
   }));
 }
 
+void* morsel_root_to_replace(morsel_t* morsel, const char* name, const morsel_type* type) {
+  constexpr char kCall[] = "morsel_root_to_replace";
+  if (morsel == nullptr) return PointerOf(NoHandle(kCall));
+  if (name == nullptr) return PointerOf(Missing(kCall, "a name"));
+  return PointerOf(AbortOnBadAlloc(kCall, [&]() -> Result<void*> {
+    std::string type_name;
+    const Result<RootType> known = morsel::TypeOfCaller(type, kCall, &type_name);
+    if (!known) return known.status();
+    return Morsel(morsel)->RootToReplace(name, *known);
+  }));
+}
+
 morsel_code morsel_for_each_root(morsel_t* morsel,
                                  int (*visit)(const morsel_root_info* root, void* context),
                                  void* context) {

@@ -61,6 +61,7 @@ class OpenMorsel : public os::InDenseMemory {
 
   /// Errors  kInvalidArgument: the root's object is not of the type `wanted`.
   Result<void*> Root(const char* name, const RootType& wanted = {});
+  Result<void*> RootToReplace(const char* name, const RootType& wanted);
   /// `exclusive`: a root of that name is an error, kExists.
   Status SetRoot(const char* name, void* object, const RootType& type = {}, bool exclusive = false);
   /// All roots, sorted by name. The object of one that leads outside of the memory is nullptr.
@@ -114,6 +115,7 @@ class OpenMorsel : public os::InDenseMemory {
   Status Checkpoint(const alloc::StoppedWorld& stopped, uint64_t live_bytes, Then then);
   Status CloseFine();
   Status MayBeRoot(const char* name, const void* object);
+  Status FitsItsBlock(const char* name, const void* object, const RootType& wanted);
   // The caller holds roots_mutex_ and has stopped the heap.
   Status Shrink(const alloc::StoppedWorld& stopped, uint64_t size_bytes);
   Status FailInTheWay(const alloc::StoppedWorld& stopped, uint64_t size_bytes);

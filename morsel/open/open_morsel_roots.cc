@@ -8,8 +8,10 @@ namespace morsel {
 
 Result<void*> OpenMorsel::Root(const char* name, const RootType& wanted) {
   MORSEL_TRY(MayRead());
-  const std::lock_guard lock(roots_mutex_);
-  const Result<Roots::Found> found = Roots(*heap_).Find(name, wanted);
+  const Result<Roots::Found> found = [&] {
+    const std::lock_guard lock(roots_mutex_);
+    return Roots(*heap_).Find(name, wanted);
+  }();
   if (!found) return found.status();
   void* const object = found->object;
   if (object == nullptr) {
@@ -34,6 +36,56 @@ Result<void*> OpenMorsel::Root(const char* name, const RootType& wanted) {
                 "root '%s' of %s is of the type %s, and was asked for as %s: ask for the type that "
                 "it has, or make an object of the new one from it and set the root to that",
                 name, label_.c_str(), InWords(found->type).c_str(), InWords(wanted).c_str());
+  }
+  if (!found->type.is_typed()) MORSEL_TRY(FitsItsBlock(name, object, wanted));
+  return object;
+}
+
+// Whether an object of which no type is known may be of that one: whether its block has the bytes.
+// Who only reads beside a writer does not know the blocks of now.
+Status OpenMorsel::FitsItsBlock(const char* name, const void* object, const RootType& wanted) {
+  if (!wanted.is_typed() || (read_only() && fine())) return Code::kOk;
+  const Result<uint64_t> bytes = heap_->StopTheWorld().BytesFrom(object);
+  if (!bytes) return bytes.status();
+  if (*bytes >= wanted.size_bytes) return Code::kOk;
+  if (*bytes == 0) {
+    return Fail(
+        Code::kInvalidArgument,
+        "root '%s' of %s leads to %p, where no block is allocated: it was freed, so set the "
+        "root to another object, or forget it",
+        name, label_.c_str(), object);
+  }
+  return Fail(Code::kInvalidArgument,
+              "root '%s' of %s has no type, and its block has %" PRIu64
+              " bytes from %p on; it was asked for as %s: ask for the type that it has",
+              name, label_.c_str(), *bytes, object, InWords(wanted).c_str());
+}
+
+Result<void*> OpenMorsel::RootToReplace(const char* name, const RootType& wanted) {
+  MORSEL_TRY(MayWrite("root_to_replace"));
+  const Result<void*> object = Root(name, wanted);
+  if (!object) return object;
+  const Result<bool> begins = heap_->IsLive(*object, /*must_begin=*/true);
+  if (!begins) return begins.status();
+  if (!*begins) {
+    return Fail(
+        Code::kInvalidArgument,
+        "the object of root '%s' of %s cannot be replaced and freed: no block begins at %p, "
+        "where it lies; make the new one, set the root to that, and leave the old one",
+        name, label_.c_str(), *object);
+  }
+  const Result<uint64_t> bytes = heap_->StopTheWorld().BytesFrom(*object);
+  if (!bytes) return bytes.status();
+  const Result<std::vector<Roots::Root>> roots = AllRoots();
+  if (!roots) return roots.status();
+  const uint64_t begin = reinterpret_cast<uint64_t>(*object);
+  for (const Roots::Root& root : *roots) {
+    if (root.name == name || reinterpret_cast<uint64_t>(root.object) - begin >= *bytes) continue;
+    return Fail(
+        Code::kInvalidArgument,
+        "the object of root '%s' of %s cannot be replaced and freed: root '%s' leads to it, "
+        "too, and would lead to nothing; forget one of the two before",
+        name, label_.c_str(), root.name.c_str());
   }
   return object;
 }

@@ -13,6 +13,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 
+import refused_types
 from installation import WARNINGS, Installation, run
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -25,6 +26,7 @@ PUBLIC_HEADERS = {
         "base/result.h",
         "handles.hpp",
         "images.h",
+        "may_be_stored.hpp",
         "memory_resource.hpp",
         "morsel.h",
         "morsel.hpp",
@@ -316,54 +318,44 @@ class Install(unittest.TestCase):
         run("g++", "-std=c++20", "-Wall", "-Werror", f"-I{includes}", "-c", source, "-o",
             source.with_suffix(".o"))
 
-    def test_what_has_virtual_functions_does_not_compile(self):
-        source = self.folder / "polymorphic.cc"
-        source.write_text(
-            "#include <vector>\n#include <memory>\n#include <morsel/morsel.hpp>\n"
-            "struct Shape { virtual ~Shape() = default; };\n"
-            "#ifdef ALLOWED\nMORSEL_ALLOW(Shape);\n#endif\n"
-            "using Shapes = std::vector<Shape, morsel::Allocator<Shape>>;\n"
-            "void f(morsel::Morsel& m) { (void)(USE); }\n"
-        )
+    def check_messages(self, cases, flags=()):
+        """Takes pairs of a line of C++ and a part of its error; without an error it is ''."""
         includes = self.installation.prefix / "include"
-        for use in ("m.make<Shape>()", 'm.root<Shape>("r")', "Shapes(3, m.allocator<Shape>())",
-                    "m.allocator<Shape>().allocate(1)"):
-            for flags in ((), ("-fno-rtti", "-fno-exceptions")):
-                command = ["g++", "-std=c++20", *flags, f"-I{includes}", f"-DUSE={use}",
-                           "-fsyntax-only", source]
-                with self.subTest(use=use, flags=flags):
-                    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-                    self.assertNotEqual(ran.returncode, 0)
-                    self.assertIn("T has virtual functions", ran.stderr)
-                    run(*command, "-DALLOWED")
+        lines = [line for line, _ in cases]
+        told = refused_types.errors(self.folder, [f"-I{includes}", *flags], lines)
+        wrong = [
+            (line, told_of_it)
+            for (line, part), told_of_it in zip(cases, told)
+            if not (any(part in one for one in told_of_it) if part else not told_of_it)
+        ]
+        self.assertEqual(wrong, [])
 
-    def test_what_keeps_its_memory_in_the_ordinary_heap_does_not_compile(self):
-        source = self.folder / "ordinary.cc"
-        source.write_text(
-            "#include <any>\n#include <functional>\n#include <map>\n#include <memory>\n"
-            "#include <string>\n#include <unordered_map>\n#include <vector>\n"
-            "#include <morsel/containers.hpp>\n#include <morsel/morsel.hpp>\n"
-            "void f(morsel::Morsel& m) { (void)m.find_or_make<USE>(\"r\"); }\n"
-        )
-        command = ["g++", "-std=c++20", f"-I{self.installation.prefix / 'include'}",
-                   "-fsyntax-only", source]
-        for use in ("std::string", "std::vector<int>", "morsel::vector<std::string>",
-                    "std::unordered_map<int,morsel::string>", "morsel::map<int,std::string>",
-                    "std::unique_ptr<int>", "std::shared_ptr<int>", "std::any",
-                    "std::function<void()>", "std::pair<int,std::string>"):
-            with self.subTest(use=use):
-                ran = subprocess.run(
-                    [*command, f"-DUSE={use}"], capture_output=True, text=True, check=False
-                )
-                self.assertNotEqual(ran.returncode, 0)
-                self.assertIn("keeps its memory in the ordinary heap", ran.stderr)
-        for use in ("morsel::string", "morsel::map<int,morsel::vector<morsel::string>>",
-                    "std::pair<int,double>"):
-            run(*command, f"-DUSE={use}")
-        ran = subprocess.run(
-            [*command[:1], "-std=c++17", *command[2:], "-DUSE=int"],
-            capture_output=True, text=True, check=False,
-        )
+    def test_types_that_a_morsel_takes(self):
+        cases = [(refused_types.made(one), "") for one in refused_types.TAKEN]
+        self.check_messages(cases + [(refused_types.with_layout(1), "")])
+
+    def test_types_that_a_morsel_does_not_take_do_not_compile(self):
+        refused = [(m, t) for m, types in refused_types.REFUSED.items() for t in types]
+        self.check_messages([(refused_types.made(t), m) for m, t in refused])
+        not_arrays = [(m, t) for m, t in refused if "array" not in m]
+        cases = [(refused_types.found(t), m) for m, t in not_arrays]
+        cases += [(refused_types.allocated(t), m) for m, t in not_arrays if "ordinary" not in m]
+        cases += [
+            (refused_types.constructed("std::stop_source"), "leads into this process"),
+            (refused_types.constructed("std::optional<morsel::wstring>"), "it gives them none"),
+        ]
+        cases += [
+            (refused_types.with_layout(number), "MORSEL_LAYOUT gives a number from 1 to 2^31 - 1")
+            for number in (0, -1, 2**31, 2**32)
+        ]
+        self.check_messages(cases, ["-fno-rtti", "-fno-exceptions"])
+
+    def test_only_cpp20_will_do(self):
+        source = self.folder / "cpp17.cc"
+        source.write_text("#include <morsel/morsel.hpp>\n")
+        includes = self.installation.prefix / "include"
+        command = ["g++", "-std=c++17", f"-I{includes}", "-fsyntax-only", source]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
         self.assertIn("morsel needs C++20", ran.stderr.splitlines()[1])
 
     def test_programs_with_cmake(self):

@@ -163,13 +163,25 @@ std::vector<void*> Guard::TakeAll() {
   return taken;
 }
 
-bool Guard::HasFreed(const void* address) {
+const Guard::Block* Guard::BlockAt(const void* address) const {
   char* const at = static_cast<char*>(const_cast<void*>(address));
-  const std::lock_guard lock(mutex_);
   const auto after = blocks_.upper_bound(at);
-  if (after == blocks_.begin()) return false;
+  if (after == blocks_.begin()) return nullptr;
   const auto& [begin, is] = *std::prev(after);
-  return is.freed && at < begin + is.usable_bytes;
+  return at < begin + is.usable_bytes ? &is : nullptr;
+}
+
+bool Guard::HasFreed(const void* address) {
+  const std::lock_guard lock(mutex_);
+  const Block* const block = BlockAt(address);
+  return block != nullptr && block->freed;
+}
+
+uint64_t Guard::HiddenBytesFrom(const void* address) {
+  const std::lock_guard lock(mutex_);
+  const Block* const block = BlockAt(address);
+  if (block == nullptr) return 0;
+  return block->freed ? block->usable_bytes : block->usable_bytes - block->size_bytes;
 }
 
 Guard::Opening::Opening(Guard* guard) : guard_(guard) {

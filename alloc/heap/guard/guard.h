@@ -59,6 +59,9 @@ class Guard {
 
   /// Whether `address` lies in a block that is freed and kept.
   bool HasFreed(const void* address);
+  /// How many bytes the program may not use of the block in which `address` lies: those behind what
+  /// it asked for, or all if it has freed the block.
+  uint64_t HiddenBytesFrom(const void* address);
 
   /// While an Opening lives, all of the heap may be read.
   class Opening;
@@ -83,6 +86,8 @@ class Guard {
   void CheckRedZone(const Blocks::value_type& entry, const char* when);
   void CheckPoison(const Blocks::value_type& entry);
   void* TakeOldest();
+  // The block in which the address lies, freed or not; nullptr: none that the guard knows.
+  const Block* BlockAt(const void* address) const;
 
   Mutex mutex_{LockRank::kGuard};
   Blocks blocks_;
