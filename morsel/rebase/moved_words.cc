@@ -26,20 +26,40 @@ struct KnownObject {
   const std::vector<uint64_t>* offsets;
 };
 
-// Whether a container of the type is ordered by hashes of addresses: its type says
-// "std::hash<Account*>", or that of another library.
-bool IsHashedByAddress(std::string_view type) {
-  constexpr std::string_view kHash = "hash<";
-  for (size_t at = type.find(kHash); at != std::string_view::npos; at = type.find(kHash, at + 1)) {
-    const size_t begin = at + kHash.size();
-    size_t end = begin;
-    for (int depth = 1; end < type.size(); ++end) {
-      if (type[end] == '<') ++depth;
-      if (type[end] == '>' && --depth == 0) break;
-    }
-    if (type.substr(begin, end - begin).ends_with("*")) return true;
+// The first of a template's arguments, which begin at `at`.
+std::string_view FirstArgument(std::string_view type, size_t at) {
+  size_t end = at;
+  for (int depth = 0; end < type.size(); ++end) {
+    const char c = type[end];
+    if (depth == 0 && (c == ',' || c == '>')) break;
+    if (c == '<' || c == '(') ++depth;
+    if (c == '>' || c == ')') --depth;
   }
-  return false;
+  return type.substr(at, end - at);
+}
+
+// What a type says of a container that is ordered by hashes of addresses, as part of a sentence;
+// nullptr: nothing. It may have "std::hash<Account*>", or that of another library, or be a table of
+// that kind whose keys have pointers, and which hash function it has is the program's.
+const char* HowHashedByAddress(std::string_view type) {
+  constexpr std::string_view kTables[] = {
+      "hash_set",      "hash_map",      "robin_set",          "robin_map",
+      "unordered_set", "unordered_map", "unordered_multiset", "unordered_multimap"};
+  const char* how = nullptr;
+  for (size_t at = type.find('<'); at != std::string_view::npos; at = type.find('<', at + 1)) {
+    const std::string_view before = type.substr(0, at);
+    if (FirstArgument(type, at + 1).find('*') == std::string_view::npos) continue;
+    if (before.ends_with("hash")) {
+      return "which is ordered by hashes of addresses, and these change: make it anew";
+    }
+    for (const std::string_view table : kTables) {
+      if (!before.ends_with(table)) continue;
+      how =
+          "a hash table whose keys have pointers, and these change: make it anew, unless its "
+          "hash function looks only at what they lead to";
+    }
+  }
+  return how;
 }
 
 class Mover {
@@ -93,12 +113,12 @@ class Mover {
       return;
     }
     const std::string readable = ReadableName(type);
-    if (!IsHashedByAddress(readable)) return;
+    const char* const how = HowHashedByAddress(readable);
+    if (how == nullptr) return;
     Doubt doubt;
     doubt.target = record.object;
     doubt.message = "root '" + std::string(record.name(), record.name_bytes) +
-                    "' is of the type '" + readable +
-                    "', which is ordered by hashes of addresses, and these change: make it anew";
+                    "' is of the type '" + readable + "', " + how;
     Report(doubt);
   }
 

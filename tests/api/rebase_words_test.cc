@@ -3,8 +3,11 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "tests/api/rebase_testing.h"
@@ -191,6 +194,38 @@ TEST_F(RebaseTest, WhatLeadsToNoBlockIsToldAndLeftAsItIs) {
   EXPECT_EQ(words[4], before_base + m.size() + 4096);
   EXPECT_EQ(words[5], reinterpret_cast<char*>(words) + 1);
   EXPECT_EQ(m.root<morsel::set<char*>>("sorted")->count(reinterpret_cast<char*>(words)), 1u);
+}
+
+// Tables whose keys have pointers, whichever hash function they have. A set is in order after a
+// move.
+TEST_F(RebaseTest, TablesOfPointersAreTold) {
+  struct OwnHash {
+    size_t operator()(const void* key) const { return reinterpret_cast<size_t>(key) >> 4; }
+    size_t operator()(const std::pair<char*, int>& key) const { return (*this)(key.first); }
+  };
+  {
+    morsel::Morsel m = Open(pool_, "m", {.flags = MORSEL_CREATE});
+    using OfPairs = morsel::unordered_map<std::pair<char*, int>, int, OwnHash>;
+    using Value = morsel::unordered_map<int, std::pair<int, char*>>;
+    using Inner = morsel::vector<morsel::unordered_multiset<int*, OwnHash>>;
+    using Own = morsel::unordered_set<char*, OwnHash>;
+    EXPECT_NE(m.find_or_make<Own>("own"), nullptr);
+    EXPECT_NE(m.find_or_make<OfPairs>("pairs"), nullptr);
+    EXPECT_NE(m.find_or_make<morsel::unordered_set<std::optional<int*>>>("perhaps"), nullptr);
+    EXPECT_NE(m.find_or_make<Inner>("in a vector"), nullptr);
+    EXPECT_NE(m.find_or_make<Value>("value"), nullptr);
+    EXPECT_NE(m.find_or_make<morsel::unordered_set<morsel::string>>("texts"), nullptr);
+    using Sorted = morsel::set<std::pair<char*, int>>;
+    EXPECT_NE(m.find_or_make<Sorted>("sorted"), nullptr);
+    ASSERT_TRUE(m.close().ok());
+  }
+  std::set<std::string> told;
+  for (const std::string& doubt : Rebase(pool_, "m").doubts) {
+    const size_t begin = doubt.find('\'') + 1;
+    told.insert(doubt.substr(begin, doubt.find('\'', begin) - begin));
+    EXPECT_NE(doubt.find(": make it anew"), std::string::npos) << doubt;
+  }
+  EXPECT_EQ(told, (std::set<std::string>{"own", "pairs", "perhaps", "in a vector"}));
 }
 
 TEST_F(RebaseTest, WrongPointersAreRefused) {
