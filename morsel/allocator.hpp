@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <memory>
@@ -56,8 +57,10 @@ class Allocator {
   using propagate_on_container_swap = std::false_type;
   using is_always_equal = std::false_type;
 
+  /// Of an empty handle an allocator has no memory: allocate() throws.
   explicit Allocator(const Morsel& morsel);
-  explicit Allocator(const morsel_t* morsel) : base_(morsel_base(morsel)) {}
+  explicit Allocator(const morsel_t* morsel)
+      : base_(morsel == nullptr ? reinterpret_cast<void*>(kNoMorsel) : morsel_base(morsel)) {}
   template <class U>
   Allocator(const Allocator<U>& other) : base_(other.base()) {}  // NOLINT: as the standard asks
 
@@ -127,6 +130,8 @@ class Allocator {
     std::abort();
 #endif
   }
+
+  static constexpr uintptr_t kNoMorsel = 1;  ///< where none has its base
 
   void* base_;
 };

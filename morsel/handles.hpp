@@ -212,7 +212,7 @@ class Morsel : public impl::Roots<Morsel> {
 };
 
 template <class T>
-Allocator<T>::Allocator(const Morsel& morsel) : base_(morsel.base()) {}
+Allocator<T>::Allocator(const Morsel& morsel) : Allocator(morsel.handle()) {}
 
 /// An open pool. A member function does what the C function of the same name does, and returns the
 /// same errors.

@@ -183,6 +183,15 @@ TEST_F(Construction, WhatTakesNoneIsAsItWas) {
   static_assert(noexcept(std::declval<Allocator<int>&>().construct(std::declval<int*>(), 1)));
 }
 
+TEST_F(Construction, AnAllocatorOfAnEmptyHandleHasNoMemory) {
+  const morsel::Morsel empty;
+  EXPECT_THROW((void)Vector<int>(1, empty.allocator<int>()), std::bad_alloc);
+  EXPECT_THROW((void)Vector<int>(1, Allocator<int>(empty)), std::bad_alloc);
+  EXPECT_THROW((void)std::pmr::vector<int>(1, empty.allocator<int>()), std::bad_alloc);
+  const Vector<int> none(empty.allocator<int>());
+  EXPECT_THROW((void)Vector<int>(1, none.get_allocator()), std::bad_alloc);
+}
+
 // A copy of a container in a morsel that is open for reading only lies in ordinary memory, and so
 // do its elements.
 TEST_F(Construction, ElementsOfACopyOutsideLieOutside) {
