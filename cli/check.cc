@@ -163,6 +163,7 @@ int Check(const CheckOptions& options, const Printer& printer) {
     value.Set("unreached",
               Value().Set("blocks", asked.unreached.blocks).Set("bytes", asked.unreached.bytes));
   }
+  if (looks_inside) value.Set("looked_into_blocks", is_whole);
   if (looks_inside && !is_whole) text += "the blocks were not looked at\n";
   printer.Print(value, text + Sum(info, asked) + "\n");
   return info.damages > 0 || !asked.is_clean()

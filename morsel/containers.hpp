@@ -17,8 +17,13 @@ namespace morsel {
 /// Those of std::pmr themselves. What Morsel::make() makes of one lies in the morsel, and so does
 /// all that is put into it, at any depth: keys, elements, elements of elements. One that is made in
 /// any other way, as a local variable, lies in ordinary memory, and what is put into a container
-/// from it is copied there. A class of the program's own takes part if it has a member type
-/// allocator_type and constructors whose last parameter that is.
+/// from it is copied there.
+///
+/// A struct that has them as members needs a member type allocator_type, and constructors whose
+/// last parameter that is and that give it to those members: docs/guide.md has one, in Structures
+/// of your own. Without them the members lie in the ordinary heap wherever the struct lies, which
+/// no compiler sees. So do those inside of std::optional, std::array, T[N] and std::variant; there
+/// make() and root() do not compile.
 ///
 /// Use them under the snapshot contract only, as Allocator.
 ///

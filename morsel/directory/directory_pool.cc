@@ -76,6 +76,14 @@ Result<PoolFile> OpenOrCreate(const os::Directory& directory, const DirectoryPoo
     }
   }
   Result<PoolFile> file = PoolFile::Read(directory, options.read_only);
+  if (!file && file.error() == Code::kNotFound && options.create && !options.read_only) {
+    return Fail(
+        Code::kNotFound,
+        "the directory '%s' cannot become a pool: '%s' is not there after it was made, as "
+        "where a file system takes no files (/proc) or somebody removes them; choose another "
+        "directory",
+        directory.path().c_str(), kPoolFileName);
+  }
   if (!file && file.error() == Code::kNotFound) {
     return Fail(Code::kNotFound,
                 "the directory '%s' is not a pool: it has no '%s'; open it with MORSEL_CREATE to "

@@ -288,6 +288,17 @@ TEST_F(DirectoryPoolTest, RefusesFineGiantAndTooLargeMorsels) {
   EXPECT_TRUE(pool_->List()->empty());
 }
 
+// As in /proc, where root is told that the file which it makes is not there.
+TEST_F(DirectoryPoolTest, WhereNoFileCanBeMadeTheAdviceIsAnotherDirectory) {
+  fs::create_directory(path_);
+  os::ScriptedCalls calls([](const os::Call& call) {
+    return call.kind == os::Call::kOpen && (call.flags & O_CREAT) != 0 ? ENOENT : 0;
+  });
+  EXPECT_EQ(DirectoryPool::Open(path_, {.create = true}, calls).error(), Code::kNotFound);
+  EXPECT_TRUE(Says("takes no files (/proc)")) << LastError();
+  EXPECT_FALSE(Says("MORSEL_CREATE")) << LastError();
+}
+
 TEST_F(DirectoryPoolTest, CreateThatFailsLeavesNothingOrAPool) {
   for (const int error : {ENOSPC, EIO, EROFS, os::kShort}) {
     for (int call = 0;; ++call) {

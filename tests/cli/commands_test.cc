@@ -47,6 +47,7 @@ TEST_F(CommandsTest, CheckPointersListsWordsThatLeadOut) {
   EXPECT_EQ(RunJson({"check", pool_}).contains("pointers_out"), false);
   const json sound = RunJson({"check", "--pointers", pool_});
   EXPECT_EQ(sound["pointers_out"], 0);
+  EXPECT_EQ(sound["looked_into_blocks"], true);
   EXPECT_EQ(sound["clean"], true);
   ASSERT_EQ(sound["findings"].size(), 1u);
   EXPECT_EQ(sound["findings"][0]["subject"], "morsel 'freed'");

@@ -200,6 +200,12 @@ TEST_F(ExitCodesTest, AMorselWithADamagedSuperblockIsNamedByLsAndCanBeRemoved) {
   EXPECT_EQ(listed["morsels"].size(), 1u);
   EXPECT_EQ(Run({"check", pool_}).exit_code, 1);
   EXPECT_EQ(Run({"check", pool_, "a"}).exit_code, 1);
+  const json checked = json::parse(Run({"check", "--pointers", "--leaks", pool_, "--json"}).out);
+  EXPECT_EQ(checked["looked_into_blocks"], false);
+  EXPECT_FALSE(checked.contains("pointers_out") || checked.contains("unreached"));
+  const std::string text = Run({"check", "--pointers", pool_}).out;
+  EXPECT_NE(text.find("the blocks were not looked at"), std::string::npos) << text;
+  EXPECT_EQ(text.find(" may lead out"), std::string::npos) << text;
   Fails({"info", pool_, "a"}, 17, {"'" + pool_ + "/a'"});
   EXPECT_TRUE(AllBytes(pool_) == before);
   Succeeds({"rm", pool_, "a", "--yes"});
