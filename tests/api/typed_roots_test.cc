@@ -394,7 +394,10 @@ TEST_F(TypedRootsTest, AllBlocksAreVisitedButThoseOfRoots) {
   }
   // Another thread has blocks at hand, and frees some of this one's.
   std::thread([&] {
-    for (int i = 0; i < 10; ++i) due[m_->malloc(100)] = 112;
+    for (int i = 0; i < 10; ++i) {
+      void* const block = m_->malloc(100);
+      due[block] = m_->usable_size(block);
+    }
     for (int i = 0; i < 10; ++i) {
       m_->free(due.begin()->first);
       due.erase(due.begin());
