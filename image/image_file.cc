@@ -133,9 +133,12 @@ Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory&
 Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::string& name,
                                   mode_t mode, const ImageInfo& info, const Source& source,
                                   const Progress& progress, os::Naming naming) {
+  const Result<LogUse> log_use = ChosenLogUse();
+  if (!log_use) return log_use.status();
   Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, mode);
   if (!temporary) return temporary.status();
   ImageFile image(std::move(temporary->file), SuperblockOf(info));
+  image.log_use_ = *log_use;
   image.progress_ = progress;
   Status status = image.file_.Resize(kExtentsStart);
   if (status.ok()) {
@@ -148,6 +151,9 @@ Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::str
 }
 
 Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
+  Result<LogUse> log_use = LogUse::kNever;
+  if (!read_only) log_use = ChosenLogUse();
+  if (!log_use) return log_use.status();
   const Result<ImageSuperblocks> superblocks =
       ReadSuperblocks(file, read_only ? Unreadable::kTold : Unreadable::kFails);
   if (!superblocks) return superblocks.status();
@@ -162,6 +168,7 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   if (read_only) return image;
   MORSEL_TRY(MayWrite(image.file_, *image.current_));
   MORSEL_TRY(image.CheckMayGoOn());
+  image.log_use_ = *log_use;
   MORSEL_TRY(image.left_.Take(image.file_));
   MORSEL_TRY(image.TakeSpace(*superblocks, *log));
   image.left_.TakeLength(image.file_);

@@ -55,7 +55,7 @@ class ImageFile {
   /// `touched` is as in Store().
   /// Durability  on return; a crash before leaves what had the name, if anything, or the whole
   ///             image. See Directory::Publish() for what a failure leaves.
-  /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo.
+  /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo; kInvalidArgument (MORSEL_LOG).
   static Result<ImageFile> Create(const os::Directory& directory, const std::string& name,
                                   mode_t mode, const ImageInfo& info, const char* frames,
                                   const os::PageFilter* touched = nullptr,
@@ -73,7 +73,8 @@ class ImageFile {
   /// it may have been in a cache only. If one of the superblocks is damaged, the other one counts,
   /// and info() and FindDoubt() tell.
   /// Errors  kCorrupt; kVersion; kIo (one of the superblocks cannot be read, and it is to be opened
-  ///         for writing; or more cannot be); kNoSpace (opening it read-only may still work).
+  ///         for writing; or more cannot be); kNoSpace (opening it read-only may still work);
+  ///         kInvalidArgument (MORSEL_LOG, for writing).
   static Result<ImageFile> Open(os::File file, bool read_only);
 
   /// Opens a damaged image for reading. Every table, leaf and list that is damaged is passed to
@@ -188,6 +189,7 @@ class ImageFile {
   uint64_t live_bytes_ = 0;  // likewise
   Tree tree_;
   ImageLog log_;
+  LogUse log_use_ = LogUse::kNever;  // as it was when the image was opened
   Space space_;
   SpareRoom spare_;
   std::vector<FileExtent> retired_;

@@ -73,9 +73,7 @@ Result<bool> ImageFile::HasLogFor(const Source& source) {
                       source.size_bytes == current_->size_bytes && CarriedName(*current_).empty();
   if (!may_be) return false;
   if (HasLog(*current_)) return log_.is_started();
-  const Result<LogUse> use = ChosenLogUse();
-  if (!use) return use.status();
-  if (!log_.IsDue(*use)) return false;
+  if (!log_.IsDue(log_use_)) return false;
   const KeepLastError keep;
   const Status made = MakeLog();
   left_.TakeLength(file_);

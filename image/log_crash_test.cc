@@ -175,6 +175,9 @@ TEST_F(TornSlotTest, NoTornSuperblockIsToldAsDamage) {
   ASSERT_NO_FATAL_FAILURE(Begin("many"));
   ASSERT_NO_FATAL_FAILURE(StoreManyLists());
   setenv("MORSEL_LOG", "always", 1);
+  Result<ImageFile> image = Open("many", false, calls_);
+  ASSERT_TRUE(image.has_value()) << LastError();
+  image_.emplace(std::move(*image));
   for (int round = 0; round < 2; ++round) {
     ASSERT_NO_FATAL_FAILURE(StorePages(1, 2));
     ASSERT_NO_FATAL_FAILURE(StorePages(7, 1));

@@ -40,6 +40,7 @@ TEST_F(LogTest, ACheckpointOfFewPagesIsOneSyncedWrite) {
 // Who opens, changes something and closes does not pay for a log.
 TEST_F(LogTest, ALogIsMadeOnceItIsWorthIt) {
   unsetenv("MORSEL_LOG");
+  ASSERT_NO_FATAL_FAILURE(Reopen());
   for (int checkpoint = 0; checkpoint < 3; ++checkpoint) {
     ASSERT_NO_FATAL_FAILURE(Commit({9}));
     EXPECT_FALSE(HasLog(image_->superblock())) << checkpoint;
@@ -52,9 +53,17 @@ TEST_F(LogTest, ALogIsMadeOnceItIsWorthIt) {
     ASSERT_NO_FATAL_FAILURE(Commit({9}));
     EXPECT_FALSE(HasLog(image_->superblock())) << checkpoint;
   }
+}
+
+// It is looked at when an image is opened for writing, or made, as the other variables are.
+TEST_F(LogTest, WhatTheVariableSaysIsLookedAtOnce) {
   setenv("MORSEL_LOG", "often", 1);
-  EXPECT_EQ(Store(Change({1})).code(), Code::kInvalidArgument);
+  ASSERT_NO_FATAL_FAILURE(Commit({1}));
+  EXPECT_TRUE(HasLog(image_->superblock()));
+  EXPECT_EQ(Open("a").error(), Code::kInvalidArgument);
   EXPECT_TRUE(Says("MORSEL_LOG is 'often'")) << LastError();
+  EXPECT_EQ(Create("c", memory_).error(), Code::kInvalidArgument);
+  EXPECT_TRUE(Open("a", true).has_value()) << LastError();
 }
 
 // Pages change at random; the log is filled several times, what a record cannot hold goes into the

@@ -95,7 +95,6 @@ json Told(const ImageInfo& info) {
 
 // Checkpoints of few pages, which go into a log.
 void ChangeLittle(ImageFile& image, std::string& memory, Random& random) {
-  setenv("MORSEL_LOG", "always", 1);
   for (uint64_t checkpoints = random() % 12; checkpoints > 0; --checkpoints) {
     os::PageSet dirty;
     for (uint64_t pages = random() % 5; pages > 0; --pages) {
@@ -109,6 +108,7 @@ void ChangeLittle(ImageFile& image, std::string& memory, Random& random) {
 }
 
 int Make(uint64_t seed, const char* path, const char* name) {
+  setenv("MORSEL_LOG", "always", 1);
   Random random(seed);
   // Now and then more than a GiB, so that there are several tables.
   const uint64_t subtrees = seed % 8 == 7 ? kSubtreesPerGiant + 3 : random() % 5 + 1;
