@@ -140,6 +140,11 @@ Status OrOverwritten(const ImageFile& image, Status failure) {
   return OrOverwritten(image.file(), image.superblock(), failure);
 }
 
+Status LoadBesideWriter(const ImageFile& image, char* frames) {
+  const Status loaded = image.Load(frames);
+  return loaded.ok() ? CheckNotOverwritten(image) : OrOverwritten(image, loaded);
+}
+
 Status CheckSound(const ImageFile& image) {
   std::string first;
   uint64_t others = 0;

@@ -12,12 +12,17 @@ namespace morsel::image {
 
 /// Checks that the file still has all that `image` was opened with. Another process may be writing
 /// to it.
-/// Errors  kBusy: it may have been written over since, so that what was read proves nothing; kIo.
+/// Errors  kOvertaken: it may have been written over since, so that what was read proves nothing;
+///         kIo.
 Status CheckNotOverwritten(const ImageFile& image);
 
-/// Returns `failure`, or kBusy if it is kCorrupt and CheckNotOverwritten() says so: then what was
-/// read is no damage.
+/// Returns `failure`, or kOvertaken if it is kCorrupt and CheckNotOverwritten() says so: then what
+/// was read is no damage.
 Status OrOverwritten(const ImageFile& image, Status failure);
+
+/// Loads an image that another process may write. `frames` is as for ImageFile::Load().
+/// Errors  as ImageFile::Load() and CheckNotOverwritten().
+Status LoadBesideWriter(const ImageFile& image, char* frames);
 
 /// What a copy of an image is to be.
 struct CopyAs {
@@ -30,7 +35,7 @@ struct CopyAs {
 /// carries. Each extent lies where it did, and the rest of the file is holes. All is read and held
 /// against its sums first. An image that has a log is written anew as by RecodeInto(), without one.
 /// Durability  on return; a crash before leaves a temporary, or the whole image.
-/// Errors      kCorrupt: the image is damaged, and nothing was made; kBusy, as
+/// Errors      kCorrupt: the image is damaged, and nothing was made; kOvertaken, as
 ///             CheckNotOverwritten(); kExists; kNoSpace; kPermission; kNoMemory; kIo.
 /// Cost        reads the image twice; 32 MiB of buffers.
 Status CopyInto(const ImageFile& image, const os::Directory& directory, const std::string& name,
@@ -48,7 +53,7 @@ Status RecodeInto(const ImageFile& image, Codec codec, const os::Directory& dire
 
 /// Reads all of the image and holds it against its sums.
 /// Errors  kCorrupt, with the message for the first subtree that is damaged and the number of the
-///         others; kBusy and kIo, as CheckNotOverwritten(); kNoMemory.
+///         others; kOvertaken and kIo, as CheckNotOverwritten(); kNoMemory.
 Status CheckSound(const ImageFile& image);
 
 }  // namespace morsel::image

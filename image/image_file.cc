@@ -157,18 +157,22 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   const Result<ImageSuperblocks> superblocks =
       ReadSuperblocks(file, read_only ? Unreadable::kTold : Unreadable::kFails);
   if (!superblocks) return superblocks.status();
+  // Who writes an image is alone with it.
+  const auto failure = [&](Status status) {
+    return read_only ? OrOverwritten(file, *superblocks->current, status) : status;
+  };
   Result<Tree> tree = ReadTree(file, *superblocks->current);
-  if (!tree) return OrOverwritten(file, *superblocks->current, tree.status());
+  if (!tree) return failure(tree.status());
   const Result<LogContents> log = ReadLog(file, *superblocks->current, *tree, kRefused);
-  if (!log) return OrOverwritten(file, *superblocks->current, log.status());
+  if (!log) return failure(log.status());
   ImageFile image(std::move(file), superblocks->current);
   image.TakeRead(std::move(*tree), *log);
   image.read_only_ = read_only;
+  image.log_use_ = *log_use;
   image.doubt_ = superblocks->doubt;
   if (read_only) return image;
   MORSEL_TRY(MayWrite(image.file_, *image.current_));
   MORSEL_TRY(image.CheckMayGoOn());
-  image.log_use_ = *log_use;
   MORSEL_TRY(image.left_.Take(image.file_));
   MORSEL_TRY(image.TakeSpace(*superblocks, *log));
   image.left_.TakeLength(image.file_);

@@ -74,7 +74,7 @@ class ImageFile {
   /// and info() and FindDoubt() tell.
   /// Errors  kCorrupt; kVersion; kIo (one of the superblocks cannot be read, and it is to be opened
   ///         for writing; or more cannot be); kNoSpace (opening it read-only may still work);
-  ///         kInvalidArgument (MORSEL_LOG, for writing).
+  ///         kOvertaken (read-only); kInvalidArgument (MORSEL_LOG, for writing).
   static Result<ImageFile> Open(os::File file, bool read_only);
 
   /// Opens a damaged image for reading. Every table, leaf and list that is damaged is passed to
@@ -84,7 +84,7 @@ class ImageFile {
 
   /// Returns what the newest superblock says or, if it names a log, the log's last record. Without
   /// one the tables are not read, and damage of either is not told.
-  /// Errors  kCorrupt, kVersion, kIo.
+  /// Errors  kCorrupt, kVersion, kIo, kOvertaken.
   static Result<ImageInfo> Peek(const os::File& file);
 
   /// Says of the size what the tree says, and of the rest what the log's last record does.

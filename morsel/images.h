@@ -78,8 +78,8 @@ morsel_code morsel_export_coded(morsel_pool_t *pool, const char *name, const cha
  * Errors      EXISTS; ADDRESS_TAKEN (a morsel of the pool, which the message names, has a part of
  *             the address range); UNSUPPORTED (the pool does not serve the contract; or, of a
  *             carved pool, the address is outside of the pool's window or not aligned as the medium
- *             needs); CORRUPT; VERSION; BUSY (somebody is writing the image); INVALID_ARGUMENT (the
- *             name, or `path` is no regular file); NOT_FOUND; NO_SPACE; PERMISSION; NO_MEMORY; IO.
+ *             needs); CORRUPT; VERSION; BUSY (as morsel_export()); INVALID_ARGUMENT (the name,
+ *             or `path` is no regular file); NOT_FOUND; NO_SPACE; PERMISSION; NO_MEMORY; IO.
  * Cost        into a directory: as morsel_export() of a snapshot morsel. Into a carved pool: reads
  *             the image once. */
 morsel_code morsel_import(morsel_pool_t *pool, const char *path, const char *name);

@@ -244,18 +244,15 @@ Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then) {
     return Fail(Code::kIo, "image '%s': one of its superblocks cannot be read",
                 file.path().c_str());
   }
-  return Fail(
-      Code::kBusy,
-      "image '%s' was written by somebody else while it was read, each time anew: try again when "
-      "that makes fewer checkpoints, let that process export it itself, or close the morsel there",
-      file.path().c_str());
+  return Fail(kOvertaken, "image '%s' was written by somebody else while it was read",
+              file.path().c_str());
 }
 
 Status OrOverwritten(const os::File& file, const ImageSuperblock& then, Status failure) {
   if (failure.code() != Code::kCorrupt) return failure;
   KeepLastError keep;
   const Status now = CheckNotOverwritten(file, then);
-  if (now.code() != Code::kBusy) return failure;
+  if (now.code() != kOvertaken) return failure;
   keep.LetGo();
   return now;
 }

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/on_heap.h"
+#include "base/overtaken.h"
 #include "base/result.h"
 #include "image/format/layout.h"
 #include "image/format/slot_doubt.h"
@@ -33,11 +34,12 @@ Result<ImageSuperblocks> ReadSuperblocks(const os::File& file,
 
 /// Checks that the file still has all that the superblock `then` leads to. Another process may be
 /// writing to it.
-/// Errors  kBusy: it may have been written over since, so that what was read proves nothing; kIo.
+/// Errors  kOvertaken: it may have been written over since, so that what was read proves nothing;
+///         kIo.
 Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then);
 
-/// Returns `failure`, or kBusy if it is kCorrupt and CheckNotOverwritten() says so: then what was
-/// read is no damage.
+/// Returns `failure`, or kOvertaken if it is kCorrupt and CheckNotOverwritten() says so: then what
+/// was read is no damage.
 Status OrOverwritten(const os::File& file, const ImageSuperblock& then, Status failure);
 
 /// What an image's one writer has left in its file: the two slots, and the file's length. Who

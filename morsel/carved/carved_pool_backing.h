@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "image/image_file.h"
 #include "morsel/carved/carved_pool_medium.h"
 #include "morsel/pool/pool.h"
 #include "os/memory/address_range.h"
@@ -68,9 +67,5 @@ using FillMemory = std::function<Status(char* memory)>;
 /// Errors      those of `fill`.
 Status FillDurably(char* memory, uint64_t size_bytes, const FillMemory& fill,
                    pmem::Persist persist);
-
-/// Loads `image` into zeroed memory.
-/// Errors  kCorrupt; kBusy: somebody writes the image; kIo; kNoMemory.
-Status FillFromImage(char* memory, const image::ImageFile& image);
 
 }  // namespace morsel

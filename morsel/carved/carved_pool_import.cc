@@ -26,11 +26,6 @@ Status FillDurably(char* memory, uint64_t size_bytes, const FillMemory& fill,
   return Code::kOk;
 }
 
-Status FillFromImage(char* memory, const image::ImageFile& image) {
-  MORSEL_TRY(image.Load(memory));
-  return image::CheckNotOverwritten(image);
-}
-
 Status CarvedPool::CheckUnclaimed(const CatalogRecord& record) const {
   const uint64_t end = record.base + RangeBytes(record.capacity_bytes);
   for (const CatalogRecord& other : claims_) {
@@ -72,7 +67,9 @@ Status CarvedPool::Import(const std::string& name, const image::ImageFile& image
   if (!found) return found.status();
   MakingWhole making{.record = *found, .replaces = replaces};
   making.record.mode &= kPermissionBits;
-  making.fill = [&](char* memory, const CatalogRecord&) { return FillFromImage(memory, image); };
+  making.fill = [&](char* memory, const CatalogRecord&) {
+    return image::LoadBesideWriter(image, memory);
+  };
   return MakeWhole(making);
 }
 

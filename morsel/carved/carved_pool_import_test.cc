@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 
+#include "image/image_copy.h"
 #include "image/image_testing.h"
 #include "morsel/carved/carved_pool_backing.h"
 #include "sim/model/crash_recorder_testing.h"
@@ -26,7 +27,8 @@ TEST_F(ImportTest, LoadedBytesAreDurableAfterAFence) {
   std::memset(place, 0, memory.size());
   pmem::CrashRecorder recorder({{place, memory.size()}});
   ASSERT_TRUE(FillDurably(
-                  place, memory.size(), [&](char* bytes) { return FillFromImage(bytes, *image); },
+                  place, memory.size(),
+                  [&](char* bytes) { return image::LoadBesideWriter(*image, bytes); },
                   recorder.persist())
                   .ok())
       << LastError();

@@ -70,7 +70,7 @@ void CompareRanges(std::vector<Named> morsels, const Report& report) {
 }
 
 // Reads the image once. What is wrong is added to `found`.
-// Errors  kBusy: it was written over meanwhile, so that nothing that was found says anything.
+// Errors  kOvertaken: it was written over meanwhile, so that nothing that was found says anything.
 Status ReadImage(const os::Directory& directory, const std::string& name,
                  std::vector<Finding>& found, std::optional<Named>& known) {
   Result<os::File> file = directory.OpenFile(name, O_RDONLY);
@@ -94,7 +94,7 @@ Status CheckImage(const os::Directory& directory, const std::string& name, const
                   std::vector<Named>& known) {
   std::vector<Finding> found;
   std::optional<Named> named;
-  const Status read = WhileOvertaken([&] {
+  const Status read = WhileOvertaken(kLetItRest, [&] {
     found.clear();
     named.reset();
     return ReadImage(directory, name, found, named);

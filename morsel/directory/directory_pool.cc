@@ -15,6 +15,7 @@
 #include "image/format/superblock.h"
 #include "morsel/directory/directory_check.h"
 #include "morsel/pool/image_record.h"
+#include "morsel/pool/while_overtaken.h"
 #include "os/memory/frame_kind.h"
 #include "os/memory/frames.h"
 #include "os/memory/open_dirty_tracker.h"
@@ -206,7 +207,7 @@ Result<CatalogRecord> DirectoryPool::RecordIn(const os::File& file, const std::s
   const Result<bool> is_direct = LooksLikeFineFile(file);
   if (!is_direct) return is_direct.status();
   if (*is_direct) return ReadFineFile(file, name);
-  const Result<ImageInfo> info = ImageFile::Peek(file);
+  const auto info = WhileOvertaken(kLetItRest, [&] { return ImageFile::Peek(file); });
   if (!info) return info.status();
   return RecordOf(name, file, *info);
 }

@@ -167,7 +167,7 @@ class DirectoryPool final : public impl::Pool {
   Result<std::unique_ptr<Backing>> OpenToRead(const std::string& name,
                                               const image::Damaged* damaged,
                                               const image::Progress& progress);
-  /// Errors  kBusy: it was written over while it was read.
+  /// Errors  kOvertaken: it was written over while it was read.
   Result<std::unique_ptr<Backing>> OpenImage(os::File file, const std::string& name, bool read_only,
                                              const image::Damaged* damaged,
                                              const image::Progress& progress);

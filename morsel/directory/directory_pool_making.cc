@@ -126,7 +126,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image, bo
       return image::CopyInto(image, directory_, name,
                              {.mode = record->mode, .naming = replaced->naming});
     }
-    const auto fill = [&](char* memory) { return FillFromImage(memory, image); };
+    const auto fill = [&](char* memory) { return image::LoadBesideWriter(image, memory); };
     return MakeFineFile(directory_, pool_file_.window(), *record, fill, replaced->naming);
   });
 }

@@ -128,7 +128,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenToRead(const std::string& na
     return Status();
   };
   Result<std::unique_ptr<Backing>> backing =
-      WhileOvertaken([&]() -> Result<std::unique_ptr<Backing>> {
+      WhileOvertaken(kLetItRest, [&]() -> Result<std::unique_ptr<Backing>> {
         found.clear();
         Result<os::File> file = OpenFile(name, O_RDONLY);
         if (!file) return file.status();
@@ -174,9 +174,10 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(os::File file, const s
       damaged != nullptr ? image->LoadIntact(range->at(0), *damaged) : image->Load(range->at(0));
   if (read_only && (damaged != nullptr || loaded.code() == Code::kCorrupt)) {
     KeepLastError keep;
-    if (image::CheckNotOverwritten(*image).code() == Code::kBusy) {
+    const Status whole = image::CheckNotOverwritten(*image);
+    if (whole.code() == kOvertaken) {
       keep.LetGo();
-      return Status(Code::kBusy);
+      return whole;
     }
   }
   MORSEL_TRY(loaded);
@@ -188,7 +189,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(os::File file, const s
 
 Status DirectoryPool::Export(const std::string& name, const os::Directory& to,
                              const std::string& file_name, const ExportRequest& options) {
-  return WhileOvertaken([&]() -> Status {
+  return WhileOvertaken(kLetItExport, [&]() -> Status {
     Result<os::File> file = OpenFile(name, O_RDONLY);
     if (!file) return file.status();
     const Result<bool> is_direct = LooksLikeFineFile(*file);

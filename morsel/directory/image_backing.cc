@@ -174,7 +174,7 @@ Status ImageBacking::Write(const os::Directory& to, const std::string& file_name
     const Status copied =
         image::CopyInto(image_, to, file_name, {.mode = mode, .carried_name = record_.name});
     // What the file does not hold any more the memory does: of a reader, too.
-    if (copied.code() != Code::kBusy && copied.code() != Code::kCorrupt) return copied;
+    if (copied.code() != kOvertaken && copied.code() != Code::kCorrupt) return copied;
   }
   // If the memory may be written, the caller has just made a checkpoint of it, or has tried. It has
   // also stopped the heap.

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/overtaken.h"
 #include "image/image_file.h"
 #include "morsel/open/open_options.h"
 #include "morsel/open/open_pool.h"
@@ -29,12 +30,14 @@ Result<Rebased> OpenPool::Rebase(const char* name, const Rebasing& rebasing) {
   MORSEL_TRY(WhileClosed(name, [&]() -> Status {
     const bool keep = !rebasing.is_dry;
     if (keep) MORSEL_TRY(IsClosedElsewhere(name, "moving"));
-    const Result<std::unique_ptr<MorselBytes>> bytes = pool_->BytesOf(name, keep);
-    if (!bytes) return bytes.status();
-    Result<Rebased> made =
-        MakeRebased(*pool_, **bytes, {.name = name, .replaces = true, .is_kept = true}, rebasing);
-    if (made) done = std::move(*made);
-    return made.status();
+    return WhileOvertaken(kLetItRest, [&]() -> Status {
+      const Result<std::unique_ptr<MorselBytes>> bytes = pool_->BytesOf(name, keep);
+      if (!bytes) return bytes.status();
+      Result<Rebased> made =
+          MakeRebased(*pool_, **bytes, {.name = name, .replaces = true, .is_kept = true}, rebasing);
+      if (made) done = std::move(*made);
+      return made.status();
+    });
   }));
   return done;
 }
@@ -51,7 +54,7 @@ Result<Rebased> OpenPool::CopyMorsel(const char* name, const char* to, const Reb
   }
   Rebased done;
   MORSEL_TRY(WhileBothClosed(name, to, "copying", [&] {
-    return WhileOvertaken([&]() -> Status {
+    return WhileOvertaken(kLetItRest, [&]() -> Status {
       const Result<std::unique_ptr<MorselBytes>> bytes = pool_->BytesOf(name, /*keep=*/false);
       if (!bytes) return bytes.status();
       Result<Rebased> made =
@@ -81,7 +84,6 @@ Result<Rebased> OpenPool::Import(const char* path, const char* name, const Impor
   if (name != nullptr) MORSEL_TRY(CheckMorselName(name));
   Result<image::ImageFile> image = OpenImageAt(calls_, path);
   if (!image) return image.status();
-  image->set_progress(importing.rebasing.progress);
   const std::string chosen = name != nullptr ? name : NameFor(image->info(), split->name);
   MORSEL_TRY(CheckMorselName(chosen.c_str()));
   MORSEL_TRY(MayMake(chosen.c_str(), "imported"));
@@ -98,9 +100,16 @@ Result<Rebased> OpenPool::Import(const char* path, const char* name, const Impor
   Rebased done;
   MORSEL_TRY(WhileTaken(chosen, held, [&](Entry&) -> Status {
     if (importing.replaces) MORSEL_TRY(IsClosedElsewhere(chosen, "replacing"));
-    Result<Rebased> made = ImportInto(chosen, *image, importing);
-    if (made) done = std::move(*made);
-    return made.status();
+    // It may be a morsel's file that another process writes.
+    return WhileOvertaken(kLetItExport, [&]() -> Status {
+      if (!image) image = OpenImageAt(calls_, path);
+      if (!image) return image.status();
+      image->set_progress(importing.rebasing.progress);
+      Result<Rebased> made = ImportInto(chosen, *image, importing);
+      if (made) done = std::move(*made);
+      if (made.error() == kOvertaken) image = made.status();
+      return made.status();
+    });
   }));
   return done;
 }

@@ -47,9 +47,11 @@ Result<os::File> OpenImageFileAt(os::SystemCalls& calls, const std::string& path
 }
 
 Result<ImageFile> OpenImageAt(os::SystemCalls& calls, const std::string& path) {
-  Result<os::File> file = OpenImageFileAt(calls, path);
-  if (!file) return file.status();
-  return ImageFile::Open(std::move(*file), /*read_only=*/true);
+  return WhileOvertaken(kLetItExport, [&]() -> Result<ImageFile> {
+    Result<os::File> file = OpenImageFileAt(calls, path);
+    if (!file) return file.status();
+    return ImageFile::Open(std::move(*file), /*read_only=*/true);
+  });
 }
 
 namespace {
@@ -127,7 +129,7 @@ Status VerifyOnce(os::SystemCalls& calls, const std::string& path, const Report&
 template <class Read>
 auto ReportLast(const Report& report, const Read& read) {
   std::vector<std::string> found;
-  const auto done = WhileOvertaken([&] {
+  const auto done = WhileOvertaken(kLetItExport, [&] {
     found.clear();
     return read([&](const char* message) { found.emplace_back(message); });
   });

@@ -16,7 +16,7 @@ namespace morsel {
 Result<os::File> OpenImageFileAt(os::SystemCalls& calls, const std::string& path);
 
 /// Opens the image at `path`, a regular file or a link to one, for reading.
-/// Errors  as OpenImageFileAt(); kCorrupt; kVersion.
+/// Errors  as OpenImageFileAt(); kCorrupt; kVersion; kBusy: as WhileOvertaken().
 Result<image::ImageFile> OpenImageAt(os::SystemCalls& calls, const std::string& path);
 
 /// Reports each damaged part of the image at `path` with one message. If `to` is not empty, it also

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/size_words.h"
 #include "morsel/pool/image_file_at.h"
+#include "morsel/pool/while_overtaken.h"
 #include "os/file/umask.h"
 
 namespace morsel {
@@ -33,7 +34,7 @@ Result<CatalogRecord> RecordOf(const std::string& name, const os::File& file,
 Result<CatalogRecord> RecordOfImageAt(os::SystemCalls& calls, const std::string& path) {
   const Result<os::File> file = OpenImageFileAt(calls, path);
   if (!file) return file.status();
-  const Result<ImageInfo> info = image::ImageFile::Peek(*file);
+  const auto info = WhileOvertaken(kLetItRest, [&] { return image::ImageFile::Peek(*file); });
   if (!info) return info.status();
   return RecordOf("", *file, *info);
 }

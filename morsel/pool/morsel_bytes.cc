@@ -9,10 +9,7 @@
 
 namespace morsel {
 
-Status BytesOfImage::Load(char* memory) {
-  const Status loaded = image_->Load(memory);
-  return loaded.ok() ? image::CheckNotOverwritten(*image_) : image::OrOverwritten(*image_, loaded);
-}
+Status BytesOfImage::Load(char* memory) { return image::LoadBesideWriter(*image_, memory); }
 
 // Pages of zeroes are left out, so that the copy takes no memory for what the morsel never used.
 Status BytesOfBacking::Load(char* memory) {

@@ -161,7 +161,7 @@ class MorselBytes {
   /// How much of the memory Load() fills at most.
   virtual uint64_t BytesMax() const = 0;
   /// Fills `memory`, which is record().size_bytes of zeroes.
-  /// Errors  kCorrupt; kBusy: somebody wrote them meanwhile; kIo; kNoMemory.
+  /// Errors  kCorrupt; kOvertaken: somebody wrote them meanwhile; kIo; kNoMemory.
   virtual Status Load(char* memory) = 0;
 
  private:
@@ -292,13 +292,14 @@ class Pool {
   /// replaces    the morsel that has the name, if there is one, gives way to it.
   /// Durability  on return; after a crash before that, what was there of that name is there.
   /// Errors      kExists; kUnsupported: the pool cannot serve such a morsel; kAddressTaken: the
-  ///             message names the morsel that has a part of its range; kCorrupt; kBusy: somebody
-  ///             writes the image; kPermission; kNoSpace; kNoMemory; kIo.
+  ///             message names the morsel that has a part of its range; kCorrupt;
+  ///             kOvertaken: somebody has written the image; kPermission; kNoSpace; kNoMemory; kIo.
   virtual Status Import(const std::string& name, const image::ImageFile& image, bool replaces) = 0;
 
   /// Returns the bytes of the morsel `name`, which is not open in this process. With `keep` nobody
   /// else may write, remove or rename it as long as they are there.
-  /// Errors  as Open(); kBusy: another process writes it; with `keep` as Remove().
+  /// Errors  as Open(); kOvertaken: another process has written it meanwhile; with `keep` as
+  ///         Remove().
   virtual Result<std::unique_ptr<MorselBytes>> BytesOf(const std::string& name, bool keep) = 0;
 
   /// Makes a morsel whose bytes are there before it has a name. It is not opened.
