@@ -237,6 +237,8 @@ Result<DirectoryPool::Names> DirectoryPool::MorselNames() const {
       names.links.push_back(name);
     }
     if (!file) continue;
+    const Result<uint64_t> size_bytes = file->SizeBytes();
+    if (size_bytes && *size_bytes == 0 && name[0] != '.') names.empty.push_back(name);
     const Result<bool> is_image = image::LooksLikeImage(*file);
     if (is_image ? *is_image : is_image.error() == Code::kIo) names.images.push_back(name);
     const Result<bool> is_direct = LooksLikeFineFile(*file);
@@ -312,6 +314,11 @@ Status DirectoryPool::Check(const std::function<void(const Finding&)>& report) {
   for (const std::string& link : names->links) {
     const Status refused = directory_.OpenFile(link, O_RDONLY).status();
     report({"morsel '" + link + "'", LastError(), refused.code()});
+  }
+  for (const std::string& name : names->empty) {
+    report({"morsel '" + name + "'",
+            "its file is empty: restore it from a copy or, if it never was a morsel's, remove it",
+            Code::kCorrupt});
   }
   return CheckFiles(directory_, names->images, names->direct, report);
 }

@@ -92,8 +92,9 @@ class DirectoryPool final : public impl::Pool {
   struct Names {
     std::vector<std::string> images;
     std::vector<std::string> direct;  ///< files of fine morsels
+    std::vector<std::string> empty;   ///< files without a byte, which no crash leaves
     std::vector<std::string> links;   ///< symbolic links to what is, or may be, one of the two
-    /// All, sorted.
+    /// All but what is empty, sorted.
     std::vector<std::string> All() const;
   };
   /// Returns the entries of the directory that look like morsels, damaged ones too.

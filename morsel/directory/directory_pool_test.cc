@@ -350,6 +350,21 @@ TEST_F(DirectoryPoolTest, AFailedCreateOpenOrRemoveChangesNoMorsel) {
   }
 }
 
+// A crash leaves no such file, as a name is given to what is whole. What begins with a dot is
+// somebody else's.
+TEST_F(DirectoryPoolTest, AMorselsFileThatWasCutToNothingIsDamage) {
+  Open();
+  Create(Wanted("a"));
+  std::ofstream(path_ + "/.keep");
+  EXPECT_TRUE(Check().empty());
+  fs::resize_file(path_ + "/a", 0);
+  const std::vector<Finding> findings = Check();
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].subject, "morsel 'a'");
+  EXPECT_EQ(findings[0].code, Code::kCorrupt);
+  EXPECT_NE(findings[0].message.find("is empty"), std::string::npos) << findings[0].message;
+}
+
 // With a good checksum, as if made to deceive.
 TEST_F(DirectoryPoolTest, APoolFileWithAWindowThatNoProcessCanHaveIsRefused) {
   Open();
