@@ -28,8 +28,13 @@ int Salvage(const SalvageOptions& options, const Printer& printer) {
       .Set("intact_bytes", intact_bytes);
   if (!options.to.empty()) report.Set("to", SpellingOf(options.to));
   std::string text = LinesOf(findings);
-  text += findings.empty() ? "nothing is damaged"
-                           : "all else, " + FormatSize(intact_bytes) + " of memory, is intact";
+  if (findings.empty()) {
+    text += "nothing is damaged";
+  } else if (intact_bytes == 0) {
+    text += "nothing else is sure to be as it was checkpointed last";
+  } else {
+    text += "all else, " + FormatSize(intact_bytes) + " of memory, is intact";
+  }
   if (!options.to.empty()) text += ", and in '" + SpellingOf(options.to) + "'";
   printer.Print(report, text + "\n");
   return findings.empty() ? kExitDone : kExitDamage;

@@ -211,6 +211,7 @@ void ImageFile::TakeRead(Tree tree, const LogContents& log) {
   tree_ = std::move(tree);
   generation_ = log.generation;
   live_bytes_ = log.live_bytes;
+  is_cut_ = log.is_cut;
   log_.Take(log);
 }
 

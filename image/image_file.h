@@ -107,6 +107,10 @@ class ImageFile {
   void set_progress(Progress progress) { progress_ = std::move(progress); }
   const Progress& progress() const { return progress_; }
 
+  /// Whether OpenIntact() has met damage of the log, so that any of the memory may be older than
+  /// the last checkpoint.
+  bool is_cut() const { return is_cut_; }
+
   /// Returns how many bytes of `frames` Load() fills, in whole subtrees.
   uint64_t LoadedBytes() const;
 
@@ -199,6 +203,7 @@ class ImageFile {
   int64_t compact_bytes_ = 0;     // what the next checkpoint may spend on compacting
   bool may_find_another_ = true;  // a crash may find another generation than the current one
   bool read_only_ = false;
+  bool is_cut_ = false;
   bool poisoned_ = false;
 };
 

@@ -99,8 +99,10 @@ morsel_code morsel_verify(const char *path, void (*visit)(const char *message, v
  * morsel_verify(), for each subtree that is damaged, for each damaged table, which covers 512
  * subtrees, and for a superblock. to: NULL, or the path of a new file, which becomes an image of
  * all that is intact, for its owner only: the same morsel, at the same address, in which what is
- * damaged is zero. Pointers into damaged memory lead to zeros. If the heap's own tables are
- * damaged, the new morsel opens in part or not at all; `morselctl check` tells.
+ * damaged is zero; behind a damaged record of the image's log all memory is as it was at the
+ * checkpoint before, whose generation a message has. Pointers into damaged memory lead to zeros. If
+ * the heap's own tables are damaged, the new morsel opens in part or not at all; `morselctl check`
+ * tells.
  *
  * Durability  of `to`: as morsel_export().
  * Errors      CORRUPT, VERSION (nothing of the image can be found); EXISTS (to); BUSY

@@ -165,11 +165,13 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  * changes nothing on the medium. Each 2 MiB is compared with its checksum. What is intact is there,
  * at its address. What is damaged is zero: a pointer that was there is NULL, a count is 0. Memory
  * that was never written looks the same: a program that must tell the two apart compares addresses
- * with the ranges in the messages to `damaged`. If the first 2 MiB are damaged, which hold the
- * heap's header and the roots, the morsel cannot be opened (CORRUPT). If other parts are damaged,
- * the heap's records of blocks may be lost with them: morsel_stat() counts fewer or returns
- * CORRUPT, and morsel_usable_size() must not be called. An open without MORSEL_SALVAGE and
- * morsel_export() return BUSY meanwhile. morsel_salvage() writes what is intact as an image.
+ * with the ranges in the messages to `damaged`. If the image's log is damaged, all memory is as it
+ * was at an earlier checkpoint, whose generation one of these messages has. If the first 2 MiB are
+ * damaged, which hold the heap's header and the roots, the morsel cannot be opened (CORRUPT). If
+ * other parts are damaged, the heap's records of blocks may be lost with them: morsel_stat() counts
+ * fewer or returns CORRUPT, and morsel_usable_size() must not be called. An open without
+ * MORSEL_SALVAGE and morsel_export() return BUSY meanwhile. morsel_salvage() writes what is intact
+ * as an image.
  *
  * Durability  a morsel that was created is durable on return.
  * Ownership   *morsel is the caller's, who calls morsel_close() once for each successful open;

@@ -137,7 +137,8 @@ morsel_code morsel_export_with(morsel_pool_t *pool, const char *name, const char
                                const morsel_export_options *options);
 
 /* Does what morsel_salvage() does, and stores in *intact_bytes how many bytes of the memory that
- * the image holds are intact.
+ * the image holds are intact: sure to be as the last checkpoint left them. If the image's log is
+ * damaged, that is 0, also where much of it is.
  *
  * Ownership  *intact_bytes is filled, or unchanged on failure.
  * Errors     as morsel_salvage(). */

@@ -100,7 +100,9 @@ class LogReader {
     Status scanned = CheckNotLater();
     if (scanned.ok()) scanned = Scan();
     if (!scanned.ok()) {
+      contents_.is_cut = true;
       MORSEL_TRY(damaged_(scanned));
+      MORSEL_TRY(damaged_(NameState(scanned)));
       MORSEL_TRY(NameLater());
     }
     return std::move(contents_);
@@ -248,6 +250,16 @@ class LogReader {
       if (*has_head) break;
     }
     return block;
+  }
+
+  // Says of what checkpoint all is that is found: what a damaged record has changed is not known.
+  Status NameState(Status scanned) const {
+    return Fail(scanned.code(),
+                "image '%s': all of its memory is as the checkpoint of generation %" PRIu64
+                " left it, the last one before the log's record at offset %" PRIu64
+                ", and may have changed since: that record does not say any more where",
+                file_.path().c_str(), contents_.generation,
+                blocks_.OffsetOf(BlockOf(contents_.end)));
   }
 
   // Names the subtrees that records behind the damaged one have pages of.

@@ -20,7 +20,8 @@ struct LogContents {
   uint64_t previous = 0;    ///< what the next record has as the sum of the one before
   uint64_t generation = 0;  ///< of the last record, or of the superblock if that is later
   uint64_t live_bytes = 0;
-  FileExtent last{};  ///< the last record; without bytes if there is none
+  FileExtent last{};    ///< the last record; without bytes if there is none
+  bool is_cut = false;  ///< behind the last record is damage: checkpoints since are lost
 };
 
 /// What the first record has as the sum of the one before. Superblocks that lead to the same tree
@@ -31,7 +32,8 @@ uint64_t SumOfStart(const ImageSuperblock& superblock);
 /// is the superblock's. Without a log the contents are the superblock's own.
 /// Errors  kCorrupt: a record is damaged that others follow, or says what cannot be; kIo: each goes
 ///         to `damaged` first, and if that returns success, the records before are the contents.
-///         Then each subtree that later records have pages of is passed to it, too. kNoMemory.
+///         Then it is told which checkpoint that is, and each subtree that later records have pages
+///         of. kNoMemory.
 /// Cost    reads the log as far as it was written, and one record more.
 Result<LogContents> ReadLog(const os::File& file, const ImageSuperblock& superblock,
                             const Tree& tree, const Damaged& damaged);

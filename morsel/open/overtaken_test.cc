@@ -2,6 +2,7 @@
 // up after a hundred times.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -225,6 +226,22 @@ TEST_F(OvertakenTest, WhoeverIsOvertakenAlwaysGivesUp) {
     EXPECT_NE(message.find(advice), std::string::npos) << message;
     EXPECT_TRUE(reading->read().ok()) << LastError();
   }
+}
+
+// Any subtree may be one that the damaged record has changed.
+TEST_F(OvertakenTest, OfADamagedLogNothingIsSureToBeIntact) {
+  Checkpoint();
+  const std::string file = path_ + "/" + kMorsel;
+  const int damaging = open(file.c_str(), O_WRONLY | O_CLOEXEC);
+  const auto record = static_cast<off_t>(writer_->superblock().log_offset);
+  ASSERT_EQ(pwrite(damaging, "x", 1, record + 60), 1);
+  close(damaging);
+  std::vector<std::string> said;
+  const Result<uint64_t> intact =
+      SalvageImage(calls_, file, "", [&](const char* message) { said.emplace_back(message); });
+  ASSERT_TRUE(intact) << LastError();
+  EXPECT_EQ(*intact, 0U);
+  EXPECT_GE(said.size(), 2U);
 }
 
 }  // namespace

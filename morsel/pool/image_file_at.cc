@@ -99,7 +99,7 @@ Result<uint64_t> SalvageOnce(os::SystemCalls& calls, const std::string& path, co
   const Status status =
       to.empty() ? LookForLost(*image, lost) : WriteIntact(*image, calls, to, lost);
   if (!status.ok()) return status;
-  return intact_bytes;
+  return image->is_cut() ? 0 : intact_bytes;
 }
 
 Status VerifyOnce(os::SystemCalls& calls, const std::string& path, const Report& report,

@@ -21,7 +21,8 @@ Result<image::ImageFile> OpenImageAt(os::SystemCalls& calls, const std::string& 
 
 /// Reports each damaged part of the image at `path` with one message. If `to` is not empty, it also
 /// writes the file `to`, an image in which the damaged parts are zero. Returns how many bytes of
-/// the memory that the image holds are intact.
+/// the memory that the image holds are sure to be as the last checkpoint left them: of a log that
+/// is damaged, none.
 ///
 /// Durability  of `to`: as CopyInto().
 /// Errors      as OpenImageAt(), where kCorrupt and kVersion mean that nothing in the image can be
