@@ -20,6 +20,8 @@ const char* NameOf(LockRank rank) {
   switch (rank) {
     case LockRank::kOpenPool:
       return "OpenPool::mutex_";
+    case LockRank::kStoring:
+      return "OpenMorsel::storing_mutex_";
     case LockRank::kRoots:
       return "OpenMorsel::roots_mutex_";
     case LockRank::kHeap:
@@ -28,6 +30,12 @@ const char* NameOf(LockRank rank) {
       return "Guard::mutex_";
     case LockRank::kCarvedMedium:
       return "CarvedMedium::mutex";
+    case LockRank::kSections:
+      return "Sections::mutex_";
+    case LockRank::kCommits:
+      return "GroupCommit::mutex_";
+    case LockRank::kImagePages:
+      return "ImageBacking::pages_mutex_";
     case LockRank::kMorselInfo:
       return "OpenMorsel::told_mutex_";
     case LockRank::kHugeLook:

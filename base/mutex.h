@@ -19,12 +19,16 @@ namespace morsel {
 enum class LockRank : uint8_t {
   // Of one pool. A program's callback may run while they are held (OutsideCall).
   kOpenPool,      ///< OpenPool::mutex_: what becomes of which name; not held while bytes move
+  kStoring,       ///< OpenMorsel::storing_mutex_: one call at a time stores a morsel
   kRoots,         ///< OpenMorsel::roots_mutex_: a morsel's roots
   kHeap,          ///< Heap::mutex_: a heap's range and all of it that is no thread's own
   kGuard,         ///< Guard::mutex_: the blocks that a guarded heap has given and keeps
   kCarvedMedium,  ///< CarvedMedium::mutex: a carved pool's catalog, its space and its mappings
 
   // Of one object, around a few lines.
+  kSections,    ///< Sections::mutex_: the list of threads that have begun sections
+  kCommits,     ///< GroupCommit::mutex_: who waits for a commit
+  kImagePages,  ///< ImageBacking::pages_mutex_: the pages that may differ from the image
   kMorselInfo,  ///< OpenMorsel::told_mutex_: what is told of a morsel while its heap is held
   kHugeLook,    ///< HugeWatch::look_mutex_: held while somebody looks at a morsel's frames
   kHugeAdvice,  ///< HugeAdvice::mutex_: where a morsel's frames may be huge

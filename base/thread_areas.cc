@@ -121,6 +121,14 @@ ThreadArea* ThreadAreas::Make() {
   return area;
 }
 
+bool ThreadAreas::IsStillOf(ThreadArea* area, uint64_t owner) {
+  if (area->owner.load(std::memory_order_acquire) != owner) return false;
+  if (!TryHold(area)) return area->owner.load(std::memory_order_acquire) == owner;
+  // Its number stays, so that TakeLeft() still finds an area that was left.
+  pthread_mutex_unlock(&area->alive);
+  return false;
+}
+
 void ThreadAreas::GiveBack(ThreadArea* area) {
   area->owner.store(0, std::memory_order_release);
   pthread_mutex_unlock(&area->alive);

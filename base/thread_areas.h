@@ -50,6 +50,9 @@ class ThreadAreas {
   /// The calling thread has the area.
   void GiveBack(ThreadArea* area);
 
+  /// Whether the thread that had the area under the number `owner` still has it, and is not gone.
+  static bool IsStillOf(ThreadArea* area, uint64_t owner);
+
   static constexpr int kLooks = 8;
 
  private:

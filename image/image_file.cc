@@ -126,7 +126,7 @@ Result<ImageFile> ImageFile::Create(const os::Directory& directory, const std::s
 Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory& directory,
                                         const std::string& name, mode_t mode, const ImageInfo& info,
                                         const Progress& progress) {
-  const Source source = {nullptr, info.size_bytes, nullptr, nullptr, &leaves};
+  const Source source = {nullptr, info.size_bytes, nullptr, nullptr, nullptr, &leaves};
   return Make(directory, name, mode, info, source, progress);
 }
 

@@ -138,6 +138,7 @@ class ImageFile {
   /// `dirty` has the pages that may differ from the last generation that was stored, or loaded and
   /// not changed since. If it is nullptr, all pages are compared with that generation. `touched`
   /// says which pages of `frames` are read at all; the others are zero. If it is nullptr, all are.
+  /// `copied` is as in Source.
   /// Durability  on return. A crash before leaves the last generation or this one, whole.
   /// Units       size_bytes: a multiple of 2 MiB, at most the capacity.
   /// Errors      kNoSpace, kIo, kNoMemory, as BlockIo::Open(): the last generation stands. But if
@@ -149,7 +150,8 @@ class ImageFile {
   ///             have changed and there is a log with room for them, one write that is synced; the
   ///             checkpoint that makes the log pays 3 fdatasyncs more.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
-               const os::PageSet* dirty = nullptr, const os::PageFilter* touched = nullptr);
+               const os::PageSet* dirty = nullptr, const os::PageFilter* touched = nullptr,
+               const std::function<void()>* copied = nullptr);
 
   /// Stores what the log has into the tree, and gives the log up, so that libraries that know no
   /// log can read the image. If there is none, nothing is done. `frames` has not changed since the

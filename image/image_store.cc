@@ -37,8 +37,9 @@ void NameNoLog(ImageSuperblock& superblock) {
 }  // namespace
 
 Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
-                        const os::PageSet* dirty, const os::PageFilter* touched) {
-  return Store({frames, size_bytes, dirty, touched}, live_bytes);
+                        const os::PageSet* dirty, const os::PageFilter* touched,
+                        const std::function<void()>* copied) {
+  return Store({frames, size_bytes, dirty, touched, copied}, live_bytes);
 }
 
 Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
@@ -95,6 +96,7 @@ Result<bool> ImageFile::StoreInLog(const Source& source, uint64_t live_bytes) {
     return true;
   }
   if (!log_.writer()->HasRoom()) return false;
+  if (source.copied != nullptr) (*source.copied)();
   const Status written = log_.writer()->Append(generation_ + 1, live_bytes, log_.pages());
   if (written.code() == Code::kNoSpace || written.code() == Code::kNoMemory) {
     may_find_another_ = true;

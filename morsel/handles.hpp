@@ -41,6 +41,7 @@ struct MorselOptions {
   void* progress_context = nullptr;
   void (*damaged)(const char* message, void* context) = nullptr;
   void* damaged_context = nullptr;
+  uint32_t patience_ms = 0;
 };
 
 /// The options of Pool::export_to(). The members mean what those of morsel_export_options mean.
@@ -412,6 +413,7 @@ inline Result<Morsel> Morsel::open(Pool& pool, const std::string& name,
   plain.progress_context = options.progress_context;
   plain.damaged = options.damaged;
   plain.damaged_context = options.damaged_context;
+  plain.patience_ms = options.patience_ms;
   return Opened(pool, name, &plain);
 }
 

@@ -65,6 +65,7 @@
 #include "morsel/rebase.h"
 #include "morsel/roots.h"
 #include "morsel/types.h"
+#include "morsel/updates.h"
 
 /* The version of this header. morsel_version() returns that of the library, e.g. "0.1.0". */
 #define MORSEL_VERSION_MAJOR 0
@@ -125,6 +126,11 @@ typedef struct morsel_options {
    * of morsel_salvage(). The function has the same restrictions as `progress`. */
   void (*damaged)(const char *message, void *context);
   void *damaged_context;
+
+  /* How long a call that stores the morsel waits for sections (updates.h); 0: 3000. The open that
+   * loads the morsel says it. The first version of this structure ends before this member. */
+  uint32_t patience_ms;
+  uint32_t reserved;
 } morsel_options;
 
 /* Opens the pool at `path`: a directory, or a carved pool in a regular file or on a device-dax
@@ -346,7 +352,9 @@ morsel_code morsel_memcpy_persist(morsel_t *morsel, void *to, const void *from, 
  *         and all later checkpoints fail too, since nothing can be promised any more: discard and
  *         open again. NOT_FOUND: somebody else has removed, renamed or replaced the morsel's
  *         file; UNSUPPORTED: somebody has given it a second name (a hard link): nothing is
- *         written then. */
+ *         written then. INVALID_ARGUMENT: the calling thread is in a section (updates.h), where no
+ *         call that stores, closes or shrinks the morsel is allowed. BUSY: other threads stay in
+ *         sections. */
 morsel_code morsel_checkpoint(morsel_t *morsel);
 
 /* Gives `object`, an address in a live block, a name; or forgets the name if `object` is NULL. A

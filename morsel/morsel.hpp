@@ -18,3 +18,4 @@
 #include "morsel/handles.hpp"          // IWYU pragma: export
 #include "morsel/memory_resource.hpp"  // IWYU pragma: export
 #include "morsel/rebase.hpp"           // IWYU pragma: export
+#include "morsel/update.hpp"           // IWYU pragma: export

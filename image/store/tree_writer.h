@@ -1,6 +1,7 @@
 // Writes the tree of a new generation, beside that of the old one.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -25,7 +26,10 @@ struct Source {
   uint64_t size_bytes;            ///< of the morsel
   const os::PageSet* dirty;       ///< pages that may differ from the old generation; nullptr: all
   const os::PageFilter* touched;  ///< pages that are read, the others being zero; nullptr: all
-  LeafSource* leaves = nullptr;   ///< replaces `frames` for an image that has no generation yet
+  /// Called at most once: the memory is not read any more, and may change. Nothing: it may not
+  /// before the call that has the source returns.
+  const std::function<void()>* copied = nullptr;
+  LeafSource* leaves = nullptr;  ///< replaces `frames` for an image that has no generation yet
 };
 
 /// Writes one generation.

@@ -135,6 +135,7 @@ morsel_code morsel_close(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_close"));
   return CodeWithoutCancellation("morsel_close", [&]() -> Status {
     MORSEL_TRY(IsOpen(morsel, "morsel_close"));
+    MORSEL_TRY(Morsel(morsel)->NotInSection("close"));
     morsel::PrintStrayPointers(*Morsel(morsel));
     return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/false);
   });
@@ -144,6 +145,7 @@ morsel_code morsel_discard(morsel_t* morsel) {
   if (morsel == nullptr) return CodeOf(NoHandle("morsel_discard"));
   return CodeWithoutCancellation("morsel_discard", [&]() -> Status {
     MORSEL_TRY(IsOpen(morsel, "morsel_discard"));
+    MORSEL_TRY(Morsel(morsel)->NotInSection("discard"));
     return Morsel(morsel)->owner().Close(Morsel(morsel), /*discard=*/true);
   });
 }

@@ -124,7 +124,7 @@ Status CarvedBacking::Shrink(uint64_t size_bytes) {
   return Code::kOk;
 }
 
-Status CarvedBacking::Checkpoint(uint64_t live_bytes) {
+Status CarvedBacking::Checkpoint(uint64_t live_bytes, const Copied&) {
   if (read_only_) {
     return Fail(Code::kPermission, "morsel '%s' is open read-only", record_.name.c_str());
   }

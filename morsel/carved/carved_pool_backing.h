@@ -40,7 +40,8 @@ class CarvedBacking : public Backing {
   pmem::Persist persist() const override { return medium_->persist(); }
   uint32_t granularity_bytes() const override { return medium_->granularity_bytes(); }
   Status Resize(uint64_t size_bytes) override;
-  Status Checkpoint(uint64_t live_bytes) override;
+  using Backing::Checkpoint;
+  Status Checkpoint(uint64_t live_bytes, const Copied& copied) override;
   Status Export(const os::Directory& to, const std::string& file_name,
                 const ExportRequest& options) override;
 

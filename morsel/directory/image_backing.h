@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/mutex.h"
 #include "image/image_file.h"
 #include "morsel/pool/pool.h"
 #include "os/memory/dirty_tracker.h"
@@ -26,7 +27,9 @@ class ImageBacking final : public Backing, private alloc::HeapFrames {
   uint32_t granularity_bytes() const override;
   alloc::HeapFrames* frames_of_heap() override { return this; }
   Status Resize(uint64_t size_bytes) override;
-  Status Checkpoint(uint64_t live_bytes) override;
+  using Backing::Checkpoint;
+  Status Checkpoint(uint64_t live_bytes, const Copied& copied) override;
+  void TakeCheckpoint() override;
   Status Settle() override;
   const os::Frames& frames() const { return frames_; }
   Status Export(const os::Directory& to, const std::string& file_name,
@@ -48,9 +51,14 @@ class ImageBacking final : public Backing, private alloc::HeapFrames {
   const os::Directory& directory_;
   image::ImageFile image_;
   std::unique_ptr<os::DirtyTracker> dirty_;
-  /// [IBK-1] A page that may differ from the image is in this set, or the dirty tracker will report
-  ///         it, or is_known_ is false. Only a checkpoint that succeeded empties the set.
+  /// [IBK-1] A page that may differ from the image is in this set, or in that of the checkpoint
+  /// that
+  ///         is being made, or the dirty tracker will report it, or is_known_ is false. Only a
+  ///         checkpoint that succeeded forgets what it had.
   os::PageSet pages_;
+  uint64_t image_bytes_;  ///< the size that the image has
+  /// Guards the two where the heap is not stopped.
+  Mutex pages_mutex_{LockRank::kImagePages};
   bool is_known_ = true;
 };
 

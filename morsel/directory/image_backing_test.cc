@@ -91,6 +91,51 @@ TEST_F(ImageBackingTest, AFailedCheckpointForgetsNoPage) {
   }
 }
 
+// After its memory was copied a checkpoint goes on while others change it.
+TEST_F(ImageBackingTest, WhatIsGivenBackWhileItIsStoredIsOfTheNextCheckpoint) {
+  const os::Setting log("MORSEL_LOG", "always");
+  const os::Setting frames("MORSEL_FRAMES", "anonymous");
+  for (const char* const way : kEachWay) {
+    const os::Setting setting("MORSEL_DIRTY", way);
+    for (const bool fails : {false, true}) {
+      os::ScriptedCalls calls;
+      ASSERT_NO_FATAL_FAILURE(OpenPool(calls));
+      std::unique_ptr<Backing> morsel = Create();
+      char* const base = reinterpret_cast<char*>(WordsOf(*morsel));
+      const uint64_t bytes = morsel->record().size_bytes;
+      base[0] = 1;  // the first subtree has a leaf
+      std::memset(base + kSubtreeBytes, 1, kSubtreeBytes);
+      ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+      base[kPageBytes] = 2;
+      // Memory that was not stored to is not looked at: that would make pages.
+      std::vector<char> expected(bytes);
+      std::memcpy(expected.data(), base, sizeof(uint64_t));
+      std::memset(&expected[kSubtreeBytes + 8 * kPageBytes], 1, kSubtreeBytes - 8 * kPageBytes);
+      expected[kPageBytes] = 2;
+      expected[2 * kPageBytes] = 3;
+      bool was_copied = false;
+      const Status status = morsel->Checkpoint(0, [&] {
+        was_copied = true;
+        if (fails) calls.Play(os::FailOnce(0, ENOSPC));
+        morsel->frames_of_heap()->GiveBack(base + kSubtreeBytes,
+                                           base + kSubtreeBytes + 8 * kPageBytes);
+        base[2 * kPageBytes] = 3;
+      });
+      calls.Heal();
+      // Where the kernel tells of no single pages, all of it goes into the tree, in one piece.
+      EXPECT_EQ(was_copied, std::strcmp(way, "compare") != 0) << way;
+      if (!was_copied) continue;
+      EXPECT_EQ(status.ok(), !fails) << way;
+      ASSERT_TRUE(morsel->Checkpoint(0).ok()) << LastError();
+      morsel.reset();
+      morsel = Reopen();
+      EXPECT_EQ(std::memcmp(WordsOf(*morsel), expected.data(), bytes), 0) << way << ' ' << fails;
+      morsel.reset();
+      pool_.reset();
+    }
+  }
+}
+
 TEST_F(ImageBackingTest, WhatWasGivenBackIsZeroInTheNextImage) {
   for (const char* const way : kEachWay) {
     const os::Setting setting("MORSEL_DIRTY", way);

@@ -29,18 +29,20 @@ void OpenMorsel::Format(const CatalogRecord& record, pmem::Persist persist) {
 }
 
 OpenMorsel::OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::Heap> heap,
-                       std::string label, OpenPool* owner)
+                       std::string label, OpenPool* owner, uint64_t patience_ms)
     : backing_(std::move(backing)),
       heap_(std::move(heap)),
       label_(std::move(label)),
       owner_(owner),
-      fork_count_(ForkCount()) {
+      fork_count_(ForkCount()),
+      may_have_sections_(!fine() && !read_only()),
+      sections_(patience_ms) {
   heap_->set_key(this);  // the heap's fast path compares this with the handle of the call
 }
 
 Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> backing,
                                                      const std::string& pool_path, OpenPool* owner,
-                                                     bool is_new) {
+                                                     bool is_new, uint64_t patience_ms) {
   const CatalogRecord& record = backing->record();
   const bool fine = record.contract == Contract::kFine;
   alloc::HeapPlace place = PlaceOf(record);
@@ -64,7 +66,7 @@ Result<std::unique_ptr<OpenMorsel>> OpenMorsel::Make(std::unique_ptr<Backing> ba
   new (backing->process_page()) memory_resource(reinterpret_cast<void*>(record.base));
   std::string label = "morsel '" + record.name + "' of pool '" + pool_path + "'";
   std::unique_ptr<OpenMorsel> open(new (std::nothrow) OpenMorsel(
-      std::move(backing), std::move(heap).value(), std::move(label), owner));
+      std::move(backing), std::move(heap).value(), std::move(label), owner, patience_ms));
   if (open == nullptr) return Fail(Code::kNoMemory, "no memory for another open morsel");
   RememberRange(open->record().base, open->record().capacity_bytes, open.get());
   RememberHandle(open.get());
@@ -135,88 +137,6 @@ Status OpenMorsel::Fence() {
   return Code::kOk;
 }
 
-// A call that holds the heap while bytes move. Meanwhile Fill() tells what was so when that began.
-//
-// Neither waits for the other's work: the call lets those Fill()s end that have begun, which is a
-// few lines, and those that come later wait only until it has told.
-class OpenMorsel::Telling {
- public:
-  explicit Telling(OpenMorsel& morsel) : morsel_(morsel) {
-    std::unique_lock lock(morsel_.told_mutex_);
-    ++morsel_.tellings_;
-    while (morsel_.askings_ > 0) morsel_.told_changed_.Wait(lock);
-  }
-  void Begin(const alloc::StoppedWorld& stopped) const {
-    const KeepLastError keep;
-    const Result<uint64_t> live_bytes = stopped.LiveBytes();
-    const std::lock_guard lock(morsel_.told_mutex_);
-    morsel_.FillStopped(live_bytes ? *live_bytes : morsel_.record().live_bytes, &morsel_.told_);
-    morsel_.is_told_ = true;
-    morsel_.told_changed_.NotifyAll();
-  }
-  ~Telling() {
-    const std::lock_guard lock(morsel_.told_mutex_);
-    if (--morsel_.tellings_ == 0) morsel_.is_told_ = false;
-    morsel_.told_changed_.NotifyAll();
-  }
-  Telling(const Telling&) = delete;
-  Telling& operator=(const Telling&) = delete;
-
- private:
-  OpenMorsel& morsel_;
-};
-
-Status OpenMorsel::Checkpoint() { return Checkpoint(Then::kGoesOn); }
-
-Status OpenMorsel::Checkpoint(Then then) {
-  MORSEL_TRY(MayWrite("checkpoint"));
-  const Telling telling(*this);
-  const std::lock_guard no_root_changes(roots_mutex_);
-  const auto stopped = heap_->StopAndRelease();
-  telling.Begin(stopped);
-  const Result<uint64_t> live_bytes = stopped.LiveBytes();
-  if (!live_bytes) return live_bytes.status();
-  return Checkpoint(stopped, *live_bytes, then);
-}
-
-Status OpenMorsel::Checkpoint(const alloc::StoppedWorld& stopped, uint64_t live_bytes, Then then) {
-  if (fine()) stopped.PersistAll();
-  // The checkpoint reads all of the memory, also blocks that the guard protects or marks as freed.
-  const alloc::Guard::Opening open(heap_->guard());
-  const alloc::ReportsAreOff quiet;
-  const bool is_watched = heap_->guard() != nullptr && !fine();
-  const alloc::StillPages still(is_watched ? static_cast<const char*>(base()) : nullptr,
-                                record().size_bytes);
-  const Status status = backing_->Checkpoint(live_bytes);
-  if (status.ok() && then == Then::kCloses) {
-    // The checkpoint is durable. What cannot be settled stays in the log, and the next open has it.
-    const KeepLastError keep;
-    (void)backing_->Settle();
-  }
-  still.Check(label_);
-  return status;
-}
-
-Status OpenMorsel::Export(const os::Directory& to, const std::string& file_name,
-                          const ExportRequest& options) {
-  MORSEL_TRY(MayRead());
-  const Telling telling(*this);
-  const std::lock_guard no_root_changes(roots_mutex_);
-  const auto stopped = heap_->StopAndRelease();
-  telling.Begin(stopped);
-  ExportRequest request = options;
-  if (!read_only() && !fine()) {
-    const Result<uint64_t> live_bytes = stopped.LiveBytes();
-    if (!live_bytes) return live_bytes.status();
-    // Where no checkpoint can be made, the memory is all that there is, and this call saves it.
-    if (!Checkpoint(stopped, *live_bytes, Then::kGoesOn).ok())
-      request.live_bytes_in_memory = *live_bytes;
-  }
-  const alloc::Guard::Opening open(heap_->guard());
-  const alloc::ReportsAreOff quiet;
-  return backing_->Export(to, file_name, request);
-}
-
 void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_info* info) {
   info->flags = 0;
   if (record.contract == Contract::kFine) info->flags |= MORSEL_FINE;
@@ -240,37 +160,6 @@ void FillInfo(const CatalogRecord& record, uint32_t granularity_bytes, morsel_in
   info->group = record.group;
 }
 
-void OpenMorsel::FillStopped(uint64_t live_bytes, morsel_info* info) const {
-  FillInfo(record(), backing_->granularity_bytes(), info);
-  if (read_only()) info->flags |= MORSEL_READ_ONLY;
-  info->live_bytes = live_bytes;
-}
-
-Status OpenMorsel::Fill(morsel_info* info) {
-  MORSEL_TRY(MayRead());
-  std::unique_lock lock(told_mutex_);
-  while (tellings_ > 0 && !is_told_) told_changed_.Wait(lock);
-  if (tellings_ > 0) {
-    const uint32_t struct_size = info->struct_size;
-    *info = told_;
-    info->struct_size = struct_size;
-    return Code::kOk;
-  }
-  ++askings_;
-  lock.unlock();
-  Status status;
-  {
-    const auto stopped = heap_->StopAndRelease();
-    const Result<uint64_t> live_bytes = stopped.LiveBytes();
-    status = live_bytes.status();
-    if (live_bytes) FillStopped(*live_bytes, info);
-  }
-  lock.lock();
-  --askings_;
-  told_changed_.NotifyAll();
-  return status;
-}
-
 Status OpenMorsel::CloseFine() {
   const auto stopped = heap_->StopAndRelease();
   const Result<uint64_t> live_bytes = stopped.LiveBytes();
@@ -282,7 +171,7 @@ Status OpenMorsel::CloseFine() {
 Status OpenMorsel::Close() {
   MORSEL_TRY(MayRead());
   if (read_only()) return Code::kOk;
-  return fine() ? CloseFine() : Checkpoint(Then::kCloses);
+  return fine() ? CloseFine() : Store(Then::kCloses);
 }
 
 Status OpenMorsel::Discard() {

@@ -16,6 +16,8 @@
 #include "morsel/morsel.h"
 #include "morsel/pool/pool.h"
 #include "morsel/roots/roots.h"
+#include "morsel/sections/group_commit.h"
+#include "morsel/sections/sections.h"
 #include "os/memory/dense_memory.h"
 
 namespace morsel {
@@ -33,9 +35,12 @@ class OpenMorsel : public os::InDenseMemory {
   /// Opens the heap in the backing's memory, and enters the morsel into the process' table.
   /// `is_new`: nothing was done with the morsel since Format().
   /// Errors  kCorrupt, kVersion, kNoMemory, kInvalidArgument (MORSEL_GUARD).
+  /// patience_ms: how long a call that stores the morsel waits for sections.
   static Result<std::unique_ptr<OpenMorsel>> Make(std::unique_ptr<Backing> backing,
                                                   const std::string& pool_path, OpenPool* owner,
-                                                  bool is_new = false);
+                                                  bool is_new = false,
+                                                  uint64_t patience_ms = kPatienceMs);
+  static constexpr uint64_t kPatienceMs = 3000;
   virtual ~OpenMorsel();
   OpenMorsel(const OpenMorsel&) = delete;
   OpenMorsel& operator=(const OpenMorsel&) = delete;
@@ -57,7 +62,12 @@ class OpenMorsel : public os::InDenseMemory {
   Status MayRead() const;
   Status MayWrite(const char* call) const;
 
-  // The calls of morsel.h. Each checks MayRead() or MayWrite() first.
+  /// Checks that the calling thread is in no section of this morsel, where `call` would wait for
+  /// its own end.
+  /// Errors  kInvalidArgument.
+  Status NotInSection(const char* call) const;
+
+  // The calls of morsel.h and updates.h. Each checks MayRead() or MayWrite() first.
 
   /// Errors  kInvalidArgument: the root's object is not of the type `wanted`.
   Result<void*> Root(const char* name, const RootType& wanted = {});
@@ -86,6 +96,13 @@ class OpenMorsel : public os::InDenseMemory {
   Status Flush(const void* address, uint64_t size_bytes);
   Status Copy(void* to, const void* from, uint64_t size_bytes);
   Status Fence();
+  Status Begin() {
+    if (may_have_sections_ && sections_.TryBegin()) [[likely]]
+      return Code::kOk;
+    return BeginSlowly();
+  }
+  Status End();
+  Status Commit();
   Status Checkpoint();
   Status Resize(uint64_t size_bytes);
   /// It does not wait for a call that stores, exports or resizes the morsel: meanwhile it tells
@@ -107,21 +124,28 @@ class OpenMorsel : public os::InDenseMemory {
 
  private:
   OpenMorsel(std::unique_ptr<Backing> backing, std::unique_ptr<alloc::Heap> heap, std::string label,
-             OpenPool* owner);
+             OpenPool* owner, uint64_t patience_ms);
+  Status BeginSlowly();
+  Status MayHaveSections(const char* call) const;
   Status OnlyFine(const char* call) const;
   Status MayFlush(const void* address, uint64_t size_bytes, const char* call);
   enum class Then { kGoesOn, kCloses };
-  Status Checkpoint(Then then);
-  Status Checkpoint(const alloc::StoppedWorld& stopped, uint64_t live_bytes, Then then);
+  /// Stores the morsel, and calls `served` once nobody is in a section, nor changes the heap.
+  Status Store(Then then, const std::function<void()>& served = {});
+  /// `copied` is called once: the memory may change from then on.
+  Status Checkpoint(const alloc::StoppedWorld& stopped, Then then,
+                    const std::function<void()>& copied);
   Status CloseFine();
   Status MayBeRoot(const char* name, const void* object);
   Status FitsItsBlock(const char* name, const void* object, const RootType& wanted);
   // The caller holds roots_mutex_ and has stopped the heap.
+  Status ResizeTo(uint64_t size_bytes);
   Status Shrink(const alloc::StoppedWorld& stopped, uint64_t size_bytes);
   Status FailInTheWay(const alloc::StoppedWorld& stopped, uint64_t size_bytes);
   Result<bool> IsOfRoots(uint64_t address);
   class Telling;
-  /// The caller has stopped the heap.
+  class Still;
+  /// The caller has stopped the heap, and holds told_mutex_.
   void FillStopped(uint64_t live_bytes, morsel_info* info) const;
 
   std::unique_ptr<Backing> backing_;
@@ -130,15 +154,22 @@ class OpenMorsel : public os::InDenseMemory {
   OpenPool* owner_;
   uint32_t fork_count_;
   bool in_table_ = false;
+  const bool may_have_sections_;
+  Sections sections_;
+  GroupCommit commits_;
+  /// Held by the one call that stores or exports the morsel, or shrinks it. No thread waits for it
+  /// in a section.
+  Mutex storing_mutex_{LockRank::kStoring};
   /// Held while roots are read or changed, and while the whole morsel is stored: a change of them
   /// takes several steps in the heap.
   Mutex roots_mutex_{LockRank::kRoots};
-  Mutex told_mutex_{LockRank::kMorselInfo};  ///< guards the following
-  Condition told_changed_;                   ///< one of the following has changed
-  int tellings_ = 0;                         ///< calls that hold the heap while bytes move
-  bool is_told_ = false;                     ///< one of these has filled told_
-  morsel_info told_{};                       ///< what Fill() tells meanwhile
-  int askings_ = 0;                          ///< Fill()s that are at work in the heap
+  /// Guards the following, and what of the record a checkpoint changes while the heap goes on.
+  Mutex told_mutex_{LockRank::kMorselInfo};
+  Condition told_changed_;  ///< one of the following has changed
+  int tellings_ = 0;        ///< calls that hold the heap while bytes move
+  bool is_told_ = false;    ///< one of these has filled told_
+  morsel_info told_{};      ///< what Fill() tells meanwhile
+  int askings_ = 0;         ///< Fill()s that are at work in the heap
 };
 
 /// Fills `info` with what a pool's record says, as the C API shows it. `granularity_bytes` comes

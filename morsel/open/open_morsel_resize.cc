@@ -54,6 +54,16 @@ Status OpenMorsel::Resize(uint64_t size_bytes) {
                 label_.c_str());
   }
   size_bytes = AlignUp(size_bytes, StepBytes(record()));
+  if (size_bytes < heap_->range().size_bytes()) {
+    MORSEL_TRY(NotInSection("resize"));
+    const std::lock_guard storing(storing_mutex_);
+    const Result<Sections::Closed> no_sections = sections_.Close(label_);
+    return no_sections ? ResizeTo(size_bytes) : no_sections.status();
+  }
+  return ResizeTo(size_bytes);
+}
+
+Status OpenMorsel::ResizeTo(uint64_t size_bytes) {
   const std::lock_guard lock(roots_mutex_);
   // What the guard keeps of freed blocks is in nobody's way.
   const auto stopped =

@@ -38,7 +38,7 @@ class RecordedBacking final : public Backing {
   pmem::Persist persist() const override { return recorder_->persist(); }
   uint32_t granularity_bytes() const override { return 64; }
   Status Resize(uint64_t) override { return Code::kNoSpace; }
-  Status Checkpoint(uint64_t) override { return Code::kOk; }
+  Status Checkpoint(uint64_t, const Copied&) override { return Code::kOk; }
   Status Export(const os::Directory&, const std::string&, const ExportRequest&) override {
     return Code::kUnsupported;
   }

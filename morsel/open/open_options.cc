@@ -88,6 +88,10 @@ Result<morsel_options> CheckedMorselOptions(const morsel_options* options) {
     return Fail(Code::kInvalidArgument,
                 "morsel options with `damaged` need MORSEL_SALVAGE: without it damage is an error");
   }
+  if (checked.reserved != 0) {
+    return Fail(Code::kInvalidArgument, "morsel options with reserved %u: it must be 0",
+                checked.reserved);
+  }
   if ((checked.flags & MORSEL_LAZY) != 0) {
     return Fail(Code::kUnsupported,
                 "MORSEL_LAZY is not built yet: leave it out, and the morsel is loaded whole");

@@ -249,13 +249,17 @@ Status OpenPool::OpenOrCreate(const std::string& name, const morsel_options* opt
     if (!backing && backing.error() == overtaken && create && !exclusive && tries < kTriesMax) {
       continue;
     }
-    return backing ? Adopt(std::move(*backing), entry, /*is_new=*/!record) : backing.status();
+    return backing ? Adopt(std::move(*backing), entry, /*is_new=*/!record, options)
+                   : backing.status();
   }
 }
 
-Status OpenPool::Adopt(std::unique_ptr<Backing> backing, Entry& entry, bool is_new) {
+Status OpenPool::Adopt(std::unique_ptr<Backing> backing, Entry& entry, bool is_new,
+                       const morsel_options* options) {
+  const bool says = options != nullptr && options->patience_ms != 0;
+  const uint64_t patience_ms = says ? options->patience_ms : OpenMorsel::kPatienceMs;
   Result<std::unique_ptr<OpenMorsel>> morsel =
-      OpenMorsel::Make(std::move(backing), pool_->path(), this, is_new);
+      OpenMorsel::Make(std::move(backing), pool_->path(), this, is_new, patience_ms);
   if (!morsel) return morsel.status();
   entry.morsel = std::move(morsel).value();
   entry.is_open = std::make_unique<OpenName>(pool_->place(), entry.morsel->record().name);
@@ -276,7 +280,7 @@ Status OpenPool::OpenIntact(const std::string& name, const morsel_options& optio
   };
   Result<std::unique_ptr<Backing>> backing = pool_->OpenIntact(name, damaged, progress);
   if (!backing) return backing.status();
-  const Status adopted = Adopt(std::move(*backing), entry, /*is_new=*/false);
+  const Status adopted = Adopt(std::move(*backing), entry, /*is_new=*/false, &options);
   if (is_damaged && adopted.code() == Code::kCorrupt) {
     return Fail(Code::kCorrupt,
                 "morsel '%s' of pool '%s' is damaged where its heap begins, so that nothing in it "

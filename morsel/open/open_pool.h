@@ -155,7 +155,8 @@ class OpenPool {
   Result<OpenMorsel*> OpenAgain(Entry& entry, const morsel_options* options);
   Status OpenOrCreate(const std::string& name, const morsel_options* options, Entry& entry);
   /// Makes an open morsel of the memory that a pool has opened.
-  Status Adopt(std::unique_ptr<Backing> backing, Entry& entry, bool is_new);
+  Status Adopt(std::unique_ptr<Backing> backing, Entry& entry, bool is_new,
+               const morsel_options* options);
   Status OpenIntact(const std::string& name, const morsel_options& options,
                     const image::Progress& progress, Entry& entry);
   Result<std::unique_ptr<Backing>> Create(const std::string& name, const morsel_options& options,

@@ -111,10 +111,22 @@ class Backing {
   /// Errors      kNoSpace, kNoMemory, kIo: the size is unchanged.
   virtual Status Resize(uint64_t size_bytes) = 0;
 
-  /// snapshot: writes the morsel's memory durably, as its next generation.
+  using Copied = std::function<void()>;
+  /// snapshot: writes the morsel's memory durably, as its next generation. `copied` may be called
+  /// once: then nothing of the memory is read any more, and it may change while the rest is done,
+  /// by Resize() and frames_of_heap() of other threads, too. The record is as before.
   /// fine: records `live_bytes` and the next generation durably.
   /// Errors  kNoSpace, kIo: the medium holds the previous generation or this one, either one whole.
-  virtual Status Checkpoint(uint64_t live_bytes) = 0;
+  virtual Status Checkpoint(uint64_t live_bytes, const Copied& copied) = 0;
+  /// Takes what the last checkpoint, which succeeded, has changed into record(), which nobody reads
+  /// meanwhile.
+  virtual void TakeCheckpoint() {}
+  /// Does both, for a caller beside whom nobody uses the morsel.
+  Status Checkpoint(uint64_t live_bytes) {
+    const Status status = Checkpoint(live_bytes, [] {});
+    if (status.ok()) TakeCheckpoint();
+    return status;
+  }
 
   /// snapshot: puts what checkpoints have left in the image's log into its place, as the morsel is
   /// about to be closed. Its memory has not changed since the last checkpoint.

@@ -30,6 +30,10 @@ class PageSet {
     }
   }
 
+  void Add(const PageSet& others) {
+    for (const auto& [position, pages] : others.subtrees_) subtrees_[position] |= pages;
+  }
+
   /// The pages of a subtree; nullptr if the set has none of it.
   /// Ownership  the set's, valid until the set is changed.
   const Pages* Of(SubtreePosition position) const {

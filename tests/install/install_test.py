@@ -39,6 +39,8 @@ PUBLIC_HEADERS = {
         "stored_type.hpp",
         "tools.h",
         "types.h",
+        "update.hpp",
+        "updates.h",
     )
 }
 EXPORTED = re.compile(
@@ -172,7 +174,7 @@ class Install(unittest.TestCase):
         self.assertEqual({name for name in exported if not EXPORTED.fullmatch(name)}, set())
 
         folder = self.installation.prefix / "include/morsel"
-        names = ("images.h", "morsel.h", "rebase.h", "roots.h", "tools.h", "types.h")
+        names = ("images.h", "morsel.h", "rebase.h", "roots.h", "tools.h", "types.h", "updates.h")
         headers = "\n".join((folder / name).read_text() for name in names)
         declared = set(re.findall(r"^[a-z_].*?\*?(morsel_\w+)\(", headers, re.MULTILINE))
         self.assertLess({"morsel_pool_open", "morsel_pool_stat"}, declared)

@@ -49,6 +49,7 @@ ROOMS = [
     Room("morsel/directory"),
     Room("morsel/roots"),
     Room("morsel/rebase"),
+    Room("morsel/sections"),
     Room("morsel/open"),
     Room("morsel/check"),
     Room("morsel/api"),
@@ -82,6 +83,8 @@ PUBLIC_HEADERS = {
     "morsel/sim.hpp",
     "morsel/tools.h",
     "morsel/types.h",
+    "morsel/update.hpp",
+    "morsel/updates.h",
 }
 
 # Libraries whose headers take seconds to compile, by how an include begins, and the one file of all

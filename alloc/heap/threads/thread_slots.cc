@@ -1,14 +1,13 @@
 #include "alloc/heap/threads/thread_slots.h"
 
-#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 
 #include "base/check.h"
+#include "base/futex.h"
 
 namespace morsel::alloc {
 
@@ -28,13 +27,12 @@ void WaitUntilOutside(const std::atomic<uint32_t>& inside) {
   // Most threads are inside for some ten instructions.
   constexpr int kLooksBeforeSleep = 100;
   // Whoever waits for long wakes up late by as much again at most.
-  constexpr long kFirstSleepNs = 20'000;
-  constexpr long kLongestSleepNs = 1'000'000;
-  long sleep_ns = kFirstSleepNs;
+  constexpr uint64_t kFirstSleepNs = 20'000;
+  constexpr uint64_t kLongestSleepNs = 1'000'000;
+  uint64_t sleep_ns = kFirstSleepNs;
   for (int looks = 0; inside.load(std::memory_order_acquire) != 0; ++looks) {
     if (looks < kLooksBeforeSleep) continue;
-    const timespec at_most{0, sleep_ns};
-    (void)syscall(SYS_futex, &inside, FUTEX_WAIT_PRIVATE, 1, &at_most, nullptr, 0);
+    SleepWhile(inside, 1, sleep_ns);
     sleep_ns = std::min(2 * sleep_ns, kLongestSleepNs);
   }
 }

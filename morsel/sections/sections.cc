@@ -1,0 +1,179 @@
+#include "morsel/sections/sections.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <ctime>
+#include <mutex>
+#include <new>
+
+#include "alloc/heap/threads/thread_ends.h"
+#include "alloc/heap/threads/thread_slots.h"
+#include "base/error.h"
+#include "base/futex.h"
+
+namespace morsel {
+
+[[gnu::tls_model("initial-exec")]] constinit thread_local RecentSections recent_sections;
+
+namespace {
+
+constexpr uint64_t kMillisecond = 1'000'000;
+constexpr uint64_t kFirstTryNs = 10 * kMillisecond;
+constexpr uint64_t kLongestTryNs = 640 * kMillisecond;
+
+std::atomic<uint64_t> gates{0};
+
+uint64_t Now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000 * kMillisecond +
+         static_cast<uint64_t>(now.tv_nsec);
+}
+
+// What the forking thread was in is its parent's.
+void WatchForks() {
+  static const int once = pthread_atfork(nullptr, nullptr, [] { recent_sections = {}; });
+  (void)once;
+}
+
+}  // namespace
+
+Sections::Sections(uint64_t patience_ms)
+    : number_(gates.fetch_add(1) + 1),
+      patience_ns_(patience_ms * kMillisecond),
+      has_barrier_(alloc::SlotsCanBeEmptied()) {
+  WatchForks();
+}
+
+Sections::~Sections() {
+  while (first_ != nullptr) delete std::exchange(first_, first_->next);
+}
+
+Section* Sections::Find(const ThreadArea& area, uint64_t owner) const {
+  const std::lock_guard lock(mutex_);
+  for (Section* one = first_; one != nullptr; one = one->next) {
+    if (one->area == &area && one->owner == owner) return one;
+  }
+  return nullptr;
+}
+
+// The calling thread's, which becomes the recent one. Returns nullptr if there is no memory.
+Section* Sections::Mine() {
+  alloc::ThreadState* const state = alloc::MyState();
+  if (state == nullptr) return nullptr;
+  const uint64_t owner = state->owner.load(std::memory_order_relaxed);
+  Section* mine = Find(*state, owner);
+  if (mine == nullptr) {
+    const std::lock_guard lock(mutex_);
+    // One of a thread that has given its state back serves the next one.
+    for (Section* one = first_; one != nullptr && mine == nullptr; one = one->next) {
+      if (one->area->owner.load(std::memory_order_acquire) != one->owner) mine = one;
+    }
+    if (mine == nullptr) {
+      mine = new (std::nothrow) Section;
+      if (mine == nullptr) return nullptr;
+      mine->next = std::exchange(first_, mine);
+    }
+    mine->depth.store(0, std::memory_order_relaxed);
+    mine->area = state;
+    mine->owner = owner;
+    mine->thread_id = static_cast<uint64_t>(syscall(SYS_gettid));
+  }
+  recent_sections.entries[number_ % 4] = {number_, mine};
+  return mine;
+}
+
+Status Sections::Begin() {
+  Section* const mine = Mine();
+  if (mine == nullptr) return Fail(Code::kNoMemory, "no memory for what a thread has of a morsel");
+  while (!TryEnter(*mine)) SleepWhile(closed_, 1);
+  return Code::kOk;
+}
+
+bool Sections::EndSlowly() {
+  Section* const mine = Mine();
+  return mine != nullptr && Leave(*mine);
+}
+
+uint32_t Sections::Depth() const {
+  const Section* mine = Recent();
+  if (mine == nullptr) {
+    const alloc::ThreadState& state = *alloc::my_state;
+    mine = Find(state, state.owner.load(std::memory_order_relaxed));
+  }
+  return mine != nullptr ? mine->depth.load(std::memory_order_relaxed) : 0;
+}
+
+void Sections::WakeCloser() {
+  ended_.fetch_add(1, std::memory_order_release);
+  WakeAll(ended_);
+}
+
+void Sections::CloseNow() {
+  closed_.store(1, std::memory_order_seq_cst);
+  {
+    // Who makes the first section after this sees the gate closed.
+    const std::lock_guard lock(mutex_);
+    if (first_ == nullptr) return;
+  }
+  if (has_barrier_) {
+    alloc::BarrierInAllThreads();
+  } else {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+}
+
+void Sections::Open() {
+  closed_.store(0, std::memory_order_release);
+  WakeAll(closed_);
+}
+
+// Whether a thread is in a section. Those that are gone are taken out of theirs.
+bool Sections::FindInside(uint64_t* thread_id) {
+  const std::lock_guard lock(mutex_);
+  for (Section* one = first_; one != nullptr; one = one->next) {
+    if (one->depth.load(std::memory_order_acquire) == 0) continue;
+    if (ThreadAreas::IsStillOf(one->area, one->owner)) {
+      *thread_id = one->thread_id;
+      return true;
+    }
+    one->depth.store(0, std::memory_order_relaxed);
+  }
+  return false;
+}
+
+bool Sections::WaitUntilEmpty(uint64_t until_ns, uint64_t* thread_id) {
+  for (;;) {
+    const uint32_t ended = ended_.load(std::memory_order_acquire);
+    if (!FindInside(thread_id)) return true;
+    const uint64_t now = Now();
+    if (now >= until_ns) return false;
+    SleepWhile(ended_, ended, until_ns - now);
+  }
+}
+
+Result<Sections::Closed> Sections::Close(const std::string& label) {
+  const uint64_t end_ns = Now() + patience_ns_;
+  uint64_t thread_id = 0;
+  for (uint64_t try_ns = kFirstTryNs;; try_ns = std::min(2 * try_ns, kLongestTryNs)) {
+    CloseNow();
+    const uint64_t begin_ns = Now();
+    if (WaitUntilEmpty(std::min(begin_ns + try_ns, end_ns), &thread_id)) return Closed(this);
+    Open();
+    const uint64_t now = Now();
+    if (now >= end_ns) break;
+    const std::atomic<uint32_t> nothing{0};
+    SleepWhile(nothing, 0, std::min(now - begin_ns, end_ns - now));
+  }
+  return Fail(Code::kBusy,
+              "%s cannot be stored now: thread %" PRIu64 " has been in a section for %" PRIu64
+              " ms, or goes from one into the next; nothing is durable yet, and the next commit "
+              "takes along what has ended",
+              label.c_str(), thread_id, patience_ns_ / kMillisecond);
+}
+
+}  // namespace morsel

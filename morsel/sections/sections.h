@@ -1,0 +1,146 @@
+// Sections: what a thread does to a morsel between two calls, and which a commit has whole or not
+// at all.
+//
+// A thread that begins a section stores that it is inside, and then looks whether the gate is
+// closed. Who stores the morsel closes the gate, and then waits until nobody is inside. Both need a
+// full barrier between their two steps; the one who closes makes it for all (thread_slots.h).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/thread_areas.h"
+#include "base/units.h"
+
+namespace morsel {
+
+/// A thread's sections of one morsel: one inside of the other, or none.
+struct alignas(kLineBytes) Section {
+  std::atomic<uint32_t> depth{0};
+  // The gate's mutex is held.
+  uint64_t owner = 0;  ///< the number under which `area` was the thread's
+  ThreadArea* area = nullptr;
+  uint64_t thread_id = 0;  ///< the kernel's, for messages
+  Section* next = nullptr;
+};
+
+/// The last sections that a thread has used, by number of their gates.
+struct RecentSections {
+  struct Entry {
+    uint64_t gate = 0;
+    Section* section = nullptr;
+  };
+  std::array<Entry, 4> entries{};
+};
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local RecentSections recent_sections;
+
+/// The gate of one open morsel, and the sections of all threads.
+///
+/// Threads  any; Close() one at a time. A forked child has none of its parent's sections.
+class Sections {
+ public:
+  /// patience_ms  how long Close() tries.
+  explicit Sections(uint64_t patience_ms);
+  ~Sections();
+  Sections(const Sections&) = delete;
+  Sections& operator=(const Sections&) = delete;
+
+  /// The calling thread begins a section, if it has begun one before and need not wait. If not,
+  /// false is returned.
+  /// Cost  some loads and a store.
+  [[nodiscard]] bool TryBegin() {
+    Section* const mine = Recent();
+    return mine != nullptr && TryEnter(*mine);
+  }
+  /// The calling thread begins a section. Inside of another one it never waits; else it waits while
+  /// the gate is closed. It holds no lock of the library's.
+  /// Errors  kNoMemory.
+  Status Begin();
+  /// Ends the section that the thread began last. Returns false if it is in none.
+  /// Cost  as TryBegin().
+  bool End() {
+    Section* const mine = Recent();
+    if (mine == nullptr) [[unlikely]]
+      return EndSlowly();
+    return Leave(*mine);
+  }
+  /// In how many sections the calling thread is.
+  uint32_t Depth() const;
+
+  /// Keeps the gate closed as long as it lives.
+  class Closed {
+   public:
+    Closed(Closed&& other) noexcept : gate_(std::exchange(other.gate_, nullptr)) {}
+    Closed& operator=(Closed&&) = delete;
+    ~Closed() {
+      if (gate_ != nullptr) gate_->Open();
+    }
+
+   private:
+    friend class Sections;
+    explicit Closed(Sections* gate) : gate_(gate) {}
+    Sections* gate_;
+  };
+  /// Closes the gate, and waits until no thread is in a section: for 10 ms at first; then it opens
+  /// the gate for as long, so that a thread in a section may wait for one that is about to begin
+  /// one, and tries for twice as long, until its patience ends. The calling thread is in none.
+  /// Errors  kBusy: the message names a thread that is in a section of `label`.
+  /// Cost    where no section was ever begun, a mutex.
+  Result<Closed> Close(const std::string& label);
+
+ private:
+  Section* Recent() const {
+    const RecentSections::Entry& entry = recent_sections.entries[number_ % 4];
+    return entry.gate == number_ ? entry.section : nullptr;
+  }
+  void FenceIfNobodyElseDoes() const {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (!has_barrier_) [[unlikely]]
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+  // ORDER  the thread is inside  <  its look at the gate  <  its stores to the morsel
+  // WHY    who closes the gate makes a barrier in all threads, and then looks who is inside: it
+  //        sees this thread, or this thread sees that the gate is closed.
+  // CRASH  nothing of this is on the medium.
+  // TEST   morsel/sections/sections_test: WhoIsInsideIsWaitedForAndWhoComesWaits
+  bool TryEnter(Section& mine) {
+    const uint32_t depth = mine.depth.load(std::memory_order_relaxed);
+    mine.depth.store(depth + 1, std::memory_order_relaxed);
+    FenceIfNobodyElseDoes();
+    if (depth > 0 || closed_.load(std::memory_order_acquire) == 0) [[likely]]
+      return true;
+    (void)Leave(mine);
+    return false;
+  }
+  bool Leave(Section& mine) {
+    const uint32_t depth = mine.depth.load(std::memory_order_relaxed);
+    if (depth == 0) return false;
+    mine.depth.store(depth - 1, std::memory_order_release);
+    FenceIfNobodyElseDoes();
+    if (closed_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      WakeCloser();
+    return true;
+  }
+  bool EndSlowly();
+  Section* Mine();
+  Section* Find(const ThreadArea& area, uint64_t owner) const;
+  void WakeCloser();
+  void CloseNow();
+  void Open();
+  bool WaitUntilEmpty(uint64_t until_ns, uint64_t* thread_id);
+  bool FindInside(uint64_t* thread_id);
+
+  const uint64_t number_;  ///< no two gates of a process have the same
+  const uint64_t patience_ns_;
+  const bool has_barrier_;
+  std::atomic<uint32_t> closed_{0};
+  std::atomic<uint32_t> ended_{0};  ///< counts what ended while the gate was closed
+  mutable Mutex mutex_{LockRank::kSections};
+  Section* first_ = nullptr;  ///< of all; guarded by mutex_
+};
+
+}  // namespace morsel
