@@ -19,10 +19,11 @@ namespace {
 void LeaveTables(alloc::Heap& heap) {
   alloc::HeapHeader& header = *heap.facts().header;
   if (header.version == alloc::kHeapVersion) return;
-  alloc::HeapHeader left = header;
-  left.version = alloc::kHeapVersion;
+  const auto version = alloc::kHeapVersion;
+  static_assert(sizeof version == sizeof header.version);
   uint64_t word = 0;
-  std::memcpy(&word, &left.version, sizeof word);
+  std::memcpy(&word, &header.version, sizeof word);
+  std::memcpy(&word, &version, sizeof version);
   // The word has unit_bytes, too, which stay.
   heap.facts().persist.Publish(reinterpret_cast<uint64_t*>(&header.version), word);
 }
