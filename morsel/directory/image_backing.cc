@@ -12,9 +12,9 @@
 
 namespace morsel {
 
-ImageBacking::ImageBacking(CatalogRecord record, bool read_only, os::AddressRange range,
-                           os::Frames frames, const os::Directory& directory,
-                           image::ImageFile image, std::unique_ptr<os::DirtyTracker> dirty)
+ImageBacking::ImageBacking(CatalogRecord record, bool read_only, os::AddressRange&& range,
+                           os::Frames&& frames, const os::Directory& directory,
+                           image::ImageFile&& image, std::unique_ptr<os::DirtyTracker> dirty)
     : Backing(std::move(record), read_only),
       frames_(std::move(frames)),
       directory_(directory),

@@ -19,8 +19,8 @@ class ImageBacking final : public Backing, private alloc::HeapFrames {
   /// frames     hold what the image holds.
   /// directory  has the image under the record's name, and must outlive the backing.
   /// dirty      nullptr if the morsel is open for reading only.
-  ImageBacking(CatalogRecord record, bool read_only, os::AddressRange range, os::Frames frames,
-               const os::Directory& directory, image::ImageFile image,
+  ImageBacking(CatalogRecord record, bool read_only, os::AddressRange&& range, os::Frames&& frames,
+               const os::Directory& directory, image::ImageFile&& image,
                std::unique_ptr<os::DirtyTracker> dirty);
 
   pmem::Persist persist() const override { return pmem::VolatilePersist(); }
