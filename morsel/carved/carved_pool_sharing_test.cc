@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mutex.h"
 #include "base/units.h"
+#include "image/image_file.h"
 #include "morsel/carved/carved_pool_testing.h"
 #include "os/testing/scripted_calls_testing.h"
 
