@@ -15,6 +15,7 @@ namespace {
 
 using morsel::Code;
 using morsel::Fail;
+using morsel::OpenMorsel;
 using morsel::Result;
 using morsel::RootType;
 using morsel::Status;
@@ -30,6 +31,20 @@ Status SetRoot(morsel_t* morsel, const char* name, void* object, const morsel_ty
   const Result<RootType> known = morsel::TypeOfCaller(type, call, &type_name);
   if (!known) return known.status();
   return Morsel(morsel)->SetRoot(name, object, *known, (flags & MORSEL_EXCLUSIVE) != 0);
+}
+
+// The object of the root, asked for by `find` as one of the caller's type.
+void* RootOfType(morsel_t* morsel, const char* name, const morsel_type* type,
+                 Result<void*> (OpenMorsel::*find)(const char*, const RootType&),
+                 const char* call) {
+  if (morsel == nullptr) return PointerOf(NoHandle(call));
+  if (name == nullptr) return PointerOf(Missing(call, "a name"));
+  return PointerOf(AbortOnBadAlloc(call, [&]() -> Result<void*> {
+    std::string type_name;
+    const Result<RootType> known = morsel::TypeOfCaller(type, call, &type_name);
+    if (!known) return known.status();
+    return (Morsel(morsel)->*find)(name, *known);
+  }));
 }
 
 }  // namespace
@@ -59,27 +74,11 @@ void* morsel_root(morsel_t* morsel, const char* name) {
 }
 
 void* morsel_root_typed(morsel_t* morsel, const char* name, const morsel_type* type) {
-  constexpr char kCall[] = "morsel_root_typed";
-  if (morsel == nullptr) return PointerOf(NoHandle(kCall));
-  if (name == nullptr) return PointerOf(Missing(kCall, "a name"));
-  return PointerOf(AbortOnBadAlloc(kCall, [&]() -> Result<void*> {
-    std::string type_name;
-    const Result<RootType> known = morsel::TypeOfCaller(type, kCall, &type_name);
-    if (!known) return known.status();
-    return Morsel(morsel)->Root(name, *known);
-  }));
+  return RootOfType(morsel, name, type, &OpenMorsel::Root, "morsel_root_typed");
 }
 
 void* morsel_root_to_replace(morsel_t* morsel, const char* name, const morsel_type* type) {
-  constexpr char kCall[] = "morsel_root_to_replace";
-  if (morsel == nullptr) return PointerOf(NoHandle(kCall));
-  if (name == nullptr) return PointerOf(Missing(kCall, "a name"));
-  return PointerOf(AbortOnBadAlloc(kCall, [&]() -> Result<void*> {
-    std::string type_name;
-    const Result<RootType> known = morsel::TypeOfCaller(type, kCall, &type_name);
-    if (!known) return known.status();
-    return Morsel(morsel)->RootToReplace(name, *known);
-  }));
+  return RootOfType(morsel, name, type, &OpenMorsel::RootToReplace, "morsel_root_to_replace");
 }
 
 morsel_code morsel_for_each_root(morsel_t* morsel,
