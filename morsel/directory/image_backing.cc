@@ -160,7 +160,7 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes, const Copied& copied) {
   const std::lock_guard lock(pages_mutex_);
   if (!status.ok()) {
     pages_.Add(stored);
-  } else if (image_bytes_ != size_bytes) {
+  } else {
     image_bytes_ = size_bytes;
   }
   return status;

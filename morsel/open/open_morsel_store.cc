@@ -121,7 +121,6 @@ Status OpenMorsel::Checkpoint() {
 }
 
 Status OpenMorsel::Store(Then then, const std::function<void()>& served) {
-  MORSEL_TRY(MayWrite("checkpoint"));
   const std::lock_guard storing(storing_mutex_);
   Result<Sections::Closed> closed = sections_.Close(label_);
   if (!closed) return closed.status();

@@ -35,15 +35,13 @@ Status GroupCommit::Commit(const Lead& lead) {
 
 Status GroupCommit::DoLead(const Lead& lead) {
   Queue served;
+  bool has_served = false;
   const auto serve = [&] {
     const std::lock_guard lock(mutex_);
-    if (served.first == nullptr) served = std::exchange(waiting_, {});
-  };
-  bool has_served = false;
-  const Status answer = lead([&] {
-    serve();
+    served = std::exchange(waiting_, {});
     has_served = true;
-  });
+  };
+  const Status answer = lead(serve);
   if (!has_served) serve();
   Waiting* next = nullptr;
   {
