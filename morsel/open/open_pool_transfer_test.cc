@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "image/image_copy.h"
 #include "morsel/open/open_pool.h"
 #include "morsel/pool/image_file_at.h"
 #include "os/file/directory.h"
@@ -332,6 +333,43 @@ TEST(CloseTest, OneThatCannotSettleSucceeds) {
     EXPECT_EQ(FeaturesOf(path + "/" + kMorsel), (std::vector<uint64_t>{features, features}));
   }
   unsetenv("MORSEL_LOG");
+}
+
+// Whoever wrote the image chose the name that it carries. One that no morsel may have counts as
+// none.
+TEST(CarriedNameTest, OneThatNoMorselMayHaveIsNotTaken) {
+  const os::Scratch scratch = os::Scratch::OnDisk();
+  morsel_pool_options pool_options{};
+  pool_options.flags = MORSEL_CREATE;
+  const auto pool =
+      OpenPool::Open((scratch.path() + "/pool").c_str(), &pool_options, os::KernelCalls());
+  ASSERT_TRUE(pool) << LastError();
+  morsel_options options{};
+  options.flags = MORSEL_CREATE;
+  options.size_bytes = kSubtreeBytes;
+  const Result<OpenMorsel*> m = (*pool)->OpenMorselNamed(kMorsel, &options);
+  ASSERT_TRUE(m) << LastError();
+  ASSERT_TRUE((*pool)->Close(*m, false).ok()) << LastError();
+  const std::string exported = scratch.path() + "/exported";
+  ASSERT_TRUE((*pool)->Export(kMorsel, exported.c_str()).ok()) << LastError();
+  ASSERT_TRUE((*pool)->Remove(kMorsel).ok()) << LastError();
+
+  const auto image = OpenImageAt(os::KernelCalls(), exported);
+  ASSERT_TRUE(image) << LastError();
+  const auto directory = os::Directory::Open(os::KernelCalls(), scratch.path());
+  ASSERT_TRUE(directory) << LastError();
+  for (const char* const carried : {"../outside", "..", ".", "a/b", "a\nb", ".morsel-pool", ""}) {
+    SCOPED_TRACE(carried);
+    const char* const kFile = "of-the-file";
+    ASSERT_TRUE(image::CopyInto(*image, *directory, kFile, {.carried_name = carried}).ok())
+        << LastError();
+    EXPECT_TRUE((*pool)->Import((scratch.path() + "/" + kFile).c_str(), nullptr, {}))
+        << LastError();
+    EXPECT_TRUE((*pool)->Find(kFile)) << LastError();
+    EXPECT_TRUE((*pool)->Remove(kFile).ok()) << LastError();
+    EXPECT_FALSE(fs::exists(scratch.path() + "/outside"));
+    fs::remove(scratch.path() + "/" + kFile);
+  }
 }
 
 }  // namespace
