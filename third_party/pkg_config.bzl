@@ -16,6 +16,9 @@ def _query(ctx, pkg_config, option):
         ))
     return [word for word in result.stdout.strip().split(" ") if word]
 
+def _is_there(ctx, pkg_config):
+    return ctx.execute([pkg_config, "--exists", ctx.attr.package]).return_code == 0
+
 def _include_directory(ctx, pkg_config):
     directory = _query(ctx, pkg_config, "--variable=includedir")
     if directory:
@@ -30,6 +33,11 @@ def _pkg_config_repository_impl(ctx):
     pkg_config = ctx.os.environ.get("PKG_CONFIG") or ctx.which("pkg-config")
     if not pkg_config:
         fail("no pkg-config. On Debian: apt-get install pkg-config")
+
+    if ctx.attr.optional and not _is_there(ctx, pkg_config):
+        ctx.file("flags.bzl", "LINKOPTS = []\n")
+        ctx.symlink(ctx.attr.build_file, "BUILD")
+        return
 
     # Link this library's headers and no others: with the whole of /usr/include
     # behind -isystem, libstdc++'s #include_next <stdlib.h> finds nothing.
@@ -49,6 +57,7 @@ pkg_config_repository = repository_rule(
         "build_file": attr.label(mandatory = True, allow_single_file = True),
         "debian": attr.string(doc = "Debian's package, for the error message."),
         "headers": attr.string_list(doc = "Files and folders in the include directory."),
+        "optional": attr.bool(doc = "Without it the repository is empty."),
         "package": attr.string(mandatory = True, doc = "pkg-config's name for it."),
     },
     configure = True,

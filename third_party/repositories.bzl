@@ -90,7 +90,7 @@ def container_libraries():
     )
 
 # buildifier: disable=unnamed-macro
-def rival_allocators():
+def rivals():
     """Declares one repository for each library that only //bench is linked with."""
     system_headers_repository(
         name = "boost",
@@ -123,6 +123,14 @@ def rival_allocators():
         package = "libpmemobj",
     )
     pkg_config_repository(
+        name = "lmdb",
+        build_file = Label("//third_party:lmdb.BUILD"),
+        debian = "liblmdb-dev",
+        headers = ["lmdb.h"],
+        optional = True,
+        package = "lmdb",
+    )
+    pkg_config_repository(
         name = "memkind",
         build_file = Label("//third_party:memkind.BUILD"),
         debian = "libmemkind-dev",
@@ -134,4 +142,20 @@ def rival_allocators():
         build_file = Label("//third_party:mimalloc.BUILD"),
         debian = "libmimalloc-dev",
         headers = ["mimalloc.h"],
+    )
+    pkg_config_repository(
+        name = "rocksdb",
+        build_file = Label("//third_party:rocksdb.BUILD"),
+        debian = "librocksdb-dev",
+        headers = ["rocksdb"],
+        optional = True,
+        package = "rocksdb",
+    )
+    pkg_config_repository(
+        name = "sqlite3",
+        build_file = Label("//third_party:sqlite3.BUILD"),
+        debian = "libsqlite3-dev",
+        headers = ["sqlite3.h"],
+        optional = True,
+        package = "sqlite3",
     )
