@@ -8,23 +8,25 @@ namespace {
 
 constexpr std::array<const char*, 7> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 
-// The size in tenths of the unit 1024^power, rounded. Nothing overflows: `rest` is less than the
-// unit, and even 10 EiB and a half are less than 2^64 bytes.
+// The size in tenths of the unit 1024^power, rounded. It is less than 1024 of them, so that nothing
+// overflows.
 uint64_t TenthsOf(uint64_t bytes, unsigned power) {
   const uint64_t unit = uint64_t{1} << 10 * power;
   const uint64_t rest = bytes % unit;
   return bytes / unit * 10 + (rest * 10 + unit / 2) / unit;
 }
 
+// A size that rounds to 1024 of one unit is written as 1 of the next.
+bool IsOneOfTheNext(uint64_t bytes, unsigned power) {
+  const uint64_t units = bytes >> 10 * power;
+  return units >= 1024 || (units == 1023 && TenthsOf(bytes, power) >= 10240);
+}
+
 }  // namespace
 
 std::string FormatSize(uint64_t bytes) {
   unsigned power = 0;
-  // A size that rounds to 1024 of one unit is written as 1 of the next.
-  while (power + 1 < kUnits.size() && (bytes >> 10 * power) >= 1023 &&
-         TenthsOf(bytes, power) >= 10240) {
-    ++power;
-  }
+  while (IsOneOfTheNext(bytes, power)) ++power;
   const uint64_t tenths = TenthsOf(bytes, power);
   std::string text = std::to_string(tenths / 10);
   if (tenths % 10 != 0) text += "." + std::to_string(tenths % 10);

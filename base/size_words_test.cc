@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace morsel {
 namespace {
 
@@ -13,6 +15,12 @@ TEST(SizeWords, LargestUnitIsUsedAndRounded) {
   EXPECT_EQ(FormatSize((1 << 20) - 1), "1 MiB");
   EXPECT_EQ(FormatSize(uint64_t{16} << 30), "16 GiB");
   EXPECT_EQ(FormatSize(~uint64_t{0}), "16 EiB");
+  // Ten times as many bytes are more than a number holds, and may come out as anything.
+  for (unsigned bit = 60; bit < 64; ++bit) {
+    const uint64_t bytes = uint64_t{1} << bit;
+    EXPECT_EQ(FormatSize(bytes), std::to_string(1 << (bit - 60)) + " EiB");
+    EXPECT_EQ(FormatSize(bytes + 1), std::to_string(1 << (bit - 60)) + " EiB");
+  }
 }
 
 TEST(SizeWords, BytesAreAddedWhereTheUnitDoesNotSayThemExactly) {

@@ -26,6 +26,7 @@ TEST(Units, SizesAreParsed) {
   EXPECT_EQ(ParseSize("1.5G"), uint64_t{3} << 29);
   EXPECT_EQ(ParseSize("0.5k"), 512u);
   EXPECT_EQ(ParseSize("7EiB"), uint64_t{7} << 60);
+  EXPECT_EQ(ParseSize("9223372036854775807"), (uint64_t{1} << 63) - 1);
   EXPECT_EQ(ParseSize("9223372036854775806"), 9223372036854775806u);
 }
 
@@ -72,6 +73,8 @@ TEST(Units, SizesAreFormatted) {
   EXPECT_EQ(FormatSize((1 << 20) - 1), "1 MiB");
   EXPECT_EQ(FormatSize(uint64_t{16} << 30), "16 GiB");
   EXPECT_EQ(FormatSize(~uint64_t{0}), "16 EiB");
+  EXPECT_EQ(FormatSize(uint64_t{1} << 63), "8 EiB");
+  EXPECT_EQ(FormatSize((uint64_t{1} << 63) + 1), "8 EiB");
   EXPECT_EQ(FormatSizeFully(640), "640 B");
   EXPECT_EQ(FormatSizeFully(1537), "1.5 KiB (1537 bytes)");
 }
