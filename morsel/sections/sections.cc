@@ -26,6 +26,7 @@ constexpr uint64_t kFirstTryNs = 10 * kMillisecond;
 constexpr uint64_t kLongestTryNs = 640 * kMillisecond;
 
 std::atomic<uint64_t> gates{0};
+std::atomic<uint32_t> forks{0};  // between the first process and this one
 
 uint64_t Now() {
   timespec now{};
@@ -36,7 +37,10 @@ uint64_t Now() {
 
 // What the forking thread was in is its parent's.
 void WatchForks() {
-  static const int once = pthread_atfork(nullptr, nullptr, [] { recent_sections = {}; });
+  static const int once = pthread_atfork(nullptr, nullptr, [] {
+    recent_sections = {};
+    forks.fetch_add(1, std::memory_order_relaxed);
+  });
   (void)once;
 }
 
@@ -45,7 +49,8 @@ void WatchForks() {
 Sections::Sections(uint64_t patience_ms)
     : number_(gates.fetch_add(1) + 1),
       patience_ns_(patience_ms * kMillisecond),
-      has_barrier_(alloc::SlotsCanBeEmptied()) {
+      has_barrier_(alloc::SlotsCanBeEmptied()),
+      forks_(forks.load(std::memory_order_relaxed)) {
   WatchForks();
 }
 
@@ -94,17 +99,23 @@ Status Sections::Begin() {
   return Code::kOk;
 }
 
+// What the calling thread has begun, or nullptr. In a forked child it is nothing, and nothing
+// becomes the recent one, so that TryBegin() fails there; and its parent's mutex may be held for
+// ever.
+Section* Sections::Begun() const {
+  if (Section* const mine = Recent(); mine != nullptr) return mine;
+  if (forks_ != forks.load(std::memory_order_relaxed)) return nullptr;
+  const alloc::ThreadState& state = *alloc::my_state;
+  return Find(state, state.owner.load(std::memory_order_relaxed));
+}
+
 bool Sections::EndSlowly() {
-  Section* const mine = Mine();
+  Section* const mine = Begun();
   return mine != nullptr && Leave(*mine);
 }
 
 uint32_t Sections::Depth() const {
-  const Section* mine = Recent();
-  if (mine == nullptr) {
-    const alloc::ThreadState& state = *alloc::my_state;
-    mine = Find(state, state.owner.load(std::memory_order_relaxed));
-  }
+  const Section* const mine = Begun();
   return mine != nullptr ? mine->depth.load(std::memory_order_relaxed) : 0;
 }
 

@@ -40,7 +40,8 @@ struct RecentSections {
 
 /// The gate of one open morsel, and the sections of all threads.
 ///
-/// Threads  any; Close() one at a time. A forked child has none of its parent's sections.
+/// Threads  any; Close() one at a time. A forked child has none of its parent's sections: all but
+///          Begin() and Close() may be called there, and find none.
 class Sections {
  public:
   /// patience_ms  how long Close() tries.
@@ -127,6 +128,7 @@ class Sections {
   }
   bool EndSlowly();
   Section* Mine();
+  Section* Begun() const;
   Section* Find(const ThreadArea& area, uint64_t owner) const;
   void WakeCloser();
   void CloseNow();
@@ -137,6 +139,7 @@ class Sections {
   const uint64_t number_;  ///< no two gates of a process have the same
   const uint64_t patience_ns_;
   const bool has_barrier_;
+  const uint32_t forks_;
   std::atomic<uint32_t> closed_{0};
   std::atomic<uint32_t> ended_{0};  ///< counts what ended while the gate was closed
   mutable Mutex mutex_{LockRank::kSections};
