@@ -83,7 +83,7 @@ TEST_F(HeapLargeTest, GiantExtentsLieOnGiantBoundariesInARangeThatGrows) {
     Make(2 * kMiB, 8 * kGiB, TestBase() + offset);
     MayGrow();
     ASSERT_NE(Allocate(3 * kMiB), nullptr);
-    for (const uint64_t size_bytes : {kGiB, kGiB + kMiB}) {
+    for (const uint64_t size_bytes : {kGiB, 2 * kGiB - 100 * kMiB}) {
       char* const giant = Allocate(size_bytes);
       ASSERT_NE(giant, nullptr);
       EXPECT_TRUE(IsAligned(reinterpret_cast<uint64_t>(giant), kGiantBytes)) << size_bytes;
@@ -96,6 +96,22 @@ TEST_F(HeapLargeTest, GiantExtentsLieOnGiantBoundariesInARangeThatGrows) {
     ASSERT_NE(huge, nullptr);
     EXPECT_TRUE(IsAligned(reinterpret_cast<uint64_t>(huge), kSubtreeBytes));
     EXPECT_EQ(size_bytes_, size_bytes);
+    EXPECT_EQ(Findings(*heap_), "");
+  }
+}
+
+// Between blocks that are a little longer than whole subtrees nothing is left that only shorter
+// ones could use.
+TEST_F(HeapLargeTest, BlocksOfEverySizeFillTheRange) {
+  constexpr uint64_t kBytes = 256 * kMiB;
+  for (const uint64_t size_bytes : {2 * kMiB, 2 * kMiB + 1, 3 * kMiB, 4 * kMiB + 1, 5 * kMiB,
+                                    7 * kMiB, 9 * kMiB + kUnitBytes, 17 * kMiB, 33 * kMiB}) {
+    heap_.reset();
+    memory_.reset();
+    Make(kBytes, kBytes);
+    uint64_t bytes = 0;
+    while (Allocate(size_bytes) != nullptr) bytes += size_bytes;
+    EXPECT_GE(bytes + size_bytes, kBytes / 8 * 7) << size_bytes;
     EXPECT_EQ(Findings(*heap_), "");
   }
 }
@@ -128,8 +144,8 @@ TEST_F(HeapLargeTest, ReallocStaysWhereTheUnitsBehindAreFree) {
   heap_->Free(behind);
   EXPECT_EQ(Reallocate(object, 8 * kMiB), object);
   // Another block gets the units that it gives up.
-  EXPECT_EQ(Reallocate(object, 3 * kMiB), object);
-  char* const other = Allocate(3 * kMiB);
+  EXPECT_EQ(Reallocate(object, 4 * kMiB), object);
+  char* const other = Allocate(4 * kMiB);
   EXPECT_EQ(other, behind);
   // There is no room behind it, so it moves, and its old units are free.
   char* const moved = Reallocate(object, 6 * kMiB);

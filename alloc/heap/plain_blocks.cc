@@ -145,15 +145,16 @@ Result<bool> PlainBlocks::IsLive(const void* address, bool must_begin) {
 }
 
 Result<void*> PlainBlocks::Reallocate(void* block, uint64_t size_bytes) {
-  MORSEL_TRY(CheckSize(size_bytes));  // below, sizes are counted in units, and must not wrap
   uint64_t before = 0;
   if (Segment* const slab = parts_.table.At(block); slab != nullptr && slab->IsSlab()) {
     (void)Slab(*slab).LiveIndex(block, "realloc");
+    MORSEL_TRY(CheckSize(size_bytes));
     if (StaysInBlock(*slab, size_bytes)) return block;
     before = slab->block_bytes;
   } else {
     std::unique_lock lock(parts_.lock);
     Segment& segment = parts_.known.OfLive(block, "realloc");
+    MORSEL_TRY(CheckSize(size_bytes));  // below, sizes are counted in units, and must not wrap
     const Result<bool> resized = segment.IsSlab() ? Result<bool>(StaysInBlock(segment, size_bytes))
                                                   : parts_.extents.Resize(segment, size_bytes);
     before = segment.UsableBytes();

@@ -113,7 +113,7 @@ Result<void*> BlockSource::TakeWhateverFits(unsigned size_class, uint64_t alignm
     return block;
   }
   // A slab of one unit has just found no room.
-  if (SlabUnits(size_class) == UnitCount(1)) return parts_.range.NoRoomFor(UnitCount(1));
+  if (SlabUnits(size_class) == UnitCount(1)) return parts_.range.NoRoomFor(UnitCount(1), 1);
   const Result<Extents::Extent> extent = parts_.extents.Allocate(BlockBytes(size_class), alignment);
   if (!extent) return extent.status();
   return extent->start;

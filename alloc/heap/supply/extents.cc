@@ -6,17 +6,31 @@
 #include "base/units.h"
 
 namespace morsel::alloc {
+namespace {
+
+/// What lies between one extent of a kind and the next, both at a multiple of the alignment, is at
+/// most this part of the first: others of the kind cannot use it.
+constexpr uint64_t kGapPart = 8;
+
+// The alignment, in units, that an extent gets where there is room: a subtree's or a giant
+// subtree's, so that all of it can be huge.
+uint64_t LikedFor(UnitCount units) {
+  for (const uint64_t bytes : {kGiantBytes, kSubtreeBytes}) {
+    const uint64_t alignment = bytes / kUnitBytes;
+    const uint64_t gap = AlignUp(units.value(), alignment) - units.value();
+    if (units.value() >= alignment && gap <= units.value() / kGapPart) return alignment;
+  }
+  return 1;
+}
+
+}  // namespace
 
 Result<Extents::Extent> Extents::Allocate(uint64_t size_bytes, uint64_t alignment) {
   const UnitCount units(std::max<uint64_t>(DivideUp(size_bytes, kUnitBytes), 1));
   const uint64_t least = std::max<uint64_t>(DivideUp(alignment, kUnitBytes), 1);
-  // Where there is room, extents of 2 MiB and more begin at a subtree, and those of 1 GiB and more
-  // at a giant subtree.
-  uint64_t liked = least;
-  if (size_bytes >= kSubtreeBytes) liked = std::max(liked, kSubtreeBytes / kUnitBytes);
-  if (size_bytes >= kGiantBytes) liked = std::max(liked, kGiantBytes / kUnitBytes);
+  const uint64_t liked = std::max(least, LikedFor(units));
   Result<UnitIndex> place = source_.Find(units, least, liked);
-  if (!place && place.error() == Code::kNoSpace) return range_.NoRoomFor(units);
+  if (!place && place.error() == Code::kNoSpace) return range_.NoRoomFor(units, least);
   if (!place) return place.status();
   const Result<Segment*> made = known_.Make(*place);
   if (!made) return made.status();

@@ -36,9 +36,23 @@ bool HeapRange::GrowFor(UnitCount count, uint64_t alignment, bool asks_more) {
   return true;
 }
 
-Status HeapRange::NoRoomFor(UnitCount units) const {
+Status HeapRange::NoRoomFor(UnitCount units, uint64_t alignment) const {
   const uint64_t now = size_bytes();
   const uint64_t capacity = header_.capacity_bytes;
+  std::string what = std::to_string(units.value() * kUnitBytes) + " bytes in one piece";
+  if (alignment > 1) {
+    what += " at a multiple of " + std::to_string(alignment * kUnitBytes);
+    // The header has the first unit.
+    const uint64_t first = units_.AlignedUnit(1, alignment);
+    if (first + units.value() > capacity / kUnitBytes) {
+      return Fail(Code::kNoSpace,
+                  "the morsel at %p can have no %s, however much is free: none lies behind its "
+                  "header in its capacity of %" PRIu64
+                  " bytes; ask for a smaller alignment, or give "
+                  "it a larger capacity with 'morselctl rebase POOL NAME --capacity SIZE'",
+                  static_cast<const void*>(&header_), what.c_str(), capacity);
+    }
+  }
   const bool has_tried_to_grow = failure_code_ != Code::kOk;
   const bool has_place = units.value() * kUnitBytes <= capacity - now;
   std::string why;
@@ -53,9 +67,8 @@ Status HeapRange::NoRoomFor(UnitCount units) const {
     why = "free something, or enlarge it with morsel_resize or 'morselctl resize'";
   }
   return Fail(has_tried_to_grow ? failure_code_ : Code::kNoSpace,
-              "the morsel at %p has no %" PRIu64 " bytes in one piece left in its %" PRIu64
-              " bytes; %s",
-              static_cast<const void*>(&header_), units.value() * kUnitBytes, now, why.c_str());
+              "the morsel at %p has no %s left in its %" PRIu64 " bytes; %s",
+              static_cast<const void*>(&header_), what.c_str(), now, why.c_str());
 }
 
 }  // namespace morsel::alloc

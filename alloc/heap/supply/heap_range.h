@@ -40,8 +40,10 @@ class HeapRange {
   /// Units  alignment: units, a power of two.
   bool GrowFor(UnitCount count, uint64_t alignment, bool asks_more);
 
-  /// Says what is full: the address range, the morsel, or what it would have grown into.
-  Status NoRoomFor(UnitCount units) const;
+  /// Says what is full: the address range, the morsel, or what it would have grown into. Or that no
+  /// multiple of the alignment lies where the units would have room.
+  /// Units  alignment: units, a power of two.
+  Status NoRoomFor(UnitCount units, uint64_t alignment) const;
 
  private:
   const HeapHeader& header_;
