@@ -190,7 +190,8 @@ typedef struct morsel_address_info {
 
 /* Fills *info with what the calling user's registry of addresses knows, and calls `visit` for each
  * range that a pool has, pool by pool. visit: NULL, or a function that must not throw. What pools
- * had that are gone, although the file system that they were on is there, is free from now on.
+ * had that are gone, since the file system that they were on is there and has no pool at their
+ * path, or another one, is free from now on.
  *
  * Errors  NOT_FOUND (there is no registry: no pool has asked for one yet, or MORSEL_ADDRESSES says
  *         that there is to be none); BUSY; VERSION; PERMISSION; INVALID_ARGUMENT (NULL;

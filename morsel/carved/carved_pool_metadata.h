@@ -14,8 +14,8 @@
 #include "alloc/subtrees/subtree_map.h"
 #include "base/result.h"
 #include "morsel/carved/catalog.h"
-#include "morsel/carved/pool_layout.h"
 #include "morsel/pool/pool.h"
+#include "morsel/pool/pool_layout.h"
 #include "pmem/persist/journal.h"
 #include "pmem/persist/persist.h"
 

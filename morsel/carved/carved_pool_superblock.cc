@@ -6,20 +6,14 @@
 #include <vector>
 
 #include "base/bits.h"
-#include "base/checksum.h"
 #include "base/error.h"
 #include "base/size_words.h"
 #include "image/format/layout.h"
 #include "morsel/pool/pool.h"
+#include "morsel/pool/pool_id.h"
 
 namespace morsel {
 namespace {
-
-uint64_t ChecksumOf(const PoolSuperblock& superblock) {
-  OnHeap<PoolSuperblock> summed = superblock;
-  summed->checksum = 0;
-  return Checksum64(&*summed, sizeof *summed);
-}
 
 OnHeap<PoolSuperblock> At(const char* bytes, uint64_t number) {
   OnHeap<PoolSuperblock> superblock;

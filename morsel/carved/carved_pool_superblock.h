@@ -7,8 +7,8 @@
 #include "base/on_heap.h"
 #include "base/random.h"
 #include "base/result.h"
-#include "morsel/carved/pool_layout.h"
 #include "morsel/pool/address_window.h"
+#include "morsel/pool/pool_layout.h"
 #include "pmem/persist/persist.h"
 
 namespace morsel {

@@ -18,7 +18,7 @@
 #include "base/units.h"
 #include "image/image_file.h"
 #include "morsel/carved/carved_pool_testing.h"
-#include "morsel/carved/pool_layout.h"
+#include "morsel/pool/pool_layout.h"
 #include "os/file/directory.h"
 #include "os/testing/scripted_calls_testing.h"
 

@@ -11,9 +11,9 @@
 #include "base/number_set.h"
 #include "base/result.h"
 #include "base/units.h"
-#include "morsel/carved/pool_layout.h"
 #include "morsel/pool/address_window.h"
 #include "morsel/pool/pool.h"
+#include "morsel/pool/pool_layout.h"
 #include "pmem/persist/journal.h"
 #include "pmem/persist/persist.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 #include "morsel/carved/carved_pool_metadata.h"
-#include "morsel/carved/pool_layout.h"
+#include "morsel/pool/pool_layout.h"
 #include "os/file/file.h"
 #include "pmem/persist/journal_layout.h"
 

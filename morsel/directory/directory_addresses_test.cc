@@ -290,6 +290,22 @@ TEST_F(DirectoryAddressesTest, PoolsThatAreGoneMakeNoDefaultCapacityLess) {
   EXPECT_EQ(PoolAt("b")->DefaultCapacityBytes(), uint64_t{1} << 30);
 }
 
+// The file of the pool was lost: the pool is made again, of the morsels that are there.
+TEST_F(DirectoryAddressesTest, MorselsOfAPoolThatIsMadeAgainKeepTheirAddresses) {
+  const auto b = PoolAt("b");
+  std::vector<uint64_t> bases;
+  {
+    const auto a = PoolAt("a");
+    for (int i = 0; i < 64; ++i) bases.push_back(Make(*a, "m" + std::to_string(i)));
+  }
+  fs::remove(scratch_.At("a/.morsel-pool"));
+  const auto again = PoolAt("a");
+  for (int i = 0; i < 64; ++i) bases.push_back(Make(*b, "m" + std::to_string(i)));
+  EXPECT_EQ(b->Create(Small("none"), [](auto&, auto) {}).error(), Code::kAddressExhausted);
+  std::sort(bases.begin(), bases.end());
+  ExpectApart(bases);
+}
+
 // Its addresses are not free, wherever it is looked for.
 TEST_F(DirectoryAddressesTest, AMorselThatCannotBeReadForAMomentIsNotPassedOver) {
   setenv("MORSEL_ADDRESSES", "", 1);

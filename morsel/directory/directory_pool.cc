@@ -55,8 +55,9 @@ Status SyncParent(const os::Directory& directory, bool is_ours) {
 }
 
 // Opens the pool's file, and makes it first if the options allow that.
+// made_now  whether it was made.
 Result<PoolFile> OpenOrCreate(const os::Directory& directory, const DirectoryPoolOptions& options,
-                              bool is_ours) {
+                              bool is_ours, bool& made_now) {
   if (options.create && !options.read_only) {
     const bool is_there = faccessat(directory.descriptor(), kPoolFileName, F_OK, 0) == 0;
     if (!is_there) {
@@ -71,6 +72,7 @@ Result<PoolFile> OpenOrCreate(const os::Directory& directory, const DirectoryPoo
       // as one that a crash left.
       const bool other_was_first = made.code() == Code::kExists || made.code() == Code::kNotFound;
       if (!made.ok() && (!other_was_first || options.exclusive)) return made;
+      made_now = made.ok();
     } else if (options.exclusive) {
       return Fail(Code::kExists, "'%s' is a pool already; use it, or choose another path",
                   directory.path().c_str());
@@ -121,7 +123,8 @@ Result<std::unique_ptr<impl::Pool>> DirectoryPool::OpenDirectory(
   // After mkdir(2), because the caller's wish goes before the umask.
   if (new_mode != 0) MORSEL_TRY(directory->SetMode(new_mode));
   directory->ShareWithGroup();
-  Result<PoolFile> pool_file = OpenOrCreate(*directory, options, new_mode != 0);
+  bool made_now = false;
+  Result<PoolFile> pool_file = OpenOrCreate(*directory, options, new_mode != 0, made_now);
   if (!pool_file) return pool_file.status();
   if (!options.read_only) {
     AddressLock::Prepare(*directory);
@@ -137,6 +140,7 @@ Result<std::unique_ptr<impl::Pool>> DirectoryPool::OpenDirectory(
       new DirectoryPool(path, options.read_only, std::move(*directory), *pool_file));
   if (!options.read_only) {
     pool->addresses_.Find(calls, pool_file->id(), path, pool_file->window());
+    if (made_now) pool->EnterRegistry();
   }
   return std::unique_ptr<impl::Pool>(std::move(pool));
 }

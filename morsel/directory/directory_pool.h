@@ -108,6 +108,8 @@ class DirectoryPool final : public impl::Pool {
   };
   /// What the registry is told of the pool, which lives as long as the lock.
   RegisteredPool Registered(const AddressLock& lock);
+  /// Tells the registry which morsels the directory has, of which it was just made a pool.
+  void EnterRegistry();
   /// Does what TakePlace() does by the registry, or returns nothing, where there is none. In a
   /// place is `lock` itself.
   Result<std::optional<Place>> TakeRegistered(CatalogRecord& record, uint64_t moved_from,

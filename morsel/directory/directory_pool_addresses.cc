@@ -137,6 +137,14 @@ Result<AddressLock> DirectoryPool::LockPlaceOf(const CatalogRecord& record) {
               end);
 }
 
+// The directory may have the morsels of a pool whose file was lost, and has another id now.
+void DirectoryPool::EnterRegistry() {
+  const KeepLastError keep;
+  if (!addresses_.has_registry()) return;
+  const Result<AddressLock> lock = AddressLock::Open(directory_);
+  if (lock) addresses_.Enter(Registered(*lock));
+}
+
 Status DirectoryPool::RemoveName(const std::string& name) {
   if (!addresses_.has_registry()) return directory_.Remove(name);
   std::optional<KeepLastError> keep(std::in_place);

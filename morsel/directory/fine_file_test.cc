@@ -18,8 +18,8 @@
 #include "morsel/carved/carved_pool.h"
 #include "morsel/carved/carved_pool_superblock.h"
 #include "morsel/carved/carved_pool_testing.h"
-#include "morsel/carved/pool_layout.h"
 #include "morsel/directory/directory_pool_testing.h"
+#include "morsel/pool/pool_layout.h"
 #include "os/testing/scripted_calls_testing.h"
 
 namespace morsel {

@@ -6,9 +6,9 @@
 #include <cinttypes>
 #include <string>
 
-#include "base/checksum.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "morsel/pool/pool_id.h"
 #include "os/file/file.h"
 #include "pmem/media/media.h"
 
@@ -23,11 +23,6 @@ Result<mode_t> ModeFor(const os::Directory& directory) {
     return FailErrno("'%s': fstat", directory.path().c_str());
   }
   return status.st_mode & 0666;
-}
-
-uint64_t ChecksumOf(PoolFileLayout layout) {
-  layout.checksum = 0;
-  return Checksum64(&layout, sizeof layout);
 }
 
 Status Validate(const os::File& file, const PoolFileLayout& layout) {

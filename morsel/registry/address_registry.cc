@@ -101,7 +101,7 @@ Result<std::optional<uint64_t>> AddressRegistry::Take(const RegisteredPool& pool
     const uint64_t from = (*found)->slot.next_granule * kGranuleBytes;
     Result<std::optional<uint64_t>> base =
         Search(*file, pool.window, from, size_bytes, grid, take_place);
-    if (base && !*base && SweepGone(*file).ok()) {
+    if (base && !*base && SweepGone(*file, &pool).ok()) {
       base = Search(*file, pool.window, from, size_bytes, grid, take_place);
     }
     if (!base || !*base) {
@@ -116,6 +116,16 @@ Result<std::optional<uint64_t>> AddressRegistry::Take(const RegisteredPool& pool
     return base;
   }
   return none;
+}
+
+void AddressRegistry::Enter(const RegisteredPool& pool) {
+  const KeepLastError keep;
+  // Names that are given meanwhile change the stamp: the pool is listed again then.
+  const PoolStamp stamp = pool.stamp();
+  const Result<std::vector<AddressSpan>> spans = pool.list();
+  if (!spans || spans->empty()) return;
+  const std::optional<RegistryFile> file = TryOpen();
+  if (file && Learn(*file, pool, stamp, *spans)) (void)file->Sync();
 }
 
 // Calls change(file, found) if there is a registry and the pool has a slot in it.
@@ -179,7 +189,7 @@ std::optional<FreeAddresses> AddressRegistry::Free(const Window& window, Gone go
   const std::optional<RegistryFile> file = TryOpen();
   if (!file) return std::nullopt;
   const KeepLastError keep;
-  if (gone == Gone::kSwept) (void)SweepGone(*file);
+  if (gone == Gone::kSwept) (void)SweepGone(*file, nullptr);
   const Result<FreeAddresses> free = CountFree(*file, window);
   return free ? std::optional(*free) : std::nullopt;
 }
@@ -187,7 +197,7 @@ std::optional<FreeAddresses> AddressRegistry::Free(const Window& window, Gone go
 Result<std::vector<AddressRegistry::Holder>> AddressRegistry::Holders() {
   const Result<RegistryFile> file = RegistryFile::OpenLocked(*calls_, path_);
   if (!file) return file.status();
-  MORSEL_TRY(SweepGone(*file));
+  MORSEL_TRY(SweepGone(*file, nullptr));
   const Result<std::vector<RegisteredPoolSlot>> slots = file->ReadSlots(1, kPoolsMax);
   if (!slots) return slots.status();
   const Result<std::vector<GranuleWord>> words = file->ReadWords(0, kGranuleCount);

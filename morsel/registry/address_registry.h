@@ -42,6 +42,10 @@ class AddressRegistry {
                                        const BaseGrid& grid, const Accept& take_place,
                                        std::optional<RegistryFile>& opened);
 
+  /// Enters a pool that has got its id just now, but has morsels: what another pool had at its path
+  /// is free then [REG-3].
+  void Enter(const RegisteredPool& pool);
+
   /// Notes that a morsel at addresses that were taken has got its name, by which the pool's
   /// names_given grew by one.
   /// opened  by Take(), or nothing.

@@ -17,105 +17,14 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "morsel/registry/address_registry_testing.h"
 #include "morsel/registry/granted.h"
-#include "os/testing/scratch_testing.h"
 #include "os/testing/scripted_calls_testing.h"
 
 namespace morsel {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr Window kWindow = {0x160000000000, 0x170000000000};
-constexpr uint64_t kBytes = 3 * kGranuleBytes + kSubtreeBytes;
-
-// A pool that has a folder, and knows its morsels by heart.
-class FakePool {
- public:
-  FakePool(AddressRegistry& registry, const std::string& path, unsigned char id,
-           const Window& window = kWindow)
-      : registry_(registry) {
-    fs::create_directory(path);
-    std::ofstream(path + "/.morsel-pool") << "one";
-    pool_.id.fill(id);
-    pool_.path = path;
-    pool_.window = window;
-    pool_.stamp = [this] { return stamp_; };
-    pool_.list = [this]() -> Result<std::vector<AddressSpan>> {
-      ++lists_;
-      return morsels_;
-    };
-    pool_.is_being_made = [this](const AddressSpan&) { return is_being_made_; };
-  }
-
-  // Takes addresses, and gives a morsel there its name.
-  std::optional<uint64_t> Make(uint64_t size_bytes = kBytes) {
-    const Result<std::optional<uint64_t>> base = Take(size_bytes);
-    if (!base || !*base) return std::nullopt;
-    AddName(**base, size_bytes);
-    registry_.NoteName(pool_, opened_);
-    opened_.reset();
-    return *base;
-  }
-  Result<std::optional<uint64_t>> Take(uint64_t size_bytes = kBytes,
-                                       const BaseGrid& grid = kSubtreeBytes) {
-    return registry_.Take(
-        pool_, size_bytes, grid, [](uint64_t) { return std::optional<uint64_t>(); }, opened_);
-  }
-  // As another user's process does, or who copies a file.
-  void AddName(uint64_t base, uint64_t size_bytes = kBytes) {
-    morsels_.push_back({base, base + size_bytes});
-    ++stamp_.names_given;
-    ++stamp_.changed_ns;
-  }
-  void Remove(uint64_t base) {
-    const PoolStamp before = stamp_;
-    const auto at = std::find_if(morsels_.begin(), morsels_.end(),
-                                 [&](const AddressSpan& one) { return one.begin == base; });
-    const AddressSpan span = *at;
-    morsels_.erase(at);
-    ++stamp_.changed_ns;
-    registry_.GiveBack(pool_, span, before);
-  }
-
-  RegisteredPool& pool() { return pool_; }
-  const std::vector<AddressSpan>& morsels() const { return morsels_; }
-  int lists() const { return lists_; }
-  void set_is_being_made(bool value) { is_being_made_ = value; }
-
- private:
-  AddressRegistry& registry_;
-  std::optional<RegistryFile> opened_;
-  RegisteredPool pool_;
-  std::vector<AddressSpan> morsels_;
-  PoolStamp stamp_{1, 0};
-  int lists_ = 0;
-  bool is_being_made_ = false;
-};
-
-class AddressRegistryTest : public testing::Test {
- protected:
-  std::unique_ptr<FakePool> Pool(const std::string& name, unsigned char id,
-                                 const Window& window = kWindow) {
-    return std::make_unique<FakePool>(registry_, scratch_.At(name), id, window);
-  }
-  void ExpectApart(std::initializer_list<const FakePool*> pools) {
-    std::vector<AddressSpan> all;
-    for (const FakePool* pool : pools) {
-      all.insert(all.end(), pool->morsels().begin(), pool->morsels().end());
-    }
-    std::sort(all.begin(), all.end(),
-              [](const AddressSpan& a, const AddressSpan& b) { return a.begin < b.begin; });
-    for (size_t i = 1; i < all.size(); ++i) {
-      EXPECT_LE(all[i - 1].end, all[i].begin) << std::hex << all[i].begin;
-    }
-  }
-
-  os::Scratch scratch_ = os::Scratch::OnDisk();
-  std::string path_ = scratch_.At("addresses");
-  os::ScriptedCalls calls_;
-  AddressRegistry registry_{calls_, path_};
-};
 
 TEST_F(AddressRegistryTest, PoolsOfAHostDoNotMeet) {
   // A window so small that all of them begin close to each other.
@@ -351,53 +260,6 @@ TEST_F(AddressRegistryTest, AFileOfAnotherVersionIsLeftAlone) {
   }
   EXPECT_EQ(a->Make(), std::nullopt);
   EXPECT_EQ(RegistryFile::OpenLocked(calls_, path_).error(), Code::kVersion);
-}
-
-TEST_F(AddressRegistryTest, APoolThatIsGoneGivesItsAddressesBack) {
-  const Window window = {0x160000000000, 0x160000000000 + kGiB};
-  const auto a = Pool("a", 1, window);
-  const auto b = Pool("b", 2, window);
-  while (a->Make()) continue;
-  fs::remove_all(scratch_.At("a"));
-  EXPECT_TRUE(b->Make().has_value()) << LastError();
-  const auto holders = registry_.Holders();
-  ASSERT_TRUE(holders.has_value());
-  ASSERT_EQ(holders->size(), 1u);
-  EXPECT_EQ((*holders)[0].path, scratch_.At("b"));
-}
-
-TEST_F(AddressRegistryTest, APoolWhoseDiskIsNotMountedKeepsItsAddresses) {
-  const Window window = {0x160000000000, 0x160000000000 + kGiB};
-  const auto a = Pool("a", 1, window);
-  const auto b = Pool("b", 2, window);
-  while (a->Make()) continue;
-  fs::remove_all(scratch_.At("a"));
-  {
-    const auto file = RegistryFile::OpenLocked(calls_, path_);
-    FoundSlot found = **FindSlot(*file, a->pool());
-    found.slot.file_system_id ^= 1;
-    ASSERT_TRUE(file->WriteSlot(found.number, found.slot).ok());
-  }
-  EXPECT_EQ(b->Take().error(), Code::kAddressExhausted);
-  const auto holders = registry_.Holders();
-  ASSERT_TRUE(holders.has_value());
-  const auto is_unknown = [](const auto& one) { return one.presence == Presence::kUnknown; };
-  EXPECT_EQ(std::count_if(holders->begin(), holders->end(), is_unknown), 1);
-}
-
-TEST_F(AddressRegistryTest, ACopyInheritsTheAddressesOfThePoolThatIsGone) {
-  const auto a = Pool("a", 1);
-  a->Make();
-  const auto copy = Pool("copy", 1);
-  for (const AddressSpan& span : a->morsels()) copy->AddName(span.begin);
-  copy->Make();
-  ExpectApart({copy.get()});
-  const uint64_t base = a->morsels()[0].begin;
-  fs::remove_all(scratch_.At("a"));
-  ASSERT_TRUE(registry_.Holders().has_value());
-  const auto file = RegistryFile::OpenLocked(calls_, path_);
-  const auto word = (*file->ReadWords(base / kGranuleBytes, base / kGranuleBytes + 1))[0];
-  EXPECT_EQ(word, (*FindSlot(*file, copy->pool()))->number);
 }
 
 TEST_F(AddressRegistryTest, WithoutARegistryNothingIsSaid) {

@@ -119,7 +119,7 @@ Result<FoundSlot> Learn(const RegistryFile& file, const RegisteredPool& pool,
   Result<std::optional<FoundSlot>> found = FindOrFree(file, pool);
   if (!found) return found.status();
   if (!*found) {
-    MORSEL_TRY(SweepGone(file));
+    MORSEL_TRY(SweepGone(file, &pool));
     found = FindOrFree(file, pool);
     if (!found) return found.status();
   }
@@ -240,7 +240,12 @@ Result<bool> ReplaceWords(const RegistryFile& file, const GranuleSpan& span, Gra
   return replaced;
 }
 
-Status SweepGone(const RegistryFile& file) {
+Status SweepGone(const RegistryFile& file, const RegisteredPool* open) {
+  // A device is not read, so that its being there says nothing.
+  const auto is_formatted_over = [&](const RegisteredPoolSlot& slot) {
+    return open != nullptr && open->is_device && slot.is_device != 0 && slot.path_bytes != 0 &&
+           std::string_view(slot.path, slot.path_bytes) == open->path && slot.id != open->id;
+  };
   const Result<std::vector<RegisteredPoolSlot>> slots = file.ReadSlots(1, kPoolsMax);
   if (!slots) return slots.status();
   // By number: who gets what the slot's pool has. Itself: it keeps it. 0: nobody.
@@ -248,8 +253,9 @@ Status SweepGone(const RegistryFile& file) {
   std::map<Id, GranuleWord> there;
   for (GranuleWord number = 1; number <= kPoolsMax; ++number) {
     const RegisteredPoolSlot& slot = (*slots)[number - 1u];
-    const bool is_gone = IsFree(slot) || (IsWhole(slot) && PresenceOf(slot) == Presence::kGone);
-    if (is_gone) continue;
+    const bool is_gone =
+        IsWhole(slot) && (is_formatted_over(slot) || PresenceOf(slot) == Presence::kGone);
+    if (is_gone || IsFree(slot)) continue;
     heirs[number] = number;
     if (IsWhole(slot)) there[slot.id] = number;
   }
@@ -269,7 +275,7 @@ Status SweepGone(const RegistryFile& file) {
   // ORDER  the words of a pool that is gone  <  its slot
   // WHY    the next pool in the slot must not begin with them.                      [REG-1]
   // CRASH  before the slot: the words are nobody's, or its own; it is swept again.
-  // TEST   morsel/registry/address_registry_test: APoolThatIsGoneGivesItsAddressesBack
+  // TEST   morsel/registry/pools_gone_test: APoolThatIsGoneGivesItsAddressesBack
   for (const GranuleWord number : gone) MORSEL_TRY(file.WriteSlot(number, {}));
   return Code::kOk;
 }

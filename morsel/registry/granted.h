@@ -64,7 +64,8 @@ Result<bool> ReplaceWords(const RegistryFile& file, const GranuleSpan& span, Gra
                           GranuleWord to);
 
 /// Gives the addresses of pools that are gone to a copy of the pool, or back.
+/// open    a pool that this process has open: what else was on its device is gone. nullptr: none.
 /// Errors  kIo.
-Status SweepGone(const RegistryFile& file);
+Status SweepGone(const RegistryFile& file, const RegisteredPool* open);
 
 }  // namespace morsel

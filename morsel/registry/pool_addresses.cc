@@ -95,6 +95,10 @@ Result<std::optional<os::AddressRange>> PoolAddresses::Take(
   return range;
 }
 
+void PoolAddresses::Enter(const RegisteredPool& pool) {
+  if (registry_) registry_->Enter(pool);
+}
+
 void PoolAddresses::NoteName(const RegisteredPool& pool,
                              const std::optional<RegistryFile>& opened) {
   if (registry_) registry_->NoteName(pool, opened);

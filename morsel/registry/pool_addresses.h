@@ -50,6 +50,7 @@ class PoolAddresses {
                                                const AddressRegistry::Accept& take_place,
                                                std::optional<RegistryFile>& opened);
   /// As those of AddressRegistry.
+  void Enter(const RegisteredPool& pool);
   void NoteName(const RegisteredPool& pool, const std::optional<RegistryFile>& opened);
   void Claim(const AddressSpan& span);
   void GiveBack(const RegisteredPool& pool, const AddressSpan& span, const PoolStamp& before);

@@ -7,6 +7,8 @@
 #include <bit>
 #include <cerrno>
 
+#include "morsel/pool/pool_id.h"
+
 namespace morsel {
 
 FileSystemOf FileSystemAt(const std::string& path) {
@@ -26,10 +28,12 @@ Presence PresenceOf(const RegisteredPoolSlot& slot) {
   if (slot.path_bytes == 0 || slot.is_device != 0) return Presence::kUnknown;
   const std::string path(slot.path, slot.path_bytes);
   struct stat status;
-  const bool is_there = stat(path.c_str(), &status) == 0;
-  if (is_there && !S_ISDIR(status.st_mode)) return Presence::kThere;
-  if (is_there && stat((path + "/.morsel-pool").c_str(), &status) == 0) return Presence::kThere;
-  if (errno != ENOENT && errno != ENOTDIR) return Presence::kUnknown;
+  bool is_there = stat(path.c_str(), &status) == 0;
+  if (is_there && S_ISDIR(status.st_mode)) {
+    is_there = stat((path + "/" + kPoolFileName).c_str(), &status) == 0;
+  }
+  if (!is_there && errno != ENOENT && errno != ENOTDIR) return Presence::kUnknown;
+  if (is_there && PoolIdAt(path).value_or(slot.id) == slot.id) return Presence::kThere;
   const FileSystemOf now = FileSystemAt(path);
   // What was in memory is gone when another memory is there.
   const bool was_in_memory = slot.file_system_type == TMPFS_MAGIC && now.type == TMPFS_MAGIC;

@@ -48,10 +48,11 @@ FileSystemOf FileSystemAt(const std::string& path);
 
 enum class Presence : uint8_t {
   kThere,
-  kGone,     ///< its file system is mounted, and does not have it
+  kGone,     ///< its file system is mounted, and does not have it, or has another pool there
   kUnknown,  ///< e.g. its disk is not mounted
 };
-/// Whether the pool of a slot is where it was.
+/// Whether the pool of a slot is where it was. A path that leads to a pool of another id leads to
+/// one that was made after it was gone. Where the id cannot be read, the pool counts as there.
 Presence PresenceOf(const RegisteredPoolSlot& slot);
 
 }  // namespace morsel

@@ -25,12 +25,15 @@ class AddrTest : public ToolTest {
   }
   void TearDown() override { unsetenv("MORSEL_ADDRESSES"); }
 
+  static uint64_t Number(const json& address) {
+    return std::stoull(address.get<std::string>(), nullptr, 16);
+  }
   // Begin and end of each range, by address.
   std::vector<std::pair<uint64_t, uint64_t>> Ranges(const json& addresses) const {
     std::vector<std::pair<uint64_t, uint64_t>> ranges;
     for (const json& pool : addresses.at("pools")) {
       for (const json& range : pool.at("ranges")) {
-        const uint64_t base = std::stoull(range.at("base").get<std::string>(), nullptr, 16);
+        const uint64_t base = Number(range.at("base"));
         ranges.emplace_back(base, base + range.at("size_bytes").get<uint64_t>());
       }
     }
@@ -84,6 +87,27 @@ TEST_F(AddrTest, WhatIsRemovedIsFree) {
   Succeeds({"create", pool_, "b"});
   fs::remove_all(pool_);
   EXPECT_EQ(RunJson({"addr"})["pools"], json::array());
+}
+
+// As tests do it with their pools.
+TEST_F(AddrTest, WhatAPoolHadIsFreeWhenAnotherIsMadeUnderItsPath) {
+  for (int round = 0; round < 3; ++round) {
+    SCOPED_TRACE(round);
+    Succeeds({"create", pool_});
+    Succeeds({"create", carved_, "--carved", "--size", "64M"});
+    if (round > 0) {
+      EXPECT_EQ(RunJson({"addr"})["pools"], json::array());
+    }
+    // So large that not all rounds' would have room at once.
+    Succeeds({"create", pool_, "a", "--capacity", "3T"});
+    Succeeds({"create", carved_, "a", "--fine", "--size", "2M", "--capacity", "3T"});
+    EXPECT_EQ(RunJson({"addr"})["pools"].size(), 2u);
+    fs::remove(carved_);
+    if (round == 0) fs::remove_all(pool_);
+    for (const char* name : {"a", ".morsel-pool", ".morsel-lock"}) {
+      fs::remove(pool_ + "/" + name);
+    }
+  }
 }
 
 TEST_F(AddrTest, OnlyForUsersThatThereAre) {
