@@ -4,7 +4,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cinttypes>
 #include <ctime>
 #include <mutex>
@@ -22,8 +21,6 @@ namespace morsel {
 namespace {
 
 constexpr uint64_t kMillisecond = 1'000'000;
-constexpr uint64_t kFirstTryNs = 10 * kMillisecond;
-constexpr uint64_t kLongestTryNs = 640 * kMillisecond;
 
 std::atomic<uint64_t> gates{0};
 std::atomic<uint32_t> forks{0};  // between the first process and this one
@@ -143,42 +140,46 @@ void Sections::Open() {
   WakeAll(closed_);
 }
 
-// Whether a thread is in a section. Those that are gone are taken out of theirs.
-bool Sections::FindInside(uint64_t* thread_id) {
+// How many threads are in a section; `thread_id` becomes that of one. Those that are gone are taken
+// out of theirs.
+uint64_t Sections::CountInside(uint64_t* thread_id) {
+  uint64_t count = 0;
   const std::lock_guard lock(mutex_);
   for (Section* one = first_; one != nullptr; one = one->next) {
     if (one->depth.load(std::memory_order_acquire) == 0) continue;
     if (ThreadAreas::IsStillOf(one->area, one->owner)) {
       *thread_id = one->thread_id;
-      return true;
+      ++count;
+    } else {
+      one->depth.store(0, std::memory_order_relaxed);
     }
-    one->depth.store(0, std::memory_order_relaxed);
   }
-  return false;
+  return count;
 }
 
-bool Sections::WaitUntilEmpty(uint64_t until_ns, uint64_t* thread_id) {
+bool Sections::WaitUntilEmpty(ClosingTries& tries, uint64_t* thread_id) {
   for (;;) {
     const uint32_t ended = ended_.load(std::memory_order_acquire);
-    if (!FindInside(thread_id)) return true;
-    const uint64_t now = Now();
-    if (now >= until_ns) return false;
-    SleepWhile(ended_, ended, until_ns - now);
+    const uint64_t inside = CountInside(thread_id);
+    if (inside == 0) return true;
+    const uint64_t wait_ns = tries.TimeToWait(Now(), inside);
+    if (wait_ns == 0) return false;
+    SleepWhile(ended_, ended, wait_ns);
   }
 }
 
 Result<Sections::Closed> Sections::Close(const std::string& label) {
-  const uint64_t end_ns = Now() + patience_ns_;
+  ClosingTries tries(Now(), patience_ns_);
   uint64_t thread_id = 0;
-  for (uint64_t try_ns = kFirstTryNs;; try_ns = std::min(2 * try_ns, kLongestTryNs)) {
+  for (;;) {
     CloseNow();
-    const uint64_t begin_ns = Now();
-    if (WaitUntilEmpty(std::min(begin_ns + try_ns, end_ns), &thread_id)) return Closed(this);
+    tries.Closed(Now());
+    if (WaitUntilEmpty(tries, &thread_id)) return Closed(this);
     Open();
-    const uint64_t now = Now();
-    if (now >= end_ns) break;
+    const uint64_t pause_ns = tries.TimeToPause(Now());
+    if (pause_ns == 0) break;
     const std::atomic<uint32_t> nothing{0};
-    SleepWhile(nothing, 0, std::min(now - begin_ns, end_ns - now));
+    SleepWhile(nothing, 0, pause_ns);
   }
   return Fail(Code::kBusy,
               "%s cannot be stored now: thread %" PRIu64 " has been in a section for %" PRIu64

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/thread_areas.h"
 #include "base/units.h"
+#include "morsel/sections/closing_tries.h"
 
 namespace morsel {
 
@@ -86,9 +87,10 @@ class Sections {
     explicit Closed(Sections* gate) : gate_(gate) {}
     Sections* gate_;
   };
-  /// Closes the gate, and waits until no thread is in a section: for 10 ms at first; then it opens
-  /// the gate for as long, so that a thread in a section may wait for one that is about to begin
-  /// one, and tries for twice as long, until its patience ends. The calling thread is in none.
+  /// Closes the gate, and waits until no thread is in a section: until 10 ms go by in which none
+  /// leaves; then it opens the gate for as long as it was closed, so that a thread in a section may
+  /// wait for one that is about to begin one, and tries with twice as many, until its patience ends
+  /// (closing_tries.h). The calling thread is in none.
   /// Errors  kBusy: the message names a thread that is in a section of `label`.
   /// Cost    where no section was ever begun, a mutex.
   Result<Closed> Close(const std::string& label);
@@ -133,8 +135,8 @@ class Sections {
   void WakeCloser();
   void CloseNow();
   void Open();
-  bool WaitUntilEmpty(uint64_t until_ns, uint64_t* thread_id);
-  bool FindInside(uint64_t* thread_id);
+  bool WaitUntilEmpty(ClosingTries& tries, uint64_t* thread_id);
+  uint64_t CountInside(uint64_t* thread_id);
 
   const uint64_t number_;  ///< no two gates of a process have the same
   const uint64_t patience_ns_;
