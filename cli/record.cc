@@ -18,11 +18,26 @@ const char* CodecName(const morsel_info& info) {
   return name != nullptr ? name : "unknown";
 }
 
+namespace {
+
+std::string GroupName(uint32_t number) {
+  const group* const group = getgrgid(number);
+  return group != nullptr ? group->gr_name : std::to_string(number);
+}
+
+}  // namespace
+
 std::string OwnerOf(const morsel_info& info) {
   const passwd* const user = getpwuid(info.user);
-  const group* const group = getgrgid(info.group);
   return (user != nullptr ? user->pw_name : std::to_string(info.user)) + ":" +
-         (group != nullptr ? group->gr_name : std::to_string(info.group));
+         GroupName(info.group);
+}
+
+void WarnOfGroup(const std::string& what, uint32_t before, uint32_t now, const Printer& printer) {
+  if (before == now) return;
+  printer.PrintWarning(what + " has the group " + GroupName(now) +
+                       ", since you may not give it the group " + GroupName(before) +
+                       ": what only that group and an access control list gave is taken away");
 }
 
 std::string FormatId(const unsigned char (&id)[16]) {

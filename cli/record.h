@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/printer.h"
 #include "cli/value.h"
 #include "morsel/morsel.h"
 #include "morsel/rebase.h"
@@ -37,6 +38,9 @@ uint64_t BaseOf(const morsel_info& info);
 Value ValueOf(const morsel_info& info);
 /// Those of an image: its file's path is its name, and it has no granularity, which is a pool's.
 Value ValueOfImage(const std::string& path, const morsel_info& info);
+
+/// Warns if `what`, made of something of the group `before`, could not be given that.
+void WarnOfGroup(const std::string& what, uint32_t before, uint32_t now, const Printer& printer);
 
 /// Collects what the library tells of a move.
 struct Moving {

@@ -1,4 +1,6 @@
 // morselctl export and import: writes a morsel as an image, and makes a morsel of an image.
+#include <sys/stat.h>
+
 #include <memory>
 #include <vector>
 
@@ -11,6 +13,15 @@
 #include "cli/units.h"
 
 namespace morsel::cli {
+namespace {
+
+// The file's group; `otherwise`, if it is gone.
+uint32_t GroupOf(const std::string& file, uint32_t otherwise) {
+  struct stat status;
+  return stat(file.c_str(), &status) == 0 ? status.st_gid : otherwise;
+}
+
+}  // namespace
 
 int Export(const ExportOptions& asked, const Printer& printer) {
   const PoolHandle pool = OpenPoolAt(asked.pool, Access::kRead);
@@ -39,6 +50,11 @@ int Export(const ExportOptions& asked, const Printer& printer) {
   text += findings.empty() ? "" : "zeros are there instead, and all else is as it was: ";
   text += "morsel '" + SpellingOf(name) + "' is in '" + SpellingOf(asked.file) + "'\n";
   printer.Print(report, text);
+  morsel_info info{};
+  info.struct_size = sizeof info;
+  if (morsel_find(pool.get(), name.c_str(), &info) == MORSEL_OK) {
+    WarnOfGroup("'" + asked.file + "'", info.group, GroupOf(asked.file, info.group), printer);
+  }
   return findings.empty() ? kExitDone : kExitDamage;
 }
 
@@ -61,8 +77,13 @@ int Import(const ImportOptions& asked, const Printer& printer) {
   const bool is_moved = moving.info.base != moving.info.base_before;
   if (is_moved) moving.AddTo(report);
   printer.Print(report, (is_moved ? moving.Lines() : "") + "morsel '" + SpellingOf(info.name) +
-                            "' is in pool '" + Printable(asked.pool) + "', at " +
-                            FormatAddress(BaseOf(info)) + "\n");
+                                "' is in pool '" + Printable(asked.pool) + "', at " +
+                                FormatAddress(BaseOf(info)) + "\n");
+  // Of one that has moved the library has said it.
+  if (!is_moved) {
+    WarnOfGroup("morsel '" + SpellingOf(info.name) + "'", GroupOf(asked.file, info.group),
+                info.group, printer);
+  }
   return kExitDone;
 }
 

@@ -171,7 +171,7 @@ Status CopyInto(const ImageFile& image, const os::Directory& directory, const st
   if (HasLog(image.superblock())) {
     return RecodeInto(image, image.superblock().codec, directory, name, as);
   }
-  const Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, as.mode);
+  const Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, as.rights);
   if (!temporary) return temporary.status();
   Status status = CopyBytes(image, temporary->file, as.carried_name);
   if (status.ok()) status = directory.Publish(temporary->file, temporary->name, name, as.naming);

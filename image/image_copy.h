@@ -26,7 +26,7 @@ Status LoadBesideWriter(const ImageFile& image, char* frames);
 
 /// What a copy of an image is to be.
 struct CopyAs {
-  mode_t mode = 0600;
+  os::FileRights rights = 0600;
   os::Naming naming = os::Naming::kNew;
   std::string carried_name{};  ///< as in ImageInfo
 };

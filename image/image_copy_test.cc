@@ -13,7 +13,7 @@ class ImageCopyTest : public ImageTest {
   Status Copy(const ImageFile& image, const std::string& name) {
     const Result<os::Directory> directory = os::Directory::Open(TestCalls(), path_);
     if (!directory) return directory.status();
-    return CopyInto(image, *directory, name, {.mode = 0640});
+    return CopyInto(image, *directory, name, {.rights = 0640});
   }
   void ExpectHolds(const std::string& name, const Memory& memory) {
     const Result<Memory> found = Read(name);

@@ -116,26 +116,27 @@ Result<ImageInfo> ImageFile::Peek(const os::File& file) {
 }
 
 Result<ImageFile> ImageFile::Create(const os::Directory& directory, const std::string& name,
-                                    mode_t mode, const ImageInfo& info, const char* frames,
-                                    const os::PageFilter* touched, const Progress& progress,
-                                    os::Naming naming) {
+                                    const os::FileRights& rights, const ImageInfo& info,
+                                    const char* frames, const os::PageFilter* touched,
+                                    const Progress& progress, os::Naming naming) {
   const Source source = {frames, info.size_bytes, nullptr, touched};
-  return Make(directory, name, mode, info, source, progress, naming);
+  return Make(directory, name, rights, info, source, progress, naming);
 }
 
 Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory& directory,
-                                        const std::string& name, mode_t mode, const ImageInfo& info,
-                                        const Progress& progress) {
+                                        const std::string& name, const os::FileRights& rights,
+                                        const ImageInfo& info, const Progress& progress) {
   const Source source = {nullptr, info.size_bytes, nullptr, nullptr, nullptr, &leaves};
-  return Make(directory, name, mode, info, source, progress);
+  return Make(directory, name, rights, info, source, progress);
 }
 
 Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::string& name,
-                                  mode_t mode, const ImageInfo& info, const Source& source,
-                                  const Progress& progress, os::Naming naming) {
+                                  const os::FileRights& rights, const ImageInfo& info,
+                                  const Source& source, const Progress& progress,
+                                  os::Naming naming) {
   const Result<LogUse> log_use = ChosenLogUse();
   if (!log_use) return log_use.status();
-  Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, mode);
+  Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, rights);
   if (!temporary) return temporary.status();
   ImageFile image(std::move(temporary->file), SuperblockOf(info));
   image.log_use_ = *log_use;

@@ -57,16 +57,16 @@ class ImageFile {
   ///             image. See Directory::Publish() for what a failure leaves.
   /// Errors      kExists; kNoSpace; kPermission; kNoMemory; kIo; kInvalidArgument (MORSEL_LOG).
   static Result<ImageFile> Create(const os::Directory& directory, const std::string& name,
-                                  mode_t mode, const ImageInfo& info, const char* frames,
-                                  const os::PageFilter* touched = nullptr,
+                                  const os::FileRights& rights, const ImageInfo& info,
+                                  const char* frames, const os::PageFilter* touched = nullptr,
                                   const Progress& progress = {},
                                   os::Naming naming = os::Naming::kNew);
 
   /// As Create(), but from leaves that come one by one. A subtree without a leaf is zero.
   /// Errors  as Create(), and those of `leaves`: nothing has the name then.
   static Result<ImageFile> CreateFrom(LeafSource& leaves, const os::Directory& directory,
-                                      const std::string& name, mode_t mode, const ImageInfo& info,
-                                      const Progress& progress = {});
+                                      const std::string& name, const os::FileRights& rights,
+                                      const ImageInfo& info, const Progress& progress = {});
 
   /// Opens the image in `file`: reads its superblocks and tables, but no leaves. To open it for
   /// writing, the superblock that was found is written and synced first: after a sync that failed
@@ -164,8 +164,9 @@ class ImageFile {
       : file_(std::move(file)), current_(std::move(current)) {}
 
   static Result<ImageFile> Make(const os::Directory& directory, const std::string& name,
-                                mode_t mode, const ImageInfo& info, const Source& source,
-                                const Progress& progress, os::Naming naming = os::Naming::kNew);
+                                const os::FileRights& rights, const ImageInfo& info,
+                                const Source& source, const Progress& progress,
+                                os::Naming naming = os::Naming::kNew);
   Status Store(const Source& source, uint64_t live_bytes);
   Status StoreNext(Source source, uint64_t live_bytes, bool keeps_log);
   Result<bool> StoreInLog(const Source& source, uint64_t live_bytes);

@@ -78,7 +78,7 @@ Status RecodeInto(const ImageFile& image, Codec codec, const os::Directory& dire
   ImageInfo info = image.info();
   info.codec = codec;
   info.carried_name = as.carried_name;
-  return ImageFile::CreateFrom(leaves, directory, name, as.mode, info, image.progress()).status();
+  return ImageFile::CreateFrom(leaves, directory, name, as.rights, info, image.progress()).status();
 }
 
 }  // namespace morsel::image

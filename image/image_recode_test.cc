@@ -36,7 +36,7 @@ class ImageRecodeTest : public ImageTest {
                 const Damaged* damaged = nullptr, os::SystemCalls& calls = TestCalls()) {
     const Result<os::Directory> directory = os::Directory::Open(calls, path_);
     if (!directory) return directory.status();
-    return RecodeInto(image, codec, *directory, name, {.mode = 0640}, damaged);
+    return RecodeInto(image, codec, *directory, name, {.rights = 0640}, damaged);
   }
   void Flip(uint64_t offset) {
     std::string bytes = Bytes("a");

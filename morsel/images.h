@@ -36,7 +36,9 @@ void morsel_set_progress(void (*progress)(const morsel_progress *progress, void 
 /* Writes the morsel `name` of the pool as one file, an image (docs/format.md). morsel_import()
  * takes it into any pool that serves its contract; the image of a snapshot morsel is also a morsel
  * in any directory pool that it is copied into. The file has the morsel's id, address, roots,
- * sizes, permission bits and name.
+ * sizes and name. It belongs to who exports it, with the permission bits that the umask leaves, the
+ * group and the access control list of the morsel's file; where they cannot be given, nobody gets
+ * more than those gave (morsel_rebase()).
  *
  * Of a morsel that is open for writing in this process a checkpoint is made and written (snapshot;
  * where none can be made, e.g. since its file was written over, the memory is), or the memory is
@@ -70,9 +72,10 @@ morsel_code morsel_export_coded(morsel_pool_t *pool, const char *name, const cha
  * exported, or that of the file, if the image has none (it is an older library's, or a morsel's
  * file of a directory pool) or one that no morsel can have. morsel_import_with() replaces a morsel,
  * and gives another address. The morsel has the image's id, address and roots, so pointers in it
- * stay good. It has the file's permission bits (at most 0777) and belongs to the user who imports
- * it. It is not opened, and its address range need not be free in this process. Everything is
- * compared with its checksums before it becomes a morsel.
+ * stay good. It belongs to the user who imports it, with the file's permission bits (at most 0777),
+ * group and access control list, as morsel_export() gives them. It is not opened, and its address
+ * range need not be free in this process. Everything is compared with its checksums before it
+ * becomes a morsel.
  *
  * Durability  on return; a crash before that leaves nothing of that name.
  * Errors      EXISTS; ADDRESS_TAKEN (a morsel of the pool, which the message names, has a part of

@@ -41,7 +41,8 @@ typedef struct morsel_pointers {
 typedef struct morsel_doubt {
   uint32_t struct_size; /* as of this library */
   uint32_t reserved;
-  void *block;          /* NULL: `message` is about a root, whose object is `target` */
+  void *block;          /* NULL: `message` is about a root, whose object is `target`, or about the
+                           whole morsel */
   uint64_t block_bytes;
   uint64_t offset;      /* of the word in the block */
   void *target;         /* the word, as it was */
@@ -59,9 +60,10 @@ typedef struct morsel_rebase_options {
   size_t pointers_count;
 
   /* NULL, or a function that is called for each word that was left as it is because no block is
-   * allocated where it would lead to, and for each root whose type says that it is ordered by
-   * hashes of addresses. All addresses are those before the move. It must not call the library on
-   * this pool, nor throw. */
+   * allocated where it would lead to, for each root whose type says that it is ordered by hashes of
+   * addresses, and if the new file could not be given the group of the old one (`block` and
+   * `target` are NULL then). All addresses are those before the move. It must not call the library
+   * on this pool, nor throw. */
   void (*doubtful)(const morsel_doubt *doubt, void *context);
   void *doubtful_context;
 } morsel_rebase_options;
@@ -86,6 +88,10 @@ typedef struct morsel_rebase_info {
  * stay. Who has it open for reading keeps what he has of a directory pool; of a carved pool he must
  * open it again.
  *
+ * Rights      the new file has the permission bits, the group and the access control list of the
+ *             old one. Where this process may not give it that group, or the file system takes no
+ *             list, nobody gets more than before: what only the group and the list gave is taken
+ *             away, and `doubtful` is called for the group.
  * Durability  on return. The morsel is written anew beside the old one, which a crash before the
  *             end leaves as it was; nothing in between is ever seen. The new image is of generation
  *             1.
@@ -104,7 +110,8 @@ morsel_code morsel_rebase(morsel_pool_t *pool, const char *name,
 
 /* Makes the morsel `to` a copy of the morsel `name`, as morsel_rebase() makes it, but with an id of
  * its own, at an address that no other morsel of the pool has. Of a snapshot morsel that another
- * process writes it is the last checkpoint; a fine one must not be open for writing.
+ * process writes it is the last checkpoint; a fine one must not be open for writing. It belongs to
+ * who makes it, with the rights that morsel_rebase() says.
  *
  * Durability  on return; a crash before that leaves nothing of that name.
  * Errors      as morsel_rebase(); EXISTS (`to`). */

@@ -208,8 +208,8 @@ Status CarvedBacking::Export(const os::Directory& to, const std::string& file_na
   image::ImageInfo info = record_;
   info.carried_name = record_.name;
   info.codec = options.codec.value_or(image::Codec::kNone);
-  return image::ImageFile::Create(to, file_name, PermissionsOfCopy(record_.mode), info,
-                                  range_.at(0), bad->empty() ? nullptr : &intact, options.progress)
+  return image::ImageFile::Create(to, file_name, RightsOfCopy(record_), info, range_.at(0),
+                                  bad->empty() ? nullptr : &intact, options.progress)
       .status();
 }
 

@@ -1,6 +1,7 @@
 // Makes morsels of a carved pool whose bytes are there already: imports images, moves morsels.
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -117,14 +118,33 @@ Result<std::optional<SlotIndex>> CarvedPool::Replaced(const MakingWhole& making)
   return std::optional(*slot);
 }
 
+namespace {
+
+// What is made of another's bytes belongs to who makes it, and gives nobody more than that did. A
+// catalog has no access control lists.
+void TakeOver(CatalogRecord& record) {
+  const Identity who = Identity::OfProcess();
+  os::FileRights rights = os::WithoutAcl(RightsOf(record));
+  const bool may_give_group =
+      who.user == 0 || std::count(who.groups.begin(), who.groups.end(), record.group) != 0;
+  if (!may_give_group) {
+    rights = os::WithoutGroup(rights);
+    record.group = getegid();
+  }
+  record.user = geteuid();
+  record.mode = rights.mode;
+  record.acl.clear();
+}
+
+}  // namespace
+
 Status CarvedPool::MakeWhole(const MakingWhole& making) {
   MORSEL_TRY(MustBeWritable("made"));
   // The heap knows its capacity, so the capacity is not rounded up to the medium's units.
   CatalogRecord record = Carved(making.record);
   record.capacity_bytes = making.record.capacity_bytes;
   record.codec = image::Codec::kNone;
-  record.user = geteuid();
-  record.group = getegid();
+  if (!making.is_kept) TakeOver(record);
   std::unique_lock lock(medium_->mutex);
   MORSEL_TRY(SettleBase(record, making, lock));
   const Claim claim(*this, record);

@@ -11,6 +11,7 @@
 #include "morsel/carved/carved_pool_backing.h"
 #include "morsel/carved/carved_pool_superblock.h"
 #include "morsel/carved/metadata_copy.h"
+#include "morsel/pool/image_record.h"
 
 namespace morsel {
 namespace {
@@ -46,6 +47,7 @@ Result<CatalogRecord> Named(CatalogRecord record, const std::string& name, const
   record.mode = status.st_mode & 07777;
   record.user = status.st_uid;
   record.group = status.st_gid;
+  record.acl = os::AclOf(file);
   return record;
 }
 
@@ -119,10 +121,11 @@ namespace {
 // Makes the morsel in a temporary file and then gives the file its name. `filled` is read after
 // `format` has run: if it is an error, the file does not get its name.
 Result<std::unique_ptr<Backing>> MakeNamed(const os::Directory& directory, const Window& window,
-                                           const CatalogRecord& record, os::AddressRange range,
+                                           const CatalogRecord& record,
+                                           const os::FileRights& rights, os::AddressRange range,
                                            const Formatter& format, const Status& filled,
                                            os::Naming naming) {
-  const Result<os::TemporaryFile> temporary = directory.MakeTemporary(record.name, record.mode);
+  const Result<os::TemporaryFile> temporary = directory.MakeTemporary(record.name, rights);
   if (!temporary) return temporary.status();
   Result<std::unique_ptr<Backing>> made =
       MakeIn(temporary->file, window, record, std::move(range), format);
@@ -141,7 +144,7 @@ Result<std::unique_ptr<Backing>> MakeNamed(const os::Directory& directory, const
 Result<std::unique_ptr<Backing>> CreateFineFile(const os::Directory& directory,
                                                 const Window& window, const CatalogRecord& record,
                                                 os::AddressRange range, const Formatter& format) {
-  return MakeNamed(directory, window, record, std::move(range), format, Code::kOk,
+  return MakeNamed(directory, window, record, record.mode, std::move(range), format, Code::kOk,
                    os::Naming::kNew);
 }
 
@@ -155,7 +158,9 @@ Status MakeFineFile(const os::Directory& directory, const Window& window,
   const Formatter load = [&](const CatalogRecord&, pmem::Persist persist) {
     filled = FillDurably(memory, record.size_bytes, fill, persist);
   };
-  return MakeNamed(directory, window, record, std::move(*range), load, filled, naming).status();
+  return MakeNamed(directory, window, record, RightsOf(record), std::move(*range), load, filled,
+                   naming)
+      .status();
 }
 
 Result<std::unique_ptr<Backing>> OpenFineFile(os::File file, const std::string& name,
@@ -175,6 +180,7 @@ Result<std::unique_ptr<Backing>> OpenFineFile(os::File file, const std::string& 
   record.mode = named->mode;
   record.user = named->user;
   record.group = named->group;
+  record.acl = named->acl;
   Result<os::AddressRange> range =
       os::AddressRange::Reserve(record.base, RangeBytes(record.capacity_bytes), label);
   if (!range) return range.status();

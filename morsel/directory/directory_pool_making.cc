@@ -114,7 +114,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image, bo
   MORSEL_CHECK(!read_only_);
   Result<CatalogRecord> record = RecordOf(name, image.file(), image.info());
   if (!record) return record.status();
-  record->mode = PermissionsOfCopy(record->mode);
+  record->mode = RightsOfCopy(*record).mode;
   if (record->contract == Contract::kFine) record->codec = image::Codec::kNone;
   Result<AddressLock> lock = TakeGivenPlace(*record, replaces);
   if (!lock) return lock.status();
@@ -124,7 +124,7 @@ Status DirectoryPool::Import(const std::string& name, const ImageFile& image, bo
   return GiveNameInPlace(*lock, *record, *replaced, [&] {
     if (record->contract == Contract::kSnapshot) {
       return image::CopyInto(image, directory_, name,
-                             {.mode = record->mode, .naming = replaced->naming});
+                             {.rights = RightsOf(*record), .naming = replaced->naming});
     }
     const auto fill = [&](char* memory) { return image::LoadBesideWriter(image, memory); };
     return MakeFineFile(directory_, pool_file_.window(), *record, fill, replaced->naming);
@@ -141,8 +141,8 @@ Status DirectoryPool::MakeImage(const CatalogRecord& record, const MakingWhole& 
   MORSEL_TRY(frames->Resize(*range, record.size_bytes));
   MORSEL_TRY(frames->CheckMemoryFor(making.filled_bytes));
   MORSEL_TRY(making.fill(range->at(0), record));
-  return ImageFile::Create(directory_, record.name, record.mode, record, range->at(0), &*frames,
-                           making.progress, naming)
+  return ImageFile::Create(directory_, record.name, RightsOf(record), record, range->at(0),
+                           &*frames, making.progress, naming)
       .status();
 }
 

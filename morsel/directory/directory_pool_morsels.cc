@@ -205,7 +205,7 @@ Status DirectoryPool::Export(const std::string& name, const os::Directory& to,
     const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
     if (!record) return record.status();
     const image::Codec codec = options.codec.value_or(image->info().codec);
-    const image::CopyAs as = {.mode = PermissionsOfCopy(record->mode), .carried_name = name};
+    const image::CopyAs as = {.rights = RightsOfCopy(*record), .carried_name = name};
     return codec == image->info().codec ? image::CopyInto(*image, to, file_name, as)
                                         : image::RecodeInto(*image, codec, to, file_name, as);
   });

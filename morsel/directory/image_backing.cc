@@ -189,13 +189,13 @@ Status ImageBacking::Export(const os::Directory& to, const std::string& file_nam
 
 Status ImageBacking::Write(const os::Directory& to, const std::string& file_name,
                            const ExportRequest& options) const {
-  const uint32_t mode = PermissionsOfCopy(record_.mode);
+  const os::FileRights rights = RightsOfCopy(record_);
   image::ImageInfo info = image_.info();
   info.carried_name = record_.name;
   const image::Codec codec = options.codec.value_or(info.codec);
   if (codec == info.codec && !options.live_bytes_in_memory) {
     const Status copied =
-        image::CopyInto(image_, to, file_name, {.mode = mode, .carried_name = record_.name});
+        image::CopyInto(image_, to, file_name, {.rights = rights, .carried_name = record_.name});
     // What the file does not hold any more the memory does: of a reader, too.
     if (copied.code() != kOvertaken && copied.code() != Code::kCorrupt) return copied;
   }
@@ -204,7 +204,7 @@ Status ImageBacking::Write(const os::Directory& to, const std::string& file_name
   info.codec = codec;
   info.size_bytes = record_.size_bytes;
   info.live_bytes = options.live_bytes_in_memory.value_or(info.live_bytes);
-  return image::ImageFile::Create(to, file_name, mode, info, range_.at(0), &frames_,
+  return image::ImageFile::Create(to, file_name, rights, info, range_.at(0), &frames_,
                                   image_.progress())
       .status();
 }

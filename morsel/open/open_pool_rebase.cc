@@ -124,7 +124,7 @@ Result<Rebased> OpenPool::ImportInto(const std::string& name, const image::Image
     if (made.ok()) return Rebased{*record, *record};
     if (made.code() != Code::kAddressTaken || !importing.may_move) return made;
   }
-  record->mode = PermissionsOfCopy(record->mode);
+  record->mode = RightsOfCopy(*record).mode;
   MORSEL_TRY(pool_->Supports(record->contract, record->giant));
   // The caller's image outlives what is made of it.
   BytesOfImage bytes(*record, {std::shared_ptr<void>(), &image});

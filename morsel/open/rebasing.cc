@@ -80,6 +80,22 @@ Status Try(const CatalogRecord& record,
   return fill(range->at(0), record);
 }
 
+// Says that a group could not be given.
+void ReportRights(impl::Pool& pool, Rebased& done, const Rebasing& rebasing) {
+  const KeepLastError keep;
+  const CatalogRecord& wanted = done.after;
+  const Result<CatalogRecord> made = pool.Find(wanted.name);
+  if (!made || made->group == wanted.group) return;
+  ++done.counts.doubtful;
+  if (!rebasing.doubtful) return;
+  rebasing.doubtful({.message = "morsel '" + wanted.name + "' has group " +
+                                std::to_string(made->group) +
+                                " now, since this process may not "
+                                "give it group " +
+                                std::to_string(wanted.group) +
+                                ": what that group and an access control list gave is taken away"});
+}
+
 }  // namespace
 
 Result<Rebased> MakeRebased(impl::Pool& pool, MorselBytes& bytes, const RebasedAs& as,
@@ -114,6 +130,7 @@ Result<Rebased> MakeRebased(impl::Pool& pool, MorselBytes& bytes, const RebasedA
   const Status made =
       rebasing.is_dry ? Try(*wanted, fill, bytes.BytesMax()) : pool.MakeWhole(making);
   if (!made.ok()) return made;
+  if (!rebasing.is_dry) ReportRights(pool, done, rebasing);
   return done;
 }
 

@@ -75,7 +75,7 @@ Status WriteIntact(const ImageFile& image, os::SystemCalls& calls, const std::st
   };
   constexpr mode_t kOwnersOnly = 0600;
   return image::RecodeInto(image, image.info().codec, *directory, split->name,
-                           {.mode = kOwnersOnly, .carried_name = image.info().carried_name},
+                           {.rights = kOwnersOnly, .carried_name = image.info().carried_name},
                            &damaged);
 }
 

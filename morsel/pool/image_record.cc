@@ -16,7 +16,13 @@ namespace morsel {
 
 using image::ImageInfo;
 
-uint32_t PermissionsOfCopy(uint32_t mode) { return os::WithoutUmask(mode & kPermissionBits); }
+os::FileRights RightsOf(const CatalogRecord& record) {
+  return {record.mode, record.group, record.acl};
+}
+
+os::FileRights RightsOfCopy(const CatalogRecord& record) {
+  return {os::WithoutUmask(record.mode & kPermissionBits), record.group, record.acl};
+}
 
 Result<CatalogRecord> RecordOf(const std::string& name, const os::File& file,
                                const ImageInfo& info) {
@@ -28,6 +34,7 @@ Result<CatalogRecord> RecordOf(const std::string& name, const os::File& file,
   record.mode = status.st_mode & 07777;
   record.user = status.st_uid;
   record.group = status.st_gid;
+  record.acl = os::AclOf(file);
   return record;
 }
 

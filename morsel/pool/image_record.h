@@ -6,6 +6,7 @@
 #include "image/image_file.h"
 #include "morsel/pool/address_window.h"
 #include "morsel/pool/pool.h"
+#include "os/file/file_rights.h"
 
 namespace morsel {
 
@@ -13,9 +14,12 @@ namespace morsel {
 /// are dropped.
 inline constexpr uint32_t kPermissionBits = 0777;
 
-/// Returns the permission bits of a file that is made from a morsel or an image, whose own bits are
-/// `mode`: what kPermissionBits and the umask leave of them.
-uint32_t PermissionsOfCopy(uint32_t mode);
+/// The rights of the morsel's file, for a file that takes its place.
+os::FileRights RightsOf(const CatalogRecord& record);
+
+/// The rights of a file that is made from a morsel or an image: what kPermissionBits and the umask
+/// leave of them.
+os::FileRights RightsOfCopy(const CatalogRecord& record);
 
 /// Makes a pool's record of what the image says and of the mode and owner of its file.
 /// Errors  kIo.

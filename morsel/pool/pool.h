@@ -49,6 +49,7 @@ struct CatalogRecord : image::ImageInfo {
   uint32_t mode = 0600;
   uint32_t user = 0;
   uint32_t group = 0;
+  std::string acl{};  ///< of the morsel's file, as os::FileRights has it
 };
 
 /// The page after the capacity is private memory of the process that has the morsel open. It is

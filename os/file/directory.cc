@@ -146,7 +146,8 @@ void Directory::GiveGroup(const File& file) const {
   (void)calls().FChOwn(file.descriptor(), beside.st_gid);
 }
 
-Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t mode) const {
+Result<TemporaryFile> Directory::MakeTemporary(const std::string& name,
+                                               const FileRights& rights) const {
   std::optional<TemporaryFile> made;
   constexpr int kTriesMax = 100;
   for (int tries = 0; !made; ++tries) {
@@ -160,10 +161,10 @@ Result<TemporaryFile> Directory::MakeTemporary(const std::string& name, mode_t m
     if (!tried) return tried.status();
     made = std::move(*tried);
   }
-  GiveGroup(made->file);
+  if (!rights.group) GiveGroup(made->file);
   // open(2) takes the bits of the umask away from a mode, and the caller has said which it wants.
   // Bits by which a file runs as its owner are nobody's wish.
-  if (const Status status = made->file.SetMode(mode & 0777); !status.ok()) {
+  if (const Status status = GiveRights(made->file, rights); !status.ok()) {
     Abandon(made->name);
     return status;
   }

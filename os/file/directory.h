@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "os/file/file.h"
+#include "os/file/file_rights.h"
 
 namespace morsel::os {
 
@@ -90,11 +91,12 @@ class Directory {
   /// Errors  kExists.
   Status CheckNone(const std::string& name) const;
 
-  /// Makes a new file for reading and writing, with those of the permission bits `mode` that are in
-  /// 0777; the umask takes none away. Messages call it `name` already, which is to be its name.
+  /// Makes a new file for reading and writing, with those of the permission bits that are in 0777;
+  /// the umask takes none away. With a group and list in `rights` it has these, as GiveRights()
+  /// gives them. Messages call it `name` already, which is to be its name.
   /// Ownership  the caller ends it with Publish() or Abandon().
   /// Errors     kNoSpace, kPermission, kIo.
-  Result<TemporaryFile> MakeTemporary(const std::string& name, mode_t mode) const;
+  Result<TemporaryFile> MakeTemporary(const std::string& name, const FileRights& rights) const;
 
   /// Gives the complete file its name.
   /// Durability  the file and its name, on return. After a crash before that, nothing has the name,

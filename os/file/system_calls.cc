@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -83,6 +84,9 @@ int SystemCalls::MkDirAt(int directory, const char* name, mode_t mode) {
 int SystemCalls::FChMod(int file, mode_t mode) { return fchmod(file, mode); }
 int SystemCalls::FChOwn(int file, gid_t group) {
   return fchown(file, static_cast<uid_t>(-1), group);
+}
+int SystemCalls::FSetXAttr(int file, const char* name, const void* value, size_t size_bytes) {
+  return fsetxattr(file, name, value, size_bytes, 0);
 }
 
 namespace {

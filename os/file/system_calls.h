@@ -34,6 +34,7 @@ class SystemCalls {
   virtual int FChMod(int file, mode_t mode);
   /// Changes the group alone.
   virtual int FChOwn(int file, gid_t group);
+  virtual int FSetXAttr(int file, const char* name, const void* value, size_t size_bytes);
 
   /// Opens a ring for reads and writes of one file. The ring of this class makes each request by
   /// PRead() or PWrite() when it is waited for. So a test that overrides those two sees the

@@ -11,8 +11,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kWords[Call::kKinds] = {
-    "open", "read",   "write", "write and sync", "truncate", "allocate",   "sync data",
-    "sync", "rename", "link",  "unlink",         "make",     "change mode"};
+    "open",     "read",      "write",       "write and sync", "truncate",
+    "allocate", "sync data", "sync",        "rename",         "link",
+    "unlink",   "make",      "change mode", "change group",   "set attribute"};
 
 std::string WordFor(const Call& call) {
   if (call.kind == Call::kMakeDirectory) {
@@ -155,6 +156,14 @@ int ScriptedCalls::MkDirAt(int directory, const char* name, mode_t mode) {
 int ScriptedCalls::FChMod(int file, mode_t mode) {
   return Follow({.kind = Call::kChangeMode, .file = file, .mode = mode},
                 [&](size_t) { return SystemCalls::FChMod(file, mode); });
+}
+int ScriptedCalls::FChOwn(int file, gid_t group) {
+  return Follow({.kind = Call::kChangeGroup, .file = file},
+                [&](size_t) { return SystemCalls::FChOwn(file, group); });
+}
+int ScriptedCalls::FSetXAttr(int file, const char* name, const void* value, size_t size_bytes) {
+  return Follow({.kind = Call::kSetAttribute, .file = file, .name = name},
+                [&](size_t) { return SystemCalls::FSetXAttr(file, name, value, size_bytes); });
 }
 
 }  // namespace morsel::os

@@ -33,6 +33,8 @@ struct Call {
     kUnlink,
     kMakeDirectory,
     kChangeMode,
+    kChangeGroup,
+    kSetAttribute,
     kKinds
   };
   Kind kind;
@@ -105,6 +107,8 @@ class ScriptedCalls : public SystemCalls {
   int UnlinkAt(int directory, const char* name, int flags) override;
   int MkDirAt(int directory, const char* name, mode_t mode) override;
   int FChMod(int file, mode_t mode) override;
+  int FChOwn(int file, gid_t group) override;
+  int FSetXAttr(int file, const char* name, const void* value, size_t size_bytes) override;
 
  private:
   template <class Make>

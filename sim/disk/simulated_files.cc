@@ -125,9 +125,11 @@ std::string SimulatedFiles::InWords(const Call& call) const {
     case Call::kMakeDirectory:
       return "making the directory " + quoted(call.name);
     default:
-      return (call.kind == Call::kChangeMode ? "chmod of "
-              : call.kind == Call::kSync     ? "fsync of "
-                                             : "fdatasync of ") +
+      return (call.kind == Call::kChangeMode     ? "chmod of "
+              : call.kind == Call::kChangeGroup  ? "chown of "
+              : call.kind == Call::kSetAttribute ? "setxattr of "
+              : call.kind == Call::kSync         ? "fsync of "
+                                                 : "fdatasync of ") +
              NameOf(sandbox_.NodeOf(call.file));
   }
 }

@@ -2,8 +2,13 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include "os/testing/other_user_testing.h"
 #include "tests/trouble/trouble_testing.h"
@@ -71,6 +76,46 @@ class UsersTest : public TroubleTest {
       EXPECT_EQ(info.base_before, nullptr);
     }
     EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  }
+  // Makes whatever can be made of the morsel of directory_, and moves it. Returns the doubts.
+  std::vector<std::string> MakeAllOf(const char* name) {
+    std::vector<std::string> doubts;
+    morsel_rebase_options moving{};
+    moving.struct_size = sizeof moving;
+    moving.doubtful = [](const morsel_doubt* doubt, void* all) {
+      static_cast<std::vector<std::string>*>(all)->emplace_back(doubt->message);
+    };
+    moving.doubtful_context = &doubts;
+    const std::vector<std::string> made = AllMade(name);
+    morsel_pool_t* const pool = OpenPool(directory_);
+    EXPECT_EQ(morsel_copy(pool, name, "copy", &moving, nullptr), MORSEL_OK) << morsel_last_error();
+    EXPECT_EQ(morsel_export(pool, name, made[2].c_str()), MORSEL_OK) << morsel_last_error();
+    EXPECT_EQ(morsel_export_coded(pool, name, made[3].c_str(), MORSEL_CODEC_LZ4), MORSEL_OK);
+    morsel_t* const opened = Open(pool, name);
+    EXPECT_EQ(morsel_export(pool, name, made[4].c_str()), MORSEL_OK) << morsel_last_error();
+    EXPECT_EQ(morsel_close(opened), MORSEL_OK);
+    EXPECT_EQ(morsel_rebase(pool, name, &moving, nullptr), MORSEL_OK) << morsel_last_error();
+    EXPECT_EQ(morsel_import(pool, made[2].c_str(), "imported"), MORSEL_OK) << morsel_last_error();
+    morsel_import_options replace{};
+    replace.struct_size = sizeof replace;
+    replace.flags = MORSEL_REPLACE;
+    replace.name = "imported";
+    EXPECT_EQ(morsel_import_with(pool, made[2].c_str(), &replace, nullptr), MORSEL_OK);
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+    return doubts;
+  }
+  std::vector<std::string> AllMade(const std::string& name) const {
+    return {directory_ + "/" + name, directory_ + "/copy",   scratch_.At("image"),
+            scratch_.At("coded"),    scratch_.At("of open"), directory_ + "/imported"};
+  }
+  static std::string AclForBob() {
+    const struct {
+      uint16_t tag, rights;
+      uint32_t id;
+    } entries[] = {{1, 6, ~0u}, {2, 4, kBob.user}, {4, 0, ~0u}, {16, 4, ~0u}, {32, 0, ~0u}};
+    const uint32_t version = 2;
+    return std::string(reinterpret_cast<const char*>(&version), sizeof version) +
+           std::string(reinterpret_cast<const char*>(entries), sizeof entries);
   }
   static struct stat StatusOf(const std::string& path) {
     struct stat status = {};
@@ -197,6 +242,63 @@ TEST_F(UsersTest, AMorselThatIsMovedOrCopiedStaysAsPrivateAsItWas) {
   for (const char* const name : {"/notes", "/copy"}) {
     EXPECT_EQ(ModeOf(directory_ + name), 0600u) << name;
     EXPECT_EQ(StatusOf(directory_ + name).st_uid, kAlice.user) << name;
+  }
+}
+
+// A folder whose files get its group, which is not that of the morsel.
+TEST_F(UsersTest, WhatIsMadeOfAMorselKeepsItsGroup) {
+  MakePoolOfAlice(0755);
+  ASSERT_EQ(chmod((directory_ + "/notes").c_str(), 0640), 0);
+  for (const std::string& folder : {directory_, folder_}) {
+    ASSERT_EQ(chown(folder.c_str(), static_cast<uid_t>(-1), kBob.group), 0);
+    ASSERT_EQ(chmod(folder.c_str(), 02777), 0);
+  }
+  ExpectAs(kAlice, [&] {
+    umask(0);
+    MakeAllOf("notes");
+  });
+  for (const std::string& path : AllMade("notes")) {
+    EXPECT_EQ(ModeOf(path), 0640u) << path;
+    EXPECT_EQ(StatusOf(path).st_gid, kAlice.group) << path;
+  }
+}
+
+TEST_F(UsersTest, WhereTheGroupCannotBeGivenItsRightsGoToNobody) {
+  MakePoolOfAlice(0755);
+  const std::string notes = directory_ + "/notes";
+  ASSERT_EQ(chown(notes.c_str(), static_cast<uid_t>(-1), kBob.group), 0);
+  ASSERT_EQ(chmod(notes.c_str(), 0660), 0);
+  ExpectAs(kAlice, [&] {
+    umask(0);
+    const std::vector<std::string> doubts = MakeAllOf("notes");
+    ASSERT_EQ(doubts.size(), 2u);
+    for (const std::string& doubt : doubts) {
+      EXPECT_NE(doubt.find("group " + std::to_string(kBob.group)), std::string::npos) << doubt;
+    }
+  });
+  for (const std::string& path : AllMade("notes")) {
+    EXPECT_EQ(ModeOf(path), 0600u) << path;
+    EXPECT_EQ(StatusOf(path).st_gid, kAlice.group) << path;
+  }
+}
+
+// Bob may read it, and the group, which is all that the mode shows, may not.
+TEST_F(UsersTest, WhatIsMadeOfAMorselKeepsItsAccessControlList) {
+  MakePoolOfAlice(0755);
+  const std::string acl = AclForBob();
+  ASSERT_EQ(setxattr((directory_ + "/notes").c_str(), "system.posix_acl_access", acl.data(),
+                     acl.size(), 0),
+            0)
+      << std::strerror(errno);
+  ExpectAs(kAlice, [&] {
+    umask(0);
+    MakeAllOf("notes");
+  });
+  for (const std::string& path : AllMade("notes")) {
+    char found[64] = {};
+    const ssize_t size = getxattr(path.c_str(), "system.posix_acl_access", found, sizeof found);
+    EXPECT_EQ(std::string(found, size > 0 ? static_cast<size_t>(size) : 0), acl) << path;
+    EXPECT_EQ(ModeOf(path), 0640u) << path;
   }
 }
 

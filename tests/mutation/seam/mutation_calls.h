@@ -62,6 +62,9 @@ class MutantCalls : public os::SystemCalls {
   }
   int FChMod(int file, mode_t mode) override { return Changed(calls_.FChMod(file, mode)); }
   int FChOwn(int file, gid_t group) override { return Changed(calls_.FChOwn(file, group)); }
+  int FSetXAttr(int file, const char* name, const void* value, size_t size_bytes) override {
+    return Changed(calls_.FSetXAttr(file, name, value, size_bytes));
+  }
 
  private:
   [[gnu::noinline]] int Sync(int file, bool data_only) {
