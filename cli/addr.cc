@@ -82,8 +82,8 @@ uint32_t UserNamed(const std::string& name) {
 
 int Share(const std::string& name, const Printer& printer) {
   Must(morsel_share_addresses(UserNamed(name)));
-  printer.Print(Value().Set("user", name),
-                "user '" + Printable(name) + "' has addresses of their own\n");
+  printer.PrintDone(Value().Set("user", name),
+                    "user '" + Printable(name) + "' has addresses of their own\n");
   return kExitDone;
 }
 

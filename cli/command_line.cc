@@ -27,11 +27,11 @@ constexpr char kFooter[] =
     "   0  done                            16  its address range is in use\n"
     "   1  damage was found                17  bytes on the medium are damaged\n"
     "   2  wrong usage                     18  written by a version not known here\n"
-    "  11  no space left                   19  not permitted\n"
-    "  13  there is nothing of that name   20  the medium failed\n"
-    "  14  it exists already               21  not supported here, or not yet\n"
-    "  15  in use by another process       22  not enough memory\n"
-    "                                      23  no room in the address window";
+    "   3  done, but output failed         19  not permitted\n"
+    "  11  no space left                   20  the medium failed\n"
+    "  13  there is nothing of that name   21  not supported here, or not yet\n"
+    "  14  it exists already               22  not enough memory\n"
+    "  15  in use by another process       23  no room in the address window";
 
 // Adds a command with its --json option. `examples` stands at the end of its help.
 CLI::App* AddCommand(CLI::App& app, Invocation& invocation, const std::string& name,
@@ -463,9 +463,12 @@ void ParseCommandLine(int argc, char** argv, Invocation& invocation) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     PrintsHelp(invocation, app.help());
-  } catch (const CLI::Success& version) {
-    const int exit_code = app.exit(version);
-    invocation.run = [exit_code](const Printer&) { return exit_code; };
+  } catch (const CLI::CallForVersion&) {
+    invocation.run = [](const Printer& printer) {
+      printer.Print(Value().Set("version", morsel_version()),
+                    std::string("morselctl ") + morsel_version() + "\n");
+      return kExitDone;
+    };
   } catch (const CLI::ParseError& error) {
     // Nothing may have been parsed yet.
     invocation.json = WantsJson(argc, argv);

@@ -54,8 +54,8 @@ int CreatePool(const CreateOptions& asked, const Printer& printer) {
   Must(morsel_pool_open(asked.pool.c_str(), &options, &pool));
   Must(morsel_pool_close(pool));
   const std::string kind = asked.carved ? "carved" : "directory";
-  printer.Print(Value().Set("pool", asked.pool).Set("kind", kind),
-                "made the " + kind + " pool '" + Printable(asked.pool) + "'\n");
+  printer.PrintDone(Value().Set("pool", asked.pool).Set("kind", kind),
+                    "made the " + kind + " pool '" + Printable(asked.pool) + "'\n");
   WarnOfPowerOff(asked.pool, printer);
   return kExitDone;
 }
@@ -123,7 +123,7 @@ int CreateMorsel(const CreateOptions& asked, const Printer& printer) {
   if (IsGiant(info) && !asked.giant) {
     text += "its size and capacity are whole GiB: the device maps nothing less\n";
   }
-  printer.Print(ValueOf(info), text);
+  printer.PrintDone(ValueOf(info), text);
   return kExitDone;
 }
 

@@ -41,8 +41,8 @@ int Format(const FormatOptions& options, const Printer& printer) {
   }
   if (options.force) MustBeMeant(options, /*can_ask=*/!printer.json());
   Must(morsel_format(options.device.c_str(), options.force ? MORSEL_DESTROY : 0));
-  printer.Print(Value().Set("pool", options.device).Set("kind", "carved"),
-                "made the device '" + Printable(options.device) + "' a carved pool\n");
+  printer.PrintDone(Value().Set("pool", options.device).Set("kind", "carved"),
+                    "made the device '" + Printable(options.device) + "' a carved pool\n");
   WarnOfPowerOff(options.device, printer);
   return kExitDone;
 }

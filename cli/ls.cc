@@ -23,6 +23,8 @@ struct Unreadable {
   bool IsDamaged() const { return code == MORSEL_CORRUPT || code == MORSEL_IO; }
   /// It may be whole, and it may be no morsel.
   bool IsForbidden() const { return code == MORSEL_PERMISSION; }
+  /// Its name is one that no morsel can have.
+  bool IsMisnamed() const { return code == MORSEL_INVALID_ARGUMENT; }
 };
 
 int AddUnreadable(const char* name, morsel_code code, const char* message, void* all) {
@@ -41,7 +43,7 @@ void WarnOf(const Unreadable& one, const std::string& pool, const Printer& print
 int ExitCodeOf(const std::vector<Unreadable>& all) {
   int exit_code = kExitDone;
   for (const Unreadable& one : all) {
-    if (one.IsDamaged()) return kExitDamage;
+    if (one.IsDamaged() || one.IsMisnamed()) return kExitDamage;
     if (one.IsForbidden()) continue;
     exit_code = cli::ExitCodeOf(one.code);
   }

@@ -11,9 +11,9 @@
 namespace morsel::cli {
 namespace {
 
-int Fails(bool json, morsel_code code, const std::string& message) {
-  Printer(json).PrintFailure(code, message);
-  return ExitCodeOf(code);
+int Fails(bool json, const Failure& failure) {
+  Printer(json).PrintFailure(failure);
+  return failure.is_done ? kExitUnsaid : ExitCodeOf(failure.code);
 }
 
 // What the tool prints must not go into a file that gets a closed descriptor's number.
@@ -31,9 +31,9 @@ int Main(int argc, char** argv) {
     ParseCommandLine(argc, argv, invocation);
     return invocation.run(Printer(invocation.json));
   } catch (const Failure& failure) {
-    return Fails(invocation.json, failure.code, failure.message);
+    return Fails(invocation.json, failure);
   } catch (const std::bad_alloc&) {
-    return Fails(invocation.json, MORSEL_NO_MEMORY, "there is not enough memory; free some");
+    return Fails(invocation.json, {MORSEL_NO_MEMORY, "there is not enough memory; free some"});
   }
 }
 

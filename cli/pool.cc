@@ -51,14 +51,31 @@ morsel_pool_info PoolInfo(morsel_pool_t* pool) {
   return info;
 }
 
+bool IsListedUnreadable(morsel_pool_t* pool, const std::string& name) {
+  struct Sought {
+    const std::string& name;
+    bool is_found = false;
+  } sought{name};
+  const auto look = [](const char* listed, morsel_code, const char*, void* context) {
+    auto& wanted = *static_cast<Sought*>(context);
+    wanted.is_found = wanted.name == listed;
+    return wanted.is_found ? 1 : 0;
+  };
+  return morsel_list_unreadable(pool, look, &sought) == MORSEL_OK && sought.is_found;
+}
+
 std::string NameMeant(morsel_pool_t* pool, const std::string& typed) {
   const std::string spelled = NameOfSpelling(typed);
   if (spelled == typed || spelled.find('\0') != std::string::npos) return typed;
   morsel_info info{};
   info.struct_size = sizeof info;
   const auto is_there = [&](const std::string& name) {
-    return morsel_find(pool, name.c_str(), &info) != MORSEL_NOT_FOUND;
+    const morsel_code code = morsel_find(pool, name.c_str(), &info);
+    if (code == MORSEL_INVALID_ARGUMENT) return IsListedUnreadable(pool, name);
+    return code != MORSEL_NOT_FOUND;
   };
+  // What is listed as it was typed is what the user has seen.
+  if (SpellingOf(spelled) == typed && is_there(spelled)) return spelled;
   return !is_there(typed) && is_there(spelled) ? spelled : typed;
 }
 

@@ -26,8 +26,12 @@ PoolHandle OpenPoolAt(const std::string& path, Access access);
 /// Throws  Failure.
 morsel_pool_info PoolInfo(morsel_pool_t* pool);
 
-/// Returns the name of the morsel that the user means: what was typed, or, where the pool has no
-/// such morsel, what that spells (see SpellingOf()).
+/// Whether the pool lists something of that name that is no morsel as it is, e.g. since the name is
+/// too long for one.
+bool IsListedUnreadable(morsel_pool_t* pool, const std::string& name);
+
+/// Returns the name of the morsel that the user means: the one that is listed as it was typed (see
+/// SpellingOf()), or else the one whose name was typed, or else what that spells.
 std::string NameMeant(morsel_pool_t* pool, const std::string& typed);
 
 /// Returns what the pool knows of the morsel `name`.

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cli/failure.h"
 #include "cli/value.h"
 #include "morsel/morsel.h"
 
@@ -21,14 +22,16 @@ class Printer {
   /// Throws  Failure: standard output cannot be written, e.g. on a full disk. (A closed pipe ends
   ///         the process by SIGPIPE.)
   void Print(const Value& value, const std::string& text) const;
-  /// Prints to people only, to standard output.
-  /// Throws  as Print().
+  /// As Print(), of a command that has changed something: the failure says that it is done.
+  void PrintDone(const Value& value, const std::string& text) const;
+  /// Prints to people only, to standard output, after PrintDone().
+  /// Throws  as PrintDone().
   void PrintNote(const std::string& text) const;
   /// Prints "morselctl: <message>" to people only, to standard error.
   void PrintWarning(const std::string& message) const;
   /// Prints why a command failed to standard error: "morselctl: <message>" to people, and
-  /// {"error": {"code": ..., "message": ...}} to programs.
-  void PrintFailure(morsel_code code, const std::string& message) const;
+  /// {"error": {"code": ..., "message": ...}} to programs, with "done" if it is.
+  void PrintFailure(const Failure& failure) const;
 
  private:
   bool json_;

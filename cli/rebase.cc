@@ -43,7 +43,11 @@ int Rebase(const RebaseOptions& asked, const Printer& printer) {
     text += ", with a capacity of " + FormatSize(info.capacity_bytes) + ", before " +
             FormatSize(info.capacity_before);
   }
-  printer.Print(report, text + "\n");
+  if (asked.dry_run) {
+    printer.Print(report, text + "\n");
+  } else {
+    printer.PrintDone(report, text + "\n");
+  }
   return kExitDone;
 }
 
@@ -60,8 +64,9 @@ int Copy(const CopyOptions& asked, const Printer& printer) {
   const morsel_info copy = FindMorsel(pool.get(), asked.to);
   Value report = ValueOf(copy);
   moving.AddTo(report);
-  printer.Print(report, moving.Lines() + "morsel '" + SpellingOf(asked.to) + "' is a copy of '" +
-                            SpellingOf(name) + "', at " + FormatAddress(BaseOf(copy)) + "\n");
+  printer.PrintDone(report, moving.Lines() + "morsel '" + SpellingOf(asked.to) +
+                                "' is a copy of '" + SpellingOf(name) + "', at " +
+                                FormatAddress(BaseOf(copy)) + "\n");
   return kExitDone;
 }
 

@@ -14,8 +14,8 @@ int Rename(const RenameOptions& options, const Printer& printer) {
   Must(morsel_rename(pool.get(), name.c_str(), options.to.c_str()));
   const std::string before = SpellingOf(name);
   const std::string now = SpellingOf(options.to);
-  printer.Print(Value().Set("pool", options.pool).Set("name", now).Set("before", before),
-                "morsel '" + before + "' is '" + now + "' now\n");
+  printer.PrintDone(Value().Set("pool", options.pool).Set("name", now).Set("before", before),
+                    "morsel '" + before + "' is '" + now + "' now\n");
   return kExitDone;
 }
 

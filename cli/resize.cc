@@ -33,9 +33,9 @@ int Resize(const ResizeOptions& asked, const Printer& printer) {
   if (code == MORSEL_OK) code = morsel_close(morsel);
   if (code != MORSEL_OK) LeaveAsItWasAndThrow(morsel, code);
   const morsel_info info = FindMorsel(pool.get(), name);
-  printer.Print(ValueOf(info), "morsel '" + SpellingOf(info.name) + "' has " +
-                                   FormatSize(info.size_bytes) + " now, before " +
-                                   FormatSize(before) + "\n");
+  printer.PrintDone(ValueOf(info), "morsel '" + SpellingOf(info.name) + "' has " +
+                                       FormatSize(info.size_bytes) + " now, before " +
+                                       FormatSize(before) + "\n");
   return kExitDone;
 }
 

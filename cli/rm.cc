@@ -14,21 +14,6 @@
 namespace morsel::cli {
 namespace {
 
-// Whether the pool lists something of that name that is no morsel as it is, e.g. since the name is
-// too long for one.
-bool IsListed(morsel_pool_t* pool, const std::string& name) {
-  struct Sought {
-    const std::string& name;
-    bool is_found = false;
-  } sought{name};
-  const auto look = [](const char* listed, morsel_code, const char*, void* context) {
-    auto& wanted = *static_cast<Sought*>(context);
-    wanted.is_found = wanted.name == listed;
-    return wanted.is_found ? 1 : 0;
-  };
-  return morsel_list_unreadable(pool, look, &sought) == MORSEL_OK && sought.is_found;
-}
-
 // Says what will be lost with the morsel, as far as the pool knows. A damaged morsel can be
 // removed, too.
 std::string Loss(morsel_pool_t* pool, const std::string& name) {
@@ -38,7 +23,8 @@ std::string Loss(morsel_pool_t* pool, const std::string& name) {
   if (code == MORSEL_CORRUPT) return "damaged";
   if (code == MORSEL_VERSION) return "of another version";
   const Failure failure{code, morsel_last_error()};
-  if (code == MORSEL_INVALID_ARGUMENT && IsListed(pool, name)) return "of an impossible name";
+  if (code == MORSEL_INVALID_ARGUMENT && IsListedUnreadable(pool, name))
+    return "of an impossible name";
   if (code != MORSEL_OK) throw failure;
   return FormatSize(info.live_bytes) + " live";
 }
@@ -85,7 +71,12 @@ int Rm(const RmOptions& options, const Printer& printer) {
     removed.push_back(spelling);
     text += "removed '" + spelling + "'\n";
   }
-  printer.Print(Value().Set("pool", options.pool).Set("removed", removed), text);
+  const Value report = Value().Set("pool", options.pool).Set("removed", removed);
+  if (removed.empty()) {
+    printer.Print(report, text);
+  } else {
+    printer.PrintDone(report, text);
+  }
   return kExitDone;
 }
 

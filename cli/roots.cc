@@ -55,13 +55,13 @@ int Roots(const RootsOptions& options, const Printer& printer) {
   for (const Root& root : roots) {
     const std::string address =
         root.object == nullptr ? "" : FormatAddress(reinterpret_cast<uint64_t>(root.object));
-    Value value = Value().Set("name", root.name).Set("address", address);
+    Value value = Value().Set("name", SpellingOf(root.name)).Set("address", address);
     if (root.is_typed) {
       value.Set("type", root.type).Set("size", root.size).Set("alignment", root.alignment);
       value.Set("layout", root.layout);
     }
     list.Add(value);
-    table.Add({Printable(root.name), address.empty() ? "outside of the morsel" : address,
+    table.Add({SpellingOf(root.name), address.empty() ? "outside of the morsel" : address,
                root.is_typed ? std::to_string(root.size) : "",
                root.is_typed ? std::to_string(root.layout) : "", Printable(root.type)});
     is_damaged = is_damaged || root.object == nullptr;

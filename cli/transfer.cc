@@ -49,7 +49,7 @@ int Export(const ExportOptions& asked, const Printer& printer) {
   std::string text = LinesOf(findings);
   text += findings.empty() ? "" : "zeros are there instead, and all else is as it was: ";
   text += "morsel '" + SpellingOf(name) + "' is in '" + SpellingOf(asked.file) + "'\n";
-  printer.Print(report, text);
+  printer.PrintDone(report, text);
   morsel_info info{};
   info.struct_size = sizeof info;
   if (morsel_find(pool.get(), name.c_str(), &info) == MORSEL_OK) {
@@ -76,7 +76,7 @@ int Import(const ImportOptions& asked, const Printer& printer) {
   Value report = ValueOf(info);
   const bool is_moved = moving.info.base != moving.info.base_before;
   if (is_moved) moving.AddTo(report);
-  printer.Print(report, (is_moved ? moving.Lines() : "") + "morsel '" + SpellingOf(info.name) +
+  printer.PrintDone(report, (is_moved ? moving.Lines() : "") + "morsel '" + SpellingOf(info.name) +
                                 "' is in pool '" + Printable(asked.pool) + "', at " +
                                 FormatAddress(BaseOf(info)) + "\n");
   // Of one that has moved the library has said it.

@@ -195,15 +195,17 @@ Result<os::File> DirectoryPool::NamedError(Result<os::File> file, const std::str
   return file;
 }
 
+Status DirectoryPool::TooLong(const std::string& name) const {
+  return Fail(Code::kInvalidArgument,
+              "'%s' in pool '%s' has a name of %zu bytes, and a morsel's has %" PRIu64
+              " at most: give it another (morselctl rename)",
+              name.c_str(), path_.c_str(), name.size(), kNameBytesMax);
+}
+
 Result<CatalogRecord> DirectoryPool::Find(const std::string& name) {
   const Result<os::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
-  if (name.size() > kNameBytesMax) {
-    return Fail(Code::kInvalidArgument,
-                "'%s' in pool '%s' has a name of %zu bytes, and a morsel's has %" PRIu64
-                " at most: give it another (morselctl rename)",
-                name.c_str(), path_.c_str(), name.size(), kNameBytesMax);
-  }
+  if (name.size() > kNameBytesMax) return TooLong(name);
   return RecordIn(*file, name);
 }
 
@@ -323,6 +325,12 @@ Status DirectoryPool::Check(const std::function<void(const Finding&)>& report) {
     report({"morsel '" + name + "'",
             "its file is empty: restore it from a copy or, if it never was a morsel's, remove it",
             Code::kCorrupt});
+  }
+  for (const std::string& name : names->All()) {
+    if (name.size() > kNameBytesMax) {
+      (void)TooLong(name);
+      report({"morsel '" + name + "'", LastError(), Code::kCorrupt});
+    }
   }
   return CheckFiles(directory_, names->images, names->direct, report);
 }

@@ -99,6 +99,8 @@ class DirectoryPool final : public impl::Pool {
   };
   /// Returns the entries of the directory that look like morsels, damaged ones too.
   Result<Names> MorselNames() const;
+  /// The error of a name that is too long for a morsel's: kInvalidArgument.
+  Status TooLong(const std::string& name) const;
   bool MayLeadToMorsel(const std::string& link) const;
 
   /// Addresses that a morsel is about to have. Nobody else takes them meanwhile.

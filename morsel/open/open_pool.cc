@@ -3,6 +3,7 @@
 #include <cstring>
 #include <vector>
 
+#include "alloc/heap/guard/guard.h"
 #include "base/error.h"
 #include "morsel/carved/carved_pool.h"
 #include "morsel/directory/directory_pool.h"
@@ -152,6 +153,8 @@ Result<OpenMorsel*> OpenPool::OpenMorselNamed(const char* name, const morsel_opt
   MORSEL_TRY(CheckKnownName(name));
   const Result<morsel_options> checked = CheckedMorselOptions(options);
   if (!checked) return checked.status();
+  // What it says is asked for when the morsel is there.
+  MORSEL_TRY(alloc::Guard::IsWanted().status());
   const morsel_options* const wanted = options == nullptr ? nullptr : &*checked;
   std::unique_lock held(mutex_);
   if (Entry* const open = WaitFor(name, held)) return OpenAgain(*open, wanted);

@@ -260,7 +260,7 @@ TEST_F(CommandsTest, RootsListsThemByName) {
   }
   const json roots = RunJson({"roots", pool_, "a"});
   EXPECT_EQ(roots["name"], "a");
-  EXPECT_EQ(roots["roots"], json::array({{{"name", "first\n"}, {"address", addresses[1]}},
+  EXPECT_EQ(roots["roots"], json::array({{{"name", "first\\x0a"}, {"address", addresses[1]}},
                                          {{"name", "second"}, {"address", addresses[0]}}}));
   const std::string table = Run({"roots", pool_, "a"}).out;
   EXPECT_NE(table.find("first\\x0a  " + addresses[1]), std::string::npos) << table;

@@ -1,6 +1,7 @@
 // The message and the exit code of each kind of failure.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -64,6 +65,64 @@ TEST_F(ExitCodesTest, WrongUsageExitsWith2) {
     Fails({"check", pool_, name}, 2, {"cannot name a morsel"});
     Fails({"rm", pool_, name, "--yes"}, 2, {"cannot name a morsel"});
   }
+}
+
+TEST_F(ExitCodesTest, WhatIsDoneAndCannotBeSaidExitsWith3) {
+  const std::string image = scratch_.At("image");
+  const std::vector<std::vector<std::string>> changes = {
+      {"create", pool_},
+      {"create", pool_, "a"},
+      {"rename", pool_, "a", "b"},
+      {"resize", pool_, "b", "8M"},
+      {"rebase", pool_, "b"},
+      {"copy", pool_, "b", "c"},
+      {"export", pool_, "b", image},
+      {"rm", pool_, "b", "--yes"},
+      {"import", pool_, image, "--as", "d"},
+  };
+  for (const std::vector<std::string>& change : changes) {
+    SCOPED_TRACE(testing::PrintToString(change));
+    const Ran ran = RunInto("/dev/full", change);
+    EXPECT_EQ(ran.exit_code, 3) << ran.error;
+    EXPECT_NE(ran.error.find("it is done"), std::string::npos) << ran.error;
+    EXPECT_EQ(ran.error.find("try again"), std::string::npos) << ran.error;
+  }
+  EXPECT_EQ(Run({"ls", pool_}).out.find("\nb "), std::string::npos);
+  Succeeds({"info", pool_, "c"});
+  Succeeds({"info", pool_, "d"});
+  // What changes nothing can be tried again.
+  for (const std::vector<std::string>& look : std::vector<std::vector<std::string>>{
+           {"ls", pool_}, {"rebase", pool_, "c", "--dry-run"}, {"--version"}, {"--help"}}) {
+    SCOPED_TRACE(testing::PrintToString(look));
+    const Ran ran = RunInto("/dev/full", look);
+    EXPECT_EQ(ran.exit_code, 11) << ran.error;
+    EXPECT_NE(ran.error.find("try again"), std::string::npos) << ran.error;
+  }
+  const Ran ran = RunInto("/dev/full", {"rm", pool_, "d", "--yes", "--json"});
+  EXPECT_EQ(ran.exit_code, 3);
+  EXPECT_EQ(json::parse(ran.error).at("error").at("done"), true) << ran.error;
+}
+
+// A word of the environment that nobody knows.
+TEST_F(ExitCodesTest, AWrongWordOfTheEnvironmentIsToldBeforeAnythingIsMade) {
+  Succeeds({"create", pool_});
+  Succeeds({"create", carved_, "--carved", "--size", "64M"});
+  for (const char* const variable :
+       {"MORSEL_GUARD", "MORSEL_IO", "MORSEL_FRAMES", "MORSEL_DIRTY", "MORSEL_LOG"}) {
+    SCOPED_TRACE(variable);
+    setenv(variable, "frobnicate", 1);
+    const bool is_everywhere = std::string(variable) == "MORSEL_GUARD";
+    Fails({"create", pool_, "a"}, 2, {variable, "frobnicate"});
+    if (is_everywhere) Fails({"create", carved_, "a", "--fine"}, 2, {variable, "frobnicate"});
+    unsetenv(variable);
+    EXPECT_EQ(RunJson({"ls", pool_})["morsels"], json::array());
+    EXPECT_EQ(RunJson({"ls", carved_})["morsels"], json::array());
+  }
+  setenv("MORSEL_WINDOW", "frobnicate", 1);
+  Fails({"create", scratch_.At("other")}, 2, {"MORSEL_WINDOW", "frobnicate"});
+  Fails({"create", scratch_.At("other"), "--carved", "--size", "64M"}, 2, {"MORSEL_WINDOW"});
+  unsetenv("MORSEL_WINDOW");
+  EXPECT_FALSE(fs::exists(scratch_.At("other")));
 }
 
 TEST_F(ExitCodesTest, EachKindOfFailureHasItsCode) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "morsel/morsel.h"
 #include "tests/cli/tool_testing.h"
 
 namespace morsel::cli {
@@ -33,14 +34,12 @@ class NamesTest : public ToolTest {
     }
   }
 
-  const std::vector<std::string> names_ = {"a\nb",
-                                           "\x1b[2J",
+  const std::vector<std::string> names_ = {"a\nb", "\x1b[2J",
                                            "\xc2\x9b"
                                            "31m",
-                                           "x\xff",
-                                           "x\xfe",
-                                           "y\\x41",
-                                           "yA",
+                                           "x\xff", "x\xfe",
+                                           // As the one before the last is listed, and as that is.
+                                           "x\\xff", "x\\x5cxff", "y\\x41", "yA",
                                            "gr\xc3\xb6\xc3\x9f"
                                            "e",
                                            "\xe2\x80\xae"
@@ -53,8 +52,8 @@ TEST_F(NamesTest, EachIsListedInItsOwnSpelling) {
   EXPECT_EQ(table.exit_code, 0);
   IsHarmless(table.out);
   for (const char* const spelling :
-       {"a\\x0ab ", "\\x1b[2J ", "\\xc2\\x9b31m ", "x\\xff ", "x\\xfe ", "y\\x5cx41 ", "yA ",
-        "größe ", "\\xe2\\x80\\xaeabc ", "back\\slash "}) {
+       {"a\\x0ab ", "\\x1b[2J ", "\\xc2\\x9b31m ", "x\\xff ", "x\\xfe ", "x\\x5cxff ",
+        "x\\x5cx5cxff ", "y\\x5cx41 ", "yA ", "größe ", "\\xe2\\x80\\xaeabc ", "back\\slash "}) {
     EXPECT_NE(("\n" + table.out).find("\n" + std::string(spelling)), std::string::npos) << spelling;
   }
   std::set<std::string> spellings;
@@ -109,15 +108,39 @@ TEST_F(NamesTest, OneThatIsTooLongIsToldRenamedAndRemoved) {
   const std::string name(255, 'n');
   fs::rename(pool_ + "/yA", pool_ + "/" + name);
   const Ran ls = Run({"ls", pool_});
-  EXPECT_EQ(ls.exit_code, 2);
+  EXPECT_EQ(ls.exit_code, 1);
   EXPECT_NE(ls.error.find(name + "' is not listed"), std::string::npos) << ls.error;
   EXPECT_NE(ls.error.find("morselctl rename"), std::string::npos) << ls.error;
+  const Ran check = Run({"check", pool_});
+  EXPECT_EQ(check.exit_code, 1);
+  EXPECT_NE(check.out.find("morselctl rename"), std::string::npos) << check.out;
   Fails({"info", pool_, name}, 2, {"morselctl rename"});
   Succeeds({"rename", pool_, name, "short enough"});
   EXPECT_EQ(RunJson({"info", pool_, "short enough"})["name"], "short enough");
   fs::rename(pool_ + "/short enough", pool_ + "/" + name);
   Succeeds({"rm", pool_, name, "--yes"});
   EXPECT_FALSE(fs::exists(pool_ + "/" + name));
+}
+
+TEST_F(NamesTest, RootsAreListedEachInItsOwnSpelling) {
+  const std::vector<std::string> names = {"\n", "\\x0a", "\xff", "\\xff", "plain"};
+  morsel_pool_t* pool = nullptr;
+  morsel_t* morsel = nullptr;
+  ASSERT_EQ(morsel_pool_open(pool_.c_str(), nullptr, &pool), MORSEL_OK) << morsel_last_error();
+  ASSERT_EQ(morsel_open(pool, "yA", nullptr, &morsel), MORSEL_OK) << morsel_last_error();
+  for (const std::string& name : names) {
+    ASSERT_EQ(morsel_set_root(morsel, name.c_str(), morsel_malloc(morsel, 16)), MORSEL_OK);
+  }
+  ASSERT_EQ(morsel_close(morsel), MORSEL_OK) << morsel_last_error();
+  ASSERT_EQ(morsel_pool_close(pool), MORSEL_OK) << morsel_last_error();
+  std::set<std::string> spellings;
+  const json listed = RunJson({"roots", pool_, "yA"});
+  for (const json& root : listed["roots"]) spellings.insert(root["name"]);
+  EXPECT_EQ(spellings, (std::set<std::string>{"\\x0a", "\\x5cx0a", "\\xff", "\\x5cxff", "plain"}));
+  const std::string table = "\n" + Run({"roots", pool_, "yA"}).out;
+  for (const std::string& spelling : spellings) {
+    EXPECT_NE(table.find("\n" + spelling + " "), std::string::npos) << spelling << table;
+  }
 }
 
 }  // namespace

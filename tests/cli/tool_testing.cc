@@ -44,13 +44,24 @@ void ToolTest::SetUp() { setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1); }
 
 Ran ToolTest::Run(const std::vector<std::string>& arguments, const char* typed) const {
   const std::string out = folder_ + ".out";
+  Ran ran = RunWith(arguments, typed, out);
+  ran.out = os::BytesOf(out);
+  fs::remove(out);
+  return ran;
+}
+
+Ran ToolTest::RunInto(const std::string& out, const std::vector<std::string>& arguments) const {
+  return RunWith(arguments, nullptr, out);
+}
+
+Ran ToolTest::RunWith(const std::vector<std::string>& arguments, const char* typed,
+                      const std::string& out) const {
   const std::string error = folder_ + ".error";
   const pid_t child = fork();
   if (child == 0) Become(arguments, typed, out, error);
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
-  Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : -1, os::BytesOf(out), os::BytesOf(error)};
-  fs::remove(out);
+  const Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : -1, "", os::BytesOf(error)};
   fs::remove(error);
   return ran;
 }

@@ -27,6 +27,8 @@ class ToolTest : public testing::Test {
   /// typed  what is typed on a terminal, which is standard input then; with nullptr it is
   /// /dev/null.
   Ran Run(const std::vector<std::string>& arguments, const char* typed = nullptr) const;
+  /// Runs it with standard output on the file `out`, which is not read.
+  Ran RunInto(const std::string& out, const std::vector<std::string>& arguments) const;
   /// Runs it with --json and expects success. Returns what it printed.
   nlohmann::json RunJson(std::vector<std::string> arguments) const;
   /// Runs it and expects the exit code, nothing on standard output, and one line on standard error
@@ -35,6 +37,10 @@ class ToolTest : public testing::Test {
              const std::vector<std::string>& words) const;
   /// Runs it and expects exit code 0 and nothing on standard error.
   void Succeeds(const std::vector<std::string>& arguments) const;
+
+  // `out` is the file that standard output goes to.
+  Ran RunWith(const std::vector<std::string>& arguments, const char* typed,
+              const std::string& out) const;
 
   os::Scratch scratch_ = os::Scratch::InMemory();
   std::string folder_ = scratch_.path();
