@@ -16,6 +16,7 @@
 #include <system_error>
 #include <tuple>
 #include <type_traits>
+#include <typeindex>
 #include <utility>
 #include <variant>
 #include <version>
@@ -181,6 +182,7 @@ inline constexpr bool kTakesOrdinaryMemory = TakesOrdinaryMemory<T>();
 void OfProcess(const std::exception_ptr*);
 void OfProcess(const std::error_code*);
 void OfProcess(const std::error_condition*);
+void OfProcess(const std::type_index*);
 void OfProcess(const Morsel*);
 void OfProcess(const Pool*);
 template <class T>
@@ -195,7 +197,8 @@ template <class T>
 void OfProcess(const std::coroutine_handle<T>*);
 
 // As above: std::future, std::shared_future; std::promise, std::packaged_task; std::thread,
-// std::jthread; std::stop_source, std::stop_token; std::locale.
+// std::jthread; std::stop_source, std::stop_token; std::locale; std::random_device;
+// std::source_location.
 template <class T>
 concept IsFuture = requires(T object) {
   object.valid();
@@ -230,11 +233,23 @@ concept IsLocale = requires {
 };
 
 template <class T>
+concept IsRandomDevice = requires(T object) {
+  object.entropy();
+  object();
+};
+template <class T>
+concept IsSourceLocation = requires(const T object) {
+  T::current();
+  object.file_name();
+  object.function_name();
+};
+
+template <class T>
 constexpr bool LeadsIntoProcess() {
   if constexpr (std::is_class_v<T>) {
     return requires(const T* object) { impl::OfProcess(object); }
     || std::is_bind_expression_v<T> || IsFuture<T> || MakesFuture<T> || IsThread<T> ||
-        TellsStops<T> || IsLocale<T>;
+        TellsStops<T> || IsLocale<T> || IsRandomDevice<T> || IsSourceLocation<T>;
   } else {
     return std::is_function_v<std::remove_pointer_t<T>> || std::is_member_function_pointer_v<T>;
   }

@@ -18,11 +18,13 @@ PREAMBLE = r"""
 #include <random>
 #include <regex>
 #include <shared_mutex>
+#include <source_location>
 #include <span>
 #include <sstream>
 #include <stack>
 #include <string_view>
 #include <thread>
+#include <typeindex>
 #include <valarray>
 #include <morsel/containers.hpp>
 #include <morsel/morsel.hpp>
@@ -101,6 +103,10 @@ REFUSED = {
         "std::error_code",
         "std::error_condition",
         "std::locale",
+        "std::type_index",
+        "morsel::map<std::type_index, int>",
+        "std::random_device",
+        "std::source_location",
         "std::future<int>",
         "std::shared_future<int>",
         "std::promise<int>",
