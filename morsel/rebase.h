@@ -13,6 +13,12 @@
  * What has no aligned word with an address is not mended: pointers that are packed, compressed or
  * kept in files; tables that are ordered by hashes of addresses (std::unordered_set<T *>). A tag in
  * the lowest bits of a pointer stays; order by address (std::set<T *>) stays.
+ *
+ * Blocks keep an alignment of up to 2 MiB at any address. A larger one (morsel_aligned_alloc())
+ * they keep where the pool chooses the address, if one that is like the old one is free, and where
+ * a capacity grows to 1 GiB or more, as far as the morsel has room to move its blocks by that. With
+ * an address of the caller's choice they keep what both addresses are multiples of. Where blocks
+ * lose it, `doubtful` is called, once for all of them.
  */
 #ifndef MORSEL_REBASE_H_
 #define MORSEL_REBASE_H_
@@ -61,9 +67,9 @@ typedef struct morsel_rebase_options {
 
   /* NULL, or a function that is called for each word that was left as it is because no block is
    * allocated where it would lead to, for each root whose type says that it is ordered by hashes of
-   * addresses, and if the new file could not be given the group of the old one (`block` and
-   * `target` are NULL then). All addresses are those before the move. It must not call the library
-   * on this pool, nor throw. */
+   * addresses, once if blocks lose an alignment of more than 2 MiB, and if the new file could not
+   * be given the group of the old one (`block` and `target` are NULL then). All addresses are those
+   * before the move. It must not call the library on this pool, nor throw. */
   void (*doubtful)(const morsel_doubt *doubt, void *context);
   void *doubtful_context;
 } morsel_rebase_options;
@@ -75,7 +81,8 @@ typedef struct morsel_rebase_info {
   void *base; /* with MORSEL_DRY_RUN, if the pool is to choose: NULL */
   uint64_t capacity_before;
   uint64_t capacity_bytes;
-  uint64_t size_bytes; /* 2 MiB more than before if the heap's tables needed room */
+  uint64_t size_bytes; /* more than before if the heap's tables needed room: by 2 MiB, or by as much
+                          as keeps the alignment of blocks */
   uint64_t blocks;     /* that were looked at */
   uint64_t words;      /* that were changed */
   uint64_t exact;      /* of these, those that a program has said are pointers */
@@ -100,8 +107,9 @@ typedef struct morsel_rebase_info {
  *             fine morsel, something is at its address in this process); ADDRESS_EXHAUSTED;
  *             NO_SPACE (the pool must have room for the morsel twice); INVALID_ARGUMENT (options;
  *             struct_size; a capacity that is less than the size); UNSUPPORTED (a capacity that the
- *             heap's tables have no room for: beyond some 7 TiB); CORRUPT (the morsel is damaged);
- *             PERMISSION (the pool is open for reading only; the file is another user's);
+ *             heap's tables have no room for: beyond some 3.5 TiB, if it was 1 GiB or more before);
+ *             CORRUPT (the morsel is damaged); PERMISSION (the pool is open for reading only; the
+ *             file is another user's);
  *             NOT_FOUND; NO_MEMORY; IO: nothing has changed, but after IO the morsel may be the old
  *             one or the new one.
  * Cost        reads the morsel and writes it whole. snapshot: with memory for all that is in it. */

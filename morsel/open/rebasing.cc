@@ -80,6 +80,33 @@ Status Try(const CatalogRecord& record,
   return fill(range->at(0), record);
 }
 
+// A base that is like `moved_from` as far as a morsel of that capacity can have one.
+uint64_t BaseLike(uint64_t moved_from, const CatalogRecord& record) {
+  return AlignDown(moved_from, AddressAlignment(record.capacity_bytes));
+}
+
+// Where a capacity grows to 1 GiB, which needs a base that is a multiple of that, blocks would lose
+// the alignment that the base before gave them. They are moved inside of the morsel by as much as
+// makes up for it.
+Status KeepAlignment(MorselBytes& bytes, CatalogRecord& to) {
+  const CatalogRecord& from = bytes.record();
+  const bool is_base_moved =
+      AddressAlignment(to.capacity_bytes) > AddressAlignment(from.capacity_bytes);
+  if (!is_base_moved || from.giant) return Code::kOk;
+  uint64_t alignment = 0;
+  const auto look = [&](char* memory, const CatalogRecord&) -> Status {
+    MORSEL_TRY(bytes.Load(memory));
+    const Result<std::unique_ptr<alloc::Heap>> heap = OpenCopy(memory, from);
+    if (heap) alignment = LargestAlignment(**heap, from.base);
+    return heap.status();
+  };
+  MORSEL_TRY(Try(from, look, bytes.BytesMax()));
+  const uint64_t shift_bytes = to.size_bytes - from.size_bytes;
+  to.size_bytes =
+      from.size_bytes + AlignedShift(from.base, to.base, from.size_bytes, shift_bytes, alignment);
+  return Code::kOk;
+}
+
 // Says that a group could not be given.
 void ReportRights(impl::Pool& pool, Rebased& done, const Rebasing& rebasing) {
   const KeepLastError keep;
@@ -103,14 +130,17 @@ Result<Rebased> MakeRebased(impl::Pool& pool, MorselBytes& bytes, const RebasedA
   const CatalogRecord& from = bytes.record();
   Rebased done;
   done.before = from;
-  const Result<CatalogRecord> wanted = Wanted(from, as, rebasing);
+  Result<CatalogRecord> wanted = Wanted(from, as, rebasing);
   if (!wanted) return wanted.status();
+  MORSEL_TRY(KeepAlignment(bytes, *wanted));
   done.after = *wanted;
   if (rebasing.base != 0) MORSEL_TRY(pool.CheckNotAnothers(*wanted));
   const uint64_t shift_bytes = wanted->size_bytes - from.size_bytes;
   const auto fill = [&](char* memory, const CatalogRecord& made) -> Status {
     done.after.base = made.base;
-    const Move move = {from.base, from.capacity_bytes, made.base, made.capacity_bytes, shift_bytes};
+    // Of a dry run the base may be the pool's to choose, and it chooses one like that before.
+    const uint64_t base = made.base != 0 ? made.base : BaseLike(from.base - shift_bytes, made);
+    const Move move = {from.base, from.capacity_bytes, base, made.capacity_bytes, shift_bytes};
     MORSEL_TRY(bytes.Load(memory + shift_bytes));
     Result<std::unique_ptr<alloc::Heap>> heap = OpenCopy(memory + shift_bytes, from);
     if (!heap) return heap.status();
@@ -123,7 +153,7 @@ Result<Rebased> MakeRebased(impl::Pool& pool, MorselBytes& bytes, const RebasedA
     return Code::kOk;
   };
   MakingWhole making{.record = *wanted, .replaces = as.replaces, .is_kept = as.is_kept};
-  if (shift_bytes == 0) making.moved_from = from.base;
+  making.moved_from = from.base - shift_bytes;
   making.fill = fill;
   making.filled_bytes = bytes.BytesMax();
   making.progress = rebasing.progress;

@@ -103,8 +103,11 @@ std::vector<BaseGrid> BasesFor(uint64_t capacity_bytes, uint64_t moved_from) {
   constexpr uint64_t kLowerHalf = uint64_t{1} << 32;
   const uint64_t alignment = AddressAlignment(capacity_bytes);
   std::vector<BaseGrid> grids;
-  if (moved_from != 0 && IsAligned(moved_from, alignment))
-    grids.emplace_back(kLowerHalf, moved_from);
+  if (moved_from != 0 && IsAligned(moved_from, alignment)) {
+    for (uint64_t step = kLowerHalf; step > alignment; step /= 8) {
+      grids.emplace_back(step, moved_from);
+    }
+  }
   grids.emplace_back(alignment);
   return grids;
 }

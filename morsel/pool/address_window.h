@@ -44,7 +44,8 @@ uint64_t AddressAlignment(uint64_t capacity_bytes);
 /// first comes first.
 /// moved_from  the base that its pointers have had, or 0. A move by a multiple of 4 GiB changes no
 ///             lower half of a word, so that a number of 32 bits there stays as it is whatever
-///             lies beside it: such a base is preferred.
+///             lies beside it: such a base is preferred, and then one as like it as can be had, so
+///             that blocks keep their alignment.
 std::vector<BaseGrid> BasesFor(uint64_t capacity_bytes, uint64_t moved_from);
 
 /// Reserves the address range of a new morsel. The search starts at a place that `id` decides, so

@@ -36,4 +36,12 @@ struct Move {
 /// Errors  kUnsupported: the tables would need the place of blocks that cannot move.
 Result<uint64_t> ShiftFor(uint64_t from_capacity_bytes, uint64_t to_capacity_bytes);
 
+/// Returns how far blocks are to move, at least `shift_bytes`, so that their addresses are like
+/// those before: by a multiple of `alignment` away, or, where the morsel has no room for that, of
+/// as large a power of two as it has. Only blocks of one region can move inside of a morsel.
+/// from_base  the morsel's address before; to_base: what the new one is, or any that is as it will
+///            be modulo kGiantBytes.
+uint64_t AlignedShift(uint64_t from_base, uint64_t to_base, uint64_t size_bytes,
+                      uint64_t shift_bytes, uint64_t alignment);
+
 }  // namespace morsel

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <cstring>
+
 #include "alloc/heap/layout/heap_layout.h"
 #include "base/error.h"
 #include "base/units.h"
@@ -36,6 +39,13 @@ TEST(Move, BlocksMoveOnlyWhereTheTablesNeedTheirPlace) {
   EXPECT_EQ(shift(64 * kMiB, kGiB), kSubtreeBytes);
   EXPECT_EQ(shift(2 * kMiB, 4096 * kGiB), kSubtreeBytes);
   EXPECT_EQ(ShiftFor(kGiB, 16 * 1024 * kGiB).status().code(), Code::kUnsupported);
+  EXPECT_NE(std::strstr(LastError(), "it can have at most"), nullptr) << LastError();
+  // What the message says is so.
+  const char* const most = std::strstr(LastError(), "at most ") + 8;
+  ASSERT_NE(std::strstr(most, "TiB"), nullptr) << most;
+  const auto most_gib = static_cast<uint64_t>(std::strtod(most, nullptr) * 1024);
+  EXPECT_EQ(shift(kGiB, most_gib * kGiB), 0u) << LastError();
+  EXPECT_FALSE(ShiftFor(kGiB, (most_gib + 1) * kGiB)) << most_gib;
   // Wherever there is an answer, there is room for the tables, of heaps with a table of roots, too.
   for (uint64_t from = kSubtreeBytes; from <= 64 * 1024 * kGiB; from *= 2) {
     for (uint64_t to = kSubtreeBytes; to <= 64 * 1024 * kGiB; to *= 2) {
@@ -49,6 +59,19 @@ TEST(Move, BlocksMoveOnlyWhereTheTablesNeedTheirPlace) {
       }
     }
   }
+}
+
+TEST(Move, BlocksMoveByAsMuchAsKeepsTheirAlignment) {
+  constexpr uint64_t kBase = 5 * kGiB + 48 * kMiB;
+  EXPECT_EQ(AlignedShift(kBase, 0, 20 * kMiB, kSubtreeBytes, kSubtreeBytes), kSubtreeBytes);
+  EXPECT_EQ(AlignedShift(kBase, 0, 20 * kMiB, kSubtreeBytes, 16 * kMiB), 16 * kMiB);
+  EXPECT_EQ(AlignedShift(kBase, 0, 20 * kMiB, 0, 16 * kMiB), 0u);
+  EXPECT_EQ(AlignedShift(kBase, 0, 20 * kMiB, kSubtreeBytes, 32 * kMiB), 16 * kMiB);
+  EXPECT_EQ(AlignedShift(kBase, 0, 20 * kMiB, kSubtreeBytes, kGiB), 48 * kMiB);
+  EXPECT_EQ(AlignedShift(kBase, kBase + kSubtreeBytes, 20 * kMiB, 0, 16 * kMiB), 14 * kMiB);
+  // Where there is no room for all of it.
+  EXPECT_EQ(AlignedShift(kBase, 0, kGiB - 20 * kMiB, kSubtreeBytes, kGiB), 16 * kMiB);
+  EXPECT_EQ(AlignedShift(kBase, 0, kGiB - 2 * kMiB, kSubtreeBytes, kGiB), kSubtreeBytes);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <map>
 #include <string_view>
+#include <utility>
 
 #include "alloc/heap/layout/heap_layout.h"
 #include "base/bits.h"
@@ -87,6 +88,7 @@ class Mover {
       }));
     }
     MoveRoots();
+    ReportAlignment();
     return counts_;
   }
 
@@ -124,6 +126,7 @@ class Mover {
 
   void MoveBlock(const alloc::StoppedWorld& stopped, uint64_t block, uint64_t bytes) {
     ++counts_.blocks;
+    LookAtAlignment(block, bytes);
     uint64_t at = block;
     const uint64_t end = block + bytes;
     for (auto known = known_.lower_bound(block); known != known_.end() && known->first < end;
@@ -137,6 +140,30 @@ class Mover {
       at = std::max(at, AlignUp(known->second.end, kWordBytes));
     }
     for (; at + kWordBytes <= end; at += kWordBytes) MoveByValue(stopped, block, bytes, at);
+  }
+
+  // Each move is by a multiple of kSubtreeBytes.
+  void LookAtAlignment(uint64_t block, uint64_t bytes) {
+    const uint64_t address = move_.from_base + block;
+    const uint64_t alignment = AlignmentOf(address);
+    if (alignment <= kSubtreeBytes) return;
+    if (AlignmentOf(move_.Moved(address, prefix_bytes_).value_or(address)) >= alignment) return;
+    if (less_aligned_++ == 0) first_less_aligned_ = {address, bytes};
+  }
+
+  void ReportAlignment() {
+    if (less_aligned_ == 0) return;
+    const auto [address, bytes] = first_less_aligned_;
+    char text[320];
+    std::snprintf(text, sizeof text,
+                  "the block of %" PRIu64 " bytes at 0x%" PRIx64 ", a multiple of %" PRIu64
+                  " MiB, is not at one any more, and %" PRIu64
+                  " others neither: who has asked for that alignment must choose an address that "
+                  "keeps it, or make them anew",
+                  bytes, address, AlignmentOf(address) / kMiB, less_aligned_ - 1);
+    Doubt doubt;
+    doubt.message = text;
+    Report(doubt);
   }
 
   void MoveExactly(uint64_t at) {
@@ -213,6 +240,8 @@ class Mover {
   uint64_t prefix_bytes_;  ///< of the heap
   std::map<uint64_t, const RootRecord*> of_roots_;  ///< blocks that the roots themselves take
   std::map<uint64_t, KnownObject> known_;
+  uint64_t less_aligned_ = 0;  ///< how many blocks are at a smaller power of two after the move
+  std::pair<uint64_t, uint64_t> first_less_aligned_;  ///< where that was, and how large
   MovedCounts counts_;
 };
 
@@ -222,6 +251,19 @@ Result<MovedCounts> MoveWords(alloc::Heap& heap, const Move& move,
                               const std::vector<PointersOfType>& pointers,
                               const std::function<void(const Doubt& doubt)>& report) {
   return Mover(heap, move, report).Run(pointers);
+}
+
+uint64_t AlignmentOf(uint64_t address) { return std::min(address & (~address + 1), kGiantBytes); }
+
+uint64_t LargestAlignment(alloc::Heap& heap, uint64_t base) {
+  const auto bytes = reinterpret_cast<uint64_t>(heap.facts().header);
+  uint64_t largest = kSubtreeBytes;
+  (void)heap.StopTheWorld().ForEachBlock([&](char* block, uint64_t) {
+    const uint64_t address = base + (reinterpret_cast<uint64_t>(block) - bytes);
+    largest = std::max(largest, AlignmentOf(address));
+    return true;
+  });
+  return largest;
 }
 
 }  // namespace morsel

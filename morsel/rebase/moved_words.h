@@ -20,9 +20,9 @@ struct PointersOfType {
 };
 
 /// Something that may be wrong after the move: a word that looks like an address and was left as it
-/// is, or a root.
+/// is, a root, or the morsel as a whole.
 struct Doubt {
-  uint64_t block = 0;  ///< its address before the move; 0: `message` is about a root
+  uint64_t block = 0;  ///< its address before the move; 0: `message` is about a root, or about all
   uint64_t block_bytes = 0;
   uint64_t offset = 0;
   uint64_t target = 0;  ///< the word before the move
@@ -46,5 +46,14 @@ struct MovedCounts {
 Result<MovedCounts> MoveWords(alloc::Heap& heap, const Move& move,
                               const std::vector<PointersOfType>& pointers,
                               const std::function<void(const Doubt& doubt)>& report);
+
+/// What the address of a block is a multiple of: a power of two of at most kGiantBytes, which is as
+/// much as anybody can ask for.
+uint64_t AlignmentOf(uint64_t address);
+
+/// Returns the largest alignment of a live block of the heap, which OpenCopy() has returned and
+/// which is that of a morsel at `base`; at least kSubtreeBytes, which blocks keep in each move.
+/// Cost  goes through all live blocks.
+uint64_t LargestAlignment(alloc::Heap& heap, uint64_t base);
 
 }  // namespace morsel

@@ -78,10 +78,10 @@ Result<std::optional<os::AddressRange>> PoolAddresses::Take(
   };
   KeepLastError keep;
   const std::vector<BaseGrid> bases = BasesFor(record.capacity_bytes, moved_from);
-  Result<std::optional<uint64_t>> base =
-      registry_->Take(pool, size_bytes, bases.front(), reserve, opened);
-  if (!base && base.error() == Code::kAddressExhausted && bases.size() > 1) {
-    base = registry_->Take(pool, size_bytes, bases.back(), reserve, opened);
+  Result<std::optional<uint64_t>> base = Code::kAddressExhausted;
+  for (const BaseGrid& grid : bases) {
+    base = registry_->Take(pool, size_bytes, grid, reserve, opened);
+    if (base || base.error() != Code::kAddressExhausted) break;
   }
   if (!base) keep.LetGo();
   default_holds_for_ -= static_cast<int64_t>(size_bytes);
