@@ -281,12 +281,10 @@ void LeftByWriter::TakeLength(const os::File& file) {
 }
 
 Status LeftByWriter::Check(const os::File& file) const {
-  const Result<uint64_t> size_bytes = file.SizeBytes();
-  if (!size_bytes) return size_bytes.status();
   OnHeap<Slots> both;
-  const Status read = file.ReadExactly(both->slots, sizeof both->slots, 0);
-  if (!read.ok() && read.code() != Code::kCorrupt) return read;
-  bool stands = read.ok() && *size_bytes >= size_bytes_;
+  const Result<struct stat> read = file.StatAndRead(both->slots, sizeof both->slots, 0);
+  if (!read && read.error() != Code::kCorrupt) return read.status();
+  bool stands = read && static_cast<uint64_t>(read->st_size) >= size_bytes_;
   for (size_t i = 0; i < 2 && stands; ++i) {
     stands = !slots_[i] || *slots_[i] == Checksum64(&both->slots[i], kSuperblockBytes);
   }

@@ -35,7 +35,7 @@ bool CopyFewPages(const Source& source, const Published& published, RecordBuilde
     if (!IsPresent(published.tree.leaf(position))) return false;
     const char* const subtree = source.frames + position.value() * kSubtreeBytes;
     const os::PageSet::Pages touched =
-        source.touched != nullptr ? source.touched->Of(position) : kAllPages;
+        source.touched != nullptr ? source.touched->Among(dirty, position) : kAllPages;
     os::PageSet::Pages pages = dirty;
     if (pages.count() > kDirtyMax && !KeepChanged(published, position, subtree, touched, pages)) {
       return false;

@@ -39,11 +39,15 @@ void ImageBacking::TrackFrom(uint64_t begin) {
 //        page, too.                                                                      [IBK-1]
 // CRASH  no difference: the set is volatile.
 // TEST   morsel/directory/image_backing_test: AFailedCheckpointForgetsNoPage
-void ImageBacking::Collect() {
+// Returns what the tracker has reported.
+os::PageSet ImageBacking::Collect() {
   const KeepLastError keep;
-  if (!is_known_) return;
-  const Result<bool> known = dirty_->Collect(frames_, pages_);
+  os::PageSet told;
+  if (!is_known_) return told;
+  const Result<bool> known = dirty_->Collect(frames_, told);
   is_known_ = known && *known;
+  pages_.Add(told);
+  return told;
 }
 
 uint32_t ImageBacking::granularity_bytes() const { return kPageBytes; }
@@ -126,6 +130,7 @@ void ImageBacking::Expect(const char* begin, const char* end, Use use) {
 // others took for a copy.
 Status ImageBacking::CheckIsFound() const {
   const os::File& file = image_.file();
+  if (directory_.IsOnlyNameOf(record_.name, file)) return Code::kOk;
   Status found;
   std::string message;
   {
@@ -143,6 +148,32 @@ Status ImageBacking::CheckIsFound() const {
               message.c_str());
 }
 
+namespace {
+
+/// The frames' pages that were touched. Those that were just reported as written are, and the
+/// kernel is not asked for them again.
+class TouchedFrames final : public os::PageFilter {
+ public:
+  TouchedFrames(const os::Frames& frames, os::PageSet written)
+      : frames_(frames), written_(std::move(written)) {}
+  os::PageSet::Pages Of(SubtreePosition position) const override { return frames_.Of(position); }
+  os::PageSet::Pages Among(const os::PageSet::Pages& pages,
+                           SubtreePosition position) const override {
+    const os::PageSet::Pages* const written = written_.Of(position);
+    const bool are_written = written != nullptr && (pages & ~*written).none();
+    return are_written ? pages : frames_.Of(position);
+  }
+  SubtreePosition Next(SubtreePosition from, SubtreePosition end) const override {
+    return frames_.Next(from, end);
+  }
+
+ private:
+  const os::Frames& frames_;
+  os::PageSet written_;
+};
+
+}  // namespace
+
 // ORDER  the pages leave the set  <  `copied`  <  they are stored, or join it again
 // WHY    what joins the set after `copied` is not in this checkpoint, and belongs to the next.
 //                                                                                         [IBK-1]
@@ -152,11 +183,11 @@ Status ImageBacking::Checkpoint(uint64_t live_bytes, const Copied& copied) {
   MORSEL_CHECK(!read_only_);
   MORSEL_TRY(CheckIsFound());
   huge_->LookAtAll();  // what is tracked once cannot be joined any more
-  Collect();
+  const TouchedFrames touched(frames_, Collect());
   const os::PageSet stored = std::exchange(pages_, {});
   const uint64_t size_bytes = record_.size_bytes;
   const Status status = image_.Store(range_.at(0), size_bytes, live_bytes,
-                                     is_known_ ? &stored : nullptr, &frames_, &copied);
+                                     is_known_ ? &stored : nullptr, &touched, &copied);
   const std::lock_guard lock(pages_mutex_);
   if (!status.ok()) {
     pages_.Add(stored);

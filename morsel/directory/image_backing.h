@@ -43,7 +43,7 @@ class ImageBacking final : public Backing, private alloc::HeapFrames {
   void Expect(const char* begin, const char* end, Use use) override;
   void Watch() override { os::HugeThread::OfProcess().Begin(); }
   void TrackFrom(uint64_t begin);
-  void Collect();
+  os::PageSet Collect();
   Status CheckIsFound() const;
 
   os::Frames frames_;

@@ -92,7 +92,11 @@ Section* Sections::Mine() {
 Status Sections::Begin() {
   Section* const mine = Mine();
   if (mine == nullptr) return Fail(Code::kNoMemory, "no memory for what a thread has of a morsel");
-  while (!TryEnter(*mine)) SleepWhile(closed_, 1);
+  while (!TryEnter(*mine)) {
+    uint32_t closed = kClosed;
+    (void)closed_.compare_exchange_strong(closed, kIsWaitedFor);
+    SleepWhile(closed_, kIsWaitedFor);
+  }
   return Code::kOk;
 }
 
@@ -122,12 +126,16 @@ void Sections::WakeCloser() {
 }
 
 void Sections::CloseNow() {
-  closed_.store(1, std::memory_order_seq_cst);
+  closed_.store(kClosed, std::memory_order_seq_cst);
+  bool has_others = false;
   {
-    // Who makes the first section after this sees the gate closed.
+    // Who makes its first section after this sees the gate closed.
     const std::lock_guard lock(mutex_);
-    if (first_ == nullptr) return;
+    for (const Section* one = first_; one != nullptr; one = one->next) {
+      has_others = has_others || one->area != alloc::my_state;
+    }
   }
+  if (!has_others) return;
   if (has_barrier_) {
     alloc::BarrierInAllThreads();
   } else {
@@ -136,8 +144,7 @@ void Sections::CloseNow() {
 }
 
 void Sections::Open() {
-  closed_.store(0, std::memory_order_release);
-  WakeAll(closed_);
+  if (closed_.exchange(kOpen, std::memory_order_release) == kIsWaitedFor) WakeAll(closed_);
 }
 
 // How many threads are in a section; `thread_id` becomes that of one. Those that are gone are taken

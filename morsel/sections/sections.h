@@ -114,7 +114,7 @@ class Sections {
     const uint32_t depth = mine.depth.load(std::memory_order_relaxed);
     mine.depth.store(depth + 1, std::memory_order_relaxed);
     FenceIfNobodyElseDoes();
-    if (depth > 0 || closed_.load(std::memory_order_acquire) == 0) [[likely]]
+    if (depth > 0 || closed_.load(std::memory_order_acquire) == kOpen) [[likely]]
       return true;
     (void)Leave(mine);
     return false;
@@ -124,7 +124,7 @@ class Sections {
     if (depth == 0) return false;
     mine.depth.store(depth - 1, std::memory_order_release);
     FenceIfNobodyElseDoes();
-    if (closed_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    if (closed_.load(std::memory_order_relaxed) != kOpen) [[unlikely]]
       WakeCloser();
     return true;
   }
@@ -142,7 +142,8 @@ class Sections {
   const uint64_t patience_ns_;
   const bool has_barrier_;
   const uint32_t forks_;
-  std::atomic<uint32_t> closed_{0};
+  enum : uint32_t { kOpen, kClosed, kIsWaitedFor };  ///< the last one: closed, and a thread waits
+  std::atomic<uint32_t> closed_{kOpen};
   std::atomic<uint32_t> ended_{0};  ///< counts what ended while the gate was closed
   mutable Mutex mutex_{LockRank::kSections};
   Section* first_ = nullptr;  ///< of all; guarded by mutex_

@@ -272,6 +272,13 @@ Status Directory::Sync() const {
   return FailErrno("the directory '%s' cannot be synced", path().c_str());
 }
 
+bool Directory::IsOnlyNameOf(const std::string& name, const File& file) const {
+  struct stat found;
+  const int failed = fstatat(file_.descriptor_at_open(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW);
+  return failed == 0 && FileIdentity{found.st_dev, found.st_ino} == file.identity() &&
+         found.st_nlink == 1;
+}
+
 Status Directory::CheckHasOneName(const std::string& name, const File& file) const {
   const Result<struct stat> status = file.Stat();
   if (!status) return status.status();

@@ -133,6 +133,10 @@ class Directory {
   /// Errors  kIo, kNoSpace.
   Status Sync() const;
 
+  /// Whether `name` leads to the open file, which has no other name. If not, the next two say why.
+  /// Cost  one system call.
+  bool IsOnlyNameOf(const std::string& name, const File& file) const;
+
   /// Checks that the open file, which is `name` here, has no other names.
   /// Errors  kUnsupported: it has; kIo.
   Status CheckHasOneName(const std::string& name, const File& file) const;

@@ -107,9 +107,19 @@ Result<uint64_t> File::AllocatedBytes() const {
 }
 
 Status File::ReadExactly(void* bytes, size_t size_bytes, uint64_t offset) const {
+  return ReadBy(descriptor(), bytes, size_bytes, offset);
+}
+
+Result<struct stat> File::StatAndRead(void* bytes, size_t size_bytes, uint64_t offset) const {
+  Result<struct stat> status = Stat();
+  if (status) MORSEL_TRY(ReadBy(descriptor_at_open(), bytes, size_bytes, offset));
+  return status;
+}
+
+Status File::ReadBy(int descriptor, void* bytes, size_t size_bytes, uint64_t offset) const {
   char* to = static_cast<char*>(bytes);
   while (size_bytes > 0) {
-    const ssize_t got = calls_->PRead(descriptor(), to, size_bytes, static_cast<int64_t>(offset));
+    const ssize_t got = calls_->PRead(descriptor, to, size_bytes, static_cast<int64_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       return FailErrno("'%s': reading %zu bytes at offset %" PRIu64, path_.c_str(), size_bytes,

@@ -52,6 +52,9 @@ class File {
   /// Errors  by errno, see FailErrno().
   Result<File> SecondDescriptor(std::string path) const;
 
+  /// The number, whoever has it now: for a call that changes nothing, and whose answer says which
+  /// file it was.
+  int descriptor_at_open() const { return descriptor_.number_at_open(); }
   /// What fstat(2) says of the file.
   /// Errors  by errno, see FailErrno(): also where somebody else has closed the descriptor.
   /// Cost    one fstat(2), which is also that of descriptor().
@@ -67,6 +70,11 @@ class File {
   /// Reads [offset, offset + size_bytes).
   /// Errors  kCorrupt: the file ends before, so it was truncated; kIo.
   Status ReadExactly(void* bytes, size_t size_bytes, uint64_t offset) const;
+
+  /// Does what Stat() and then ReadExactly() do.
+  /// Errors  theirs.
+  /// Cost    one fstat(2) beside the read.
+  Result<struct stat> StatAndRead(void* bytes, size_t size_bytes, uint64_t offset) const;
 
   /// Writes all bytes at `offset`.
   /// Durability  none before Sync().
@@ -101,6 +109,8 @@ class File {
   Status Resize(uint64_t size_bytes) const;
 
  private:
+  Status ReadBy(int descriptor, void* bytes, size_t size_bytes, uint64_t offset) const;
+
   SystemCalls* calls_ = nullptr;
   Descriptor descriptor_;
   bool is_closed_in_children_ = false;

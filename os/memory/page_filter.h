@@ -14,6 +14,11 @@ class PageFilter {
   /// reading them would allocate memory.
   virtual PageSet::Pages Of(SubtreePosition position) const = 0;
 
+  /// As Of(), for one that reads these `pages` of the subtree and no others.
+  virtual PageSet::Pages Among(const PageSet::Pages&, SubtreePosition position) const {
+    return Of(position);
+  }
+
   /// The first subtree of [from, end) that may have such pages; `end` if there is none. It skips
   /// many untouched subtrees faster than a call of Of() for each.
   virtual SubtreePosition Next(SubtreePosition from, SubtreePosition end) const {

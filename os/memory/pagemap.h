@@ -42,6 +42,8 @@ class Pagemap {
   bool is_open() const { return file_.is_open(); }
   /// As Descriptor::number().
   int descriptor() const { return file_.number(); }
+  /// For an ioctl(2) that no other file knows: that it is refused there says enough.
+  int descriptor_at_open() const { return file_.number_at_open(); }
 
  private:
   Descriptor file_;

@@ -83,7 +83,7 @@ class ScanTracker final : public DirtyTracker {
     scan.return_mask = kPageIsWritten;
     for (uint64_t at = base + offset; at < scan.end; at = scan.walk_end) {
       scan.start = at;
-      const int found = ioctl(frames.pagemap().descriptor(), kPagemapScan, &scan);
+      const int found = ioctl(frames.pagemap().descriptor_at_open(), kPagemapScan, &scan);
       if (found < 0 && errno == EINTR) {
         scan.walk_end = at;
         continue;

@@ -53,29 +53,41 @@ ThreadParts::Gate::Gate(ThreadParts& parts) : parts_(parts) {
 
 // No other thread is inside the heap afterwards.
 void ThreadParts::EmptySlots() {
+  // Not of this thread, for which nobody waits: it may be inside another heap, whose medium has
+  // called back.
+  const auto for_each_other = [this](const auto& visit) {
+    for (ThreadHeap* one = in_use_; one != nullptr; one = one->next_in_use) {
+      if (one->slot != nullptr && one->state != my_state) visit(*one);
+    }
+  };
   for (ThreadHeap* one = in_use_; one != nullptr; one = one->next_in_use) {
-    if (one->slot != nullptr) one->slot->Empty();
+    if (one->slot == nullptr) continue;
+    one->slot->Empty();
+    one->state->recent.ForgetIf(key_);
   }
-  // ORDER  a slot is empty, for every thread  <  the heap is no thread's recent one
-  // WHY    a thread makes the heap its recent one only while its slot is the heap's.
-  // CRASH  nothing of this is on the medium.
-  // TEST   alloc/heap/heap_parts_test: NobodyIsInsideWhileTheGateIsClosed
-  BarrierInAllThreads();
-  for (ThreadHeap* one = in_use_; one != nullptr; one = one->next_in_use) {
-    if (one->slot != nullptr) one->state->recent.ForgetIf(key_);
-  }
+  bool has_others = false;
+  for_each_other([&](ThreadHeap&) { has_others = true; });
+  if (!has_others) return;
   // ORDER  neither slot nor key leads to the heap, for every thread  <  the look at who is inside
   // WHY    a thread that entered because it did not see this has said before that it is inside, so
   //        that it is seen here.
   // CRASH  nothing of this is on the medium.
   // TEST   alloc/heap/heap_parts_test: ClosingTheGateWaitsForWhoIsInside
   BarrierInAllThreads();
-  for (ThreadHeap* one = in_use_; one != nullptr; one = one->next_in_use) {
-    // Do not wait for this thread: it may be inside another heap, whose medium has called back.
-    if (one->slot == nullptr || one->state == my_state) continue;
-    WaitUntilOutside(one->slot->inside);
-    WaitUntilOutside(one->state->recent.inside);
-  }
+  for_each_other([](ThreadHeap& one) { WaitUntilOutside(one.slot->inside); });
+  // ORDER  a slot is empty for its thread, which is outside  <  the last look at the thread's key
+  // WHY    a thread makes the heap its recent one only inside its slot, and forgets it where it
+  //        finds the slot empty. So one that did between the first look at its key and the barrier
+  //        is found here, and none does later.
+  // CRASH  nothing of this is on the medium.
+  // TEST   alloc/heap/heap_parts_test: NobodyIsInsideWhileTheGateIsClosed
+  bool has_become = false;
+  for_each_other([&](ThreadHeap& one) {
+    has_become = has_become || one.state->recent.Is(key_);
+    one.state->recent.ForgetIf(key_);
+  });
+  if (has_become) BarrierInAllThreads();
+  for_each_other([](ThreadHeap& one) { WaitUntilOutside(one.state->recent.inside); });
 }
 
 void* ThreadParts::TakeInside(unsigned size_class) const {
