@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <future>
+#include <mutex>
+#include <vector>
 
 #include "examples/pkggraph/commands.h"
 #include "examples/pkggraph/graph_builder.h"
@@ -26,6 +29,35 @@ void WaitForEndOfInput() {
   char byte;
   while (read(STDIN_FILENO, &byte, 1) > 0) {
   }
+}
+
+// The graph is changed by one thread at a time. The lock is taken inside a section, and is not held
+// across its commit: so all that wait for a commit share it, and others change the graph meanwhile.
+void AddInSections(GraphSession& session, const AddOptions& options) {
+  Graph& graph = session.graph();
+  std::mutex changes;
+  std::mutex says;
+  uint64_t left = options.count;
+  const auto add_some = [&] {
+    const std::lock_guard lock(changes);
+    const uint64_t count = std::min(options.checkpoint_every, left);
+    for (uint64_t i = 0; i < count; ++i) AddSynthetic(graph);
+    left -= count;
+    return count == 0 ? 0 : graph.synthetic_count;
+  };
+  const auto add_all = [&] {
+    for (uint64_t made_up = 1; made_up != 0;) {
+      session.Commit([&] { made_up = add_some(); });
+      const std::lock_guard lock(says);
+      if (made_up != 0) std::printf("durable %" PRIu64 "\n", made_up);
+      std::fflush(stdout);
+    }
+  };
+  std::vector<std::future<void>> threads;
+  for (uint64_t i = 0; i < options.threads; ++i) {
+    threads.push_back(std::async(std::launch::async, add_all));
+  }
+  for (std::future<void>& thread : threads) thread.get();
 }
 
 }  // namespace
@@ -67,6 +99,10 @@ ExitCode Build(const Place& place, const BuildOptions& options) {
 
 ExitCode Add(const Place& place, const AddOptions& options) {
   GraphSession session(place, Rights::kWrite);
+  if (options.threads > 0) {
+    AddInSections(session, options);
+    return ExitCode::kDone;
+  }
   Graph& graph = session.graph();
   for (uint64_t added = 0; added < options.count;) {
     const uint64_t until = added + std::min(options.checkpoint_every, options.count - added);

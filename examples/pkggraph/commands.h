@@ -17,6 +17,7 @@ struct BuildOptions {
 struct AddOptions {
   uint64_t count = 0;
   uint64_t checkpoint_every = 1000;
+  uint64_t threads = 0;  ///< That add in sections, each of which is committed; 0: checkpoints.
 };
 
 // The commands that ask, when `timing` is set, tell on standard error how long they took.

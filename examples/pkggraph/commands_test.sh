@@ -55,6 +55,8 @@ expect 4 'line 2' build --index "$scratch/malformed"
 expect 0 "$before" checksum
 expect 0 'durable' add 10 --checkpoint-every 3
 expect 0 'packages                 18' stat
+expect 0 'durable 40' add 30 --checkpoint-every 4 --threads 2
+expect 0 'made up                  40' stat
 expect 0 "durable $before" build --index "$index" # the graph is replaced, not added to
 expect 0 "$before" checksum
 

@@ -23,7 +23,7 @@ for ((seed = first_seed; seed < first_seed + 5; ++seed)); do
   # Not so much as a remark of the shell's.
   [[ ! -s $scratch/complaints ]] || fail "$(< "$scratch/complaints")"
   ((status == 0)) || fail "it ended with $status"
-  grep -q '^In 3 rounds of 3 the graph was a checkpoint' "$scratch/said" || fail 'rounds miss'
+  grep -q '^In 3 rounds of 3 the graph was that of a commit' "$scratch/said" || fail 'rounds miss'
 
   mapfile -t lines < <(grep -F "  ${morselctl@Q} " "$scratch/said")
   ((${#lines[@]} == 3)) || fail "it names ${#lines[@]} lines to try"

@@ -83,6 +83,13 @@ Graph& GraphSession::Renew() {
 
 void GraphSession::Checkpoint() { Check(morsel_.checkpoint()); }
 
+void GraphSession::Commit(const std::function<void()>& change) {
+  morsel::Update update(morsel_);
+  Check(update.status());
+  change();
+  Check(update.commit());
+}
+
 morsel_info GraphSession::Stat() const {
   const morsel::Result<morsel_info> info = morsel_.stat();
   if (!info) Fail(info.error());

@@ -1,6 +1,7 @@
 // The pool, the morsel and the graph in it, open for one command.
 #pragma once
 
+#include <functional>
 #include <morsel/morsel.hpp>
 #include <string>
 
@@ -17,7 +18,7 @@ struct Place {
 enum class Rights { kRead, kWrite, kCreate };
 
 /// Errors   throws Failure: kNotFound where there is no pool, morsel or graph, else kPoolFailed.
-/// Threads  one.
+/// Threads  one, unless said otherwise.
 class GraphSession {
  public:
   GraphSession(const Place& place, Rights rights);
@@ -32,6 +33,10 @@ class GraphSession {
   Graph& Renew();
 
   void Checkpoint();
+  /// Calls `change` in a section of the calling thread, and commits that. What `change` has done
+  /// is durable on return, whole, and whatever else was ended before.
+  /// Threads  any.
+  void Commit(const std::function<void()>& change);
   morsel_info Stat() const;
 
  private:

@@ -80,6 +80,11 @@ void DeclareChanges(CLI::App& app, CommandLine& line) {
   add->add_option("--checkpoint-every", line.add.checkpoint_every, "Packages per checkpoint")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  add->add_option(
+         "--threads", line.add.threads,
+         "So many threads add packages and commit in place of checkpoints; they say how many "
+         "made-up packages are durable")
+      ->check(CLI::Range(1, 64));
   add->callback([&line] { line.run = [&line] { return Add(line.place, line.add); }; });
 }
 

@@ -115,6 +115,7 @@ ExitCode ShowStat(const Place& place, bool timing) {
   std::printf("nodes                      %zu\n", node_count);
   std::printf("  packages                 %zu\n", graph.package_count());
   std::printf("  virtual or unknown       %zu\n", node_count - graph.package_count());
+  std::printf("  made up                  %" PRIu64 "\n", graph.synthetic_count);
   std::printf("edges\n");
   for (const EdgeKind kind : {EdgeKind::kDepends, EdgeKind::kPreDepends, EdgeKind::kAlternative,
                               EdgeKind::kPreAlternative, EdgeKind::kProvides}) {
