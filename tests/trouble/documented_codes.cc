@@ -86,6 +86,7 @@ constexpr char kADevice[] = "needs a device-dax device: tests/vm";
 constexpr char kTheHost[] = "changes /var/lib of the host: morsel/registry has the parts";
 constexpr Elsewhere kElsewhere[] = {
     {"morsel_addresses", MORSEL_VERSION, "morsel/registry/address_registry_test"},
+    {"morsel_begin", MORSEL_NO_MEMORY, "tests/trouble/memory_test"},
     {"morsel_count_huge", MORSEL_PERMISSION, "morsel/carved/carved_pool_permission_test"},
     {"morsel_count_huge", MORSEL_IO, "needs a medium that fails: tests/vm"},
     {"morsel_for_each_block", MORSEL_NO_MEMORY, "tests/trouble/memory_test"},
@@ -132,7 +133,7 @@ void NoteReached(const std::string& call, morsel_code code) { reached[call].inse
 std::map<std::string, std::set<morsel_code>> DocumentedCodes() {
   std::map<std::string, Errors> all;
   for (const char* const header : {"morsel/images.h", "morsel/morsel.h", "morsel/rebase.h",
-                                   "morsel/roots.h", "morsel/tools.h"}) {
+                                   "morsel/roots.h", "morsel/tools.h", "morsel/updates.h"}) {
     AddErrorsOf(header, all);
   }
   // A call is as another one that is as a third one.

@@ -160,6 +160,11 @@ std::vector<Valid> FailuresTest::OfMorsels() {
   };
   return {
       {"morsel_checkpoint", [this] { return morsel_checkpoint(morsel_); }, discard, open},
+      {"morsel_commit", [this] { return morsel_commit(morsel_); }, discard,
+       [=, this] {
+         open();
+         EXPECT_EQ(morsel_begin(morsel_), MORSEL_OK) << morsel_last_error();
+       }},
       {"morsel_resize", [this] { return morsel_resize(morsel_, 4 << 20); }, discard, open},
       {"morsel_stat", [this] { return morsel_stat(morsel_, &info_); }, discard, open},
       {"morsel_set_root",

@@ -67,6 +67,10 @@ const std::map<std::string, Call>& Calls() {
          info.struct_size = sizeof info;
          return morsel_stat(handles.morsel, &info);
        }},
+      {"morsel_begin",
+       [](const Handles& handles) {
+         return handles.contract == kFine ? MORSEL_OK : morsel_begin(handles.morsel);
+       }},
       {"morsel_checkpoint",
        [](const Handles& handles) { return morsel_checkpoint(handles.morsel); }},
       {"morsel_close", [](const Handles& handles) { return morsel_close(handles.morsel); }}};
