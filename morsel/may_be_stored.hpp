@@ -29,6 +29,7 @@ namespace morsel {
 
 class Morsel;  // of handles.hpp, as the following
 class Pool;
+class Update;
 
 namespace impl {
 
@@ -185,6 +186,7 @@ void OfProcess(const std::error_condition*);
 void OfProcess(const std::type_index*);
 void OfProcess(const Morsel*);
 void OfProcess(const Pool*);
+void OfProcess(const Update*);
 template <class T>
 void OfProcess(const std::unique_lock<T>*);
 template <class T>

@@ -42,7 +42,8 @@ morsel_code morsel_begin(morsel_t *morsel);
 /* Ends the section that the calling thread began last.
  *
  * Durability  none: the next commit or checkpoint has it.
- * Errors      INVALID_ARGUMENT (the thread is in none); as morsel_begin(). */
+ * Errors      INVALID_ARGUMENT (the thread is in none); PERMISSION (read-only); UNSUPPORTED (the
+ *             fine contract); BUSY (a fork). */
 morsel_code morsel_end(morsel_t *morsel);
 
 /* Ends the calling thread's section, which is in no other one, and makes it durable, with all that
@@ -53,10 +54,26 @@ morsel_code morsel_end(morsel_t *morsel);
  * Errors      INVALID_ARGUMENT (the thread is in no section, or in one inside of another: it goes
  *             on); BUSY (a thread stays in a section, or threads go from one into the next, for
  *             longer than `patience_ms` of morsel_options; the message names one): the section has
- *             ended, nothing is durable, and the next commit has it; else as morsel_checkpoint(),
- *             for all that share it.
+ *             ended, nothing is durable, and the next commit has it; PERMISSION (read-only);
+ *             UNSUPPORTED (the fine contract); else as morsel_checkpoint(), for all that share it.
  * Cost        where few pages have changed, one write that the disk has when it returns. */
 morsel_code morsel_commit(morsel_t *morsel);
+
+/* What morsel::Update (update.hpp) has of a morsel, to begin and end sections without a call.
+ * Programs are compiled with it: this layout stays. */
+typedef struct morsel_section {
+  uint32_t *depth;         /* in how many sections of the morsel the thread is; NULL: call */
+  const uint32_t *closed;  /* not 0: who stores the morsel keeps threads from beginning one */
+  const uint64_t *changes; /* while this is changes_then, the other two hold */
+  uint64_t changes_then;
+} morsel_section;
+
+/* Fills `section` for the calling thread; it is of no use to another one. If `morsel` is read-only,
+ * under the fine contract, or a parent process', `depth` is NULL. */
+void morsel_section_of(morsel_t *morsel, morsel_section *section);
+
+/* Is called by a thread that has made *depth smaller by one, and then has found *closed not 0. */
+void morsel_section_left(morsel_t *morsel);
 
 #ifdef __cplusplus
 }

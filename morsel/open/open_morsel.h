@@ -102,6 +102,9 @@ class OpenMorsel : public os::InDenseMemory {
     return BeginSlowly();
   }
   Status End();
+  /// Does what Sections::ForInline() does, or ForNobody() where the thread may begin no section.
+  Sections::Inline SectionOfThisThread();
+  void LeftSection() { sections_.Left(); }
   Status Commit();
   Status Checkpoint();
   Status Resize(uint64_t size_bytes);

@@ -94,6 +94,11 @@ Status OpenMorsel::End() {
               label_.c_str());
 }
 
+Sections::Inline OpenMorsel::SectionOfThisThread() {
+  const KeepLastError keep;
+  return MayHaveSections("begin").ok() ? sections_.ForInline() : sections_.ForNobody();
+}
+
 // ORDER  the section ends  <  this thread waits for a commit, or leads one
 // WHY    who leads serves those that wait once no section is open: what they have done by then is
 //        in the copy. And who waits in a section is waited for.

@@ -24,6 +24,8 @@ constexpr uint64_t kMillisecond = 1'000'000;
 
 std::atomic<uint64_t> gates{0};
 std::atomic<uint32_t> forks{0};  // between the first process and this one
+// Counts what makes the places that threads remember wrong: gates that go, threads that end, forks.
+std::atomic<uint64_t> changes{0};
 
 uint64_t Now() {
   timespec now{};
@@ -32,13 +34,32 @@ uint64_t Now() {
          static_cast<uint64_t>(now.tv_nsec);
 }
 
+void ForgetRecent() {
+  recent_sections = {};
+  changes.fetch_add(1, std::memory_order_release);
+}
+
 // What the forking thread was in is its parent's.
 void WatchForks() {
   static const int once = pthread_atfork(nullptr, nullptr, [] {
-    recent_sections = {};
+    ForgetRecent();
     forks.fetch_add(1, std::memory_order_relaxed);
   });
   (void)once;
+}
+
+// A thread that ends gives back what it has of the library, and then another one may have its
+// sections. What of the program runs later in the thread finds them by its owner's number.
+[[gnu::tls_model("initial-exec")]] constinit thread_local bool is_ending = false;
+struct AtEnd {
+  ~AtEnd() {
+    is_ending = true;
+    ForgetRecent();
+  }
+};
+void WatchEnd() {
+  [[gnu::tls_model("initial-exec")]] static thread_local AtEnd at_end;
+  (void)at_end;
 }
 
 }  // namespace
@@ -52,6 +73,7 @@ Sections::Sections(uint64_t patience_ms)
 }
 
 Sections::~Sections() {
+  changes.fetch_add(1, std::memory_order_release);
   while (first_ != nullptr) delete std::exchange(first_, first_->next);
 }
 
@@ -85,7 +107,19 @@ Section* Sections::Mine() {
     mine->owner = owner;
     mine->thread_id = static_cast<uint64_t>(syscall(SYS_gettid));
   }
-  recent_sections.entries[number_ % 4] = {number_, mine};
+  WatchEnd();
+  if (!is_ending) recent_sections.entries[number_ % 4] = {number_, mine};
+  return mine;
+}
+
+Sections::Inline Sections::ForNobody() const {
+  return {nullptr, &closed_, &changes, changes.load(std::memory_order_acquire)};
+}
+
+Sections::Inline Sections::ForInline() {
+  Inline mine = ForNobody();
+  if (!has_barrier_ || is_ending) return mine;
+  if (Section* const section = Mine(); section != nullptr) mine.depth = &section->depth;
   return mine;
 }
 

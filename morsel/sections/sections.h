@@ -70,6 +70,21 @@ class Sections {
       return EndSlowly();
     return Leave(*mine);
   }
+  /// What a program's inline code needs to begin and end sections of the calling thread.
+  struct Inline {
+    std::atomic<uint32_t>* depth;  ///< of the thread's Section; nullptr: it makes calls
+    const std::atomic<uint32_t>* closed;
+    const std::atomic<uint64_t>* changes;
+    uint64_t changes_then;
+  };
+  /// All of it holds as long as `changes` is `changes_then`, for the calling thread. Where threads
+  /// make barriers of their own, or there is no memory, `depth` is nullptr.
+  Inline ForInline();
+  /// The same for a thread that must not begin any: `depth` is nullptr.
+  Inline ForNobody() const;
+  /// Wakes who waits for the end of the section that the calling thread has just ended inline, or
+  /// has found the gate closed in.
+  void Left() { WakeCloser(); }
   /// In how many sections the calling thread is.
   uint32_t Depth() const;
 

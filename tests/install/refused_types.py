@@ -120,6 +120,7 @@ REFUSED = {
         "std::coroutine_handle<>",
         "morsel::Morsel",
         "morsel::Pool",
+        "morsel::Update",
         "std::optional<morsel::Morsel>",
     ),
     "it gives them none": (
