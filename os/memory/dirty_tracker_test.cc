@@ -8,12 +8,14 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <random>
 #include <set>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <vector>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -270,6 +272,87 @@ TEST_P(SparseDirtyTrackerTest, UntouchedPagesCostNothing) {
   EXPECT_EQ(PagesOf(set), expected);
   EXPECT_LE(StatusKiB("VmPTE:"), tables_before + 64);
   EXPECT_LE(StatusKiB("VmRSS:"), resident_before + 8 * 1024);
+}
+
+constexpr uint64_t kPartBytes = 256 * kMiB;
+
+// The method `fault` looks into the parts of the frames that were ever touched.
+class FirstTouchesTest : public testing::Test {
+ protected:
+  void Make(uint64_t bytes, uint64_t capacity_bytes) {
+    range_ = ReserveAnywhere(capacity_bytes);
+    frames_ = std::make_unique<Frames>(*Frames::Open(false));
+    ASSERT_TRUE(frames_->Resize(range_, bytes).ok()) << LastError();
+    Result<std::unique_ptr<DirtyTracker>> opened = OpenDirtyTracker();
+    ASSERT_TRUE(opened.has_value()) << LastError();
+    dirty_ = std::move(*opened);
+  }
+  void Store(uint64_t offset) {
+    reinterpret_cast<std::atomic<char>*>(frames_->at(offset))->store(1);
+  }
+  // The subtrees of what was written.
+  std::set<uint64_t> Collect() {
+    PageSet set;
+    const Result<bool> known = dirty_->Collect(*frames_, set);
+    EXPECT_TRUE(known.has_value() && *known) << LastError();
+    std::set<uint64_t> subtrees;
+    for (const auto& [position, pages] : set.subtrees()) {
+      if (pages.any()) subtrees.insert(position.value());
+    }
+    return subtrees;
+  }
+  static std::set<uint64_t> SubtreesOf(const std::vector<uint64_t>& offsets) {
+    std::set<uint64_t> subtrees;
+    for (const uint64_t offset : offsets) subtrees.insert(offset / kSubtreeBytes);
+    return subtrees;
+  }
+
+  const Setting frames_setting_{"MORSEL_FRAMES", "anonymous"};
+  const Setting dirty_setting_{"MORSEL_DIRTY", "fault"};
+  AddressRange range_;
+  std::unique_ptr<Frames> frames_;
+  std::unique_ptr<DirtyTracker> dirty_;
+};
+
+TEST_F(FirstTouchesTest, AStoreIntoAnUntouchedPartIsFound) {
+  ASSERT_NO_FATAL_FAILURE(Make(8 * kGiB, 8 * kGiB));
+  Store(3 * kGiB);
+  ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
+  EXPECT_TRUE(Collect().empty()) << "it was stored before";
+  const std::vector<uint64_t> stored = {0, 3 * kGiB + kSubtreeBytes, 5 * kGiB, 8 * kGiB - 1};
+  for (const uint64_t offset : stored) Store(offset);
+  EXPECT_EQ(Collect(), SubtreesOf(stored));
+  EXPECT_TRUE(Collect().empty());
+  for (const uint64_t offset : stored) Store(offset);
+  EXPECT_EQ(Collect(), SubtreesOf(stored));
+}
+
+TEST_F(FirstTouchesTest, FramesThatGrowAreLookedIntoWhereTheyAreTouched) {
+  ASSERT_NO_FATAL_FAILURE(Make(kPartBytes + 2 * kSubtreeBytes, 4 * kGiB));
+  ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
+  Store(kPartBytes);  // in the part that grows
+  EXPECT_EQ(Collect(), SubtreesOf({kPartBytes}));
+  const uint64_t before = frames_->end();
+  ASSERT_TRUE(frames_->Resize(range_, 4 * kGiB).ok()) << LastError();
+  ASSERT_TRUE(dirty_->Track(*frames_, before).ok()) << LastError();
+  const std::vector<uint64_t> stored = {before, 2 * kPartBytes, 4 * kGiB - 1, 0};
+  for (const uint64_t offset : stored) Store(offset);
+  EXPECT_EQ(Collect(), SubtreesOf(stored));
+}
+
+TEST_F(FirstTouchesTest, ThreadsThatTouchAPartAtATimeAllGoOn) {
+  ASSERT_NO_FATAL_FAILURE(Make(16 * kGiB, 16 * kGiB));
+  ASSERT_TRUE(dirty_->Track(*frames_, 0).ok()) << LastError();
+  std::vector<std::thread> threads;
+  for (uint64_t thread = 0; thread < 8; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (uint64_t part = 0; part < 16 * kGiB / kPartBytes; ++part) {
+        Store(part * kPartBytes + thread * 4 * kSubtreeBytes);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(Collect().size(), 8 * 16 * kGiB / kPartBytes);
 }
 
 TEST(DirtyTracker, CompareKnowsNothing) {

@@ -4,8 +4,6 @@
 // pages are written, since the page tables tell which pages have no protection. The thread
 // allocates nothing and takes no lock, because the thread that waits for it may hold any lock.
 // Signals are blocked in it, so that no handler of the program runs there.
-#include "os/memory/fault_tracker.h"
-
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -25,6 +23,8 @@
 #include "base/error.h"
 #include "base/quiet_threads.h"
 #include "base/units.h"
+#include "os/memory/first_touches.h"
+#include "os/memory/open_dirty_tracker.h"
 #include "os/memory/page_runs.h"
 #include "os/memory/pagemap.h"
 #include "os/memory/userfaultfd.h"
@@ -77,12 +77,15 @@ class FaultTracker final : public DirtyTracker {
   static void* Run(void* faulting);
   static TrackedRange FramesOf(const FrameRun& run, uint64_t offset, uint64_t size_bytes);
   Status Protect(const Frames& frames, TrackedRange extent) const;
+  template <class Visit>
+  Status ForEachTouched(const Frames& frames, uint64_t begin, const Visit& visit) const;
   Result<PageSet::Pages> Written(const Frames& frames, const FrameRun& run,
                                  SubtreePosition position) const;
 
   Descriptor faults_;
   Descriptor end_;
   pid_t process_;
+  FirstTouches touches_;
   pthread_t thread_{};
   bool has_thread_ = false;
   uffdio_range tracked_{};
@@ -109,7 +112,7 @@ int FaultTracker::StartThread() {
 }
 
 void* FaultTracker::Run(void* faulting) {
-  const auto& self = *static_cast<const FaultTracker*>(faulting);
+  auto& self = *static_cast<FaultTracker*>(faulting);
   for (;;) {
     std::array<pollfd, 2> wait = {
         {{self.faults_.number(), POLLIN, 0}, {self.end_.number(), POLLIN, 0}}};
@@ -123,7 +126,13 @@ void* FaultTracker::Run(void* faulting) {
     const ssize_t got = read(faults, messages.data(), sizeof messages);
     for (ssize_t i = 0; i < got / static_cast<ssize_t>(sizeof messages[0]); ++i) {
       const uffd_msg& message = messages[static_cast<size_t>(i)];
-      if (message.event == UFFD_EVENT_PAGEFAULT) LetWrite(faults, message.arg.pagefault.address);
+      if (message.event != UFFD_EVENT_PAGEFAULT) continue;
+      const auto& fault = message.arg.pagefault;
+      if ((fault.flags & UFFD_PAGEFAULT_FLAG_WP) != 0) {
+        LetWrite(faults, fault.address);
+      } else {
+        self.touches_.Answer(faults, fault.address);
+      }
     }
     if ((wait[1].revents & POLLIN) != 0) return nullptr;
   }
@@ -149,14 +158,28 @@ Status FaultTracker::Protect(const Frames& frames, TrackedRange extent) const {
 Status FaultTracker::Track(const Frames& frames, uint64_t begin) {
   tracked_ = {reinterpret_cast<uint64_t>(frames.at(0)),
               std::max<uint64_t>(tracked_.len, frames.end())};
-  MORSEL_TRY(RegisterFrames(faults_.number(), frames, begin));
-  for (const FrameRun& run : frames.runs()) {
-    MORSEL_TRY(ForEachRun(
-        std::max(begin, run.offset), run.end(),
+  MORSEL_TRY(touches_.Register(faults_.number(), frames, begin));
+  return ForEachTouched(frames, begin, [&](const FrameRun& run, uint64_t from, uint64_t to) {
+    return ForEachRun(
+        from, to,
         [&](SubtreePosition position) -> Result<PageSet::Pages> { return frames.Of(position); },
         [&](uint64_t offset, uint64_t size_bytes) {
           return Protect(frames, FramesOf(run, offset, size_bytes));
-        }));
+        });
+  });
+}
+
+// Calls visit(run, from, to) for what of the frames behind `begin` may have pages.
+template <class Visit>
+Status FaultTracker::ForEachTouched(const Frames& frames, uint64_t begin,
+                                    const Visit& visit) const {
+  for (const FrameRun& run : frames.runs()) {
+    for (uint64_t at = std::max(begin, run.offset); at < run.end();) {
+      const uint64_t next = AlignDown(at, FirstTouches::kPartBytes) + FirstTouches::kPartBytes;
+      const uint64_t end = std::min(next, run.end());
+      if (touches_.Contains(at)) MORSEL_TRY(visit(run, at, end));
+      at = end;
+    }
   }
   return Code::kOk;
 }
@@ -164,16 +187,15 @@ Status FaultTracker::Track(const Frames& frames, uint64_t begin) {
 // A page is added to the set before it is protected, since a protected page is not found again. So
 // it is in the set also if protecting it fails, or if it is written in between.          [DRT-1]
 Result<bool> FaultTracker::Collect(const Frames& frames, PageSet& pages) {
-  for (const FrameRun& run : frames.runs()) {
-    MORSEL_TRY(ForEachRun(
-        run.offset, run.end(),
-        [&](SubtreePosition position) { return Written(frames, run, position); },
+  MORSEL_TRY(ForEachTouched(frames, 0, [&](const FrameRun& run, uint64_t from, uint64_t to) {
+    return ForEachRun(
+        from, to, [&](SubtreePosition position) { return Written(frames, run, position); },
         [&](uint64_t offset, uint64_t size_bytes) {
           const TrackedRange extent = FramesOf(run, offset, size_bytes);
           pages.Add(extent.offset, extent.size_bytes);
           return Protect(frames, extent);
-        }));
-  }
+        });
+  }));
   return true;
 }
 

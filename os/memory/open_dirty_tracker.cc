@@ -6,8 +6,6 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "os/memory/fault_tracker.h"
-#include "os/memory/scan_tracker.h"
 
 namespace morsel::os {
 namespace {

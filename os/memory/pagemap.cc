@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
 #include "base/descriptor_floor.h"
 #include "base/error.h"
+#include "base/on_heap.h"
 #include "os/memory/pagemap_scan.h"
 
 namespace morsel::os {
@@ -43,6 +45,29 @@ Result<Pagemap::Subtree> Pagemap::Read(const char* memory) const {
     if ((entries[page] & kWriteProtected) != 0) subtree.protected_from_writes.set(page);
   }
   return subtree;
+}
+
+Result<bool> Pagemap::HasAny(const char* begin, const char* end) const {
+  OnHeap<std::array<uint64_t, 4096>> on_heap;
+  std::array<uint64_t, 4096>& entries = *on_heap;
+  const int pagemap = descriptor();
+  while (begin < end) {
+    const uint64_t count =
+        std::min<uint64_t>(static_cast<uint64_t>(end - begin) / kPageBytes, entries.size());
+    const uint64_t offset = reinterpret_cast<uint64_t>(begin) / kPageBytes * sizeof entries[0];
+    const ssize_t got =
+        pread(pagemap, entries.data(), count * sizeof entries[0], static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < static_cast<ssize_t>(sizeof entries[0])) {
+      return FailErrno("/proc/self/pagemap cannot be read for the memory at %p", begin);
+    }
+    const auto read = static_cast<uint64_t>(got) / sizeof entries[0];
+    for (uint64_t page = 0; page < read; ++page) {
+      if ((entries[page] & (kPresent | kSwapped)) != 0) return true;
+    }
+    begin += read * kPageBytes;
+  }
+  return false;
 }
 
 namespace {

@@ -28,6 +28,12 @@ class Pagemap {
   /// Errors  kIo.
   Result<Subtree> Read(const char* memory) const;
 
+  /// Whether a page of [begin, end) is in memory or swapped out.
+  /// Units   both are multiples of the page size.
+  /// Errors  kIo.
+  /// Cost    a read for each 16 MiB without one.
+  Result<bool> HasAny(const char* begin, const char* end) const;
+
   /// The first page of [begin, end) that is in memory or swapped out; `end` if there is none.
   /// Memory without page tables is skipped as a whole.
   /// Errors  kIo, always so before Linux 6.7; kNoMemory.

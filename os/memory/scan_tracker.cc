@@ -1,6 +1,4 @@
 // The kernel notes which pages are written, and PAGEMAP_SCAN asks for them.
-#include "os/memory/scan_tracker.h"
-
 #include <linux/userfaultfd.h>
 #include <unistd.h>
 
@@ -9,6 +7,7 @@
 
 #include "base/descriptor.h"
 #include "base/error.h"
+#include "os/memory/open_dirty_tracker.h"
 #include "os/memory/page_runs.h"
 #include "os/memory/pagemap.h"
 #include "os/memory/pagemap_scan.h"

@@ -107,7 +107,7 @@ TEST_F(UpdateTest, IsWaitedForAndWaits) {
     EXPECT_TRUE(m.checkpoint().ok()) << morsel::last_error();
   });
   const pid_t checkpointing = checkpoints.get_future().get();
-  while (!morsel::os::IsSeenAsleep(checkpointing)) std::this_thread::yield();
+  while (!morsel::IsSeenAsleep(checkpointing)) std::this_thread::yield();
   update.reset();  // it wakes the one that waits, whose patience is longer than the test's
   other.join();
   std::atomic<bool> is_over{false};

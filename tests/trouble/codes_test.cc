@@ -289,6 +289,9 @@ TEST_F(CodesTest, EachIsTheAnswerToWhatItSays) {
 
   std::set<std::string> declared;
   for (const auto& [call, codes] : DocumentedCodes()) declared.insert(call);
+  for (const char* const call : {"morsel_begin", "morsel_end", "morsel_commit"}) {
+    declared.erase(call);  // section_codes_test.cc has them
+  }
   EXPECT_EQ(calls_, declared);
   for (int code = MORSEL_NO_SPACE; code <= MORSEL_ADDRESS_EXHAUSTED; ++code) {
     EXPECT_TRUE(codes_.contains(static_cast<morsel_code>(code)))

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace morsel {
+namespace morsel::os {
 
 /// From now on each system call of this thread is written down: seccomp(2) traps it, and a handler
 /// of SIGSYS makes it. It needs no rights. It cannot be ended, so that it is for a child that ends
@@ -16,4 +16,4 @@ bool LogCallsOfThisThread();
 /// called last. fstat(2) is "fstat", by whichever number it is made.
 std::vector<std::string> TakeLoggedCalls();
 
-}  // namespace morsel
+}  // namespace morsel::os

@@ -1,4 +1,4 @@
-#include "tests/cost/call_log_testing.h"
+#include "os/testing/call_log_testing.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -38,11 +38,11 @@ int64_t morsel_testing_call(int64_t number, int64_t a, int64_t b, int64_t c, int
 extern const char morsel_testing_called[];
 }
 
-namespace morsel {
+namespace morsel::os {
 namespace {
 
 constexpr int64_t kFStat = SYS_fstat;
-constexpr size_t kCallsMax = 1000;
+constexpr size_t kCallsMax = 10000;
 struct Log {
   std::array<int64_t, kCallsMax> numbers;
   size_t count;
@@ -118,4 +118,4 @@ std::vector<std::string> TakeLoggedCalls() {
   return names;
 }
 
-}  // namespace morsel
+}  // namespace morsel::os
