@@ -127,6 +127,7 @@ using Others = std::function<void(Warm&)>;
 [[noreturn]] void PrintCalls(const std::string& path, bool by_commit, const Others& others,
                              int to) {
   setenv("MORSEL_DIRTY", "scan", 1);
+  setenv("MORSEL_FRAMES", "anonymous", 1);  // others may have reserved pages of hugetlb
   prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   Warm morsel(path);
   Worker worker([&] { others(morsel); });
