@@ -73,9 +73,9 @@ void AddRange(const morsel_info& info, Facts& lines) {
 
 void AddDoubt(const morsel_info& info, const char* how, Facts& lines) {
   if (!MayBeOlder(info)) return;
-  lines.Add("doubt", std::string("one of its two superblocks is not whole: it is damaged, and a "
-                                 "later checkpoint may be lost, or power was lost while it was "
-                                 "written; `morselctl ") +
+  lines.Add("doubt", std::string("one of its two superblocks is not whole: it is damaged, or power "
+                                 "was lost while it was written; no checkpoint is lost unless the "
+                                 "other one could not be written; `morselctl ") +
                          how + "` says more");
 }
 

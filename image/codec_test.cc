@@ -38,7 +38,7 @@ TEST_P(CodecTest, EachLeafTakesWhatItNeeds) {
   EXPECT_LT(LeafOf("b", 1).stored_bytes, kSubtreeBytes * 6 / 10);
   EXPECT_EQ(LeafOf("b", 2), Entry{}) << "zeros are not stored";
   EXPECT_EQ(LeafOf("b", 3).codec, codec_);
-  EXPECT_LE(LeafExtentOf(LeafOf("b", 3)).size_bytes, 4 * kBlockBytes + kPageSumsBytes);
+  EXPECT_LE(LeafExtentOf(LeafOf("b", 3)).size_bytes, 4 * kBlockBytes);
 }
 
 // Changes are found by the sums, which are of the pages and not of what is stored.
@@ -100,7 +100,7 @@ TEST_P(CodecTest, VerifyNamesACompressedLeafThatIsDamaged) {
   };
   EXPECT_EQ(messages_of(0).size(), 0u);
   EXPECT_EQ(messages_of(leaf_.offset + leaf_.stored_bytes / 2).size(), 1u);
-  EXPECT_EQ(messages_of(LeafExtentOf(leaf_).end() - 1).size(), 1u) << "the sums behind it";
+  EXPECT_EQ(messages_of(SumsExtentOf(leaf_).end() - 1).size(), 1u) << "its sums";
 }
 
 TEST_P(CodecTest, WrongLengthsAreRefused) {

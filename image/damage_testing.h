@@ -21,11 +21,12 @@ class DamageTest : public ImageTest {
     codec_ == Codec::kNone ? FillSubtree(older_, 0, 1) : FillHalf(older_, 0, 1);
     Result<ImageFile> image = Create("a", older_, TestCalls(), codec_);
     ASSERT_TRUE(image.has_value()) << LastError();
+    older_bytes_ = Bytes("a");
     memory_ = older_;
     memory_[12345] ^= 1;
     ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 3).ok());
     bytes_ = Bytes("a");
-    Load(superblock_, SlotOffset(2));
+    Load(superblock_, SlotOffset(kNewest));
     Load(table_, superblock_.root.offset);
     Load(leaf_, table_.offset);
     list_ = superblock_.lists[0];
@@ -37,10 +38,17 @@ class DamageTest : public ImageTest {
   void Load(T& to, uint64_t offset) {
     std::memcpy(&to, bytes_.data() + offset, sizeof to);
   }
+  /// Puts the first entry of a table into its copies.
+  static void Put(std::string& bytes, const Entry& entry, const Entry& table) {
+    for (const FileExtent& copy : TableExtentsOf(table)) {
+      if (!Within(copy.offset, sizeof entry, bytes.size())) continue;
+      std::memcpy(bytes.data() + copy.offset, &entry, sizeof entry);
+    }
+  }
   /// Puts a superblock into `bytes`, with a right checksum whatever its fields say. The other
   /// With*() do the same for a part of the image: all sums above it are right.
   static std::string Sealed(std::string bytes, ImageSuperblock superblock) {
-    const uint64_t offset = SlotOffset(superblock.generation);
+    const uint64_t offset = SlotOffset(superblock.sequence);
     superblock.checksum = 0;
     superblock.checksum = Checksum64(&superblock, sizeof superblock);
     std::memcpy(bytes.data() + offset, &superblock, sizeof superblock);
@@ -48,7 +56,7 @@ class DamageTest : public ImageTest {
   }
   std::string WithRootTable(const Entry& table) const {
     std::string bytes = bytes_;
-    std::memcpy(bytes.data() + superblock_.root.offset, &table, sizeof table);
+    Put(bytes, table, superblock_.root);
     ImageSuperblock superblock = superblock_;
     const Sum128 sum = Checksum128(&table, sizeof table);
     superblock.root.sum_low = sum.low;
@@ -61,13 +69,15 @@ class DamageTest : public ImageTest {
     table.sum_low = sum.low;
     table.sum_high = sum.high;
     std::string bytes = WithRootTable(table);
-    std::memcpy(bytes.data() + table.offset, &leaf, sizeof leaf);
+    Put(bytes, leaf, table);
     return bytes;
   }
 
+  /// The list has no other copy then.
   std::string WithList(const PatchList& list) const {
     ImageSuperblock superblock = superblock_;
     superblock.lists[0] = list;
+    superblock.lists[1] = {};
     return Sealed(bytes_, superblock);
   }
   std::string WithPatch(const Patch& patch) const {
@@ -91,8 +101,12 @@ class DamageTest : public ImageTest {
     EXPECT_TRUE(for_writing.has_value() || Bytes("b") == bytes) << "refused, and changed";
   }
 
+  /// Each of the two generations has two superblocks.
+  static constexpr uint64_t kNewest = 4;
+
   Codec codec_;
   Memory older_;
+  std::string older_bytes_;
   Memory memory_;
   std::string bytes_;
   ImageSuperblock superblock_;

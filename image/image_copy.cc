@@ -118,15 +118,18 @@ class Copying {
   std::unique_ptr<os::BlockIo> writes_;
 };
 
-// Copies what the tree leads to, and the superblock last. The rest of the copy is holes.
+// Copies what the tree leads to, and the superblocks last. The rest of the copy is holes.
 Status CopyBytes(const ImageFile& image, const os::File& copy, const std::string& carried_name) {
   std::vector<FileExtent> pieces = PiecesOf(image.tree());
-  MORSEL_TRY(copy.Resize(pieces.empty() ? kExtentsStart : pieces.back().end()));
+  MORSEL_TRY(
+      copy.Resize(pieces.empty() ? kFileBytesMin : std::max(kFileBytesMin, pieces.back().end())));
   MORSEL_TRY(
       OrOverwritten(image, Copying(image.file(), copy, std::move(pieces), image.progress()).Run()));
   MORSEL_TRY(CheckNotOverwritten(image));
   OnHeap<ImageSuperblock> superblock(image.superblock());
   SetCarriedName(*superblock, carried_name);
+  MORSEL_TRY(WriteSuperblock(copy, *superblock));
+  ++superblock->sequence;
   return WriteSuperblock(copy, *superblock);
 }
 
@@ -136,8 +139,23 @@ Status CheckNotOverwritten(const ImageFile& image) {
   return CheckNotOverwritten(image.file(), image.superblock());
 }
 
+// Pages of later records may be in the places of leaves already, while the superblocks stay.
+Status CheckNotOvertaken(const ImageFile& image) {
+  MORSEL_TRY(CheckNotOverwritten(image));
+  const Result<bool> has_later = HasRecordAt(image.file(), image.superblock(), image.log_end());
+  if (!has_later) return has_later.status();
+  if (!*has_later) return Code::kOk;
+  return Fail(kOvertaken, "image '%s' was written by somebody else while it was read",
+              image.file().path().c_str());
+}
+
 Status OrOverwritten(const ImageFile& image, Status failure) {
-  return OrOverwritten(image.file(), image.superblock(), failure);
+  if (failure.code() != Code::kCorrupt) return failure;
+  KeepLastError keep;
+  const Status now = CheckNotOvertaken(image);
+  if (now.code() != kOvertaken) return failure;
+  keep.LetGo();
+  return now;
 }
 
 Status LoadBesideWriter(const ImageFile& image, char* frames) {
@@ -155,7 +173,7 @@ Status CheckSound(const ImageFile& image) {
       ++others;
     }
   }));
-  MORSEL_TRY(CheckNotOverwritten(image));
+  MORSEL_TRY(first.empty() ? CheckNotOverwritten(image) : CheckNotOvertaken(image));
   if (first.empty()) return Code::kOk;
   if (others == 0) return Fail(Code::kCorrupt, "%s", first.c_str());
   return Fail(Code::kCorrupt, "%s; so do %" PRIu64 " others: `morselctl verify` names them",
@@ -167,8 +185,8 @@ Status CheckSound(const ImageFile& image) {
 Status CopyInto(const ImageFile& image, const os::Directory& directory, const std::string& name,
                 const CopyAs& as) {
   MORSEL_TRY(CheckSound(image));
-  // A copy has no log: what it has is put in its place.
-  if (HasLog(image.superblock())) {
+  // A copy has no log: what it has is put in its place. Images are made of this version only.
+  if (HasLog(image.superblock()) || IsOfVersion4(image.superblock())) {
     return RecodeInto(image, image.superblock().codec, directory, name, as);
   }
   const Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, as.rights);

@@ -16,8 +16,13 @@ namespace morsel::image {
 ///         kIo.
 Status CheckNotOverwritten(const ImageFile& image);
 
-/// Returns `failure`, or kOvertaken if it is kCorrupt and CheckNotOverwritten() says so: then what
-/// was read is no damage.
+/// Checks that, and that no checkpoint has come since the image was opened: pages of one may be in
+/// the places of others. To be called by whoever has found damage: else all that was read had the
+/// right sums.
+/// Errors  kOvertaken: what was found is no damage; kIo.
+Status CheckNotOvertaken(const ImageFile& image);
+
+/// Returns `failure`, or kOvertaken if it is kCorrupt and CheckNotOvertaken() says so.
 Status OrOverwritten(const ImageFile& image, Status failure);
 
 /// Loads an image that another process may write. `frames` is as for ImageFile::Load().
@@ -33,7 +38,8 @@ struct CopyAs {
 
 /// Copies the image byte for byte to the file `name` of the directory, but for the name that it
 /// carries. Each extent lies where it did, and the rest of the file is holes. All is read and held
-/// against its sums first. An image that has a log is written anew as by RecodeInto(), without one.
+/// against its sums first. An image that has a log is written anew as by RecodeInto(),
+/// without one.
 /// Durability  on return; a crash before leaves a temporary, or the whole image.
 /// Errors      kCorrupt: the image is damaged, and nothing was made; kOvertaken, as
 ///             CheckNotOverwritten(); kExists; kNoSpace; kPermission; kNoMemory; kIo.
@@ -42,7 +48,7 @@ Status CopyInto(const ImageFile& image, const os::Directory& directory, const st
                 const CopyAs& as);
 
 /// Makes the file `name` of the directory an image of the same memory, compressed by `codec`. Each
-/// leaf is read, held against its sums and written anew, with its patches and the log's pages in
+/// leaf is read, held against its sums and written anew, with the pages that lie elsewhere in
 /// place, as generation 1. If `damaged` is nullptr, a damaged leaf is an error. Otherwise it is
 /// passed to `damaged`, and is zero in the new image.
 /// Durability  as CopyInto().

@@ -46,20 +46,6 @@ OnHeap<ImageSuperblock> SuperblockOf(const ImageInfo& info) {
   return superblock;
 }
 
-std::vector<FileExtent> Without(const std::vector<FileExtent>& all,
-                                const std::vector<FileExtent>& these) {
-  std::vector<FileExtent> rest;
-  std::set_difference(all.begin(), all.end(), these.begin(), these.end(), std::back_inserter(rest));
-  return rest;
-}
-
-bool AreDisjoint(const std::vector<FileExtent>& sorted) {
-  for (size_t i = 1; i < sorted.size(); ++i) {
-    if (sorted[i].offset < sorted[i - 1].end()) return false;
-  }
-  return true;
-}
-
 const Damaged kRefused = [](Status status) { return status; };
 
 }  // namespace
@@ -72,28 +58,35 @@ ImageInfo ImageFile::info() const {
   return info;
 }
 
-std::optional<SlotFinding> ImageFile::FindDoubt() const {
-  if (doubt_ == Doubt::kNone) return std::nullopt;
-  const KeepLastError keep;
-  const Result<ImageSuperblocks> now = ReadSuperblocks(file_, Unreadable::kTold);
-  if (!now || now->doubt == Doubt::kNone) return std::nullopt;
+void ImageFile::FindDoubtOfSlot(std::vector<CopyFinding>& found) const {
+  if (doubt_ == Doubt::kNone) return;
+  const Result<ImageSuperblocks> now = ReadSuperblocks(file_);
+  if (!now || now->doubt == Doubt::kNone) return;
   static constexpr const char* kWhat[] = {
       "",
       "is not whole: power was lost while it was written, and nothing is lost, or it is damaged",
       "is damaged", "cannot be read"};
-  const uint64_t other = kSuperblockBytes - SlotOffset(now->current->generation);
   (void)Fail(Code::kCorrupt,
              "image '%s': the superblock at offset %" PRIu64 " %s; this is generation %" PRIu64
-             ", which the other one leads to, and a later checkpoint may be lost%s",
-             file_.path().c_str(), other, kWhat[static_cast<size_t>(now->doubt)], generation_,
-             now->doubt == Doubt::kUnreadable
-                 ? ": export it, and import that, as it cannot be opened for writing"
-                 : ": compare it with a copy; the next checkpoint writes that superblock anew");
-  return SlotFinding{now->doubt != Doubt::kUnfinished, LastError()};
+             ", which the other one leads to: no checkpoint is lost unless that one could not be "
+             "written when it was made; who opens the morsel for writing next writes both anew",
+             file_.path().c_str(), now->other_offset, kWhat[static_cast<size_t>(now->doubt)],
+             generation_);
+  found.push_back({now->doubt != Doubt::kUnfinished, LastError()});
+}
+
+std::vector<CopyFinding> ImageFile::FindDoubts() const {
+  const KeepLastError keep;
+  std::vector<CopyFinding> found;
+  FindDoubtOfSlot(found);
+  FindDamagedCopies(file_, *current_, tree_, [&](const char* message) {
+    found.push_back({true, message});
+  });
+  return found;
 }
 
 Result<ImageInfo> ImageFile::Peek(const os::File& file) {
-  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file, Unreadable::kTold);
+  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   const ImageSuperblock& current = *superblocks->current;
   ImageInfo info = InfoOf(current);
@@ -125,9 +118,10 @@ Result<ImageFile> ImageFile::Create(const os::Directory& directory, const std::s
 
 Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory& directory,
                                         const std::string& name, const os::FileRights& rights,
-                                        const ImageInfo& info, const Progress& progress) {
+                                        const ImageInfo& info, const Progress& progress,
+                                        os::Naming naming) {
   const Source source = {nullptr, info.size_bytes, nullptr, nullptr, nullptr, &leaves};
-  return Make(directory, name, rights, info, source, progress);
+  return Make(directory, name, rights, info, source, progress, naming);
 }
 
 Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::string& name,
@@ -140,13 +134,17 @@ Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::str
   if (!temporary) return temporary.status();
   ImageFile image(std::move(temporary->file), SuperblockOf(info));
   image.log_use_ = *log_use;
+  image.is_new_ = true;
   image.progress_ = progress;
-  Status status = image.file_.Resize(kExtentsStart);
+  Status status = image.file_.Resize(kFileBytesMin);
   if (status.ok()) {
     status = image.Store(source, info.live_bytes);
   }
   if (status.ok()) status = directory.Publish(image.file_, temporary->name, name, naming);
-  if (status.ok()) return image;
+  if (status.ok()) {
+    image.is_new_ = false;
+    return image;
+  }
   directory.Abandon(temporary->name);
   return status;
 }
@@ -155,9 +153,14 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   Result<LogUse> log_use = LogUse::kNever;
   if (!read_only) log_use = ChosenLogUse();
   if (!log_use) return log_use.status();
-  const Result<ImageSuperblocks> superblocks =
-      ReadSuperblocks(file, read_only ? Unreadable::kTold : Unreadable::kFails);
+  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
+  if (!read_only && IsOfVersion4(*superblocks->current)) {
+    return Fail(Code::kVersion,
+                "image '%s' is of version 4, which this library reads and does not write: it is "
+                "stored anew when its morsel is opened for writing in a pool",
+                file.path().c_str());
+  }
   // Who writes an image is alone with it.
   const auto failure = [&](Status status) {
     return read_only ? OrOverwritten(file, *superblocks->current, status) : status;
@@ -174,14 +177,14 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   if (read_only) return image;
   MORSEL_TRY(MayWrite(image.file_, *image.current_));
   MORSEL_TRY(image.CheckMayGoOn());
-  MORSEL_TRY(image.left_.Take(image.file_));
+  MORSEL_TRY(image.left_.Take(image.file_, *image.current_));
   MORSEL_TRY(image.TakeSpace(*superblocks, *log));
   image.left_.TakeLength(image.file_);
   return image;
 }
 
 Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
-  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file, Unreadable::kTold);
+  const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   Result<Tree> tree = ReadIntact(file, *superblocks->current, damaged);
   if (!tree) return OrOverwritten(file, *superblocks->current, tree.status());
@@ -191,8 +194,8 @@ Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
   image.TakeRead(std::move(*tree), *log);
   image.read_only_ = true;
   image.doubt_ = superblocks->doubt;
-  if (const auto finding = image.FindDoubt()) {
-    MORSEL_TRY(damaged(Fail(Code::kCorrupt, "%s", finding->message.c_str())));
+  for (const CopyFinding& finding : image.FindDoubts()) {
+    MORSEL_TRY(damaged(Fail(Code::kCorrupt, "%s", finding.message.c_str())));
   }
   return image;
 }
@@ -200,7 +203,10 @@ Result<ImageFile> ImageFile::OpenIntact(os::File file, const Damaged& damaged) {
 // What is written next has higher numbers, and must be believed by who reads it. No opening counts
 // through the half that is left.
 Status ImageFile::CheckMayGoOn() const {
-  if (generation_ < kGenerationsEnd / 2 && log_.end() < kLogPositionsEnd / 2) return Code::kOk;
+  const bool may_go_on = generation_ < kGenerationsEnd / 2 &&
+                         current_->sequence < kGenerationsEnd / 2 &&
+                         log_.end() < kLogPositionsEnd / 2;
+  if (may_go_on) return Code::kOk;
   return Fail(Code::kCorrupt,
               "image '%s' has generation %" PRIu64 " and log position %" PRIu64
               ", which no checkpoints have counted to; it can only be opened read-only: export it, "
@@ -218,51 +224,32 @@ void ImageFile::TakeRead(Tree tree, const LogContents& log) {
 
 // Finds out what is free. To be called before anything else is written.
 Status ImageFile::TakeSpace(const ImageSuperblocks& found, const LogContents& log) {
-  // ORDER  the superblock that was found and the log's last record, synced  <  every other write
-  // WHY    after a sync that failed they may be in the cache only. The newest on the medium is then
-  //        the superblock it replaced, whose extents would be written over.                [IMG-1]
-  // CRASH  before: either of the two is found again. After: the medium has the one found here.
-  // TEST   image/crash_test: OpeningMakesTheSuperblockDurableFirst
-  Status status = RewriteLast(file_, log);
-  if (status.ok()) status = WriteSuperblock(file_, *current_);
-  if (status.ok()) status = file_.Sync();
-  // Where there is a log, the other slot may lead before it, or to what it had before it was
-  // settled.
-  const bool has_twin = HasLog(*current_) || (found.other && HasLog(**found.other));
-  if (status.ok() && has_twin) {
-    if (HasLog(*current_)) current_->log_whole = log.end;
-    status = PublishTwin();
+  const Status durable = MakeFoundDurable(found, log);
+  if (!durable.ok()) {
+    return Fail(durable.code(), "%s; the image can only be opened read-only", LastError());
   }
-  if (!status.ok()) {
-    return Fail(status.code(), "%s; the image can only be opened read-only", LastError());
-  }
-
   may_find_another_ = false;
-  std::vector<FileExtent> used = Extents();
-  if (found.older.has_value() && !has_twin) {
-    // The older superblock protects what it leads to. If its tables are damaged, it leads nowhere.
-    const Result<Tree> older_tree = ReadTree(file_, **found.older);
-    if (older_tree) {
-      TakeOlder(*older_tree, used);
-    } else if (older_tree.error() != Code::kCorrupt) {
-      return TakeAll(used);
-    }
-  }
-  space_ = Space(used);
+  is_in_both_ = true;
+  space_ = Space(Extents());
   spare_.Find(file_, space_);
   return Code::kOk;
 }
 
-// What only the older generation has is retired, and used.                                 [IMF-2]
-void ImageFile::TakeOlder(const Tree& older, std::vector<FileExtent>& used) {
-  retired_ = Without(older.Extents(), used);
-  std::vector<FileExtent> both;
-  std::merge(used.begin(), used.end(), retired_.begin(), retired_.end(), std::back_inserter(both));
-  if (AreDisjoint(both)) {
-    used = std::move(both);
-  } else {
-    retired_.clear();
-  }
+// If the slots lead to the same, the older one is durable: it was when the newer one was written.
+// ORDER  the superblock that was found and the log's last record, synced  <  the other slot, synced
+//        <  every other write
+// WHY    after a sync that failed they may be in the cache only. The newest on the medium is then
+//        the superblock it replaced, whose extents would be written over.                [IMG-1]
+// CRASH  before: either of the two is found again. After: the medium has the one found here.
+// TEST   image/crash_test: OpeningMakesTheSuperblockDurableFirst
+Status ImageFile::MakeFoundDurable(const ImageSuperblocks& found, const LogContents& log) {
+  MORSEL_TRY(RewriteLast(file_, log));
+  MORSEL_TRY(WriteSuperblock(file_, *current_));
+  MORSEL_TRY(file_.Sync());
+  const bool is_in_both = found.other && LeadToTheSame(*found.current, **found.other);
+  if (is_in_both && log.last.size_bytes == 0) return Code::kOk;
+  if (HasLog(*current_)) current_->log_whole = log.end;
+  return PublishTwin();
 }
 
 // What the current superblock leads to, sorted.
@@ -274,21 +261,6 @@ std::vector<FileExtent> ImageFile::Extents() const {
   return extents;
 }
 
-// Takes all that the file has, until the next checkpoint: the tables of the older generation could
-// not be read, and what they lead to may lie anywhere.                                    [IMF-3]
-Status ImageFile::TakeAll(const std::vector<FileExtent>& used) {
-  const Result<uint64_t> file_bytes = file_.SizeBytes();
-  if (!file_bytes) return file_bytes.status();
-  const uint64_t end = AlignUp(std::max(*file_bytes, kExtentsStart), kBlockBytes);
-  const Space known(used);
-  for (const auto& [run_begin, run_end] : known.free_runs()) {
-    quarantined_.push_back({run_begin, run_end - run_begin});
-  }
-  if (end > known.end()) quarantined_.push_back({known.end(), end - known.end()});
-  space_ = Space({{kExtentsStart, end - kExtentsStart}});
-  return Code::kOk;
-}
-
 uint64_t ImageFile::LoadedBytes() const {
   uint64_t leaves = 0;
   for (const Table& table : tree_.tables) {
@@ -298,15 +270,22 @@ uint64_t ImageFile::LoadedBytes() const {
   return leaves * kSubtreeBytes;
 }
 
+UnsettledPages ImageFile::unsettled() const {
+  UnsettledPages all = log_.pages();
+  all.insert(tree_.listed.begin(), tree_.listed.end());
+  return all;
+}
+
 Status ImageFile::Load(char* frames) const {
-  LeafReader reader(file_, current_->base);
+  const UnsettledPages elsewhere = unsettled();
+  LeafReader reader(file_, current_->base, elsewhere);
   MORSEL_TRY(reader.Load(tree_, frames, progress_));
-  return ReadLoggedPages(file_, current_->base, log_.pages(),
-                         [&](uint64_t page, const char* bytes, Status status) {
-                           if (!status.ok()) return status;
-                           std::memcpy(frames + page * kPageBytes, bytes, kPageBytes);
-                           return Status();
-                         });
+  return ReadUnsettledPages(file_, current_->base, elsewhere,
+                            [&](uint64_t page, const char* bytes, Status status) {
+                              if (!status.ok()) return status;
+                              std::memcpy(frames + page * kPageBytes, bytes, kPageBytes);
+                              return Status();
+                            });
 }
 
 Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
@@ -316,16 +295,17 @@ Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
     lost.try_emplace(position, status.code(), LastError());
     return Status();
   };
-  LeafReader reader(file_, current_->base);
+  const UnsettledPages elsewhere = unsettled();
+  LeafReader reader(file_, current_->base, elsewhere);
   MORSEL_TRY(reader.LoadIntact(tree_, frames, lose, progress_));
-  MORSEL_TRY(ReadLoggedPages(file_, current_->base, log_.pages(),
-                             [&](uint64_t page, const char* bytes, Status status) {
-                               if (!status.ok()) {
-                                 return lose(SubtreePosition(page / kPagesPerLeaf), status);
-                               }
-                               std::memcpy(frames + page * kPageBytes, bytes, kPageBytes);
-                               return Status();
-                             }));
+  MORSEL_TRY(ReadUnsettledPages(file_, current_->base, elsewhere,
+                                [&](uint64_t page, const char* bytes, Status status) {
+                                  if (!status.ok()) {
+                                    return lose(SubtreePosition(page / kPagesPerLeaf), status);
+                                  }
+                                  std::memcpy(frames + page * kPageBytes, bytes, kPageBytes);
+                                  return Status();
+                                }));
   for (const auto& [position, failure] : lost) {
     std::memset(frames + position.value() * kSubtreeBytes, 0, kSubtreeBytes);
     MORSEL_TRY(damaged(Fail(failure.first, "%s", failure.second.c_str())));
@@ -334,19 +314,21 @@ Status ImageFile::LoadIntact(char* frames, const Damaged& damaged) const {
 }
 
 Status ImageFile::Verify(const std::function<void(const char*)>& report, Verified what) const {
-  LeafReader reader(file_, current_->base);
-  MORSEL_TRY(reader.Verify(tree_, what, report, progress_));
-  std::map<uint64_t, std::string> messages;
-  MORSEL_TRY(ReadLoggedPages(file_, current_->base, log_.pages(),
-                             [&](uint64_t page, const char*, Status status) {
-                               if (!status.ok()) messages.emplace(page, LastError());
-                               return Status();
-                             }));
-  uint64_t last = ~uint64_t{0};
-  for (const auto& [page, message] : messages) {
-    if (page / kPagesPerLeaf != last) report(message.c_str());
-    last = page / kPagesPerLeaf;
-  }
+  const UnsettledPages elsewhere = unsettled();
+  std::map<SubtreePosition, std::string> messages;
+  LeafReader reader(file_, current_->base, elsewhere);
+  MORSEL_TRY(reader.Verify(
+      tree_, what,
+      [&](SubtreePosition position, const char* message) { messages.emplace(position, message); },
+      progress_));
+  MORSEL_TRY(ReadUnsettledPages(file_, current_->base, elsewhere,
+                                [&](uint64_t page, const char*, Status status) {
+                                  if (!status.ok()) {
+                                    messages.emplace(page / kPagesPerLeaf, LastError());
+                                  }
+                                  return Status();
+                                }));
+  for (const auto& [position, message] : messages) report(message.c_str());
   return Code::kOk;
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,8 +31,9 @@ namespace morsel::image {
 class LeafSource;
 struct Source;
 
-/// What is wrong with one of an image's superblocks while the other is whole.
-struct SlotFinding {
+/// What is wrong with one of an image's superblocks, or one copy of a table, while the other is
+/// whole.
+struct CopyFinding {
   bool is_damage;       ///< if not, a power cut may have left it so, with nothing lost
   std::string message;  ///< as that of an error
 };
@@ -42,10 +45,9 @@ struct SlotFinding {
 /// [IMF-1] space_ holds exactly what is neither in the current generation or its log, nor in
 ///         retired_, nor in quarantined_.
 /// [IMF-2] retired_ holds the extents that the generation before the current one has and the
-///         current one has not. The superblock of that generation still leads to them.
+///         current one has not, until the current superblock is in both slots.
 /// [IMF-3] quarantined_ holds the extents of generations whose superblock could not be written, or
-///         perhaps was. If the tables of the older generation could not be read, it holds all that
-///         they may lead to. A slot may lead there until another superblock is in it.
+///         perhaps was. A slot may lead there until another superblock is in it.
 ///
 /// Ownership  the file is closed with the object; move-only.
 /// Threads    one call at a time.
@@ -66,19 +68,20 @@ class ImageFile {
   /// Errors  as Create(), and those of `leaves`: nothing has the name then.
   static Result<ImageFile> CreateFrom(LeafSource& leaves, const os::Directory& directory,
                                       const std::string& name, const os::FileRights& rights,
-                                      const ImageInfo& info, const Progress& progress = {});
+                                      const ImageInfo& info, const Progress& progress = {},
+                                      os::Naming naming = os::Naming::kNew);
 
   /// Opens the image in `file`: reads its superblocks and tables, but no leaves. To open it for
-  /// writing, the superblock that was found is written and synced first: after a sync that failed
-  /// it may have been in a cache only. If one of the superblocks is damaged, the other one counts,
-  /// and info() and FindDoubt() tell.
-  /// Errors  kCorrupt; kVersion; kIo (one of the superblocks cannot be read, and it is to be opened
-  ///         for writing; or more cannot be); kNoSpace (opening it read-only may still work);
-  ///         kOvertaken (read-only); kInvalidArgument (MORSEL_LOG, for writing).
+  /// writing, the superblock that was found is written and synced first, and then into the other
+  /// slot, too, if that does not lead to the same: after a sync that failed it may have been in a
+  /// cache only. If one of the superblocks is damaged, the other one counts, and info() and
+  /// FindDoubts() tell. An image of version 4 is opened for reading only.
+  /// Errors  kCorrupt; kVersion; kIo; kNoSpace (opening it read-only may still work); kOvertaken
+  ///         (read-only); kInvalidArgument (MORSEL_LOG, for writing).
   static Result<ImageFile> Open(os::File file, bool read_only);
 
   /// Opens a damaged image for reading. Every table, leaf and list that is damaged is passed to
-  /// `damaged` and counts as absent; so is what FindDoubt() finds.
+  /// `damaged` and counts as absent; so is what FindDoubts() finds.
   /// Errors  as Open(): nothing of the image can be found; what `damaged` returns.
   static Result<ImageFile> OpenIntact(os::File file, const Damaged& damaged);
 
@@ -90,17 +93,20 @@ class ImageFile {
   /// Says of the size what the tree says, and of the rest what the log's last record does.
   ImageInfo info() const;
 
-  /// Says what is doubtful of the superblock that the image was not opened from, if anything: a
-  /// later checkpoint may be lost with it. Both are read again, so that nothing is told of one that
+  /// Says what is doubtful of the superblock that the image was not opened from, and which copies
+  /// of tables are damaged. Both superblocks are read again, so that nothing is told of one that
   /// another process was writing.
-  std::optional<SlotFinding> FindDoubt() const;
+  std::vector<CopyFinding> FindDoubts() const;
 
   const os::File& file() const { return file_; }
   /// The superblock and the tree of the current generation.
   const ImageSuperblock& superblock() const { return *current_; }
   const Tree& tree() const { return tree_; }
-  /// The pages of the image's log, which replace the tree's. Decision 25.
-  const LoggedPages& logged() const { return log_.pages(); }
+  /// The pages that lie elsewhere than in their leaves: those of the log, and those that are
+  /// listed.
+  UnsettledPages unsettled() const;
+  /// The position behind the log's last record, as far as it is known here.
+  uint64_t log_end() const { return log_.end(); }
 
   /// Sets the function that is called from now on while this image is stored, loaded, verified or
   /// copied. It is called on the thread of that call.
@@ -131,9 +137,9 @@ class ImageFile {
                 Verified what = Verified::kAll) const;
 
   /// Writes `frames`, size_bytes long, as the next generation. Of a subtree that has not changed
-  /// nothing is written, and of one that has changed a little only the changed pages. If nothing
-  /// has changed at all, there is no next generation and nothing is written. The image was not
-  /// opened read-only.
+  /// nothing is written, and of one that has changed a little only the changed pages, which are
+  /// settled later. If nothing has changed at all, there is no next generation and nothing is
+  /// written. The image was not opened read-only.
   ///
   /// `dirty` has the pages that may differ from the last generation that was stored, or loaded and
   /// not changed since. If it is nullptr, all pages are compared with that generation. `touched`
@@ -146,20 +152,26 @@ class ImageFile {
   ///             this one, whole. A sync that fails is kIo, whatever its reason, and so is every
   ///             later Store(): nothing can be promised until the image is opened again. kCorrupt:
   ///             somebody else has written the file, and nothing is written to it.
-  /// Cost        2 fdatasyncs, 3 if there is a log; none if nothing has changed. Where few pages
+  /// Cost        3 fdatasyncs; none if nothing has changed. Where few pages
   ///             have changed and there is a log with room for them, one write that is synced; the
-  ///             checkpoint that makes the log pays 3 fdatasyncs more.
+  ///             checkpoint that makes the log, that which finds it full, and one of much pay 3
+  ///             fdatasyncs more.
   Status Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
                const os::PageSet* dirty = nullptr, const os::PageFilter* touched = nullptr,
                const std::function<void()>* copied = nullptr);
 
-  /// Stores what the log has into the tree, and gives the log up, so that libraries that know no
-  /// log can read the image. If there is none, nothing is done. `frames` has not changed since the
-  /// last Store() or Load(), which has succeeded.
+  /// Puts what the log has into the leaves, and gives the log up. If there is none, nothing is
+  /// done. `frames` has not changed since the last Store() or Load(), which has succeeded.
   /// Durability, errors  as Store(): the last checkpoint stands in any case.
   Status Settle(const char* frames, const os::PageFilter* touched = nullptr);
 
  private:
+  /// What the medium has failed to write.
+  struct BadPlaces {
+    std::set<SubtreePosition> moved;  ///< leaves that the next checkpoint of much writes elsewhere
+    std::set<uint64_t> offsets;       ///< of places that nothing is written to any more
+  };
+
   ImageFile(os::File file, OnHeap<ImageSuperblock> current)
       : file_(std::move(file)), current_(std::move(current)) {}
 
@@ -169,20 +181,24 @@ class ImageFile {
                                 os::Naming naming = os::Naming::kNew);
   Status Store(const Source& source, uint64_t live_bytes);
   Status StoreNext(Source source, uint64_t live_bytes, bool keeps_log);
-  Result<bool> StoreInLog(const Source& source, uint64_t live_bytes);
+  Status StoreInTree(const Source& source, uint64_t live_bytes);
+  Status StoreInEmptyLog(const Source& source, uint64_t live_bytes);
+  enum class InLog { kStored, kIsFull, kNotForLog };
+  Result<InLog> StoreInLog(const Source& source, uint64_t live_bytes);
+  Status SettleAll(bool keeps_log);
+  void LeavePlace(SubtreePosition position);
   Result<bool> HasLogFor(const Source& source);
   Status MakeLog();
   void TakeRead(Tree tree, const LogContents& log);
   Status CheckMayGoOn() const;
   Status TakeSpace(const ImageSuperblocks& found, const LogContents& log);
-  void TakeOlder(const Tree& older, std::vector<FileExtent>& used);
-  Status TakeAll(const std::vector<FileExtent>& used);
-  uint64_t NextGeneration() const;
+  Status MakeFoundDurable(const ImageSuperblocks& found, const LogContents& log);
+  void FindDoubtOfSlot(std::vector<CopyFinding>& found) const;
   std::vector<FileExtent> Extents() const;
   Status Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written);
   Status PublishSynced(const ImageSuperblock& next, const std::vector<FileExtent>& written);
   Status PublishTwin();
-  Status StartLog();
+  Status FinishPublishing();
   void Accept(OnHeap<ImageSuperblock> next, Tree tree);
   void AcceptSameTree(OnHeap<ImageSuperblock> next);
   Status Poison(Status status, const char* tried, int error);
@@ -202,9 +218,11 @@ class ImageFile {
   std::vector<FileExtent> retired_;
   std::vector<FileExtent> quarantined_;
   LeftByWriter left_;
-  Doubt doubt_ = Doubt::kNone;    // when it was opened
-  int64_t compact_bytes_ = 0;     // what the next checkpoint may spend on compacting
-  bool may_find_another_ = true;  // a crash may find another generation than the current one
+  std::unique_ptr<BadPlaces> bad_;  // nothing until there are any
+  Doubt doubt_ = Doubt::kNone;      // when it was opened
+  bool may_find_another_ = true;    // a crash may find another generation than the current one
+  bool is_in_both_ = false;         // both slots lead to the current tree and log, durably
+  bool is_new_ = false;             // it has no name yet
   bool read_only_ = false;
   bool is_cut_ = false;
   bool poisoned_ = false;

@@ -45,9 +45,9 @@ class ImageFuzzTest : public ImageTest {
       memory[3 * kSubtreeBytes] = static_cast<char>(i);
       EXPECT_TRUE(image->Store(memory.data(), memory.size(), 3).ok()) << LastError();
     }
-    std::string bytes = Bytes(name);
-    EXPECT_LT(bytes.size(), kInputBytesMax);
-    return '\1' + bytes;
+    const std::string input = InputOf(Bytes(name), 1);
+    EXPECT_LT(input.size(), kInputBytesMax);
+    return input;
   }
   // Makes an input with a log of some records. The log is cut behind them: inputs are short.
   std::string SeedOfLog() {
@@ -67,7 +67,7 @@ class ImageFuzzTest : public ImageTest {
     unsetenv("MORSEL_LOG");
     std::string bytes = Bytes("log");
     const uint64_t log_bytes = 20 * kBlockBytes;
-    for (const uint64_t slot : {uint64_t{0}, kSuperblockBytes}) {
+    for (const uint64_t slot : kSlotOffsets) {
       ImageSuperblock superblock;
       std::memcpy(&superblock, &bytes[slot], sizeof superblock);
       EXPECT_EQ(superblock.log_offset + superblock.log_bytes, bytes.size());
@@ -76,8 +76,9 @@ class ImageFuzzTest : public ImageTest {
       if (slot != 0) bytes.resize(superblock.log_offset + log_bytes);
     }
     SealImage(bytes);
-    EXPECT_LT(bytes.size(), kInputBytesMax);
-    return '\1' + bytes;
+    const std::string input = InputOf(bytes, 1);
+    EXPECT_LT(input.size(), kInputBytesMax);
+    return input;
   }
   std::vector<std::string> Seeds() {
     std::vector<std::string> seeds = {SeedOfLog()};
@@ -86,7 +87,7 @@ class ImageFuzzTest : public ImageTest {
     }
     Result<ImageFile> image = Create("empty", MemoryOf(1));
     EXPECT_TRUE(image) << LastError();
-    seeds.push_back('\1' + Bytes("empty"));
+    seeds.push_back(InputOf(Bytes("empty"), 1));
     return seeds;
   }
   static std::vector<std::string> Corpus() {
@@ -163,9 +164,9 @@ TEST_F(ImageFuzzTest, ChangedImagesAreRefusedOrWhole) {
 // Otherwise the fuzzer would test the checksums and nothing behind them.
 TEST_F(ImageFuzzTest, SealedImagesAreBelieved) {
   const std::string seed = Seed(Codec::kLz4, 3);
-  std::string bytes = seed.substr(1);
+  std::string bytes = ImageIn(seed);
   ImageSuperblock superblock;
-  const uint64_t slot = SlotOffset(4);
+  const uint64_t slot = SlotOffset(8);
   std::memcpy(&superblock, &bytes[slot], sizeof superblock);
   superblock.live_bytes = 77;
   std::memcpy(&bytes[slot], &superblock, sizeof superblock);
@@ -182,7 +183,7 @@ TEST_F(ImageFuzzTest, SealedImagesAreBelieved) {
 }
 
 TEST_F(ImageFuzzTest, SealedLogsAreBelieved) {
-  std::string bytes = SeedOfLog().substr(1);
+  std::string bytes = ImageIn(SeedOfLog());
   ImageSuperblock superblock;
   std::memcpy(&superblock, bytes.data(), sizeof superblock);
   bytes[superblock.log_offset + kBlockBytes + 5] ^= 1;
@@ -191,16 +192,16 @@ TEST_F(ImageFuzzTest, SealedLogsAreBelieved) {
   SetBytes("sealed", bytes);
   const Result<ImageFile> image = Open("sealed", true);
   ASSERT_TRUE(image) << LastError();
-  EXPECT_FALSE(image->logged().empty());
+  EXPECT_FALSE(image->unsettled().empty());
   EXPECT_TRUE(Read("sealed")) << LastError();
 }
 
 // Each number of each record is each hostile one, below a right sum: the others stay, so that
 // whoever reads it comes that far.
 TEST_F(ImageFuzzTest, HostileNumbersInRecordsAreHarmless) {
-  const std::string seed = SeedOfLog();
+  const std::string seed = ImageIn(SeedOfLog());
   ImageSuperblock superblock;
-  std::memcpy(&superblock, &seed[1 + kSuperblockBytes], sizeof superblock);
+  std::memcpy(&superblock, &seed[kSlotOffsets[1]], sizeof superblock);
   static constexpr uint64_t kHostile[] = {0,
                                           21,
                                           257,
@@ -216,7 +217,7 @@ TEST_F(ImageFuzzTest, HostileNumbersInRecordsAreHarmless) {
       offsetof(RecordHead, generation), offsetof(RecordHead, live_bytes),
       offsetof(RecordHead, previous),   sizeof(RecordHead) + offsetof(RecordPage, page)};
   uint64_t tried = 0;
-  for (uint64_t at = 1 + superblock.log_offset; at + sizeof(RecordHead) < seed.size();) {
+  for (uint64_t at = superblock.log_offset; at + sizeof(RecordHead) < seed.size();) {
     RecordHead head;
     std::memcpy(&head, &seed[at], sizeof head);
     if (head.magic != kRecordMagic) break;
@@ -224,12 +225,11 @@ TEST_F(ImageFuzzTest, HostileNumbersInRecordsAreHarmless) {
     for (const uint64_t word : kWords) {
       for (const uint64_t hostile : kHostile) {
         std::string input = seed;
-        input[0] = 0;
         std::memcpy(&input[at + word], &hostile, sizeof hostile);
         std::memset(&input[at + offsetof(RecordHead, checksum)], 0, sizeof head.checksum);
         const uint64_t sum = Checksum64(&input[at], head_bytes);
         std::memcpy(&input[at + offsetof(RecordHead, checksum)], &sum, sizeof sum);
-        TryImage(input);
+        TryImage(InputOf(input, 0));
         ++tried;
       }
     }

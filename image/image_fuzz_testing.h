@@ -14,4 +14,11 @@ void TryImage(const std::string& input);
 /// Makes right the sums of all that the superblocks lead to, but of a few leaves only.
 void SealImage(std::string& bytes);
 
+/// Returns the input whose image these bytes are: `first`, and each block that is not zeros behind
+/// its number, of 8 bytes. Inputs are short so, as an image's superblocks lie apart.
+std::string InputOf(const std::string& image, char first);
+
+/// Returns the image of an input.
+std::string ImageIn(const std::string& input);
+
 }  // namespace morsel::image

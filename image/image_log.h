@@ -6,9 +6,9 @@
 
 #include "base/result.h"
 #include "image/format/layout.h"
+#include "image/format/unsettled_pages.h"
 #include "image/log/log_reader.h"
 #include "image/log/log_writer.h"
-#include "image/log/logged_pages.h"
 #include "os/memory/page_set.h"
 
 namespace morsel::image {
@@ -32,8 +32,8 @@ class ImageLog {
   /// Takes what was read. Nothing is written behind that: the next checkpoint settles it.
   void Take(LogContents contents);
 
-  const LoggedPages& pages() const { return pages_; }
-  LoggedPages& pages() { return pages_; }
+  const UnsettledPages& pages() const { return pages_; }
+  UnsettledPages& pages() { return pages_; }
   LogWriter* writer() { return writer_ ? &*writer_ : nullptr; }
   bool is_started() const { return writer_ && writer_->is_started(); }
   void SetWriter(LogWriter writer) { writer_ = std::move(writer); }
@@ -62,7 +62,7 @@ class ImageLog {
  private:
   static constexpr uint64_t kFewMin = 3;
 
-  LoggedPages pages_;
+  UnsettledPages pages_;
   std::optional<LogWriter> writer_;
   uint64_t end_ = 0;  // of what was taken, or of the writer's records when it was stopped
   uint64_t few_count_ = 0;

@@ -21,15 +21,15 @@ std::vector<SubtreePosition> PresentIn(const Tree& tree) {
   return present;
 }
 
-// The leaves of an image, with their patches in place. The new image has no patches: those would
-// not be compressed, a leaf is read faster at a stretch, and all of it passes by anyway.
+// The leaves of an image, with all pages in place.
 class LeavesOf final : public LeafSource {
  public:
   LeavesOf(const ImageFile& image, const Damaged* damaged)
       : image_(image),
         damaged_(damaged),
         positions_(PresentIn(image.tree())),
-        reader_(image.file(), image.superblock().base) {}
+        unsettled_(image.unsettled()),
+        reader_(image.file(), image.superblock().base, unsettled_) {}
 
   Status Begin() { return reader_.BeginSingly(image_.tree()); }
 
@@ -40,7 +40,7 @@ class LeavesOf final : public LeafSource {
   }
   Status Await(SubtreePosition position, char* leaf) override {
     Status read = reader_.Await(position);
-    if (read.ok()) read = PutLogged(position, leaf);
+    if (read.ok()) read = PutUnsettled(position, leaf);
     if (read.ok() || damaged_ == nullptr) return OrOverwritten(image_, read);
     std::memset(leaf, 0, kSubtreeBytes);
     return (*damaged_)(read);
@@ -49,22 +49,23 @@ class LeavesOf final : public LeafSource {
   void Drain() override { reader_.Drain(); }
 
  private:
-  // Puts the pages that the log has of a leaf in their places.
-  Status PutLogged(SubtreePosition position, char* leaf) {
+  // Puts the pages of a leaf that lie elsewhere into their places.
+  Status PutUnsettled(SubtreePosition position, char* leaf) {
     const uint64_t first = position.value() * kPagesPerLeaf;
-    const LoggedPages& all = image_.logged();
-    const LoggedPages of_leaf(all.lower_bound(first), all.lower_bound(first + kPagesPerLeaf));
-    return ReadLoggedPages(image_.file(), image_.superblock().base, of_leaf,
-                           [&](uint64_t page, const char* bytes, Status status) {
-                             if (!status.ok()) return status;
-                             std::memcpy(leaf + (page - first) * kPageBytes, bytes, kPageBytes);
-                             return Status();
-                           });
+    const UnsettledPages of_leaf(unsettled_.lower_bound(first),
+                                 unsettled_.lower_bound(first + kPagesPerLeaf));
+    return ReadUnsettledPages(image_.file(), image_.superblock().base, of_leaf,
+                              [&](uint64_t page, const char* bytes, Status status) {
+                                if (!status.ok()) return status;
+                                std::memcpy(leaf + (page - first) * kPageBytes, bytes, kPageBytes);
+                                return Status();
+                              });
   }
 
   const ImageFile& image_;
   const Damaged* damaged_;
   std::vector<SubtreePosition> positions_;
+  UnsettledPages unsettled_;
   LeafReader reader_;
 };
 
@@ -72,13 +73,15 @@ class LeavesOf final : public LeafSource {
 
 Status RecodeInto(const ImageFile& image, Codec codec, const os::Directory& directory,
                   const std::string& name, const CopyAs& as, const Damaged* damaged) {
-  MORSEL_TRY(directory.CheckNone(name));
+  if (as.naming == os::Naming::kNew) MORSEL_TRY(directory.CheckNone(name));
   LeavesOf leaves(image, damaged);
   MORSEL_TRY(leaves.Begin());
   ImageInfo info = image.info();
   info.codec = codec;
   info.carried_name = as.carried_name;
-  return ImageFile::CreateFrom(leaves, directory, name, as.rights, info, image.progress()).status();
+  return ImageFile::CreateFrom(leaves, directory, name, as.rights, info, image.progress(),
+                               as.naming)
+      .status();
 }
 
 }  // namespace morsel::image

@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(From, ImageRecodeAllTest, testing::ValuesIn(EveryCodec(
 TEST_P(ImageRecodeAllTest, RecodedImageHoldsTheSameMemory) {
   const Result<ImageFile> image = MakePatched(GetParam());
   ASSERT_TRUE(image) << LastError();
-  ASSERT_GT(image->tree().patch_count, 0u);
+  ASSERT_GT(image->tree().listed.size(), 0u);
   for (const Codec codec : EveryCodec()) {
     if (kSlowBuild && codec != Codec::kLz4) continue;
     const std::string name = CodecName(codec);
@@ -66,7 +66,7 @@ TEST_P(ImageRecodeAllTest, RecodedImageHoldsTheSameMemory) {
     EXPECT_EQ(made->info().live_bytes, image->info().live_bytes);
     EXPECT_EQ(made->info().size_bytes, image->info().size_bytes);
     EXPECT_EQ(made->info().generation, 1u);
-    EXPECT_EQ(made->tree().patch_count, 0u) << "replaced pages are not compacted in";
+    EXPECT_TRUE(made->tree().listed.empty()) << "pages are not in their places";
     EXPECT_EQ(made->tree().leaf(SubtreePosition(1)).codec, codec);
     const Result<Memory> found = Read(name);
     ASSERT_TRUE(found) << LastError();
@@ -85,7 +85,7 @@ TEST_F(ImageRecodeTest, RecodedEmptyMorselIsSmall) {
   const Result<ImageFile> image = Create("a", memory_, TestCalls());
   ASSERT_TRUE(image) << LastError();
   ASSERT_TRUE(Recode(*image, Codec::kLz4, "b").ok()) << LastError();
-  EXPECT_EQ(Bytes("b").size(), kExtentsStart);
+  EXPECT_EQ(Bytes("b").size(), kFileBytesMin);
 }
 
 // A leaf is damaged, and a patch of another leaf.
@@ -94,7 +94,7 @@ TEST_F(ImageRecodeTest, DamagedImageIsRefusedOrItsIntactPartsAreRecoded) {
     const Result<ImageFile> image = MakePatched();
     ASSERT_TRUE(image) << LastError();
     Flip(image->tree().leaf(SubtreePosition(7)).offset + 100);
-    Flip(image->tree().PatchesOf(SubtreePosition(3))->front().offset + 9);
+    Flip(image->tree().listed.lower_bound(3 * kPagesPerLeaf)->second.offset + 9);
   }
   const Result<ImageFile> image = Open("a", true);
   ASSERT_TRUE(image) << LastError();

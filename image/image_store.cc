@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "image/image_file.h"
+#include "image/settle/settler.h"
 #include "image/store/few_pages.h"
 #include "image/store/tree_writer.h"
 
@@ -14,6 +15,8 @@ namespace {
 
 /// A checkpoint that has written no more would have fitted into a log.
 constexpr uint64_t kFewBytesMax = 64 * kPageBytes;
+/// So many pages stay where they are until others come: as many as a record has.
+constexpr uint64_t kListedAtRestMax = kRecordPagesMax;
 
 uint64_t BytesOf(const std::vector<FileExtent>& extents) {
   uint64_t bytes = 0;
@@ -48,11 +51,39 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   // Before a byte is written: what is free is free in this writer's file only.             [IMF-1]
   if (current_->generation != 0) MORSEL_TRY(left_.Check(file_));
   live_bytes = std::min(live_bytes, source.size_bytes);
-  const Result<bool> is_logged = StoreInLog(source, live_bytes);
-  if (!is_logged || *is_logged) return is_logged.status();
-  const Status stored = StoreNext(source, live_bytes, true);
+  const Result<InLog> in_log = StoreInLog(source, live_bytes);
+  if (!in_log || *in_log == InLog::kStored) return in_log.status();
+  const Status stored = *in_log == InLog::kIsFull ? StoreInEmptyLog(source, live_bytes)
+                                                  : StoreInTree(source, live_bytes);
   left_.TakeLength(file_);
   return stored;
+}
+
+// A checkpoint of few pages that finds the log full: that is settled first. What a settle cannot
+// read or write does not stop the checkpoint, which has all of it.
+Status ImageFile::StoreInEmptyLog(const Source& source, uint64_t live_bytes) {
+  {
+    KeepLastError keep;
+    const Status settled = SettleAll(/*keeps_log=*/true);
+    if (poisoned_) {
+      keep.LetGo();
+      return settled;
+    }
+  }
+  const Result<InLog> in_log = StoreInLog(source, live_bytes);
+  if (!in_log || *in_log == InLog::kStored) return in_log.status();
+  return StoreInTree(source, live_bytes);
+}
+
+// A checkpoint of much. Pages of leaves that have changed a little are settled at once, unless they
+// are few.
+Status ImageFile::StoreInTree(const Source& source, uint64_t live_bytes) {
+  MORSEL_TRY(StoreNext(source, live_bytes, /*keeps_log=*/true));
+  if (tree_.listed.size() <= kListedAtRestMax) return Code::kOk;
+  KeepLastError keep;
+  const Status settled = SettleAll(/*keeps_log=*/true);
+  if (poisoned_) keep.LetGo();
+  return poisoned_ ? settled : Status();
 }
 
 Status ImageFile::Settle(const char* frames, const os::PageFilter* touched) {
@@ -60,11 +91,51 @@ Status ImageFile::Settle(const char* frames, const os::PageFilter* touched) {
   if (!HasLog(*current_)) return Code::kOk;
   if (poisoned_) return Poisoned();
   MORSEL_TRY(left_.Check(file_));
-  const os::PageSet nothing;
-  const Status stored =
-      StoreNext({frames, current_->size_bytes, &nothing, touched}, live_bytes_, false);
+  Status settled = SettleAll(/*keeps_log=*/false);
+  // Where the log cannot be read, the memory has what it has.
+  if (!settled.ok() && !poisoned_ && settled.code() != Code::kNoSpace) {
+    const os::PageSet nothing;
+    settled = StoreNext({frames, current_->size_bytes, &nothing, touched}, live_bytes_, false);
+  }
   left_.TakeLength(file_);
-  return stored;
+  return settled;
+}
+
+// The next checkpoint of much writes the leaf elsewhere. Nothing is written to its place any more.
+void ImageFile::LeavePlace(SubtreePosition position) {
+  if (bad_ == nullptr) bad_ = std::make_unique<BadPlaces>();
+  bad_->moved.insert(position);
+  bad_->offsets.insert(tree_.leaf(position).offset);
+}
+
+// Puts all pages that lie elsewhere into their leaves. The log is empty then, or given up.
+Status ImageFile::SettleAll(bool keeps_log) {
+  if (!is_in_both_) MORSEL_TRY(PublishTwin());
+  const UnsettledPages pages = unsettled();
+  Settler settler(file_, current_->base, space_, tree_, pages);
+  Result<Tree> tree = settler.Run();
+  if (!tree) {
+    const KeepLastError keep;
+    for (const SubtreePosition position : settler.failed()) LeavePlace(position);
+    GiveBack(settler.written());
+    if (tree.error() == Code::kNoSpace) spare_.ReturnAll(file_, space_);
+    return tree.status();
+  }
+  OnHeap<ImageSuperblock> next = current_;
+  next->generation = generation_;
+  next->live_bytes = live_bytes_;
+  next->root = tree->root;
+  std::fill(std::begin(next->lists), std::end(next->lists), PatchList{});
+  next->log_position = log_.end();
+  next->log_whole = 0;
+  if (HasLog(*next) && (!keeps_log || log_.writer() == nullptr)) NameNoLog(*next);
+  ++next->sequence;
+  log_.Stop();
+  MORSEL_TRY(Publish(*next, settler.written()));
+  Accept(std::move(next), std::move(*tree));
+  MORSEL_TRY(FinishPublishing());
+  spare_.Return(file_, space_, BytesOf(settler.written()));
+  return Code::kOk;
 }
 
 // Whether the image has a log for a checkpoint of this source, as far as can be told before its
@@ -82,20 +153,23 @@ Result<bool> ImageFile::HasLogFor(const Source& source) {
   return made.ok() && log_.is_started();
 }
 
-// Returns false if the checkpoint is not for the log: it goes into the tree.
-Result<bool> ImageFile::StoreInLog(const Source& source, uint64_t live_bytes) {
+// Stores a checkpoint into the log, if that can have it.
+Result<ImageFile::InLog> ImageFile::StoreInLog(const Source& source, uint64_t live_bytes) {
   const Result<bool> has_log = HasLogFor(source);
   if (poisoned_) return Poisoned();
-  if (!has_log || !*has_log) return has_log;
+  if (!has_log) return has_log.status();
+  if (!*has_log) return InLog::kNotForLog;
   RecordBuilder& record = log_.writer()->Begin();
-  if (!CopyFewPages(source, {file_, tree_, log_.pages()}, record)) return false;
+  if (!CopyFewPages(source, {file_, tree_, log_.pages()}, record)) {
+    return record.is_full() && log_.writer()->is_nearly_full() ? InLog::kIsFull : InLog::kNotForLog;
+  }
   ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
   const bool is_same = record.page_count() == 0 && live_bytes == live_bytes_;
   if (is_same && !may_find_another_) {
     meter.Finish();
-    return true;
+    return InLog::kStored;
   }
-  if (!log_.writer()->HasRoom()) return false;
+  if (!log_.writer()->HasRoom()) return InLog::kIsFull;
   if (source.copied != nullptr) (*source.copied)();
   const Status written = log_.writer()->Append(generation_ + 1, live_bytes, log_.pages());
   if (written.code() == Code::kNoSpace || written.code() == Code::kNoMemory) {
@@ -107,7 +181,7 @@ Result<bool> ImageFile::StoreInLog(const Source& source, uint64_t live_bytes) {
   live_bytes_ = live_bytes;
   may_find_another_ = false;
   meter.Finish();
-  return true;
+  return InLog::kStored;
 }
 
 // ORDER  the log's blocks, synced  <  a superblock that names them, in both slots  <  a record
@@ -125,28 +199,23 @@ Status ImageFile::MakeLog() {
     return filled;
   }
   OnHeap<ImageSuperblock> next = current_;
-  next->generation = NextGeneration();
+  ++next->sequence;
   NameLog(*next, log);
   MORSEL_TRY(Publish(*next, {log}));
   AcceptSameTree(std::move(next));
   log_.SetWriter(std::move(*writer));
-  return StartLog();
+  return FinishPublishing();
 }
 
 // The current superblock is alone in its slot, and its log, if it names one, is empty. If it cannot
 // be written into the other slot, too, it stands all the same, and there are no records.
-Status ImageFile::StartLog() {
+Status ImageFile::FinishPublishing() {
   KeepLastError keep;
+  is_in_both_ = false;
   const Status published = PublishTwin();
   if (poisoned_) keep.LetGo();
   if (published.ok()) log_.Start(*current_);
   return poisoned_ ? published : Status();
-}
-
-// The next one that belongs into the slot that the current superblock is not in.           [IMG-2]
-uint64_t ImageFile::NextGeneration() const {
-  const uint64_t next = std::max(generation_, current_->generation) + 1;
-  return SlotOffset(next) == SlotOffset(current_->generation) ? next + 1 : next;
 }
 
 // Stores into the tree, with what the log has. The log is empty then, or given up.
@@ -158,8 +227,9 @@ Status ImageFile::StoreNext(Source source, uint64_t live_bytes, bool keeps_log) 
     dirty = log_.WithLogged(*source.dirty);
     source.dirty = &dirty;
   }
-  const uint64_t generation = NextGeneration();
-  TreeWriter writer(file_, space_, tree_, generation, current_->codec, compact_bytes_);
+  const uint64_t generation = generation_ + 1;
+  if (bad_ != nullptr) source.moved = &bad_->moved;
+  TreeWriter writer(file_, space_, tree_, generation, current_->codec);
   ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
   Result<Tree> tree = writer.Write(source, meter);
   if (!tree) {
@@ -189,12 +259,13 @@ Status ImageFile::StoreNext(Source source, uint64_t live_bytes, bool keeps_log) 
     return Code::kOk;
   }
   next->generation = generation;
+  ++next->sequence;
   log_.Stop();
   MORSEL_TRY(Publish(*next, writer.written()));
-  compact_bytes_ = writer.left_for_compacting();
   Accept(std::move(next), std::move(*tree));
+  if (bad_ != nullptr) bad_->moved.clear();
   if (source.dirty != nullptr && BytesOf(writer.written()) <= kFewBytesMax) log_.CountFew();
-  if (had_log) MORSEL_TRY(StartLog());
+  MORSEL_TRY(FinishPublishing());
   spare_.Return(file_, space_, BytesOf(writer.written()));
   meter.Finish();
   return Code::kOk;
@@ -205,35 +276,39 @@ Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExt
   // WHY    if a superblock leads to bytes that are not there, the morsel is lost.          [IMG-1]
   // CRASH  before the superblock: the last generation. After: this one, whole.
   // TEST   image/crash_test: EveryCrashIsTheLastOrTheNextCheckpoint
-  if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, "fdatasync", errno);
+  // An image that is being made has no name yet, and gets it when all of it is synced.
+  const Status synced = is_new_ ? Status() : file_.Sync();
+  if (!synced.ok()) return Poison(synced, "fdatasync", errno);
   return PublishSynced(next, written);
 }
 
 // What the superblock leads to is durable.
 Status ImageFile::PublishSynced(const ImageSuperblock& next,
                                 const std::vector<FileExtent>& written) {
-  left_.Writing(next.generation);
+  left_.Writing(next);
   if (Status status = WriteSuperblock(file_, next); !status.ok()) {
     quarantined_.insert(quarantined_.end(), written.begin(), written.end());  // [IMF-3]
     may_find_another_ = true;
     return status;
   }
   left_.Written(next);
-  if (const Status synced = file_.Sync(); !synced.ok()) return Poison(synced, "fdatasync", errno);
+  const Status synced = is_new_ ? Status() : file_.Sync();
+  if (!synced.ok()) return Poison(synced, "fdatasync", errno);
   return Code::kOk;
 }
 
 // Publishes the current superblock in the other slot, too.
-// ORDER  both slots lead to the settled tree  <  a block of the log, or of what only the tree
-//        before had, is written again
+// ORDER  both slots lead to the same tree  <  a block of the log, or of what only the tree before
+//        had, is written again
 // WHY    the other slot leads to both.                                           [IMG-1] [REC-2]
 // CRASH  before: either slot leads to a tree and a log that are whole. After: to the same ones.
 // TEST   image/log_test: EitherSlotLeadsToTheLog
 Status ImageFile::PublishTwin() {
   OnHeap<ImageSuperblock> twin = current_;
-  twin->generation = current_->generation + 1;
+  ++twin->sequence;
   MORSEL_TRY(PublishSynced(*twin, {}));
   AcceptSameTree(std::move(twin));
+  is_in_both_ = true;
   return Code::kOk;
 }
 
@@ -243,6 +318,9 @@ void ImageFile::Accept(OnHeap<ImageSuperblock> next, Tree tree) {
   // CRASH  before: the last generation or this one, and all that either leads to is there.
   // TEST   image/crash_test: NothingThatASuperblockLeadsToIsTouched
   std::vector<FileExtent> retired = ExtentsOnlyIn(tree_, tree);
+  std::erase_if(retired, [&](const FileExtent& one) {
+    return bad_ != nullptr && bad_->offsets.contains(one.offset);
+  });
   if (HasLog(*current_) && !HasLog(*next)) retired.push_back(*LogExtentOf(*current_));
   tree_ = std::move(tree);
   log_.Settled();

@@ -31,7 +31,7 @@ TEST_F(LogTest, ACheckpointOfFewPagesIsOneSyncedWrite) {
     EXPECT_EQ(calls_.count(Call::kWriteSynced), is_written);
     EXPECT_EQ(WritingCalls(calls_), is_written);
     EXPECT_EQ(calls_.size_bytes(Call::kWriteSynced), is_written * (1 + pages.size()) * kBlockBytes);
-    EXPECT_EQ(calls_.count(Call::kRead), 1U) << "the two superblocks";
+    EXPECT_EQ(calls_.count(Call::kRead), 1U) << "a superblock";
     EXPECT_EQ(calls_.count(Call::kOpen), 0U);
     ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory_));
   }
@@ -142,7 +142,7 @@ TEST_F(LogTest, ATableOfSeveralBlocks) {
   EXPECT_EQ(Read("b").error(), Code::kCorrupt);
 }
 
-TEST_F(LogTest, AStoreDuringTheCheckpointDamagesNoLoggedPage) {
+TEST_F(LogTest, AStoreDuringTheCheckpointDamagesNoUnsettledPage) {
   ASSERT_NO_FATAL_FAILURE(Commit({1}));
   calls_.Play([&](const Call& call) {
     if (call.kind != Call::kWriteSynced) return 0;
@@ -161,7 +161,7 @@ TEST_F(LogTest, EitherSlotLeadsToTheLog) {
   for (int round = 0; round < 3; ++round) {
     ASSERT_NO_FATAL_FAILURE(Commit({1}));
     ASSERT_NO_FATAL_FAILURE(Commit({2}));
-    for (const uint64_t slot : {uint64_t{0}, kSuperblockBytes}) {
+    for (const uint64_t slot : kSlotOffsets) {
       std::string bytes = Bytes("a");
       bytes[slot + 100] ^= 1;
       SetBytes("b", bytes);
@@ -182,7 +182,7 @@ TEST_F(LogTest, TheImageSaysThatItHasALog) {
   EXPECT_EQ(SuperblockIn(Bytes("a")).read_features, kFeatureLog);
   ASSERT_TRUE(image_->Settle(memory_.data()).ok()) << LastError();
   const std::string bytes = Bytes("a");
-  for (const uint64_t slot : {uint64_t{0}, kSuperblockBytes}) {
+  for (const uint64_t slot : kSlotOffsets) {
     ImageSuperblock superblock;
     std::memcpy(&superblock, bytes.data() + slot, sizeof superblock);
     EXPECT_EQ(superblock.read_features, 0U);

@@ -60,8 +60,10 @@ class LogTest : public StoreTest {
   /// The newest superblock in these bytes.
   static ImageSuperblock SuperblockIn(const std::string& bytes) {
     ImageSuperblock slots[2];
-    std::memcpy(slots, bytes.data(), sizeof slots);
-    return slots[0].generation > slots[1].generation ? slots[0] : slots[1];
+    for (size_t i = 0; i < 2; ++i) {
+      std::memcpy(&slots[i], bytes.data() + kSlotOffsets[i], sizeof slots[i]);
+    }
+    return slots[0].sequence > slots[1].sequence ? slots[0] : slots[1];
   }
   /// Where the records of the log in these bytes begin.
   static std::vector<uint64_t> RecordsIn(const std::string& bytes) {

@@ -78,7 +78,7 @@ TEST_F(SalvageTest, DamagedLeavesAreLostAlone) {
 }
 
 TEST_F(SalvageTest, DamagedPatchLosesItsSubtree) {
-  Damage((*tree_.PatchesOf(SubtreePosition(0)))[0].offset + 9);
+  Damage(tree_.listed.begin()->second.offset + 9);
   ExpectLost({0}, {"subtree 0 ("});
 }
 
@@ -90,18 +90,20 @@ TEST_F(SalvageTest, DamagedListLosesTheLeavesThatAreOlder) {
     FillSubtree(memory_, 5, 77);
     ASSERT_TRUE(image->Store(memory_.data(), memory_.size(), 3).ok()) << LastError();
   }
-  Damage(tree_.lists[0].offset);
+  for (const PatchList& list : tree_.lists) Damage(list.offset);
   ExpectLost({0, 1}, {"the list of replaced pages at offset"});
 }
 
 TEST_F(SalvageTest, DamagedTableLosesItsLeavesAndNoMore) {
   Make(kSubtreesPerGiant + 3, {0, 1, kSubtreesPerGiant + 2});
   Damage(tree_.tables[0].entry.offset + 5);
+  Damage(tree_.tables[0].entry.second + 5);
   ExpectLost({0, 1}, {"the table of subtrees 0-511 (0x100100000000-0x100140000000)"});
 }
 
 TEST_F(SalvageTest, DamagedRootTableLosesTheImage) {
   Damage(tree_.root.offset + 5);
+  Damage(tree_.root.second + 5);
   Result<os::File> file =
       os::File::Open(TestCalls(), AT_FDCWD, path_ + "/a", O_RDONLY, 0, path_ + "/a");
   const Result<ImageFile> image =
@@ -111,8 +113,8 @@ TEST_F(SalvageTest, DamagedRootTableLosesTheImage) {
 }
 
 // The sums serve to find what has changed since the last checkpoint. Nothing is lost with them.
-TEST_F(SalvageTest, DamagedSumsBehindALeafLoseNothing) {
-  Damage(LeafExtentOf(tree_.leaf(SubtreePosition(1))).end() - 100);
+TEST_F(SalvageTest, DamagedSumsOfALeafLoseNothing) {
+  Damage(SumsExtentOf(tree_.leaf(SubtreePosition(1))).end() - 100);
   const Result<ImageFile> image = Open("a", true);
   ASSERT_TRUE(image) << LastError();
   std::vector<std::string> said;
@@ -128,15 +130,15 @@ TEST_F(SalvageTest, DamagedSumsBehindALeafLoseNothing) {
 
 TEST_F(SalvageTest, UnreadableSumsLoseNothingAndAnUnreadableLeafIsNamed) {
   os::ScriptedCalls calls;
-  const uint64_t end = LeafExtentOf(tree_.leaf(SubtreePosition(1))).end();
+  const Entry leaf = tree_.leaf(SubtreePosition(1));
   const Result<ImageFile> image = Open("a", true, calls);
   ASSERT_TRUE(image) << LastError();
   std::vector<std::string> said;
   const auto report = [&](const char* message) { said.emplace_back(message); };
-  calls.Play(os::FailReadsOf(end - 1));
+  calls.Play(os::FailReadsOf(leaf.second));
   ASSERT_TRUE(image->Verify(report, Verified::kLoadable).ok()) << LastError();
   EXPECT_TRUE(said.empty()) << said[0];
-  calls.Play(os::FailReadsOf(end - kPageSumsBytes - 1));
+  calls.Play(os::FailReadsOf(LeafExtentOf(leaf).end() - 1));
   ASSERT_TRUE(image->Verify(report, Verified::kLoadable).ok()) << LastError();
   ASSERT_EQ(said.size(), 1u);
   EXPECT_NE(said[0].find("subtree 1 (0x"), std::string::npos) << said[0];

@@ -47,8 +47,10 @@ enum {
   MORSEL_REPLACE = 1u << 14, /* morsel_import_with(): what has the name gives way */
   MORSEL_REBASE = 1u << 15,  /* morsel_import_with(): another address if the image's is taken */
   MORSEL_MAY_BE_OLDER = 1u << 16 /* only in morsel_info: one of the two superblocks of its image was
-                                    not whole when it was opened. A checkpoint after `generation`
-                                    may be lost, or power was lost while it was made */
+                                    not whole when it was opened. It is damaged, or power was lost
+                                    while it was written. Each checkpoint is in both, so that one
+                                    after `generation` is lost only if the other one could not be
+                                    written */
 };
 
 #ifdef __cplusplus

@@ -15,7 +15,8 @@ GIANT = 1 << 30
 PER_TABLE = GIANT // SUBTREE
 ADDRESS_END = 1 << 47
 MAGIC = b"MRSLIMG1"
-VERSION = 4
+VERSION = 5
+SLOTS = {5: (0, 1 << 20), 4: (0, 4096)}  # by version
 PATCHES_MAX = 1048576
 LISTS_MAX = 24
 FEATURE_LOG = 1
@@ -27,11 +28,13 @@ NUMBERS_END = 1 << 63
 NONE, LZ4, ZSTD = range(3)
 CODECS = ["none", "lz4", "zstd"]
 
-SUPERBLOCK = struct.Struct("<8sQIIQQQ16sQQQQIHHQQQ64s960s208sQ2728s")
+SUPERBLOCK = struct.Struct("<8sQIIQQQ16sQQQQIHHQQQ64sQ960s208sQ2720s")
+SUPERBLOCK_4 = struct.Struct("<8sQIIQQQ16sQQQQIHHQQQ64s960s208sQ2728s")
 RECORD = struct.Struct("<8sQ16sQIIQQQ56s")
 RECORD_PAGE = struct.Struct("<QQ16s")
 START = struct.Struct("<16s5Q")
-ENTRY = struct.Struct("<QIHH16sQ24s")
+ENTRY = struct.Struct("<QQIHH16sQ16s")
+ENTRY_4 = struct.Struct("<QIHH16sQ24s")
 LIST = struct.Struct("<QQQ16s")
 PATCH = struct.Struct("<QQ16s")
 ABSENT, PRESENT = range(2)
@@ -60,15 +63,19 @@ def padded(size):
 
 class Superblock:
     def __init__(self, data):
-        (self.magic, self.checksum, self.version, self.flags, self.read_features, _write_features,
+        self.version = SUPERBLOCK.unpack(data)[2]
+        fields = list((SUPERBLOCK_4 if self.version < 5 else SUPERBLOCK).unpack(data))
+        # Before version 5 superblocks had no number of their own.
+        self.sequence = fields[6] if self.version < 5 else fields.pop(19)
+        (self.magic, self.checksum, _version, self.flags, self.read_features, _write_features,
          self.generation, self.id, self.base, self.capacity, self.size, self.live, self.contract,
          self.codec, _, self.log, self.log_position, self.log_size, root, lists, name,
-         self.log_whole, _) = SUPERBLOCK.unpack(data)
+         self.log_whole, _) = fields
         self.carried_name = name.rstrip(b"\0")
         self.has_log = self.read_features & FEATURE_LOG != 0
         self.start = START.pack(self.id, self.log_position, self.log, self.size,
                                 xxhash.xxh3_64_intdigest(root), xxhash.xxh3_64_intdigest(lists))
-        self.root = Entry(root)
+        self.root = Entry(root, self.version)
         self.lists = [List(lists[i:i + LIST.size]) for i in range(0, len(lists), LIST.size)]
         while self.lists and self.lists[-1].is_zero:
             self.lists.pop()
@@ -76,19 +83,21 @@ class Superblock:
         self.is_whole = self.checksum == xxhash.xxh3_64_intdigest(zeroed)
 
     def is_valid(self, slot):
-        # Slot A (0) has the odd generations.
-        belongs = self.generation > 0 and self.generation % 2 == 1 - slot
+        # Slot A (0) has the odd ones.
+        belongs = self.version > VERSION or (
+            self.sequence > 0 and self.sequence % 2 == 1 - slot)
         return self.magic == MAGIC and self.is_whole and belongs
 
     def check(self):
         is_known = self.contract <= 1 and self.codec <= ZSTD
-        if self.version != VERSION or self.read_features & ~FEATURE_LOG or not is_known:
+        if self.version not in SLOTS or self.read_features & ~FEATURE_LOG or not is_known:
             raise Refused("version", f"version {self.version}, features {self.read_features:#x}")
         sane = (
             0 < self.base < ADDRESS_END and self.base % SUBTREE == 0
             and self.capacity > 0 and self.capacity % SUBTREE == 0
             and self.base + self.capacity <= ADDRESS_END
             and self.size % SUBTREE == 0 and self.size <= self.capacity and self.live <= self.size
+            and 0 < self.generation < NUMBERS_END and self.sequence < NUMBERS_END
         )
         if not sane:
             raise corrupt("the superblock has fields that cannot be")
@@ -101,10 +110,16 @@ class Superblock:
 
 
 class Entry:
-    def __init__(self, data):
-        (self.offset, self.stored, self.kind, self.codec, self.sum, self.generation,
-         _) = ENTRY.unpack(data)
+    def __init__(self, data, version):
+        self.version = version
         self.is_zero = not any(data)
+        if version < 5:
+            (self.offset, self.stored, self.kind, self.codec, self.sum, self.generation,
+             _) = ENTRY_4.unpack(data)
+            self.second = None
+        else:
+            (self.offset, self.second, self.stored, self.kind, self.codec, self.sum,
+             self.generation, _) = ENTRY.unpack(data)
 
     def check(self, is_leaf, entries_max, what):
         if self.kind != PRESENT or self.codec > (ZSTD if is_leaf else NONE):
@@ -118,15 +133,28 @@ class Entry:
                 0 < self.stored // ENTRY.size <= entries_max)
         if not length_is_right:
             raise corrupt(f"{what} has a length that cannot be")
+        if self.version >= 5 and is_leaf and self.codec == NONE and self.offset % SUBTREE:
+            raise corrupt(f"{what} lies at offset {self.offset}")
 
-    def extent_size(self, is_leaf):
-        return padded(self.stored) + (16 * PAGES if is_leaf else 0)
+    @property
+    def sums(self):
+        """Where a leaf's page sums lie."""
+        return self.offset + padded(self.stored) if self.version < 5 else self.second
+
+    @property
+    def copies(self):
+        """Where the copies of a table lie."""
+        return [self.offset] if self.version < 5 else [self.offset, self.second]
 
 
 class List:
     def __init__(self, data):
         self.offset, self.count, self.generation, self.sum = LIST.unpack(data)
         self.is_zero = not any(data)
+
+    def is_copy_of(self, other):
+        return (self.generation, self.count, self.sum) == (
+            other.generation, other.count, other.sum)
 
 
 class Patch:

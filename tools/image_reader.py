@@ -7,7 +7,8 @@ Written from docs/format.md alone, so that the text, and no library, is what say
 Prints one JSON value: "verdict" is clean, damaged (some subtrees, or the roots, are), corrupt or
 version (nothing can be believed), then what the superblock says, of each subtree that is not absent
 where it lies, the XXH3-128 of its memory, and what is wrong with it, and the roots of a heap whose
-subtrees are all whole. Exits with 0 where it is clean.
+subtrees are all whole; "doubts" names superblocks and copies of tables that are damaged while the
+other serves. Exits with 0 where it is clean.
 """
 
 import json
@@ -20,9 +21,9 @@ import xxhash
 import zstandard
 
 from image_format import (
-    ABSENT, BLOCK, CODECS, ENTRY, LZ4, MAGIC, PAGE, PAGES, PATCH, PATCHES_MAX,
-    PER_TABLE, SUBTREE, VERSION, ZSTD, Entry, Log, Patch, Refused, Superblock, corrupt, padded,
-    sum_of,
+    ABSENT, BLOCK, CODECS, ENTRY, LZ4, MAGIC, NONE, PAGE, PAGES, PATCH, PATCHES_MAX,
+    PER_TABLE, SLOTS, SUBTREE, VERSION, ZSTD, Entry, Log, Patch, Refused, Superblock, corrupt,
+    padded, sum_of,
 )
 HEAP_MAGIC = b"mrslHeap"
 HEAP = struct.Struct("<8sII16sQQQQQQQQ")
@@ -50,8 +51,11 @@ class Image:
         self.file = file
         self.file_size = os.fstat(file.fileno()).st_size
         self.extents = {}
+        self.doubts = []  # what is damaged where another copy serves
         self.superblock = self.choose()
         self.superblock.check()
+        if self.superblock.version > 4:
+            self.take(SLOTS[self.superblock.version][1], BLOCK, "a superblock")
         self.leaves = {}  # by subtree
         self.patches = {}  # likewise: by page of the subtree
         self.read_tables()
@@ -76,16 +80,23 @@ class Image:
     def choose(self):
         if self.file_size < 2 * BLOCK:
             raise corrupt("foreign or truncated")
-        slots = [Superblock(self.read(slot * BLOCK, BLOCK)) for slot in range(2)]
+        slots = [Superblock(self.read(offset, BLOCK)) for offset in SLOTS[4]]
+        is_of_4 = slots[1].magic == MAGIC or (slots[0].is_valid(0) and slots[0].version < VERSION)
+        if not is_of_4:
+            if self.file_size < SLOTS[VERSION][1] + BLOCK:
+                raise corrupt("foreign or truncated")
+            slots = [Superblock(self.read(offset, BLOCK)) for offset in SLOTS[VERSION]]
         valid = [s for slot, s in enumerate(slots) if s.is_valid(slot)]
         if valid:
-            return max(valid, key=lambda s: s.generation)
+            if len(valid) < 2 and not is_of_4:
+                self.doubts.append("a superblock is not valid")
+            return max(valid, key=lambda s: s.sequence)
         if any(s.magic == MAGIC and s.version > VERSION for s in slots):
             raise Refused("version", "of a later version, or damaged")
         raise corrupt("no superblock is valid")
 
     def take(self, offset, size, what):
-        """Remembers an extent, which must lie between the superblocks and the file's end."""
+        """Remembers an extent, which must lie between the first two blocks and the file's end."""
         if offset % BLOCK or offset < 2 * BLOCK or offset + size > self.file_size:
             raise corrupt(f"{what} lies at offset {offset}, {size} bytes long")
         # At once, lest one table that is led to often be read as often.
@@ -104,11 +115,19 @@ class Image:
             return []
         entry.check(False, entries_max, what)
         self.check_generation(entry, what)
-        self.take(entry.offset, entry.extent_size(False), what)
-        data = self.read(entry.offset, entry.stored)
-        entries = [Entry(data[i:i + ENTRY.size]) for i in range(0, len(data), ENTRY.size)]
-        if sum_of(data) != entry.sum or entries[-1].kind == ABSENT:
+        for offset in entry.copies:
+            self.take(offset, padded(entry.stored), what)
+        copies = [self.read(offset, entry.stored) for offset in entry.copies]
+        sound = [data for data in copies if sum_of(data) == entry.sum]
+        if not sound:
             raise corrupt(f"{what} fails its checksum")
+        if len(sound) < len(copies):
+            self.doubts.append(f"a copy of {what} is damaged")
+        data = sound[0]
+        entries = [Entry(data[i:i + ENTRY.size], entry.version)
+                   for i in range(0, len(data), ENTRY.size)]
+        if entries[-1].kind == ABSENT:
+            raise corrupt(f"{what} ends with an absent entry")
         return entries
 
     def read_tables(self):
@@ -130,34 +149,45 @@ class Image:
             return
         leaf.check(True, 0, what)
         self.check_generation(leaf, what)
-        self.take(leaf.offset, leaf.extent_size(True), what)
+        self.take(leaf.offset, padded(leaf.stored), what)
+        self.take(leaf.sums, 16 * PAGES, what)
         self.leaves[subtree] = leaf
 
     def read_lists(self):
         """Which pages count in place of leaves' own: those of later lists first."""
-        before = 0
+        groups = []  # of copies of one list
         for one in self.superblock.lists:
+            if groups and groups[-1][-1].is_copy_of(one):
+                groups[-1].append(one)
+            else:
+                groups.append([one])
+            before = groups[-2][-1].generation if len(groups) > 1 else 0
             is_later = before < one.generation <= self.superblock.generation
             if not is_later or not 0 < one.count <= PATCHES_MAX:
                 raise corrupt("a list of replaced pages cannot be")
-            before = one.generation
             self.take(one.offset, padded(one.count * PATCH.size), "a list of replaced pages")
-        for one in reversed(self.superblock.lists):
-            self.read_list(one)
+        for copies in reversed(groups):
+            self.read_list(copies)
         if sum(map(len, self.patches.values())) > PATCHES_MAX:
             raise corrupt("too many pages are replaced")
 
-    def read_list(self, one):
-        data = self.read(one.offset, one.count * PATCH.size)
-        patches = [Patch(data[i:i + PATCH.size]) for i in range(0, len(data), PATCH.size)]
-        pages = [patch.page for patch in patches]
-        if sum_of(data) != one.sum or pages != sorted(set(pages)):
+    def read_list(self, copies):
+        sound = []
+        for one in copies:
+            data = self.read(one.offset, one.count * PATCH.size)
+            patches = [Patch(data[i:i + PATCH.size]) for i in range(0, len(data), PATCH.size)]
+            pages = [patch.page for patch in patches]
+            if sum_of(data) == one.sum and pages == sorted(set(pages)):
+                sound.append(patches)
+        if not sound:
             raise corrupt("a list of replaced pages fails its checksum")
-        for patch in patches:
+        if len(sound) < len(copies):
+            self.doubts.append("a copy of a list of replaced pages is damaged")
+        for patch in sound[0]:
             subtree, page = divmod(patch.page, PAGES)
             leaf = self.leaves.get(subtree)
             later = self.patches.setdefault(subtree, {})
-            if leaf is not None and leaf.generation < one.generation and page not in later:
+            if leaf is not None and leaf.generation < copies[0].generation and page not in later:
                 self.take(patch.offset, PAGE, f"a page of subtree {subtree}")
                 later[page] = patch
 
@@ -176,31 +206,39 @@ class Image:
             return b""
         return data if len(data) == SUBTREE else b""
 
+    def elsewhere(self, subtree):
+        """Where pages of the subtree lie, and their sums, by their number in it."""
+        found = {number: (patch.offset, patch.sum)
+                 for number, patch in self.patches.get(subtree, {}).items()}
+        for number, place in (self.log.pages.items() if self.log else ()):
+            if number // PAGES == subtree:
+                found[number % PAGES] = place
+        return found
+
     def memory(self, subtree):
         """The subtree's 2 MiB, and what is wrong with them."""
         leaf = self.leaves[subtree]
         data = bytearray(self.decoded(leaf))
         if not data:
             return data, [f"its bytes at offset {leaf.offset} do not decompress"]
-        stored_sums = self.read(leaf.offset + padded(leaf.stored), 16 * PAGES)
-        sums = b"".join(sum_of(data[i:i + PAGE]) for i in range(0, SUBTREE, PAGE))
+        elsewhere = self.elsewhere(subtree)
+        stored_sums = self.read(leaf.sums, 16 * PAGES)
+        sums = [sum_of(data[i:i + PAGE]) for i in range(0, SUBTREE, PAGE)]
+        has_sums = sum_of(stored_sums) == leaf.sum
+        if has_sums and leaf.codec == NONE:
+            # What a leaf has in the places of pages that lie elsewhere means nothing.
+            for number in elsewhere:
+                sums[number] = stored_sums[16 * number:16 * number + 16]
         wrong = []
-        if sum_of(sums) != leaf.sum:
+        if sum_of(b"".join(sums)) != leaf.sum:
             wrong.append(f"its bytes at offset {leaf.offset} fail their checksum")
-        if sums != stored_sums:
-            wrong.append("its pages' sums are not those of its bytes")
-        for number, patch in sorted(self.patches.get(subtree, {}).items()):
-            page = self.read(patch.offset, PAGE)
-            if sum_of(page) != patch.sum:
-                wrong.append(f"page {number} at offset {patch.offset} fails its checksum")
-            data[number * PAGE:(number + 1) * PAGE] = page
-        for number, (offset, total) in sorted(self.log.pages.items() if self.log else ()):
-            if number // PAGES != subtree:
-                continue
+        if not has_sums:
+            wrong.append("its pages' sums are damaged")
+        for number, (offset, total) in sorted(elsewhere.items()):
             page = self.read(offset, PAGE)
             if sum_of(page) != total:
-                wrong.append(f"page {number % PAGES} at offset {offset} fails its checksum")
-            data[number % PAGES * PAGE:(number % PAGES + 1) * PAGE] = page
+                wrong.append(f"page {number} at offset {offset} fails its checksum")
+            data[number * PAGE:(number + 1) * PAGE] = page
         return data, wrong
 
 
@@ -371,6 +409,7 @@ def report(path):
         "contract": ["snapshot", "fine"][superblock.contract],
         "flags": superblock.flags,
         "codec": CODECS[superblock.codec],
+        "doubts": image.doubts,
         "subtrees": subtrees,
         "roots": roots,
         "roots_wrong": wrong,

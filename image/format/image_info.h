@@ -28,7 +28,7 @@ struct ImageInfo {
   /// is no export, or one of a library that did not write names.
   std::string carried_name{};
   /// One of the two superblocks was not valid when the image was opened, and should have been: a
-  /// checkpoint after `generation` may be lost.
+  /// checkpoint after `generation` is lost if that one alone could be written.
   bool may_be_older = false;
 };
 

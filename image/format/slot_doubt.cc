@@ -35,7 +35,7 @@ Status ValidateLog(const os::File& file, const ImageSuperblock& superblock) {
   return Fail(Code::kCorrupt,
               "image '%s': the superblock at offset %" PRIu64 " has an impossible log of %" PRIu64
               " bytes at offset %" PRIu64 ", position %" PRIu64 "; restore it from a copy",
-              file.path().c_str(), SlotOffset(superblock.generation), superblock.log_bytes,
+              file.path().c_str(), SlotOffset(superblock.sequence), superblock.log_bytes,
               superblock.log_offset, superblock.log_position);
 }
 
@@ -43,12 +43,14 @@ Status ValidateLog(const os::File& file, const ImageSuperblock& superblock) {
 
 Status ValidateSuperblock(const os::File& file, const ImageSuperblock& superblock) {
   const char* const path = file.path().c_str();
-  if (superblock.version != kVersion || (superblock.read_features & ~kReadFeatures) != 0 ||
-      superblock.contract > 1 || !IsKnown(superblock.codec)) {
+  const bool is_known = superblock.version == kVersion || IsOfVersion4(superblock);
+  if (!is_known || (superblock.read_features & ~kReadFeatures) != 0 || superblock.contract > 1 ||
+      !IsKnown(superblock.codec)) {
     return Fail(Code::kVersion,
                 "image '%s' is of version %" PRIu32 " with features 0x%" PRIx64
                 "; this library knows version %" PRIu32
-                " only: open it with another one, newer where its version is higher",
+                ", and reads version 4: open it with another one, newer where its version is "
+                "higher",
                 path, superblock.version, superblock.read_features, kVersion);
   }
   const bool sane =
@@ -57,13 +59,14 @@ Status ValidateSuperblock(const os::File& file, const ImageSuperblock& superbloc
       Within(superblock.base, superblock.capacity_bytes, kAddressEnd) &&
       IsAligned(superblock.size_bytes, kSubtreeBytes) &&
       superblock.size_bytes <= superblock.capacity_bytes &&
-      superblock.live_bytes <= superblock.size_bytes && superblock.generation < kGenerationsEnd;
+      superblock.live_bytes <= superblock.size_bytes && superblock.generation != 0 &&
+      superblock.generation < kGenerationsEnd && superblock.sequence < kGenerationsEnd;
   if (sane) return ValidateLog(file, superblock);
   return Fail(Code::kCorrupt,
               "image '%s': the superblock at offset %" PRIu64 " has an impossible base 0x%" PRIx64
               ", capacity %" PRIu64 ", size %" PRIu64 ", live bytes %" PRIu64
               " or generation %" PRIu64 "; restore it from a copy",
-              path, SlotOffset(superblock.generation), superblock.base, superblock.capacity_bytes,
+              path, SlotOffset(superblock.sequence), superblock.base, superblock.capacity_bytes,
               superblock.size_bytes, superblock.live_bytes, superblock.generation);
 }
 
@@ -80,8 +83,9 @@ Status ValidateSuperblock(const os::File& file, const ImageSuperblock& superbloc
 //                              behind it are zeros                              write was whole
 //   zero                       any other of the image's   -                     kUnfinished
 //
-// All zeros were never written, and are no doubt. An older one may have had a name, which is behind
-// the first sector, so that nothing is known of what it says of those.
+// All zeros were never written, and are no doubt. An older one, and the second one of a state that
+// has a name, may have that behind the first sector, so that nothing is known of what it says of
+// those.
 Doubt DoubtOf(const os::File& file, const ImageSuperblock& other, uint64_t offset,
               const ImageSuperblock& current) {
   if (!AreZeros(other, kFieldsEnd, sizeof other)) return Doubt::kDamaged;
@@ -91,7 +95,7 @@ Doubt DoubtOf(const os::File& file, const ImageSuperblock& other, uint64_t offse
       other.magic == kMagic && other.id == current.id && other.base == current.base &&
       other.capacity_bytes == current.capacity_bytes && other.flags == current.flags &&
       other.contract == current.contract && other.codec == current.codec && other.reserved_0 == 0 &&
-      other.generation != 0 && SlotOffset(other.generation) == offset;
+      other.generation != 0 && other.sequence != 0 && SlotOffset(other.sequence) == offset;
   if (!is_of_this || !ValidateSuperblock(file, other).ok()) return Doubt::kDamaged;
   constexpr ptrdiff_t kListsInFirst =
       (kSectorBytes - offsetof(ImageSuperblock, lists)) / sizeof(PatchList);
@@ -100,8 +104,9 @@ Doubt DoubtOf(const os::File& file, const ImageSuperblock& other, uint64_t offse
   if (std::any_of(unused, lists_end, [](const PatchList& list) { return list != PatchList{}; })) {
     return Doubt::kDamaged;
   }
-  const bool ends_in_first = unused != lists_end && !HasLog(other);
-  const bool is_whole = other.generation > current.generation && ends_in_first &&
+  const bool has_name = !CarriedName(current).empty();
+  const bool ends_in_first = unused != lists_end && !HasLog(other) && !has_name;
+  const bool is_whole = other.sequence > current.sequence && ends_in_first &&
                         AreZeros(other, kSectorBytes, kFieldsEnd);
   return is_whole ? Doubt::kDamaged : Doubt::kUnfinished;
 }

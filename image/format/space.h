@@ -21,10 +21,12 @@ struct FileExtent {
   friend auto operator<=>(const FileExtent&, const FileExtent&) = default;
 };
 
-/// The extent of the table that `entry` leads to. The entry is present.
-FileExtent TableExtentOf(const Entry& entry);
-/// The extent of a leaf that is present: its bytes and its page sums, but not its patches.
+/// The extents of the table that `entry` leads to: one for each copy. The entry is present.
+std::vector<FileExtent> TableExtentsOf(const Entry& entry);
+/// The extent of a leaf that is present: its bytes, without its page sums and its patches.
 FileExtent LeafExtentOf(const Entry& leaf);
+/// The extent of its page sums.
+FileExtent SumsExtentOf(const Entry& leaf);
 
 /// The extent of a list's patches; the pages themselves lie elsewhere.
 FileExtent ListExtentOf(const PatchList& list);
@@ -36,7 +38,8 @@ std::optional<FileExtent> LogExtentOf(const ImageSuperblock& superblock);
 /// a write of its own.
 inline constexpr uint64_t kFragmentBytes = 64 * kKiB;
 
-/// Gives out the free runs of a file and takes extents back.
+/// Gives out the free runs of a file and takes extents back. The slots of superblocks are never
+/// free.
 ///
 /// [SPC-1] Free runs touch neither each other nor end().
 ///
@@ -49,6 +52,12 @@ class Space {
   /// Claims size_bytes, a multiple of 4096, and returns their offset. They come from the smallest
   /// free run that holds them or, if there is none, from end().
   uint64_t Take(uint64_t size_bytes);
+
+  /// As Take(), in another part of the file of kApartBytes than `offset` lies in.
+  uint64_t TakeApart(uint64_t size_bytes, uint64_t offset);
+
+  /// As Take(), of the 2 MiB of a leaf, at a multiple of 2 MiB.
+  uint64_t TakePlace();
 
   /// Claims size_bytes, a multiple of 4096, or a part of them, and returns them as one extent. It
   /// comes from the smallest free run of at least kFragmentBytes, so that larger runs stay for what
@@ -66,13 +75,16 @@ class Space {
 
  private:
   void Insert(uint64_t begin, uint64_t end);
+  bool TakeAt(std::set<std::pair<uint64_t, uint64_t>>::iterator run, uint64_t begin,
+              uint64_t size_bytes);
+  uint64_t TakeFromEnd(uint64_t begin, uint64_t size_bytes);
   void Erase(std::map<uint64_t, uint64_t>::iterator run);
   FileExtent TakeFrom(std::set<std::pair<uint64_t, uint64_t>>::iterator run, uint64_t size_bytes);
 
   std::map<uint64_t, uint64_t> free_;                // offset -> end
   std::set<std::pair<uint64_t, uint64_t>> by_size_;  // the same runs: size, offset
-  uint64_t end_ = kExtentsStart;
-  uint64_t fragment_bytes_ = 0;  // in free runs shorter than kFragmentBytes
+  uint64_t end_ = kExtentsStart;                     // at least kFileBytesMin
+  uint64_t fragment_bytes_ = 0;                      // in free runs shorter than kFragmentBytes
 };
 
 }  // namespace morsel::image

@@ -1,10 +1,12 @@
 #include "image/format/superblock.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstring>
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "image/format/version_4.h"
 
 namespace morsel::image {
 namespace {
@@ -22,13 +24,19 @@ uint64_t ChecksumOf(const ImageSuperblock& superblock) {
   return Checksum64(&*summed, sizeof *summed);
 }
 
-Slot StateOf(const ImageSuperblock& superblock, uint64_t offset) {
+// Whether the superblock belongs into the slot. Those of versions before had no number, and nothing
+// is known of those of later ones.
+bool BelongsInto(size_t slot, const ImageSuperblock& superblock) {
+  if (superblock.version > kVersion) return true;
+  const uint64_t number =
+      superblock.version == kVersion ? superblock.sequence : superblock.generation;
+  return number != 0 && SlotIndex(number) == slot;
+}
+
+Slot StateOf(const ImageSuperblock& superblock, size_t slot) {
   if (superblock.magic != kMagic) return Slot::kForeign;
   if (superblock.checksum != ChecksumOf(superblock)) return Slot::kDamaged;
-  if (superblock.generation == 0 || SlotOffset(superblock.generation) != offset) {
-    return Slot::kMisplaced;
-  }
-  return Slot::kValid;
+  return BelongsInto(slot, superblock) ? Slot::kValid : Slot::kMisplaced;
 }
 
 const char* Words(Slot state) {
@@ -38,7 +46,7 @@ const char* Words(Slot state) {
     case Slot::kDamaged:
       return "fails its checksum";
     case Slot::kMisplaced:
-      return "is of a generation that does not belong there";
+      return "has a number that does not belong there";
     case Slot::kUnreadable:
       return "cannot be read";
     case Slot::kValid:
@@ -47,55 +55,41 @@ const char* Words(Slot state) {
   return "is valid";
 }
 
-Status NothingToChoose(const os::File& file, const ImageSuperblock (&slots)[2], Slot a, Slot b) {
-  const char* const path = file.path().c_str();
-  if (a == Slot::kForeign && b == Slot::kForeign) {
-    return Fail(
-        Code::kCorrupt,
-        "'%s' is not a morsel's image: it does not begin like one; name a file that `morselctl "
-        "export` made, or one of a directory pool",
-        path);
-  }
-  for (const ImageSuperblock& slot : slots) {
-    if (slot.magic == kMagic && slot.version > kVersion) {
-      return Fail(Code::kVersion,
-                  "image '%s' is of version %" PRIu32
-                  " or damaged; this library knows version %" PRIu32
-                  " only: use a newer one, or restore it from a copy",
-                  path, slot.version, kVersion);
-    }
-  }
-  return Fail(Code::kCorrupt,
-              "image '%s' has no superblock: the one at offset 0 %s, the one at offset %" PRIu64
-              " %s; restore it from a copy",
-              path, Words(a), kSuperblockBytes, Words(b));
-}
-
-Status CheckHasSlots(const os::File& file) {
-  Result<uint64_t> size_bytes = file.SizeBytes();
-  if (!size_bytes) return size_bytes.status();
-  if (*size_bytes >= kExtentsStart) return Code::kOk;
+Status FailTooShort(const os::File& file, uint64_t file_bytes) {
   return Fail(Code::kCorrupt,
               "'%s' has %" PRIu64
               " bytes, fewer than the superblocks of an image: it is foreign "
               "or was truncated; restore it from a copy",
-              file.path().c_str(), *size_bytes);
+              file.path().c_str(), file_bytes);
 }
 
-// Both slots, and what is in them.
+// Both slots, and what is in them. Of an image of version 4 its own two, translated.
 struct BothSlots {
   OnHeap<Slots> both;
-  Slot states[2];
+  Slot states[2] = {Slot::kValid, Slot::kValid};
+  const uint64_t* offsets = kSlotOffsets;
 
-  // Reads them, one by one if they cannot be read at once. With kTold one that cannot be read is
-  // kUnreadable; if neither can be, the failure is returned.
-  Status Read(const os::File& file, Unreadable unreadable) {
-    for (Slot& state : states) state = Slot::kValid;
-    const Status read = ReadAll(file, unreadable);
-    if (!read.ok()) return read;
-    for (size_t i = 0; i < 2; ++i) {
-      if (states[i] != Slot::kUnreadable) states[i] = StateOf(both->slots[i], i * kSuperblockBytes);
+  // One that cannot be read is kUnreadable; if neither can be, the failure is returned.
+  Status Read(const os::File& file) {
+    const Result<uint64_t> file_bytes = file.SizeBytes();
+    if (!file_bytes) return file_bytes.status();
+    if (*file_bytes < kExtentsStart) return FailTooShort(file, *file_bytes);
+    MORSEL_TRY(ReadSlots(file, kSlotOffsets4, /*must_read_one=*/false));
+    JudgeAll();
+    if (IsOfVersion4()) {
+      offsets = kSlotOffsets4;
+      for (size_t i = 0; i < 2; ++i) {
+        if (IsValid(i) && both->slots[i].version == 4) {
+          TranslateFromVersion4(both->slots[i]);
+        }
+      }
+      return Code::kOk;
     }
+    if (*file_bytes < kFileBytesMin) {
+      return states[0] == Slot::kForeign ? FailForeign(file) : FailTooShort(file, *file_bytes);
+    }
+    MORSEL_TRY(ReadSlots(file, kSlotOffsets, /*must_read_one=*/true));
+    JudgeAll();
     return Code::kOk;
   }
   bool IsValid(size_t i) const { return states[i] == Slot::kValid; }
@@ -110,39 +104,69 @@ struct BothSlots {
            (!IsValid(1) && !(IsValid(0) && IsEmpty(1)));
   }
 
+  static Status FailForeign(const os::File& file) {
+    return Fail(
+        Code::kCorrupt,
+        "'%s' is not a morsel's image: it does not begin like one; name a file that `morselctl "
+        "export` made, or one of a directory pool",
+        file.path().c_str());
+  }
+
  private:
-  Status ReadAll(const os::File& file, Unreadable unreadable) {
-    {
-      KeepLastError keep;
-      const Status read = file.ReadExactly(both->slots, sizeof both->slots, 0);
-      if (read.ok()) return read;
-      if (unreadable == Unreadable::kFails || read.code() != Code::kIo) {
-        keep.LetGo();
-        return read;
-      }
+  // The block of version 4's slot B is never written in this version.
+  bool IsOfVersion4() const {
+    return both->slots[1].magic == kMagic || (IsValid(0) && both->slots[0].version < kVersion);
+  }
+  void JudgeAll() {
+    for (size_t i = 0; i < 2; ++i) {
+      if (states[i] != Slot::kUnreadable) states[i] = StateOf(both->slots[i], i);
     }
+  }
+  Status ReadSlots(const os::File& file, const uint64_t (&at)[2], bool must_read_one) {
+    std::fill(std::begin(states), std::end(states), Slot::kValid);
     for (size_t i = 0; i < 2; ++i) {
       KeepLastError keep;
-      const Status read = file.ReadExactly(&both->slots[i], kSuperblockBytes, i * kSuperblockBytes);
+      const Status read = file.ReadExactly(&both->slots[i], kSuperblockBytes, at[i]);
       if (read.ok()) continue;
-      const bool is_only_one = read.code() == Code::kIo && states[0] != Slot::kUnreadable;
-      if (!is_only_one) {
+      const bool is_only_one = states[0] != Slot::kUnreadable;
+      if (read.code() != Code::kIo || (must_read_one && !is_only_one)) {
         keep.LetGo();
         return read;
       }
+      std::memset(&both->slots[i], 0, sizeof both->slots[i]);
       states[i] = Slot::kUnreadable;
     }
     return Code::kOk;
   }
 };
 
+Status NothingToChoose(const os::File& file, const BothSlots& found) {
+  const char* const path = file.path().c_str();
+  if (found.states[0] == Slot::kForeign && found.states[1] == Slot::kForeign) {
+    return BothSlots::FailForeign(file);
+  }
+  for (const ImageSuperblock& slot : found.both->slots) {
+    if (slot.magic == kMagic && slot.version > kVersion) {
+      return Fail(Code::kVersion,
+                  "image '%s' is of version %" PRIu32
+                  " or damaged; this library knows version %" PRIu32
+                  " only: use a newer one, or restore it from a copy",
+                  path, slot.version, kVersion);
+    }
+  }
+  return Fail(Code::kCorrupt,
+              "image '%s' has no superblock: the one at offset 0 %s, the one at offset %" PRIu64
+              " %s; restore it from a copy",
+              path, Words(found.states[0]), found.offsets[1], Words(found.states[1]));
+}
+
 // Another process may be writing one, and the other before or after that. So what is not valid is
 // read again until it stays as it is.
-Status ReadUntilItStays(const os::File& file, Unreadable unreadable, BothSlots& slots) {
-  MORSEL_TRY(slots.Read(file, unreadable));
+Status ReadUntilItStays(const os::File& file, BothSlots& slots) {
+  MORSEL_TRY(slots.Read(file));
   for (int readings = 1; slots.MayBecomeValid() && readings < kReadingsMax; ++readings) {
     BothSlots again;
-    MORSEL_TRY(again.Read(file, unreadable));
+    MORSEL_TRY(again.Read(file));
     const bool stays = std::memcmp(&*again.both, &*slots.both, sizeof(Slots)) == 0;
     slots = std::move(again);
     if (stays) break;
@@ -154,58 +178,70 @@ Status ReadUntilItStays(const os::File& file, Unreadable unreadable, BothSlots& 
 
 // How a crash is recovered from. Nothing else of an image needs recovery.
 //
-//   A         B         current  older   how it comes about
-//   valid     valid     newer    other   there was no crash, or there was one before the next
-//                                        superblock reached the medium. The generations differ by
-//                                        1, never by 0 [IMG-2]. If they differ by more, the other
-//                                        superblock protects nothing, and `older` is none: but see
-//                                        ImageFile::TakeSpace() for images that have a log.
-//   valid     not       A        none    the image was just created; or power was lost while B was
-//                                        written, and A is the last checkpoint
-//   not       valid     B        none    the same, with A and B exchanged
-//   not       not       -        -       no crash leaves this: kCorrupt; kVersion if a slot has a
-//                                        later version
+//   A         B         current  how it comes about
+//   valid     valid     newer    there was no crash, and both lead to the same state; or there was
+//                                one before the next superblock reached the medium, or before it
+//                                was written into the other slot, too. The numbers differ by 1,
+//                                never by 0 [IMG-2]
+//   valid     not       A        power was lost while B was written, and A is the last checkpoint,
+//                                or B has rotted
+//   not       valid     B        the same, with A and B exchanged
+//   not       not       -        no crash leaves this: kCorrupt; kVersion if a slot has a later
+//                                version
 //   the newer one valid, of an unknown version or feature   kVersion
 //   the newer one valid, its tree or its fields damaged     kCorrupt; going back to the older one
 //                                                           would lose a checkpoint silently
-// A slot that cannot be read at all (EIO) may hold the newer superblock: who writes the image gets
-// kIo, and who reads it is told. So is who reads one in which a slot is not valid: see DoubtOf().
-Result<ImageSuperblocks> ReadSuperblocks(const os::File& file, Unreadable unreadable) {
-  MORSEL_TRY(CheckHasSlots(file));
+// What a checkpoint has promised is in both slots, unless one could not be written. A slot that
+// cannot be read at all (EIO) is told, as one that is not valid is: see DoubtOf().
+Result<ImageSuperblocks> ReadSuperblocks(const os::File& file) {
   BothSlots found;
-  MORSEL_TRY(ReadUntilItStays(file, unreadable, found));
+  MORSEL_TRY(ReadUntilItStays(file, found));
   const ImageSuperblock(&slots)[2] = found.both->slots;
-  if (!found.IsValid(0) && !found.IsValid(1)) {
-    return NothingToChoose(file, slots, found.states[0], found.states[1]);
-  }
+  if (!found.IsValid(0) && !found.IsValid(1)) return NothingToChoose(file, found);
   const bool has_both = found.IsValid(0) && found.IsValid(1);
   const size_t newer =
-      has_both ? (slots[0].generation > slots[1].generation ? 0 : 1) : (found.IsValid(0) ? 0 : 1);
+      has_both ? (slots[0].sequence > slots[1].sequence ? 0 : 1) : (found.IsValid(0) ? 0 : 1);
   const ImageSuperblock& other = slots[1 - newer];
-  ImageSuperblocks chosen{.current = slots[newer], .older = std::nullopt, .other = std::nullopt};
+  ImageSuperblocks chosen{
+      .current = slots[newer], .other = std::nullopt, .other_offset = found.offsets[1 - newer]};
   MORSEL_TRY(ValidateSuperblock(file, *chosen.current));
   const KeepLastError keep;
   if (has_both && ValidateSuperblock(file, other).ok()) {
     chosen.other = other;
-    if (other.generation + 1 == chosen.current->generation) chosen.older = other;
   } else if (found.states[1 - newer] == Slot::kUnreadable) {
     chosen.doubt = Doubt::kUnreadable;
   } else if (!has_both && !found.IsEmpty(1 - newer)) {
-    chosen.doubt = DoubtOf(file, other, (1 - newer) * kSuperblockBytes, *chosen.current);
+    chosen.doubt = IsOfVersion4(*chosen.current)
+                       ? Doubt::kUnfinished
+                       : DoubtOf(file, other, chosen.other_offset, *chosen.current);
   }
   return chosen;
+}
+
+bool LeadToTheSame(const ImageSuperblock& one, const ImageSuperblock& other) {
+  OnHeap<ImageSuperblock> as_other = one;
+  as_other->sequence = other.sequence;
+  as_other->checksum = other.checksum;
+  return std::memcmp(&*as_other, &other, sizeof other) == 0;
 }
 
 Result<bool> LooksLikeImage(const os::File& file) {
   Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes) return size_bytes.status();
-  for (const uint64_t offset : {uint64_t{0}, kSuperblockBytes}) {
+  for (const uint64_t offset : {kSlotOffsets[0], kSlotOffsets4[1], kSlotOffsets[1]}) {
     uint64_t magic = 0;
     if (!Within(offset, sizeof magic, *size_bytes)) return false;
     MORSEL_TRY(file.ReadExactly(&magic, sizeof magic, offset));
     if (magic == kMagic) return true;
   }
   return false;
+}
+
+// Where nothing can be told, whoever opens it tells why.
+bool IsOfVersion4(const os::File& file) {
+  const KeepLastError keep;
+  const Result<ImageSuperblocks> found = ReadSuperblocks(file);
+  return found && IsOfVersion4(*found->current);
 }
 
 Status MayWrite(const os::File& file, const ImageSuperblock& superblock) {
@@ -228,15 +264,16 @@ OnHeap<ImageSuperblock> Sealed(const ImageSuperblock& superblock) {
 
 Status WriteSuperblock(const os::File& file, const ImageSuperblock& superblock) {
   const OnHeap<ImageSuperblock> sealed = Sealed(superblock);
-  return file.WriteAll(&*sealed, sizeof *sealed, SlotOffset(sealed->generation));
+  return file.WriteAll(&*sealed, sizeof *sealed, SlotOffset(sealed->sequence));
 }
 
-// The extents of a generation are written over only once the second generation after it has been
-// published. So one newer generation does no harm.                                       [IMG-1]
+// What a superblock leads to is written over only once both slots have later ones that lead
+// elsewhere. So one later superblock does no harm: it may be the same state's second one, or the
+// first one of the next state.                                                            [IMG-1]
 Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then) {
-  const Result<ImageSuperblocks> now = ReadSuperblocks(file, Unreadable::kTold);
-  if (now && now->current->id == then.id && now->current->generation >= then.generation &&
-      now->current->generation <= then.generation + 1) {
+  const Result<ImageSuperblocks> now = ReadSuperblocks(file);
+  if (now && now->current->id == then.id && now->current->version == then.version &&
+      now->current->sequence >= then.sequence && now->current->sequence <= then.sequence + 1) {
     return Code::kOk;
   }
   if (!now && now.error() == Code::kIo) return now.status();
@@ -257,20 +294,25 @@ Status OrOverwritten(const os::File& file, const ImageSuperblock& then, Status f
   return now;
 }
 
-size_t LeftByWriter::SlotIndexOf(uint64_t generation) {
-  return SlotOffset(generation) / kSuperblockBytes;
-}
-
-Status LeftByWriter::Take(const os::File& file) {
-  OnHeap<Slots> both;
-  MORSEL_TRY(file.ReadExactly(both->slots, sizeof both->slots, 0));
-  for (size_t i = 0; i < 2; ++i) slots_[i] = Checksum64(&both->slots[i], kSuperblockBytes);
+Status LeftByWriter::Take(const os::File& file, const ImageSuperblock& current) {
+  newest_ = SlotIndex(current.sequence);
+  OnHeap<ImageSuperblock> slot;
+  for (size_t i = 0; i < 2; ++i) {
+    KeepLastError keep;
+    const Status read = file.ReadExactly(&*slot, sizeof *slot, kSlotOffsets[i]);
+    slots_[i].reset();
+    if (read.ok()) slots_[i] = Checksum64(&*slot, sizeof *slot);
+    if (read.ok() || read.code() == Code::kIo) continue;
+    keep.LetGo();
+    return read;
+  }
   TakeLength(file);
   return Code::kOk;
 }
 
 void LeftByWriter::Written(const ImageSuperblock& superblock) {
-  slots_[SlotIndexOf(superblock.generation)] =
+  newest_ = SlotIndex(superblock.sequence);
+  slots_[SlotIndex(superblock.sequence)] =
       Checksum64(&*Sealed(superblock), sizeof(ImageSuperblock));
 }
 
@@ -280,14 +322,14 @@ void LeftByWriter::TakeLength(const os::File& file) {
   if (size_bytes) size_bytes_ = *size_bytes;
 }
 
+// Another writer begins with the slot that is written next.
 Status LeftByWriter::Check(const os::File& file) const {
-  OnHeap<Slots> both;
-  const Result<struct stat> read = file.StatAndRead(both->slots, sizeof both->slots, 0);
+  const size_t next = slots_[1 - newest_] ? 1 - newest_ : newest_;
+  OnHeap<ImageSuperblock> slot;
+  const Result<struct stat> read = file.StatAndRead(&*slot, sizeof *slot, kSlotOffsets[next]);
   if (!read && read.error() != Code::kCorrupt) return read.status();
-  bool stands = read && static_cast<uint64_t>(read->st_size) >= size_bytes_;
-  for (size_t i = 0; i < 2 && stands; ++i) {
-    stands = !slots_[i] || *slots_[i] == Checksum64(&both->slots[i], kSuperblockBytes);
-  }
+  const bool stands = read && static_cast<uint64_t>(read->st_size) >= size_bytes_ &&
+                      (!slots_[next] || *slots_[next] == Checksum64(&*slot, sizeof *slot));
   if (stands) return Code::kOk;
   return Fail(Code::kCorrupt,
               "image '%s' was written over or cut by somebody else while it was open for writing "

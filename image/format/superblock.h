@@ -14,23 +14,22 @@ namespace morsel::image {
 
 struct ImageSuperblocks {
   OnHeap<ImageSuperblock> current;
-  /// The superblock of the generation before the current one, if it is valid.
-  std::optional<OnHeap<ImageSuperblock>> older;
-  /// What the other slot has, if it is valid: `older`, or one that is older by more, as records of
-  /// a log have generations, too.
+  /// What the other slot has, if it is valid.
   std::optional<OnHeap<ImageSuperblock>> other;
+  uint64_t other_offset = 0;  ///< of the other slot
   /// What to think of the other slot if it has no valid one.
   Doubt doubt = Doubt::kNone;
 };
 
-/// What is done about a slot that cannot be read, beside one that has a valid superblock.
-enum class Unreadable { kFails, kTold };
+/// Reads both superblocks. The valid one of the higher number is the current one. Those of an image
+/// of version 4 are translated.
+/// Errors  kCorrupt (foreign, truncated or damaged: the message says which); kVersion; kIo (neither
+///         can be read).
+/// Cost    four reads; more if a slot that was written is not valid.
+Result<ImageSuperblocks> ReadSuperblocks(const os::File& file);
 
-/// Reads both superblocks. The valid one of the higher generation is the current one.
-/// Errors  kCorrupt (foreign, truncated or damaged: the message says which); kVersion; kIo.
-/// Cost    one read; at least one more if a slot that was written is not valid.
-Result<ImageSuperblocks> ReadSuperblocks(const os::File& file,
-                                         Unreadable unreadable = Unreadable::kFails);
+/// Whether the two differ in nothing but their numbers.
+bool LeadToTheSame(const ImageSuperblock& one, const ImageSuperblock& other);
 
 /// Checks that the file still has all that the superblock `then` leads to. Another process may be
 /// writing to it.
@@ -46,35 +45,40 @@ Status OrOverwritten(const os::File& file, const ImageSuperblock& then, Status f
 /// copies another file over it, cuts it or writes it, too, changes one of them.
 class LeftByWriter {
  public:
-  /// Takes what is there now.
+  /// Takes what is there now. `current` is the current superblock.
   /// Errors  kIo; kCorrupt: it has been cut since it was read.
-  Status Take(const os::File& file);
-  /// The slot of the generation is about to be written, and may hold anything until Written().
-  void Writing(uint64_t generation) { slots_[SlotIndexOf(generation)].reset(); }
+  Status Take(const os::File& file, const ImageSuperblock& current);
+  /// The slot of this superblock is about to be written, and may hold anything until Written().
+  void Writing(const ImageSuperblock& superblock) {
+    slots_[SlotIndex(superblock.sequence)].reset();
+  }
   void Written(const ImageSuperblock& superblock);
   void TakeLength(const os::File& file);
 
   /// Checks that all is as it was left.
   /// Errors  kCorrupt: it is not; kIo.
-  /// Cost    one read of 8 KiB.
+  /// Cost    one read of 4 KiB.
   Status Check(const os::File& file) const;
 
  private:
-  static size_t SlotIndexOf(uint64_t generation);
-
+  size_t newest_ = 0;                 ///< the slot that was written last
   std::optional<uint64_t> slots_[2];  ///< their checksums; of what is unknown, none
   uint64_t size_bytes_ = 0;
 };
 
-/// Returns whether one of the two slots has an image's magic, whatever else is damaged.
+/// Returns whether a slot, also one of version 4, has an image's magic, whatever else is damaged.
 /// Errors  kIo.
 Result<bool> LooksLikeImage(const os::File& file);
+
+/// Returns whether the file is an image of version 4, which is read and not written. Of one that
+/// cannot be opened it is false.
+bool IsOfVersion4(const os::File& file);
 
 /// Checks that this library may write the image.
 /// Errors  kVersion: the image has a feature that a writer must know and this library does not.
 Status MayWrite(const os::File& file, const ImageSuperblock& superblock);
 
-/// Sets the checksum and writes the superblock into the slot of its generation.
+/// Sets the checksum and writes the superblock into the slot of its number.
 /// Durability  none before a sync.
 /// Errors      kNoSpace, kIo: any part may have been written.
 Status WriteSuperblock(const os::File& file, const ImageSuperblock& superblock);

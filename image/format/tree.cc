@@ -16,9 +16,15 @@ Entry Tree::leaf(SubtreePosition position) const {
   return tables[giant].leaves[index];
 }
 
-const LeafPatches* Tree::PatchesOf(SubtreePosition position) const {
-  const auto found = patches.find(position);
-  return found == patches.end() ? nullptr : found->second.get();
+namespace {
+
+uint64_t FirstPageOf(SubtreePosition position) { return position.value() * kPagesPerLeaf; }
+
+}  // namespace
+
+bool Tree::HasListed(SubtreePosition position) const {
+  const auto first = listed.lower_bound(FirstPageOf(position));
+  return first != listed.end() && first->first < FirstPageOf(position) + kPagesPerLeaf;
 }
 
 // A table's leaves end with the last one that was set, so that a large morsel that holds little
@@ -34,28 +40,42 @@ void Tree::Keep(SubtreePosition position, const Tree& old) {
   const Entry leaf = old.leaf(position);
   if (!IsPresent(leaf)) return;
   LeafToSet(position) = leaf;
-  const auto found = old.patches.find(position);
-  if (found != old.patches.end()) patches[position] = found->second;
+  const uint64_t first = FirstPageOf(position);
+  listed.insert(old.listed.lower_bound(first), old.listed.lower_bound(first + kPagesPerLeaf));
 }
 
 void Tree::Drop(SubtreePosition position) {
   if (IsPresent(leaf(position))) LeafToSet(position) = {};
-  patches.erase(position);
+  const uint64_t first = FirstPageOf(position);
+  listed.erase(listed.lower_bound(first), listed.lower_bound(first + kPagesPerLeaf));
 }
+
+namespace {
+
+// Adds the extents of a table, if there is one, that is not the other one's.
+void AddTable(const Entry& table, const Entry& other, std::vector<FileExtent>& extents) {
+  if (!IsPresent(table) || table.offset == other.offset) return;
+  for (const FileExtent& extent : TableExtentsOf(table)) extents.push_back(extent);
+}
+
+// Adds the extents of a leaf, if there is one, that the other one has not.
+void AddLeaf(const Entry& leaf, const Entry& other, std::vector<FileExtent>& extents) {
+  if (!IsPresent(leaf)) return;
+  if (leaf.offset != other.offset) extents.push_back(LeafExtentOf(leaf));
+  if (leaf.second != other.second) extents.push_back(SumsExtentOf(leaf));
+}
+
+}  // namespace
 
 std::vector<FileExtent> Tree::Extents() const {
   std::vector<FileExtent> extents;
-  if (IsPresent(root)) extents.push_back(TableExtentOf(root));
+  AddTable(root, {}, extents);
   for (const Table& table : tables) {
-    if (IsPresent(table.entry)) extents.push_back(TableExtentOf(table.entry));
-    for (const Entry& leaf : table.leaves) {
-      if (IsPresent(leaf)) extents.push_back(LeafExtentOf(leaf));
-    }
+    AddTable(table.entry, {}, extents);
+    for (const Entry& leaf : table.leaves) AddLeaf(leaf, {}, extents);
   }
   for (const PatchList& list : lists) extents.push_back(ListExtentOf(list));
-  for (const auto& [position, of_leaf] : patches) {
-    for (const LivePatch& patch : *of_leaf) extents.push_back({patch.offset, kPageBytes});
-  }
+  for (const auto& [page, place] : listed) extents.push_back({place.offset, kPageBytes});
   std::sort(extents.begin(), extents.end());
   return extents;
 }
@@ -64,34 +84,25 @@ namespace {
 
 // Adds the extents of tables and leaves.
 void AddTablesOnlyIn(const Tree& tree, const Tree& other, std::vector<FileExtent>& extents) {
-  if (IsPresent(tree.root) && tree.root.offset != other.root.offset) {
-    extents.push_back(TableExtentOf(tree.root));
-  }
+  AddTable(tree.root, other.root, extents);
   static const Table kNothing;
   for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
     const Table& table = tree.tables[giant];
     const Table& other_table = giant < other.tables.size() ? other.tables[giant] : kNothing;
-    if (IsPresent(table.entry) && table.entry.offset != other_table.entry.offset) {
-      extents.push_back(TableExtentOf(table.entry));
-    }
+    AddTable(table.entry, other_table.entry, extents);
     for (uint64_t i = 0; i < table.leaves.size(); ++i) {
-      const Entry& leaf = table.leaves[i];
-      const bool is_shared =
-          i < other_table.leaves.size() && leaf.offset == other_table.leaves[i].offset;
-      if (IsPresent(leaf) && !is_shared) extents.push_back(LeafExtentOf(leaf));
+      const bool has_other = i < other_table.leaves.size();
+      AddLeaf(table.leaves[i], has_other ? other_table.leaves[i] : Entry{}, extents);
     }
   }
 }
 
-void AddPatchesOnlyIn(const LeafPatches& patches, const LeafPatches* other,
-                      std::vector<FileExtent>& extents) {
-  size_t at = 0;
-  const size_t end = other != nullptr ? other->size() : 0;
-  for (const LivePatch& patch : patches) {
-    while (at < end && (*other)[at].page < patch.page) ++at;
-    const bool is_shared =
-        at < end && (*other)[at].page == patch.page && (*other)[at].offset == patch.offset;
-    if (!is_shared) extents.push_back({patch.offset, kPageBytes});
+void AddListedOnlyIn(const UnsettledPages& listed, const UnsettledPages& other,
+                     std::vector<FileExtent>& extents) {
+  for (const auto& [page, place] : listed) {
+    const auto found = other.find(page);
+    const bool is_shared = found != other.end() && found->second.offset == place.offset;
+    if (!is_shared) extents.push_back({place.offset, kPageBytes});
   }
 }
 
@@ -106,10 +117,7 @@ std::vector<FileExtent> ExtentsOnlyIn(const Tree& tree, const Tree& other) {
       extents.push_back(ListExtentOf(list));
     }
   }
-  for (const auto& [position, patches] : tree.patches) {
-    const LeafPatches* const others = other.PatchesOf(position);
-    if (others != patches.get()) AddPatchesOnlyIn(*patches, others, extents);
-  }
+  AddListedOnlyIn(tree.listed, other.listed, extents);
   std::sort(extents.begin(), extents.end());
   return extents;
 }

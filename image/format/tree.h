@@ -6,8 +6,8 @@
 
 #include "base/result.h"
 #include "image/format/layout.h"
-#include "image/format/live_patches.h"
 #include "image/format/space.h"
+#include "image/format/unsettled_pages.h"
 #include "os/file/file.h"
 
 namespace morsel::image {
@@ -19,32 +19,30 @@ struct Table {
   std::vector<Entry> leaves;
 };
 
-/// The tables, leaves and patches of one generation. Its memory is in proportion to what the image
-/// holds, not to the morsel's capacity.
+/// The tables, leaves and replaced pages of one generation. Its memory is in proportion to what the
+/// image holds, not to the morsel's capacity.
 struct Tree {
   Entry root{};
   std::vector<Table> tables;
   std::vector<PatchList> lists;  ///< sorted by generation
-  PatchMap patches;              ///< of the leaves that have any
-  uint64_t patch_count = 0;      ///< number of patches of all leaves
+  UnsettledPages listed;         ///< the pages of the lists that count
 
   /// Returns the leaf at `position`, an absent entry if there is none.
   Entry leaf(SubtreePosition position) const;
-  /// Returns the patches of the leaf at `position`, nullptr if it has none.
-  const LeafPatches* PatchesOf(SubtreePosition position) const;
+  /// Whether pages of the leaf at `position` are listed.
+  bool HasListed(SubtreePosition position) const;
   /// Returns the leaf at `position` for the caller to set. `tables` has its table.
   Entry& LeafToSet(SubtreePosition position);
-  /// Takes over the leaf at `position` and its patches from `old`, if that has the leaf. `tables`
-  /// has its table. patch_count does not change.
+  /// Takes over the leaf at `position` and its listed pages from `old`, if that has the leaf.
+  /// `tables` has its table.
   void Keep(SubtreePosition position, const Tree& old);
-  /// Makes the leaf at `position` absent, and removes its patches. patch_count does not change.
+  /// Makes the leaf at `position` absent, and forgets its listed pages.
   void Drop(SubtreePosition position);
   /// Returns all extents of the generation, sorted.
   std::vector<FileExtent> Extents() const;
 };
 
-/// Returns the extents of `tree` that `other` does not have, sorted. Patches that both generations
-/// share are not compared one by one.
+/// Returns the extents of `tree` that `other` does not have, sorted.
 std::vector<FileExtent> ExtentsOnlyIn(const Tree& tree, const Tree& other);
 
 /// Returns what messages call a subtree: "subtree 5 (0x...-0x...)". `base` is the morsel's.

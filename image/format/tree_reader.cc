@@ -9,8 +9,9 @@
 
 #include "base/bits.h"
 #include "base/error.h"
-#include "image/format/patches.h"
+#include "image/format/lists.h"
 #include "image/format/space.h"
+#include "image/format/version_4.h"
 
 namespace morsel::image {
 namespace {
@@ -20,6 +21,7 @@ struct Subject {
   std::string name;
   bool is_leaf;
   uint64_t entries_max;  // of a table
+  bool leads_to_leaves = false;
 };
 
 Status ValidateKind(const Reading& reading, const Subject& subject, const Entry& entry) {
@@ -40,6 +42,24 @@ bool LeafLengthIsRight(const Entry& leaf) {
              : leaf.stored_bytes != 0 && leaf.stored_bytes <= kEncodedBytesMax;
 }
 
+// The extents of an entry that is present: of a leaf and its sums, or of a table's copies.
+std::vector<FileExtent> ExtentsOf(const Subject& subject, const Entry& entry) {
+  if (!subject.is_leaf) return TableExtentsOf(entry);
+  return {LeafExtentOf(entry), SumsExtentOf(entry)};
+}
+
+// [IMG-4] [IMG-10]
+bool PlacesAreRight(const Reading& reading, const Subject& subject, const Entry& entry) {
+  const bool is_of_4 = IsOfVersion4(reading.superblock);
+  const bool is_raw_leaf = subject.is_leaf && entry.codec == Codec::kNone && !is_of_4;
+  if (is_raw_leaf && !IsAligned(entry.offset, kSubtreeBytes)) return false;
+  if (entry.second == 0 && !is_of_4) return false;
+  const std::vector<FileExtent> extents = ExtentsOf(subject, entry);
+  return std::all_of(extents.begin(), extents.end(), [](const FileExtent& extent) {
+    return IsAligned(extent.offset, kBlockBytes) && extent.offset >= kExtentsStart;
+  });
+}
+
 Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry& entry) {
   const char* const path = reading.file.path().c_str();
   const char* const name = subject.name.c_str();
@@ -54,37 +74,58 @@ Status ValidateEntry(const Reading& reading, const Subject& subject, const Entry
       subject.is_leaf ? LeafLengthIsRight(entry)
                       : entry.stored_bytes != 0 && entry.stored_bytes % sizeof(Entry) == 0 &&
                             entry.stored_bytes / sizeof(Entry) <= subject.entries_max;
-  if (!length_is_right || !IsAligned(entry.offset, kBlockBytes) || entry.offset < kExtentsStart ||
+  if (!length_is_right || !PlacesAreRight(reading, subject, entry) ||
       entry.generation > reading.superblock.generation) {
     return Fail(Code::kCorrupt,
                 "image '%s': %s has an impossible extent of %" PRIu32 " bytes at offset %" PRIu64
                 "; restore it from a copy",
                 path, name, entry.stored_bytes, entry.offset);
   }
-  const FileExtent extent = subject.is_leaf ? LeafExtentOf(entry) : TableExtentOf(entry);
-  if (!Within(extent.offset, extent.size_bytes, reading.file_bytes)) {
+  for (const FileExtent& extent : ExtentsOf(subject, entry)) {
+    if (Within(extent.offset, extent.size_bytes, reading.file_bytes)) continue;
     return Fail(Code::kCorrupt,
                 "image '%s' has %" PRIu64 " bytes, but %s lies at offset %" PRIu64 ", %" PRIu64
                 " bytes long: it was truncated; restore it from a copy",
-                path, reading.file_bytes, name, entry.offset, extent.size_bytes);
+                path, reading.file_bytes, name, extent.offset, extent.size_bytes);
   }
   return Code::kOk;
 }
 
-// [IMG-3]
+// Reads the copy of a table that lies at `offset`.                                        [IMG-3]
+Status ReadCopy(const Reading& reading, const Subject& subject, const Entry& entry, uint64_t offset,
+                std::vector<Entry>& entries) {
+  entries.resize(entry.stored_bytes / sizeof(Entry));
+  MORSEL_TRY(reading.file.ReadExactly(entries.data(), entry.stored_bytes, offset));
+  if (Checksum128(entries.data(), entry.stored_bytes) == SumOf(entry)) return Code::kOk;
+  return Fail(Code::kCorrupt,
+              "image '%s': %s at offset %" PRIu64 " fails its checksum; restore it from a copy",
+              reading.file.path().c_str(), subject.name.c_str(), offset);
+}
+
+// Reads a table by the first of its copies that is sound.
 Status ReadTable(const Reading& reading, const Subject& subject, const Entry& entry,
                  std::vector<Entry>& entries) {
   MORSEL_TRY(ValidateEntry(reading, subject, entry));
   if (!IsPresent(entry)) return Code::kOk;
-  entries.resize(entry.stored_bytes / sizeof(Entry));
-  MORSEL_TRY(reading.file.ReadExactly(entries.data(), entry.stored_bytes, entry.offset));
-  if (Checksum128(entries.data(), entry.stored_bytes) != SumOf(entry) ||
-      !IsPresent(entries.back())) {
-    return Fail(Code::kCorrupt,
-                "image '%s': %s at offset %" PRIu64 " fails its checksum; restore it from a copy",
-                reading.file.path().c_str(), subject.name.c_str(), entry.offset);
+  KeepLastError keep;
+  Status read;
+  for (const FileExtent& copy : TableExtentsOf(entry)) {
+    read = ReadCopy(reading, subject, entry, copy.offset, entries);
+    if (read.ok()) break;
   }
-  return Code::kOk;
+  if (!read.ok()) {
+    keep.LetGo();
+    return read;
+  }
+  if (IsOfVersion4(reading.superblock)) {
+    for (Entry& one : entries) one = FromVersion4(one, subject.leads_to_leaves);
+  }
+  if (IsPresent(entries.back())) return Code::kOk;
+  keep.LetGo();
+  return Fail(Code::kCorrupt,
+              "image '%s': %s at offset %" PRIu64
+              " ends with an absent entry; restore it from a copy",
+              reading.file.path().c_str(), subject.name.c_str(), entry.offset);
 }
 
 std::string TableName(const ImageSuperblock& superblock, uint64_t giant) {
@@ -101,7 +142,7 @@ Status ReadLeafTable(const Reading& reading, uint64_t giant, Table& table) {
   const uint64_t subtrees = reading.superblock.size_bytes / kSubtreeBytes;
   const uint64_t first = giant * kEntriesPerTable;
   const Subject subject = {TableName(reading.superblock, giant), false,
-                           std::min(kEntriesPerTable, subtrees - first)};
+                           std::min(kEntriesPerTable, subtrees - first), true};
   MORSEL_TRY(ReadTable(reading, subject, table.entry, table.leaves));
   for (uint64_t i = 0; i < table.leaves.size(); ++i) {
     if (table.leaves[i] == Entry{}) continue;
@@ -139,9 +180,13 @@ Status ValidateDisjoint(const Reading& reading, const std::vector<FileExtent>& e
   return Code::kOk;
 }
 
-// The log is an extent like the others, and must lie in the file.                          [IMG-4]
+// The log is an extent like the others, and must lie in the file. So is slot B.            [IMG-4]
 Status ValidateExtents(const Reading& reading, const Tree& tree) {
   std::vector<FileExtent> extents = tree.Extents();
+  if (!IsOfVersion4(reading.superblock)) {
+    const FileExtent slot = {kSlotOffsets[1], kSuperblockBytes};
+    extents.insert(std::upper_bound(extents.begin(), extents.end(), slot), slot);
+  }
   if (const std::optional<FileExtent> log = LogExtentOf(reading.superblock)) {
     if (!Within(log->offset, log->size_bytes, reading.file_bytes)) {
       return Fail(Code::kCorrupt,
@@ -166,13 +211,14 @@ Status ReadRoot(const Reading& reading, Tree& tree) {
   return Code::kOk;
 }
 
-// Drops tables that overlap others; of those the first one in the file is kept. The tables that are
-// left take no more memory than the file is long.
+// Drops tables of which a copy overlaps that of another; the first one in the file is kept. The
+// tables that are left take no more memory than the file is long.
 Status DropMeetingTables(const Reading& reading, Tree& tree) {
   std::vector<std::pair<FileExtent, uint64_t>> tables;
   for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
     const Entry& entry = tree.tables[giant].entry;
-    if (IsPresent(entry)) tables.push_back({TableExtentOf(entry), giant});
+    if (!IsPresent(entry)) continue;
+    for (const FileExtent& copy : TableExtentsOf(entry)) tables.push_back({copy, giant});
   }
   std::sort(tables.begin(), tables.end());
   uint64_t end = 0;
@@ -182,6 +228,7 @@ Status DropMeetingTables(const Reading& reading, Tree& tree) {
       end = std::max(end, extent.offset + extent.size_bytes);
       continue;
     }
+    if (!IsPresent(tree.tables[giant].entry)) continue;
     MORSEL_TRY(reading.damaged(Fail(
         Code::kCorrupt, "image '%s': %s at offset %" PRIu64 " meets another table",
         reading.file.path().c_str(), TableName(reading.superblock, giant).c_str(), extent.offset)));
@@ -204,9 +251,42 @@ Result<Tree> ReadTree(const os::File& file, const ImageSuperblock& superblock) {
   MORSEL_TRY(ValidateExtents(reading, tree));
   MORSEL_TRY(ReadLeafTables(reading, tree));
   MORSEL_TRY(ValidateExtents(reading, tree));
-  MORSEL_TRY(ReadPatches(reading, tree));
+  MORSEL_TRY(ReadLists(reading, tree));
   if (!tree.lists.empty()) MORSEL_TRY(ValidateExtents(reading, tree));
   return tree;
+}
+
+void FindDamagedCopies(const os::File& file, const ImageSuperblock& superblock, const Tree& tree,
+                       const std::function<void(const char* message)>& report) {
+  if (IsOfVersion4(superblock)) return;
+  const Damaged refuse = [](Status status) { return status; };
+  const Reading reading = {file, superblock, 0, refuse};
+  const auto tell = [&](const std::string& name, uint64_t offset) {
+    const KeepLastError keep;
+    (void)Fail(Code::kCorrupt,
+               "image '%s': a copy of %s, at offset %" PRIu64
+               ", is damaged or cannot be read; nothing is lost, as the other one serves: export "
+               "the morsel, and import that",
+               file.path().c_str(), name.c_str(), offset);
+    report(LastError());
+  };
+  std::vector<Entry> entries;
+  const auto look = [&](const std::string& name, const Entry& table) {
+    if (!IsPresent(table)) return;
+    for (const FileExtent& copy : TableExtentsOf(table)) {
+      const KeepLastError keep;
+      if (!ReadCopy(reading, {name, false, 0}, table, copy.offset, entries).ok()) {
+        tell(name, copy.offset);
+      }
+    }
+  };
+  for (const PatchList& list : DamagedCopiesOfLists(reading, tree)) {
+    tell("the list of replaced pages", list.offset);
+  }
+  look("the root table", tree.root);
+  for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
+    look(TableName(superblock, giant), tree.tables[giant].entry);
+  }
 }
 
 Result<Tree> ReadIntact(const os::File& file, const ImageSuperblock& superblock,
@@ -218,7 +298,7 @@ Result<Tree> ReadIntact(const os::File& file, const ImageSuperblock& superblock,
   MORSEL_TRY(ReadRoot(reading, tree));
   MORSEL_TRY(DropMeetingTables(reading, tree));
   MORSEL_TRY(ReadLeafTables(reading, tree));
-  MORSEL_TRY(ReadPatches(reading, tree));
+  MORSEL_TRY(ReadLists(reading, tree));
   return tree;
 }
 

@@ -1,6 +1,8 @@
 // Reads the tables of a generation from a file into memory.
 #pragma once
 
+#include <functional>
+
 #include "base/result.h"
 #include "image/format/reading.h"
 #include "image/format/tree.h"
@@ -9,7 +11,7 @@
 namespace morsel::image {
 
 /// Reads and validates the tables and lists that `superblock` leads to. It does not read leaves or
-/// replaced pages.
+/// replaced pages. Of a table one sound copy is enough.
 /// Errors  kCorrupt, naming the file, the subtrees and the offset; kVersion; kIo.
 Result<Tree> ReadTree(const os::File& file, const ImageSuperblock& superblock);
 
@@ -20,5 +22,10 @@ Result<Tree> ReadTree(const os::File& file, const ImageSuperblock& superblock);
 ///         found; what `damaged` returns.
 Result<Tree> ReadIntact(const os::File& file, const ImageSuperblock& superblock,
                         const Damaged& damaged);
+
+/// Reads both copies of each table of `tree`, which was read, and calls `report` with a message for
+/// each copy that is damaged or cannot be read.
+void FindDamagedCopies(const os::File& file, const ImageSuperblock& superblock, const Tree& tree,
+                       const std::function<void(const char* message)>& report);
 
 }  // namespace morsel::image

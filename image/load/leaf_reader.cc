@@ -8,19 +8,17 @@
 
 #include "base/bits.h"
 #include "base/error.h"
-#include "image/load/patch_reader.h"
+#include "base/on_heap.h"
 
 namespace morsel::image {
 namespace {
 
 // Enough for all reads in flight, and for some pieces that are being verified.
 constexpr size_t kSlots = os::kIoDepth + 4;
-/// A leaf that is not compressed, and the sums behind it.
-constexpr uint64_t kLeafBytes = kSubtreeBytes + kPageSumsBytes;
 
-// How much is put into frames. A page that is replaced counts twice: with its leaf, and by itself.
+// How much is put into frames.
 uint64_t LoadedBytes(const Tree& tree) {
-  uint64_t bytes = tree.patch_count * kPageBytes;
+  uint64_t bytes = 0;
   for (const Table& table : tree.tables) {
     for (const Entry& leaf : table.leaves) bytes += IsPresent(leaf) ? kSubtreeBytes : 0;
   }
@@ -106,11 +104,10 @@ Status LeafReader::LoadAll(const Tree& tree, char* frames, const Ended& ended,
 }
 
 Status LeafReader::Verify(const Tree& tree, Verified what,
-                          const std::function<void(const char*)>& report,
+                          const std::function<void(SubtreePosition, const char*)>& report,
                           const Progress& progress) {
   if (tree.tables.empty()) return Code::kOk;
   verifies_ = true;
-  verifies_sums_ = what == Verified::kAll;
   ProgressMeter meter(progress, Activity::kVerifying, LoadedBytes(tree));
   meter_ = &meter;
   std::map<SubtreePosition, std::string> messages;
@@ -118,11 +115,27 @@ Status LeafReader::Verify(const Tree& tree, Verified what,
     if (!status.ok()) messages.emplace(position, LastError());
     return Status();
   };
-  const Status begun = Begin(kSlots, kLeafBytes);
-  const Status read = !begun.ok() ? begun : ReadAll(tree, nullptr, ended);
+  Status read = Begin(kSlots, kSubtreeBytes);
+  if (read.ok()) read = ReadAll(tree, nullptr, ended);
+  // Of a subtree whose pages are damaged nothing more is said.
+  if (read.ok() && what == Verified::kAll) read = ReadAllSums(tree, ended);
   if (read.ok()) meter.Finish();
-  for (const auto& [position, message] : messages) report(message.c_str());
+  for (const auto& [position, message] : messages) report(position, message.c_str());
   return read;
+}
+
+Status LeafReader::ReadAllSums(const Tree& tree, const Ended& ended) {
+  for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
+    const std::vector<Entry>& leaves = tree.tables[giant].leaves;
+    for (uint64_t i = 0; i < leaves.size(); ++i) {
+      if (!IsPresent(leaves[i])) continue;
+      const SubtreePosition position(giant * kEntriesPerTable + i);
+      const Piece sums = {position,       nullptr,      leaves[i].second, 0,
+                          kPageSumsBytes, Codec::kNone, SumOf(leaves[i])};
+      MORSEL_TRY(Read(sums, ended));
+    }
+  }
+  return Finish(ended);
 }
 
 Status LeafReader::ReadAll(const Tree& tree, char* frames, const Ended& ended) {
@@ -138,23 +151,11 @@ Status LeafReader::ReadAll(const Tree& tree, char* frames, const Ended& ended) {
       }
     }
   }
-  // A leaf is verified as it was written. So its pages are replaced only afterwards.    [IMG-8]
-  MORSEL_TRY(Finish(ended));
-  PatchReader patches(file_, base_);
-  return patches.Read(tree, frames, [&](SubtreePosition position, Status status) {
-    if (meter_ != nullptr) meter_->Advance(kPageBytes);
-    return ended(position, status);
-  });
+  return Finish(ended);
 }
 
 LeafReader::Piece LeafReader::PieceOf(SubtreePosition position, const Entry& leaf, char* frame) {
-  return {position, frame, leaf.offset, leaf.stored_bytes, leaf.codec, SumOf(leaf)};
-}
-
-LeafReader::Piece LeafReader::PieceOf(SubtreePosition position, const LivePatch& patch,
-                                      char* frame) {
-  return {position, frame + patch.page * kPageBytes, patch.offset, kPageBytes, Codec::kNone,
-          patch.sum};
+  return {position, frame, leaf.offset, leaf.second, leaf.stored_bytes, leaf.codec, SumOf(leaf)};
 }
 
 Status LeafReader::Read(const Piece& piece, const Ended& ended) {
@@ -172,8 +173,7 @@ Status LeafReader::Read(const Piece& piece, const Ended& ended) {
     free_memory_.pop_back();
   }
   slot.stored = in_memory ? slot.memory : piece.frame;
-  uint64_t size_bytes = AlignUp(piece.stored_bytes, kBlockBytes);
-  if (verifies_sums_ && !piece.is_page()) size_bytes += kPageSumsBytes;
+  const uint64_t size_bytes = AlignUp(piece.stored_bytes, kBlockBytes);
   const int buffer =
       in_memory
           ? static_cast<int>(static_cast<uint64_t>(slot.memory - memory_.get()) / memory_bytes_)
@@ -192,47 +192,31 @@ Status LeafReader::BeginSingly(const Tree& tree) {
   return Begin(kAheadMax, HasEncoded(tree) ? kEncodedBytesMax : 0);
 }
 
-// Keeps the first failure of each leaf.
+// Keeps the failure of each leaf.
 LeafReader::Ended LeafReader::EndedSingly() {
   return [this](SubtreePosition position, const Status& status) {
     Single& single = singles_.at(position);
-    --single.pieces;
-    if (!status.ok() && single.code == Code::kOk) {
-      single.code = status.code();
-      single.message = LastError();
-    }
+    single.is_done = true;
+    single.code = status.code();
+    if (!status.ok()) single.message = LastError();
     return Status();
   };
 }
 
 Status LeafReader::Start(SubtreePosition position, char* leaf) {
   Single& single = singles_[position];
-  single = {leaf, 1, Code::kOk, {}};
+  single = {leaf, false, Code::kOk, {}};
   return Read(PieceOf(position, tree_->leaf(position), leaf), EndedSingly());
 }
 
 Status LeafReader::Await(SubtreePosition position) {
   Single& single = singles_.at(position);
-  MORSEL_TRY(ReadSingle(position, single));
+  const Ended ended = EndedSingly();
+  while (!single.is_done) MORSEL_TRY(Advance(ended));
   const Code code = single.code;
   const std::string message = std::move(single.message);
   singles_.erase(position);
   return code == Code::kOk ? Status() : Fail(code, "%s", message.c_str());
-}
-
-// A leaf is verified as it was written. So its pages are replaced only afterwards.      [IMG-8]
-Status LeafReader::ReadSingle(SubtreePosition position, Single& single) {
-  const Ended ended = EndedSingly();
-  while (single.pieces > 0) MORSEL_TRY(Advance(ended));
-  const LeafPatches* const patches = tree_->PatchesOf(position);
-  if (patches == nullptr) return Code::kOk;
-  for (const LivePatch& patch : *patches) {
-    if (single.code != Code::kOk) break;
-    ++single.pieces;
-    MORSEL_TRY(Read(PieceOf(position, patch, single.leaf), ended));
-  }
-  while (single.pieces > 0) MORSEL_TRY(Advance(ended));
-  return Code::kOk;
 }
 
 void LeafReader::Drain() {
@@ -244,9 +228,8 @@ void LeafReader::Drain() {
 // Verifies a piece that was read, and decompresses it. Runs on any of the workers' threads.
 void LeafReader::Look(Slot& slot, unsigned thread) {
   const Piece& piece = slot.piece;
-  slot.has_sums = true;
-  if (piece.is_page()) {
-    slot.is_sound = Checksum128(slot.stored, kPageBytes) == piece.sum;
+  if (piece.is_sums()) {
+    slot.is_sound = Checksum128(slot.stored, piece.stored_bytes) == piece.sum;
     return;
   }
   char* leaf = slot.stored;
@@ -255,10 +238,7 @@ void LeafReader::Look(Slot& slot, unsigned thread) {
     slot.is_sound = decoders_[thread].Decode(piece.codec, slot.stored, piece.stored_bytes, leaf);
     if (!slot.is_sound) return;
   }
-  PageSums& sums = sums_[thread];
-  slot.is_sound = SumPages(leaf, sums) == piece.sum;
-  const char* const behind = slot.stored + AlignUp(piece.stored_bytes, kBlockBytes);
-  slot.has_sums = !verifies_sums_ || std::memcmp(behind, &sums, sizeof sums) == 0;
+  slot.is_sound = SumPages(leaf, sums_[thread]) == piece.sum;
 }
 
 // Finishes one piece, or hands one that was read to the workers. They verify it while the disk goes
@@ -284,21 +264,41 @@ Status LeafReader::End(size_t index, const Status& status, const Ended& ended) {
   const Slot& slot = slots_[index];
   free_.push_back(index);
   if (slot.memory != nullptr) free_memory_.push_back(slot.memory);
-  if (meter_ != nullptr) meter_->Advance(slot.piece.is_page() ? kPageBytes : kSubtreeBytes);
+  if (meter_ != nullptr) meter_->Advance(slot.piece.frame_bytes());
   return ended(slot.piece.position, status);
+}
+
+// Whether all pages of a leaf are sound but for those that lie elsewhere.                  [STL-1]
+bool LeafReader::IsSoundElsewhere(const Slot& slot) const {
+  const Piece& piece = slot.piece;
+  const uint64_t first = piece.position.value() * kPagesPerLeaf;
+  const auto elsewhere = unsettled_.lower_bound(first);
+  const bool has_any = elsewhere != unsettled_.end() && elsewhere->first < first + kPagesPerLeaf;
+  if (piece.codec != Codec::kNone || !has_any) return false;
+  const KeepLastError keep;
+  OnHeap<PageSums> sums;
+  if (!file_.ReadExactly(&*sums, sizeof(PageSums), piece.sums_offset).ok()) return false;
+  if (Checksum128(&*sums, sizeof(PageSums)) != piece.sum) return false;
+  for (uint64_t page = 0; page < kPagesPerLeaf; ++page) {
+    const Sum128 due = {sums->halves[2 * page], sums->halves[2 * page + 1]};
+    const bool is_sound = Checksum128(slot.stored + page * kPageBytes, kPageBytes) == due;
+    if (!is_sound && !unsettled_.contains(first + page)) return false;
+  }
+  return true;
 }
 
 Status LeafReader::Judge(const Slot& slot) const {
   const Piece& piece = slot.piece;
-  if (slot.is_sound && slot.has_sums) return Code::kOk;
-  if (slot.is_sound) {
-    const uint64_t offset = piece.offset + AlignUp(piece.stored_bytes, kBlockBytes);
+  if (slot.is_sound) return Code::kOk;
+  if (!piece.is_sums() && IsSoundElsewhere(slot)) return Code::kOk;
+  if (piece.is_sums()) {
     return Fail(
         Code::kCorrupt,
         "image '%s': the sums of the pages of %s, %" PRIu64 " bytes at offset %" PRIu64
         ", are damaged, the pages are not: `morselctl salvage FILE --to` another loses nothing "
         "of them",
-        file_.path().c_str(), SubtreeName(base_, piece.position).c_str(), kPageSumsBytes, offset);
+        file_.path().c_str(), SubtreeName(base_, piece.position).c_str(), kPageSumsBytes,
+        piece.offset);
   }
   return FailSum(file_, base_, piece.position, {piece.offset, piece.stored_bytes});
 }

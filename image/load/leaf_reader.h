@@ -20,7 +20,7 @@
 namespace morsel::image {
 
 /// What Verify() looks at: all that is stored, or only what Load() reads. Load() does not read the
-/// page sums behind leaves.
+/// page sums of leaves.
 enum class Verified { kAll, kLoadable };
 
 /// Reads leaves of one generation. An object serves one Load(), LoadIntact() or Verify(), or else
@@ -30,30 +30,32 @@ enum class Verified { kAll, kLoadable };
 /// Threads    one.
 class LeafReader {
  public:
-  /// `base` is the morsel's; messages name addresses.
-  LeafReader(const os::File& file, uint64_t base) : file_(file), base_(base) {}
+  /// `base` is the morsel's; messages name addresses. What a leaf has in the places of `unsettled`
+  /// is not looked at: a settle may have been cut off there.
+  LeafReader(const os::File& file, uint64_t base, const UnsettledPages& unsettled)
+      : file_(file), base_(base), unsettled_(unsettled) {}
   ~LeafReader();
   LeafReader(const LeafReader&) = delete;
   LeafReader& operator=(const LeafReader&) = delete;
 
-  /// Reads all leaves and patches into `frames`, zeroed memory that is as long as the morsel.
+  /// Reads all leaves into `frames`, zeroed memory that is as long as the morsel.
   /// Leaves that are not compressed are read straight into it.
   /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo; kNoMemory; as
   ///         BlockIo::Open().
   Status Load(const Tree& tree, char* frames, const Progress& progress = {});
 
-  /// As Load(), but goes on where a leaf or a patch cannot be read or fails its sum. `report` is
+  /// As Load(), but goes on where a leaf cannot be read or fails its sum. `report` is
   /// called for each, with LastError(); what `frames` has of such a subtree may be anything.
   /// Errors  kNoMemory; as BlockIo::Open(); what `report` returns.
   Status LoadIntact(const Tree& tree, char* frames,
                     const std::function<Status(SubtreePosition position, Status status)>& report,
                     const Progress& progress = {});
 
-  /// Reads all leaves and patches and keeps none. At the end, `report` is called with a message for
+  /// Reads all leaves and keeps none. At the end, `report` is called with a message for
   /// each subtree that is damaged or cannot be read, in the order of their positions.
   /// Errors  kNoMemory; as BlockIo::Open().
   Status Verify(const Tree& tree, Verified what,
-                const std::function<void(const char* message)>& report,
+                const std::function<void(SubtreePosition position, const char* message)>& report,
                 const Progress& progress = {});
 
   /// Prepares to read leaves one by one into the caller's memory, in place of Load().
@@ -65,7 +67,7 @@ class LeafReader {
   /// begun and not awaited.
   /// Errors  none of this leaf: Await() returns them.
   Status Start(SubtreePosition position, char* leaf);
-  /// Waits until the leaf is read and verified, and its patches are in place.
+  /// Waits until the leaf is read and verified.
   /// Errors  kCorrupt, as Load(), and kIo: the 2 MiB may hold anything. Other leaves can be awaited
   ///         all the same.
   Status Await(SubtreePosition position);
@@ -74,15 +76,17 @@ class LeafReader {
   static constexpr size_t kAheadMax = 5;
 
  private:
-  /// A leaf, or a page that replaces one of its own.
+  /// A leaf, or its page sums.
   struct Piece {
     SubtreePosition position;
     char* frame;            ///< where its bytes are to be; nullptr: it is verified only
     uint64_t offset;        ///< in the file
-    uint64_t stored_bytes;  ///< of a page kPageBytes, of a leaf see Entry
+    uint64_t sums_offset;   ///< likewise, of a leaf's page sums
+    uint64_t stored_bytes;  ///< of sums kPageSumsBytes, of a leaf see Entry
     Codec codec;
     Sum128 sum;
-    bool is_page() const { return codec == Codec::kNone && stored_bytes == kPageBytes; }
+    bool is_sums() const { return codec == Codec::kNone && stored_bytes == kPageSumsBytes; }
+    uint64_t frame_bytes() const { return is_sums() ? 0 : kSubtreeBytes; }
   };
   /// A piece that is being read or verified.
   struct Slot {
@@ -90,12 +94,11 @@ class LeafReader {
     char* stored = nullptr;  ///< where its bytes are read to
     char* memory = nullptr;  ///< the same, if that is a part of memory_; nullptr: it is the frame
     bool is_sound = false;   ///< set by the workers: its sum is right
-    bool has_sums = true;    ///< set by the workers: the sums behind the leaf are its pages'
   };
   /// A leaf that Start() has begun.
   struct Single {
     char* leaf;
-    unsigned pieces = 0;  ///< number of its pieces that are not done yet
+    bool is_done = false;
     Code code = Code::kOk;
     std::string message;  ///< of the first failure
   };
@@ -104,23 +107,23 @@ class LeafReader {
   using Ended = std::function<Status(SubtreePosition position, Status status)>;
 
   static Piece PieceOf(SubtreePosition position, const Entry& leaf, char* frame);
-  static Piece PieceOf(SubtreePosition position, const LivePatch& patch, char* frame);
   Status Begin(size_t memories, uint64_t memory_bytes);
   Status BeginMemory(size_t memories, uint64_t memory_bytes, unsigned threads);
   Status LoadAll(const Tree& tree, char* frames, const Ended& ended, const Progress& progress);
   Status ReadAll(const Tree& tree, char* frames, const Ended& ended);
+  Status ReadAllSums(const Tree& tree, const Ended& ended);
   Status Read(const Piece& piece, const Ended& ended);
   Status Finish(const Ended& ended);
-  Status ReadSingle(SubtreePosition position, Single& single);
   Ended EndedSingly();
   void Look(Slot& slot, unsigned thread);
   Status Advance(const Ended& ended);
   Status End(size_t slot, const Status& status, const Ended& ended);
   Status Judge(const Slot& slot) const;
+  bool IsSoundElsewhere(const Slot& slot) const;
 
   const os::File& file_;
   uint64_t base_;
-  bool verifies_sums_ = false;                 // the sums behind leaves are read and verified, too
+  const UnsettledPages& unsettled_;
   bool verifies_ = false;                      // what is read is verified and not kept
   const Tree* tree_ = nullptr;                 // of leaves that are read one by one
   std::map<SubtreePosition, Single> singles_;  // leaves that were begun and not awaited

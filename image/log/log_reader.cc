@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "image/format/version_4.h"
 #include "image/log/record_layout.h"
 #include "image/pipeline/buffer.h"
 
@@ -297,12 +298,15 @@ class LogReader {
 }  // namespace
 
 uint64_t SumOfStart(const ImageSuperblock& superblock) {
+  const Entry4 of_version_4 = ToVersion4(superblock.root);
+  const void* const root =
+      IsOfVersion4(superblock) ? static_cast<const void*>(&of_version_4) : &superblock.root;
   struct {
     Id id;
     uint64_t words[5];
   } const start = {superblock.id,
                    {superblock.log_position, superblock.log_offset, superblock.size_bytes,
-                    Checksum64(&superblock.root, sizeof superblock.root),
+                    Checksum64(root, sizeof superblock.root),
                     Checksum64(superblock.lists, sizeof superblock.lists)}};
   return Checksum64(&start, sizeof start);
 }
@@ -318,6 +322,19 @@ Result<LogContents> ReadLog(const os::File& file, const ImageSuperblock& superbl
   return contents;
 }
 
+Result<bool> HasRecordAt(const os::File& file, const ImageSuperblock& superblock,
+                         uint64_t position) {
+  const std::optional<FileExtent> log = LogExtentOf(superblock);
+  if (!log || position - superblock.log_position >= log->size_bytes / kBlockBytes) return false;
+  const Buffer block = MakeBuffer(kBlockBytes);
+  if (block == nullptr) return Fail(Code::kNoMemory, "no memory to read an image's log with");
+  const uint64_t offset = log->offset + (position - superblock.log_position) * kBlockBytes;
+  MORSEL_TRY(DirectFile(file).file().ReadExactly(block.get(), kBlockBytes, offset));
+  RecordHead head;
+  std::memcpy(&head, block.get(), sizeof head);
+  return head.magic == kRecordMagic && head.id == superblock.id && head.position == position;
+}
+
 Status RewriteLast(const os::File& file, const LogContents& contents) {
   const FileExtent& last = contents.last;
   if (last.size_bytes == 0) return Code::kOk;
@@ -331,12 +348,12 @@ Status RewriteLast(const os::File& file, const LogContents& contents) {
 namespace {
 
 // A page and where it lies.
-using Wanted = std::pair<uint64_t, const LoggedPage*>;
+using Wanted = std::pair<uint64_t, const UnsettledPage*>;
 
 // Reads pages that lie near to each other at once or, if that fails, one by one.
 class PageRuns {
  public:
-  PageRuns(const os::File& file, uint64_t base, const LoggedPageVisit& visit)
+  PageRuns(const os::File& file, uint64_t base, const UnsettledPageVisit& visit)
       : file_(file), direct_(file), base_(base), visit_(visit), memory_(MakeBuffer(kRunBytes)) {}
 
   bool has_memory() const { return memory_ != nullptr; }
@@ -346,7 +363,10 @@ class PageRuns {
       const uint64_t begin = wanted.front().second->offset;
       size_t count = 1;
       const auto end_of = [&](size_t i) { return wanted[i].second->offset + kPageBytes; };
-      while (count < wanted.size() && end_of(count) <= begin + kRunBytes) ++count;
+      while (count < wanted.size() && end_of(count) <= begin + kRunBytes &&
+             wanted[count].second->offset <= end_of(count - 1) + kGapMax) {
+        ++count;
+      }
       MORSEL_TRY(ReadRun(wanted.first(count), end_of(count - 1) - begin));
       wanted = wanted.subspan(count);
     }
@@ -355,6 +375,8 @@ class PageRuns {
 
  private:
   static constexpr uint64_t kRunBytes = kMiB;
+  /// The head between two short records is read with them.
+  static constexpr uint64_t kGapMax = kBlockBytes;
 
   Status ReadRun(std::span<const Wanted> run, uint64_t size_bytes) {
     const uint64_t begin = run.front().second->offset;
@@ -381,14 +403,14 @@ class PageRuns {
   const os::File& file_;
   DirectFile direct_;
   uint64_t base_;
-  const LoggedPageVisit& visit_;
+  const UnsettledPageVisit& visit_;
   Buffer memory_;
 };
 
 }  // namespace
 
-Status ReadLoggedPages(const os::File& file, uint64_t base, const LoggedPages& pages,
-                       const LoggedPageVisit& visit) {
+Status ReadUnsettledPages(const os::File& file, uint64_t base, const UnsettledPages& pages,
+                          const UnsettledPageVisit& visit) {
   if (pages.empty()) return Code::kOk;
   std::vector<Wanted> wanted;
   for (const auto& [page, logged] : pages) wanted.emplace_back(page, &logged);

@@ -8,14 +8,14 @@
 #include "image/format/reading.h"
 #include "image/format/space.h"
 #include "image/format/tree.h"
-#include "image/log/logged_pages.h"
+#include "image/format/unsettled_pages.h"
 #include "os/file/file.h"
 
 namespace morsel::image {
 
 /// What the records of a log say together.
 struct LogContents {
-  LoggedPages pages;
+  UnsettledPages pages;
   uint64_t end = 0;         ///< the position behind the last record
   uint64_t previous = 0;    ///< what the next record has as the sum of the one before
   uint64_t generation = 0;  ///< of the last record, or of the superblock if that is later
@@ -38,9 +38,14 @@ uint64_t SumOfStart(const ImageSuperblock& superblock);
 Result<LogContents> ReadLog(const os::File& file, const ImageSuperblock& superblock,
                             const Tree& tree, const Damaged& damaged);
 
+/// Returns whether a record begins at `position` of the log that the superblock names, if it does.
+/// Errors  kIo, kNoMemory.
+Result<bool> HasRecordAt(const os::File& file, const ImageSuperblock& superblock,
+                         uint64_t position);
+
 /// Is called with a page that was read: with its 4096 bytes, or with its failure, which LastError()
 /// explains.
-using LoggedPageVisit = std::function<Status(uint64_t page, const char* bytes, Status status)>;
+using UnsettledPageVisit = std::function<Status(uint64_t page, const char* bytes, Status status)>;
 
 /// Writes the log's last record once more, if it has one: it may have been in a cache only.
 /// Durability  none before a sync.
@@ -50,7 +55,7 @@ Status RewriteLast(const os::File& file, const LogContents& contents);
 /// Calls `visit` with each of the pages, in the order in which they lie. Ends with the first
 /// failure that it returns. `base` is the morsel's; messages name addresses.
 /// Errors  kNoMemory; what `visit` returns.
-Status ReadLoggedPages(const os::File& file, uint64_t base, const LoggedPages& pages,
-                       const LoggedPageVisit& visit);
+Status ReadUnsettledPages(const os::File& file, uint64_t base, const UnsettledPages& pages,
+                          const UnsettledPageVisit& visit);
 
 }  // namespace morsel::image

@@ -11,8 +11,6 @@ namespace morsel::image {
 namespace {
 
 constexpr uint64_t kTableBytes = AlignUp(kRecordPagesMax * sizeof(RecordPage), kBlockBytes);
-/// The longest record takes this part of its log.
-constexpr uint64_t kRecordsMin = 4;
 
 }  // namespace
 
@@ -30,7 +28,7 @@ void RecordBuilder::Begin(uint64_t pages_max) {
 // ORDER  copy  <  checksum  <  write
 // WHY    the checksum must be of the bytes that are written, whatever is stored meanwhile. [IMG-6]
 // CRASH  makes no difference. A page that is stored to while it is written would load as kCorrupt.
-// TEST   image/log_test: AStoreDuringTheCheckpointDamagesNoLoggedPage
+// TEST   image/log_test: AStoreDuringTheCheckpointDamagesNoUnsettledPage
 void RecordBuilder::Add(uint64_t page) {
   MORSEL_CHECK(!is_full());
   const Sum128 sum = Checksum128(next(), kPageBytes);
@@ -76,7 +74,7 @@ bool LogWriter::HasRoom() const {
   return end_ + block_count <= begin_ + blocks();
 }
 
-Status LogWriter::Append(uint64_t generation, uint64_t live_bytes, LoggedPages& logged) {
+Status LogWriter::Append(uint64_t generation, uint64_t live_bytes, UnsettledPages& logged) {
   MORSEL_CHECK(is_started() && HasRoom());
   const uint64_t head_blocks = HeadBlocks(record_.page_count_);
   const uint64_t block_count = head_blocks + record_.page_count_;

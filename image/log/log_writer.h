@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "image/format/layout.h"
 #include "image/format/space.h"
-#include "image/log/logged_pages.h"
+#include "image/format/unsettled_pages.h"
 #include "image/log/record_layout.h"
 #include "image/pipeline/buffer.h"
 #include "os/file/file.h"
@@ -73,18 +73,23 @@ class LogWriter {
 
   /// Whether what is left of the log holds the record that was begun.
   bool HasRoom() const;
+  /// Whether an empty log would have room for a longer record than the one that was begun.
+  bool is_nearly_full() const { return blocks() / kRecordsMin > begin_ + blocks() - end_; }
 
   /// Writes the record that was begun, for which there is room, and adds its pages to `logged`.
   /// Durability  on return. A crash before leaves the record, whole, or none.
   /// Errors      kNoSpace, kNoMemory: the next record will be in the same place. Until one is
   ///             there, a crash may find this one. Any other: nobody knows whether the disk has it.
   /// Cost        one write.
-  Status Append(uint64_t generation, uint64_t live_bytes, LoggedPages& logged);
+  Status Append(uint64_t generation, uint64_t live_bytes, UnsettledPages& logged);
 
   /// The position behind the last record.
   uint64_t end() const { return end_; }
 
  private:
+  /// The longest record takes this part of its log.
+  static constexpr uint64_t kRecordsMin = 4;
+
   LogWriter(os::File file, RecordBuilder record)
       : file_(std::move(file)), record_(std::move(record)) {}
   uint64_t blocks() const { return log_.size_bytes / kBlockBytes; }

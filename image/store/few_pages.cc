@@ -12,12 +12,7 @@ bool KeepChanged(const Published& published, SubtreePosition position, const cha
                  const os::PageSet::Pages& touched, os::PageSet::Pages& pages) {
   OnHeap<PageSums> sums;
   if (!ReadPageSums(published.file, published.tree, position, *sums)) return false;
-  const uint64_t first = position.value() * kPagesPerLeaf;
-  const auto end = published.logged.lower_bound(first + kPagesPerLeaf);
-  for (auto it = published.logged.lower_bound(first); it != end; ++it) {
-    sums->halves[2 * (it->first - first)] = it->second.sum.low;
-    sums->halves[2 * (it->first - first) + 1] = it->second.sum.high;
-  }
+  PutSums(published.logged, position, *sums);
   for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
     if (!pages.test(page)) continue;
     const Sum128 old = {sums->halves[2 * page], sums->halves[2 * page + 1]};

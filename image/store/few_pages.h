@@ -2,8 +2,8 @@
 #pragma once
 
 #include "image/format/tree.h"
+#include "image/format/unsettled_pages.h"
 #include "image/log/log_writer.h"
-#include "image/log/logged_pages.h"
 #include "image/store/tree_writer.h"
 #include "os/file/file.h"
 
@@ -13,7 +13,7 @@ namespace morsel::image {
 struct Published {
   const os::File& file;
   const Tree& tree;
-  const LoggedPages& logged;
+  const UnsettledPages& logged;
 };
 
 /// Copies the pages of the source that differ into `record`, which was begun. Pages that the kernel

@@ -17,9 +17,9 @@ constexpr uint64_t kSlots = os::kIoDepth + 4;
 constexpr uint64_t kSlotsOfCodec = os::kIoDepth + 2;
 /// Where fewer leaves are expected: more may come, one after the other.
 constexpr uint64_t kSlotsMin = 2;
-/// If more pages of a leaf have changed, it is written whole. That costs at most half as much
-/// again.
-constexpr size_t kChangedMax = kPagesPerLeaf * 2 / 3;
+/// If more pages of a leaf have changed, it is written whole. That costs no more than to write them
+/// elsewhere first, and then in their places.
+constexpr size_t kChangedMax = kPagesPerLeaf / 2;
 
 /// In a leaf with more pieces between holes no hole is left.
 constexpr size_t kPiecesMax = 8;
@@ -27,16 +27,16 @@ constexpr size_t kPiecesMax = 8;
 constexpr uint32_t kHolePagesMin = kFragmentBytes / kPageBytes;
 
 struct Piece {
-  uint32_t begin, end;  ///< pages, of which those of the sums follow the leaf's
+  uint32_t begin, end;  ///< pages
 };
 
-// What is to be written of a leaf where the rest is zero.
+// What is to be written of a leaf where the rest is zero. The last page is, so that the file is as
+// long as if all were.
 std::vector<Piece> PiecesOf(const PageSums& sums) {
-  constexpr uint32_t kEnd = kPagesPerLeaf + kPageSumsBytes / kPageBytes;
   const Sum128 zero = ZeroPageSum();
   std::vector<Piece> pieces;
-  for (uint32_t page = 0; page < kEnd; ++page) {
-    const bool is_zero = page < kPagesPerLeaf && sums.halves[2 * page] == zero.low &&
+  for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
+    const bool is_zero = page + 1 < kPagesPerLeaf && sums.halves[2 * page] == zero.low &&
                          sums.halves[2 * page + 1] == zero.high;
     if (is_zero) continue;
     if (!pieces.empty() && page - pieces.back().end < kHolePagesMin) {
@@ -45,7 +45,7 @@ std::vector<Piece> PiecesOf(const PageSums& sums) {
       pieces.push_back({page, page + 1});
     }
   }
-  if (pieces.size() > kPiecesMax) pieces = {{0, kEnd}};
+  if (pieces.size() > kPiecesMax) pieces = {{0, kPagesPerLeaf}};
   return pieces;
 }
 
@@ -118,8 +118,7 @@ void LeafWriter::Work(Slot& slot, unsigned thread) {
 void LeafWriter::Prepare(Slot& slot) {
   slot.is_copied = false;
   if (slot.compares) Compare(slot);
-  const bool is_written = !slot.compares || (!slot.is_zero && slot.sum != SumOf(slot.old) &&
-                                             slot.changed.count() > kChangedMax);
+  const bool is_written = !slot.compares || (!slot.is_zero && slot.changed.count() > kChangedMax);
   if (is_written) CopyAndSum(slot);
 }
 
@@ -164,17 +163,13 @@ bool LeafWriter::CopyWhole(const Slot& slot) {
 }
 
 Status LeafWriter::Add(SubtreePosition position, const char* subtree,
-                       const os::PageSet::Pages& touched, bool compacts) {
-  if (touched.none()) {
-    ForgetPatches(position);
-    return Code::kOk;
-  }
+                       const os::PageSet::Pages& touched, bool compares) {
+  if (touched.none()) return Code::kOk;
   const Result<size_t> index = FreeSlot();
   if (!index) return index.status();
   Slot& slot = slots_[*index];
   slot.position = position;
   slot.subtree = subtree;
-  slot.compacts = compacts;
   slot.old = old_.leaf(position);
   slot.fate = Fate::kUndecided;
   slot.encoded_bytes = 0;
@@ -182,7 +177,7 @@ Status LeafWriter::Add(SubtreePosition position, const char* subtree,
   // If nobody can tell what the old sums are, nobody can tell which pages have changed, and a new
   // leaf is written.
   slot.compares =
-      !compacts && IsPresent(slot.old) && ReadPageSums(target_.file, old_, position, slot.old_sums);
+      compares && IsPresent(slot.old) && ReadPageSums(target_.file, old_, position, slot.old_sums);
   prepared_.push_back(*index);
   workers_->Start(*index);
   return Code::kOk;
@@ -215,7 +210,6 @@ Status LeafWriter::AddTaken(SubtreePosition position) {
   Slot& slot = slots_[index];
   slot.position = position;
   slot.subtree = slot.bounce()->pages;
-  slot.compacts = false;
   slot.old = Entry{};
   slot.fate = Fate::kUndecided;
   slot.encoded_bytes = 0;
@@ -228,6 +222,7 @@ Status LeafWriter::AddTaken(SubtreePosition position) {
 
 Status LeafWriter::Finish() {
   while (!prepared_.empty() || !decided_.empty()) MORSEL_TRY(Advance());
+  MORSEL_TRY(sums_.Flush());
   while (in_flight() > 0) MORSEL_TRY(Reap());
   return Code::kOk;
 }
@@ -268,20 +263,9 @@ Status LeafWriter::Decide(size_t index) {
 // Decides what becomes of a leaf that was prepared, and sets it in the tree if it is not to be
 // written.
 Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
-  if (slot.is_zero) {
-    ForgetPatches(slot.position);
-    return Fate::kDone;
-  }
+  if (slot.is_zero) return Fate::kDone;
   // An old leaf whose page sums could not be read does not stay, even if its bytes are the same: it
   // is written anew, with good sums.
-  const bool may_stay = slot.compares || slot.compacts;
-  if (may_stay && IsPresent(slot.old) && SumOf(slot.old) == slot.sum) {
-    Entry& leaf = tree_.LeafToSet(slot.position) = slot.old;
-    // The leaf's own bytes count again, and its patches no longer do.                  [IMG-8]
-    if (old_.PatchesOf(slot.position) != nullptr) leaf.generation = target_.generation;
-    ForgetPatches(slot.position);
-    return Fate::kDone;
-  }
   if (!slot.is_copied) {
     tree_.Keep(slot.position, old_);
     if (slot.changed.none()) return Fate::kDone;
@@ -292,47 +276,39 @@ Result<LeafWriter::Fate> LeafWriter::FateOf(Slot& slot) {
     tree_.Drop(slot.position);
     CopyAndSum(slot);
   }
-  ForgetPatches(slot.position);
   return slot.is_zero ? Fate::kDone : Fate::kWrite;
 }
 
-void LeafWriter::ForgetPatches(SubtreePosition position) {
-  const LeafPatches* const patches = old_.PatchesOf(position);
-  if (patches != nullptr) tree_.patch_count -= patches->size();
-}
-
-// [IMG-1] [IMG-9]
+// [IMG-1] [IMG-9] [IMG-10]
 Status LeafWriter::Write(size_t index) {
   MORSEL_TRY(BeginWriting());
   Slot& slot = slots_[index];
+  const bool is_encoded = slot.encoded_bytes != 0;
   Entry leaf{};
   leaf.kind = Kind::kPresent;
-  leaf.codec = slot.encoded_bytes != 0 ? target_.codec : Codec::kNone;
-  leaf.stored_bytes = slot.encoded_bytes != 0 ? slot.encoded_bytes : kSubtreeBytes;
+  leaf.codec = is_encoded ? target_.codec : Codec::kNone;
+  leaf.stored_bytes = is_encoded ? slot.encoded_bytes : kSubtreeBytes;
   leaf.sum_low = slot.sum.low;
   leaf.sum_high = slot.sum.high;
   leaf.generation = target_.generation;
   const uint64_t size_bytes = LeafExtentOf(leaf).size_bytes;
-  leaf.offset = target_.space.Take(size_bytes);
+  leaf.offset = is_encoded ? target_.space.Take(size_bytes) : target_.space.TakePlace();
   target_.written.push_back({leaf.offset, size_bytes});
+  const Result<uint64_t> sums = sums_.Add(slot.bounce()->sums);
+  if (!sums) return sums.status();
+  leaf.second = *sums;
   tree_.LeafToSet(slot.position) = leaf;
-  if (slot.compacts) compacted_bytes_ += size_bytes;
-  if (slot.encoded_bytes == 0 && leaf.offset >= fresh_from_) {
-    return WriteWithHoles(index, leaf.offset);
-  }
+  if (!is_encoded && leaf.offset >= fresh_from_) return WriteWithHoles(index, leaf.offset);
   const char* bytes = slot.bounce()->pages;
-  if (slot.encoded_bytes != 0) {
+  if (is_encoded) {
     char* const end = slot.encoded() + slot.encoded_bytes;
-    char* const sums = slot.encoded() + size_bytes - kPageSumsBytes;
-    std::memset(end, 0, static_cast<size_t>(sums - end));
-    std::memcpy(sums, &slot.bounce()->sums, kPageSumsBytes);
+    std::memset(end, 0, size_bytes - slot.encoded_bytes);
     bytes = slot.encoded();
   }
   slot.writes_left = 1;
   return io_->StartWrite(bytes, size_bytes, leaf.offset, BufferOf(index), index);
 }
 
-// The sums are at the end and never zero, so that the file is as long as if all were written.
 Status LeafWriter::WriteWithHoles(size_t index, uint64_t offset) {
   Slot& slot = slots_[index];
   const std::vector<Piece> pieces = PiecesOf(slot.bounce()->sums);

@@ -13,6 +13,7 @@
 #include "image/pipeline/coder.h"
 #include "image/pipeline/workers.h"
 #include "image/store/patch_writer.h"
+#include "image/store/sums_writer.h"
 #include "os/file/block_io.h"
 #include "os/file/file.h"
 
@@ -38,7 +39,12 @@ class LeafWriter {
   /// about how many calls of Add() or AddTaken() will come.
   LeafWriter(const LeafTarget& target, const Tree& old, PatchWriter& patches, Tree& tree,
              uint64_t expected_leaves)
-      : target_(target), old_(old), patches_(patches), tree_(tree), expected_(expected_leaves) {}
+      : target_(target),
+        old_(old),
+        patches_(patches),
+        tree_(tree),
+        expected_(expected_leaves),
+        sums_(target.file, target.space, target.written) {}
   ~LeafWriter();
   LeafWriter(const LeafWriter&) = delete;
   LeafWriter& operator=(const LeafWriter&) = delete;
@@ -47,12 +53,12 @@ class LeafWriter {
   /// of it are read; the others are zero. After Finish() the tree has at `position`:
   ///   no leaf            if the subtree is zero
   ///   the old leaf       if it has the same bytes
-  ///   the same, patched  if a few pages differ, unless `compacts` is set
+  ///   the same, with listed pages   if a few pages differ, and `compares` is set
   ///   a new leaf         otherwise
   /// Ownership  `subtree` is read until Finish().
   /// Errors     kNoSpace, kIo, of this leaf or an earlier one; kNoMemory; as BlockIo::Open().
   Status Add(SubtreePosition position, const char* subtree, const os::PageSet::Pages& touched,
-             bool compacts);
+             bool compares);
 
   /// Returns 2 MiB for the caller to fill with a leaf. Nobody else touches them before AddTaken().
   /// At most kTakenMax may be taken and not added.
@@ -69,9 +75,6 @@ class LeafWriter {
   /// Errors      as Add().
   Status Finish();
 
-  /// How many bytes were written for leaves that were added with `compacts`.
-  uint64_t compacted_bytes() const { return compacted_bytes_; }
-
  private:
   /// For fewer leaves the buffers are not registered, which would take longer than it saves.
   static constexpr uint64_t kRegisteredLeavesMin = 16;
@@ -80,9 +83,9 @@ class LeafWriter {
     char pages[kSubtreeBytes];
     PageSums sums;
   };
-  /// Room for a compressed leaf. Its page sums follow its last block.
+  /// Room for a compressed leaf.
   struct Encoded {
-    char bytes[kEncodedBytesMax + kPageSumsBytes];
+    char bytes[kEncodedBytesMax];
   };
   /// kDone: nothing is to be written.
   enum class Fate { kUndecided, kDone, kWrite };
@@ -90,7 +93,6 @@ class LeafWriter {
   struct Slot {
     SubtreePosition position;
     const char* subtree = nullptr;
-    bool compacts = false;
     Entry old{};
     os::PageSet::Pages touched;
     Buffer memory;
@@ -119,7 +121,6 @@ class LeafWriter {
   Status Advance();
   Status Decide(size_t slot);
   Result<Fate> FateOf(Slot& slot);
-  void ForgetPatches(SubtreePosition position);
   Status Write(size_t slot);
   Status WriteWithHoles(size_t slot, uint64_t offset);
   Status Reap();
@@ -141,7 +142,7 @@ class LeafWriter {
   size_t decided_max_ = 1;         // how many are compressed at a time
   std::vector<size_t> free_;       // slots
   std::vector<Encoder> encoders_;  // one for each thread
-  uint64_t compacted_bytes_ = 0;
+  SumsWriter sums_;
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<os::BlockIo> io_;  // from the first write on
   /// From here on the file had no bytes before the first write, so that what is not written is

@@ -10,16 +10,19 @@ bool ReadPageSums(const os::File& file, const Tree& tree, SubtreePosition positi
                   PageSums& sums) {
   const KeepLastError keep;
   const Entry leaf = tree.leaf(position);
-  const uint64_t sums_offset = LeafExtentOf(leaf).end() - kPageSumsBytes;
-  if (!file.ReadExactly(&sums, sizeof sums, sums_offset).ok()) return false;
+  if (!file.ReadExactly(&sums, sizeof sums, leaf.second).ok()) return false;
   if (Checksum128(&sums, sizeof sums) != SumOf(leaf)) return false;
-  const LeafPatches* const patches = tree.PatchesOf(position);
-  if (patches == nullptr) return true;
-  for (const LivePatch& patch : *patches) {
-    sums.halves[2 * patch.page] = patch.sum.low;
-    sums.halves[2 * patch.page + 1] = patch.sum.high;
-  }
+  PutSums(tree.listed, position, sums);
   return true;
+}
+
+void PutSums(const UnsettledPages& pages, SubtreePosition position, PageSums& sums) {
+  const uint64_t first = position.value() * kPagesPerLeaf;
+  const auto end = pages.lower_bound(first + kPagesPerLeaf);
+  for (auto it = pages.lower_bound(first); it != end; ++it) {
+    sums.halves[2 * (it->first - first)] = it->second.sum.low;
+    sums.halves[2 * (it->first - first) + 1] = it->second.sum.high;
+  }
 }
 
 Sum128 ZeroPageSum() {

@@ -13,6 +13,9 @@ namespace morsel::image {
 /// that replace them. Returns false if they cannot be read or are damaged.
 bool ReadPageSums(const os::File& file, const Tree& tree, SubtreePosition position, PageSums& sums);
 
+/// Puts the sums of those of `pages` that the leaf at `position` has in place of its own.
+void PutSums(const UnsettledPages& pages, SubtreePosition position, PageSums& sums);
+
 /// The sum of a page of zeros.
 Sum128 ZeroPageSum();
 

@@ -1,9 +1,5 @@
-// Writes pages that replace pages of leaves, many at a time, and the lists that name them.
-//
-// A checkpoint that replaces pages writes one list. It has these pages, and takes in the lists
-// before it that are short: each list that stays has at least twice as many pages that count. So
-// there are few lists, and how often a page is listed again grows with the logarithm of how many
-// pages there are.
+// Writes pages to free space, many at a time, and the list that names them: so much of a checkpoint
+// as its record would not hold. Soon they are settled, so that there is one list at most.
 #pragma once
 
 #include <array>
@@ -13,6 +9,7 @@
 #include "base/result.h"
 #include "image/format/space.h"
 #include "image/format/tree.h"
+#include "image/format/unsettled_pages.h"
 #include "image/pipeline/buffer.h"
 #include "os/file/block_io.h"
 #include "os/file/file.h"
@@ -31,29 +28,23 @@ struct SubtreeMemory {
 /// Threads    one.
 class PatchWriter {
  public:
-  /// Extents are claimed from `space` and added to `written`. `generation` is the new one. At most
-  /// patches_max patches may count in it.
+  /// Extents are claimed from `space` and added to `written`. `generation` is the new one.
   PatchWriter(const os::File& file, Space& space, std::vector<FileExtent>& written,
-              uint64_t generation, uint64_t patches_max)
-      : file_(file),
-        space_(space),
-        written_(written),
-        generation_(generation),
-        patches_max_(patches_max) {}
+              uint64_t generation)
+      : file_(file), space_(space), written_(written), generation_(generation) {}
   ~PatchWriter();
   PatchWriter(const PatchWriter&) = delete;
   PatchWriter& operator=(const PatchWriter&) = delete;
 
   /// Replaces `pages` of the leaf at `position`, which the tree keeps from the old generation, with
   /// those of `subtree`. The pages are copied before the call returns. Returns false, and does
-  /// nothing, if there would be too many patches; tree.patch_count counts those of the old
-  /// generation as long as their leaves are not written.
+  /// nothing, if too many pages would be listed.
   /// Errors  kNoSpace, kIo, of these pages or earlier ones; kNoMemory; as BlockIo::Open().
   Result<bool> Replace(SubtreePosition position, const os::PageSet::Pages& pages,
-                       const SubtreeMemory& subtree, Tree& tree);
+                       const SubtreeMemory& subtree, const Tree& tree);
 
-  /// Writes the pages that are left, and the list, and adds them to the tree. The tree has all its
-  /// leaves already.
+  /// Writes the pages that are left, and a list of all pages that are listed, twice and apart, if
+  /// there are new ones. The tree has all its leaves already.
   /// Durability  none before a sync.
   /// Errors      as Replace().
   Status Finish(Tree& tree);
@@ -62,17 +53,13 @@ class PatchWriter {
   /// given back.
   void Drain();
 
-  /// How many bytes of pages were written, and how many of lists.
-  uint64_t page_bytes() const { return page_bytes_; }
-  uint64_t list_bytes() const { return list_bytes_; }
-
  private:
   static constexpr size_t kBatchPages = 256;
   /// So many pages are written by plain calls.
   static constexpr size_t kFewPages = 16;
   struct Place {
-    SubtreePosition position;
-    LivePatch patch;
+    uint64_t page;
+    Sum128 sum;
   };
   /// Pages that are written together. One batch is filled while the other is written.
   struct Batch {
@@ -86,26 +73,23 @@ class PatchWriter {
   Status Add(SubtreePosition position, uint32_t page, const SubtreeMemory& subtree);
   Status Flush();
   Status Reap();
-  void MergeInto(Tree& tree) const;
   Status WriteList(Tree& tree);
 
   const os::File& file_;
   Space& space_;
   std::vector<FileExtent>& written_;
   uint64_t generation_;
-  uint64_t patches_max_;
   std::array<Batch, 2> batches_;
-  size_t filling_ = 0;                            // the batch that is being filled
-  std::map<SubtreePosition, LeafPatches> fresh_;  // the patches of this generation
-  Buffer list_;                                   // while it is written
+  size_t filling_ = 0;    // the batch that is being filled
+  UnsettledPages fresh_;  // the pages of this generation
+  uint64_t fresh_count_ = 0;
+  Buffer list_;  // while it is written
   std::unique_ptr<os::BlockIo> io_;
-  uint64_t page_bytes_ = 0;
-  uint64_t list_bytes_ = 0;
 };
 
-/// Returns how many patches may count in an image that has the tree's leaves. It is five eighths of
-/// their pages, so that the file stays below twice the length of the leaves; and at most 196,608,
-/// as patches take memory.
-uint64_t PatchesMax(const Tree& tree);
+/// So many pages are listed at most, as they take memory. Of what a checkpoint changes beyond that,
+/// leaves are written whole.
+inline constexpr uint64_t kListedMax = 192 * 1024;
+static_assert(kListedMax <= kPatchesMax);
 
 }  // namespace morsel::image

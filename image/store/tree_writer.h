@@ -30,6 +30,8 @@ struct Source {
   /// before the call that has the source returns.
   const std::function<void()>* copied = nullptr;
   LeafSource* leaves = nullptr;  ///< replaces `frames` for an image that has no generation yet
+  /// Leaves that are written whole, elsewhere, whether they have changed or not; nullptr: none.
+  const std::set<SubtreePosition>* moved = nullptr;
 };
 
 /// Writes one generation.
@@ -38,18 +40,14 @@ struct Source {
 class TreeWriter {
  public:
   /// `old` is the published generation; its extents are used again where nothing has changed. What
-  /// is new is stored as `generation`, with `codec`. compact_bytes may be spent on writing leaves
-  /// that have many patches whole again; if it is negative, so much is owed and saved first.
-  TreeWriter(const os::File& file, Space& space, const Tree& old, uint64_t generation, Codec codec,
-             int64_t compact_bytes)
+  /// is new is stored as `generation`, with `codec`.
+  TreeWriter(const os::File& file, Space& space, const Tree& old, uint64_t generation, Codec codec)
       : file_(file),
         space_(space),
         old_(old),
         generation_(generation),
         codec_(codec),
-        compact_bytes_(compact_bytes),
-        patches_max_(PatchesMax(old)),
-        patches_(file, space, written_, generation, patches_max_) {}
+        patches_(file, space, written_, generation) {}
 
   /// Writes what the source has and the old generation has not, and returns the new tree. When it
   /// returns, nothing is in flight any more.
@@ -63,32 +61,19 @@ class TreeWriter {
   /// The extents that were taken from the space so far.
   const std::vector<FileExtent>& written() const { return written_; }
 
-  /// What the next generation may spend on compacting; negative if so much is owed.
-  int64_t left_for_compacting() const { return compact_bytes_; }
-
  private:
   enum class Action { kReuse, kPatch, kCompare, kRewrite };
-  Action ActionOf(SubtreePosition position, const os::PageSet* dirty) const;
-  void ChooseCompacted(uint64_t leaves, uint64_t patch_count);
-  void CarryOver();
+  Action ActionOf(SubtreePosition position, const Source& source) const;
   Status WriteLeaves(const Source& source, ProgressMeter& meter, Tree& tree);
   Status WriteChanged(const Source& source, ProgressMeter& meter, Tree& tree);
   Status WriteFrom(LeafSource& source, ProgressMeter& meter, Tree& tree);
-  Result<Entry> WriteTable(std::vector<Entry>& entries, const Entry& old_entry,
-                           const std::vector<Entry>& old_entries);
-  Status WriteExtent(const char* bytes, Entry& entry);
 
   const os::File& file_;
   Space& space_;
   const Tree& old_;
   uint64_t generation_;
   Codec codec_;
-  int64_t compact_bytes_;
-  uint64_t compacted_bytes_ = 0;
-  uint64_t table_bytes_ = 0;
-  std::set<SubtreePosition> compacted_;  // leaves that are to be written whole again
   std::vector<FileExtent> written_;
-  uint64_t patches_max_;
   PatchWriter patches_;
 };
 

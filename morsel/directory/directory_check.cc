@@ -82,11 +82,10 @@ Status ReadImage(const os::Directory& directory, const std::string& name,
   MORSEL_TRY(image->Verify([&](const char* message) {
     found.push_back({SubjectOf(name), message, Code::kCorrupt});
   }));
-  if (const auto doubt = image->FindDoubt()) {
-    found.push_back(
-        {SubjectOf(name), doubt->message, doubt->is_damage ? Code::kCorrupt : Code::kOk});
+  for (const image::CopyFinding& doubt : image->FindDoubts()) {
+    found.push_back({SubjectOf(name), doubt.message, doubt.is_damage ? Code::kCorrupt : Code::kOk});
   }
-  return found.empty() ? Status() : image::CheckNotOverwritten(*image);
+  return found.empty() ? Status() : image::CheckNotOvertaken(*image);
 }
 
 // Another process may write the image meanwhile. That is no damage.

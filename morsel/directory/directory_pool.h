@@ -166,6 +166,7 @@ class DirectoryPool final : public impl::Pool {
   Status ServesImageOf(const CatalogRecord& record) const;
   Result<std::unique_ptr<Backing>> CreateImage(CatalogRecord record, const Formatter& format,
                                                const image::Progress& progress);
+  Status StoreAnew(const os::File& old, const std::string& name, const image::Progress& progress);
   Result<std::unique_ptr<Backing>> OpenToWrite(const std::string& name,
                                                const image::Progress& progress);
   /// damaged  as for OpenIntact(); with nullptr damage is an error.

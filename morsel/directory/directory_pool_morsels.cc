@@ -1,5 +1,6 @@
 // What a directory pool does with one morsel: makes, opens, copies and removes it.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cinttypes>
@@ -86,10 +87,39 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
   return read_only ? OpenToRead(name, nullptr, progress) : OpenToWrite(name, progress);
 }
 
+// Stores an image of an earlier version anew. Its file stays locked until the new one has its name.
+Status DirectoryPool::StoreAnew(const os::File& old, const std::string& name,
+                                const image::Progress& progress) {
+  struct stat status;
+  if (fstat(old.descriptor(), &status) != 0) return FailErrno("'%s': fstat", name.c_str());
+  if (status.st_uid != geteuid()) {
+    return Fail(Code::kPermission,
+                "%s is an image of an earlier version, and the file of user %u: it is stored anew "
+                "when its owner opens it for writing; open it read-only until then",
+                LabelOf(name).c_str(), status.st_uid);
+  }
+  Result<os::File> file = OpenFile(name, O_RDONLY);
+  if (!file) return file.status();
+  Result<ImageFile> image = ImageFile::Open(std::move(*file), /*read_only=*/true);
+  if (!image) return image.status();
+  image->set_progress(progress);
+  const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
+  if (!record) return record.status();
+  return image::CopyInto(*image, directory_, name,
+                         {.rights = RightsOf(*record),
+                          .naming = os::Naming::kReplace,
+                          .carried_name = image->info().carried_name});
+}
+
 Result<std::unique_ptr<Backing>> DirectoryPool::OpenToWrite(const std::string& name,
                                                             const image::Progress& progress) {
   Result<Writable> opened = OpenForWriting(name);
   if (!opened) return opened.status();
+  if (image::IsOfVersion4(opened->file)) {
+    MORSEL_TRY(StoreAnew(opened->file, name, progress));
+    opened = OpenForWriting(name);
+    if (!opened) return opened.status();
+  }
   os::File* const file = &opened->file;
   // ORDER  the morsel's name, synced  <  the first checkpoint into it
   // WHY    the file may have been copied here since the pool was opened, and its name may be in a
@@ -170,11 +200,18 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(os::File file, const s
   MORSEL_TRY(frames->CheckMemoryFor(image->LoadedBytes()));
   MORSEL_TRY(os::PlaceProcessPage(*range, record->capacity_bytes));
   image->set_progress(progress);
+  bool found_damage = false;
+  const image::Damaged tell = [&](Status status) {
+    found_damage = true;
+    return (*damaged)(status);
+  };
   const Status loaded =
-      damaged != nullptr ? image->LoadIntact(range->at(0), *damaged) : image->Load(range->at(0));
-  if (read_only && (damaged != nullptr || loaded.code() == Code::kCorrupt)) {
+      damaged != nullptr ? image->LoadIntact(range->at(0), tell) : image->Load(range->at(0));
+  const bool has_found = found_damage || loaded.code() == Code::kCorrupt;
+  if (read_only && (damaged != nullptr || has_found)) {
     KeepLastError keep;
-    const Status whole = image::CheckNotOverwritten(*image);
+    const Status whole =
+        has_found ? image::CheckNotOvertaken(*image) : image::CheckNotOverwritten(*image);
     if (whole.code() == kOvertaken) {
       keep.LetGo();
       return whole;

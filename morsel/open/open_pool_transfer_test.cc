@@ -288,7 +288,7 @@ TEST_P(TransferFaultsTest, AKilledImportLeavesTheWholeMorselOrNothing) {
 std::vector<uint64_t> FeaturesOf(const std::string& path) {
   std::vector<uint64_t> features;
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  for (const off_t slot : {0, 4096}) {
+  for (const off_t slot : {0, 1 << 20}) {
     EXPECT_EQ(pread(file, &features.emplace_back(), 8, slot + 24), 8);
   }
   close(file);

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include <cinttypes>
-#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/error.h"
@@ -59,8 +59,14 @@ namespace {
 using Report = std::function<void(const char* message)>;
 
 Status LookForLost(const ImageFile& image, const Report& lost) {
-  MORSEL_TRY(image.Verify(lost, image::Verified::kLoadable));
-  return image::CheckNotOverwritten(image);
+  bool found = false;
+  MORSEL_TRY(image.Verify(
+      [&](const char* message) {
+        found = true;
+        lost(message);
+      },
+      image::Verified::kLoadable));
+  return found ? image::CheckNotOvertaken(image) : image::CheckNotOverwritten(image);
 }
 
 Status WriteIntact(const ImageFile& image, os::SystemCalls& calls, const std::string& to,
@@ -112,12 +118,13 @@ Status VerifyOnce(os::SystemCalls& calls, const std::string& path, const Report&
     ++damaged;
     report(message);
   }));
-  const std::optional<image::SlotFinding> doubt = image->FindDoubt();
-  if (doubt) report(doubt->message.c_str());
-  MORSEL_TRY(image::CheckNotOverwritten(*image));
-  if (damaged == 0 && doubt && doubt->is_damage) {
-    return Fail(Code::kCorrupt, "%s", doubt->message.c_str());
+  std::string doubtful;
+  for (const image::CopyFinding& doubt : image->FindDoubts()) {
+    report(doubt.message.c_str());
+    if (doubt.is_damage) doubtful = doubt.message;
   }
+  MORSEL_TRY(damaged > 0 ? image::CheckNotOvertaken(*image) : image::CheckNotOverwritten(*image));
+  if (damaged == 0 && !doubtful.empty()) return Fail(Code::kCorrupt, "%s", doubtful.c_str());
   if (damaged == 0) return Code::kOk;
   return Fail(Code::kCorrupt,
               "image '%s': %" PRIu64 " of its subtrees cannot be believed; restore it from a copy",

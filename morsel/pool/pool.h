@@ -14,7 +14,6 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "image/format/image_info.h"
-#include "image/format/patches.h"
 #include "image/format/reading.h"
 #include "image/pipeline/progress.h"
 #include "os/file/system_calls.h"

@@ -192,7 +192,7 @@ TEST_F(SalvageTest, ADamagedListLosesOnlyOlderLeaves) {
     }
   }
   ASSERT_FALSE(lost.contains(0));
-  Damage(tree_.lists[0].offset);
+  for (const image::PatchList& list : tree_.lists) Damage(list.offset);
   // The heap, too, is younger: so all that is lost are objects.
   ExpectLost(lost, {"the list of replaced pages at offset"});
 }
@@ -204,6 +204,7 @@ TEST_F(SalvageTest, ADamagedTableLosesItsSubtrees) {
     lost.insert(morsel::kSubtreesPerGiant + i);
   }
   Damage(tree_.tables[1].entry.offset + 5);
+  Damage(tree_.tables[1].entry.second + 5);
   ExpectLost(lost, {"the table of subtrees 512-"});
 }
 
@@ -215,6 +216,7 @@ TEST_F(SalvageTest, OpenFailsWithoutTheHeapsHeader) {
       << morsel::last_error();
   EXPECT_EQ(told_.size(), 1u);
   Damage(tree_.root.offset + 5);
+  Damage(tree_.root.second + 5);
   EXPECT_EQ(Salvage(pool).error(), Code::kCorrupt);
   EXPECT_NE(std::strstr(morsel::last_error(), "the root table"), nullptr) << morsel::last_error();
 }

@@ -39,7 +39,7 @@ const Calls kAlone = {
      "linked it, so that the next open finds what is written now"},
     {"ioctl", "PAGEMAP_SCAN: which pages were written; it protects them again"},
     {"fstat", "the number is still the image's, and nobody has cut the file"},
-    {"pread64", "both superblocks: nobody has written another image over this one"},
+    {"pread64", "a superblock: nobody has written another image over this one"},
     {"fstat", "the number is still the log's: the record lands in no file of the program's"},
     {"pwritev2", "the record, which the medium has when this returns"},
 };

@@ -42,14 +42,21 @@ std::string JudgeOlder(os::SystemCalls& calls, const std::string& path) {
   const image::ImageSuperblock& other = **superblocks->other;
   const auto older = image::ReadTree(file, other);
   if (!older) return std::string("the generation before is damaged: ") + LastError();
-  std::string wrong;
-  image::LeafReader reader(file, kBase);
-  (void)reader.Verify(*older, image::Verified::kAll,
-                      [&](const char* sentence) { wrong = sentence; });
-  if (!wrong.empty()) return "the generation before is damaged: " + wrong;
   const image::Damaged refuse = [](Status status) { return status; };
   const auto log = image::ReadLog(file, other, *older, refuse);
   if (!log) return std::string("the log of the generation before is damaged: ") + LastError();
+  std::string wrong;
+  image::UnsettledPages elsewhere = log->pages;
+  elsewhere.insert(older->listed.begin(), older->listed.end());
+  image::LeafReader reader(file, kBase, elsewhere);
+  (void)reader.Verify(*older, image::Verified::kAll,
+                      [&](SubtreePosition, const char* sentence) { wrong = sentence; });
+  (void)image::ReadUnsettledPages(file, kBase, elsewhere,
+                                  [&](uint64_t, const char*, Status status) {
+                                    if (!status.ok()) wrong = LastError();
+                                    return Status();
+                                  });
+  if (!wrong.empty()) return "the generation before is damaged: " + wrong;
   // Both lead to the newest state where records can come.
   const auto newest = image::ReadTree(file, *superblocks->current);
   if (!newest) return {};

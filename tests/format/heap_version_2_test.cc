@@ -2,6 +2,7 @@
 // that such a table takes but for one that was forgotten. "account I" leads to an Account of id I,
 // but for "account 7", which was forgotten, and 255, whose name is 111 times 'z'.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <zstd.h>
 
 #include <fstream>
@@ -55,6 +56,39 @@ class HeapVersion2Test : public testing::Test {
   morsel::os::Scratch scratch_ = morsel::os::Scratch::InMemory();
   morsel::Pool pool_ = *morsel::Pool::open(scratch_.At("pool"), {.flags = MORSEL_CREATE});
 };
+
+// Its file is an image of version 4. Who reads it leaves it so; who is to write it stores it anew.
+TEST_F(HeapVersion2Test, ItsImageIsStoredAnewWhenItIsOpenedForWriting) {
+  const std::string path = scratch_.At("pool") + "/m";
+  const auto version = [&] {
+    std::ifstream file(path, std::ios::binary);
+    file.seekg(16);
+    return file.get();
+  };
+  ASSERT_EQ(chmod(path.c_str(), 0640), 0);
+  EXPECT_EQ(version(), 4);
+  const std::string exported = scratch_.At("exported");
+  ASSERT_TRUE(pool_.export_to("m", exported).ok()) << morsel_last_error();
+  { const morsel::Morsel m = Open(MORSEL_READ_ONLY); }
+  EXPECT_EQ(version(), 4);
+  struct stat before;
+  ASSERT_EQ(stat(path.c_str(), &before), 0);
+  {
+    const morsel::Morsel m = Open();
+    ExpectAccount(m, 1);
+  }
+  EXPECT_EQ(version(), 5);
+  struct stat after;
+  ASSERT_EQ(stat(path.c_str(), &after), 0);
+  EXPECT_NE(after.st_ino, before.st_ino);
+  EXPECT_EQ(after.st_mode, before.st_mode);
+  for (const int i : {1, 100, 255}) ExpectAccount(Open(MORSEL_READ_ONLY), i);
+  // What was exported of it is of this version, too.
+  ASSERT_TRUE(pool_.remove("m").ok()) << morsel_last_error();
+  ASSERT_TRUE(pool_.import_from(exported).ok()) << morsel_last_error();
+  EXPECT_EQ(version(), 5);
+  ExpectAccount(Open(MORSEL_READ_ONLY), 1);
+}
 
 TEST_F(HeapVersion2Test, ItsRootsAreFound) {
   const morsel::Morsel m = Open(MORSEL_READ_ONLY);

@@ -161,6 +161,7 @@ int Check(const char* path) {
     if (!verified.ok()) Die("verify");
     told["verdict"] = damaged.empty() ? "clean" : "damaged";
     told["damaged"] = damaged;
+    told["has_doubts"] = !image->FindDoubts().empty();
   }
   std::puts(told.dump().c_str());
   return 0;

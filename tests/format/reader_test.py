@@ -106,7 +106,7 @@ class ReaderTest(unittest.TestCase):
         self.assertEqual(found["verdict"], "damaged")
         self.assertIn("hash", found["roots_wrong"])
 
-    def test_an_export_carries_its_name_in_208_bytes_at_1152(self):
+    def test_an_export_carries_its_name_in_208_bytes_at_1160(self):
         pool = f"{self.folder.name}/pool"
         subprocess.run([TOOL, "create", pool], check=True)
         for name in ["m", "ü" * 100]:
@@ -116,8 +116,8 @@ class ReaderTest(unittest.TestCase):
                 subprocess.run([TOOL, "export", pool, name, image], check=True)
                 carried = name.encode().ljust(208, b"\0")
                 data = pathlib.Path(image).read_bytes()
-                slots = [data[at:at + 4096] for at in (0, 4096) if any(data[at:at + 8])]
-                self.assertEqual([slot[1152:1360] for slot in slots], [carried])
+                slots = [data[at:at + 4096] for at in (0, 1 << 20)]
+                self.assertEqual([slot[1160:1368] for slot in slots], [carried, carried])
                 self.assertEqual(read(image)["name"], name)
                 # In a pool the file's name counts.
                 self.assertEqual(read(f"{pool}/{name}")["name"], "")
@@ -154,13 +154,14 @@ class ReaderTest(unittest.TestCase):
 
     def places_of(self, path):
         """Bytes of the superblocks, and of the other blocks that are led to."""
-        leaves = [s["offset"] + (s["stored_bytes"] + 4095) // 4096 * 4096
-                  for s in read(path)["subtrees"]]
-        places = [100, 4196, 130, 4096 + 130, 8192, 8192 + 4096, *leaves]
+        leaves = [s["offset"] for s in read(path)["subtrees"]]
+        places = [100, 4196, 130, (1 << 20) + 130, (1 << 20) + 4096]
+        places += [8192 + 4096 * i for i in range(8)] + leaves
         return [place for place in places if place < os.path.getsize(path)]
 
     def compare(self, path):
         found, due = read(path), told(ORACLE, "check", path)
+        self.assertEqual(bool(found.get("doubts")), due.get("has_doubts", False), (found, due))
         self.assertEqual(found["verdict"], due["verdict"], (found, due))
         if found["verdict"] in ("clean", "damaged"):
             damaged = [s["subtree"] for s in found["subtrees"] if s["wrong"]]

@@ -34,6 +34,7 @@ ROOMS = [
     Room("image/log"),
     Room("image/load"),
     Room("image/store"),
+    Room("image/settle"),
     Room("image"),
     Room("alloc/heap/layout"),
     Room("alloc/heap/segments"),

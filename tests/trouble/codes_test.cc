@@ -28,7 +28,7 @@ class CodesTest : public TroubleTest {
   void SetUp() override {
     TroubleTest::SetUp();
     Make(directory_, 0, {"a", "old", "bad"});
-    for (const uint64_t superblock : {0, 4096}) {
+    for (const uint64_t superblock : {0, 1 << 20}) {
       Overwrite(directory_ + "/old", superblock + 16, "c");  // version 99
       FlipBit(directory_ + "/bad", superblock + 100);
     }

@@ -41,8 +41,8 @@ class PairsTest : public TroubleTest {
     a_ = Open(pool_, "a");
     ASSERT_EQ(morsel_export(pool_, "c", image_.c_str()), MORSEL_OK) << morsel_last_error();
     for (const std::string& copy : {bad_, old_, torn_}) fs::copy_file(image_, copy);
-    FlipBit(bad_, 8192 + 100);
-    for (const uint64_t superblock : {0, 4096}) {
+    FlipBit(bad_, (4 << 20) - 100);  // in a page that nobody has changed since
+    for (const uint64_t superblock : {0, 1 << 20}) {
       Overwrite(old_, superblock + 16, "c");
       FlipBit(torn_, superblock + 100);
     }

@@ -1,4 +1,4 @@
-#include "image/format/patches.h"
+#include "image/format/lists.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -16,10 +16,18 @@ bool IsBlockRun(const Reading& reading, FileExtent extent) {
          Within(extent.offset, extent.size_bytes, reading.file_bytes);
 }
 
+// Whether the two name the same pages.
+bool AreCopies(const PatchList& one, const PatchList& other) {
+  return one.generation != 0 && one.generation == other.generation && one.count == other.count &&
+         SumOf(one) == SumOf(other);
+}
+
 Status ValidateList(const Reading& reading, uint64_t index) {
   const PatchList& list = reading.superblock.lists[index];
   const uint64_t before = index == 0 ? 0 : reading.superblock.lists[index - 1].generation;
-  const bool is_sane = list.count != 0 && list.count <= kPatchesMax && list.generation > before &&
+  const bool is_later = list.generation > before ||
+                        (index > 0 && AreCopies(reading.superblock.lists[index - 1], list));
+  const bool is_sane = list.count != 0 && list.count <= kPatchesMax && is_later &&
                        list.generation <= reading.superblock.generation;
   if (is_sane && IsBlockRun(reading, ListExtentOf(list))) return Code::kOk;
   return Fail(Code::kCorrupt,
@@ -54,61 +62,29 @@ Status ValidatePatch(const Reading& reading, SubtreePosition position, const Pat
               SubtreeName(reading.superblock.base, position).c_str(), patch.offset);
 }
 
-bool HasPage(const LeafPatches& patches, uint32_t page) {
-  const auto found =
-      std::lower_bound(patches.begin(), patches.end(), page,
-                       [](const LivePatch& patch, uint32_t wanted) { return patch.page < wanted; });
-  return found != patches.end() && found->page == page;
-}
-
-// Adds a leaf's patches of one list to its patches of later lists. Of a page that both have, the
-// later patch counts.                                                                     [IMG-8]
-void AddEarlier(LeafPatches earlier, std::shared_ptr<const LeafPatches>& later) {
-  if (later != nullptr) {
-    LeafPatches all;
-    const auto is_before = [](const LivePatch& a, const LivePatch& b) { return a.page < b.page; };
-    // Of equal elements set_union takes the one of its first range.
-    std::set_union(later->begin(), later->end(), earlier.begin(), earlier.end(),
-                   std::back_inserter(all), is_before);
-    earlier = std::move(all);
-  }
-  later = std::make_shared<const LeafPatches>(std::move(earlier));
-}
-
-void Drop(SubtreePosition position, Tree& tree) {
-  const LeafPatches* const patches = tree.PatchesOf(position);
-  if (patches != nullptr) tree.patch_count -= patches->size();
-  tree.Drop(position);
-}
-
 // Drops the leaves that a damaged list may have had pages of: all that are older than the list.
 void DropOlder(const PatchList& list, Tree& tree) {
   for (uint64_t giant = 0; giant < tree.tables.size(); ++giant) {
     const std::vector<Entry>& leaves = tree.tables[giant].leaves;
     for (uint64_t i = 0; i < leaves.size(); ++i) {
       const bool may_be = IsPresent(leaves[i]) && leaves[i].generation < list.generation;
-      if (may_be) Drop(SubtreePosition(giant * kEntriesPerTable + i), tree);
+      if (may_be) tree.Drop(SubtreePosition(giant * kEntriesPerTable + i));
     }
   }
 }
 
-// Adds the pages `found` that one list has of a leaf. Those of later lists have been added.
-Status AddLeaf(const Reading& reading, const PatchList& list, std::span<const Patch> found,
-               SubtreePosition position, Tree& tree) {
-  std::shared_ptr<const LeafPatches>& later = tree.patches[position];
-  LeafPatches of_leaf;
+// Adds the pages `found` that one list has of a leaf. Those of later lists have been added, and
+// count.                                                                                  [IMG-8]
+Status AddLeaf(const Reading& reading, std::span<const Patch> found, SubtreePosition position,
+               Tree& tree) {
   for (const Patch& patch : found) {
-    const auto page = static_cast<uint32_t>(patch.page % kPagesPerLeaf);
-    // A later list has replaced this page again. Its old place may have other bytes by now, or lie
-    // behind the end of the file.
-    if (later != nullptr && HasPage(*later, page)) continue;
+    // Where a later list has replaced this page again its old place may have other bytes by now, or
+    // lie behind the end of the file.
+    if (tree.listed.contains(patch.page)) continue;
     MORSEL_TRY(ValidatePatch(reading, position, patch));
-    of_leaf.push_back({patch.offset, {patch.sum_low, patch.sum_high}, list.generation, page});
+    tree.listed[patch.page] = {patch.offset, {patch.sum_low, patch.sum_high}};
   }
-  const uint64_t before = later != nullptr ? later->size() : 0;
-  AddEarlier(std::move(of_leaf), later);
-  tree.patch_count += later->size() - before;
-  if (tree.patch_count <= kPatchesMax) return Code::kOk;
+  if (tree.listed.size() <= kPatchesMax) return Code::kOk;
   return Fail(Code::kCorrupt,
               "image '%s' has more than %" PRIu64
               " replaced pages, some of %s; restore it from a "
@@ -127,10 +103,10 @@ Status AddList(const Reading& reading, const PatchList& list, std::span<const Pa
     }
     const Entry leaf = tree.leaf(position);
     if (IsPresent(leaf) && leaf.generation < list.generation) {
-      const Status added = AddLeaf(reading, list, patches.first(count), position, tree);
+      const Status added = AddLeaf(reading, patches.first(count), position, tree);
       if (!added.ok()) {
         MORSEL_TRY(reading.damaged(added));
-        Drop(position, tree);
+        tree.Drop(position);
       }
     }
     patches = patches.subspan(count);
@@ -138,39 +114,61 @@ Status AddList(const Reading& reading, const PatchList& list, std::span<const Pa
   return Code::kOk;
 }
 
-}  // namespace
-
-std::vector<uint64_t> LiveCounts(const Tree& tree) {
-  std::vector<uint64_t> counts(tree.lists.size());
-  for (const auto& [position, patches] : tree.patches) {
-    for (const LivePatch& patch : *patches) {
-      const auto list = std::lower_bound(
-          tree.lists.begin(), tree.lists.end(), patch.generation,
-          [](const PatchList& one, uint64_t generation) { return one.generation < generation; });
-      if (list != tree.lists.end()) ++counts[static_cast<size_t>(list - tree.lists.begin())];
-    }
+// Reads the list that ends before `end`, by the first of its copies that is sound. Sets `first` to
+// the first copy's number.
+Status ReadCopies(const Reading& reading, uint64_t end, uint64_t& first,
+                  std::vector<Patch>& patches) {
+  const PatchList(&lists)[kPatchListsMax] = reading.superblock.lists;
+  first = end - 1;
+  while (first > 0 && AreCopies(lists[first - 1], lists[first])) --first;
+  for (uint64_t i = first; i < end; ++i) MORSEL_TRY(ValidateList(reading, i));
+  KeepLastError keep;
+  Status read;
+  for (uint64_t i = first; i < end; ++i) {
+    read = ReadList(reading, lists[i], patches);
+    if (read.ok()) return read;
   }
-  return counts;
+  keep.LetGo();
+  return read;
 }
 
-Status ReadPatches(const Reading& reading, Tree& tree) {
+}  // namespace
+
+Status ReadLists(const Reading& reading, Tree& tree) {
   const ImageSuperblock& superblock = reading.superblock;
   uint64_t count = kPatchListsMax;
   while (count > 0 && superblock.lists[count - 1] == PatchList{}) --count;
   tree.lists.assign(superblock.lists, superblock.lists + count);
   std::vector<Patch> patches;
-  for (uint64_t i = count; i > 0; --i) {
-    const PatchList& list = tree.lists[i - 1];
-    Status read = ValidateList(reading, i - 1);
-    if (read.ok()) read = ReadList(reading, list, patches);
+  for (uint64_t end = count; end > 0;) {
+    uint64_t first = end - 1;
+    const Status read = ReadCopies(reading, end, first, patches);
     if (!read.ok()) {
       MORSEL_TRY(reading.damaged(read));
-      DropOlder(list, tree);
+      DropOlder(superblock.lists[end - 1], tree);
       patches.clear();
     }
-    MORSEL_TRY(AddList(reading, list, patches, tree));
+    MORSEL_TRY(AddList(reading, superblock.lists[end - 1], patches, tree));
+    end = first;
   }
   return Code::kOk;
+}
+
+std::vector<PatchList> DamagedCopiesOfLists(const Reading& reading, const Tree& tree) {
+  const KeepLastError keep;
+  std::vector<PatchList> damaged;
+  std::vector<Patch> patches;
+  for (size_t first = 0; first < tree.lists.size();) {
+    std::vector<PatchList> of_one;
+    size_t past = first;
+    do {
+      if (!ReadList(reading, tree.lists[past], patches).ok()) of_one.push_back(tree.lists[past]);
+      ++past;
+    } while (past < tree.lists.size() && AreCopies(tree.lists[first], tree.lists[past]));
+    if (of_one.size() < past - first) damaged.insert(damaged.end(), of_one.begin(), of_one.end());
+    first = past;
+  }
+  return damaged;
 }
 
 }  // namespace morsel::image

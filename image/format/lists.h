@@ -1,7 +1,6 @@
 // Reads the lists of replaced pages, and finds which of their pages count.
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 #include "base/result.h"
@@ -10,14 +9,15 @@
 
 namespace morsel::image {
 
-/// Returns, for each of the tree's lists, how many of its patches count.
-std::vector<uint64_t> LiveCounts(const Tree& tree);
-
-/// Reads the lists that the superblock leads to, and adds them to the tree with the patches that
+/// Reads the lists that the superblock leads to, and adds them to the tree with the pages that
 /// count. The tree has its leaves already. A damaged list does not tell which leaves it had pages
 /// of, so that every leaf older than the list becomes absent.
 /// Errors  kCorrupt, naming the file and the list or the subtree; kIo. Each goes to
 ///         reading.damaged first; reading ends only if that returns a failure, and returns it.
-Status ReadPatches(const Reading& reading, Tree& tree);
+Status ReadLists(const Reading& reading, Tree& tree);
+
+/// Reads all copies of the tree's lists, and returns those that are damaged, or cannot be read,
+/// while another copy serves.
+std::vector<PatchList> DamagedCopiesOfLists(const Reading& reading, const Tree& tree);
 
 }  // namespace morsel::image
