@@ -191,6 +191,7 @@ class ImageFile {
   Status MakeLog();
   void TakeRead(Tree tree, const LogContents& log);
   Status CheckMayGoOn() const;
+  Status CheckIsOwn();
   Status TakeSpace(const ImageSuperblocks& found, const LogContents& log);
   Status MakeFoundDurable(const ImageSuperblocks& found, const LogContents& log);
   void FindDoubtOfSlot(std::vector<CopyFinding>& found) const;

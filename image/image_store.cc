@@ -37,7 +37,30 @@ void NameNoLog(ImageSuperblock& superblock) {
   superblock.log_bytes = 0;
 }
 
+/// Whatever is written to the file until it ends is the writer's own.
+class TakesTime {
+ public:
+  explicit TakesTime(LeftByWriter& left) : left_(left) {}
+  ~TakesTime() { left_.TakeTime(); }
+  TakesTime(const TakesTime&) = delete;
+  TakesTime& operator=(const TakesTime&) = delete;
+
+ private:
+  LeftByWriter& left_;
+};
+
 }  // namespace
+
+// Checks that nobody else has written to the file. A copy that was made since the log was may have
+// the same superblocks, and fewer records.
+Status ImageFile::CheckIsOwn() {
+  const Result<bool> may_have_changed = left_.Check(file_);
+  if (!may_have_changed) return may_have_changed.status();
+  if (!*may_have_changed || !log_.is_started()) return Code::kOk;
+  const Result<bool> has_last = log_.writer()->HasLast();
+  if (!has_last) return has_last.status();
+  return *has_last ? Status() : LeftByWriter::IsOverwritten(file_);
+}
 
 Status ImageFile::Store(const char* frames, uint64_t size_bytes, uint64_t live_bytes,
                         const os::PageSet* dirty, const os::PageFilter* touched,
@@ -49,7 +72,8 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
   // Before a byte is written: what is free is free in this writer's file only.             [IMF-1]
-  if (current_->generation != 0) MORSEL_TRY(left_.Check(file_));
+  if (current_->generation != 0) MORSEL_TRY(CheckIsOwn());
+  const TakesTime takes_time(left_);
   live_bytes = std::min(live_bytes, source.size_bytes);
   const Result<InLog> in_log = StoreInLog(source, live_bytes);
   if (!in_log || *in_log == InLog::kStored) return in_log.status();
@@ -90,7 +114,8 @@ Status ImageFile::Settle(const char* frames, const os::PageFilter* touched) {
   MORSEL_CHECK(!read_only_);
   if (!HasLog(*current_)) return Code::kOk;
   if (poisoned_) return Poisoned();
-  MORSEL_TRY(left_.Check(file_));
+  MORSEL_TRY(CheckIsOwn());
+  const TakesTime takes_time(left_);
   Status settled = SettleAll(/*keeps_log=*/false);
   // Where the log cannot be read, the memory has what it has.
   if (!settled.ok() && !poisoned_ && settled.code() != Code::kNoSpace) {

@@ -322,15 +322,25 @@ void LeftByWriter::TakeLength(const os::File& file) {
   if (size_bytes) size_bytes_ = *size_bytes;
 }
 
+// The kernel's time of a change is by the same clock, or by a coarser one, which is behind. So what
+// somebody changes within that grain after this is not seen to be later.
+void LeftByWriter::TakeTime() { clock_gettime(CLOCK_REALTIME, &written_until_); }
+
 // Another writer begins with the slot that is written next.
-Status LeftByWriter::Check(const os::File& file) const {
+Result<bool> LeftByWriter::Check(const os::File& file) const {
   const size_t next = slots_[1 - newest_] ? 1 - newest_ : newest_;
   OnHeap<ImageSuperblock> slot;
   const Result<struct stat> read = file.StatAndRead(&*slot, sizeof *slot, kSlotOffsets[next]);
   if (!read && read.error() != Code::kCorrupt) return read.status();
   const bool stands = read && static_cast<uint64_t>(read->st_size) >= size_bytes_ &&
                       (!slots_[next] || *slots_[next] == Checksum64(&*slot, sizeof *slot));
-  if (stands) return Code::kOk;
+  if (!stands) return IsOverwritten(file);
+  const timespec& changed = read->st_ctim;
+  return changed.tv_sec != written_until_.tv_sec ? changed.tv_sec > written_until_.tv_sec
+                                                 : changed.tv_nsec > written_until_.tv_nsec;
+}
+
+Status LeftByWriter::IsOverwritten(const os::File& file) {
   return Fail(Code::kCorrupt,
               "image '%s' was written over or cut by somebody else while it was open for writing "
               "here: nothing is written into it any more; save the memory elsewhere "

@@ -1,6 +1,7 @@
 // Reads and writes superblocks, and chooses the current generation of an image.
 #pragma once
 
+#include <ctime>
 #include <optional>
 
 #include "base/on_heap.h"
@@ -41,8 +42,8 @@ Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then);
 /// was read is no damage.
 Status OrOverwritten(const os::File& file, const ImageSuperblock& then, Status failure);
 
-/// What an image's one writer has left in its file: the two slots, and the file's length. Who
-/// copies another file over it, cuts it or writes it, too, changes one of them.
+/// What an image's one writer has left in its file: the two slots, the file's length, and when it
+/// was changed. Who copies another file over it, cuts it or writes it, too, changes one of them.
 class LeftByWriter {
  public:
   /// Takes what is there now. `current` is the current superblock.
@@ -55,15 +56,23 @@ class LeftByWriter {
   void Written(const ImageSuperblock& superblock);
   void TakeLength(const os::File& file);
 
-  /// Checks that all is as it was left.
+  /// The writer has written to the file, with whatever it has called for that.
+  /// Cost  no system call.
+  void TakeTime();
+
+  /// Checks that all is as it was left, but for what lies behind the slots. Returns whether that
+  /// may have changed: the file has been, since TakeTime().
   /// Errors  kCorrupt: it is not; kIo.
   /// Cost    one read of 4 KiB.
-  Status Check(const os::File& file) const;
+  Result<bool> Check(const os::File& file) const;
+  /// The error of a file that somebody else has written.
+  static Status IsOverwritten(const os::File& file);
 
  private:
   size_t newest_ = 0;                 ///< the slot that was written last
   std::optional<uint64_t> slots_[2];  ///< their checksums; of what is unknown, none
   uint64_t size_bytes_ = 0;
+  timespec written_until_{};
 };
 
 /// Returns whether a slot, also one of version 4, has an image's magic, whatever else is damaged.

@@ -59,6 +59,21 @@ void LogWriter::Start(const ImageSuperblock& superblock) {
   log_ = *LogExtentOf(superblock);
   begin_ = end_ = superblock.log_position;
   previous_ = SumOfStart(superblock);
+  last_offset_ = 0;
+}
+
+Result<bool> LogWriter::HasLast() {
+  if (last_offset_ == 0) return true;
+  record_.Begin(0);
+  RecordHead head;
+  static_assert(sizeof head <= kBlockBytes);
+  if (const Status read = file_.ReadExactly(record_.pages(), kBlockBytes, last_offset_);
+      !read.ok()) {
+    if (read.code() == Code::kCorrupt) return false;
+    return read;
+  }
+  std::memcpy(&head, record_.pages(), sizeof head);
+  return head.magic == kRecordMagic && head.checksum == previous_;
 }
 
 RecordBuilder& LogWriter::Begin() {
@@ -105,6 +120,7 @@ Status LogWriter::Append(uint64_t generation, uint64_t live_bytes, UnsettledPage
   }
   end_ += block_count;
   previous_ = head.checksum;
+  last_offset_ = offset;
   return Code::kOk;
 }
 

@@ -86,6 +86,11 @@ class LogWriter {
   /// The position behind the last record.
   uint64_t end() const { return end_; }
 
+  /// Whether the disk has the last record as it was written, if there is one.
+  /// Errors  kIo.
+  /// Cost    one read of 4 KiB.
+  Result<bool> HasLast();
+
  private:
   /// The longest record takes this part of its log.
   static constexpr uint64_t kRecordsMin = 4;
@@ -98,9 +103,10 @@ class LogWriter {
   RecordBuilder record_;
   std::optional<Id> id_;  // the image's, while records may be written
   FileExtent log_{};
-  uint64_t begin_ = 0;     // the position of the log's first block
-  uint64_t end_ = 0;       // behind the last record
-  uint64_t previous_ = 0;  // the last record's checksum
+  uint64_t begin_ = 0;        // the position of the log's first block
+  uint64_t last_offset_ = 0;  // of the last record in the file; 0: there is none
+  uint64_t end_ = 0;          // behind the last record
+  uint64_t previous_ = 0;     // the last record's checksum
 };
 
 }  // namespace morsel::image

@@ -1,8 +1,11 @@
 // Somebody copies a file over the file of an open morsel, or cuts it: a backup that is restored
 // into a pool that is in use.
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <functional>
 
@@ -106,6 +109,45 @@ TEST_P(OverwrittenTest, WhoHasItOpenForReadingCanSaveWhatHeHas) {
   EXPECT_EQ(morsel_close(reader), MORSEL_OK);
   EXPECT_EQ(morsel_pool_close(pool_), MORSEL_OK);
   EXPECT_EQ(TextOfImage(), "newer");
+}
+
+// A copy that was made since the log was has the same superblocks. It lacks the last records, and
+// one behind them would follow none.
+TEST_F(TroubleTest, ACopyThatLacksRecordsOfTheLogIsNotWrittenTo) {
+  setenv("MORSEL_LOG", "always", 1);
+  Make(directory_, 0, {"a"});
+  const std::string file = directory_ + "/a";
+  const std::string backup = scratch_.At("backup");
+  morsel_pool_t* const pool = OpenPool(directory_);
+  morsel_t* const morsel = Open(pool, "a");
+  auto* const number = static_cast<uint64_t*>(morsel_calloc(morsel, 1, 8));
+  ASSERT_EQ(morsel_set_root(morsel, "number", number), MORSEL_OK);
+  for (*number = 1; *number < 6; ++*number) {
+    ASSERT_EQ(morsel_checkpoint(morsel), MORSEL_OK) << morsel_last_error();
+    if (*number == 4) fs::copy_file(file, backup);
+  }
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  CopyOver(file, backup);
+  // The kernel's clock for changes may be a tick behind.
+  for (struct stat status{}; status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec <=
+                             now.tv_sec * 1'000'000'000 + now.tv_nsec;) {
+    ASSERT_EQ(chmod(file.c_str(), 0600), 0);
+    ASSERT_EQ(stat(file.c_str(), &status), 0);
+  }
+  const Bytes before = AllBytes(directory_);
+  ExpectFailure(morsel_checkpoint(morsel), MORSEL_CORRUPT,
+                {"written over or cut by somebody else"});
+  EXPECT_EQ(AllBytes(directory_), before);
+  const std::string image = scratch_.At("image");
+  EXPECT_EQ(morsel_export(pool, "a", image.c_str()), MORSEL_OK) << morsel_last_error();
+  EXPECT_EQ(morsel_discard(morsel), MORSEL_OK);
+  // The copy is what it was.
+  morsel_t* const restored = Open(pool, "a", MORSEL_READ_ONLY);
+  EXPECT_EQ(*static_cast<uint64_t*>(morsel_root(restored, "number")), 4u);
+  EXPECT_EQ(morsel_close(restored), MORSEL_OK);
+  EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  unsetenv("MORSEL_LOG");
 }
 
 // The checkpoint has a reason, and goes on when it is gone.
