@@ -35,10 +35,17 @@ void FlipBit(const std::string& path, uint64_t offset) {
   file.put(flipped);
 }
 
-// Whichever of the two is the newer one.
+// Whichever is the newer one: the second is at 1 MiB in an image, and at 4096 in a fine morsel's
+// file.
 void DamageSuperblocks(const std::string& path) {
-  FlipBit(path, 100);
-  FlipBit(path, 4096 + 100);
+  for (const uint64_t superblock : {uint64_t{0}, uint64_t{4096}, kMiB}) {
+    FlipBit(path, superblock + 100);
+  }
+}
+
+// What Make() has stored, where it counts.
+void DamageObject(const std::string& path) {
+  FlipBit(path, morsel::os::BytesOf(path).rfind("xxxxxxxx"));
 }
 
 class ToolsTest : public testing::Test {
@@ -220,7 +227,7 @@ TEST_F(ToolsTest, CheckFindsDamageAndChangesNothing) {
   EXPECT_EQ(clean->morsels, 2u);
   EXPECT_EQ(clean->roots, 2u);
   EXPECT_GE(clean->live_bytes, 2000u);
-  FlipBit(directory_ + "/a", fs::file_size(directory_ + "/a") / 2);
+  DamageObject(directory_ + "/a");
   const std::string before = morsel::os::BytesOf(directory_ + "/a");
   const auto found = pool.check(&findings);
   ASSERT_TRUE(found) << "a finding is no error";
@@ -254,7 +261,7 @@ TEST_F(ToolsTest, CheckIsRefusedWhileAMorselIsOpen) {
 TEST_F(ToolsTest, CheckMayBeAnsweredByCallsOfTheLibrary) {
   morsel::Pool pool = OpenDirectory();
   Make(pool, "a");
-  FlipBit(directory_ + "/a", fs::file_size(directory_ + "/a") / 2);
+  DamageObject(directory_ + "/a");
   const auto remove = [](const morsel_finding* finding, void* handle) {
     EXPECT_EQ(finding->struct_size, sizeof *finding);
     EXPECT_EQ(morsel_remove(static_cast<morsel_pool_t*>(handle), "a"), MORSEL_OK);
@@ -340,7 +347,7 @@ TEST_F(ToolsTest, StatImageReadsTheSuperblockOnly) {
   EXPECT_EQ(std::memcmp(info->id, found->id, sizeof info->id), 0);
   EXPECT_EQ(info->base, found->base);
   EXPECT_EQ(info->size_bytes, found->size_bytes);
-  FlipBit(image_, fs::file_size(image_) / 2);
+  DamageObject(image_);
   EXPECT_TRUE(morsel::stat_image(image_)) << "only morsel_verify() reads the rest";
   DamageSuperblocks(image_);
   EXPECT_EQ(morsel::stat_image(image_).error(), Code::kCorrupt);
@@ -374,7 +381,7 @@ TEST_F(ToolsTest, SalvageCountsWhatIsIntact) {
   ASSERT_TRUE(whole) << morsel_last_error();
   EXPECT_GE(*whole, 2 * kMiB);
   EXPECT_EQ(*whole % (2 * kMiB), 0u);
-  FlipBit(image_, fs::file_size(image_) / 2);
+  DamageObject(image_);
   std::vector<std::string> damages;
   const auto intact = morsel::salvage_counted(image_, image_ + "2", &damages);
   ASSERT_TRUE(intact) << morsel_last_error();
