@@ -124,9 +124,11 @@ void MeasureThreads(const Options& options) {
   constexpr uint64_t kSame = 64;
   const uint64_t choices = options.same ? kSame : morsel.pages().size();
   std::atomic<uint64_t> left{0};
+  std::atomic<uint64_t> values{0};  // each is new, as a page that stays as it is costs no write
   const auto work = [&](uint64_t thread) {
     Random random(thread + 1);
-    for (uint64_t value = 1; left.fetch_sub(1) - 1 < uint64_t{1} << 63; ++value) {
+    while (left.fetch_sub(1) - 1 < uint64_t{1} << 63) {
+      const uint64_t value = ++values;
       const uint64_t own = options.same ? thread * (kSame / options.threads) : 0;
       const uint64_t some = random.Below(options.same ? kSame / options.threads : choices);
       morsel.Begin();
