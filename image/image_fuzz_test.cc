@@ -1,6 +1,7 @@
 // Tries the fuzzer's inputs again, and new ones for some seconds. ./dev fuzz tries more of them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -24,12 +25,45 @@ constexpr char kCorpus[] = "image/fuzz_corpus";
 constexpr std::chrono::seconds kMutating(3);
 constexpr size_t kInputBytesMax = 160 * kKiB;
 
+// For a count, an offset, a length, a generation: at the edges of what a reader bounds, and beyond.
+constexpr uint64_t kHostile[] = {0,
+                                 1,
+                                 21,
+                                 257,
+                                 0xffffffff,
+                                 0x100000000,
+                                 2 * kPagesPerLeaf,
+                                 kPatchesMax + 1,
+                                 kGenerationsEnd - 1,
+                                 kGenerationsEnd,
+                                 ~uint64_t{0} / kPageBytes,
+                                 ~uint64_t{0}};
+
+bool IsZeroWord(const char* word) {
+  return std::all_of(word, word + sizeof(uint64_t), [](char byte) { return byte == 0; });
+}
+
+// Makes the sum right that `bytes` have at `checksum`.
+void Seal(char* bytes, uint64_t size_bytes, uint64_t checksum) {
+  std::memset(bytes + checksum, 0, sizeof(uint64_t));
+  const uint64_t sum = Checksum64(bytes, size_bytes);
+  std::memcpy(bytes + checksum, &sum, sizeof sum);
+}
+
 // Makes small images: their leaves compress well, or there are none.
 class ImageFuzzTest : public ImageTest {
  protected:
   void SetUp() override {
     ImageTest::SetUp();
     setenv("MORSEL_IO", "plain", 1);
+  }
+  void Try(const std::string& input) {
+    TryImage(input);
+    ++tried_;
+  }
+  void ExpectTried(uint64_t at_least) const {
+    std::printf("%llu inputs\n", static_cast<unsigned long long>(tried_));
+    EXPECT_GT(tried_, at_least);
   }
 
   // Makes an input from an image of a few generations, with replaced pages.
@@ -129,17 +163,18 @@ class ImageFuzzTest : public ImageTest {
   }
 
   int seeds_ = 0;
+  uint64_t tried_ = 0;
 };
 
 TEST_F(ImageFuzzTest, InputsFoundBeforeAreHarmless) {
   const std::vector<std::string> inputs = Corpus();
   EXPECT_FALSE(inputs.empty());
-  for (const std::string& input : inputs) TryImage(input);
+  for (const std::string& input : inputs) Try(input);
   // If a folder is named, the fuzzer's first inputs are made there.
   const char* const folder = std::getenv("MORSEL_FUZZ_SEEDS");
   int number = 0;
   for (const std::string& seed : Seeds()) {
-    TryImage(seed);
+    Try(seed);
     if (folder == nullptr) continue;
     const std::string path = std::string(folder) + "/seed" + std::to_string(number++);
     std::ofstream(path, std::ios::binary) << seed;
@@ -151,14 +186,12 @@ TEST_F(ImageFuzzTest, ChangedImagesAreRefusedOrWhole) {
   std::vector<std::string> seeds = Seeds();
   for (std::string& input : Corpus()) seeds.push_back(std::move(input));
   const auto end = std::chrono::steady_clock::now() + kMutating;
-  uint64_t tried = 0;
-  for (; std::chrono::steady_clock::now() < end; ++tried) {
+  while (std::chrono::steady_clock::now() < end) {
     std::string input = seeds[random() % seeds.size()];
     Mutate(input, random);
-    TryImage(input);
+    Try(input);
   }
-  std::printf("%llu inputs\n", static_cast<unsigned long long>(tried));
-  EXPECT_GT(tried, 10u);
+  ExpectTried(10);
 }
 
 // Otherwise the fuzzer would test the checksums and nothing behind them.
@@ -196,27 +229,59 @@ TEST_F(ImageFuzzTest, SealedLogsAreBelieved) {
   EXPECT_TRUE(Read("sealed")) << LastError();
 }
 
+// Each number of both superblocks is each hostile one, below a right sum.
+TEST_F(ImageFuzzTest, HostileNumbersInSuperblocksAreHarmless) {
+  for (const std::string& seed : {ImageIn(Seed(Codec::kLz4, 3)), ImageIn(SeedOfLog())}) {
+    for (uint64_t word = offsetof(ImageSuperblock, flags) + 4; word < kSuperblockBytes; word += 8) {
+      if (IsZeroWord(&seed[kSlotOffsets[0] + word])) continue;
+      for (const uint64_t hostile : kHostile) {
+        std::string input = seed;
+        for (const uint64_t slot : kSlotOffsets) {
+          std::memcpy(&input[slot + word], &hostile, sizeof hostile);
+          Seal(&input[slot], kSuperblockBytes, offsetof(ImageSuperblock, checksum));
+        }
+        Try(InputOf(input, 0));
+      }
+    }
+  }
+  ExpectTried(200);
+}
+
+// Each number of each table and list is each hostile one, and all sums are right.
+TEST_F(ImageFuzzTest, HostileNumbersInTablesAndListsAreHarmless) {
+  const std::string seed = ImageIn(Seed(Codec::kLz4, 3));
+  ImageSuperblock superblock;
+  std::memcpy(&superblock, &seed[kSlotOffsets[1]], sizeof superblock);
+  Entry table;
+  std::memcpy(&table, &seed[superblock.root.offset], sizeof table);
+  const PatchList& list = superblock.lists[0];
+  const FileExtent extents[] = {{superblock.root.offset, superblock.root.stored_bytes},
+                                {table.offset, table.stored_bytes},
+                                {list.offset, list.count * sizeof(Patch)}};
+  for (const FileExtent& extent : extents) {
+    ASSERT_NE(extent.size_bytes, 0u);
+    for (uint64_t at = extent.offset; at < extent.end(); at += 8) {
+      if (IsZeroWord(&seed[at])) continue;
+      for (const uint64_t hostile : kHostile) {
+        std::string input = seed;
+        std::memcpy(&input[at], &hostile, sizeof hostile);
+        Try(InputOf(input, 1));
+      }
+    }
+  }
+  ExpectTried(200);
+}
+
 // Each number of each record is each hostile one, below a right sum: the others stay, so that
 // whoever reads it comes that far.
 TEST_F(ImageFuzzTest, HostileNumbersInRecordsAreHarmless) {
   const std::string seed = ImageIn(SeedOfLog());
   ImageSuperblock superblock;
   std::memcpy(&superblock, &seed[kSlotOffsets[1]], sizeof superblock);
-  static constexpr uint64_t kHostile[] = {0,
-                                          21,
-                                          257,
-                                          0xffffffff,
-                                          0x100000000,
-                                          2 * kPagesPerLeaf,
-                                          kGenerationsEnd - 1,
-                                          kGenerationsEnd,
-                                          ~uint64_t{0} / kPageBytes,
-                                          ~uint64_t{0}};
   static constexpr uint64_t kWords[] = {
       offsetof(RecordHead, position),   offsetof(RecordHead, block_count),
       offsetof(RecordHead, generation), offsetof(RecordHead, live_bytes),
       offsetof(RecordHead, previous),   sizeof(RecordHead) + offsetof(RecordPage, page)};
-  uint64_t tried = 0;
   for (uint64_t at = superblock.log_offset; at + sizeof(RecordHead) < seed.size();) {
     RecordHead head;
     std::memcpy(&head, &seed[at], sizeof head);
@@ -226,17 +291,13 @@ TEST_F(ImageFuzzTest, HostileNumbersInRecordsAreHarmless) {
       for (const uint64_t hostile : kHostile) {
         std::string input = seed;
         std::memcpy(&input[at + word], &hostile, sizeof hostile);
-        std::memset(&input[at + offsetof(RecordHead, checksum)], 0, sizeof head.checksum);
-        const uint64_t sum = Checksum64(&input[at], head_bytes);
-        std::memcpy(&input[at + offsetof(RecordHead, checksum)], &sum, sizeof sum);
-        TryImage(InputOf(input, 0));
-        ++tried;
+        Seal(&input[at], head_bytes, offsetof(RecordHead, checksum));
+        Try(InputOf(input, 0));
       }
     }
     at += head.block_count * kBlockBytes;
   }
-  std::printf("%llu inputs\n", static_cast<unsigned long long>(tried));
-  EXPECT_GT(tried, 100u);
+  ExpectTried(100);
 }
 
 }  // namespace

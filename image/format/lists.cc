@@ -146,9 +146,11 @@ Status ReadLists(const Reading& reading, Tree& tree) {
     if (!read.ok()) {
       MORSEL_TRY(reading.damaged(read));
       DropOlder(superblock.lists[end - 1], tree);
-      patches.clear();
+      const auto lists = tree.lists.begin();
+      tree.lists.erase(lists + static_cast<ptrdiff_t>(first), lists + static_cast<ptrdiff_t>(end));
+    } else {
+      MORSEL_TRY(AddList(reading, superblock.lists[end - 1], patches, tree));
     }
-    MORSEL_TRY(AddList(reading, superblock.lists[end - 1], patches, tree));
     end = first;
   }
   return Code::kOk;

@@ -11,7 +11,7 @@ namespace morsel::image {
 
 /// Reads the lists that the superblock leads to, and adds them to the tree with the pages that
 /// count. The tree has its leaves already. A damaged list does not tell which leaves it had pages
-/// of, so that every leaf older than the list becomes absent.
+/// of, so that every leaf older than the list becomes absent, and the tree does not have the list.
 /// Errors  kCorrupt, naming the file and the list or the subtree; kIo. Each goes to
 ///         reading.damaged first; reading ends only if that returns a failure, and returns it.
 Status ReadLists(const Reading& reading, Tree& tree);
