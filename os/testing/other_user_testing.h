@@ -20,7 +20,8 @@ inline constexpr User kBob = {61002, 61002};
 
 /// Runs `body` in a forked child that is `user` for good, without capabilities and other groups,
 /// and expects it to end without a failure. Failures in `body` are printed, and count. A folder of
-/// Scratch is root's own: a test that uses one opens it to others first.
+/// Scratch is root's own: a test opens it to others first. It is one of Scratch::InMemory(): those
+/// OnDisk() may lie where only root gets to.
 ///
 /// Only root can become another user, and not in Bazel's sandbox, which has one: such a test has
 /// the tag "no-sandbox". Otherwise it fails, for it has tested nothing.

@@ -13,6 +13,7 @@
 
 #include "morsel/morsel.hpp"
 #include "os/testing/scratch_testing.h"
+#include "os/testing/variable_testing.h"
 
 namespace {
 
@@ -108,13 +109,11 @@ TEST_F(RoomTest, AMorselThatCannotShrinkSaysThatARootIsInTheWay) {
 TEST_F(RoomTest, AMorselWithoutACapacityGetsALessOneWhereNoLargerOneFits) {
   // A sanitizer leaves a part of the addresses, which the variable says then.
   const char* const set = std::getenv("MORSEL_WINDOW");
-  const std::string before = set == nullptr ? "" : set;
-  const uint64_t begin = set == nullptr ? 0x160000000000 : std::stoull(before, nullptr, 16);
+  const uint64_t begin = set == nullptr ? 0x160000000000 : std::stoull(set, nullptr, 16);
   char window[64];
   std::snprintf(window, sizeof window, "%" PRIx64 "-%" PRIx64, begin, begin + (uint64_t{8} << 30));
-  setenv("MORSEL_WINDOW", window, 1);
+  const morsel::os::Variable variable("MORSEL_WINDOW", window);
   morsel::Pool pool = Open(false);
-  set == nullptr ? unsetenv("MORSEL_WINDOW") : setenv("MORSEL_WINDOW", before.c_str(), 1);
   uint64_t capacity_bytes = 0;
   int made = 0;
   for (;; ++made) {

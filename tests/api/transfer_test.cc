@@ -17,6 +17,7 @@
 #include "image/codecs/codecs.h"
 #include "morsel/morsel.hpp"
 #include "os/testing/scratch_testing.h"
+#include "os/testing/variable_testing.h"
 
 namespace {
 
@@ -450,11 +451,8 @@ TEST_F(TransferTest, ImportFailsInACarvedPoolOfAnotherWindow) {
     { morsel::Morsel m = OpenMorsel(pool, "m", true); }
     ASSERT_TRUE(pool.export_to("m", file_).ok()) << morsel::last_error();
   }
-  const char* const window = getenv("MORSEL_WINDOW");
-  const std::string before = window == nullptr ? "" : window;
-  setenv("MORSEL_WINDOW", "0x40000000-0x80000000", 1);
+  const morsel::os::Variable window("MORSEL_WINDOW", "0x40000000-0x80000000");
   morsel::Pool other = Open("other", true);
-  setenv("MORSEL_WINDOW", before.c_str(), 1);
   EXPECT_EQ(other.import_from(file_).code(), morsel::Code::kUnsupported);
   EXPECT_TRUE(Says("window")) << morsel::last_error();
 }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "morsel/open/open_pool.h"
+#include "os/testing/variable_testing.h"
 #include "tests/cli/tool_testing.h"
 
 namespace morsel::cli {
@@ -110,18 +111,16 @@ TEST_F(ExitCodesTest, AWrongWordOfTheEnvironmentIsToldBeforeAnythingIsMade) {
   for (const char* const variable :
        {"MORSEL_GUARD", "MORSEL_IO", "MORSEL_FRAMES", "MORSEL_DIRTY", "MORSEL_LOG"}) {
     SCOPED_TRACE(variable);
-    setenv(variable, "frobnicate", 1);
+    const os::Variable wrong(variable, "frobnicate");
     const bool is_everywhere = std::string(variable) == "MORSEL_GUARD";
     Fails({"create", pool_, "a"}, 2, {variable, "frobnicate"});
     if (is_everywhere) Fails({"create", carved_, "a", "--fine"}, 2, {variable, "frobnicate"});
-    unsetenv(variable);
     EXPECT_EQ(RunJson({"ls", pool_})["morsels"], json::array());
     EXPECT_EQ(RunJson({"ls", carved_})["morsels"], json::array());
   }
-  setenv("MORSEL_WINDOW", "frobnicate", 1);
+  const os::Variable wrong("MORSEL_WINDOW", "frobnicate");
   Fails({"create", scratch_.At("other")}, 2, {"MORSEL_WINDOW", "frobnicate"});
   Fails({"create", scratch_.At("other"), "--carved", "--size", "64M"}, 2, {"MORSEL_WINDOW"});
-  unsetenv("MORSEL_WINDOW");
   EXPECT_FALSE(fs::exists(scratch_.At("other")));
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "morsel/tools.h"
+#include "os/testing/variable_testing.h"
 #include "tests/trouble/documented_codes.h"
 #include "tests/trouble/failing_calls.h"
 #include "tests/trouble/trouble_testing.h"
@@ -216,9 +217,11 @@ TEST_F(PairsTest, OfMoves) {
       {"morsel_copy", MORSEL_INVALID_ARGUMENT, [&] { return CopyTo("c", "d", this); }},
   });
   // A window that has room for what is there only.
-  setenv("MORSEL_WINDOW", "160000000000-160080000000", 1);
-  morsel_pool_t* const small = OpenPool(scratch_.At("small"), MORSEL_CREATE);
-  unsetenv("MORSEL_WINDOW");
+  morsel_pool_t* small = nullptr;
+  {
+    const os::Variable window("MORSEL_WINDOW", "160000000000-160080000000");
+    small = OpenPool(scratch_.At("small"), MORSEL_CREATE);
+  }
   EXPECT_EQ(morsel_close(Open(small, "m", MORSEL_CREATE)), MORSEL_OK);
   morsel_options large = {};
   large.flags = MORSEL_CREATE;
