@@ -124,6 +124,11 @@ class ImageTest : public testing::Test {
     EXPECT_EQ(pwrite(file, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
     close(file);
   }
+  void SetByte(const std::string& name, uint64_t offset, char byte) const {
+    const int file = open((path_ + "/" + name).c_str(), O_RDWR | O_CLOEXEC);
+    EXPECT_EQ(pwrite(file, &byte, 1, static_cast<off_t>(offset)), 1);
+    close(file);
+  }
   /// Whether LastError() has `words`.
   static bool Says(const char* words) { return std::strstr(LastError(), words) != nullptr; }
 
