@@ -136,6 +136,12 @@ inline constexpr uint64_t kPagesPerLeaf = kSubtreeBytes / kPageBytes;
 /// The sums of a leaf: for each page the low and the high half of its XXH3-128.
 struct PageSums {
   uint64_t halves[2 * kPagesPerLeaf];
+
+  Sum128 of(uint64_t page) const { return {halves[2 * page], halves[2 * page + 1]}; }
+  void Set(uint64_t page, const Sum128& sum) {
+    halves[2 * page] = sum.low;
+    halves[2 * page + 1] = sum.high;
+  }
 };
 inline constexpr uint64_t kPageSumsBytes = sizeof(PageSums);
 static_assert(kPageSumsBytes % kBlockBytes == 0);

@@ -256,6 +256,12 @@ Result<Tree> ReadTree(const os::File& file, const ImageSuperblock& superblock) {
   return tree;
 }
 
+bool ReadSumsAt(const os::File& file, uint64_t offset, const Sum128& sum, PageSums& sums) {
+  const KeepLastError keep;
+  return file.ReadExactly(&sums, sizeof sums, offset).ok() &&
+         Checksum128(&sums, sizeof sums) == sum;
+}
+
 void FindDamagedCopies(const os::File& file, const ImageSuperblock& superblock, const Tree& tree,
                        const std::function<void(const char* message)>& report) {
   if (IsOfVersion4(superblock)) return;

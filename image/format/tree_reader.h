@@ -23,6 +23,10 @@ Result<Tree> ReadTree(const os::File& file, const ImageSuperblock& superblock);
 Result<Tree> ReadIntact(const os::File& file, const ImageSuperblock& superblock,
                         const Damaged& damaged);
 
+/// Reads the page sums of a leaf, which lie at `offset` and have the sum `sum`. Returns false, and
+/// LastError() stays, if they cannot be read or are damaged.
+bool ReadSumsAt(const os::File& file, uint64_t offset, const Sum128& sum, PageSums& sums);
+
 /// Reads both copies of each table of `tree`, which was read, and calls `report` with a message for
 /// each copy that is damaged or cannot be read.
 void FindDamagedCopies(const os::File& file, const ImageSuperblock& superblock, const Tree& tree,

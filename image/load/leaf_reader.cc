@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/on_heap.h"
+#include "image/format/tree_reader.h"
 
 namespace morsel::image {
 namespace {
@@ -275,13 +276,11 @@ bool LeafReader::IsSoundElsewhere(const Slot& slot) const {
   const auto elsewhere = unsettled_.lower_bound(first);
   const bool has_any = elsewhere != unsettled_.end() && elsewhere->first < first + kPagesPerLeaf;
   if (piece.codec != Codec::kNone || !has_any) return false;
-  const KeepLastError keep;
   OnHeap<PageSums> sums;
-  if (!file_.ReadExactly(&*sums, sizeof(PageSums), piece.sums_offset).ok()) return false;
-  if (Checksum128(&*sums, sizeof(PageSums)) != piece.sum) return false;
+  if (!ReadSumsAt(file_, piece.sums_offset, piece.sum, *sums)) return false;
   for (uint64_t page = 0; page < kPagesPerLeaf; ++page) {
-    const Sum128 due = {sums->halves[2 * page], sums->halves[2 * page + 1]};
-    const bool is_sound = Checksum128(slot.stored + page * kPageBytes, kPageBytes) == due;
+    const Sum128 found = Checksum128(slot.stored + page * kPageBytes, kPageBytes);
+    const bool is_sound = found == sums->of(page);
     if (!is_sound && !unsettled_.contains(first + page)) return false;
   }
   return true;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/on_heap.h"
+#include "image/format/tree_reader.h"
 #include "image/log/log_reader.h"
 #include "image/store/page_sums.h"
 #include "image/store/table_writer.h"
@@ -105,11 +106,7 @@ Status Settler::SettleLeaf(const Batch& batch, Tree& tree) {
   if (leaf.codec != Codec::kNone) return Replace(batch, leaf);
   OnHeap<PageSums> sums;
   MORSEL_TRY(ReadSums(leaf, *sums));
-  for (const Page* const page : batch.pages) {
-    const uint64_t number = page->first % kPagesPerLeaf;
-    sums->halves[2 * number] = page->second.sum.low;
-    sums->halves[2 * number + 1] = page->second.sum.high;
-  }
+  PutSums(pages_, batch.position, *sums);
   MORSEL_TRY(WriteInPlace(batch, leaf));
   const Result<uint64_t> second = sums_.Add(*sums);
   if (!second) return second.status();
@@ -123,9 +120,8 @@ Status Settler::SettleLeaf(const Batch& batch, Tree& tree) {
 // Sets the sums to those that the leaf's entry names. If these are damaged, they are those of its
 // bytes, as far as they can be believed; what cannot be told is lost.                      [IMG-7]
 Status Settler::ReadSums(const Entry& leaf, PageSums& sums) {
+  if (ReadSumsAt(file_, leaf.second, SumOf(leaf), sums)) return Code::kOk;
   KeepLastError keep;
-  const bool is_read = file_.ReadExactly(&sums, sizeof sums, leaf.second).ok();
-  if (is_read && Checksum128(&sums, sizeof sums) == SumOf(leaf)) return Code::kOk;
   if (const Status drained = Drain(); !drained.ok()) {  // what is in flight may be of leaf_
     keep.LetGo();
     return drained;

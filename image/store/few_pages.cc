@@ -15,8 +15,7 @@ bool KeepChanged(const Published& published, SubtreePosition position, const cha
   PutSums(published.logged, position, *sums);
   for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
     if (!pages.test(page)) continue;
-    const Sum128 old = {sums->halves[2 * page], sums->halves[2 * page + 1]};
-    pages.set(page, SumOfPage(subtree, page, touched) != old);
+    pages.set(page, SumOfPage(subtree, page, touched) != sums->of(page));
   }
   return true;
 }

@@ -36,9 +36,7 @@ std::vector<Piece> PiecesOf(const PageSums& sums) {
   const Sum128 zero = ZeroPageSum();
   std::vector<Piece> pieces;
   for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
-    const bool is_zero = page + 1 < kPagesPerLeaf && sums.halves[2 * page] == zero.low &&
-                         sums.halves[2 * page + 1] == zero.high;
-    if (is_zero) continue;
+    if (page + 1 < kPagesPerLeaf && sums.of(page) == zero) continue;
     if (!pieces.empty() && page - pieces.back().end < kHolePagesMin) {
       pieces.back().end = page + 1;
     } else {
@@ -131,11 +129,9 @@ void LeafWriter::Compare(Slot& slot) {
   slot.is_zero = true;
   for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
     const Sum128 sum = SumOfPage(slot.subtree, page, slot.touched);
-    const Sum128 old = {slot.old_sums.halves[2 * page], slot.old_sums.halves[2 * page + 1]};
-    slot.changed.set(page, sum != old);
+    slot.changed.set(page, sum != slot.old_sums.of(page));
     slot.is_zero = slot.is_zero && sum == ZeroPageSum();
-    sums.halves[2 * page] = sum.low;
-    sums.halves[2 * page + 1] = sum.high;
+    sums.Set(page, sum);
   }
   slot.sum = Checksum128(&sums, sizeof sums);
 }

@@ -2,16 +2,14 @@
 
 #include <array>
 
-#include "base/error.h"
+#include "image/format/tree_reader.h"
 
 namespace morsel::image {
 
 bool ReadPageSums(const os::File& file, const Tree& tree, SubtreePosition position,
                   PageSums& sums) {
-  const KeepLastError keep;
   const Entry leaf = tree.leaf(position);
-  if (!file.ReadExactly(&sums, sizeof sums, leaf.second).ok()) return false;
-  if (Checksum128(&sums, sizeof sums) != SumOf(leaf)) return false;
+  if (!ReadSumsAt(file, leaf.second, SumOf(leaf), sums)) return false;
   PutSums(tree.listed, position, sums);
   return true;
 }
@@ -20,8 +18,7 @@ void PutSums(const UnsettledPages& pages, SubtreePosition position, PageSums& su
   const uint64_t first = position.value() * kPagesPerLeaf;
   const auto end = pages.lower_bound(first + kPagesPerLeaf);
   for (auto it = pages.lower_bound(first); it != end; ++it) {
-    sums.halves[2 * (it->first - first)] = it->second.sum.low;
-    sums.halves[2 * (it->first - first) + 1] = it->second.sum.high;
+    sums.Set(it->first - first, it->second.sum);
   }
 }
 
