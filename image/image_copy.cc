@@ -144,9 +144,11 @@ Status CheckNotOvertaken(const ImageFile& image) {
   MORSEL_TRY(CheckNotOverwritten(image));
   const Result<bool> has_later = HasRecordAt(image.file(), image.superblock(), image.log_end());
   if (!has_later) return has_later.status();
-  if (!*has_later) return Code::kOk;
-  return Fail(kOvertaken, "image '%s' was written by somebody else while it was read",
-              image.file().path().c_str());
+  return *has_later ? IsOvertaken(image.file()) : Status();
+}
+
+Status CheckAfterReading(const ImageFile& image, bool has_found_damage) {
+  return has_found_damage ? CheckNotOvertaken(image) : CheckNotOverwritten(image);
 }
 
 Status OrOverwritten(const ImageFile& image, Status failure) {
@@ -173,7 +175,7 @@ Status CheckSound(const ImageFile& image) {
       ++others;
     }
   }));
-  MORSEL_TRY(first.empty() ? CheckNotOverwritten(image) : CheckNotOvertaken(image));
+  MORSEL_TRY(CheckAfterReading(image, !first.empty()));
   if (first.empty()) return Code::kOk;
   if (others == 0) return Fail(Code::kCorrupt, "%s", first.c_str());
   return Fail(Code::kCorrupt, "%s; so do %" PRIu64 " others: `morselctl verify` names them",

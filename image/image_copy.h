@@ -22,6 +22,10 @@ Status CheckNotOverwritten(const ImageFile& image);
 /// Errors  kOvertaken: what was found is no damage; kIo.
 Status CheckNotOvertaken(const ImageFile& image);
 
+/// Does what is due after all of `image` was read: CheckNotOvertaken(), or, where no damage was
+/// found, CheckNotOverwritten().
+Status CheckAfterReading(const ImageFile& image, bool has_found_damage);
+
 /// Returns `failure`, or kOvertaken if it is kCorrupt and CheckNotOvertaken() says so.
 Status OrOverwritten(const ImageFile& image, Status failure);
 

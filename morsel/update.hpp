@@ -90,8 +90,10 @@ class [[nodiscard]] Update {
   /// After the first commit() or end() both do nothing, and return what that returned.
   Status commit() { return Finish(morsel_commit); }
   Status end() {
-    if (begun_.ok() && morsel_ != nullptr && impl::TryEndSection(morsel_)) [[likely]]
-      return morsel_ = nullptr, ended_;
+    if (begun_.ok() && morsel_ != nullptr && impl::TryEndSection(morsel_)) [[likely]] {
+      morsel_ = nullptr;
+      return ended_;
+    }
     return Finish(morsel_end);
   }
 

@@ -74,8 +74,8 @@ struct BothSlots {
     const Result<uint64_t> file_bytes = file.SizeBytes();
     if (!file_bytes) return file_bytes.status();
     if (*file_bytes < kExtentsStart) return FailTooShort(file, *file_bytes);
-    MORSEL_TRY(ReadSlots(file, kSlotOffsets4, /*must_read_one=*/false));
-    JudgeAll();
+    MORSEL_TRY(ReadSlot(file, 0, kSlotOffsets[0], /*must_read=*/false));
+    MORSEL_TRY(ReadSlot(file, 1, kSlotOffsets4[1], /*must_read=*/false));
     if (IsOfVersion4()) {
       offsets = kSlotOffsets4;
       for (size_t i = 0; i < 2; ++i) {
@@ -88,9 +88,7 @@ struct BothSlots {
     if (*file_bytes < kFileBytesMin) {
       return states[0] == Slot::kForeign ? FailForeign(file) : FailTooShort(file, *file_bytes);
     }
-    MORSEL_TRY(ReadSlots(file, kSlotOffsets, /*must_read_one=*/true));
-    JudgeAll();
-    return Code::kOk;
+    return ReadSlot(file, 1, kSlotOffsets[1], /*must_read=*/states[0] == Slot::kUnreadable);
   }
   bool IsValid(size_t i) const { return states[i] == Slot::kValid; }
   // Whether nothing was ever written there, so that no other reading finds more.
@@ -117,25 +115,19 @@ struct BothSlots {
   bool IsOfVersion4() const {
     return both->slots[1].magic == kMagic || (IsValid(0) && both->slots[0].version < kVersion);
   }
-  void JudgeAll() {
-    for (size_t i = 0; i < 2; ++i) {
-      if (states[i] != Slot::kUnreadable) states[i] = StateOf(both->slots[i], i);
+  Status ReadSlot(const os::File& file, size_t i, uint64_t offset, bool must_read) {
+    KeepLastError keep;
+    const Status read = file.ReadExactly(&both->slots[i], kSuperblockBytes, offset);
+    if (read.ok()) {
+      states[i] = StateOf(both->slots[i], i);
+      return read;
     }
-  }
-  Status ReadSlots(const os::File& file, const uint64_t (&at)[2], bool must_read_one) {
-    std::fill(std::begin(states), std::end(states), Slot::kValid);
-    for (size_t i = 0; i < 2; ++i) {
-      KeepLastError keep;
-      const Status read = file.ReadExactly(&both->slots[i], kSuperblockBytes, at[i]);
-      if (read.ok()) continue;
-      const bool is_only_one = states[0] != Slot::kUnreadable;
-      if (read.code() != Code::kIo || (must_read_one && !is_only_one)) {
-        keep.LetGo();
-        return read;
-      }
-      std::memset(&both->slots[i], 0, sizeof both->slots[i]);
-      states[i] = Slot::kUnreadable;
+    if (read.code() != Code::kIo || must_read) {
+      keep.LetGo();
+      return read;
     }
+    std::memset(&both->slots[i], 0, sizeof both->slots[i]);
+    states[i] = Slot::kUnreadable;
     return Code::kOk;
   }
 };
@@ -281,6 +273,10 @@ Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then) {
     return Fail(Code::kIo, "image '%s': one of its superblocks cannot be read",
                 file.path().c_str());
   }
+  return IsOvertaken(file);
+}
+
+Status IsOvertaken(const os::File& file) {
   return Fail(kOvertaken, "image '%s' was written by somebody else while it was read",
               file.path().c_str());
 }

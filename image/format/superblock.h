@@ -38,6 +38,9 @@ bool LeadToTheSame(const ImageSuperblock& one, const ImageSuperblock& other);
 ///         kIo.
 Status CheckNotOverwritten(const os::File& file, const ImageSuperblock& then);
 
+/// The error of what was read and proves nothing, since somebody has written the file: kOvertaken.
+Status IsOvertaken(const os::File& file);
+
 /// Returns `failure`, or kOvertaken if it is kCorrupt and CheckNotOverwritten() says so: then what
 /// was read is no damage.
 Status OrOverwritten(const os::File& file, const ImageSuperblock& then, Status failure);

@@ -90,13 +90,13 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Open(const std::string& name, bo
 // Stores an image of an earlier version anew. Its file stays locked until the new one has its name.
 Status DirectoryPool::StoreAnew(const os::File& old, const std::string& name,
                                 const image::Progress& progress) {
-  struct stat status;
-  if (fstat(old.descriptor(), &status) != 0) return FailErrno("'%s': fstat", name.c_str());
-  if (status.st_uid != geteuid()) {
+  const Result<struct stat> status = old.Stat();
+  if (!status) return status.status();
+  if (status->st_uid != geteuid()) {
     return Fail(Code::kPermission,
                 "%s is an image of an earlier version, and the file of user %u: it is stored anew "
                 "when its owner opens it for writing; open it read-only until then",
-                LabelOf(name).c_str(), status.st_uid);
+                LabelOf(name).c_str(), status->st_uid);
   }
   Result<os::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
@@ -210,8 +210,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(os::File file, const s
   const bool has_found = found_damage || loaded.code() == Code::kCorrupt;
   if (read_only && (damaged != nullptr || has_found)) {
     KeepLastError keep;
-    const Status whole =
-        has_found ? image::CheckNotOvertaken(*image) : image::CheckNotOverwritten(*image);
+    const Status whole = image::CheckAfterReading(*image, has_found);
     if (whole.code() == kOvertaken) {
       keep.LetGo();
       return whole;

@@ -66,7 +66,7 @@ Status LookForLost(const ImageFile& image, const Report& lost) {
         lost(message);
       },
       image::Verified::kLoadable));
-  return found ? image::CheckNotOvertaken(image) : image::CheckNotOverwritten(image);
+  return image::CheckAfterReading(image, found);
 }
 
 Status WriteIntact(const ImageFile& image, os::SystemCalls& calls, const std::string& to,
@@ -123,7 +123,7 @@ Status VerifyOnce(os::SystemCalls& calls, const std::string& path, const Report&
     report(doubt.message.c_str());
     if (doubt.is_damage) doubtful = doubt.message;
   }
-  MORSEL_TRY(damaged > 0 ? image::CheckNotOvertaken(*image) : image::CheckNotOverwritten(*image));
+  MORSEL_TRY(image::CheckAfterReading(*image, damaged > 0));
   if (damaged == 0 && !doubtful.empty()) return Fail(Code::kCorrupt, "%s", doubtful.c_str());
   if (damaged == 0) return Code::kOk;
   return Fail(Code::kCorrupt,

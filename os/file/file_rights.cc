@@ -9,6 +9,8 @@
 #include <cstring>
 #include <vector>
 
+#include "base/error.h"
+
 namespace morsel::os {
 namespace {
 
@@ -60,9 +62,9 @@ bool SetAcl(const File& file, const std::string& acl) {
 }
 
 bool SetGroup(const File& file, gid_t group) {
-  struct stat own;
-  if (fstat(file.descriptor(), &own) != 0) return false;
-  return own.st_gid == group || file.calls().FChOwn(file.descriptor(), group) == 0;
+  const KeepLastError keep;
+  const Result<struct stat> own = file.Stat();
+  return own && (own->st_gid == group || file.calls().FChOwn(file.descriptor(), group) == 0);
 }
 
 }  // namespace
