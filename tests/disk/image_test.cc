@@ -21,8 +21,7 @@ constexpr Options kQuick = {.effort = {.images_max = 8,
                             .seconds = 100};
 constexpr Effort kMost = {.images_max = 4096, .later_images_max = 16, .faulted_images_max = 64};
 
-// The image's crash, that of its recovery, and that of the recovery from this. (Many checkpoints
-// without a log leave more that is undecided, and two of these are tried there.)
+// The image's crash, that of its recovery, and that of the recovery from this.
 constexpr uint64_t kCrashesCovered = 3;
 
 /// Set where the same is tried with a log.
@@ -30,7 +29,7 @@ const bool kHasLog = std::getenv("MORSEL_LOG") != nullptr;
 const char* const kName = kHasLog ? "image with a log" : "image";
 /// Most operations with a log are as many calls as two without.
 const int kLength = kHasLog ? 2 : 3;
-const int kCheckpoints = kHasLog ? 8 : 20;
+const int kCheckpoints = kHasLog ? 8 : 50;
 
 void PrintSummary(const FileExplorer& explorer) { std::printf("%s\n", explorer.Summary().c_str()); }
 
@@ -53,7 +52,7 @@ TEST(ImageFilesTest, ManyCheckpoints) {
   quick.effort.crash_again_one_in = 32;
   quick.scripts = 1;
   quick.effort.covered_max = 4096;
-  quick.effort.covered_crashes = kHasLog ? kCrashesCovered : 2;
+  quick.effort.covered_crashes = kCrashesCovered;
   FileExplorer explorer(target, FileOptionsFor(quick, kMost));
   EXPECT_TRUE(explorer.ExploreRandom(target.operations(), [](const FileScript& script) {
     return std::count_if(script.begin(), script.end(), ImageTarget::IsCheckpoint) == kCheckpoints;
