@@ -241,7 +241,8 @@ Status ImageFile::TakeSpace(const ImageSuperblocks& found, const LogContents& lo
 // WHY    after a sync that failed they may be in the cache only. The newest on the medium is then
 //        the superblock it replaced, whose extents would be written over.                [IMG-1]
 // CRASH  before: either of the two is found again. After: the medium has the one found here.
-// TEST   image/crash_test: OpeningMakesTheSuperblockDurableFirst
+// TEST   image/crash_test: OpeningMakesTheSuperblockDurableFirst; image/settle_crash_test:
+//        OpeningMakesTheSuperblockOfASettleDurableFirst
 Status ImageFile::MakeFoundDurable(const ImageSuperblocks& found, const LogContents& log) {
   MORSEL_TRY(RewriteLast(file_, log));
   MORSEL_TRY(WriteSuperblock(file_, *current_));
