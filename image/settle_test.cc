@@ -1,5 +1,6 @@
 // What the log and a list have is put into the places of leaves.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -143,6 +144,32 @@ TEST_F(SettleTest, ACompressedLeafThatChangesBecomesRaw) {
     ASSERT_TRUE(Settle().ok()) << LastError();
     EXPECT_EQ(LeafOf(0).offset, before.offset);
     ExpectInPlace(2);
+    ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory_));
+  }
+}
+
+// A leaf of few pages does not take all of 2 MiB of the disk because it was compressed.
+TEST_F(SettleTest, ACompressedLeafThatChangesKeepsItsZerosAsHoles) {
+  constexpr uint64_t kLeaves = 8;
+  for (const Codec codec : EveryCompressingCodec()) {
+    std::filesystem::remove(path_ + "/a");
+    memory_ = MemoryOf(kLeaves);
+    std::vector<uint64_t> pages;
+    for (uint64_t leaf = 0; leaf < kLeaves; ++leaf) pages.push_back(leaf * kPagesPerLeaf + 7);
+    Change(pages);
+    ASSERT_TRUE(Create("a", memory_, TestCalls(), codec).has_value()) << LastError();
+    ASSERT_NO_FATAL_FAILURE(Reopen());
+    ASSERT_NO_FATAL_FAILURE(Commit(pages));
+    const auto taken = [&] {
+      struct stat status;
+      EXPECT_EQ(stat((path_ + "/a").c_str(), &status), 0);
+      return static_cast<uint64_t>(status.st_blocks) * 512;
+    };
+    const uint64_t before = taken();
+    ASSERT_TRUE(Settle().ok()) << LastError();
+    EXPECT_EQ(LeafOf(kLeaves - 1).codec, Codec::kNone);
+    // Two pieces of a page, and sums, for each.
+    EXPECT_LT(taken(), before + kLeaves * kSubtreeBytes / 16);
     ASSERT_NO_FATAL_FAILURE(ExpectHolds("a", memory_));
   }
 }

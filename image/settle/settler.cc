@@ -8,6 +8,7 @@
 #include "base/on_heap.h"
 #include "image/format/tree_reader.h"
 #include "image/log/log_reader.h"
+#include "image/store/leaf_pieces.h"
 #include "image/store/page_sums.h"
 #include "image/store/table_writer.h"
 
@@ -55,6 +56,9 @@ Status Settler::Begin() {
                           : os::BlockIo::Open(file_, true, {}, os::kPageIoDepth);
   if (!io) return io.status();
   io_ = std::move(*io);
+  const Result<uint64_t> end = file_.SizeBytes();
+  if (!end) return end.status();
+  fresh_from_ = *end;
   return Code::kOk;
 }
 
@@ -176,7 +180,13 @@ Status Settler::Replace(const Batch& batch, Entry& leaf) {
   leaf.sum_low = sum.low;
   leaf.sum_high = sum.high;
   written_.push_back(LeafExtentOf(leaf));
-  return Write(leaf_.get(), kSubtreeBytes, leaf.offset, batch.position);
+  const bool is_fresh = leaf.offset >= fresh_from_;
+  for (const LeafPiece& piece :
+       is_fresh ? PiecesOf(*sums) : std::vector<LeafPiece>{{0, kPagesPerLeaf}}) {
+    MORSEL_TRY(Write(leaf_.get() + piece.offset(), piece.size_bytes(), leaf.offset + piece.offset(),
+                     batch.position));
+  }
+  return Code::kOk;
 }
 
 Status Settler::Write(const char* bytes, uint64_t size_bytes, uint64_t offset,

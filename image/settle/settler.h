@@ -88,6 +88,8 @@ class Settler {
   Buffer memory_;  // outlives the requests
   Buffer leaf_;    // one that is compressed, or whose sums are damaged
   std::unique_ptr<os::BlockIo> io_;
+  /// From here on the file had no bytes before the first write: what is not written is zero.
+  uint64_t fresh_from_ = 0;
 };
 
 }  // namespace morsel::image

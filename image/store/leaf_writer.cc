@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "image/store/leaf_pieces.h"
 #include "image/store/page_sums.h"
 #include "image/store/touched_copy.h"
 
@@ -20,32 +21,6 @@ constexpr uint64_t kSlotsMin = 2;
 /// If more pages of a leaf have changed, it is written whole. That costs no more than to write them
 /// elsewhere first, and then in their places.
 constexpr size_t kChangedMax = kPagesPerLeaf / 2;
-
-/// In a leaf with more pieces between holes no hole is left.
-constexpr size_t kPiecesMax = 8;
-/// So many pages of zeros, or more, become a hole.
-constexpr uint32_t kHolePagesMin = kFragmentBytes / kPageBytes;
-
-struct Piece {
-  uint32_t begin, end;  ///< pages
-};
-
-// What is to be written of a leaf where the rest is zero. The last page is, so that the file is as
-// long as if all were.
-std::vector<Piece> PiecesOf(const PageSums& sums) {
-  const Sum128 zero = ZeroPageSum();
-  std::vector<Piece> pieces;
-  for (uint32_t page = 0; page < kPagesPerLeaf; ++page) {
-    if (page + 1 < kPagesPerLeaf && sums.of(page) == zero) continue;
-    if (!pieces.empty() && page - pieces.back().end < kHolePagesMin) {
-      pieces.back().end = page + 1;
-    } else {
-      pieces.push_back({page, page + 1});
-    }
-  }
-  if (pieces.size() > kPiecesMax) pieces = {{0, kPagesPerLeaf}};
-  return pieces;
-}
 
 bool IsZero(const char* bytes, uint64_t size_bytes) {
   return bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size_bytes - 1) == 0;
@@ -307,13 +282,12 @@ Status LeafWriter::Write(size_t index) {
 
 Status LeafWriter::WriteWithHoles(size_t index, uint64_t offset) {
   Slot& slot = slots_[index];
-  const std::vector<Piece> pieces = PiecesOf(slot.bounce()->sums);
+  const std::vector<LeafPiece> pieces = PiecesOf(slot.bounce()->sums);
   slot.writes_left = pieces.size();
-  for (const Piece& piece : pieces) {
+  for (const LeafPiece& piece : pieces) {
     while (in_flight() == io_->depth()) MORSEL_TRY(Reap());
-    const uint64_t begin = piece.begin * kPageBytes;
-    MORSEL_TRY(io_->StartWrite(slot.bounce()->pages + begin, piece.end * kPageBytes - begin,
-                               offset + begin, BufferOf(index), index));
+    MORSEL_TRY(io_->StartWrite(slot.bounce()->pages + piece.offset(), piece.size_bytes(),
+                               offset + piece.offset(), BufferOf(index), index));
   }
   return Code::kOk;
 }
