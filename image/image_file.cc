@@ -113,7 +113,8 @@ Result<ImageFile> ImageFile::Create(const os::Directory& directory, const std::s
                                     const char* frames, const os::PageFilter* touched,
                                     const Progress& progress, os::Naming naming) {
   const Source source = {frames, info.size_bytes, nullptr, touched};
-  return Make(directory, name, rights, info, source, progress, naming);
+  return Make(directory, name, rights, SuperblockOf(info), source, info.live_bytes, progress,
+              naming);
 }
 
 Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory& directory,
@@ -121,24 +122,29 @@ Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory&
                                         const ImageInfo& info, const Progress& progress,
                                         os::Naming naming) {
   const Source source = {nullptr, info.size_bytes, nullptr, nullptr, nullptr, &leaves};
-  return Make(directory, name, rights, info, source, progress, naming);
+  OnHeap<ImageSuperblock> superblock = SuperblockOf(info);
+  superblock->generation = std::max<uint64_t>(info.generation, 1) - 1;
+  return Make(directory, name, rights, std::move(superblock), source, info.live_bytes, progress,
+              naming);
 }
 
 Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::string& name,
-                                  const os::FileRights& rights, const ImageInfo& info,
-                                  const Source& source, const Progress& progress,
+                                  const os::FileRights& rights,
+                                  OnHeap<ImageSuperblock> superblock, const Source& source,
+                                  uint64_t live_bytes, const Progress& progress,
                                   os::Naming naming) {
   const Result<LogUse> log_use = ChosenLogUse();
   if (!log_use) return log_use.status();
   Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, rights);
   if (!temporary) return temporary.status();
-  ImageFile image(std::move(temporary->file), SuperblockOf(info));
+  ImageFile image(std::move(temporary->file), std::move(superblock));
+  image.generation_ = image.current_->generation;
   image.log_use_ = *log_use;
   image.is_new_ = true;
   image.progress_ = progress;
   Status status = image.file_.Resize(kFileBytesMin);
   if (status.ok()) {
-    status = image.Store(source, info.live_bytes);
+    status = image.Store(source, live_bytes);
   }
   if (status.ok()) status = directory.Publish(image.file_, temporary->name, name, naming);
   if (status.ok()) {

@@ -64,7 +64,8 @@ class ImageFile {
                                   const Progress& progress = {},
                                   os::Naming naming = os::Naming::kNew);
 
-  /// As Create(), but from leaves that come one by one. A subtree without a leaf is zero.
+  /// As Create(), but from leaves that come one by one, and of generation info.generation, as what
+  /// they come from. A subtree without a leaf is zero.
   /// Errors  as Create(), and those of `leaves`: nothing has the name then.
   static Result<ImageFile> CreateFrom(LeafSource& leaves, const os::Directory& directory,
                                       const std::string& name, const os::FileRights& rights,
@@ -176,9 +177,9 @@ class ImageFile {
       : file_(std::move(file)), current_(std::move(current)) {}
 
   static Result<ImageFile> Make(const os::Directory& directory, const std::string& name,
-                                const os::FileRights& rights, const ImageInfo& info,
-                                const Source& source, const Progress& progress,
-                                os::Naming naming = os::Naming::kNew);
+                                const os::FileRights& rights, OnHeap<ImageSuperblock> superblock,
+                                const Source& source, uint64_t live_bytes,
+                                const Progress& progress, os::Naming naming);
   Status Store(const Source& source, uint64_t live_bytes);
   Status StoreNext(Source source, uint64_t live_bytes, bool keeps_log);
   Status StoreInTree(const Source& source, uint64_t live_bytes);

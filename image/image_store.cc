@@ -72,7 +72,7 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   MORSEL_CHECK(!read_only_);
   if (poisoned_) return Poisoned();
   // Before a byte is written: what is free is free in this writer's file only.             [IMF-1]
-  if (current_->generation != 0) MORSEL_TRY(CheckIsOwn());
+  if (!is_new_) MORSEL_TRY(CheckIsOwn());
   const TakesTime takes_time(left_);
   live_bytes = std::min(live_bytes, source.size_bytes);
   const Result<InLog> in_log = StoreInLog(source, live_bytes);
@@ -166,7 +166,7 @@ Status ImageFile::SettleAll(bool keeps_log) {
 // Whether the image has a log for a checkpoint of this source, as far as can be told before its
 // pages are looked at. If it is time, one is made.
 Result<bool> ImageFile::HasLogFor(const Source& source) {
-  const bool may_be = current_->generation != 0 && source.dirty != nullptr &&
+  const bool may_be = !is_new_ && source.dirty != nullptr &&
                       source.size_bytes == current_->size_bytes && CarriedName(*current_).empty();
   if (!may_be) return false;
   if (HasLog(*current_)) return log_.is_started();
@@ -258,8 +258,7 @@ Status ImageFile::StoreNext(Source source, uint64_t live_bytes, bool keeps_log) 
   ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
   Result<Tree> tree = writer.Write(source, meter);
   if (!tree) {
-    const bool has_any = current_->generation != 0;
-    (void)Fail(tree.error(), "%s%s", LastError(), has_any ? "; the last checkpoint stands" : "");
+    (void)Fail(tree.error(), "%s%s", LastError(), is_new_ ? "" : "; the last checkpoint stands");
     const KeepLastError keep;
     GiveBack(writer.written());
     spare_.ReturnAll(file_, space_);
@@ -269,7 +268,7 @@ Status ImageFile::StoreNext(Source source, uint64_t live_bytes, bool keeps_log) 
   next->size_bytes = size_bytes;
   next->live_bytes = live_bytes;
   // Where a morsel is at home its file has the name.
-  if (current_->generation != 0) SetCarriedName(*next, "");
+  if (!is_new_) SetCarriedName(*next, "");
   next->root = tree->root;
   std::fill(std::begin(next->lists), std::end(next->lists), PatchList{});
   std::copy(tree->lists.begin(), tree->lists.end(), next->lists);
@@ -369,7 +368,7 @@ void ImageFile::AcceptSameTree(OnHeap<ImageSuperblock> next) {
 // sync that succeeds proves nothing about what the first one lost.
 Status ImageFile::Poison(Status status, const char* tried, int error) {
   poisoned_ = true;
-  if (current_->generation == 0) return status;
+  if (is_new_) return status;
   return Fail(Code::kIo,
               "image '%s': %s: %s; no checkpoint can be promised any more, and the last good "
               "one stands, or this one: discard the morsel and open it again",

@@ -98,6 +98,7 @@ Status DirectoryPool::StoreAnew(const os::File& old, const std::string& name,
                 "when its owner opens it for writing; open it read-only until then",
                 LabelOf(name).c_str(), status->st_uid);
   }
+  MORSEL_TRY(directory_.CheckHasOneName(name, old));
   Result<os::File> file = OpenFile(name, O_RDONLY);
   if (!file) return file.status();
   Result<ImageFile> image = ImageFile::Open(std::move(*file), /*read_only=*/true);
@@ -105,10 +106,15 @@ Status DirectoryPool::StoreAnew(const os::File& old, const std::string& name,
   image->set_progress(progress);
   const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
-  return image::CopyInto(*image, directory_, name,
-                         {.rights = RightsOf(*record),
-                          .naming = os::Naming::kReplace,
-                          .carried_name = image->info().carried_name});
+  const Status stored = image::CopyInto(*image, directory_, name,
+                                        {.rights = RightsOf(*record),
+                                         .naming = os::Naming::kReplace,
+                                         .carried_name = image->info().carried_name});
+  if (stored.code() != Code::kPermission) return stored;
+  return Fail(Code::kPermission,
+              "%s is an image of an earlier version, which is stored anew beside the old one when "
+              "it is opened for writing: %s; or open it read-only",
+              LabelOf(name).c_str(), LastError());
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::OpenToWrite(const std::string& name,

@@ -3,6 +3,7 @@
 // but for "account 7", which was forgotten, and 255, whose name is 111 times 'z'.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #include <fstream>
@@ -88,6 +89,27 @@ TEST_F(HeapVersion2Test, ItsImageIsStoredAnewWhenItIsOpenedForWriting) {
   ASSERT_TRUE(pool_.import_from(exported).ok()) << morsel_last_error();
   EXPECT_EQ(version(), 5);
   ExpectAccount(Open(MORSEL_READ_ONLY), 1);
+}
+
+// The other name would keep the old state.
+TEST_F(HeapVersion2Test, AFileOfTwoNamesIsNotStoredAnew) {
+  const std::string path = scratch_.At("pool") + "/m";
+  ASSERT_EQ(link(path.c_str(), scratch_.At("second").c_str()), 0);
+  const auto refused = morsel::Morsel::open(pool_, "m");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), morsel::Code::kUnsupported);
+  EXPECT_NE(std::string(morsel_last_error()).find("hard links"), std::string::npos)
+      << morsel_last_error();
+  ExpectAccount(Open(MORSEL_READ_ONLY), 1);
+  ASSERT_EQ(unlink(scratch_.At("second").c_str()), 0);
+  const auto info = [&](const morsel::Morsel& m) {
+    morsel_info found = {};
+    found.struct_size = sizeof found;
+    EXPECT_EQ(morsel_stat(m.handle(), &found), MORSEL_OK);
+    return found.generation;
+  };
+  const uint64_t generation = info(Open(MORSEL_READ_ONLY));
+  EXPECT_GE(info(Open()), generation);
 }
 
 TEST_F(HeapVersion2Test, ItsRootsAreFound) {
