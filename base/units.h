@@ -22,6 +22,8 @@ inline constexpr uint64_t kSubtreesPerGiant = kGiantBytes / kSubtreeBytes;
 /// The end of the addresses that a process has. (The kernel maps nothing above unless it is asked
 /// to, and no morsel lies there.)
 inline constexpr uint64_t kAddressEnd = uint64_t{1} << 47;
+/// What a process can map ends before it: the kernel keeps the last page free.
+inline constexpr uint64_t kMappableEnd = kAddressEnd - kPageBytes;
 
 /// A number whose type says what it counts. Numbers with different tags do not convert to each
 /// other.

@@ -34,12 +34,13 @@ struct Asked {
   bool is_clean() const { return leading_out == 0 && unreached.blocks == 0; }
 };
 
-std::string Sum(const morsel_check_info& info, const Asked& asked) {
+// listed  the findings of damage, and of what may not be looked at.
+std::string Sum(const morsel_check_info& info, uint64_t listed, const Asked& asked) {
   const std::string looked_at = Counted(info.morsels, "morsel") + ", " +
                                 Counted(info.roots, "root") + ", " + FormatSize(info.live_bytes) +
                                 " of live blocks";
   if (info.damages > 0) {
-    return Counted(info.damages, "finding") + "; whole enough to be checked: " + looked_at;
+    return Counted(listed, "finding") + "; whole enough to be checked: " + looked_at;
   }
   if (info.obstacle != MORSEL_OK) return "not all could be checked; clean: " + looked_at;
   if (asked.is_clean()) return "clean: " + looked_at;
@@ -165,7 +166,7 @@ int Check(const CheckOptions& options, const Printer& printer) {
   }
   if (looks_inside) value.Set("looked_into_blocks", is_whole);
   if (looks_inside && !is_whole) text += "the blocks were not looked at\n";
-  printer.Print(value, text + Sum(info, asked) + "\n");
+  printer.Print(value, text + Sum(info, findings.size(), asked) + "\n");
   return info.damages > 0 || !asked.is_clean()
              ? kExitDamage
              : ExitCodeOf(static_cast<morsel_code>(info.obstacle));

@@ -369,7 +369,7 @@ void AddAddr(CLI::App& app, Invocation& invocation) {
       app, invocation, "addr", "Show which pools of this host have which addresses.",
       "Pools ask a registry for addresses, so that no two morsels of a host meet. A letter of "
       "the drawing stands for a pool that has addresses there, # for several, a dot for none. "
-      "What pools had that are gone is free from then on.\n"
+      "What pools had that are not at their paths any more is free from then on.\n"
       "\n"
       "Examples:\n"
       "  morselctl addr\n"

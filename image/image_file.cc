@@ -129,10 +129,9 @@ Result<ImageFile> ImageFile::CreateFrom(LeafSource& leaves, const os::Directory&
 }
 
 Result<ImageFile> ImageFile::Make(const os::Directory& directory, const std::string& name,
-                                  const os::FileRights& rights,
-                                  OnHeap<ImageSuperblock> superblock, const Source& source,
-                                  uint64_t live_bytes, const Progress& progress,
-                                  os::Naming naming) {
+                                  const os::FileRights& rights, OnHeap<ImageSuperblock> superblock,
+                                  const Source& source, uint64_t live_bytes,
+                                  const Progress& progress, os::Naming naming) {
   const Result<LogUse> log_use = ChosenLogUse();
   if (!log_use) return log_use.status();
   Result<os::TemporaryFile> temporary = directory.MakeTemporary(name, rights);

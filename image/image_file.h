@@ -178,8 +178,8 @@ class ImageFile {
 
   static Result<ImageFile> Make(const os::Directory& directory, const std::string& name,
                                 const os::FileRights& rights, OnHeap<ImageSuperblock> superblock,
-                                const Source& source, uint64_t live_bytes,
-                                const Progress& progress, os::Naming naming);
+                                const Source& source, uint64_t live_bytes, const Progress& progress,
+                                os::Naming naming);
   Status Store(const Source& source, uint64_t live_bytes);
   Status StoreNext(Source source, uint64_t live_bytes, bool keeps_log);
   Status StoreInTree(const Source& source, uint64_t live_bytes);

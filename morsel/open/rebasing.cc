@@ -26,7 +26,7 @@ Status CheckCapacity(const CatalogRecord& from, const CatalogRecord& to) {
 Status CheckBase(const CatalogRecord& from, const CatalogRecord& to) {
   const uint64_t alignment = AddressAlignment(to.capacity_bytes);
   const bool is_aligned = IsAligned(to.base, alignment);
-  if (is_aligned && Within(to.base, RangeBytes(to.capacity_bytes), kAddressEnd)) return Code::kOk;
+  if (is_aligned && Within(to.base, RangeBytes(to.capacity_bytes), kMappableEnd)) return Code::kOk;
   return Fail(Code::kInvalidArgument,
               "morsel '%s' cannot be at 0x%" PRIx64 ": %s; `morselctl addr` shows what is free",
               from.name.c_str(), to.base,

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cinttypes>
 #include <vector>
 
@@ -103,7 +104,7 @@ Status CheckPlaceFor(const impl::Pool& pool, const Window& window, uint64_t unit
                 FormatSizeExactly(unit_bytes).c_str());
   }
   if (record.base >= window.begin &&
-      Within(record.base, RangeBytes(record.capacity_bytes), window.end)) {
+      Within(record.base, RangeBytes(record.capacity_bytes), std::min(window.end, kMappableEnd))) {
     return Code::kOk;
   }
   return Fail(

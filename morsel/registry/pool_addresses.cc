@@ -40,7 +40,7 @@ uint64_t DefaultCapacityFor(const FreeAddresses& free) {
 void PoolAddresses::Find(os::SystemCalls& calls, const Id& id, const std::string& path,
                          const Window& window) {
   pool_.id = id;
-  pool_.window = window;
+  pool_.window = {window.begin, std::min(window.end, AlignDown(kMappableEnd, kGranuleBytes))};
   const std::optional<RegistryPlace> place = FindRegistry();
   if (!place) return;
   // Not into memory of the C library's, which takes it by the program's malloc(3).

@@ -138,6 +138,10 @@ TEST_F(TransferTest, RebaseGivesAMorselAnotherAddressAndCapacity) {
       << text;
   Fails({"rebase", pool_, "m", "--to", "here"}, 2, {"'here'", "hexadecimal"});
   Fails({"rebase", pool_, "m", "--to", "0x1000"}, 2, {"0x1000", "1 GiB"});
+  // The kernel maps nothing at the last page of the addresses.
+  const std::vector<std::string> to_the_end = {"rebase",         pool_,        "m", "--to",
+                                               "0x7fffffc00000", "--capacity", "2M"};
+  Fails(to_the_end, 2, {"0x7fffffc00000", "behind the addresses"});
   Fails({"rebase", pool_, "n"}, 13, {"'n'"});
   EXPECT_EQ(RunJson({"check", pool_})["clean"], true);
 }
