@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/error.h"
+#include "image/format/dead_writer.h"
 #include "image/format/superblock.h"
 #include "image/format/tree_reader.h"
 #include "image/load/leaf_reader.h"
@@ -158,6 +159,12 @@ Result<ImageFile> ImageFile::Open(os::File file, bool read_only) {
   Result<LogUse> log_use = LogUse::kNever;
   if (!read_only) log_use = ChosenLogUse();
   if (!log_use) return log_use.status();
+  // ORDER  what a dead writer has in flight has landed  <  anything is read
+  // WHY    it would land over what is written from now on, or be believed by who reads later and
+  //        not by this writer.                                                      [IMG-1] [REC-2]
+  // CRASH  makes no difference.
+  // TEST   image/dead_writer_test: WhatAWriterLeftInFlightIsSeenOrGone
+  if (!read_only) MORSEL_TRY(AwaitDeadWriter(file));
   const Result<ImageSuperblocks> superblocks = ReadSuperblocks(file);
   if (!superblocks) return superblocks.status();
   if (!read_only && IsOfVersion4(*superblocks->current)) {

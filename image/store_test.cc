@@ -127,7 +127,7 @@ TEST_F(StoreTest, OpeningGivesNothingBackButKnowsWhatIsFree) {
   os::ScriptedCalls calls;
   Result<ImageFile> image = Open("a", false, calls);
   ASSERT_TRUE(image.has_value()) << LastError();
-  EXPECT_EQ(calls.count(os::Call::kAllocate), 0u);
+  EXPECT_LE(calls.size_bytes(os::Call::kAllocate), kBlockBytes);  // it waits for a dead writer
   EXPECT_EQ(AllocatedBytes("a"), before);
   for (uint64_t live = 3; live < 7; ++live) {
     ASSERT_TRUE(image->Store(memory.data(), memory.size(), live).ok()) << LastError();
