@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -104,6 +105,21 @@ TEST_F(DirectoryAddressesTest, WhatCountsNamesDoesNotGrowOnTheDisk) {
   struct stat status;
   ASSERT_EQ(stat(lock.c_str(), &status), 0);
   EXPECT_LE(status.st_blocks * 512, 128 * 1024);
+}
+
+// A failure is no crash: nothing waits for the pool to be listed.
+TEST_F(DirectoryAddressesTest, AMorselThatIsNotMadeLeavesNoAddresses) {
+  os::ScriptedCalls calls;
+  const auto pool = PoolAt("a", calls);
+  const uint64_t first = Make(*pool, "first");
+  ASSERT_TRUE(pool->Remove("first").ok()) << LastError();
+  calls.Play([](const os::Call& call) {
+    return call.kind == os::Call::kWrite && call.size_bytes >= kPageBytes ? ENOSPC : 0;
+  });
+  EXPECT_FALSE(pool->Create(Small("not made"), [](auto&, auto) {}).has_value());
+  EXPECT_STRNE(LastError(), "");
+  calls.Heal();
+  EXPECT_EQ(Make(*pool, "next"), first) << "where the first would have gone";
 }
 
 TEST_F(DirectoryAddressesTest, AWindowWithoutRoomIsToldWithWhatIsInTheWay) {

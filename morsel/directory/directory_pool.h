@@ -119,6 +119,8 @@ class DirectoryPool final : public impl::Pool {
   /// Reserves a range that no other morsel of the pool has, and sets the record's base.
   /// moved_from  as for BasesFor().
   Result<Place> TakePlace(CatalogRecord& record, uint64_t moved_from = 0);
+  /// Gives back a place that TakePlace() took for a morsel that was not made.
+  void GiveBackPlace(const AddressLock& lock, const CatalogRecord& record);
   /// Counts a name by the lock, lets `give` give it, and tells the registry where it has.
   template <class Give>
   auto GiveName(AddressLock& lock, const Give& give) {

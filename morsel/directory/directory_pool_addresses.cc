@@ -122,6 +122,12 @@ Result<DirectoryPool::Place> DirectoryPool::TakePlace(CatalogRecord& record, uin
   }
 }
 
+void DirectoryPool::GiveBackPlace(const AddressLock& lock, const CatalogRecord& record) {
+  const KeepLastError keep;
+  const RegisteredPool pool = Registered(lock);
+  addresses_.GiveBack(pool, SpanOf(record), pool.stamp());
+}
+
 Result<AddressLock> DirectoryPool::LockPlaceOf(const CatalogRecord& record) {
   Result<AddressLock> lock = AddressLock::Open(directory_);
   if (!lock) return lock;

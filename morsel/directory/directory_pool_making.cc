@@ -165,11 +165,13 @@ Status DirectoryPool::MakeWhole(const MakingWhole& making) {
   Result<Replaced> replaced = Replaced();
   if (making.replaces) replaced = LookAtReplaced(record.name, making.is_kept);
   if (!replaced) return replaced.status();
-  return GiveNameInPlace(*lock, record, *replaced, [&] {
+  const Status made = GiveNameInPlace(*lock, record, *replaced, [&] {
     if (record.contract == Contract::kSnapshot) return MakeImage(record, making, replaced->naming);
     const auto fill = [&](char* memory) { return making.fill(memory, record); };
     return MakeFineFile(directory_, pool_file_.window(), record, fill, replaced->naming);
   });
+  if (!made.ok() && making.record.base == 0) GiveBackPlace(*lock, record);
+  return made;
 }
 
 }  // namespace morsel

@@ -50,9 +50,11 @@ Result<std::unique_ptr<Backing>> DirectoryPool::Create(const CatalogRecord& want
   }
   Result<Place> place = TakePlace(record);
   if (!place) return place.status();
-  return GiveName(place->lock, [&] {
+  auto made = GiveName(place->lock, [&] {
     return CreateFineFile(directory_, pool_file_.window(), record, std::move(place->range), format);
   });
+  if (!made) GiveBackPlace(place->lock, record);
+  return made;
 }
 
 Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record,
@@ -73,7 +75,10 @@ Result<std::unique_ptr<Backing>> DirectoryPool::CreateImage(CatalogRecord record
     return ImageFile::Create(directory_, record.name, record.mode, record, range.at(0), &*frames,
                              progress);
   });
-  if (!image) return image.status();
+  if (!image) {
+    GiveBackPlace(place->lock, record);
+    return image.status();
+  }
   const Result<CatalogRecord> made = RecordOf(record.name, image->file(), image->info());
   if (!made) return made.status();
   return std::unique_ptr<Backing>(new ImageBacking(*made, false, std::move(range),
