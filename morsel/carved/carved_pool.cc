@@ -41,18 +41,21 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Create(const std::string& path, 
   // it in between.
   Status made =
       CarvedMedium::Format(temporary->file, AlignUp(size_bytes, kSubtreeBytes), PoolSubject(path));
-  std::unique_ptr<impl::Pool> pool;
+  std::unique_ptr<CarvedPool> pool;
   if (made.ok()) {
     Result<os::File> second = temporary->file.SecondDescriptor(path);
     made = second.status();
     if (second) {
-      Result<std::unique_ptr<impl::Pool>> adopted = Adopt(std::move(*second), false);
+      Result<std::unique_ptr<CarvedPool>> adopted = Adopt(std::move(*second), false);
       made = adopted.status();
       if (adopted.has_value()) pool = std::move(*adopted);
     }
   }
   if (made.ok()) made = directory->Publish(temporary->file, temporary->name, split->name);
-  if (made.ok()) return pool;
+  if (made.ok()) {
+    pool->FindAddresses();  // by its path, which leads to it only now
+    return std::unique_ptr<impl::Pool>(std::move(pool));
+  }
   directory->Abandon(temporary->name);
   return made;
 }
@@ -63,17 +66,18 @@ Result<std::unique_ptr<impl::Pool>> CarvedPool::Open(const std::string& path, bo
       os::File::Open(calls, AT_FDCWD, path, (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, path);
   if (!file) return file.status();
   if (!read_only) MORSEL_TRY(os::LockForWriting(*file, PoolSubject(path)));
-  return Adopt(std::move(*file), read_only);
+  Result<std::unique_ptr<CarvedPool>> pool = Adopt(std::move(*file), read_only);
+  if (!pool) return pool.status();
+  if (!read_only) (*pool)->FindAddresses();
+  return std::unique_ptr<impl::Pool>(std::move(*pool));
 }
 
-Result<std::unique_ptr<impl::Pool>> CarvedPool::Adopt(os::File file, bool read_only) {
+Result<std::unique_ptr<CarvedPool>> CarvedPool::Adopt(os::File file, bool read_only) {
   const std::string path = file.path();
   Result<std::unique_ptr<CarvedMedium>> medium =
       CarvedMedium::Open(std::move(file), read_only, PoolSubject(path));
   if (!medium) return medium.status();
-  std::unique_ptr<CarvedPool> pool(new CarvedPool(path, read_only, std::move(*medium)));
-  if (!read_only) pool->FindAddresses();
-  return std::unique_ptr<impl::Pool>(std::move(pool));
+  return std::unique_ptr<CarvedPool>(new CarvedPool(path, read_only, std::move(*medium)));
 }
 
 std::string CarvedPool::SubjectOf(const std::string& name) const {
@@ -216,8 +220,10 @@ Result<std::unique_ptr<Backing>> CarvedPool::Open(const std::string& name, bool 
   for (int tries = 0; tries < kTriesMax; ++tries) {
     Result<std::unique_ptr<CarvedBacking>> backing = OpenOnce(name, read_only);
     if (!backing) return backing.status();
-    if (!read_only_ || IsStillThere(**backing))
+    if (!read_only_ || IsStillThere(**backing)) {
+      if (!read_only) ClaimAddresses((*backing)->record());
       return std::unique_ptr<Backing>(std::move(*backing));
+    }
   }
   return Fail(Code::kBusy, "%s is changed by another process faster than it can be opened",
               SubjectOf(name).c_str());

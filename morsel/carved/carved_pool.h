@@ -75,7 +75,7 @@ class CarvedPool : public impl::Pool {
  private:
   CarvedPool(std::string path, bool read_only, std::unique_ptr<CarvedMedium> medium)
       : impl::Pool(std::move(path), read_only), medium_(std::move(medium)) {}
-  static Result<std::unique_ptr<impl::Pool>> Adopt(os::File file, bool read_only);
+  static Result<std::unique_ptr<CarvedPool>> Adopt(os::File file, bool read_only);
   CatalogRecord Carved(const CatalogRecord& asked) const;
   Result<std::unique_ptr<CarvedBacking>> OpenOnce(const std::string& name, bool read_only);
   bool IsStillThere(const CarvedBacking& backing);
@@ -105,6 +105,8 @@ class CarvedPool : public impl::Pool {
   /// Reserves addresses for a new morsel.
   /// moved_from  as for BasesFor().
   Result<os::AddressRange> TakeRange(const CatalogRecord& record, uint64_t moved_from = 0);
+  /// Tells the registry that the pool has the addresses of this morsel.
+  void ClaimAddresses(const CatalogRecord& record);
   /// Tells the registry that a morsel is in the catalog.
   void NoteName();
   Status CheckUnclaimed(const CatalogRecord& record) const;

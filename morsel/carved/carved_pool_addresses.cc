@@ -54,6 +54,13 @@ Result<os::AddressRange> CarvedPool::TakeRange(const CatalogRecord& record, uint
                     SubjectOf(record.name), moved_from);
 }
 
+// A pool that has moved, or whose registry was lost, is entered with all that it has.
+void CarvedPool::ClaimAddresses(const CatalogRecord& record) {
+  if (addresses_.Claim(SpanOf(record))) return;
+  addresses_.Enter(Registered());
+  addresses_.Claim(SpanOf(record));
+}
+
 void CarvedPool::NoteName() {
   ++stamp_.names_given;
   addresses_.NoteName(Registered(), {});

@@ -162,7 +162,7 @@ Status CarvedPool::MakeWhole(const MakingWhole& making) {
     medium_->Return(RoleOf(record), *subtrees);
     return slot ? replaced.status() : slot.status();
   }
-  addresses_.Claim(SpanOf(record));
+  ClaimAddresses(record);
   if (*replaced) {
     const CatalogRecord before = metadata.catalog().record(**replaced);
     if (making.is_kept) {  // it stays its owner's, whoever moves it

@@ -112,6 +112,8 @@ class DirectoryPool final : public impl::Pool {
   RegisteredPool Registered(const AddressLock& lock);
   /// Tells the registry which morsels the directory has, of which it was just made a pool.
   void EnterRegistry();
+  /// Tells the registry that the pool has the addresses of this morsel.
+  void ClaimAddresses(const CatalogRecord& record);
   /// Does what TakePlace() does by the registry, or returns nothing, where there is none. In a
   /// place is `lock` itself.
   Result<std::optional<Place>> TakeRegistered(CatalogRecord& record, uint64_t moved_from,

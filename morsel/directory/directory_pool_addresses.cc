@@ -151,6 +151,13 @@ void DirectoryPool::EnterRegistry() {
   if (lock) addresses_.Enter(Registered(*lock));
 }
 
+// A pool that has moved, or whose registry was lost, is entered with all that it has.
+void DirectoryPool::ClaimAddresses(const CatalogRecord& record) {
+  if (addresses_.Claim(SpanOf(record))) return;
+  EnterRegistry();
+  addresses_.Claim(SpanOf(record));
+}
+
 Status DirectoryPool::RemoveName(const std::string& name) {
   if (!addresses_.has_registry()) return directory_.Remove(name);
   std::optional<KeepLastError> keep(std::in_place);

@@ -90,7 +90,7 @@ Result<AddressLock> DirectoryPool::TakeGivenPlace(const CatalogRecord& record, b
   if (record.contract == Contract::kFine) {
     MORSEL_TRY(CheckPlaceFor(*this, pool_file_.window(), kSubtreeBytes, record));
   }
-  addresses_.Claim(SpanOf(record));
+  ClaimAddresses(record);
   return lock;
 }
 

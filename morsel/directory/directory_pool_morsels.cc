@@ -142,13 +142,14 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenToWrite(const std::string& n
   if (!is_direct) return is_direct.status();
   if (!*is_direct) {
     auto image = OpenImage(std::move(*file), name, /*read_only=*/false, nullptr, progress);
-    if (image) addresses_.Claim(SpanOf((*image)->record()));
+    if (image) ClaimAddresses((*image)->record());
     if (image) (*image)->Hold(std::move(opened->beside));
     return image;
   }
   // What is stored into it is on the medium. An image is looked at before each checkpoint.
   MORSEL_TRY(directory_.CheckHasOneName(name, *file));
   auto fine = OpenFineFile(std::move(*file), name, /*read_only=*/false, LabelOf(name));
+  if (fine) ClaimAddresses((*fine)->record());
   if (fine) (*fine)->Hold(std::move(opened->beside));
   return fine;
 }

@@ -155,12 +155,16 @@ void AddressRegistry::NoteName(const RegisteredPool& pool,
   opened->Unlock();
 }
 
-// A pool without a slot is listed when it makes its first morsel here.
-void AddressRegistry::Claim(const RegisteredPool& pool, const AddressSpan& span) {
-  WithSlotOf(pool, [&](const RegistryFile& file, const FoundSlot& found) {
-    const Result<bool> claimed = ReplaceWords(file, GranulesOf(span), 0, found.number);
-    if (claimed && *claimed) (void)file.Sync();
+bool AddressRegistry::Claim(const RegisteredPool& pool, const AddressSpan& span) {
+  const std::optional<RegistryFile> file = TryOpen();
+  if (!file) return true;
+  bool is_known = false;
+  ChangeSlot(*file, pool, [&](const RegistryFile& registry, const FoundSlot& found) {
+    is_known = true;
+    const Result<bool> claimed = ReplaceWords(registry, GranulesOf(span), 0, found.number);
+    if (claimed && *claimed) (void)registry.Sync();
   });
+  return is_known;
 }
 
 void AddressRegistry::GiveBack(const RegisteredPool& pool, const AddressSpan& span,

@@ -51,8 +51,9 @@ class AddressRegistry {
   /// opened  by Take(), or nothing.
   void NoteName(const RegisteredPool& pool, const std::optional<RegistryFile>& opened);
 
-  /// Notes that the pool has a morsel at these addresses, which Take() has not granted.
-  void Claim(const RegisteredPool& pool, const AddressSpan& span);
+  /// Notes that the pool has a morsel at these addresses, which Take() has not granted. Returns
+  /// false if there is a registry that does not know the pool, which is to be entered then.
+  bool Claim(const RegisteredPool& pool, const AddressSpan& span);
 
   /// Gives back addresses of a morsel that the pool has no more.
   /// before  the pool's stamp before the removal.

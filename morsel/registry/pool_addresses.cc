@@ -104,8 +104,8 @@ void PoolAddresses::NoteName(const RegisteredPool& pool,
   if (registry_) registry_->NoteName(pool, opened);
 }
 
-void PoolAddresses::Claim(const AddressSpan& span) {
-  if (registry_) registry_->Claim(pool_, span);
+bool PoolAddresses::Claim(const AddressSpan& span) {
+  return !registry_ || registry_->Claim(pool_, span);
 }
 
 void PoolAddresses::GiveBack(const RegisteredPool& pool, const AddressSpan& span,

@@ -52,7 +52,7 @@ class PoolAddresses {
   /// As those of AddressRegistry.
   void Enter(const RegisteredPool& pool);
   void NoteName(const RegisteredPool& pool, const std::optional<RegistryFile>& opened);
-  void Claim(const AddressSpan& span);
+  bool Claim(const AddressSpan& span);
   void GiveBack(const RegisteredPool& pool, const AddressSpan& span, const PoolStamp& before);
   /// Gives back what `span` has of granules that `kept` has nothing of.
   void GiveBackAllBut(const RegisteredPool& pool, const AddressSpan& span, const AddressSpan& kept,

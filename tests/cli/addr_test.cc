@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "morsel/morsel.hpp"
 #include "tests/cli/tool_testing.h"
 
 namespace morsel::cli {
@@ -114,6 +115,28 @@ TEST_F(AddrTest, WhatAPoolHadIsFreeWhenAnotherIsMadeUnderItsPath) {
       fs::remove(pool_ + "/" + name);
     }
   }
+}
+
+// Not by the tool: it makes a pool and a morsel in two processes.
+TEST_F(AddrTest, WhoMakesAPoolAndWhoOpensAMorselHasItsAddresses) {
+  const auto open = [](const std::string& path, const morsel::PoolOptions& pool_options,
+                       const morsel::MorselOptions& options) {
+    auto pool = morsel::Pool::open(path, pool_options);
+    ASSERT_TRUE(pool) << morsel::last_error();
+    const auto m = morsel::Morsel::open(*pool, "m", options);
+    ASSERT_TRUE(m) << morsel::last_error();
+  };
+  constexpr uint64_t kBytes = 2 << 20;
+  open(pool_, {.flags = MORSEL_CREATE}, {.flags = MORSEL_CREATE, .size_bytes = kBytes});
+  open(carved_, {.flags = MORSEL_CREATE | MORSEL_CARVED, .size_bytes = 32 * kBytes},
+       {.flags = MORSEL_CREATE | MORSEL_FINE, .size_bytes = kBytes});
+  EXPECT_EQ(RunJson({"addr"})["pools"].size(), 2u);
+  Succeeds({"create", scratch_.At("third")});
+  fs::remove(scratch_.At("addresses"));
+  Succeeds({"create", scratch_.At("third"), "m"});  // makes the registry anew
+  open(pool_, {}, {});
+  open(carved_, {}, {});
+  EXPECT_EQ(RunJson({"addr"})["pools"].size(), 3u);
 }
 
 TEST_F(AddrTest, OnlyForUsersThatThereAre) {
