@@ -172,6 +172,10 @@ class ImageFile {
     std::set<SubtreePosition> moved;  ///< leaves that the next checkpoint of much writes elsewhere
     std::set<uint64_t> offsets;       ///< of places that nothing is written to any more
   };
+  struct WrittenTree {
+    Tree tree;
+    std::vector<FileExtent> extents;
+  };
 
   ImageFile(os::File file, OnHeap<ImageSuperblock> current)
       : file_(std::move(file)), current_(std::move(current)) {}
@@ -187,6 +191,10 @@ class ImageFile {
   enum class InLog { kStored, kIsFull, kNotForLog };
   Result<InLog> StoreInLog(const Source& source, uint64_t live_bytes);
   Status SettleAll(bool keeps_log);
+  Result<WrittenTree> WriteSettled();
+  Result<WrittenTree> WriteNext(const Source& source, uint64_t generation, ProgressMeter& meter);
+  uint64_t ReserveBytes(uint64_t log_bytes) const;
+  void KeepReserve();
   void LeavePlace(SubtreePosition position);
   Result<bool> HasLogFor(const Source& source);
   Status MakeLog();

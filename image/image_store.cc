@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -9,6 +10,7 @@
 #include "image/settle/settler.h"
 #include "image/store/few_pages.h"
 #include "image/store/tree_writer.h"
+#include "image/written_room.h"
 
 namespace morsel::image {
 namespace {
@@ -22,6 +24,14 @@ uint64_t BytesOf(const std::vector<FileExtent>& extents) {
   uint64_t bytes = 0;
   for (const FileExtent& extent : extents) bytes += extent.size_bytes;
   return bytes;
+}
+
+// Whether it is a checkpoint of so few pages that room is kept for it.
+bool IsOfFew(const Source& source) {
+  if (source.dirty == nullptr) return false;
+  size_t count = 0;
+  for (const auto& [position, pages] : source.dirty->subtrees()) count += pages.count();
+  return count <= 2 * kListedAtRestMax;
 }
 
 // The next record of a log that was not made yet is written by the one that is.
@@ -77,8 +87,13 @@ Status ImageFile::Store(const Source& source, uint64_t live_bytes) {
   live_bytes = std::min(live_bytes, source.size_bytes);
   const Result<InLog> in_log = StoreInLog(source, live_bytes);
   if (!in_log || *in_log == InLog::kStored) return in_log.status();
-  const Status stored = *in_log == InLog::kIsFull ? StoreInEmptyLog(source, live_bytes)
-                                                  : StoreInTree(source, live_bytes);
+  Status stored = *in_log == InLog::kIsFull ? StoreInEmptyLog(source, live_bytes)
+                                            : StoreInTree(source, live_bytes);
+  // What is unsettled takes room that a settle frees, and needs less.
+  const bool may_make_room = *in_log == InLog::kNotForLog && !unsettled().empty();
+  if (stored.code() == Code::kNoSpace && may_make_room && !poisoned_) {
+    stored = StoreInEmptyLog(source, live_bytes);
+  }
   left_.TakeLength(file_);
   return stored;
 }
@@ -136,31 +151,62 @@ void ImageFile::LeavePlace(SubtreePosition position) {
 // Puts all pages that lie elsewhere into their leaves. The log is empty then, or given up.
 Status ImageFile::SettleAll(bool keeps_log) {
   if (!is_in_both_) MORSEL_TRY(PublishTwin());
-  const UnsettledPages pages = unsettled();
-  Settler settler(file_, current_->base, space_, tree_, pages);
-  Result<Tree> tree = settler.Run();
-  if (!tree) {
+  Result<WrittenTree> settled = WriteSettled();
+  if (!settled) {
     const KeepLastError keep;
-    for (const SubtreePosition position : settler.failed()) LeavePlace(position);
-    GiveBack(settler.written());
-    if (tree.error() == Code::kNoSpace) spare_.ReturnAll(file_, space_);
-    return tree.status();
+    if (settled.error() == Code::kNoSpace) {
+      spare_.ReturnAll(file_, space_, ReserveBytes(current_->log_bytes));
+    }
+    return settled.status();
   }
   OnHeap<ImageSuperblock> next = current_;
   next->generation = generation_;
   next->live_bytes = live_bytes_;
-  next->root = tree->root;
+  next->root = settled->tree.root;
   std::fill(std::begin(next->lists), std::end(next->lists), PatchList{});
   next->log_position = log_.end();
   next->log_whole = 0;
   if (HasLog(*next) && (!keeps_log || log_.writer() == nullptr)) NameNoLog(*next);
   ++next->sequence;
   log_.Stop();
-  MORSEL_TRY(Publish(*next, settler.written()));
-  Accept(std::move(next), std::move(*tree));
+  MORSEL_TRY(Publish(*next, settled->extents));
+  Accept(std::move(next), std::move(settled->tree));
   MORSEL_TRY(FinishPublishing());
-  spare_.Return(file_, space_, BytesOf(settler.written()));
+  spare_.Return(file_, space_, BytesOf(settled->extents));
+  KeepReserve();
   return Code::kOk;
+}
+
+// Where the file system has no room, what is written already serves. [SPR-2]
+Result<ImageFile::WrittenTree> ImageFile::WriteSettled() {
+  const UnsettledPages pages = unsettled();
+  std::optional<OnlyWritten> only;
+  for (;;) {
+    Settler settler(file_, current_->base, space_, tree_, pages);
+    Result<Tree> tree = settler.Run();
+    if (tree) return WrittenTree{std::move(*tree), settler.written()};
+    const KeepLastError keep;
+    for (const SubtreePosition position : settler.failed()) LeavePlace(position);
+    GiveBack(settler.written());
+    if (tree.error() != Code::kNoSpace || only) return tree.status();
+    only.emplace(file_, space_, 0);
+  }
+}
+
+uint64_t ImageFile::ReserveBytes(uint64_t log_bytes) const {
+  return ReserveBytesFor(tree_, log_bytes, SpareRoom::kept_max(space_));
+}
+
+// Writes what is missing of the reserve. Where it cannot be written, a later checkpoint tries.
+void ImageFile::KeepReserve() {
+  if (!log_.is_started()) return;
+  const KeepLastError keep;
+  const std::vector<FileExtent> missing =
+      TakeMissing(file_, space_, ReserveBytes(current_->log_bytes));
+  for (const FileExtent& extent : missing) {
+    if (!log_.writer()->Fill(extent).ok()) break;
+  }
+  for (const FileExtent& extent : missing) space_.Give(extent);
 }
 
 // Whether the image has a log for a checkpoint of this source, as far as can be told before its
@@ -217,10 +263,17 @@ Status ImageFile::MakeLog() {
   Result<LogWriter> writer = LogWriter::Open(file_);
   if (!writer) return writer.status();
   const uint64_t log_bytes = LogBytesFor(space_.end());
+  const uint64_t reserve_bytes = ReserveBytes(log_bytes);
   const FileExtent log = {space_.Take(log_bytes), log_bytes};
-  if (const Status filled = writer->Fill(log); !filled.ok()) {
+  const std::vector<FileExtent> reserve = TakeMissing(file_, space_, reserve_bytes);
+  Status filled = writer->Fill(log);
+  for (const FileExtent& extent : reserve) {
+    if (filled.ok()) filled = writer->Fill(extent);
+  }
+  for (const FileExtent& extent : reserve) space_.Give(extent);
+  if (!filled.ok()) {
     GiveBack({log});
-    spare_.ReturnAll(file_, space_);
+    spare_.ReturnAll(file_, space_, reserve_bytes);
     return filled;
   }
   OnHeap<ImageSuperblock> next = current_;
@@ -254,45 +307,62 @@ Status ImageFile::StoreNext(Source source, uint64_t live_bytes, bool keeps_log) 
   }
   const uint64_t generation = generation_ + 1;
   if (bad_ != nullptr) source.moved = &bad_->moved;
-  TreeWriter writer(file_, space_, tree_, generation, current_->codec);
   ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
-  Result<Tree> tree = writer.Write(source, meter);
-  if (!tree) {
-    (void)Fail(tree.error(), "%s%s", LastError(), is_new_ ? "" : "; the last checkpoint stands");
+  Result<WrittenTree> written = WriteNext(source, generation, meter);
+  if (!written) {
+    (void)Fail(written.error(), "%s%s", LastError(), is_new_ ? "" : "; the last checkpoint stands");
     const KeepLastError keep;
-    GiveBack(writer.written());
-    spare_.ReturnAll(file_, space_);
-    return tree.status();
+    spare_.ReturnAll(file_, space_, ReserveBytes(current_->log_bytes));
+    return written.status();
   }
+  const Tree& tree = written->tree;
   OnHeap<ImageSuperblock> next = current_;
   next->size_bytes = size_bytes;
   next->live_bytes = live_bytes;
   // Where a morsel is at home its file has the name.
   if (!is_new_) SetCarriedName(*next, "");
-  next->root = tree->root;
+  next->root = tree.root;
   std::fill(std::begin(next->lists), std::end(next->lists), PatchList{});
-  std::copy(tree->lists.begin(), tree->lists.end(), next->lists);
+  std::copy(tree.lists.begin(), tree.lists.end(), next->lists);
   const bool had_log = HasLog(*current_);
   next->log_position = log_.end();
   next->log_whole = 0;
   // Where nobody has filled the log since the file was opened it may have holes.
   if (had_log && (!keeps_log || log_.writer() == nullptr)) NameNoLog(*next);
   const bool is_same = std::memcmp(&*next, &*current_, sizeof *next) == 0;
-  if (is_same && writer.written().empty() && !may_find_another_) {
+  if (is_same && written->extents.empty() && !may_find_another_) {
     meter.Finish();
     return Code::kOk;
   }
   next->generation = generation;
   ++next->sequence;
   log_.Stop();
-  MORSEL_TRY(Publish(*next, writer.written()));
-  Accept(std::move(next), std::move(*tree));
+  MORSEL_TRY(Publish(*next, written->extents));
+  Accept(std::move(next), std::move(written->tree));
   if (bad_ != nullptr) bad_->moved.clear();
-  if (source.dirty != nullptr && BytesOf(writer.written()) <= kFewBytesMax) log_.CountFew();
+  const uint64_t written_bytes = BytesOf(written->extents);
+  if (source.dirty != nullptr && written_bytes <= kFewBytesMax) log_.CountFew();
   MORSEL_TRY(FinishPublishing());
-  spare_.Return(file_, space_, BytesOf(writer.written()));
+  spare_.Return(file_, space_, written_bytes);
+  KeepReserve();
   meter.Finish();
   return Code::kOk;
+}
+
+// On a full disk a checkpoint of few pages has what is written already, but for what a settle will
+// need. [SPR-2]
+Result<ImageFile::WrittenTree> ImageFile::WriteNext(const Source& source, uint64_t generation,
+                                                    ProgressMeter& meter) {
+  std::optional<OnlyWritten> only;
+  for (;;) {
+    TreeWriter writer(file_, space_, tree_, generation, current_->codec);
+    Result<Tree> tree = writer.Write(source, meter);
+    if (tree) return WrittenTree{std::move(*tree), writer.written()};
+    const KeepLastError keep;
+    GiveBack(writer.written());
+    if (tree.error() != Code::kNoSpace || only || !IsOfFew(source)) return tree.status();
+    only.emplace(file_, space_, SettleBytesFor(tree_, kPatchesMax));
+  }
 }
 
 Status ImageFile::Publish(const ImageSuperblock& next, const std::vector<FileExtent>& written) {

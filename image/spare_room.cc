@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "image/written_room.h"
+
 namespace morsel::image {
 namespace {
 
@@ -26,10 +28,12 @@ void PunchFree(const os::File& file, const Space& space, FileExtent extent) {
   }
 }
 
-// What lies behind the last extent.
-void CutTail(const os::File& file, const Space& space) {
+// What lies behind the last extent, at most so many bytes.
+void CutTail(const os::File& file, const Space& space, uint64_t& left) {
   const Result<uint64_t> size_bytes = file.SizeBytes();
-  if (size_bytes && *size_bytes > space.end()) (void)file.Resize(space.end());
+  if (!size_bytes || *size_bytes <= space.end()) return;
+  const uint64_t cut = std::min(left, *size_bytes - space.end());
+  if (cut > 0 && file.Resize(*size_bytes - cut).ok()) left -= cut;
 }
 
 }  // namespace
@@ -47,7 +51,8 @@ void SpareRoom::Add(FileExtent extent) {
 // CRASH  loses nothing.
 // TEST   tests/disk/image_test: SurvivesAFailureOfEachCall
 void SpareRoom::Find(const os::File& file, const Space& space) {
-  CutTail(file, space);
+  uint64_t all = UINT64_MAX;
+  CutTail(file, space, all);
   const Result<uint64_t> allocated_bytes = file.AllocatedBytes();
   if (!allocated_bytes) return;
   uint64_t used = space.end();
@@ -64,29 +69,37 @@ void SpareRoom::Return(const os::File& file, const Space& space, uint64_t writte
   uint64_t left = std::max(kReturnedMin, 2 * written_bytes);
   ReturnTail(file, space, left);
   while (waiting_bytes_ > kept_max(space) && left > 0) {
-    FileExtent& oldest = waiting_.front();
-    const FileExtent some = {oldest.offset, std::min(oldest.size_bytes, left)};
+    const FileExtent some = {waiting_.front().offset, std::min(waiting_.front().size_bytes, left)};
     PunchFree(file, space, some);
-    waiting_bytes_ -= some.size_bytes;
     left -= some.size_bytes;
-    oldest = {some.end(), oldest.size_bytes - some.size_bytes};
-    if (oldest.size_bytes == 0) waiting_.pop_front();
+    DropWaiting(some);
   }
 }
 
-void SpareRoom::ReturnAll(const os::File& file, const Space& space) {
-  for (const FileExtent& extent : waiting_) PunchFree(file, space, extent);
-  waiting_.clear();
-  waiting_bytes_ = 0;
-  CutTail(file, space);
+void SpareRoom::ReturnAll(const os::File& file, const Space& space, uint64_t reserve_bytes) {
+  const uint64_t written = WrittenBytes(file, space, UINT64_MAX);
+  uint64_t left = written - std::min(written, reserve_bytes);
+  CutTail(file, space, left);
+  while (!waiting_.empty() && left > 0) {
+    const FileExtent some = {waiting_.front().offset, std::min(waiting_.front().size_bytes, left)};
+    PunchFree(file, space, some);
+    left -= some.size_bytes;
+    DropWaiting(some);
+  }
+}
+
+void SpareRoom::DropWaiting(FileExtent some) {
+  FileExtent& oldest = waiting_.front();
+  waiting_bytes_ -= some.size_bytes;
+  oldest = {some.end(), oldest.size_bytes - some.size_bytes};
+  if (oldest.size_bytes == 0) waiting_.pop_front();
 }
 
 // Cuts the file, by no more than is left.
 void SpareRoom::ReturnTail(const os::File& file, const Space& space, uint64_t& left) const {
   const Result<uint64_t> size_bytes = file.SizeBytes();
   if (!size_bytes || *size_bytes <= space.end() + kept_max(space)) return;
-  const uint64_t cut = std::min(left, *size_bytes - space.end());
-  if (file.Resize(*size_bytes - cut).ok()) left -= cut;
+  CutTail(file, space, left);
 }
 
 }  // namespace morsel::image

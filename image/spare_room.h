@@ -15,6 +15,9 @@ namespace morsel::image {
 ///
 /// [SPR-1] The file keeps at most kept_max() bytes that are free, and what the last generations
 ///         have freed beyond that and Return() has not come to.
+/// [SPR-2] While there is a log, at least the reserve is free and takes room (ReserveBytesFor()),
+///         unless the disk was full when that became more: what the log has can be settled then
+///         on a full disk, too.
 ///
 /// Threads  one.
 class SpareRoom {
@@ -30,8 +33,9 @@ class SpareRoom {
   /// kReturnedMin. A failure costs room in the file system and nothing else.
   void Return(const os::File& file, const Space& space, uint64_t written_bytes);
 
-  /// Gives back all that is free, as the file system has no room.
-  void ReturnAll(const os::File& file, const Space& space);
+  /// Gives back what was freed, as the file system has no room. So much of what is free and takes
+  /// room stays: others would take it, and what is needed to go on with would be gone.
+  void ReturnAll(const os::File& file, const Space& space, uint64_t reserve_bytes);
 
   /// How much may stay.
   static uint64_t kept_max(const Space& space) { return space.end() / 16 + kKeptMin; }
@@ -40,6 +44,7 @@ class SpareRoom {
   static constexpr uint64_t kReturnedMin = 4 * kMiB;
 
  private:
+  void DropWaiting(FileExtent some);
   void ReturnTail(const os::File& file, const Space& space, uint64_t& left) const;
 
   std::deque<FileExtent> waiting_;  // some may have been taken again

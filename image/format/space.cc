@@ -80,6 +80,19 @@ bool Space::TakeAt(std::set<std::pair<uint64_t, uint64_t>>::iterator run, uint64
   return true;
 }
 
+FileExtent Space::TakeOfLargest(uint64_t size_bytes) {
+  return by_size_.empty() ? FileExtent{} : TakeFrom(std::prev(by_size_.end()), size_bytes);
+}
+
+void Space::Claim(FileExtent extent) {
+  auto run = free_.upper_bound(extent.offset);
+  MORSEL_CHECK(run != free_.begin());
+  --run;
+  const bool is_free = TakeAt(by_size_.find({run->second - run->first, run->first}), extent.offset,
+                              extent.size_bytes);
+  MORSEL_CHECK(is_free);
+}
+
 // Claims what is behind the last extent; what is left before `begin` is free.
 uint64_t Space::TakeFromEnd(uint64_t begin, uint64_t size_bytes) {
   if (end_ < begin) Insert(end_, begin);
@@ -91,10 +104,12 @@ uint64_t Space::TakeApart(uint64_t size_bytes, uint64_t offset) {
   const uint64_t part = AlignDown(offset, kApartBytes);
   const auto is_apart = [&](uint64_t begin) { return AlignDown(begin, kApartBytes) != part; };
   auto run = by_size_.lower_bound({size_bytes, 0});
-  for (int i = 0; i < kRunsLookedAt && run != by_size_.end(); ++i, ++run) {
+  const auto first = run;
+  for (int i = 0; (is_full_ || i < kRunsLookedAt) && run != by_size_.end(); ++i, ++run) {
     const uint64_t begin = is_apart(run->second) ? run->second : part + kApartBytes;
     if (TakeAt(run, begin, size_bytes)) return begin;
   }
+  if (is_full_ && first != by_size_.end()) return TakeFrom(first, size_bytes).offset;
   return TakeFromEnd(is_apart(end_) ? end_ : part + kApartBytes, size_bytes);
 }
 

@@ -53,11 +53,25 @@ class Space {
   /// free run that holds them or, if there is none, from end().
   uint64_t Take(uint64_t size_bytes);
 
-  /// As Take(), in another part of the file of kApartBytes than `offset` lies in.
+  /// As Take(), in another part of the file of kApartBytes than `offset` lies in. While the disk is
+  /// full it may be the same one, if there is room in no other.
   uint64_t TakeApart(uint64_t size_bytes, uint64_t offset);
+
+  /// Whether nothing can be written behind end().
+  void SetFull(bool is_full) { is_full_ = is_full; }
 
   /// As Take(), of the 2 MiB of a leaf, at a multiple of 2 MiB.
   uint64_t TakePlace();
+
+  /// Claims size_bytes, a multiple of 4096, behind all that is in use, and returns their offset.
+  uint64_t TakeBehind(uint64_t size_bytes) { return TakeFromEnd(end_, size_bytes); }
+
+  /// Claims size_bytes, a multiple of 4096, or a part of them, from the largest free run, and
+  /// returns them. It is empty if there is none.
+  FileExtent TakeOfLargest(uint64_t size_bytes);
+
+  /// Claims an extent that is free, and part of one free run.
+  void Claim(FileExtent extent);
 
   /// Claims size_bytes, a multiple of 4096, or a part of them, and returns them as one extent. It
   /// comes from the smallest free run of at least kFragmentBytes, so that larger runs stay for what
@@ -85,6 +99,7 @@ class Space {
   std::set<std::pair<uint64_t, uint64_t>> by_size_;  // the same runs: size, offset
   uint64_t end_ = kExtentsStart;                     // at least kFileBytesMin
   uint64_t fragment_bytes_ = 0;                      // in free runs shorter than kFragmentBytes
+  bool is_full_ = false;
 };
 
 }  // namespace morsel::image

@@ -169,5 +169,34 @@ TEST(Space, NoBlockHasTwoOwners) {
   }
 }
 
+TEST(Space, ClaimsWhatIsFree) {
+  Space space = SpaceBehind({{At(8), kBlock}});
+  space.Claim({At(1), 2 * kBlock});
+  const std::map<uint64_t, uint64_t> free = {{At(0), At(1)}, {At(3), At(8)}};
+  EXPECT_EQ(space.free_runs(), free);
+  EXPECT_DEATH(space.Claim({At(2), 2 * kBlock}), "");
+  EXPECT_DEATH(space.Claim({At(7), 2 * kBlock}), "");
+  space.Give({At(1), 2 * kBlock});
+  EXPECT_EQ(space.free_runs(), (std::map<uint64_t, uint64_t>{{At(0), At(8)}}));
+}
+
+TEST(Space, OnAFullDiskCopiesMayLieInOnePart) {
+  Space space = SpaceBehind({{At(8), 2 * kMiB}});
+  const uint64_t end = space.end();
+  EXPECT_GE(space.TakeApart(kBlock, At(8)), end);
+  space.SetFull(true);
+  EXPECT_EQ(space.TakeApart(kBlock, At(8)), At(0));
+  space.SetFull(false);
+  EXPECT_GE(space.TakeApart(kBlock, At(8)), end);
+}
+
+TEST(Space, TheLargestRunLosesSome) {
+  Space space = SpaceBehind({{At(2), kBlock}, {At(8), kBlock}});
+  EXPECT_EQ(space.TakeOfLargest(4 * kBlock), (FileExtent{At(3), 4 * kBlock}));
+  EXPECT_EQ(space.TakeOfLargest(kMiB), (FileExtent{At(0), 2 * kBlock}));
+  EXPECT_EQ(space.TakeOfLargest(kMiB), (FileExtent{At(7), kBlock}));
+  EXPECT_EQ(space.TakeOfLargest(kMiB), FileExtent{});
+}
+
 }  // namespace
 }  // namespace morsel::image

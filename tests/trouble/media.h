@@ -17,6 +17,8 @@ class SmallDisk {
   void Fill();
   /// From now on files grow again.
   void Free();
+  /// Whether it is a tmpfs: what a file has can be written over when it is full.
+  bool is_tmpfs() const { return mounted_; }
   /// What a message about it has to advise.
   const char* advice() const { return mounted_ ? "make room" : "raise the file size limit"; }
 

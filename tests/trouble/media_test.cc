@@ -68,6 +68,39 @@ TEST_F(MediaTest, ACheckpointOnAFullDiskKeepsTheLastOne) {
   });
 }
 
+// Others fill the disk. What a morsel has is changed a page at a time all the same, over closes.
+TEST_F(MediaTest, CommitsOfFewPagesGoOnOnAFullDisk) {
+  InChild([this] {
+    SmallDisk disk(folder_);
+    if (!disk.is_tmpfs()) return;  // a limit refuses what would be written over, too
+    Make(directory_, 0, {"a"});
+    morsel_pool_t* const pool = OpenPool(directory_);
+    morsel_t* morsel = Open(pool, "a");
+    constexpr size_t kBytes = 5 << 20;
+    ASSERT_EQ(morsel_resize(morsel, 8 << 20), MORSEL_OK);
+    ASSERT_EQ(morsel_set_root(morsel, "big", Random(morsel, kBytes)), MORSEL_OK);
+    const auto change = [&](size_t turn) {
+      auto* const block = static_cast<char*>(morsel_root(morsel, "big"));
+      ASSERT_NE(block, nullptr) << morsel_last_error();
+      const size_t at = turn * 4096 * 7919 % kBytes + turn % 4096;
+      block[at] = static_cast<char>(block[at] + 1);
+      ASSERT_EQ(morsel_checkpoint(morsel), MORSEL_OK) << turn << ": " << morsel_last_error();
+    };
+    for (size_t turn = 0; turn < 10; ++turn) ASSERT_NO_FATAL_FAILURE(change(turn));
+    disk.Fill();
+    for (size_t turn = 10; turn < 1010; ++turn) ASSERT_NO_FATAL_FAILURE(change(turn));
+    EXPECT_EQ(morsel_close(morsel), MORSEL_OK) << morsel_last_error();
+    morsel = Open(pool, "a");
+    for (size_t turn = 1010; turn < 1110; ++turn) ASSERT_NO_FATAL_FAILURE(change(turn));
+    const std::string expected(static_cast<char*>(morsel_root(morsel, "big")), kBytes);
+    EXPECT_EQ(morsel_close(morsel), MORSEL_OK) << morsel_last_error();
+    morsel = Open(pool, "a", MORSEL_READ_ONLY);
+    EXPECT_TRUE(expected == std::string(static_cast<char*>(morsel_root(morsel, "big")), kBytes));
+    EXPECT_EQ(morsel_close(morsel), MORSEL_OK) << morsel_last_error();
+    EXPECT_EQ(morsel_pool_close(pool), MORSEL_OK);
+  });
+}
+
 // A process that does not expect SIGXFSZ is ended by it.
 TEST_F(MediaTest, ALimitOnTheSizeOfFilesIsAFullDiskAndNoSignal) {
   InChild([this] {
