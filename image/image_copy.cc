@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "base/error.h"
 #include "image/format/superblock.h"
 #include "image/pipeline/buffer.h"
+#include "image/store/leaf_pieces.h"
 #include "os/file/block_io.h"
 
 namespace morsel::image {
@@ -18,7 +20,7 @@ constexpr size_t kSlots = 2 * os::kIoDepth;
 constexpr uint64_t kPieceBytes = kSubtreeBytes;
 
 // Returns all that the tree leads to, in pieces that fit into a buffer.
-std::vector<FileExtent> PiecesOf(const Tree& tree) {
+std::vector<FileExtent> ToCopy(const Tree& tree) {
   std::vector<FileExtent> pieces;
   for (const FileExtent& extent : tree.Extents()) {
     for (uint64_t done = 0; done < extent.size_bytes; done += kPieceBytes) {
@@ -89,19 +91,32 @@ class Copying {
     return Code::kOk;
   }
 
-  // Waits for a piece to be read, and begins to write it.
+  // Waits for a piece to be read, and begins to write what of it is not zero: the copy is new.
   Status Write() {
     const os::BlockIo::Done done = reads_->Wait();
     if (!done.status.ok()) return done.status;
-    if (writes_->in_flight() == os::kIoDepth) MORSEL_TRY(Finish());
     const FileExtent& piece = in_slots_[done.tag];
-    return writes_->StartWrite(SlotAt(done.tag), piece.size_bytes, piece.offset,
-                               static_cast<int>(done.tag), done.tag);
+    const char* const bytes = SlotAt(done.tag);
+    const auto is_zero = [&](uint32_t page) {
+      const char* const begin = bytes + page * kPageBytes;
+      return *begin == 0 && std::memcmp(begin, begin + 1, kPageBytes - 1) == 0;
+    };
+    const std::vector<LeafPiece> parts =
+        PiecesOf(static_cast<uint32_t>(piece.size_bytes / kPageBytes), is_zero);
+    parts_in_flight_[done.tag] = parts.size();
+    for (const LeafPiece& part : parts) {
+      if (writes_->in_flight() == os::kIoDepth) MORSEL_TRY(Finish());
+      MORSEL_TRY(writes_->StartWrite(bytes + part.offset(), part.size_bytes(),
+                                     piece.offset + part.offset(), static_cast<int>(done.tag),
+                                     done.tag));
+    }
+    return Code::kOk;
   }
 
-  // Waits for a piece to be written.
+  // Waits for a part of a piece to be written.
   Status Finish() {
     const os::BlockIo::Done done = writes_->Wait();
+    if (--parts_in_flight_[done.tag] > 0) return done.status;
     free_.push_back(done.tag);
     meter_.Advance(in_slots_[done.tag].size_bytes);
     return done.status;
@@ -112,6 +127,7 @@ class Copying {
   std::vector<FileExtent> pieces_;
   ProgressMeter meter_;
   FileExtent in_slots_[kSlots];
+  size_t parts_in_flight_[kSlots] = {};
   std::vector<size_t> free_;
   Buffer memory_;  // outlives the requests
   std::unique_ptr<os::BlockIo> reads_;
@@ -120,7 +136,7 @@ class Copying {
 
 // Copies what the tree leads to, and the superblocks last. The rest of the copy is holes.
 Status CopyBytes(const ImageFile& image, const os::File& copy, const std::string& carried_name) {
-  std::vector<FileExtent> pieces = PiecesOf(image.tree());
+  std::vector<FileExtent> pieces = ToCopy(image.tree());
   MORSEL_TRY(
       copy.Resize(pieces.empty() ? kFileBytesMin : std::max(kFileBytesMin, pieces.back().end())));
   MORSEL_TRY(

@@ -2,6 +2,9 @@
 #include "image/image_copy.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
 
 #include "image/image_testing.h"
 
@@ -49,6 +52,26 @@ TEST_F(ImageCopyTest, CopyHoldsTheLastGenerationWithItsReplacedPages) {
   ASSERT_TRUE(image->Store(memory.data(), memory.size(), 3).ok()) << LastError();
   ExpectHolds("a", memory);
   ExpectHolds("b", memory);
+}
+
+// A new morsel has some pages of its first 2 MiB. What else that has is holes in the copy, too.
+TEST_F(ImageCopyTest, ZerosAreHolesInTheCopy) {
+  Memory memory = MemoryOf(3);
+  for (const uint64_t page : {0, 1, 40, 300, 700}) memory[page * kPageBytes + page] = 'x';
+  FillSubtree(memory, 2, 1);
+  const Result<ImageFile> image = Create("a", memory);
+  ASSERT_TRUE(image) << LastError();
+  SetBytes("full", Bytes("a"));  // without holes
+  const Result<ImageFile> full = Open("full", true);
+  ASSERT_TRUE(full) << LastError();
+  for (const ImageFile* from : {&*image, &*full}) {
+    ASSERT_TRUE(Copy(*from, "b").ok()) << LastError();
+    ExpectHolds("b", memory);
+    struct stat status;
+    ASSERT_EQ(stat((path_ + "/b").c_str(), &status), 0);
+    EXPECT_LT(static_cast<uint64_t>(status.st_blocks) * 512, kSubtreeBytes + 512 * kKiB);
+    std::filesystem::remove(path_ + "/b");
+  }
 }
 
 TEST_F(ImageCopyTest, CopyOfAnEmptyMorselIsSmall) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "image/format/layout.h"
@@ -16,8 +17,12 @@ struct LeafPiece {
   uint64_t size_bytes() const { return (end - begin) * kPageBytes; }
 };
 
-/// Returns what is to be written of a leaf whose pages have these sums; the rest is zero. The last
-/// page is written always, so that the file is as long as if all were.
+/// Returns what is to be written of so many pages; `is_zero` says which are zero. The rest is a
+/// hole. The last page is written always, so that the file is as long as if all were.
+std::vector<LeafPiece> PiecesOf(uint32_t page_count,
+                                const std::function<bool(uint32_t page)>& is_zero);
+
+/// As that, of a leaf whose pages have these sums.
 std::vector<LeafPiece> PiecesOf(const PageSums& sums);
 
 }  // namespace morsel::image
