@@ -13,6 +13,7 @@
 #include "image/format/superblock.h"
 #include "image/format/tree_reader.h"
 #include "image/load/leaf_reader.h"
+#include "image/load/raw_runs.h"
 #include "image/store/tree_writer.h"
 
 namespace morsel::image {
@@ -242,7 +243,9 @@ Status ImageFile::TakeSpace(const ImageSuperblocks& found, const LogContents& lo
   }
   may_find_another_ = false;
   is_in_both_ = true;
-  space_ = Space(Extents());
+  std::vector<FileExtent> used = Extents();
+  held_.Find(file_, used);
+  space_ = Space(used);
   spare_.Find(file_, space_);
   return Code::kOk;
 }
@@ -289,10 +292,18 @@ UnsettledPages ImageFile::unsettled() const {
   return all;
 }
 
-Status ImageFile::Load(char* frames) const {
+std::vector<os::FileRun> ImageFile::RawRuns() const {
+  return IsOfVersion4(*current_) ? std::vector<os::FileRun>() : RawRunsOf(tree_);
+}
+
+Status ImageFile::LoadBeside(const std::vector<os::FileRun>& mapped, char* frames) const {
   const UnsettledPages elsewhere = unsettled();
   LeafReader reader(file_, current_->base, elsewhere);
-  MORSEL_TRY(reader.Load(tree_, frames, progress_));
+  if (mapped.empty()) {
+    MORSEL_TRY(reader.Load(tree_, frames, progress_));
+  } else {
+    MORSEL_TRY(reader.Load(WithoutRuns(tree_, mapped), frames, progress_));
+  }
   return ReadUnsettledPages(file_, current_->base, elsewhere,
                             [&](uint64_t page, const char* bytes, Status status) {
                               if (!status.ok()) return status;

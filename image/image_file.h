@@ -11,6 +11,7 @@
 #include "base/on_heap.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "image/format/held_places.h"
 #include "image/format/image_info.h"
 #include "image/format/layout.h"
 #include "image/format/reading.h"
@@ -24,6 +25,7 @@
 #include "os/file/directory.h"
 #include "os/file/file.h"
 #include "os/memory/page_filter.h"
+#include "os/memory/page_runs.h"
 #include "os/memory/page_set.h"
 
 namespace morsel::image {
@@ -43,7 +45,7 @@ struct CopyFinding {
 /// pages go into a log instead.
 ///
 /// [IMF-1] space_ holds exactly what is neither in the current generation or its log, nor in
-///         retired_, nor in quarantined_.
+///         retired_, nor in quarantined_, nor in held_.
 /// [IMF-2] retired_ holds the extents that the generation before the current one has and the
 ///         current one has not, until the current superblock is in both slots.
 /// [IMF-3] quarantined_ holds the extents of generations whose superblock could not be written, or
@@ -124,7 +126,15 @@ class ImageFile {
   /// Fills `frames`, which is info().size_bytes of zeroed memory.
   /// Errors  kCorrupt, naming the subtree, its address range and the offset; kIo; kNoMemory; as
   ///         BlockIo::Open(). The frames are then filled in part.
-  Status Load(char* frames) const;
+  Status Load(char* frames) const { return LoadBeside({}, frames); }
+
+  /// Returns the parts that lie in the file as they are in memory, but for the pages that lie
+  /// elsewhere, in the order of their offsets. In an image of version 4 there are none.
+  std::vector<os::FileRun> RawRuns() const;
+
+  /// As Load(), where `mapped`, some of RawRuns(), are private mappings of the file already. What
+  /// they show is not looked at; only pages that lie elsewhere are stored there.
+  Status LoadBeside(const std::vector<os::FileRun>& mapped, char* frames) const;
 
   /// As Load(), but goes on where something is damaged. Each subtree that is damaged is passed to
   /// `damaged`, and is zero in `frames`.
@@ -224,6 +234,7 @@ class ImageFile {
   ImageLog log_;
   LogUse log_use_ = LogUse::kNever;  // as it was when the image was opened
   Space space_;
+  HeldPlaces held_;
   SpareRoom spare_;
   std::vector<FileExtent> retired_;
   std::vector<FileExtent> quarantined_;

@@ -151,6 +151,7 @@ void ImageFile::LeavePlace(SubtreePosition position) {
 // Puts all pages that lie elsewhere into their leaves. The log is empty then, or given up.
 Status ImageFile::SettleAll(bool keeps_log) {
   if (!is_in_both_) MORSEL_TRY(PublishTwin());
+  GiveBack(held_.LookAgain(file_));
   Result<WrittenTree> settled = WriteSettled();
   if (!settled) {
     const KeepLastError keep;
@@ -182,7 +183,7 @@ Result<ImageFile::WrittenTree> ImageFile::WriteSettled() {
   const UnsettledPages pages = unsettled();
   std::optional<OnlyWritten> only;
   for (;;) {
-    Settler settler(file_, current_->base, space_, tree_, pages);
+    Settler settler(file_, current_->base, space_, held_, tree_, pages);
     Result<Tree> tree = settler.Run();
     if (tree) return WrittenTree{std::move(*tree), settler.written()};
     const KeepLastError keep;
@@ -307,6 +308,7 @@ Status ImageFile::StoreNext(Source source, uint64_t live_bytes, bool keeps_log) 
   }
   const uint64_t generation = generation_ + 1;
   if (bad_ != nullptr) source.moved = &bad_->moved;
+  GiveBack(held_.LookAgain(file_));
   ProgressMeter meter(progress_, Activity::kStoring, TreeWriter::BytesToLookAt(source));
   Result<WrittenTree> written = WriteNext(source, generation, meter);
   if (!written) {
@@ -454,7 +456,7 @@ Status ImageFile::Poisoned() const {
 }
 
 void ImageFile::GiveBack(const std::vector<FileExtent>& extents) {
-  for (const FileExtent& extent : extents) {
+  for (const FileExtent& extent : held_.Release(extents)) {
     space_.Give(extent);
     spare_.Add(extent);
   }

@@ -179,6 +179,18 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  * MORSEL_SALVAGE and morsel_export() return BUSY meanwhile. morsel_salvage() writes what is intact
  * as an image.
  *
+ * MORSEL_LAZY with MORSEL_READ_ONLY opens a snapshot morsel without loading it: its image's file is
+ * the memory, page by page as it is touched. Processes share that memory, and the kernel may drop
+ * it and read it again, so that a morsel may be larger than what the host has. What is compressed
+ * is loaded, and so is all if another process writes the morsel, where its file system or its
+ * image's version has nothing to map, and where the process has few mappings left. The state that
+ * was opened stays as it is, whatever writers do later; until it is closed, what they free of it
+ * takes room in the file, at most once the bytes of that state. Two things are given up. What is
+ * mapped is not compared with its checksums, as morsel_verify() does. And where a page cannot be
+ * read, because the disk fails or somebody has made the file shorter, the access ends the process
+ * by SIGBUS, after a sentence that names the morsel and the offset. With MORSEL_SALVAGE, and for a
+ * fine morsel, the flag changes nothing.
+ *
  * Durability  a morsel that was created is durable on return.
  * Ownership   *morsel is the caller's, who calls morsel_close() once for each successful open;
  *             unchanged on failure.
@@ -189,9 +201,11 @@ morsel_code morsel_pool_close(morsel_pool_t *pool);
  *             file, found by whatever name (the message names the process); or is to be read, and
  *             was checkpointed faster than that, a hundred times; UNSUPPORTED (the contract on this
  *             medium: fine needs persistent memory, snapshot needs a directory; a codec under the
- *             fine contract; MORSEL_SALVAGE of a fine morsel; a symbolic link; writing a fine
- *             morsel whose file has hard links: of a snapshot morsel's the checkpoint tells).
- * Cost        snapshot: reads the whole image. fine: independent of the heap's size. */
+ *             fine contract; MORSEL_SALVAGE of a fine morsel; MORSEL_LAZY for writing; a symbolic
+ *             link; writing a fine morsel whose file has hard links: of a snapshot morsel's the
+ *             checkpoint tells).
+ * Cost        snapshot: reads the whole image; with MORSEL_LAZY its tables (32 KiB for each GiB),
+ *             its log and what is compressed. fine: independent of the heap's size. */
 morsel_code morsel_open(morsel_pool_t *pool, const char *name, const morsel_options *options,
                         morsel_t **morsel);
 

@@ -34,7 +34,8 @@ enum {
   MORSEL_READ_ONLY = 1u << 2,
   MORSEL_CARVED = 1u << 3, /* pool: create it as a carved pool, a regular file of size_bytes */
   MORSEL_FINE = 1u << 4,   /* morsel: the fine contract; without it, snapshot */
-  MORSEL_LAZY = 1u << 5,   /* morsel: load pages at first touch; not built yet */
+  MORSEL_LAZY = 1u << 5,   /* morsel, with MORSEL_READ_ONLY: do not load it, see morsel_open(); for
+                              writing it is not built yet */
   MORSEL_GIANT = 1u << 6,   /* morsel: made of subtrees of 1 GiB */
   MORSEL_SALVAGE = 1u << 7, /* morsel, with MORSEL_READ_ONLY: open what is intact of a damaged
                                one; morsel_export_with(): skip what the medium cannot serve */

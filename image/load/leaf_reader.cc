@@ -95,8 +95,9 @@ Status LeafReader::LoadIntact(
 
 Status LeafReader::LoadAll(const Tree& tree, char* frames, const Ended& ended,
                            const Progress& progress) {
-  if (tree.tables.empty()) return Code::kOk;
-  ProgressMeter meter(progress, Activity::kLoading, LoadedBytes(tree));
+  const uint64_t bytes = LoadedBytes(tree);
+  if (bytes == 0) return Code::kOk;
+  ProgressMeter meter(progress, Activity::kLoading, bytes);
   meter_ = &meter;
   MORSEL_TRY(Begin(kSlots, HasEncoded(tree) ? kEncodedBytesMax : 0));
   MORSEL_TRY(ReadAll(tree, frames, ended));

@@ -107,7 +107,7 @@ Status Settler::ReadPages(std::span<const Page* const> pages) {
 
 Status Settler::SettleLeaf(const Batch& batch, Tree& tree) {
   Entry& leaf = tree.LeafToSet(batch.position);
-  if (leaf.codec != Codec::kNone) return Replace(batch, leaf);
+  if (leaf.codec != Codec::kNone || held_.Has(LeafExtentOf(leaf))) return Replace(batch, leaf);
   OnHeap<PageSums> sums;
   MORSEL_TRY(ReadSums(leaf, *sums));
   PutSums(pages_, batch.position, *sums);
@@ -158,7 +158,8 @@ Status Settler::WriteInPlace(const Batch& batch, const Entry& leaf) {
   return Code::kOk;
 }
 
-// A leaf that is compressed changes: it is stored raw, once.
+// A leaf that is compressed changes, or one that a reader has mapped: it is stored raw, elsewhere,
+// once.                                                                                   [HLD-1]
 Status Settler::Replace(const Batch& batch, Entry& leaf) {
   if (!reads_leaves_) MORSEL_TRY(reader_.BeginSingly(old_));
   reads_leaves_ = true;

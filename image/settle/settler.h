@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "image/format/held_places.h"
 #include "image/format/space.h"
 #include "image/format/tree.h"
 #include "image/format/unsettled_pages.h"
@@ -20,7 +21,8 @@
 namespace morsel::image {
 
 /// Settles all pages of one state of an image. Raw leaves get them in their places; what is
-/// compressed is stored raw, elsewhere. An object serves one Run().
+/// compressed is stored raw, elsewhere, and so is what a reader has mapped. An object serves one
+/// Run().
 ///
 /// [STL-1] Both superblocks lead to the pages, which are durable. So whatever is in the places of
 ///         leaves counts for nothing until a superblock leads to the new sums.
@@ -31,11 +33,12 @@ namespace morsel::image {
 class Settler {
  public:
   /// `old` is the published tree; `base` is the morsel's. Extents are claimed from `space`.
-  Settler(const os::File& file, uint64_t base, Space& space, const Tree& old,
-          const UnsettledPages& pages)
+  Settler(const os::File& file, uint64_t base, Space& space, const HeldPlaces& held,
+          const Tree& old, const UnsettledPages& pages)
       : file_(file),
         base_(base),
         space_(space),
+        held_(held),
         old_(old),
         pages_(pages),
         sums_(file, space, written_),
@@ -78,15 +81,16 @@ class Settler {
   const os::File& file_;
   uint64_t base_;
   Space& space_;
+  const HeldPlaces& held_;
   const Tree& old_;
   const UnsettledPages& pages_;
   std::vector<FileExtent> written_;
   std::set<SubtreePosition> failed_;
   SumsWriter sums_;
-  LeafReader reader_;  // of leaves that are compressed
+  LeafReader reader_;  // of leaves that are stored elsewhere
   bool reads_leaves_ = false;
   Buffer memory_;  // outlives the requests
-  Buffer leaf_;    // one that is compressed, or whose sums are damaged
+  Buffer leaf_;    // one that is stored elsewhere, or whose sums are damaged
   std::unique_ptr<os::BlockIo> io_;
   /// From here on the file had no bytes before the first write: what is not written is zero.
   uint64_t fresh_from_ = 0;

@@ -57,6 +57,8 @@ class DirectoryPool final : public impl::Pool {
                                           const image::Progress& progress) override;
   Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only,
                                         const image::Progress& progress) override;
+  Result<std::unique_ptr<Backing>> OpenLazily(const std::string& name,
+                                              const image::Progress& progress) override;
   Result<std::unique_ptr<Backing>> OpenIntact(const std::string& name,
                                               const image::Damaged& damaged,
                                               const image::Progress& progress) override;
@@ -181,6 +183,13 @@ class DirectoryPool final : public impl::Pool {
   Result<std::unique_ptr<Backing>> OpenImage(os::File file, const std::string& name, bool read_only,
                                              const image::Damaged* damaged,
                                              const image::Progress& progress);
+
+  /// Opens the image for reading, and maps what a mapping can show. Returns nullptr where nothing
+  /// can be mapped, or somebody may be writing it: it is to be loaded.
+  /// Errors  as OpenImage().
+  Result<std::unique_ptr<Backing>> OpenMapped(os::File file, const std::string& name,
+                                              const image::Progress& progress);
+  Result<os::AddressRange> ReserveRangeOf(const CatalogRecord& record) const;
 
   os::Directory directory_;
   PoolFile pool_file_;

@@ -205,8 +205,7 @@ Result<std::unique_ptr<Backing>> DirectoryPool::OpenImage(os::File file, const s
   const Result<CatalogRecord> record = RecordOf(name, image->file(), image->info());
   if (!record) return record.status();
   MORSEL_TRY(ServesImageOf(*record));
-  Result<os::AddressRange> range =
-      os::AddressRange::Reserve(record->base, RangeBytes(record->capacity_bytes), LabelOf(name));
+  Result<os::AddressRange> range = ReserveRangeOf(*record);
   if (!range) return range.status();
   MORSEL_TRY(frames->Resize(*range, record->size_bytes));
   MORSEL_TRY(frames->CheckMemoryFor(image->LoadedBytes()));

@@ -92,9 +92,10 @@ Result<morsel_options> CheckedMorselOptions(const morsel_options* options) {
     return Fail(Code::kInvalidArgument, "morsel options with reserved %u: it must be 0",
                 checked.reserved);
   }
-  if ((checked.flags & MORSEL_LAZY) != 0) {
+  if ((checked.flags & MORSEL_LAZY) != 0 && (checked.flags & MORSEL_READ_ONLY) == 0) {
     return Fail(Code::kUnsupported,
-                "MORSEL_LAZY is not built yet: leave it out, and the morsel is loaded whole");
+                "MORSEL_LAZY is not built yet for writing: set MORSEL_READ_ONLY, too, or leave it "
+                "out, and the morsel is loaded whole");
   }
   return checked;
 }

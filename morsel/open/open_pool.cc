@@ -246,8 +246,10 @@ Status OpenPool::OpenOrCreate(const std::string& name, const morsel_options* opt
     if (options != nullptr && (options->flags & MORSEL_SALVAGE) != 0) {
       return OpenIntact(name, *options, progress, entry);
     }
-    Result<std::unique_ptr<Backing>> backing =
-        record ? pool_->Open(name, read_only, progress) : Create(name, *options, progress);
+    const bool is_lazy = options != nullptr && (options->flags & MORSEL_LAZY) != 0;
+    Result<std::unique_ptr<Backing>> backing = !record   ? Create(name, *options, progress)
+                                               : is_lazy ? pool_->OpenLazily(name, progress)
+                                                         : pool_->Open(name, read_only, progress);
     const Code overtaken = record ? Code::kNotFound : Code::kExists;
     if (!backing && backing.error() == overtaken && create && !exclusive && tries < kTriesMax) {
       continue;

@@ -283,6 +283,13 @@ class Pool {
   virtual Result<std::unique_ptr<Backing>> Open(const std::string& name, bool read_only,
                                                 const image::Progress& progress = {}) = 0;
 
+  /// As Open() for reading, but what a mapping of a file can show is not loaded, where that is
+  /// possible: see MORSEL_LAZY.
+  virtual Result<std::unique_ptr<Backing>> OpenLazily(const std::string& name,
+                                                      const image::Progress& progress) {
+    return Open(name, /*read_only=*/true, progress);
+  }
+
   /// Opens a snapshot morsel whose image is damaged, for reading. `damaged` is called for each
   /// damaged part, with the message in LastError(); the part is zero in memory.
   /// Errors  as Open(), where kCorrupt means that nothing in the image can be found; kUnsupported:

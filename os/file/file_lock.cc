@@ -130,4 +130,62 @@ Result<std::optional<ByteSpan>> LockSpan(const File& file, const ByteSpan& span)
 
 void UnlockSpan(const File& file, const ByteSpan& span) { (void)TryTo(file, F_UNLCK, span); }
 
+namespace {
+
+// So far behind itself a byte is locked that is mapped. No file is so long, and a program's own
+// locks do not lie there.
+constexpr uint64_t kMappedBytes = uint64_t{1} << 60;
+constexpr ByteSpan kMapped = {kMappedBytes, 2 * kMappedBytes};
+
+ByteSpan LockOfMapped(const ByteSpan& span) {
+  return {kMappedBytes + span.begin, kMappedBytes + span.end};
+}
+
+// The first lock of others that meets `span`, as the kernel finds them, cut to it.
+std::optional<ByteSpan> LockIn(const File& file, const ByteSpan& span) {
+  struct flock other = LockOf(F_WRLCK, span);
+  if (fcntl(file.descriptor(), F_OFD_GETLK, &other) != 0 || other.l_type == F_UNLCK) return {};
+  const auto begin = static_cast<uint64_t>(other.l_start);
+  const uint64_t end = other.l_len == 0 ? span.end : begin + static_cast<uint64_t>(other.l_len);
+  return ByteSpan{std::max(begin, span.begin), std::min(end, span.end)};
+}
+
+}  // namespace
+
+bool LockMapped(const File& file, const std::vector<ByteSpan>& spans) {
+  for (const ByteSpan& span : spans) {
+    if (TryTo(file, F_RDLCK, LockOfMapped(span))) continue;
+    UnlockMapped(file);
+    return false;
+  }
+  return true;
+}
+
+void UnlockMapped(const File& file) { UnlockSpan(file, kMapped); }
+
+bool MayBeWritten(const File& file) {
+  struct flock other = LockOf(F_WRLCK, kWriters);
+  return fcntl(file.descriptor(), F_OFD_GETLK, &other) != 0 || other.l_type != F_UNLCK;
+}
+
+std::vector<ByteSpan> MappedByOthers(const File& file, uint64_t end) {
+  constexpr int kAsksMax = 4096;
+  std::vector<ByteSpan> found;
+  std::vector<ByteSpan> unknown = {LockOfMapped({0, end})};
+  for (int asks = 0; !unknown.empty(); ++asks) {
+    if (asks == kAsksMax) return {{0, end}};
+    const ByteSpan span = unknown.back();
+    unknown.pop_back();
+    if (span.begin >= span.end) continue;
+    const std::optional<ByteSpan> lock = LockIn(file, span);
+    if (!lock) continue;
+    found.push_back({lock->begin - kMappedBytes, lock->end - kMappedBytes});
+    unknown.push_back({lock->end, span.end});
+    unknown.push_back({span.begin, lock->begin});
+  }
+  const auto by_begin = [](const ByteSpan& a, const ByteSpan& b) { return a.begin < b.begin; };
+  std::sort(found.begin(), found.end(), by_begin);
+  return found;
+}
+
 }  // namespace morsel::os

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "os/file/file.h"
@@ -56,5 +57,21 @@ Result<std::optional<ByteSpan>> LockSpan(const File& file, const ByteSpan& span)
 
 /// Gives a lock of LockSpan() back.
 void UnlockSpan(const File& file, const ByteSpan& span);
+
+/// Tells who writes `file` from now on that this process maps `spans` of it, by locks for reading
+/// on bytes that no file has. They are in nobody's way. They end with the last descriptor and the
+/// last mapping of the file description, or with UnlockMapped().
+/// Returns false, and nothing is locked, if the file system has no such locks, or somebody is in
+/// the way.
+bool LockMapped(const File& file, const std::vector<ByteSpan>& spans);
+void UnlockMapped(const File& file);
+
+/// Whether somebody may be writing `file`: there is a lock of a writer, or one in its place, or
+/// nothing tells.
+bool MayBeWritten(const File& file);
+
+/// The bytes of `file`, up to `end`, that others have LockMapped(), in order. Who has made very
+/// many locks counts as having all.
+std::vector<ByteSpan> MappedByOthers(const File& file, uint64_t end);
 
 }  // namespace morsel::os

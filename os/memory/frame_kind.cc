@@ -103,6 +103,8 @@ const char* FrameKindName(FrameKind kind) {
       return "shmem";
     case FrameKind::kAnonymous:
       return "anonymous";
+    case FrameKind::kFile:
+      return "file";
   }
   return "unknown";
 }

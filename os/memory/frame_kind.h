@@ -15,6 +15,7 @@ enum class FrameKind {
   kShmemHuge,  ///< a memory file in transparent huge pages
   kShmem,      ///< a memory file in pages of 4 KiB
   kAnonymous,  ///< private memory, in transparent huge pages where the host gives them
+  kFile,       ///< private pages of a file, see Frames::MapFile(); never chosen
 };
 
 /// The kind's name as in MORSEL_FRAMES, e.g. "hugetlb-2m".

@@ -50,6 +50,14 @@ Result<Frames> Frames::Open(bool read_only) {
   return Frames(std::move(*choice), pagemap ? std::move(*pagemap) : Pagemap());
 }
 
+Frames Frames::OpenPrivate() {
+  const KeepLastError keep;
+  Result<Pagemap> pagemap = Pagemap::Open();
+  FrameChoice choice;
+  choice.kinds.push_back(FrameKind::kAnonymous);
+  return Frames(std::move(choice), pagemap ? std::move(*pagemap) : Pagemap());
+}
+
 Frames::Frames(Frames&& other) noexcept
     : choice_(std::move(other.choice_)),
       pagemap_(std::move(other.pagemap_)),
@@ -162,6 +170,35 @@ Result<void*> Frames::Map(FrameKind kind, uint64_t offset, uint64_t size_bytes) 
   // This is a hint: a kernel without huge pages gives small ones.
   if (is_huge) (void)madvise(memory, size_bytes, MADV_HUGEPAGE);
   return memory;
+}
+
+Status Frames::MapFile(AddressRange& range, int file, const std::vector<FileRun>& runs) {
+  MORSEL_CHECK(choice_.kinds.size() == 1 && choice_.kinds[0] == FrameKind::kAnonymous);
+  const uint64_t end = this->end();
+  std::vector<FrameRun> all;
+  uint64_t done = 0;
+  const auto add = [&](uint64_t to, FrameKind kind) {
+    if (done < to) all.push_back({done, to - done, kind});
+    done = to;
+  };
+  for (const FileRun& run : runs) {
+    MORSEL_CHECK(run.offset >= done && run.end() <= end);
+    void* const memory =
+        mmap(nullptr, run.size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file,
+             static_cast<off_t>(run.file_offset));
+    if (memory == MAP_FAILED) {
+      return FailErrno("%" PRIu64 " bytes of a file cannot be mapped", run.size_bytes);
+    }
+    if (const Status placed = range.Place(memory, run.offset, run.size_bytes); !placed.ok()) {
+      munmap(memory, run.size_bytes);
+      return placed;
+    }
+    add(run.offset, FrameKind::kAnonymous);
+    add(run.end(), FrameKind::kFile);
+  }
+  add(end, FrameKind::kAnonymous);
+  runs_ = std::move(all);
+  return Code::kOk;
 }
 
 Status Frames::RanOut(FrameKind kind, uint64_t missing_bytes) const {
@@ -294,7 +331,8 @@ const FrameRun& Frames::RunAt(uint64_t offset) const {
 PageSet::Pages Frames::Of(SubtreePosition position) const {
   const uint64_t offset = position.value() * kSubtreeBytes;
   const FrameRun& run = RunAt(offset);
-  // A page of a memory file need not be in any page table.
+  // A page of a file need not be in any page table.
+  if (run.kind == FrameKind::kFile) return PageSet::Pages().set();
   if (IsMemoryFile(run.kind)) return DataOf(memory_file_.number(), offset);
   const KeepLastError keep;
   if (pagemap_.is_open()) {
@@ -323,7 +361,7 @@ uint64_t Frames::NextIn(const FrameRun& run, uint64_t begin, uint64_t end) const
     return std::min(end, static_cast<uint64_t>(data));
   }
   const KeepLastError keep;
-  if (!pagemap_.is_open()) return begin;
+  if (run.kind == FrameKind::kFile || !pagemap_.is_open()) return begin;
   const Result<const char*> first = pagemap_.FirstPopulated(at(begin), at(end));
   return first ? static_cast<uint64_t>(*first - base_) : begin;
 }

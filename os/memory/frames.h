@@ -14,6 +14,7 @@
 #include "os/memory/address_range.h"
 #include "os/memory/frame_kind.h"
 #include "os/memory/page_filter.h"
+#include "os/memory/page_runs.h"
 #include "os/memory/pagemap.h"
 
 namespace morsel::os {
@@ -40,6 +41,9 @@ class Frames final : public PageFilter {
   /// Errors  as ChooseFrames().
   static Result<Frames> Open(bool read_only);
 
+  /// Makes frames of no bytes, of private memory, so that MapFile() can replace any of them.
+  static Frames OpenPrivate();
+
   Frames(Frames&& other) noexcept;
   Frames& operator=(Frames&&) = delete;
 
@@ -50,6 +54,13 @@ class Frames final : public PageFilter {
   /// Errors     kNoMemory: all kinds ran out, or the one that MORSEL_FRAMES names. The frames are
   ///            then as before.
   Status Resize(AddressRange& range, uint64_t size_bytes);
+
+  /// Puts private mappings of the file with the descriptor `file` in the place of the frames of
+  /// `runs`, which are private and were not touched. What is stored there is not in the file.
+  /// Ownership  each mapping keeps the file's description open; the descriptor may be closed.
+  /// Units      `runs` are sorted; all that they have is a multiple of 2 MiB.
+  /// Errors     kNoMemory; as mmap(2). Some of `runs` may be mapped then.
+  Status MapFile(AddressRange& range, int file, const std::vector<FileRun>& runs);
 
   /// Checks that there is memory for using this many bytes of the frames. A morsel may be larger
   /// than the memory, since frames are sparse; what is in it may not.

@@ -14,6 +14,8 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -309,6 +311,39 @@ TEST(ProcessPage, IsZeroAndWritableBesideTheFrames) {
   ASSERT_TRUE(PlaceProcessPage(range, kSubtreeBytes).ok());
   EXPECT_EQ(*range.at(kSubtreeBytes), 0);
   std::memset(range.at(kSubtreeBytes), 1, kPageBytes);
+}
+
+// A file of three subtrees, each full of its letter.
+TEST(MappedFrames, RunsOfAFileAreInThePlaceOfFrames) {
+  const int file = memfd_create("mapped", MFD_CLOEXEC);
+  for (const char letter : {'a', 'b', 'c'}) {
+    const std::string bytes(kSubtreeBytes, letter);
+    ASSERT_EQ(write(file, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  }
+  constexpr uint64_t kBytes = 6 * kSubtreeBytes;
+  AddressRange range = ReserveAnywhere(kBytes);
+  Frames frames = Frames::OpenPrivate();
+  ASSERT_TRUE(frames.Resize(range, kBytes).ok()) << LastError();
+  const std::vector<FileRun> runs = {{kSubtreeBytes, kSubtreeBytes, 2 * kSubtreeBytes},
+                                     {4 * kSubtreeBytes, 0, kSubtreeBytes}};
+  ASSERT_TRUE(frames.MapFile(range, file, runs).ok()) << LastError();
+  EXPECT_EQ(frames.runs().size(), 5U);
+  EXPECT_EQ(frames.BytesOf(FrameKind::kFile), 3 * kSubtreeBytes);
+  for (uint64_t subtree = 0; subtree < 6; ++subtree) {
+    constexpr char kLetters[] = {'\0', 'b', 'c', '\0', 'a', '\0'};
+    EXPECT_EQ(*range.at(subtree * kSubtreeBytes + 5), kLetters[subtree]) << subtree;
+  }
+  // What nobody has touched is in no page table.
+  EXPECT_TRUE(frames.Of(SubtreePosition(2)).all());
+  EXPECT_EQ(frames.Next(SubtreePosition(1), SubtreePosition(6)), SubtreePosition(1));
+  // A store stays here.
+  *range.at(4 * kSubtreeBytes) = 'x';
+  char byte = 0;
+  ASSERT_EQ(pread(file, &byte, 1, 0), 1);
+  EXPECT_EQ(byte, 'a');
+  ASSERT_TRUE(frames.Protect().ok()) << LastError();
+  EXPECT_EQ(*range.at(4 * kSubtreeBytes), 'x');
+  close(file);
 }
 
 }  // namespace

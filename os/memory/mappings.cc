@@ -1,5 +1,6 @@
 #include "os/memory/mappings.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 
@@ -32,6 +33,40 @@ Result<std::vector<Mapping>> ReadableMappings() {
   }
   std::fclose(maps);
   return mappings;
+}
+
+namespace {
+
+// The lines of /proc/self/maps; 0 if it cannot be read.
+size_t MappingCount() {
+  const DescriptorFloor floor;
+  std::FILE* const maps = std::fopen("/proc/self/maps", "re");
+  if (maps == nullptr) return 0;
+  size_t count = 0;
+  char text[4096];
+  for (size_t bytes = 0; (bytes = std::fread(text, 1, sizeof text, maps)) > 0;) {
+    count += static_cast<size_t>(std::count(text, text + bytes, '\n'));
+  }
+  std::fclose(maps);
+  return count;
+}
+
+size_t MappingsMax() {
+  const DescriptorFloor floor;
+  std::FILE* const file = std::fopen("/proc/sys/vm/max_map_count", "re");
+  if (file == nullptr) return 0;
+  size_t most = 0;
+  const bool is_told = std::fscanf(file, "%zu", &most) == 1;
+  std::fclose(file);
+  return is_told ? most : 0;
+}
+
+}  // namespace
+
+size_t MappingsLeft() {
+  const size_t now = MappingCount();
+  const size_t most = MappingsMax();
+  return now == 0 || most <= now ? 0 : most - now;
 }
 
 }  // namespace morsel::os

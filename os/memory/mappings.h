@@ -1,6 +1,7 @@
 // What is mapped in the process.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -18,5 +19,9 @@ struct Mapping {
 /// Reads /proc/self/maps: the mappings that can be read, in the order of addresses.
 /// Errors  those of a file that cannot be read.
 Result<std::vector<Mapping>> ReadableMappings();
+
+/// How many mappings more the host lets the process have (vm.max_map_count); 0 if nothing tells.
+/// Cost  reads /proc/self/maps.
+size_t MappingsLeft();
 
 }  // namespace morsel::os

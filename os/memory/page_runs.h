@@ -1,12 +1,23 @@
-// Runs of adjacent pages in a set of pages.
+// Runs of adjacent pages, in a set of pages or in a file.
 #pragma once
 
 #include <cstdint>
 
+#include "base/error.h"
 #include "base/result.h"
 #include "os/memory/page_set.h"
 
 namespace morsel::os {
+
+/// Adjacent bytes of a file that stand for memory.
+struct FileRun {
+  uint64_t offset = 0;  ///< in memory, from the beginning of an address range
+  uint64_t file_offset = 0;
+  uint64_t size_bytes = 0;
+
+  uint64_t end() const { return offset + size_bytes; }
+  friend bool operator==(const FileRun&, const FileRun&) = default;
+};
 
 /// Calls pages_of(position) for each subtree of [begin, end), and visit(offset, size_bytes) for
 /// each run of adjacent pages in what that returns. A run may span subtrees.

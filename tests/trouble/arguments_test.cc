@@ -99,7 +99,7 @@ TEST_F(ArgumentsTest, InvalidAndUnsupportedFlagsFail) {
   morsel_pool_t* const pool = MakeDirectoryPool();
   const Bytes before = AllBytes(folder_);
   ExpectFailure(Try(pool, "a", MORSEL_CREATE | MORSEL_LAZY), MORSEL_UNSUPPORTED,
-                {"MORSEL_LAZY", "not built yet", "leave it out"});
+                {"MORSEL_LAZY", "not built yet for writing", "leave it out"});
   // As it is on a file system that is not DAX.
   setenv("PMEM2_FORCE_GRANULARITY", "PAGE", 1);
   ExpectFailure(Try(pool, "a", MORSEL_CREATE | MORSEL_FINE), MORSEL_UNSUPPORTED,
