@@ -110,7 +110,7 @@ TEST_F(FullDiskTest, ACheckpointOfMuchDoesNotTakeTheReserve) {
     FillSubtree(larger, 3, 100 + turn);
     FillSubtree(larger, 4, 200 + turn);
     EXPECT_EQ(image_->Store(larger.data(), larger.size(), 0).code(), Code::kNoSpace);
-    ASSERT_NO_FATAL_FAILURE(CommitMany(kCommits / 5));
+    ASSERT_NO_FATAL_FAILURE(CommitMany(200));
   }
   EXPECT_GT(settled_, 0);
 }
