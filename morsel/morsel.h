@@ -22,7 +22,7 @@
  *   the library's own small tables, the call ends the process with a message on stderr, and the
  *   medium is as after any crash. No function throws.
  * Threads. Handles may be used from any thread at once. Closing a handle while another thread uses
- *   it is the program's mistake, as with free(3). No call needs more than 16 KiB of stack. A thread
+ *   it is the program's mistake, as with free(3). No call needs more than 20 KiB of stack. A thread
  *   may call the library in its last destructors, too: those of thread-local objects and those of
  *   pthread_key_create(3).
  * Cancellation. pthread_cancel(3) interrupts neither a call nor a callback that the call makes: the

@@ -14,7 +14,7 @@
 
 namespace {
 
-constexpr size_t kAllowedBytes = 16 << 10;
+constexpr size_t kAllowedBytes = 20 << 10;
 constexpr size_t kStackBytes = 256 << 10;
 constexpr size_t kMiB = 1 << 20;
 constexpr char kPaint = '\x5a';
